@@ -1,0 +1,372 @@
+"""What one probe saw, as frozen values that can be stored, shown and judged again later (PURE).
+
+Decides only shape: which facts a handshake check records, how they become JSON and come back, and which header values
+are too secret to keep. It must never judge what the facts mean (`handshake` judges the protocol, `diagnose` the cause)
+and never touch the network or the clock.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+import typing
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from enum import Enum, StrEnum
+from typing import Any, Literal, TypeVar
+
+SCHEMA = 1
+"""Version of the stored JSON; `from_dict` refuses another one rather than guess."""
+
+MASK = "•••"
+SECRET_HEADERS = frozenset(
+    {
+        "authorization",
+        "cookie",
+        "proxy-authorization",
+        "set-cookie",
+        "x-amz-security-token",
+        "x-api-key",
+        "x-auth-token",
+    }
+)
+
+
+class Phase(StrEnum):
+    """The phases of a probe, in the order in which they happen."""
+
+    URL = "url"
+    DNS = "dns"
+    GUARD = "guard"
+    TCP = "tcp"
+    TLS = "tls"
+    UPGRADE = "upgrade"
+    FIRST_FRAME = "first_frame"
+    ECHO = "echo"
+    PING = "ping"
+    CLOSE = "close"
+
+
+class Reason(StrEnum):
+    """Why a phase failed. Stable: stored in transcripts and matched by `diagnose`."""
+
+    BAD_URL = "bad_url"
+    BAD_REQUEST = "bad_request"
+    DNS_FAILURE = "dns_failure"
+    DNS_TIMEOUT = "dns_timeout"
+    ADDRESS_REFUSED = "address_refused"
+    CONNECT_REFUSED = "connect_refused"
+    CONNECT_TIMEOUT = "connect_timeout"
+    CONNECT_UNREACHABLE = "connect_unreachable"
+    TLS_NAME_MISMATCH = "tls_name_mismatch"
+    TLS_EXPIRED = "tls_expired"
+    TLS_NOT_YET_VALID = "tls_not_yet_valid"
+    TLS_SELF_SIGNED = "tls_self_signed"
+    TLS_UNKNOWN_CA = "tls_unknown_ca"
+    TLS_UNTRUSTED = "tls_untrusted"
+    TLS_PROTOCOL = "tls_protocol"
+    TLS_TIMEOUT = "tls_timeout"
+    RESET = "reset"
+    CLOSED_EARLY = "closed_early"
+    HEAD_TOO_LARGE = "head_too_large"
+    HEAD_MALFORMED = "head_malformed"
+    NOT_HTTP = "not_http"
+    UPGRADE_TIMEOUT = "upgrade_timeout"
+    UPGRADE_REFUSED = "upgrade_refused"
+    BAD_HANDSHAKE = "bad_handshake"
+    NO_ECHO = "no_echo"
+    NO_PONG = "no_pong"
+    FRAME_VIOLATION = "frame_violation"
+    TOO_MUCH_DATA = "too_much_data"
+    TOO_MANY_FRAMES = "too_many_frames"
+    CLOSED_BY_PEER = "closed_by_peer"
+    ABNORMAL_CLOSE = "abnormal_close"
+    TOTAL_TIMEOUT = "total_timeout"
+    PROBE_ERROR = "probe_error"
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderLine:
+    """One header line; `raw` is the line as it was on the wire (without CRLF), `note` explains it in plain words."""
+
+    name: str
+    value: str
+    raw: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeRequest:
+    """The upgrade request as sent (RFC 6455 4.1), every line in order, and the Accept value it must be answered with."""
+
+    request_line: str
+    headers: tuple[HeaderLine, ...]
+    key: str
+    expected_accept: str
+    subprotocols: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    origin: str | None = None
+
+    def to_bytes(self) -> bytes:
+        """The request exactly as it goes onto the wire."""
+        lines = [self.request_line, *(line.raw for line in self.headers), "", ""]
+        return "\r\n".join(lines).encode("latin-1")
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseHead:
+    """Status line and header lines as received; `interim` lists 1xx answers (other than 101) that came before it."""
+
+    status_line: str
+    version: str
+    status: int
+    reason: str
+    headers: tuple[HeaderLine, ...] = ()
+    interim: tuple[int, ...] = ()
+
+    def all(self, name: str) -> tuple[str, ...]:
+        """Every value of a header, in order of arrival; names compare case-insensitively (RFC 9110 5.1)."""
+        wanted = name.lower()
+        return tuple(line.value for line in self.headers if line.name.lower() == wanted)
+
+    def get(self, name: str) -> str:
+        """The values of a header joined as one list (RFC 9110 5.3), or an empty string."""
+        return ", ".join(self.all(name))
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One rule of the RFC, judged: `rule` is its stable name, `text` says in plain words what was found."""
+
+    rule: str
+    ok: bool
+    text: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Milliseconds per phase; None where the phase did not finish.
+
+    dns: name to addresses. tcp: connect. tls: TLS handshake. first_byte: request sent → first byte of the answer.
+    upgrade: request sent → end of the answer's head. first_frame: 101 → first frame from the other side.
+    echo: message sent → message containing the nonce. ping: ping → its pong. close: our close frame → theirs.
+    total: start → end of the probe, whatever happened.
+    """
+
+    dns: float | None = None
+    tcp: float | None = None
+    tls: float | None = None
+    first_byte: float | None = None
+    upgrade: float | None = None
+    first_frame: float | None = None
+    echo: float | None = None
+    ping: float | None = None
+    close: float | None = None
+    total: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FrameSeen:
+    """One WebSocket frame; `size` is the payload in bytes, `at_ms` counts from the start of the probe."""
+
+    direction: Literal["sent", "received"]
+    opcode: Literal["continuation", "text", "binary", "close", "ping", "pong"]
+    size: int
+    at_ms: float
+    preview: str = ""
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CloseSeen:
+    """How the WebSocket ended: 1005 is a close frame without code, 1006 no close frame at all (RFC 6455 7.4.1)."""
+
+    code: int
+    reason: str
+    clean: bool
+    by: Literal["us", "peer", "nobody"]
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """Facts of the certificate the other side presented; times are ISO 8601 in UTC."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: str
+    not_after: str
+    self_signed: bool
+    fingerprint_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What the TLS handshake agreed on; `trusted` is False when only a second look, without trust, showed the facts."""
+
+    server_name: str
+    version: str = ""
+    cipher: str = ""
+    alpn: str = ""
+    trusted: bool = False
+    certificate: Certificate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One try to connect to one checked address."""
+
+    address: str
+    outcome: str
+    ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the URL's host really led: `override` is the connect-to rule that was applied, empty without one."""
+
+    host: str
+    port: int
+    connect_host: str
+    connect_port: int
+    override: str = ""
+    addresses: tuple[str, ...] = ()
+    connected: str = ""
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The network did something that ends a phase: expected, recorded, never raised."""
+
+    phase: Phase
+    reason: Reason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """Everything one probe saw. `failures` is in order of happening; the first one decides."""
+
+    url: str
+    started_at: str = ""
+    route: Route | None = None
+    tls: TlsFacts | None = None
+    request: HandshakeRequest | None = None
+    response: ResponseHead | None = None
+    findings: tuple[Finding, ...] = ()
+    body: str = ""
+    body_truncated: bool = False
+    frames: tuple[FrameSeen, ...] = ()
+    close: CloseSeen | None = None
+    timing: Timing = field(default_factory=Timing)
+    failures: tuple[Failure, ...] = ()
+    nonce: str = ""
+    asked_echo: bool = False
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure that decides, or None."""
+        return self.failures[0] if self.failures else None
+
+    @property
+    def upgraded(self) -> bool:
+        """True after a 101 that keeps every rule of RFC 6455 4.1."""
+        return self.response is not None and bool(self.findings) and all(finding.ok for finding in self.findings)
+
+    @property
+    def live(self) -> bool:
+        """True when the handshake is right and everything the script asked for was answered."""
+        return self.upgraded and not self.failures
+
+    @property
+    def edge_request_id(self) -> str:
+        """`x-amz-cf-id` of the answer: the `x-edge-request-id` of CloudFront's log row, or empty."""
+        return self.response.get("x-amz-cf-id") if self.response else ""
+
+    def redacted(self) -> Transcript:
+        """The same transcript with the values of secret headers masked; what is stored and shown."""
+        request, response = self.request, self.response
+        return replace(
+            self,
+            request=request and replace(request, headers=_masked(request.headers)),
+            response=response and replace(response, headers=_masked(response.headers)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, secret headers masked; `from_dict` gives an equal (redacted) transcript back."""
+        return {"schema": SCHEMA, **_to_plain(self.redacted())}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Transcript:
+        """Read a stored transcript. Raises ValueError for another schema, an unknown field or a wrong type."""
+        if data.get("schema") != SCHEMA:
+            raise ValueError(f"transcript schema {data.get('schema')!r}, expected {SCHEMA}")
+        body = {name: value for name, value in data.items() if name != "schema"}
+        return _from_plain(cls, body, "transcript")
+
+
+def _masked(headers: tuple[HeaderLine, ...]) -> tuple[HeaderLine, ...]:
+    if not any(line.name.lower() in SECRET_HEADERS for line in headers):
+        return headers
+    return tuple(
+        replace(line, value=MASK, raw=f"{line.name}: {MASK}") if line.name.lower() in SECRET_HEADERS else line
+        for line in headers
+    )
+
+
+def _to_plain(value: Any) -> Any:
+    if is_dataclass(value):
+        return {spec.name: _to_plain(getattr(value, spec.name)) for spec in fields(value)}
+    if isinstance(value, tuple):
+        return [_to_plain(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+T = TypeVar("T")
+
+
+@functools.cache
+def _hints(cls: Hashable) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
+
+
+def _from_plain(cls: type[T], value: Any, where: str) -> T:
+    """Build a dataclass from plain JSON, strictly by its annotations."""
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{where}: expected an object, got {type(value).__name__}")
+    hints = _hints(cls)
+    if unknown := value.keys() - hints.keys():
+        raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}")
+    arguments = {name: _value(hints[name], item, f"{where}.{name}") for name, item in value.items()}
+    try:
+        return cls(**arguments)
+    except TypeError as error:
+        raise ValueError(f"{where}: {error}") from error
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    origin, choices = typing.get_origin(hint), typing.get_args(hint)
+    if origin is types.UnionType:
+        if value is None:
+            return None
+        (hint,) = (choice for choice in choices if choice is not types.NoneType)
+        return _value(hint, value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where}: expected a list")
+        return tuple(_value(choices[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    if origin is Literal:
+        if value not in choices:
+            raise ValueError(f"{where}: {value!r} is none of {choices}")
+        return value
+    if is_dataclass(hint):
+        return _from_plain(typing.cast("type[Any]", hint), value, where)
+    if issubclass(hint, Enum):
+        return hint(value)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, hint) or (isinstance(value, bool) and hint is not bool):
+        raise ValueError(f"{where}: expected {hint.__name__}, got {type(value).__name__}")
+    return value
