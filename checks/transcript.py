@@ -97,7 +97,7 @@ class HeaderLine:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRequest:
-    """The upgrade request as sent (RFC 6455 4.1), every line in order, and the Accept value it must be answered with."""
+    """The upgrade request as sent (RFC 6455 4.1), in order, and the Accept value it must be answered with."""
 
     request_line: str
     headers: tuple[HeaderLine, ...]
@@ -329,6 +329,7 @@ T = TypeVar("T")
 
 @functools.cache
 def _hints(cls: Hashable) -> dict[str, Any]:
+    """Resolving annotations costs more than reading a transcript, so once per class."""
     return typing.get_type_hints(cls)
 
 
@@ -336,7 +337,7 @@ def _from_plain(cls: type[T], value: Any, where: str) -> T:
     """Build a dataclass from plain JSON, strictly by its annotations."""
     if not isinstance(value, Mapping):
         raise ValueError(f"{where}: expected an object, got {type(value).__name__}")
-    hints = _hints(cls)
+    hints = _hints(typing.cast("Hashable", cls))
     if unknown := value.keys() - hints.keys():
         raise ValueError(f"{where}: unknown {', '.join(sorted(unknown))}")
     arguments = {name: _value(hints[name], item, f"{where}.{name}") for name, item in value.items()}
