@@ -1,0 +1,253 @@
+"""What people and tickets can do with endpoint requests: one function per verb.
+
+Each makes its change, its event and its record in one transaction, by one conditional update on the state
+(and revision) it was decided on. A refusal is a Denied with a reason, not an exception. No function here
+talks to AWS or to Redis: planning and runs are rows with a due time, found by the tick.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import transaction
+
+from portal.lifecycle import Allowed, Denied, State, Verb, after, may_approve, may_cancel, may_edit, may_reject
+from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
+from provisioning import actions as provisioning
+from provisioning import events
+from provisioning.spec import EndpointSpec, FieldError, SpecError, complete_wish, parse_spec
+
+TOKEN_PREFIX = "pwe_"  # noqa: S105  the visible beginning of every token, not a secret
+LONGEST_TOKEN_DAYS = 365
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """Where a request came from, if a ticket system sent it."""
+
+    system: str = ""
+    id: str = ""
+    url: str = ""
+    correlation_id: str = ""
+
+
+def read_wish(wish: Mapping[str, Any], team: Team) -> EndpointSpec:
+    """The spec a wish leads to before AWS was asked. Raises SpecError. The account must be the team's."""
+    spec = parse_spec(complete_wish(wish))
+    if not team.accounts.filter(account_id=spec.account_id).exists():
+        raise SpecError([FieldError("account_id", "not_your_account", f"{team.name} has no such account. Pick another.")])
+    return spec
+
+
+def submit_request(
+    person: Person,
+    team: Team,
+    wish: Mapping[str, Any],
+    *,
+    now: datetime,
+    justification: str = "",
+    beneficiary: Person | None = None,
+    ticket: Ticket | None = None,
+) -> EndpointRequest:
+    """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows by itself."""
+    spec = read_wish(wish, team)
+    ticket = ticket or Ticket()
+    request_id = uuid.uuid4()
+    with transaction.atomic():
+        request = EndpointRequest.objects.create(
+            id=request_id,
+            team=team,
+            requester=person,
+            beneficiary=beneficiary or person,
+            last_editor=person,
+            justification=justification,
+            wish=dict(wish),
+            spec_data=spec.to_dict(),
+            state=State.PLANNING,
+            due_at=now,
+            stream=f"request:{request_id}",
+            external_system=ticket.system,
+            external_id=ticket.id,
+            external_url=ticket.url,
+            correlation_id=ticket.correlation_id,
+            created_at=now,
+            updated_at=now,
+        )
+        _tell(request, "request.submitted", f"{person} asked for {spec.name} for {team.name}.", now, by=person)
+    return request
+
+
+def edit_request(
+    person: Person, request: EndpointRequest, wish: Mapping[str, Any], *, now: datetime, justification: str | None = None
+) -> Allowed | Denied:
+    """Change what is asked for. The plan is made anew; what was shown before cannot be approved any more."""
+    allowed = may_edit(person.actor_for(request.team), request.standing)
+    if isinstance(allowed, Denied):
+        return allowed
+    spec = read_wish(wish, request.team)
+    changes: dict[str, Any] = {"wish": dict(wish), "spec_data": spec.to_dict(), "last_editor": person}
+    if justification is not None:
+        changes["justification"] = justification
+    return _replan(request, Verb.EDIT, "request.edited", f"{person} changed the request. It is planned anew.", person, now, changes)
+
+
+def replan_request(person: Person, request: EndpointRequest, *, now: datetime) -> Allowed | Denied:
+    """Ask AWS again, without changing the wish."""
+    allowed = may_edit(person.actor_for(request.team), request.standing)
+    if isinstance(allowed, Denied):
+        return allowed
+    return _replan(request, Verb.REPLAN, "request.replanned", f"{person} asked for a new plan.", person, now, {})
+
+
+def approve_request(
+    person: Person, request: EndpointRequest, *, digest: str, reason: str = "", now: datetime
+) -> Allowed | Denied:
+    """Agree to exactly the plan with `digest`. The run starts with the next tick.
+
+    Decided again under the row's lock: between reading the page and this moment anybody may have acted.
+    """
+    with transaction.atomic():
+        locked = _locked(request)
+        allowed = may_approve(person.actor_for(locked.team), locked.standing, digest=digest)
+        if isinstance(allowed, Denied):
+            return allowed
+        taken = provisioning.name_taken(locked.spec, locked.endpoint)
+        if taken:
+            return Denied("name_taken", f"The account already has an endpoint named {locked.spec.name}. Change the name.")
+        Approval.objects.create(
+            request=locked,
+            decision=Approval.Decision.APPROVED,
+            decider=person,
+            plan_digest=digest,
+            revision=locked.revision,
+            reason=reason,
+            at=now,
+        )
+        _tell(locked, "request.approved", _with_reason(f"{person} approved plan {digest[:8]}", reason), now, by=person, level="good")
+        run = provisioning.start_create(
+            endpoint=locked.endpoint,
+            endpoint_id=locked.id,
+            owner=locked.team.slug,
+            plan_data=locked.plan_data,
+            stream=locked.stream,
+            now=now,
+        )
+        _move(locked, Verb.APPROVE, now, endpoint=run.endpoint, run=run)
+    return allowed
+
+
+def reject_request(person: Person, request: EndpointRequest, *, reason: str, now: datetime) -> Allowed | Denied:
+    """Say no, with a reason the requester sees."""
+    if not reason.strip():
+        return Denied("reason_required", "Say why, so that the team knows what to change.")
+    with transaction.atomic():
+        locked = _locked(request)
+        allowed = may_reject(person.actor_for(locked.team), locked.standing)
+        if isinstance(allowed, Denied):
+            return allowed
+        Approval.objects.create(
+            request=locked,
+            decision=Approval.Decision.REJECTED,
+            decider=person,
+            plan_digest=locked.plan_digest,
+            revision=locked.revision,
+            reason=reason,
+            at=now,
+        )
+        _move(locked, Verb.REJECT, now, reason=reason)
+        _tell(locked, "request.rejected", _with_reason(f"{person} rejected it", reason), now, by=person, level="warning")
+    return allowed
+
+
+def cancel_request(person: Person, request: EndpointRequest, *, reason: str = "", now: datetime) -> Allowed | Denied:
+    """Give it up. What is being built is undone first; the request is cancelled when AWS is clean again."""
+    with transaction.atomic():
+        locked = _locked(request)
+        allowed = may_cancel(person.actor_for(locked.team), locked.standing)
+        if isinstance(allowed, Denied):
+            return allowed
+        if locked.state == State.PROVISIONING and locked.run:
+            if not provisioning.cancel_run(locked.run, reason=f"{person} cancelled it.", now=now):
+                return Denied("wrong_state", "It is being undone already, or is just finished. Look again in a moment.")
+            _tell(locked, "request.cancelling", _with_reason(f"{person} cancelled it; what exists so far is undone", reason), now, by=person)
+            return allowed
+        _move(locked, Verb.CANCEL, now, reason=reason)
+        _tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
+    return allowed
+
+
+def issue_token(person: Person, name: str, scopes: Sequence[str], *, days: int, now: datetime) -> tuple[str, ApiToken]:
+    """A new API token: its clear text, shown this once, and its row. `days` until it expires, 1 to 365."""
+    if not 1 <= days <= LONGEST_TOKEN_DAYS:
+        raise ValueError(f"A token lives 1 to {LONGEST_TOKEN_DAYS} days.")
+    unknown = set(scopes) - set(ApiToken.Scope.values)
+    if unknown or not scopes:
+        raise ValueError(f"Scopes are some of: {', '.join(ApiToken.Scope.values)}.")
+    clear = TOKEN_PREFIX + secrets.token_urlsafe(32)
+    token = ApiToken.objects.create(
+        person=person,
+        name=name,
+        prefix=clear[:10],
+        digest=token_digest(clear),
+        scopes=sorted(scopes),
+        created_at=now,
+        expires_at=now + timedelta(days=days),
+    )
+    return clear, token
+
+
+def revoke_token(person: Person, token: ApiToken, *, now: datetime) -> bool:
+    """Close the door a token opens. Only its owner or a platform admin may; False when it was closed already."""
+    if token.person_id != person.pk and person.role != Person.Role.PLATFORM_ADMIN:
+        return False
+    return ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=now) == 1
+
+
+def token_digest(clear: str) -> str:
+    """What is stored of a token. SHA-256 is right for 256 random bits."""
+    return hashlib.sha256(clear.encode()).hexdigest()
+
+
+def _locked(request: EndpointRequest) -> EndpointRequest:
+    locked: EndpointRequest = (
+        EndpointRequest.objects.select_for_update(of=("self",)).select_related("team", "run", "endpoint").get(pk=request.pk)
+    )
+    return locked
+
+
+def _move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -> None:
+    """Move a locked request as the table says."""
+    to = after(State(request.state), verb)
+    if to is None:
+        raise ValueError(f"{verb} does not exist in state {request.state}")
+    EndpointRequest.objects.filter(pk=request.pk, state=request.state).update(state=to, updated_at=now, **changes)
+    request.refresh_from_db()
+
+
+def _replan(
+    request: EndpointRequest, verb: Verb, kind: str, text: str, person: Person, now: datetime, changes: Mapping[str, Any]
+) -> Allowed | Denied:
+    with transaction.atomic():
+        locked = _locked(request)
+        allowed = may_edit(person.actor_for(locked.team), locked.standing)
+        if isinstance(allowed, Denied):
+            return allowed
+        _move(locked, verb, now, due_at=now, revision=locked.revision + 1, plan_digest="", reason="", **changes)
+        _tell(locked, kind, text, now, by=person)
+    return allowed
+
+
+def _tell(request: EndpointRequest, kind: str, text: str, now: datetime, *, by: Person | None = None, level: str = "info", **data: Any) -> None:
+    if by is not None:
+        data["by"] = by.username
+    events.append(request.stream, kind, text, at=now, level=level, data=data | {"state": request.state})
+
+
+def _with_reason(sentence: str, reason: str) -> str:
+    return f"{sentence}: {reason.strip()}" if reason.strip() else f"{sentence}."

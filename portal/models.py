@@ -1,0 +1,265 @@
+"""The rows of the portal: people, teams and roles, endpoint requests, approvals, API tokens.
+
+Row rules are methods, set rules QuerySet methods. State changes only in actions.py, by conditional update.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+
+from portal.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Actor, Standing, State
+from provisioning.models import AwsAccount, Endpoint, EventStream, Run
+from provisioning.spec import EndpointSpec, parse_spec
+
+
+class Team(models.Model):
+    """A team that asks for endpoints. Its accounts are the only ones its people see."""
+
+    slug = models.SlugField(max_length=60, unique=True)
+    name = models.CharField(max_length=80)
+    accounts = models.ManyToManyField(AwsAccount, related_name="teams", blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Person(AbstractUser):
+    """Somebody who signs in. A role of the platform team applies everywhere; membership applies to a team."""
+
+    class Role(models.TextChoices):
+        NONE = "", "app team only"
+        APPROVER = "approver", "approver"
+        PLATFORM_ADMIN = "platform_admin", "platform admin"
+        AUDITOR = "auditor", "auditor (reads everything)"
+
+    role = models.CharField(max_length=20, choices=Role.choices, default=Role.NONE, blank=True)
+    teams = models.ManyToManyField(Team, through="Membership", related_name="people")
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.username
+
+    @property
+    def decides(self) -> bool:
+        """Whether this person may decide on requests (not on their own)."""
+        return self.is_active and self.role in (self.Role.APPROVER, self.Role.PLATFORM_ADMIN)
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether this person may read every team's requests and endpoints."""
+        return self.is_active and self.role != self.Role.NONE
+
+    def actor_for(self, team: Team) -> Actor:
+        """This person as the lifecycle's rules see them, asked of the database anew each time."""
+        member = Membership.objects.filter(person=self, team=team).exists()
+        return Actor(self.pk, is_team_member=member, is_approver=self.decides, is_active=self.is_active)
+
+
+class Membership(models.Model):
+    """A person belongs to a team."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="memberships")
+    team = models.ForeignKey(Team, on_delete=models.CASCADE, related_name="memberships")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["person", "team"], name="membership_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.person} in {self.team}"
+
+
+class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
+    """Sets of endpoint requests."""
+
+    def visible_to(self, person: Person) -> EndpointRequestQuerySet:
+        """What a person may know of: their teams' requests; everything for the platform team and auditors."""
+        if person.sees_everything:
+            return self.all()
+        return self.filter(team__in=Team.objects.filter(memberships__person=person))
+
+    def to_decide(self, person: Person) -> EndpointRequestQuerySet:
+        """Requests this person may approve or reject now."""
+        if not person.decides:
+            return self.none()
+        waiting = self.filter(state=State.AWAITING_APPROVAL)
+        return waiting.exclude(Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person))
+
+    def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
+        """Requests whose plan is to be worked out now."""
+        return self.filter(state=State.PLANNING, due_at__lte=now)
+
+    def with_news(self) -> EndpointRequestQuerySet:
+        """Requests under way whose event stream has grown since the portal last read it."""
+        newer = models.Exists(
+            EventStream.objects.filter(name=models.OuterRef("stream"), last_seq__gt=models.OuterRef("cursor"))
+        )
+        return self.filter(state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED]).filter(newer)
+
+
+class EndpointRequest(models.Model):
+    """What a team asks for, with the plan that was made of it and the run that carried it out."""
+
+    class Action(models.TextChoices):
+        CREATE = "create", "create an endpoint"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    action = models.CharField(max_length=12, choices=Action.choices, default=Action.CREATE)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="requests")
+    requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_made")
+    beneficiary = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_for_me")
+    last_editor = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_edited")
+    justification = models.CharField(max_length=500, blank=True)
+    wish = models.JSONField()
+    spec_data = models.JSONField()
+    plan_data = models.JSONField(default=dict, blank=True)
+    plan_digest = models.CharField(max_length=64, blank=True)
+    plan_changes = models.JSONField(default=list, blank=True)
+    preflight_data = models.JSONField(default=list, blank=True)
+    planned_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(max_length=20, choices=[(s.value, TITLES[s]) for s in State], default=State.PLANNING)
+    reason = models.CharField(max_length=500, blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    due_at = models.DateTimeField()
+    stream = models.CharField(max_length=60, unique=True)
+    cursor = models.PositiveBigIntegerField(default=0)
+    endpoint = models.ForeignKey(
+        Endpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests"
+    )
+    run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests")
+    external_system = models.CharField(max_length=40, blank=True)
+    external_id = models.CharField(max_length=120, blank=True)
+    external_url = models.URLField(max_length=500, blank=True)
+    correlation_id = models.CharField(max_length=120, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects: ClassVar[Any] = EndpointRequestQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["team", "-created_at", "-id"], name="request_by_team"),
+            models.Index(fields=["state", "due_at"], name="request_by_state"),
+            models.Index(fields=["external_system", "external_id"], name="request_by_ticket"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.wish.get('name', '')} for {self.team}"
+
+    @property
+    def spec(self) -> EndpointSpec:
+        """The spec asked for."""
+        return parse_spec(self.spec_data)
+
+    @property
+    def standing(self) -> Standing:
+        """This request as the lifecycle's rules see it."""
+        return Standing(
+            State(self.state), self.requester_id, self.beneficiary_id, self.last_editor_id, self.plan_digest
+        )
+
+    @property
+    def title(self) -> str:
+        """The state in words."""
+        return TITLES[State(self.state)]
+
+    @property
+    def next_step(self) -> str:
+        """What happens next, in words."""
+        return NEXT_STEPS[State(self.state)]
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return State(self.state) in FINAL
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is going on at present."""
+        return State(self.state) in SETTLED
+
+
+class Approval(models.Model):
+    """One recorded decision, bound to the digest of the plan it was made on. Never changed.
+
+    Four eyes hold here too: a trigger refuses a row whose decider asked for, benefits from or edited the
+    request, or whose digest is not the plan's (migration 0002).
+    """
+
+    class Decision(models.TextChoices):
+        APPROVED = "approved"
+        REJECTED = "rejected"
+
+    request = models.ForeignKey(EndpointRequest, on_delete=models.PROTECT, related_name="approvals")
+    decision = models.CharField(max_length=10, choices=Decision.choices)
+    decider = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="decisions")
+    plan_digest = models.CharField(max_length=64)
+    revision = models.PositiveIntegerField()
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["request", "revision"], name="approval_once_per_revision")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.decision} by {self.decider}"
+
+
+class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
+    """Sets of API tokens."""
+
+    def usable(self, now: datetime) -> ApiTokenQuerySet:
+        """Tokens that still open the door."""
+        return self.filter(revoked_at__isnull=True, expires_at__gt=now, person__is_active=True)
+
+
+class ApiToken(models.Model):
+    """A bearer token of a person or a ticket system. Only its SHA-256 is stored; the prefix is for recognising it."""
+
+    class Scope(models.TextChoices):
+        READ = "requests:read", "read requests, endpoints and events"
+        WRITE = "requests:write", "create and cancel requests"
+        APPROVE = "approvals:write", "approve and reject"
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(max_length=80)
+    prefix = models.CharField(max_length=12)
+    digest = models.CharField(max_length=64, unique=True)
+    scopes = models.JSONField()
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[Any] = ApiTokenQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.prefix}… ({self.name})"
+
+
+class IdempotencyKey(models.Model):
+    """The key under which a creation was asked for, its body's digest, and what it made. Kept 30 days."""
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    route = models.CharField(max_length=60)
+    key = models.CharField(max_length=200)
+    body_digest = models.CharField(max_length=64)
+    body = models.JSONField()
+    request = models.ForeignKey(EndpointRequest, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["person", "route", "key"], name="idempotency_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,38 @@
+"""Django system checks: settings that must not reach production are refused at start, with what to do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+
+@register()
+def secret_key_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Without DEBUG a secret key is needed (Django itself says so only later)."""
+    if settings.SECRET_KEY:
+        return []
+    return [Error("SECRET_KEY is not set.", hint="Set SECRET_KEY to 50 random characters.", id="portal.E001")]
+
+
+@register()
+def private_networks_are_meant(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """The address guard may only be opened for private networks in development, or by a second, explicit word."""
+    if not settings.PROBE_ALLOWED_NETWORKS or settings.DEBUG or settings.PROBE_ALLOW_PRIVATE:
+        return []
+    return [
+        Error(
+            "PROBE_ALLOWED_NETWORKS lets handshake checks reach private networks.",
+            hint="Remove it, or set PROBE_ALLOW_PRIVATE=1 if this portal tests a lab.",
+            id="portal.E002",
+        )
+    ]
+
+
+@register()
+def pace_is_positive(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Every interval is divided by the pace."""
+    if settings.PROVISIONING_PACE > 0:
+        return []
+    return [Error("PROVISIONING_PACE must be above 0.", hint="Use 1 for real AWS.", id="portal.E003")]

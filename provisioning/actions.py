@@ -1,0 +1,82 @@
+"""What the layer above can ask of provisioning: start a run, cancel it. Each is one transaction; the tick does the rest."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from provisioning.engine.decide import Direction, Kind
+from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
+from provisioning.spec import EndpointSpec
+
+CREATE_ENDPOINT = "create-endpoint"
+
+
+def name_taken(spec: EndpointSpec, endpoint: Endpoint | None) -> bool:
+    """Whether another endpoint of the account carries this name."""
+    others = Endpoint.objects.filter(account_id=spec.account_id, name=spec.name).exclude(state=Endpoint.State.ABSENT)
+    return (others.exclude(pk=endpoint.pk) if endpoint else others).exists()
+
+
+def start_create(
+    *,
+    endpoint: Endpoint | None,
+    endpoint_id: uuid.UUID,
+    owner: str,
+    plan_data: Mapping[str, Any],
+    stream: str,
+    now: datetime,
+) -> Run:
+    """The run that applies exactly this plan. `endpoint` is the one an earlier, voided attempt left, if any."""
+    spec = plan_data["spec"]
+    with transaction.atomic():
+        if endpoint is None:
+            endpoint = Endpoint.objects.create(
+                id=endpoint_id,
+                account=AwsAccount.objects.get(pk=spec["account_id"]),
+                owner=owner,
+                name=spec["name"],
+                spec_data=spec,
+                domain_name=plan_data["relies_on"]["distribution_domain"],
+                created_at=now,
+            )
+        else:
+            Endpoint.objects.filter(pk=endpoint.pk).update(
+                spec_data=spec, name=spec["name"], account_id=spec["account_id"], state=Endpoint.State.WANTED,
+                domain_name=plan_data["relies_on"]["distribution_domain"],
+            )
+            endpoint.refresh_from_db()
+        return Run.objects.create(
+            endpoint=endpoint,
+            saga=CREATE_ENDPOINT,
+            stream=stream,
+            plan_data=dict(plan_data),
+            plan_digest=plan_data["digest"],
+            due_at=now,
+            created_at=now,
+        )
+
+
+def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
+    """Ask a run to undo what it did. False when it is over or undoing already."""
+    with transaction.atomic():
+        locked = Run.objects.select_for_update().get(pk=run.pk)
+        if locked.state not in (Run.State.RUNNING, Run.State.WAITING):
+            return False
+        last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
+        JournalEntry.objects.create(
+            run=locked,
+            seq=last + 1,
+            kind=Kind.CANCEL,
+            direction=Direction.FORWARD,
+            at=now,
+            since=now,
+            data={"reason": reason, "code": "cancelled"},
+        )
+        Run.objects.filter(pk=locked.pk).update(due_at=now)
+    return True

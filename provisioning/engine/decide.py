@@ -1,0 +1,241 @@
+"""What happens next in a run: a function of its steps, its journal and the time.
+
+PURE: no database, no clock, no logging, no AWS. The journal is append-only, but for a spell of the same
+look (working, working, working), which is one entry with a count. Each entry is one thing that was seen,
+meant or done. Deleting every event a person can read changes no decision made here.
+
+    entry          meaning                                      next
+    -              nothing tried yet                            Do: look, and act if missing
+    intent         we were about to write (perhaps we did)      Do: look first
+    acted          the write was answered                       Do: look again
+    missing        looked, not there                            Do
+    working        the other side is busy                       Poll whenever attended to, then wait
+    retry          a passing failure                            wait longer each time, then Do
+    refused        it will never work                           unwind (backward: stuck)
+    ready          as wanted                                    next step (backward: the one before)
+    cancel         a person wants it undone                     unwind
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from provisioning.engine.step import Step
+
+POLL_SECONDS = 20.0
+FIRST_RETRY_SECONDS = 2.0
+LONGEST_RETRY_SECONDS = 60.0
+GIVE_UP_AFTER_SECONDS = 1800.0
+
+
+class Kind(enum.StrEnum):
+    """Kinds of journal entry."""
+
+    INTENT = "intent"
+    ACTED = "acted"
+    READY = "ready"
+    WORKING = "working"
+    MISSING = "missing"
+    RETRY = "retry"
+    REFUSED = "refused"
+    CANCEL = "cancel"
+
+
+class Direction(enum.StrEnum):
+    """Which way a run is going."""
+
+    FORWARD = "forward"
+    BACKWARD = "backward"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One journal entry. `since` is when the present unbroken spell of this kind began (working, retry)."""
+
+    step: str
+    kind: Kind
+    direction: Direction
+    at: datetime
+    since: datetime
+    times: int = 1
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Do:
+    """Look; if it is missing, note the intent, act, and look again."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Poll:
+    """Look only: the other side is working. `overdue` when it takes longer than the step's patience."""
+
+    step: str
+    direction: Direction
+    overdue: bool
+
+
+@dataclass(frozen=True)
+class WaitUntil:
+    """Nothing to do before `at`."""
+
+    at: datetime
+    step: str
+
+
+@dataclass(frozen=True)
+class Undo:
+    """Look backward; if it is still there, note the intent, make it absent, and look again."""
+
+    step: str
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Over: every step ready (`done`), or every trace gone (`undone`)."""
+
+    clean: bool
+    undone: bool
+    reason: str = ""
+    code: str = ""
+    fix: str = ""
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """An undo failed for good: a person is asked."""
+
+    step: str
+    reason: str
+    code: str
+    fix: str
+
+
+Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
+
+
+def decide(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0) -> Decision:
+    """1. Going forward unless a person cancelled or a step failed for good.
+    2. Forward: the first step that is not ready decides; none left means done.
+    3. Backward: the failed step first, then those before it; none left means undone.
+    `pace` divides every interval (1 on real AWS).
+    """
+    why = reason_to_unwind(journal, pace)
+    if why is None:
+        return _forward(steps, journal, now, pace)
+    return _backward(steps, journal, now, pace, why)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a run is unwinding: the step (empty when cancelled), the reason, its code and the fix."""
+
+    step: str
+    reason: str
+    code: str
+    fix: str = ""
+
+
+def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | None:
+    """The first cancellation, refusal or exhausted retry of the forward way, if there is one."""
+    for entry in journal:
+        if entry.direction is Direction.BACKWARD:
+            continue
+        if entry.kind is Kind.CANCEL:
+            return Failure("", str(entry.data.get("reason", "Cancelled.")), "cancelled")
+        if entry.kind is Kind.REFUSED:
+            return _failure(entry)
+        if entry.kind is Kind.RETRY and _exhausted(entry, pace):
+            return _failure(entry)
+    return None
+
+
+def current_step(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> str:
+    """The first step that is not ready going forward, or "" when all are."""
+    last = _last(journal, Direction.FORWARD)
+    return next((step.name for step in steps if not _is(last.get(step.name), Kind.READY)), "")
+
+
+def _forward(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float) -> Decision:
+    last = _last(journal, Direction.FORWARD)
+    for step in steps:
+        entry = last.get(step.name)
+        if entry is None:
+            return Do(step.name)
+        match entry.kind:
+            case Kind.READY:
+                continue
+            case Kind.WORKING:
+                return _poll_or_wait(step, entry, now, pace)
+            case Kind.RETRY:
+                at = _next_try(entry, pace)
+                return Do(step.name) if at <= now else WaitUntil(at, step.name)
+            case _:
+                return Do(step.name)
+    return Finish(clean=True, undone=False)
+
+
+def _backward(
+    steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float, why: Failure
+) -> Decision:
+    touched = {entry.step for entry in journal if entry.direction is Direction.FORWARD and entry.step}
+    last = _last(journal, Direction.BACKWARD)
+    for step in reversed([step for step in steps if step.name in touched]):
+        entry = last.get(step.name)
+        if entry is None:
+            return Undo(step.name)
+        match entry.kind:
+            case Kind.READY:
+                continue
+            case Kind.WORKING:
+                return _poll_or_wait(step, entry, now, pace)
+            case Kind.RETRY if _exhausted(entry, pace):
+                failure = _failure(entry)
+                return Stuck(step.name, failure.reason, failure.code, failure.fix)
+            case Kind.RETRY:
+                at = _next_try(entry, pace)
+                return Undo(step.name) if at <= now else WaitUntil(at, step.name)
+            case Kind.REFUSED:
+                failure = _failure(entry)
+                return Stuck(step.name, failure.reason, failure.code, failure.fix)
+            case _:
+                return Undo(step.name)
+    return Finish(clean=True, undone=True, reason=why.reason, code=why.code, fix=why.fix)
+
+
+def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> Decision:
+    if entry.at >= now:
+        return WaitUntil(entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name)
+    overdue = now - entry.since > timedelta(seconds=step.patience_seconds / pace)
+    return Poll(step.name, entry.direction, overdue)
+
+
+def _next_try(entry: Entry, pace: float) -> datetime:
+    """2, 4, 8, … 60 s, or what the other side asked for; a tenth more or less, by the step's name and the count."""
+    asked = entry.data.get("after")
+    seconds = float(asked) if asked else min(FIRST_RETRY_SECONDS * 2 ** (entry.times - 1), LONGEST_RETRY_SECONDS)
+    jitter = 0.9 + 0.2 * ((sum(entry.step.encode()) * 31 + entry.times * 17 + entry.at.microsecond) % 100) / 100
+    return entry.at + timedelta(seconds=seconds * jitter / pace)
+
+
+def _exhausted(entry: Entry, pace: float) -> bool:
+    return entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
+
+
+def _failure(entry: Entry) -> Failure:
+    data = entry.data
+    return Failure(entry.step, str(data.get("reason", "")), str(data.get("code", "")), str(data.get("fix", "")))
+
+
+def _last(journal: Sequence[Entry], direction: Direction) -> dict[str, Entry]:
+    return {entry.step: entry for entry in journal if entry.direction is direction and entry.step}
+
+
+def _is(entry: Entry | None, kind: Kind) -> bool:
+    return entry is not None and entry.kind is kind

@@ -1,0 +1,84 @@
+"""The event log: the only way events are written. Numbered without gaps under the stream's lock, redacted first.
+
+Call inside the transaction whose fact the event tells, so that neither exists without the other.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+from provisioning.models import Event, EventStream
+from provisioning.pokes import poke
+
+_SECRET = re.compile(
+    r"(?i)(bearer\s+|authorization:\s*\S+\s+|(?:secret|password|token|api_?key|signature)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+"
+    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"
+)
+_SECRET_KEY = re.compile(r"(?i)secret|password|token|authorization|cookie|session_?key|credential")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+TEXT_LIMIT = 2000
+
+
+def append(
+    stream: str,
+    kind: str,
+    text: str,
+    *,
+    at: datetime,
+    level: str = Event.Level.INFO,
+    step: str = "",
+    data: Mapping[str, Any] | None = None,
+) -> Event:
+    """Append one event to `stream` and poke its readers after commit. Returns the stored event."""
+    if not connection.in_atomic_block:
+        raise RuntimeError("An event is written in the transaction of the fact it tells.")
+    seq = _next_seq(stream)
+    event = Event.objects.create(
+        stream_id=stream,
+        seq=seq,
+        at=at,
+        kind=kind,
+        level=level,
+        step=step,
+        text=redact(text)[:TEXT_LIMIT],
+        data=redact_data(dict(data or {})),
+    )
+    transaction.on_commit(functools.partial(poke, stream, seq), robust=True)
+    return event
+
+
+def redact(text: str) -> str:
+    """The text without secrets and control characters."""
+    text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.encode("utf-8", "replace").decode())
+    return _SECRET.sub(lambda match: (match[1] or "") + "[redacted]", text)
+
+
+def redact_data(value: Any) -> Any:
+    """The same for JSON-ready data; values under telling keys go whole."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, Mapping):
+        return {
+            redact(str(key)): "[redacted]" if _SECRET_KEY.search(str(key)) else redact_data(inner)
+            for key, inner in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [redact_data(inner) for inner in value]
+    return value
+
+
+def _next_seq(stream: str) -> int:
+    """Raise the stream's counter; its row lock is held until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {EventStream._meta.db_table} AS s (name, last_seq) VALUES (%s, 1) "  # noqa: S608  a table's name
+            "ON CONFLICT (name) DO UPDATE SET last_seq = s.last_seq + 1 RETURNING last_seq",
+            [stream],
+        )
+        return int(cursor.fetchone()[0])

@@ -1,0 +1,326 @@
+"""The rows of provisioning: accounts, endpoints, what we made in AWS, runs with their journal, and the event log.
+
+Row rules are methods, set rules are QuerySet methods with a domain name. No state changes here by itself:
+every transition is one conditional update in runner.py or actions.py.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from provisioning.engine.decide import Direction, Entry, Kind
+from provisioning.spec import EndpointSpec, parse_spec
+
+
+class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
+    """Sets of accounts."""
+
+    def due_for_sweep(self, now: datetime) -> AwsAccountQuerySet:
+        """Accounts in which a run waits for AWS and whose next look is due."""
+        waiting = Run.objects.filter(state=Run.State.WAITING, endpoint__account=models.OuterRef("pk"))
+        return self.filter(models.Exists(waiting)).filter(Q(next_sweep_at__isnull=True) | Q(next_sweep_at__lte=now))
+
+
+class AwsAccount(models.Model):
+    """An AWS account the portal works in, through a role it assumes there. An empty role means the portal's own."""
+
+    account_id = models.CharField(max_length=12, primary_key=True)
+    name = models.CharField(max_length=80)
+    region = models.CharField(max_length=30, default="us-east-1")
+    role_arn = models.CharField(max_length=200, blank=True)
+    external_id = models.CharField(max_length=64, blank=True)
+    next_sweep_at = models.DateTimeField(null=True, blank=True)
+    last_sweep_at = models.DateTimeField(null=True, blank=True)
+    last_sweep_error = models.CharField(max_length=300, blank=True)
+
+    objects: ClassVar[Any] = AwsAccountQuerySet.as_manager()
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.account_id})"
+
+
+class Endpoint(models.Model):
+    """The thing that exists afterwards: a path of a distribution that leads to a private target.
+
+    `owner` is the key of the team it belongs to; this layer does not know what a team is.
+    """
+
+    class State(models.TextChoices):
+        WANTED = "wanted", "being built"
+        DEPLOYED = "deployed", "deployed"
+        ABSENT = "absent", "removed"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="endpoints")
+    owner = models.CharField(max_length=60)
+    name = models.CharField(max_length=40)
+    spec_data = models.JSONField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.WANTED)
+    domain_name = models.CharField(max_length=253, blank=True)
+    created_at = models.DateTimeField()
+    deployed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "name"], condition=~Q(state="absent"), name="endpoint_name_unique_in_account"
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["owner", "-created_at", "-id"], name="endpoint_by_owner")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def key(self) -> str:
+        """Twelve hex digits that name the endpoint in AWS."""
+        return self.id.hex[:12]
+
+    @property
+    def spec(self) -> EndpointSpec:
+        """The spec, parsed."""
+        return parse_spec(self.spec_data)
+
+    @property
+    def url(self) -> str:
+        """Where viewers connect: wss://domain/path."""
+        return f"wss://{self.domain_name}{self.spec.handshake_path}" if self.domain_name else ""
+
+
+class VpcOrigin(models.Model):
+    """A VPC origin that the portal made, shared by every endpoint with the same key; its users are its references."""
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="vpc_origins")
+    key = models.CharField(max_length=16)
+    aws_id = models.CharField(max_length=40, blank=True)
+    users = models.ManyToManyField(Endpoint, related_name="vpc_origins")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "key"], name="vpc_origin_one_row_per_key")
+        ]
+
+    def __str__(self) -> str:
+        return self.aws_id or self.key
+
+
+class IngressRule(models.Model):
+    """An ingress rule that the portal added; its users are its references."""
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="ingress_rules")
+    group_id = models.CharField(max_length=30)
+    port = models.PositiveIntegerField()
+    source_group_id = models.CharField(max_length=30)
+    rule_id = models.CharField(max_length=30, blank=True)
+    users = models.ManyToManyField(Endpoint, related_name="ingress_rules")
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["account", "group_id", "port", "source_group_id"], name="ingress_rule_one_row"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.group_id} tcp/{self.port}"
+
+
+class Watch(models.Model):
+    """What AWS last said of one resource that somebody waits for. `written_at` is our own last write to it:
+    a sweep that began before that write must not overrule it. `detail` is what the last full look showed.
+    """
+
+    class Resource(models.TextChoices):
+        VPC_ORIGIN = "vpc-origin"
+        DISTRIBUTION = "distribution"
+
+    account = models.ForeignKey(AwsAccount, on_delete=models.CASCADE, related_name="watches")
+    resource = models.CharField(max_length=20, choices=Resource.choices)
+    aws_id = models.CharField(max_length=40)
+    status = models.CharField(max_length=30)
+    detail = models.JSONField(default=dict)
+    written_at = models.DateTimeField()
+    seen_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["account", "resource", "aws_id"], name="watch_one_row_per_resource")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.resource}:{self.aws_id} {self.status}"
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Sets of runs."""
+
+    def active(self) -> RunQuerySet:
+        """Runs that are not over."""
+        return self.filter(state__in=Run.ACTIVE)
+
+    def due(self, now: datetime) -> RunQuerySet:
+        """Runs that want attention now and that nobody holds."""
+        return self.active().filter(due_at__lte=now).filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+
+
+class Run(models.Model):
+    """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time; no worker sleeps for it.
+
+    `fence` grows with each claim: a write of a worker that lost its lease changes no row.
+    """
+
+    class State(models.TextChoices):
+        RUNNING = "running", "running"
+        WAITING = "waiting", "waiting for AWS"
+        UNDOING = "undoing", "undoing"
+        DONE = "done", "done"
+        UNDONE = "undone", "undone: clean again"
+        STUCK = "stuck", "stuck: a person is needed"
+
+    ACTIVE = (State.RUNNING, State.WAITING, State.UNDOING)
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.PROTECT, related_name="runs")
+    saga = models.CharField(max_length=40)
+    stream = models.CharField(max_length=60)
+    plan_data = models.JSONField()
+    plan_digest = models.CharField(max_length=64)
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    lease_holder = models.CharField(max_length=80, blank=True)
+    fence = models.PositiveBigIntegerField(default=0)
+    watch = models.ForeignKey(Watch, null=True, blank=True, on_delete=models.SET_NULL, related_name="waiters")
+    writes_distribution = models.CharField(max_length=20, blank=True)
+    created_at = models.DateTimeField()
+    finished_at = models.DateTimeField(null=True, blank=True)
+    failure = models.JSONField(default=dict, blank=True)
+
+    objects: ClassVar[Any] = RunQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["endpoint"],
+                condition=Q(state__in=["running", "waiting", "undoing"]),
+                name="run_one_active_per_endpoint",
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(
+                fields=["due_at"], condition=Q(state__in=["running", "waiting", "undoing"]), name="run_due"
+            ),
+            models.Index(fields=["watch"], condition=Q(state__in=["waiting", "undoing"]), name="run_by_watch"),
+        ]
+
+    def __str__(self) -> str:
+        return f"run {self.pk} of {self.endpoint_id}"
+
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended."""
+        return self.state not in self.ACTIVE
+
+    @property
+    def spec(self) -> EndpointSpec:
+        """The spec this run was approved for (not necessarily the endpoint's present one)."""
+        return parse_spec(self.plan_data["spec"])
+
+    def journal(self) -> list[Entry]:
+        """The journal as the engine reads it."""
+        return [entry.as_entry() for entry in self.entries.order_by("seq")]
+
+
+class JournalEntry(models.Model):
+    """One entry of a run's journal. It drives the machine and is not for people."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="entries")
+    seq = models.PositiveIntegerField()
+    step = models.CharField(max_length=40, blank=True)
+    kind = models.CharField(max_length=10)
+    direction = models.CharField(max_length=8)
+    at = models.DateTimeField()
+    since = models.DateTimeField()
+    times = models.PositiveIntegerField(default=1)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["run", "seq"], name="journal_seq_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run_id}/{self.seq} {self.step} {self.kind}"
+
+    def as_entry(self) -> Entry:
+        """The frozen value the engine decides on."""
+        return Entry(
+            self.step, Kind(self.kind), Direction(self.direction), self.at, self.since, self.times, self.data
+        )
+
+
+class EventStream(models.Model):
+    """A topic of events. Its row lock orders its events; `last_seq` has no gaps."""
+
+    name = models.CharField(max_length=60, primary_key=True)
+    last_seq = models.PositiveBigIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class EventQuerySet(models.QuerySet["Event"]):
+    """Sets of events."""
+
+    def after(self, stream: str, cursor: int) -> EventQuerySet:
+        """What a reader who saw up to `cursor` has not seen, in order."""
+        return self.filter(stream_id=stream, seq__gt=cursor).order_by("seq")
+
+
+class Event(models.Model):
+    """One line for people and tickets. Numbered per stream from 1 without gaps; stored redacted; never changed."""
+
+    class Level(models.TextChoices):
+        INFO = "info"
+        GOOD = "good"
+        WARNING = "warning"
+        ERROR = "error"
+
+    stream = models.ForeignKey(EventStream, on_delete=models.CASCADE, related_name="events")
+    seq = models.PositiveBigIntegerField()
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=40)
+    level = models.CharField(max_length=8, choices=Level.choices, default=Level.INFO)
+    step = models.CharField(max_length=40, blank=True)
+    text = models.TextField()
+    data = models.JSONField(default=dict)
+
+    objects: ClassVar[Any] = EventQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["stream", "seq"], name="event_seq_unique")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream_id}#{self.seq} {self.kind}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """As the API, the console and downloads give it."""
+        return {
+            "seq": self.seq,
+            "at": self.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "kind": self.kind,
+            "level": self.level,
+            "step": self.step,
+            "text": self.text,
+            "data": self.data,
+        }
+
+
