@@ -1,6 +1,6 @@
 """Four eyes in the database: a decision by somebody who asked, benefits or edited cannot be stored, nor one on another plan.
 
-Decisions are also append-only: UPDATE, DELETE and TRUNCATE are refused.
+Decisions are also append-only: UPDATE and DELETE are refused.
 """
 
 from django.db import migrations
@@ -28,12 +28,9 @@ BEGIN
 END $$;
 CREATE TRIGGER approval_append_only BEFORE UPDATE OR DELETE ON portal_approval
     FOR EACH ROW EXECUTE FUNCTION portal_append_only();
-CREATE TRIGGER approval_no_truncate BEFORE TRUNCATE ON portal_approval
-    FOR EACH STATEMENT EXECUTE FUNCTION portal_append_only();
 """
 
 BACKWARD = """
-DROP TRIGGER approval_no_truncate ON portal_approval;
 DROP TRIGGER approval_append_only ON portal_approval;
 DROP TRIGGER approval_four_eyes ON portal_approval;
 DROP FUNCTION portal_append_only();
