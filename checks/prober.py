@@ -1,0 +1,740 @@
+"""One network attempt at a WebSocket handshake, from the name to the close, as a transcript (asyncio).
+
+Decides only the order of things and when to give up: judge the URL, resolve once, judge every address, connect to a
+judged one (never to a name), TLS with ALPN http/1.1 only, upgrade, script, close. SNI, certificate name and Host are
+the URL's even when a connect-to rule leads elsewhere. It must never follow a redirect, use a proxy of the environment,
+take more than its limits, or raise for what the network does: that is recorded as a phase and a reason. How many
+probes run at once is the caller's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import os
+import secrets
+import socket
+import ssl
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import cast
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+
+from checks.address_guard import (
+    ALLOWED_PORTS,
+    AllowedAddress,
+    AllowedUrl,
+    IPNetwork,
+    Refused,
+    judge_addresses,
+    judge_url,
+)
+from checks.connect_to import ConnectRule, Destination, pick
+from checks.conversation import (
+    Binary,
+    CloseHeard,
+    Conversation,
+    Heard,
+    PingHeard,
+    PongHeard,
+    Text,
+    Violation,
+)
+from checks.handshake import (
+    MAX_BODY_BYTES,
+    MAX_HEAD_BYTES,
+    MAX_HEAD_LINES,
+    HeadError,
+    HeadParser,
+    RefusedBody,
+    RequestError,
+    build_request,
+    explain,
+    judge,
+)
+from checks.transcript import (
+    Attempt,
+    Certificate,
+    CloseSeen,
+    Failure,
+    Finding,
+    HandshakeRequest,
+    Phase,
+    Reason,
+    ResponseHead,
+    Route,
+    Timing,
+    TlsFacts,
+    Transcript,
+)
+
+Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
+"""Host and port to IP addresses; raises OSError when there are none."""
+
+MAX_ADDRESSES = 4
+"""How many of a name's addresses are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """What to ask for: a ws:// or wss:// URL and what a caller adds to the handshake."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    subprotocols: tuple[str, ...] = ()
+    origin: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most one probe may cost. Seconds, bytes and counts; what is over is refused, not trimmed."""
+
+    total_s: float = 15.0
+    dns_s: float = 5.0
+    connect_s: float = 5.0
+    tls_s: float = 5.0
+    body_s: float = 1.0
+    close_s: float = 2.0
+    head_bytes: int = MAX_HEAD_BYTES
+    head_lines: int = MAX_HEAD_LINES
+    body_bytes: int = MAX_BODY_BYTES
+    bytes_in: int = 64 * 1024
+    frames_in: int = 64
+
+
+PATIENT = Limits(total_s=45.0)
+"""Waits until CloudFront itself gives up on a dead origin (10 s × 3 by default) and says so with a 504."""
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back with it.
+
+    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for no echo.
+    """
+
+    first_frame_s: float = 2.0
+    message: str = "edge check {nonce}"
+    echo_s: float = 5.0
+    ping: bool = True
+    ping_s: float = 5.0
+
+    @classmethod
+    def handshake_only(cls) -> Script:
+        """Upgrade, then close."""
+        return cls(first_frame_s=0, message="", ping=False)
+
+
+_resolving = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe-dns")
+
+
+async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
+    """The system's resolver, in threads of our own: a lookup that hangs must not hold up the end of an event loop."""
+    lookup = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    answers = await asyncio.get_running_loop().run_in_executor(_resolving, lookup)
+    return [str(answer[4][0]) for answer in answers]
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeNetwork:
+    """How this installation reaches the network: everything here comes from settings, nothing from users."""
+
+    connect_to: tuple[ConnectRule, ...] = ()
+    ca_file: str | None = None
+    allowed_networks: tuple[IPNetwork, ...] = ()
+    allowed_ports: Collection[int] = ALLOWED_PORTS
+    allow_ip_literals: bool = False
+    resolve: Resolver = resolve_with_getaddrinfo
+
+
+async def probe(
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    script: Script | None = None,
+    limits: Limits | None = None,
+) -> Transcript:
+    """Attempt one handshake and the script; the transcript tells how far it got and why not further."""
+    return await _Probe(target, network, script or Script(), limits or Limits()).run()
+
+
+def probe_blocking(
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    script: Script | None = None,
+    limits: Limits | None = None,
+) -> Transcript:
+    """`probe` for callers without an event loop (a view, a Celery task)."""
+    return asyncio.run(probe(target, network=network, script=script, limits=limits))
+
+
+class _Stop(Exception):
+    """Ends the probe with the failure that decides."""
+
+    def __init__(self, phase: Phase, reason: Reason, detail: str = "") -> None:
+        super().__init__(phase, reason, detail)
+        self.failure = Failure(phase, reason, detail)
+
+
+class _Wire(asyncio.Protocol):
+    """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`."""
+
+    def __init__(self, limit: int) -> None:
+        self.eof = False
+        self.error: BaseException | None = None
+        self.arrived = 0.0
+        """perf_counter of the newest bytes."""
+        self.first_arrived = 0.0
+        self._limit = limit
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._paused = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.arrived = time.perf_counter()
+        self.first_arrived = self.first_arrived or self.arrived
+        self._buffer += data
+        if len(self._buffer) > self._limit and self._transport is not None and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        self.eof = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.eof, self.error = True, exc
+        self._wake()
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes; a connection that is already gone shows at the next wait."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+    def abort(self) -> None:
+        """End the connection now."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def wait(self, deadline: float) -> bool:
+        """Wait until there are bytes or the end of the stream: True; or until `deadline` (perf_counter): False."""
+        if not (self._buffer or self.eof):
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(max(0.0, deadline - time.perf_counter()), self._wake)
+            try:
+                await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+        return bool(self._buffer) or self.eof
+
+    def take(self) -> bytes:
+        """Everything that has arrived."""
+        data = bytes(self._buffer)
+        self._buffer.clear()
+        if self._paused and self._transport is not None and not self._transport.is_closing():
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class _Probe:
+    """One run; each method is a phase, and raises _Stop where the run ends."""
+
+    def __init__(self, target: ProbeTarget, network: ProbeNetwork, script: Script, limits: Limits) -> None:
+        self._target, self._network, self._script, self._limits = target, network, script, limits
+        self._began = time.perf_counter()
+        self._until = self._began + limits.total_s
+        self._nonce = secrets.token_hex(8)
+        self._failures: list[Failure] = []
+        self._route: Route | None = None
+        self._tls: TlsFacts | None = None
+        self._request: HandshakeRequest | None = None
+        self._response: ResponseHead | None = None
+        self._findings: tuple[Finding, ...] = ()
+        self._body = ""
+        self._body_truncated = False
+        self._timing: dict[str, float] = {}
+        self._wire = _Wire(limits.bytes_in)
+        self._talk = Conversation(max_bytes=limits.bytes_in, max_frames=limits.frames_in)
+        self._inbox: deque[Heard] = deque()
+        self._close: CloseSeen | None = None
+
+    async def run(self) -> Transcript:
+        """All phases in order; whatever ends them, the transcript so far."""
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            await self._phases()
+        except _Stop as stop:
+            self._failures.append(stop.failure)
+        finally:
+            self._wire.abort()
+        return Transcript(
+            url=self._target.url,
+            started_at=started_at,
+            route=self._route,
+            tls=self._tls,
+            request=self._request,
+            response=self._response,
+            findings=self._findings,
+            body=self._body,
+            body_truncated=self._body_truncated,
+            frames=tuple(self._talk.frames),
+            close=self._close,
+            timing=Timing(**self._timing, total=self._since(self._began)),
+            failures=tuple(self._failures),
+            nonce=self._nonce,
+            asked_echo=bool(self._script.message),
+        )
+
+    async def _phases(self) -> None:
+        url = self._judge_url()
+        request = self._request = self._build(url)
+        context = self._trust() if url.secure else None
+        destination, addresses = await self._resolve(url)
+        sock = await self._connect(destination, addresses)
+        await self._open(sock, context, url)
+        await self._upgrade(request)
+        await self._first_frame()
+        await self._echo()
+        await self._ping()
+        await self._say_goodbye()
+
+    def _judge_url(self) -> AllowedUrl:
+        url = judge_url(
+            self._target.url,
+            schemes=("ws", "wss"),
+            ports=self._network.allowed_ports,
+            allow_ip_literals=self._network.allow_ip_literals,
+        )
+        if isinstance(url, Refused):
+            raise _Stop(Phase.URL, Reason.BAD_URL, url.reason)
+        return url
+
+    def _build(self, url: AllowedUrl) -> HandshakeRequest:
+        try:
+            return build_request(
+                url,
+                key_bytes=secrets.token_bytes(16),
+                subprotocols=self._target.subprotocols,
+                origin=self._target.origin,
+                extra_headers=self._target.headers,
+            )
+        except RequestError as error:
+            raise _Stop(Phase.URL, Reason.BAD_REQUEST, str(error)) from error
+
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return tls_context(self._network.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise _Stop(Phase.TLS, Reason.PROBE_ERROR, f"PROBE_CA_FILE cannot be used: {error}") from error
+
+    async def _resolve(self, url: AllowedUrl) -> tuple[Destination, tuple[AllowedAddress, ...]]:
+        destination = pick(self._network.connect_to, url.host, url.port)
+        self._route = route = Route(url.host, url.port, destination.host, destination.port, destination.rule)
+        answers: Sequence[str]
+        if _is_address(destination.host):
+            answers = (destination.host,)
+        else:
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(self._left(self._limits.dns_s)):
+                    answers = await self._network.resolve(destination.host, destination.port)
+            except TimeoutError as error:
+                detail = f"no answer within {self._limits.dns_s:g} s for {destination.host}"
+                raise _Stop(Phase.DNS, Reason.DNS_TIMEOUT, detail) from error
+            except (OSError, UnicodeError) as error:
+                detail = f"{destination.host}: {getattr(error, 'strerror', None) or error}"
+                raise _Stop(Phase.DNS, Reason.DNS_FAILURE, detail) from error
+            self._timing["dns"] = self._since(began)
+        judged = judge_addresses(answers, self._network.allowed_networks)
+        self._route = replace(route, addresses=tuple(dict.fromkeys(answers)))
+        if isinstance(judged, Refused):
+            raise _Stop(Phase.GUARD, Reason.ADDRESS_REFUSED, f"{destination.host}: {judged.reason}")
+        return destination, judged
+
+    async def _connect(self, destination: Destination, addresses: Sequence[AllowedAddress]) -> socket.socket:
+        """Try the judged addresses in the resolver's order; the time for connecting is shared out evenly."""
+        until = time.perf_counter() + self._left(self._limits.connect_s)
+        tried = addresses[:MAX_ADDRESSES]
+        attempts: list[Attempt] = []
+        stop = _Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, "no time was left to connect")
+        for index, allowed in enumerate(tried):
+            began = time.perf_counter()
+            share = (until - began) / (len(tried) - index)
+            try:
+                sock = await _connected(allowed.address, destination.port, share)
+            except TimeoutError:
+                detail = f"{allowed.address} port {destination.port}: no answer within {share:.1f} s"
+                stop = _Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, detail)
+            except ConnectionRefusedError:
+                detail = f"{allowed.address} port {destination.port}: nothing listens there"
+                stop = _Stop(Phase.TCP, Reason.CONNECT_REFUSED, detail)
+            except OSError as error:
+                detail = f"{allowed.address} port {destination.port}: {error.strerror or error}"
+                stop = _Stop(Phase.TCP, Reason.CONNECT_UNREACHABLE, detail)
+            else:
+                self._timing["tcp"] = self._since(began)
+                attempts.append(Attempt(allowed.address, "connected", self._timing["tcp"]))
+                self._routed(attempts, allowed.address)
+                return sock
+            attempts.append(Attempt(allowed.address, stop.failure.reason.value, self._since(began)))
+            self._routed(attempts, "")
+        raise stop
+
+    def _routed(self, attempts: Sequence[Attempt], connected: str) -> None:
+        if self._route is not None:
+            self._route = replace(self._route, attempts=tuple(attempts), connected=connected)
+
+    async def _open(self, sock: socket.socket, context: ssl.SSLContext | None, url: AllowedUrl) -> None:
+        """Hand the socket to the event loop, through TLS for wss://."""
+        began = time.perf_counter()
+        loop = asyncio.get_running_loop()
+        if context is None:
+            await loop.create_connection(lambda: self._wire, sock=sock)
+            return
+        self._tls = TlsFacts(url.host)
+        address = sock.getpeername()[:2]
+        try:
+            async with asyncio.timeout(self._left(self._limits.tls_s)):
+                transport, _ = await loop.create_connection(
+                    lambda: self._wire, sock=sock, ssl=context, server_hostname=url.host
+                )
+        except TimeoutError as error:
+            detail = f"the TLS handshake did not finish within {self._limits.tls_s:g} s"
+            raise _Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
+        except ssl.SSLCertVerificationError as error:
+            self._tls = await self._look_without_trust(address, url.host)
+            raise _Stop(Phase.TLS, _verify_reason(error), error.verify_message) from error
+        except ssl.SSLError as error:
+            raise _Stop(Phase.TLS, Reason.TLS_PROTOCOL, error.reason or str(error)) from error
+        except ConnectionResetError as error:
+            raise _Stop(Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake") from error
+        except OSError as error:
+            raise _Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
+        self._timing["tls"] = self._since(began)
+        self._tls = _tls_facts(transport.get_extra_info("ssl_object"), url.host, trusted=True)
+
+    async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
+        """Show the certificate that was not trusted: one more TLS handshake to the same address, nothing sent in it."""
+        facts = TlsFacts(host)
+        wire = _Wire(0)
+        try:
+            async with asyncio.timeout(self._left(self._limits.tls_s)):
+                sock = await _connected(address[0], address[1], self._limits.tls_s)
+                transport, _ = await asyncio.get_running_loop().create_connection(
+                    lambda: wire, sock=sock, ssl=_distrusting_context(), server_hostname=host
+                )
+                facts = _tls_facts(transport.get_extra_info("ssl_object"), host, trusted=False)
+        except OSError:
+            return facts
+        finally:
+            wire.abort()
+        return facts
+
+    async def _upgrade(self, request: HandshakeRequest) -> None:
+        wire = self._wire
+        sent = time.perf_counter()
+        wire.send(request.to_bytes())
+        parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
+        try:
+            while parser.head is None:
+                if not await wire.wait(self._until):
+                    seen = "part of an answer" if parser.started else "no byte of an answer"
+                    detail = f"{seen} within {time.perf_counter() - sent:.1f} s"
+                    raise _Stop(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, detail)
+                if data := wire.take():
+                    parser.feed(data)
+                elif wire.eof:
+                    raise self._ended(Phase.UPGRADE, "before the answer was complete")
+                # An endless drip always has bytes waiting, so the clock is looked at here too.
+                if parser.head is None and time.perf_counter() >= self._until:
+                    raise _Stop(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, "the answer did not end in time")
+        except HeadError as error:
+            raise _Stop(Phase.UPGRADE, error.reason, error.detail) from error
+        finally:
+            if wire.first_arrived:
+                self._timing["first_byte"] = (wire.first_arrived - sent) * 1000
+        self._timing["upgrade"] = (wire.arrived - sent) * 1000
+        self._findings = findings = judge(request, parser.head)
+        self._response = explain(parser.head, findings)
+        if parser.head.status != 101:
+            await self._refused_body(parser.head, parser.rest)
+            detail = f"{parser.head.status} {parser.head.reason}".rstrip()
+            raise _Stop(Phase.UPGRADE, Reason.UPGRADE_REFUSED, detail)
+        for finding in findings:
+            if not finding.ok:
+                raise _Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")
+        self._inbox.extend(self._talk.receive(parser.rest, self._at(wire.arrived)))
+
+    async def _refused_body(self, head: ResponseHead, rest: bytes) -> None:
+        body = RefusedBody(head, limit=self._limits.body_bytes)
+        body.feed(rest)
+        until = min(self._until, time.perf_counter() + self._limits.body_s)
+        while not body.complete and time.perf_counter() < until and await self._wire.wait(until):
+            data = self._wire.take()
+            if not data:
+                break
+            body.feed(data)
+        self._body, self._body_truncated = body.text, body.truncated
+
+    async def _first_frame(self) -> None:
+        if self._script.first_frame_s <= 0:
+            return
+        opened = time.perf_counter()
+        until = self._begin(Phase.FIRST_FRAME, self._script.first_frame_s)
+        heard = await self._hear(Phase.FIRST_FRAME, until, lambda _: True)
+        if heard is not None:
+            self._timing["first_frame"] = self._since(opened)
+
+    async def _echo(self) -> None:
+        if not self._script.message:
+            return
+        until = await self._begin_saying(Phase.ECHO, self._script.echo_s)
+        said = time.perf_counter()
+        message = self._script.message.replace("{nonce}", self._nonce)
+        self._wire.send(self._talk.send_text(message, self._at(said)))
+        if await self._hear(Phase.ECHO, until, self._is_echo) is not None:
+            self._timing["echo"] = self._since(said)
+        else:
+            detail = f"nothing that contains {self._nonce} came back within {self._script.echo_s:g} s"
+            self._failures.append(Failure(Phase.ECHO, Reason.NO_ECHO, detail))
+
+    async def _ping(self) -> None:
+        if not self._script.ping:
+            return
+        until = await self._begin_saying(Phase.PING, self._script.ping_s)
+        said = time.perf_counter()
+        payload = self._nonce.encode()
+        self._wire.send(self._talk.send_ping(payload, self._at(said)))
+        if await self._hear(Phase.PING, until, lambda heard: heard == PongHeard(payload)) is not None:
+            self._timing["ping"] = self._since(said)
+        else:
+            detail = f"no pong within {self._script.ping_s:g} s"
+            self._failures.append(Failure(Phase.PING, Reason.NO_PONG, detail))
+
+    async def _say_goodbye(self) -> None:
+        """Close with 1000 and await the answer; then leave the server a moment to end TCP first (RFC 6455 7.1.1)."""
+        await self._begin_saying(Phase.CLOSE, self._limits.close_s)
+        said = time.perf_counter()
+        until = min(said + self._limits.close_s, self._until)
+        self._wire.send(self._talk.send_close(1000, "", self._at(said)))
+        while True:
+            heard = await self._next(Phase.CLOSE, until)
+            if heard is None:
+                detail = f"no close frame within {self._limits.close_s:g} s"
+                raise self._abnormal(Phase.CLOSE, detail)
+            if isinstance(heard, CloseHeard):
+                break
+        self._timing["close"] = self._since(said)
+        self._close = CloseSeen(heard.code, heard.reason, clean=True, by="us")
+        until = min(until, time.perf_counter() + 0.25)
+        while not self._wire.eof and await self._wire.wait(until):
+            self._wire.take()
+
+    async def _hear(self, phase: Phase, until: float, wanted: Callable[[Heard], bool]) -> Heard | None:
+        """The first thing heard that is wanted, or None at `until`; a close of the other side ends the probe."""
+        while (heard := await self._next(phase, until)) is not None:
+            if isinstance(heard, CloseHeard):
+                self._wire.send(self._talk.send_close(_answerable(heard.code), "", self._at(time.perf_counter())))
+                self._close = CloseSeen(heard.code, heard.reason, clean=True, by="peer")
+                said = f"{heard.code} {heard.reason}".rstrip()
+                raise _Stop(phase, Reason.CLOSED_BY_PEER, f"the other side closed with {said}")
+            if wanted(heard):
+                return heard
+        return None
+
+    async def _next(self, phase: Phase, until: float) -> Heard | None:
+        """The next thing heard, pings answered on the way; None at `until`."""
+        while True:
+            while self._inbox:
+                heard = self._inbox.popleft()
+                if isinstance(heard, Violation):
+                    raise self._violated(phase, heard)
+                if isinstance(heard, PingHeard) and self._talk.can_send:
+                    self._wire.send(self._talk.send_pong(heard.payload, self._at(time.perf_counter())))
+                return heard
+            if time.perf_counter() >= until or not await self._wire.wait(until):
+                return None
+            data = self._wire.take()
+            if data:
+                self._inbox.extend(self._talk.receive(data, self._at(self._wire.arrived)))
+            elif self._wire.eof:
+                stop = self._ended(phase, "without a close frame")
+                self._close = CloseSeen(1006, "", clean=False, by="nobody")
+                if stop.failure.reason is Reason.RESET:
+                    raise stop
+                raise self._abnormal(phase, stop.failure.detail)
+
+    def _is_echo(self, heard: Heard) -> bool:
+        if isinstance(heard, Text):
+            return self._nonce in heard.data
+        return isinstance(heard, Binary) and self._nonce.encode() in heard.data
+
+    def _violated(self, phase: Phase, violation: Violation) -> _Stop:
+        if not self._talk.close_sent:
+            self._wire.send(self._talk.send_close(violation.close_code, "", self._at(time.perf_counter())))
+        self._close = CloseSeen(violation.close_code, violation.detail, clean=False, by="us")
+        return _Stop(phase, violation.reason, violation.detail)
+
+    def _abnormal(self, phase: Phase, detail: str) -> _Stop:
+        self._close = CloseSeen(1006, "", clean=False, by="nobody")
+        return _Stop(phase, Reason.ABNORMAL_CLOSE, detail)
+
+    def _ended(self, phase: Phase, when: str) -> _Stop:
+        """The stream ended: with a reset or in order."""
+        if isinstance(self._wire.error, ConnectionResetError | BrokenPipeError):
+            return _Stop(phase, Reason.RESET, f"the connection was reset {when}")
+        return _Stop(phase, Reason.CLOSED_EARLY, f"the connection ended {when}")
+
+    def _begin(self, phase: Phase, seconds: float) -> float:
+        """When a phase that begins now has to end."""
+        now = time.perf_counter()
+        if now >= self._until:
+            raise _Stop(phase, Reason.TOTAL_TIMEOUT, f"the {self._limits.total_s:g} s for the whole check were over")
+        return min(now + seconds, self._until)
+
+    async def _begin_saying(self, phase: Phase, seconds: float) -> float:
+        """As `_begin`, for a phase that sends: a close that has come already ends the probe before anything is said."""
+        until = self._begin(phase, seconds)
+        if not self._talk.can_send:
+            await self._hear(phase, 0.0, lambda _: False)
+        return until
+
+    def _left(self, seconds: float) -> float:
+        return max(0.0, min(seconds, self._until - time.perf_counter()))
+
+    def _at(self, moment: float) -> float:
+        return round((moment - self._began) * 1000, 3)
+
+    @staticmethod
+    def _since(moment: float) -> float:
+        return round((time.perf_counter() - moment) * 1000, 3)
+
+
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """The context every probe shares: system roots plus `ca_file`, ALPN http/1.1 only. Raises OSError for a bad file.
+
+    Building one costs more than a handshake, so it is kept until the file changes.
+    """
+    return _context(ca_file, os.stat(ca_file).st_mtime_ns if ca_file else 0)
+
+
+@functools.lru_cache(maxsize=4)
+def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    # An edge that may choose h2 would, and then refuse the HTTP/1.1 upgrade.
+    context.set_alpn_protocols(["http/1.1"])
+    if ca_file:
+        context.load_verify_locations(cafile=ca_file)
+    return context
+
+
+@functools.lru_cache(maxsize=1)
+def _distrusting_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+_VERIFY_REASONS = {
+    9: Reason.TLS_NOT_YET_VALID,
+    10: Reason.TLS_EXPIRED,
+    18: Reason.TLS_SELF_SIGNED,
+    2: Reason.TLS_UNKNOWN_CA,
+    19: Reason.TLS_UNKNOWN_CA,
+    20: Reason.TLS_UNKNOWN_CA,
+    21: Reason.TLS_UNKNOWN_CA,
+    62: Reason.TLS_NAME_MISMATCH,
+    64: Reason.TLS_NAME_MISMATCH,
+}
+"""OpenSSL's X509_V_ERR_* numbers (x509_vfy.h)."""
+
+
+def _verify_reason(error: ssl.SSLCertVerificationError) -> Reason:
+    return _VERIFY_REASONS.get(error.verify_code, Reason.TLS_UNTRUSTED)
+
+
+def _tls_facts(connection: ssl.SSLObject, host: str, *, trusted: bool) -> TlsFacts:
+    der = connection.getpeercert(binary_form=True)
+    cipher = connection.cipher()
+    return TlsFacts(
+        server_name=host,
+        version=connection.version() or "",
+        cipher=cipher[0] if cipher else "",
+        alpn=connection.selected_alpn_protocol() or "",
+        trusted=trusted,
+        certificate=_certificate(der) if der else None,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _certificate(der: bytes) -> Certificate | None:
+    """Facts of a certificate; None for one that cannot be read. Kept, because parsing costs and they hardly change."""
+    try:
+        parsed = x509.load_der_x509_certificate(der)
+        try:
+            names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            listed = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
+        except x509.ExtensionNotFound:
+            listed = ()
+        return Certificate(
+            subject=parsed.subject.rfc4514_string(),
+            issuer=parsed.issuer.rfc4514_string(),
+            names=listed,
+            not_before=parsed.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            not_after=parsed.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
+            self_signed=parsed.subject == parsed.issuer,
+            fingerprint_sha256=parsed.fingerprint(hashes.SHA256()).hex(),
+        )
+    except ValueError:
+        return None
+
+
+async def _connected(address: str, port: int, seconds: float) -> socket.socket:
+    """A TCP connection to one address; no name is looked up on the way."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        async with asyncio.timeout(max(0.0, seconds)):
+            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _answerable(code: int) -> int:
+    """The code that answers a close: the same, except for those that only stand for something (RFC 6455 7.4.1)."""
+    return 1000 if code in (1006, 1015) else code
