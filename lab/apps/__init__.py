@@ -1,0 +1,1 @@
+"""The origins that the lab's load balancers forward to: applications a team could have written."""

@@ -1,0 +1,94 @@
+"""Answers that the edge or a load balancer makes by itself, and the headers CloudFront puts on every answer (PURE).
+
+It decides reason phrases, pages and headers. It must never pretend that the origin answered: `server` says who did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from html import escape
+from http import HTTPStatus
+
+from lab.edge.acceptance import Refusal
+from lab.edge.forwarding import EdgeIdentity, Header
+
+POP = "LAB50-P1"
+# Not registered with IANA; nginx's number, which CloudFront uses too (facts/aws 5.1).
+UNREGISTERED_REASONS = {494: "Request Header Too Large"}
+REPLACED_BY_EDGE = frozenset({"x-cache", "x-amz-cf-id", "x-amz-cf-pop", "via"})
+BALANCER_SERVER = "awselb/2.0"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A complete response."""
+
+    status: int
+    headers: tuple[Header, ...]
+    body: bytes
+
+
+def reason_phrase(status: int) -> str:
+    """The standard reason phrase, or "" for a number without one."""
+    if status in UNREGISTERED_REASONS:
+        return UNREGISTERED_REASONS[status]
+    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
+
+
+def edge_answer(refusal: Refusal, edge: EdgeIdentity) -> Answer:
+    """The page for a request that the edge refused, redirected, or could not bring to its origin."""
+    body = _edge_page(refusal, edge.request_id).encode()
+    headers: list[Header] = [
+        ("Server", "CloudFront"),
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Length", str(len(body))),
+    ]
+    if refusal.location:
+        headers.append(("Location", refusal.location))
+    cache = "Redirect from cloudfront" if refusal.result_type == "Redirect" else "Error from cloudfront"
+    return Answer(refusal.status, (*headers, *_edge_headers(edge, cache, "")), body)
+
+
+def relayed_headers(headers: Iterable[Header], status: int, edge: EdgeIdentity) -> tuple[Header, ...]:
+    """An origin's response headers as the viewer sees them. Errors of the origin count as errors of CloudFront."""
+    kept = [(name, value) for name, value in headers if name.lower() not in REPLACED_BY_EDGE]
+    earlier = ", ".join(value for name, value in headers if name.lower() == "via")
+    return (*kept, *_edge_headers(edge, "Error from cloudfront" if status >= 400 else "Miss from cloudfront", earlier))
+
+
+def balancer_answer(status: int, content_type: str = "", body: str = "", location: str = "") -> Answer:
+    """What the load balancer says by itself: its plain error pages, redirects and fixed responses."""
+    if not content_type and not location:
+        content_type = "text/html"
+        body = f"<html><head><title>{status} {reason_phrase(status)}</title></head>"
+        body += f"<body><h1>{status} {reason_phrase(status)}</h1><p>Answered by the load balancer.</p></body></html>\n"
+    content = body.encode()
+    headers: list[Header] = [("Server", BALANCER_SERVER), ("Content-Length", str(len(content)))]
+    if content_type:
+        headers.append(("Content-Type", content_type))
+    if location:
+        headers.append(("Location", location))
+    return Answer(status, tuple(headers), content)
+
+
+def _edge_headers(edge: EdgeIdentity, cache: str, earlier_via: str) -> tuple[Header, ...]:
+    return (
+        ("X-Cache", cache),
+        ("Via", f"{earlier_via}, {edge.via}" if earlier_via else edge.via),
+        ("X-Amz-Cf-Pop", POP),
+        ("X-Amz-Cf-Id", edge.request_id),
+    )
+
+
+def _edge_page(refusal: Refusal, request_id: str) -> str:
+    title = "MOVED" if refusal.result_type == "Redirect" else "ERROR: the edge could not serve this request"
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        f"<title>{title}</title></head>\n<body>\n"
+        f"<h1>{refusal.status} {reason_phrase(refusal.status)}</h1>\n<hr>\n"
+        f"<p>{escape(refusal.why)}</p>\n<hr>\n"
+        f"<pre>Made by the edge (CloudFront), not by the origin.\nResult: {refusal.detail}\n"
+        f"Request ID: {request_id}</pre>\n"
+        "</body>\n</html>\n"
+    )

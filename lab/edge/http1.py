@@ -1,0 +1,200 @@
+"""HTTP/1.1 on a leg: h11 reads and writes it, this module moves its events.
+
+It decides how one message is taken from a leg and how a response is relayed to another. It must never decide what a
+request means, and must never let a malformed one raise anything but h11's protocol errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import cast
+
+import h11
+
+from lab.edge.answers import Answer, reason_phrase
+from lab.edge.forwarding import Header
+from lab.edge.leg import Leg
+
+# Beyond this, h11 itself gives up on a request line with its headers (its hint is 431).
+MOST_HEADER_BYTES = 96 * 1024
+# How long a sender may pause in the middle of its request.
+BODY_PATIENCE = 30.0
+HOP_BY_HOP = frozenset(
+    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+)
+
+
+class Http1:
+    """One HTTP/1.1 connection on one leg, in the role of server or client."""
+
+    def __init__(self, leg: Leg, role: type[h11.SERVER] | type[h11.CLIENT]) -> None:
+        self.leg = leg
+        self._connection = h11.Connection(role, max_incomplete_event_size=MOST_HEADER_BYTES)
+
+    async def next_event(self) -> h11.Event | type[h11.PAUSED]:
+        """The next event from the other side; waits for it.
+
+        :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
+        """
+        while True:
+            event = self._connection.next_event()
+            if event is not h11.NEED_DATA:
+                return cast("h11.Event | type[h11.PAUSED]", event)
+            if self._connection.they_are_waiting_for_100_continue:
+                await self.send(h11.InformationalResponse(status_code=100, headers=[]))
+            self._connection.receive_data(await self.leg.receive())
+
+    async def send(self, event: h11.Event) -> None:
+        """Send one event.
+
+        :raises h11.LocalProtocolError: it does not fit what was sent before.
+        :raises ConnectionResetError: the other side is gone.
+        """
+        data = self._connection.send(event)
+        if data:
+            await self.leg.send(data)
+
+    def trailing_bytes(self) -> bytes:
+        """What came after the upgrade request or reply and belongs to the new protocol already."""
+        return bytes(self._connection.trailing_data[0])
+
+    def ready_for_next(self) -> bool:
+        """Begin the next request on this connection if both sides are done and want to."""
+        if self._connection.our_state is h11.DONE and self._connection.their_state is h11.DONE:
+            self._connection.start_next_cycle()
+            return True
+        return False
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether a response can still be started, also after garbage."""
+        return self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+
+
+def text_headers(event: h11.Request | h11.Response | h11.InformationalResponse) -> tuple[Header, ...]:
+    """The headers of a message as text, in the spelling in which they came."""
+    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
+
+
+def wire_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
+    """Headers as h11 wants them. Characters that HTTP/1.1 cannot carry become question marks."""
+    return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
+
+
+def end_to_end(headers: Iterable[Header]) -> list[Header]:
+    """Response headers without those that concern one connection only."""
+    return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
+
+
+def has_body(headers: Iterable[Header]) -> bool:
+    """Whether a request with these headers carries a body (RFC 9112 section 6)."""
+    names = {name.lower(): value.strip() for name, value in headers}
+    return "transfer-encoding" in names or names.get("content-length", "0") != "0"
+
+
+class SenderFailed(Exception):
+    """Whoever sent the request left, or spoke nonsense, before the request was complete."""
+
+
+async def ask(
+    sink: Http1, request: h11.Request, *, body_from: Http1 | None, patience: float
+) -> h11.Response | h11.InformationalResponse:
+    """Send a request, with the body that `body_from` still has to give, and wait for the head of the response.
+
+    A response that comes before the body is through ends the body: HTTP/1.1 has no better use for the rest.
+
+    :raises TimeoutError: the request was sent and no response began within `patience` seconds.
+    :raises SenderFailed: the body broke off.
+    :raises h11.RemoteProtocolError: the response is not HTTP/1.1.
+    :raises OSError: the other side is gone.
+    """
+    await sink.send(request)
+    if body_from is None:
+        await sink.send(h11.EndOfMessage())
+        async with asyncio.timeout(patience):
+            return await read_response_head(sink)
+    loop = asyncio.get_running_loop()
+    pump = loop.create_task(_relay_request_body(body_from, sink))
+    head = loop.create_task(read_response_head(sink))
+    try:
+        await asyncio.wait({pump, head}, return_when=asyncio.FIRST_COMPLETED)
+        if not head.done():
+            await pump
+        async with asyncio.timeout(patience):
+            return await head
+    finally:
+        pump.cancel()
+        head.cancel()
+        await asyncio.gather(pump, head, return_exceptions=True)
+
+
+async def relay_response(source: Http1, sink: Http1, head: h11.Response, headers: Iterable[Header]) -> None:
+    """Pass a response on with other headers; its body goes through as it comes."""
+    await sink.send(h11.Response(status_code=head.status_code, headers=wire_headers(headers), reason=head.reason))
+    while True:
+        event = await source.next_event()
+        if isinstance(event, h11.Data):
+            await sink.send(h11.Data(data=bytes(event.data)))
+        elif isinstance(event, h11.EndOfMessage):
+            await sink.send(h11.EndOfMessage())
+            return
+        else:
+            raise ConnectionResetError("the origin left in the middle of its response")
+
+
+async def switch_protocols(
+    near: Http1, far: Http1, reply: h11.InformationalResponse, headers: Iterable[Header]
+) -> None:
+    """Pass a 101 on, then what either side already sent in the new protocol."""
+    await near.send(h11.InformationalResponse(status_code=101, headers=wire_headers(headers), reason=reply.reason))
+    for source, sink in ((near, far), (far, near)):
+        early = source.trailing_bytes()
+        if early:
+            await sink.leg.send(early)
+
+
+async def give(http: Http1, answer: Answer, *, head: bool = False) -> None:
+    """Send a complete answer; only its head if it answers a HEAD request."""
+    reason = reason_phrase(answer.status).encode()
+    await http.send(h11.Response(status_code=answer.status, headers=wire_headers(answer.headers), reason=reason))
+    if answer.body and not head:
+        await http.send(h11.Data(data=answer.body))
+    await http.send(h11.EndOfMessage())
+
+
+async def read_response_head(source: Http1) -> h11.Response | h11.InformationalResponse:
+    """The response to a request that was sent: a final one, or 101. Other 1xx are skipped.
+
+    :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
+    :raises ConnectionResetError: nothing came before the end.
+    """
+    while True:
+        event = await source.next_event()
+        if isinstance(event, h11.Response):
+            return event
+        if isinstance(event, h11.InformationalResponse):
+            if event.status_code == 101:
+                return event
+        else:
+            raise ConnectionResetError("closed without a response")
+
+
+async def _relay_request_body(source: Http1, sink: Http1) -> None:
+    sink_listens = True
+    while True:
+        try:
+            async with asyncio.timeout(BODY_PATIENCE):
+                event = await source.next_event()
+        except (h11.RemoteProtocolError, OSError, TimeoutError) as error:
+            raise SenderFailed from error
+        if not isinstance(event, (h11.Data, h11.EndOfMessage)):
+            raise SenderFailed
+        if sink_listens:
+            try:
+                await sink.send(h11.Data(data=bytes(event.data)) if isinstance(event, h11.Data) else h11.EndOfMessage())
+            except OSError:
+                # It may have answered before it closed; the response is read in any case.
+                sink_listens = False
+        if isinstance(event, h11.EndOfMessage):
+            return

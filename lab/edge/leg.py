@@ -1,0 +1,265 @@
+"""One side of one connection, and two of them joined into a tunnel.
+
+It decides how bytes wait: a leg collects them for the HTTP parser, and after the upgrade a tunnel hands them to the
+other leg as they came, unread and unchanged. It must never hold more than the transport's high-water mark for a slow
+reader, and must never keep one leg of a tunnel alive without the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from enum import Enum
+from typing import cast
+
+MOST_WAITING = 64 * 1024
+# How long a closing leg may take to hand over what is still buffered before it is cut.
+LINGER_SECONDS = 3.0
+
+
+class End(Enum):
+    """What ended a tunnel."""
+
+    NEAR = "near"
+    FAR = "far"
+    IDLE = "idle"
+
+
+class Leg(asyncio.Protocol):
+    """A transport with a bounded inbox; becomes a pipe when it joins a tunnel."""
+
+    __slots__ = (
+        "_can_write",
+        "_eof",
+        "_inbox",
+        "_inbox_waiter",
+        "_loop",
+        "_on_close",
+        "_on_open",
+        "_peer",
+        "_tunnel",
+        "_write_waiter",
+        "lost",
+        "received",
+        "sent",
+        "transport",
+    )
+
+    def __init__(self, on_open: Callable[[Leg], None] | None = None) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._on_open = on_open
+        self._on_close: Callable[[], None] | None = None
+        self._inbox = bytearray()
+        self._inbox_waiter: asyncio.Future[None] | None = None
+        self._write_waiter: asyncio.Future[None] | None = None
+        self._can_write = True
+        self._eof = False
+        self._peer: Leg | None = None
+        self._tunnel: Tunnel | None = None
+        self.transport: asyncio.Transport
+        self.lost = False
+        self.received = 0
+        self.sent = 0
+
+    def on_close(self, call: Callable[[], None]) -> None:
+        """Call this once, when the connection is gone."""
+        self._on_close = call
+
+    async def receive(self) -> bytes:
+        """The bytes that came since the last call; waits for some. Empty at the end of the stream."""
+        while not self._inbox and not self._eof and not self.lost:
+            self._inbox_waiter = self._loop.create_future()
+            try:
+                await self._inbox_waiter
+            finally:
+                self._inbox_waiter = None
+        data = bytes(self._inbox)
+        self._inbox.clear()
+        if not self.lost:
+            self.transport.resume_reading()
+        return data
+
+    async def send(self, data: bytes) -> None:
+        """Write, then wait until the reader keeps up.
+
+        :raises ConnectionResetError: the connection is gone.
+        """
+        if self.lost or self.transport.is_closing():
+            raise ConnectionResetError("connection lost")
+        self.write(data)
+        while not self._can_write and not self.lost:
+            self._write_waiter = self._loop.create_future()
+            try:
+                await self._write_waiter
+            finally:
+                self._write_waiter = None
+
+    def write(self, data: bytes) -> None:
+        """Write without waiting; for tunnels, which stop the other side from reading instead."""
+        self.sent += len(data)
+        self.transport.write(data)
+
+    def close(self) -> None:
+        """Hand over what is buffered, then close; cut the connection if that takes too long."""
+        if not self.lost:
+            self.transport.close()
+            self._loop.call_later(LINGER_SECONDS, self._cut)
+
+    def finish_writing(self) -> None:
+        """Say "no more from here" (FIN) where the transport can; TLS cannot, there it closes."""
+        if self.lost or self.transport.is_closing():
+            return
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        else:
+            self.close()
+
+    def join(self, tunnel: Tunnel, peer: Leg) -> None:
+        """From now on hand every byte to `peer`, first those that are already here."""
+        self._tunnel = tunnel
+        self._peer = peer
+        if self._inbox:
+            peer.write(bytes(self._inbox))
+        self._inbox = bytearray()
+        if not self.lost and peer._can_write:
+            self.transport.resume_reading()
+        if self.lost:
+            tunnel.lost(self)
+        elif self._eof:
+            tunnel.half_closed(self)
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)
+        if self._on_open is not None:
+            self._on_open(self)
+            self._on_open = None
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        if self._peer is not None and self._tunnel is not None:
+            self._tunnel.heard(self)
+            if not self._peer.transport.is_closing():
+                self._peer.write(data)
+            return
+        self._inbox += data
+        if len(self._inbox) > MOST_WAITING:
+            self.transport.pause_reading()
+        self._wake(self._inbox_waiter)
+
+    def eof_received(self) -> bool:
+        self._eof = True
+        self._wake(self._inbox_waiter)
+        if self._tunnel is not None:
+            self._tunnel.half_closed(self)
+        # The other direction may still have something to say; the handler or the tunnel closes. TLS has no half-close.
+        return self.transport.get_extra_info("sslcontext") is None
+
+    def pause_writing(self) -> None:
+        self._can_write = False
+        if self._peer is not None and not self._peer.lost:
+            self._peer.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        self._can_write = True
+        self._wake(self._write_waiter)
+        if self._peer is not None and not self._peer.lost:
+            self._peer.transport.resume_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._wake(self._inbox_waiter)
+        self._wake(self._write_waiter)
+        if self._on_close is not None:
+            self._on_close()
+            self._on_close = None
+        if self._tunnel is not None:
+            self._tunnel.lost(self)
+            self._tunnel = self._peer = None
+
+    def _cut(self) -> None:
+        if not self.lost:
+            self.transport.abort()
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+
+class Tunnel:
+    """Two legs joined: what comes in on one goes out on the other, until either ends or both were silent too long.
+
+    `near` is the side the connection came from, `far` the side it was made to. With `far_only`, only bytes from `far`
+    count against the idle limit, as CloudFront counts them (facts/aws 2.4). An idle tunnel is closed without a
+    WebSocket close frame, so both ends see 1006. One timer per tunnel, re-armed lazily: a busy socket costs no timer
+    per message.
+    """
+
+    __slots__ = ("_far", "_far_only", "_finished", "_idle", "_last_heard", "_loop", "_near", "_timer", "ended_by")
+
+    def __init__(self, near: Leg, far: Leg, idle_seconds: float, *, far_only: bool = False) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._near = near
+        self._far = far
+        self._idle = idle_seconds
+        self._far_only = far_only
+        self._last_heard = self._loop.time()
+        self._finished: asyncio.Future[None] = self._loop.create_future()
+        self.ended_by: End | None = None
+        self._timer: asyncio.TimerHandle = self._loop.call_later(idle_seconds, self._look)
+        near.join(self, far)
+        far.join(self, near)
+
+    async def finished(self) -> End:
+        """Wait until both legs are gone; says what ended them. If the waiter is cancelled, both legs are closed."""
+        try:
+            await self._finished
+        finally:
+            self._timer.cancel()
+            self._near.close()
+            self._far.close()
+        return self.ended_by or End.NEAR
+
+    def heard(self, leg: Leg) -> None:
+        """A leg received bytes."""
+        if leg is self._far or not self._far_only:
+            self._last_heard = self._loop.time()
+
+    def half_closed(self, leg: Leg) -> None:
+        """A leg will send no more: pass that on, and give the other direction a moment to finish."""
+        self._ended(leg)
+        self._other(leg).finish_writing()
+        self._timer.cancel()
+        self._timer = self._loop.call_later(LINGER_SECONDS, self._close_both)
+
+    def lost(self, leg: Leg) -> None:
+        """A leg is gone: so is the other."""
+        self._ended(leg)
+        self._timer.cancel()
+        other = self._other(leg)
+        if other.lost:
+            if not self._finished.done():
+                self._finished.set_result(None)
+        else:
+            other.close()
+
+    def _ended(self, leg: Leg) -> None:
+        if self.ended_by is None:
+            self.ended_by = End.NEAR if leg is self._near else End.FAR
+
+    def _other(self, leg: Leg) -> Leg:
+        return self._far if leg is self._near else self._near
+
+    def _look(self) -> None:
+        remaining = self._last_heard + self._idle - self._loop.time()
+        if remaining > 0:
+            self._timer = self._loop.call_later(remaining, self._look)
+            return
+        self.ended_by = End.IDLE
+        self._close_both()
+
+    def _close_both(self) -> None:
+        self._near.close()
+        self._far.close()

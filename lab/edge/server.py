@@ -1,0 +1,120 @@
+"""The edge process: waits for the account's state, opens the viewer listeners, serves until it is told to end.
+
+It decides only how the parts are put together. It must never listen on anything but loopback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import ssl
+from asyncio import sslproto
+from pathlib import Path
+
+from lab.certificates import ensure_certificates
+from lab.config import LOOPBACK, LabConfig
+from lab.edge.balancer import Balancers
+from lab.edge.source import StateSource
+from lab.edge.state import State
+from lab.edge.viewer import EdgePorts, Viewers
+
+# asyncio gives every TLS connection a read buffer of 256 KB. Thousands of silent sockets are what this process is for,
+# and a TLS record holds at most 16 KB.
+TLS_READ_BUFFER = 16 * 1024
+TLS_SHUTDOWN_SECONDS = 2.0
+BACKLOG = 1024
+MOST_SOCKETS = 65536
+
+
+def run(config: LabConfig) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    asyncio.run(_serve(config))
+
+
+async def _serve(config: LabConfig) -> None:
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    _allow_many_sockets()
+    sslproto.SSLProtocol.max_size = TLS_READ_BUFFER
+    edge = _Edge(config)
+    following = loop.create_task(edge.source.follow(edge.first_state))
+    try:
+        if await _first_of(edge.first_state, ended):
+            await edge.listen()
+            print(
+                f"ready edge https://{LOOPBACK}:{config.edge_tls_port} http://{LOOPBACK}:{config.edge_port}", flush=True
+            )
+            await ended.wait()
+    finally:
+        following.cancel()
+        await edge.close()
+
+
+class _Edge:
+    """The parts of the process and what they share: the newest state."""
+
+    def __init__(self, config: LabConfig) -> None:
+        self._config = config
+        self._state = State(version=-1, scale=1.0)
+        self._servers: list[asyncio.Server] = []
+        self.first_state = asyncio.Event()
+        self.balancers = Balancers()
+        self.source = StateSource(config.aws_url, self._take_over)
+        self.viewers = Viewers(lambda: self._state, self.balancers, EdgePorts(config.edge_port, config.edge_tls_port))
+
+    async def listen(self) -> None:
+        # Only now: the AWS process has answered, so it will not be making certificates at the same moment.
+        context = tls_context(self._config.state_dir)
+        loop = asyncio.get_running_loop()
+        self._servers = [
+            await loop.create_server(
+                self.viewers.leg,
+                LOOPBACK,
+                self._config.edge_tls_port,
+                ssl=context,
+                ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
+                backlog=BACKLOG,
+            ),
+            await loop.create_server(self.viewers.leg, LOOPBACK, self._config.edge_port, backlog=BACKLOG),
+        ]
+
+    async def close(self) -> None:
+        for server in self._servers:
+            server.close()
+        await self.viewers.close()
+        await self.balancers.close()
+
+    async def _take_over(self, state: State) -> None:
+        # Sockets first: no request may be routed to a listener that is not there yet.
+        await self.balancers.follow(state)
+        self._state = state
+
+
+def tls_context(state_dir: Path) -> ssl.SSLContext:
+    """The edge's certificate; HTTP/1.1 is the only protocol it ever agrees to, so no upgrade meets an h2 connection."""
+    certificates = ensure_certificates(state_dir)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.load_cert_chain(certificates.chain, certificates.key)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+async def _first_of(awaited: asyncio.Event, ended: asyncio.Event) -> bool:
+    """Wait for either; whether it was the first."""
+    waiting = [asyncio.create_task(event.wait()) for event in (awaited, ended)]
+    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    for task in waiting:
+        task.cancel()
+    return not ended.is_set()
+
+
+def _allow_many_sockets() -> None:
+    """One WebSocket needs four descriptors here; the usual soft limit of 1024 would be 250 of them."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, MOST_SOCKETS)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
