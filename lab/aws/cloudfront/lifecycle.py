@@ -1,0 +1,146 @@
+"""PURE. What CloudFront's entities are and what time does to them.
+
+It decides statuses, which configuration is served, and what is in use, all from `now` (lab time, seconds).
+It must never read a clock, store anything or raise an AWS error.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+Config: TypeAlias = dict[str, Any]
+VpcOriginStatus: TypeAlias = Literal["Deploying", "Deployed"]
+DistributionStatus: TypeAlias = Literal["InProgress", "Deployed"]
+
+# facts/aws.md 1.8: about 9 minutes to create, "a few minutes" to delete; 8.2: 3-20 minutes for a distribution.
+VPC_ORIGIN_SECONDS = 540.0
+VPC_ORIGIN_DELETE_SECONDS = 180.0
+DISTRIBUTION_SECONDS = 300.0
+JITTER = 0.1
+
+
+def duration(typical: float, name: str) -> float:
+    """`typical` seconds plus or minus a tenth, always the same for the same name."""
+    fraction = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
+    return typical * (1 + JITTER * (2 * fraction - 1))
+
+
+@dataclass(frozen=True)
+class VpcOrigin:
+    """A VPC origin. `settled_at` ends the deployment that runs; `deleted_at` is set once its deletion has begun."""
+
+    account: str
+    id: str
+    etag: str
+    endpoint: Config
+    created: float
+    modified: float
+    settled_at: float
+    vpc: str
+    region: str
+    deleted_at: float | None = None
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """Its ARN, which names the account but no Region."""
+        return f"arn:aws:cloudfront::{self.account}:vpcorigin/{self.id}"
+
+    def status(self, now: float) -> VpcOriginStatus:
+        """Deploying also while it is being deleted (facts/aws.md 1.8)."""
+        return "Deployed" if self.deleted_at is None and now >= self.settled_at else "Deploying"
+
+    def gone(self, now: float) -> bool:
+        """True once its deletion is complete."""
+        return self.deleted_at is not None and now >= self.deleted_at
+
+    def changes_after(self, now: float) -> Iterator[float]:
+        """When its status will change by itself."""
+        for moment in (self.settled_at, self.deleted_at):
+            if moment is not None and moment > now:
+                yield moment
+
+
+@dataclass(frozen=True)
+class Revision:
+    """One accepted configuration of a distribution: raw XML as it came, the values read from it, when it is out."""
+
+    number: int
+    etag: str
+    raw: bytes
+    config: Config
+    modified: float
+    deployed_at: float
+
+    def vpc_origin_ids(self) -> frozenset[str]:
+        """The VPC origins it names."""
+        origins = self.config["Origins"].get("Items", [])
+        return frozenset(
+            origin["VpcOriginConfig"]["VpcOriginId"] for origin in origins if origin.get("VpcOriginConfig")
+        )
+
+
+@dataclass(frozen=True)
+class Distribution:
+    """A distribution. `revisions` run from the oldest an edge may still serve to the newest accepted."""
+
+    account: str
+    id: str
+    domain: str
+    created: float
+    revisions: tuple[Revision, ...]
+    tags: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        return f"arn:aws:cloudfront::{self.account}:distribution/{self.id}"
+
+    @property
+    def latest(self) -> Revision:
+        """What GetDistribution shows."""
+        return self.revisions[-1]
+
+    def status(self, now: float) -> DistributionStatus:
+        """InProgress until the newest revision has reached every edge."""
+        return "Deployed" if now >= self.latest.deployed_at else "InProgress"
+
+    def serving(self, now: float) -> Revision | None:
+        """What the edges serve: the newest revision that is out; None before the first."""
+        out = [revision for revision in self.revisions if now >= revision.deployed_at]
+        return out[-1] if out else None
+
+    def next_deployment(self, now: float, number: int) -> float:
+        """When a revision accepted now is out. Changes propagate in their order, so never before an earlier one."""
+        own = now + duration(DISTRIBUTION_SECONDS, f"{self.id}/{number}")
+        return max(own, self.latest.deployed_at + 1.0)
+
+    def uses(self, vpc_origin_id: str, now: float) -> bool:
+        """True while any revision that an edge serves, or will serve, names the VPC origin."""
+        return any(vpc_origin_id in revision.vpc_origin_ids() for revision in self.live(now))
+
+    def live(self, now: float) -> tuple[Revision, ...]:
+        """The revision that is served and all newer ones."""
+        serving = self.serving(now)
+        first = serving.number if serving else 0
+        return tuple(revision for revision in self.revisions if revision.number >= first)
+
+    def changes_after(self, now: float) -> Iterator[float]:
+        """When its status, or what is served, will change by itself."""
+        for revision in self.revisions:
+            if revision.deployed_at > now:
+                yield revision.deployed_at
+
+
+@dataclass(frozen=True)
+class OriginRequestPolicy:
+    """A custom origin request policy, or a managed one (account "aws")."""
+
+    account: str
+    id: str
+    etag: str
+    config: Config
+    modified: float

@@ -1,0 +1,11 @@
+"""botocore's description of CloudFront's API, loaded once; everything on the wire is driven by it."""
+
+from __future__ import annotations
+
+from botocore.model import ServiceModel
+from botocore.session import get_session
+
+API_VERSION = "2020-05-31"
+NAMESPACE = f"http://cloudfront.amazonaws.com/doc/{API_VERSION}/"
+
+SERVICE_MODEL: ServiceModel = get_session().get_service_model("cloudfront", API_VERSION)

@@ -1,0 +1,141 @@
+"""CloudFront as a whole: takes a request, finds the operation, keeps its rules, answers.
+
+It decides which operations exist, what is a transaction, and what an answer to nonsense looks like: always one of
+AWS's own errors. It must never hold a lock while it waits for a client, and never lets time change an entity
+except in `settle`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from lab.aws.cloudfront import distributions, policies, tagging, vpc_origins
+from lab.aws.cloudfront.context import Context
+from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.store import CloudFrontStore
+from lab.aws.cloudfront.wire import Call, Router, Values, new_request_id, read_call, write_error, write_reply
+from lab.aws.database import LabDatabase
+from lab.aws.moto_world import HttpReply, MotoWorld
+from lab.clock import LabClock
+
+log = logging.getLogger(__name__)
+
+Operation = Callable[[Context, Call], Values]
+
+OPERATIONS: dict[str, Operation] = {
+    "CreateVpcOrigin": vpc_origins.create_vpc_origin,
+    "GetVpcOrigin": vpc_origins.get_vpc_origin,
+    "ListVpcOrigins": vpc_origins.list_vpc_origins,
+    "UpdateVpcOrigin": vpc_origins.update_vpc_origin,
+    "DeleteVpcOrigin": vpc_origins.delete_vpc_origin,
+    "ListDistributionsByVpcOriginId": distributions.list_distributions_by_vpc_origin_id,
+    "CreateDistribution": distributions.create_distribution,
+    "CreateDistributionWithTags": distributions.create_distribution_with_tags,
+    "GetDistribution": distributions.get_distribution,
+    "GetDistributionConfig": distributions.get_distribution_config,
+    "UpdateDistribution": distributions.update_distribution,
+    "DeleteDistribution": distributions.delete_distribution,
+    "ListDistributions": distributions.list_distributions,
+    "TagResource": tagging.tag_resource,
+    "UntagResource": tagging.untag_resource,
+    "ListTagsForResource": tagging.list_tags_for_resource,
+    "ListCachePolicies": policies.list_cache_policies,
+    "GetCachePolicy": policies.get_cache_policy,
+    "GetCachePolicyConfig": policies.get_cache_policy_config,
+    "ListOriginRequestPolicies": policies.list_origin_request_policies,
+    "GetOriginRequestPolicy": policies.get_origin_request_policy,
+    "GetOriginRequestPolicyConfig": policies.get_origin_request_policy_config,
+    "CreateOriginRequestPolicy": policies.create_origin_request_policy,
+    "UpdateOriginRequestPolicy": policies.update_origin_request_policy,
+    "DeleteOriginRequestPolicy": policies.delete_origin_request_policy,
+}
+
+
+class CloudFront:
+    """The CloudFront service of all the lab's accounts."""
+
+    def __init__(
+        self, world: MotoWorld, database: LabDatabase, clock: LabClock, quotas: Mapping[str, int]
+    ) -> None:
+        self.world = world
+        self.store = CloudFrontStore(database)
+        self.calls: Counter[str] = Counter()
+        self._database = database
+        self._clock = clock
+        self._quotas = quotas
+        self._router = Router.for_all_operations()
+        self._next_change = 0.0
+        self._settled_until = 0.0
+        # Status changes that time brought about; together with the store's changes this is a version.
+        self._settled = 0
+
+    @property
+    def version(self) -> int:
+        """Grows with every change, by a caller or by the clock (after `settle`)."""
+        return self.store.changes + self._settled
+
+    def handle(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
+        """Answer one request. `path` and `query` are as sent, `headers` have lower-case names."""
+        request_id = new_request_id()
+        try:
+            if "authorization" not in headers:
+                raise CloudFrontError("MissingAuthenticationToken", "Request is missing Authentication Token")
+            call = read_call(self._router, method, path, query, headers, body)
+            name = call.operation.name
+            operation = OPERATIONS.get(name)
+            if operation is None:
+                raise CloudFrontError("UnsupportedOperation", f"The lab does not implement {name}.")
+            with self.world.lock:
+                self.calls[name] += 1
+                self.settle()
+                before = self.store.changes
+                with self._database.transaction():
+                    result = operation(self._context(headers), call)
+                if self.store.changes != before:
+                    self._expect_changes()
+            return write_reply(call.operation, result, request_id)
+        except CloudFrontError as error:
+            return write_error(error, request_id)
+        except Exception:
+            log.exception("a bug of the lab: %s %s", method, path)
+            error = CloudFrontError("InternalError", "We encountered an internal error. Please try again.")
+            return write_error(error, request_id)
+
+    def settle(self) -> None:
+        """Let time act: count status changes that are due, and finish deletions. Cheap when nothing is due."""
+        if self._clock.now() < self._next_change:
+            return
+        with self.world.lock:
+            now = self._clock.now()
+            if now < self._next_change:
+                return
+            context = self._context({})
+            for origin in list(self.store.vpc_origins.values()):
+                if origin.gone(now):
+                    with self._database.transaction():
+                        self.store.drop_vpc_origin(origin)
+                        vpc_origins.detach_if_last(context, origin)
+            self._settled += 1
+            self._settled_until = now
+            self._expect_changes()
+
+    def _expect_changes(self) -> None:
+        # Counted from the last settling, so that no change falls between that and now unseen.
+        now = self._settled_until
+        moments = [moment for origin in self.store.vpc_origins.values() for moment in origin.changes_after(now)]
+        for distribution in self.store.distributions.values():
+            moments.extend(distribution.changes_after(now))
+        self._next_change = min(moments, default=float("inf"))
+
+    def _context(self, headers: Mapping[str, str]) -> Context:
+        return Context(
+            world=self.world,
+            store=self.store,
+            quotas=self._quotas,
+            account=self.world.account_of(headers),
+            now=self._clock.now(),
+            wall=time.time(),
+        )

@@ -1,0 +1,232 @@
+"""VPC origins: create, get, list, update, delete (facts/aws.md 1.7-1.12).
+
+It decides who may have one on which target and when it may be changed or deleted. Time does the rest
+(lifecycle.py); what appears in the VPC is service_network.py's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import string
+
+from lab.aws import network, service_network
+from lab.aws.cloudfront import tagging
+from lab.aws.cloudfront.context import Context, check_if_match, new_etag, new_id, page
+from lab.aws.cloudfront.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.lifecycle import (
+    VPC_ORIGIN_DELETE_SECONDS,
+    VPC_ORIGIN_SECONDS,
+    VpcOrigin,
+    duration,
+)
+from lab.aws.cloudfront.wire import Call, Values
+
+_MIXED = string.ascii_letters + string.digits
+# What CreateVpcOrigin assumes when OriginSslProtocols is left out; AWS does not say (lab/README.md, unverified).
+_DEFAULT_SSL = {"Quantity": 1, "Items": ["TLSv1.2"]}
+
+
+def create_vpc_origin(context: Context, call: Call) -> Values:
+    """CreateVpcOrigin. Checks in order: arguments, target, name, quota, tags."""
+    endpoint = _checked_endpoint(call.parameters["VpcOriginEndpointConfig"])
+    target = _checked_target(context, endpoint["Arn"])
+    _check_name(context, endpoint["Name"], own_id=None)
+    limit = context.quotas["vpc_origins"]
+    if len(list(_of_account(context))) >= limit:
+        raise CloudFrontError("EntityLimitExceeded", f"Your account has reached its limit of {limit} VPC origins.")
+    tags = tagging.merged({}, call.parameters.get("Tags") or {})
+    origin_id = new_id("vo_", 22, _MIXED)
+    origin = VpcOrigin(
+        account=context.account,
+        id=origin_id,
+        etag=new_etag(),
+        endpoint=endpoint,
+        created=context.wall,
+        modified=context.wall,
+        settled_at=context.now + duration(VPC_ORIGIN_SECONDS, origin_id),
+        vpc=target.vpc,
+        region=target.region,
+        tags=tags,
+    )
+    _attach(context, target)
+    context.store.put_vpc_origin(origin)
+    location = f"https://cloudfront.amazonaws.com/2020-05-31/vpc-origin/{origin.id}"
+    return {"VpcOrigin": _shown(context, origin), "ETag": origin.etag, "Location": location}
+
+
+def get_vpc_origin(context: Context, call: Call) -> Values:
+    """GetVpcOrigin."""
+    origin = find(context, call.parameters["Id"])
+    return {"VpcOrigin": _shown(context, origin), "ETag": origin.etag}
+
+
+def list_vpc_origins(context: Context, call: Call) -> Values:
+    """ListVpcOrigins: the account's own, in pages."""
+    listed = page(
+        context,
+        _of_account(context),
+        call.parameters,
+        lambda origin: origin.id,
+        lambda origin: _summary(context, origin),
+    )
+    return {"VpcOriginList": listed}
+
+
+def update_vpc_origin(context: Context, call: Call) -> Values:
+    """UpdateVpcOrigin: never while a distribution uses it or still serves a configuration that did."""
+    origin = find(context, call.parameters["Id"])
+    check_if_match(call.parameters.get("IfMatch"), origin.etag)
+    if _in_use(context, origin):
+        raise CloudFrontError(
+            "CannotUpdateEntityWhileInUse",
+            "The VPC origin is associated with one or more distributions. Disassociate it and wait until they are "
+            "deployed before you update it.",
+        )
+    if origin.deleted_at is not None:
+        raise CloudFrontError("IllegalUpdate", "The VPC origin is being deleted.")
+    endpoint = _checked_endpoint(call.parameters["VpcOriginEndpointConfig"])
+    target = _checked_target(context, endpoint["Arn"])
+    _check_name(context, endpoint["Name"], own_id=origin.id)
+    etag = new_etag()
+    changed = dataclasses.replace(
+        origin,
+        etag=etag,
+        endpoint=endpoint,
+        modified=context.wall,
+        settled_at=context.now + duration(VPC_ORIGIN_SECONDS, etag),
+        vpc=target.vpc,
+        region=target.region,
+    )
+    _attach(context, target)
+    context.store.put_vpc_origin(changed)
+    detach_if_last(context, origin)
+    return {"VpcOrigin": _shown(context, changed), "ETag": changed.etag}
+
+
+def delete_vpc_origin(context: Context, call: Call) -> Values:
+    """DeleteVpcOrigin: asynchronous; Deploying for a few minutes, then EntityNotFound."""
+    origin = find(context, call.parameters["Id"])
+    check_if_match(call.parameters.get("IfMatch"), origin.etag)
+    if _in_use(context, origin):
+        raise CloudFrontError(
+            "CannotDeleteEntityWhileInUse",
+            "The VPC origin is associated with one or more distributions. Disassociate it and wait until they are "
+            "deployed before you delete it.",
+        )
+    if origin.status(context.now) == "Deploying":
+        raise CloudFrontError("IllegalDelete", "The VPC origin cannot be deleted while its status is Deploying.")
+    etag = new_etag()
+    leaving = dataclasses.replace(
+        origin,
+        etag=etag,
+        modified=context.wall,
+        deleted_at=context.now + duration(VPC_ORIGIN_DELETE_SECONDS, etag),
+    )
+    context.store.put_vpc_origin(leaving)
+    return {"VpcOrigin": _shown(context, leaving), "ETag": leaving.etag}
+
+
+def find(context: Context, origin_id: str) -> VpcOrigin:
+    """The caller's VPC origin of that id.
+
+    :raises CloudFrontError: EntityNotFound.
+    """
+    origin = context.store.vpc_origins.get(origin_id)
+    if origin is None or origin.account != context.account or origin.gone(context.now):
+        raise CloudFrontError("EntityNotFound", "The specified vpc origin does not exist")
+    return origin
+
+
+def detach_if_last(context: Context, former: VpcOrigin) -> None:
+    """Take CloudFront's group and interfaces out of a VPC in which no VPC origin is left."""
+    place = (former.account, former.region, former.vpc)
+    for origin in context.store.vpc_origins.values():
+        if (origin.account, origin.region, origin.vpc) == place:
+            return
+    arguments = {"account": former.account, "region": former.region, "vpc": former.vpc}
+    context.world.change(service_network.DETACH, arguments)
+
+
+def _attach(context: Context, target: network.Target) -> None:
+    context.world.change(
+        service_network.ATTACH,
+        {
+            "account": target.account,
+            "region": target.region,
+            "vpc": target.vpc,
+            "subnets": list(target.subnets),
+        },
+    )
+
+
+def _of_account(context: Context) -> list[VpcOrigin]:
+    return [
+        origin
+        for origin in context.store.vpc_origins.values()
+        if origin.account == context.account and not origin.gone(context.now)
+    ]
+
+
+def _in_use(context: Context, origin: VpcOrigin) -> bool:
+    return any(distribution.uses(origin.id, context.now) for distribution in context.store.distributions.values())
+
+
+def _check_name(context: Context, name: str, own_id: str | None) -> None:
+    for origin in _of_account(context):
+        if origin.endpoint["Name"] == name and origin.id != own_id:
+            raise CloudFrontError("EntityAlreadyExists", f"A VPC origin with the name {name!r} already exists.")
+
+
+def _checked_endpoint(given: Values) -> Values:
+    if not 1 <= len(given["Name"]) <= 64:
+        raise invalid("The name of a VPC origin must have 1 to 64 characters.")
+    for field in ("HTTPPort", "HTTPSPort"):
+        port = given[field]
+        if port not in (80, 443) and not 1024 <= port <= 65535:
+            raise invalid(f"The parameter {field} must be 80, 443 or 1024-65535.")
+    return {"OriginSslProtocols": _DEFAULT_SSL, **given}
+
+
+def _checked_target(context: Context, arn: str) -> network.Target:
+    """The prerequisites of facts/aws.md 1.1; which code AWS uses for each is not documented."""
+    if not network.is_target_arn(arn):
+        raise invalid("The ARN is not that of an Application or Network Load Balancer or an EC2 instance.")
+    target = network.find_target(arn) if network.target_account(arn) == context.account else None
+    if target is None:
+        raise invalid(f"The origin endpoint {arn} does not exist in this account.")
+    if target.kind == "gateway":
+        raise invalid("A Gateway Load Balancer cannot be a VPC origin.")
+    if target.state not in ("active", "running"):
+        raise invalid(f"The origin endpoint is {target.state}; it must be fully deployed.")
+    if not target.security_groups:
+        raise invalid("The origin endpoint has no security group.")
+    if target.tls_listener:
+        raise invalid("A Network Load Balancer with a TLS listener cannot be a VPC origin.")
+    if not network.has_internet_gateway(target.account, target.region, target.vpc):
+        raise invalid(f"The VPC {target.vpc} of the origin endpoint has no internet gateway attached.")
+    return target
+
+
+def _shown(context: Context, origin: VpcOrigin) -> Values:
+    return {
+        "Id": origin.id,
+        "Arn": origin.arn,
+        "AccountId": origin.account,
+        "Status": origin.status(context.now),
+        "CreatedTime": origin.created,
+        "LastModifiedTime": origin.modified,
+        "VpcOriginEndpointConfig": origin.endpoint,
+    }
+
+
+def _summary(context: Context, origin: VpcOrigin) -> Values:
+    return {
+        "Id": origin.id,
+        "Name": origin.endpoint["Name"],
+        "Status": origin.status(context.now),
+        "CreatedTime": origin.created,
+        "LastModifiedTime": origin.modified,
+        "Arn": origin.arn,
+        "AccountId": origin.account,
+        "OriginEndpointArn": origin.endpoint["Arn"],
+    }

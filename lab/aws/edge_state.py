@@ -1,0 +1,170 @@
+"""What the edge must know, as one versioned JSON document: /_lab/state.
+
+It decides the document's form and when it is new. It must never cost anything while nothing changes: the edge asks
+several times a second.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+from lab.aws import network
+from lab.aws.cloudfront.lifecycle import Config, Distribution, OriginRequestPolicy
+from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from lab.aws.cloudfront.service import CloudFront
+from lab.aws.database import LabDatabase
+from lab.aws.moto_world import MotoWorld
+from lab.clock import ClockAnchor, LabClock
+
+_HOSTS = "hosts"
+_CLOCK = "clock"
+
+
+def load_anchor(database: LabDatabase) -> ClockAnchor | None:
+    """The clock as an earlier process left it."""
+    saved = database.value(_CLOCK)
+    return None if saved is None else ClockAnchor(**saved)
+
+
+class EdgeState:
+    """The document and its version; also the clock's and the host map's keeper."""
+
+    def __init__(self, world: MotoWorld, cloudfront: CloudFront, clock: LabClock, database: LabDatabase) -> None:
+        self._world = world
+        self._cloudfront = cloudfront
+        self._clock = clock
+        self._database = database
+        # A restarted process must not repeat a version that meant something else.
+        self._base = int(time.time()) * 1000
+        self._own_changes = 0
+        self._hosts: dict[str, str] = dict(database.value(_HOSTS) or {})
+        self._kept: tuple[int, bytes] | None = None
+        self._fragments: dict[str, tuple[tuple[str, str, str], str]] = {}
+        self.save_clock()
+
+    def version(self) -> int:
+        """The document's version now."""
+        self._cloudfront.settle()
+        return self._base + self._world.changes + self._cloudfront.version + self._own_changes
+
+    def document(self, known: int | None) -> bytes | None:
+        """The document as JSON, None when the caller already has this version."""
+        version = self.version()
+        if version == known:
+            return None
+        with self._world.lock:
+            version = self.version()
+            if self._kept is None or self._kept[0] != version:
+                self._kept = (version, self._build(version))
+            return self._kept[1]
+
+    def save_clock(self) -> None:
+        """Write the clock's anchor down, so that lab time never runs backwards over a restart."""
+        anchor = self._clock.anchor
+        with self._world.lock, self._database.transaction():
+            self._database.put_value(
+                _CLOCK, {"lab": anchor.lab, "real": anchor.real, "scale": anchor.scale, "offset": anchor.offset}
+            )
+
+    def advance_clock(self, seconds: float) -> None:
+        """Step lab time forward.
+
+        :raises ValueError: negative.
+        """
+        self._clock.advance(seconds)
+        self._own_changes += 1
+        self.save_clock()
+
+    def set_hosts(self, hosts: dict[str, str]) -> None:
+        """Add or replace entries of the map from simulated to real addresses; an empty value removes one."""
+        with self._world.lock, self._database.transaction():
+            self._hosts = {name: where for name, where in {**self._hosts, **hosts}.items() if where}
+            self._database.put_value(_HOSTS, self._hosts)
+            self._own_changes += 1
+
+    def _build(self, version: int) -> bytes:
+        """Distributions are the bulk of it, and few change at once: their JSON is kept per served revision."""
+        now = self._clock.now()
+        store = self._cloudfront.store
+        rest = {
+            "vpc_origins": [
+                {
+                    "account": origin.account,
+                    "id": origin.id,
+                    "endpoint_arn": origin.endpoint["Arn"],
+                    "http_port": origin.endpoint["HTTPPort"],
+                    "https_port": origin.endpoint["HTTPSPort"],
+                    "protocol_policy": origin.endpoint["OriginProtocolPolicy"],
+                    "ssl_protocols": (origin.endpoint.get("OriginSslProtocols") or {}).get("Items") or [],
+                    "vpc_id": origin.vpc,
+                    "status": origin.status(now),
+                }
+                for origin in store.vpc_origins.values()
+            ],
+            "origin_request_policies": {
+                **{policy_id: _request_policy(config) for policy_id, config in ORIGIN_REQUEST_POLICIES.items()},
+                **{policy.id: _request_policy(policy.config) for policy in self._policies()},
+            },
+            "cache_policies": {policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
+            "load_balancers": network.load_balancers(),
+            "target_groups": network.target_groups(),
+            "security_groups": network.security_groups(),
+            "prefix_lists": network.prefix_lists(),
+            "service_groups": network.service_groups(),
+            "hosts": self._hosts,
+        }
+        distributions = ",".join(self._distribution(entity, now) for entity in store.distributions.values())
+        self._fragments = {key: kept for key, kept in self._fragments.items() if key in store.distributions}
+        clock = json.dumps(self._clock.reading())
+        return (
+            f'{{"version":{version},"clock":{clock},"distributions":[{distributions}],{json.dumps(rest)[1:]}'
+        ).encode()
+
+    def _policies(self) -> list[OriginRequestPolicy]:
+        return list(self._cloudfront.store.policies.values())
+
+    def _distribution(self, distribution: Distribution, now: float) -> str:
+        serving = distribution.serving(now)
+        status = distribution.status(now)
+        key = (distribution.latest.etag, serving.etag if serving else "", status)
+        kept = self._fragments.get(distribution.id)
+        if kept is None or kept[0] != key:
+            served: dict[str, Any] = {
+                "account": distribution.account,
+                "id": distribution.id,
+                "domain": distribution.domain,
+                "enabled": bool((serving or distribution.latest).config["Enabled"]),
+                "status": status,
+                "config": serving.config if serving else None,
+            }
+            kept = (key, json.dumps(served))
+            self._fragments[distribution.id] = kept
+        return kept[1]
+
+
+def _request_policy(config: Config) -> dict[str, Any]:
+    return {"name": config["Name"], **_behaviors(config)}
+
+
+def _cache_policy(config: Config) -> dict[str, Any]:
+    return {
+        "name": config["Name"],
+        **_behaviors(config["ParametersInCacheKeyAndForwardedToOrigin"]),
+        "min_ttl": config["MinTTL"],
+        "max_ttl": config["MaxTTL"],
+        "default_ttl": config["DefaultTTL"],
+    }
+
+
+def _behaviors(config: Config) -> dict[str, Any]:
+    headers, cookies, queries = config["HeadersConfig"], config["CookiesConfig"], config["QueryStringsConfig"]
+    return {
+        "headers": headers["HeaderBehavior"],
+        "header_names": (headers.get("Headers") or {}).get("Items") or [],
+        "cookies": cookies["CookieBehavior"],
+        "cookie_names": (cookies.get("Cookies") or {}).get("Items") or [],
+        "query_strings": queries["QueryStringBehavior"],
+        "query_string_names": (queries.get("QueryStrings") or {}).get("Items") or [],
+    }

@@ -1,0 +1,190 @@
+"""moto's accounts, made to survive a restart: every request that may change them is journaled and repeated on start.
+
+It decides what counts as a change and performs requests one at a time under the world's lock, each with its own
+moment and its own random seed, so that a replay gives identical ids. It must never answer a changing request
+before the journal has it, and it knows no CloudFront: that asks for changes of a network by name (`change`).
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+from urllib.parse import parse_qs
+from xml.sax.saxutils import escape
+
+from moto.iam.models import get_account_id_from
+from moto.server import DomainDispatcherApplication, create_backend_app
+from werkzeug.test import create_environ, run_wsgi_app
+
+from lab.aws.database import JournalEntry, LabDatabase
+from lab.aws.gaps import moto_moment
+
+log = logging.getLogger(__name__)
+
+JsonObject: TypeAlias = dict[str, Any]
+InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
+
+_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
+_READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Simulate", "Query", "Select", "Decode")
+# Changes of these services can be seen by the edge.
+_NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing"})
+
+
+@dataclass(frozen=True)
+class Credential:
+    """The scope a request was signed for; the lab does not verify signatures."""
+
+    access_key: str
+    region: str
+    service: str
+
+    @classmethod
+    def of(cls, authorization: str) -> Credential | None:
+        """From the Authorization header; None when it is not a SigV4 one."""
+        found = _CREDENTIAL.search(authorization)
+        return None if found is None else cls(*found.groups())
+
+
+@dataclass(frozen=True)
+class HttpReply:
+    """Status, headers and body, before they go on the wire."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+
+
+class MotoWorld:
+    """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state alike."""
+
+    def __init__(self, database: LabDatabase) -> None:
+        self.lock = threading.RLock()
+        self.changes = 0
+        self._database = database
+        self._application = DomainDispatcherApplication(create_backend_app)
+        self._internal: dict[str, InternalChange] = {}
+
+    def register(self, kind: str, change: InternalChange) -> None:
+        """Teach the world an internal change, which `change` performs and the journal repeats."""
+        self._internal[kind] = change
+
+    def account_of(self, headers: Mapping[str, str]) -> str:
+        """The account that a request belongs to, found the way moto finds it."""
+        given = headers.get("x-moto-account-id")
+        if given:
+            return given
+        credential = Credential.of(headers.get("authorization", ""))
+        return get_account_id_from(credential.access_key if credential else "")
+
+    def request(
+        self, method: str, path: str, query: str, headers: tuple[tuple[str, str], ...], body: bytes
+    ) -> HttpReply:
+        """Let moto answer one request; if it may change something, journal it before it is answered."""
+        lowered = {name.lower(): text for name, text in headers}
+        credential = Credential.of(lowered.get("authorization", ""))
+        if credential is None:
+            return _error(credential, 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+        entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, headers, body)
+        if not _may_change(credential.service, method, query, lowered, body):
+            with self.lock:
+                return self._perform(entry)
+        with self.lock:
+            reply = self._perform(entry)
+            self._database.append_journal(entry)
+            if credential.service in _NETWORK_SERVICES:
+                self.changes += 1
+            return reply
+
+    def change(self, kind: str, arguments: JsonObject) -> JsonObject:
+        """Perform and journal a registered internal change. The caller holds the lock and a transaction."""
+        body = json.dumps(arguments).encode()
+        entry = JournalEntry(time.time(), secrets.randbits(53), kind, "", "", "", (), body)
+        with moto_moment(entry.at, entry.seed):
+            result = self._internal[kind](arguments)
+        self._database.append_journal(entry)
+        self.changes += 1
+        return result
+
+    def replay(self) -> int:
+        """Repeat the whole journal, oldest first; gives the number of entries. Call it once, before serving."""
+        count = 0
+        with self.lock:
+            for entry in self._database.journal():
+                if entry.kind == "http":
+                    self._perform(entry)
+                else:
+                    with moto_moment(entry.at, entry.seed):
+                        self._internal[entry.kind](json.loads(entry.body))
+                count += 1
+        return count
+
+    def _perform(self, entry: JournalEntry) -> HttpReply:
+        credential = Credential.of(next((text for name, text in entry.headers if name.lower() == "authorization"), ""))
+        environ = create_environ(
+            path=entry.path,
+            base_url="http://127.0.0.1",
+            query_string=entry.query,
+            method=entry.method,
+            headers=list(entry.headers),
+            input_stream=io.BytesIO(entry.body),
+        )
+        environ["CONTENT_LENGTH"] = str(len(entry.body))
+        environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (f"?{entry.query}" if entry.query else "")
+        try:
+            with moto_moment(entry.at, entry.seed):
+                chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
+            body = b"".join(chunks)
+        except NotImplementedError as error:
+            return _error(credential, 400, "InvalidAction", f"The lab does not implement this call: {error}")
+        except Exception as error:
+            # moto validates little: what it stumbles over is nearly always wrong input. AWS would say so.
+            log.warning("moto failed on %s %s", entry.method, entry.path, exc_info=True)
+            return _error(credential, 400, "ValidationError", f"The request could not be processed: {error!r}")
+        code = int(status.split(" ", 1)[0])
+        if code >= 500:
+            log.warning("moto answered %s to %s %s: %.300r", code, entry.method, entry.path, body)
+            return _error(credential, 400, "ValidationError", "The request could not be processed")
+        kept = tuple((name, text) for name, text in headers if name.lower() not in ("content-length", "connection"))
+        return HttpReply(code, kept, body)
+
+
+def _may_change(service: str, method: str, query: str, headers: Mapping[str, str], body: bytes) -> bool:
+    """False only for what is surely a read: a GET, or an action whose name begins with a reading verb."""
+    if method in ("GET", "HEAD", "OPTIONS") and "Action=" not in query:
+        return False
+    target = headers.get("x-amz-target", "")
+    if target:
+        action = target.rsplit(".", 1)[-1]
+    else:
+        form = parse_qs(body.decode("latin-1")) if len(body) < 1_000_000 else {}
+        action = (form.get("Action") or parse_qs(query).get("Action") or [""])[0]
+    return not action.startswith(_READ_PREFIXES)
+
+
+def _error(credential: Credential | None, status: int, code: str, message: str) -> HttpReply:
+    """An error in the protocol that clients of the service expect: EC2's XML, the query protocol's XML, or JSON."""
+    request_id = secrets.token_hex(16)
+    service = credential.service if credential else ""
+    text = escape(message)
+    if service == "ec2":
+        body = (
+            f'<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
+            f"<Message>{text}</Message></Error></Errors><RequestID>{request_id}</RequestID></Response>"
+        )
+    elif service in ("elasticloadbalancing", "sts", "iam", ""):
+        body = (
+            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
+            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
+        )
+    else:
+        headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id))
+        return HttpReply(status, headers, json.dumps({"__type": code, "message": message}).encode())
+    return HttpReply(status, (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)), body.encode())

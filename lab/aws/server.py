@@ -1,0 +1,206 @@
+"""The AWS endpoint's process: one HTTP server, CloudFront to our backend, everything else to moto, /_lab to the edge.
+
+It decides which of the three a request is for, and how the process starts and ends. It must never answer before
+state is restored, and never let one broken request or client end the process.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import signal
+import threading
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import parse_qs
+
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from lab.aws import seed, service_network
+from lab.aws.cloudfront.model import API_VERSION
+from lab.aws.cloudfront.service import CloudFront
+from lab.aws.database import LabDatabase
+from lab.aws.edge_state import EdgeState, load_anchor
+from lab.aws.gaps import close_gaps
+from lab.aws.moto_world import Credential, HttpReply, MotoWorld
+from lab.certificates import ensure_certificates
+from lab.clock import LabClock
+from lab.config import LOOPBACK, LabConfig
+
+log = logging.getLogger(__name__)
+
+MAX_BODY = 16 * 1024 * 1024
+_REASONS = {413: "Payload Too Large"}
+
+
+def run(config: LabConfig) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    1. Certificates and state from the state directory; moto's journal is replayed.
+    2. Listen; at the very first start seed the accounts through this very endpoint.
+    3. Say ready, wait for the signal, stop.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    # moto asks these before the access key; the lab's accounts are found by key alone.
+    os.environ.pop("MOTO_ACCOUNT_ID", None)
+    ensure_certificates(config.state_dir)
+    close_gaps()
+    database = LabDatabase(config.state_dir / "aws.sqlite3")
+    clock = LabClock(config.time_scale, load_anchor(database))
+    world = MotoWorld(database)
+    service_network.register(world)
+    world.replay()
+    cloudfront = CloudFront(world, database, clock, config.quotas)
+    state = EdgeState(world, cloudfront, clock, database)
+    server = make_server(
+        LOOPBACK, config.aws_port, _Endpoint(world, cloudfront, clock, state), threaded=True, request_handler=_Handler
+    )
+    ending = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: ending.set())
+    serving = threading.Thread(target=server.serve_forever, name="serve", daemon=True)
+    serving.start()
+    if not database.value(seed.DONE):
+        state.set_hosts(seed.hosts(config.app_address))
+        seed.plant(config.aws_url, state.advance_clock)
+        with world.lock, database.transaction():
+            database.put_value(seed.DONE, True)
+    else:
+        # The apps may have moved to another port since the first start.
+        state.set_hosts(seed.hosts(config.app_address))
+    print(f"ready aws {config.aws_url}", flush=True)
+    ending.wait()
+    _stop(server, serving)
+    with world.lock:
+        database.close()
+
+
+def _stop(server: BaseWSGIServer, serving: threading.Thread) -> None:
+    server.shutdown()
+    serving.join(timeout=1)
+    # Threads of idle keep-alive connections are daemons: closing the listener is all that is left to do.
+    server.socket.close()
+
+
+class _Handler(WSGIRequestHandler):
+    """HTTP/1.1 with keep-alive; small replies go out at once."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = 64 * 1024
+    timeout = 600
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Silent: the edge alone asks ten times a second."""
+
+    def log_error(self, format: str, *args: Any) -> None:
+        """Clients that go away are their own affair."""
+
+    def address_string(self) -> str:
+        """No name look-ups."""
+        return str(self.client_address[0])
+
+
+class _Endpoint:
+    """The WSGI application."""
+
+    def __init__(self, world: MotoWorld, cloudfront: CloudFront, clock: LabClock, state: EdgeState) -> None:
+        self._world = world
+        self._cloudfront = cloudfront
+        self._clock = clock
+        self._state = state
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            reply = self._reply(environ)
+        except Exception:
+            log.exception("a bug of the lab")
+            reply = HttpReply(500, (("Content-Type", "text/plain"),), b"internal error\n")
+        headers = [*reply.headers]
+        if reply.status != 204:
+            headers.append(("Content-Length", str(len(reply.body))))
+        start_response(f"{reply.status} {_REASONS.get(reply.status, 'Answer')}", headers)
+        return [reply.body] if environ["REQUEST_METHOD"] != "HEAD" and reply.status != 204 else []
+
+    def _reply(self, environ: dict[str, Any]) -> HttpReply:
+        body = _read_body(environ)
+        if body is None:
+            return HttpReply(413, (("Connection", "close"),), b"")
+        method = environ["REQUEST_METHOD"]
+        path, _, query = str(environ["RAW_URI"]).partition("?")
+        if path.startswith("/_lab/"):
+            return self._lab(method, path, query, body)
+        headers = tuple(_headers(environ))
+        lowered = {name.lower(): text for name, text in headers}
+        credential = Credential.of(lowered.get("authorization", ""))
+        if path.startswith(f"/{API_VERSION}/") or (credential is not None and credential.service == "cloudfront"):
+            return self._cloudfront.handle(method, path, query, lowered, body)
+        self._cloudfront.settle()
+        return self._world.request(method, str(environ["PATH_INFO"]), query, headers, body)
+
+    def _lab(self, method: str, path: str, query: str, body: bytes) -> HttpReply:
+        if (method, path) == ("GET", "/_lab/state"):
+            known = parse_qs(query).get("version", [""])[0]
+            document = self._state.document(int(known) if known.isdecimal() else None)
+            return HttpReply(204, (), b"") if document is None else _json(200, document)
+        if (method, path) == ("GET", "/_lab/calls"):
+            calls = dict(self._cloudfront.calls)
+            return _json(200, {"cloudfront": calls, "total": sum(calls.values())})
+        if (method, path) == ("GET", "/_lab/clock"):
+            return _json(200, self._clock.reading())
+        if method == "POST" and path in ("/_lab/clock", "/_lab/hosts"):
+            given = _json_object(body)
+            if given is None:
+                return _json(400, {"error": "the body must be a JSON object"})
+            return self._step(given) if path == "/_lab/clock" else self._map_hosts(given)
+        return _json(404, {"error": f"no {method} {path} here"})
+
+    def _step(self, given: dict[str, Any]) -> HttpReply:
+        seconds = given.get("advance_seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 10**9:
+            return _json(400, {"error": "advance_seconds must be a number of seconds, not negative"})
+        if not math.isfinite(seconds):
+            return _json(400, {"error": "advance_seconds must be finite"})
+        self._state.advance_clock(seconds)
+        return _json(200, self._clock.reading())
+
+    def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
+        if not all(isinstance(where, str) for where in given.values()):
+            return _json(400, {"error": "every value must be host:port, or empty to remove the entry"})
+        self._state.set_hosts(given)
+        return _json(200, {"hosts": len(given)})
+
+
+def _read_body(environ: dict[str, Any]) -> bytes | None:
+    """The whole body, None if it is too long. Read always, or the next request on the connection is garbled."""
+    stream = environ["wsgi.input"]
+    if environ.get("wsgi.input_terminated"):
+        body = bytes(stream.read(MAX_BODY + 1))
+        return body if len(body) <= MAX_BODY else None
+    length = str(environ.get("CONTENT_LENGTH") or "0")
+    if not length.isdecimal() or int(length) > MAX_BODY:
+        return None
+    return bytes(stream.read(int(length)))
+
+
+def _headers(environ: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, text in environ.items():
+        if name.startswith("HTTP_"):
+            yield name[5:].replace("_", "-").title(), str(text)
+    if environ.get("CONTENT_TYPE"):
+        yield "Content-Type", str(environ["CONTENT_TYPE"])
+
+
+def _json(status: int, document: bytes | dict[str, Any]) -> HttpReply:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return HttpReply(status, (("Content-Type", "application/json"),), body)
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return None
+    return given if isinstance(given, dict) else None

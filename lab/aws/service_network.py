@@ -1,0 +1,88 @@
+"""What CloudFront puts into a customer's VPC: its security group, its network interfaces, its service-linked role.
+
+It decides what appears with the first VPC origin of a VPC and what goes with the last (facts/aws.md 1.5, 1.9, 1.10).
+Both changes go through the world's journal, because security group rules made later name the group's id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2.models import ec2_backends
+from moto.iam.models import iam_backends
+
+from lab.aws.gaps import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE
+from lab.aws.moto_world import JsonObject, MotoWorld
+from lab.aws.network import SERVICE_GROUP_NAME, SERVICE_TAG
+
+ATTACH = "attach-service-network"
+DETACH = "detach-service-network"
+
+
+def register(world: MotoWorld) -> None:
+    """Teach the world both changes, before it replays."""
+    world.register(ATTACH, _attach)
+    world.register(DETACH, _detach)
+
+
+def _attach(arguments: JsonObject) -> JsonObject:
+    """Make what is missing; arguments: account, region, vpc, subnets."""
+    account, region, vpc = arguments["account"], arguments["region"], arguments["vpc"]
+    roles = iam_backends[account]["aws"]
+    if not any(role.name == VPC_ORIGIN_ROLE for role in roles.get_roles()):
+        roles.create_service_linked_role(VPC_ORIGIN_PRINCIPAL, "", "")
+    backend: Any = ec2_backends[account][region]
+    tags = dict([SERVICE_TAG])
+    group = _service_group(backend, vpc)
+    if group is None:
+        group = backend.create_security_group(
+            SERVICE_GROUP_NAME, "CloudFront VPC Origins service security group", vpc_id=vpc, tags=tags
+        )
+    served = {eni.subnet.id for eni in _interfaces(backend, vpc)}
+    for subnet in arguments["subnets"]:
+        if subnet in served:
+            continue
+        interface = backend.create_network_interface(
+            subnet, [], group_ids=[group.id], description="CloudFront VPC Origins managed network interface", tags=tags
+        )
+        interface.requester_managed = True
+        interface.interface_type = "cloudfront_managed"
+        interface.status = "in-use"
+    return {"group": group.id}
+
+
+def _detach(arguments: JsonObject) -> JsonObject:
+    """Remove everything; arguments: account, region, vpc. Absence is success."""
+    backend: Any = ec2_backends[arguments["account"]][arguments["region"]]
+    vpc = arguments["vpc"]
+    for interface in _interfaces(backend, vpc):
+        backend.enis.pop(interface.id, None)
+    group = _service_group(backend, vpc)
+    # EC2 refuses to delete a group that another group's rule names; then it stays and the next VPC origin finds it.
+    if group is not None and not _referenced(backend, group.id):
+        backend.groups[vpc].pop(group.id)
+    return {}
+
+
+def _service_group(backend: Any, vpc: str) -> Any | None:
+    for group in backend.groups[vpc].values():
+        if group.name == SERVICE_GROUP_NAME:
+            return group
+    return None
+
+
+def _interfaces(backend: Any, vpc: str) -> list[Any]:
+    return [
+        eni
+        for eni in backend.enis.values()
+        if eni.requester_managed and eni.interface_type == "cloudfront_managed" and eni.subnet.vpc_id == vpc
+    ]
+
+
+def _referenced(backend: Any, group_id: str) -> bool:
+    for groups in backend.groups.values():
+        for group in groups.values():
+            for rule in [*group.ingress_rules, *group.egress_rules]:
+                if group.id != group_id and (rule.source_group or {}).get("GroupId") == group_id:
+                    return True
+    return False

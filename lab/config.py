@@ -1,0 +1,112 @@
+"""Where the lab's processes listen and how fast its clock runs, read once from the LAB_* variables.
+
+It decides names and defaults of those settings. It must never look at the product's own settings:
+the lab knows nothing of the portal, and the portal reaches it only through endpoint URLs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+# CFDG/cloudfront-limits and facts/aws.md 1.4; "page_size" is how many items a list call returns at most.
+DEFAULT_QUOTAS: Mapping[str, int] = {
+    "vpc_origins": 25,
+    "distributions_per_vpc_origin": 50,
+    "distributions": 500,
+    "cache_behaviors": 75,
+    "origins": 100,
+    "aliases": 100,
+    "origin_request_policies": 20,
+    "headers_per_origin_request_policy": 10,
+    "page_size": 100,
+}
+
+
+class ConfigError(Exception):
+    """A LAB_* variable that cannot be used; carries its name and why."""
+
+    def __init__(self, variable: str, reason: str) -> None:
+        super().__init__(variable, reason)
+        self.variable = variable
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.variable}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class LabConfig:
+    """Settings of one lab; all three processes get the same ones."""
+
+    state_dir: Path
+    aws_port: int
+    edge_tls_port: int
+    edge_port: int
+    app_port: int
+    time_scale: float
+    quotas: Mapping[str, int]
+
+    @property
+    def aws_url(self) -> str:
+        """Base URL of the AWS endpoint, without a trailing slash."""
+        return f"http://{LOOPBACK}:{self.aws_port}"
+
+    @property
+    def app_address(self) -> str:
+        """host:port where the chat app listens."""
+        return f"{LOOPBACK}:{self.app_port}"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> LabConfig:
+        """Read the LAB_* variables.
+
+        :raises ConfigError: a value is not what it should be.
+        """
+        return cls(
+            state_dir=Path(environment.get("LAB_STATE_DIR") or ".state/lab"),
+            aws_port=_port(environment, "LAB_AWS_PORT", 8001),
+            edge_tls_port=_port(environment, "LAB_EDGE_TLS_PORT", 8002),
+            edge_port=_port(environment, "LAB_EDGE_PORT", 8003),
+            app_port=_port(environment, "LAB_APP_PORT", 8004),
+            time_scale=_scale(environment),
+            quotas=_quotas(environment),
+        )
+
+
+def _port(environment: Mapping[str, str], variable: str, default: int) -> int:
+    text = environment.get(variable) or str(default)
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ConfigError(variable, f"{text!r} is not a port number")
+    return int(text)
+
+
+def _scale(environment: Mapping[str, str]) -> float:
+    text = environment.get("LAB_TIME_SCALE") or "45"
+    try:
+        scale = float(text)
+    except ValueError:
+        raise ConfigError("LAB_TIME_SCALE", f"{text!r} is not a number") from None
+    if not 0 <= scale <= 1_000_000:
+        raise ConfigError("LAB_TIME_SCALE", f"{text} is not between 0 (only stepped) and 1000000")
+    return scale
+
+
+def _quotas(environment: Mapping[str, str]) -> Mapping[str, int]:
+    text = environment.get("LAB_QUOTAS") or "{}"
+    try:
+        given = json.loads(text)
+    except ValueError:
+        raise ConfigError("LAB_QUOTAS", "is not JSON") from None
+    if not isinstance(given, dict):
+        raise ConfigError("LAB_QUOTAS", "is not a JSON object")
+    for name, value in given.items():
+        if name not in DEFAULT_QUOTAS:
+            raise ConfigError("LAB_QUOTAS", f"{name!r} is none of {', '.join(DEFAULT_QUOTAS)}")
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ConfigError("LAB_QUOTAS", f"{name} must be a positive whole number")
+    return {**DEFAULT_QUOTAS, **given}
