@@ -1,0 +1,1 @@
+"""The lab's data plane and its chat app."""

@@ -1,0 +1,123 @@
+"""One stage for all live tests: a distribution per situation, so that no test changes another's account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .account import (
+    ALL_EXCEPT_HOST,
+    ALL_METHODS,
+    SOCKET_HEADERS_ONLY,
+    Json,
+    account,
+    behavior,
+    custom_origin,
+    distribution,
+    forward,
+    ingress,
+    items,
+    listener,
+    load_balancer,
+    target_group,
+    vpc_origin,
+    vpc_origin_ref,
+)
+from .stage import Stage, free_port
+
+CHAT = "10.10.8.174:8080"
+REFUSING = "10.10.8.200:8080"
+ODD = "10.10.8.201:8080"
+
+
+def whole_account(app_port: int, odd_port: int = 0) -> Json:
+    """Every situation that the live tests visit."""
+    sockets = [behavior("chat", "/ws/*")]
+    to_https = {"type": "redirect", "redirect_config": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}
+    fixed = {"type": "fixed-response", "status_code": "404", "content_type": "text/plain", "message_body": "no rule"}
+    chat_rule = {
+        "priority": "10",
+        "conditions": [{"field": "path-pattern", "values": ["/ws/*"]}],
+        "actions": [forward("chat")],
+    }
+    made = account(
+        distributions=[
+            distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", viewer="redirect-to-https"), sockets),
+            distribution("dnopolicy", [vpc_origin_ref("chat")], behavior("chat", policy=None)),
+            distribution("dexcept", [vpc_origin_ref("chat")], behavior("chat", policy=ALL_EXCEPT_HOST)),
+            distribution("dlist", [vpc_origin_ref("chat")], behavior("chat", policy=SOCKET_HEADERS_ONLY)),
+            distribution("dclosed", [vpc_origin_ref("closed")], behavior("closed")),
+            distribution("dservice", [vpc_origin_ref("service")], behavior("service")),
+            distribution("dport", [vpc_origin_ref("port")], behavior("port")),
+            distribution("dmatch", [vpc_origin_ref("match")], behavior("match", viewer="allow-all")),
+            distribution("ddeploying", [vpc_origin_ref("deploying")], behavior("deploying")),
+            distribution("dgone", [vpc_origin_ref("nowhere")], behavior("nowhere")),
+            distribution("dloop", [vpc_origin_ref("loop")], behavior("loop")),
+            distribution("dempty", [vpc_origin_ref("empty")], behavior("empty")),
+            distribution("drefusing", [vpc_origin_ref("refusing")], behavior("refusing")),
+            distribution("dsilent", [vpc_origin_ref("silent")], behavior("silent")),
+            distribution("drules", [vpc_origin_ref("rules")], behavior("rules")),
+            distribution("dnlb", [vpc_origin_ref("nlb")], behavior("nlb", methods=ALL_METHODS)),
+            distribution("dodd", [vpc_origin_ref("odd")], behavior("odd", methods=ALL_METHODS)),
+            distribution("dpublic", [custom_origin("web", "pub-web.elb.amazonaws.com")], behavior("web")),
+            distribution("dname", [custom_origin("chat", "internal-chat.elb.amazonaws.com")], behavior("chat")),
+            distribution("doff", [vpc_origin_ref("chat")], behavior("chat"), Enabled=False),
+            distribution(
+                "dspa",
+                [vpc_origin_ref("empty"), vpc_origin_ref("chat")],
+                behavior("empty"),
+                [behavior("chat", "/index.html")],
+                CustomErrorResponses=items(
+                    [{"ErrorCode": 503, "ResponsePagePath": "/index.html", "ResponseCode": "200"}]
+                ),
+            ),
+        ],
+        vpc_origins=[
+            vpc_origin("chat", "chat"),
+            vpc_origin("closed", "closed"),
+            vpc_origin("service", "service"),
+            vpc_origin("port", "port"),
+            vpc_origin("match", "chat", policy="match-viewer"),
+            vpc_origin("deploying", "chat", status="Deploying"),
+            vpc_origin("loop", "loop"),
+            vpc_origin("empty", "empty"),
+            vpc_origin("refusing", "refusing"),
+            vpc_origin("silent", "silent"),
+            vpc_origin("rules", "rules"),
+            vpc_origin("nlb", "nlb"),
+            vpc_origin("odd", "odd"),
+        ],
+        load_balancers=[
+            load_balancer("chat", [listener("chat", forward("chat"))]),
+            load_balancer("closed", [listener("closed", forward("chat"))], group="sg-closed"),
+            load_balancer("service", [listener("service", forward("chat"))], group="sg-service-only"),
+            load_balancer("port", [listener("port", forward("chat"), port=8443)]),
+            load_balancer("loop", [listener("loop", to_https)]),
+            load_balancer("empty", [listener("empty", forward("empty"))]),
+            load_balancer("refusing", [listener("refusing", forward("refusing"))]),
+            load_balancer("silent", [listener("silent", forward("chat"))], idle="6"),
+            load_balancer("rules", [listener("rules", fixed, rules=[chat_rule])]),
+            load_balancer("nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"),
+            load_balancer("odd", [listener("odd", forward("odd"))]),
+            load_balancer("pub-web", [listener("pub-web", forward("chat"))], group="sg-world", scheme="internet-facing"),
+        ],
+        target_groups=[
+            target_group("chat", CHAT),
+            target_group("empty"),
+            target_group("refusing", REFUSING),
+            target_group("odd", ODD),
+        ],
+        hosts={CHAT: f"127.0.0.1:{app_port}", REFUSING: f"127.0.0.1:{free_port()}", ODD: f"127.0.0.1:{odd_port}"},
+    )
+    made["security_groups"]["sg-open"]["ingress"].append(ingress(8443, lists=["pl-3b927c52"]))
+    return made
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    directory: Path = tmp_path_factory.mktemp("lab")
+    prepared = Stage(directory)
+    with prepared.play(whole_account(prepared.app_port)) as playing:
+        yield playing

@@ -1,0 +1,194 @@
+"""The edge and the chat app as processes, before a hand-written account; and clients that know the way to them."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from websockets.sync.client import ClientConnection, connect
+
+Json = dict[str, Any]
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 20.0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class StubAws:
+    """Serves `/_lab/state` as the AWS process would, and knows which version the edge has taken over."""
+
+    def __init__(self, account: Json) -> None:
+        self.account = account
+        self.taken_over: int | None = None
+        stub = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                asked = parse_qs(urlsplit(self.path).query).get("version", [None])[0]
+                if asked is not None:
+                    stub.taken_over = int(asked)
+                unchanged = asked == str(stub.account["version"])
+                body = b"" if unchanged else json.dumps(stub.account).encode()
+                self.send_response(204 if unchanged else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def publish(self, account: Json) -> None:
+        """Serve another account, and wait until the edge has it."""
+        version = self.account["version"] + 1
+        self.account = {**account, "version": version}
+        wait_until(lambda: self.taken_over == version)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Process:
+    """One of the lab's processes; its lines of standard output are kept."""
+
+    def __init__(self, name: str, environment: dict[str, str]) -> None:
+        self.lines: list[str] = []
+        self._popen = subprocess.Popen(
+            [sys.executable, "-m", "lab", name], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        return self._popen.pid
+
+    def wait_ready(self) -> None:
+        wait_until(lambda: any(line.startswith("ready ") for line in self.lines) or self._popen.poll() is not None)
+        assert self._popen.poll() is None, "the process ended before it was ready"
+
+    def entries(self) -> list[Json]:
+        """Its JSON log lines so far."""
+        return [json.loads(line) for line in list(self.lines) if line.startswith("{")]
+
+    def wait_for_entry(self, holds: Callable[[Json], bool]) -> Json:
+        wait_until(lambda: any(holds(entry) for entry in self.entries()))
+        return next(entry for entry in reversed(self.entries()) if holds(entry))
+
+    def end(self) -> int:
+        """Ask it to end; the exit code. It has three seconds."""
+        self._popen.send_signal(signal.SIGTERM)
+        try:
+            return self._popen.wait(timeout=3)
+        finally:
+            self._popen.kill()
+
+    def running(self) -> bool:
+        return self._popen.poll() is None
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        for line in self._popen.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+
+class Stage:
+    """Everything that runs, and how to reach it."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.tls_port, self.plain_port, self.app_port = free_port(), free_port(), free_port()
+        self.aws: StubAws
+        self.edge: Process
+        self.chat: Process
+
+    @contextlib.contextmanager
+    def play(self, account: Json) -> Iterator[Stage]:
+        self.aws = StubAws(account)
+        environment = {
+            **os.environ,
+            "LAB_STATE_DIR": str(self.directory),
+            "LAB_AWS_PORT": str(self.aws.port),
+            "LAB_EDGE_TLS_PORT": str(self.tls_port),
+            "LAB_EDGE_PORT": str(self.plain_port),
+            "LAB_APP_PORT": str(self.app_port),
+        }
+        self.chat = Process("apps", environment)
+        self.edge = Process("edge", environment)
+        try:
+            self.chat.wait_ready()
+            self.edge.wait_ready()
+            yield self
+        finally:
+            ended = [self.edge.end(), self.chat.end()]
+            self.aws.close()
+        assert ended == [0, 0]
+
+    @property
+    def authority(self) -> Path:
+        return self.directory / "ca.pem"
+
+    def trust(self) -> ssl.SSLContext:
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def websocket(self, name: str, path: str = "/ws/chat", *, tls: bool = True, **options: Any) -> ClientConnection:
+        """A client connected through the distribution `<name>.cloudfront.net`."""
+        host = f"{name}.cloudfront.net"
+        raw = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port))
+        secure = {"ssl": self.trust(), "server_hostname": host} if tls else {}
+        options = {"proxy": None, "ping_interval": None, "close_timeout": 3, **secure, **options}
+        return connect(f"{'wss' if tls else 'ws'}://{host}{path}", sock=raw, **options)
+
+    def request(
+        self, name: str, method: str = "GET", path: str = "/", headers: Json | None = None, body: bytes = b"", tls: bool = True
+    ) -> tuple[int, http.client.HTTPMessage, bytes]:
+        """A plain request to the distribution; status, headers and body of the answer."""
+        with self.raw(f"{name}.cloudfront.net", tls=tls) as raw:
+            host = (headers or {}).get("Host", f"{name}.cloudfront.net")
+            lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
+            lines += [f"{key}: {value}" for key, value in (headers or {}).items() if key != "Host"]
+            if body:
+                lines.append(f"Content-Length: {len(body)}")
+            raw.sendall("\r\n".join([*lines, "", ""]).encode() + body)
+            response = http.client.HTTPResponse(raw, method=method)
+            response.begin()
+            return response.status, response.headers, response.read()
+
+    def raw(self, server_name: str = "localhost", *, tls: bool = True, alpn: list[str] | None = None) -> socket.socket:
+        """A socket to the edge, for those who want to speak for themselves."""
+        plain = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=PATIENCE)
+        if not tls:
+            return plain
+        context = self.trust()
+        if alpn:
+            context.set_alpn_protocols(alpn)
+        return context.wrap_socket(plain, server_hostname=server_name)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not holds():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)

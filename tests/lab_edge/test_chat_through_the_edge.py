@@ -1,0 +1,177 @@
+"""The 2026 seed's story: a viewer at CloudFront's edge, a chat server behind an internal load balancer."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import time
+
+import pytest
+from websockets.exceptions import ConnectionClosedError, InvalidStatus
+
+from .stage import Stage
+
+
+def test_a_client_is_welcomed_and_hears_its_echo(stage: Stage) -> None:
+    with stage.websocket("dchat") as client:
+        welcome = json.loads(client.recv())
+        assert welcome["type"] == "welcome"
+        assert welcome["clientCount"] >= 1
+        client.send("こんにちは")
+        assert json.loads(client.recv()) == {"type": "echo", "from": welcome["id"], "message": "こんにちは"}
+
+
+def test_four_clients_see_each_others_broadcasts(stage: Stage) -> None:
+    clients = [stage.websocket("dchat") for _ in range(4)]
+    try:
+        ids = [json.loads(client.recv())["id"] for client in clients]
+        clients[0].send("元気ですか?")
+        heard = [json.loads(client.recv(timeout=5)) for client in clients]
+        assert [message["type"] for message in heard] == ["echo", "broadcast", "broadcast", "broadcast"]
+        assert {message["from"] for message in heard} == {ids[0]}
+    finally:
+        for client in clients:
+            client.close()
+
+
+def test_the_app_sees_the_headers_that_the_seed_logged(stage: Stage) -> None:
+    with stage.websocket("dchat", origin="https://dchat.cloudfront.net", user_agent_header="a browser") as client:
+        id = json.loads(client.recv())["id"]
+    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    headers = seen["headers"]
+    assert headers["host"] == "dchat.cloudfront.net"
+    assert headers["upgrade"] == "websocket"
+    assert headers["connection"] == "upgrade"
+    assert headers["sec-websocket-version"] == "13"
+    assert headers["sec-websocket-extensions"] == "permessage-deflate; client_max_window_bits"
+    assert headers["origin"] == "https://dchat.cloudfront.net"
+    assert headers["user-agent"] == "a browser"
+    assert headers["via"].endswith(".cloudfront.net (CloudFront)")
+    assert headers["x-forwarded-proto"] == "http"
+    assert headers["x-forwarded-port"] == "80"
+    viewer, edge = headers["x-forwarded-for"].split(", ")
+    assert viewer == "127.0.0.1"
+    assert edge.startswith("130.176.")
+    assert headers["x-amzn-trace-id"].startswith("Root=1-")
+    assert len(headers["x-amz-cf-id"]) == 56
+
+
+def test_the_handshake_carries_cloudfronts_own_headers(stage: Stage) -> None:
+    with stage.websocket("dchat") as client:
+        assert client.response is not None
+        assert client.response.status_code == 101
+        assert client.response.headers["x-cache"] == "Miss from cloudfront"
+        assert client.response.headers["x-amz-cf-pop"]
+
+
+def test_the_log_line_is_written_when_the_socket_closes(stage: Stage) -> None:
+    with stage.websocket("dchat", "/ws/logged?room=1") as client:
+        client.recv()
+        assert client.response is not None
+        id = client.response.headers["x-amz-cf-id"]
+        assert all(entry.get("x-edge-request-id") != id for entry in stage.edge.entries())
+    line = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == id)
+    assert line["sc-status"] == "101"
+    assert line["cs-protocol"] == "wss"
+    assert line["x-edge-result-type"] == "Miss"
+    assert line["cs-uri-stem"] == "/ws/logged"
+    assert line["cache-behavior-path-pattern"] == "/ws/*"
+    assert line["sc-bytes"] > 100 < line["cs-bytes"]
+
+
+def test_a_silent_client_is_cut_without_a_close_frame(stage: Stage) -> None:
+    started = time.monotonic()
+    with stage.websocket("dsilent") as client:
+        client.recv()
+        with pytest.raises(ConnectionClosedError) as closed:
+            client.recv(timeout=10)
+        assert closed.value.rcvd is None
+        assert client.close_code == 1006
+    assert 0.9 < time.monotonic() - started < 5
+
+
+def test_a_heartbeat_keeps_the_same_client_alive(stage: Stage) -> None:
+    with stage.websocket("dsilent", "/ws/chat?heartbeat=0.3") as client:
+        client.recv()
+        with pytest.raises(TimeoutError):
+            client.recv(timeout=2)
+        client.send("still here")
+        assert json.loads(client.recv())["message"] == "still here"
+
+
+def test_large_and_binary_messages_pass_unchanged(stage: Stage) -> None:
+    large = "x" * (1024 * 1024)
+    with stage.websocket("dchat", max_size=None) as client:
+        client.recv()
+        client.send(large)
+        assert json.loads(client.recv())["message"] == large
+        client.send(b"\xff\x00bytes")
+        assert json.loads(client.recv())["message"] == "\ufffd\x00bytes"
+
+
+def test_a_burst_in_both_directions_arrives_whole_and_in_order(stage: Stage) -> None:
+    with stage.websocket("dchat") as client:
+        client.recv()
+        for number in range(500):
+            client.send(f"{number} " + "y" * 2000)
+        heard = [json.loads(client.recv(timeout=10))["message"] for _ in range(500)]
+    assert [int(message.split()[0]) for message in heard] == list(range(500))
+
+
+def test_close_codes_travel_both_ways(stage: Stage) -> None:
+    client = stage.websocket("dchat")
+    id = json.loads(client.recv())["id"]
+    client.close(4001, "enough")
+    assert (client.close_code, client.close_reason) == (4001, "enough")
+    closed = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws closed" and entry["id"] == id)
+    assert (closed["code"], closed["reason"]) == (4001, "enough")
+
+
+def test_without_an_origin_request_policy_the_app_never_sees_the_key(stage: Stage) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        stage.websocket("dnopolicy")
+    assert refused.value.response.status_code in (400, 426)
+    assert refused.value.response.headers["x-cache"] == "Error from cloudfront"
+    status, _, _ = stage.request("dnopolicy")
+    assert status == 200
+
+
+def test_a_policy_that_lists_the_socket_headers_is_enough(stage: Stage) -> None:
+    with stage.websocket("dlist", "/ws/chat?room=a&secret=b", additional_headers={"Cookie": "a=1; session=2"}) as client:
+        id = json.loads(client.recv())["id"]
+    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    assert seen["url"] == "/ws/chat?room=a"
+    assert seen["headers"]["cookie"] == "session=2"
+    assert seen["headers"]["host"] == "internal-int.elb.amazonaws.com"
+    assert seen["headers"]["user-agent"] == "Amazon CloudFront"
+    assert seen["headers"]["cloudfront-forwarded-proto"] == "https"
+
+
+def test_all_viewer_except_host_connects_with_the_origins_name(stage: Stage) -> None:
+    with stage.websocket("dexcept") as client:
+        id = json.loads(client.recv())["id"]
+    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    assert seen["headers"]["host"] == "internal-int.elb.amazonaws.com"
+
+
+def test_a_network_load_balancer_passes_the_socket_too(stage: Stage) -> None:
+    with stage.websocket("dnlb") as client:
+        assert json.loads(client.recv())["type"] == "welcome"
+
+
+def test_wscat_gets_welcome_and_echo(stage: Stage) -> None:
+    wscat = shutil.which("wscat")
+    if wscat is None:
+        pytest.skip("wscat is not installed")
+    url = f"wss://localhost:{stage.tls_port}/ws/chat"
+    host = "dchat.cloudfront.net"
+    done = subprocess.run(
+        [wscat, "--host", host, "--ca", str(stage.authority), "-c", url, "-x", "hello", "-w", "1"],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    kinds = [json.loads(line.lstrip("< "))["type"] for line in done.stdout.splitlines() if '{"type"' in line]
+    assert (done.returncode, kinds) == (0, ["welcome", "echo"]), done.stderr
