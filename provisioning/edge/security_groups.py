@@ -1,0 +1,122 @@
+"""Ingress rules of a target's security groups: read them, add one for CloudFront, take that one away.
+
+It never touches a rule that it is not given by id, and never the service group that AWS manages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from provisioning.edge.errors import EdgeError, calling
+from provisioning.edge.session import Aws
+from provisioning.facts import IngressRule
+from provisioning.names import ORIGIN_FACING_PREFIX_LIST, SERVICE_GROUP_NAME, SecurityGroupId
+
+_DUPLICATE = "InvalidPermission.Duplicate"
+
+
+def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[IngressRule, ...]:
+    """Every ingress rule of the groups."""
+    if not group_ids:
+        return ()
+    rules: list[IngressRule] = []
+    with calling("DescribeSecurityGroupRules"):
+        pages = aws.ec2_read(region).get_paginator("describe_security_group_rules")
+        for page in pages.paginate(Filters=[{"Name": "group-id", "Values": list(group_ids)}]):
+            rules += [_rule(cast("Any", found)) for found in page["SecurityGroupRules"] if not found.get("IsEgress")]
+    return tuple(rules)
+
+
+def service_group(aws: Aws, region: str, vpc_id: str) -> str:
+    """The id of the group that AWS makes in a VPC with its first VPC origin; empty while there is none."""
+    with calling("DescribeSecurityGroups"):
+        found = aws.ec2_read(region).describe_security_groups(
+            Filters=[{"Name": "group-name", "Values": [SERVICE_GROUP_NAME]}, {"Name": "vpc-id", "Values": [vpc_id]}]
+        )["SecurityGroups"]
+    return found[0]["GroupId"] if found else ""
+
+
+def origin_facing_prefix_list(aws: Aws, region: str) -> str:
+    """The id, in this Region, of AWS's list of the addresses that CloudFront reaches origins from."""
+    with calling("DescribeManagedPrefixLists"):
+        found = aws.ec2_read(region).describe_managed_prefix_lists(
+            Filters=[{"Name": "prefix-list-name", "Values": [ORIGIN_FACING_PREFIX_LIST]}]
+        )["PrefixLists"]
+    return found[0]["PrefixListId"] if found else ""
+
+
+def authorize(
+    aws: Aws,
+    region: str,
+    group_id: str,
+    port: int,
+    source_group_id: str,
+    description: str,
+    tags: Mapping[str, str],
+) -> str:
+    """Admit TCP to `port` from another group; the rule's id. If AWS has such a rule already, its id."""
+    permission = {
+        "IpProtocol": "tcp",
+        "FromPort": port,
+        "ToPort": port,
+        "UserIdGroupPairs": [{"GroupId": source_group_id, "Description": description}],
+    }
+    labels = [{"Key": key, "Value": value} for key, value in tags.items()]
+    try:
+        with calling("AuthorizeSecurityGroupIngress"):
+            answer = aws.ec2_write(region).authorize_security_group_ingress(
+                GroupId=group_id,
+                IpPermissions=cast("Any", [permission]),
+                TagSpecifications=cast("Any", [{"ResourceType": "security-group-rule", "Tags": labels}]),
+            )
+    except EdgeError as error:
+        if error.code != _DUPLICATE:
+            raise
+        rule = _existing(aws, region, group_id, port, source_group_id)
+        if rule is None:
+            # The rule that stood in the way a moment ago is gone, or not yet to be seen.
+            error.transient = True
+            raise
+        return rule.rule_id
+    return answer["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+
+
+def revoke(aws: Aws, region: str, group_id: str, rule_id: str) -> None:
+    """Take the rule away. That it, or its group, is gone already is success."""
+    try:
+        with calling("RevokeSecurityGroupIngress"):
+            aws.ec2_write(region).revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=[rule_id])
+    except EdgeError as error:
+        if not error.is_absent:
+            raise
+
+
+def _existing(aws: Aws, region: str, group_id: str, port: int, source_group_id: str) -> IngressRule | None:
+    wanted = ("tcp", port, port, "group", source_group_id)
+    for rule in ingress_rules(aws, region, [group_id]):
+        if (rule.protocol, rule.from_port, rule.to_port, rule.source_kind, rule.source) == wanted:
+            return rule
+    return None
+
+
+def _rule(found: Mapping[str, Any]) -> IngressRule:
+    kind, source = _source(found)
+    return IngressRule(
+        SecurityGroupId(found["GroupId"]),
+        found["SecurityGroupRuleId"],
+        found["IpProtocol"],
+        found.get("FromPort", -1),
+        found.get("ToPort", -1),
+        kind,
+        source,
+        found.get("Description", ""),
+    )
+
+
+def _source(found: Mapping[str, Any]) -> tuple[str, str]:
+    if found.get("PrefixListId"):
+        return "prefix-list", found["PrefixListId"]
+    if found.get("ReferencedGroupInfo"):
+        return "group", found["ReferencedGroupInfo"].get("GroupId", "")
+    return "cidr", found.get("CidrIpv4") or found.get("CidrIpv6") or ""
