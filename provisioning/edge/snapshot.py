@@ -1,0 +1,65 @@
+"""One look at everything that a plan or a preflight judges, in one go.
+
+It never raises for something that AWS refuses or does not answer: that becomes a Gap with the reason, so that
+"could not look" stays apart from "is not there". It judges nothing.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeVar
+
+from provisioning.edge import distributions, targets, vpc_origins
+from provisioning.edge.errors import EdgeError
+from provisioning.edge.session import Aws
+from provisioning.facts import Gap, Snapshot, VpcOriginFacts
+
+Part = TypeVar("Part")
+
+
+def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str) -> Snapshot:
+    """Target, distribution and the account's VPC origins. An empty ARN or id is not asked for, and is no gap.
+
+    VPC origins named like this portal's are also asked whether they carry its tag (`ours`).
+    Gaps are named target, distribution, vpc_origins, and for parts of the target listeners, ingress, subnets,
+    internet_gateway, block_public_access, prefix_list, service_group, target_health, idle_timeout.
+    """
+    gaps: list[Gap] = []
+
+    def settle(what: str, future: Future[Part] | None, unknown: Part) -> Part:
+        if future is None:
+            return unknown
+        try:
+            return future.result()
+        except EdgeError as error:
+            gaps.append(Gap(what, str(error)))
+            return unknown
+
+    # Two pools, because a whole waits for its parts.
+    with ThreadPoolExecutor(targets.LOOKS_AT_ONCE, "parts") as parts, ThreadPoolExecutor(3, "snapshot") as whole:
+        target = whole.submit(targets.survey_target, aws, target_arn, parts) if target_arn else None
+        distribution = whole.submit(distributions.read, aws, distribution_id) if distribution_id else None
+        origins = whole.submit(_vpc_origins, aws, owner, parts)
+        survey = settle("target", target, targets.Survey(None, {}))
+        record = settle("distribution", distribution, None)
+        known = settle("vpc_origins", origins, ())
+    gaps += [Gap(what, str(error)) for what, error in survey.failures.items()]
+    return Snapshot(
+        target=survey.facts,
+        distribution=record.facts if record else None,
+        vpc_origins=known,
+        gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
+    )
+
+
+def _vpc_origins(aws: Aws, owner: str, pool: Executor) -> tuple[VpcOriginFacts, ...]:
+    """All of them; those that carry our name with the answer to whether they carry our tag."""
+
+    def told_apart(origin: VpcOriginFacts) -> VpcOriginFacts:
+        if not origin.name.startswith(f"{owner}-"):
+            return origin
+        arn = vpc_origins.arn(aws.account.account_id, origin.id)
+        return replace(origin, ours=vpc_origins.owner_of(aws, arn) == owner)
+
+    return tuple(pool.map(told_apart, vpc_origins.list_all(aws)))
