@@ -472,8 +472,8 @@ class _Probe:
             raise _Stop(Phase.UPGRADE, error.reason, error.detail) from error
         finally:
             if wire.first_arrived:
-                self._timing["first_byte"] = (wire.first_arrived - sent) * 1000
-        self._timing["upgrade"] = (wire.arrived - sent) * 1000
+                self._timing["first_byte"] = round((wire.first_arrived - sent) * 1000, 3)
+        self._timing["upgrade"] = round((wire.arrived - sent) * 1000, 3)
         self._findings = findings = judge(request, parser.head)
         self._response = explain(parser.head, findings)
         if parser.head.status != 101:
