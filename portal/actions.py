@@ -41,7 +41,9 @@ def read_wish(wish: Mapping[str, Any], team: Team) -> EndpointSpec:
     """The spec a wish leads to before AWS was asked. Raises SpecError. The account must be the team's."""
     spec = parse_spec(complete_wish(wish))
     if not team.accounts.filter(account_id=spec.account_id).exists():
-        raise SpecError([FieldError("account_id", "not_your_account", f"{team.name} has no such account. Pick another.")])
+        raise SpecError(
+            [FieldError("account_id", "not_your_account", f"{team.name} has no such account. Pick another.")]
+        )
     return spec
 
 
@@ -84,7 +86,12 @@ def submit_request(
 
 
 def edit_request(
-    person: Person, request: EndpointRequest, wish: Mapping[str, Any], *, now: datetime, justification: str | None = None
+    person: Person,
+    request: EndpointRequest,
+    wish: Mapping[str, Any],
+    *,
+    now: datetime,
+    justification: str | None = None,
 ) -> Allowed | Denied:
     """Change what is asked for. The plan is made anew; what was shown before cannot be approved any more."""
     allowed = may_edit(person.actor_for(request.team), request.standing)
@@ -94,7 +101,9 @@ def edit_request(
     changes: dict[str, Any] = {"wish": dict(wish), "spec_data": spec.to_dict(), "last_editor": person}
     if justification is not None:
         changes["justification"] = justification
-    return _replan(request, Verb.EDIT, "request.edited", f"{person} changed the request. It is planned anew.", person, now, changes)
+    return _replan(
+        request, Verb.EDIT, "request.edited", f"{person} changed the request. It is planned anew.", person, now, changes
+    )
 
 
 def replan_request(person: Person, request: EndpointRequest, *, now: datetime) -> Allowed | Denied:
@@ -119,7 +128,9 @@ def approve_request(
             return allowed
         taken = provisioning.name_taken(locked.spec, locked.endpoint)
         if taken:
-            return Denied("name_taken", f"The account already has an endpoint named {locked.spec.name}. Change the name.")
+            return Denied(
+                "name_taken", f"The account already has an endpoint named {locked.spec.name}. Change the name."
+            )
         Approval.objects.create(
             request=locked,
             decision=Approval.Decision.APPROVED,
@@ -129,7 +140,14 @@ def approve_request(
             reason=reason,
             at=now,
         )
-        _tell(locked, "request.approved", _with_reason(f"{person} approved plan {digest[:8]}", reason), now, by=person, level="good")
+        _tell(
+            locked,
+            "request.approved",
+            _with_reason(f"{person} approved plan {digest[:8]}", reason),
+            now,
+            by=person,
+            level="good",
+        )
         run = provisioning.start_create(
             endpoint=locked.endpoint,
             endpoint_id=locked.id,
@@ -161,7 +179,9 @@ def reject_request(person: Person, request: EndpointRequest, *, reason: str, now
             at=now,
         )
         _move(locked, Verb.REJECT, now, reason=reason)
-        _tell(locked, "request.rejected", _with_reason(f"{person} rejected it", reason), now, by=person, level="warning")
+        _tell(
+            locked, "request.rejected", _with_reason(f"{person} rejected it", reason), now, by=person, level="warning"
+        )
     return allowed
 
 
@@ -175,7 +195,13 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
         if locked.state == State.PROVISIONING and locked.run:
             if not provisioning.cancel_run(locked.run, reason=f"{person} cancelled it.", now=now):
                 return Denied("wrong_state", "It is being undone already, or is just finished. Look again in a moment.")
-            _tell(locked, "request.cancelling", _with_reason(f"{person} cancelled it; what exists so far is undone", reason), now, by=person)
+            _tell(
+                locked,
+                "request.cancelling",
+                _with_reason(f"{person} cancelled it; what exists so far is undone", reason),
+                now,
+                by=person,
+            )
             return allowed
         _move(locked, Verb.CANCEL, now, reason=reason)
         _tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
@@ -216,7 +242,9 @@ def token_digest(clear: str) -> str:
 
 def _locked(request: EndpointRequest) -> EndpointRequest:
     locked: EndpointRequest = (
-        EndpointRequest.objects.select_for_update(of=("self",)).select_related("team", "run", "endpoint").get(pk=request.pk)
+        EndpointRequest.objects.select_for_update(of=("self",))
+        .select_related("team", "run", "endpoint")
+        .get(pk=request.pk)
     )
     return locked
 
@@ -231,7 +259,13 @@ def _move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -
 
 
 def _replan(
-    request: EndpointRequest, verb: Verb, kind: str, text: str, person: Person, now: datetime, changes: Mapping[str, Any]
+    request: EndpointRequest,
+    verb: Verb,
+    kind: str,
+    text: str,
+    person: Person,
+    now: datetime,
+    changes: Mapping[str, Any],
 ) -> Allowed | Denied:
     with transaction.atomic():
         locked = _locked(request)
@@ -243,7 +277,16 @@ def _replan(
     return allowed
 
 
-def _tell(request: EndpointRequest, kind: str, text: str, now: datetime, *, by: Person | None = None, level: str = "info", **data: Any) -> None:
+def _tell(
+    request: EndpointRequest,
+    kind: str,
+    text: str,
+    now: datetime,
+    *,
+    by: Person | None = None,
+    level: str = "info",
+    **data: Any,
+) -> None:
     if by is not None:
         data["by"] = by.username
     events.append(request.stream, kind, text, at=now, level=level, data=data | {"state": request.state})

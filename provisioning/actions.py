@@ -1,4 +1,4 @@
-"""What the layer above can ask of provisioning: start a run, cancel it. Each is one transaction; the tick does the rest."""
+"""What the layer above can ask of provisioning: start a run, cancel it. One transaction each; the tick does the rest."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ def start_create(
             )
         else:
             Endpoint.objects.filter(pk=endpoint.pk).update(
-                spec_data=spec, name=spec["name"], account_id=spec["account_id"], state=Endpoint.State.WANTED,
+                spec_data=spec,
+                name=spec["name"],
+                account_id=spec["account_id"],
+                state=Endpoint.State.WANTED,
                 domain_name=plan_data["relies_on"]["distribution_domain"],
             )
             endpoint.refresh_from_db()

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from provisioning.engine.decide import Direction, Entry, Kind
 from provisioning.spec import EndpointSpec, parse_spec
@@ -169,6 +169,11 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Runs that want attention now and that nobody holds."""
         return self.active().filter(due_at__lte=now).filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
 
+    def to_mention(self, now: datetime, *, not_since: datetime) -> RunQuerySet:
+        """Due runs of which no worker was told since they became due, or not for a while (the word may be lost)."""
+        untold = Q(mentioned_at__isnull=True) | Q(mentioned_at__lt=F("due_at")) | Q(mentioned_at__lt=not_since)
+        return self.due(now).filter(untold)
+
 
 class Run(models.Model):
     """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time; no worker sleeps for it.
@@ -193,6 +198,7 @@ class Run(models.Model):
     plan_digest = models.CharField(max_length=64)
     state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
     due_at = models.DateTimeField()
+    mentioned_at = models.DateTimeField(null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=80, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
@@ -213,9 +219,7 @@ class Run(models.Model):
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(
-                fields=["due_at"], condition=Q(state__in=["running", "waiting", "undoing"]), name="run_due"
-            ),
+            models.Index(fields=["due_at"], condition=Q(state__in=["running", "waiting", "undoing"]), name="run_due"),
             models.Index(fields=["watch"], condition=Q(state__in=["waiting", "undoing"]), name="run_by_watch"),
         ]
 
@@ -260,9 +264,7 @@ class JournalEntry(models.Model):
 
     def as_entry(self) -> Entry:
         """The frozen value the engine decides on."""
-        return Entry(
-            self.step, Kind(self.kind), Direction(self.direction), self.at, self.since, self.times, self.data
-        )
+        return Entry(self.step, Kind(self.kind), Direction(self.direction), self.at, self.since, self.times, self.data)
 
 
 class EventStream(models.Model):
@@ -322,5 +324,3 @@ class Event(models.Model):
             "text": self.text,
             "data": self.data,
         }
-
-

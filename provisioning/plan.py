@@ -246,9 +246,7 @@ def _origin_item(
     after = desired_origin(spec, target.dns_name, endpoint_key, owner)
     existing = distribution.origin(after["Id"])
     before = {"Id": existing.id, "DomainName": existing.domain_name} if existing else None
-    return PlanItem(
-        "origin", KEEP if existing else CREATE, f"Origin {after['Id']} in {distribution.id}", before, after
-    )
+    return PlanItem("origin", KEEP if existing else CREATE, f"Origin {after['Id']} in {distribution.id}", before, after)
 
 
 def _behavior_items(

@@ -142,7 +142,9 @@ class Derived:
     reason: str
 
 
-def derive_settings(wish: Mapping[str, Any], listener_protocols: Mapping[int, str] | None = None) -> tuple[Derived, ...]:
+def derive_settings(
+    wish: Mapping[str, Any], listener_protocols: Mapping[int, str] | None = None
+) -> tuple[Derived, ...]:
     """The settings that follow from a person's answers and, where known, from the target's listeners (port → protocol).
 
     1. Origin protocol: HTTPS where the target listens with HTTPS on 443, else HTTP; never match-viewer, which
@@ -309,7 +311,9 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
         account = match["lb_account"] or match["ec2_account"]
         if account != values["account_id"]:
             errors.append(
-                FieldError("target_arn", "other_account", "The target belongs to another account. Pick one of this account.")
+                FieldError(
+                    "target_arn", "other_account", "The target belongs to another account. Pick one of this account."
+                )
             )
     if "/" in values.get("path_patterns", ()) or "/*" in values.get("path_patterns", ()):
         errors.append(

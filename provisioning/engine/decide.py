@@ -26,7 +26,7 @@ from typing import Any
 
 from provisioning.engine.step import Step
 
-POLL_SECONDS = 20.0
+POLL_SECONDS = 120.0  # a safety net: whoever waits is woken when what it waits for changes
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
 GIVE_UP_AFTER_SECONDS = 1800.0
@@ -151,7 +151,7 @@ def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | N
             return Failure("", str(entry.data.get("reason", "Cancelled.")), "cancelled")
         if entry.kind is Kind.REFUSED:
             return _failure(entry)
-        if entry.kind is Kind.RETRY and _exhausted(entry, pace):
+        if entry.kind is Kind.RETRY and exhausted(entry, pace):
             return _failure(entry)
     return None
 
@@ -174,7 +174,7 @@ def _forward(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime
             case Kind.WORKING:
                 return _poll_or_wait(step, entry, now, pace)
             case Kind.RETRY:
-                at = _next_try(entry, pace)
+                at = next_try(entry, pace)
                 return Do(step.name) if at <= now else WaitUntil(at, step.name)
             case _:
                 return Do(step.name)
@@ -195,11 +195,11 @@ def _backward(
                 continue
             case Kind.WORKING:
                 return _poll_or_wait(step, entry, now, pace)
-            case Kind.RETRY if _exhausted(entry, pace):
+            case Kind.RETRY if exhausted(entry, pace):
                 failure = _failure(entry)
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
             case Kind.RETRY:
-                at = _next_try(entry, pace)
+                at = next_try(entry, pace)
                 return Undo(step.name) if at <= now else WaitUntil(at, step.name)
             case Kind.REFUSED:
                 failure = _failure(entry)
@@ -216,15 +216,16 @@ def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> 
     return Poll(step.name, entry.direction, overdue)
 
 
-def _next_try(entry: Entry, pace: float) -> datetime:
-    """2, 4, 8, … 60 s, or what the other side asked for; a tenth more or less, by the step's name and the count."""
+def next_try(entry: Entry, pace: float) -> datetime:
+    """When to try again: after 2, 4, 8, … 60 s or what the other side asked for, a tenth more or less."""
     asked = entry.data.get("after")
     seconds = float(asked) if asked else min(FIRST_RETRY_SECONDS * 2 ** (entry.times - 1), LONGEST_RETRY_SECONDS)
     jitter = 0.9 + 0.2 * ((sum(entry.step.encode()) * 31 + entry.times * 17 + entry.at.microsecond) % 100) / 100
     return entry.at + timedelta(seconds=seconds * jitter / pace)
 
 
-def _exhausted(entry: Entry, pace: float) -> bool:
+def exhausted(entry: Entry, pace: float) -> bool:
+    """Whether a spell of retries has lasted so long that the step counts as failed."""
     return entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
 
 

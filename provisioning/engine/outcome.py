@@ -20,10 +20,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Working:
-    """The other side is busy bringing it about; look again later. `watch` names what to keep an eye on."""
+    """The other side is busy bringing it about; look again later.
+
+    `watch` is the row that is kept up to date meanwhile and `status` what it said when we looked, so that a
+    change in between is not missed.
+    """
 
     seen: str
-    watch: str = ""
+    watch: int | None = None
+    status: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -36,11 +41,14 @@ class Missing:
 
 @dataclass(frozen=True)
 class Retry:
-    """A passing failure: the same again later. `after` seconds if the other side said so."""
+    """A passing failure: the same again later. `after` seconds if the other side said so; a `quiet` one is not
+    worth a line to people (somebody else holds the lock).
+    """
 
     reason: str
     code: str = ""
     after: float | None = None
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,7 @@ class Refused:
     reason: str
     code: str
     fix: str = ""
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 Outcome = Ready | Working | Missing | Retry | Refused

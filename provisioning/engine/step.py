@@ -25,7 +25,7 @@ class Way(Generic[Context]):
 
 @dataclass(frozen=True)
 class Step(Generic[Context]):
-    """`expected_seconds` and `patience_seconds` are for real AWS; past its patience a person is told, nothing is destroyed."""
+    """`expected_seconds` and `patience_seconds` are for real AWS. Past its patience a person is told; nothing more."""
 
     name: str
     title: str

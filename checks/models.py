@@ -1,0 +1,64 @@
+"""The rows of checks: one recorded question about an endpoint, with what was seen and the verdict."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Q
+
+from provisioning.models import Endpoint
+
+
+class CheckQuerySet(models.QuerySet["Check"]):
+    """Sets of checks."""
+
+    def due(self, now: datetime) -> CheckQuerySet:
+        """Checks that are to be made now and that nobody is making."""
+        return self.filter(finished_at__isnull=True, due_at__lte=now).filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+        )
+
+
+class Check(models.Model):
+    """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed.
+
+    `tries_until` lets a first check after deployment try again while edges may still serve the old config.
+    """
+
+    class Kind(models.TextChoices):
+        HANDSHAKE = "handshake"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="checks")
+    kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.HANDSHAKE)
+    stream = models.CharField(max_length=60, blank=True)
+    requested_by = models.CharField(max_length=150, blank=True)
+    asked_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    tries_until = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    ok = models.BooleanField(null=True)
+    verdict = models.CharField(max_length=40, blank=True)
+    total_ms = models.FloatField(null=True)
+    transcript_data = models.JSONField(null=True)
+    findings = models.JSONField(default=list)
+
+    objects: ClassVar[Any] = CheckQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["endpoint"], condition=Q(finished_at__isnull=True), name="check_one_at_a_time_per_endpoint"
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["endpoint", "-asked_at"], name="check_by_endpoint"),
+            models.Index(fields=["due_at"], condition=Q(finished_at__isnull=True), name="check_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.endpoint_id}: {self.verdict or 'under way'}"

@@ -1,0 +1,98 @@
+"""How far a run is, for people: each step with its state, time taken and time expected, and what AWS last said.
+
+Everything here is read from the journal; the events a person sees are not consulted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from provisioning.engine.decide import Direction, Entry, Kind, reason_to_unwind
+from provisioning.engine.step import Step
+from provisioning.models import Run
+from provisioning.sagas import saga_steps
+
+TODO, DOING, WAITING, DONE = "todo", "doing", "waiting", "done"
+FAILED, UNDOING, UNDONE = "failed", "undoing", "undone"
+
+
+@dataclass(frozen=True)
+class StepProgress:
+    """One line of the rail. Seconds are real seconds; `elapsed_seconds` is None before the step began."""
+
+    name: str
+    title: str
+    state: str
+    seen: str
+    elapsed_seconds: float | None
+    expected_seconds: float
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The whole rail. `looked_at` is when AWS was last asked on behalf of this run's account."""
+
+    steps: tuple[StepProgress, ...]
+    looked_at: datetime | None
+    seen: str
+    elapsed_seconds: float
+    expected_seconds: float
+
+    @property
+    def done_steps(self) -> int:
+        """How many steps are done."""
+        return sum(step.state == DONE for step in self.steps)
+
+
+def progress(run: Run, now: datetime) -> Progress:
+    """The progress of a run at `now`."""
+    pace = settings.PROVISIONING_PACE
+    steps = step_progress(saga_steps(run.saga), run.journal(), run.finished_at or now, pace=pace)
+    busy = next((step for step in steps if step.state in (WAITING, DOING, UNDOING)), None)
+    return Progress(
+        steps,
+        run.endpoint.account.last_sweep_at,
+        busy.seen if busy else "",
+        ((run.finished_at or now) - run.created_at).total_seconds(),
+        sum(step.expected_seconds for step in steps),
+    )
+
+
+def step_progress(
+    steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float
+) -> tuple[StepProgress, ...]:
+    """PURE: the rail of a journal."""
+    unwinding = reason_to_unwind(journal, pace)
+    lines = []
+    reached = True
+    for step in steps:
+        forward = [e for e in journal if e.step == step.name and e.direction is Direction.FORWARD]
+        backward = [e for e in journal if e.step == step.name and e.direction is Direction.BACKWARD]
+        state = _state(forward, backward, reached=reached, failed=unwinding is not None and unwinding.step == step.name)
+        reached = reached and state == DONE
+        entries = backward or forward
+        elapsed = None
+        if forward:
+            end = forward[-1].at if state in (DONE, FAILED) else backward[-1].at if state == UNDONE else now
+            elapsed = max(0.0, (end - forward[0].since).total_seconds())
+        seen = str(entries[-1].data.get("seen") or entries[-1].data.get("reason") or "") if entries else ""
+        lines.append(StepProgress(step.name, step.title, state, seen, elapsed, step.expected_seconds / pace))
+    return tuple(lines)
+
+
+def _state(forward: Sequence[Entry], backward: Sequence[Entry], *, reached: bool, failed: bool) -> str:
+    if backward:
+        return UNDONE if backward[-1].kind is Kind.READY else FAILED if backward[-1].kind is Kind.REFUSED else UNDOING
+    if failed:
+        return FAILED
+    if not forward:
+        return DOING if reached else TODO
+    last = forward[-1].kind
+    if last is Kind.READY:
+        return DONE
+    return WAITING if last is Kind.WORKING else DOING

@@ -1,0 +1,70 @@
+"""What a saga's steps work with: the run's spec and names, its account's AWS, the time, and the portal's mark."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cached_property
+
+from django.conf import settings
+from django.utils import timezone
+
+from provisioning.edge.errors import EdgeError
+from provisioning.edge.session import Aws, aws_for
+from provisioning.engine.outcome import Outcome, Refused, Retry
+from provisioning.models import AwsAccount, Endpoint, Run
+from provisioning.spec import EndpointSpec
+from provisioning.sweep import account_ref
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """One run, opened for work. `owner` is the mark this portal leaves on what it makes."""
+
+    run: Run
+    spec: EndpointSpec
+    owner: str
+    pace: float
+    clock: Callable[[], datetime] = timezone.now
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint the run builds."""
+        return self.run.endpoint
+
+    @property
+    def account(self) -> AwsAccount:
+        """The account it is built in."""
+        return self.run.endpoint.account
+
+    @cached_property
+    def aws(self) -> Aws:
+        """That account's AWS clients."""
+        return aws_for(account_ref(self.account))
+
+
+def open_run(run: Run, now: datetime) -> RunContext:
+    """The context of a run."""
+    return RunContext(run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE)
+
+
+def as_outcome(error: EdgeError) -> Outcome:
+    """An error of AWS as the engine sees it: passing, or for good."""
+    if error.transient:
+        return Retry(str(error), error.code, error.retry_after)
+    return Refused(str(error), error.code, error.fix)
+
+
+def answering_errors(step: Callable[[RunContext], Outcome]) -> Callable[[RunContext], Outcome]:
+    """A look or an act whose AWS errors become outcomes."""
+
+    def guarded(context: RunContext) -> Outcome:
+        try:
+            return step(context)
+        except EdgeError as error:
+            return as_outcome(error)
+
+    guarded.__name__ = step.__name__
+    guarded.__doc__ = step.__doc__
+    return guarded

@@ -1,0 +1,65 @@
+"""The saga that brings a new endpoint about.
+
+step            do                                            undo
+approved-plan   plan again; the digest must be the approved    -
+vpc-origin      create or share the VPC origin, Deployed       delete it, unless somebody else uses it
+ingress         admit CloudFront to the target                 remove our rule, unless somebody else needs it
+behaviors       add origin and behaviors, Deployed             take them out, Deployed
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from provisioning.engine.decide import Finish
+from provisioning.engine.runner import Saga
+from provisioning.engine.step import Step, Way
+from provisioning.models import Endpoint, Run
+from provisioning.sagas import approved_plan, behaviors, ingress, vpc_origin
+from provisioning.sagas.context import RunContext, open_run
+
+STEPS: tuple[Step[RunContext], ...] = (
+    Step(
+        "approved-plan",
+        "Check that the approved plan still holds",
+        Way(approved_plan.see_that_it_holds, approved_plan.never_acts),
+        Way(approved_plan.nothing_to_undo, approved_plan.never_acts),
+        expected_seconds=5,
+        patience_seconds=300,
+    ),
+    Step(
+        "vpc-origin",
+        "Create the VPC origin",
+        Way(vpc_origin.see, vpc_origin.create),
+        Way(vpc_origin.see_that_it_is_gone, vpc_origin.delete),
+        expected_seconds=540,
+        patience_seconds=1800,
+    ),
+    Step(
+        "ingress",
+        "Let CloudFront through the security group",
+        Way(ingress.see, ingress.admit),
+        Way(ingress.see_that_it_is_gone, ingress.withdraw),
+        expected_seconds=10,
+        patience_seconds=300,
+    ),
+    Step(
+        "behaviors",
+        "Add origin and behaviors to the distribution",
+        Way(behaviors.see, behaviors.publish),
+        Way(behaviors.see_that_it_is_gone, behaviors.withdraw),
+        expected_seconds=300,
+        patience_seconds=2100,
+    ),
+)
+
+
+def record_end(run: Run, end: Finish, now: datetime) -> None:
+    """The endpoint is deployed, or absent again."""
+    if end.undone:
+        Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.ABSENT)
+    else:
+        Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.DEPLOYED, deployed_at=now)
+
+
+SAGA: Saga[RunContext] = Saga("create-endpoint", STEPS, open_run, record_end)

@@ -1,0 +1,118 @@
+"""Step: the target's security group lets CloudFront in.
+
+Where nothing admits CloudFront yet, and the plan says so, one rule is added whose source is the VPC's own
+CloudFront service group: narrower than the public prefix list, and nothing to do with the internet. The group
+exists only after the VPC origin does, so this step comes after that one.
+"""
+
+from __future__ import annotations
+
+from django.db import transaction
+
+from provisioning import names
+from provisioning.edge import security_groups, targets
+from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
+from provisioning.facts import TargetFacts
+from provisioning.models import IngressRule
+from provisioning.sagas.context import RunContext, answering_errors
+
+
+@answering_errors
+def see(context: RunContext) -> Outcome:
+    """Is every origin port open to CloudFront?"""
+    target = _target(context)
+    if isinstance(target, Refused):
+        return target
+    closed = [port for port in context.spec.origin_ports if target.admits_cloudfront(port) is None]
+    if not closed:
+        return Ready("The security group admits CloudFront.")
+    ports = ", ".join(map(str, closed))
+    if not context.spec.open_security_group:
+        return Refused(
+            f"No rule of the target's security groups admits CloudFront to TCP {ports}.",
+            "ingress_closed",
+            "Add a rule for the CloudFront prefix list, or let the plan open the security group.",
+        )
+    return Missing(f"TCP {ports} is closed to CloudFront. Adding a rule.")
+
+
+@answering_errors
+def admit(context: RunContext) -> Outcome:
+    """Add one rule per closed port. The endpoint is written down as its user first, so that undo finds it."""
+    target = _target(context)
+    if isinstance(target, Refused):
+        return target
+    if not target.service_group_id:
+        return Retry(f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.", "service_group_missing")
+    region, group = context.spec.region, target.security_groups[0]
+    for port in context.spec.origin_ports:
+        if target.admits_cloudfront(port) is not None:
+            continue
+        with transaction.atomic():
+            row, _ = IngressRule.objects.get_or_create(
+                account=context.account, group_id=group, port=port, source_group_id=target.service_group_id
+            )
+            row.users.add(context.endpoint)
+        rule_id = security_groups.authorize(
+            context.aws,
+            region,
+            group,
+            port,
+            target.service_group_id,
+            names.rule_description(context.owner, context.spec.vpc_origin_key),
+            {names.OWNER_TAG: context.owner},
+        )
+        IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
+    return Ready(f"Added the rule to {group}.")
+
+
+@answering_errors
+def see_that_it_is_gone(context: RunContext) -> Outcome:
+    """Is every rule gone that only this endpoint needed?"""
+    left = [row for row in _sole(context) if _in_aws(context, row)]
+    if not left:
+        for row in _sole(context):
+            row.delete()
+        return Ready("No rule of ours is left that only this endpoint needed.")
+    return Missing(f"Removing our rule from {left[0].group_id}.")
+
+
+@answering_errors
+def withdraw(context: RunContext) -> Outcome:
+    """Remove the rules that only this endpoint needed."""
+    for row in _sole(context):
+        rule_id = _in_aws(context, row)
+        if rule_id:
+            security_groups.revoke(context.aws, context.spec.region, row.group_id, rule_id)
+    return Ready("Removed.")
+
+
+def _target(context: RunContext) -> TargetFacts | Refused:
+    target = targets.target_facts(context.aws, context.spec.target_arn)
+    if target is None:
+        return Refused("The target is gone.", "target_gone", "Make the load balancer again, or ask for another target.")
+    if not target.security_groups:
+        return Refused("The target has no security group.", "no_security_group", "Give it one; AWS requires it.")
+    return target
+
+
+def _sole(context: RunContext) -> list[IngressRule]:
+    """Rules of ours that this endpoint uses and nobody else does; its use of shared ones is struck off."""
+    rows = []
+    with transaction.atomic():
+        for row in IngressRule.objects.select_for_update().filter(users=context.endpoint):
+            if row.users.exclude(pk=context.endpoint.pk).exists():
+                row.users.remove(context.endpoint)
+            else:
+                rows.append(row)
+    return rows
+
+
+def _in_aws(context: RunContext, row: IngressRule) -> str:
+    """The rule's id in AWS, or "": by id, or by source and port where the reply that told the id was lost."""
+    mark = names.rule_description(context.owner, context.spec.vpc_origin_key)
+    for rule in security_groups.ingress_rules(context.aws, context.spec.region, [row.group_id]):
+        ours = rule.source == row.source_group_id and rule.from_port == row.port and rule.description == mark
+        if (row.rule_id and rule.rule_id == row.rule_id) or ours:
+            return rule.rule_id
+    return ""

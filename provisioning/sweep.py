@@ -1,0 +1,99 @@
+"""One look at an account for everybody who waits in it.
+
+List calls serve every waiting run at once; Get calls are made only where that is fewer, and to confirm a
+change before anybody is told. The number of calls grows with the account's size, never with the runs in flight.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from provisioning.edge import distributions, vpc_origins
+from provisioning.edge.errors import EdgeError
+from provisioning.edge.session import AccountRef, Aws, aws_for
+from provisioning.models import AwsAccount, Run, Watch
+from provisioning.names import DistributionId, VpcOriginId
+from provisioning.watching import GONE, note_look
+
+LONGEST_PAUSE_SECONDS = 300.0
+
+
+def claim_sweep(account_id: str, now: datetime, *, seconds: float) -> AwsAccount | None:
+    """Take the account's next look; None when it is not due or somebody else took it."""
+    due = AwsAccount.objects.due_for_sweep(now).filter(pk=account_id)
+    if due.update(next_sweep_at=now + timedelta(seconds=seconds)) != 1:
+        return None
+    return AwsAccount.objects.get(pk=account_id)
+
+
+def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float) -> None:
+    """1. What is waited for, and not settled.
+    2. List (or Get, where fewer) VPC origins and distributions.
+    3. Confirm each changed status with one Get, note it, wake the waiters.
+    A throttled look doubles the pause to the next one, up to five minutes.
+    """
+    began = clock()
+    aws = aws_for(account_ref(account))
+    waiting = Watch.objects.filter(account=account).filter(Q(waiters__state__in=[Run.State.WAITING, Run.State.UNDOING]))
+    watches = list(waiting.distinct())
+    try:
+        _look_at_vpc_origins(
+            account, aws, [w for w in watches if w.resource == Watch.Resource.VPC_ORIGIN], began, clock
+        )
+        _look_at_distributions(
+            account, aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION], began, clock
+        )
+    except EdgeError as error:
+        pause = min(seconds * 2, LONGEST_PAUSE_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311  jitter, not a secret
+        next_at = clock() + timedelta(seconds=error.retry_after or pause)
+        AwsAccount.objects.filter(pk=account.pk).update(last_sweep_error=str(error)[:300], next_sweep_at=next_at)
+        return
+    AwsAccount.objects.filter(pk=account.pk).update(last_sweep_at=clock(), last_sweep_error="")
+
+
+def account_ref(account: AwsAccount) -> AccountRef:
+    """The account as the adapter knows it."""
+    return AccountRef(account.account_id, account.region, account.role_arn, account.external_id)
+
+
+def distribution_detail(record: distributions.DistributionRecord) -> dict[str, object]:
+    """What a watch keeps of a distribution: which origins it has, and which behavior leads where."""
+    return {
+        "etag": record.etag,
+        "origins": [origin.id for origin in record.facts.origins],
+        "behaviors": {behavior.path_pattern: behavior.target_origin_id for behavior in record.facts.behaviors},
+    }
+
+
+def _look_at_vpc_origins(
+    account: AwsAccount, aws: Aws, watches: list[Watch], began: datetime, clock: Callable[[], datetime]
+) -> None:
+    if not watches:
+        return
+    seen = {origin.id: origin.status for origin in vpc_origins.list_all(aws)} if len(watches) > 1 else {}
+    for watch in watches:
+        status = seen.get(VpcOriginId(watch.aws_id), GONE) if len(watches) > 1 else ""
+        if status != watch.status:
+            record = vpc_origins.read(aws, VpcOriginId(watch.aws_id))
+            status = record.facts.status if record else GONE
+        note_look(account, watch.resource, watch.aws_id, status, None, began=began, now=clock())
+
+
+def _look_at_distributions(
+    account: AwsAccount, aws: Aws, watches: list[Watch], began: datetime, clock: Callable[[], datetime]
+) -> None:
+    if not watches:
+        return
+    listed = {d.id: d.status for d in distributions.list_all(aws)} if len(watches) > 1 else {}
+    for watch in watches:
+        status = listed.get(DistributionId(watch.aws_id), GONE) if len(watches) > 1 else ""
+        detail = None
+        if status != watch.status:
+            record = distributions.read(aws, DistributionId(watch.aws_id))
+            status = record.status if record else GONE
+            detail = distribution_detail(record) if record else {}
+        note_look(account, watch.resource, watch.aws_id, status, detail, began=began, now=clock())

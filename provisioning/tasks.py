@@ -1,0 +1,59 @@
+"""Celery tasks of provisioning, and the tick that finds what is due. A task is: load by id, call, done."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from datetime import datetime, timedelta
+
+from celery import shared_task
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from provisioning import sweep
+from provisioning.engine import runner
+from provisioning.models import AwsAccount, Run
+from provisioning.sagas import SAGAS
+
+BATCH = 200
+MENTION_AGAIN_SECONDS = 5.0
+
+
+@shared_task
+def advance_run(run_id: int) -> None:
+    """Advance one run as far as it gets without waiting."""
+    holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
+    lease = runner.claim(run_id, holder=holder, now=timezone.now(), seconds=settings.PROVISIONING_LEASE_SECONDS)
+    if lease is not None:
+        runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
+
+
+@shared_task
+def sweep_account(account_id: str) -> None:
+    """Look at one account for everybody who waits in it."""
+    seconds = sweep_seconds()
+    account = sweep.claim_sweep(account_id, timezone.now(), seconds=seconds)
+    if account is not None:
+        sweep.sweep(account, clock=timezone.now, seconds=seconds)
+
+
+def tick(now: datetime) -> None:
+    """Tell the workers of every due run and every due sweep. One that is still due after a few seconds is
+    mentioned again, so a lost message costs seconds, never a run.
+    """
+    patience = timedelta(seconds=MENTION_AGAIN_SECONDS)
+    with transaction.atomic():
+        untold = Run.objects.to_mention(now, not_since=now - patience).order_by("due_at")
+        due = list(untold.select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH])
+        Run.objects.filter(pk__in=due).update(mentioned_at=now)
+    for run_id in due:
+        advance_run.delay(run_id)
+    for account_id in AwsAccount.objects.due_for_sweep(now).values_list("pk", flat=True):
+        sweep_account.delay(account_id)
+
+
+def sweep_seconds() -> float:
+    """Seconds between two looks at an account."""
+    return max(0.5, settings.PROVISIONING_SWEEP_SECONDS / settings.PROVISIONING_PACE)

@@ -1,0 +1,75 @@
+"""Keeping what AWS last said of a resource, so that a thousand waiting runs cost as few calls as one.
+
+`note_write` is for us who changed it, `note_look` for anybody who looked. A look that began before our last
+write must not overrule it. Whoever waits for the resource is woken when its status changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from provisioning.models import AwsAccount, Run, Watch
+
+GONE = "Gone"
+DEPLOYED = "Deployed"
+
+
+def note_write(
+    account: AwsAccount, resource: str, aws_id: str, status: str, detail: Mapping[str, Any], now: datetime
+) -> Watch:
+    """Our write was answered with this status. Wakes everybody who waits for the resource."""
+    with transaction.atomic():
+        watch, _ = Watch.objects.update_or_create(
+            account=account,
+            resource=resource,
+            aws_id=aws_id,
+            defaults={"status": status, "detail": dict(detail), "written_at": now, "seen_at": now},
+        )
+        wake(watch, now)
+    return watch
+
+
+def note_look(
+    account: AwsAccount,
+    resource: str,
+    aws_id: str,
+    status: str,
+    detail: Mapping[str, Any] | None,
+    *,
+    began: datetime,
+    now: datetime,
+) -> bool:
+    """A look that began at `began` saw this. False when a later write of ours outdates it, or nothing changed."""
+    with transaction.atomic():
+        watch = Watch.objects.select_for_update().filter(account=account, resource=resource, aws_id=aws_id).first()
+        if watch is None:
+            Watch.objects.create(
+                account=account,
+                resource=resource,
+                aws_id=aws_id,
+                status=status,
+                detail=dict(detail or {}),
+                written_at=began,
+                seen_at=now,
+            )
+            return True
+        if began < watch.written_at:
+            return False
+        changed = watch.status != status
+        watch.status, watch.seen_at = status, now
+        if detail is not None:
+            watch.detail = dict(detail)
+        watch.save(update_fields=["status", "seen_at", "detail"])
+        if changed:
+            wake(watch, now)
+    return changed
+
+
+def wake(watch: Watch, now: datetime) -> int:
+    """Make every run that waits for this resource due. Returns how many."""
+    woken: int = Run.objects.active().filter(watch=watch, lease_until__isnull=True).update(due_at=now)
+    return woken
