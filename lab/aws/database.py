@@ -66,6 +66,12 @@ class LabDatabase:
         """Close the file."""
         self._connection.close()
 
+    def clear(self) -> None:
+        """Forget everything."""
+        with self.transaction():
+            for table in ("journal", "entity", "revision", "value"):
+                self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All writes inside are committed together; an exception undoes them. Inner ones join the outer one."""

@@ -79,9 +79,10 @@ def moto_moment(at: float, seed: int) -> Iterator[None]:
 
 def close_gaps() -> None:
     """Apply every difference to moto, once per process."""
-    moto_utils.datetime = types.SimpleNamespace(  # type: ignore[assignment]
+    shown = types.SimpleNamespace(
         datetime=_MotoTime, timedelta=datetime.timedelta, timezone=datetime.timezone, UTC=datetime.UTC
     )
+    vars(moto_utils)["datetime"] = shown
     _make_backends_repeatable()
     _close_load_balancer_gaps()
     _close_ec2_gaps()

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from moto.iam.models import get_account_id_from
-from moto.server import DomainDispatcherApplication, create_backend_app
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import create_environ, run_wsgi_app
 
 from lab.aws.database import JournalEntry, LabDatabase
@@ -82,7 +82,7 @@ class MotoWorld:
         if given:
             return given
         credential = Credential.of(headers.get("authorization", ""))
-        return get_account_id_from(credential.access_key if credential else "")
+        return str(get_account_id_from(credential.access_key if credential else ""))
 
     def request(
         self, method: str, path: str, query: str, headers: tuple[tuple[str, str], ...], body: bytes

@@ -236,7 +236,10 @@ def _action(data: dict[str, Any]) -> dict[str, Any]:
         return {"type": kind, **{_snake(name): redirect.get(name) for name in fields}}
     if kind == "fixed-response":
         fixed = data.get("FixedResponseConfig", {})
-        return {"type": kind, **{_snake(name): fixed.get(name) for name in ("StatusCode", "ContentType", "MessageBody")}}
+        return {
+            "type": kind,
+            **{_snake(name): fixed.get(name) for name in ("StatusCode", "ContentType", "MessageBody")},
+        }
     if kind == "forward":
         groups = (data.get("ForwardConfig") or {}).get("TargetGroups") or []
         weighted = [

@@ -49,6 +49,9 @@ def run(config: LabConfig) -> None:
     close_gaps()
     database = LabDatabase(config.state_dir / "aws.sqlite3")
     clock = LabClock(config.time_scale, load_anchor(database))
+    if not database.value(seed.DONE):
+        # Planting was interrupted: half an account is worse than none.
+        database.clear()
     world = MotoWorld(database)
     service_network.register(world)
     world.replay()
@@ -60,7 +63,7 @@ def run(config: LabConfig) -> None:
     ending = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: ending.set())
-    serving = threading.Thread(target=server.serve_forever, name="serve", daemon=True)
+    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="serve", daemon=True)
     serving.start()
     if not database.value(seed.DONE):
         state.set_hosts(seed.hosts(config.app_address))

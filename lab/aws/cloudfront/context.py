@@ -48,13 +48,11 @@ def check_if_match(given: str | None, current: str) -> None:
     :raises CloudFrontError: InvalidIfMatchVersion (missing or malformed), PreconditionFailed (stale).
     """
     if given is None or not _ETAG.fullmatch(given):
-        raise CloudFrontError(
-            "InvalidIfMatchVersion", "The If-Match version is missing or not valid for the resource."
-        )
+        raise CloudFrontError("InvalidIfMatchVersion", "The If-Match version is missing or not valid for the resource.")
     if given != current:
         raise CloudFrontError(
-            "PreconditionFailed", "The request failed because it didn't meet the preconditions in one or more "
-            "request-header fields."
+            "PreconditionFailed",
+            "The request failed because it didn't meet the preconditions in one or more request-header fields.",
         )
 
 

@@ -147,7 +147,8 @@ def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> 
             raise invalid(f"The VPC origin {origin_id} is not deployed yet.")
         if len(used_by) >= limit:
             raise CloudFrontError(
-                "EntityLimitExceeded", f"The VPC origin {origin_id} is used by {limit} distributions, which is the limit."
+                "EntityLimitExceeded",
+                f"The VPC origin {origin_id} is used by {limit} distributions, the limit.",
             )
 
 
@@ -171,9 +172,7 @@ def _check_behaviors(context: Context, config: Config, _own_id: str | None) -> N
     for behavior in [config["DefaultCacheBehavior"], *ordered]:
         target = behavior["TargetOriginId"]
         if target not in origins and target not in group_ids:
-            raise CloudFrontError(
-                "NoSuchOrigin", "One or more of your origins or origin groups do not exist."
-            )
+            raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
         _check_methods(behavior)
         _check_policies(context, behavior)
         if (origins.get(target) or {}).get("VpcOriginConfig"):

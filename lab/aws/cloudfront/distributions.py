@@ -17,11 +17,11 @@ from lab.aws.cloudfront.distribution_rules import check_distribution
 from lab.aws.cloudfront.document import Document, parse
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.lifecycle import DISTRIBUTION_SECONDS, Config, Distribution, Revision, duration
-from lab.aws.cloudfront.model import SERVICE_MODEL
+from lab.aws.cloudfront.model import structure
 from lab.aws.cloudfront.vpc_origins import find as find_vpc_origin
 from lab.aws.cloudfront.wire import Call, Values, Verbatim, read_structure, write_element
 
-_SUMMARY_SHAPE = SERVICE_MODEL.shape_for("DistributionSummary")
+_SUMMARY_SHAPE = structure("DistributionSummary")
 _SMALL = string.ascii_lowercase + string.digits
 
 
@@ -93,9 +93,7 @@ def delete_distribution(context: Context, call: Call) -> Values:
 def list_distributions(context: Context, call: Call) -> Values:
     """ListDistributions: the account's own, in pages."""
     own = (entity for entity in context.store.distributions.values() if entity.account == context.account)
-    listed = page(
-        context, own, call.parameters, lambda entity: entity.id, lambda entity: _summary(context, entity)
-    )
+    listed = page(context, own, call.parameters, lambda entity: entity.id, lambda entity: _summary(context, entity))
     return {"DistributionList": listed}
 
 
@@ -193,7 +191,8 @@ def _summary(context: Context, distribution: Distribution) -> Verbatim:
     key = (distribution.latest.etag, status)
     kept = _SUMMARIES.get(distribution.id)
     if kept is None or kept[0] != key:
-        kept = (key, Verbatim(write_element("DistributionSummary", _SUMMARY_SHAPE, _summary_values(distribution, status))))
+        values = _summary_values(distribution, status)
+        kept = (key, Verbatim(write_element("DistributionSummary", _SUMMARY_SHAPE, values)))
         _SUMMARIES[distribution.id] = kept
     return kept[1]
 

@@ -196,7 +196,7 @@ def _in_use(context: Context, policy_id: str) -> bool:
     for distribution in context.store.distributions.values():
         for revision in distribution.live(context.now):
             config = revision.config
-            ordered = (config.get("CacheBehaviors") or {}).get("Items") or []
-            if any(behavior.get("OriginRequestPolicyId") == policy_id for behavior in [config["DefaultCacheBehavior"], *ordered]):
+            behaviors = [config["DefaultCacheBehavior"], *((config.get("CacheBehaviors") or {}).get("Items") or [])]
+            if any(behavior.get("OriginRequestPolicyId") == policy_id for behavior in behaviors):
                 return True
     return False

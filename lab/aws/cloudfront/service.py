@@ -57,9 +57,7 @@ OPERATIONS: dict[str, Operation] = {
 class CloudFront:
     """The CloudFront service of all the lab's accounts."""
 
-    def __init__(
-        self, world: MotoWorld, database: LabDatabase, clock: LabClock, quotas: Mapping[str, int]
-    ) -> None:
+    def __init__(self, world: MotoWorld, database: LabDatabase, clock: LabClock, quotas: Mapping[str, int]) -> None:
         self.world = world
         self.store = CloudFrontStore(database)
         self.calls: Counter[str] = Counter()
@@ -101,8 +99,8 @@ class CloudFront:
             return write_error(error, request_id)
         except Exception:
             log.exception("a bug of the lab: %s %s", method, path)
-            error = CloudFrontError("InternalError", "We encountered an internal error. Please try again.")
-            return write_error(error, request_id)
+            sorry = CloudFrontError("InternalError", "We encountered an internal error. Please try again.")
+            return write_error(sorry, request_id)
 
     def settle(self) -> None:
         """Let time act: count status changes that are due, and finish deletions. Cheap when nothing is due."""

@@ -21,12 +21,9 @@ class CloudFrontStore:
     def __init__(self, database: LabDatabase) -> None:
         self.database = database
         self.changes = 0
-        self.vpc_origins = {
-            document["id"]: VpcOrigin(**document) for document in database.entities("vpc_origin")
-        }
+        self.vpc_origins = {document["id"]: VpcOrigin(**document) for document in database.entities("vpc_origin")}
         self.policies = {
-            document["id"]: OriginRequestPolicy(**document)
-            for document in database.entities("origin_request_policy")
+            document["id"]: OriginRequestPolicy(**document) for document in database.entities("origin_request_policy")
         }
         self.distributions = {
             document["id"]: self._load_distribution(document) for document in database.entities("distribution")

@@ -19,7 +19,7 @@ from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
 from lab.aws.cloudfront.document import Document, Element, malformed, parse
 from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.model import API_VERSION, NAMESPACE, SERVICE_MODEL
+from lab.aws.cloudfront.model import API_VERSION, NAMESPACE, SERVICE_MODEL, structure
 from lab.aws.moto_world import HttpReply
 
 Values: TypeAlias = dict[str, Any]
@@ -123,10 +123,7 @@ def read_call(router: Router, method: str, path: str, query: str, headers: Mappi
 
 def read_structure(shape_name: str, element: Element) -> Values:
     """Read one structure of the model out of a parsed document, as botocore would present it."""
-    values = _read(SERVICE_MODEL.shape_for(shape_name), element, _lower_first(shape_name))
-    if not isinstance(values, dict):
-        raise malformed(f"{shape_name} is not a structure")
-    return values
+    return _read_structure(structure(shape_name), element, _lower_first(shape_name))
 
 
 def write_reply(operation: OperationModel, result: Values, request_id: str) -> HttpReply:
