@@ -1,0 +1,102 @@
+"""The six ports of the product: decides their order, and names who is in the way. It never frees a port."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from dataclasses import dataclass, fields
+
+import psutil
+
+LOOPBACK = "127.0.0.1"
+
+
+class PortTaken(Exception):
+    """Somebody listens there; carries the port, its purpose and, where the system tells, who it is."""
+
+    def __init__(self, port: int, purpose: str, holder: str, suggestion: int) -> None:
+        super().__init__(port, purpose, holder, suggestion)
+        self.port, self.purpose, self.holder, self.suggestion = port, purpose, holder, suggestion
+
+    def __str__(self) -> str:
+        by = f" by {self.holder}" if self.holder else ""
+        return f"port {self.port} ({self.purpose}) is taken{by}; run it with PORT={self.suggestion}"
+
+
+@dataclass(frozen=True)
+class Ports:
+    """One port per listener, all on loopback."""
+
+    web: int
+    aws: int
+    edge_tls: int
+    edge: int
+    apps: int
+    redis: int
+
+    @classmethod
+    def from_base(cls, base: int) -> Ports:
+        """PORT, PORT+1, … PORT+5."""
+        return cls(*range(base, base + len(fields(cls))))
+
+    @classmethod
+    def free(cls) -> Ports:
+        """Six ports nobody listens on now. All are held until the last is chosen, so they differ."""
+        holders = [socket.socket() for _ in fields(cls)]
+        try:
+            for holder in holders:
+                holder.bind((LOOPBACK, 0))
+            return cls(*(int(holder.getsockname()[1]) for holder in holders))
+        finally:
+            for holder in holders:
+                holder.close()
+
+    def check(self) -> None:
+        """:raises PortTaken: the first port that cannot be listened on."""
+        numbers = [int(getattr(self, each.name)) for each in fields(self)]
+        for each, number in zip(fields(self), numbers, strict=True):
+            if not is_free(number):
+                raise PortTaken(number, PURPOSES[each.name], _holder(number), _suggestion(self.web))
+
+
+PURPOSES = {
+    "web": "the portal",
+    "aws": "the lab's AWS endpoint",
+    "edge_tls": "the lab's edge, TLS",
+    "edge": "the lab's edge, plain HTTP",
+    "apps": "the lab's apps",
+    "redis": "Redis",
+}
+
+
+def is_free(port: int) -> bool:
+    """Could a server bind there now, as servers do (with SO_REUSEADDR)?"""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+            raise
+    return True
+
+
+def _suggestion(base: int) -> int:
+    """The next thousand whose ports are all free; never the one just refused."""
+    start = base // 1000 * 1000
+    for candidate in range(start + 1000, 60_000, 1000):
+        if all(is_free(candidate + offset) for offset in range(len(PURPOSES))):
+            return candidate
+    return 20_000
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        return ""
+    return ""

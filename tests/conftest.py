@@ -1,0 +1,70 @@
+"""What every test may ask for: a database, a Redis, and a stack. Each starts only when a test asks.
+
+DATABASE_URL and REDIS_URL of the environment win, so that a build machine may bring its own servers.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stack.ports import Ports
+from stack.processes import Supervisor
+from stack.services import Postgres, Redis
+
+
+@pytest.fixture(scope="session")
+def services_dir() -> Iterator[Path]:
+    """A short path: unix sockets have little room for their names."""
+    with tempfile.TemporaryDirectory(prefix="edge-portal-tests-") as directory:
+        yield Path(directory)
+
+
+@pytest.fixture(scope="session")
+def supervisor(services_dir: Path) -> Iterator[Supervisor]:
+    """Keeps the services of this test session alive, and ends them with it."""
+    supervisor = Supervisor(services_dir / "run", services_dir / "logs", say=print)
+    yield supervisor
+    supervisor.stop()
+
+
+@pytest.fixture(scope="session")
+def database_url(request: pytest.FixtureRequest, services_dir: Path) -> str:
+    """URL of a PostgreSQL server that runs."""
+    if given := os.environ.get("DATABASE_URL"):
+        return given
+    supervisor: Supervisor = request.getfixturevalue("supervisor")
+    postgres = Postgres(services_dir / "postgres", durable=False)
+    postgres.prepare()
+    child = postgres.child(os.environ)
+    supervisor.start(child)
+    supervisor.wait_ready(child)
+    postgres.ensure_database()
+    return postgres.url()
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest, services_dir: Path) -> str:
+    """URL of a Redis server that runs."""
+    if given := os.environ.get("REDIS_URL"):
+        return given
+    supervisor: Supervisor = request.getfixturevalue("supervisor")
+    redis = Redis(services_dir / "redis", Ports.free().redis, password="only-for-tests")
+    redis.prepare()
+    child = redis.child(os.environ)
+    supervisor.start(child)
+    supervisor.wait_ready(child)
+    return redis.url
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(database_url: str) -> None:
+    """pytest-django asks this before it makes the test database: point Django at the server above."""
+    import environ
+    from django.db import connections
+
+    connections["default"].settings_dict.update(environ.Env.db_url_config(database_url))
