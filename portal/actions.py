@@ -81,7 +81,7 @@ def submit_request(
             created_at=now,
             updated_at=now,
         )
-        _tell(request, "request.submitted", f"{person} asked for {spec.name} for {team.name}.", now, by=person)
+        tell(request, "request.submitted", f"{person} asked for {spec.name} for {team.name}.", now, by=person)
     return request
 
 
@@ -140,7 +140,7 @@ def approve_request(
             reason=reason,
             at=now,
         )
-        _tell(
+        tell(
             locked,
             "request.approved",
             _with_reason(f"{person} approved plan {digest[:8]}", reason),
@@ -156,7 +156,7 @@ def approve_request(
             stream=locked.stream,
             now=now,
         )
-        _move(locked, Verb.APPROVE, now, endpoint=run.endpoint, run=run)
+        move(locked, Verb.APPROVE, now, endpoint=run.endpoint, run=run)
     return allowed
 
 
@@ -178,10 +178,8 @@ def reject_request(person: Person, request: EndpointRequest, *, reason: str, now
             reason=reason,
             at=now,
         )
-        _move(locked, Verb.REJECT, now, reason=reason)
-        _tell(
-            locked, "request.rejected", _with_reason(f"{person} rejected it", reason), now, by=person, level="warning"
-        )
+        move(locked, Verb.REJECT, now, reason=reason)
+        tell(locked, "request.rejected", _with_reason(f"{person} rejected it", reason), now, by=person, level="warning")
     return allowed
 
 
@@ -195,7 +193,7 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
         if locked.state == State.PROVISIONING and locked.run:
             if not provisioning.cancel_run(locked.run, reason=f"{person} cancelled it.", now=now):
                 return Denied("wrong_state", "It is being undone already, or is just finished. Look again in a moment.")
-            _tell(
+            tell(
                 locked,
                 "request.cancelling",
                 _with_reason(f"{person} cancelled it; what exists so far is undone", reason),
@@ -203,8 +201,8 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
                 by=person,
             )
             return allowed
-        _move(locked, Verb.CANCEL, now, reason=reason)
-        _tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
+        move(locked, Verb.CANCEL, now, reason=reason)
+        tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
     return allowed
 
 
@@ -249,7 +247,7 @@ def _locked(request: EndpointRequest) -> EndpointRequest:
     return locked
 
 
-def _move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -> None:
+def move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -> None:
     """Move a locked request as the table says."""
     to = after(State(request.state), verb)
     if to is None:
@@ -272,12 +270,12 @@ def _replan(
         allowed = may_edit(person.actor_for(locked.team), locked.standing)
         if isinstance(allowed, Denied):
             return allowed
-        _move(locked, verb, now, due_at=now, revision=locked.revision + 1, plan_digest="", reason="", **changes)
-        _tell(locked, kind, text, now, by=person)
+        move(locked, verb, now, due_at=now, revision=locked.revision + 1, plan_digest="", reason="", **changes)
+        tell(locked, kind, text, now, by=person)
     return allowed
 
 
-def _tell(
+def tell(
     request: EndpointRequest,
     kind: str,
     text: str,
@@ -287,6 +285,7 @@ def _tell(
     level: str = "info",
     **data: Any,
 ) -> None:
+    """Append an event to the request's stream, with the state it is in now and who did it."""
     if by is not None:
         data["by"] = by.username
     events.append(request.stream, kind, text, at=now, level=level, data=data | {"state": request.state})

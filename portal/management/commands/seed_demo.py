@@ -69,7 +69,9 @@ class Command(BaseCommand):
     help = "Create the demo's accounts, teams and people (with known passwords; only for a portal that works on a lab)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--tokens", type=Path, metavar="FILE", help="write new API tokens to FILE as JSON, mode 600")
+        parser.add_argument(
+            "--tokens", type=Path, metavar="FILE", help="write new API tokens to FILE as JSON, mode 600"
+        )
 
     def handle(self, *args: Any, tokens: Path | None = None, **options: Any) -> None:
         if not os.environ.get("AWS_ENDPOINT_URL"):

@@ -1,0 +1,44 @@
+"""The ticker: looks every second for what is due and tells the workers. Any number of tickers may run."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand
+from django.db import close_old_connections
+from django.utils import timezone
+
+from checks import tasks as checks
+from portal import tasks as portal
+from provisioning import tasks as provisioning
+
+log = logging.getLogger("portal.ticker")
+
+
+class Command(BaseCommand):
+    help = "Look regularly for due runs, sweeps, plans and checks, and tell the workers."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        stopping = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stopping.set())
+        self.stdout.write("ready: ticking")
+        self.stdout.flush()
+        failing = False
+        while not stopping.wait(settings.PROVISIONING_TICK_SECONDS):
+            close_old_connections()
+            try:
+                for package in (provisioning, portal, checks):
+                    package.tick(timezone.now())
+            except Exception as error:
+                if not failing:
+                    log.warning("the tick failed; trying on: %s: %s", type(error).__name__, error)
+                failing = True
+            else:
+                if failing:
+                    log.warning("the tick works again")
+                failing = False

@@ -1,0 +1,77 @@
+"""Who may open a page, and how somebody without a session is sent to sign in.
+
+What a person may not know of is answered exactly like what does not exist: 404, by the same query.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, cast
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import resolve_url
+from django_htmx.http import HttpResponseClientRedirect
+from django_htmx.middleware import HtmxDetails
+
+from portal.models import EndpointRequest, Person, Team
+from provisioning.models import Endpoint
+
+P = ParamSpec("P")
+
+
+class SignedIn(HttpRequest):
+    """A request of somebody who has signed in."""
+
+    user: Person
+    htmx: HtmxDetails
+
+
+def signed_in(
+    view: Callable[Concatenate[SignedIn, P], HttpResponse],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
+    """Only for people with a session. A fragment's request must not get the sign-in page in its place: the whole page goes."""
+
+    @functools.wraps(view)
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if isinstance(request.user, Person) and request.user.is_active:
+            return view(cast("SignedIn", request), *args, **kwargs)
+        htmx = cast("SignedIn", request).htmx
+        if htmx:
+            login = redirect_to_login(htmx.current_url_abs_path or "/", resolve_url(settings.LOGIN_URL))
+            return HttpResponseClientRedirect(login.url)
+        return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
+
+    return guarded
+
+
+def request_or_404(person: Person, pk: UUID) -> EndpointRequest:
+    """The endpoint request with everything a page shows of it, if this person may know of it."""
+    found = (
+        EndpointRequest.objects.visible_to(person)
+        .select_related("team", "requester", "beneficiary", "last_editor", "endpoint", "run")
+        .filter(pk=pk)
+        .first()
+    )
+    if found is None:
+        raise Http404
+    return cast("EndpointRequest", found)
+
+
+def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:
+    """The endpoint, if this person may know of it."""
+    endpoints = Endpoint.objects.select_related("account")
+    if not person.sees_everything:
+        endpoints = endpoints.filter(owner__in=Team.objects.filter(memberships__person=person).values("slug"))
+    found = endpoints.filter(pk=pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def teams_of(person: Person) -> list[Team]:
+    """The teams a person may ask for."""
+    return list(Team.objects.filter(memberships__person=person).order_by("name"))

@@ -1,0 +1,53 @@
+"""Signing in and out. Guessing passwords is slowed down per name and per address; nothing here tells which names exist."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.views import LoginView
+from django.core.cache import cache
+from django.http import HttpResponse
+
+ATTEMPTS_PER_NAME = 8
+ATTEMPTS_PER_ADDRESS = 60
+PAUSE_SECONDS = 300
+
+
+class SignIn(LoginView):
+    """Name and password. `next` is followed only inside this site (LoginView sees to that)."""
+
+    template_name = "session/sign_in.html"
+    redirect_authenticated_user = True
+
+    def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Refused without looking at the password while too many attempts have failed."""
+        if any(cache.get(key, 0) >= most for key, most in self._counters()):
+            response = self.render_to_response(
+                self.get_context_data(form=self.get_form_class()(self.request), pause=True)
+            )
+            response.status_code = 429
+            response["Retry-After"] = str(PAUSE_SECONDS)
+            return response
+        return super().post(*args, **kwargs)
+
+    def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
+        """Count it. The count ends by itself, from the first failure on."""
+        for key, _ in self._counters():
+            cache.add(key, 0, PAUSE_SECONDS)
+            try:
+                cache.incr(key)
+            except ValueError:
+                cache.set(key, 1, PAUSE_SECONDS)
+        return super().form_invalid(form)
+
+    def form_valid(self, form: AuthenticationForm) -> HttpResponse:
+        """The right password ends the counting for this name, not for the address."""
+        cache.delete(self._counters()[0][0])
+        return super().form_valid(form)
+
+    def _counters(self) -> list[tuple[str, int]]:
+        name = hashlib.sha256(self.request.POST.get("username", "").strip().lower().encode()).hexdigest()
+        address = self.request.META.get("REMOTE_ADDR", "")
+        return [(f"sign-in:name:{name}", ATTEMPTS_PER_NAME), (f"sign-in:address:{address}", ATTEMPTS_PER_ADDRESS)]
