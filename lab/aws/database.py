@@ -106,6 +106,12 @@ class LabDatabase:
             ),
         )
 
+    def delete_journal(self, body_like: bytes, before: float) -> None:
+        """Delete entries from before a real time whose body matches the LIKE pattern."""
+        self._connection.execute(
+            "DELETE FROM journal WHERE at < ? AND CAST(body AS TEXT) LIKE ?", (before, body_like.decode())
+        )
+
     def journal(self) -> Iterator[JournalEntry]:
         """All entries, oldest first."""
         rows = self._connection.execute(

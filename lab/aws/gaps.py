@@ -16,6 +16,8 @@ from typing import Any
 import moto.core.utils as moto_utils
 from moto.core import base_backend
 from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError
+from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
 from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
 from moto.ec2.responses import EC2Response
 from moto.elbv2 import models as elbv2_models
@@ -25,6 +27,9 @@ from moto.moto_api._internal import mock_random
 
 ORIGIN_FACING_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 ORIGIN_FACING_IPV6_LIST = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
+ORIGIN_FACING_LIST_IDS = {"us-east-1": "pl-3b927c52"}
+# Names beginning so are CloudFront's (facts/aws.md 1.5).
+RESERVED_GROUP_PREFIX = "CloudFront-VPCOrigins-Service-SG"
 # Weight of the managed list in a security group's rule quota (VPCUG/working-with-aws-managed-prefix-lists).
 ORIGIN_FACING_WEIGHT = 55
 VPC_ORIGIN_PRINCIPAL = "vpcorigin.cloudfront.amazonaws.com"
@@ -167,7 +172,7 @@ def _complete_load_balancer(balancer: Any, region: str) -> None:
 
 
 def _close_ec2_gaps() -> None:
-    """Block Public Access describes, which moto lacks, and the whole origin-facing prefix lists."""
+    """Block Public Access describes, the origin-facing prefix lists, and what CloudFront keeps to itself in a VPC."""
 
     def describe_options(self: Any) -> ActionResult:
         options = {
@@ -183,6 +188,22 @@ def _close_ec2_gaps() -> None:
     def describe_exclusions(self: Any) -> ActionResult:
         return ActionResult({"VpcBlockPublicAccessExclusions": []})
 
+    make_group = EC2Response.create_security_group
+    delete_interface: Callable[..., Any] = NetworkInterfaceBackend.delete_network_interface
+
+    def create_security_group(self: Any) -> ActionResult:
+        name = str(self._get_param("GroupName"))
+        if name.startswith(RESERVED_GROUP_PREFIX):
+            raise InvalidParameterValueError(f"{name} (reserved for CloudFront)")
+        return make_group(self)
+
+    def delete_network_interface(self: Any, eni_id: str) -> None:
+        if eni_id in self.enis and self.enis[eni_id].requester_managed:
+            raise EC2ClientError("InvalidNetworkInterface.InUse", f"Interface {eni_id} is managed by a service.")
+        delete_interface(self, eni_id)
+
+    EC2Response.create_security_group = create_security_group  # type: ignore[method-assign]
+    NetworkInterfaceBackend.delete_network_interface = delete_network_interface  # type: ignore[method-assign]
     EC2Response.describe_vpc_block_public_access_options = describe_options  # type: ignore[attr-defined]
     EC2Response.describe_vpc_block_public_access_exclusions = describe_exclusions  # type: ignore[attr-defined]
 
@@ -196,7 +217,13 @@ def _close_ec2_gaps() -> None:
             # The articles' X-Forwarded-For shows peers in all of 130.176.0.0/16, moto's sample has a quarter of it.
             if entry["Cidr"] == "130.176.0.0/18":
                 entry["Cidr"] = "130.176.0.0/16"
-        lists[ORIGIN_FACING_LIST].max_entries = ORIGIN_FACING_WEIGHT
+        listed = self.managed_prefix_lists.pop(lists[ORIGIN_FACING_LIST].id)
+        listed.max_entries = ORIGIN_FACING_WEIGHT
+        # One id for all accounts of a Region, as AWS has it.
+        number = hashlib.sha256(self.region_name.encode()).hexdigest()[:8]
+        listed.id = ORIGIN_FACING_LIST_IDS.get(self.region_name, f"pl-{number}")
+        listed.prefix_list_arn = listed.arn(self.region_name, listed.owner_id)
+        self.managed_prefix_lists[listed.id] = listed
         self._create_aws_managed_prefix_list(
             name=ORIGIN_FACING_IPV6_LIST,
             address_family="IPv6",

@@ -33,7 +33,10 @@ JsonObject: TypeAlias = dict[str, Any]
 InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
+_ACCOUNT_HEADER = "x-moto-account-id"
 _READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Simulate", "Query", "Select", "Decode")
+# STS API reference: the longest a role session can last, in seconds.
+LONGEST_SESSION = 12 * 3600
 # Changes of these services can be seen by the edge.
 _NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing"})
 
@@ -78,7 +81,7 @@ class MotoWorld:
 
     def account_of(self, headers: Mapping[str, str]) -> str:
         """The account that a request belongs to, found the way moto finds it."""
-        given = headers.get("x-moto-account-id")
+        given = headers.get(_ACCOUNT_HEADER)
         if given:
             return given
         credential = Credential.of(headers.get("authorization", ""))
@@ -92,7 +95,9 @@ class MotoWorld:
         credential = Credential.of(lowered.get("authorization", ""))
         if credential is None:
             return _error(credential, 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
-        entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, headers, body)
+        # Named, so that a replay does not depend on the temporary key that signed the request.
+        named = (*headers, (_ACCOUNT_HEADER, self.account_of(lowered))) if _ACCOUNT_HEADER not in lowered else headers
+        entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, named, body)
         if not _may_change(credential.service, method, query, lowered, body):
             with self.lock:
                 return self._perform(entry)
@@ -114,9 +119,13 @@ class MotoWorld:
         return result
 
     def replay(self) -> int:
-        """Repeat the whole journal, oldest first; gives the number of entries. Call it once, before serving."""
+        """Repeat the whole journal, oldest first; gives the number of entries. Call it once, before serving.
+
+        Sessions that have long expired are forgotten first, or the journal would grow with every AssumeRole.
+        """
         count = 0
         with self.lock:
+            self._database.delete_journal(b"Action=AssumeRole&%", before=time.time() - LONGEST_SESSION)
             for entry in self._database.journal():
                 if entry.kind == "http":
                     self._perform(entry)
