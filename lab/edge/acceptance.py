@@ -31,8 +31,10 @@ class Refusal:
     location: str = ""
 
 
-def refuse_size(request: ViewerRequest) -> Refusal | None:
-    """URL over 8,192 bytes: 414. Request line and headers over 32,768 bytes: 494 (CFDG quotas)."""
+def refuse_form(request: ViewerRequest) -> Refusal | None:
+    """Not HTTP/1.x: 400. URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (CFDG quotas)."""
+    if request.http_version not in ("1.0", "1.1"):
+        return Refusal(400, "InvalidRequest", "This edge speaks HTTP/1.1 only.")
     if len(request.target) > MAX_URL_BYTES:
         return Refusal(414, "InvalidRequest", "The URL is longer than 8,192 bytes.")
     if sum(len(name) + len(value) + 4 for name, value in request.headers) + len(request.target) > MAX_HEADER_BYTES:

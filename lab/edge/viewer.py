@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from lab.edge.acceptance import Refusal, refuse_by_behavior, refuse_host, refuse_size
+from lab.edge.acceptance import Refusal, refuse_by_behavior, refuse_host, refuse_form
 from lab.edge.access_log import AccessRecord
 from lab.edge.answers import edge_answer, relayed_headers
 from lab.edge.balancer import Balancers
@@ -140,7 +140,7 @@ class Viewers:
     async def _exchange(self, http: Http1, request: ViewerRequest, record: AccessRecord) -> Tunnel | None:
         """One request, from routing to the end of its response.
 
-        1. Size, host, behavior: refuse what the edge refuses.
+        1. Form, host, behavior: refuse what the edge refuses.
         2. Fetch from the origin; what cannot be reached becomes an error of the edge.
         3. Replace errors for which the distribution has a page of its own.
         4. Relay the response, or join the two connections after 101.
@@ -152,7 +152,7 @@ class Viewers:
         if not body:
             await http.next_event()  # the end of the request; with a body, whoever relays it comes to the end
         distribution = find_distribution(state, request.header("host"))
-        refusal = refuse_size(request) or refuse_host(distribution)
+        refusal = refuse_form(request) or refuse_host(distribution)
         if refusal is not None or distribution is None:
             await self._refuse(http, refusal or refuse_host(None), identity, record, is_head)
             return None

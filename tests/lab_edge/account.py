@@ -167,7 +167,10 @@ def account(
         "load_balancers": list(load_balancers),
         "target_groups": list(target_groups),
         "security_groups": {
-            "sg-open": {"vpc_id": VPC, "ingress": [ingress(80, lists=[PREFIX_LIST]), ingress(443, lists=[PREFIX_LIST])]},
+            "sg-open": {
+                "vpc_id": VPC,
+                "ingress": [ingress(80, lists=[PREFIX_LIST]), ingress(443, lists=[PREFIX_LIST])],
+            },
             "sg-closed": {"vpc_id": VPC, "ingress": [ingress(80, cidrs=["10.10.0.0/16"])]},
             "sg-service-only": {"vpc_id": VPC, "ingress": [ingress(80, groups=[SERVICE_GROUP])]},
             "sg-world": {"vpc_id": VPC, "ingress": [ingress(80, cidrs=["0.0.0.0/0"])]},

@@ -101,7 +101,9 @@ def whole_account(app_port: int, odd_port: int = 0) -> Json:
             load_balancer("rules", [listener("rules", fixed, rules=[chat_rule])]),
             load_balancer("nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"),
             load_balancer("odd", [listener("odd", forward("odd"))]),
-            load_balancer("pub-web", [listener("pub-web", forward("chat"))], group="sg-world", scheme="internet-facing"),
+            load_balancer(
+                "pub-web", [listener("pub-web", forward("chat"))], group="sg-world", scheme="internet-facing"
+            ),
         ],
         target_groups=[
             target_group("chat", CHAT),

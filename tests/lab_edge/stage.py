@@ -162,7 +162,13 @@ class Stage:
         return connect(f"{'wss' if tls else 'ws'}://{host}{path}", sock=raw, **options)
 
     def request(
-        self, name: str, method: str = "GET", path: str = "/", headers: Json | None = None, body: bytes = b"", tls: bool = True
+        self,
+        name: str,
+        method: str = "GET",
+        path: str = "/",
+        headers: Json | None = None,
+        body: bytes = b"",
+        tls: bool = True,
     ) -> tuple[int, http.client.HTTPMessage, bytes]:
         """A plain request to the distribution; status, headers and body of the answer."""
         with self.raw(f"{name}.cloudfront.net", tls=tls) as raw:
