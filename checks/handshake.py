@@ -382,7 +382,7 @@ def _checked(name: str, value: str) -> str:
 
 def _parse_head(lines: Sequence[str]) -> ResponseHead:
     status = _STATUS_LINE.fullmatch(lines[0])
-    if not status:
+    if not status or _CONTROL.search(lines[0]):
         raise HeadError(Reason.HEAD_MALFORMED, f"the status line is {lines[0][:80]!r}")
     headers = []
     for line in lines[1:]:

@@ -273,7 +273,8 @@ class Transcript:
     @property
     def upgraded(self) -> bool:
         """True after a 101 that keeps every rule of RFC 6455 4.1."""
-        return self.response is not None and bool(self.findings) and all(finding.ok for finding in self.findings)
+        switched = self.response is not None and self.response.status == 101
+        return switched and bool(self.findings) and all(finding.ok for finding in self.findings)
 
     @property
     def live(self) -> bool:
@@ -295,7 +296,7 @@ class Transcript:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, secret headers masked; `from_dict` gives an equal (redacted) transcript back."""
+        """Plain JSON values, secret headers masked and texts `storable`; what `from_dict` reads back is otherwise equal."""
         return {"schema": SCHEMA, **_to_plain(self.redacted())}
 
     @classmethod
@@ -321,7 +322,16 @@ def _to_plain(value: Any) -> Any:
         return {spec.name: _to_plain(getattr(value, spec.name)) for spec in fields(value)}
     if isinstance(value, tuple):
         return [_to_plain(item) for item in value]
-    return value.value if isinstance(value, Enum) else value
+    if isinstance(value, Enum):
+        return value.value
+    return storable(value) if isinstance(value, str) else value
+
+
+def storable(text: str) -> str:
+    """Text as PostgreSQL's JSON takes it: no NUL, no half of a surrogate pair; both can come from the other side."""
+    if "\x00" in text:
+        text = text.replace("\x00", "�")
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 T = TypeVar("T")
