@@ -296,7 +296,7 @@ class Transcript:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, secret headers masked and texts `storable`; what `from_dict` reads back is otherwise equal."""
+        """Plain JSON values, secrets masked and texts `storable`; otherwise `from_dict` reads back an equal one."""
         return {"schema": SCHEMA, **_to_plain(self.redacted())}
 
     @classmethod
