@@ -56,11 +56,15 @@ def submit_request(
     justification: str = "",
     beneficiary: Person | None = None,
     ticket: Ticket | None = None,
+    request_id: uuid.UUID | None = None,
 ) -> EndpointRequest:
-    """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows by itself."""
+    """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows by itself.
+
+    `request_id` is given by a caller that has promised the id already (an idempotency key).
+    """
     spec = read_wish(wish, team)
     ticket = ticket or Ticket()
-    request_id = uuid.uuid4()
+    request_id = request_id or uuid.uuid4()
     with transaction.atomic():
         request = EndpointRequest.objects.create(
             id=request_id,
