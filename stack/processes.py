@@ -229,8 +229,7 @@ class Supervisor:
                     self._spawn(child)
 
     def _spawn(self, child: Child) -> None:
-        command = [sys.executable, "-I", "-S", str(LAUNCHER), f"--parent={os.getpid()}"]
-        command += [f"--death-signal={int(child.death_signal)}", f"--user={child.user}", "--", *child.command]
+        command = launched(child.command, death_signal=child.death_signal, user=child.user)
         environment = {**child.environment, MARK: self._mark_prefix + child.name}
         with self.log_path(child.name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - commands are built by this package
@@ -302,6 +301,12 @@ class Supervisor:
             self.say(f"{running.child.name} did not end within {running.child.grace_seconds:.0f} s; killed")
             _signal_group(running.process.pid, signal.SIGKILL)
             running.ended.wait()
+
+
+def launched(command: Sequence[str], *, death_signal: signal.Signals, user: str = "") -> list[str]:
+    """The command, run so that it ends with this process (Linux) and, if `user` is given, not as root."""
+    launcher = [sys.executable, "-I", "-S", str(LAUNCHER), f"--parent={os.getpid()}"]
+    return [*launcher, f"--death-signal={int(death_signal)}", f"--user={user}", "--", *command]
 
 
 def how_it_ended(code: int) -> str:

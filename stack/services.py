@@ -15,7 +15,6 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
-from stack.processes import LAUNCHER, Child, end_process
+from stack.processes import Child, end_process, launched
 
 POSTGRES_USER = "postgres"
 DATABASE = "portal"
@@ -127,13 +126,16 @@ class Postgres:
         """initdb beside its place, then rename: a half-made data directory is never mistaken for a whole one."""
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        command = [sys.executable, "-I", "-S", str(LAUNCHER), f"--parent={os.getpid()}"]
-        command += [f"--death-signal={int(signal.SIGKILL)}", f"--user={unprivileged_user()}", "--"]
-        command += [str(_postgres_bin() / "initdb"), "-D", str(fresh), "-U", POSTGRES_USER, "--auth=trust"]
+        command = [str(_postgres_bin() / "initdb"), "-D", str(fresh), "-U", POSTGRES_USER, "--auth=trust"]
         command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
         command += ["-c", "timezone=UTC", *([] if self.durable else ["--no-sync"])]
         made = subprocess.run(  # noqa: S603 - built above
-            command, cwd=self.directory, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+            launched(command, death_signal=signal.SIGKILL, user=unprivileged_user()),
+            cwd=self.directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if made.returncode != 0:
             raise ServiceError(f"initdb failed in {self.directory}:\n{made.stdout}{made.stderr}")

@@ -1,0 +1,60 @@
+"""`python -m stack demo|rehearse|test-services|browser`: what the Makefile calls. It decides which, nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from stack.browser import print_browser
+from stack.demo import run_demo
+from stack.environment import DEFAULT_TIME_SCALE
+from stack.product import PROJECT
+from stack.rehearse import run_rehearsal
+from stack.with_services import run_with_services
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one of them; the exit code is for the shell."""
+    parser = argparse.ArgumentParser(prog="python -m stack", description="The whole product on this machine.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    demo = commands.add_parser("demo", help="start everything and stay until Ctrl-C")
+    demo.add_argument("--state", type=Path, default=PROJECT / ".state", help="where data, secrets and logs live")
+    demo.add_argument("--port", type=_port, default=8000, help="first of six ports in a row")
+    demo.add_argument("--clean", action="store_true", help="empty the state folder first")
+    demo.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS")
+
+    rehearse = commands.add_parser("rehearse", help="run the main job, from request to echo, against a fresh stack")
+    rehearse.add_argument("--port", type=_port, help="first of six ports in a row; free ones unless given")
+    rehearse.add_argument("--hold", action="store_true", help="keep running afterwards")
+    rehearse.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS")
+
+    services = commands.add_parser("test-services", help="run a command with a fresh PostgreSQL and Redis")
+    services.add_argument("wrapped", nargs=argparse.REMAINDER, help="the command, after --")
+
+    browser = commands.add_parser("browser", help="print the path of a Chromium for the tests; fetch one if need be")
+    browser.add_argument("--fetch", action="store_true", help="download or install it if there is none")
+
+    given = parser.parse_args(arguments)
+    os.chdir(PROJECT)
+    match given.command:
+        case "demo":
+            return run_demo(given.state, given.port, clean=given.clean, time_scale=given.time_scale)
+        case "rehearse":
+            return run_rehearsal(given.port, hold=given.hold, time_scale=given.time_scale)
+        case "test-services":
+            return run_with_services([word for word in given.wrapped if word != "--"])
+        case _:
+            return print_browser(fetch=given.fetch)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1024 <= int(text) <= 65_530:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1024 and 65530")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,115 @@
+"""`make demo`: starts the product, says where it is and who may sign in, and stays until told to end.
+
+It decides what a person sees on the console. It must leave nothing running, however it ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+from stack.ports import LOOPBACK, PortTaken
+from stack.processes import ProcessError
+from stack.product import CommandFailed, Stack
+from stack.services import ServiceError
+from stack.state import StateError
+
+REFUSALS = (StateError, PortTaken, ServiceError, ProcessError, CommandFailed)
+"""What keeps the product from starting or running; the message is for the person at the console."""
+
+
+class Stopped(BaseException):
+    """A signal asked us to end. No Exception, so that nobody swallows it on the way."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> int:
+    """Returns the exit code: 0 after Ctrl-C, 1 if the product could not start or gave up."""
+    broken = threading.Event()
+    begun = time.monotonic()
+    stack = Stack(state_dir, port, time_scale=time_scale, say=say, on_failure=broken.set)
+    say(f"starting the portal and its lab from {stack.state.path} ...")
+    try:
+        with ends_on_signals():
+            try:
+                stack.start(clean=clean)
+                print(_welcome(stack, time.monotonic() - begun), flush=True)
+                broken.wait()
+            except Stopped:
+                _ignore_signals()
+                say("stopping ...")
+            finally:
+                stack.stop()
+    except REFUSALS as refusal:
+        print(f"\n{refusal}", file=sys.stderr, flush=True)
+        return 1
+    if stack.supervisor.failure is not None:
+        print(f"\n{stack.supervisor.failure}", file=sys.stderr, flush=True)
+        return 1
+    say("stopped; the data is kept. `make demo CLEAN=1` starts afresh.")
+    return 0
+
+
+@contextlib.contextmanager
+def ends_on_signals() -> Iterator[None]:
+    """Ctrl-C, a closed terminal and `kill` raise Stopped in the main thread, once."""
+    before = {number: signal.signal(number, _raise_stopped) for number in ENDING_SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def say(line: str) -> None:
+    """One line with the time. A console that is gone must not end what it looked at."""
+    with contextlib.suppress(OSError):
+        print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+
+
+ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def _raise_stopped(number: int, frame: FrameType | None) -> None:
+    _ignore_signals()
+    raise Stopped(number)
+
+
+def _ignore_signals() -> None:
+    for number in ENDING_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
+def _welcome(stack: Stack, seconds: float) -> str:
+    ports, relative = stack.ports, Path(os.path.relpath(stack.state.path))
+    aws = f"http://{LOOPBACK}:{ports.aws}"
+    ca = f"{relative}/lab/ca.pem"
+    scale = float(stack.env["LAB_TIME_SCALE"])
+    return f"""
+The portal:  {stack.url}    (ready after {seconds:.0f} s)
+
+{stack.people.rstrip()}
+
+API:         {stack.url}/api/v1/docs/    tokens of these people: {relative}/tokens.json
+The lab:     AWS   {aws}
+                   AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab \\
+                   aws --region us-east-1 --endpoint-url {aws} cloudfront list-distributions
+             edge  https://{LOOPBACK}:{ports.edge_tls} and http://{LOOPBACK}:{ports.edge}, certificate authority {ca}
+             apps  http://{LOOPBACK}:{ports.apps}
+             clock {scale:g} times AWS's: a quarter of an hour takes {900 / scale:.0f} s
+Try it:      sign in as ana and ask for an endpoint on int-chat; approve it as olga. Then, with the endpoint's
+             host and path, as its page shows them:
+             wscat --ca {ca} --host dXXXX.cloudfront.net -c wss://{LOOPBACK}:{ports.edge_tls}/ws
+Logs:        {relative}/logs/
+Ctrl-C ends everything; the data stays.
+"""

@@ -1,0 +1,82 @@
+"""The environment of every process of the product on this machine, as one pure function of folder, ports and pace.
+
+It decides values only. It reads no environment itself. `inherited` says what of the person's own one may
+reach a child: nothing that could lead a demo to a real AWS account, a proxy or another database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from stack.ports import LOOPBACK, Ports
+
+DEFAULT_TIME_SCALE = 45.0
+"""CloudFront's quarter of an hour becomes about 20 seconds."""
+
+NEVER_INHERITED = ("AWS_", "BOTO", "LAB_", "PROBE_", "PROVISIONING_", "DJANGO_")
+"""Prefixes of variables that `product_environment` decides, or that would change where AWS calls go."""
+
+
+def product_environment(
+    *,
+    state_dir: Path,
+    ports: Ports,
+    time_scale: float,
+    database_url: str,
+    redis_url: str,
+    secret_key: str,
+) -> dict[str, str]:
+    """Every variable of .env.example, decided for the product on this machine.
+
+    `time_scale` is how many times faster than real AWS the lab's clock runs.
+    """
+    lab = state_dir / "lab"
+    return {
+        "SECRET_KEY": secret_key,
+        "DEBUG": "False",
+        "ALLOWED_HOSTS": "localhost,127.0.0.1",
+        "PORTAL_URL": f"http://localhost:{ports.web}",
+        "BEHIND_TLS_PROXY": "False",
+        "LOG_LEVEL": "INFO",
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports.aws}",
+        "AWS_ACCESS_KEY_ID": "lab",
+        "AWS_SECRET_ACCESS_KEY": "lab",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        # A person's own profiles, roles and instance credentials stay out of it.
+        "AWS_CONFIG_FILE": "/dev/null",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "PROVISIONING_PACE": f"{time_scale:g}",
+        # Real seconds of this machine: short, so that a killed worker is replaced while somebody watches.
+        "PROVISIONING_TICK_SECONDS": "0.5",
+        "PROVISIONING_LEASE_SECONDS": "15",
+        "PROVISIONING_SWEEP_SECONDS": "15",  # of AWS's time: divided by the pace
+        "PROVISIONING_OWNER": "edge-portal",
+        "PROBE_CONNECT_TO": ",".join(_connect_to(host, ports) for host in ("*.cloudfront.net", "*.edge.localhost")),
+        "PROBE_CA_FILE": str(lab / "ca.pem"),
+        "PROBE_ALLOWED_NETWORKS": f"{LOOPBACK}/32",
+        "PROBE_ALLOW_PRIVATE": "True",
+        "LAB_STATE_DIR": str(lab),
+        "LAB_AWS_PORT": str(ports.aws),
+        "LAB_EDGE_TLS_PORT": str(ports.edge_tls),
+        "LAB_EDGE_PORT": str(ports.edge),
+        "LAB_APP_PORT": str(ports.apps),
+        "LAB_TIME_SCALE": f"{time_scale:g}",
+        "LAB_QUOTAS": "{}",
+        # Calls to the lab must not travel through a proxy of the company.
+        "NO_PROXY": f"{LOOPBACK},localhost",
+        "no_proxy": f"{LOOPBACK},localhost",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def inherited(own: Mapping[str, str]) -> dict[str, str]:
+    """What of a person's environment a child may see: PATH, HOME, locale and the like."""
+    return {name: value for name, value in own.items() if not name.upper().startswith(NEVER_INHERITED)}
+
+
+def _connect_to(host: str, ports: Ports) -> str:
+    return f"{host}:443:{LOOPBACK}:{ports.edge_tls},{host}:80:{LOOPBACK}:{ports.edge}"
