@@ -116,7 +116,8 @@ class PreflightResult:
 class PreflightSubject:
     """As much of a wish as there is. What is empty is not judged.
 
-    `origin_id` is the endpoint's own origin in the distribution, if it has one; behaviors leading to it are ours.
+    `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if it has one;
+    behaviors leading to it are ours.
     """
 
     target_arn: str = ""
@@ -126,12 +127,12 @@ class PreflightSubject:
     path_patterns: tuple[str, ...] = ()
     open_security_group: bool = True
     max_silence_seconds: int | None = None
-    vpc_origin_name: str = ""
+    vpc_origin_key: str = ""
     origin_id: str = ""
 
     @classmethod
-    def from_spec(cls, spec: EndpointSpec, *, owner: str, endpoint_key: str = "") -> PreflightSubject:
-        """The subject of a complete spec; `endpoint_key` when the endpoint exists already."""
+    def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
+        """The subject of a complete spec; with `origin_id` when the endpoint exists already."""
         return cls(
             target_arn=spec.target_arn,
             distribution_id=spec.distribution_id,
@@ -140,8 +141,8 @@ class PreflightSubject:
             path_patterns=spec.path_patterns,
             open_security_group=spec.open_security_group,
             max_silence_seconds=spec.max_silence_seconds,
-            vpc_origin_name=names.vpc_origin_name(owner, spec.vpc_origin_key),
-            origin_id=names.origin_id(owner, endpoint_key) if endpoint_key else "",
+            vpc_origin_key=spec.vpc_origin_key,
+            origin_id=origin_id,
         )
 
 
@@ -245,7 +246,7 @@ def _state(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
 def _scheme(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
     """Rows 3 and 12."""
     if target.scheme == "internal":
-        yield PreflightResult("PF-SCHEME", Level.PASS, f"{target.name} has no public address.")
+        yield PreflightResult("PF-SCHEME", Level.PASS, f"{target.name} is internal.")
     elif target.kind == "instance":
         yield PreflightResult(
             "PF-SCHEME",
@@ -593,11 +594,14 @@ def _public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sn
         yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule names public addresses.")
         return
     first = public[0]
+    why = "The scheme keeps the internet out today; should that change, these rules let it in."
+    if target.scheme != "internal":
+        why = "The internet reaches the target past CloudFront."
     yield PreflightResult(
         "PF-PUBLIC",
         Level.WARN,
         f"{len(public)} of {len(target.ingress)} rules: {', '.join(sorted({rule.source for rule in public}))}.",
-        "The scheme and the routes keep the internet out today; one change to either and these rules let it in.",
+        why,
         Fix(
             f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete {first.rule_id}.",
             f"aws ec2 revoke-security-group-ingress --group-id {first.group_id} "
@@ -801,9 +805,11 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
     """Rows 24 and 25: reuse ours, never touch another's of the same name, else there must be room for one more."""
     if gap := snapshot.gap("vpc_origins"):
         return _unknown("PF-VPC-ORIGIN", gap.reason)
-    named = next((origin for origin in snapshot.vpc_origins if origin.name == subject.vpc_origin_name), None)
-    if named is not None:
-        return _reuse(named)
+    # `ours` was asked of those that carry the portal's name; of them, the key tells which one is meant.
+    named = (origin for origin in snapshot.vpc_origins if origin.ours is not None and subject.vpc_origin_key)
+    same = next((origin for origin in named if origin.name.endswith(f"-{subject.vpc_origin_key}")), None)
+    if same is not None:
+        return _reuse(same)
     have, quota = len(snapshot.vpc_origins), snapshot.vpc_origin_quota
     seen = f"The account has {have} of {quota} VPC origins."
     if have >= quota:
@@ -821,8 +827,6 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
 
 
 def _reuse(origin: VpcOriginFacts) -> PreflightResult:
-    if origin.ours is None:
-        return _unknown("PF-VPC-ORIGIN", f"{origin.id} has the right name, but its tags were not looked at.")
     if not origin.ours:
         return PreflightResult(
             "PF-VPC-ORIGIN",
