@@ -108,9 +108,9 @@ def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
         case Http404() | exceptions.NotFound():
             return ApiProblem("not_found"), {}
         case exceptions.AuthenticationFailed():
-            return ApiProblem("invalid_token"), _challenge(error, 'Bearer error="invalid_token"')
+            return ApiProblem("invalid_token"), {"WWW-Authenticate": 'Bearer error="invalid_token"'}
         case exceptions.NotAuthenticated():
-            return ApiProblem("not_authenticated"), _challenge(error, "Bearer")
+            return ApiProblem("not_authenticated"), {"WWW-Authenticate": "Bearer"}
         case exceptions.PermissionDenied():
             detail = str(error.detail)
             return ApiProblem("csrf" if detail.startswith("CSRF") else "forbidden", detail), {}
@@ -150,6 +150,3 @@ def problem_body(problem: ApiProblem, correlation_id: str) -> dict[str, Any]:
         "message": f"{known.title}: {' '.join(problem.detail.split())}",
     }
 
-
-def _challenge(error: exceptions.APIException, default: str) -> dict[str, str]:
-    return {"WWW-Authenticate": default}

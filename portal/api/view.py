@@ -76,7 +76,7 @@ class ApiView(APIView):
         answer = super().finalize_response(request, response, *args, **kwargs)
         if self.correlation_id:
             answer["X-Correlation-ID"] = self.correlation_id
-        answer.setdefault("Cache-Control", "no-store") if hasattr(answer, "setdefault") else None
+        answer.setdefault("Cache-Control", "private, no-cache")
         return answer
 
     def _check_parameters(self, request: Request) -> None:

@@ -1,0 +1,612 @@
+"""What the OpenAPI document says about each operation: stable ids, parameters, bodies, answers, one example each.
+
+These serializers only describe. Bodies are read by portal.api.creation, answers are made by portal.api.representation;
+tests compare the fields here with those there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from rest_framework import serializers as s
+
+from portal.lifecycle import State
+from portal.models import ApiToken
+from provisioning.spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES
+
+Body = s.Serializer[Any]
+
+
+class NewRequest(Body):
+    """A wish, flat. Numbers and booleans may be strings; "" means absent; lists may be comma-separated strings."""
+
+    team = s.CharField(help_text="Short name of one of your teams.")
+    name = s.CharField(help_text="1 to 40 lower-case letters, digits and hyphens.")
+    account_id = s.CharField(help_text="Twelve digits.")
+    distribution_id = s.CharField(help_text="The CloudFront distribution to extend.")
+    target_arn = s.CharField(help_text="ARN of a load balancer or an EC2 instance. Also accepted as: target.")
+    path_patterns = s.CharField(help_text="One to five, separated by commas, or a list. Also accepted as: ws_path.")
+    action = s.ChoiceField(["create"], required=False, help_text="create, which is also the default.")
+    justification = s.CharField(required=False, help_text="What it is for; the approver reads it.")
+    requested_for = s.CharField(required=False, help_text="Username or e-mail of the person it is for. They cannot approve it.")
+    max_silence_seconds = s.IntegerField(required=False, help_text="Longest time without a message; default 30.")
+    subprotocols = s.CharField(required=False, help_text="WebSocket subprotocols the app speaks, comma-separated or a list.")
+    carries_http_api = s.BooleanField(required=False, help_text="Whether the same path also carries an HTTP API.")
+    origin_protocol = s.ChoiceField(PROTOCOLS, required=False, help_text="Derived from the target's listeners if absent.")
+    http_port = s.IntegerField(required=False)
+    https_port = s.IntegerField(required=False)
+    forward_host = s.BooleanField(required=False)
+    origin_domain = s.CharField(required=False)
+    viewer_protocol_policy = s.ChoiceField(VIEWER_POLICIES, required=False)
+    allowed_methods = s.ChoiceField(METHOD_SETS, required=False)
+    read_timeout = s.IntegerField(required=False)
+    keepalive_timeout = s.IntegerField(required=False)
+    open_security_group = s.BooleanField(required=False)
+    external_system = s.CharField(required=False, help_text="servicenow, jira, … Together with external_id it makes the call idempotent.")
+    external_id = s.CharField(required=False, help_text="The ticket's number.")
+    external_url = s.CharField(required=False, help_text="The ticket's address.")
+
+
+class ServiceNowTicket(Body):
+    state = s.CharField()
+    stage = s.CharField()
+    approval = s.CharField()
+    work_notes = s.CharField()
+    close_notes = s.CharField()
+
+
+class JiraTicket(Body):
+    status = s.CharField()
+    transition = s.CharField()
+    comment = s.CharField()
+    resolution = s.CharField()
+
+
+class Ticket(Body):
+    """Values ready for the ticket's fields; empty means: leave it as it is."""
+
+    servicenow = ServiceNowTicket()
+    jira = JiraTicket()
+
+
+class EndpointOfRequest(Body):
+    id = s.UUIDField()
+    state = s.CharField()
+    url = s.CharField(help_text="Where viewers connect, wss://…")
+    link = s.CharField()
+
+
+class RunOfRequest(Body):
+    id = s.IntegerField()
+    state = s.CharField()
+    started_at = s.DateTimeField()
+    finished_at = s.DateTimeField(allow_null=True)
+
+
+class External(Body):
+    system = s.CharField()
+    id = s.CharField()
+    url = s.CharField()
+
+
+class Links(Body):
+    portal = s.CharField()
+    console = s.CharField(help_text="WebSocket that tells every event as it happens.")
+    events = s.CharField()
+    approve = s.CharField()
+    reject = s.CharField()
+    cancel = s.CharField()
+    replan = s.CharField()
+
+
+class RequestSummary(Body):
+    """An endpoint request."""
+
+    id = s.UUIDField()
+    url = s.CharField()
+    action = s.CharField()
+    name = s.CharField()
+    state = s.ChoiceField([state.value for state in State])
+    state_title = s.CharField(help_text="The state in words.")
+    next_step = s.CharField(help_text="What happens next, in words.")
+    settled = s.BooleanField(help_text="Whether nothing is going on at present.")
+    reason = s.CharField()
+    team = s.CharField()
+    requester = s.CharField()
+    requested_for = s.CharField()
+    revision = s.IntegerField()
+    plan_digest = s.CharField(help_text="What an approval has to name. Empty while there is no plan.")
+    endpoint = EndpointOfRequest(allow_null=True)
+    run = RunOfRequest(allow_null=True)
+    external = External()
+    correlation_id = s.CharField()
+    ticket = Ticket()
+    links = Links()
+    created_at = s.DateTimeField()
+    updated_at = s.DateTimeField()
+    last_seq = s.IntegerField(help_text="Number of the newest event.")
+
+
+class PlanItem(Body):
+    """One AWS resource: what happens to it, how it is, how it will be."""
+
+    resource = s.CharField()
+    action = s.CharField()
+    title = s.CharField()
+    before = s.DictField(allow_null=True)
+    after = s.DictField()
+    note = s.CharField()
+    shared = s.BooleanField()
+
+
+class Plan(Body):
+    digest = s.CharField()
+    planned_at = s.DateTimeField()
+    expected_seconds = s.IntegerField()
+    items = s.ListField(child=PlanItem())
+    relies_on = s.DictField()
+
+
+class EndpointRequest(RequestSummary):
+    """An endpoint request in full."""
+
+    justification = s.CharField()
+    spec = s.DictField(help_text="Every setting, given or derived.")
+    plan = Plan(allow_null=True)
+    plan_changes = s.ListField(child=s.DictField(), help_text="What differs from the plan shown before.")
+    preflight = s.ListField(child=s.DictField(), help_text="What was found out about the target.")
+
+
+class RequestPage(Body):
+    requests = s.ListField(child=RequestSummary())
+    next_cursor = s.CharField(allow_null=True)
+
+
+class EventLine(Body):
+    seq = s.IntegerField()
+    at = s.DateTimeField()
+    kind = s.CharField()
+    level = s.ChoiceField(["info", "good", "warning", "error"])
+    step = s.CharField()
+    text = s.CharField()
+    data = s.DictField()
+    html = s.CharField(required=False)
+
+
+class EventPage(Body):
+    events = s.ListField(child=EventLine())
+    next_after = s.IntegerField()
+    more = s.BooleanField()
+    state = s.CharField()
+    settled = s.BooleanField()
+
+
+class EndpointShown(Body):
+    """An endpoint."""
+
+    id = s.UUIDField()
+    url = s.CharField()
+    name = s.CharField()
+    team = s.CharField()
+    account_id = s.CharField()
+    state = s.CharField()
+    endpoint_url = s.CharField(help_text="Where viewers connect, wss://…")
+    spec = s.DictField()
+    links = s.DictField(child=s.CharField())
+    created_at = s.DateTimeField()
+    deployed_at = s.DateTimeField(allow_null=True)
+
+
+class EndpointPage(Body):
+    endpoints = s.ListField(child=EndpointShown())
+    next_cursor = s.CharField(allow_null=True)
+
+
+class CheckShown(Body):
+    """A recorded handshake check."""
+
+    id = s.IntegerField()
+    url = s.CharField()
+    endpoint = s.UUIDField()
+    state = s.CharField(help_text="running or finished.")
+    ok = s.BooleanField(allow_null=True)
+    verdict = s.CharField()
+    title = s.CharField()
+    cause = s.CharField()
+    fix = s.CharField()
+    total_ms = s.FloatField(allow_null=True)
+    requested_by = s.CharField()
+    at = s.DateTimeField()
+    transcript = s.DictField(allow_null=True)
+
+
+class Approval(Body):
+    plan_digest = s.CharField(help_text="plan_digest of the request as you read it.")
+    reason = s.CharField(required=False)
+
+
+class Refusal(Body):
+    reason = s.CharField(help_text="What the team should know.")
+
+
+class Withdrawal(Body):
+    reason = s.CharField(required=False)
+
+
+class Nothing(Body):
+    """An empty object."""
+
+
+class FieldFault(Body):
+    field = s.CharField()
+    code = s.CharField()
+    message = s.CharField()
+
+
+class ProblemBody(Body):
+    """Why not (RFC 9457)."""
+
+    type = s.CharField()
+    title = s.CharField()
+    status = s.IntegerField()
+    code = s.CharField()
+    detail = s.CharField()
+    errors = s.ListField(child=FieldFault())
+    correlation_id = s.CharField()
+    message = s.CharField(help_text="One line for a ticket.")
+
+
+REQUEST_ID = "0b3c2c64-5a47-4f0e-9f0e-3f3c0f6c7f11"
+DIGEST = "6f1d" + "0" * 60
+
+NEW_EXAMPLE = {
+    "team": "chat",
+    "name": "team-chat",
+    "account_id": "111122223333",
+    "distribution_id": "E1A2B3C4D5E6F7",
+    "target_arn": "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/int-chat/50dc6c495c0c9188",
+    "path_patterns": "/ws/chat",
+    "max_silence_seconds": "45",
+    "justification": "Chat for the support desk",
+    "requested_for": "ana@example.com",
+    "external_system": "servicenow",
+    "external_id": "RITM0012345",
+    "external_url": "https://acme.service-now.com/RITM0012345",
+}
+SUMMARY_EXAMPLE = {
+    "id": REQUEST_ID,
+    "url": f"https://portal.example/api/v1/requests/{REQUEST_ID}",
+    "action": "create",
+    "name": "team-chat",
+    "state": "awaiting_approval",
+    "state_title": "Waiting for approval",
+    "next_step": "Somebody of the platform team decides on exactly this plan.",
+    "settled": False,
+    "reason": "",
+    "team": "chat",
+    "requester": "servicenow",
+    "requested_for": "ana",
+    "revision": 1,
+    "plan_digest": DIGEST,
+    "endpoint": None,
+    "run": None,
+    "external": {"system": "servicenow", "id": "RITM0012345", "url": "https://acme.service-now.com/RITM0012345"},
+    "correlation_id": "RITM0012345",
+    "ticket": {
+        "servicenow": {
+            "state": "-5",
+            "stage": "waiting_for_approval",
+            "approval": "requested",
+            "work_notes": "Waiting for approval. …",
+            "close_notes": "",
+        },
+        "jira": {
+            "status": "Waiting for approval",
+            "transition": "Request approval",
+            "comment": "Waiting for approval. …",
+            "resolution": "",
+        },
+    },
+    "links": {
+        "portal": f"https://portal.example/requests/{REQUEST_ID}/",
+        "console": f"wss://portal.example/ws/requests/{REQUEST_ID}/",
+        **{
+            verb: f"https://portal.example/api/v1/requests/{REQUEST_ID}/{verb}"
+            for verb in ("events", "approve", "reject", "cancel", "replan")
+        },
+    },
+    "created_at": "2026-11-21T09:00:00.000Z",
+    "updated_at": "2026-11-21T09:00:02.000Z",
+    "last_seq": 2,
+}
+FULL_EXAMPLE = SUMMARY_EXAMPLE | {
+    "justification": "Chat for the support desk",
+    "spec": {"name": "team-chat", "path_patterns": ["/ws/chat"], "origin_protocol": "http-only"},
+    "plan": {
+        "digest": DIGEST,
+        "planned_at": "2026-11-21T09:00:02.000Z",
+        "expected_seconds": 900,
+        "items": [
+            {
+                "resource": "behavior",
+                "action": "create",
+                "title": "Behavior /ws/chat of E1A2B3C4D5E6F7",
+                "before": None,
+                "after": {"path_pattern": "/ws/chat"},
+                "note": "",
+                "shared": False,
+            }
+        ],
+        "relies_on": {"distribution_domain": "d111111abcdef8.cloudfront.net"},
+    },
+    "plan_changes": [],
+    "preflight": [],
+}
+EVENT_EXAMPLE = {
+    "seq": 1,
+    "at": "2026-11-21T09:00:00.000Z",
+    "kind": "request.submitted",
+    "level": "info",
+    "step": "",
+    "text": "Ana asked for team-chat for Chat.",
+    "data": {"by": "ana", "state": "planning"},
+}
+ENDPOINT_EXAMPLE = {
+    "id": REQUEST_ID,
+    "url": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}",
+    "name": "team-chat",
+    "team": "chat",
+    "account_id": "111122223333",
+    "state": "deployed",
+    "endpoint_url": "wss://d111111abcdef8.cloudfront.net/ws/chat",
+    "spec": {"name": "team-chat", "path_patterns": ["/ws/chat"]},
+    "links": {
+        "portal": f"https://portal.example/endpoints/{REQUEST_ID}/",
+        "checks": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/checks",
+    },
+    "created_at": "2026-11-21T09:05:00.000Z",
+    "deployed_at": "2026-11-21T09:20:00.000Z",
+}
+CHECK_EXAMPLE = {
+    "id": 7,
+    "url": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/checks/7",
+    "endpoint": REQUEST_ID,
+    "state": "finished",
+    "ok": True,
+    "verdict": "ok",
+    "title": "The handshake works",
+    "cause": "",
+    "fix": "",
+    "total_ms": 61.4,
+    "requested_by": "Ana",
+    "at": "2026-11-21T09:21:00.000Z",
+    "transcript": {},
+}
+PROBLEM_EXAMPLE = {
+    "type": "https://portal.example/api/v1/problems/invalid_fields",
+    "title": "Some fields do not fit",
+    "status": 422,
+    "code": "invalid_fields",
+    "detail": "name: Needed.",
+    "errors": [{"field": "name", "code": "required", "message": "Needed."}],
+    "correlation_id": "RITM0012345",
+    "message": "Some fields do not fit: name: Needed.",
+}
+
+WHY_NOT = {
+    400: "The request cannot be read.",
+    401: "No token, or one that opens nothing.",
+    403: "The caller may not do this.",
+    404: "It does not exist, or belongs to another team.",
+    406: "The representation asked for does not exist.",
+    409: "It cannot be done in the present state, or the key was used for something else.",
+    413: "The body is too large.",
+    415: "The body is not application/json.",
+    422: "Some fields do not fit.",
+    429: "Too many requests; wait as long as Retry-After says.",
+    503: "The database is away; try again after Retry-After.",
+}
+
+
+def _parameter(name: str, kind: Any, text: str) -> OpenApiParameter:
+    return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=text)
+
+
+def _header(name: str, text: str) -> OpenApiParameter:
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=text)
+
+
+def _operation(
+    operation_id: str,
+    summary: str,
+    description: str,
+    tag: str,
+    answer: Any,
+    example: Any,
+    *,
+    scope: str,
+    refusals: tuple[int, ...],
+    body: Any = None,
+    body_example: Any = None,
+    parameters: tuple[OpenApiParameter, ...] = (),
+    statuses: tuple[int, ...] = (200,),
+    also: dict[Any, Any] | None = None,
+) -> dict[str, Any]:
+    """The keyword arguments of extend_schema."""
+    examples = [
+        OpenApiExample("answer", value=example, response_only=True, status_codes=[str(status) for status in statuses])
+    ]
+    if body_example is not None:
+        examples.append(OpenApiExample("body", value=body_example, request_only=True))
+    responses: dict[Any, Any] = {status: OpenApiResponse(answer, description="As asked.") for status in statuses}
+    responses |= also or {}
+    for status in sorted({401, 403, 406, 429, 503, *refusals}):
+        responses[(status, "application/problem+json")] = OpenApiResponse(ProblemBody, description=WHY_NOT[status])
+    return {
+        "operation_id": operation_id,
+        "summary": summary,
+        "description": f"{description}\n\nNeeds the scope `{scope}`.",
+        "tags": [tag],
+        "request": {"application/json": body} if body else None,
+        "responses": responses,
+        "parameters": [*parameters, _header("X-Correlation-ID", "Echoed, and kept with a new request.")],
+        "examples": examples,
+    }
+
+
+_READ, _WRITE, _APPROVE = ApiToken.Scope.READ.value, ApiToken.Scope.WRITE.value, ApiToken.Scope.APPROVE.value
+_PAGING = (
+    _parameter("cursor", OpenApiTypes.STR, "next_cursor of the page before."),
+    _parameter("limit", OpenApiTypes.INT, "1 to 100; 50 if absent."),
+)
+_UNCHANGED = {304: OpenApiResponse(description="Unchanged since the ETag in If-None-Match.")}
+_IF_NONE_MATCH = _header("If-None-Match", "ETag of the answer that you have.")
+
+CREATE_REQUEST = _operation(
+    "createRequest",
+    "Ask for an endpoint",
+    "Answers at once; planning, approval and provisioning follow. Idempotent by Idempotency-Key, or else by "
+    "external_system, external_id and action: the same call again answers 200 with the original and the header "
+    "`Idempotent-Replayed: true`.",
+    "requests",
+    EndpointRequest,
+    FULL_EXAMPLE,
+    scope=_WRITE,
+    body=NewRequest,
+    body_example=NEW_EXAMPLE,
+    parameters=(_header("Idempotency-Key", "Any text of up to 120 characters, new for each wish."),),
+    statuses=(200, 201),
+    refusals=(400, 409, 413, 415, 422),
+)
+LIST_REQUESTS = _operation(
+    "listRequests",
+    "List requests",
+    "Newest first. Pages by an opaque cursor.",
+    "requests",
+    RequestPage,
+    {"requests": [SUMMARY_EXAMPLE], "next_cursor": None},
+    scope=_READ,
+    parameters=(
+        _parameter("state", OpenApiTypes.STR, f"Some of {', '.join(State)}, separated by commas."),
+        _parameter("team", OpenApiTypes.STR, "A team's short name."),
+        _parameter("external_system", OpenApiTypes.STR, "servicenow, jira, …"),
+        _parameter("external_id__in", OpenApiTypes.STR, "Up to 100 ticket numbers, separated by commas."),
+        _parameter("updated_since", OpenApiTypes.DATETIME, "Only those changed at or after this time."),
+        *_PAGING,
+    ),
+    refusals=(400,),
+)
+GET_REQUEST = _operation(
+    "getRequest",
+    "Read a request",
+    "Carries Retry-After while something is going on, and an ETag.",
+    "requests",
+    EndpointRequest,
+    FULL_EXAMPLE,
+    scope=_READ,
+    parameters=(_IF_NONE_MATCH,),
+    refusals=(400, 404),
+    also=_UNCHANGED,
+)
+GET_REQUEST_BY_TICKET = GET_REQUEST | {
+    "operation_id": "getRequestByTicket",
+    "summary": "Read the newest request of a ticket",
+}
+LIST_EVENTS = _operation(
+    "listRequestEvents",
+    "Read events after a cursor",
+    "Events are numbered from 1 without gaps. With `Accept: application/x-ndjson` one event per line.",
+    "requests",
+    EventPage,
+    {"events": [EVENT_EXAMPLE], "next_after": 1, "more": False, "state": "planning", "settled": False},
+    scope=_READ,
+    parameters=(
+        _parameter("after", OpenApiTypes.INT, "Number of the last event that you have; 0 for all."),
+        _parameter("limit", OpenApiTypes.INT, "1 to 1000; 200 if absent."),
+        _parameter("html", OpenApiTypes.BOOL, "true adds each event as a fragment of HTML."),
+    ),
+    refusals=(400, 404),
+    also={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, description="One JSON object per line.")},
+)
+
+
+def _verb(operation_id: str, summary: str, description: str, scope: str, body: Any, example: Any) -> dict[str, Any]:
+    return _operation(
+        operation_id,
+        summary,
+        description,
+        "requests",
+        EndpointRequest,
+        FULL_EXAMPLE,
+        scope=scope,
+        body=body,
+        body_example=example,
+        refusals=(400, 404, 409, 413, 415, 422),
+    )
+
+
+APPROVE_REQUEST = _verb(
+    "approveRequest",
+    "Approve a plan",
+    "Agrees to exactly the plan with this digest. Nobody approves what they asked for, edited or benefit from.",
+    _APPROVE,
+    Approval,
+    {"plan_digest": DIGEST, "reason": "Checked with the network team"},
+)
+REJECT_REQUEST = _verb(
+    "rejectRequest", "Reject a request", "With a reason that the team sees.", _APPROVE, Refusal,
+    {"reason": "Use the shared chat endpoint instead"},
+)  # fmt: skip
+CANCEL_REQUEST = _verb(
+    "cancelRequest", "Cancel a request", "What is being built is undone first.", _WRITE, Withdrawal,
+    {"reason": "Not needed any more"},
+)  # fmt: skip
+REPLAN_REQUEST = _verb(
+    "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", _WRITE, Nothing, {},
+)  # fmt: skip
+LIST_ENDPOINTS = _operation(
+    "listEndpoints",
+    "List endpoints",
+    "Newest first. Pages by an opaque cursor.",
+    "endpoints",
+    EndpointPage,
+    {"endpoints": [ENDPOINT_EXAMPLE], "next_cursor": None},
+    scope=_READ,
+    parameters=(_parameter("team", OpenApiTypes.STR, "A team's short name."), *_PAGING),
+    refusals=(400,),
+)
+GET_ENDPOINT = _operation(
+    "getEndpoint",
+    "Read an endpoint",
+    "What it is and where viewers connect.",
+    "endpoints",
+    EndpointShown,
+    ENDPOINT_EXAMPLE,
+    scope=_READ,
+    refusals=(400, 404),
+)
+CREATE_CHECK = _operation(
+    "createCheck",
+    "Test the handshake now",
+    "A real WebSocket handshake through the edge. Answers at once; read the check until it is finished.",
+    "endpoints",
+    CheckShown,
+    CHECK_EXAMPLE | {"state": "running", "ok": None, "verdict": "", "title": "", "total_ms": None, "transcript": None},
+    scope=_WRITE,
+    body=Nothing,
+    body_example={},
+    statuses=(202,),
+    refusals=(400, 404, 409, 413, 415, 422),
+)
+GET_CHECK = _operation(
+    "getCheck",
+    "Read a check",
+    "Every header line sent and received, the timings, and the verdict with cause and fix.",
+    "endpoints",
+    CheckShown,
+    CHECK_EXAMPLE,
+    scope=_READ,
+    refusals=(400, 404),
+)

@@ -1,0 +1,27 @@
+"""The routes under /api/v1/. No trailing slashes; every other path answers as a problem, not as a page."""
+
+from django.urls import path, re_path
+
+from portal.api import docs, endpoints, requests
+from portal.api.view import Nowhere
+
+requests_and_endpoints = [
+    path("requests", requests.Requests.as_view()),
+    path("requests/by-external/<str:system>/<path:external_id>", requests.RequestByTicket.as_view()),
+    path("requests/<uuid:request_id>", requests.OneRequest.as_view()),
+    path("requests/<uuid:request_id>/events", requests.RequestEvents.as_view()),
+    path("requests/<uuid:request_id>/approve", requests.Approve.as_view()),
+    path("requests/<uuid:request_id>/reject", requests.Reject.as_view()),
+    path("requests/<uuid:request_id>/cancel", requests.Cancel.as_view()),
+    path("requests/<uuid:request_id>/replan", requests.Replan.as_view()),
+    path("endpoints", endpoints.Endpoints.as_view()),
+    path("endpoints/<uuid:endpoint_id>", endpoints.OneEndpoint.as_view()),
+]
+
+urlpatterns = [
+    path("schema", docs.openapi, name="api-schema"),
+    path("docs", docs.browse, name="api-docs"),
+    path("problems/<slug:code>", docs.problem, name="api-problem"),
+    *requests_and_endpoints,
+    re_path(r"^.*$", Nowhere.as_view()),
+]
