@@ -1,0 +1,254 @@
+"""A running AWS endpoint of the lab, and app accounts in it, for the tests of this package."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+REPOSITORY = Path(__file__).parents[2]
+REGION = "us-east-1"
+CHAT_ACCOUNT = "111122223333"
+CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+
+# Longer than any deployment in the lab, in lab seconds.
+DEPLOYMENT = 700
+
+_accounts = itertools.count(700_000_000_001)
+
+
+def free_port() -> int:
+    """A port nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Lab:
+    """One `python -m lab aws` process whose clock is only stepped."""
+
+    state_dir: Path
+    port: int = field(default_factory=free_port)
+    quotas: dict[str, int] = field(default_factory=dict)
+    process: subprocess.Popen[str] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start the process and wait until it says that it is ready."""
+        environment = {
+            **os.environ,
+            "LAB_STATE_DIR": str(self.state_dir),
+            "LAB_AWS_PORT": str(self.port),
+            "LAB_TIME_SCALE": "0",
+            "LAB_QUOTAS": json.dumps(self.quotas),
+        }
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "lab", "aws"], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout is not None
+        assert self.process.stdout.readline().startswith("ready aws")
+
+    def end(self, signal_number: int = signal.SIGTERM) -> int:
+        """End the process; gives its exit code."""
+        if self.process is None:
+            return 0
+        self.process.send_signal(signal_number)
+        code = self.process.wait(timeout=10)
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self.process = None
+        return code
+
+    def get(self, path: str) -> Any:
+        """JSON of a /_lab address, None when it answers without content."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+            body = reply.read()
+            return json.loads(body) if body else None
+
+    def post(self, path: str, document: Any) -> Any:
+        """Post JSON to a /_lab address."""
+        request = urllib.request.Request(self.url + path, data=json.dumps(document).encode())
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.loads(reply.read())
+
+    def advance(self, seconds: float = DEPLOYMENT) -> None:
+        """Step lab time forward."""
+        self.post("/_lab/clock", {"advance_seconds": seconds})
+
+    def account(self, number: str | None = None) -> Account:
+        """An app account: a given one, or an empty one nobody used before."""
+        return Account(self, number or str(next(_accounts)))
+
+
+@dataclass
+class Account:
+    """Clients of one account, with keys that AssumeRole gave."""
+
+    lab: Lab
+    number: str
+
+    @cached_property
+    def keys(self) -> dict[str, str]:
+        sts = self._client("sts", {"aws_access_key_id": "lab", "aws_secret_access_key": "lab"})
+        role = f"arn:aws:iam::{self.number}:role/edge-portal"
+        given = sts.assume_role(RoleArn=role, RoleSessionName="tests")["Credentials"]
+        return {
+            "aws_access_key_id": given["AccessKeyId"],
+            "aws_secret_access_key": given["SecretAccessKey"],
+            "aws_session_token": given["SessionToken"],
+        }
+
+    @cached_property
+    def cloudfront(self) -> Any:
+        return self._client("cloudfront", self.keys)
+
+    @cached_property
+    def ec2(self) -> Any:
+        return self._client("ec2", self.keys)
+
+    @cached_property
+    def elbv2(self) -> Any:
+        return self._client("elbv2", self.keys)
+
+    @cached_property
+    def iam(self) -> Any:
+        return self._client("iam", self.keys)
+
+    def vpc(self, *, gateway: bool = True) -> Network:
+        """A VPC with two private subnets and a security group."""
+        vpc = self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
+        subnets = [
+            self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")[
+                "Subnet"
+            ]["SubnetId"]
+            for number, zone in ((8, "a"), (9, "b"))
+        ]
+        if gateway:
+            made = self.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
+            self.ec2.attach_internet_gateway(InternetGatewayId=made, VpcId=vpc)
+        group = self.ec2.create_security_group(GroupName="alb", Description="alb", VpcId=vpc)["GroupId"]
+        return Network(vpc, subnets, group)
+
+    def balancer(self, network: Network, name: str = "int-app", **given: Any) -> str:
+        """ARN of an internal load balancer."""
+        wanted = {"Type": "application", "Scheme": "internal", "SecurityGroups": [network.group], **given}
+        made = self.elbv2.create_load_balancer(Name=name, Subnets=network.subnets, **wanted)
+        return str(made["LoadBalancers"][0]["LoadBalancerArn"])
+
+    @cached_property
+    def target(self) -> str:
+        """ARN of a load balancer that may become a VPC origin."""
+        return self.balancer(self.vpc())
+
+    def create_vpc_origin(self, name: str = "app", **changes: Any) -> dict[str, Any]:
+        """CreateVpcOrigin on `target`, or with whatever is given instead."""
+        endpoint = {
+            "Name": name,
+            "Arn": changes.pop("Arn", None) or self.target,
+            "HTTPPort": 80,
+            "HTTPSPort": 443,
+            "OriginProtocolPolicy": "http-only",
+            **changes,
+        }
+        made: dict[str, Any] = self.cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)
+        return made
+
+    def deployed_vpc_origin(self, name: str = "app") -> str:
+        """Id of a VPC origin that is Deployed."""
+        made = self.create_vpc_origin(name)["VpcOrigin"]["Id"]
+        self.lab.advance()
+        return str(made)
+
+    def create_distribution(self, **changes: Any) -> dict[str, Any]:
+        """CreateDistribution with a small configuration."""
+        made: dict[str, Any] = self.cloudfront.create_distribution(DistributionConfig=configuration(**changes))
+        return made
+
+    def client(self, service: str) -> Any:
+        """A client of any other service."""
+        return self._client(service, self.keys)
+
+    def _client(self, service: str, keys: dict[str, str]) -> Any:
+        once = Config(retries={"total_max_attempts": 1})
+        return boto3.client(service, endpoint_url=self.lab.url, region_name=REGION, config=once, **keys)  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Ids of a VPC and what is in it."""
+
+    vpc: str
+    subnets: list[str]
+    group: str
+
+
+_references = itertools.count()
+
+
+def configuration(**changes: Any) -> dict[str, Any]:
+    """The smallest DistributionConfig that CloudFront accepts, with changes."""
+    return {
+        "CallerReference": f"test-{os.getpid()}-{next(_references)}",
+        "Comment": "",
+        "Enabled": True,
+        "Origins": listed(custom_origin("web")),
+        "DefaultCacheBehavior": behavior("web"),
+        **changes,
+    }
+
+
+def custom_origin(name: str) -> dict[str, Any]:
+    """An origin on the internet."""
+    kind = {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"}
+    return {"Id": name, "DomainName": f"{name}.example.com", "CustomOriginConfig": kind}
+
+
+def vpc_origin(name: str, origin_id: str) -> dict[str, Any]:
+    """An origin that is a VPC origin."""
+    return {"Id": name, "DomainName": f"{name}.internal", "VpcOriginConfig": {"VpcOriginId": origin_id}}
+
+
+def behavior(target: str, pattern: str | None = None) -> dict[str, Any]:
+    """A behavior that is fit for WebSockets."""
+    made = {
+        "TargetOriginId": target,
+        "ViewerProtocolPolicy": "https-only",
+        "CachePolicyId": CACHING_DISABLED,
+        "OriginRequestPolicyId": ALL_VIEWER,
+    }
+    return {"PathPattern": pattern, **made} if pattern else made
+
+
+def listed(*items: Any) -> dict[str, Any]:
+    """AWS's way to write a list."""
+    return {"Quantity": len(items), "Items": list(items)}
+
+
+@contextlib.contextmanager
+def refused(code: str, status: int) -> Iterator[None]:
+    """The call inside is refused with this code and HTTP status."""
+    with pytest.raises(ClientError) as caught:
+        yield
+    reply: Any = caught.value.response
+    assert (reply["Error"]["Code"], reply["ResponseMetadata"]["HTTPStatusCode"]) == (code, status), caught.value

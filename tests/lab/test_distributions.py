@@ -1,0 +1,291 @@
+"""Distributions live as facts/aws.md 3 says: versions, order, rules, and nothing lost of what was sent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.lab.account import (
+    CACHING_DISABLED,
+    Account,
+    Lab,
+    behavior,
+    configuration,
+    custom_origin,
+    listed,
+    refused,
+    vpc_origin,
+)
+
+
+def update(account: Account, made: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    """Read, change, write back with the version that was read."""
+    distribution_id = made["Distribution"]["Id"]
+    read = account.cloudfront.get_distribution_config(Id=distribution_id)
+    config = {**read["DistributionConfig"], **changes}
+    written: dict[str, Any] = account.cloudfront.update_distribution(
+        Id=distribution_id, IfMatch=read["ETag"], DistributionConfig=config
+    )
+    return written
+
+
+def status(account: Account, made: dict[str, Any]) -> str:
+    return str(account.cloudfront.get_distribution(Id=made["Distribution"]["Id"])["Distribution"]["Status"])
+
+
+def served(lab: Lab, made: dict[str, Any]) -> dict[str, Any] | None:
+    """The configuration the edge has now."""
+    for distribution in lab.get("/_lab/state")["distributions"]:
+        if distribution["id"] == made["Distribution"]["Id"]:
+            config: dict[str, Any] | None = distribution["config"]
+            return config
+    raise AssertionError("the edge does not know the distribution")
+
+
+class TestCreate:
+    def test_it_is_in_progress_then_deployed(self, lab: Lab, account: Account) -> None:
+        made = account.create_distribution(Comment="chat")
+        shown = made["Distribution"]
+        assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
+        assert shown["Id"].startswith("E")
+        assert shown["DomainName"].startswith("d")
+        assert shown["DomainName"].endswith(".cloudfront.net")
+        assert shown["ARN"] == f"arn:aws:cloudfront::{account.number}:distribution/{shown['Id']}"
+        assert shown["Status"] == "InProgress"
+        assert served(lab, made) is None
+        lab.advance(200)
+        assert status(account, made) == "InProgress"
+        lab.advance(200)
+        assert status(account, made) == "Deployed"
+        config = served(lab, made)
+        assert config is not None
+        assert config["Comment"] == "chat"
+
+    def test_what_is_left_out_is_filled_in(self, account: Account) -> None:
+        made = account.create_distribution()
+        config = account.cloudfront.get_distribution_config(Id=made["Distribution"]["Id"])["DistributionConfig"]
+        assert config["PriceClass"] == "PriceClass_All"
+        assert config["CacheBehaviors"] == {"Quantity": 0}
+        assert config["Origins"]["Items"][0]["ConnectionAttempts"] == 3
+        assert config["DefaultCacheBehavior"]["AllowedMethods"]["CachedMethods"]["Quantity"] == 2
+        assert config["ViewerCertificate"]["CloudFrontDefaultCertificate"] is True
+
+    def test_a_caller_reference_is_used_once(self, lab: Lab, account: Account) -> None:
+        config = configuration()
+        account.cloudfront.create_distribution(DistributionConfig=config)
+        with refused("DistributionAlreadyExists", 409):
+            account.cloudfront.create_distribution(DistributionConfig=config)
+        lab.account().cloudfront.create_distribution(DistributionConfig=config)
+
+    def test_the_list_shows_the_accounts_own(self, lab: Lab, account: Account) -> None:
+        made = account.create_distribution(Comment="chat", CacheBehaviors=listed(behavior("web", "/ws")))
+        (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
+        assert (summary["Id"], summary["Comment"]) == (made["Distribution"]["Id"], "chat")
+        assert summary["CacheBehaviors"]["Items"][0]["PathPattern"] == "/ws"
+        other = lab.account()
+        assert other.cloudfront.list_distributions()["DistributionList"]["Quantity"] == 0
+        with refused("NoSuchDistribution", 404):
+            other.cloudfront.get_distribution(Id=made["Distribution"]["Id"])
+
+    def test_with_tags(self, account: Account) -> None:
+        given = {
+            "DistributionConfig": configuration(Comment="tagged"),
+            "Tags": {"Items": [{"Key": "portal-request", "Value": "7"}]},
+        }
+        made = account.cloudfront.create_distribution_with_tags(DistributionConfigWithTags=given)
+        tags = account.cloudfront.list_tags_for_resource(Resource=made["Distribution"]["ARN"])["Tags"]["Items"]
+        assert tags == [{"Key": "portal-request", "Value": "7"}]
+        assert made["Distribution"]["DistributionConfig"]["Comment"] == "tagged"
+
+
+class TestUpdate:
+    def test_every_write_gives_a_new_version_and_needs_the_old_one(self, account: Account) -> None:
+        made = account.create_distribution()
+        distribution_id = made["Distribution"]["Id"]
+        read = account.cloudfront.get_distribution_config(Id=distribution_id)
+        config = {**read["DistributionConfig"], "Comment": "changed"}
+        with refused("InvalidIfMatchVersion", 400):
+            account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config)
+        with refused("InvalidIfMatchVersion", 400):
+            account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config, IfMatch="*")
+        written = account.cloudfront.update_distribution(
+            Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
+        )
+        assert written["ETag"] != read["ETag"]
+        with refused("PreconditionFailed", 412):
+            account.cloudfront.update_distribution(
+                Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
+            )
+        shown = account.cloudfront.get_distribution(Id=distribution_id)
+        assert shown["ETag"] == written["ETag"]
+        assert shown["Distribution"]["DistributionConfig"]["Comment"] == "changed"
+
+    def test_changes_reach_the_edge_in_their_order(self, lab: Lab, account: Account) -> None:
+        made = account.create_distribution(Comment="zero")
+        lab.advance()
+        for comment in ("one", "two", "three"):
+            update(account, made, Comment=comment)
+            lab.advance(60)
+        assert status(account, made) == "InProgress"
+        seen = []
+        for _ in range(40):
+            config = served(lab, made)
+            assert config is not None
+            if config["Comment"] not in seen:
+                seen.append(config["Comment"])
+            lab.advance(10)
+        assert seen == ["zero", "one", "two", "three"]
+        assert status(account, made) == "Deployed"
+
+    def test_the_caller_reference_stays(self, account: Account) -> None:
+        made = account.create_distribution()
+        with refused("IllegalUpdate", 400):
+            update(account, made, CallerReference="another")
+
+
+class TestDelete:
+    def test_only_when_disabled_and_deployed(self, lab: Lab, account: Account) -> None:
+        made = account.create_distribution()
+        distribution_id = made["Distribution"]["Id"]
+        lab.advance()
+        delete = account.cloudfront.delete_distribution
+        with refused("DistributionNotDisabled", 409):
+            delete(Id=distribution_id, IfMatch=made["ETag"])
+        disabled = update(account, made, Enabled=False)
+        with refused("PreconditionFailed", 412):
+            delete(Id=distribution_id, IfMatch=made["ETag"])
+        with refused("DistributionNotDisabled", 409):
+            delete(Id=distribution_id, IfMatch=disabled["ETag"])
+        lab.advance()
+        with refused("InvalidIfMatchVersion", 400):
+            delete(Id=distribution_id)
+        assert delete(Id=distribution_id, IfMatch=disabled["ETag"])["ResponseMetadata"]["HTTPStatusCode"] == 204
+        with refused("NoSuchDistribution", 404):
+            account.cloudfront.get_distribution(Id=distribution_id)
+
+
+class TestConfigurationRules:
+    def test_behaviors_name_an_origin_that_exists(self, account: Account) -> None:
+        with refused("NoSuchOrigin", 404):
+            account.create_distribution(DefaultCacheBehavior=behavior("nowhere"))
+        with refused("NoSuchOrigin", 404):
+            account.create_distribution(CacheBehaviors=listed(behavior("nowhere", "/ws")))
+        account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws")))
+
+    def test_policies_must_exist(self, account: Account) -> None:
+        nobody = "00000000-0000-0000-0000-000000000000"
+        with refused("NoSuchCachePolicy", 404):
+            account.create_distribution(DefaultCacheBehavior={**behavior("web"), "CachePolicyId": nobody})
+        with refused("NoSuchOriginRequestPolicy", 404):
+            account.create_distribution(DefaultCacheBehavior={**behavior("web"), "OriginRequestPolicyId": nobody})
+
+    def test_path_patterns_are_unique(self, account: Account) -> None:
+        with refused("InvalidArgument", 400):
+            account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws")))
+        account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws/*")))
+
+    def test_75_behaviors(self, account: Account) -> None:
+        many = [behavior("web", f"/ws/{number}") for number in range(76)]
+        with refused("TooManyCacheBehaviors", 400):
+            account.create_distribution(CacheBehaviors=listed(*many))
+        account.create_distribution(CacheBehaviors=listed(*many[:75]))
+
+    def test_100_origins(self, account: Account) -> None:
+        many = [custom_origin("web"), *(custom_origin(f"o{number}") for number in range(100))]
+        with refused("TooManyOrigins", 400):
+            account.create_distribution(Origins=listed(*many))
+        account.create_distribution(Origins=listed(*many[:100]))
+
+    @pytest.mark.parametrize("where", ["Origins", "CacheBehaviors", "Aliases"])
+    def test_quantities(self, account: Account, where: str) -> None:
+        right = {
+            "Origins": listed(custom_origin("web")),
+            "CacheBehaviors": listed(behavior("web", "/ws")),
+            "Aliases": listed("ws.example.com"),
+        }
+        wrong = {**right[where], "Quantity": 2}
+        with refused("InconsistentQuantities", 400):
+            account.create_distribution(**{where: wrong})
+
+    def test_methods_come_in_three_sets(self, account: Account) -> None:
+        for methods in (["GET", "HEAD"], ["GET", "HEAD", "OPTIONS"]):
+            account.create_distribution(DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed(*methods)})
+        with refused("InvalidArgument", 400):
+            account.create_distribution(
+                DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed("GET", "POST")}
+            )
+
+    def test_a_cache_policy_or_the_old_way_never_both(self, account: Account) -> None:
+        old = {"QueryString": True, "Cookies": {"Forward": "all"}}
+        plain = {"TargetOriginId": "web", "ViewerProtocolPolicy": "allow-all"}
+        account.create_distribution(DefaultCacheBehavior={**plain, "ForwardedValues": old, "MinTTL": 0})
+        with refused("InvalidArgument", 400):
+            account.create_distribution(
+                DefaultCacheBehavior={**plain, "ForwardedValues": old, "CachePolicyId": CACHING_DISABLED}
+            )
+        with refused("InvalidArgument", 400):
+            account.create_distribution(DefaultCacheBehavior=plain)
+
+    def test_timeouts(self, account: Account) -> None:
+        def origin(**timeouts: int) -> dict[str, Any]:
+            made = custom_origin("web")
+            made["CustomOriginConfig"].update(timeouts)
+            return listed(made)
+
+        account.create_distribution(Origins=origin(OriginReadTimeout=120))
+        with refused("InvalidOriginReadTimeout", 400):
+            account.create_distribution(Origins=origin(OriginReadTimeout=121))
+        with refused("InvalidOriginKeepaliveTimeout", 400):
+            account.create_distribution(Origins=origin(OriginKeepaliveTimeout=0))
+
+    def test_an_alias_needs_a_certificate_and_belongs_to_one_distribution(self, lab: Lab, account: Account) -> None:
+        certificate = {
+            "ACMCertificateArn": f"arn:aws:acm:us-east-1:{account.number}:certificate/x",
+            "SSLSupportMethod": "sni-only",
+            "MinimumProtocolVersion": "TLSv1.2_2021",
+        }
+        alias = listed(f"ws-{account.number}.example.com")
+        with refused("InvalidViewerCertificate", 400):
+            account.create_distribution(Aliases=alias)
+        account.create_distribution(Aliases=alias, ViewerCertificate=certificate)
+        with refused("CNAMEAlreadyExists", 409):
+            lab.account().create_distribution(Aliases=alias, ViewerCertificate=certificate)
+
+
+class TestVpcOrigins:
+    def test_it_must_be_the_accounts_own_and_deployed(self, lab: Lab, account: Account) -> None:
+        origin_id = account.create_vpc_origin()["VpcOrigin"]["Id"]
+
+        def attach(who: Account, origin: str) -> dict[str, Any]:
+            return who.create_distribution(Origins=listed(vpc_origin("web", origin)))
+
+        with refused("EntityNotFound", 404):
+            attach(account, "vo_0000000000000000000000")
+        with refused("InvalidArgument", 400):
+            attach(account, origin_id)
+        lab.advance()
+        with refused("EntityNotFound", 404):
+            attach(lab.account(), origin_id)
+        made = attach(account, origin_id)
+        kept = made["Distribution"]["DistributionConfig"]["Origins"]["Items"][0]["VpcOriginConfig"]
+        assert kept == {"VpcOriginId": origin_id, "OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
+        (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
+        assert summary["Origins"]["Items"][0]["VpcOriginConfig"] == kept
+        users = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)["DistributionIdList"]
+        assert users["Items"] == [made["Distribution"]["Id"]]
+
+    def test_an_origin_is_of_one_kind(self, account: Account) -> None:
+        origin_id = account.deployed_vpc_origin()
+        both = {**custom_origin("web"), "VpcOriginConfig": {"VpcOriginId": origin_id}}
+        with refused("InvalidArgument", 400):
+            account.create_distribution(Origins=listed(both))
+        with refused("InvalidArgument", 400):
+            account.create_distribution(Origins=listed({"Id": "web", "DomainName": "web.example.com"}))
+
+    def test_50_distributions(self, account: Account) -> None:
+        origin_id = account.deployed_vpc_origin()
+        for _ in range(50):
+            account.create_distribution(Origins=listed(vpc_origin("web", origin_id)))
+        with refused("EntityLimitExceeded", 400):
+            account.create_distribution(Origins=listed(vpc_origin("web", origin_id)))

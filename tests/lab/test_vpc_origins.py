@@ -1,0 +1,280 @@
+"""VPC origins live as facts/aws.md 1.7-1.12 says, each refusal beside what is allowed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.lab.account import Account, Lab, behavior, listed, refused, vpc_origin
+
+
+def status(account: Account, origin_id: str) -> str:
+    return str(account.cloudfront.get_vpc_origin(Id=origin_id)["VpcOrigin"]["Status"])
+
+
+def service_groups(account: Account, vpc: str) -> list[dict[str, Any]]:
+    filters = [
+        {"Name": "group-name", "Values": ["CloudFront-VPCOrigins-Service-SG"]},
+        {"Name": "vpc-id", "Values": [vpc]},
+    ]
+    found: list[dict[str, Any]] = account.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    return found
+
+
+def service_interfaces(account: Account) -> list[dict[str, Any]]:
+    filters = [{"Name": "tag:aws.cloudfront.vpcorigin", "Values": ["enabled"]}]
+    found: list[dict[str, Any]] = account.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+    return found
+
+
+class TestCreate:
+    def test_it_deploys_in_about_nine_minutes(self, lab: Lab, account: Account) -> None:
+        made = account.create_vpc_origin("chat")
+        assert made["ResponseMetadata"]["HTTPStatusCode"] == 202
+        assert made["Location"].endswith(made["VpcOrigin"]["Id"])
+        origin_id = made["VpcOrigin"]["Id"]
+        assert origin_id.startswith("vo_")
+        assert made["VpcOrigin"]["Arn"] == f"arn:aws:cloudfront::{account.number}:vpcorigin/{origin_id}"
+        assert status(account, origin_id) == "Deploying"
+        lab.advance(400)
+        assert status(account, origin_id) == "Deploying"
+        lab.advance(200)
+        assert status(account, origin_id) == "Deployed"
+
+    def test_the_list_shows_it_to_its_account_only(self, lab: Lab, account: Account) -> None:
+        made = account.create_vpc_origin("chat")["VpcOrigin"]
+        (summary,) = account.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
+        assert (summary["Id"], summary["Name"], summary["OriginEndpointArn"]) == (made["Id"], "chat", account.target)
+        other = lab.account()
+        assert other.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
+        with refused("EntityNotFound", 404):
+            other.cloudfront.get_vpc_origin(Id=made["Id"])
+
+    def test_names_are_unique_in_an_account(self, lab: Lab, account: Account) -> None:
+        account.create_vpc_origin("chat")
+        with refused("EntityAlreadyExists", 409):
+            account.create_vpc_origin("chat")
+        account.create_vpc_origin("chat-2")
+        lab.account().create_vpc_origin("chat")
+
+    @pytest.mark.parametrize("port", [80, 443, 1024, 65535])
+    def test_allowed_ports(self, account: Account, port: int) -> None:
+        account.create_vpc_origin("chat", HTTPPort=port)
+
+    @pytest.mark.parametrize("port", [0, 22, 1023, 65536, -1])
+    def test_refused_ports(self, account: Account, port: int) -> None:
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin("chat", HTTPSPort=port)
+
+    def test_quantity_must_fit_the_items(self, account: Account) -> None:
+        protocols = {"Quantity": 1, "Items": ["TLSv1.1", "TLSv1.2"]}
+        with refused("InconsistentQuantities", 400):
+            account.create_vpc_origin("chat", OriginSslProtocols=protocols)
+        account.create_vpc_origin("chat", OriginSslProtocols={**protocols, "Quantity": 2})
+
+    def test_quota(self, lab: Lab, account: Account) -> None:
+        for number in range(25):
+            account.create_vpc_origin(f"chat-{number}")
+        with refused("EntityLimitExceeded", 400):
+            account.create_vpc_origin("one-too-many")
+
+
+class TestTargets:
+    def test_a_load_balancer_of_the_account(self, lab: Lab, account: Account) -> None:
+        with refused("InvalidArgument", 400):
+            lab.account().create_vpc_origin(Arn=account.target)
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin(Arn=account.target[:-1] + "f0")
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin(Arn="arn:aws:s3:::bucket")
+        account.create_vpc_origin(Arn=account.target)
+
+    def test_a_network_load_balancer_without_tls(self, account: Account) -> None:
+        network = account.vpc()
+        plain = account.balancer(network, "plain", Type="network")
+        account.create_vpc_origin("plain", Arn=plain)
+        certificate = account.client("acm").request_certificate(DomainName="ws.example.com")
+        terminating = account.balancer(network, "terminating", Type="network")
+        group = account.elbv2.create_target_group(Name="t", Protocol="TCP", Port=443, VpcId=network.vpc)
+        account.elbv2.create_listener(
+            LoadBalancerArn=terminating,
+            Protocol="TLS",
+            Port=443,
+            Certificates=[{"CertificateArn": certificate["CertificateArn"]}],
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}],
+        )
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin("terminating", Arn=terminating)
+
+    def test_never_a_gateway_load_balancer(self, account: Account) -> None:
+        network = account.vpc()
+        made = account.elbv2.create_load_balancer(Name="gw", Type="gateway", Subnets=network.subnets)
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin(Arn=made["LoadBalancers"][0]["LoadBalancerArn"])
+
+    def test_an_instance(self, account: Account) -> None:
+        network = account.vpc()
+        image = account.ec2.describe_images()["Images"][0]["ImageId"]
+        made = account.ec2.run_instances(
+            ImageId=image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
+        )["Instances"][0]["InstanceId"]
+        arn = f"arn:aws:ec2:us-east-1:{account.number}:instance/{made}"
+        account.create_vpc_origin("instance", Arn=arn)
+        account.ec2.stop_instances(InstanceIds=[made])
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin("stopped", Arn=arn)
+
+    def test_the_vpc_must_have_an_internet_gateway(self, account: Account) -> None:
+        sealed = account.balancer(account.vpc(gateway=False), "sealed")
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin(Arn=sealed)
+
+    def test_it_must_have_a_security_group(self, account: Account) -> None:
+        bare = account.balancer(account.vpc(), "bare", Type="network", SecurityGroups=[])
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin(Arn=bare)
+
+
+class TestServiceNetwork:
+    def test_group_and_interfaces_come_with_the_first_and_go_with_the_last(self, lab: Lab, account: Account) -> None:
+        network = account.vpc()
+        arn = account.balancer(network)
+        assert service_groups(account, network.vpc) == []
+        first = account.create_vpc_origin("first", Arn=arn)
+        (group,) = service_groups(account, network.vpc)
+        assert {"Key": "aws.cloudfront.vpcorigin", "Value": "enabled"} in group["Tags"]
+        interfaces = service_interfaces(account)
+        assert {interface["SubnetId"] for interface in interfaces} == set(network.subnets)
+        assert all(interface["RequesterManaged"] for interface in interfaces)
+        assert account.iam.get_role(RoleName="AWSServiceRoleForCloudFrontVPCOrigin")
+
+        second = account.create_vpc_origin("second", Arn=arn)
+        assert service_groups(account, network.vpc) == [group]
+        assert len(service_interfaces(account)) == len(interfaces)
+
+        lab.advance()
+        account.cloudfront.delete_vpc_origin(Id=first["VpcOrigin"]["Id"], IfMatch=first["ETag"])
+        lab.advance()
+        assert service_groups(account, network.vpc) == [group]
+        account.cloudfront.delete_vpc_origin(Id=second["VpcOrigin"]["Id"], IfMatch=second["ETag"])
+        assert service_groups(account, network.vpc) == [group], "still there while the deletion runs"
+        lab.advance()
+        assert service_groups(account, network.vpc) == []
+        assert service_interfaces(account) == []
+
+    def test_the_owner_of_the_account_can_neither_take_them_away_nor_forge_them(self, account: Account) -> None:
+        account.create_vpc_origin()
+        interface = service_interfaces(account)[0]["NetworkInterfaceId"]
+        with refused("InvalidNetworkInterface.InUse", 400):
+            account.ec2.delete_network_interface(NetworkInterfaceId=interface)
+        with refused("InvalidParameterValue", 400):
+            account.ec2.create_security_group(
+                GroupName="CloudFront-VPCOrigins-Service-SG", Description="forged", VpcId=account.vpc().vpc
+            )
+
+    def test_a_group_that_a_rule_names_stays(self, lab: Lab, account: Account) -> None:
+        network = account.vpc()
+        made = account.create_vpc_origin(Arn=account.balancer(network))
+        (group,) = service_groups(account, network.vpc)
+        source = [{"GroupId": group["GroupId"]}]
+        permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
+        account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[permission])
+        lab.advance()
+        account.cloudfront.delete_vpc_origin(Id=made["VpcOrigin"]["Id"], IfMatch=made["ETag"])
+        lab.advance()
+        assert len(service_groups(account, network.vpc)) == 1
+        assert service_interfaces(account) == []
+
+
+class TestUpdateAndDelete:
+    def test_a_write_needs_the_current_version(self, lab: Lab, account: Account) -> None:
+        made = account.create_vpc_origin("chat")
+        origin_id, endpoint = made["VpcOrigin"]["Id"], made["VpcOrigin"]["VpcOriginEndpointConfig"]
+        lab.advance()
+        changed = {**endpoint, "HTTPPort": 8080}
+        update = account.cloudfront.update_vpc_origin
+        with refused("InvalidIfMatchVersion", 400):
+            update(Id=origin_id, IfMatch="nonsense", VpcOriginEndpointConfig=changed)
+        with refused("PreconditionFailed", 412):
+            update(Id=origin_id, IfMatch="E000000000000", VpcOriginEndpointConfig=changed)
+        written = update(Id=origin_id, IfMatch=made["ETag"], VpcOriginEndpointConfig=changed)
+        assert written["ETag"] != made["ETag"]
+        assert written["VpcOrigin"]["Status"] == "Deploying"
+        with refused("PreconditionFailed", 412):
+            update(Id=origin_id, IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
+        lab.advance()
+        shown = account.cloudfront.get_vpc_origin(Id=origin_id)
+        assert shown["VpcOrigin"]["VpcOriginEndpointConfig"]["HTTPPort"] == 8080
+        assert shown["VpcOrigin"]["Status"] == "Deployed"
+        with refused("EntityNotFound", 404):
+            update(Id="vo_nobody", IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
+
+    def test_deleting_takes_minutes(self, lab: Lab, account: Account) -> None:
+        made = account.create_vpc_origin("chat")
+        origin_id = made["VpcOrigin"]["Id"]
+        with refused("IllegalDelete", 400):
+            account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=made["ETag"])
+        lab.advance()
+        gone = account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=made["ETag"])
+        assert gone["ResponseMetadata"]["HTTPStatusCode"] == 202
+        assert gone["VpcOrigin"]["Status"] == "Deploying"
+        assert gone["ETag"] != made["ETag"]
+        lab.advance(120)
+        assert status(account, origin_id) == "Deploying"
+        lab.advance(120)
+        with refused("EntityNotFound", 404):
+            account.cloudfront.get_vpc_origin(Id=origin_id)
+        assert account.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
+        account.create_vpc_origin("chat")
+
+    def test_in_use_until_the_detaching_update_is_deployed(self, lab: Lab, account: Account) -> None:
+        made = account.create_vpc_origin("chat")
+        origin_id, etag = made["VpcOrigin"]["Id"], made["ETag"]
+        endpoint = made["VpcOrigin"]["VpcOriginEndpointConfig"]
+        lab.advance()
+        attached = account.create_distribution(
+            Origins=listed(vpc_origin("ws", origin_id)), DefaultCacheBehavior=behavior("ws")
+        )
+        distribution_id = attached["Distribution"]["Id"]
+
+        def refused_both() -> None:
+            with refused("CannotUpdateEntityWhileInUse", 409):
+                account.cloudfront.update_vpc_origin(Id=origin_id, IfMatch=etag, VpcOriginEndpointConfig=endpoint)
+            with refused("CannotDeleteEntityWhileInUse", 409):
+                account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
+
+        refused_both()
+        lab.advance()
+        refused_both()
+        config = account.cloudfront.get_distribution_config(Id=distribution_id)["DistributionConfig"]
+        config["Origins"]["Items"][0].pop("VpcOriginConfig")
+        config["Origins"]["Items"][0]["CustomOriginConfig"] = {
+            "HTTPPort": 80,
+            "HTTPSPort": 443,
+            "OriginProtocolPolicy": "http-only",
+        }
+        account.cloudfront.update_distribution(
+            Id=distribution_id, IfMatch=attached["ETag"], DistributionConfig=config
+        )
+        by_origin = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)
+        assert by_origin["DistributionIdList"]["Quantity"] == 0
+        refused_both()
+        lab.advance(400)
+        account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
+
+
+def test_lists_come_in_pages(account: Account) -> None:
+    ids = {account.create_vpc_origin(f"chat-{number}")["VpcOrigin"]["Id"] for number in range(5)}
+    seen: list[str] = []
+    marker = ""
+    while True:
+        shown = account.cloudfront.list_vpc_origins(Marker=marker, MaxItems="2")["VpcOriginList"]
+        seen += [item["Id"] for item in shown["Items"]]
+        if not shown["IsTruncated"]:
+            break
+        assert shown["Quantity"] == 2
+        marker = shown["NextMarker"]
+    assert sorted(seen) == sorted(ids)
+    with refused("InvalidArgument", 400):
+        account.cloudfront.list_vpc_origins(MaxItems="many")

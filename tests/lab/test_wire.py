@@ -1,0 +1,188 @@
+"""The wire: what is unknown survives, what is nonsense gets AWS's own errors, what is answered botocore can read."""
+
+from __future__ import annotations
+
+import random
+import re
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
+
+from lab.aws.cloudfront.completion import complete
+from lab.aws.cloudfront.document import parse
+from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.model import NAMESPACE, SERVICE_MODEL
+from lab.aws.cloudfront.service import OPERATIONS
+from lab.aws.cloudfront.wire import Router, read_structure
+from tests.lab.account import CACHING_DISABLED, Account, Lab
+
+BASE = "/2020-05-31"
+
+CONFIG = f"""<?xml version="1.0" encoding="UTF-8"?>
+<DistributionConfig xmlns="{NAMESPACE}">
+  <!-- kept --><CallerReference>REFERENCE</CallerReference><Comment>a &amp; b</Comment><Enabled>true</Enabled>
+  <Origins><Quantity>1</Quantity><Items><Origin><Id>web</Id><DomainName>web.example.com</DomainName>
+    <FutureOriginSetting mode='x > y'><Deep>1</Deep></FutureOriginSetting>
+    <CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort>
+    <OriginProtocolPolicy>http-only</OriginProtocolPolicy></CustomOriginConfig></Origin></Items></Origins>
+  <DefaultCacheBehavior><TargetOriginId>web</TargetOriginId>
+    <ViewerProtocolPolicy>https-only</ViewerProtocolPolicy><CachePolicyId>{CACHING_DISABLED}</CachePolicyId>
+    <FutureBehaviorSetting/></DefaultCacheBehavior>
+  <FutureSetting>tomorrow</FutureSetting>
+</DistributionConfig>"""
+
+
+def send(
+    account: Account, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+) -> tuple[int, bytes, dict[str, str]]:
+    """A signed request with any body."""
+    url = account.lab.url + path
+    signed = AWSRequest(method, url, data=body, headers=headers or {})
+    keys = account.keys
+    credentials = Credentials(keys["aws_access_key_id"], keys["aws_secret_access_key"], keys["aws_session_token"])
+    SigV4Auth(credentials, "cloudfront", "us-east-1").add_auth(signed)
+    request = urllib.request.Request(url, data=body or None, headers=dict(signed.headers), method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=10) as reply:
+            return reply.status, reply.read(), dict(reply.headers)
+    except urllib.error.HTTPError as error:
+        return error.code, error.read(), dict(error.headers)
+
+
+def test_unknown_elements_survive_byte_for_byte(account: Account) -> None:
+    sent = CONFIG.replace("REFERENCE", f"raw-{account.number}")
+    status, body, headers = send(account, "POST", f"{BASE}/distribution", sent.encode())
+    assert status == 201, body
+    found = re.search(rb"<Id>(E\w+)</Id>", body)
+    assert found is not None
+    address = f"{BASE}/distribution/{found.group(1).decode()}/config"
+    _, read, headers = send(account, "GET", address)
+    for piece in (
+        b"<FutureOriginSetting mode='x > y'><Deep>1</Deep></FutureOriginSetting>",
+        b"<FutureBehaviorSetting/>",
+        b"<FutureSetting>tomorrow</FutureSetting>",
+        b"<!-- kept -->",
+        b"a &amp; b",
+    ):
+        assert piece in read
+    config = read[read.index(b"<DistributionConfig") :]
+    changed = config.replace(b"a &amp; b", b"changed")
+    status, body, _ = send(account, "PUT", address, changed, {"If-Match": headers["ETag"]})
+    assert status == 200, body
+    _, again, _ = send(account, "GET", address)
+    assert again[again.index(b"<DistributionConfig") :] == changed
+
+
+def test_completion_only_inserts() -> None:
+    document = parse(CONFIG.encode())
+    alone = parse(document.cut(document.root))
+    completed = complete(alone)
+    iterator = iter(completed)
+    assert all(byte in iterator for byte in alone.raw), "what was sent is a subsequence of what is kept"
+    assert complete(parse(completed)) == completed
+    assert read_structure("DistributionConfig", parse(completed).root)["Restrictions"]["GeoRestriction"] == {
+        "RestrictionType": "none",
+        "Quantity": 0,
+    }
+
+
+def test_every_implemented_operation_is_found_by_its_uri() -> None:
+    router = Router.for_all_operations()
+    for name in OPERATIONS:
+        http = SERVICE_MODEL.operation_model(name).http
+        path, _, query = http["requestUri"].partition("?")
+        operation, _ = router.match(http["method"], re.sub(r"\{\w+\}", "x", path), query)
+        assert operation.name == name
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"", "MissingBody"),
+        (b"not xml", "MalformedInput"),
+        (b"<a><b></a>", "MalformedInput"),
+        (b"\xff\xfe<\x00a\x00", "MalformedInput"),
+        (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "MalformedInput"),
+        (b"<a>" * 100 + b"</a>" * 100, "MalformedInput"),
+        (b"<DistributionConfig/>", "MalformedXML"),
+        (CONFIG.replace("https-only", "sometimes").encode(), "MalformedXML"),
+        (CONFIG.replace("<HTTPPort>80", "<HTTPPort>eighty").encode(), "MalformedInput"),
+        (CONFIG.replace("<Enabled>true", "<Enabled>perhaps").encode(), "MalformedInput"),
+        (CONFIG.replace("<Quantity>1", "<Quantity>3").encode(), "InconsistentQuantities"),
+        (CONFIG.replace("<Comment>", "<Comment>one</Comment><Comment>").encode(), "MalformedInput"),
+    ],
+)
+def test_nonsense_in_a_body(account: Account, body: bytes, code: str) -> None:
+    status, reply, headers = send(account, "POST", f"{BASE}/distribution", body)
+    assert status == 400
+    assert f"<Code>{code}</Code>".encode() in reply
+    assert headers["x-amzn-RequestId"].encode() in reply
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", "/2020-05-31/nothing-here", 404, "NoSuchOperation"),
+        ("PATCH", "/2020-05-31/distribution", 404, "NoSuchOperation"),
+        ("GET", "/2020-05-31/distribution/%00%ff/config", 404, "NoSuchDistribution"),
+        ("GET", "/2020-05-31/vpc-origin/..%2f..%2fetc", 404, "EntityNotFound"),
+        ("GET", "/2020-05-31/distribution?MaxItems=-1", 400, "InvalidArgument"),
+        ("GET", "/2020-05-31/distribution?MaxItems=99999999999999999999", 400, "InvalidArgument"),
+        ("GET", "/2020-05-31/origin-request-policy?Type=mine", 400, "MalformedXML"),
+        ("GET", "/2020-05-31/tagging?Resource=arn:aws:s3:::b", 400, "InvalidArgument"),
+        ("GET", "/2020-05-31/origin-access-control", 400, "UnsupportedOperation"),
+    ],
+)
+def test_nonsense_in_an_address(account: Account, method: str, path: str, status: int, code: str) -> None:
+    answered, reply, _ = send(account, method, path)
+    assert (answered, f"<Code>{code}</Code>".encode() in reply) == (status, True), reply
+
+
+def test_a_request_without_a_signature(lab: Lab) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        urllib.request.urlopen(f"{lab.url}{BASE}/distribution", timeout=10)
+    assert caught.value.code == 403
+    assert b"MissingAuthenticationToken" in caught.value.read()
+
+
+def test_mutilated_requests_never_break_the_server(account: Account) -> None:
+    """Bytes are flipped, cut and doubled; every answer is a 2xx or an AWS error below 500."""
+    chance = random.Random(20261121)
+    made = account.create_distribution()
+    address = f"{BASE}/distribution/{made['Distribution']['Id']}/config"
+    origin = f'<VpcOriginEndpointConfig xmlns="{NAMESPACE}"><Name>a</Name></VpcOriginEndpointConfig>'
+    for number in range(150):
+        body = bytearray((CONFIG if number % 3 else origin).replace("REFERENCE", str(number)).encode())
+        for _ in range(chance.randint(1, 6)):
+            at = chance.randrange(len(body))
+            action = chance.randrange(3)
+            if action == 0:
+                body[at] = chance.randrange(256)
+            elif action == 1:
+                del body[at : at + chance.randint(1, 40)]
+            else:
+                body[at:at] = body[at : at + chance.randint(1, 40)]
+        method, path = chance.choice(
+            [("POST", f"{BASE}/distribution"), ("PUT", address), ("POST", f"{BASE}/vpc-origin"), ("POST", BASE + "/x")]
+        )
+        status, reply, _ = send(account, method, path, bytes(body), {"If-Match": made["ETag"]})
+        assert status < 500, (bytes(body), reply)
+        assert status < 300 or b"<ErrorResponse" in reply
+
+
+def test_a_code_aws_does_not_know_fails_at_once() -> None:
+    with pytest.raises(KeyError):
+        CloudFrontError("NoSuchNonsense", "")
+
+
+def test_every_raised_code_is_one_of_awss() -> None:
+    """The sources are searched: an error path that no test walks must not answer 500 either."""
+    package = Path(__file__).parents[2] / "lab" / "aws" / "cloudfront"
+    for source in package.glob("*.py"):
+        for code in re.findall(r'CloudFrontError\(\s*"(\w+)"', source.read_text()):
+            CloudFrontError(code, "")
