@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from lab.edge.acceptance import Refusal, refuse_by_behavior, refuse_host, refuse_form
+from lab.edge.acceptance import Refusal, refuse_by_behavior, refuse_form, refuse_host
 from lab.edge.access_log import AccessRecord
 from lab.edge.answers import edge_answer, relayed_headers
 from lab.edge.balancer import Balancers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -13,15 +14,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.sync.client import ClientConnection, connect
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.http11 import Response
 
 Json = dict[str, Any]
+T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
 
@@ -114,6 +117,57 @@ class Process:
             self.lines.append(line.rstrip("\n"))
 
 
+class Client:
+    """A WebSocket client for tests that tell their story line by line; its event loop runs in a thread of its own.
+
+    Not `websockets.sync`: over TLS it uses one SSL object from two threads, which Python 3.11 does not guard,
+    and one handshake in some hundreds then waits for ever.
+    """
+
+    def __init__(self, connecting: connect) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+        async def opened() -> ClientConnection:
+            return await connecting
+
+        try:
+            self.connection = self._wait(opened())
+        except BaseException:
+            self._stop()
+            raise
+
+    @property
+    def response(self) -> Response:
+        """The answer to the handshake."""
+        assert self.connection.response is not None
+        return self.connection.response
+
+    def send(self, message: str | bytes) -> None:
+        self._wait(self.connection.send(message))
+
+    def recv(self, timeout: float = PATIENCE) -> Any:
+        """The next message, read as JSON.
+
+        :raises TimeoutError: none came in time.
+        """
+        return json.loads(self._wait(asyncio.wait_for(self.connection.recv(), timeout)))
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        if self._loop.is_running():
+            self._wait(self.connection.close(code, reason))
+            self._stop()
+
+    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE + 5)
+
+    def _stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
 class Stage:
     """Everything that runs, and how to reach it."""
 
@@ -153,13 +207,18 @@ class Stage:
     def trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.authority))
 
-    def websocket(self, name: str, path: str = "/ws/chat", *, tls: bool = True, **options: Any) -> ClientConnection:
+    @contextlib.contextmanager
+    def websocket(self, name: str, path: str = "/ws/chat", *, tls: bool = True, **options: Any) -> Iterator[Client]:
         """A client connected through the distribution `<name>.cloudfront.net`."""
-        host = f"{name}.cloudfront.net"
-        raw = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port))
-        secure = {"ssl": self.trust(), "server_hostname": host} if tls else {}
-        options = {"proxy": None, "ping_interval": None, "close_timeout": 3, **secure, **options}
-        return connect(f"{'wss' if tls else 'ws'}://{host}{path}", sock=raw, **options)
+        url = f"{'wss' if tls else 'ws'}://{name}.cloudfront.net{path}"
+        where = {"host": "127.0.0.1", "port": self.tls_port if tls else self.plain_port}
+        secure = {"ssl": self.trust()} if tls else {}
+        plain = {"proxy": None, "ping_interval": None, "open_timeout": PATIENCE, "close_timeout": 3}
+        client = Client(connect(url, **{**plain, **secure, **where, **options}))
+        try:
+            yield client
+        finally:
+            client.close()
 
     def request(
         self,
