@@ -1,0 +1,164 @@
+"""Frames after the 101: what is heard, what is recorded, and what is broken."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from checks.conversation import Binary, CloseHeard, Conversation, PingHeard, PongHeard, Text, Violation
+from checks.transcript import Reason
+
+
+def conversation(max_bytes: int = 65_536, max_frames: int = 64) -> Conversation:
+    return Conversation(max_bytes=max_bytes, max_frames=max_frames)
+
+
+def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = False) -> bytes:
+    first = (0x80 if fin else 0) | rsv | opcode
+    size = len(payload)
+    if size < 126:
+        head = bytes((first, size | (0x80 if mask else 0)))
+    elif size < 65_536:
+        head = bytes((first, 126)) + struct.pack("!H", size)
+    else:
+        head = bytes((first, 127)) + struct.pack("!Q", size)
+    return head + (b"\x00\x00\x00\x00" if mask else b"") + payload
+
+
+def close(code: int, reason: str = "") -> bytes:
+    return frame(8, struct.pack("!H", code) + reason.encode())
+
+
+def test_messages_pings_and_the_close_are_heard_in_order() -> None:
+    talk = conversation()
+    wire = frame(1, b"welcome") + frame(2, b"\x00\x01") + frame(9, b"p") + frame(10, b"q") + close(1001, "bye")
+    assert talk.receive(wire, 1.0) == [
+        Text("welcome"),
+        Binary(b"\x00\x01"),
+        PingHeard(b"p"),
+        PongHeard(b"q"),
+        CloseHeard(1001, "bye"),
+    ]
+    assert [(seen.opcode, seen.size, seen.preview) for seen in talk.frames] == [
+        ("text", 7, "welcome"),
+        ("binary", 2, "00 01"),
+        ("ping", 1, "70"),
+        ("pong", 1, "71"),
+        ("close", 5, "1001 bye"),
+    ]
+    assert not talk.can_send
+
+
+def test_fragments_are_one_message_and_as_many_frames() -> None:
+    talk = conversation()
+    wire = frame(1, b"wel", fin=False) + frame(9, b"between") + frame(0, b"", fin=False) + frame(0, b"come")
+    assert talk.receive(wire, 1.0) == [PingHeard(b"between"), Text("welcome")]
+    assert [(seen.opcode, seen.final) for seen in talk.frames] == [
+        ("text", False),
+        ("ping", True),
+        ("continuation", False),
+        ("continuation", True),
+    ]
+
+
+@given(st.lists(st.text(max_size=300), max_size=6), st.integers(min_value=1, max_value=50))
+def test_messages_are_the_same_however_the_bytes_are_cut(texts: list[str], size: int) -> None:
+    wire = b"".join(frame(1, text.encode()) for text in texts) + close(1000)
+    talk = conversation()
+    heard = [thing for start in range(0, len(wire), size) for thing in talk.receive(wire[start : start + size], 1.0)]
+    assert heard == [*(Text(text) for text in texts), CloseHeard(1000, "")]
+    assert [seen.size for seen in talk.frames] == [*(len(text.encode()) for text in texts), 2]
+
+
+def test_a_close_without_a_code_is_1005_and_is_answered_without_one() -> None:
+    talk = conversation()
+    assert talk.receive(frame(8), 1.0) == [CloseHeard(1005, "")]
+    assert talk.send_close(1005, "", 2.0)[1] & 0x7F == 0
+
+
+def test_what_comes_after_a_close_is_ignored() -> None:
+    talk = conversation()
+    assert talk.receive(close(1000) + b"\xff\xff garbage", 1.0) == [CloseHeard(1000, "")]
+    assert talk.receive(b"more", 2.0) == []
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason", "code"),
+    [
+        (bytes((0x81, 127)) + struct.pack("!Q", 2**62), Reason.TOO_MUCH_DATA, 1009),
+        (bytes((0x82, 127)) + struct.pack("!Q", 65_537), Reason.TOO_MUCH_DATA, 1009),
+        (frame(1, b"x" * 65_000) + frame(1, b"y" * 1000), Reason.TOO_MUCH_DATA, 1009),
+        (frame(1, fin=False) + frame(0, fin=False) * 64, Reason.TOO_MANY_FRAMES, 1008),
+        (frame(9) * 65, Reason.TOO_MANY_FRAMES, 1008),
+        (frame(3), Reason.FRAME_VIOLATION, 1002),
+        (frame(11), Reason.FRAME_VIOLATION, 1002),
+        (frame(1, b"x", rsv=0x40), Reason.FRAME_VIOLATION, 1002),
+        (frame(1, b"x", rsv=0x10), Reason.FRAME_VIOLATION, 1002),
+        (frame(1, b"x", mask=True), Reason.FRAME_VIOLATION, 1002),
+        (frame(9, b"x", fin=False), Reason.FRAME_VIOLATION, 1002),
+        (frame(9, b"x" * 126), Reason.FRAME_VIOLATION, 1002),
+        (frame(1, b"\xff\xfe"), Reason.FRAME_VIOLATION, 1007),
+        (frame(1, b"x", fin=False) + frame(1, b"y"), Reason.FRAME_VIOLATION, 1002),
+        (frame(0, b"x"), Reason.FRAME_VIOLATION, 1002),
+        (bytes((0x81, 126, 0, 5)) + b"hello", Reason.FRAME_VIOLATION, 1002),
+        (frame(8, b"\x03"), Reason.FRAME_VIOLATION, 1002),
+        (close(0), Reason.FRAME_VIOLATION, 1002),
+        (close(999), Reason.FRAME_VIOLATION, 1002),
+        (close(1004), Reason.FRAME_VIOLATION, 1002),
+        (close(1005), Reason.FRAME_VIOLATION, 1002),
+        (close(1006), Reason.FRAME_VIOLATION, 1002),
+        (frame(8, struct.pack("!H", 1000) + b"\xff"), Reason.FRAME_VIOLATION, 1007),
+    ],
+)
+def test_broken_rules_and_limits_are_named_with_the_code_to_close_with(wire: bytes, reason: Reason, code: int) -> None:
+    talk = conversation()
+    *before, last = talk.receive(wire, 1.0)
+    assert isinstance(last, Violation), last
+    assert (last.reason, last.close_code) == (reason, code), last
+    assert last.detail
+    assert not before or not isinstance(before[-1], Violation)
+    assert not talk.can_send
+    assert talk.receive(frame(1, b"after"), 2.0) == []
+    assert talk.send_close(last.close_code, "", 3.0)
+
+
+def test_a_claim_that_is_too_large_is_refused_before_its_bytes_are_taken() -> None:
+    talk = conversation()
+    (refused,) = talk.receive(bytes((0x82, 127)) + struct.pack("!Q", 1 << 62), 1.0)
+    assert isinstance(refused, Violation)
+    assert talk.frames == []
+
+
+def test_exactly_the_limits_are_taken() -> None:
+    talk = conversation(max_bytes=10, max_frames=2)
+    assert talk.receive(frame(1, b"abc") + frame(1, b"abc"), 1.0) == [Text("abc"), Text("abc")]
+    assert isinstance(talk.receive(b"\x89\x00", 2.0)[-1], Violation)
+
+
+@given(st.lists(st.binary(max_size=80), max_size=8))
+def test_no_bytes_ever_raise(pieces: list[bytes]) -> None:
+    talk = conversation()
+    for piece in pieces:
+        talk.receive(piece, 1.0)
+    assert sum(seen.size for seen in talk.frames) <= sum(map(len, pieces))
+
+
+def test_what_we_send_is_recorded_and_masked() -> None:
+    talk = conversation()
+    wire = talk.send_text("hello", 1.0)
+    assert wire[0] == 0x81
+    assert wire[1] == 0x80 | 5
+    talk.send_ping(b"p", 2.0)
+    talk.send_pong(b"q", 3.0)
+    talk.send_close(1000, "done", 4.0)
+    assert [(seen.direction, seen.opcode, seen.size) for seen in talk.frames] == [
+        ("sent", "text", 5),
+        ("sent", "ping", 1),
+        ("sent", "pong", 1),
+        ("sent", "close", 6),
+    ]
+    assert talk.close_sent
+    assert talk.receive(close(1000), 5.0) == [CloseHeard(1000, "")]
