@@ -67,6 +67,11 @@ class Http1:
         return False
 
     @property
+    def heard_all(self) -> bool:
+        """Whether the other side has said all it wanted to."""
+        return self._connection.their_state in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE)
+
+    @property
     def may_answer(self) -> bool:
         """Whether a response can still be started, also after garbage."""
         return self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE)

@@ -8,6 +8,7 @@ reader, and must never keep one leg of a tunnel alive without the other.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from enum import Enum
 from typing import cast
@@ -15,6 +16,7 @@ from typing import cast
 MOST_WAITING = 64 * 1024
 # How long a closing leg may take to hand over what is still buffered before it is cut.
 LINGER_SECONDS = 3.0
+PARTING_SECONDS = 0.5
 
 
 class End(Enum):
@@ -113,6 +115,19 @@ class Leg(asyncio.Protocol):
             self.transport.write_eof()
         else:
             self.close()
+
+    async def part(self) -> None:
+        """Close after an answer to a request that was not read to its end.
+
+        Closing a socket with unread bytes sends RST, which may overtake the answer: so read on for a moment first.
+        """
+        if not self.lost and self.transport.can_write_eof():
+            self.transport.write_eof()
+        with contextlib.suppress(TimeoutError, OSError):
+            async with asyncio.timeout(PARTING_SECONDS):
+                while await self.receive():
+                    pass
+        self.close()
 
     def join(self, tunnel: Tunnel, peer: Leg) -> None:
         """From now on hand every byte to `peer`, first those that are already here."""

@@ -353,13 +353,15 @@ def _load_balancer(entry: Json) -> LoadBalancer:
                 default_actions=_actions(item.get("default_actions") or []),
                 rules=tuple(
                     sorted(
-                        (_rule(rule) for rule in item.get("rules") or [] if str(rule.get("priority")) != "default"),
+                        (_rule(rule) for rule in item.get("rules") or []),
                         key=lambda rule: rule.priority,
                     )
                 ),
                 attributes=dict(item.get("attributes") or {}),
             )
             for item in entry.get("listeners") or []
+            # A Gateway Load Balancer's listener has no port; nothing can connect to it.
+            if item.get("port")
         ),
     )
 
@@ -367,15 +369,12 @@ def _load_balancer(entry: Json) -> LoadBalancer:
 def _rule(entry: Json) -> Rule:
     return Rule(
         priority=int(entry["priority"]),
-        conditions=tuple(_condition(item) for item in entry.get("conditions") or []),
+        conditions=tuple(
+            Condition(field=item.get("field") or "", values=tuple(item.get("values") or ()))
+            for item in entry.get("conditions") or []
+        ),
         actions=_actions(entry.get("actions") or []),
     )
-
-
-def _condition(item: Json) -> Condition:
-    name = _wire(item, "field") or ""
-    config = _wire(item, name.replace("-", "_") + "_config") or {}
-    return Condition(field=name, values=tuple(_wire(item, "values") or _wire(config, "values") or ()))
 
 
 def _actions(entries: Iterable[Json]) -> tuple[Action, ...]:
@@ -383,29 +382,26 @@ def _actions(entries: Iterable[Json]) -> tuple[Action, ...]:
 
 
 def _action(entry: Json) -> Action:
-    kind = str(_wire(entry, "type"))
+    kind = str(entry["type"])
     if kind == "forward":
-        groups: list[Json] = _wire(_wire(entry, "forward_config") or {}, "target_groups") or []
-        arns = [str(_wire(group, "target_group_arn")) for group in groups]
-        return Action(kind, target_group_arns=tuple(arns or filter(None, [_wire(entry, "target_group_arn")])))
+        weighted = [group["target_group_arn"] for group in entry.get("target_groups") or [] if group.get("weight", 1)]
+        return Action(kind, target_group_arns=tuple(filter(None, weighted or [entry.get("target_group_arn")])))
     if kind == "redirect":
-        to: Json = _wire(entry, "redirect_config") or entry
         return Action(
             kind,
-            status_code=301 if "301" in str(_wire(to, "status_code")) else 302,
-            redirect_protocol=_wire(to, "protocol") or "#{protocol}",
-            redirect_port=_wire(to, "port") or "#{port}",
-            redirect_host=_wire(to, "host") or "#{host}",
-            redirect_path=_wire(to, "path") or "/#{path}",
-            redirect_query=_wire(to, "query") or "#{query}",
+            status_code=301 if "301" in str(entry.get("status_code")) else 302,
+            redirect_protocol=entry.get("protocol") or "#{protocol}",
+            redirect_port=entry.get("port") or "#{port}",
+            redirect_host=entry.get("host") or "#{host}",
+            redirect_path=entry.get("path") or "/#{path}",
+            redirect_query=entry.get("query") or "#{query}",
         )
     if kind == "fixed-response":
-        fixed: Json = _wire(entry, "fixed_response_config") or entry
         return Action(
             kind,
-            status_code=int(_wire(fixed, "status_code") or 200),
-            content_type=_wire(fixed, "content_type") or "text/plain",
-            message_body=_wire(fixed, "message_body") or "",
+            status_code=int(entry.get("status_code") or 200),
+            content_type=entry.get("content_type") or "text/plain",
+            message_body=entry.get("message_body") or "",
         )
     return Action(kind)
 
@@ -413,9 +409,13 @@ def _action(entry: Json) -> Action:
 def _target_group(entry: Json) -> TargetGroup:
     return TargetGroup(
         arn=entry["arn"],
-        protocol=entry["protocol"],
+        protocol=entry.get("protocol") or "",
         targets=tuple(
-            Target(id=item["id"], port=int(item.get("port") or entry["port"]), health=item.get("health", "healthy"))
+            Target(
+                id=item["id"],
+                port=int(item.get("port") or entry.get("port") or 0),
+                health=item.get("health", "healthy"),
+            )
             for item in entry.get("targets") or []
         ),
     )
@@ -436,8 +436,3 @@ def _ingress_rule(entry: Json) -> IngressRule:
 def _items(container: Json, name: str) -> list[Any]:
     """CloudFront's `{"Quantity": n, "Items": [...]}`, of which either half may be missing."""
     return list((container.get(name) or {}).get("Items") or [])
-
-
-def _wire(mapping: Json, name: str) -> Any:
-    """A field of ELBv2, spelled as in this JSON (`target_group_arn`) or as in AWS's own (`TargetGroupArn`)."""
-    return mapping.get(name, mapping.get("".join(part.capitalize() for part in name.split("_"))))

@@ -112,6 +112,7 @@ class Viewers:
                 return None
             except h11.RemoteProtocolError as error:
                 await self._refuse_garbage(http, error)
+                await leg.part()
                 return None
             if not isinstance(event, h11.Request):
                 return None
@@ -126,6 +127,8 @@ class Viewers:
             if tunnel is not None:
                 return record, tunnel
             if not http.ready_for_next():
+                if not http.heard_all:
+                    await leg.part()
                 return None
 
     async def _refuse_garbage(self, http: Http1, error: h11.RemoteProtocolError) -> None:

@@ -35,7 +35,7 @@ ODD = "10.10.8.201:8080"
 def whole_account(app_port: int, odd_port: int = 0) -> Json:
     """Every situation that the live tests visit."""
     sockets = [behavior("chat", "/ws/*")]
-    to_https = {"type": "redirect", "redirect_config": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}
+    to_https = {"type": "redirect", "protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}
     fixed = {"type": "fixed-response", "status_code": "404", "content_type": "text/plain", "message_body": "no rule"}
     chat_rule = {
         "priority": "10",
