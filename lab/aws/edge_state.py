@@ -101,7 +101,7 @@ class EdgeState:
                     "vpc_id": origin.vpc,
                     "status": origin.status(now),
                 }
-                for origin in store.vpc_origins.values()
+                for _, origin in sorted(store.vpc_origins.items())
             ],
             "origin_request_policies": {
                 **{policy_id: _request_policy(config) for policy_id, config in ORIGIN_REQUEST_POLICIES.items()},
@@ -115,7 +115,7 @@ class EdgeState:
             "service_groups": network.service_groups(),
             "hosts": self._hosts,
         }
-        distributions = ",".join(self._distribution(entity, now) for entity in store.distributions.values())
+        distributions = ",".join(self._distribution(entity, now) for _, entity in sorted(store.distributions.items()))
         self._fragments = {key: kept for key, kept in self._fragments.items() if key in store.distributions}
         clock = json.dumps(self._clock.reading())
         return (

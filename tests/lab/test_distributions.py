@@ -114,9 +114,7 @@ class TestUpdate:
         )
         assert written["ETag"] != read["ETag"]
         with refused("PreconditionFailed", 412):
-            account.cloudfront.update_distribution(
-                Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
-            )
+            account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"])
         shown = account.cloudfront.get_distribution(Id=distribution_id)
         assert shown["ETag"] == written["ETag"]
         assert shown["Distribution"]["DistributionConfig"]["Comment"] == "changed"

@@ -254,9 +254,7 @@ class TestUpdateAndDelete:
             "HTTPSPort": 443,
             "OriginProtocolPolicy": "http-only",
         }
-        account.cloudfront.update_distribution(
-            Id=distribution_id, IfMatch=attached["ETag"], DistributionConfig=config
-        )
+        account.cloudfront.update_distribution(Id=distribution_id, IfMatch=attached["ETag"], DistributionConfig=config)
         by_origin = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)
         assert by_origin["DistributionIdList"]["Quantity"] == 0
         refused_both()

@@ -152,7 +152,7 @@ def test_a_request_without_a_signature(lab: Lab) -> None:
 
 def test_mutilated_requests_never_break_the_server(account: Account) -> None:
     """Bytes are flipped, cut and doubled; every answer is a 2xx or an AWS error below 500."""
-    chance = random.Random(20261121)
+    chance = random.Random(20261121)  # noqa: S311
     made = account.create_distribution()
     address = f"{BASE}/distribution/{made['Distribution']['Id']}/config"
     origin = f'<VpcOriginEndpointConfig xmlns="{NAMESPACE}"><Name>a</Name></VpcOriginEndpointConfig>'

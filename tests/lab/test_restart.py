@@ -1,0 +1,138 @@
+"""What the lab knows survives `kill -9`, with the same ids, and a first start that was cut short begins again."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.lab.account import CHAT_ACCOUNT, Account, Lab, behavior, listed, vpc_origin
+
+
+@pytest.fixture
+def own_lab(tmp_path: Path) -> Iterator[Lab]:
+    running = Lab(tmp_path)
+    running.start()
+    yield running
+    running.end()
+
+
+def everything(lab: Lab, account: Account) -> dict[str, Any]:
+    """All that a client or the edge can see, without the clock's reading and request ids."""
+    state = lab.get("/_lab/state")
+    state.pop("clock")
+    state.pop("version")
+    described = {
+        "groups": account.ec2.describe_security_groups()["SecurityGroups"],
+        "rules": account.ec2.describe_security_group_rules()["SecurityGroupRules"],
+        "interfaces": account.ec2.describe_network_interfaces()["NetworkInterfaces"],
+        "subnets": account.ec2.describe_subnets()["Subnets"],
+        "tables": account.ec2.describe_route_tables()["RouteTables"],
+        "gateways": account.ec2.describe_internet_gateways()["InternetGateways"],
+        "lists": account.ec2.describe_managed_prefix_lists()["PrefixLists"],
+        "balancers": account.elbv2.describe_load_balancers()["LoadBalancers"],
+        "groups_of_targets": account.elbv2.describe_target_groups()["TargetGroups"],
+        "rules_of_listeners": [
+            account.elbv2.describe_rules(ListenerArn=listener["arn"])["Rules"]
+            for balancer in state["load_balancers"]
+            if balancer["account"] == account.number
+            for listener in balancer["listeners"]
+        ],
+        "roles": account.iam.list_roles()["Roles"],
+        "vpc_origins": account.cloudfront.list_vpc_origins()["VpcOriginList"],
+        "distributions": account.cloudfront.list_distributions()["DistributionList"],
+    }
+    # IAM notes when a role was last used, and looking uses it.
+    for role in described["roles"]:
+        role.pop("RoleLastUsed", None)
+    return {"state": state, **described}
+
+
+def test_kill_9_loses_nothing(own_lab: Lab) -> None:
+    chat = own_lab.account(CHAT_ACCOUNT)
+    target = next(
+        balancer["arn"] for balancer in own_lab.get("/_lab/state")["load_balancers"] if balancer["name"] == "int-chat"
+    )
+    made = chat.create_vpc_origin("chat", Arn=target)
+    own_lab.advance()
+    origin_id = made["VpcOrigin"]["Id"]
+    attached = chat.create_distribution(
+        Origins=listed(vpc_origin("ws", origin_id)), DefaultCacheBehavior=behavior("ws")
+    )
+    (service_group,) = own_lab.get("/_lab/state")["service_groups"].values()
+    closed = next(
+        balancer for balancer in own_lab.get("/_lab/state")["load_balancers"] if balancer["name"] == "int-orders"
+    )
+    # A rule that names a group which CloudFront made, not a request of ours.
+    source = [{"GroupId": service_group}]
+    permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
+    chat.ec2.authorize_security_group_ingress(GroupId=closed["security_groups"][0], IpPermissions=[permission])
+    own_lab.advance(100)
+    before = everything(own_lab, chat)
+
+    own_lab.end(signal.SIGKILL)
+    own_lab.start()
+    assert everything(own_lab, chat) == before
+    own_lab.advance(300)
+    shown = chat.cloudfront.get_distribution(Id=attached["Distribution"]["Id"])
+    assert (shown["ETag"], shown["Distribution"]["Status"]) == (attached["ETag"], "Deployed")
+
+
+def test_killed_in_the_middle_of_writes_every_answered_one_is_there(own_lab: Lab) -> None:
+    account = own_lab.account()
+    made = account.create_distribution(Comment="0")
+    distribution_id = made["Distribution"]["Id"]
+    answered: list[tuple[str, str]] = []
+
+    def write() -> None:
+        etag, config = made["ETag"], made["Distribution"]["DistributionConfig"]
+        for number in range(1, 10_000):
+            try:
+                written = account.cloudfront.update_distribution(
+                    Id=distribution_id, IfMatch=etag, DistributionConfig={**config, "Comment": str(number)}
+                )
+            except (BotoCoreError, ClientError):
+                return
+            etag = written["ETag"]
+            answered.append((str(number), etag))
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    while len(answered) < 15:
+        writer.join(0.005)
+    own_lab.end(signal.SIGKILL)
+    writer.join()
+    own_lab.start()
+    shown = account.cloudfront.get_distribution_config(Id=distribution_id)
+    comment = shown["DistributionConfig"]["Comment"]
+    # The last one may have been written without its answer arriving.
+    assert int(comment) in (int(answered[-1][0]), int(answered[-1][0]) + 1)
+
+
+def test_the_clock_goes_on_where_it_was(own_lab: Lab) -> None:
+    own_lab.advance(12_345)
+    before = own_lab.get("/_lab/clock")
+    assert own_lab.end() == 0
+    own_lab.start()
+    after = own_lab.get("/_lab/clock")
+    assert (after["now"], after["offset_seconds"]) == (before["now"], before["offset_seconds"])
+
+
+def test_a_first_start_that_was_cut_short_begins_again(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    lab.start()
+    lab.end(signal.SIGKILL)
+    with sqlite3.connect(tmp_path / "aws.sqlite3") as database:
+        database.execute("DELETE FROM value WHERE name='seeded'")
+        database.execute("DELETE FROM journal WHERE seq > 20")
+    database.close()
+    lab.start()
+    names = [balancer["name"] for balancer in lab.get("/_lab/state")["load_balancers"]]
+    lab.end()
+    assert sorted(names) == ["gwlb-inspect", "int-admin", "int-chat", "int-orders", "int-quotes", "pub-web"]
