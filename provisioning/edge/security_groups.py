@@ -11,7 +11,7 @@ from typing import Any, cast
 from provisioning.edge.errors import EdgeError, calling
 from provisioning.edge.session import Aws
 from provisioning.facts import IngressRule
-from provisioning.names import ORIGIN_FACING_PREFIX_LIST, SERVICE_GROUP_NAME, SecurityGroupId
+from provisioning.names import ORIGIN_FACING_PREFIX_LIST, OWNER_TAG, SERVICE_GROUP_NAME, SecurityGroupId
 
 _DUPLICATE = "InvalidPermission.Duplicate"
 
@@ -111,6 +111,7 @@ def _rule(found: Mapping[str, Any]) -> IngressRule:
         kind,
         source,
         found.get("Description", ""),
+        next((tag["Value"] for tag in found.get("Tags", []) if tag["Key"] == OWNER_TAG), ""),
     )
 
 

@@ -238,16 +238,26 @@ def _target_health(aws: Aws, region: str, arn: str) -> tuple[int, int]:
     """How many targets are healthy, and how many are registered, over all target groups of a load balancer."""
     client = aws.elbv2_read(region)
     healthy = registered = 0
-    groups: list[str] = []
-    with calling("DescribeTargetGroups"):
-        for page in client.get_paginator("describe_target_groups").paginate(LoadBalancerArn=arn):
-            groups += [group["TargetGroupArn"] for group in page["TargetGroups"]]
-    for group in groups:
+    for group in _target_groups(aws, region, arn):
         with calling("DescribeTargetHealth"):
             states = client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         registered += len(states)
         healthy += sum(state["TargetHealth"]["State"] == "healthy" for state in states)
     return healthy, registered
+
+
+def _target_groups(aws: Aws, region: str, arn: str) -> list[str]:
+    groups: list[str] = []
+    pages = aws.elbv2_read(region).get_paginator("describe_target_groups")
+    try:
+        with calling("DescribeTargetGroups"):
+            for page in pages.paginate(LoadBalancerArn=arn):
+                groups += [group["TargetGroupArn"] for group in page["TargetGroups"]]
+    except EdgeError as error:
+        # One way of saying that the load balancer has none.
+        if error.code != "TargetGroupNotFound":
+            raise
+    return groups
 
 
 def _subnets(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence[str]) -> tuple[Subnet, ...]:
