@@ -1,0 +1,265 @@
+"""Small origins on loopback, most of them hostile, and the certificates they show."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime
+import ipaddress
+import socket
+import ssl
+import struct
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from checks.address_guard import parse_networks
+from checks.connect_to import parse_connect_to
+from checks.handshake import accept_for
+from checks.prober import Limits, ProbeNetwork
+
+HOST = "d111.cloudfront.net"
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+Behave = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass
+class Authority:
+    """A CA that signs certificates for tests."""
+
+    directory: Path
+    name: str = "Test CA"
+    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+
+    def __post_init__(self) -> None:
+        self.certificate = self._signed(self.name, self.name, self.key, ca=True)
+        self.file = self.directory / f"{self.name}.pem"
+        self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
+
+    def server(
+        self, *names: str, since: datetime.timedelta = -DAY, until: datetime.timedelta = DAY, own: bool = False
+    ) -> ssl.SSLContext:
+        """A server's context with a certificate for these names; `own` makes it self-signed."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        signer = key if own else self.key
+        issuer = names[0] if own else self.name
+        certificate = self._signed(names[0], issuer, key, names=names, signer=signer, since=since, until=until)
+        file = self.directory / f"{abs(hash((names, since, own)))}.pem"
+        private = key.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        context.set_alpn_protocols(["h2", "http/1.1"])
+        return context
+
+    @staticmethod
+    def _signed(
+        subject: str,
+        issuer: str,
+        key: ec.EllipticCurvePrivateKey,
+        *,
+        names: tuple[str, ...] = (),
+        signer: ec.EllipticCurvePrivateKey | None = None,
+        since: datetime.timedelta = -DAY,
+        until: datetime.timedelta = DAY,
+        ca: bool = False,
+    ) -> x509.Certificate:
+        builder = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
+            .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(NOW + since)
+            .not_valid_after(NOW + until)
+            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
+        )
+        if names:
+            listed = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            builder = builder.add_extension(listed, critical=False)
+        return builder.sign(signer or key, hashes.SHA256())
+
+
+@dataclass
+class Origin:
+    """A listening origin: how to reach it, and how many connections it has seen begin and end."""
+
+    port: int
+    network: ProbeNetwork
+    url: str
+    begun: int = 0
+    ended: int = 0
+    shook: int = 0
+
+
+@contextlib.asynccontextmanager
+async def origin(
+    behave: Behave, *, tls: ssl.SSLContext | None = None, authority: Authority | None = None
+) -> AsyncIterator[Origin]:
+    """Run an origin on loopback that behaves like this, reached as HOST by a connect-to rule."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        here.begun += 1
+        try:
+            await behave(reader, writer)
+            await until_gone(reader)
+        except (ConnectionError, asyncio.IncompleteReadError, ssl.SSLError):
+            pass
+        finally:
+            here.ended += 1
+            writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=tls, limit=2**20)
+    port = server.sockets[0].getsockname()[1]
+    here = Origin(port, network_to(port, authority), f"{'wss' if tls else 'ws'}://{HOST}/ws")
+    try:
+        yield here
+    finally:
+        server.close()
+
+
+def network_to(port: int, authority: Authority | None = None) -> ProbeNetwork:
+    """The way to an origin on this port of loopback."""
+    return ProbeNetwork(
+        connect_to=parse_connect_to(f"{HOST}::127.0.0.1:{port}"),
+        ca_file=str(authority.file) if authority else None,
+        allowed_networks=parse_networks("127.0.0.1/32"),
+    )
+
+
+QUICK = Limits(total_s=0.6, dns_s=0.2, connect_s=0.3, tls_s=0.4, body_s=0.15, close_s=0.15)
+
+
+async def until_gone(reader: asyncio.StreamReader) -> None:
+    """Read until the other side has ended the connection."""
+    while await reader.read(65_536):
+        pass
+
+
+async def key_of(reader: asyncio.StreamReader) -> str:
+    """Read the request's head and return its key."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    return next(line.split(": ", 1)[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+
+
+async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, extra: str = "") -> None:
+    """Answer the upgrade as RFC 6455 wants, with further header lines."""
+    answer = accept_for(await key_of(reader))
+    writer.write(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"Sec-WebSocket-Accept: {answer}\r\n{extra}\r\n".encode()
+    )
+
+
+def says(wire: bytes) -> Behave:
+    """Answer every request with these bytes."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(wire)
+
+    return behave
+
+
+def opens_and_says(wire: bytes, *, repeat: int = 1) -> Behave:
+    """Open the WebSocket, then send these bytes, again and again if asked."""
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept(reader, writer)
+        for _ in range(repeat):
+            writer.write(wire)
+            await writer.drain()
+
+    return behave
+
+
+async def silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+    """Take everything, answer nothing."""
+    await until_gone(reader)
+
+
+async def drips(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A head that never ends, one byte at a time."""
+    await reader.readuntil(b"\r\n\r\n")
+    for byte in b"HTTP/1.1 101 Switching Protocols\r\nX-Slow: " + b"a" * 10_000:
+        writer.write(bytes((byte,)))
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def endless_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """As many header lines as anybody takes."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\n")
+    while True:
+        writer.write(b"X-More: and more\r\n" * 20)
+        await writer.drain()
+
+
+async def endless_line(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One header line without an end."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 101 Switching Protocols\r\nX-Long: ")
+    while True:
+        writer.write(b"a" * 16_384)
+        await writer.drain()
+
+
+async def endless_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A refusal by the edge with half a gigabyte of explanation."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nContent-Length: 500000000\r\n\r\n")
+    while True:
+        writer.write(b"<h1>sorry</h1> " * 1000)
+        await writer.drain()
+
+
+async def dripping_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A refusal whose explanation takes forever."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nTransfer-Encoding: chunked\r\n\r\n")
+    while True:
+        writer.write(b"1\r\na\r\n")
+        await writer.drain()
+        await asyncio.sleep(0.01)
+
+
+async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer the request with a TCP reset."""
+    await reader.readuntil(b"\r\n\r\n")
+    sock: socket.socket = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """End the connection in the middle of the answer."""
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"HTTP/1.1 101 Switching")
+    writer.close()
+
+
+async def opens_and_hangs_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Open, then end TCP without a close frame."""
+    await accept(reader, writer)
+    writer.close()
+
+
+def free_port() -> int:
+    """A port of loopback on which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+LOOPBACK = ipaddress.ip_network("127.0.0.0/8")
