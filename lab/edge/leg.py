@@ -32,7 +32,6 @@ class Leg(asyncio.Protocol):
 
     __slots__ = (
         "_can_write",
-        "_eof",
         "_inbox",
         "_inbox_waiter",
         "_loop",
@@ -41,6 +40,7 @@ class Leg(asyncio.Protocol):
         "_peer",
         "_tunnel",
         "_write_waiter",
+        "ended",
         "lost",
         "received",
         "sent",
@@ -55,7 +55,7 @@ class Leg(asyncio.Protocol):
         self._inbox_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._can_write = True
-        self._eof = False
+        self.ended = False
         self._peer: Leg | None = None
         self._tunnel: Tunnel | None = None
         self.transport: asyncio.Transport
@@ -69,7 +69,7 @@ class Leg(asyncio.Protocol):
 
     async def receive(self) -> bytes:
         """The bytes that came since the last call; waits for some. Empty at the end of the stream."""
-        while not self._inbox and not self._eof and not self.lost:
+        while not self._inbox and not self.ended and not self.lost:
             self._inbox_waiter = self._loop.create_future()
             try:
                 await self._inbox_waiter
@@ -140,7 +140,7 @@ class Leg(asyncio.Protocol):
             self.transport.resume_reading()
         if self.lost:
             tunnel.lost(self)
-        elif self._eof:
+        elif self.ended:
             tunnel.half_closed(self)
 
     # asyncio.Protocol
@@ -164,7 +164,7 @@ class Leg(asyncio.Protocol):
         self._wake(self._inbox_waiter)
 
     def eof_received(self) -> bool:
-        self._eof = True
+        self.ended = True
         self._wake(self._inbox_waiter)
         if self._tunnel is not None:
             self._tunnel.half_closed(self)
@@ -245,8 +245,11 @@ class Tunnel:
     def half_closed(self, leg: Leg) -> None:
         """A leg will send no more: pass that on, and give the other direction a moment to finish."""
         self._ended(leg)
-        self._other(leg).finish_writing()
         self._timer.cancel()
+        if self._other(leg).ended:
+            self._close_both()
+            return
+        self._other(leg).finish_writing()
         self._timer = self._loop.call_later(LINGER_SECONDS, self._close_both)
 
     def lost(self, leg: Leg) -> None:

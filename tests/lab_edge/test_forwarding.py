@@ -1,0 +1,175 @@
+"""What of the viewer's request reaches the origin, policy by policy."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.edge.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
+from lab.edge.routing import find_behavior, find_distribution
+from lab.edge.state import parse_state
+
+from .account import (
+    ALL_EXCEPT_HOST,
+    ALL_VIEWER,
+    POLICIES,
+    SOCKET_HEADERS_ONLY,
+    Json,
+    account,
+    behavior,
+    distribution,
+    items,
+    vpc_origin_ref,
+)
+
+EDGE = EdgeIdentity("abc.cloudfront.net", "request-id==")
+HANDSHAKE = (
+    ("Host", "dchat.cloudfront.net"),
+    ("User-Agent", "browser"),
+    ("Connection", "keep-alive, Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Origin", "https://dchat.cloudfront.net"),
+    ("Sec-WebSocket-Key", "Rnhou3qbnI2nVKLvsTWapg=="),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Extensions", "permessage-deflate"),
+    ("Cookie", "a=1; session=2"),
+    ("X-Forwarded-Proto", "gopher"),
+    ("X-Real-IP", "1.2.3.4"),
+    ("CloudFront-Forwarded-Proto", "forged"),
+)
+
+
+def forwarded(
+    policy: str | None,
+    *,
+    headers: tuple[tuple[str, str], ...] = HANDSHAKE,
+    target: str = "/ws/chat?room=a&secret=b",
+    origin: Json | None = None,
+    default: Json | None = None,
+) -> OriginRequest:
+    origin = origin or vpc_origin_ref("chat")
+    made = distribution("dchat", [origin], default or behavior("chat", policy=policy))
+    state = parse_state({**account([made]), "origin_request_policies": POLICIES})
+    found = find_distribution(state, "dchat.cloudfront.net")
+    assert found is not None
+    request = ViewerRequest("GET", target, headers, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:X")
+    chosen = find_behavior(found, request.path)
+    return origin_request(request, chosen, found.origins[chosen.target_origin_id], EDGE)
+
+
+def header(request: OriginRequest, name: str) -> str | None:
+    found = [value for key, value in request.headers if key.lower() == name]
+    assert len(found) <= 1
+    return found[0] if found else None
+
+
+@pytest.mark.parametrize(
+    ("policy", "key", "host", "agent", "origin", "cookie", "target"),
+    [
+        (None, False, "internal-int.elb.amazonaws.com", "Amazon CloudFront", False, None, "/ws/chat"),
+        (ALL_VIEWER, True, "dchat.cloudfront.net", "browser", True, "a=1; session=2", "/ws/chat?room=a&secret=b"),
+        (
+            ALL_EXCEPT_HOST,
+            True,
+            "internal-int.elb.amazonaws.com",
+            "browser",
+            True,
+            "a=1; session=2",
+            "/ws/chat?room=a&secret=b",
+        ),
+        (
+            SOCKET_HEADERS_ONLY,
+            True,
+            "internal-int.elb.amazonaws.com",
+            "Amazon CloudFront",
+            False,
+            "session=2",
+            "/ws/chat?room=a",
+        ),
+    ],
+)
+def test_each_policy(
+    policy: str | None, key: bool, host: str, agent: str, origin: bool, cookie: str | None, target: str
+) -> None:
+    request = forwarded(policy)
+    for name in ("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"):
+        assert (header(request, name) is not None) is key
+    assert header(request, "host") == host
+    assert header(request, "user-agent") == agent
+    assert (header(request, "origin") is not None) is origin
+    assert header(request, "cookie") == cookie
+    assert request.target == target
+    assert header(request, "upgrade") == "websocket"
+    assert header(request, "connection") == "upgrade"
+    assert header(request, "via") == "1.1 abc.cloudfront.net (CloudFront)"
+    assert header(request, "x-amz-cf-id") == "request-id=="
+    assert header(request, "x-forwarded-for") == "198.51.100.7"
+    assert header(request, "x-forwarded-proto") is None
+    assert header(request, "x-real-ip") is None
+
+
+def test_cloudfronts_own_headers_come_only_by_name_and_cannot_be_forged() -> None:
+    assert header(forwarded(ALL_VIEWER), "cloudfront-forwarded-proto") is None
+    assert header(forwarded(SOCKET_HEADERS_ONLY), "cloudfront-forwarded-proto") == "https"
+
+
+def test_an_ordinary_request_loses_upgrade_and_keeps_its_own_chain_of_addresses() -> None:
+    plain = (
+        ("Host", "dchat.cloudfront.net"),
+        ("Upgrade", "h2c"),
+        ("Connection", "Upgrade"),
+        ("X-Forwarded-For", "203.0.113.9"),
+        ("Via", "1.1 proxy"),
+    )
+    request = forwarded(ALL_VIEWER, headers=plain)
+    assert header(request, "upgrade") is None
+    assert header(request, "connection") == "Keep-Alive"
+    assert header(request, "x-forwarded-for") == "203.0.113.9, 198.51.100.7"
+    assert header(request, "via") == "1.1 proxy, 1.1 abc.cloudfront.net (CloudFront)"
+
+
+def test_the_body_and_the_caches_questions_pass_without_any_policy() -> None:
+    headers = (("Host", "h"), ("Content-Type", "text/plain"), ("Range", "bytes=0-1"), ("Authorization", "secret"))
+    request = forwarded(None, headers=headers)
+    assert header(request, "content-type") == "text/plain"
+    assert header(request, "range") == "bytes=0-1"
+    assert header(request, "authorization") is None
+
+
+def test_origin_path_and_custom_headers() -> None:
+    custom = items([{"HeaderName": "X-Secret", "HeaderValue": "ours"}])
+    origin = {**vpc_origin_ref("chat"), "OriginPath": "/stage", "CustomHeaders": custom}
+    request = forwarded(ALL_VIEWER, origin=origin, headers=(*HANDSHAKE, ("x-secret", "theirs")))
+    assert request.target == "/stage/ws/chat?room=a&secret=b"
+    assert header(request, "x-secret") == "ours"
+
+
+def test_legacy_forwarded_values_count_like_a_policy() -> None:
+    legacy = behavior("chat", policy=None)
+    del legacy["CachePolicyId"]
+    legacy["ForwardedValues"] = {
+        "QueryString": True,
+        "Cookies": {"Forward": "whitelist", "WhitelistedNames": items(["a"])},
+        "Headers": items(["*"]),
+    }
+    request = forwarded(None, default=legacy)
+    assert header(request, "sec-websocket-key") is not None
+    assert header(request, "cookie") == "a=1"
+    assert request.target == "/ws/chat?room=a&secret=b"
+
+
+@pytest.mark.parametrize(
+    ("method", "version", "upgrade", "connection", "expected"),
+    [
+        ("GET", "1.1", "websocket", "Upgrade", True),
+        ("GET", "1.1", "WebSocket", "keep-alive, upgrade", True),
+        ("POST", "1.1", "websocket", "Upgrade", False),
+        ("GET", "1.0", "websocket", "Upgrade", False),
+        ("GET", "1.1", "h2c", "Upgrade", False),
+        ("GET", "1.1", "websocket", "keep-alive", False),
+        ("GET", "1.1", "", "", False),
+    ],
+)
+def test_what_counts_as_a_handshake(method: str, version: str, upgrade: str, connection: str, expected: bool) -> None:
+    headers = (("Upgrade", upgrade), ("Connection", connection))
+    request = ViewerRequest(method, "/", headers, "https", version, "198.51.100.7", 1)
+    assert request.is_websocket_handshake is expected

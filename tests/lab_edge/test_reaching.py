@@ -1,0 +1,157 @@
+"""Security groups, VPC origins and custom origins: where an origin leads, and why not."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.edge.admission import Caller, admits, cloudfront_caller
+from lab.edge.reaching import LONGEST_CONNECT_WAIT, Reached, Unreachable, reach
+from lab.edge.state import State, parse_state
+
+from .account import (
+    SERVICE_GROUP,
+    Json,
+    account,
+    behavior,
+    custom_origin,
+    distribution,
+    forward,
+    ingress,
+    listener,
+    load_balancer,
+    vpc_origin,
+    vpc_origin_ref,
+)
+
+CLOUDFRONT = "130.176.14.52"
+
+
+@pytest.mark.parametrize(
+    ("rule", "address", "group", "expected"),
+    [
+        (ingress(80, lists=["pl-3b927c52"]), CLOUDFRONT, None, True),
+        (ingress(80, lists=["pl-3b927c52"]), "203.0.113.1", None, False),
+        (ingress(80, lists=["pl-unknown"]), CLOUDFRONT, None, False),
+        (ingress(443, lists=["pl-3b927c52"]), CLOUDFRONT, None, False),
+        (ingress(80, groups=[SERVICE_GROUP]), CLOUDFRONT, SERVICE_GROUP, True),
+        (ingress(80, groups=[SERVICE_GROUP]), CLOUDFRONT, None, False),
+        (ingress(80, groups=["sg-other"]), CLOUDFRONT, SERVICE_GROUP, False),
+        (ingress(80, cidrs=["10.10.0.0/16"]), CLOUDFRONT, SERVICE_GROUP, False),
+        (ingress(80, cidrs=["130.176.0.0/16"]), CLOUDFRONT, None, True),
+        (ingress(80, cidrs=["::/0"]), CLOUDFRONT, None, False),
+        (ingress(80, cidrs=["0.0.0.0/0"]), CLOUDFRONT, None, True),
+        ({**ingress(0, cidrs=["0.0.0.0/0"]), "to_port": 65535}, CLOUDFRONT, None, True),
+        ({"protocol": "-1", "cidrs": ["0.0.0.0/0"]}, CLOUDFRONT, None, True),
+        ({**ingress(80, cidrs=["0.0.0.0/0"]), "protocol": "udp"}, CLOUDFRONT, None, False),
+    ],
+)
+def test_one_rule(rule: Json, address: str, group: str | None, expected: bool) -> None:
+    made = account(load_balancers=[load_balancer("chat", [], group="sg-tried")])
+    made["security_groups"]["sg-tried"] = {"ingress": [rule]}
+    state = parse_state(made)
+    assert admits(state, state.load_balancers[0], 80, Caller(address, group)) is expected
+
+
+def test_no_rule_admits_nobody_and_no_group_admits_everybody() -> None:
+    made = account(load_balancers=[load_balancer("closed", [], group="sg-empty"), load_balancer("bare", [])])
+    made["security_groups"]["sg-empty"] = {"ingress": []}
+    made["load_balancers"][1]["security_groups"] = []
+    state = parse_state(made)
+    assert not admits(state, state.load_balancers[0], 80, Caller(CLOUDFRONT))
+    assert admits(state, state.load_balancers[1], 80, Caller(CLOUDFRONT))
+
+
+def test_only_the_way_through_a_vpc_origin_belongs_to_the_service_group() -> None:
+    state = parse_state(account(load_balancers=[load_balancer("chat", [])]))
+    balancer = state.load_balancers[0]
+    assert cloudfront_caller(state, balancer, CLOUDFRONT, through_vpc_origin=True).group == SERVICE_GROUP
+    assert cloudfront_caller(state, balancer, CLOUDFRONT, through_vpc_origin=False).group is None
+
+
+def reached(origin: Json, scheme: str = "https", **balancer: Json) -> Reached | Unreachable:
+    """Reach `origin` in an account with one load balancer "chat" (HTTP:80) and a VPC origin per situation."""
+    state = state_with(origin, **balancer)
+    return reach(state, state.distributions[0].origins[origin["Id"]], scheme, CLOUDFRONT)
+
+
+def state_with(origin: Json, **changes: Json) -> State:
+    return parse_state(
+        account(
+            [distribution("d", [origin], behavior(origin["Id"]))],
+            [
+                vpc_origin("chat", "chat"),
+                vpc_origin("https", "chat", policy="https-only"),
+                vpc_origin("match", "chat", policy="match-viewer"),
+                vpc_origin("deploying", "chat", status="Deploying"),
+                vpc_origin("orphan", "deleted"),
+            ],
+            [
+                {**load_balancer("chat", [listener("chat", forward("chat"))]), **changes},
+                load_balancer("pub", [listener("pub", forward("chat"))], scheme="internet-facing"),
+            ],
+        )
+    )
+
+
+def problem(answer: Reached | Unreachable) -> tuple[int, str]:
+    assert isinstance(answer, Unreachable)
+    return answer.refusal.status, answer.refusal.detail
+
+
+def test_a_deployed_vpc_origin_leads_to_the_listener() -> None:
+    answer = reached(vpc_origin_ref("chat"))
+    assert isinstance(answer, Reached)
+    assert (answer.load_balancer.name, answer.listener.port) == ("chat", 80)
+
+
+def test_match_viewer_follows_the_viewers_protocol() -> None:
+    assert isinstance(reached(vpc_origin_ref("match"), "http"), Reached)
+    assert problem(reached(vpc_origin_ref("match"), "https")) == (502, "OriginConnectError")
+
+
+@pytest.mark.parametrize(
+    ("origin", "expected"),
+    [
+        (vpc_origin_ref("https"), (502, "OriginConnectError")),
+        (vpc_origin_ref("deploying"), (502, "OriginConnectError")),
+        (vpc_origin_ref("orphan"), (502, "OriginConnectError")),
+        (vpc_origin_ref("unknown"), (502, "OriginConnectError")),
+        (custom_origin("c", "nowhere.example"), (502, "OriginDnsError")),
+        (custom_origin("c", "internal-chat.elb.amazonaws.com"), (502, "OriginDnsError")),
+        (custom_origin("c", "pub.elb.amazonaws.com", http_port=81), (504, "OriginCommError")),
+        ({"Id": "s3", "DomainName": "bucket.s3.amazonaws.com"}, (502, "OriginDnsError")),
+    ],
+)
+def test_what_leads_nowhere(origin: Json, expected: tuple[int, str]) -> None:
+    assert problem(reached(origin)) == expected
+
+
+def test_a_public_custom_origin_is_reached_by_name() -> None:
+    assert isinstance(reached(custom_origin("c", "PUB.elb.amazonaws.com")), Reached)
+
+
+def test_a_closed_group_costs_the_attempts_times_the_timeout_but_never_too_long() -> None:
+    closed: Json = {"security_groups": ["sg-closed"]}
+    answer = reached(vpc_origin_ref("chat"), **closed)
+    assert problem(answer) == (504, "OriginCommError")
+    assert isinstance(answer, Unreachable)
+    assert answer.wait == pytest.approx(0.3)
+    quick = reached(vpc_origin_ref("chat", ConnectionAttempts=1, ConnectionTimeout=5), **closed)
+    assert isinstance(quick, Unreachable)
+    assert quick.wait == pytest.approx(0.05)
+    state = parse_state({**account(scale=0), "version": 1})
+    slow_clock = state_with(vpc_origin_ref("chat"), **closed)
+    slow = reach(
+        State(**{**{f: getattr(slow_clock, f) for f in State.__slots__}, "scale": state.scale}),
+        slow_clock.distributions[0].origins["chat"],
+        "https",
+        CLOUDFRONT,
+    )
+    assert isinstance(slow, Unreachable)
+    assert slow.wait == LONGEST_CONNECT_WAIT
+
+
+def test_the_group_is_asked_before_the_listener() -> None:
+    assert problem(reached(vpc_origin_ref("chat"), listeners=[])) == (502, "OriginConnectError")
+    closed: Json = {"security_groups": ["sg-closed"], "listeners": []}
+    assert problem(reached(vpc_origin_ref("chat"), **closed)) == (504, "OriginCommError")

@@ -1,0 +1,112 @@
+"""Host to distribution, path to behavior."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lab.edge.routing import find_behavior, find_distribution, matches, split_host
+from lab.edge.state import parse_state
+
+from .account import account, behavior, distribution, items, vpc_origin_ref
+
+STATE = parse_state(
+    account(
+        distributions=[
+            distribution(
+                "dchat",
+                [vpc_origin_ref("chat"), vpc_origin_ref("web")],
+                behavior("web"),
+                [behavior("chat", "/ws/*"), behavior("chat", "ws"), behavior("web", "/ws/special")],
+                Aliases=items(["Chat.Example.com", "*.wild.example"]),
+            ),
+            distribution("dother", [vpc_origin_ref("web")], behavior("web"), Aliases=items(["a.wild.example"])),
+            {"id": "ENEW", "domain": "dnew.cloudfront.net", "enabled": True, "config": None},
+        ]
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "id"),
+    [
+        ("dchat.cloudfront.net", "EDCHAT"),
+        ("DChat.CloudFront.NET", "EDCHAT"),
+        ("dchat.cloudfront.net:8002", "EDCHAT"),
+        ("dchat.cloudfront.net.", "EDCHAT"),
+        ("dchat.edge.localhost", "EDCHAT"),
+        ("dchat.edge.localhost:8002", "EDCHAT"),
+        ("chat.example.COM", "EDCHAT"),
+        ("b.wild.example", "EDCHAT"),
+        ("a.wild.example", "EDOTHER"),
+        ("wild.example", None),
+        ("dnew.cloudfront.net", None),
+        ("dchat.example.net", None),
+        ("xdchat.cloudfront.net", None),
+        ("127.0.0.1:8002", None),
+        ("", None),
+    ],
+)
+def test_which_distribution_answers(host: str, id: str | None) -> None:
+    found = find_distribution(STATE, host)
+    assert (found.id if found else None) == id
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "expected"),
+    [
+        ("/ws/*", "/ws/chat", True),
+        ("/ws/*", "/ws/", True),
+        ("/ws/*", "/ws/a/b/c", True),
+        ("/ws/*", "/ws", False),
+        ("/ws*", "/ws", True),
+        ("ws/*", "/ws/chat", True),
+        ("/WS/*", "/ws/chat", False),
+        ("*.jpg", "/images/a.jpg", True),
+        ("/images/*.jpg", "/images/a.jpg.png", False),
+        ("/a?c", "/abc", True),
+        ("/a?c", "/ac", False),
+        ("/a?c", "/a/c", True),
+        ("/ws/*", "/web?x=/ws/1", False),
+        ("/ws", "/ws?x=1", True),
+        ("/a.c", "/abc", False),
+        ("/a[b]c", "/abc", False),
+        ("*", "/anything", True),
+    ],
+)
+def test_path_patterns(pattern: str, path: str, expected: bool) -> None:
+    assert matches(pattern, path) is expected
+
+
+@pytest.mark.parametrize(
+    ("path", "pattern"),
+    [("/ws/chat", "/ws/*"), ("/ws/special", "/ws/*"), ("/ws", "ws"), ("/other", None), ("/", None)],
+)
+def test_the_first_behavior_in_order_wins(path: str, pattern: str | None) -> None:
+    found = find_distribution(STATE, "dchat.cloudfront.net")
+    assert found is not None
+    assert find_behavior(found, path).path_pattern == pattern
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_pattern_and_path_give_an_answer(pattern: str, path: str) -> None:
+    assert matches(pattern, path) in (True, False)
+    assert matches("*", path.partition("?")[0])
+
+
+def test_a_pattern_of_many_stars_is_not_slow() -> None:
+    started = time.process_time()
+    assert not matches("/" + "*" * 200 + "x", "/" + "a" * 5000)
+    assert not matches("/*a*a*a*b", "/" + "a" * 300)
+    assert time.process_time() - started < 2
+
+
+@given(st.text(max_size=80))
+def test_any_host_splits(host: str) -> None:
+    name, port = split_host(host)
+    assert ":" not in name
+    assert find_distribution(STATE, host) is None or name
+    assert port is not None
