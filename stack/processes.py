@@ -250,8 +250,9 @@ class Supervisor:
         process = running.process
         if hasattr(os, "waitid"):
             # Until the dead leader is reaped its group number cannot be given to anybody else.
-            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
-            _signal_group(process.pid, signal.SIGKILL)
+            with contextlib.suppress(ChildProcessError):
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+                _signal_group(process.pid, signal.SIGKILL)
         code = process.wait()
         running.ended.set()
         self._orders.put(_Ended(running, code))

@@ -40,7 +40,7 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Postgres:
-    """An embedded PostgreSQL under `directory`. `durable` false trades the data of a power cut for speed (tests)."""
+    """An embedded PostgreSQL under `directory`. `durable` false is for tests: kill -9 loses nothing, a power cut may."""
 
     directory: Path
     durable: bool = True
@@ -52,9 +52,10 @@ class Postgres:
 
     @property
     def socket_dir(self) -> Path:
-        """Where its socket is: beside the data, or in the temporary folder when that path is too long for a socket."""
+        """Where its socket is: beside the data, or in the temporary folder when that path is too long for a socket,
+        or has a comma, which separates hosts for libpq."""
         beside = self.directory / "run"
-        if len(os.fsencode(beside / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT:
+        if len(os.fsencode(beside / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT and "," not in str(beside):
             return beside
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"edge-portal-{os.getuid()}-{name}"
@@ -88,7 +89,6 @@ class Postgres:
             "max_connections": "200",
             "log_min_messages": "warning",
             "fsync": "on" if self.durable else "off",
-            "synchronous_commit": "on" if self.durable else "off",
             "full_page_writes": "on" if self.durable else "off",
         }
         command = [str(_postgres_bin() / "postgres"), "-D", str(self.data)]
@@ -200,6 +200,7 @@ class Redis:
             environment=environment,
             directory=self.directory,
             listens=self.port,
+            grace_seconds=2.0,
         )
 
     @property
