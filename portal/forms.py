@@ -1,0 +1,183 @@
+"""The forms of the pages: they turn what a browser sends into wishes and choices.
+
+Whether a wish is well formed is decided by provisioning.spec alone; its faults are hung on the fields here.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django import forms
+
+from portal.actions import LONGEST_TOKEN_DAYS
+from portal.models import ApiToken, Team
+from provisioning.models import AwsAccount
+from provisioning.spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES, SpecError
+
+LISTS = ("path_patterns", "subprotocols")
+NUMBERS = ("http_port", "https_port", "read_timeout", "keepalive_timeout", "max_silence_seconds")
+FLAGS = ("forward_host", "open_security_group")
+ANSWERS = ("name", "distribution_id", "target_arn", "path_patterns", "max_silence_seconds", "subprotocols")
+
+ADVANCED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
+    "origin_protocol": ("Protocol between CloudFront and your server", tuple((one, one) for one in PROTOCOLS)),
+    "http_port": ("HTTP port of the target", ()),
+    "https_port": ("HTTPS port of the target", ()),
+    "forward_host": ("Pass the viewer's Host header on", (("true", "yes"), ("false", "no"))),
+    "origin_domain": ("Domain name CloudFront uses for the target", ()),
+    "viewer_protocol_policy": ("Viewers that come without TLS", tuple((one, one) for one in VIEWER_POLICIES)),
+    "allowed_methods": ("HTTP methods that pass", tuple((one, one.replace(",", ", ")) for one in METHOD_SETS)),
+    "read_timeout": ("Seconds to wait for the server's answer", ()),
+    "keepalive_timeout": ("Seconds to keep idle HTTP connections", ()),
+    "open_security_group": ("Open the security group where it is needed", (("true", "yes"), ("false", "no"))),
+}
+
+LABELS = {
+    "team": "Team",
+    "account_id": "AWS account",
+    "justification": "What it is for",
+    "target_arn": "Server",
+    "distribution_id": "Distribution",
+    "name": "Name",
+    "path_patterns": "Path",
+    "max_silence_seconds": "Longest silence",
+    "subprotocols": "Subprotocols",
+    "carries_http_api": "HTTP API on the same path",
+} | {field: label for field, (label, _) in ADVANCED.items()}
+
+
+class RequestForm(forms.Form):
+    """What a team asks for. Team and account are checked here, because they decide what may be seen; the rest is the spec's."""
+
+    team = forms.ChoiceField(error_messages={"required": "Choose the team it is for."})
+    account_id = forms.ChoiceField(error_messages={"required": "Choose the AWS account your server runs in."})
+    justification = forms.CharField(
+        max_length=500, error_messages={"required": "Say in a sentence what it is for; the approver reads it."}
+    )
+    name = forms.CharField(required=False, max_length=200)
+    distribution_id = forms.CharField(required=False, max_length=100)
+    target_arn = forms.CharField(required=False, max_length=400)
+    path_patterns = forms.CharField(required=False, max_length=1500)
+    max_silence_seconds = forms.CharField(required=False, max_length=20)
+    subprotocols = forms.CharField(required=False, max_length=800)
+    carries_http_api = forms.BooleanField(required=False)
+    origin_protocol = forms.CharField(required=False, max_length=40)
+    http_port = forms.CharField(required=False, max_length=20)
+    https_port = forms.CharField(required=False, max_length=20)
+    forward_host = forms.CharField(required=False, max_length=10)
+    origin_domain = forms.CharField(required=False, max_length=300)
+    viewer_protocol_policy = forms.CharField(required=False, max_length=40)
+    allowed_methods = forms.CharField(required=False, max_length=100)
+    read_timeout = forms.CharField(required=False, max_length=20)
+    keepalive_timeout = forms.CharField(required=False, max_length=20)
+    open_security_group = forms.CharField(required=False, max_length=10)
+
+    def __init__(self, data: Mapping[str, Any] | None, *, teams: Sequence[Team], initial: Mapping[str, Any]) -> None:
+        super().__init__(data, initial=dict(initial))
+        self.teams = list(teams)
+        self._choices("team", [(team.slug, team.name) for team in self.teams])
+        self.accounts: list[AwsAccount] = list(self.team.accounts.order_by("name")) if self.team else []
+        self._choices("account_id", [(one.account_id, str(one)) for one in self.accounts])
+
+    @property
+    def team_slug(self) -> str:
+        """What is chosen, or the only team there is."""
+        given = self.value("team")
+        return given if given or len(self.teams) != 1 else self.teams[0].slug
+
+    @property
+    def team(self) -> Team | None:
+        """The chosen team, if it is one of the person's."""
+        return next((team for team in self.teams if team.slug == self.team_slug), None)
+
+    @property
+    def account(self) -> AwsAccount | None:
+        """The chosen account, if it is one of the team's; the only one there is needs no choosing."""
+        given = self.value("account_id")
+        if not given and len(self.accounts) == 1:
+            return self.accounts[0]
+        return next((one for one in self.accounts if one.account_id == given), None)
+
+    def value(self, field: str) -> str:
+        """What was typed, whether valid or not."""
+        return str(self[field].value() or "").strip()
+
+    def wish(self) -> dict[str, Any]:
+        """The answers given so far, and nothing for what was left open. Also of a form that is not valid."""
+        wish: dict[str, Any] = {"account_id": self.account.account_id if self.account else ""}
+        for field in (*ANSWERS, *ADVANCED):
+            text = self.value(field)
+            if not text:
+                continue
+            if field in LISTS:
+                wish[field] = [word for word in re.split(r"[,\s]+", text) if word]
+            elif field in NUMBERS and re.fullmatch(r"[0-9]{1,6}", text, re.ASCII):
+                wish[field] = int(text)
+            elif field in FLAGS and text in ("true", "false"):
+                wish[field] = text == "true"
+            else:
+                wish[field] = text
+        if self["carries_http_api"].value():
+            wish["carries_http_api"] = True
+        return {key: value for key, value in wish.items() if value != ""}
+
+    def refuse(self, error: SpecError) -> None:
+        """Hang the spec's faults on the fields they belong to."""
+        for fault in error.errors:
+            self.add_error(fault.field if fault.field in self.fields else None, fault.message)
+
+    def faults(self) -> list[tuple[str, str, str]]:
+        """(field, label, message) in the order of the page, for the summary on top."""
+        order = [*LABELS, "__all__"]
+        return [
+            (field, LABELS.get(field, ""), str(message))
+            for field in sorted(self.errors, key=order.index)
+            for message in self.errors[field]
+        ]
+
+    def advanced_faults(self) -> bool:
+        """Whether one of the advanced settings is at fault, so that the page opens them."""
+        return self.is_bound and any(field in self.errors for field in ADVANCED)
+
+    def _choices(self, field: str, choices: list[tuple[str, str]]) -> None:
+        choice = self.fields[field]
+        assert isinstance(choice, forms.ChoiceField)  # noqa: S101  for the type checker
+        choice.choices = choices
+        choice.error_messages["invalid_choice"] = "Choose one of the list."
+
+
+def answers_of(wish: Mapping[str, Any], team: Team, justification: str) -> dict[str, Any]:
+    """A stored wish as the form shows it, for editing."""
+    shown: dict[str, Any] = {"team": team.slug, "justification": justification}
+    for key, value in wish.items():
+        if isinstance(value, list | tuple):
+            shown[key] = ", ".join(map(str, value))
+        elif isinstance(value, bool) and key != "carries_http_api":
+            shown[key] = "true" if value else "false"
+        else:
+            shown[key] = value
+    return shown
+
+
+class TokenForm(forms.Form):
+    """A new API token."""
+
+    name = forms.CharField(
+        max_length=80, error_messages={"required": "Give it a name by which you recognise it later."}
+    )
+    scopes = forms.MultipleChoiceField(
+        choices=ApiToken.Scope.choices, error_messages={"required": "Choose at least one thing that it may do."}
+    )
+    days = forms.IntegerField(
+        min_value=1,
+        max_value=LONGEST_TOKEN_DAYS,
+        initial=90,
+        error_messages={
+            "required": f"Say how many days it shall live, 1 to {LONGEST_TOKEN_DAYS}.",
+            "invalid": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
+            "min_value": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
+            "max_value": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
+        },
+    )

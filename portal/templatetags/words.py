@@ -1,0 +1,179 @@
+"""Template filters that put values into plain words: times, durations, states, timings."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from portal.lifecycle import State
+
+register = template.Library()
+
+TONES = {
+    State.PLANNING: "busy",
+    State.BLOCKED: "bad",
+    State.AWAITING_APPROVAL: "warn",
+    State.PROVISIONING: "busy",
+    State.VERIFYING: "busy",
+    State.LIVE: "good",
+    State.UNANSWERED: "bad",
+    State.FAILED: "bad",
+    State.STUCK: "bad",
+    State.REJECTED: "",
+    State.CANCELLED: "",
+}
+
+
+@register.filter
+def tone(state: str) -> str:
+    """The stylesheet's class for a request's state."""
+    return TONES[State(state)]
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """`75` → “1 min 15 s”. Nothing for None."""
+    if seconds is None:
+        return ""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"
+
+
+@register.filter
+def since(moment: datetime | None) -> SafeString | str:
+    """“3 min ago”, with the exact time in UTC for whoever points at it and for machines."""
+    if moment is None:
+        return ""
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 5:
+        words = "just now"
+    elif seconds < 86_400 * 14:
+        words = f"{_roughly(seconds)} ago"
+    else:
+        words = moment.strftime("%-d %B %Y")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        moment.strftime("%-d %B %Y, %H:%M:%S UTC"),
+        words,
+    )
+
+
+@register.filter
+def until(moment: datetime) -> SafeString:
+    """“in 12 days”, with the exact time."""
+    seconds = (moment - timezone.now()).total_seconds()
+    words = f"in {_roughly(seconds)}" if seconds > 0 else "over"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), moment.strftime("%-d %B %Y, %H:%M UTC"), words
+    )
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """Two digits where they matter: “0.42 ms”, “17 ms”."""
+    if value is None:
+        return "–"
+    return f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+
+
+@register.filter
+def plainly(value: Any) -> str:
+    """A setting's value for people: yes and no, lists with commas, nothing said as such."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "" or value == [] or value == ():
+        return "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plainly, value))
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
+    return str(value)
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """`target_security_groups` → “target security groups”."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def _roughly(seconds: float) -> str:
+    for unit, size in (("day", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{int(seconds)} s"
+
+
+LEVELS = {
+    "pass": ("Passed", "good"),
+    "fixable": ("In the plan", "busy"),
+    "warn": ("Warning", "warn"),
+    "unknown": ("Not known", "warn"),
+    "block": ("Blocks", "bad"),
+}
+
+
+@register.filter
+def level_word(level: str) -> str:
+    """A preflight level in a word."""
+    return LEVELS[level][0]
+
+
+@register.filter
+def level_tone(level: str) -> str:
+    """A preflight level's class."""
+    return LEVELS[level][1]
+
+
+@register.filter
+def passing(results: Any) -> list[Any]:
+    """Those preflight results that passed, whether objects or their stored dicts."""
+    return [one for one in results or () if (one["level"] if isinstance(one, dict) else one.level) == "pass"]
+
+
+STEPS = {
+    "todo": "to do",
+    "doing": "being done",
+    "waiting": "waiting for AWS",
+    "done": "done",
+    "failed": "failed",
+    "undoing": "being removed again",
+    "undone": "removed again",
+}
+
+
+@register.filter
+def step_word(state: str) -> str:
+    """A step's state in words."""
+    return STEPS.get(state, state)
+
+
+@register.filter
+def arn_name(arn: str) -> str:
+    """The part of a load balancer's or instance's ARN that people know it by."""
+    parts = arn.rsplit(":", 1)[-1].split("/")
+    return parts[2] if len(parts) > 3 else parts[-1]
+
+
+TOOLS = {"wscat": "wscat", "websocat": "websocat", "python": "Python", "curl": "curl"}
+
+
+@register.filter
+def tool_name(tool: str) -> str:
+    """How a command-line client is written."""
+    return TOOLS.get(tool, tool)

@@ -1,0 +1,38 @@
+"""The addresses of the portal. Pages end in a slash; the API's do not."""
+
+from django.contrib.auth.views import LogoutView
+from django.urls import include, path
+
+from portal.views import asking, deciding, endpoints, errors, home, requests, session, tokens
+from portal.views import help as help_pages
+
+urlpatterns = [
+    path("", home.home, name="home"),
+    path("sign-in/", session.SignIn.as_view(), name="sign-in"),
+    path("sign-out/", LogoutView.as_view(), name="sign-out"),
+    path("requests/", home.requests, name="requests"),
+    path("requests/new/", asking.request_new, name="request-new"),
+    path("requests/new/look/", asking.request_look, name="request-look"),
+    path("requests/<uuid:pk>/", requests.request_detail, name="request-detail"),
+    path("requests/<uuid:pk>/edit/", asking.request_edit, name="request-edit"),
+    path("requests/<uuid:pk>/standing/", requests.request_standing, name="request-standing"),
+    path("requests/<uuid:pk>/plan-again/", requests.request_replan, name="request-replan"),
+    path("requests/<uuid:pk>/cancel/", requests.request_cancel, name="request-cancel"),
+    path("requests/<uuid:pk>/events.<str:form>", requests.events_download, name="events-download"),
+    path("requests/<uuid:pk>/decide/", deciding.decide, name="decide"),
+    path("approvals/", deciding.approvals, name="approvals"),
+    path("approvals/<uuid:pk>/", deciding.approval, name="approval"),
+    path("endpoints/<uuid:pk>/", endpoints.endpoint_detail, name="endpoint-detail"),
+    path("endpoints/<uuid:pk>/check/", endpoints.endpoint_check, name="endpoint-check"),
+    path("endpoints/<uuid:pk>/test/", endpoints.endpoint_test, name="endpoint-test"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
+    path("help/", help_pages.help_index, name="help"),
+    path("help/verdicts/<str:code>/", help_pages.help_verdict, name="help-verdict"),
+    path("api/v1/", include("portal.api.urls")),
+]
+
+handler400 = errors.bad_request
+handler403 = errors.forbidden
+handler404 = errors.not_found
+handler500 = errors.server_error

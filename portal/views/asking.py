@@ -1,0 +1,276 @@
+"""Asking for an endpoint, and changing what was asked: the form, and its parts as the answers grow.
+
+The same form works without script: “Check this target” sends it back with everything typed and what AWS says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, judge
+from portal import inventory
+from portal.actions import edit_request, submit_request
+from portal.forms import ADVANCED, RequestForm, answers_of
+from portal.inventory import Inventory, Look
+from portal.lifecycle import Denied, may_edit
+from portal.models import EndpointRequest
+from portal.readiness import KINDS, Readiness, readiness
+from portal.views.access import SignedIn, request_or_404, signed_in, teams_of
+from provisioning.facts import Snapshot, TargetFacts
+from provisioning.names import vpc_origin_key, vpc_origin_name
+from provisioning.spec import SpecError, complete_wish, derive_settings, parse_spec
+
+DEFAULT_SILENCE = 30
+PARTS = {"team": "requests/_by_team.html", "account": "requests/_what.html", "target": "requests/_judgement.html"}
+WORST_FIRST = (Level.BLOCK, Level.FIXABLE, Level.UNKNOWN, Level.WARN, Level.PASS)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A target as the form offers it."""
+
+    target: TargetFacts
+    kind: str
+    readiness: Readiness
+
+
+@dataclass(frozen=True)
+class Setting:
+    """An advanced setting: what the portal would choose and why, what can be chosen instead, what was typed."""
+
+    field: str
+    label: str
+    derived: Any
+    reason: str
+    options: tuple[tuple[str, str], ...]
+    value: str
+    faults: list[str]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the preflight says of the chosen target; `waiting` when AWS has not answered yet."""
+
+    results: tuple[PreflightResult, ...] = ()
+    blocked: bool = False
+    waiting: bool = False
+    trouble: str = ""
+    fix: str = ""
+    at: Any = None
+    without_distribution: bool = False
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def request_new(request: SignedIn) -> HttpResponse:
+    """The empty form (a link may fill it in by query), and its submission."""
+    teams = teams_of(request.user)
+    if not teams:
+        return render(request, "requests/no_team.html", status=403)
+    given = {key: request.GET[key] for key in RequestForm.base_fields if key in request.GET}
+    initial = {"max_silence_seconds": DEFAULT_SILENCE} | given
+    if request.method == "GET":
+        return _page(request, RequestForm(None, teams=teams, initial=initial), None)
+    form = RequestForm(request.POST, teams=teams, initial=initial)
+    if "look" in request.POST:
+        return _looked(request, form, None)
+    if form.is_valid():
+        assert form.team is not None  # noqa: S101  a valid form has a team
+        try:
+            made = submit_request(
+                request.user,
+                form.team,
+                form.wish(),
+                now=timezone.now(),
+                justification=form.cleaned_data["justification"],
+            )
+        except SpecError as error:
+            form.refuse(error)
+        else:
+            return redirect("request-detail", made.pk)
+    else:
+        _also_spec_faults(form)
+    return _page(request, form, None, status=422)
+
+
+@signed_in
+@require_http_methods(["GET", "POST"])
+def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The same form, filled with what was asked. Saving it makes a new plan."""
+    editing = request_or_404(request.user, pk)
+    allowed = may_edit(request.user.actor_for(editing.team), editing.standing)
+    if isinstance(allowed, Denied):
+        messages.warning(request, allowed.reason)
+        return redirect("request-detail", pk)
+    initial = answers_of(editing.wish, editing.team, editing.justification)
+    if request.method == "GET":
+        return _page(request, RequestForm(None, teams=[editing.team], initial=initial), editing)
+    form = RequestForm(request.POST, teams=[editing.team], initial=initial)
+    if "look" in request.POST:
+        return _looked(request, form, editing)
+    if form.is_valid():
+        try:
+            outcome = edit_request(
+                request.user,
+                editing,
+                form.wish(),
+                now=timezone.now(),
+                justification=form.cleaned_data["justification"],
+            )
+        except SpecError as error:
+            form.refuse(error)
+        else:
+            if isinstance(outcome, Denied):
+                messages.warning(request, outcome.reason)
+            return redirect("request-detail", pk)
+    else:
+        _also_spec_faults(form)
+    return _page(request, form, editing, status=422)
+
+
+@signed_in
+@require_safe
+def request_look(request: SignedIn) -> HttpResponse:
+    """A part of the form, anew for the answers given so far: `part` is team, account or target."""
+    form = RequestForm(request.GET, teams=teams_of(request.user), initial={})
+    part = request.GET.get("part", "")
+    template = PARTS.get(part, PARTS["target"])
+    context = _context(form) if part in ("team", "account") else _judged(form)
+    return render(request, template, context | {"form": form, "fragment": True})
+
+
+def _looked(request: SignedIn, form: RequestForm, editing: EndpointRequest | None) -> HttpResponse:
+    """Everything typed, with what AWS says and without complaints about what is still missing."""
+    if request.POST["look"] == "anew" and form.account:
+        inventory.forget(form.account)
+    form.errors.clear()
+    return _page(request, form, editing, looked=True)
+
+
+def _page(
+    request: SignedIn, form: RequestForm, editing: EndpointRequest | None, *, status: int = 200, looked: bool = False
+) -> HttpResponse:
+    context = {"form": form, "editing": editing, "looked": looked} | _context(form)
+    return render(request, "requests/form.html", context, status=status)
+
+
+def _also_spec_faults(form: RequestForm) -> None:
+    """All faults at once: those of the spec too, where team and account are missing already."""
+    try:
+        parse_spec(complete_wish(form.wish()))
+    except SpecError as error:
+        form.refuse(SpecError([fault for fault in error.errors if fault.field not in form.errors]))
+
+
+def _context(form: RequestForm) -> dict[str, Any]:
+    """What the account offers, and the judgement on what is chosen of it."""
+    if form.account is None:
+        return {"look": None} | _judged(form)
+    look = inventory.inventory_of(form.account, timezone.now())
+    choices = _choices(look)
+    chosen = form.value("target_arn")
+    return {
+        "look": look,
+        "choices": choices,
+        "unlisted_target": chosen if chosen and all(one.target.arn != chosen for one in choices) else "",
+        "unlisted_distribution": _unlisted_distribution(form, look),
+    } | _judged(form)
+
+
+def _choices(look: Look[Inventory]) -> list[Choice]:
+    """Usable targets first."""
+    if look.seen is None:
+        return []
+    choices = [Choice(one, KINDS.get(one.kind, one.kind), readiness(one)) for one in look.seen.targets]
+    return sorted(choices, key=lambda choice: (not choice.readiness.usable, choice.target.name))
+
+
+def _unlisted_distribution(form: RequestForm, look: Look[Inventory]) -> str:
+    chosen = form.value("distribution_id")
+    if not chosen or look.seen is None:
+        return chosen
+    return "" if any(one.id == chosen for one in look.seen.distributions) else chosen
+
+
+def _judged(form: RequestForm) -> dict[str, Any]:
+    """Preflight and derived settings for the chosen target, as far as it is chosen."""
+    wish = form.wish()
+    snapshot = None
+    judgement = None
+    if form.account is not None and wish.get("target_arn"):
+        look = _snapshot(form, wish)
+        snapshot = look.seen if look else None
+        judgement = _judgement(wish, look)
+    listeners = snapshot.target.listener_protocols() if snapshot and snapshot.target else None
+    return {"judgement": judgement, "advanced": _settings(form, wish, listeners)}
+
+
+def _snapshot(form: RequestForm, wish: Mapping[str, Any]) -> Look[Snapshot] | None:
+    """Only of what the team's own account holds: anything else is not even asked for."""
+    subject = _subject(wish)
+    if subject is None or form.account is None:
+        return None
+    distribution = str(wish.get("distribution_id", ""))
+    return inventory.snapshot_of(form.account, str(wish["target_arn"]), distribution, timezone.now())
+
+
+def _judgement(wish: Mapping[str, Any], look: Look[Snapshot] | None) -> Judgement:
+    if look is None:
+        return Judgement(trouble="This is no load balancer or instance of the chosen account. Pick one of the list.")
+    if look.seen is None:
+        return Judgement(waiting=look.pending, trouble=look.trouble, fix=look.fix)
+    target = look.seen.target
+    subject = _subject(wish, target.listener_protocols() if target else None)
+    results = judge(subject, look.seen) if subject else ()
+    return Judgement(
+        tuple(sorted(results, key=lambda one: WORST_FIRST.index(one.level))),
+        blocks(results),
+        at=look.at,
+        without_distribution=not wish.get("distribution_id"),
+    )
+
+
+def _subject(wish: Mapping[str, Any], listeners: Mapping[int, str] | None = None) -> PreflightSubject | None:
+    """As much of the wish as is well formed. None when the target itself is none of the account's."""
+    complete = complete_wish(wish, listeners)
+    try:
+        return PreflightSubject.from_spec(parse_spec(complete), owner=settings.PROVISIONING_OWNER)
+    except SpecError as error:
+        faulty = {fault.field for fault in error.errors}
+    if faulty & {"target_arn", "account_id"}:
+        return None
+    sound = {key: value for key, value in complete.items() if key not in faulty}
+    leg = (sound.get("origin_protocol"), sound.get("http_port"), sound.get("https_port"))
+    ports = {"http-only": leg[1:2], "https-only": leg[2:3], "match-viewer": leg[1:3]}.get(str(leg[0]), ())
+    key = vpc_origin_key(sound["target_arn"], *leg) if all(leg) else ""
+    return PreflightSubject(
+        target_arn=sound["target_arn"],
+        distribution_id=sound.get("distribution_id", ""),
+        origin_protocol=leg[0] or "",
+        origin_ports=tuple(port for port in ports if port),
+        path_patterns=tuple(sound.get("path_patterns", ())),
+        open_security_group=sound.get("open_security_group", True),
+        max_silence_seconds=sound.get("max_silence_seconds"),
+        vpc_origin_name=vpc_origin_name(settings.PROVISIONING_OWNER, key) if key else "",
+    )
+
+
+def _settings(form: RequestForm, wish: Mapping[str, Any], listeners: Mapping[int, str] | None) -> list[Setting]:
+    shown = []
+    for derived in derive_settings(wish, listeners):
+        label, options = ADVANCED[derived.field]
+        faults = [str(fault) for fault in form.errors.get(derived.field, ())] if form.is_bound else []
+        shown.append(
+            Setting(derived.field, label, derived.value, derived.reason, options, form.value(derived.field), faults)
+        )
+    return shown

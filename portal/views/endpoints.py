@@ -1,0 +1,195 @@
+"""One endpoint: whether clients can connect, the handshake line by line, how to repeat it, and its settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from checks.actions import request_check
+from checks.address_guard import AllowedUrl, judge_url
+from checks.commands import Command, commands_for
+from checks.connect_to import parse_connect_to, pick
+from checks.models import Check
+from checks.transcript import Transcript
+from checks.verdicts import VERDICTS, Verdict
+from portal.forms import LABELS
+from portal.health import health
+from portal.models import EndpointRequest, Person, Team
+from portal.views.access import SignedIn, endpoint_or_404, signed_in
+from provisioning.models import Endpoint
+from provisioning.spec import EndpointSpec, derive_settings
+
+HISTORY_SHOWN = 20
+PHASES = {
+    "dns": "Name to address",
+    "tcp": "Connect",
+    "tls": "TLS",
+    "first_byte": "First byte",
+    "upgrade": "Handshake",
+    "first_frame": "First message",
+    "echo": "Echo",
+    "ping": "Ping",
+    "close": "Close",
+    "total": "All of it",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict with what speaks for it in this check."""
+
+    verdict: Verdict
+    certainty: str
+    evidence: list[str]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the endpoint and why it is what it is."""
+
+    label: str
+    value: Any
+    reason: str
+
+
+@signed_in
+@require_safe
+def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The page; with `?check=` for an earlier check than the last."""
+    endpoint = endpoint_or_404(request.user, pk)
+    team = Team.objects.filter(slug=endpoint.owner).first()
+    source = _newest_request(endpoint)
+    history = list(
+        Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
+        .defer("transcript_data", "findings")
+        .order_by("-asked_at")[:HISTORY_SHOWN]
+    )
+    context = {
+        "team": team,
+        "source": source,
+        "history": [(one, VERDICTS.get(one.verdict)) for one in history],
+        "commands": _commands(endpoint),
+        "settings_shown": _settings(endpoint.spec, source.wish if source else {}),
+    }
+    return render(request, "endpoints/detail.html", context | _check_context(request, endpoint))
+
+
+@signed_in
+@require_safe
+def endpoint_check(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The last check (or `?check=`), as a fragment; it refreshes itself while a check is under way."""
+    endpoint = endpoint_or_404(request.user, pk)
+    return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
+
+
+@signed_in
+@require_POST
+def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Ask for a check now. One at a time: asking twice shows the one under way."""
+    endpoint = endpoint_or_404(request.user, pk)
+    if not _may_test(request.user, endpoint):
+        messages.warning(request, "Only the team and the platform team may test an endpoint.")
+    elif endpoint.state != Endpoint.State.DEPLOYED:
+        messages.warning(request, "It can be tested once it is deployed.")
+    else:
+        source = _newest_request(endpoint)
+        request_check(endpoint, by=str(request.user), stream=source.stream if source else "", now=timezone.now())
+        if request.htmx:
+            return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
+    return redirect("endpoint-detail", pk)
+
+
+def _check_context(request: SignedIn, endpoint: Endpoint) -> dict[str, Any]:
+    checks = Check.objects.filter(endpoint=endpoint)
+    running = checks.filter(finished_at__isnull=True).first()
+    finished = checks.filter(finished_at__isnull=False)
+    wanted = request.GET.get("check", "")
+    newest = finished.order_by("-asked_at").first()
+    shown = newest
+    if wanted:
+        try:
+            shown = finished.filter(pk=UUID(wanted)).first()
+        except ValueError:
+            shown = None
+        if shown is None:
+            raise Http404
+    return {
+        "endpoint": endpoint,
+        "health": health(endpoint.state, newest.ok if newest else None),
+        "running": running,
+        "check": shown,
+        "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
+        "findings": _findings(shown) if shown else [],
+        "transcript": _transcript(shown) if shown else None,
+        "may_test": _may_test(request.user, endpoint) and endpoint.state == Endpoint.State.DEPLOYED,
+    }
+
+
+def _transcript(check: Check) -> dict[str, Any] | None:
+    """What was seen; None where it was stored in a form that this version does not read."""
+    try:
+        seen = Transcript.from_dict(check.transcript_data or {})
+    except ValueError:
+        return None
+    timings = asdict(seen.timing)
+    return {"seen": seen, "timings": [(PHASES[key], timings[key]) for key in PHASES if timings.get(key) is not None]}
+
+
+def _findings(check: Check) -> list[Finding]:
+    """The verdicts of a check, most certain first; at least its own."""
+    found = [
+        Finding(VERDICTS[one["code"]], str(one.get("certainty", "")), [str(line) for line in one.get("evidence", ())])
+        for one in check.findings
+        if one.get("code") in VERDICTS
+    ]
+    verdict = VERDICTS.get(check.verdict)
+    return found or ([Finding(verdict, "", [])] if verdict else [])
+
+
+def _commands(endpoint: Endpoint) -> tuple[Command, ...]:
+    """The same handshake from the person's own machine, by the portal's own rules of where names lead."""
+    url = judge_url(endpoint.url) if endpoint.url else None
+    if not isinstance(url, AllowedUrl):
+        return ()
+    return commands_for(
+        url,
+        subprotocols=endpoint.spec.subprotocols,
+        ca_file=settings.PROBE_CA_FILE or None,
+        connect_to=pick(parse_connect_to(settings.PROBE_CONNECT_TO), url.host, url.port),
+    )
+
+
+def _settings(spec: EndpointSpec, wish: Mapping[str, Any]) -> list[Setting]:
+    """Every setting that can be derived: as it is, and the reason (or that somebody chose it)."""
+    plain = spec.to_dict()
+    leg = "HTTPS" if spec.origin_protocol == "https-only" else "HTTP"
+    shown = []
+    for derived in derive_settings(wish, {spec.origin_port: leg}):
+        chosen = wish.get(derived.field) not in (None, "")
+        value = plain[derived.field]
+        reason = "Chosen in the request." if chosen or value != derived.value else derived.reason
+        if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(spec.origin_protocol):
+            continue
+        shown.append(Setting(LABELS[derived.field], value, reason))
+    return shown
+
+
+def _may_test(person: Person, endpoint: Endpoint) -> bool:
+    """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
+    return person.decides or person.memberships.filter(team__slug=endpoint.owner).exists()
+
+
+def _newest_request(endpoint: Endpoint) -> EndpointRequest | None:
+    found: EndpointRequest | None = (
+        EndpointRequest.objects.filter(endpoint=endpoint).select_related("requester").order_by("-created_at").first()
+    )
+    return found

@@ -1,0 +1,112 @@
+"""The first page: the endpoints a person may see, what is going on, and the list of all requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpResponse
+from django.shortcuts import render
+
+from checks.models import Check
+from portal.health import Health, health
+from portal.lifecycle import FINAL, TITLES, State
+from portal.models import EndpointRequest, Person, Team
+from portal.views.access import SignedIn, signed_in, teams_of
+from portal.views.paging import page_of
+from provisioning.models import Endpoint
+
+OPEN_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One endpoint of the list."""
+
+    endpoint: Endpoint
+    team: str
+    health: Health
+    checked_at: Any
+    request_id: Any
+
+
+@signed_in
+def home(request: SignedIn) -> HttpResponse:
+    """Endpoints of my teams (or of all, for the platform team), with what is under way above them."""
+    person = request.user
+    teams = _filterable(person)
+    chosen = _chosen(teams, request.GET.get("team", ""))
+    endpoints = Endpoint.objects.exclude(state=Endpoint.State.ABSENT).select_related("account")
+    endpoints = endpoints.filter(owner__in=[chosen.slug] if chosen else [team.slug for team in teams])
+    page = page_of(_with_last_check(endpoints), request.GET.get("before", ""))
+    names = {team.slug: team.name for team in teams}
+    rows = [
+        Row(one, names.get(one.owner, one.owner), health(one.state, one.last_ok), one.last_at, one.request_id)
+        for one in page
+    ]
+    busy = EndpointRequest.objects.visible_to(person).exclude(state__in=[*FINAL, State.LIVE, State.UNANSWERED])
+    if chosen:
+        busy = busy.filter(team=chosen)
+    return render(
+        request,
+        "endpoints/list.html",
+        {
+            "rows": rows,
+            "page": page,
+            "query": urlencode({"team": chosen.slug}) + "&" if chosen else "",
+            "teams": teams,
+            "chosen": chosen,
+            "may_ask": bool(teams_of(person)),
+            "open": list(busy.select_related("team", "requester").order_by("-created_at", "-id")[:OPEN_SHOWN]),
+        },
+    )
+
+
+@signed_in
+def requests(request: SignedIn) -> HttpResponse:
+    """Every request a person may see, newest first, by team and state."""
+    teams = _filterable(request.user)
+    chosen = _chosen(teams, request.GET.get("team", ""))
+    state = request.GET.get("state", "")
+    found = EndpointRequest.objects.visible_to(request.user).select_related("team", "requester")
+    if chosen:
+        found = found.filter(team=chosen)
+    if state in TITLES:
+        found = found.filter(state=state)
+    else:
+        state = ""
+    filters = {"team": chosen.slug if chosen else "", "state": state}
+    return render(
+        request,
+        "requests/list.html",
+        {
+            "page": page_of(found, request.GET.get("before", "")),
+            "query": "".join(f"{key}={value}&" for key, value in filters.items() if value),
+            "teams": teams,
+            "chosen": chosen,
+            "state": state,
+            "states": [(key.value, title) for key, title in TITLES.items()],
+            "may_ask": bool(teams_of(request.user)),
+        },
+    )
+
+
+def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
+    """One query for the page: each endpoint with its last finished check and its newest request."""
+    checks = Check.objects.filter(endpoint=OuterRef("pk"), finished_at__isnull=False).order_by("-asked_at")
+    newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
+    return endpoints.annotate(
+        last_ok=Subquery(checks.values("ok")[:1]),
+        last_at=Subquery(checks.values("finished_at")[:1]),
+        request_id=Subquery(newest.values("pk")[:1]),
+    )
+
+
+def _filterable(person: Person) -> list[Team]:
+    return list(Team.objects.order_by("name")) if person.sees_everything else teams_of(person)
+
+
+def _chosen(teams: list[Team], slug: str) -> Team | None:
+    return next((team for team in teams if team.slug == slug), None)

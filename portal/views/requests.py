@@ -1,0 +1,177 @@
+"""One endpoint request: its plan, its progress, its console, and what its team can do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Q
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.text import slugify
+from django.views.decorators.http import require_POST, require_safe
+
+from checks.models import Check
+from checks.verdicts import VERDICTS
+from portal.actions import cancel_request, replan_request
+from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_cancel, may_edit
+from portal.models import Approval, EndpointRequest, Person
+from portal.plan_lines import plan_view
+from portal.views.access import SignedIn, request_or_404, signed_in
+from provisioning.models import Event
+from provisioning.progress import progress
+
+EVENTS_SHOWN = 500
+APPROVERS_NAMED = 4
+# Seconds between two looks of an open page at what goes on.
+LOOK_AGAIN = {
+    State.PLANNING: 1,
+    State.PROVISIONING: 2,
+    State.VERIFYING: 1,
+    State.AWAITING_APPROVAL: 10,
+    State.STUCK: 30,
+}
+FORMATS = {"txt": "text/plain; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+
+
+@signed_in
+@require_safe
+def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The whole page, with the events so far; the console goes on from there."""
+    shown = request_or_404(request.user, pk)
+    newest = Event.objects.filter(stream_id=shown.stream).order_by("-seq")[:EVENTS_SHOWN]
+    events = list(newest)[::-1]
+    context = _context(request.user, shown) | {
+        "events": events,
+        "steps": sorted({event.step for event in events if event.step}),
+        "earlier": bool(events) and events[0].seq > 1,
+    }
+    return render(request, "requests/detail.html", context)
+
+
+@signed_in
+@require_safe
+def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Where it stands now; with everything that depends on the state when that has changed since (`was`)."""
+    shown = request_or_404(request.user, pk)
+    was = request.GET.get("was", "")
+    context = _context(request.user, shown) | {"state_changed": was != _mark(shown), "fragment": True}
+    return render(request, "requests/_standing.html", context)
+
+
+@signed_in
+@require_POST
+def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Give it up."""
+    shown = request_or_404(request.user, pk)
+    outcome = cancel_request(
+        request.user, shown, reason=request.POST.get("reason", "").strip()[:500], now=timezone.now()
+    )
+    undoing = shown.state == State.PROVISIONING
+    _say(request, outcome, "It is being undone. This page shows how far." if undoing else "Cancelled.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Ask AWS again."""
+    shown = request_or_404(request.user, pk)
+    _say(request, replan_request(request.user, shown, now=timezone.now()), "The plan is being made anew.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_safe
+def events_download(request: SignedIn, pk: UUID, form: str) -> HttpResponse | StreamingHttpResponse:
+    """All events, as text for people (txt) or JSON lines for machines (jsonl)."""
+    shown = request_or_404(request.user, pk)
+    if form not in FORMATS:
+        raise Http404
+    events = Event.objects.after(shown.stream, 0).iterator(chunk_size=500)
+    lines = _as_text(events) if form == "txt" else _as_json(events)
+    response = StreamingHttpResponse(lines, content_type=FORMATS[form])
+    name = f"{slugify(shown.wish.get('name', '')) or 'request'}-{shown.pk.hex[:8]}-events.{form}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def plan_context(shown: EndpointRequest) -> dict[str, Any]:
+    """What the plan and preflight fragments want; nothing while there is no plan."""
+    plan = plan_view(shown.plan_data, pace=settings.PROVISIONING_PACE) if shown.plan_digest else None
+    order = ("block", "fixable", "unknown", "warn", "pass")
+    results = sorted(shown.preflight_data, key=lambda one: order.index(one["level"]))
+    return {
+        "plan": plan,
+        "preflight": results,
+        "blocked": any(one["level"] == "block" for one in results),
+        "preflight_shown": bool(results) and shown.state != State.PLANNING,
+    }
+
+
+def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
+    now = timezone.now()
+    actor = person.actor_for(shown.team)
+    state = State(shown.state)
+    edit, cancel = may_edit(actor, shown.standing), may_cancel(actor, shown.standing)
+    run = shown.run
+    return {
+        "shown": shown,
+        "mark": _mark(shown),
+        "look_again": LOOK_AGAIN.get(state),
+        "progress": progress(run, now) if run is not None else None,
+        "run": run,
+        "check": _last_check(shown),
+        "decisions": list(Approval.objects.filter(request=shown).select_related("decider").order_by("at")),
+        "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
+        "may_edit": isinstance(edit, Allowed),
+        "may_cancel": isinstance(cancel, Allowed) and not (run is not None and run.state == "undoing"),
+        "may_decide": isinstance(may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed),
+        "settled": state in SETTLED,
+    } | plan_context(shown)
+
+
+def _mark(shown: EndpointRequest) -> str:
+    """Changes whenever more of the page than the progress does."""
+    return f"{shown.state}-{shown.revision}-{shown.run.state == 'undoing' if shown.run else False}"
+
+
+def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
+    """The verdict to show beside the state, once the endpoint was tested."""
+    if shown.endpoint_id is None or shown.state not in (State.LIVE, State.UNANSWERED):
+        return None
+    check = Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False).order_by("-asked_at").first()
+    return {"row": check, "verdict": VERDICTS.get(check.verdict)} if check else None
+
+
+def _approvers(shown: EndpointRequest) -> list[Person]:
+    """Some of the people who may decide, so that a team knows whom to ask."""
+    barred = Q(pk=shown.requester_id) | Q(pk=shown.beneficiary_id) | Q(pk=shown.last_editor_id)
+    roles = (Person.Role.APPROVER, Person.Role.PLATFORM_ADMIN)
+    return list(
+        Person.objects.filter(is_active=True, role__in=roles).exclude(barred).order_by("role", "pk")[:APPROVERS_NAMED]
+    )
+
+
+def _say(request: SignedIn, outcome: Allowed | Denied, done: str) -> None:
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+    else:
+        messages.success(request, done)
+
+
+def _as_text(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        at = event.at.strftime("%Y-%m-%d %H:%M:%S")
+        text = event.text.replace("\n", "\n" + " " * 8)
+        yield f"{event.seq:>6}  {at}Z  {event.level:<7}  {event.step or '-':<20}  {text}\n"
+
+
+def _as_json(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        yield json.dumps(event.to_dict(), ensure_ascii=False) + "\n"

@@ -1,0 +1,36 @@
+// What plain HTML cannot do: put the focus on an error summary, copy a command, say that the portal is out of reach.
+// Every page works without it.
+"use strict";
+
+const summary = document.querySelector("[data-focus]");
+if (summary) summary.focus();
+
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-copy]");
+  if (!button) return;
+  const text = document.getElementById(button.dataset.copy).textContent.trim();
+  try {
+    await navigator.clipboard.writeText(text);
+    button.textContent = "Copied";
+  } catch {
+    const range = document.createRange();
+    range.selectNodeContents(document.getElementById(button.dataset.copy));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    button.textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => { button.textContent = "Copy"; }, 2500);
+});
+
+const unreachable = document.getElementById("unreachable");
+if (unreachable) {
+  for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"]) {
+    document.addEventListener(name, () => { unreachable.hidden = false; });
+  }
+  document.addEventListener("htmx:afterOnLoad", () => { unreachable.hidden = true; });
+}
+
+for (const button of document.querySelectorAll("button[data-copy]")) button.hidden = false;
+document.addEventListener("htmx:load", (event) => {
+  for (const button of event.target.querySelectorAll?.("button[data-copy]") ?? []) button.hidden = false;
+});
