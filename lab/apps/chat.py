@@ -37,10 +37,16 @@ HTML = "text/html; charset=utf-8"
 
 
 def run(config: LabConfig) -> None:
-    """Serve until SIGTERM or SIGINT."""
+    """Serve until SIGTERM or SIGINT.
+
+    :raises SystemExit: the port is taken.
+    """
     # What strangers send is answered with a status or a close code; it is not an error of this process.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
-    asyncio.run(_serve(config.app_port))
+    try:
+        asyncio.run(_serve(config.app_port))
+    except OSError as error:
+        raise SystemExit(f"apps: {error}") from error
 
 
 async def _serve(port: int) -> None:

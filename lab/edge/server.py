@@ -28,8 +28,14 @@ MOST_SOCKETS = 65536
 
 
 def run(config: LabConfig) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    asyncio.run(_serve(config))
+    """Serve until SIGTERM or SIGINT.
+
+    :raises SystemExit: a port is taken.
+    """
+    try:
+        asyncio.run(_serve(config))
+    except OSError as error:
+        raise SystemExit(f"edge: {error}") from error
 
 
 async def _serve(config: LabConfig) -> None:

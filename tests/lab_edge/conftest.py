@@ -32,7 +32,7 @@ REFUSING = "10.10.8.200:8080"
 ODD = "10.10.8.201:8080"
 
 
-def whole_account(app_port: int, odd_port: int = 0) -> Json:
+def whole_account(app_port: int, odd_port: int) -> Json:
     """Every situation that the live tests visit."""
     sockets = [behavior("chat", "/ws/*")]
     to_https = {"type": "redirect", "protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}
@@ -121,5 +121,5 @@ def whole_account(app_port: int, odd_port: int = 0) -> Json:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory: Path = tmp_path_factory.mktemp("lab")
     prepared = Stage(directory)
-    with prepared.play(whole_account(prepared.app_port)) as playing:
+    with prepared.play(whole_account(prepared.app_port, prepared.odd.port)) as playing:
         yield playing

@@ -5,16 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.client
+import io
 import json
 import os
 import signal
 import socket
+import socketserver
 import ssl
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,10 +44,12 @@ class StubAws:
     def __init__(self, account: Json) -> None:
         self.account = account
         self.taken_over: int | None = None
+        self.questions = 0
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
+                stub.questions += 1
                 asked = parse_qs(urlsplit(self.path).query).get("version", [None])[0]
                 if asked is not None:
                     stub.taken_over = int(asked)
@@ -68,6 +72,63 @@ class StubAws:
         version = self.account["version"] + 1
         self.account = {**account, "version": version}
         wait_until(lambda: self.taken_over == version)
+
+    def wait_for_questions(self, count: int) -> None:
+        wait_until(lambda: self.questions >= count)
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class OddOrigin:
+    """An HTTP origin that misbehaves as its path says; it reads the request's head, and nothing else unasked."""
+
+    ANSWERS: Mapping[str, bytes] = {
+        "/garbage": b"\x00\x01 not http\r\n\r\n",
+        "/silence": b"",
+        "/switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        "/half": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
+        "/early": b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
+        "/to-the-end": b"HTTP/1.0 200 OK\r\n\r\nuntil I close",
+        "/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        "/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVia: 1.0 x\r\nContent-Length: 0\r\n\r\n",
+        "/endless-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10_000,
+        "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nframe!",
+    }
+
+    def __init__(self) -> None:
+        origin = self
+        self.bodies: list[bytes] = []
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                path = self.rfile.readline().split(b" ")[1].decode()
+                headers = dict(line.lower().split(b": ", 1) for line in iter(self.rfile.readline, b"\r\n"))
+                if path == "/body":
+                    origin.bodies.append(origin.read_body(self.rfile, headers))
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+                    return
+                with contextlib.suppress(OSError):
+                    self.wfile.write(origin.ANSWERS[path])
+                if path.startswith(("/early-frame", "/switch")):
+                    self.rfile.read()
+
+        self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    @staticmethod
+    def read_body(file: io.BufferedIOBase, headers: Mapping[bytes, bytes]) -> bytes:
+        if b"content-length" in headers:
+            return file.read(int(headers[b"content-length"]))
+        body = b""
+        while size := int(file.readline(), 16):
+            body += file.read(size)
+            file.readline()
+        file.readline()
+        return body
 
     def close(self) -> None:
         self._server.shutdown()
@@ -174,6 +235,7 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.tls_port, self.plain_port, self.app_port = free_port(), free_port(), free_port()
+        self.odd = OddOrigin()
         self.aws: StubAws
         self.edge: Process
         self.chat: Process
@@ -198,6 +260,7 @@ class Stage:
         finally:
             ended = [self.edge.end(), self.chat.end()]
             self.aws.close()
+            self.odd.close()
         assert ended == [0, 0]
 
     @property

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from lab.edge.admission import Caller, admits, cloudfront_caller
@@ -68,13 +70,13 @@ def test_only_the_way_through_a_vpc_origin_belongs_to_the_service_group() -> Non
     assert cloudfront_caller(state, balancer, CLOUDFRONT, through_vpc_origin=False).group is None
 
 
-def reached(origin: Json, scheme: str = "https", **balancer: Json) -> Reached | Unreachable:
+def reached(origin: Json, scheme: str = "https", **balancer: Any) -> Reached | Unreachable:
     """Reach `origin` in an account with one load balancer "chat" (HTTP:80) and a VPC origin per situation."""
     state = state_with(origin, **balancer)
     return reach(state, state.distributions[0].origins[origin["Id"]], scheme, CLOUDFRONT)
 
 
-def state_with(origin: Json, **changes: Json) -> State:
+def state_with(origin: Json, **changes: Any) -> State:
     return parse_state(
         account(
             [distribution("d", [origin], behavior(origin["Id"]))],

@@ -1,0 +1,74 @@
+"""Origins that misbehave, and request bodies: what the viewer gets, and that nobody else suffers."""
+
+from __future__ import annotations
+
+import http.client
+
+import pytest
+
+from .stage import Stage
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "server"),
+    [
+        ("/garbage", 502, "awselb/2.0"),
+        ("/silence", 502, "awselb/2.0"),
+        ("/switch", 502, "awselb/2.0"),
+        ("/endless-headers", 502, "awselb/2.0"),
+        ("/early", 413, None),
+        ("/to-the-end", 200, None),
+        ("/chunks", 200, None),
+    ],
+)
+def test_what_the_viewer_gets(stage: Stage, path: str, status: int, server: str | None) -> None:
+    got, headers, body = stage.request("dodd", path=path)
+    assert (got, headers["server"]) == (status, server)
+    assert headers["x-cache"] == ("Error from cloudfront" if status >= 400 else "Miss from cloudfront")
+    assert {"/to-the-end": b"until I close", "/chunks": b"abcde"}.get(path, body) == body
+    assert stage.edge.running()
+
+
+def test_a_response_that_breaks_off_is_not_passed_as_whole(stage: Stage) -> None:
+    with pytest.raises(http.client.IncompleteRead):
+        stage.request("dodd", path="/half")
+    assert stage.request("dchat")[0] == 200
+
+
+def test_repeated_headers_stay_apart_and_via_grows(stage: Stage) -> None:
+    _, headers, _ = stage.request("dodd", path="/cookies")
+    assert headers.get_all("set-cookie") == ["a=1", "b=2"]
+    assert headers["via"].startswith("1.0 x, 1.1 ")
+
+
+def test_bodies_arrive_whole_with_either_framing(stage: Stage) -> None:
+    body = bytes(range(256)) * 4000
+    assert stage.request("dodd", "POST", "/body", body=body)[0] == 200
+    assert stage.odd.bodies[-1] == body
+    with stage.raw("dodd.cloudfront.net") as raw:
+        raw.sendall(b"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nTransfer-Encoding: chunked\r\n\r\n")
+        raw.sendall(b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert stage.odd.bodies[-1] == b"abcdefg"
+
+
+def test_expect_continue_is_answered_by_the_edge(stage: Stage) -> None:
+    with stage.raw("dodd.cloudfront.net") as raw:
+        raw.sendall(b"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nContent-Length: 2\r\n")
+        raw.sendall(b"Expect: 100-continue\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 100 ")
+        raw.sendall(b"ok")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
+    assert stage.odd.bodies[-1] == b"ok"
+
+
+def test_what_the_origin_says_right_after_101_arrives(stage: Stage) -> None:
+    with stage.raw("dodd.cloudfront.net") as raw:
+        raw.sendall(
+            b"GET /early-frame HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+        )
+        heard = b""
+        while not heard.endswith(b"frame!"):
+            heard += raw.recv(65536)
+    assert heard.startswith(b"HTTP/1.1 101 ")
