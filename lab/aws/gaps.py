@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import hashlib
+import re
 import types
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -19,11 +20,14 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError
 from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
 from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
+from moto.ec2.models.security_groups import SecurityGroupRule
 from moto.ec2.responses import EC2Response
 from moto.elbv2 import models as elbv2_models
 from moto.iam.exceptions import InvalidInput
 from moto.iam.models import IAMBackend
 from moto.moto_api._internal import mock_random
+from moto.sts.exceptions import STSValidationError
+from moto.sts.models import STSBackend
 
 ORIGIN_FACING_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 ORIGIN_FACING_IPV6_LIST = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
@@ -56,6 +60,7 @@ NETWORK_ATTRIBUTES = {
     "dns_record.client_routing_policy": "any_availability_zone",
     "zonal_shift.config.enabled": "false",
 }
+_ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 ARN_KIND = {"application": "app", "network": "net", "gateway": "gwy"}
 
 
@@ -92,6 +97,7 @@ def close_gaps() -> None:
     _close_load_balancer_gaps()
     _close_ec2_gaps()
     _name_service_linked_roles()
+    _check_role_arns()
 
 
 def _make_backends_repeatable() -> None:
@@ -232,6 +238,13 @@ def _close_ec2_gaps() -> None:
 
     ManagedPrefixListBackend.create_default_pls = create_lists  # type: ignore[method-assign]
 
+    def description(self: Any) -> str | None:
+        """moto shows the description of a rule for addresses only, not of one for a group."""
+        found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return found
+
+    SecurityGroupRule.description = property(description)  # type: ignore[assignment,method-assign]
+
 
 def _name_service_linked_roles() -> None:
     """moto builds a wrong name for the VPC origin role (facts/aws.md 6.6)."""
@@ -247,3 +260,15 @@ def _name_service_linked_roles() -> None:
         return role
 
     IAMBackend.create_service_linked_role = create_role  # type: ignore[method-assign]
+
+
+def _check_role_arns() -> None:
+    """moto gives keys for anything; STS refuses what is no role's ARN. Whether the role exists is not asked."""
+    original: Callable[..., Any] = STSBackend.assume_role
+
+    def assume_role(self: Any, *args: Any, **given: Any) -> Any:
+        if not _ROLE_ARN.fullmatch(str(given.get("role_arn"))):
+            raise STSValidationError(f"{given.get('role_arn')} is invalid")
+        return original(self, *args, **given)
+
+    STSBackend.assume_role = assume_role  # type: ignore[method-assign]

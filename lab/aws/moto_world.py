@@ -35,6 +35,8 @@ InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _ACCOUNT_HEADER = "x-moto-account-id"
 _READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Simulate", "Query", "Select", "Decode")
+# moto's controls would change the world behind the journal's back.
+_MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
 # STS API reference: the longest a role session can last, in seconds.
 LONGEST_SESSION = 12 * 3600
 # Changes of these services can be seen by the edge.
@@ -95,6 +97,8 @@ class MotoWorld:
         credential = Credential.of(lowered.get("authorization", ""))
         if credential is None:
             return _error(credential, 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+        if path.startswith(_MOTOS_OWN_PATHS):
+            return _error(credential, 404, "NoSuchOperation", f"There is nothing at {path}")
         # Named, so that a replay does not depend on the temporary key that signed the request.
         named = (*headers, (_ACCOUNT_HEADER, self.account_of(lowered))) if _ACCOUNT_HEADER not in lowered else headers
         entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, named, body)
