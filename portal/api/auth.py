@@ -7,7 +7,7 @@ role still decides) and must pass CSRF protection. Nothing here knows what the v
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, ClassVar
+from typing import Any
 
 from django.db.models import Q
 from django.utils import timezone
@@ -88,7 +88,7 @@ class PerCaller(SimpleRateThrottle):
     """So many requests a minute per token, or per person in a browser."""
 
     scope = "caller"
-    THROTTLE_RATES: ClassVar[dict[str, str | None]] = {"caller": "600/min"}
+    THROTTLE_RATES = {"caller": "600/min"}
 
     def get_cache_key(self, request: Request, view: APIView) -> str | None:
         if isinstance(request.auth, ApiToken):

@@ -65,7 +65,7 @@ class Intake:
 def create(person: Person, body: Mapping[str, Any], *, key: str, correlation_id: str, now: datetime) -> Created:
     """Make the request `body` asks for, or find what the same call made before.
 
-    1. The key: the Idempotency-Key header, else (external_system, external_id, action); without either, each call is new.
+    1. The key: the Idempotency-Key header, else external system, id and action; without either, each call is new.
     2. Insert the key with the id the request will have. Whoever loses waits here for the winner's commit.
     3. Found instead of inserted: same body, the original; another body, 409 with the fields that differ.
     4. Otherwise read the body and submit. A refusal rolls the key back, so a corrected body may use it again.
@@ -133,7 +133,9 @@ def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> I
     try:
         parse_spec(complete_wish(wish))
     except SpecError as refusal:
-        errors += [FieldError(called.get(fault.field, fault.field), fault.code, fault.message) for fault in refusal.errors]
+        errors += [
+            FieldError(called.get(fault.field, fault.field), fault.code, fault.message) for fault in refusal.errors
+        ]
     if errors or team is None:
         raise SpecError(errors)
     return Intake(team, beneficiary, wish, justification, ticket)
@@ -158,7 +160,9 @@ def _submit(
 
 def _conflict(before: Mapping[str, Any], now: Mapping[str, Any]) -> ApiProblem:
     differing = sorted(field for field in {*before, *now} if before.get(field) != now.get(field))
-    faults = [FieldError(field[:60], "differs", "It had another value when the key was first used.") for field in differing]
+    faults = [
+        FieldError(field[:60], "differs", "It had another value when the key was first used.") for field in differing
+    ]
     names = ", ".join(fault.field for fault in faults[:20])
     return ApiProblem("idempotency_conflict", f"The same key was used with another body. Differing: {names}.", faults)
 

@@ -72,7 +72,7 @@ def _operation(method: str, url: str, operation: dict[str, Any], document: dict[
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     example = _example(content)
     answers = operation["responses"]
-    good = next((answer for status, answer in answers.items() if status.startswith("2")), {})
+    good: dict[str, Any] = next((answer for status, answer in answers.items() if status.startswith("2")), {})
     return {
         "id": operation["operationId"],
         "method": method.upper(),

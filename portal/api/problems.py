@@ -117,7 +117,7 @@ def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
         case DjangoPermissionDenied():
             return ApiProblem("forbidden"), {}
         case exceptions.Throttled():
-            wait = max(1, int(error.wait or 1))
+            wait = max(1, int(getattr(error, "wait", None) or 1))
             return ApiProblem("too_many_requests", f"Try again in {wait} s."), {"Retry-After": str(wait)}
         case exceptions.MethodNotAllowed():
             return ApiProblem("method_not_allowed"), {}
@@ -149,4 +149,3 @@ def problem_body(problem: ApiProblem, correlation_id: str) -> dict[str, Any]:
         "correlation_id": correlation_id,
         "message": f"{known.title}: {' '.join(problem.detail.split())}",
     }
-

@@ -63,8 +63,9 @@ def retry_after(state: str) -> int | None:
     """Seconds until it is worth looking again, or None when nothing is going on."""
     if State(state) in SETTLED:
         return None
-    seconds = {State.AWAITING_APPROVAL: 60, State.PROVISIONING: 15}.get(State(state), 2)
-    return max(1, round(seconds / max(1.0, settings.PROVISIONING_PACE)))
+    seconds = {State.AWAITING_APPROVAL: 60.0, State.PROVISIONING: 15.0}.get(State(state), 2.0)
+    pace: float = settings.PROVISIONING_PACE
+    return max(1, round(seconds / max(1.0, pace)))
 
 
 def time(at: datetime | None) -> str | None:

@@ -24,7 +24,7 @@ from rest_framework.response import Response
 from portal.actions import approve_request, cancel_request, reject_request, replan_request
 from portal.api import schema
 from portal.api.creation import create
-from portal.api.problems import ApiProblem, refused
+from portal.api.problems import refused
 from portal.api.representation import LARGEST_PAGE, get_request, list_requests, retry_after, states
 from portal.api.view import ApiView, bad_parameters, header_value
 from portal.lifecycle import SETTLED, Allowed, Denied, State
@@ -61,7 +61,7 @@ class Requests(ApiView):
     def post(self, request: Request) -> Response:
         created = create(
             self.person,
-            request.data,
+            self.body,
             key=header_value(request, "Idempotency-Key"),
             correlation_id=self.correlation_id,
             now=self.now,
@@ -152,7 +152,7 @@ class Decide(ApiView):
         found = visible.select_related("team").first()
         if found is None:
             raise Http404
-        outcome = self.act(found, _texts(request.data, self.fields))
+        outcome = self.act(found, _texts(self.body, self.fields))
         if isinstance(outcome, Denied):
             raise refused(outcome)
         return Response(_shown(visible))
@@ -297,6 +297,3 @@ def _event(event: Event, html: bool) -> dict[str, Any]:
     if html:
         shown["html"] = render_to_string("requests/_event.html", {"event": event})
     return shown
-
-
-__all__ = ["ApiProblem", "Approve", "Cancel", "NDJSONRenderer", "OneRequest", "Reject", "Replan", "RequestByTicket", "RequestEvents", "Requests"]

@@ -30,11 +30,17 @@ class NewRequest(Body):
     path_patterns = s.CharField(help_text="One to five, separated by commas, or a list. Also accepted as: ws_path.")
     action = s.ChoiceField(["create"], required=False, help_text="create, which is also the default.")
     justification = s.CharField(required=False, help_text="What it is for; the approver reads it.")
-    requested_for = s.CharField(required=False, help_text="Username or e-mail of the person it is for. They cannot approve it.")
+    requested_for = s.CharField(
+        required=False, help_text="Username or e-mail of the person it is for. They cannot approve it."
+    )
     max_silence_seconds = s.IntegerField(required=False, help_text="Longest time without a message; default 30.")
-    subprotocols = s.CharField(required=False, help_text="WebSocket subprotocols the app speaks, comma-separated or a list.")
+    subprotocols = s.CharField(
+        required=False, help_text="WebSocket subprotocols the app speaks, comma-separated or a list."
+    )
     carries_http_api = s.BooleanField(required=False, help_text="Whether the same path also carries an HTTP API.")
-    origin_protocol = s.ChoiceField(PROTOCOLS, required=False, help_text="Derived from the target's listeners if absent.")
+    origin_protocol = s.ChoiceField(
+        PROTOCOLS, required=False, help_text="Derived from the target's listeners if absent."
+    )
     http_port = s.IntegerField(required=False)
     https_port = s.IntegerField(required=False)
     forward_host = s.BooleanField(required=False)
@@ -44,7 +50,9 @@ class NewRequest(Body):
     read_timeout = s.IntegerField(required=False)
     keepalive_timeout = s.IntegerField(required=False)
     open_security_group = s.BooleanField(required=False)
-    external_system = s.CharField(required=False, help_text="servicenow, jira, … Together with external_id it makes the call idempotent.")
+    external_system = s.CharField(
+        required=False, help_text="servicenow, jira, … Together with external_id it makes the call idempotent."
+    )
     external_id = s.CharField(required=False, help_text="The ticket's number.")
     external_url = s.CharField(required=False, help_text="The ticket's address.")
 
@@ -171,7 +179,7 @@ class EventLine(Body):
     level = s.ChoiceField(["info", "good", "warning", "error"])
     step = s.CharField()
     text = s.CharField()
-    data = s.DictField()
+    data = s.DictField()  # type: ignore[assignment]
     html = s.CharField(required=False)
 
 
@@ -253,7 +261,7 @@ class ProblemBody(Body):
     status = s.IntegerField()
     code = s.CharField()
     detail = s.CharField()
-    errors = s.ListField(child=FieldFault())
+    errors = s.ListField(child=FieldFault())  # type: ignore[assignment]
     correlation_id = s.CharField()
     message = s.CharField(help_text="One line for a ticket.")
 

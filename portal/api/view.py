@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.http import HttpResponseBase
 from django.utils import timezone
-from rest_framework.permissions import BasePermission
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from portal.api.auth import HasScope, PerCaller, SessionAuthentication, TokenAuthentication
@@ -32,11 +32,11 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.
 class ApiView(APIView):
     """`scopes`: what a token needs per method. `parameters`: the query parameters each method knows."""
 
-    authentication_classes = (TokenAuthentication, SessionAuthentication)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (TokenAuthentication, SessionAuthentication)
     permission_classes: Any = (HasScope,)
     parser_classes = (StrictJSONParser,)
     renderer_classes: Any = (JSONRenderer,)
-    throttle_classes = (PerCaller,)
+    throttle_classes: Sequence[type[BaseThrottle]] = (PerCaller,)
     metadata_class = None
     scopes: ClassVar[Mapping[str, str]] = {}
     parameters: ClassVar[frozenset[str]] = frozenset()
@@ -57,6 +57,12 @@ class ApiView(APIView):
         assert isinstance(user, Person)  # noqa: S101  for the type checker; HasScope refuses anybody else
         return user
 
+    @property
+    def body(self) -> dict[str, Any]:
+        """The body as the strict parser read it; {} when there was none."""
+        data = self.request.data
+        return data if isinstance(data, dict) else {}
+
     def handle_exception(self, exc: Exception) -> Response:
         answer = problem_of(exc)
         if answer is None:
@@ -70,9 +76,7 @@ class ApiView(APIView):
         response.exception = True
         return response
 
-    def finalize_response(
-        self, request: Request, response: HttpResponseBase, *args: Any, **kwargs: Any
-    ) -> HttpResponseBase:
+    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
         if self.correlation_id:
             answer["X-Correlation-ID"] = self.correlation_id
@@ -97,7 +101,7 @@ class Nowhere(ApiView):
     """Every path under /api/v1/ that does not exist."""
 
     authentication_classes = ()
-    permission_classes: ClassVar[tuple[type[BasePermission], ...]] = ()
+    permission_classes = ()
     throttle_classes = ()
     schema = None
 

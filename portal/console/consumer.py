@@ -1,0 +1,231 @@
+"""The console's socket: hello, every event after the cursor once and in order, then what comes.
+
+A plain ASGI application rather than Channels' consumer, which makes a task and a thread hop for every message of every
+socket; here a message costs neither. It never invents an event: lines come from the hub or from the database, and only
+the next seq is sent. A close of the socket never means that the request has finished; the message `finished` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+from django.db import DatabaseError
+from django.utils import timezone
+
+from portal.console.admission import (
+    BAD_REQUEST,
+    FORBIDDEN,
+    NOT_FOUND,
+    UNAUTHENTICATED,
+    Admitted,
+    Refused,
+    admit,
+    credentials_of,
+)
+from portal.console.hub import Subscriber, the_hub
+from portal.console.reading import Line, finished, in_database, message, read_after
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Mapping[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+RECHECK_SECONDS = 60.0
+LONGEST_LIFE_SECONDS = 12 * 3600.0
+LARGEST_MESSAGE = 4096
+MESSAGES_PER_WINDOW, WINDOW_SECONDS = 20, 10.0
+UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, SERVICE_RESTART, TRY_AGAIN_LATER = 1003, 1008, 1009, 1011, 1012, 1013
+LARGEST_SEQ = 2**63 - 1
+A_LITTLE_LATER = 0.05
+"""Seconds that keep an alarm from ringing a clock tick early."""
+
+log = logging.getLogger(__name__)
+
+
+class Closed(Exception):
+    """The socket is to be closed with this code and reason."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        self.code = code
+        self.reason = reason
+
+
+async def console(scope: Scope, receive: Receive, send: Send) -> None:
+    """The ASGI application behind /ws/requests/<uuid>/."""
+    await _Console(scope, receive, send).run()
+
+
+async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
+    """Every other path: accepted and closed, so that a browser learns why."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.close", "code": NOT_FOUND, "reason": "There is no console here."})
+
+
+class _Console:
+    """One connection: a task that listens to the client, one that follows the stream."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.request_id: uuid.UUID = scope["url_route"]["kwargs"]["request_id"]
+        self.query = scope.get("query_string", b"")
+        self.credentials = credentials_of(scope["headers"])
+        self.receive = receive
+        self.send = send
+        self.cursor = 0
+
+    async def run(self) -> None:
+        """1. Accept, so that a refusal has a code a browser can read. 2. Ask whether. 3. Join the hub. 4. Follow."""
+        await self.receive()
+        await self.send({"type": "websocket.accept"})
+        hub, subscriber = the_hub(), None
+        try:
+            admitted = await self._admitted()
+            subscriber = hub.join(admitted.stream, admitted.last_seq)
+            await self._converse(subscriber, admitted)
+        except Closed as close:
+            await self._close(close.code, close.reason)
+        except OSError:
+            pass  # The client is gone.
+        except DatabaseError as error:
+            log.warning("console of %s: %s", self.request_id, error)
+            await self._close(TRY_AGAIN_LATER, "The database is away. Connect again.")
+        except Exception:
+            log.exception("console of %s", self.request_id)
+            await self._close(INTERNAL, "The portal had a problem. Connect again.")
+        finally:
+            if subscriber is not None:
+                hub.leave(subscriber)
+
+    async def _converse(self, subscriber: Subscriber, admitted: Admitted) -> None:
+        """Until the client goes, misbehaves, may not see it any more, or has been here for half a day."""
+        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._follow(subscriber, admitted))]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _follow(self, subscriber: Subscriber, admitted: Admitted) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + LONGEST_LIFE_SECONDS * random.uniform(0.95, 1)  # noqa: S311  spread, not secret
+        self.cursor = min(self._after(), admitted.last_seq)
+        await self._say("hello", stream=admitted.stream, last_seq=admitted.last_seq, state=admitted.state)
+        if not await self._catch_up(subscriber.stream):
+            await self._send(finished(admitted.state))
+        recheck_at = loop.time() + RECHECK_SECONDS * random.uniform(0.8, 1)  # noqa: S311
+        alarm = loop.call_at(min(recheck_at, until) + A_LITTLE_LATER, subscriber.wake)
+        try:
+            while True:
+                await subscriber.wait()
+                lines, lost = subscriber.take()
+                if lost:
+                    await self._say("resync", after=self.cursor)
+                    await self._catch_up(subscriber.stream)
+                await self._hand_on(lines, subscriber.stream)
+                now = loop.time()
+                if now >= until:
+                    raise Closed(SERVICE_RESTART, "Half a day has passed. Connect again.")
+                if now >= recheck_at:
+                    await self._check_again()
+                    recheck_at = loop.time() + RECHECK_SECONDS
+                    alarm = loop.call_at(min(recheck_at, until) + A_LITTLE_LATER, subscriber.wake)
+        finally:
+            alarm.cancel()
+
+    async def _hand_on(self, lines: tuple[Line, ...], stream: str) -> None:
+        """Send what is next; skip what was read already; read what is missing between."""
+        for line in lines:
+            if line.seq > self.cursor + 1:
+                await self._catch_up(stream)
+            if line.seq == self.cursor + 1:
+                await self._send_line(line)
+
+    async def _catch_up(self, stream: str) -> bool:
+        """Send everything committed after the cursor. Whether there was anything."""
+        before = self.cursor
+        while True:
+            page = await in_database(read_after, stream, self.cursor)
+            for line in page.lines:
+                await self._send_line(line)
+            if not page.more:
+                return self.cursor > before
+
+    async def _send_line(self, line: Line) -> None:
+        await self.send({"type": "websocket.send", "text": line.text})
+        self.cursor = line.seq
+        if line.after:
+            await self._send(line.after)
+
+    async def _listen(self) -> None:
+        """A client may say ping. Everything else is answered with an error, and too much of it with a close."""
+        loop = asyncio.get_running_loop()
+        times: deque[float] = deque(maxlen=MESSAGES_PER_WINDOW)
+        while True:
+            heard = await self.receive()
+            if heard["type"] == "websocket.disconnect":
+                return
+            now = loop.time()
+            if len(times) == MESSAGES_PER_WINDOW and now - times[0] < WINDOW_SECONDS:
+                raise Closed(POLICY, "Too many messages.")
+            times.append(now)
+            text = heard.get("text")
+            if text is None:
+                raise Closed(UNSUPPORTED, "Only text is understood here.")
+            if len(text) > LARGEST_MESSAGE or len(text.encode("utf-8", "replace")) > LARGEST_MESSAGE:
+                raise Closed(TOO_BIG, f"A message may have {LARGEST_MESSAGE} bytes.")
+            if _is_ping(text):
+                await self._say("pong")
+            else:
+                await self._say("error", code="unknown_message", message='Only {"type":"ping"} is understood.')
+
+    async def _admitted(self) -> Admitted:
+        self._after()
+        answer = await in_database(admit, self.credentials, self.request_id, timezone.now())
+        if isinstance(answer, Refused):
+            raise Closed(answer.code, answer.reason)
+        return answer
+
+    async def _check_again(self) -> None:
+        try:
+            await self._admitted()
+        except Closed as close:
+            if close.code == UNAUTHENTICATED:
+                raise
+            raise Closed(FORBIDDEN, "You may not see this request any more.") from None
+
+    def _after(self) -> int:
+        text = parse_qs(self.query.decode("latin-1")).get("after", ["0"])[-1]
+        if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= LARGEST_SEQ:
+            return int(text)
+        raise Closed(BAD_REQUEST, "after is the number of the last event that you have.")
+
+    async def _say(self, kind: str, **members: Any) -> None:
+        await self._send(message(kind, **members, server_time=timezone.now().isoformat(timespec="milliseconds")))
+
+    async def _send(self, text: str) -> None:
+        if text:
+            await self.send({"type": "websocket.send", "text": text})
+
+    async def _close(self, code: int, reason: str) -> None:
+        try:
+            await self.send({"type": "websocket.close", "code": code, "reason": reason})
+        except (OSError, RuntimeError):
+            log.debug("console of %s was closed already", self.request_id)
+
+
+def _is_ping(text: str) -> bool:
+    try:
+        said = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and said.get("type") == "ping"

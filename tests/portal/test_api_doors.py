@@ -1,0 +1,263 @@
+"""Who gets in, and what the API does with bodies, headers and paths nobody meant."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.http import HttpResponse
+from django.test import Client
+from django.utils import timezone
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from portal.api import problems
+from portal.api.auth import PerCaller, find_token
+from portal.api.docs import api_document
+from portal.api.parser import DEEPEST, LARGEST_BODY, read_json
+from portal.api.problems import PROBLEMS, ApiProblem
+from portal.api.urls import requests_and_endpoints
+from portal.models import ApiToken, EndpointRequest
+from portal.lifecycle import State
+from portal.tickets import MAPPING, ticket_values
+from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, set_stage
+
+API = "/api/v1/requests"
+
+
+@pytest.fixture
+def stage(db: None) -> Stage:
+    cache.clear()
+    return set_stage()
+
+
+def code(answer: HttpResponse) -> tuple[int, str]:
+    assert answer["Content-Type"] == problems.MEDIA_TYPE
+    body = json.loads(answer.content)
+    assert body["status"] == answer.status_code
+    assert body["type"].endswith(f"/api/v1/problems/{body['code']}")
+    return answer.status_code, body["code"]
+
+
+def test_a_token_opens_until_it_expires_is_revoked_or_its_person_leaves(stage: Stage) -> None:
+    headers, now = bearer(stage.ana), timezone.now()
+    assert Client().get(API, headers=headers).status_code == 200
+    for change, undo in (
+        ({"expires_at": now}, {"expires_at": now + timedelta(days=1)}),
+        ({"revoked_at": now}, {"revoked_at": None}),
+    ):
+        ApiToken.objects.update(**change)
+        refused = Client().get(API, headers=headers)
+        assert code(refused) == (401, "invalid_token")
+        assert refused["WWW-Authenticate"].startswith("Bearer")
+        ApiToken.objects.update(**undo)
+    assert Client().get(API, headers=headers).status_code == 200
+    stage.ana.is_active = False
+    stage.ana.save()
+    assert code(Client().get(API, headers=headers)) == (401, "invalid_token")
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer ", "Bearer x", "Bearer " + "x" * 9000, "Bearer \xff", "Basic YTpi"])
+def test_nothing_else_opens(stage: Stage, header: str) -> None:
+    answer = Client().get(API, headers={"Authorization": header})
+    assert answer.status_code == 401
+
+
+def test_the_use_of_a_token_is_noted_once_a_minute(stage: Stage, django_assert_num_queries: Any) -> None:
+    clear, now = bearer(stage.ana)["Authorization"].removeprefix("Bearer "), timezone.now()
+    with django_assert_num_queries(2):
+        assert find_token(clear, now)
+    with django_assert_num_queries(1):
+        assert find_token(clear, now + timedelta(seconds=59))
+    with django_assert_num_queries(2):
+        assert find_token(clear, now + timedelta(seconds=60))
+    assert ApiToken.objects.get().last_used_at == now + timedelta(seconds=60)
+
+
+def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(stage: Stage) -> None:
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(stage.ana)
+    assert browser.get(API).status_code == 200
+    body = json.dumps(BODY)
+    assert code(browser.post(API, body, content_type="application/json")) == (403, "csrf")
+    token = "a" * 32
+    browser.cookies["csrftoken"] = token
+    assert browser.post(API, body, content_type="application/json", headers={"X-CSRFToken": token}).status_code == 201
+
+
+def test_too_many_calls_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PerCaller, "THROTTLE_RATES", {"caller": "2/min"})
+    headers = bearer(stage.ana)
+    assert [Client().get(API, headers=headers).status_code for _ in range(3)] == [200, 200, 429]
+    assert int(Client().get(API, headers=headers)["Retry-After"]) > 0
+    assert Client().get(API, headers=bearer(stage.ana)).status_code == 200, "another token has its own measure"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        (b"", "not JSON"),
+        (b"{", "not JSON"),
+        (b"[]", "one JSON object"),
+        (b'"x"', "one JSON object"),
+        (b'{"a": 1, "a": 2}', "twice"),
+        (b'{"a": {"b": 1, "b": 1}}', "twice"),
+        (b'{"a": "\\u0000"}', "NUL"),
+        (b'{"\\u0000": 1}', "NUL"),
+        (b'{"a": ["\\ud800"]}', "surrogate"),
+        (b'{"a": NaN}', "NaN"),
+        (b'{"a": -Infinity}', "Infinity"),
+        (b'{"a": 1e999}', "too large"),
+        (b'{"a": 9007199254740993}', "too large"),
+        (b'{"a": ' + b"9" * 6000 + b"}", "too large"),
+        (b'{"a": "\xff"}', "UTF-8"),
+        ('{"a": 1}'.encode("utf-16"), "UTF-8"),
+        (b'{"a": ' * 33 + b"1" + b"}" * 33, "deeper"),
+        (b'{"a": ' + b"[" * 30_000 + b"]" * 30_000 + b"}", "deeper"),
+    ],
+)
+def test_what_a_person_could_not_have_meant_is_refused(body: bytes, why: str) -> None:
+    with pytest.raises(ApiProblem, match=why) as refusal:
+        read_json(body)
+    assert refusal.value.code == "bad_json"
+
+
+def test_what_fits_is_read() -> None:
+    deep = b'{"a": ' * DEEPEST + b"1" + b"}" * DEEPEST
+    assert read_json(deep)
+    assert read_json('{"a": "\N{GRINNING FACE}", "b": 9007199254740991, "c": 1.5}'.encode())["c"] == 1.5
+    assert read_json(b'{"a": "\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}
+    with pytest.raises(ApiProblem) as refusal:
+        read_json(b" " * (LARGEST_BODY + 1))
+    assert refusal.value.code == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "content", "expected"),
+    [
+        ("text/plain", b"{}", (415, "unsupported_media_type")),
+        ("application/x-www-form-urlencoded", b"a=1", (415, "unsupported_media_type")),
+        ("multipart/form-data; boundary=x", b"--x--", (415, "unsupported_media_type")),
+        ("application/json/x", b"{}", (415, "unsupported_media_type")),
+        ("\xff", b"{}", (415, "unsupported_media_type")),
+        ("application/json", b"[1]", (400, "bad_json")),
+        ("application/json; charset=utf-16", b"{}", (422, "invalid_fields")),
+        ("application/json", b" " * 70_000, (413, "too_large")),
+        ("application/json", b" " * 300_000, (413, "too_large")),
+    ],
+)
+def test_bodies_of_other_kinds(stage: Stage, content_type: str, content: bytes, expected: tuple[int, str]) -> None:
+    answer = Client().post(API, content, content_type=content_type, headers=bearer(stage.ana))
+    assert code(answer) == expected
+
+
+def test_headers_and_representations_that_do_not_fit(stage: Stage) -> None:
+    headers = bearer(stage.ana)
+    assert code(Client().get(API, headers=headers | {"Accept": "text/csv"})) == (406, "not_acceptable")
+    for name in ("X-Correlation-ID", "Idempotency-Key"):
+        for value in ("x" * 121, "a\xe9b", "a\tb"):
+            answer = Client().post(API, json.dumps(BODY), content_type="application/json", headers=headers | {name: value})
+            assert code(answer) == (400, "bad_header")
+    assert not EndpointRequest.objects.exists()
+
+
+@pytest.mark.parametrize("path", ["", "requests/", "requests/x", "requests/1/events", "nothing", "%00", "requests/%00"])
+def test_paths_that_do_not_exist(stage: Stage, path: str) -> None:
+    for method in ("get", "post", "options"):
+        assert code(getattr(Client(), method)(f"/api/v1/{path}")) == (404, "not_found")
+
+
+def test_methods_that_do_not_exist(stage: Stage) -> None:
+    request = ask(stage.ana, stage.chat)
+    for url, methods in (
+        (API, ("put", "patch", "delete", "options")),
+        (f"{API}/{request.pk}", ("post", "put", "patch", "delete")),
+        (f"{API}/{request.pk}/approve", ("get", "delete")),
+    ):
+        for method in methods:
+            assert code(getattr(Client(), method)(url, headers=bearer(stage.petra))) == (405, "method_not_allowed")
+
+
+def test_a_ticket_number_with_odd_signs_is_not_found(stage: Stage) -> None:
+    for name in ("%00", "a%00b", "x/y", "%F0%9F%98%80", "x" * 500):
+        assert code(Client().get(f"{API}/by-external/jira/{name}", headers=bearer(stage.ana))) == (404, "not_found")
+
+
+def test_endpoints_belong_to_their_teams(stage: Stage, django_assert_num_queries: Any) -> None:
+    from provisioning.models import Endpoint
+
+    made = Endpoint.objects.create(
+        account_id="444455556666", owner="trading", name="quotes", spec_data=ask(stage.tom, stage.trading).spec_data,
+        domain_name="d1.cloudfront.net", created_at=timezone.now(),
+    )  # fmt: skip
+    url = f"/api/v1/endpoints/{made.pk}"
+    shown = Client().get(url, headers=bearer(stage.tom)).json()
+    assert (shown["name"], shown["endpoint_url"]) == ("quotes", "wss://d1.cloudfront.net/ws/chat")
+    assert shown["spec"]["target_arn"] == FOREIGN_WISH["target_arn"]
+    assert code(Client().get(url, headers=bearer(stage.ana))) == (404, "not_found")
+    headers = bearer(stage.otto)
+    Client().get("/api/v1/endpoints", headers=headers)
+    with django_assert_num_queries(2):
+        assert len(Client().get("/api/v1/endpoints?team=trading", headers=headers).json()["endpoints"]) == 1
+    assert Client().get("/api/v1/endpoints", headers=bearer(stage.ana)).json()["endpoints"] == []
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(change=st.dictionaries(st.sampled_from([*BODY, "external_id", "external_system", "requested_for", "x_a"]) | st.text(max_size=9), JSON, max_size=4))
+def test_no_body_is_our_fault(stage: Stage, change: dict[str, Any]) -> None:
+    cache.clear()
+    answer = Client().post(API, json.dumps(BODY | change), content_type="application/json", headers=bearer(stage.ana))
+    assert answer.status_code in (200, 201, 400, 409, 422), answer.content
+
+
+def test_the_document_has_every_route_and_what_may_go_wrong() -> None:
+    document = api_document()
+    assert document["openapi"] == "3.0.3"
+    assert len(document["paths"]) == len(requests_and_endpoints)
+    ids = []
+    for methods in document["paths"].values():
+        for method, operation in methods.items():
+            ids.append(operation["operationId"])
+            assert {"401", "403", "429"} <= set(operation["responses"])
+            answers = [content for status, answer in operation["responses"].items() if status < "300" for content in answer.get("content", {}).values()]
+            assert any(content.get("examples") for content in answers), operation["operationId"]
+            if method == "post":
+                assert operation["requestBody"]["content"]["application/json"]["examples"]
+                assert {"400", "413", "415", "422"} <= set(operation["responses"])
+    assert len(set(ids)) == len(ids)
+    text = json.dumps(document)
+    assert "oneOf" not in text
+    assert "allOf" not in text
+
+
+def test_the_documents_open_without_signing_in_and_without_another_host(db: None) -> None:
+    schema = Client().get("/api/v1/schema")
+    assert schema.json()["info"]["title"]
+    page = Client().get("/api/v1/docs").content.decode()
+    assert "createRequest" in page
+    assert "//cdn" not in page
+    for code_, problem in PROBLEMS.items():
+        assert problem.advice in Client().get(f"/api/v1/problems/{code_}").content.decode().replace("&#x27;", "'")
+    assert Client().get("/api/v1/problems/nothing").status_code == 404
+
+
+def test_every_state_has_its_ticket_values() -> None:
+    assert set(MAPPING) == set(State)
+    live = ticket_values(State.LIVE, title="Live", next_step="Go.", reason="", url="https://p/1", endpoint_url="wss://d/ws")
+    assert live["servicenow"]["state"] == "3"
+    assert "wss://d/ws" in live["servicenow"]["close_notes"]
+    rejected = ticket_values(State.REJECTED, title="Rejected", next_step="", reason="No", url="https://p/1", endpoint_url="")
+    assert "Reason: No" in rejected["jira"]["comment"]
+    assert ticket_values(State.PLANNING, title="", next_step="", reason="", url="", endpoint_url="")["servicenow"]["close_notes"] == ""

@@ -1,0 +1,358 @@
+"""Requests over the API: creating once, reading, deciding; each refusal beside what is allowed."""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from django.db import connection, connections
+from django.test import Client
+
+from portal.api.creation import ALIASES, OTHER_FIELDS, WISH_FIELDS
+from portal.api.schema import NewRequest
+from portal.lifecycle import State
+from portal.models import ApiToken, EndpointRequest, IdempotencyKey
+from tests.portal.api_stage import BODY, PLAN, Stage, ask, bearer, happen, long_ago, put, ready_to_decide, set_stage
+
+API = "/api/v1/requests"
+
+
+@pytest.fixture
+def stage(db: None) -> Stage:
+    cache.clear()
+    return set_stage()
+
+
+def post(url: str, body: Any, headers: dict[str, str], **more: Any) -> Any:
+    content = body if isinstance(body, bytes | str) else json.dumps(body)
+    return Client().post(url, content, content_type="application/json", headers=headers, **more)
+
+
+def get(url: str, headers: dict[str, str]) -> Any:
+    return Client().get(url, headers=headers)
+
+
+def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(stage: Stage) -> None:
+    ticket = {"external_system": "servicenow", "external_id": "RITM0012345", "external_url": "https://acme.example/1"}
+    body = {**BODY, **ticket, "max_silence_seconds": "45", "carries_http_api": "true", "origin_domain": "", "x_note": 1}
+    headers = bearer(stage.ben)
+
+    made = post(API, body | {"requested_for": "ana@example.com"}, headers | {"X-Correlation-ID": "RITM0012345"})
+
+    assert made.status_code == 201
+    assert made["X-Correlation-ID"] == "RITM0012345"
+    assert int(made["Retry-After"]) >= 1
+    shown = made.json()
+    assert made["Location"] == shown["url"]
+    assert (shown["requester"], shown["requested_for"], shown["state"]) == ("ben", "ana", "planning")
+    assert shown["spec"]["max_silence_seconds"] == 45
+    assert shown["spec"]["path_patterns"] == ["/ws/chat"]
+    assert shown["spec"]["allowed_methods"].endswith("DELETE")
+    assert shown["ticket"]["servicenow"]["state"] == "1"
+    assert shown["correlation_id"] == "RITM0012345"
+    assert shown["last_seq"] == 1
+
+    again = get(f"{API}/by-external/servicenow/RITM0012345", headers)
+    assert again.json() == shown == get(f"{API}/{shown['id']}", headers).json()
+
+
+def test_names_that_ticket_forms_use_are_understood_but_not_together_with_ours(stage: Stage) -> None:
+    headers = bearer(stage.ana)
+    renamed = {("ws_path" if field == "path_patterns" else field): value for field, value in BODY.items()}
+    assert post(API, renamed, headers).status_code == 201
+    both = post(API, renamed | {"path_patterns": "/ws/x"}, headers)
+    assert [fault["field"] for fault in both.json()["errors"]] == ["ws_path"]
+    wrong = post(API, renamed | {"ws_path": "no-slash"}, headers)
+    assert [fault["field"] for fault in wrong.json()["errors"]] == ["ws_path"]
+
+
+def test_the_same_call_again_gets_the_original(stage: Stage) -> None:
+    headers = bearer(stage.ana) | {"Idempotency-Key": "flow-17"}
+    first, again = post(API, BODY, headers), post(API, BODY | {"origin_domain": ""}, headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert again["Idempotent-Replayed"] == "true"
+    assert "Idempotent-Replayed" not in first
+    assert again.json()["id"] == first.json()["id"]
+
+    other = post(API, BODY | {"name": "other-chat", "x_new": "1"}, headers)
+    assert other.status_code == 409
+    assert [fault["field"] for fault in other.json()["errors"]] == ["name", "x_new"]
+    elsewhere = post(API, BODY | {"name": "other-chat"}, bearer(stage.ben) | {"Idempotency-Key": "flow-17"})
+    assert elsewhere.status_code == 201, "a key belongs to its person"
+
+
+def test_a_ticket_is_its_own_key_and_without_any_each_call_is_new(stage: Stage) -> None:
+    headers = bearer(stage.ana)
+    body = BODY | {"external_system": "jira", "external_id": "NET-7"}
+    first, again = post(API, body, headers), post(API, body, headers)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert post(API, body, headers | {"Idempotency-Key": "on-purpose"}).status_code == 201
+    assert post(API, BODY, headers).json()["id"] != post(API, BODY, headers).json()["id"]
+
+
+def test_a_refused_body_does_not_use_up_its_key(stage: Stage) -> None:
+    headers = bearer(stage.ana) | {"Idempotency-Key": "k"}
+    assert post(API, BODY | {"name": "Not A Name"}, headers).status_code == 422
+    assert not IdempotencyKey.objects.exists()
+    assert post(API, BODY, headers).status_code == 201
+
+
+@pytest.mark.django_db(transaction=True)
+def test_twenty_equal_calls_at_once_make_one_request() -> None:
+    cache.clear()
+    headers = bearer(set_stage().ana) | {"Idempotency-Key": "double-click"}
+    start, answers = threading.Barrier(20), []
+
+    def call() -> None:
+        try:
+            start.wait(20)
+            answer = post(API, BODY, headers)
+            answers.append((answer.status_code, answer.json()["id"]))
+        finally:
+            connections.close_all()
+
+    threads = [threading.Thread(target=call) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(status for status, _ in answers) == [200] * 19 + [201]
+    assert len({made for _, made in answers}) == 1
+    assert EndpointRequest.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "code"),
+    [
+        ({"team": "trading"}, "team", "unknown_team"),
+        ({"team": "nobody"}, "team", "unknown_team"),
+        ({"team": ["chat"]}, "team", "unknown_team"),
+        ({"team": ""}, "team", "required"),
+        ({"account_id": "444455556666"}, "target_arn", "other_account"),
+        ({"action": "remove"}, "action", "invalid"),
+        ({"approved": True}, "approved", "unknown"),
+        ({"state": "live"}, "state", "unknown"),
+        ({"carries_http_api": "maybe"}, "carries_http_api", "invalid"),
+        ({"max_silence_seconds": 1.5}, "max_silence_seconds", "invalid"),
+        ({"path_patterns": {"a": 1}}, "path_patterns", "invalid"),
+        ({"justification": "x" * 501}, "justification", "invalid"),
+        ({"justification": "\x1b[31m"}, "justification", "invalid"),
+        ({"external_id": "RITM1"}, "external_system", "required"),
+        ({"external_system": "servicenow"}, "external_id", "required"),
+        ({"external_system": "servicenow", "external_id": 7}, "external_id", "invalid"),
+        ({"external_url": "javascript:alert(1)"}, "external_url", "invalid"),
+    ],
+)
+def test_what_does_not_fit_is_named(stage: Stage, change: dict[str, Any], field: str, code: str) -> None:
+    answer = post(API, BODY | change, bearer(stage.ana))
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert answer["Content-Type"] == "application/problem+json"
+    assert (field, code) in [(fault["field"], fault["code"]) for fault in problem["errors"]]
+    assert problem["message"] == problem["message"].replace("\n", " ")
+    assert problem["correlation_id"] == answer["X-Correlation-ID"]
+    assert not EndpointRequest.objects.exists()
+
+
+def test_nobody_is_guessed(stage: Stage) -> None:
+    headers = bearer(stage.ana)
+    for who in ("nobody", "nobody@example.com", 7, ["ana"]):
+        answer = post(API, BODY | {"requested_for": who}, headers)
+        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_person")
+    stage.ben.email = "ana@example.com"
+    stage.ben.save()
+    assert post(API, BODY | {"requested_for": "ANA@example.com"}, headers).status_code == 422
+    assert post(API, BODY | {"requested_for": "ben"}, headers).status_code == 201
+
+
+def test_the_document_knows_exactly_the_fields_that_are_read() -> None:
+    assert set(NewRequest().fields) == {*WISH_FIELDS, *OTHER_FIELDS}
+    assert set(ALIASES.values()) <= set(WISH_FIELDS)
+
+
+def test_lists_are_narrowed_and_paged(stage: Stage) -> None:
+    made = [ask(stage.ana, stage.chat, ticket=f"RITM{n}", at=long_ago()) for n in range(5)]
+    foreign = ask(stage.petra, stage.trading)
+    put(made[0], State.REJECTED)
+    headers = bearer(stage.ana)
+
+    def ids(query: str, who: dict[str, str] = headers) -> list[str]:
+        return [one["id"] for one in get(f"{API}?{query}", who).json()["requests"]]
+
+    assert len(ids("")) == 5
+    assert len(ids("", bearer(stage.otto))) == 6, "an auditor reads everything"
+    assert ids("team=trading") == []
+    assert ids("state=rejected,failed") == [str(made[0].pk)]
+    assert set(ids("external_system=servicenow&external_id__in=RITM1,RITM2,X")) == {str(made[1].pk), str(made[2].pk)}
+    assert str(foreign.pk) in ids("updated_since=2026-06-01T00:00:00Z", bearer(stage.otto))
+    assert ids("updated_since=2026-06-01T00:00:00%2B00:00") == []
+
+    seen, cursor = [], ""
+    while cursor is not None:
+        page = get(f"{API}?limit=2&cursor={cursor}", headers).json()
+        seen += [one["id"] for one in page["requests"]]
+        cursor = page["next_cursor"]
+    assert len(seen) == 5
+    assert set(seen) == {str(one.pk) for one in made}, "equal times lose and repeat nothing"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "cursor=x", "cursor=WzEsMl0=", "cursor=%00", "limit=0", "limit=101", "limit=x", "limit=²", "state=gone", "state=%00",
+        "external_id__in=1", "updated_since=yesterday", "updated_since=2026-01-01", "team=%00", "external_id_in=1",
+        "limit=1&limit=2", "cursor=" + "W" * 3000,
+    ],
+)  # fmt: skip
+def test_a_parameter_that_does_not_fit_is_refused(stage: Stage, query: str) -> None:
+    answer = get(f"{API}?{query}", bearer(stage.ana))
+    assert answer.status_code == 400
+    assert answer.json()["code"] in ("bad_parameter", "bad_cursor")
+
+
+def test_a_list_costs_the_same_whatever_it_holds(stage: Stage, django_assert_num_queries: Any) -> None:
+    headers = bearer(stage.ana)
+    get(API, headers)  # notes the token's use
+    for _ in range(3):
+        ask(stage.ana, stage.chat)
+    with django_assert_num_queries(2):
+        get(API, headers)
+    for _ in range(20):
+        ask(stage.ana, stage.chat)
+    with django_assert_num_queries(2):
+        assert len(get(API, headers).json()["requests"]) == 23
+    with django_assert_num_queries(2):
+        get(f"{API}/{ask_id(headers)}", headers)
+
+
+def ask_id(headers: dict[str, str]) -> str:
+    return str(EndpointRequest.objects.values_list("pk", flat=True)[0])
+
+
+def test_who_has_it_already_is_told_so(stage: Stage) -> None:
+    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+    url = f"{API}/{request.pk}"
+    etag = get(url, headers)["ETag"]
+    unchanged = get(url, headers | {"If-None-Match": f'"x", {etag}'})
+    assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert int(unchanged["Retry-After"]) >= 1
+    happen(request)
+    assert get(url, headers | {"If-None-Match": etag}).status_code == 200
+    put(request, State.LIVE)
+    assert "Retry-After" not in get(url, headers)
+
+
+def test_events_after_a_cursor(stage: Stage) -> None:
+    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+    happen(request, "<b>bold</b>", times=4)
+    page = get(f"{API}/{request.pk}/events?after=1&limit=2&html=true", headers).json()
+    assert [event["seq"] for event in page["events"]] == [2, 3]
+    assert (page["more"], page["next_after"], page["settled"]) == (True, 3, False)
+    assert "&lt;b&gt;bold" in page["events"][0]["html"]
+    assert 'data-seq="2"' in page["events"][0]["html"]
+    rest = get(f"{API}/{request.pk}/events?after=5", headers).json()
+    assert (rest["events"], rest["more"], rest["next_after"]) == ([], False, 5)
+
+    lines = get(f"{API}/{request.pk}/events", headers | {"Accept": "application/x-ndjson"})
+    assert lines["Content-Type"].startswith("application/x-ndjson")
+    assert [json.loads(line)["seq"] for line in lines.content.splitlines()] == [1, 2, 3, 4, 5]
+    bad = get(f"{API}/{request.pk}/events?after=-1", headers | {"Accept": "application/x-ndjson"})
+    assert (bad.status_code, bad["Content-Type"]) == (400, "application/problem+json")
+
+
+def test_an_approver_agrees_to_exactly_the_plan_they_read(stage: Stage) -> None:
+    request = ready_to_decide(ask(stage.ana, stage.chat))
+    url, headers = f"{API}/{request.pk}/approve", bearer(stage.petra)
+    assert code(post(url, {"plan_digest": "e" * 64}, headers)) == (409, "stale_plan")
+    assert code(post(url, {}, headers)) == (422, "invalid_fields")
+    assert code(post(url, {"plan_digest": PLAN["digest"]}, bearer(stage.ana))) == (403, "not_approver")
+    approved = post(url, {"plan_digest": PLAN["digest"], "reason": "Fine"}, headers)
+    assert approved.status_code == 200
+    assert approved.json()["state"] == "provisioning"
+    assert approved.json()["run"]["state"] == "running"
+    assert approved.json()["endpoint"]["url"] == "wss://d111111abcdef8.cloudfront.net/ws/chat"
+    assert code(post(url, {"plan_digest": PLAN["digest"]}, headers)) == (409, "wrong_state")
+
+
+@pytest.mark.parametrize(
+    ("who", "refusal"), [("requester", "own_request"), ("beneficiary", "beneficiary"), ("last_editor", "editor")]
+)
+def test_nobody_decides_on_what_is_theirs(stage: Stage, who: str, refusal: str) -> None:
+    request = ready_to_decide(ask(stage.ana, stage.chat))
+    EndpointRequest.objects.filter(pk=request.pk).update(**{who: stage.petra})
+    headers = bearer(stage.petra)
+    decision = {"plan_digest": PLAN["digest"], "reason": "x"}
+    assert code(post(f"{API}/{request.pk}/approve", decision, headers)) == (403, refusal)
+    assert code(post(f"{API}/{request.pk}/reject", {"reason": "x"}, headers)) == (403, refusal)
+
+
+def test_rejecting_needs_a_reason(stage: Stage) -> None:
+    request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.petra)
+    assert code(post(f"{API}/{request.pk}/reject", {}, headers)) == (422, "reason_required")
+    rejected = post(f"{API}/{request.pk}/reject", {"reason": "Use the shared one"}, headers).json()
+    assert (rejected["state"], rejected["reason"]) == ("rejected", "Use the shared one")
+    assert rejected["ticket"]["jira"]["resolution"] == "Declined"
+
+
+def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
+    request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
+    assert code(post(f"{API}/{request.pk}/cancel", {}, bearer(stage.petra))) == (403, "not_your_team")
+    assert post(f"{API}/{request.pk}/replan", {}, headers).json()["state"] == "planning"
+    assert post(f"{API}/{request.pk}/cancel", {"reason": "No longer needed"}, headers).json()["state"] == "cancelled"
+    assert code(post(f"{API}/{request.pk}/cancel", {}, headers)) == (409, "wrong_state")
+    assert code(post(f"{API}/{request.pk}/cancel", {"reson": "x"}, headers)) == (422, "invalid_fields")
+
+
+@pytest.mark.parametrize("verb", ["", "/events", "/approve", "/reject", "/cancel", "/replan"])
+def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage, verb: str) -> None:
+    foreign, headers = ask(stage.ana, stage.chat), bearer(stage.tom)
+    body = {"plan_digest": "x"} if verb == "/approve" else {"reason": "x"} if verb in ("/reject", "/cancel") else {}
+    answers = []
+    for pk in (foreign.pk, uuid.uuid4()):
+        answer = (
+            get(f"{API}/{pk}{verb}", headers) if verb in ("", "/events") else post(f"{API}/{pk}{verb}", body, headers)
+        )
+        shown = answer.json()
+        shown.pop("correlation_id")
+        answers.append((answer.status_code, shown))
+    assert answers[0] == answers[1]
+    assert answers[0][0] == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "scope"),
+    [
+        ("get", "", "requests:read"),
+        ("post", "", "requests:write"),
+        ("get", "/{id}", "requests:read"),
+        ("get", "/{id}/events", "requests:read"),
+        ("get", "/by-external/servicenow/RITM1", "requests:read"),
+        ("post", "/{id}/approve", "approvals:write"),
+        ("post", "/{id}/reject", "approvals:write"),
+        ("post", "/{id}/cancel", "requests:write"),
+        ("post", "/{id}/replan", "requests:write"),
+    ],
+)
+def test_each_method_needs_its_scope(stage: Stage, method: str, path: str, scope: str) -> None:
+    url = API + path.format(id=ask(stage.ana, stage.chat, ticket="RITM1").pk)
+    others = [one for one in ApiToken.Scope.values if one != scope]
+    call = get if method == "get" else lambda url, headers: post(url, {}, headers)
+    without = call(url, bearer(stage.ana, others))
+    assert code(without) == (403, "missing_scope")
+    assert scope in without.json()["detail"]
+    assert call(url, bearer(stage.ana, [scope])).json().get("code") != "missing_scope"
+
+
+def code(answer: Any) -> tuple[int, str]:
+    return answer.status_code, answer.json()["code"]
+
+
+def test_the_page_of_requests_uses_the_index(stage: Stage) -> None:
+    """The keyset's condition and order are those of request_by_team."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'request_by_team'")
+        assert "created_at DESC, id DESC" in cursor.fetchone()[0]
