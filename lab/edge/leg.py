@@ -32,12 +32,14 @@ class Leg(asyncio.Protocol):
 
     __slots__ = (
         "_can_write",
+        "_closing",
         "_inbox",
         "_inbox_waiter",
         "_loop",
         "_on_close",
         "_on_open",
         "_peer",
+        "_tls",
         "_tunnel",
         "_write_waiter",
         "ended",
@@ -55,6 +57,8 @@ class Leg(asyncio.Protocol):
         self._inbox_waiter: asyncio.Future[None] | None = None
         self._write_waiter: asyncio.Future[None] | None = None
         self._can_write = True
+        self._closing = False
+        self._tls = False
         self.ended = False
         self._peer: Leg | None = None
         self._tunnel: Tunnel | None = None
@@ -77,8 +81,7 @@ class Leg(asyncio.Protocol):
                 self._inbox_waiter = None
         data = bytes(self._inbox)
         self._inbox.clear()
-        if not self.lost:
-            self.transport.resume_reading()
+        self.resume_reading()
         return data
 
     async def send(self, data: bytes) -> None:
@@ -103,9 +106,21 @@ class Leg(asyncio.Protocol):
 
     def close(self) -> None:
         """Hand over what is buffered, then close; cut the connection if that takes too long."""
-        if not self.lost:
+        # Once only: a second close() takes asyncio's TLS transport apart while it still delivers.
+        if not self.lost and not self._closing:
+            self._closing = True
             self.transport.close()
             self._loop.call_later(LINGER_SECONDS, self._cut)
+
+    def pause_reading(self) -> None:
+        """Take no more bytes from the socket for now."""
+        if not self.lost and not self.transport.is_closing():
+            self.transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Take bytes from the socket again."""
+        if not self.lost and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def finish_writing(self) -> None:
         """Say "no more from here" (FIN) where the transport can; TLS cannot, there it closes."""
@@ -136,8 +151,8 @@ class Leg(asyncio.Protocol):
         if self._inbox:
             peer.write(bytes(self._inbox))
         self._inbox = bytearray()
-        if not self.lost and peer._can_write:
-            self.transport.resume_reading()
+        if peer._can_write:
+            self.resume_reading()
         if self.lost:
             tunnel.lost(self)
         elif self.ended:
@@ -147,6 +162,7 @@ class Leg(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
+        self._tls = transport.get_extra_info("sslcontext") is not None
         if self._on_open is not None:
             self._on_open(self)
             self._on_open = None
@@ -160,7 +176,7 @@ class Leg(asyncio.Protocol):
             return
         self._inbox += data
         if len(self._inbox) > MOST_WAITING:
-            self.transport.pause_reading()
+            self.pause_reading()
         self._wake(self._inbox_waiter)
 
     def eof_received(self) -> bool:
@@ -169,18 +185,18 @@ class Leg(asyncio.Protocol):
         if self._tunnel is not None:
             self._tunnel.half_closed(self)
         # The other direction may still have something to say; the handler or the tunnel closes. TLS has no half-close.
-        return self.transport.get_extra_info("sslcontext") is None
+        return not self._tls
 
     def pause_writing(self) -> None:
         self._can_write = False
-        if self._peer is not None and not self._peer.lost:
-            self._peer.transport.pause_reading()
+        if self._peer is not None:
+            self._peer.pause_reading()
 
     def resume_writing(self) -> None:
         self._can_write = True
         self._wake(self._write_waiter)
-        if self._peer is not None and not self._peer.lost:
-            self._peer.transport.resume_reading()
+        if self._peer is not None:
+            self._peer.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.lost = True

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -141,9 +141,22 @@ class Process:
     def __init__(self, name: str, environment: dict[str, str]) -> None:
         self.lines: list[str] = []
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", "lab", name], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "lab", name],
+            cwd=ROOT,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self.complaints: list[str] = []
+        assert self._popen.stdout is not None
+        assert self._popen.stderr is not None
+        self._readers = [
+            threading.Thread(target=self._read, args=(file, into), daemon=True)
+            for file, into in ((self._popen.stdout, self.lines), (self._popen.stderr, self.complaints))
+        ]
+        for reader in self._readers:
+            reader.start()
 
     @property
     def pid(self) -> int:
@@ -168,14 +181,16 @@ class Process:
             return self._popen.wait(timeout=3)
         finally:
             self._popen.kill()
+            for reader in self._readers:
+                reader.join()
 
     def running(self) -> bool:
         return self._popen.poll() is None
 
-    def _read(self) -> None:
-        assert self._popen.stdout is not None
-        for line in self._popen.stdout:
-            self.lines.append(line.rstrip("\n"))
+    @staticmethod
+    def _read(file: IO[str], into: list[str]) -> None:
+        for line in file:
+            into.append(line.rstrip("\n"))
 
 
 class Client:
@@ -262,6 +277,8 @@ class Stage:
             self.aws.close()
             self.odd.close()
         assert ended == [0, 0]
+        assert [line for line in self.edge.complaints if not line.startswith("edge: no new state")] == []
+        assert self.chat.complaints == []
 
     @property
     def authority(self) -> Path:
