@@ -6,7 +6,6 @@ It decides what a person sees on the console. It must leave nothing running, how
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -91,7 +90,7 @@ def _ignore_signals() -> None:
 
 
 def _welcome(stack: Stack, seconds: float) -> str:
-    ports, relative = stack.ports, Path(os.path.relpath(stack.state.path))
+    ports, relative = stack.ports, _shortest(stack.state.path)
     aws = f"http://{LOOPBACK}:{ports.aws}"
     ca = f"{relative}/lab/ca.pem"
     scale = float(stack.env["LAB_TIME_SCALE"])
@@ -113,3 +112,8 @@ Try it:      sign in as ana and ask for an endpoint on int-chat; approve it as o
 Logs:        {relative}/logs/
 Ctrl-C ends everything; the data stays.
 """
+
+
+def _shortest(path: Path) -> Path:
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -40,7 +40,7 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Postgres:
-    """An embedded PostgreSQL under `directory`. `durable` false is for tests: kill -9 loses nothing, a power cut may."""
+    """An embedded PostgreSQL under `directory`. `durable` false, for tests, is safe from kill -9 only."""
 
     directory: Path
     durable: bool = True

@@ -9,12 +9,16 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from stack.browser import find_browser
 from stack.ports import Ports
 from stack.processes import Supervisor
 from stack.services import Postgres, Redis
+
+NO_BROWSER = "no Chromium on PATH (chromium, chromium-browser, google-chrome) nor in .venv/browsers"
 
 
 @pytest.fixture(scope="session")
@@ -68,3 +72,44 @@ def django_db_modify_db_settings(database_url: str) -> None:
     from django.db import connections
 
     connections["default"].settings_dict.update(environ.Env.db_url_config(database_url))
+
+
+BROWSER_TESTS_SKIPPED = pytest.StashKey[dict[str, str]]()
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the Chromium that browser tests drive. Tests that ask for it carry the mark `browser`."""
+    path = find_browser()
+    if path is None:
+        pytest.skip(NO_BROWSER)
+    return path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[BROWSER_TESTS_SKIPPED] = {}
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
+    """Remember which browser tests did not run, and why."""
+    report = yield
+    if report.skipped and item.get_closest_marker("browser"):
+        _, _, reason = report.longrepr
+        item.config.stash[BROWSER_TESTS_SKIPPED][item.nodeid] = str(reason).removeprefix("Skipped: ")
+    return report
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A build machine says REQUIRE_BROWSER=1: there a browser test that did not run is a failure."""
+    if session.config.stash[BROWSER_TESTS_SKIPPED] and os.environ.get("REQUIRE_BROWSER") == "1":
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say plainly how many browser tests did not run and why."""
+    skipped = config.stash[BROWSER_TESTS_SKIPPED]
+    for reason in sorted(set(skipped.values())):
+        count = sum(each == reason for each in skipped.values())
+        tests = "1 browser test" if count == 1 else f"{count} browser tests"
+        terminalreporter.write_line(f"{tests} did not run: {reason}", yellow=True, bold=True)

