@@ -23,7 +23,10 @@ EXAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One line for a POSIX shell; `note` says what to look for or what this tool cannot do."""
+    """One command for a POSIX shell; Python's has line breaks inside its quotes.
+
+    `note` says what to look for or what this tool cannot do.
+    """
 
     tool: Tool
     line: str
@@ -98,26 +101,29 @@ def _websocat(asked: _Asked) -> Command:
 
 def _python(asked: _Asked) -> Command:
     arguments = [repr(str(asked.url)), "proxy=None"]
+    imports = ["from websockets.sync.client import connect"]
     if asked.connect_to is not None:
-        arguments += [f"host={asked.connect_to.host!r}", f"port={asked.connect_to.port}"]
+        imports.insert(0, "import socket")
+        arguments.append(f"sock=socket.create_connection(({asked.connect_to.host!r}, {asked.connect_to.port}))")
     if asked.headers:
         arguments.append(f"additional_headers={list(asked.headers)!r}")
     if asked.subprotocols:
         arguments.append(f"subprotocols={list(asked.subprotocols)!r}")
     if asked.origin is not None:
         arguments.append(f"origin={asked.origin!r}")
-    imports = "from websockets.sync.client import connect"
     if asked.ca_file:
-        imports = f"import ssl; {imports}"
+        imports.insert(0, "import ssl")
         arguments.append(f"ssl=ssl.create_default_context(cafile={asked.ca_file!r})")
-    code = f"{imports}; c = connect({', '.join(arguments)}); c.send('hello'); print(c.recv(timeout=5)); c.close()"
+    code = "\n".join(
+        [*imports, f"with connect({', '.join(arguments)}) as c:", "    c.send('hello')", "    print(c.recv(timeout=5))"]
+    )
     note = "Needs pip install websockets. Prints the first message that comes back."
     return Command("python", shlex.join(["python3", "-c", code]), note)
 
 
 def _curl(asked: _Asked) -> Command:
     page = str(asked.url).replace("ws", "http", 1)
-    words = ["curl", "--http1.1", "--include", "--no-buffer", "--max-time", "10", "--noproxy", "*"]
+    words = ["curl", "--http1.1", "--include", "--no-buffer", "--max-time", "5", "--noproxy", "*"]
     if asked.ca_file:
         words += ["--cacert", asked.ca_file]
     if asked.connect_to is not None:
@@ -136,7 +142,7 @@ def _curl(asked: _Asked) -> Command:
     for name, value in (*lines, *asked.headers):
         # curl drops a header without value unless it ends with a semicolon.
         words += ["--header", f"{name}: {value}" if value else f"{name};"]
-    note = f"Shows the handshake only. A right answer is 101 with Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}"
+    note = f"Shows the handshake only, for 5 s. A right answer is 101 with Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}"
     return Command("curl", shlex.join([*words, page]), note)
 
 

@@ -214,6 +214,8 @@ class _Wire(asyncio.Protocol):
     def eof_received(self) -> None:
         self.eof = True
         self._wake()
+        # Nothing is left to say to a side that has stopped listening; without this TLS would answer and wait.
+        self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.eof, self.error = True, exc
@@ -310,8 +312,8 @@ class _Probe:
         request = self._request = self._build(url)
         context = self._trust() if url.secure else None
         destination, addresses = await self._resolve(url)
-        sock = await self._connect(destination, addresses)
-        await self._open(sock, context, url)
+        sock, address = await self._connect(destination, addresses)
+        await self._open(sock, context, url, (address, destination.port))
         await self._upgrade(request)
         await self._first_frame()
         await self._echo()
@@ -371,7 +373,9 @@ class _Probe:
             raise _Stop(Phase.GUARD, Reason.ADDRESS_REFUSED, f"{destination.host}: {judged.reason}")
         return destination, judged
 
-    async def _connect(self, destination: Destination, addresses: Sequence[AllowedAddress]) -> socket.socket:
+    async def _connect(
+        self, destination: Destination, addresses: Sequence[AllowedAddress]
+    ) -> tuple[socket.socket, str]:
         """Try the judged addresses in the resolver's order; the time for connecting is shared out evenly."""
         until = time.perf_counter() + self._left(self._limits.connect_s)
         tried = addresses[:MAX_ADDRESSES]
@@ -395,7 +399,7 @@ class _Probe:
                 self._timing["tcp"] = self._since(began)
                 attempts.append(Attempt(allowed.address, "connected", self._timing["tcp"]))
                 self._routed(attempts, allowed.address)
-                return sock
+                return sock, allowed.address
             attempts.append(Attempt(allowed.address, stop.failure.reason.value, self._since(began)))
             self._routed(attempts, "")
         raise stop
@@ -404,7 +408,9 @@ class _Probe:
         if self._route is not None:
             self._route = replace(self._route, attempts=tuple(attempts), connected=connected)
 
-    async def _open(self, sock: socket.socket, context: ssl.SSLContext | None, url: AllowedUrl) -> None:
+    async def _open(
+        self, sock: socket.socket, context: ssl.SSLContext | None, url: AllowedUrl, address: tuple[str, int]
+    ) -> None:
         """Hand the socket to the event loop, through TLS for wss://."""
         began = time.perf_counter()
         loop = asyncio.get_running_loop()
@@ -412,7 +418,6 @@ class _Probe:
             await loop.create_connection(lambda: self._wire, sock=sock)
             return
         self._tls = TlsFacts(url.host)
-        address = sock.getpeername()[:2]
         try:
             async with asyncio.timeout(self._left(self._limits.tls_s)):
                 transport, _ = await loop.create_connection(
@@ -718,7 +723,6 @@ async def _connected(address: str, port: int, seconds: float) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         async with asyncio.timeout(max(0.0, seconds)):
             await asyncio.get_running_loop().sock_connect(sock, (address, port))
     except BaseException:

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import ast
+import asyncio
+import os
 import shlex
+import shutil
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from websockets.asyncio.server import ServerConnection, serve
 
 from checks.commands import EXAMPLE_ACCEPT, EXAMPLE_KEY, Command, commands_for
 from checks.connect_to import Destination
 from checks.handshake import accept_for
+from tests.checks.origins import HOST, Authority
 from tests.checks.seen import judged
 
 CHAT = judged("wss://d111.cloudfront.net/ws?room=1&as=me")
@@ -27,10 +34,11 @@ def test_the_plain_case_is_short() -> None:
     assert lines(commands_for(judged("wss://d111.cloudfront.net/ws"))) == {
         "wscat": "wscat --connect wss://d111.cloudfront.net/ws",
         "websocat": "websocat --text wss://d111.cloudfront.net/ws",
-        "python": "python3 -c 'from websockets.sync.client import connect; "
-        "c = connect('\"'\"'wss://d111.cloudfront.net/ws'\"'\"', proxy=None); "
-        "c.send('\"'\"'hello'\"'\"'); print(c.recv(timeout=5)); c.close()'",
-        "curl": "curl --http1.1 --include --no-buffer --max-time 10 --noproxy '*' "
+        "python": "python3 -c 'from websockets.sync.client import connect\n"
+        "with connect('\"'\"'wss://d111.cloudfront.net/ws'\"'\"', proxy=None) as c:\n"
+        "    c.send('\"'\"'hello'\"'\"')\n"
+        "    print(c.recv(timeout=5))'",
+        "curl": "curl --http1.1 --include --no-buffer --max-time 5 --noproxy '*' "
         "--header 'Connection: Upgrade' --header 'Upgrade: websocket' --header 'Sec-WebSocket-Version: 13' "
         f"--header 'Sec-WebSocket-Key: {EXAMPLE_KEY}' https://d111.cloudfront.net/ws",
     }
@@ -52,7 +60,7 @@ def test_in_the_lab_every_tool_is_led_to_the_lab_and_trusts_its_ca() -> None:
     assert curl[curl.index("--connect-to") + 1] == "d111.cloudfront.net:443:127.0.0.1:8002"
     assert curl[curl.index("--cacert") + 1] == "/home/me/lab ca.pem"
     assert curl[-1] == "https://d111.cloudfront.net/ws?room=1&as=me"
-    assert "host='127.0.0.1', port=8002" in shlex.split(found["python"])[-1]
+    assert "sock=socket.create_connection(('127.0.0.1', 8002))" in shlex.split(found["python"])[-1]
 
 
 def test_a_destination_that_is_the_urls_own_is_left_out() -> None:
@@ -83,7 +91,8 @@ def test_quotes_dollars_and_backticks_arrive_as_they_are(value: str, origin: str
             assert f"--header=X-Room: {value}" in words
             assert f"--origin={origin}" in words
         elif command.tool == "python":
-            call = next(node for node in ast.walk(ast.parse(words[-1])) if isinstance(node, ast.Call))
+            calls = [node for node in ast.walk(ast.parse(words[-1])) if isinstance(node, ast.Call)]
+            call = next(call for call in calls if ast.unparse(call.func) == "connect")
             given_ = {word.arg: ast.unparse(word.value) for word in call.keywords}
             assert ast.literal_eval(given_["additional_headers"]) == [("X-Room", value)]
             assert ast.literal_eval(given_["origin"]) == origin
@@ -100,3 +109,56 @@ def test_a_real_shell_agrees(value: str) -> None:
             capture_output=True, check=True,
         ).stdout.decode()  # fmt: skip
         assert asked.rstrip("\0").split("\0") == shlex.split(command.line)
+
+
+def test_python_and_wscat_and_curl_reach_the_same_endpoint(tmp_path: Path) -> None:
+    """The lines are run as they are, against an endpoint that is elsewhere than its name says."""
+    authority = Authority(tmp_path)
+    paths: list[str] = []
+
+    async def greet(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        paths.append(f"{connection.request.headers['Host']}{connection.request.path}")
+        await connection.send(f"welcome {connection.request.headers['X-Room']}")
+        await connection.wait_closed()
+
+    async def story() -> dict[str, str]:
+        tls = authority.server(HOST, "localhost")
+        async with serve(greet, "127.0.0.1", 0, ssl=tls) as server:
+            elsewhere = Destination("localhost", server.sockets[0].getsockname()[1], "rule")
+            commands = commands_for(
+                judged(f"wss://{HOST}/ws?room=1&as=me"),
+                headers=(("X-Room", "it's $blue"),),
+                ca_file=str(authority.file),
+                connect_to=elsewhere,
+            )
+            return {command.tool: await output_of(command.line) for command in commands if installed(command.tool)}
+
+    said = asyncio.run(story())
+    assert said["python"] == "welcome it's $blue\n"
+    assert "welcome it's $blue" in said.get("wscat", "welcome it's $blue"), said["wscat"]
+    assert f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}" in said.get("curl", f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}")
+    assert paths == [f"{HOST}/ws?room=1&as=me"] * len(said)
+
+
+def installed(tool: str) -> bool:
+    """Python is always there; the others where somebody installed them. What is missing is not asked for."""
+    return tool == "python" or (tool != "websocat" and shutil.which(tool) is not None)
+
+
+async def output_of(line: str) -> str:
+    """What a command prints; wscat would wait for a person to type, curl for more frames."""
+    line = line.replace("--max-time 5", "--max-time 0.6").replace("wscat ", "wscat --execute hello --wait 1 ", 1)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    process = await asyncio.create_subprocess_shell(
+        line,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PATH": path},
+    )
+    # Standard input stays open: wscat leaves when it ends.
+    assert process.stdout is not None
+    printed = await asyncio.wait_for(process.stdout.read(), 15)
+    await process.wait()
+    return printed.decode("utf-8", "replace")
