@@ -54,8 +54,20 @@ def everything(lab: Lab, account: Account) -> dict[str, Any]:
     return {"state": state, **described}
 
 
+def keep_reading(lab: Lab, done: threading.Event) -> None:
+    """Read all the time: readers must not use up random numbers that ids are made of."""
+    account = lab.account(CHAT_ACCOUNT)
+    while not done.is_set():
+        account.ec2.describe_security_groups()
+        account.elbv2.describe_load_balancers()
+
+
 def test_kill_9_loses_nothing(own_lab: Lab) -> None:
     chat = own_lab.account(CHAT_ACCOUNT)
+    done = threading.Event()
+    readers = [threading.Thread(target=keep_reading, args=(own_lab, done)) for _ in range(3)]
+    for reader in readers:
+        reader.start()
     target = next(
         balancer["arn"] for balancer in own_lab.get("/_lab/state")["load_balancers"] if balancer["name"] == "int-chat"
     )
@@ -74,6 +86,9 @@ def test_kill_9_loses_nothing(own_lab: Lab) -> None:
     permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
     chat.ec2.authorize_security_group_ingress(GroupId=closed["security_groups"][0], IpPermissions=[permission])
     own_lab.advance(100)
+    done.set()
+    for reader in readers:
+        reader.join()
     before, clock = everything(own_lab, chat), own_lab.get("/_lab/clock")
 
     own_lab.end(signal.SIGKILL)

@@ -221,6 +221,7 @@ def _shown(context: Context, origin: VpcOrigin) -> Values:
 
 def _summary(context: Context, origin: VpcOrigin) -> Values:
     return {
+        "IpAddressType": origin.endpoint.get("IpAddressType"),
         "Id": origin.id,
         "Name": origin.endpoint["Name"],
         "Status": origin.status(context.now),
