@@ -554,32 +554,23 @@ def _ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot)
         # A rule may name what we could not look up.
         yield _unknown("PF-INGRESS", gap.reason)
         return
-    group = target.security_groups[0]
     seen = f"{', '.join(target.security_groups)}: nothing admits CloudFront to {_ports(closed)}."
-    if subject.open_security_group:
-        yield PreflightResult(
-            "PF-INGRESS",
-            Level.FIXABLE,
-            seen,
-            f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and nothing public.",
-            in_plan=True,
-        )
-        return
+    group = target.security_groups[0]
     source = target.origin_facing_prefix_list or "PREFIX-LIST"
-    yield PreflightResult(
-        "PF-INGRESS",
-        Level.BLOCK,
-        seen,
-        "CloudFront's packets would be dropped and handshakes end with 504. Let the plan open it, or do it yourself.",
-        Fix(
-            f"EC2 > Security Groups > {group} > Edit inbound rules: TCP {_ports(closed)} from "
-            f"{names.ORIGIN_FACING_PREFIX_LIST}.",
-            f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
-            f"IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]",
-            f'resource "aws_vpc_security_group_ingress_rule" "edge" {{ security_group_id = "{group}", '
-            f'prefix_list_id = "{source}", ip_protocol = "tcp", from_port = {closed[0]}, to_port = {closed[0]} }}',
-        ),
+    fix = Fix(
+        f"EC2 > Security Groups > {group} > Edit inbound rules: TCP {_ports(closed)} from "
+        f"{names.ORIGIN_FACING_PREFIX_LIST}.",
+        f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
+        f"'IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]'",
+        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{ security_group_id = "{group}", '
+        f'prefix_list_id = "{source}", ip_protocol = "tcp", from_port = {closed[0]}, to_port = {closed[0]} }}',
     )
+    if subject.open_security_group:
+        why = f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and nothing public."
+        yield PreflightResult("PF-INGRESS", Level.FIXABLE, seen, why, fix, in_plan=True)
+    else:
+        why = "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open it, or do it yourself."
+        yield PreflightResult("PF-INGRESS", Level.BLOCK, seen, why, fix)
 
 
 def _public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:

@@ -33,7 +33,7 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         try:
             return future.result()
         except EdgeError as error:
-            gaps.append(Gap(what, str(error)))
+            gaps.append(_gap(what, error))
             return unknown
 
     # Two pools, because a whole waits for its parts.
@@ -44,13 +44,18 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         survey = settle("target", target, targets.Survey(None, {}))
         record = settle("distribution", distribution, None)
         known = settle("vpc_origins", origins, ())
-    gaps += [Gap(what, str(error)) for what, error in survey.failures.items()]
+    gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
         target=survey.facts,
         distribution=record.facts if record else None,
         vpc_origins=known,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
     )
+
+
+def _gap(what: str, error: EdgeError) -> Gap:
+    """The reason, with what can be done about it."""
+    return Gap(what, f"{error} {error.fix}".strip())
 
 
 def _vpc_origins(aws: Aws, owner: str, pool: Executor) -> tuple[VpcOriginFacts, ...]:

@@ -1,4 +1,4 @@
-"""What the preflight says of targets that are ready, that the plan makes ready, that are not, and that it cannot see."""
+"""What the preflight says of targets that are ready, made ready by the plan, not ready, and not to be seen."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ BLANK: dict[str, dict[str, Any]] = {
 def test_what_could_not_be_seen_is_unknown_never_passed(what: str) -> None:
     facts = seen(BLANK.get(what), gaps=(Gap(what, "AccessDenied: not authorized"),))
     if what in ("target", "distribution"):
-        facts = replace(facts, **{what: None})
+        facts = replace(facts, target=None) if what == "target" else replace(facts, distribution=None)
     found = judged(facts=facts)
     for code in GAPS[what]:
         assert [result.level for result in found[code]] == [Level.UNKNOWN]

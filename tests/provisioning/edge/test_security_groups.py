@@ -23,6 +23,7 @@ def test_a_rule_is_added_once_seen_and_revoked(account: Account, aws: Aws) -> No
     (rule,) = security_groups.ingress_rules(aws, REGION, [network.group])
     assert (rule.rule_id, rule.protocol, rule.from_port, rule.to_port) == (made, "tcp", 80, 80)
     assert (rule.source_kind, rule.source, rule.description) == ("group", source, "edge-portal 1: CloudFront")
+    assert rule.owner == "edge-portal"
 
     again = security_groups.authorize(aws, REGION, network.group, 80, source, "edge-portal 1: CloudFront", TAGS)
     assert again == made
@@ -39,7 +40,7 @@ def test_rules_of_others_stay(account: Account, aws: Aws) -> None:
     made = security_groups.authorize(aws, REGION, network.group, 80, network.group, "ours", TAGS)
     security_groups.revoke(aws, REGION, network.group, made)
     (left,) = security_groups.ingress_rules(aws, REGION, [network.group])
-    assert (left.source_kind, left.source, left.from_port) == ("cidr", "0.0.0.0/0", 443)
+    assert (left.source_kind, left.source, left.from_port, left.owner) == ("cidr", "0.0.0.0/0", 443, "")
 
 
 def test_every_kind_of_source_is_told_apart(account: Account, aws: Aws) -> None:

@@ -63,7 +63,7 @@ def listening(*replies: Reply | str) -> Iterator[Wire]:
 
         def finish(self) -> None:
             # After a hang-up there is nothing left to flush into.
-            if not self.connection._closed:  # type: ignore[attr-defined]
+            if self.connection.fileno() != -1:
                 super().finish()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
