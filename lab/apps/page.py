@@ -40,7 +40,7 @@ button:disabled { opacity: .5; cursor: default }
 <body>
 <main>
 <h1>Chat behind the edge</h1>
-<p>This page came through CloudFront's edge from a server in a private network. Open it twice and talk to yourself.</p>
+<p>Messages go through CloudFront's edge to the chat server and back. Open this page twice and talk to yourself.</p>
 <form id="connect">
   <div class="grow"><label for="path">WebSocket path on this host</label>
     <input type="text" id="path" value="/ws/chat" required pattern="/.*" autocomplete="off" spellcheck="false"></div>

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Awaitable, Callable
@@ -32,13 +33,15 @@ class StateSource:
         """Poll for ever; sets `first` when the first state has been taken over."""
         while True:
             try:
+                asked = time.monotonic()
                 state = await asyncio.to_thread(self._fetch)
                 if state is not None:
                     await self._take_over(state)
                     self._version = state.version
                     first.set()
                 self._complained = ""
-                await asyncio.sleep(POLL_SECONDS)
+                # A large account that changes all the time must not keep either process busy with reading it.
+                await asyncio.sleep(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 self._complain(error)
                 await asyncio.sleep(AWAY_SECONDS)

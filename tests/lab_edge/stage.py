@@ -184,6 +184,13 @@ class Process:
             for reader in self._readers:
                 reader.join()
 
+    def wait_ended(self) -> int:
+        """Wait until it has ended by itself; the exit code."""
+        code = self._popen.wait(timeout=PATIENCE)
+        for reader in self._readers:
+            reader.join()
+        return code
+
     def running(self) -> bool:
         return self._popen.poll() is None
 
@@ -230,6 +237,11 @@ class Client:
         """
         return json.loads(self._wait(asyncio.wait_for(self.connection.recv(), timeout)))
 
+    def wait_closed(self) -> int | None:
+        """Wait until the other side has ended the connection; the close code."""
+        self._wait(self.connection.wait_closed())
+        return self.connection.close_code
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self._loop.is_running():
             self._wait(self.connection.close(code, reason))
@@ -250,6 +262,7 @@ class Stage:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.tls_port, self.plain_port, self.app_port = free_port(), free_port(), free_port()
+        self.environment: dict[str, str] = {}
         self.odd = OddOrigin()
         self.aws: StubAws
         self.edge: Process
@@ -258,7 +271,7 @@ class Stage:
     @contextlib.contextmanager
     def play(self, account: Json) -> Iterator[Stage]:
         self.aws = StubAws(account)
-        environment = {
+        self.environment = {
             **os.environ,
             "LAB_STATE_DIR": str(self.directory),
             "LAB_AWS_PORT": str(self.aws.port),
@@ -266,8 +279,8 @@ class Stage:
             "LAB_EDGE_PORT": str(self.plain_port),
             "LAB_APP_PORT": str(self.app_port),
         }
-        self.chat = Process("apps", environment)
-        self.edge = Process("edge", environment)
+        self.chat = Process("apps", self.environment)
+        self.edge = Process("edge", self.environment)
         try:
             self.chat.wait_ready()
             self.edge.wait_ready()

@@ -10,7 +10,7 @@ import pytest
 
 from .account import behavior, distribution, forward, listener, load_balancer, vpc_origin, vpc_origin_ref
 from .conftest import whole_account
-from .stage import Stage
+from .stage import Process, Stage
 
 
 @pytest.fixture
@@ -39,6 +39,24 @@ def test_what_was_deployed_a_moment_ago_is_served_and_what_was_removed_is_not(ow
     account["distributions"].pop()
     stage.aws.publish(account)
     assert stage.request("dnew")[0] == 403
+
+
+def test_both_processes_end_in_time_while_people_are_talking(own_stage: Stage) -> None:
+    stage = own_stage
+    with stage.websocket("dchat") as through_tls, stage.websocket("dmatch", tls=False) as through_plain:
+        for client in (through_tls, through_plain):
+            assert client.recv()["type"] == "welcome"
+        assert stage.edge.end() == 0
+        for client in (through_tls, through_plain):
+            assert client.wait_closed() == 1006
+        assert stage.chat.end() == 0
+
+
+def test_a_taken_port_is_a_message_not_a_traceback(own_stage: Stage) -> None:
+    second = Process("edge", own_stage.environment)
+    assert second.wait_ended() == 1
+    assert len(second.complaints) == 1
+    assert "address already in use" in second.complaints[0]
 
 
 def test_the_last_good_account_stays_while_aws_is_away_or_talks_nonsense(own_stage: Stage) -> None:

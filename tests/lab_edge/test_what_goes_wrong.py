@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import socket
 import ssl
 import time
 
@@ -157,6 +159,33 @@ def test_garbage_gets_a_400_and_harms_nobody(stage: Stage, garbage: bytes) -> No
     assert stage.edge.running()
     with stage.websocket("dchat") as client:
         assert client.recv()["type"] == "welcome"
+
+
+def test_mutated_requests_never_end_the_edge(stage: Stage) -> None:
+    dice = random.Random(20261121)  # noqa: S311 - not a secret
+    good = (
+        b"POST /ws/chat?a=1 HTTP/1.1\r\nHost: dnlb.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+    )
+    for _ in range(150):
+        mutated = bytearray(good)
+        for _ in range(dice.randint(1, 6)):
+            at = dice.randrange(len(mutated))
+            match dice.randrange(3):
+                case 0:
+                    mutated[at] = dice.randrange(256)
+                case 1:
+                    del mutated[at : at + dice.randint(1, 20)]
+                case _:
+                    mutated[at:at] = bytes(dice.randrange(256) for _ in range(dice.randint(1, 20)))
+            mutated = mutated or bytearray(b"x")
+        with stage.raw(tls=False) as raw:
+            raw.sendall(bytes(mutated))
+            raw.shutdown(socket.SHUT_WR)
+            answer = raw.recv(65536)
+        assert not answer or answer.startswith(b"HTTP/1.1 ")
+    assert stage.edge.running()
+    assert stage.request("dchat")[0] == 200
 
 
 def test_a_viewer_that_breaks_off_in_the_middle_harms_nobody(stage: Stage) -> None:
