@@ -61,7 +61,7 @@ def read_after(stream: str, cursor: int) -> Page:
     more = len(events) > PAGE
     lines = [Line(event.seq, _event(event)) for event in events[:PAGE]]
     if lines and not more:
-        settled = finished(events[-1].request_state)  # type: ignore[attr-defined]  annotated above
+        settled = finished(events[-1].request_state)  # type: ignore[attr-defined]  # annotated above
         lines[-1] = lines[-1]._replace(after=settled)
     return Page(tuple(lines), more)
 
@@ -78,7 +78,7 @@ def finished(state: str | None) -> str:
     return message("finished", state=state, title=TITLES[State(state)])
 
 
-def message(kind: str, **members: Any) -> str:
+def message(kind: str, /, **members: Any) -> str:
     """A message of the socket."""
     return json.dumps({"type": kind, **members}, ensure_ascii=False, separators=(",", ":"))
 

@@ -203,8 +203,9 @@ def test_lists_are_narrowed_and_paged(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "query",
     [
-        "cursor=x", "cursor=WzEsMl0=", "cursor=%00", "limit=0", "limit=101", "limit=x", "limit=²", "state=gone", "state=%00",
-        "external_id__in=1", "updated_since=yesterday", "updated_since=2026-01-01", "team=%00", "external_id_in=1",
+        "cursor=x", "cursor=WzEsMl0=", "cursor=%00", "limit=0", "limit=101", "limit=x", "limit=²", "state=gone",
+        "state=%00", "external_id__in=1", "updated_since=yesterday", "updated_since=2026-01-01", "team=%00",
+        "external_id_in=1",
         "limit=1&limit=2", "cursor=" + "W" * 3000,
     ],
 )  # fmt: skip
@@ -225,12 +226,9 @@ def test_a_list_costs_the_same_whatever_it_holds(stage: Stage, django_assert_num
         ask(stage.ana, stage.chat)
     with django_assert_num_queries(2):
         assert len(get(API, headers).json()["requests"]) == 23
+    one = EndpointRequest.objects.values_list("pk", flat=True)[0]
     with django_assert_num_queries(2):
-        get(f"{API}/{ask_id(headers)}", headers)
-
-
-def ask_id(headers: dict[str, str]) -> str:
-    return str(EndpointRequest.objects.values_list("pk", flat=True)[0])
+        assert get(f"{API}/{one}", headers).status_code == 200
 
 
 def test_who_has_it_already_is_told_so(stage: Stage) -> None:
