@@ -163,7 +163,7 @@ _EDGE_PHRASES: tuple[tuple[int, str, str], ...] = (
     (403, "missingkey", "WSE-403-SIGNED"),
     (403, "missing key-pair-id", "WSE-403-SIGNED"),
     (403, "request blocked", "WSE-403-WAF"),
-    (502, "resolve the origin domain name", "WSE-502-DNS"),
+    (502, "domain name", "WSE-502-DNS"),
 )
 """What CloudFront's own error pages say, in lower case. A custom page may replace one, so absence tells nothing."""
 
