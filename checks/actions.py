@@ -84,7 +84,7 @@ def _record(check: Check, transcript: Transcript, diagnoses: tuple[Diagnosis, ..
             events.append(
                 check.stream,
                 "check.finished",
-                f"{first.verdict.title} {first.verdict.plain}",
+                f"{first.verdict.title.rstrip('.')}. {first.verdict.plain}",
                 at=now,
                 level="good" if transcript.live else "error",
                 data={

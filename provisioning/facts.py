@@ -33,7 +33,9 @@ class Listener:
 
 @dataclass(frozen=True)
 class IngressRule:
-    """One ingress rule. `source_kind` is cidr, prefix-list or group; ports are inclusive, -1 means all."""
+    """One ingress rule. `source_kind` is cidr, prefix-list or group; ports are inclusive, -1 means all; `owner` is
+    the portal's mark, "" on rules of others.
+    """
 
     group_id: SecurityGroupId
     rule_id: str
@@ -43,6 +45,7 @@ class IngressRule:
     source_kind: str
     source: str
     description: str = ""
+    owner: str = ""
 
     def covers(self, port: int) -> bool:
         """Whether the rule admits TCP to `port` (from its source)."""

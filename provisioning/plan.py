@@ -196,7 +196,9 @@ def _vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> Plan
     name = names.vpc_origin_name(owner, spec.vpc_origin_key)
     gap = snapshot.gap("vpc_origins")
     if gap:
-        raise Unplannable("vpc_origins_unknown", f"The account's VPC origins could not be listed: {gap.reason}")
+        raise Unplannable(
+            "vpc_origins_unknown", f"The account's VPC origins could not be listed. AWS said: {_sentence(gap.reason)}"
+        )
     existing = next((origin for origin in snapshot.vpc_origins if origin.name == name), None)
     if existing and existing.ours is False:
         raise Unplannable(
@@ -313,9 +315,13 @@ def _relies_on(spec: EndpointSpec, target: TargetFacts, distribution: Distributi
 
 def _why(snapshot: Snapshot, what: str, otherwise: str) -> str:
     gap = snapshot.gap(what)
-    return f"{otherwise} AWS said: {gap.reason}" if gap else otherwise
+    return f"{otherwise} AWS said: {_sentence(gap.reason)}" if gap else otherwise
 
 
 def _brief(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
     return text if text else "nothing"
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."

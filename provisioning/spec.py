@@ -262,7 +262,7 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
         elif required and not value:
             errors.append(FieldError(field, "required", f"Needed. {advice}"))
         elif len(value) > most:
-            errors.append(FieldError(field, "too_many", f"At most {most}."))
+            errors.append(FieldError(field, "too_many", f"At most {most} fit. Remove some."))
         elif len(set(value)) != len(value):
             errors.append(FieldError(field, "duplicate", "The same entry stands there twice. Remove one."))
         elif bad := [word for word in value if not pattern.fullmatch(word)]:

@@ -175,7 +175,13 @@ class Turn(Generic[Context]):
             self._say("step.started" if self._forward else "step.undoing", self.step.title)
         outcome = way.look(context)
         if isinstance(outcome, Missing):
-            self._note(Kind.INTENT, {"seen": outcome.seen}, self._event("step.acting", outcome.seen))
+            said = any(
+                e.step == self.step.name and e.direction is self.direction and e.data.get("seen") == outcome.seen
+                for e in self.journal
+                if e.kind is Kind.INTENT
+            )
+            event = None if said else self._event("step.acting", outcome.seen)
+            self._note(Kind.INTENT, {"seen": outcome.seen}, event)
             outcome = way.act(context)
             if isinstance(outcome, Ready):
                 self._note(

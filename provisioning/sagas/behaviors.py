@@ -14,6 +14,7 @@ from provisioning import names
 from provisioning.distribution_config import with_endpoint, without_endpoint
 from provisioning.edge import distributions
 from provisioning.edge.errors import EdgeError
+from provisioning.engine.decide import Kind
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.locks import only_one
 from provisioning.models import Run, VpcOrigin, Watch
@@ -23,6 +24,7 @@ from provisioning.sweep import distribution_detail
 from provisioning.watching import DEPLOYED, note_look, note_write
 
 FRESH_SECONDS = 60.0
+GATHER_SECONDS = 10.0
 
 
 @answering_errors
@@ -42,6 +44,8 @@ def publish(context: RunContext) -> Outcome:
     """Write what everybody who waits for this distribution wants, in one update."""
     distribution_id = context.spec.distribution_id
     Run.objects.filter(pk=context.run.pk).update(writes_distribution=distribution_id)
+    if _others_are_about_to(context):
+        return Retry("Others are about to change the same distribution; going together.", "busy", after=1.0, quiet=True)
     with only_one(f"distribution {context.account.pk} {distribution_id}") as alone:
         if not alone:
             return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
@@ -99,6 +103,17 @@ def withdraw(context: RunContext) -> Outcome:
         if not changed:
             return Ready("Nothing to take out any more.")
         return _update(context, record, config, "Taken out")
+
+
+def _others_are_about_to(context: RunContext) -> bool:
+    """Whether other runs on this distribution are due and may come here in a moment. Nobody waits for them long."""
+    now = context.clock()
+    began = context.run.entries.filter(step="behaviors", kind=Kind.INTENT).order_by("seq").values_list("at", flat=True)
+    if now - began[0] > timedelta(seconds=GATHER_SECONDS / context.pace):
+        return False
+    due = Run.objects.active().filter(due_at__lte=now, writes_distribution="", endpoint__account=context.account)
+    same = due.filter(plan_data__spec__distribution_id=context.spec.distribution_id)
+    return bool(same.exclude(pk=context.run.pk).exclude(state=Run.State.UNDOING).exists())
 
 
 def _write(context: RunContext, runs: list[Run]) -> Outcome:

@@ -110,9 +110,8 @@ def _sole(context: RunContext) -> list[IngressRule]:
 
 def _in_aws(context: RunContext, row: IngressRule) -> str:
     """The rule's id in AWS, or "": by id, or by source and port where the reply that told the id was lost."""
-    mark = names.rule_description(context.owner, context.spec.vpc_origin_key)
     for rule in security_groups.ingress_rules(context.aws, context.spec.region, [row.group_id]):
-        ours = rule.source == row.source_group_id and rule.from_port == row.port and rule.description == mark
-        if (row.rule_id and rule.rule_id == row.rule_id) or ours:
+        same = (rule.source, rule.from_port, rule.owner) == (row.source_group_id, row.port, context.owner)
+        if same or (row.rule_id and rule.rule_id == row.rule_id):
             return rule.rule_id
     return ""

@@ -1,0 +1,11 @@
+"""The environment that every test runs in, set before Django reads its settings (pytest loads this as a plugin)."""
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "only-for-tests-and-long-enough-to-please-every-check")
+os.environ.setdefault("PORTAL_URL", "http://testserver")
+os.environ.setdefault("ALLOWED_HOSTS", "testserver,localhost,127.0.0.1")
+os.environ.setdefault("AWS_ACCESS_KEY_ID", "lab")
+os.environ.setdefault("AWS_SECRET_ACCESS_KEY", "lab")
+os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
+os.environ.setdefault("LOG_LEVEL", "WARNING")

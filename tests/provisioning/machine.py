@@ -1,0 +1,254 @@
+"""A run under a magnifying glass: real rows, the real saga, the lab's AWS, one worker's turn at a time, stepped time.
+
+A worker can be killed at any numbered boundary: before or after each write to AWS, before or after each
+transaction of the runner. Killing is a BaseException that nothing handles, as nothing handles SIGKILL.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from unittest import mock
+
+from botocore.client import BaseClient
+
+from provisioning import actions, sweep
+from provisioning.edge.session import aws_for
+from provisioning.edge.snapshot import take_snapshot
+from provisioning.engine import runner
+from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
+from provisioning.plan import make_plan
+from provisioning.sagas import SAGAS
+from provisioning.spec import EndpointSpec, complete_wish, parse_spec
+from tests.lab.account import Account, Lab
+
+LEASE_SECONDS = 60.0
+OWNED = {"Key": "edge-portal:owner", "Value": "edge-portal"}
+WRITES = ("Create", "Update", "Delete", "Authorize", "Revoke")
+_numbers = itertools.count(1)
+
+
+class Killed(BaseException):
+    """The worker is gone, here and now."""
+
+
+@dataclass
+class Boundaries:
+    """Numbers every boundary that is passed; dies at the chosen one."""
+
+    die_at: int | None = None
+    passed: list[str] = field(default_factory=list)
+    died_at: str = ""
+
+    def __call__(self, label: str) -> None:
+        self.passed.append(label)
+        if self.die_at == len(self.passed):
+            self.died_at, self.die_at = label, None
+            raise Killed(label)
+
+
+@contextmanager
+def boundaries(watch: Boundaries, *, fail: Callable[[str], Exception | None] = lambda _: None) -> Iterator[None]:
+    """Watch every write of this process to AWS and every transaction of the runner. `fail` may refuse a call."""
+    call, write, rest = BaseClient._make_api_call, runner.Lease.write, runner.Lease.rest  # type: ignore[attr-defined]
+
+    def watched_call(self: Any, operation: str, parameters: Any) -> Any:
+        if not operation.startswith(WRITES):
+            return call(self, operation, parameters)
+        watch(f"before {operation}")
+        error = fail(operation)
+        if error is not None:
+            raise error
+        reply = call(self, operation, parameters)
+        watch(f"after {operation}")
+        return reply
+
+    def watched(method: Any) -> Any:
+        def transaction(self: Any, *args: Any, **kwargs: Any) -> None:
+            watch(f"before {method.__name__}")
+            method(self, *args, **kwargs)
+            watch(f"after {method.__name__}")
+
+        return transaction
+
+    with (
+        mock.patch.object(BaseClient, "_make_api_call", watched_call),
+        mock.patch.object(runner.Lease, "write", watched(write)),
+        mock.patch.object(runner.Lease, "rest", watched(rest)),
+    ):
+        yield
+
+
+@dataclass
+class Machine:
+    """The portal's provisioning at work on accounts of the lab."""
+
+    lab: Lab
+    now: datetime = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+
+    def site(self, *, open_to_cloudfront: bool = False) -> Site:
+        """A fresh account with a distribution and an internal load balancer with a listener on 80."""
+        account = self.lab.account()
+        network = account.vpc()
+        target = account.balancer(network)
+        group = account.elbv2.create_target_group(
+            Name="app", Protocol="HTTP", Port=80, VpcId=network.vpc, TargetType="ip"
+        )["TargetGroups"][0]["TargetGroupArn"]
+        account.elbv2.create_listener(
+            LoadBalancerArn=target,
+            Protocol="HTTP",
+            Port=80,
+            DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
+        )
+        if open_to_cloudfront:
+            everybody = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+            account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[everybody])
+        made = account.create_distribution()["Distribution"]
+        self.lab.advance()
+        row = AwsAccount.objects.create(
+            account_id=account.number, name="Site", role_arn=f"arn:aws:iam::{account.number}:role/edge-portal"
+        )
+        return Site(self, account, row, target, made["Id"], network.group)
+
+    def clock(self) -> datetime:
+        self.now += timedelta(microseconds=10)
+        return self.now
+
+    def step(self, seconds: float) -> None:
+        """Time goes on, here and in the lab."""
+        self.now += timedelta(seconds=seconds)
+        self.lab.advance(seconds)
+
+    def turn(self) -> bool:
+        """One worker attends to everything that is due. False when nothing was."""
+        due = list(Run.objects.due(self.now).order_by("due_at").values_list("pk", flat=True))
+        for run_id in due:
+            lease = runner.claim(run_id, holder="worker", now=self.clock(), seconds=LEASE_SECONDS)
+            if lease is not None:
+                runner.advance(lease, SAGAS[lease.run.saga], clock=self.clock, pace=1)
+        swept = list(AwsAccount.objects.due_for_sweep(self.now))
+        for account in swept:
+            claimed = sweep.claim_sweep(account.pk, self.now, seconds=15)
+            assert claimed is not None
+            sweep.sweep(claimed, clock=self.clock, seconds=15)
+        return bool(due)
+
+    def finish(self, *runs: Run, most: int = 400) -> None:
+        """Turn after turn, until these runs are over."""
+        for _ in range(most):
+            busy = self.turn()
+            for run in runs:
+                run.refresh_from_db()
+            if all(run.over for run in runs):
+                return
+            if not busy:
+                self.step(120)
+        raise AssertionError(f"never over: {[(run.state, run.journal()[-1:]) for run in runs]}")
+
+
+@dataclass
+class Site:
+    """One account: what is asked for there, and what is really there."""
+
+    machine: Machine
+    account: Account
+    row: AwsAccount
+    target: str
+    distribution_id: str
+    group: str
+
+    def spec(self, **changes: Any) -> EndpointSpec:
+        wish = {
+            "name": f"chat-{next(_numbers)}",
+            "account_id": self.account.number,
+            "distribution_id": self.distribution_id,
+            "target_arn": self.target,
+            "path_patterns": ["/ws/chat", "/ws/chat/*"],
+        }
+        return parse_spec(complete_wish(wish | changes))
+
+    def start(self, **changes: Any) -> Run:
+        """Plan and start a run, as an approval does."""
+        spec = self.spec(**changes)
+        endpoint = Endpoint.objects.create(
+            account=self.row,
+            owner="team",
+            name=spec.name,
+            spec_data=spec.to_dict(),
+            created_at=self.machine.now,
+            state=Endpoint.State.ABSENT,
+        )
+        aws = aws_for(sweep.account_ref(self.row))
+        snapshot = take_snapshot(
+            aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner="edge-portal"
+        )
+        plan = make_plan(spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal")
+        return actions.start_create(
+            endpoint=endpoint,
+            endpoint_id=endpoint.pk,
+            owner="team",
+            plan_data=plan.to_dict(),
+            stream=f"test:{endpoint.pk}",
+            now=self.machine.now,
+        )
+
+    def vpc_origins(self) -> list[dict[str, Any]]:
+        listed = self.account.cloudfront.list_vpc_origins()["VpcOriginList"]
+        return list(listed.get("Items", []))
+
+    def config(self) -> dict[str, Any]:
+        reply = self.account.cloudfront.get_distribution_config(Id=self.distribution_id)
+        return dict(reply["DistributionConfig"])
+
+    def behaviors(self) -> dict[str, str]:
+        """Path pattern → target origin id."""
+        listed = self.config()["CacheBehaviors"].get("Items", [])
+        return {behavior["PathPattern"]: behavior["TargetOriginId"] for behavior in listed}
+
+    def origins(self) -> list[str]:
+        return [origin["Id"] for origin in self.config()["Origins"]["Items"]]
+
+    def rules_of_ours(self) -> list[dict[str, Any]]:
+        found = self.account.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [self.group]}])[
+            "SecurityGroupRules"
+        ]
+        return [r for r in found if not r["IsEgress"] and OWNED in r.get("Tags", [])]
+
+    def assert_built(self, *runs: Run) -> None:
+        """Exactly one VPC origin, one origin and the behaviors of each endpoint, one rule; our rows agree."""
+        assert [run.state for run in runs] == [Run.State.DONE] * len(runs)
+        assert len(self.vpc_origins()) == 1
+        ours = [f"edge-portal-{run.endpoint.key}" for run in runs]
+        assert sorted(self.origins()) == sorted(["web", *ours])
+        wanted = {pattern: f"edge-portal-{run.endpoint.key}" for run in runs for pattern in run.spec.path_patterns}
+        assert self.behaviors() == wanted
+        assert len(self.rules_of_ours()) == 1
+        assert VpcOrigin.objects.get(account=self.row).aws_id == self.vpc_origins()[0]["Id"]
+        for run in runs:
+            self.assert_told_once(run)
+            run.endpoint.refresh_from_db()
+            assert run.endpoint.state == Endpoint.State.DEPLOYED
+            assert run.lease_until is None
+
+    def assert_clean(self, run: Run) -> None:
+        """No trace in AWS nor in our rows."""
+        assert run.state == Run.State.UNDONE
+        assert self.vpc_origins() == []
+        assert self.origins() == ["web"]
+        assert self.behaviors() == {}
+        assert self.rules_of_ours() == []
+        assert not VpcOrigin.objects.filter(account=self.row, users__isnull=False).exists()
+        assert not IngressRule.objects.filter(account=self.row).exists()
+        self.assert_told_once(run)
+        run.endpoint.refresh_from_db()
+        assert run.endpoint.state == Endpoint.State.ABSENT
+
+    def assert_told_once(self, run: Run) -> None:
+        """Events are numbered without gaps, and the end was told exactly once."""
+        told = list(Event.objects.filter(stream_id=run.stream).order_by("seq"))
+        assert [event.seq for event in told] == list(range(1, len(told) + 1))
+        assert sum(event.kind in ("run.done", "run.undone", "run.stuck") for event in told) == 1

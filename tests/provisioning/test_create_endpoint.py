@@ -1,0 +1,249 @@
+"""The saga *create endpoint* against the lab's AWS: built once, whatever dies; undone without a trace, whatever fails."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from botocore.exceptions import ClientError
+
+from provisioning import actions
+from provisioning.models import Event, JournalEntry, Run, Watch
+from provisioning.progress import progress
+from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, Site, boundaries
+
+# Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked at it.
+WRITES_OF_A_CREATE = ["CreateVpcOrigin", "AuthorizeSecurityGroupIngress", "UpdateDistribution"]
+
+
+def refusal(operation: str, code: str = "InvalidArgument", status: int = 400) -> ClientError:
+    reply = {"Error": {"Code": code, "Message": "Refused for the test"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    return ClientError(reply, operation)  # type: ignore[arg-type]
+
+
+def run_to_the_end(machine: Machine, site: Site, run: Run, watch: Boundaries, **given: object) -> None:
+    """Turn by turn; when the worker dies, another finds the run after its lease."""
+    with boundaries(watch, **given):  # type: ignore[arg-type]
+        while True:
+            try:
+                machine.finish(run)
+                return
+            except Killed:
+                machine.step(LEASE_SECONDS + 1)
+
+
+def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> None:
+    site = machine.site()
+    run = site.start()
+    watch = Boundaries()
+    run_to_the_end(machine, site, run, watch)
+    site.assert_built(run)
+    writes = [label.removeprefix("before ") for label in watch.passed if label.startswith("before ")]
+    assert [w for w in writes if w not in ("write", "rest")] == WRITES_OF_A_CREATE
+    assert [step.state for step in progress(run, machine.now).steps] == ["done"] * 4
+
+
+def test_killed_at_any_boundary_it_is_still_built_exactly_once(machine: Machine) -> None:
+    count = Boundaries()
+    first = machine.site()
+    run_to_the_end(machine, first, first.start(), count)
+    died_at = []
+    for number in range(1, len(count.passed) + 1):
+        site = machine.site()
+        watch = Boundaries(die_at=number)
+        run = site.start()
+        run_to_the_end(machine, site, run, watch)
+        died_at.append(watch.died_at)
+        site.assert_built(run)
+    assert all(died_at), "a kill did not happen, so its case proved nothing"
+    assert set(died_at) == set(count.passed)
+
+
+@pytest.mark.parametrize("operation", WRITES_OF_A_CREATE)
+def test_what_aws_refuses_is_undone_without_a_trace(machine: Machine, operation: str) -> None:
+    site = machine.site()
+    run = site.start()
+    fired: list[str] = []
+
+    def fail(name: str) -> Exception | None:
+        if name == operation and not fired:
+            fired.append(name)
+            return refusal(name)
+        return None
+
+    run_to_the_end(machine, site, run, Boundaries(), fail=fail)
+    assert fired == [operation]
+    site.assert_clean(run)
+    assert run.failure["code"] == "InvalidArgument"
+
+
+def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine) -> None:
+    def cancelled_run(site: Site) -> Run:
+        run = site.start()
+        while not site.behaviors():
+            machine.turn() or machine.step(200)
+        assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+        return run
+
+    count = Boundaries()
+    first = machine.site()
+    run = cancelled_run(first)
+    run_to_the_end(machine, first, run, count)
+    first.assert_clean(run)
+    assert run.failure["code"] == "cancelled"
+    for number in range(1, len(count.passed) + 1):
+        site = machine.site()
+        watch = Boundaries(die_at=number)
+        run = cancelled_run(site)
+        run_to_the_end(machine, site, run, watch)
+        assert watch.died_at
+        site.assert_clean(run)
+
+
+@pytest.mark.parametrize("operation", WRITES_OF_A_CREATE)
+@pytest.mark.parametrize("lost", ["the request", "the reply"])
+def test_a_lost_request_or_reply_leads_to_one_of_each(machine: Machine, operation: str, lost: str) -> None:
+    site = machine.site()
+    run = site.start()
+    watch = Boundaries()
+    lost_once: list[str] = []
+
+    class LosingReplies(Boundaries):
+        def __call__(self, label: str) -> None:
+            if label == f"{'before' if lost == 'the request' else 'after'} {operation}" and not lost_once:
+                from botocore.exceptions import ReadTimeoutError
+
+                lost_once.append(label)
+                raise ReadTimeoutError(endpoint_url="https://cloudfront.amazonaws.com")
+            watch(label)
+
+    run_to_the_end(machine, site, run, LosingReplies())
+    assert lost_once
+    site.assert_built(run)
+    assert "step.retry" in set(Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True))
+
+
+def test_throttled_again_and_again_it_waits_and_succeeds(machine: Machine) -> None:
+    site = machine.site()
+    run = site.start()
+    left = [5]
+
+    def throttle(name: str) -> Exception | None:
+        left[0] -= 1
+        return refusal(name, "Throttling") if left[0] >= 0 else None
+
+    run_to_the_end(machine, site, run, Boundaries(), fail=throttle)
+    site.assert_built(run)
+    retries = JournalEntry.objects.filter(run=run, kind="retry")
+    assert sum(entry.times for entry in retries) >= 5
+
+
+def test_endpoints_on_one_target_share_the_vpc_origin_and_one_write(machine: Machine) -> None:
+    site = machine.site()
+    runs = [site.start(path_patterns=[f"/ws/{name}"]) for name in ("one", "two", "three")]
+    watch = Boundaries()
+    with boundaries(watch):
+        machine.finish(*runs)
+    site.assert_built(*runs)
+    assert watch.passed.count("before CreateVpcOrigin") == 1
+    assert watch.passed.count("before UpdateDistribution") <= 2
+
+
+def test_undoing_one_of_two_leaves_the_other_its_vpc_origin(machine: Machine) -> None:
+    site = machine.site()
+    kept, given_up = site.start(path_patterns=["/ws/kept"]), site.start(path_patterns=["/ws/given-up"])
+    machine.turn()
+    assert actions.cancel_run(given_up, reason="No longer wanted.", now=machine.now)
+    machine.finish(kept, given_up)
+    assert given_up.state == Run.State.UNDONE
+    site.assert_built(kept)
+
+
+def test_a_plan_that_no_longer_holds_is_not_applied(machine: Machine) -> None:
+    site = machine.site()
+    run = site.start()
+    everybody = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    site.account.ec2.authorize_security_group_ingress(GroupId=site.group, IpPermissions=[everybody])
+    watch = Boundaries()
+    run_to_the_end(machine, site, run, watch)
+    assert run.failure["code"] == "plan_stale"
+    assert "Security group" in run.failure["reason"]
+    assert not [label for label in watch.passed if "VpcOrigin" in label or "Distribution" in label]
+    site.assert_clean(run)
+
+
+def test_a_vpc_origin_of_the_same_name_that_is_not_ours_is_left_alone(machine: Machine) -> None:
+    site = machine.site()
+    run = site.start()
+    name = run.plan_data["items"][0]["after"]["Name"]
+    site.account.create_vpc_origin(name, Arn=site.target)
+    machine.finish(run)
+    assert run.state == Run.State.UNDONE
+    assert [origin["Name"] for origin in site.vpc_origins()] == [name]
+    assert site.origins() == ["web"]
+
+
+def test_somebody_elses_change_between_read_and_write_is_not_lost(machine: Machine) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    edited: list[str] = []
+
+    class Rival(Boundaries):
+        def __call__(self, label: str) -> None:
+            if label == "before UpdateDistribution" and not edited:
+                edited.append(label)
+                reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+                config = reply["DistributionConfig"] | {"Comment": "edited by somebody else"}
+                site.account.cloudfront.update_distribution(
+                    Id=site.distribution_id, IfMatch=reply["ETag"], DistributionConfig=config
+                )
+
+    run_to_the_end(machine, site, run, Rival())
+    assert edited
+    assert site.config()["Comment"] == "edited by somebody else"
+    assert run.state == Run.State.DONE
+    assert set(site.behaviors()) == {"/ws/chat", "/ws/chat/*"}
+
+
+def test_deleting_every_event_changes_no_decision(machine: Machine) -> None:
+    site = machine.site()
+    run = site.start()
+    while not run.over:
+        machine.turn() or machine.step(200)
+        Event.objects.exclude(kind__startswith="run.").delete()
+        run.refresh_from_db()
+    assert run.state == Run.State.DONE
+    assert len(site.vpc_origins()) == 1
+
+
+def test_a_worker_that_lost_its_lease_writes_nothing(machine: Machine) -> None:
+    from provisioning.engine import runner
+    from provisioning.sagas import SAGAS
+
+    site = machine.site()
+    run = site.start()
+    zombie = runner.claim(run.pk, holder="zombie", now=machine.clock(), seconds=LEASE_SECONDS)
+    assert zombie is not None
+    assert runner.claim(run.pk, holder="thief", now=machine.clock(), seconds=LEASE_SECONDS) is None
+    machine.step(LEASE_SECONDS + 1)
+    owner = runner.claim(run.pk, holder="owner", now=machine.clock(), seconds=LEASE_SECONDS)
+    assert owner is not None
+    with pytest.raises(runner.LeaseLost):
+        runner.advance(zombie, SAGAS[run.saga], clock=machine.clock, pace=1)
+    assert not run.entries.exists()
+    runner.advance(owner, SAGAS[run.saga], clock=machine.clock, pace=1)
+    assert run.entries.exists()
+
+
+def test_a_thousand_looks_cost_no_more_calls_than_one(machine: Machine) -> None:
+    """While runs wait, AWS is asked by the sweep alone, however many they are."""
+    site = machine.site(open_to_cloudfront=True)
+    runs = [site.start(path_patterns=[f"/ws/{number}"]) for number in range(12)]
+    while machine.turn():
+        pass
+    assert Run.objects.filter(pk__in=[run.pk for run in runs], state=Run.State.WAITING).count() == 12
+    calls = machine.lab.get("/_lab/calls")["total"]
+    machine.now += timedelta(seconds=121)
+    machine.turn()
+    assert machine.lab.get("/_lab/calls")["total"] - calls <= 2
+    assert Watch.objects.filter(account=site.row, waiters__isnull=False).distinct().count() == 1

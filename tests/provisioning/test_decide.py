@@ -1,0 +1,146 @@
+"""What the engine decides, by table and by property. No database, no clock."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.engine.decide import (
+    GIVE_UP_AFTER_SECONDS,
+    POLL_SECONDS,
+    Direction,
+    Do,
+    Entry,
+    Finish,
+    Kind,
+    Poll,
+    Stuck,
+    Undo,
+    WaitUntil,
+    current_step,
+    decide,
+)
+from provisioning.engine.outcome import Ready
+from provisioning.engine.step import Step, Way
+
+T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+WAY: Way[None] = Way(lambda _: Ready(""), lambda _: Ready(""))
+STEPS = tuple(Step(name, name, WAY, WAY, expected_seconds=10, patience_seconds=60) for name in ("a", "b", "c"))
+F, B = Direction.FORWARD, Direction.BACKWARD
+
+
+def entry(step: str, kind: Kind, way: Direction = F, at: float = 0, since: float | None = None, **data: Any) -> Entry:
+    moment = T0 + timedelta(seconds=at)
+    times = int(data.pop("times", 1))
+    return Entry(step, kind, way, moment, T0 + timedelta(seconds=at if since is None else since), times, data)
+
+
+def at(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
+
+
+READY_A = entry("a", Kind.READY)
+REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
+
+
+@pytest.mark.parametrize(
+    ("journal", "now", "expected"),
+    [
+        ([], 0, Do("a")),
+        ([entry("a", Kind.INTENT)], 0, Do("a")),
+        ([entry("a", Kind.INTENT), entry("a", Kind.ACTED)], 0, Do("a")),
+        ([entry("a", Kind.MISSING)], 0, Do("a")),
+        ([READY_A], 0, Do("b")),
+        ([READY_A, entry("b", Kind.WORKING)], 0, WaitUntil(at(POLL_SECONDS), "b")),
+        ([READY_A, entry("b", Kind.WORKING)], 1, Poll("b", F, overdue=False)),
+        ([READY_A, entry("b", Kind.WORKING, at=61, since=0)], 62, Poll("b", F, overdue=True)),
+        ([READY_A, entry("b", Kind.READY), entry("c", Kind.READY)], 0, Finish(clean=True, undone=False)),
+        ([READY_A, REFUSED_B], 0, Undo("b")),
+        ([READY_A, REFUSED_B, entry("b", Kind.INTENT, B)], 0, Undo("b")),
+        ([READY_A, REFUSED_B, entry("b", Kind.WORKING, B)], 1, Poll("b", B, overdue=False)),
+        ([READY_A, REFUSED_B, entry("b", Kind.READY, B)], 0, Undo("a")),
+        (
+            [READY_A, REFUSED_B, entry("b", Kind.READY, B), entry("a", Kind.READY, B)],
+            0,
+            Finish(clean=True, undone=True, reason="No.", code="X", fix="Do."),
+        ),
+        (
+            [READY_A, REFUSED_B, entry("b", Kind.REFUSED, B, reason="Foreign.", code="Y", fix="Look.")],
+            0,
+            Stuck("b", "Foreign.", "Y", "Look."),
+        ),
+        ([READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")], 0, Undo("a")),
+        ([entry("", Kind.CANCEL, code="cancelled")], 0, Finish(True, True, "Cancelled.", "cancelled")),
+    ],
+)
+def test_the_next_thing_follows_from_the_journal(journal: list[Entry], now: float, expected: object) -> None:
+    assert decide(STEPS, journal, at(now)) == expected
+
+
+def test_retries_wait_longer_each_time_and_no_longer_than_a_minute() -> None:
+    waits = []
+    for times in range(1, 9):
+        decision = decide(STEPS, [entry("a", Kind.RETRY, times=times)], T0)
+        assert isinstance(decision, WaitUntil)
+        waits.append((decision.at - T0).total_seconds())
+    assert waits == sorted(waits[:5]) + waits[5:]
+    assert 1.8 <= waits[0] <= 2.2
+    assert max(waits) <= 66
+    assert decide(STEPS, [entry("a", Kind.RETRY)], at(3)) == Do("a")
+
+
+def test_a_retry_waits_as_long_as_the_other_side_asked() -> None:
+    decision = decide(STEPS, [entry("a", Kind.RETRY, after=30)], T0)
+    assert isinstance(decision, WaitUntil)
+    assert 27 <= (decision.at - T0).total_seconds() <= 33
+
+
+def test_retries_that_never_succeed_end_in_undo_and_a_failing_undo_in_stuck() -> None:
+    late = GIVE_UP_AFTER_SECONDS + 1
+    gave_up = entry("a", Kind.RETRY, at=late, since=0, reason="Throttled.", code="Throttling")
+    assert decide(STEPS, [gave_up], at(late + 99)) == Undo("a")
+    still = entry("a", Kind.RETRY, at=late - 2, since=0)
+    assert decide(STEPS, [still], at(late + 99)) == Do("a")
+    undo_failed = entry("a", Kind.RETRY, B, at=2 * late, since=late, reason="Throttled.", code="Throttling")
+    assert decide(STEPS, [gave_up, undo_failed], at(2 * late)) == Stuck("a", "Throttled.", "Throttling", "")
+
+
+def test_pace_divides_every_interval() -> None:
+    decision = decide(STEPS, [entry("a", Kind.WORKING)], T0, pace=10)
+    assert decision == WaitUntil(at(POLL_SECONDS / 10), "a")
+    assert decide(STEPS, [entry("a", Kind.WORKING, at=7, since=0)], at(8), pace=10) == Poll("a", F, overdue=True)
+
+
+def test_the_current_step_is_the_first_that_is_not_ready() -> None:
+    assert current_step(STEPS, [READY_A]) == "b"
+    assert current_step(STEPS, [entry(s.name, Kind.READY) for s in STEPS]) == ""
+
+
+ENTRIES = st.builds(
+    entry,
+    st.sampled_from(["a", "b", "c"]),
+    st.sampled_from([k for k in Kind if k is not Kind.CANCEL]),
+    st.sampled_from(Direction),
+    st.floats(0, 5000),
+)
+
+
+@given(st.lists(ENTRIES, max_size=12), st.floats(0, 10000))
+def test_any_journal_has_exactly_one_answer_and_it_never_waits_in_the_past(journal: list[Entry], now: float) -> None:
+    decision = decide(STEPS, journal, at(now))
+    assert decision == decide(STEPS, journal, at(now))
+    if isinstance(decision, WaitUntil):
+        assert decision.at > at(now)
+    if isinstance(decision, Finish) and not decision.undone:
+        assert {e.step for e in journal if e.kind is Kind.READY and e.direction is F} == {"a", "b", "c"}
+
+
+@given(st.lists(ENTRIES, max_size=12))
+def test_undo_never_touches_a_step_that_was_not_begun(journal: list[Entry]) -> None:
+    decision = decide(STEPS, journal, at(10000))
+    if isinstance(decision, Undo):
+        assert decision.step in {e.step for e in journal if e.direction is F}

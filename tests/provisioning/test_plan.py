@@ -1,0 +1,146 @@
+"""What a plan says would change, and what makes its digest another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.facts import Gap, Listener, Origin, VpcOriginFacts
+from provisioning.names import Arn, VpcOriginId, origin_id, vpc_origin_name
+from provisioning.patterns import covers
+from provisioning.plan import Plan, Unplannable, make_plan, position_for, what_changed
+from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, rule, snapshot, spec
+
+
+def plan(spec_changes: dict[str, Any] | None = None, **facts: Any) -> Plan:
+    return make_plan(spec(**(spec_changes or {})), snapshot(**facts), endpoint_key=KEY, owner=OWNER)
+
+
+def actions(made: Plan) -> list[tuple[str, str]]:
+    return [(item.resource, item.action) for item in made.items]
+
+
+def ours(**changes: Any) -> VpcOriginFacts:
+    name = vpc_origin_name(OWNER, spec().vpc_origin_key)
+    return VpcOriginFacts(VpcOriginId("vo_1"), name, TARGET, "Deployed", changes.get("ours", True))
+
+
+def test_a_first_endpoint_needs_everything() -> None:
+    made = plan()
+    assert actions(made) == [
+        ("vpc-origin", "create"),
+        ("ingress-rule", "keep"),
+        ("origin", "create"),
+        ("behavior", "create"),
+        ("behavior", "create"),
+    ]
+    assert made.items[3].before == {"answered_by": "*", "TargetOriginId": "web"}
+
+
+def test_a_closed_security_group_is_opened_for_the_service_group_only_if_wished() -> None:
+    opened = plan(target={"ingress": ()})
+    assert ("ingress-rule", "create") in actions(opened)
+    assert opened.items[1].after["Source"] == "CloudFront-VPCOrigins-Service-SG"
+    assert "ingress-rule" not in dict(actions(plan({"open_security_group": False}, target={"ingress": ()})))
+
+
+def test_match_viewer_needs_both_ports_open() -> None:
+    made = plan({"origin_protocol": "match-viewer"}, target={"ingress": (rule(),)})
+    assert [action for resource, action in actions(made) if resource == "ingress-rule"] == ["keep", "create"]
+
+
+def test_a_second_endpoint_on_the_target_shares_the_vpc_origin_and_the_digest_does_not_care() -> None:
+    alone, shared = plan(), plan(vpc_origins=(ours(),))
+    assert actions(shared)[0] == ("vpc-origin", "reuse")
+    assert shared.expected_seconds < alone.expected_seconds
+    assert shared.digest == alone.digest
+
+
+@pytest.mark.parametrize(
+    ("facts", "code"),
+    [
+        ({"vpc_origins": (ours(ours=False),)}, "vpc_origin_foreign"),
+        ({"distribution": {"behaviors": (behavior("/ws/chat"),)}}, "path_taken"),
+        ({"distribution": {"unknown_elements": ("NewThing",)}}, "distribution_too_new"),
+        ({"distribution": {"behaviors": tuple(behavior(f"/{n}") for n in range(74))}}, "behavior_quota"),
+        ({"gaps": (Gap("vpc_origins", "AccessDenied"),)}, "vpc_origins_unknown"),
+        (
+            {
+                "vpc_origins": tuple(
+                    VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"x{n}", Arn("a"), "Deployed") for n in range(25)
+                )
+            },
+            "vpc_origin_quota",
+        ),
+    ],
+)
+def test_what_stands_in_the_way_is_named(facts: dict[str, Any], code: str) -> None:
+    with pytest.raises(Unplannable) as refused:
+        plan(**facts)
+    assert refused.value.code == code
+    assert str(refused.value).endswith(".")
+
+
+def test_one_fewer_of_each_is_planned() -> None:
+    assert plan(distribution={"behaviors": tuple(behavior(f"/{n}") for n in range(73))})
+    others = tuple(VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"x{n}", Arn("a"), "Deployed") for n in range(24))
+    assert plan(vpc_origins=others)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"target": {"scheme": "internet-facing"}},
+        {"target": {"listeners": (Listener(80, "HTTP", "redirect"),)}},
+        {"target": {"ingress": ()}},
+        {"target": {"dns_name": "other.example.com"}},
+        {"distribution": {"enabled": False}},
+        {"distribution": {"aliases": ("chat.example.com",)}},
+        {"distribution": {"behaviors": (behavior("/ws/*"),)}},
+        {"distribution": {"origins": (Origin(origin_id(OWNER, KEY), "x.example.com", "vo_1"),)}},
+    ],
+)
+def test_what_the_plan_relies_on_changes_its_digest_and_can_be_told(facts: dict[str, Any]) -> None:
+    before, now = plan(), plan(**facts)
+    assert before.digest != now.digest
+    told = what_changed(before.to_dict(), now.to_dict())
+    assert told
+    assert all(told)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"distribution": {"behaviors": (behavior("/images/*"),)}},
+        {"distribution": {"status": "InProgress"}},
+        {"target": {"idle_timeout_seconds": 90}},
+        {"target": {"listeners": (Listener(80, "HTTP", "forward"), Listener(9000, "HTTP", "forward"))}},
+    ],
+)
+def test_what_it_does_not_rely_on_leaves_the_digest_alone(facts: dict[str, Any]) -> None:
+    before, now = plan(), plan(**facts)
+    assert before.digest == now.digest
+    assert what_changed(before.to_dict(), now.to_dict()) == []
+
+
+def test_each_change_of_the_wish_changes_the_digest() -> None:
+    digests = {
+        plan(changes).digest
+        for changes in ({}, {"name": "other"}, {"read_timeout": 31}, {"viewer_protocol_policy": "redirect-to-https"})
+    }
+    assert len(digests) == 4
+
+
+PATTERN = st.text(alphabet="ab/*", max_size=5).map(lambda text: f"/{text}")
+
+
+@given(st.lists(PATTERN, max_size=6, unique=True), PATTERN)
+def test_a_new_behavior_is_never_swallowed_and_never_put_before_a_narrower_one(existing: list[str], new: str) -> None:
+    if new in existing:
+        return
+    place = position_for(new, tuple(existing))
+    assert not any(covers(earlier, new) for earlier in existing[:place])
+    assert place == len(existing) or covers(existing[place], new)

@@ -1,0 +1,106 @@
+"""What a wish must look like to become a spec, and what follows from what a person answered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from provisioning.spec import SpecError, complete_wish, derive_settings, parse_spec
+from tests.provisioning.examples import ACCOUNT, TARGET, WISH, spec
+
+
+def test_a_wish_with_five_answers_becomes_a_complete_spec() -> None:
+    made = spec()
+    assert made.origin_protocol == "http-only"
+    assert made.path_patterns == ("/ws/chat", "/ws/chat/*")
+    assert made.handshake_path == "/ws/chat"
+    assert made.region == "us-east-1"
+
+
+def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
+    typed = spec(max_silence_seconds=45, open_security_group=False, subprotocols=["a", "b"], read_timeout=60)
+    strings = spec(max_silence_seconds="45", open_security_group="false", subprotocols="a, b", read_timeout="60")
+    assert typed == strings
+    assert typed.digest() == strings.digest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "code"),
+    [
+        ({"name": ""}, "name", "required"),
+        ({"name": "Team Chat"}, "name", "invalid"),
+        ({"name": "team-chat\n"}, "name", "invalid"),
+        ({"name": "-chat"}, "name", "invalid"),
+        ({"name": "a" * 41}, "name", "invalid"),
+        ({"name": "ｃhat"}, "name", "invalid"),
+        ({"name": 7}, "name", "required"),
+        ({"account_id": "11112222333"}, "account_id", "invalid"),
+        ({"account_id": "１11122223333"}, "account_id", "invalid"),
+        ({"distribution_id": "d111111abcdef8.cloudfront.net"}, "distribution_id", "invalid"),
+        ({"target_arn": TARGET + "\n"}, "target_arn", "invalid"),
+        ({"target_arn": TARGET.replace(ACCOUNT, "444455556666")}, "target_arn", "other_account"),
+        ({"target_arn": "arn:aws:s3:::bucket"}, "target_arn", "invalid"),
+        ({"path_patterns": []}, "path_patterns", "required"),
+        ({"path_patterns": ["ws"]}, "path_patterns", "invalid"),
+        ({"path_patterns": ["/ws", "/ws"]}, "path_patterns", "duplicate"),
+        ({"path_patterns": ["/*"]}, "path_patterns", "catch_all"),
+        ({"path_patterns": ["/" + "a" * 255]}, "path_patterns", "invalid"),
+        ({"path_patterns": ["/a%2f"]}, "path_patterns", "invalid"),
+        ({"path_patterns": [f"/{n}" for n in range(6)]}, "path_patterns", "too_many"),
+        ({"http_port": 81}, "http_port", "invalid"),
+        ({"http_port": True}, "http_port", "invalid"),
+        ({"http_port": "٨٠"}, "http_port", "invalid"),
+        ({"https_port": 65536}, "https_port", "invalid"),
+        ({"read_timeout": 0}, "read_timeout", "invalid"),
+        ({"origin_domain": "no_dots"}, "origin_domain", "invalid"),
+        ({"forward_host": "yes"}, "forward_host", "invalid"),
+        ({"origin_protocol": "ftp"}, "origin_protocol", "invalid"),
+        ({"subprotocols": ["a b", "c"]}, "subprotocols", "invalid"),
+        ({"approved": True}, "approved", "unknown"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_field_and_advice(changes: dict[str, Any], field: str, code: str) -> None:
+    with pytest.raises(SpecError) as refused:
+        parse_spec(complete_wish(WISH) | changes)
+    assert [(error.field, error.code) for error in refused.value.errors] == [(field, code)]
+    assert len(refused.value.errors[0].message) > 10
+
+
+@pytest.mark.parametrize("port", [80, 443, 1024, 65535])
+def test_the_ports_that_cloudfront_takes_are_taken(port: int) -> None:
+    assert spec(http_port=port).http_port == port
+
+
+def test_every_fault_is_told_at_once() -> None:
+    with pytest.raises(SpecError) as refused:
+        parse_spec({})
+    assert {"name", "target_arn", "path_patterns", "http_port"} <= {error.field for error in refused.value.errors}
+
+
+def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
+    https = {derived.field: derived for derived in derive_settings({}, {443: "HTTPS"})}
+    assert (https["origin_protocol"].value, https["forward_host"].value) == ("https-only", False)
+    assert all(derived.reason.endswith(".") for derived in https.values())
+    http = complete_wish({}, {8080: "HTTP"})
+    assert (http["origin_protocol"], http["http_port"]) == ("http-only", 8080)
+    assert complete_wish({"origin_protocol": "match-viewer"}, {443: "HTTPS"})["origin_protocol"] == "match-viewer"
+    assert complete_wish({"carries_http_api": True})["allowed_methods"].endswith("DELETE")
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from([*WISH, "http_port", "forward_host", "subprotocols", "origin_domain", "x"]),
+        st.one_of(st.text(max_size=8), st.integers(), st.none(), st.booleans(), st.lists(st.text(max_size=4))),
+    )
+)
+def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> None:
+    try:
+        made = parse_spec(complete_wish(WISH | changes))
+    except SpecError as refused:
+        assert refused.errors
+    else:
+        assert parse_spec(made.to_dict()) == made
+        assert parse_spec(made.to_dict()).digest() == made.digest()
