@@ -1,7 +1,7 @@
 """Whether a load balancer's security groups admit CloudFront (PURE).
 
 It decides from the inbound rules, the port and who is asking. CloudFront's packets carry an address of its public
-origin-facing ranges also on the way to a VPC origin (facts: X-Forwarded-For of the 2026 seed shows 130.176.x.x as the
+origin-facing ranges also on the way to a VPC origin (the X-Forwarded-For of a real deployment shows 130.176.x.x as the
 load balancer's peer), so a rule for the VPC's own CIDR does not admit them. It must never open a socket.
 """
 

@@ -14,7 +14,7 @@ from lab.edge.acceptance import Refusal
 from lab.edge.forwarding import EdgeIdentity, Header
 
 POP = "LAB50-P1"
-# Not registered with IANA; nginx's number, which CloudFront uses too (facts/aws 5.1).
+# Not registered with IANA; nginx's number, which CloudFront uses too.
 UNREGISTERED_REASONS = {494: "Request Header Too Large"}
 REPLACED_BY_EDGE = frozenset({"x-cache", "x-amz-cf-id", "x-amz-cf-pop", "via"})
 BALANCER_SERVER = "awselb/2.0"

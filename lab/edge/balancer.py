@@ -41,7 +41,7 @@ from lab.edge.leg import Leg, Tunnel
 from lab.edge.state import Action, Listener, LoadBalancer, State, Target
 
 LOOPBACK = "127.0.0.1"
-# Defaults of ELBv2 (facts/aws 2.4): the lab's AWS gives attributes as the API would, so these rarely speak.
+# Defaults of ELBv2: the lab's AWS gives attributes as the API would, so these rarely speak.
 ALB_IDLE_SECONDS = 60.0
 NLB_IDLE_SECONDS = 350.0
 TARGET_CONNECT_SECONDS = 10.0

@@ -1,7 +1,7 @@
 """Where an origin leads, and why it may lead nowhere (PURE).
 
 It decides, for one origin and one viewer, which load balancer and listener CloudFront would connect to, or which
-error it would give after how much time (facts/aws 5.1 and 5.3). It must never open a socket or wait: the delay is
+error it would give after how much time. It must never open a socket or wait: the delay is
 part of the answer.
 """
 
