@@ -1,8 +1,273 @@
-"""`make rehearse`: the main job without a browser, through the public API and the console socket, on a fresh stack."""
+"""`make rehearse`: the main job without a browser, on a fresh stack, through what anybody may use: the lab's AWS API,
+the portal's REST API, the console socket, and at the end a handshake through the edge.
+
+It decides whether the product does its job: exit 0 only after a 101 with the right Sec-WebSocket-Accept and an echo.
+It must never look into the database or the processes: what it shows is what a ticket system would see.
+"""
 
 from __future__ import annotations
 
+import json
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+import httpx
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
+from websockets.sync.client import connect
+
+from stack.demo import REFUSALS, Stopped, ends_on_signals, say
+from stack.handshake_witness import NotProven, Witness
+from stack.ports import LOOPBACK
+from stack.product import Stack
+
+ACCOUNT, TARGET, DISTRIBUTION = "111122223333", "int-chat", "Chat front door"
+REQUESTER, APPROVER = "ana", "olga"
+PLAN_SECONDS, RUN_SECONDS = 60.0, 240.0
+POLL_SECONDS = 0.3
+RECONNECTS = 30
+
+Print = Callable[[str], None]
+
+
+class RehearsalFailed(Exception):
+    """The main job did not come to its end; says where."""
+
 
 def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
-    """Returns the exit code."""
-    raise SystemExit(f"not written yet {port} {hold} {time_scale}")
+    """Returns the exit code; with `hold` only after a signal."""
+    with tempfile.TemporaryDirectory(prefix="edge-portal-rehearsal-") as directory:
+        stack = Stack(Path(directory) / "state", port, time_scale=time_scale, durable=False, say=say)
+        try:
+            with ends_on_signals():
+                say("starting a fresh stack ...")
+                with stack:
+                    say(f"the portal is at {stack.url}, its lab's AWS at {stack.env['AWS_ENDPOINT_URL']}")
+                    edge = Rehearsal(stack).play()
+                    print(f"\nEDGE_URL={edge.url}\nEDGE_HOST={edge.host}\nEDGE_CA={edge.ca_file}", flush=True)
+                    if hold:
+                        _hold(stack)
+            return 0
+        except Stopped as stopped:
+            return 0 if hold else 128 + stopped.number
+        except (RehearsalFailed, NotProven, *REFUSALS) as failure:
+            print(f"\nnot proven: {failure}", file=sys.stderr, flush=True)
+            return 1
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Where other clients find the endpoint: `url` leads to this machine, `host` is the Host to send."""
+
+    url: str
+    host: str
+    ca_file: Path
+
+
+class Rehearsal:
+    """One main job: ask, read the plan, approve as somebody else, watch, prove."""
+
+    def __init__(self, stack: Stack, show: Print = partial(print, flush=True)) -> None:
+        self._stack = stack
+        self._show = show
+        self._tokens: dict[str, str] = json.loads(stack.tokens_file.read_text())
+
+    def play(self) -> Edge:
+        """:raises RehearsalFailed, NotProven: what did not happen."""
+        target_arn, distribution_id = self._find_target()
+        request = self._ask(target_arn, distribution_id)
+        console = Console(request["links"]["console"], self._tokens[REQUESTER], self._show)
+        watching = threading.Thread(target=console.watch, name="console", daemon=True)
+        watching.start()
+        try:
+            request = self._await(request, {"awaiting_approval"}, PLAN_SECONDS)
+            self._show_plan(request)
+            self._refused_for_requester(request)
+            self._approve(request)
+            request = self._await(request, {"live"}, RUN_SECONDS)
+            if not console.finished.wait(PLAN_SECONDS):
+                raise RehearsalFailed(f"the console did not say that it finished; last event {console.cursor}")
+        finally:
+            console.leave()
+            watching.join(5)
+        if console.missing or console.cursor < request["last_seq"]:
+            raise RehearsalFailed(f"the console showed {console.cursor} of {request['last_seq']} events")
+        return self._prove(request["endpoint"]["url"])
+
+    # The steps
+
+    def _find_target(self) -> tuple[str, str]:
+        """ARN and distribution id, as the team would copy them from the AWS console."""
+        env = self._stack.env
+        own = boto3.Session(
+            env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_DEFAULT_REGION"]
+        )
+        role = own.client("sts", endpoint_url=env["AWS_ENDPOINT_URL"]).assume_role(
+            RoleArn=f"arn:aws:iam::{ACCOUNT}:role/edge-portal", RoleSessionName="rehearsal"
+        )["Credentials"]
+        team = boto3.Session(
+            role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"], region_name=env["AWS_DEFAULT_REGION"]
+        )
+        balancers = team.client("elbv2", endpoint_url=env["AWS_ENDPOINT_URL"])
+        arn = balancers.describe_load_balancers(Names=[TARGET])["LoadBalancers"][0]["LoadBalancerArn"]
+        listed = team.client("cloudfront", endpoint_url=env["AWS_ENDPOINT_URL"]).list_distributions()
+        for item in listed["DistributionList"].get("Items", []):
+            if item["Comment"] == DISTRIBUTION:
+                return arn, item["Id"]
+        raise RehearsalFailed(f"there is no distribution {DISTRIBUTION!r} in {ACCOUNT}")
+
+    def _ask(self, target_arn: str, distribution_id: str) -> dict[str, Any]:
+        body = {
+            "team": "chat",
+            "name": "rehearsal",
+            "account_id": ACCOUNT,
+            "distribution_id": distribution_id,
+            "target_arn": target_arn,
+            "path_patterns": "/ws,/ws/*",
+            "max_silence_seconds": "30",
+            "justification": "Rehearsal of the main job.",
+            "external_system": "rehearsal",
+            "external_id": "REH0000001",
+        }
+        request = self._call(REQUESTER, "POST", "/requests", body, expected=201)
+        again = self._call(REQUESTER, "POST", "/requests", body, expected=200)
+        if again["id"] != request["id"]:
+            raise RehearsalFailed("the same ticket asked twice made two requests")
+        say(f"{REQUESTER} asked for {TARGET} behind {distribution_id}: {request['links']['portal']}")
+        return request
+
+    def _show_plan(self, request: dict[str, Any]) -> None:
+        say("preflight:")
+        for result in request["preflight"] or []:
+            self._show(f"    {result['level']:<8}{result['title']}")
+        plan = request["plan"]
+        say(f"plan {plan['digest']}, expected {plan['expected_seconds']:.0f} s of AWS's time:")
+        for item in plan["items"]:
+            self._show(
+                f"    {item.get('action', ''):<8}{item.get('title') or item.get('summary') or item.get('resource')}"
+            )
+
+    def _refused_for_requester(self, request: dict[str, Any]) -> None:
+        answer = self._send(REQUESTER, "POST", f"/requests/{request['id']}/approve", self._decision(request))
+        if answer.status_code != 403:
+            raise RehearsalFailed(f"{REQUESTER} approved the own request: {answer.status_code} {answer.text[:300]}")
+        say(f"{REQUESTER} may not approve it: {answer.status_code} {answer.json().get('title', '')}")
+
+    def _approve(self, request: dict[str, Any]) -> None:
+        self._call(APPROVER, "POST", f"/requests/{request['id']}/approve", self._decision(request), expected=200)
+        say(f"{APPROVER} approved exactly this plan")
+
+    def _decision(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"plan_digest": request["plan_digest"], "reason": "Rehearsal."}
+
+    def _await(self, request: dict[str, Any], wanted: set[str], seconds: float) -> dict[str, Any]:
+        deadline = time.monotonic() + seconds
+        while True:
+            request = self._call(REQUESTER, "GET", f"/requests/{request['id']}", expected=200)
+            if request["state"] in wanted:
+                return request
+            if request["settled"] or request["state"] == "blocked":
+                raise RehearsalFailed(f"the request is {request['state']}: {request['reason']}")
+            if time.monotonic() > deadline:
+                raise RehearsalFailed(f"the request is still {request['state']} after {seconds:.0f} s")
+            time.sleep(POLL_SECONDS)
+
+    def _prove(self, url: str) -> Edge:
+        address = (LOOPBACK, self._stack.ports.edge_tls)
+        parts = urlsplit(url)
+        host = str(parts.hostname)
+        ca_file = Path(self._stack.env["PROBE_CA_FILE"])
+        say(f"the handshake, seen by a second pair of eyes: {url}")
+        witness = Witness()
+        try:
+            witness.testify(address=address, host=host, path=parts.path, ca_file=ca_file)
+        except OSError as error:
+            raise NotProven(f"{url} could not be reached at {address[0]}:{address[1]}: {error}") from error
+        finally:
+            for line in witness.lines:
+                self._show(f"    {line}")
+        return Edge(f"wss://{LOOPBACK}:{address[1]}{parts.path}", host, ca_file)
+
+    # HTTP
+
+    def _call(
+        self, person: str, method: str, path: str, body: dict[str, Any] | None = None, *, expected: int
+    ) -> dict[str, Any]:
+        answer = self._send(person, method, path, body)
+        if answer.status_code != expected:
+            raise RehearsalFailed(f"{method} {path} as {person}: {answer.status_code}\n{answer.text[:1000]}")
+        document: dict[str, Any] = answer.json()
+        return document
+
+    def _send(self, person: str, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {self._tokens[person]}"}
+        # A proxy of the person's environment must not carry calls to this machine.
+        with httpx.Client(base_url=f"{self._stack.url}/api/v1", trust_env=False, timeout=30) as client:
+            return client.request(method, path, json=body, headers=headers)
+
+
+@dataclass
+class Console:
+    """The live console as a client sees it: every event once, in order, over as many sockets as it takes."""
+
+    url: str
+    token: str
+    show: Print
+    cursor: int = 0
+    missing: int = 0
+    finished: threading.Event = field(default_factory=threading.Event)
+    _left: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """Follow until it says finished; a closed socket means nothing but to connect again from the cursor."""
+        for _ in range(RECONNECTS):
+            try:
+                self._follow()
+            except (OSError, ConnectionClosed, InvalidHandshake) as gone:
+                self.show(f"    console   ({type(gone).__name__}; connecting again after event {self.cursor})")
+            if self.finished.is_set() or self._left.wait(0.5):
+                return
+
+    def leave(self) -> None:
+        """Stop watching."""
+        self._left.set()
+
+    def _follow(self) -> None:
+        headers = {"Authorization": f"Bearer {self.token}"}
+        with connect(f"{self.url}?after={self.cursor}", additional_headers=headers, proxy=None) as socket:
+            while not self._left.is_set():
+                try:
+                    heard = json.loads(socket.recv(timeout=1))
+                except TimeoutError:
+                    continue
+                if heard["type"] == "event":
+                    self._show_event(heard)
+                elif heard["type"] == "finished":
+                    self.finished.set()
+                    return
+
+    def _show_event(self, event: dict[str, Any]) -> None:
+        if event["seq"] <= self.cursor:
+            return
+        if event["seq"] != self.cursor + 1:
+            self.missing += event["seq"] - self.cursor - 1
+            self.show(f"    console   (events {self.cursor + 1} to {event['seq'] - 1} are missing)")
+        self.cursor = event["seq"]
+        self.show(
+            f"    {event['seq']:>3} {event['at'][11:23]} {event['level']:<8}{event['step'] or '-':<22} {event['text']}"
+        )
+
+
+def _hold(stack: Stack) -> None:
+    """Until a signal, or until a process gives up."""
+    while stack.supervisor.failure is None:
+        time.sleep(0.5)
+    raise stack.supervisor.failure
