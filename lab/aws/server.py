@@ -76,8 +76,9 @@ def run(config: LabConfig) -> None:
     print(f"ready aws {config.aws_url}", flush=True)
     ending.wait()
     _stop(server, serving)
-    with world.lock:
-        database.close()
+    # Taken and never given back: a request that still runs must not meet a closed database on the way out.
+    world.lock.acquire()
+    database.close()
 
 
 def _stop(server: BaseWSGIServer, serving: threading.Thread) -> None:

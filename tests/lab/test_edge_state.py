@@ -98,6 +98,9 @@ class TestSeed:
         (list_id,) = rule["prefix_lists"]
         assert (rule["protocol"], rule["from_port"], rule["to_port"]) == ("tcp", 80, 80)
         assert "130.176.0.0/16" in state["prefix_lists"][list_id]["cidrs"]
+        filters = [{"Name": "group-id", "Values": chat["security_groups"]}]
+        rules = lab.account(CHAT_ACCOUNT).ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+        assert list_id in {rule.get("PrefixListId") for rule in rules}
 
     def test_targets_that_are_not(self, lab: Lab) -> None:
         state = lab.get("/_lab/state")

@@ -57,13 +57,6 @@ def behaviors_of(config: Config) -> list[Config]:
     return list((config.get("CacheBehaviors") or {}).get("Items") or [])
 
 
-def vpc_origin_ids(config: Config) -> frozenset[str]:
-    """The VPC origins a configuration names."""
-    return frozenset(
-        origin["VpcOriginConfig"]["VpcOriginId"] for origin in origins_of(config) if origin.get("VpcOriginConfig")
-    )
-
-
 def _check_plain_fields(_context: Context, config: Config, _own_id: str | None) -> None:
     if not 1 <= len(config["CallerReference"]) <= 128:
         raise invalid("The parameter CallerReference must have 1 to 128 characters.")

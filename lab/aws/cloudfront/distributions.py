@@ -103,7 +103,7 @@ def list_distributions_by_vpc_origin_id(context: Context, call: Call) -> Values:
     users = (
         entity
         for entity in context.store.distributions.values()
-        if entity.account == context.account and origin.id in entity.latest.vpc_origin_ids()
+        if entity.account == context.account and origin.id in entity.latest.vpc_origin_ids
     )
     return {"DistributionIdList": page(context, users, call.parameters, _identity, _identity)}
 

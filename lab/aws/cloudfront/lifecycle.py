@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeAlias
 
 Config: TypeAlias = dict[str, Any]
@@ -75,6 +76,7 @@ class Revision:
     modified: float
     deployed_at: float
 
+    @cached_property
     def vpc_origin_ids(self) -> frozenset[str]:
         """The VPC origins it names."""
         origins = self.config["Origins"].get("Items", [])
@@ -120,7 +122,7 @@ class Distribution:
 
     def uses(self, vpc_origin_id: str, now: float) -> bool:
         """True while any revision that an edge serves, or will serve, names the VPC origin."""
-        return any(vpc_origin_id in revision.vpc_origin_ids() for revision in self.live(now))
+        return any(vpc_origin_id in revision.vpc_origin_ids for revision in self.live(now))
 
     def live(self, now: float) -> tuple[Revision, ...]:
         """The revision that is served and all newer ones."""
