@@ -17,10 +17,13 @@ from typing import Any
 
 from django.db import transaction
 
+from checks.actions import request_check
+from checks.models import Check
 from portal.lifecycle import Allowed, Denied, State, Verb, after, may_approve, may_cancel, may_edit, may_reject
 from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
 from provisioning import actions as provisioning
 from provisioning import events
+from provisioning.models import Endpoint
 from provisioning.spec import EndpointSpec, FieldError, SpecError, complete_wish, parse_spec
 
 TOKEN_PREFIX = "pwe_"  # noqa: S105  the visible beginning of every token, not a secret
@@ -208,6 +211,24 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
         move(locked, Verb.CANCEL, now, reason=reason)
         tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
     return allowed
+
+
+def why_not_test(person: Person, endpoint: Endpoint) -> Denied | None:
+    """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
+    if not (person.decides or person.memberships.filter(team__slug=endpoint.owner).exists()):
+        return Denied("not_your_team", "Only the team and the platform team may test an endpoint.")
+    if endpoint.state != Endpoint.State.DEPLOYED:
+        return Denied("wrong_state", "It can be tested once it is deployed.")
+    return None
+
+
+def ask_for_check(person: Person, endpoint: Endpoint, *, now: datetime) -> Check | Denied:
+    """Ask for a handshake check, told on the stream of the endpoint's newest request. One at a time."""
+    refusal = why_not_test(person, endpoint)
+    if refusal:
+        return refusal
+    source = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at").first()
+    return request_check(endpoint, by=str(person), stream=source.stream if source else "", now=now)
 
 
 def issue_token(person: Person, name: str, scopes: Sequence[str], *, days: int, now: datetime) -> tuple[str, ApiToken]:

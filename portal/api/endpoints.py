@@ -12,12 +12,18 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from checks.models import Check
+from portal.actions import ask_for_check
 from portal.api import schema
-from portal.api.representation import LARGEST_PAGE, get_endpoint, list_endpoints
-from portal.api.requests import whole_number
+from portal.api.problems import refused
+from portal.api.representation import LARGEST_PAGE, get_endpoint, list_endpoints, show_check
+from portal.api.requests import read_texts, whole_number
 from portal.api.view import ApiView
+from portal.lifecycle import Denied
 from portal.models import ApiToken, Person, Team
 from provisioning.models import Endpoint
+
+LOOK_AGAIN_SECONDS = "1"
 
 
 class Endpoints(ApiView):
@@ -44,6 +50,39 @@ class OneEndpoint(ApiView):
     @extend_schema(**schema.GET_ENDPOINT)
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
         return Response(_found(get_endpoint(visible_endpoints(self.person).filter(pk=endpoint_id))))
+
+
+class Checks(ApiView):
+    """Testing the handshake now."""
+
+    scopes: ClassVar[Mapping[str, str]] = {"POST": ApiToken.Scope.WRITE}
+
+    @extend_schema(**schema.CREATE_CHECK)
+    def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
+        read_texts(self.body, frozenset())
+        endpoint = visible_endpoints(self.person).filter(pk=endpoint_id).first()
+        if endpoint is None:
+            raise Http404
+        check = ask_for_check(self.person, endpoint, now=self.now)
+        if isinstance(check, Denied):
+            raise refused(check)
+        shown = show_check(check)
+        return Response(shown, status=202, headers={"Location": shown["url"], "Retry-After": LOOK_AGAIN_SECONDS})
+
+
+class OneCheck(ApiView):
+    """A check by its id."""
+
+    scopes: ClassVar[Mapping[str, str]] = {"GET": ApiToken.Scope.READ}
+
+    @extend_schema(**schema.GET_CHECK)
+    def get(self, request: Request, endpoint_id: uuid.UUID, check_id: uuid.UUID) -> Response:
+        visible = visible_endpoints(self.person).filter(pk=endpoint_id)
+        check = Check.objects.filter(pk=check_id, endpoint__in=visible).first()
+        if check is None:
+            raise Http404
+        headers = {} if check.finished_at else {"Retry-After": LOOK_AGAIN_SECONDS}
+        return Response(show_check(check), headers=headers)
 
 
 def visible_endpoints(person: Person) -> QuerySet[Endpoint]:

@@ -16,6 +16,8 @@ from typing import Any
 from django.conf import settings
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
+from checks.models import Check
+from checks.verdicts import VERDICTS
 from portal.api.problems import ApiProblem
 from portal.lifecycle import NEXT_STEPS, SETTLED, TITLES, State
 from portal.models import EndpointRequest, EndpointRequestQuerySet
@@ -57,6 +59,34 @@ def get_endpoint(endpoints: QuerySet[Endpoint]) -> dict[str, Any] | None:
     """The first of a set. One query."""
     row = endpoints.values(*ENDPOINT).first()
     return None if row is None else _endpoint(row)
+
+
+def show_check(check: Check) -> dict[str, Any]:
+    """A check, with its verdict in words."""
+    verdict = VERDICTS.get(check.verdict)
+    return {
+        "id": str(check.pk),
+        "url": f"{settings.PORTAL_URL}/api/v1/endpoints/{check.endpoint_id}/checks/{check.pk}",
+        "endpoint": str(check.endpoint_id),
+        "state": "finished" if check.finished_at else "running",
+        "ok": check.ok,
+        "verdict": {
+            "code": verdict.code,
+            "title": verdict.title,
+            "plain": verdict.plain,
+            "cause": verdict.cause,
+            "fix": verdict.fix,
+            "page": f"{settings.PORTAL_URL}/help/verdicts/{verdict.code}/",
+        }
+        if verdict
+        else None,
+        "findings": check.findings,
+        "total_ms": check.total_ms,
+        "requested_by": check.requested_by,
+        "asked_at": time(check.asked_at),
+        "finished_at": time(check.finished_at),
+        "transcript": check.transcript_data,
+    }
 
 
 def retry_after(state: str) -> int | None:

@@ -152,7 +152,7 @@ class Decide(ApiView):
         found = visible.select_related("team").first()
         if found is None:
             raise Http404
-        outcome = self.act(found, _texts(self.body, self.fields))
+        outcome = self.act(found, read_texts(self.body, self.fields))
         if isinstance(outcome, Denied):
             raise refused(outcome)
         return Response(_shown(visible))
@@ -253,7 +253,7 @@ def _filtered(requests: EndpointRequestQuerySet, said: Mapping[str, str]) -> End
     return requests
 
 
-def _texts(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, str]:
+def read_texts(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, str]:
     """The texts a verb's body may have. Raises SpecError."""
     faults, said = [], {}
     for field, value in body.items():

@@ -212,22 +212,38 @@ class EndpointPage(Body):
     next_cursor = s.CharField(allow_null=True)
 
 
+class Verdict(Body):
+    """A coded conclusion."""
+
+    code = s.CharField()
+    title = s.CharField()
+    plain = s.CharField()
+    cause = s.CharField()
+    fix = s.CharField()
+    page = s.CharField()
+
+
+class Finding(Body):
+    code = s.CharField()
+    certainty = s.ChoiceField(["low", "medium", "high"])
+    evidence = s.ListField(child=s.CharField())
+
+
 class CheckShown(Body):
     """A recorded handshake check."""
 
-    id = s.IntegerField()
+    id = s.UUIDField()
     url = s.CharField()
     endpoint = s.UUIDField()
-    state = s.CharField(help_text="running or finished.")
+    state = s.ChoiceField(["running", "finished"])
     ok = s.BooleanField(allow_null=True)
-    verdict = s.CharField()
-    title = s.CharField()
-    cause = s.CharField()
-    fix = s.CharField()
+    verdict = Verdict(allow_null=True)
+    findings = s.ListField(child=Finding(), help_text="Every verdict with its evidence, most certain first.")
     total_ms = s.FloatField(allow_null=True)
     requested_by = s.CharField()
-    at = s.DateTimeField()
-    transcript = s.DictField(allow_null=True)
+    asked_at = s.DateTimeField()
+    finished_at = s.DateTimeField(allow_null=True)
+    transcript = s.DictField(allow_null=True, help_text="Every header line as sent and received, and the timings.")
 
 
 class Approval(Body):
@@ -241,10 +257,6 @@ class Refusal(Body):
 
 class Withdrawal(Body):
     reason = s.CharField(required=False)
-
-
-class Nothing(Body):
-    """An empty object."""
 
 
 class FieldFault(Body):
@@ -378,18 +390,24 @@ ENDPOINT_EXAMPLE = {
     "deployed_at": "2026-11-21T09:20:00.000Z",
 }
 CHECK_EXAMPLE = {
-    "id": 7,
-    "url": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/checks/7",
+    "id": "5f0e2a44-8f2e-4c55-9d0b-0f6a6d4a1c22",
+    "url": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/checks/5f0e2a44-8f2e-4c55-9d0b-0f6a6d4a1c22",
     "endpoint": REQUEST_ID,
     "state": "finished",
     "ok": True,
-    "verdict": "ok",
-    "title": "The handshake works",
-    "cause": "",
-    "fix": "",
+    "verdict": {
+        "code": "WSE-LIVE",
+        "title": "The endpoint is live",
+        "plain": "A WebSocket opened through this address and answered. Clients can connect.",
+        "cause": "The 101 and its Sec-WebSocket-Accept prove that a WebSocket server read this very request.",
+        "fix": "Nothing to change.",
+        "page": "https://portal.example/help/verdicts/WSE-LIVE/",
+    },
+    "findings": [{"code": "WSE-LIVE", "certainty": "high", "evidence": ["HTTP/1.1 101 Switching Protocols"]}],
     "total_ms": 61.4,
     "requested_by": "Ana",
-    "at": "2026-11-21T09:21:00.000Z",
+    "asked_at": "2026-11-21T09:21:00.000Z",
+    "finished_at": "2026-11-21T09:21:01.000Z",
     "transcript": {},
 }
 PROBLEM_EXAMPLE = {
@@ -572,7 +590,7 @@ CANCEL_REQUEST = _verb(
     {"reason": "Not needed any more"},
 )  # fmt: skip
 REPLAN_REQUEST = _verb(
-    "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", _WRITE, Nothing, {},
+    "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", _WRITE, None, None,
 )  # fmt: skip
 LIST_ENDPOINTS = _operation(
     "listEndpoints",
@@ -598,13 +616,14 @@ GET_ENDPOINT = _operation(
 CREATE_CHECK = _operation(
     "createCheck",
     "Test the handshake now",
-    "A real WebSocket handshake through the edge. Answers at once; read the check until it is finished.",
+    "A real WebSocket handshake through the edge. Answers at once; read the check until it is finished. "
+    "One at a time: while one is under way, that one is returned.",
     "endpoints",
     CheckShown,
-    CHECK_EXAMPLE | {"state": "running", "ok": None, "verdict": "", "title": "", "total_ms": None, "transcript": None},
+    CHECK_EXAMPLE
+    | {"state": "running", "ok": None, "verdict": None, "findings": [], "total_ms": None, "finished_at": None}
+    | {"transcript": None},
     scope=_WRITE,
-    body=Nothing,
-    body_example={},
     statuses=(202,),
     refusals=(400, 404, 409, 413, 415, 422),
 )

@@ -16,6 +16,8 @@ requests_and_endpoints = [
     path("requests/<uuid:request_id>/replan", requests.Replan.as_view()),
     path("endpoints", endpoints.Endpoints.as_view()),
     path("endpoints/<uuid:endpoint_id>", endpoints.OneEndpoint.as_view()),
+    path("endpoints/<uuid:endpoint_id>/checks", endpoints.Checks.as_view()),
+    path("endpoints/<uuid:endpoint_id>/checks/<uuid:check_id>", endpoints.OneCheck.as_view()),
 ]
 
 urlpatterns = [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from django.core.cache import cache
@@ -13,6 +14,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from checks.models import Check
 from portal.api import problems
 from portal.api.auth import PerCaller, find_token
 from portal.api.docs import api_document
@@ -20,8 +22,9 @@ from portal.api.parser import DEEPEST, LARGEST_BODY, read_json
 from portal.api.problems import PROBLEMS, ApiProblem
 from portal.api.urls import requests_and_endpoints
 from portal.lifecycle import State
-from portal.models import ApiToken, EndpointRequest
+from portal.models import ApiToken, EndpointRequest, Person
 from portal.tickets import MAPPING, ticket_values
+from provisioning.models import Endpoint
 from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, set_stage
 
 API = "/api/v1/requests"
@@ -190,12 +193,7 @@ def test_a_ticket_number_with_odd_signs_is_not_found(stage: Stage) -> None:
 
 
 def test_endpoints_belong_to_their_teams(stage: Stage, django_assert_num_queries: Any) -> None:
-    from provisioning.models import Endpoint
-
-    made = Endpoint.objects.create(
-        account_id="444455556666", owner="trading", name="quotes", spec_data=ask(stage.tom, stage.trading).spec_data,
-        domain_name="d1.cloudfront.net", created_at=timezone.now(),
-    )  # fmt: skip
+    made = deployed(stage)
     url = f"/api/v1/endpoints/{made.pk}"
     shown = Client().get(url, headers=bearer(stage.tom)).json()
     assert (shown["name"], shown["endpoint_url"]) == ("quotes", "wss://d1.cloudfront.net/ws/chat")
@@ -206,6 +204,45 @@ def test_endpoints_belong_to_their_teams(stage: Stage, django_assert_num_queries
     with django_assert_num_queries(2):
         assert len(Client().get("/api/v1/endpoints?team=trading", headers=headers).json()["endpoints"]) == 1
     assert Client().get("/api/v1/endpoints", headers=bearer(stage.ana)).json()["endpoints"] == []
+
+
+def test_a_handshake_is_tested_by_the_team_and_the_platform_team(stage: Stage) -> None:
+    made = deployed(stage)
+    url = f"/api/v1/endpoints/{made.pk}/checks"
+
+    def ask_for(person: Person, **more: Any) -> Any:
+        return Client().post(url, "{}", content_type="application/json", headers=bearer(person, **more))
+
+    assert code(ask_for(stage.ana)) == (404, "not_found")
+    assert code(ask_for(stage.otto)) == (403, "not_your_team")
+    assert code(ask_for(stage.tom, scopes=["requests:read"])) == (403, "missing_scope")
+    asked = ask_for(stage.tom)
+    assert asked.status_code == 202
+    assert (asked.json()["state"], asked.json()["requested_by"]) == ("running", "tom")
+    assert ask_for(stage.petra).json()["id"] == asked.json()["id"], "one at a time"
+
+    check = urlsplit(asked["Location"]).path
+    assert Client().get(check, headers=bearer(stage.tom))["Retry-After"]
+    assert code(Client().get(check, headers=bearer(stage.ana))) == (404, "not_found")
+    Check.objects.update(finished_at=timezone.now(), ok=True, verdict="WSE-LIVE", transcript_data={"a": 1})
+    finished = Client().get(check, headers=bearer(stage.tom))
+    assert "Retry-After" not in finished
+    assert finished.json()["verdict"]["code"] == "WSE-LIVE"
+    Endpoint.objects.update(state=Endpoint.State.WANTED)
+    assert code(ask_for(stage.tom)) == (409, "wrong_state")
+
+
+def deployed(stage: Stage) -> Endpoint:
+    """Trading's endpoint."""
+    return Endpoint.objects.create(
+        account_id="444455556666",
+        owner="trading",
+        name="quotes",
+        spec_data=ask(stage.tom, stage.trading).spec_data,
+        domain_name="d1.cloudfront.net",
+        state=Endpoint.State.DEPLOYED,
+        created_at=timezone.now(),
+    )
 
 
 JSON = st.recursive(
