@@ -14,7 +14,6 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +35,11 @@ POLL_SECONDS = 0.3
 RECONNECTS = 30
 
 Print = Callable[[str], None]
+
+
+def show_line(line: str) -> None:
+    """On the console at once, also through a pipe."""
+    print(line, flush=True)
 
 
 class RehearsalFailed(Exception):
@@ -75,7 +79,7 @@ class Edge:
 class Rehearsal:
     """One main job: ask, read the plan, approve as somebody else, watch, prove."""
 
-    def __init__(self, stack: Stack, show: Print = partial(print, flush=True)) -> None:
+    def __init__(self, stack: Stack, show: Print = show_line) -> None:
         self._stack = stack
         self._show = show
         self._tokens: dict[str, str] = json.loads(stack.tokens_file.read_text())
