@@ -49,7 +49,7 @@ LABELS = {
 
 
 class RequestForm(forms.Form):
-    """What a team asks for. Team and account are checked here, because they decide what may be seen; the rest is the spec's."""
+    """What a team asks for. Team and account are checked here: they decide what may be seen. The rest is the spec's."""
 
     team = forms.ChoiceField(error_messages={"required": "Choose the team it is for."})
     account_id = forms.ChoiceField(error_messages={"required": "Choose the AWS account your server runs in."})
@@ -78,7 +78,7 @@ class RequestForm(forms.Form):
         super().__init__(data, initial=dict(initial))
         self.teams = list(teams)
         self._choices("team", [(team.slug, team.name) for team in self.teams])
-        self.accounts: list[AwsAccount] = list(self.team.accounts.order_by("name")) if self.team else []
+        self.accounts: list[AwsAccount] = _accounts_of(self.chosen_team)
         self._choices("account_id", [(one.account_id, str(one)) for one in self.accounts])
 
     @property
@@ -88,7 +88,7 @@ class RequestForm(forms.Form):
         return given if given or len(self.teams) != 1 else self.teams[0].slug
 
     @property
-    def team(self) -> Team | None:
+    def chosen_team(self) -> Team | None:
         """The chosen team, if it is one of the person's."""
         return next((team for team in self.teams if team.slug == self.team_slug), None)
 
@@ -146,6 +146,10 @@ class RequestForm(forms.Form):
         assert isinstance(choice, forms.ChoiceField)  # noqa: S101  for the type checker
         choice.choices = choices
         choice.error_messages["invalid_choice"] = "Choose one of the list."
+
+
+def _accounts_of(team: Team | None) -> list[AwsAccount]:
+    return list(team.accounts.order_by("name")) if team else []
 
 
 def answers_of(wish: Mapping[str, Any], team: Team, justification: str) -> dict[str, Any]:

@@ -45,7 +45,7 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Look(Generic[Seen]):
-    """`seen` with the time of looking; or the trouble in words (and who can fix it); or neither: AWS has not answered yet."""
+    """`seen` and when; or the trouble in words, and who can fix it; or neither: AWS has not answered yet."""
 
     seen: Seen | None = None
     at: datetime | None = None

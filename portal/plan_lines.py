@@ -26,8 +26,8 @@ LABELS = {
     "VpcOriginConfig OriginReadTimeout": "Seconds to wait for the answer",
     "VpcOriginConfig OriginKeepaliveTimeout": "Seconds idle HTTP connections are kept",
     "VpcOriginConfig VpcOriginId": "VPC origin",
-    "PathPattern": "Path answered",
-    "TargetOriginId": "By origin",
+    "PathPattern": "Answered by behavior",
+    "TargetOriginId": "Leads to origin",
     "ViewerProtocolPolicy": "Viewers without TLS",
     "AllowedMethods": "Methods that pass",
     "AllowedMethods CachedMethods": "Methods that could be cached",
@@ -39,6 +39,7 @@ LABELS = {
     "Source": "Admitted",
     "Description": "Description",
 }
+_ORDER = list(LABELS)
 KNOWN_VALUES = {
     str(CACHING_DISABLED): "nothing is cached (CachingDisabled)",
     str(ALL_VIEWER): "every header, cookie and query string (AllViewer)",
@@ -100,7 +101,7 @@ def _item(item: Mapping[str, Any]) -> Item:
         before["PathPattern"] = before.pop("answered_by")
     lines = []
     left_out = 0
-    for key in [*after, *(key for key in before if key not in after)]:
+    for key in sorted({*before, *after}, key=_place):
         was, becomes = _words(before.get(key)), _words(after.get(key))
         if not was and not becomes:
             left_out += 1
@@ -109,6 +110,11 @@ def _item(item: Mapping[str, Any]) -> Item:
     return Item(
         item["title"], word, tone, item.get("note", ""), bool(item.get("shared")), changes, tuple(lines), left_out
     )
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Stored plans have no order of their own."""
+    return (_ORDER.index(key) if key in LABELS else len(_ORDER), key)
 
 
 def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
@@ -31,12 +32,12 @@ class SignedIn(HttpRequest):
 
 
 def signed_in(
-    view: Callable[Concatenate[SignedIn, P], HttpResponse],
-) -> Callable[Concatenate[HttpRequest, P], HttpResponse]:
-    """Only for people with a session. A fragment's request must not get the sign-in page in its place: the whole page goes."""
+    view: Callable[Concatenate[SignedIn, P], HttpResponseBase],
+) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
+    """Only for people with a session. A fragment must not be replaced by the sign-in page: the page goes."""
 
     @functools.wraps(view)
-    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if isinstance(request.user, Person) and request.user.is_active:
             return view(cast("SignedIn", request), *args, **kwargs)
         htmx = cast("SignedIn", request).htmx
@@ -45,12 +46,12 @@ def signed_in(
             return HttpResponseClientRedirect(login.url)
         return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
 
-    return guarded
+    return cast("Callable[Concatenate[HttpRequest, P], HttpResponseBase]", guarded)
 
 
 def request_or_404(person: Person, pk: UUID) -> EndpointRequest:
     """The endpoint request with everything a page shows of it, if this person may know of it."""
-    found = (
+    found: EndpointRequest | None = (
         EndpointRequest.objects.visible_to(person)
         .select_related("team", "requester", "beneficiary", "last_editor", "endpoint", "run")
         .filter(pk=pk)
@@ -58,7 +59,7 @@ def request_or_404(person: Person, pk: UUID) -> EndpointRequest:
     )
     if found is None:
         raise Http404
-    return cast("EndpointRequest", found)
+    return found
 
 
 def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:

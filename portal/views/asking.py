@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
@@ -27,10 +26,11 @@ from portal.models import EndpointRequest
 from portal.readiness import KINDS, Readiness, readiness
 from portal.views.access import SignedIn, request_or_404, signed_in, teams_of
 from provisioning.facts import Snapshot, TargetFacts
-from provisioning.names import vpc_origin_key, vpc_origin_name
+from provisioning.names import vpc_origin_key
 from provisioning.spec import SpecError, complete_wish, derive_settings, parse_spec
 
 DEFAULT_SILENCE = 30
+TONES = ("good", "warn", "bad")
 PARTS = {"team": "requests/_by_team.html", "account": "requests/_what.html", "target": "requests/_judgement.html"}
 WORST_FIRST = (Level.BLOCK, Level.FIXABLE, Level.UNKNOWN, Level.WARN, Level.PASS)
 
@@ -85,11 +85,11 @@ def request_new(request: SignedIn) -> HttpResponse:
     if "look" in request.POST:
         return _looked(request, form, None)
     if form.is_valid():
-        assert form.team is not None  # noqa: S101  a valid form has a team
+        assert form.chosen_team is not None  # noqa: S101  a valid form has a team
         try:
             made = submit_request(
                 request.user,
-                form.team,
+                form.chosen_team,
                 form.wish(),
                 now=timezone.now(),
                 justification=form.cleaned_data["justification"],
@@ -188,11 +188,11 @@ def _context(form: RequestForm) -> dict[str, Any]:
 
 
 def _choices(look: Look[Inventory]) -> list[Choice]:
-    """Usable targets first."""
+    """Those that can be used first."""
     if look.seen is None:
         return []
     choices = [Choice(one, KINDS.get(one.kind, one.kind), readiness(one)) for one in look.seen.targets]
-    return sorted(choices, key=lambda choice: (not choice.readiness.usable, choice.target.name))
+    return sorted(choices, key=lambda choice: (TONES.index(choice.readiness.tone), choice.target.name))
 
 
 def _unlisted_distribution(form: RequestForm, look: Look[Inventory]) -> str:
@@ -244,24 +244,25 @@ def _subject(wish: Mapping[str, Any], listeners: Mapping[int, str] | None = None
     """As much of the wish as is well formed. None when the target itself is none of the account's."""
     complete = complete_wish(wish, listeners)
     try:
-        return PreflightSubject.from_spec(parse_spec(complete), owner=settings.PROVISIONING_OWNER)
+        return PreflightSubject.of(parse_spec(complete))
     except SpecError as error:
         faulty = {fault.field for fault in error.errors}
     if faulty & {"target_arn", "account_id"}:
         return None
     sound = {key: value for key, value in complete.items() if key not in faulty}
-    leg = (sound.get("origin_protocol"), sound.get("http_port"), sound.get("https_port"))
-    ports = {"http-only": leg[1:2], "https-only": leg[2:3], "match-viewer": leg[1:3]}.get(str(leg[0]), ())
-    key = vpc_origin_key(sound["target_arn"], *leg) if all(leg) else ""
+    protocol, http, https = (sound.get(key) for key in ("origin_protocol", "http_port", "https_port"))
+    ports = {"http-only": (http,), "https-only": (https,), "match-viewer": (http, https)}.get(str(protocol), ())
     return PreflightSubject(
         target_arn=sound["target_arn"],
         distribution_id=sound.get("distribution_id", ""),
-        origin_protocol=leg[0] or "",
-        origin_ports=tuple(port for port in ports if port),
+        origin_protocol=protocol or "",
+        origin_ports=tuple(int(port) for port in ports if port),
         path_patterns=tuple(sound.get("path_patterns", ())),
         open_security_group=sound.get("open_security_group", True),
         max_silence_seconds=sound.get("max_silence_seconds"),
-        vpc_origin_name=vpc_origin_name(settings.PROVISIONING_OWNER, key) if key else "",
+        vpc_origin_key=vpc_origin_key(sound["target_arn"], protocol, int(http), int(https))
+        if protocol and http and https
+        else "",
     )
 
 

@@ -88,7 +88,7 @@ def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_safe
-def events_download(request: SignedIn, pk: UUID, form: str) -> HttpResponse | StreamingHttpResponse:
+def events_download(request: SignedIn, pk: UUID, form: str) -> StreamingHttpResponse:
     """All events, as text for people (txt) or JSON lines for machines (jsonl)."""
     shown = request_or_404(request.user, pk)
     if form not in FORMATS:

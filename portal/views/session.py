@@ -1,4 +1,4 @@
-"""Signing in and out. Guessing passwords is slowed down per name and per address; nothing here tells which names exist."""
+"""Signing in and out. Guessing is slowed down per name and per address; nothing here tells which names exist."""
 
 from __future__ import annotations
 

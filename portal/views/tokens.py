@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from portal.actions import issue_token, revoke_token
 from portal.forms import TokenForm
-from portal.models import ApiToken
+from portal.models import ApiToken, Person
 from portal.views.access import SignedIn, signed_in
 
 TOKENS_SHOWN = 100
@@ -33,8 +33,13 @@ def tokens(request: SignedIn) -> HttpResponse:
         else:
             status = 422
     mine = ApiToken.objects.filter(person=request.user).order_by("-created_at", "-pk")[:TOKENS_SHOWN]
-    context = {"form": form, "clear": clear, "tokens": list(mine), "now": now, "scopes": ApiToken.Scope.choices}
+    context = {"form": form, "clear": clear, "tokens": list(mine), "now": now, "scopes": _scopes(request.user)}
     return render(request, "tokens/list.html", context, status=status)
+
+
+def _scopes(person: Person) -> list[tuple[str, str]]:
+    """What may be ticked: a token of somebody who may not decide could not decide either."""
+    return [(key, word) for key, word in ApiToken.Scope.choices if key != ApiToken.Scope.APPROVE or person.decides]
 
 
 @signed_in

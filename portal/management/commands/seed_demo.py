@@ -76,7 +76,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, tokens: Path | None = None, **options: Any) -> None:
         if not os.environ.get("AWS_ENDPOINT_URL"):
             raise CommandError(
-                "These people have passwords that everybody knows. seed_demo only runs where AWS_ENDPOINT_URL leads to a lab."
+                "Everybody knows these passwords: seed_demo only runs where AWS_ENDPOINT_URL leads to a lab."
             )
         with transaction.atomic():
             self._accounts_and_teams()
@@ -100,7 +100,7 @@ class Command(BaseCommand):
             )
         for slug, (name, account_id) in TEAMS.items():
             team, _ = Team.objects.get_or_create(slug=slug, defaults={"name": name})
-            team.accounts.add(account_id)
+            team.accounts.add(AwsAccount.objects.get(account_id=account_id))
 
     def _person(self, demo: DemoPerson) -> Person:
         person, created = Person.objects.get_or_create(
