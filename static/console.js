@@ -140,7 +140,11 @@
       this.disconnect();
       this.stopPolling();
       clearTimeout(this.timers.connect);
-      this.say(`Stopped: ${why}`, "bad");
+      this.say("Stopped", "bad");
+      const note = document.createElement("p");
+      note.className = "note bad";
+      note.textContent = why;
+      this.list.before(note);
       this.announce(`The console has stopped. ${why}`);
     }
 

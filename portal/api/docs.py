@@ -59,12 +59,24 @@ def api_document() -> dict[str, Any]:
     )
     document = cast("dict[str, Any]", generator.get_schema(request=None, public=True))
     document["servers"] = [{"url": settings.PORTAL_URL}]
-    return document
+    return cast("dict[str, Any]", _plain(document, document["components"]["schemas"]))
 
 
 @functools.cache
 def _json() -> str:
     return json.dumps(api_document(), ensure_ascii=False, indent=1)
+
+
+def _plain(node: Any, schemas: dict[str, Any]) -> Any:
+    """The same without allOf, which tools that import the document do not understand: what it names is put there."""
+    if isinstance(node, list):
+        return [_plain(inner, schemas) for inner in node]
+    if not isinstance(node, dict):
+        return node
+    if set(node.get("allOf", [{}])[0]) == {"$ref"}:
+        named = schemas[node["allOf"][0]["$ref"].rpartition("/")[2]]
+        node = named | {key: value for key, value in node.items() if key != "allOf"}
+    return {key: _plain(inner, schemas) for key, inner in node.items()}
 
 
 def _operation(method: str, url: str, operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
