@@ -8,11 +8,12 @@ HOLD ?=
 TESTS ?=
 export PYTHON
 
-.PHONY: help demo test rehearse check fmt setup
+.PHONY: help demo test soak rehearse check fmt setup
 
 help:
 	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
 	@echo "make test       everything needed, then all tests; TESTS=tests/checks runs some"
+	@echo "make soak       the long matrices: every kill at every boundary; tens of minutes"
 	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
 	@echo "make check      format, lint, types, import contract"
 	@echo "make fmt        format and fix what can be fixed"
@@ -31,11 +32,14 @@ test: setup
 	@CHROMIUM="$$($(PYTHON_IN_VENV) -m stack browser --fetch)"; export CHROMIUM; \
 	exec $(PYTHON_IN_VENV) -m pytest $(TESTS)
 
+soak: setup
+	@exec $(PYTHON_IN_VENV) -m pytest -m slow --timeout 1800 $(TESTS)
+
 check: setup
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m mypy portal provisioning checks lab stack
-	.venv/bin/lint-imports
+	$(PYTHON_IN_VENV) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))'
 
 fmt: setup
 	$(PYTHON_IN_VENV) -m ruff format .

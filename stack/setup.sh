@@ -54,7 +54,7 @@ create_venv() {
 
 wanted() {
     # The Python and the pins: a change of either installs again.
-    { "$VENV/bin/python" -VV; pwd; cat requirements.txt requirements-dev.txt; } | cksum
+    { "$VENV/bin/python" -VV; pwd; cat requirements*.txt; } | cksum
 }
 
 if ! runs "$VENV/bin/python"; then

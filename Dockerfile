@@ -1,0 +1,25 @@
+# One image for web, worker, ticker, migrate and the lab; the command decides which (docker-compose.yml).
+FROM python:3.12-slim AS packages
+ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
+COPY requirements.txt requirements-lab.txt /tmp/
+RUN python -m venv /opt/venv && /opt/venv/bin/pip install -r /tmp/requirements.txt -r /tmp/requirements-lab.txt
+
+FROM python:3.12-slim
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=portal.settings
+RUN useradd --system --uid 10001 --create-home --home-dir /home/portal portal \
+    && install -d -o portal -g portal /state
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /app
+COPY manage.py pyproject.toml ./
+COPY templates templates
+COPY static static
+COPY provisioning provisioning
+COPY checks checks
+COPY portal portal
+COPY lab lab
+RUN SECRET_KEY=only-to-collect-files python manage.py collectstatic --no-input -v 0 \
+    && chown -R root:root /app && chmod -R a+rX /app
+USER portal
+EXPOSE 8000
+CMD ["uvicorn", "portal.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
+     "--ws-per-message-deflate", "false", "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "20"]
