@@ -281,8 +281,9 @@
 
     // The rail and the state beside the console are the page's own fragments; they are asked for at once.
     refreshStanding() {
-      clearTimeout(this.timers.standing);
+      if (this.timers.standing) return;
       this.timers.standing = setTimeout(() => {
+        this.timers.standing = null;
         if (!window.htmx) return;
         const progress = document.getElementById("progress");
         if (progress) window.htmx.trigger(progress, "refresh");

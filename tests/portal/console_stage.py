@@ -85,17 +85,21 @@ class Server:
 
 
 @contextmanager
-def serving() -> Iterator[Server]:
-    """Serve until the block ends."""
+def serving(application: Any = None, port: int = 0) -> Iterator[Server]:
+    """Serve the sockets (or a whole `application`) until the block ends."""
     database = connections["default"].settings_dict
     kept, database["CONN_MAX_AGE"] = (
         database["CONN_MAX_AGE"],
         0,
     )  # or the console's threads would keep the database busy
     config = uvicorn.Config(
-        websocket_application(), host="127.0.0.1", port=0, lifespan="off", log_level="warning", ws="websockets-sansio",
+        application or websocket_application(),
+        host="127.0.0.1",
+        port=port,
+        lifespan="off",
+        log_level="warning",
         timeout_graceful_shutdown=2,
-    )  # fmt: skip
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="uvicorn of the tests", daemon=True)
     thread.start()

@@ -1,0 +1,214 @@
+"""The console's script in a real Chromium: nothing lost, nothing twice, and always said how it is connected."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from a2wsgi import WSGIMiddleware
+from channels.routing import ProtocolTypeRouter
+from django.core.wsgi import get_wsgi_application
+from django.db import connections
+from django.test import Client
+from playwright.sync_api import Page, WebSocketRoute, expect, sync_playwright
+
+from portal.console.routing import websocket_application
+from portal.lifecycle import State
+from portal.models import EndpointRequest, Membership
+from tests.portal.api_stage import Stage, ask, happen, put, set_stage
+from tests.portal.console_stage import serving
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+SEQS = "[...document.querySelectorAll('#console .log > li')].map(line => Number(line.dataset.seq))"
+
+
+@pytest.fixture
+def stage(transactional_db: None) -> Stage:
+    return set_stage()
+
+
+@pytest.fixture
+def site(transactional_db: None, redis_url: str, settings: Any) -> Iterator[str]:
+    """The whole portal as portal.asgi serves it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    settings.PORTAL_URL = f"http://127.0.0.1:{port}"
+    settings.CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+            "CONFIG": {"hosts": [{"address": redis_url, "socket_connect_timeout": 2}]},
+        }
+    }
+    wsgi: Any = get_wsgi_application()
+    http = WSGIMiddleware(wsgi, workers=4)
+    with serving(ProtocolTypeRouter({"http": http, "websocket": websocket_application()}), port):
+        yield settings.PORTAL_URL
+    http.executor.shutdown()
+
+
+@pytest.fixture
+def page(chromium: str, site: str, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """Ana's browser. A violation of the content security policy, or an error of a script, fails the test."""
+    # Playwright runs an event loop in this thread; the test's own queries are between its calls.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    session = Client()
+    session.force_login(stage.ana)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        context = browser.new_context(reduced_motion="reduce")
+        context.add_cookies([{"name": "sessionid", "value": session.cookies["sessionid"].value, "url": site}])
+        page = context.new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+        yield page
+        browser.close()
+        connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
+    assert wrong == []
+
+
+def open_console(page: Page, site: str, request: EndpointRequest) -> None:
+    page.goto(f"{site}/requests/{request.pk}/")
+    expect(status(page)).to_have_text("Live")
+
+
+def status(page: Page) -> Any:
+    return page.locator("[data-console-status]")
+
+
+def test_lines_come_by_themselves_and_go_on_where_the_page_ended(page: Page, site: str, stage: Stage) -> None:
+    request = ask(stage.ana, stage.chat)
+    happen(request, "<script>alert(1)</script> & so on", times=2)
+    open_console(page, site, request)
+    happen(request, "<img src=x onerror=alert(1)>", times=3)
+    expect(page.locator("#L6")).to_contain_text("<img src=x onerror=alert(1)>")
+    assert page.evaluate(SEQS) == [1, 2, 3, 4, 5, 6]
+    happen(request, "The handshake went through.", state=State.LIVE)
+    expect(status(page)).to_have_text("Finished")
+    expect(page.locator("#console p[role=status].unseen")).to_contain_text("Finished: Live.")
+    happen(request, "Tested again.")
+    expect(page.locator("#L8")).to_be_visible()
+    assert page.evaluate(SEQS) == list(range(1, 9))
+
+
+def test_a_lost_connection_is_said_and_resumed_without_loss(page: Page, site: str, stage: Stage) -> None:
+    request, routes = ask(stage.ana, stage.chat), []
+
+    def pass_on(route: WebSocketRoute) -> None:
+        routes.append(route)
+        route.connect_to_server()
+
+    page.route_web_socket(re.compile("/ws/requests/"), pass_on)
+    open_console(page, site, request)
+    routes[0].close(code=1012, reason="restart")
+    expect(status(page)).to_have_text("Reconnecting (1)")
+    happen(request, times=5)
+    expect(page.locator("#L6")).to_be_visible()
+    expect(status(page)).to_have_text("Live")
+    assert page.evaluate(SEQS) == list(range(1, 7))
+
+
+def test_a_gap_is_fetched_and_a_repetition_ignored(page: Page, site: str, stage: Stage) -> None:
+    request = ask(stage.ana, stage.chat)
+
+    def tamper(route: WebSocketRoute) -> None:
+        server = route.connect_to_server()
+
+        def on_message(message: str | bytes) -> None:
+            if b'"seq":3' in (message if isinstance(message, bytes) else message.encode()):
+                return
+            route.send(message)
+            route.send(message)
+
+        server.on_message(on_message)
+
+    page.route_web_socket(re.compile("/ws/requests/"), tamper)
+    open_console(page, site, request)
+    happen(request, times=6)
+    expect(page.locator("#L7")).to_be_visible()
+    assert page.evaluate(SEQS) == list(range(1, 8))
+
+
+def test_without_sockets_it_polls(page: Page, site: str, stage: Stage) -> None:
+    request = ask(stage.ana, stage.chat)
+    page.route_web_socket(re.compile("/ws/requests/"), lambda route: route.close(code=1006))
+    page.clock.install()
+    page.goto(f"{site}/requests/{request.pk}/")
+    for _ in range(6):
+        page.clock.run_for(4000)
+    expect(status(page)).to_have_text("Polling")
+    happen(request, times=3)
+    page.clock.run_for(5000)
+    expect(page.locator("#L4")).to_be_visible()
+    assert page.evaluate(SEQS) == [1, 2, 3, 4]
+    happen(request, state=State.REJECTED)
+    page.clock.run_for(5000)
+    expect(status(page)).to_have_text("Finished")
+
+
+def test_who_may_not_see_it_any_more_is_told(page: Page, site: str, stage: Stage) -> None:
+    request, routes = ask(stage.ana, stage.chat), []
+
+    def pass_on(route: WebSocketRoute) -> None:
+        routes.append(route)
+        route.connect_to_server()
+
+    page.route_web_socket(re.compile("/ws/requests/"), pass_on)
+    open_console(page, site, request)
+    Membership.objects.all().delete()
+    routes[0].close(code=1012)
+    expect(status(page)).to_have_text("Stopped")
+    expect(page.locator("#console .note.bad")).to_contain_text("belongs to another team")
+    assert len(routes) == 2, "it does not try again"
+
+
+def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) -> None:
+    request = ask(stage.ana, stage.chat)
+    happen(request, "Waiting for AWS.", times=60)
+    open_console(page, site, request)
+    log = page.locator("#console .log")
+    follow = page.get_by_role("button", name="Follow")
+    expect(follow).to_have_text("Following")
+    assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 24
+    log.evaluate("log => { log.scrollTop = 0; }")
+    expect(follow).to_have_text("Follow")
+    happen(request, times=3)
+    expect(follow).to_have_text("Follow (3 new lines)")
+    assert log.evaluate("log => log.scrollTop") == 0
+    page.keyboard.press("f")
+    expect(follow).to_have_text("Following")
+    assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 24
+
+    page.get_by_label("Step").select_option("vpc-origin")
+    expect(page.locator("#L1")).to_be_hidden()
+    expect(page.locator("#L2")).to_be_visible()
+    page.get_by_label("Step").select_option("")
+    page.keyboard.press("Escape")
+    page.get_by_label("Search lines").fill("asked for")
+    expect(page.locator("#console .log > li:visible")).to_have_count(1)
+    page.get_by_label("Search lines").fill("")
+    page.get_by_label("Show").select_option("errors")
+    expect(page.locator("#console .log > li:visible")).to_have_count(0)
+
+
+def test_a_hidden_tab_rests_and_catches_up(page: Page, site: str, stage: Stage) -> None:
+    request = ask(stage.ana, stage.chat)
+    page.clock.install()
+    open_console(page, site, request)
+    hide = (
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        " document.dispatchEvent(new Event('visibilitychange')); }"
+    )
+    page.evaluate(hide, True)
+    page.clock.run_for(6000)
+    expect(status(page)).to_contain_text("Paused")
+    happen(request, times=4)
+    page.evaluate(hide, False)
+    expect(page.locator("#L5")).to_be_visible()
+    assert page.evaluate(SEQS) == [1, 2, 3, 4, 5]
+    put(request, State.CANCELLED)
