@@ -45,7 +45,7 @@ class Saga(Generic[Context]):
 
     name: str
     steps: tuple[Step[Context], ...]
-    open: Callable[[Run, datetime], Context]
+    open: Callable[[Run, Callable[[], datetime]], Context]
     finished: Callable[[Run, Finish, datetime], None]
 
 
@@ -127,7 +127,7 @@ def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime],
     3. Again, until something has to be waited for or it is over.
     """
     run = lease.run
-    context = saga.open(run, clock())
+    context = saga.open(run, clock)
     steps = {step.name: step for step in saga.steps}
     for _ in range(MOST_DECISIONS_PER_CLAIM):
         now = clock()

@@ -8,7 +8,6 @@ from datetime import datetime
 from functools import cached_property
 
 from django.conf import settings
-from django.utils import timezone
 
 from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws, aws_for
@@ -26,7 +25,7 @@ class RunContext:
     spec: EndpointSpec
     owner: str
     pace: float
-    clock: Callable[[], datetime] = timezone.now
+    clock: Callable[[], datetime]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -44,9 +43,9 @@ class RunContext:
         return aws_for(account_ref(self.account))
 
 
-def open_run(run: Run, now: datetime) -> RunContext:
+def open_run(run: Run, clock: Callable[[], datetime]) -> RunContext:
     """The context of a run."""
-    return RunContext(run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE)
+    return RunContext(run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock)
 
 
 def as_outcome(error: EdgeError) -> Outcome:

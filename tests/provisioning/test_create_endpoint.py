@@ -32,6 +32,12 @@ def run_to_the_end(machine: Machine, site: Site, run: Run, watch: Boundaries, **
                 machine.step(LEASE_SECONDS + 1)
 
 
+def chosen(count: Boundaries, every: int) -> list[int]:
+    """Every kind of boundary at least once, and every n-th of all. `make soak` takes all."""
+    kinds = [count.passed.index(label) + 1 for label in set(count.passed)]
+    return sorted({*kinds, *range(1, len(count.passed) + 1, every)})
+
+
 def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> None:
     site = machine.site()
     run = site.start()
@@ -43,12 +49,13 @@ def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> No
     assert [step.state for step in progress(run, machine.now).steps] == ["done"] * 4
 
 
-def test_killed_at_any_boundary_it_is_still_built_exactly_once(machine: Machine) -> None:
+@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_any_boundary_it_is_still_built_exactly_once(machine: Machine, every: int) -> None:
     count = Boundaries()
     first = machine.site()
     run_to_the_end(machine, first, first.start(), count)
     died_at = []
-    for number in range(1, len(count.passed) + 1):
+    for number in chosen(count, every):
         site = machine.site()
         watch = Boundaries(die_at=number)
         run = site.start()
@@ -77,7 +84,8 @@ def test_what_aws_refuses_is_undone_without_a_trace(machine: Machine, operation:
     assert run.failure["code"] == "InvalidArgument"
 
 
-def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine) -> None:
+@pytest.mark.parametrize("every", [6, pytest.param(1, marks=pytest.mark.slow)])
+def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine, every: int) -> None:
     def cancelled_run(site: Site) -> Run:
         run = site.start()
         while not site.behaviors():
@@ -91,7 +99,7 @@ def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine
     run_to_the_end(machine, first, run, count)
     first.assert_clean(run)
     assert run.failure["code"] == "cancelled"
-    for number in range(1, len(count.passed) + 1):
+    for number in chosen(count, every):
         site = machine.site()
         watch = Boundaries(die_at=number)
         run = cancelled_run(site)

@@ -1,0 +1,164 @@
+"""What people can do with endpoint requests, with real rows: each refusal beside its permission."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from portal import actions
+from portal.lifecycle import Allowed, Denied, State
+from portal.models import ApiToken, Approval, EndpointRequest
+from provisioning.models import Endpoint, Event, Run
+from provisioning.spec import SpecError
+from tests.portal.people import NOW, WISH, Cast, make_cast, planned
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def people() -> Cast:
+    return make_cast()
+
+
+def asked(people: Cast, **given: Any) -> EndpointRequest:
+    return actions.submit_request(people.ana, people.chat, WISH, now=NOW, **given)
+
+
+def told(request: EndpointRequest) -> list[str]:
+    return list(Event.objects.filter(stream_id=request.stream).order_by("seq").values_list("kind", flat=True))
+
+
+def test_ana_asks_and_the_request_is_planned_next(people: Cast) -> None:
+    request = asked(people)
+    assert request.state == State.PLANNING
+    assert EndpointRequest.objects.to_plan(NOW).get() == request
+    assert told(request) == ["request.submitted"]
+
+
+def test_an_account_of_another_team_is_refused(people: Cast) -> None:
+    with pytest.raises(SpecError) as refused:
+        actions.submit_request(people.tara, people.trading, WISH, now=NOW)
+    assert [error.code for error in refused.value.errors] == ["not_your_account"]
+    assert not EndpointRequest.objects.exists()
+
+
+def test_olga_approves_and_a_run_applies_exactly_that_plan(people: Cast) -> None:
+    request = planned(asked(people))
+    assert isinstance(actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed)
+    request.refresh_from_db()
+    run = Run.objects.get()
+    assert (request.state, request.run) == (State.PROVISIONING, run)
+    assert run.plan_digest == request.plan_digest == Approval.objects.get().plan_digest
+    assert run.endpoint.key == request.plan_data["endpoint_key"]
+    assert Run.objects.due(NOW).get() == run
+
+
+@pytest.mark.parametrize("who", ["ana", "ben", "tara", "rita"])
+def test_the_others_cannot_approve(people: Cast, who: str) -> None:
+    request = planned(asked(people))
+    denied = actions.approve_request(getattr(people, who), request, digest=request.plan_digest, now=NOW)
+    assert isinstance(denied, Denied)
+    assert not Run.objects.exists()
+    assert not Approval.objects.exists()
+
+
+def test_a_requester_who_became_an_approver_still_cannot(people: Cast) -> None:
+    request = planned(asked(people))
+    people.ana.role = "approver"
+    people.ana.save()
+    denied = actions.approve_request(people.ana, request, digest=request.plan_digest, now=NOW)
+    assert isinstance(denied, Denied) and denied.code == "own_request"
+
+
+def test_the_database_refuses_what_the_code_would_let_through(people: Cast) -> None:
+    request = planned(asked(people, beneficiary=people.max))
+    for decider in (people.ana, people.max):
+        with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
+            decide(request, decider, request.plan_digest)
+    with pytest.raises(IntegrityError, match="another plan"), transaction.atomic():
+        decide(request, people.olga, "0" * 64)
+    approval = decide(request, people.olga, request.plan_digest)
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        Approval.objects.filter(pk=approval.pk).update(reason="other")
+    with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
+        approval.delete()
+
+
+def decide(request: EndpointRequest, decider: Any, digest: str) -> Approval:
+    return Approval.objects.create(
+        request=request, decision="approved", decider=decider, plan_digest=digest, revision=request.revision, at=NOW
+    )
+
+
+def test_two_approvers_at_once_make_one_run(people: Cast) -> None:
+    request = planned(asked(people))
+    first = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    second = actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW)
+    assert isinstance(first, Allowed)
+    assert isinstance(second, Denied) and second.code == "wrong_state"
+    assert Run.objects.count() == 1
+
+
+def test_an_edit_voids_the_plan_that_was_shown(people: Cast) -> None:
+    request = planned(asked(people))
+    shown = request.plan_digest
+    assert isinstance(actions.edit_request(people.ben, request, WISH | {"read_timeout": 60}, now=NOW), Allowed)
+    request.refresh_from_db()
+    assert (request.state, request.revision, request.plan_digest) == (State.PLANNING, 2, "")
+    planned(request)
+    assert request.plan_digest != shown
+    stale = actions.approve_request(people.olga, request, digest=shown, now=NOW)
+    assert isinstance(stale, Denied) and stale.code == "stale_plan"
+    assert isinstance(actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed)
+
+
+def test_a_rejection_needs_a_reason_and_ends_it(people: Cast) -> None:
+    request = planned(asked(people))
+    assert isinstance(actions.reject_request(people.olga, request, reason=" ", now=NOW), Denied)
+    assert isinstance(actions.reject_request(people.olga, request, reason="Use /chat.", now=NOW), Allowed)
+    request.refresh_from_db()
+    assert (request.state, request.reason) == (State.REJECTED, "Use /chat.")
+    assert isinstance(actions.edit_request(people.ana, request, WISH, now=NOW), Denied)
+
+
+def test_the_team_cancels_before_and_during_the_run(people: Cast) -> None:
+    before, during = planned(asked(people)), planned(asked(people))
+    assert isinstance(actions.cancel_request(people.tara, before, now=NOW), Denied)
+    assert isinstance(actions.cancel_request(people.ben, before, now=NOW), Allowed)
+    before.refresh_from_db()
+    assert before.state == State.CANCELLED
+    actions.approve_request(people.olga, during, digest=during.plan_digest, now=NOW)
+    assert isinstance(actions.cancel_request(people.ana, during, now=NOW), Allowed)
+    during.refresh_from_db()
+    assert during.state == State.PROVISIONING
+    assert during.run is not None
+    assert during.run.entries.get().kind == "cancel"
+    assert told(during)[-1] == "request.cancelling"
+
+
+def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(people: Cast) -> None:
+    first, second = planned(asked(people)), planned(asked(people))
+    assert isinstance(actions.approve_request(people.olga, first, digest=first.plan_digest, now=NOW), Allowed)
+    denied = actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW)
+    assert isinstance(denied, Denied) and denied.code == "name_taken"
+    Endpoint.objects.update(state=Endpoint.State.ABSENT)
+    assert isinstance(actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW), Allowed)
+
+
+def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
+    clear, token = actions.issue_token(people.ana, "ci", ["requests:read"], days=30, now=NOW)
+    row = ApiToken.objects.filter(pk=token.pk).values().get()
+    assert clear not in str(row)
+    assert clear.startswith(row["prefix"])
+    assert ApiToken.objects.usable(NOW).get(digest=actions.token_digest(clear)) == token
+    assert not actions.revoke_token(people.tara, token, now=NOW)
+    assert actions.revoke_token(people.ana, token, now=NOW)
+    assert not ApiToken.objects.usable(NOW).exists()
+
+
+@pytest.mark.parametrize(("scopes", "days"), [([], 30), (["everything"], 30), (["requests:read"], 366)])
+def test_a_token_without_limits_is_not_issued(people: Cast, scopes: list[str], days: int) -> None:
+    with pytest.raises(ValueError, match=r"\."):
+        actions.issue_token(people.ana, "ci", scopes, days=days, now=NOW)

@@ -1,0 +1,98 @@
+"""How the portal follows what provisioning and checks tell: every ending of a run, read once, in order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from checks.models import Check
+from portal import actions, follow
+from portal.lifecycle import State
+from portal.models import EndpointRequest
+from provisioning import events
+from provisioning.models import Event
+from tests.portal.people import NOW, WISH, Cast, make_cast, planned
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def people() -> Cast:
+    return make_cast()
+
+
+@pytest.fixture
+def building(people: Cast) -> EndpointRequest:
+    request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    request.refresh_from_db()
+    return request
+
+
+def happens(request: EndpointRequest, kind: str, text: str = "It happened.", **data: Any) -> None:
+    with transaction.atomic():
+        events.append(request.stream, kind, text, at=NOW, data=data)
+    while EndpointRequest.objects.with_news().filter(pk=request.pk).exists():
+        follow.follow(str(request.pk), now=NOW)
+    request.refresh_from_db()
+
+
+def test_a_deployed_endpoint_is_tested_and_then_live(building: EndpointRequest) -> None:
+    happens(building, "run.done")
+    assert building.state == State.VERIFYING
+    check = Check.objects.get()
+    assert check.tries_until > check.asked_at
+    happens(building, "check.finished", ok=True)
+    assert building.state == State.LIVE
+    happens(building, "check.finished", text="504 from the edge.", ok=False)
+    assert (building.state, building.reason) == (State.UNANSWERED, "504 from the edge.")
+    happens(building, "check.finished", ok=True)
+    assert (building.state, building.reason) == (State.LIVE, "")
+
+
+def test_a_failed_handshake_tears_nothing_down(building: EndpointRequest) -> None:
+    happens(building, "run.done")
+    happens(building, "check.finished", ok=False)
+    assert building.state == State.UNANSWERED
+    assert building.run is not None
+    assert building.run.entries.count() == 0
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "state"),
+    [
+        ("run.undone", "EntityLimitExceeded", State.FAILED),
+        ("run.undone", "cancelled", State.CANCELLED),
+        ("run.stuck", "AccessDenied", State.STUCK),
+    ],
+)
+def test_each_other_ending_is_told_with_its_reason(
+    building: EndpointRequest, kind: str, code: str, state: State
+) -> None:
+    happens(building, kind, code=code, reason="Because.")
+    assert (building.state, building.reason) == (state, "Because.")
+
+
+def test_a_stale_plan_voids_the_approval_and_is_made_anew(building: EndpointRequest) -> None:
+    approved = building.plan_digest
+    happens(building, "run.undone", code="plan_stale", reason="The listener is gone.")
+    assert (building.state, building.plan_digest, building.revision) == (State.PLANNING, "", 2)
+    assert EndpointRequest.objects.to_plan(NOW).get() == building
+    assert building.plan_data["digest"] == approved, "the old plan is kept, to show what changed"
+
+
+def test_an_event_is_followed_once(building: EndpointRequest) -> None:
+    happens(building, "run.done")
+    for _ in range(3):
+        follow.follow(str(building.pk), now=NOW)
+    told = list(Event.objects.filter(stream_id=building.stream).values_list("kind", flat=True))
+    assert told.count("request.provisioned") == 1
+    assert Check.objects.count() == 1
+
+
+def test_what_was_told_before_the_approval_means_nothing_now(people: Cast) -> None:
+    request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    happens(request, "run.done")
+    assert request.state == State.AWAITING_APPROVAL

@@ -1,0 +1,75 @@
+"""The life of an endpoint request, by table: who may do what, when, and what each state says to people."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from portal.lifecycle import (
+    FINAL,
+    NEXT_STEPS,
+    TITLES,
+    TRANSITIONS,
+    Actor,
+    Allowed,
+    Denied,
+    Standing,
+    State,
+    Verb,
+    after,
+    may_approve,
+    may_cancel,
+    may_edit,
+    may_reject,
+)
+
+ANA, BEN, OLGA = 1, 2, 3
+WAITING = Standing(State.AWAITING_APPROVAL, ANA, ANA, ANA, "d1")
+APPROVER = Actor(OLGA, is_approver=True)
+MEMBER = Actor(ANA, is_team_member=True)
+
+
+def test_olga_may_approve_what_ana_asked_for() -> None:
+    assert may_approve(APPROVER, WAITING, digest="d1") == Allowed(State.PROVISIONING)
+    assert may_reject(APPROVER, WAITING) == Allowed(State.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("actor", "standing", "digest", "code"),
+    [
+        (Actor(BEN, is_team_member=True), WAITING, "d1", "not_approver"),
+        (replace(APPROVER, is_active=False), WAITING, "d1", "not_approver"),
+        (Actor(ANA, is_approver=True), WAITING, "d1", "own_request"),
+        (APPROVER, replace(WAITING, beneficiary_id=OLGA), "d1", "beneficiary"),
+        (APPROVER, replace(WAITING, last_editor_id=OLGA), "d1", "editor"),
+        (APPROVER, WAITING, "d0", "stale_plan"),
+        (APPROVER, replace(WAITING, state=State.PLANNING), "d1", "wrong_state"),
+        (APPROVER, replace(WAITING, state=State.PROVISIONING), "d1", "wrong_state"),
+        (APPROVER, replace(WAITING, state=State.REJECTED), "d1", "wrong_state"),
+    ],
+)
+def test_nobody_else_may_and_is_told_why(actor: Actor, standing: Standing, digest: str, code: str) -> None:
+    refusal = may_approve(actor, standing, digest=digest)
+    assert isinstance(refusal, Denied)
+    assert refusal.code == code
+    assert refusal.reason.endswith((".", "”.")) and len(refusal.reason) > 20
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State) -> None:
+    standing = replace(WAITING, state=state)
+    assert isinstance(may_cancel(MEMBER, standing), Allowed) is ((state, Verb.CANCEL) in TRANSITIONS)
+    assert isinstance(may_edit(MEMBER, standing), Allowed) is ((state, Verb.EDIT) in TRANSITIONS)
+    assert isinstance(may_cancel(APPROVER, standing), Denied)
+    assert isinstance(may_edit(APPROVER, standing), Denied)
+
+
+def test_every_state_can_be_reached_and_speaks_to_people() -> None:
+    assert set(TRANSITIONS.values()) | {State.PLANNING} == set(State)
+    assert set(TITLES) == set(NEXT_STEPS) == set(State)
+
+
+@pytest.mark.parametrize("state", FINAL)
+def test_nothing_leads_out_of_a_final_state(state: State) -> None:
+    assert all(after(state, verb) is None for verb in Verb)
