@@ -41,7 +41,9 @@ def duration(seconds: float | None) -> str:
     """`75` → “1 min 15 s”. Nothing for None."""
     if seconds is None:
         return ""
-    whole = max(0, round(seconds))
+    if seconds < 0.95:
+        return "under 1 s"
+    whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     minutes, rest = divmod(whole, 60)

@@ -14,16 +14,17 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from checks.actions import request_check
 from checks.address_guard import AllowedUrl, judge_url
 from checks.commands import Command, commands_for
 from checks.connect_to import parse_connect_to, pick
 from checks.models import Check
 from checks.transcript import Transcript
 from checks.verdicts import VERDICTS, Verdict
+from portal.actions import ask_for_check, why_not_test
 from portal.forms import LABELS
 from portal.health import health
-from portal.models import EndpointRequest, Person, Team
+from portal.lifecycle import Denied
+from portal.models import EndpointRequest, Team
 from portal.views.access import SignedIn, endpoint_or_404, signed_in
 from provisioning.models import Endpoint
 from provisioning.spec import EndpointSpec, derive_settings
@@ -96,15 +97,11 @@ def endpoint_check(request: SignedIn, pk: UUID) -> HttpResponse:
 def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
     """Ask for a check now. One at a time: asking twice shows the one under way."""
     endpoint = endpoint_or_404(request.user, pk)
-    if not _may_test(request.user, endpoint):
-        messages.warning(request, "Only the team and the platform team may test an endpoint.")
-    elif endpoint.state != Endpoint.State.DEPLOYED:
-        messages.warning(request, "It can be tested once it is deployed.")
-    else:
-        source = _newest_request(endpoint)
-        request_check(endpoint, by=str(request.user), stream=source.stream if source else "", now=timezone.now())
-        if request.htmx:
-            return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
+    answer = ask_for_check(request.user, endpoint, now=timezone.now())
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+    elif request.htmx:
+        return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
     return redirect("endpoint-detail", pk)
 
 
@@ -130,7 +127,7 @@ def _check_context(request: SignedIn, endpoint: Endpoint) -> dict[str, Any]:
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
         "findings": _findings(shown) if shown else [],
         "transcript": _transcript(shown) if shown else None,
-        "may_test": _may_test(request.user, endpoint) and endpoint.state == Endpoint.State.DEPLOYED,
+        "may_test": why_not_test(request.user, endpoint) is None,
     }
 
 
@@ -181,11 +178,6 @@ def _settings(spec: EndpointSpec, wish: Mapping[str, Any]) -> list[Setting]:
             continue
         shown.append(Setting(LABELS[derived.field], value, reason))
     return shown
-
-
-def _may_test(person: Person, endpoint: Endpoint) -> bool:
-    """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
-    return person.decides or person.memberships.filter(team__slug=endpoint.owner).exists()
 
 
 def _newest_request(endpoint: Endpoint) -> EndpointRequest | None:

@@ -1,0 +1,48 @@
+"""Fixtures of the portal's tests: the lab's AWS for those that ask for it, and a fresh look at it for each test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.core.cache import cache
+
+from portal import inventory
+from tests.lab.account import Lab
+from tests.portal.api_stage import Stage, set_stage
+from tests.portal.pages_stage import enter_by_role
+
+
+@pytest.fixture(scope="session")
+def lab_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """The lab's AWS, seeded."""
+    running = Lab(tmp_path_factory.mktemp("pages-lab"))
+    running.start()
+    yield running
+    running.end()
+
+
+@pytest.fixture
+def lab(lab_process: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
+    """The same, found by AWS_ENDPOINT_URL as AWS would be."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", lab_process.url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "lab")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "lab")
+    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    return lab_process
+
+
+@pytest.fixture
+def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered from another test."""
+    monkeypatch.setattr(inventory, "_looks", inventory.Looks())
+    cache.clear()
+
+
+@pytest.fixture
+def people(db: None, fresh_looks: None) -> Stage:
+    """Everybody, with accounts that are entered by their roles."""
+    stage = set_stage()
+    enter_by_role()
+    return stage

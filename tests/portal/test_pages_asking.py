@@ -1,0 +1,232 @@
+"""Asking for an endpoint: what the form offers, what it says of a target, what it refuses, what it never loses."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from portal import inventory
+from portal.inventory import Look, Looks
+from portal.models import AwsAccount, EndpointRequest, Membership
+from tests.lab.account import Lab
+from tests.portal.api_stage import ACCOUNT, Stage
+from tests.portal.pages_stage import answers, browser, distribution, load_balancer, planned, text_of
+
+
+def test_ana_asks_and_lands_on_the_request(people: Stage, lab: Lab) -> None:
+    sent = browser(people.ana).post("/requests/new/", answers(lab, carries_http_api="true", subprotocols="a, b"))
+    made = EndpointRequest.objects.get()
+    assert sent["Location"] == f"/requests/{made.pk}/"
+    assert made.team == people.chat
+    assert made.requester == people.ana
+    assert made.justification == "Chat for the support desk"
+    assert made.wish["path_patterns"] == ["/ws/chat"]
+    assert made.wish["max_silence_seconds"] == 30
+    assert made.wish["subprotocols"] == ["a", "b"]
+    assert made.wish["carries_http_api"] is True
+    assert "origin_protocol" not in made.wish
+
+
+def test_the_form_offers_what_the_account_holds_with_its_state(people: Stage, lab: Lab) -> None:
+    page = text_of(browser(people.ana).get("/requests/new/"))
+    assert "Can be used int-chat" in page
+    assert "Not ready pub-web" in page
+    assert "open to the internet" in page
+    assert "Not ready gwlb-inspect" in page
+    assert "Chat front door" in page
+    assert "Trading front door" not in page
+    assert "seen just now" in page
+
+
+def test_a_link_can_fill_the_form_in(people: Stage, lab: Lab) -> None:
+    page = browser(people.ana).get("/requests/new/", {"name": "from-a-ticket", "path_patterns": "/ws/t"})
+    assert 'value="from-a-ticket"' in page.content.decode()
+    assert 'value="/ws/t"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("target", "word", "reason"),
+    [
+        ("int-chat", "Nothing stands in the way.", "questions passed"),
+        ("int-orders", "In the plan", "nothing admits CloudFront"),
+        ("pub-web", "Not ready.", "internet-facing"),
+        ("gwlb-inspect", "Not ready.", "gateway load balancer"),
+    ],
+)
+def test_a_chosen_target_is_judged_at_once(people: Stage, lab: Lab, target: str, word: str, reason: str) -> None:
+    said = {"part": "target", "team": "chat", "account_id": ACCOUNT, "target_arn": load_balancer(lab, target)}
+    fragment = text_of(browser(people.ana).get("/requests/new/look/", said))
+    assert word in fragment
+    assert reason in fragment
+
+
+def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Stage, lab: Lab) -> None:
+    said = answers(lab, path_patterns="no slash", max_silence_seconds="a while", http_port="99999", part="target")
+    fragment = text_of(browser(people.ana).get("/requests/new/look/", said))
+    assert "questions passed" in fragment
+
+
+def test_advanced_settings_follow_the_target_and_keep_what_was_typed(people: Stage, lab: Lab) -> None:
+    said = {"part": "target", "team": "chat", "account_id": ACCOUNT, "target_arn": load_balancer(lab, "int-admin")}
+    fragment = browser(people.ana).get("/requests/new/look/", said | {"read_timeout": "77"}).content.decode()
+    assert "<b>8443</b>" in fragment
+    assert 'value="77"' in fragment
+    assert 'hx-swap-oob="true"' in fragment
+
+
+def test_without_script_the_button_gives_the_same_and_keeps_everything(people: Stage, lab: Lab) -> None:
+    said = answers(lab, "gwlb-inspect", look="1", name="NOT ok", justification="Kept")
+    del said["send"]
+    page = browser(people.ana).post("/requests/new/", said)
+    words = text_of(page)
+    assert page.status_code == 200
+    assert "gateway load balancer" in words
+    assert "to put right" not in words
+    body = page.content.decode()
+    assert 'value="NOT ok"' in body
+    assert ">Kept</textarea>" in body
+    assert f'value="{said["target_arn"]}" checked' in body
+    assert not EndpointRequest.objects.exists()
+
+
+def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(people: Stage, lab: Lab) -> None:
+    said = answers(lab, name="NOT ok", path_patterns="ws", justification="", read_timeout="500")
+    page = browser(people.ana).post("/requests/new/", said)
+    assert page.status_code == 422
+    body = page.content.decode()
+    assert "4 things to put right" in text_of(page)
+    for field in ("justification", "name", "path_patterns", "read_timeout"):
+        assert f'href="#id_{field}"' in body
+        assert f'id="id_{field}"' in body
+        assert f'id="fault-{field}"' in body
+    assert "data-focus" in body
+    assert 'value="NOT ok"' in body
+    assert "<details open>" in body
+    assert not EndpointRequest.objects.exists()
+
+
+def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> None:
+    Membership.objects.create(person=people.ana, team=people.trading)
+    words = text_of(browser(people.ana).post("/requests/new/", {"send": "1"}))
+    for label in ("Team", "AWS account", "What it is for", "Server", "Distribution", "Name", "Path"):
+        assert f"{label} :" in words
+
+
+def test_another_teams_account_is_neither_shown_nor_accepted(people: Stage, lab: Lab) -> None:
+    client = browser(people.ana)
+    look = text_of(
+        client.get("/requests/new/look/", {"part": "account", "team": "trading", "account_id": "444455556666"})
+    )
+    assert "int-quotes" not in look
+    page = client.post("/requests/new/", answers(lab, account_id="444455556666"))
+    assert page.status_code == 422
+    assert "int-quotes" not in text_of(page)
+    foreign = answers(lab, target_arn="arn:aws:elasticloadbalancing:us-east-1:444455556666:loadbalancer/app/x/1")
+    assert "another account" in text_of(client.post("/requests/new/", foreign))
+    assert not EndpointRequest.objects.exists()
+
+
+def test_choosing_the_team_brings_its_accounts(people: Stage, lab: Lab) -> None:
+    Membership.objects.create(person=people.ana, team=people.trading)
+    client = browser(people.ana)
+    assert "Choose the team first" in text_of(client.get("/requests/new/"))
+    fragment = text_of(client.get("/requests/new/look/", {"part": "team", "team": "trading"}))
+    assert "444455556666" in fragment
+    assert "int-quotes" in fragment
+
+
+def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Stage, lab: Lab) -> None:
+    AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
+    lab_down = "http://127.0.0.1:9"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", lab_down)
+        patch.setattr(inventory, "_looks", Looks(wait_seconds=20))
+        page = browser(people.ana).get("/requests/new/")
+    assert page.status_code == 200
+    assert "could not be looked at" in text_of(page)
+    assert 'id="typed-target"' in page.content.decode()
+    sent = browser(people.ana).post("/requests/new/", answers(lab))
+    assert sent.status_code == 302
+
+
+def test_a_slow_aws_does_not_keep_the_page_waiting(people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=0))
+    page = browser(people.ana).get("/requests/new/")
+    assert "has not answered yet" in text_of(page)
+    assert 'hx-trigger="load delay:2s"' in page.content.decode()
+    monkeypatch.setattr(inventory._looks, "_wait_seconds", 20)
+    assert "int-chat" in text_of(browser(people.ana).get("/requests/new/"))
+
+
+def test_looks_are_shared_while_fresh_and_made_anew_on_wish() -> None:
+    looks, now, asked = Looks(wait_seconds=5), timezone.now(), []
+
+    def ask() -> int:
+        asked.append(1)
+        return len(asked)
+
+    assert looks.look(("x", "1"), ask, now).seen == 1
+    assert looks.look(("x", "1"), ask, now).seen == 1
+    assert looks.look(("x", "1"), ask, now + timedelta(seconds=40)).seen == 2
+    looks.forget("1")
+    assert looks.look(("x", "1"), ask, now).seen == 3
+
+
+def test_an_unforeseen_fault_is_not_remembered() -> None:
+    looks, now = Looks(wait_seconds=5), timezone.now()
+
+    def broken() -> int:
+        raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError):
+        looks.look(("x",), broken, now)
+    assert looks.look(("x",), lambda: 7, now) == Look(7, looks.look(("x",), lambda: 8, now).at)
+
+
+def test_editing_shows_what_was_asked_and_plans_anew(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    digest = request.plan_digest
+    client = browser(people.ben)
+    page = client.get(f"/requests/{request.pk}/edit/").content.decode()
+    assert 'value="/ws/chat"' in page
+    assert f'value="{load_balancer(lab, "int-chat")}" checked' in page
+    assert f'value="{distribution(lab)}" selected' in page
+    saved = client.post(f"/requests/{request.pk}/edit/", answers(lab, path_patterns="/ws/other"))
+    assert saved["Location"] == f"/requests/{request.pk}/"
+    request.refresh_from_db()
+    assert request.state == "planning"
+    assert request.last_editor == people.ben
+    assert request.plan_digest != digest
+    assert request.wish["path_patterns"] == ["/ws/other"]
+
+
+def test_a_decided_request_is_not_edited_any_more(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    EndpointRequest.objects.filter(pk=request.pk).update(state="rejected")
+    for answer in (
+        browser(people.ana).get(f"/requests/{request.pk}/edit/", follow=True),
+        browser(people.ana).post(f"/requests/{request.pk}/edit/", answers(lab), follow=True),
+    ):
+        assert "cannot be changed any more" in text_of(answer)
+    otto = browser(people.otto).get(f"/requests/{request.pk}/edit/", follow=True)
+    assert "Only a member of the team" in text_of(otto)
+
+
+def test_what_people_type_is_shown_as_text(people: Stage, lab: Lab) -> None:
+    nasty = "<script>alert(1)</script>"
+    client = browser(people.ana)
+    page = client.post("/requests/new/", answers(lab, name=nasty, justification=nasty)).content.decode()
+    assert nasty not in page
+    sent = client.post("/requests/new/", answers(lab, justification=nasty))
+    assert nasty not in client.get(sent["Location"]).content.decode()
+
+
+def test_the_form_answers_quickly_once_the_account_is_known(people: Stage, lab: Lab) -> None:
+    client = browser(people.ana)
+    client.get("/requests/new/")
+    began = time.monotonic()
+    client.get("/requests/new/")
+    assert time.monotonic() - began < 1.0

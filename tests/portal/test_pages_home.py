@@ -1,0 +1,127 @@
+"""The first page and the list of requests: what is shown to whom, empty and full."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from checks.models import Check
+from portal.lifecycle import State
+from portal.models import Person
+from portal.views.paging import PAGE_SIZE
+from provisioning.models import AwsAccount, Endpoint
+from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from tests.portal.pages_stage import browser, text_of
+
+pytestmark = pytest.mark.django_db
+
+
+def build(stage: Stage, name: str, *, owner: str = "chat", minutes_ago: int = 0, ok: bool | None = True) -> Endpoint:
+    """An endpoint that was deployed, and tested unless `ok` is None."""
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    source = ask(stage.ana, stage.chat)
+    endpoint = Endpoint.objects.create(
+        account=AwsAccount.objects.get(pk=ACCOUNT),
+        owner=owner,
+        name=name,
+        spec_data=source.spec_data | {"name": name},
+        state=Endpoint.State.DEPLOYED,
+        domain_name="d111111abcdef8.cloudfront.net",
+        created_at=at,
+        deployed_at=at,
+    )
+    put(source, State.LIVE, endpoint=endpoint)
+    if ok is not None:
+        Check.objects.create(
+            endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, ok=ok, verdict="WSE-LIVE"
+        )
+    return endpoint
+
+
+def test_an_empty_page_says_what_to_do(people: Stage) -> None:
+    page = text_of(browser(people.ana).get("/"))
+    assert "No endpoints yet" in page
+    assert "Request an endpoint" in page
+
+
+def test_somebody_without_a_team_is_told_whom_to_ask(people: Stage) -> None:
+    stranger = Person.objects.create_user("sam")
+    page = text_of(browser(stranger).get("/"))
+    assert "You are in no team yet" in page
+    assert "Request an endpoint" not in page
+    assert "Only members of a team can ask" in text_of(browser(stranger).get("/requests/new/"))
+
+
+def test_each_sees_their_own_teams_endpoints(people: Stage) -> None:
+    build(people, "chat-one")
+    build(people, "trade-one", owner="trading")
+    assert "chat-one" in text_of(browser(people.ana).get("/"))
+    assert "trade-one" not in text_of(browser(people.ana).get("/"))
+    assert "trade-one" not in text_of(browser(people.ana).get("/?team=trading"))
+    everything = text_of(browser(people.otto).get("/"))
+    assert "chat-one" in everything
+    assert "trade-one" in everything
+    assert "chat-one" not in text_of(browser(people.otto).get("/?team=trading"))
+
+
+def test_the_state_is_said_in_words(people: Stage) -> None:
+    build(people, "good", ok=True)
+    build(people, "broken", ok=False)
+    build(people, "untested", ok=None)
+    page = text_of(browser(people.ana).get("/"))
+    assert "good Live" in page
+    assert "broken Does not answer" in page
+    assert "untested Deployed, not tested yet" in page
+    assert "wss://d111111abcdef8.cloudfront.net/ws/chat" in page
+
+
+def test_what_is_under_way_stands_on_top(people: Stage) -> None:
+    ask(people.ana, people.chat)
+    page = text_of(browser(people.ben).get("/"))
+    assert "Under way" in page
+    assert "Working out the plan" in page
+
+
+def test_older_endpoints_are_a_link_away_and_nothing_is_shown_twice(people: Stage) -> None:
+    for number in range(PAGE_SIZE + 3):
+        build(people, f"e{number:02}", minutes_ago=number, ok=None)
+    client = browser(people.ana)
+    first = client.get("/")
+    assert "e00" in text_of(first)
+    assert f"e{PAGE_SIZE:02}" not in text_of(first)
+    older = client.get("/", {"before": first.context["page"].older})
+    assert f"e{PAGE_SIZE:02}" in text_of(older)
+    assert "e00" not in text_of(older)
+    assert "Newest" in text_of(older)
+    assert "e00" in text_of(client.get("/?before=nonsense"))
+
+
+def test_queries_do_not_grow_with_the_list(people: Stage) -> None:
+    client = browser(people.ana)
+
+    def queries() -> int:
+        with CaptureQueriesContext(
+            connection,
+        ) as seen:
+            client.get("/")
+            client.get("/requests/")
+        return len(seen)
+
+    build(people, "one")
+    few = queries()
+    for number in range(8):
+        build(people, f"more-{number}")
+        ask(people.ana, people.chat)
+    assert queries() <= few + 1
+
+
+def test_requests_are_filtered_by_state(people: Stage) -> None:
+    put(ask(people.ana, people.chat), State.REJECTED)
+    client = browser(people.ana)
+    assert "team-chat" in text_of(client.get("/requests/?state=rejected"))
+    assert "None of this kind" in text_of(client.get("/requests/?state=live"))
+    assert "team-chat" in text_of(client.get("/requests/?state=no-such-state"))

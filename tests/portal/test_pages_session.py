@@ -1,0 +1,107 @@
+"""Signing in and out, and what people without a session, or of another team, get to see."""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+from django.test import Client
+
+from portal.models import EndpointRequest, Person
+from portal.views.session import ATTEMPTS_PER_NAME
+from tests.portal.api_stage import Stage, ask
+from tests.portal.pages_stage import browser, text_of
+
+PASSWORD = "only-for-this-test"
+
+
+@pytest.fixture
+def ana(people: Stage) -> Person:
+    people.ana.set_password(PASSWORD)
+    people.ana.save()
+    return people.ana
+
+
+def test_ana_signs_in_and_gets_the_page_she_asked_for(ana: Person) -> None:
+    client = Client()
+    asked = client.get("/requests/?state=live")
+    assert asked.status_code == 302
+    page = client.get(asked["Location"])
+    assert "Sign in to see the page you asked for" in text_of(page)
+    signed_in = client.post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": "/requests/?state=live"})
+    assert signed_in["Location"] == "/requests/?state=live"
+    assert client.get("/requests/?state=live").status_code == 200
+    client.post("/sign-out/")
+    assert client.get("/").status_code == 302
+
+
+def test_next_never_leads_away_from_the_portal(ana: Person) -> None:
+    for elsewhere in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
+        answer = Client().post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": elsewhere})
+        assert answer["Location"] == "/"
+
+
+def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person) -> None:
+    client = Client()
+    for _ in range(ATTEMPTS_PER_NAME):
+        wrong = client.post("/sign-in/", {"username": "ana", "password": "wrong"})
+        assert "do not fit" in text_of(wrong)
+    refused = client.post("/sign-in/", {"username": "Ana ", "password": PASSWORD})
+    assert refused.status_code == 429
+    assert "Wait five minutes" in text_of(refused)
+    assert client.post("/sign-in/", {"username": "ben", "password": "wrong"}).status_code == 200
+
+
+def test_unknown_names_are_answered_like_wrong_passwords(ana: Person) -> None:
+    unknown = Client().post("/sign-in/", {"username": "nobody", "password": "wrong"})
+    wrong = Client().post("/sign-in/", {"username": "ana", "password": "wrong"})
+    assert text_of(unknown) == text_of(wrong)
+
+
+def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> None:
+    url = f"/requests/{uuid4()}/standing/"
+    answer = Client().get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"})
+    assert answer["HX-Redirect"] == "/sign-in/?next=/requests/"
+
+
+def test_another_teams_things_do_not_exist(people: Stage) -> None:
+    theirs = ask(people.ana, people.chat)
+    tom = browser(people.tom)
+    nowhere = tom.get(f"/requests/{uuid4()}/")
+    assert nowhere.status_code == 404
+    for path in ("", "standing/", "events.txt", "edit/"):
+        refused = tom.get(f"/requests/{theirs.pk}/{path}")
+        assert refused.status_code == 404
+        assert refused.content == nowhere.content
+    for path in ("cancel/", "plan-again/", "decide/"):
+        assert tom.post(f"/requests/{theirs.pk}/{path}", {"decision": "reject"}).status_code == 404
+    assert tom.get(f"/approvals/{theirs.pk}/").status_code == 404
+    assert EndpointRequest.objects.get(pk=theirs.pk).state == "planning"
+    assert browser(people.ben).get(f"/requests/{theirs.pk}/").status_code == 200
+    assert browser(people.otto).get(f"/requests/{theirs.pk}/").status_code == 200
+
+
+def test_nothing_is_changed_by_get(people: Stage) -> None:
+    mine = ask(people.ana, people.chat)
+    for path in ("cancel/", "plan-again/", "decide/"):
+        assert browser(people.ana).get(f"/requests/{mine.pk}/{path}").status_code == 405
+
+
+def test_a_form_without_its_token_is_refused_in_words(people: Stage) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(people.ana)
+    refused = client.post("/requests/new/", {})
+    assert refused.status_code == 403
+    assert "open too long" in text_of(refused)
+
+
+def test_pages_forbid_inline_script_and_eval(people: Stage) -> None:
+    page = browser(people.ana).get("/")
+    policy = page["Content-Security-Policy"]
+    assert "unsafe-inline" not in policy
+    assert "unsafe-eval" not in policy
+    body = page.content.decode()
+    assert "<style" not in body
+    assert "style=" not in body
+    assert "onclick" not in body
+    assert '"allowEval":false' in body
