@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import threading
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,8 @@ from portal.console import consumer, hub, reading
 from portal.lifecycle import State
 from portal.models import ApiToken, Membership
 from provisioning.models import Event, EventStream
+from stack.ports import Ports
+from stack.services import Redis
 from tests.portal.api_stage import Stage, ask, bearer, happen, put, set_stage
 from tests.portal.console_stage import Server, browser_of, serving
 
@@ -167,6 +172,52 @@ def test_without_redis_the_sweep_finds_every_event(stage: Stage, without_redis: 
             console.until_seq(seq)
             assert time.monotonic() - asked < 2 * hub.SWEEP_SECONDS
         assert console.seqs == [1, 2, 3]
+
+
+def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
+    stage: Stage, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis = Redis(tmp_path, Ports.free().redis, password="only-for-tests")
+    redis.prepare()
+    layer = {"hosts": [{"address": redis.url, "socket_connect_timeout": 2}]}
+    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": layer}}
+    request = ask(stage.ana, stage.chat)
+    with ExitStack() as opened:
+        process = started(redis, opened)
+        server = opened.enter_context(serving())
+        console = opened.enter_context(server.console(request, bearer(stage.ana)))
+        console.until_seq(1)
+        process.kill()
+        process.wait()
+        for seq in (2, 3):
+            happen(request)
+            console.until_seq(seq)
+        started(redis, opened)
+        monkeypatch.setattr(hub, "SWEEP_SECONDS", 600.0)
+        time.sleep(2.5)  # until the last quick sweep is over
+        heard = False
+        deadline = time.monotonic() + 20
+        while not heard and time.monotonic() < deadline:
+            seq = happen(request)
+            try:
+                console.until_seq(seq, patience=1)
+                heard = True
+            except TimeoutError:
+                continue
+        assert heard, "pokes are heard again"
+        assert console.seqs == list(range(1, seq + 1))
+
+
+def started(redis: Redis, opened: ExitStack) -> subprocess.Popen[bytes]:
+    """The server, listening; ended with the test."""
+    child = redis.child(os.environ)
+    process = opened.enter_context(subprocess.Popen(child.command, cwd=child.directory, stdout=subprocess.DEVNULL))
+    opened.callback(process.kill)
+    deadline = time.monotonic() + 10
+    while not child.is_ready():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return process
 
 
 def test_who_does_not_keep_up_is_told_and_reads_again(
