@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 
@@ -48,8 +48,25 @@ LABELS = {
 } | {field: label for field, (label, _) in ADVANCED.items()}
 
 
-class RequestForm(forms.Form):
+class SummedUpForm(forms.Form):
+    """A form whose faults are listed on top of the page. `labels` names the fields in the order of the page."""
+
+    labels: ClassVar[dict[str, str]]
+
+    def faults(self) -> list[tuple[str, str, str]]:
+        """(field, label, message) in the order of the page."""
+        order = [*self.labels, "__all__"]
+        return [
+            (field, self.labels.get(field, ""), str(message))
+            for field in sorted(self.errors, key=order.index)
+            for message in self.errors[field]
+        ]
+
+
+class RequestForm(SummedUpForm):
     """What a team asks for. Team and account are checked here: they decide what may be seen. The rest is the spec's."""
+
+    labels: ClassVar[dict[str, str]] = LABELS
 
     team = forms.ChoiceField(error_messages={"required": "Choose the team it is for."})
     account_id = forms.ChoiceField(error_messages={"required": "Choose the AWS account your server runs in."})
@@ -128,15 +145,6 @@ class RequestForm(forms.Form):
         for fault in error.errors:
             self.add_error(fault.field if fault.field in self.fields else None, fault.message)
 
-    def faults(self) -> list[tuple[str, str, str]]:
-        """(field, label, message) in the order of the page, for the summary on top."""
-        order = [*LABELS, "__all__"]
-        return [
-            (field, LABELS.get(field, ""), str(message))
-            for field in sorted(self.errors, key=order.index)
-            for message in self.errors[field]
-        ]
-
     def advanced_faults(self) -> bool:
         """Whether one of the advanced settings is at fault, so that the page opens them."""
         return self.is_bound and any(field in self.errors for field in ADVANCED)
@@ -165,8 +173,14 @@ def answers_of(wish: Mapping[str, Any], team: Team, justification: str) -> dict[
     return shown
 
 
-class TokenForm(forms.Form):
+class TokenForm(SummedUpForm):
     """A new API token."""
+
+    labels: ClassVar[dict[str, str]] = {
+        "name": "What is it for?",
+        "scopes": "What may it do?",
+        "days": "For how many days?",
+    }
 
     name = forms.CharField(
         max_length=80, error_messages={"required": "Give it a name by which you recognise it later."}

@@ -29,11 +29,15 @@ def browser(person: Person) -> Client:
 
 def text_of(response: Any) -> str:
     """What stands on a page, as a reader meets it: no tags, single spaces."""
-    body = b"".join(response.streaming_content) if response.streaming else response.content
-    words = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", body.decode(), flags=re.DOTALL)
+    words = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", response.content.decode(), flags=re.DOTALL)
     for entity, sign in (("&amp;", "&"), ("&#x27;", "'"), ("&quot;", '"'), ("&lt;", "<"), ("&gt;", ">")):
         words = words.replace(entity, sign)
     return " ".join(words.split())
+
+
+def streamed(response: Any) -> str:
+    """All of a download."""
+    return b"".join(response.streaming_content).decode()
 
 
 def load_balancer(lab: Lab, name: str) -> str:

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from portal import inventory
 from portal.inventory import Look, Looks
-from portal.models import AwsAccount, EndpointRequest, Membership
+from portal.models import EndpointRequest, Membership
+from provisioning.models import AwsAccount
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage
 from tests.portal.pages_stage import answers, browser, distribution, load_balancer, planned, text_of

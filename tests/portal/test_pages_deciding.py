@@ -1,0 +1,115 @@
+"""Approving and rejecting on the pages: who may, what they read, and what a stale page leads to."""
+
+from __future__ import annotations
+
+from django.utils import timezone
+
+from portal.lifecycle import State
+from portal.models import Approval, EndpointRequest, Membership, Person
+from provisioning.models import AwsAccount, Endpoint
+from tests.lab.account import Lab
+from tests.portal.api_stage import ACCOUNT, Stage
+from tests.portal.pages_stage import browser, plan_again, planned, text_of
+
+
+def test_petra_reads_and_approves_exactly_this_plan(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people, target="int-orders")
+    client = browser(people.petra)
+    queue = client.get("/approvals/")
+    assert "For you to decide" in text_of(queue)
+    assert "1 waiting for you" in text_of(queue)
+    page = client.get(f"/approvals/{request.pk}/")
+    words = text_of(page)
+    assert f"covers exactly plan {request.plan_digest[:8]}" in words
+    assert f'name="digest" value="{request.plan_digest}"' in page.content.decode()
+    assert words.index("In the plan") < words.index("questions passed")
+    assert "What else could be touched" in words
+    sent = client.post(
+        f"/requests/{request.pk}/decide/",
+        {"decision": "approve", "digest": request.plan_digest, "reason": "Looks right"},
+    )
+    assert sent["Location"] == f"/requests/{request.pk}/"
+    request.refresh_from_db()
+    assert request.state == State.PROVISIONING
+    assert Approval.objects.get().reason == "Looks right"
+    assert "Nothing waits for a decision" in text_of(client.get("/approvals/"))
+
+
+def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    client = browser(people.petra)
+    without = client.post(f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "  "})
+    assert without.status_code == 422
+    assert "Say why" in text_of(without)
+    client.post(f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "Use /ws/support"})
+    request.refresh_from_db()
+    assert request.state == State.REJECTED
+    assert "Use /ws/support" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+
+
+def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> None:
+    Membership.objects.create(person=people.petra, team=people.chat)
+    own = planned(lab, people, people.petra)
+    people_and_reasons: tuple[tuple[Person, str], ...] = (
+        (people.petra, "You asked for this yourself"),
+        (people.ana, "Only an approver"),
+        (people.otto, "Only an approver"),
+    )
+    for person, reason in people_and_reasons:
+        client = browser(person)
+        page = client.get(f"/approvals/{own.pk}/")
+        assert reason in text_of(page)
+        assert "Approve plan" not in text_of(page)
+        assert reason in text_of(client.get("/approvals/"))
+        refused = client.post(f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest})
+        assert refused.status_code == 409
+        assert reason in text_of(refused)
+    own.refresh_from_db()
+    assert own.state == State.AWAITING_APPROVAL
+    other = Person.objects.create_user("paul", role=Person.Role.PLATFORM_ADMIN)
+    browser(other).post(f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest})
+    own.refresh_from_db()
+    assert own.state == State.PROVISIONING
+
+
+def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    read = request.plan_digest
+    EndpointRequest.objects.filter(pk=request.pk).update(
+        state=State.PLANNING, due_at=timezone.now(), wish=request.wish | {"read_timeout": 60}
+    )
+    plan_again(request)
+    stale = browser(people.petra).post(f"/requests/{request.pk}/decide/", {"decision": "approve", "digest": read})
+    words = text_of(stale)
+    assert stale.status_code == 409
+    assert "Your decision was not recorded" in words
+    assert "read timeout: was 30, is now 60" in words
+    assert f"Approve plan {request.plan_digest[:8]}" in words
+    assert not Approval.objects.exists()
+
+
+def test_neither_button_is_no_decision(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    sent = browser(people.petra).post(f"/requests/{request.pk}/decide/", {"digest": request.plan_digest})
+    assert sent["Location"] == f"/approvals/{request.pk}/"
+    assert not Approval.objects.exists()
+
+
+def test_neighbours_are_named_only_to_those_who_see_every_team(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    at = timezone.now()
+    for name, owner in (("their-feed", "trading"), ("our-feed", "chat")):
+        Endpoint.objects.create(
+            account=AwsAccount.objects.get(pk=ACCOUNT),
+            owner=owner,
+            name=name,
+            spec_data=request.spec_data | {"name": name},
+            created_at=at,
+        )
+    approver = text_of(browser(people.petra).get(f"/approvals/{request.pk}/"))
+    assert "their-feed (trading)" in approver
+    assert "Same VPC origin our-feed" in approver
+    member = text_of(browser(people.ana).get(f"/approvals/{request.pk}/"))
+    assert "our-feed" in member
+    assert "their-feed" not in member
+    assert "Of other teams 1 more" in member

@@ -1,0 +1,173 @@
+"""The page of an endpoint: verdict, transcript, test now, commands, settings with their reasons, history."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from checks.diagnose import diagnose
+from checks.models import Check
+from checks.transcript import Phase, Reason, Transcript
+from checks.verdicts import VERDICTS
+from portal.lifecycle import State
+from provisioning.models import AwsAccount, Endpoint
+from tests.checks.seen import answered, failed, live
+from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from tests.portal.pages_stage import browser, text_of
+
+HTMX = {"HX-Request": "true"}
+
+
+@pytest.fixture
+def endpoint(people: Stage) -> Endpoint:
+    """Ana's, deployed."""
+    request = ask(people.ana, people.chat)
+    at = timezone.now()
+    made = Endpoint.objects.create(
+        account=AwsAccount.objects.get(pk=ACCOUNT),
+        owner="chat",
+        name="team-chat",
+        spec_data=request.spec_data,
+        state=Endpoint.State.DEPLOYED,
+        domain_name="d111111abcdef8.cloudfront.net",
+        created_at=at,
+        deployed_at=at,
+    )
+    put(request, State.LIVE, endpoint=made)
+    return made
+
+
+def checked(endpoint: Endpoint, transcript: Transcript, *, minutes_ago: int = 0, **others: Any) -> Check:
+    """A finished check that saw this."""
+    at = timezone.now() - timedelta(minutes=minutes_ago)
+    found = diagnose(transcript)
+    return Check.objects.create(
+        endpoint=endpoint,
+        asked_at=at,
+        due_at=at,
+        tries_until=at,
+        finished_at=at,
+        ok=transcript.live,
+        verdict=found[0].code,
+        transcript_data=transcript.to_dict(),
+        findings=[one.to_dict() for one in found],
+        **others,
+    )
+
+
+def test_a_live_endpoint_says_so_first_and_shows_every_line(people: Stage, endpoint: Endpoint) -> None:
+    checked(endpoint, live())
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "wss://d111111abcdef8.cloudfront.net/ws/chat" in words
+    assert words.index("The endpoint is live") < words.index("The handshake, line by line")
+    assert "HTTP/1.1 101 Switching Protocols" in words
+    assert "Sec-WebSocket-Version: 13" in words
+    assert "the portal computed it itself" in words
+    assert "rules of the handshake are kept" in words
+
+
+def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(people: Stage, endpoint: Endpoint) -> None:
+    checked(endpoint, failed(Phase.DNS, Reason.DNS_FAILURE, "no such name"))
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    verdict = VERDICTS["WSE-DNS"]
+    assert "Does not answer" in words
+    assert words.index(verdict.plain) < words.index(verdict.fix) < words.index("no such name")
+
+
+def test_what_the_other_side_sends_is_shown_as_text(people: Stage, endpoint: Endpoint) -> None:
+    nasty = "HTTP/1.1 403 Forbidden\r\nServer: <img src=x onerror=alert(1)>\r\nContent-Type: text/html\r\n"
+    checked(endpoint, answered(nasty, body="<script>alert(1)</script>"))
+    page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
+    assert "<img" not in page
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+
+
+def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoint) -> None:
+    client = browser(people.ana)
+    assert "It has not been tested yet." in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
+    asked = client.post(f"/endpoints/{endpoint.pk}/test/", headers=HTMX)
+    assert "on its way through the edge" in text_of(asked)
+    assert 'hx-trigger="every 1s"' in asked.content.decode()
+    running = Check.objects.get()
+    assert running.requested_by == str(people.ana)
+    client.post(f"/endpoints/{endpoint.pk}/test/", headers=HTMX)
+    assert Check.objects.count() == 1
+    running.delete()
+    checked(endpoint, live())
+    result = client.get(f"/endpoints/{endpoint.pk}/check/")
+    assert "The endpoint is live" in text_of(result)
+    assert "hx-trigger" not in result.content.decode()
+    assert "Test now" in text_of(result)
+
+
+def test_without_script_testing_leads_back_to_the_page(people: Stage, endpoint: Endpoint) -> None:
+    sent = browser(people.ben).post(f"/endpoints/{endpoint.pk}/test/", follow=True)
+    assert "Reload to see the result" in text_of(sent)
+
+
+def test_an_auditor_reads_but_does_not_test(people: Stage, endpoint: Endpoint) -> None:
+    client = browser(people.otto)
+    assert "Test now" not in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
+    refused = client.post(f"/endpoints/{endpoint.pk}/test/", follow=True)
+    assert "Only the team and the platform team" in text_of(refused)
+    assert not Check.objects.exists()
+    assert "Test now" in text_of(browser(people.petra).get(f"/endpoints/{endpoint.pk}/"))
+
+
+def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -> None:
+    Endpoint.objects.update(state=Endpoint.State.WANTED)
+    client = browser(people.ana)
+    assert "It is tested as soon as it is built." in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
+    assert "once it is deployed" in text_of(client.post(f"/endpoints/{endpoint.pk}/test/", follow=True))
+    assert not Check.objects.exists()
+
+
+def test_earlier_tests_can_be_read_again(people: Stage, endpoint: Endpoint) -> None:
+    old = checked(endpoint, failed(Phase.DNS, Reason.DNS_FAILURE), minutes_ago=9)
+    checked(endpoint, live())
+    client = browser(people.ana)
+    assert "9 min ago" in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
+    earlier = text_of(client.get(f"/endpoints/{endpoint.pk}/?check={old.pk}"))
+    assert "This is an earlier test" in earlier
+    assert VERDICTS["WSE-DNS"].title in earlier
+    for wrong in ("nonsense", "6f2b0a3e-0000-4000-8000-000000000000"):
+        assert client.get(f"/endpoints/{endpoint.pk}/?check={wrong}").status_code == 404
+
+
+def test_commands_lead_where_the_portal_itself_connects(people: Stage, endpoint: Endpoint, settings: Any) -> None:
+    settings.PROBE_CONNECT_TO = "*.cloudfront.net:443:127.0.0.1:8002"
+    settings.PROBE_CA_FILE = "/lab/ca.pem"
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    for tool in ("wscat --", "websocat", "python3 -c", "curl --"):
+        assert tool in words
+    assert "wss://127.0.0.1:8002/ws/chat" in words
+    assert "/lab/ca.pem" in words
+
+
+def test_settings_come_with_their_reasons(people: Stage, endpoint: Endpoint) -> None:
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "A WebSocket handshake is a GET; nothing else needs to pass." in words
+    assert "HTTPS port of the target" not in words
+    endpoint.spec_data = endpoint.spec_data | {"read_timeout": 90}
+    endpoint.save()
+    assert "90 Chosen in the request." in text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+
+
+def test_a_transcript_of_another_version_is_no_error(people: Stage, endpoint: Endpoint) -> None:
+    check = checked(endpoint, live())
+    Check.objects.filter(pk=check.pk).update(transcript_data={"schema": 99})
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "stored by another version" in words
+    assert "The endpoint is live" in words
+
+
+def test_another_teams_endpoint_does_not_exist(people: Stage, endpoint: Endpoint) -> None:
+    tom = browser(people.tom)
+    assert tom.get(f"/endpoints/{endpoint.pk}/").status_code == 404
+    assert tom.get(f"/endpoints/{endpoint.pk}/check/").status_code == 404
+    assert tom.post(f"/endpoints/{endpoint.pk}/test/").status_code == 404
+    assert not Check.objects.exists()

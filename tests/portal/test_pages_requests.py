@@ -1,0 +1,154 @@
+"""The page of one request through its life: plan, console, cancel, downloads, and what refreshes itself."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from portal.actions import approve_request
+from portal.lifecycle import NEXT_STEPS, State
+from portal.models import EndpointRequest
+from provisioning import events
+from provisioning.models import Run
+from tests.lab.account import Lab
+from tests.portal.api_stage import Stage, ask, happen, put
+from tests.portal.pages_stage import browser, plan_again, planned, streamed, text_of
+
+
+def test_while_the_plan_is_made_the_page_looks_again_by_itself(people: Stage) -> None:
+    request = ask(people.ana, people.chat)
+    page = browser(people.ana).get(f"/requests/{request.pk}/")
+    assert NEXT_STEPS[State.PLANNING] in text_of(page)
+    assert f'hx-get="/requests/{request.pk}/standing/?was=' in page.content.decode()
+    assert "Reload to see how far it is" in text_of(page)
+
+
+def test_when_the_state_changes_everything_that_depends_on_it_comes_along(people: Stage, lab: Lab) -> None:
+    request = ask(people.ana, people.chat)
+    client = browser(people.ana)
+    was = re.search(r"standing/\?was=([\w-]+)", client.get(f"/requests/{request.pk}/").content.decode())
+    assert was
+    unchanged = client.get(f"/requests/{request.pk}/standing/", {"was": was[1]}).content.decode()
+    assert "hx-swap-oob" not in unchanged
+    put(request, State.REJECTED, reason="Use the other distribution.")
+    changed = client.get(f"/requests/{request.pk}/standing/", {"was": was[1]}).content.decode()
+    for part in ("announce", "about", "actions", "review", "approved"):
+        assert f'id="{part}" ' in changed
+    assert "Use the other distribution." in changed
+    assert 'hx-trigger="every' not in changed
+
+
+def test_the_plan_shows_each_resource_before_and_after(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people, target="int-orders")
+    words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "Create VPC origin edge-portal-" in words
+    assert "Create Security group: TCP 80 from CloudFront" in words
+    assert "Create Behavior /ws/chat" in words
+    assert "Answered by behavior * /ws/chat" in words
+    assert "every header, cookie and query string (AllViewer)" in words
+    assert "Petra" in words or "petra" in words
+    assert "A VPC origin has no charge of its own" in words
+    assert request.plan_digest[:8] in words
+    assert "In the plan" in words
+
+
+def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people, target="pub-web")
+    page = browser(people.ana).get(f"/requests/{request.pk}/")
+    words = text_of(page)
+    assert request.state == State.BLOCKED
+    assert "Cannot be built yet" in words
+    assert "Blocks" in words
+    assert "To put it right:" in words
+    assert "Change the request" in words
+    assert "Plan again" in words
+    again = browser(people.ana).post(f"/requests/{request.pk}/plan-again/", follow=True)
+    assert "The plan is being made anew." in text_of(again)
+    request.refresh_from_db()
+    assert request.state == State.PLANNING
+
+
+def test_the_team_cancels_and_others_cannot(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    refused = browser(people.petra).post(f"/requests/{request.pk}/cancel/", follow=True)
+    assert "Only a member of the team" in text_of(refused)
+    request.refresh_from_db()
+    assert request.state == State.AWAITING_APPROVAL
+    assert "Cancel the request" not in text_of(browser(people.petra).get(f"/requests/{request.pk}/"))
+    done = browser(people.ben).post(f"/requests/{request.pk}/cancel/", {"reason": "Not needed"}, follow=True)
+    words = text_of(done)
+    assert "Cancelled." in words
+    assert "Not needed" in words
+    assert "Change the request" not in words
+    assert "no longer" not in text_of(browser(people.ben).get("/requests/"))
+
+
+def test_while_it_is_built_the_rail_shows_every_step(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
+    words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "Being built" in words
+    assert "You can close this page." in words
+    assert "Check that the approved plan still holds · being done" in words
+    assert "Add origin and behaviors to the distribution · to do" in words
+    assert "Approved by petra" in words
+    assert "Cancel and undo" in words
+    undoing = browser(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
+    assert "It is being undone." in text_of(undoing)
+    Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
+    words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "is being removed again" in words
+    assert "Cancel and undo" not in words
+
+
+def test_the_console_is_on_the_page_without_script(people: Stage) -> None:
+    request = ask(people.ana, people.chat)
+    happen(request, "AWS says <Deploying>.", times=3)
+    page = browser(people.ana).get(f"/requests/{request.pk}/").content.decode()
+    assert f'data-stream-url="/ws/requests/{request.pk}/"' in page
+    assert f'data-events-url="/api/v1/requests/{request.pk}/events"' in page
+    assert page.count('class="event ') == 4
+    assert "AWS says &lt;Deploying&gt;." in page
+    assert "Reload for newer lines" in page
+
+
+def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
+    people: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.views.requests.EVENTS_SHOWN", 3)
+    request = ask(people.ana, people.chat)
+    happen(request, "one of many", times=5)
+    client = browser(people.ana)
+    page = client.get(f"/requests/{request.pk}/")
+    assert page.content.decode().count('class="event ') == 3
+    assert "Only the newest lines" in text_of(page)
+    records = streamed(client.get(f"/requests/{request.pk}/events.jsonl")).splitlines()
+    assert [json.loads(line)["seq"] for line in records] == [1, 2, 3, 4, 5, 6]
+    text = client.get(f"/requests/{request.pk}/events.txt")
+    assert text["Content-Disposition"].startswith('attachment; filename="team-chat-')
+    assert len(streamed(text).splitlines()) == 6
+    assert client.get(f"/requests/{request.pk}/events.exe").status_code == 404
+
+
+def test_every_state_has_a_page(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    client = browser(people.ana)
+    for state in State:
+        put(request, state, reason="A reason." if state in (State.FAILED, State.STUCK) else "")
+        for path in ("", "standing/?was=x"):
+            assert client.get(f"/requests/{request.pk}/{path}").status_code == 200
+
+
+def test_a_newer_plan_shows_what_changed(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    EndpointRequest.objects.filter(pk=request.pk).update(
+        state=State.PLANNING, due_at=timezone.now(), wish=request.wish | {"read_timeout": 60}
+    )
+    with transaction.atomic():
+        events.append(request.stream, "request.replanned", "again", at=timezone.now())
+    plan_again(request)
+    assert "What changed since the plan before" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))

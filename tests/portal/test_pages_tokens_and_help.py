@@ -1,0 +1,87 @@
+"""API tokens (shown once, revoked for good), the help pages, and the pages for what went wrong."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from django.test import Client, RequestFactory
+from django.utils import timezone
+
+from checks.preflight import TITLES
+from checks.verdicts import VERDICTS
+from portal.actions import issue_token
+from portal.models import ApiToken
+from portal.views import errors
+from tests.portal.api_stage import Stage
+from tests.portal.pages_stage import browser, text_of
+
+
+def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Stage) -> None:
+    client = browser(people.ana)
+    made = client.post("/tokens/", {"name": "CI", "scopes": [ApiToken.Scope.READ], "days": "30"})
+    found = re.search(r"pwe_[\w-]+", made.content.decode())
+    assert found
+    assert "no-store" in made["Cache-Control"]
+    header = {"Authorization": f"Bearer {found[0]}"}
+    assert Client().get("/api/v1/requests", headers=header).status_code == 200
+    again = client.get("/tokens/").content.decode()
+    assert found[0] not in again
+    assert "CI" in again
+    client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/")
+    assert Client().get("/api/v1/requests", headers=header).status_code == 401
+    assert "Revoked" in text_of(client.get("/tokens/"))
+    assert "was revoked already" in text_of(client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/", follow=True))
+
+
+@pytest.mark.parametrize(
+    ("said", "field"),
+    [
+        ({"name": "", "scopes": ["requests:read"], "days": "30"}, "name"),
+        ({"name": "x", "days": "30"}, "scopes"),
+        ({"name": "x", "scopes": ["everything"], "days": "30"}, "scopes"),
+        ({"name": "x", "scopes": ["requests:read"], "days": "0"}, "days"),
+        ({"name": "x", "scopes": ["requests:read"], "days": "366"}, "days"),
+    ],
+)
+def test_a_token_needs_a_name_a_scope_and_an_end(people: Stage, said: dict[str, object], field: str) -> None:
+    page = browser(people.ana).post("/tokens/", said)
+    assert page.status_code == 422
+    assert f'href="#id_{field}"' in page.content.decode()
+    assert not ApiToken.objects.exists()
+
+
+def test_nobody_sees_or_revokes_somebody_elses_tokens(people: Stage) -> None:
+    _, token = issue_token(people.ana, "mine", ["requests:read"], days=1, now=timezone.now())
+    assert "mine" not in text_of(browser(people.ben).get("/tokens/"))
+    assert browser(people.ben).post(f"/tokens/{token.pk}/revoke/").status_code == 404
+    token.refresh_from_db()
+    assert token.revoked_at is None
+
+
+def test_only_who_may_decide_is_offered_tokens_that_decide(people: Stage) -> None:
+    assert "approvals:write" not in text_of(browser(people.ana).get("/tokens/"))
+    assert "approvals:write" in text_of(browser(people.petra).get("/tokens/"))
+
+
+def test_every_verdict_has_a_page_and_is_listed(people: Stage) -> None:
+    client = browser(people.ana)
+    index = text_of(client.get("/help/"))
+    for verdict in VERDICTS.values():
+        page = text_of(client.get(f"/help/verdicts/{verdict.code}/"))
+        for part in (verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm):
+            assert " ".join(part.split()) in page
+        assert verdict.code in index
+    for code in TITLES:
+        assert code in index
+    assert client.get("/help/verdicts/WSE-NONSENSE/").status_code == 404
+
+
+def test_trouble_has_pages_in_plain_words_without_the_database() -> None:
+    request = RequestFactory().get("/")
+    for view, status in ((errors.bad_request, 400), (errors.forbidden, 403), (errors.not_found, 404)):
+        page = view(request, Exception("secret detail"))
+        assert page.status_code == status
+        assert b"secret detail" not in page.content
+        assert b"Go to the endpoints" in page.content
+    assert "fault of the portal" in text_of(errors.server_error(request))

@@ -1,0 +1,124 @@
+"""The pure parts behind the pages: plan lines, readiness, health, words for times."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from portal.health import health
+from portal.plan_lines import plan_view
+from portal.readiness import readiness
+from portal.templatetags import words
+from provisioning.facts import Listener, TargetFacts
+from provisioning.names import Arn, SecurityGroupId
+
+
+def target(**others: object) -> TargetFacts:
+    """An internal ALB with a listener on 80."""
+    said: dict[str, object] = {
+        "arn": Arn("arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/a/1"),
+        "kind": "application",
+        "name": "a",
+        "dns_name": "internal-a",
+        "scheme": "internal",
+        "state": "active",
+        "vpc_id": "vpc-1",
+        "security_groups": (SecurityGroupId("sg-1"),),
+        "listeners": (Listener(80, "HTTP", "forward"),),
+    }
+    return TargetFacts(**(said | others))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("others", "word"),
+    [
+        ({}, "Can be used"),
+        ({"kind": "gateway"}, "Not ready"),
+        ({"scheme": "internet-facing"}, "Not ready"),
+        ({"state": "provisioning"}, "Not ready"),
+        ({"listeners": ()}, "Not ready"),
+        ({"listeners": (Listener(99, "HTTP", "forward"),)}, "Not ready"),
+        ({"listeners": (Listener(8443, "HTTP", "forward"),)}, "Look closer"),
+        ({"kind": "instance", "listeners": (), "scheme": "internet-facing"}, "Can be used"),
+    ],
+)
+def test_readiness_names_the_first_reason(others: dict[str, object], word: str) -> None:
+    said = readiness(target(**others))
+    assert said.word == word
+    assert said.usable == (word != "Not ready")
+    assert said.why or word == "Can be used"
+
+
+def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
+    plan = {
+        "expected_seconds": 900,
+        "items": [
+            {
+                "resource": "behavior",
+                "action": "create",
+                "title": "Behavior /ws",
+                "before": {"answered_by": "*", "TargetOriginId": "web"},
+                "after": {
+                    "PathPattern": "/ws",
+                    "TargetOriginId": "ours",
+                    "AllowedMethods": {"Quantity": 2, "Items": ["GET", "HEAD"]},
+                    "FunctionAssociations": {"Quantity": 0},
+                    "Compress": False,
+                },
+                "note": "",
+                "shared": False,
+            },
+            {
+                "resource": "vpc-origin",
+                "action": "reuse",
+                "title": "V",
+                "before": {"Id": "vo_1"},
+                "after": {"Name": "n"},
+            },
+        ],
+    }
+    view = plan_view(plan, pace=45)
+    behavior, shared = view.items
+    assert [(line.label, line.before, line.after) for line in behavior.lines] == [
+        ("Answered by behavior", "*", "/ws"),
+        ("Leads to origin", "web", "ours"),
+        ("Methods that pass", "", "GET, HEAD"),
+    ]
+    assert behavior.left_out == 2
+    assert not shared.changes
+    assert not any(line.changes for line in shared.lines)
+    assert (view.creates, view.unchanged, view.expected_seconds) == (1, 1, 20)
+
+
+def test_health_is_a_word() -> None:
+    assert health("deployed", True).word == "Live"
+    assert health("deployed", False).word == "Does not answer"
+    assert health("deployed", None).word == "Deployed, not tested yet"
+    assert health("wanted", None).word == "Being built"
+    assert health("absent", True).word == "Removed"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, ""), (0.2, "under 1 s"), (42, "42 s"), (75, "1 min 15 s"), (900, "15 min"), (7260, "2 h 1 min")],
+)  # fmt: skip
+def test_durations(seconds: float | None, said: str) -> None:
+    assert words.duration(seconds) == said
+
+
+def test_times_are_said_roughly_and_kept_exactly() -> None:
+    said = words.since(timezone.now() - timedelta(minutes=3, seconds=2))
+    assert ">3 min ago</time>" in said
+    assert 'datetime="' in said
+    assert ">2 January 2020</time>" in words.since(datetime(2020, 1, 2, tzinfo=UTC))
+    assert words.since(None) == ""
+
+
+def test_values_are_said_plainly() -> None:
+    assert [words.plainly(value) for value in (True, False, "", None, ["a", "b"], 7)] == [
+        "yes", "no", "none", "none", "a, b", "7",
+    ]  # fmt: skip
+    assert words.arn_name("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/int-chat/50dc") == "int-chat"
+    assert words.arn_name("arn:aws:ec2:us-east-1:1:instance/i-0abc") == "i-0abc"
