@@ -21,7 +21,7 @@ from typing import Any
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 TIMEOUT_SECONDS = 10.0
 LONGEST_HEAD = 65_536
-TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
+TEXT, CLOSE = 1, 8
 
 
 class NotProven(Exception):
@@ -39,7 +39,6 @@ class Witness:
 
         :raises NotProven: no 101, a wrong Sec-WebSocket-Accept, or another message than the one sent.
         """
-        begun = time.monotonic()
         context = ssl.create_default_context(cafile=str(ca_file))
         context.set_alpn_protocols(["http/1.1"])
         with (
@@ -47,21 +46,29 @@ class Witness:
             context.wrap_socket(plain, server_hostname=host) as wire,
         ):
             self._say(f"* {address[0]}:{address[1]} as {host}: {wire.version()}, ALPN {wire.selected_alpn_protocol()}")
-            rest = self._shake_hands(wire, host, path)
-            self._say(f"* 101 and the right accept after {(time.monotonic() - begun) * 1000:.0f} ms")
-            frames = _frames(wire, rest)
-            self._expect(frames, {"type": "welcome"})
-            asked = time.monotonic()
-            self._send(wire, TEXT, b"rehearsal")
-            self._expect(frames, {"type": "echo"}, containing="rehearsal")
-            self._say(f"* echo after {(time.monotonic() - asked) * 1000:.0f} ms")
-            self._send(wire, CLOSE, (1000).to_bytes(2, "big"))
-            for opcode, payload in frames:
-                if opcode == CLOSE:
-                    self._say(f"< close {int.from_bytes(payload[:2], 'big')}")
-                    break
+            self.converse(wire, host=host, path=path)
 
-    def _shake_hands(self, wire: ssl.SSLSocket, host: str, path: str) -> bytes:
+    def converse(self, wire: socket.socket, *, host: str, path: str) -> None:
+        """The same over a connection that exists.
+
+        :raises NotProven: as `testify`.
+        """
+        begun = time.monotonic()
+        rest = self._shake_hands(wire, host, path)
+        self._say(f"* 101 and the right accept after {_milliseconds_since(begun)} ms")
+        frames = _frames(wire, rest)
+        self._expect(frames, {"type": "welcome"})
+        asked = time.monotonic()
+        self._send(wire, TEXT, b"rehearsal")
+        self._expect(frames, {"type": "echo"}, containing="rehearsal")
+        self._say(f"* echo after {_milliseconds_since(asked)} ms")
+        self._send(wire, CLOSE, (1000).to_bytes(2, "big"))
+        for opcode, payload in frames:
+            if opcode == CLOSE:
+                self._say(f"< close {int.from_bytes(payload[:2], 'big')}")
+                break
+
+    def _shake_hands(self, wire: socket.socket, host: str, path: str) -> bytes:
         """Returns the bytes after the head."""
         key = base64.b64encode(os.urandom(16)).decode()
         head = [
@@ -96,7 +103,7 @@ class Witness:
             raise NotProven("the 101 lacks Upgrade: websocket or Connection: Upgrade")
         return rest
 
-    def _send(self, wire: ssl.SSLSocket, opcode: int, payload: bytes) -> None:
+    def _send(self, wire: socket.socket, opcode: int, payload: bytes) -> None:
         """One short masked frame (RFC 6455 5.2)."""
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
@@ -124,7 +131,11 @@ class Witness:
         self.lines.append(line)
 
 
-def _frames(wire: ssl.SSLSocket, buffered: bytes) -> Iterator[tuple[int, bytes]]:
+def _milliseconds_since(begun: float) -> str:
+    return f"{(time.monotonic() - begun) * 1000:.1f}"
+
+
+def _frames(wire: socket.socket, buffered: bytes) -> Iterator[tuple[int, bytes]]:
     """Unmasked frames until the peer ends. Servers must not mask, and nothing here is fragmented."""
     buffer = bytearray(buffered)
 

@@ -175,7 +175,10 @@ class Rehearsal:
     def _await(self, request: dict[str, Any], wanted: set[str], seconds: float) -> dict[str, Any]:
         deadline = time.monotonic() + seconds
         while True:
-            request = self._call(REQUESTER, "GET", f"/requests/{request['id']}", expected=200)
+            try:
+                request = self._call(REQUESTER, "GET", f"/requests/{request['id']}", expected=200)
+            except httpx.TransportError as away:
+                say(f"the portal is away ({away}); asking again")
             if request["state"] in wanted:
                 return request
             if request["settled"] or request["state"] == "blocked":
