@@ -78,7 +78,8 @@ class HasScope(BasePermission):
     def has_permission(self, request: Request, view: APIView) -> bool:
         if not isinstance(request.user, Person):
             return False
-        needed: str | None = getattr(view, "scopes", {}).get(request.method)
+        method = "GET" if request.method == "HEAD" else request.method
+        needed: str | None = getattr(view, "scopes", {}).get(method)
         if isinstance(request.auth, ApiToken) and needed and needed not in request.auth.scopes:
             raise ApiProblem("missing_scope", f"This needs a token with the scope {needed}.")
         return True

@@ -48,7 +48,7 @@ class Requests(ApiView):
 
     @property
     def parameters(self) -> frozenset[str]:  # type: ignore[override]
-        return self.filters if self.request.method == "GET" else frozenset()
+        return frozenset() if self.request.method == "POST" else self.filters
 
     @extend_schema(**schema.LIST_REQUESTS)
     def get(self, request: Request) -> Response:

@@ -119,7 +119,7 @@ class Hub:
     def _start(self) -> None:
         if self._tasks:
             return
-        _tune_garbage_collection()
+        tune_garbage_collection()
         self._tasks = [
             asyncio.create_task(work, name=f"console hub: {name}")
             for name, work in (("listen", self._listen()), ("sweep", self._sweep()), ("hand out", self._hand_out()))
@@ -194,7 +194,7 @@ def the_hub() -> Hub:
     return hub
 
 
-def _tune_garbage_collection() -> None:
+def tune_garbage_collection() -> None:
     """What is loaded by now stays: collecting it again and again costs the slowest consoles most of their delay."""
     if gc.get_threshold()[0] < 50_000:
         gc.collect()

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client
 from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
@@ -28,6 +29,13 @@ from provisioning.models import Endpoint
 from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, set_stage
 
 API = "/api/v1/requests"
+CALM = settings(
+    max_examples=50,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
 
 
 @pytest.fixture
@@ -187,6 +195,36 @@ def test_methods_that_do_not_exist(stage: Stage) -> None:
             assert code(getattr(Client(), method)(url, headers=bearer(stage.petra))) == (405, "method_not_allowed")
 
 
+def test_only_the_head_needs_the_same_scope(stage: Stage) -> None:
+    url = f"{API}/{ask(stage.ana, stage.chat).pk}"
+    assert Client().head(url, headers=bearer(stage.ana, ["requests:read"])).status_code == 200
+    assert Client().head(url, headers=bearer(stage.ana, ["requests:write"])).status_code == 403
+    assert Client().head(f"{API}?limit=1", headers=bearer(stage.ana)).status_code == 200
+
+
+def test_a_database_that_is_away_is_said_as_a_problem(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(*_: Any) -> None:
+        raise OperationalError("the server closed the connection")
+
+    monkeypatch.setattr("portal.api.requests.list_requests", away)
+    answer = Client().get(API, headers=bearer(stage.ana))
+    assert code(answer) == (503, "unavailable")
+    assert answer["Retry-After"]
+
+
+@CALM
+@given(
+    said=st.dictionaries(
+        st.sampled_from(["state", "team", "external_system", "external_id__in", "updated_since", "cursor", "limit"]),
+        st.text(max_size=12) | st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()),
+    )
+)
+def test_no_query_is_our_fault(stage: Stage, said: dict[str, str]) -> None:
+    cache.clear()
+    answer = Client().get(API, said, headers=bearer(stage.ana))
+    assert answer.status_code in (200, 400), answer.content
+
+
 def test_a_ticket_number_with_odd_signs_is_not_found(stage: Stage) -> None:
     for name in ("%00", "a%00b", "x/y", "%F0%9F%98%80", "x" * 500):
         assert code(Client().get(f"{API}/by-external/jira/{name}", headers=bearer(stage.ana))) == (404, "not_found")
@@ -252,13 +290,7 @@ JSON = st.recursive(
 )
 
 
-@settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@CALM
 @given(
     change=st.dictionaries(
         st.sampled_from([*BODY, "external_id", "external_system", "requested_for", "x_a"]) | st.text(max_size=9),
