@@ -5,6 +5,7 @@ Django's own ASGI handler, which opens a thread and a database connection per re
 """
 
 import os
+from typing import Any, cast
 
 from django.core.wsgi import get_wsgi_application
 
@@ -16,4 +17,6 @@ from channels.routing import ProtocolTypeRouter  # noqa: E402
 
 from portal.console.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter({"http": WSGIMiddleware(wsgi, workers=8), "websocket": websocket_application()})
+application = ProtocolTypeRouter(
+    {"http": WSGIMiddleware(cast("Any", wsgi), workers=8), "websocket": websocket_application()}
+)

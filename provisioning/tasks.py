@@ -56,4 +56,4 @@ def tick(now: datetime) -> None:
 
 def sweep_seconds() -> float:
     """Seconds between two looks at an account."""
-    return max(0.5, settings.PROVISIONING_SWEEP_SECONDS / settings.PROVISIONING_PACE)
+    return max(0.5, float(settings.PROVISIONING_SWEEP_SECONDS) / float(settings.PROVISIONING_PACE))

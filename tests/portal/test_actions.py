@@ -69,7 +69,8 @@ def test_a_requester_who_became_an_approver_still_cannot(people: Cast) -> None:
     people.ana.role = "approver"
     people.ana.save()
     denied = actions.approve_request(people.ana, request, digest=request.plan_digest, now=NOW)
-    assert isinstance(denied, Denied) and denied.code == "own_request"
+    assert isinstance(denied, Denied)
+    assert denied.code == "own_request"
 
 
 def test_the_database_refuses_what_the_code_would_let_through(people: Cast) -> None:
@@ -97,7 +98,8 @@ def test_two_approvers_at_once_make_one_run(people: Cast) -> None:
     first = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
     second = actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW)
     assert isinstance(first, Allowed)
-    assert isinstance(second, Denied) and second.code == "wrong_state"
+    assert isinstance(second, Denied)
+    assert second.code == "wrong_state"
     assert Run.objects.count() == 1
 
 
@@ -110,7 +112,8 @@ def test_an_edit_voids_the_plan_that_was_shown(people: Cast) -> None:
     planned(request)
     assert request.plan_digest != shown
     stale = actions.approve_request(people.olga, request, digest=shown, now=NOW)
-    assert isinstance(stale, Denied) and stale.code == "stale_plan"
+    assert isinstance(stale, Denied)
+    assert stale.code == "stale_plan"
     assert isinstance(actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed)
 
 
@@ -142,7 +145,8 @@ def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again
     first, second = planned(asked(people)), planned(asked(people))
     assert isinstance(actions.approve_request(people.olga, first, digest=first.plan_digest, now=NOW), Allowed)
     denied = actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW)
-    assert isinstance(denied, Denied) and denied.code == "name_taken"
+    assert isinstance(denied, Denied)
+    assert denied.code == "name_taken"
     Endpoint.objects.update(state=Endpoint.State.ABSENT)
     assert isinstance(actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW), Allowed)
 

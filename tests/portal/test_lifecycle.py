@@ -53,7 +53,8 @@ def test_nobody_else_may_and_is_told_why(actor: Actor, standing: Standing, diges
     refusal = may_approve(actor, standing, digest=digest)
     assert isinstance(refusal, Denied)
     assert refusal.code == code
-    assert refusal.reason.endswith((".", "”.")) and len(refusal.reason) > 20
+    assert refusal.reason.endswith((".", "”."))
+    assert len(refusal.reason) > 20
 
 
 @pytest.mark.parametrize("state", State)

@@ -1,4 +1,4 @@
-"""The saga *create endpoint* against the lab's AWS: built once, whatever dies; undone without a trace, whatever fails."""
+"""The saga *create endpoint* against the lab's AWS: built once whatever dies, undone without a trace whatever fails."""
 
 from __future__ import annotations
 

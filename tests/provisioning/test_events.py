@@ -29,9 +29,13 @@ def test_an_event_lives_and_dies_with_its_fact() -> None:
     class Undone(Exception):
         pass
 
-    with pytest.raises(Undone), transaction.atomic():
-        events.append("a", "step.started", "Begun.", at=NOW)
-        raise Undone
+    def begin_and_fail() -> None:
+        with transaction.atomic():
+            events.append("a", "step.started", "Begun.", at=NOW)
+            raise Undone
+
+    with pytest.raises(Undone):
+        begin_and_fail()
     with transaction.atomic():
         kept = events.append("a", "step.started", "Begun.", at=NOW)
     assert kept.seq == 1

@@ -99,8 +99,10 @@ def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
 def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> None:
     try:
         made = parse_spec(complete_wish(WISH | changes))
-    except SpecError as refused:
-        assert refused.errors
+    except SpecError as refusal:
+        faults = refusal.errors
     else:
+        faults = ()
         assert parse_spec(made.to_dict()) == made
         assert parse_spec(made.to_dict()).digest() == made.digest()
+    assert all(fault.message for fault in faults)
