@@ -1,7 +1,7 @@
 """Keeps named child processes alive and ends them all: decides when to start, restart, give up and kill.
 
 It knows nothing of what the children do. It must never signal a process that it did not start: what a
-killed supervisor left behind is recognised by a mark in its environment, not by its pid alone.
+killed supervisor left behind is recognised by pid and start time together, since a pid alone may be anybody's.
 
 One thread owns every start, restart and death, and reads what it has to do from one queue. The kernel
 delivers a parent's death to a child when the *thread* that started it ends, so that thread has to live as
@@ -27,8 +27,8 @@ from pathlib import Path
 import psutil
 
 LAUNCHER = Path(__file__).with_name("launch.py")
-MARK = "STACK_CHILD"
-"""Environment variable of every child: "<state dir>|<name>"; proof that a process left behind is ours."""
+SAME_START_SECONDS = 1.0
+"""How far two readings of one process's start may differ: it is computed from the time of boot."""
 
 QUICK_DEATH_SECONDS = 5.0
 QUICK_DEATHS_ALLOWED = 5
@@ -81,6 +81,7 @@ class _Running:
     child: Child
     process: subprocess.Popen[bytes]
     started: float
+    born: float
     ended: threading.Event = field(default_factory=threading.Event)
 
 
@@ -117,7 +118,6 @@ class Supervisor:
         self._quick_deaths: dict[str, int] = {}
         self._stopping = False
         self._owner: threading.Thread | None = None
-        self._mark_prefix = f"{run_dir}|"
         run_dir.mkdir(parents=True, exist_ok=True)
         log_dir.mkdir(parents=True, exist_ok=True)
 
@@ -185,13 +185,13 @@ class Supervisor:
         """End what a supervisor that was killed left running under the same `run_dir`; returns the names."""
         ended = []
         try:
-            recorded = json.loads(self._pid_file.read_text())
+            recorded: dict[str, list[float]] = json.loads(self._pid_file.read_text())
         except (FileNotFoundError, ValueError):
             recorded = {}
-        for name, pid in recorded.items():
-            if self._is_ours(int(pid), str(name)):
+        for name, (pid, started) in recorded.items():
+            if abs(started_at(int(pid)) - started) <= SAME_START_SECONDS:
                 end_process(int(pid))
-                ended.append(str(name))
+                ended.append(name)
         self._pid_file.unlink(missing_ok=True)
         return ended
 
@@ -230,18 +230,17 @@ class Supervisor:
 
     def _spawn(self, child: Child) -> None:
         command = launched(child.command, death_signal=child.death_signal, user=child.user)
-        environment = {**child.environment, MARK: self._mark_prefix + child.name}
         with self.log_path(child.name).open("ab") as log:
             process = subprocess.Popen(  # noqa: S603 - commands are built by this package
                 command,
                 cwd=child.directory,
-                env=environment,
+                env=child.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        running = _Running(child, process, time.monotonic())
+        running = _Running(child, process, time.monotonic(), started_at(process.pid))
         self._running[child.name] = running
         self._write_pid_file()
         threading.Thread(target=self._await_end, args=(running,), name=f"wait-{child.name}", daemon=True).start()
@@ -280,16 +279,10 @@ class Supervisor:
         return self.run_dir / "children.json"
 
     def _write_pid_file(self) -> None:
-        pids = {name: running.process.pid for name, running in self._running.items()}
+        pids = {name: (running.process.pid, running.born) for name, running in self._running.items()}
         fresh = self._pid_file.with_suffix(".new")
         fresh.write_text(json.dumps(pids))
         fresh.replace(self._pid_file)
-
-    def _is_ours(self, pid: int, name: str) -> bool:
-        try:
-            return psutil.Process(pid).environ().get(MARK) == self._mark_prefix + name
-        except psutil.Error:
-            return False
 
     def _answers(self, child: Child) -> bool:
         return self.pid(child.name) is not None and child.is_ready()
@@ -323,6 +316,14 @@ def tail(log: Path, lines: int = TAIL_LINES) -> list[str]:
             return file.read().decode(errors="replace").splitlines()[-lines:]
     except FileNotFoundError:
         return []
+
+
+def started_at(pid: int) -> float:
+    """When a process started, in seconds since the epoch; 0 if there is none."""
+    try:
+        return float(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return 0.0
 
 
 def accepts(host: str, port: int) -> bool:

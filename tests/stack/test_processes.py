@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
@@ -16,7 +16,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from stack.processes import QUICK_DEATHS_ALLOWED, Child, ProcessError, Supervisor, accepts, end_process
+from stack.processes import QUICK_DEATHS_ALLOWED, Child, ProcessError, Supervisor, accepts, end_process, started_at
 
 PATIENCE_SECONDS = 20.0
 
@@ -202,23 +202,29 @@ def test_kill_9_of_the_supervisor_leaves_no_child(tmp_path: Path) -> None:
 
 def test_what_a_killed_supervisor_left_is_ended_by_the_next(story: Story) -> None:
     """As on a system without death signals: the record and the process are there, the supervisor is not."""
-    mark = f"{story.supervisor.run_dir}|worker"
-    with subprocess.Popen([sys.executable, "-c", SLEEPER], env={**os.environ, "STACK_CHILD": mark}) as left_over:
-        (story.supervisor.run_dir / "children.json").write_text(f'{{"worker": {left_over.pid}}}')
-        reaper = threading.Thread(target=left_over.wait)
-        reaper.start()
+    with subprocess.Popen([sys.executable, "-c", SLEEPER]) as left_over:
+        record(story, left_over.pid, started_at(left_over.pid))
         assert story.supervisor.end_left_overs() == ["worker"]
-        reaper.join(PATIENCE_SECONDS)
-        assert left_over.returncode == -signal.SIGTERM
+        assert left_over.poll() is not None
     assert not (story.supervisor.run_dir / "children.json").exists()
 
 
 def test_a_process_that_merely_has_a_recorded_pid_is_left_alone(story: Story) -> None:
     with subprocess.Popen([sys.executable, "-c", SLEEPER]) as stranger:
-        (story.supervisor.run_dir / "children.json").write_text(f'{{"worker": {stranger.pid}}}')
+        record(story, stranger.pid, started_at(stranger.pid) - 3600)
         assert story.supervisor.end_left_overs() == []
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_what_is_recorded_is_what_runs(story: Story) -> None:
+    pid = story.start("worker")
+    recorded = json.loads((story.supervisor.run_dir / "children.json").read_text())
+    assert recorded == {"worker": [pid, started_at(pid)]}
+
+
+def record(story: Story, pid: int, started: float) -> None:
+    (story.supervisor.run_dir / "children.json").write_text(json.dumps({"worker": [pid, started]}))
 
 
 def test_ending_a_process_that_is_gone_is_no_error() -> None:

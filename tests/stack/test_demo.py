@@ -1,0 +1,158 @@
+"""`make demo` as a person meets it: what it prints, whom it refuses, and that Ctrl-C leaves nothing running."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from stack.ports import Ports
+from stack.product import EVERYTHING
+
+PATIENCE_SECONDS = 90.0
+
+
+class Demo:
+    """A demo process, and the lines it has printed so far."""
+
+    def __init__(self, state: Path, port: int) -> None:
+        command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--port", str(port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        self.lines: list[str] = []
+        self.welcomed = threading.Event()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
+
+    @property
+    def said(self) -> str:
+        return "\n".join(self.lines)
+
+    def end(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Send the signal and return the exit code."""
+        self.process.send_signal(number)
+        code = self.process.wait(PATIENCE_SECONDS)
+        self._reader.join(5)
+        return code
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+            if "Ctrl-C ends everything" in line:
+                self.welcomed.set()
+        self.process.stdout.close()
+        self.welcomed.set()
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="st") as directory:
+        yield Path(directory) / "state"
+
+
+def recorded(state: Path) -> dict[str, psutil.Process]:
+    """The processes that the demo says it runs."""
+    pids = json.loads((state / "run" / "children.json").read_text())
+    return {name: psutil.Process(int(pid)) for name, (pid, _) in pids.items()}
+
+
+def started_so_far(state: Path) -> list[psutil.Process]:
+    return list(recorded(state).values()) if (state / "run" / "children.json").exists() else []
+
+
+def still_there(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running()]
+
+
+def refused(state: Path, port: int) -> str:
+    """What a demo says that is refused at once."""
+    command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--port", str(port)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert ended.returncode == 1, ended.stdout + ended.stderr
+    return ended.stderr
+
+
+@pytest.mark.stack
+@pytest.mark.timeout(300)
+def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
+    ports = Ports.free()
+    demo = Demo(state, ports.web)
+    try:
+        assert demo.welcomed.wait(PATIENCE_SECONDS)
+        assert f"http://localhost:{ports.web}" in demo.said
+        assert re.search(r"^ana\s+demo-ana-2026", demo.said, re.MULTILINE)
+        assert f"{state}/lab/ca.pem" in demo.said
+        assert httpx.get(f"http://127.0.0.1:{ports.web}/sign-in/", trust_env=False).status_code == 200
+        parts = recorded(state)
+        assert set(parts) == set(EVERYTHING)
+        family = [each for part in parts.values() for each in (part, *part.children(recursive=True))]
+        assert len(still_there(family)) == len(family)
+
+        assert "already runs from" in refused(state, Ports.free().web)
+        with tempfile.TemporaryDirectory(prefix="st") as elsewhere:
+            assert f"port {ports.web} (the portal) is taken" in refused(Path(elsewhere) / "state", ports.web)
+        assert demo.process.poll() is None, "the refused ones must not have disturbed it"
+    finally:
+        code = demo.end()
+    assert code == 0
+    assert not still_there(family)
+    assert (state / "tokens.json").stat().st_mode & 0o777 == 0o600
+
+    tokens = (state / "tokens.json").read_text()
+    again = Demo(state, ports.web)
+    try:
+        assert again.welcomed.wait(PATIENCE_SECONDS)
+        assert (state / "tokens.json").read_text() == tokens, "a second start keeps what the first made"
+        parts = recorded(state)
+    finally:
+        code = again.end(signal.SIGHUP)
+    assert code == 0
+    assert not still_there(parts.values())
+
+
+def test_a_demo_ended_while_it_starts_leaves_nothing(state: Path) -> None:
+    demo = Demo(state, Ports.free().web)
+    try:
+        while not started_so_far(state):
+            assert not demo.welcomed.wait(0.02), "too late to interrupt its start"
+        parts = started_so_far(state)
+    finally:
+        code = demo.end(signal.SIGTERM)
+    assert code == 0
+    assert not still_there(parts)
+
+
+def test_a_folder_of_somebody_else_is_refused_also_with_clean(state: Path) -> None:
+    state.mkdir()
+    (state / "thesis.tex").write_text("ten years of work")
+    command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--clean"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    assert ended.returncode == 1
+    assert "not ours" in ended.stderr
+    assert (state / "thesis.tex").exists()
+
+
+def test_a_port_that_is_none_is_refused_in_one_line() -> None:
+    for port in ("80", "web", "70000"):
+        command = [sys.executable, "-m", "stack", "demo", "--port", port]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        assert ended.returncode == 2
+        assert "not a port between 1024 and 65530" in ended.stderr
+
+
+def test_a_taken_port_names_its_holder(state: Path) -> None:
+    ports = Ports.free()
+    with socket.create_server(("127.0.0.1", ports.redis)):
+        assert f"taken by {psutil.Process().name()} (pid {os.getpid()})" in refused(state, ports.web)
