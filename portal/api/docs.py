@@ -89,6 +89,7 @@ def _operation(method: str, url: str, operation: dict[str, Any], document: dict[
         "id": operation["operationId"],
         "method": method.upper(),
         "url": url,
+        "opens": method == "get" and "{" not in url,
         "summary": operation.get("summary", ""),
         "description": operation.get("description", "").split("\n\n"),
         "parameters": operation.get("parameters", []),
@@ -107,7 +108,8 @@ def _fields(schema: dict[str, Any], document: dict[str, Any]) -> list[dict[str, 
     return [
         {
             "name": field,
-            "type": about.get("type", "one of the listed"),
+            "type": about.get("type", ""),
+            "choices": about.get("enum", []),
             "text": about.get("description", ""),
             "required": field in required,
         }

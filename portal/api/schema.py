@@ -41,15 +41,17 @@ class NewRequest(Body):
     origin_protocol = s.ChoiceField(
         PROTOCOLS, required=False, help_text="Derived from the target's listeners if absent."
     )
-    http_port = s.IntegerField(required=False)
-    https_port = s.IntegerField(required=False)
-    forward_host = s.BooleanField(required=False)
-    origin_domain = s.CharField(required=False)
-    viewer_protocol_policy = s.ChoiceField(VIEWER_POLICIES, required=False)
-    allowed_methods = s.ChoiceField(METHOD_SETS, required=False)
-    read_timeout = s.IntegerField(required=False)
-    keepalive_timeout = s.IntegerField(required=False)
-    open_security_group = s.BooleanField(required=False)
+    http_port = s.IntegerField(required=False, help_text="Port of the target's HTTP listener.")
+    https_port = s.IntegerField(required=False, help_text="Port of the target's HTTPS listener.")
+    forward_host = s.BooleanField(required=False, help_text="Whether the app sees the viewer's Host header.")
+    origin_domain = s.CharField(required=False, help_text="Host name of the origin; the target's own if absent.")
+    viewer_protocol_policy = s.ChoiceField(VIEWER_POLICIES, required=False, help_text="What happens to ws:// viewers.")
+    allowed_methods = s.ChoiceField(METHOD_SETS, required=False, help_text="A handshake needs GET only.")
+    read_timeout = s.IntegerField(required=False, help_text="Seconds CloudFront waits for the 101; default 30.")
+    keepalive_timeout = s.IntegerField(required=False, help_text="Seconds idle HTTP connections stay open; default 5.")
+    open_security_group = s.BooleanField(
+        required=False, help_text="Whether the plan may admit CloudFront to the target."
+    )
     external_system = s.CharField(
         required=False, help_text="servicenow, jira, … Together with external_id it makes the call idempotent."
     )
@@ -473,7 +475,7 @@ def _operation(
     return {
         "operation_id": operation_id,
         "summary": summary,
-        "description": f"{description}\n\nNeeds the scope `{scope}`.",
+        "description": f"{description}\n\nNeeds a token with the scope {scope}.",
         "tags": [tag],
         "request": {"application/json": body} if body else None,
         "responses": responses,
@@ -495,7 +497,7 @@ CREATE_REQUEST = _operation(
     "Ask for an endpoint",
     "Answers at once; planning, approval and provisioning follow. Idempotent by Idempotency-Key, or else by "
     "external_system, external_id and action: the same call again answers 200 with the original and the header "
-    "`Idempotent-Replayed: true`.",
+    "Idempotent-Replayed: true.",
     "requests",
     EndpointRequest,
     FULL_EXAMPLE,
@@ -543,7 +545,7 @@ GET_REQUEST_BY_TICKET = GET_REQUEST | {
 LIST_EVENTS = _operation(
     "listRequestEvents",
     "Read events after a cursor",
-    "Events are numbered from 1 without gaps. With `Accept: application/x-ndjson` one event per line.",
+    "Events are numbered from 1 without gaps. With Accept: application/x-ndjson one event per line.",
     "requests",
     EventPage,
     {"events": [EVENT_EXAMPLE], "next_after": 1, "more": False, "state": "planning", "settled": False},
