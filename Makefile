@@ -8,7 +8,7 @@ HOLD ?=
 TESTS ?=
 export PYTHON
 
-.PHONY: help demo test soak rehearse check fmt setup
+.PHONY: help demo test soak rehearse check fmt screenshots setup
 
 help:
 	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
@@ -17,6 +17,7 @@ help:
 	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
 	@echo "make check      format, lint, types, import contract"
 	@echo "make fmt        format and fix what can be fixed"
+	@echo "make screenshots  the README's pictures, taken from this build"
 
 setup:
 	@./stack/setup.sh
@@ -40,6 +41,9 @@ check: setup
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m mypy portal provisioning checks lab stack
 	$(PYTHON_IN_VENV) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))'
+
+screenshots: setup
+	@exec $(PYTHON_IN_VENV) -m stack screenshots
 
 fmt: setup
 	$(PYTHON_IN_VENV) -m ruff format .

@@ -195,3 +195,11 @@ def _decider(actor: Actor, standing: Standing, verb: str) -> Denied | None:
 
 def _is(state: State) -> str:
     return f"it is “{TITLES[state].lower()}”"
+
+
+def diagram() -> str:
+    """The state machine as a Mermaid diagram: what docs/lifecycle.md shows."""
+    lines = ["stateDiagram-v2", f"    [*] --> {State.PLANNING}"]
+    lines += [f"    {state} --> {to}: {verb}" for (state, verb), to in TRANSITIONS.items()]
+    lines += [f"    {state} --> [*]" for state in State if state in FINAL]
+    return "\n".join(lines)

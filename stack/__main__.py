@@ -1,4 +1,4 @@
-"""`python -m stack demo|rehearse|test-services|browser`: what the Makefile calls. It decides which, nothing else."""
+"""What the Makefile calls: `python -m stack` with a command. It decides which, nothing else."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from stack.demo import run_demo
 from stack.environment import DEFAULT_TIME_SCALE
 from stack.product import PROJECT
 from stack.rehearse import run_rehearsal
+from stack.screenshots import take_screenshots
 from stack.with_services import run_with_services
 
 
@@ -37,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     browser = commands.add_parser("browser", help="print the path of a Chromium for the tests; fetch one if need be")
     browser.add_argument("--fetch", action="store_true", help="download or install it if there is none")
 
+    screenshots = commands.add_parser("screenshots", help="take the README's pictures from this build")
+    screenshots.add_argument("folder", type=Path, nargs="?", default=PROJECT / "docs" / "screenshots")
+
     given = parser.parse_args(arguments)
     os.chdir(PROJECT)
     match given.command:
@@ -46,6 +50,8 @@ def main(arguments: list[str] | None = None) -> int:
             return run_rehearsal(given.port, hold=given.hold, time_scale=given.time_scale)
         case "test-services":
             return run_with_services([word for word in given.wrapped if word != "--"])
+        case "screenshots":
+            return take_screenshots(given.folder)
         case _:
             return print_browser(fetch=given.fetch)
 

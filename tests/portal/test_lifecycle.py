@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -18,6 +19,7 @@ from portal.lifecycle import (
     State,
     Verb,
     after,
+    diagram,
     may_approve,
     may_cancel,
     may_edit,
@@ -74,3 +76,9 @@ def test_every_state_can_be_reached_and_speaks_to_people() -> None:
 @pytest.mark.parametrize("state", FINAL)
 def test_nothing_leads_out_of_a_final_state(state: State) -> None:
     assert all(after(state, verb) is None for verb in Verb)
+
+
+def test_the_documented_diagram_is_the_machine() -> None:
+    shown = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text()
+    assert f"```mermaid\n{diagram()}\n```" in shown, "regenerate the diagram: portal.lifecycle.diagram()"
+    assert all(f"| `{state}` | {TITLES[state]} | {NEXT_STEPS[state]} |" in shown for state in State)
