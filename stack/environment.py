@@ -52,7 +52,7 @@ def product_environment(
         "PROVISIONING_PACE": f"{time_scale:g}",
         # Real seconds of this machine: short, so that a killed worker is replaced while somebody watches.
         "PROVISIONING_TICK_SECONDS": "0.5",
-        "PROVISIONING_LEASE_SECONDS": "15",
+        "PROVISIONING_LEASE_SECONDS": "8",
         "PROVISIONING_SWEEP_SECONDS": "15",  # of AWS's time: divided by the pace
         "PROVISIONING_OWNER": "edge-portal",
         "PROBE_CONNECT_TO": ",".join(_connect_to(host, ports) for host in ("*.cloudfront.net", "*.edge.localhost")),

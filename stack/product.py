@@ -188,14 +188,12 @@ class Stack:
         with_portal = any(name in self.parts for name in PORTAL)
         if with_portal:
             self.manage("migrate", "--no-input", "-v", "0")
-        for name in LAB:
-            if name in self.parts:
-                self.wait_ready(name)
-        if with_portal and "aws" in self.parts:
-            self._seed()
         self._start_python("web", self._uvicorn(), listens=self.ports.web)
         self._start_python("worker", self._celery(), grace_seconds=10.0)
         self._start_python("ticker", ["manage.py", "tick"])
+        # People and tokens are made while these import.
+        if with_portal and "aws" in self.parts:
+            self._seed()
         for name in self.parts:
             self.wait_ready(name)
 
@@ -226,7 +224,7 @@ class Stack:
         return [
             *("-m", "uvicorn", "portal.asgi:application", "--host", LOOPBACK, "--port", str(self.ports.web)),
             # A browser's deflate offer doubles the memory of an idle console and halves its speed.
-            *("--ws-per-message-deflate", "false", "--lifespan", "off", "--no-access-log"),
+            *("--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--lifespan", "off", "--no-access-log"),
             # Consoles stay open for hours: on a stop they are closed, and resume elsewhere from their cursor.
             *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
         ]

@@ -17,6 +17,8 @@ import psutil
 import psycopg
 import pytest
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from stack.ports import Ports
 from stack.processes import launched
@@ -202,7 +204,7 @@ def test_redis_wants_its_password_and_the_process_list_does_not_tell_it(running:
     assert secret in running.env["REDIS_URL"]
     assert secret not in " ".join(psutil.Process(pid).cmdline())
     with pytest.raises(redis.AuthenticationError):
-        redis.Redis(port=running.ports.redis).ping()
+        redis.Redis(port=running.ports.redis, retry=Retry(NoBackoff(), 0)).ping()
 
 
 def test_two_in_one_folder_are_refused(running: Stack) -> None:
