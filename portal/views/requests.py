@@ -28,10 +28,10 @@ from provisioning.progress import progress
 
 EVENTS_SHOWN = 500
 APPROVERS_NAMED = 4
-# Seconds between two looks of an open page at what goes on.
+# Seconds between two looks of an open page at what goes on; the console has it look at once when something happens.
 LOOK_AGAIN = {
     State.PLANNING: 1,
-    State.PROVISIONING: 2,
+    State.PROVISIONING: 5 if settings.PROVISIONING_PACE < 5 else 2,
     State.VERIFYING: 1,
     State.AWAITING_APPROVAL: 10,
     State.STUCK: 30,

@@ -10,8 +10,10 @@ from django.contrib.auth.views import LoginView
 from django.core.cache import cache
 from django.http import HttpResponse
 
-ATTEMPTS_PER_NAME = 8
-ATTEMPTS_PER_ADDRESS = 60
+# A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all share an address.
+ATTEMPTS_PER_NAME_AND_ADDRESS = 8
+ATTEMPTS_PER_NAME = 60
+ATTEMPTS_PER_ADDRESS = 300
 PAUSE_SECONDS = 300
 
 
@@ -43,11 +45,15 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """The right password ends the counting for this name, not for the address."""
+        """The right password ends the counting for this name from this address, and nothing else."""
         cache.delete(self._counters()[0][0])
         return super().form_valid(form)
 
     def _counters(self) -> list[tuple[str, int]]:
         name = hashlib.sha256(self.request.POST.get("username", "").strip().lower().encode()).hexdigest()
         address = self.request.META.get("REMOTE_ADDR", "")
-        return [(f"sign-in:name:{name}", ATTEMPTS_PER_NAME), (f"sign-in:address:{address}", ATTEMPTS_PER_ADDRESS)]
+        return [
+            (f"sign-in:both:{name}:{address}", ATTEMPTS_PER_NAME_AND_ADDRESS),
+            (f"sign-in:name:{name}", ATTEMPTS_PER_NAME),
+            (f"sign-in:address:{address}", ATTEMPTS_PER_ADDRESS),
+        ]

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 
 from portal.models import EndpointRequest, Person
-from portal.views.session import ATTEMPTS_PER_NAME
+from portal.views.session import ATTEMPTS_PER_NAME_AND_ADDRESS
 from tests.portal.api_stage import Stage, ask
 from tests.portal.pages_stage import browser, text_of
 
@@ -43,13 +43,15 @@ def test_next_never_leads_away_from_the_portal(ana: Person) -> None:
 
 def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person) -> None:
     client = Client()
-    for _ in range(ATTEMPTS_PER_NAME):
+    for _ in range(ATTEMPTS_PER_NAME_AND_ADDRESS):
         wrong = client.post("/sign-in/", {"username": "ana", "password": "wrong"})
         assert "do not fit" in text_of(wrong)
     refused = client.post("/sign-in/", {"username": "Ana ", "password": PASSWORD})
     assert refused.status_code == 429
     assert "Wait five minutes" in text_of(refused)
     assert client.post("/sign-in/", {"username": "ben", "password": "wrong"}).status_code == 200
+    from_home = Client(REMOTE_ADDR="192.0.2.7")
+    assert from_home.post("/sign-in/", {"username": "ana", "password": PASSWORD}).status_code == 302
 
 
 def test_unknown_names_are_answered_like_wrong_passwords(ana: Person) -> None:

@@ -1,0 +1,137 @@
+"""The pages in a real Chromium: the form answers as it is filled in, focus goes where it helps, phones are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from django.db import connections
+from django.test import Client
+from playwright.sync_api import Page, expect, sync_playwright
+from pytest_django.live_server_helper import LiveServer
+
+from portal.models import EndpointRequest, Person
+from tests.lab.account import Lab
+from tests.portal.api_stage import Stage, set_stage
+from tests.portal.pages_stage import enter_by_role, planned
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+
+WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def stage(transactional_db: None, fresh_looks: None, lab: Lab) -> Stage:
+    stage = set_stage()
+    enter_by_role()
+    return stage
+
+
+@pytest.fixture
+def page(chromium: str, live_server: LiveServer, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+    """Ana's browser. A violation of the content security policy, or an error of a script, fails the test."""
+    # Playwright runs an event loop in this thread; the test's own queries are between its calls.
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        page = browser.new_context(base_url=live_server.url, reduced_motion="reduce").new_page()
+        wrong: list[str] = []
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+        enter(page, stage.ana)
+        yield page
+        browser.close()
+        connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
+    assert wrong == []
+
+
+def enter(page: Page, person: Person) -> None:
+    """From here on the browser is this person's."""
+    session = Client()
+    session.force_login(person)
+    cookie = session.cookies["sessionid"].value
+    page.context.clear_cookies()
+    page.context.add_cookies([{"name": "sessionid", "value": cookie, "domain": "localhost", "path": "/"}])
+
+
+def test_ana_fills_in_the_form_and_is_answered_as_she_goes(page: Page) -> None:
+    page.goto("/requests/new/")
+    page.get_by_label("pub-web").check()
+    expect(page.locator("#judgement")).to_contain_text("Not ready.")
+    page.get_by_label("int-orders").check()
+    expect(page.locator("#judgement")).to_contain_text("In the plan")
+    expect(page.get_by_label("int-orders")).to_be_focused()
+    page.locator("main").get_by_role("button", name="Work out the plan").last.click()
+
+    summary = page.get_by_role("alert")
+    expect(summary).to_be_focused()
+    summary.get_by_role("link", name="Path").click()
+    expect(page.get_by_label("Path clients connect to")).to_be_focused()
+    expect(page.get_by_label("int-orders")).to_be_checked()
+    page.get_by_label("What is it for?").fill("Orders on the kitchen screens")
+    page.get_by_label("CloudFront distribution").select_option(index=1)
+    page.get_by_label("Name of the endpoint").fill("orders")
+    page.get_by_label("Path clients connect to").fill("/ws/orders")
+    page.get_by_label("Path clients connect to").press("Enter")
+    expect(page.locator("#standing")).to_contain_text("Working out the plan")
+
+
+def test_an_answer_typed_later_is_judged_too_and_advanced_settings_stay_open(page: Page) -> None:
+    page.goto("/requests/new/")
+    page.get_by_label("int-admin").check()
+    expect(page.locator("#judgement")).to_contain_text("8443")
+    page.get_by_text("Advanced settings").click()
+    expect(page.locator("#hint-http_port")).to_contain_text("8443")
+    page.get_by_label("HTTP port of the target").fill("9000")
+    page.get_by_label("HTTPS port of the target").focus()
+    expect(page.locator("#judgement")).to_contain_text("Not ready.")
+    expect(page.get_by_label("HTTP port of the target")).to_have_value("9000")
+    expect(page.get_by_label("HTTPS port of the target")).to_be_focused()
+
+
+def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, stage: Stage) -> None:
+    request = planned(lab, stage)
+    EndpointRequest.objects.filter(pk=request.pk).update(state="planning")
+    page.goto(f"/requests/{request.pk}/")
+    expect(page.locator("#standing")).to_contain_text("Working out the plan")
+    EndpointRequest.objects.filter(pk=request.pk).update(state="awaiting_approval")
+    expect(page.locator("#standing")).to_contain_text("Waiting for approval")
+    expect(page.locator("#review")).to_contain_text("What would change in AWS")
+    expect(page.locator("#announce")).to_contain_text("team-chat: Waiting for approval.")
+    expect(page.get_by_role("link", name="Change the request")).to_be_visible()
+
+
+def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, stage: Stage) -> None:
+    request = planned(lab, stage, target="int-orders")
+    blocked = planned(lab, stage, target="pub-web", name="other")
+    enter(page, stage.petra)
+    page.set_viewport_size({"width": 390, "height": 850})
+    for path in (
+        "/",
+        "/requests/",
+        f"/requests/{request.pk}/",
+        f"/requests/{blocked.pk}/",
+        "/approvals/",
+        f"/approvals/{request.pk}/",
+        "/tokens/",
+        "/help/",
+        "/help/verdicts/WSE-504-SG/",
+        "/no/such/page/",
+    ):
+        page.goto(path)
+        assert page.evaluate(WIDER_THAN_THE_SCREEN) <= 0, path
+    enter(page, stage.ana)
+    page.goto("/requests/new/")
+    page.get_by_label("int-orders").check()
+    expect(page.locator("#judgement")).to_contain_text("In the plan")
+    page.get_by_text("Advanced settings").click()
+    assert page.evaluate(WIDER_THAN_THE_SCREEN) <= 0
+
+
+def test_the_keyboard_reaches_the_content_first(page: Page) -> None:
+    page.goto("/")
+    page.keyboard.press("Tab")
+    skip = page.get_by_role("link", name="Skip to the content")
+    expect(skip).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#content")).to_be_focused()
