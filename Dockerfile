@@ -22,4 +22,4 @@ RUN SECRET_KEY=only-to-collect-files python manage.py collectstatic --no-input -
 USER portal
 EXPOSE 8000
 CMD ["uvicorn", "portal.asgi:application", "--host", "0.0.0.0", "--port", "8000", \
-     "--ws-per-message-deflate", "false", "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "20"]
+     "--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--lifespan", "off", "--no-access-log", "--timeout-graceful-shutdown", "20"]

@@ -12,7 +12,7 @@ import re
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,6 +22,9 @@ from portal.actions import Ticket, submit_request
 from portal.api.problems import ApiProblem
 from portal.models import EndpointRequest, IdempotencyKey, Person, Team
 from provisioning.spec import FieldError, SpecError, complete_wish, digest_of, parse_spec
+
+KEPT = timedelta(days=30)
+"""How long a key is remembered. After that the same call counts as new."""
 
 BY_HEADER, BY_TICKET = "requests.create", "requests.create/ticket"
 
@@ -75,6 +78,7 @@ def create(person: Person, body: Mapping[str, Any], *, key: str, correlation_id:
     with transaction.atomic():
         if not key:
             return Created(_submit(person, said, uuid.uuid4(), correlation_id, now), replayed=False)
+        IdempotencyKey.objects.filter(person=person, created_at__lt=now - KEPT).delete()
         kept, inserted = IdempotencyKey.objects.get_or_create(
             person=person,
             route=route,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import uuid
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.db import connection, connections
+from django.db.models import F
 from django.test import Client
 
 from portal.api.creation import ALIASES, OTHER_FIELDS, WISH_FIELDS
@@ -92,6 +94,16 @@ def test_a_ticket_is_its_own_key_and_without_any_each_call_is_new(stage: Stage) 
     assert (first.status_code, again.status_code) == (201, 200)
     assert post(API, body, headers | {"Idempotency-Key": "on-purpose"}).status_code == 201
     assert post(API, BODY, headers).json()["id"] != post(API, BODY, headers).json()["id"]
+
+
+def test_a_key_is_remembered_for_thirty_days(stage: Stage) -> None:
+    headers = bearer(stage.ana) | {"Idempotency-Key": "monthly"}
+    first = post(API, BODY, headers)
+    IdempotencyKey.objects.update(created_at=F("created_at") - timedelta(days=29))
+    assert post(API, BODY, headers).json()["id"] == first.json()["id"]
+    IdempotencyKey.objects.update(created_at=F("created_at") - timedelta(days=2))
+    assert post(API, BODY, headers).status_code == 201
+    assert IdempotencyKey.objects.count() == 1
 
 
 def test_a_refused_body_does_not_use_up_its_key(stage: Stage) -> None:
