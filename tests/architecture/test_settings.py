@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -71,6 +72,15 @@ def test_compose_starts_what_the_demo_starts() -> None:
     assert {"postgres", "redis", "web", "worker", "ticker", "aws", "edge", "apps"} <= set(compose["services"])
     for name in ("aws", "edge", "apps", "seed"):
         assert compose["services"][name]["profiles"] == ["lab"], f"{name} must not start in production"
+
+
+def test_image_and_demo_serve_the_web_with_the_same_options() -> None:
+    """Only where it listens and how long a stop may take differ."""
+    dockerfile = Path(PROJECT / "Dockerfile").read_text().replace("\\\n", " ")
+    (command,) = re.findall(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)
+    demo = (PROJECT / "stack" / "product.py").read_text().partition("def _uvicorn")[2].partition("def ")[0]
+    options = {word for word in json.loads(command) if word.startswith("--")}
+    assert options == set(re.findall(r'"(--[a-z-]+)"', demo)) - {"--log-level"}
 
 
 def test_the_image_copies_every_package_that_runs() -> None:
