@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -12,13 +13,14 @@ from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.diagnose import Diagnosis, diagnose
 from checks.models import Check
-from checks.prober import PATIENT, ProbeNetwork, ProbeTarget, Script, probe_blocking
+from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe_blocking
 from checks.transcript import Transcript
 from provisioning import events
 from provisioning.models import Endpoint
 
-LEASE_SECONDS = 90.0
 TRY_AGAIN_SECONDS = 10.0
+ORIGIN_GIVES_UP_SECONDS = 30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
+LEASE_MARGIN_SECONDS = 10.0
 EDGES_SETTLE_SECONDS = 120.0
 
 
@@ -45,14 +47,21 @@ def probe_network() -> ProbeNetwork:
     )
 
 
+def probe_limits() -> Limits:
+    """Patient enough to hear the edge say that the origin did not answer."""
+    usual = Limits()
+    return replace(usual, total_s=usual.total_s + ORIGIN_GIVES_UP_SECONDS / settings.PROVISIONING_PACE)
+
+
 def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     """Make a due check that nobody else is making: one handshake through the edge, judged, stored and told."""
+    limits = probe_limits()
     now = clock()
     due = Check.objects.due(now).filter(pk=check_id)
-    if due.update(lease_until=now + timedelta(seconds=LEASE_SECONDS)) != 1:
+    if due.update(lease_until=now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)) != 1:
         return None
     check = Check.objects.select_related("endpoint").get(pk=check_id)
-    transcript = probe_blocking(_target(check.endpoint), network=probe_network(), script=Script(), limits=PATIENT)
+    transcript = probe_blocking(_target(check.endpoint), network=probe_network(), script=Script(), limits=limits)
     diagnoses = diagnose(transcript)
     now = clock()
     if not transcript.live and now < check.tries_until:

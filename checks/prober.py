@@ -109,10 +109,6 @@ class Limits:
     frames_in: int = 64
 
 
-PATIENT = Limits(total_s=45.0)
-"""Waits until CloudFront itself gives up on a dead origin (10 s × 3 by default) and says so with a 504."""
-
-
 @dataclass(frozen=True, slots=True)
 class Script:
     """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back with it.

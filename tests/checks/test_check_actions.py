@@ -1,0 +1,108 @@
+"""Asking for checks and making them: one at a time, tried again only while edges settle, stored and told once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from checks import actions
+from checks.models import Check
+from checks.prober import Limits, ProbeTarget
+from checks.transcript import Transcript
+from provisioning.models import AwsAccount, Endpoint, Event
+from tests.checks import seen
+from tests.provisioning.examples import ACCOUNT, spec
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+pytestmark = pytest.mark.django_db
+REFUSED_504 = seen.answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n")
+
+
+@pytest.fixture
+def endpoint() -> Endpoint:
+    account = AwsAccount.objects.create(account_id=ACCOUNT, name="Chat")
+    wanted = spec()
+    return Endpoint.objects.create(
+        account=account,
+        owner="chat",
+        name=wanted.name,
+        spec_data=wanted.to_dict(),
+        domain_name="d111.cloudfront.net",
+        created_at=NOW,
+    )
+
+
+class Edge:
+    """Answers probes with prepared transcripts, and notes what was asked."""
+
+    def __init__(self, *answers: Transcript) -> None:
+        self.answers: Iterator[Transcript] = iter(answers)
+        self.asked: list[ProbeTarget] = []
+
+    def __call__(self, target: ProbeTarget, **given: object) -> Transcript:
+        self.asked.append(target)
+        assert isinstance(given["limits"], Limits)
+        return next(self.answers)
+
+
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: Transcript) -> Edge:
+    edge = Edge(*answers)
+    monkeypatch.setattr(actions, "probe_blocking", edge)
+    return edge
+
+
+def make(check: Check, now: datetime = NOW) -> Check:
+    actions.make_check(str(check.pk), clock=lambda: now)
+    check.refresh_from_db()
+    return check
+
+
+def test_a_good_handshake_is_stored_and_told(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge = answering(monkeypatch, seen.live())
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.ok, check.verdict, check.finished_at) == (True, "WSE-LIVE", NOW)
+    assert edge.asked[0].url == "wss://d111.cloudfront.net/ws/chat"
+    assert edge.asked[0].origin == "https://d111.cloudfront.net"
+    event = Event.objects.get(stream_id="request:1")
+    assert (event.kind, event.level, event.data["ok"]) == ("check.finished", "good", True)
+    assert Transcript.from_dict(check.transcript_data).live
+
+
+def test_a_failed_handshake_names_its_verdict(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    answering(monkeypatch, REFUSED_504)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert check.ok is False
+    assert check.verdict.startswith("WSE-504")
+    assert Event.objects.get().level == "error"
+
+
+def test_only_a_patient_check_tries_again_and_only_for_a_while(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    edge = answering(monkeypatch, *[REFUSED_504] * 3)
+    check = make(actions.request_check(endpoint, by="the portal", stream="request:1", now=NOW, patient=True))
+    assert check.finished_at is None
+    assert not Event.objects.exists()
+    assert not Check.objects.due(NOW).exists()
+    make(check, NOW + timedelta(seconds=11))
+    assert check.finished_at is None
+    make(check, NOW + timedelta(seconds=150))
+    assert check.finished_at is not None
+    assert len(edge.asked) == 3
+
+
+def test_the_check_under_way_is_the_one_that_is_asked_for(endpoint: Endpoint) -> None:
+    first = actions.request_check(endpoint, by="ana", stream="request:1", now=NOW)
+    assert actions.request_check(endpoint, by="ben", stream="request:1", now=NOW) == first
+
+
+def test_a_check_that_somebody_makes_is_not_made_twice(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    edge = answering(monkeypatch, seen.live())
+    check = actions.request_check(endpoint, by="ana", stream="", now=NOW)
+    Check.objects.update(lease_until=NOW + timedelta(seconds=5))
+    assert make(check).finished_at is None
+    assert make(check, NOW + timedelta(seconds=6)).ok is True
+    assert make(check, NOW + timedelta(seconds=7)).finished_at == NOW + timedelta(seconds=6)
+    assert len(edge.asked) == 1
