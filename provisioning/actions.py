@@ -66,10 +66,11 @@ def start_create(
 
 
 def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
-    """Ask a run to undo what it did. False when it is over or undoing already."""
+    """Ask a run to undo what it did. False when it is over, or was asked already."""
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        if locked.state not in (Run.State.RUNNING, Run.State.WAITING):
+        asked = JournalEntry.objects.filter(run=locked, kind=Kind.CANCEL).exists()
+        if asked or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
             return False
         last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
         JournalEntry.objects.create(
