@@ -62,8 +62,8 @@ def work_out_plan(request_id: str, *, now: datetime) -> None:
         _store_blocked(request, preflight, str(obstacle), now)
         return
     if blocks(results):
-        problems = "; ".join(result.title for result in results if result.level == "block")
-        _store_blocked(request, preflight, f"The target is not ready: {problems}.", now)
+        problems = " ".join(result.seen for result in results if result.level == "block")
+        _store_blocked(request, preflight, f"Not ready: {problems}", now)
         return
     _store_plan(request, plan, preflight, now)
 

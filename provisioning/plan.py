@@ -128,7 +128,8 @@ def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             after_item["before"],
             after_item["after"],
         ):
-            sentences.append(f"changed: {key[1]} (was {before_item['action']}, is now {after_item['action']})")
+            was, now = before_item["action"], after_item["action"]
+            sentences.append(f"changed: {key[1]}" + (f" (was {was}, is now {now})" if was != now else ""))
     return sentences
 
 

@@ -23,7 +23,7 @@ from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_c
 from portal.models import Approval, EndpointRequest, Person
 from portal.plan_lines import plan_view
 from portal.views.access import SignedIn, request_or_404, signed_in
-from provisioning.models import Event
+from provisioning.models import Event, Run
 from provisioning.progress import progress
 
 EVENTS_SHOWN = 500
@@ -126,11 +126,13 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "look_again": LOOK_AGAIN.get(state),
         "progress": progress(run, now) if run is not None else None,
         "run": run,
+        "undoing": _undoing(shown),
+        "reason_listed": state is State.BLOCKED and any(one["level"] == "block" for one in shown.preflight_data),
         "check": _last_check(shown),
         "decisions": list(Approval.objects.filter(request=shown).select_related("decider").order_by("at")),
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
         "may_edit": isinstance(edit, Allowed),
-        "may_cancel": isinstance(cancel, Allowed) and not (run is not None and run.state == "undoing"),
+        "may_cancel": isinstance(cancel, Allowed) and not _undoing(shown),
         "may_decide": isinstance(may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed),
         "settled": state in SETTLED,
     } | plan_context(shown)
@@ -138,7 +140,12 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
 
 def _mark(shown: EndpointRequest) -> str:
     """Changes whenever more of the page than the progress does."""
-    return f"{shown.state}-{shown.revision}-{shown.run.state == 'undoing' if shown.run else False}"
+    return f"{shown.state}-{shown.revision}-{'undoing' if _undoing(shown) else 'forward'}"
+
+
+def _undoing(shown: EndpointRequest) -> bool:
+    """Whether its run removes what it had made."""
+    return shown.state == State.PROVISIONING and shown.run is not None and shown.run.state == Run.State.UNDOING
 
 
 def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:

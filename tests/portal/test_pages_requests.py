@@ -101,7 +101,7 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Stage, lab: Lab) ->
     assert "It is being undone." in text_of(undoing)
     Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
     words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
-    assert "is being removed again" in words
+    assert "Being removed again" in words
     assert "Cancel and undo" not in words
 
 
