@@ -26,7 +26,7 @@ from provisioning.facts import Snapshot, TargetFacts
 from provisioning.models import AwsAccount
 from provisioning.sweep import account_ref
 
-WAIT_SECONDS = 5.0
+WAIT_SECONDS = 3.0
 FRESH = timedelta(seconds=30)
 FRESH_AFTER_TROUBLE = timedelta(seconds=5)
 REMEMBERED = 200
