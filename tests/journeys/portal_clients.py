@@ -44,7 +44,8 @@ class Api:
 
     def request(self, request_id: str) -> dict[str, Any]:
         """An endpoint request as it is now, also while the web process is just being restarted."""
-        return self._insisted(f"/requests/{request_id}")
+        found: dict[str, Any] = self._insisted(f"/requests/{request_id}")
+        return found
 
     def events(self, request_id: str, after: int = 0) -> list[dict[str, Any]]:
         """Its events after a cursor."""
