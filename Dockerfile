@@ -5,7 +5,8 @@ COPY requirements.txt requirements-lab.txt /tmp/
 RUN python -m venv /opt/venv && /opt/venv/bin/pip install -r /tmp/requirements.txt -r /tmp/requirements-lab.txt
 
 FROM python:3.12-slim
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=portal.settings
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=portal.settings \
+    STATIC_ROOT=/app/staticfiles
 RUN useradd --system --uid 10001 --create-home --home-dir /home/portal portal \
     && install -d -o portal -g portal /state
 COPY --from=packages /opt/venv /opt/venv
