@@ -198,7 +198,7 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
         if isinstance(allowed, Denied):
             return allowed
         if locked.state == State.PROVISIONING and locked.run:
-            if not provisioning.cancel_run(locked.run, reason=f"{person} cancelled it.", now=now):
+            if not provisioning.cancel_run(locked.run, reason=_with_reason(f"{person} cancelled it", reason), now=now):
                 return Denied("wrong_state", "It is being undone already, or is just finished. Look again in a moment.")
             tell(
                 locked,
