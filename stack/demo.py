@@ -99,7 +99,7 @@ The portal:  {stack.url}    (ready after {seconds:.0f} s)
 
 {stack.people.rstrip()}
 
-API:         {stack.url}/api/v1/docs/    tokens of these people: {relative}/tokens.json
+API:         {stack.url}/api/v1/docs    tokens of these people: {relative}/tokens.json
 The lab:     AWS   {aws}
                    AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab \\
                    aws --region us-east-1 --endpoint-url {aws} cloudfront list-distributions

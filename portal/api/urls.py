@@ -22,7 +22,9 @@ requests_and_endpoints = [
 
 urlpatterns = [
     path("schema", docs.openapi, name="api-schema"),
+    path("schema/", docs.openapi),
     path("docs", docs.browse, name="api-docs"),
+    path("docs/", docs.browse),
     path("problems/<slug:code>", docs.problem, name="api-problem"),
     *requests_and_endpoints,
     re_path(r"^.*$", Nowhere.as_view()),
