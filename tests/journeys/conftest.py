@@ -31,6 +31,7 @@ faster than AWS's."""
 
 LOG_LINES, LOG_COLUMNS = 15, 400
 RUNNING = pytest.StashKey[Stack]()
+NOTES = pytest.StashKey[list[str]]()
 
 BOTH_IN_ONE = """
 from django.utils import timezone
@@ -106,7 +107,8 @@ class Product:
 def product(request: pytest.FixtureRequest) -> Iterator[Product]:
     """PostgreSQL, Redis, lab, web, worker and ticker; all ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
-        stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False)
+        notes = request.config.stash[NOTES] = []
+        stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=notes.append)
         with stack:
             request.config.stash[RUNNING] = stack
             yield Product(stack)
@@ -151,12 +153,20 @@ def live_endpoint(product: Product) -> LiveEndpoint:
     )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Every story of this folder needs the whole running product."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.stack)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the end of every process's log to the report of a story that failed."""
     report = yield
     stack = item.config.stash.get(RUNNING, None)
     if report.failed and stack is not None:
+        report.sections.append(("what the supervisor saw", "\n".join(item.config.stash[NOTES])))
         for name in stack.parts:
             lines = [line[:LOG_COLUMNS] for line in tail(stack.log(name), LOG_LINES)]
             report.sections.append((f"end of {name}.log", "\n".join(lines)))

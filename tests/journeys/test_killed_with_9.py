@@ -18,6 +18,8 @@ from tests.journeys.portal_clients import Follower
 from tests.journeys.team_account import Target
 from tests.journeys.until import until
 
+pytestmark = pytest.mark.timeout(200)
+
 FORGETS = "redis-forgets"
 ACCIDENTS = ("worker", "ticker", "web", "redis", FORGETS)
 MOMENTS = ("just approved", "VPC origin Deploying", "distribution InProgress")
