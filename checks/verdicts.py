@@ -2,7 +2,7 @@
 
 Decides the words: a stable code, what it means in plain words, the usual cause, a fix a stranger can follow and how to
 confirm it. It must never decide when a verdict applies; that is `diagnose`. Codes are stored and linked: add, never
-rename. Sources: facts/aws.md 5.1 (what CloudFront answers), 5.3 (WebSocket failure signatures), RFC 6455.
+rename. Sources: CloudFront Developer Guide (troubleshooting error responses), RFC 6455, field reports.
 """
 
 from __future__ import annotations

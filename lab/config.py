@@ -13,7 +13,7 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
-# CFDG/cloudfront-limits and facts/aws.md 1.4; "page_size" is how many items a list call returns at most.
+# CloudFront's quotas page; "page_size" is how many items a list call returns at most.
 DEFAULT_QUOTAS: Mapping[str, int] = {
     "vpc_origins": 25,
     "distributions_per_vpc_origin": 50,

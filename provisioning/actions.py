@@ -1,4 +1,4 @@
-"""What the layer above can ask of provisioning: start a run, cancel it. One transaction each; the tick does the rest."""
+"""What the layer above can ask of provisioning: start a run, cancel it. A transaction each; the tick does the rest."""
 
 from __future__ import annotations
 

@@ -148,10 +148,10 @@ def derive_settings(
     """The settings that follow from a person's answers and, where known, from the target's listeners (port → protocol).
 
     1. Origin protocol: HTTPS where the target listens with HTTPS on 443, else HTTP; never match-viewer, which
-       needs both listeners and fails as 502 when one is missing (aws.md 5.3 row 7).
+       needs both listeners and fails as 502 when one is missing.
     2. Ports: 80 and 443, or the only port the target listens on.
     3. Host: forwarded when the origin leg is plain HTTP; over HTTPS only when the person says that the
-       certificate names the viewer's host (aws.md 2.2).
+       certificate names the viewer's host (CloudFront Developer Guide, origin settings).
     4. Methods: a handshake is a GET; all seven only where the same path carries an HTTP API (Socket.IO).
     5. Timeouts: the read timeout governs waiting for the 101 only; 30 s is CloudFront's default.
     """

@@ -32,9 +32,9 @@ from moto.sts.models import STSBackend
 ORIGIN_FACING_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 ORIGIN_FACING_IPV6_LIST = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
 ORIGIN_FACING_LIST_IDS = {"us-east-1": "pl-3b927c52"}
-# Names beginning so are CloudFront's (facts/aws.md 1.5).
+# Names beginning so are CloudFront's.
 RESERVED_GROUP_PREFIX = "CloudFront-VPCOrigins-Service-SG"
-# Weight of the managed list in a security group's rule quota (VPCUG/working-with-aws-managed-prefix-lists).
+# Weight of the managed list in a security group's rule quota (VPC user guide).
 ORIGIN_FACING_WEIGHT = 55
 VPC_ORIGIN_PRINCIPAL = "vpcorigin.cloudfront.amazonaws.com"
 VPC_ORIGIN_ROLE = "AWSServiceRoleForCloudFrontVPCOrigin"
@@ -247,7 +247,7 @@ def _close_ec2_gaps() -> None:
 
 
 def _name_service_linked_roles() -> None:
-    """moto builds a wrong name for the VPC origin role (facts/aws.md 6.6)."""
+    """moto builds a wrong name for the VPC origin role."""
     original: Callable[..., Any] = IAMBackend.create_service_linked_role
 
     def create_role(self: Any, service_name: str, description: str, suffix: str) -> Any:

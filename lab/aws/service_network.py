@@ -1,6 +1,6 @@
 """What CloudFront puts into a customer's VPC: its security group, its network interfaces, its service-linked role.
 
-It decides what appears with the first VPC origin of a VPC and what goes with the last (facts/aws.md 1.5, 1.9, 1.10).
+It decides what appears with the first VPC origin of a VPC and what goes with the last.
 Both changes go through the world's journal, because security group rules made later name the group's id.
 """
 

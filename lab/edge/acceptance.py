@@ -32,7 +32,7 @@ class Refusal:
 
 
 def refuse_form(request: ViewerRequest) -> Refusal | None:
-    """Not HTTP/1.x: 400. URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (CFDG quotas)."""
+    """Not HTTP/1.x: 400. URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page)."""
     if request.http_version not in ("1.0", "1.1"):
         return Refusal(400, "InvalidRequest", "This edge speaks HTTP/1.1 only.")
     if len(request.target) > MAX_URL_BYTES:

@@ -1,6 +1,6 @@
 """The edge's access log: one JSON line per finished request or WebSocket connection, in CloudFront's field names.
 
-It decides the fields (CFDG, standard logs reference; a WebSocket's line is written when it closes and says ws or wss).
+It decides the fields (standard logs reference; a WebSocket's line is written when it closes and says ws or wss).
 It must never be read by the edge itself.
 """
 

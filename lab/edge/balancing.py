@@ -66,7 +66,7 @@ def target_headers(request: FrontRequest, listener: Listener, trace_id: str, web
 
 
 def redirect_location(action: Action, request: FrontRequest, listener: Listener) -> str:
-    """The Location of a redirect action, its #{...} placeholders filled in (ELBUG, "Redirect actions")."""
+    """The Location of a redirect action, its #{...} placeholders filled in (ALB guide, "Redirect actions")."""
     name, _ = split_host(request.header("host"))
     path, _, query = request.target.partition("?")
     values = {

@@ -1,7 +1,7 @@
 """Which parts of a viewer's request reach the origin (PURE).
 
 It decides headers, cookies, query string and Host of the origin's request from the behavior's cache policy and origin
-request policy, as the CloudFront Developer Guide (CFDG) has it under "Request and response behavior for custom
+request policy, as the CloudFront Developer Guide has it under "Request and response behavior for custom
 origins". It must never pass a header because it would be handy: without an origin request policy the Sec-WebSocket-*
 headers do not arrive, and that is the commonest fault people bring to the portal.
 """

@@ -223,7 +223,7 @@ class Tunnel:
     """Two legs joined: what comes in on one goes out on the other, until either ends or both were silent too long.
 
     `near` is the side the connection came from, `far` the side it was made to. With `far_only`, only bytes from `far`
-    count against the idle limit, as CloudFront counts them (CFDG, quotas). An idle tunnel is closed without a
+    count against the idle limit, as CloudFront counts them (its quotas page). An idle tunnel is closed without a
     WebSocket close frame, so both ends see 1006. One timer per tunnel, re-armed lazily: a busy socket costs no timer
     per message.
     """

@@ -38,7 +38,7 @@ from lab.edge.state import Distribution, State
 
 # How long a viewer may take to send a request's head, also between two requests.
 HEAD_PATIENCE = 60.0
-# CloudFront's idle limit for WebSockets; only bytes from the origin count (CFDG, quotas).
+# CloudFront's idle limit for WebSockets; only bytes from the origin count (quotas page).
 WEBSOCKET_IDLE_SECONDS = 600.0
 # However fast the lab's clock runs, the apps behind it run in real time.
 SHORTEST_READ_TIMEOUT = 5.0

@@ -3,7 +3,7 @@
 It decides credentials, Regions, timeouts and retries, and nothing else. It never keeps a key: boto3's own
 environment applies (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), and an account's role is assumed from there.
 Reads are repeated by botocore. Writes are sent once: botocore's repetition of a create whose answer was lost
-would create again (engineering.md 0.3), so whoever writes looks before writing once more.
+would create again, so whoever writes looks before writing once more.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Finds what the installed botocore would drop from a distribution's configuration.
 
 UpdateDistribution replaces the whole configuration, and botocore parses only the elements that it knows: read,
-edit and write back would delete settings newer than the library (engineering.md 0.4). This module compares the
+edit and write back would delete settings newer than the library. This module compares the
 answer's raw XML with botocore's own shape, for each call by itself. It never changes an answer; whoever writes
 must refuse when it found something.
 """

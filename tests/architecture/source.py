@@ -38,4 +38,10 @@ def pure_modules() -> list[Path]:
     settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
     (pure,) = [contract for contract in contracts if contract["name"].startswith("Pure modules")]
-    return [Path(*name.split(".")).with_suffix(".py") for name in pure["source_modules"]]
+    return [_file_of(name) for name in pure["source_modules"]]
+
+
+def _file_of(module: str) -> Path:
+    """The file of a module or a package."""
+    path = Path(*module.split("."))
+    return path / "__init__.py" if (PROJECT / path).is_dir() else path.with_suffix(".py")

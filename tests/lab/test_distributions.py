@@ -1,4 +1,4 @@
-"""Distributions live as facts/aws.md 3 says: versions, order, rules, and nothing lost of what was sent."""
+"""Distributions live as AWS documents them: versions, order, rules, and nothing lost of what was sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VPC origins live as facts/aws.md 1.7-1.12 says, each refusal beside what is allowed."""
+"""VPC origins live as AWS documents them, each refusal beside what is allowed."""
 
 from __future__ import annotations
 

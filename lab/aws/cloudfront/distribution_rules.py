@@ -1,4 +1,4 @@
-"""What CloudFront refuses in a distribution's configuration (facts/aws.md 1.12, 2.3, 2.4, 3).
+"""What CloudFront refuses in a distribution's configuration.
 
 It decides the first thing that is wrong with a configuration whose form is already right (wire.py saw to that),
 in the order of the functions below. It must never store or change anything.
@@ -208,7 +208,7 @@ def _check_policies(context: Context, behavior: Config) -> None:
 
 
 def _check_vpc_origin_behavior(behavior: Config) -> None:
-    """What facts/aws.md 1.2 lists as not supported with a VPC origin."""
+    """What the Developer Guide lists as not supported with a VPC origin."""
     if (behavior.get("GrpcConfig") or {}).get("Enabled"):
         raise invalid("gRPC is not supported for a VPC origin.")
     functions = (behavior.get("LambdaFunctionAssociations") or {}).get("Items") or []

@@ -1,4 +1,4 @@
-"""Distributions: create, get, update, delete, list, and who uses a VPC origin (facts/aws.md 3).
+"""Distributions: create, get, update, delete, list, and who uses a VPC origin.
 
 It decides when a configuration may be replaced or a distribution deleted. The configuration's own rules are
 distribution_rules.py's; when it is out is lifecycle.py's. What it answers with is the XML it was given.

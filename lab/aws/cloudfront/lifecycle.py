@@ -16,7 +16,7 @@ Config: TypeAlias = dict[str, Any]
 VpcOriginStatus: TypeAlias = Literal["Deploying", "Deployed"]
 DistributionStatus: TypeAlias = Literal["InProgress", "Deployed"]
 
-# facts/aws.md 1.8: about 9 minutes to create, "a few minutes" to delete; 8.2: 3-20 minutes for a distribution.
+# As people report it: about 9 minutes to create, "a few minutes" to delete; 3-20 minutes for a distribution.
 VPC_ORIGIN_SECONDS = 540.0
 VPC_ORIGIN_DELETE_SECONDS = 180.0
 DISTRIBUTION_SECONDS = 300.0
@@ -51,7 +51,7 @@ class VpcOrigin:
         return f"arn:aws:cloudfront::{self.account}:vpcorigin/{self.id}"
 
     def status(self, now: float) -> VpcOriginStatus:
-        """Deploying also while it is being deleted (facts/aws.md 1.8)."""
+        """Deploying also while it is being deleted."""
         return "Deployed" if self.deleted_at is None and now >= self.settled_at else "Deploying"
 
     def gone(self, now: float) -> bool:

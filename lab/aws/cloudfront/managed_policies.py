@@ -1,4 +1,4 @@
-"""DATA. AWS's managed policies with their real ids and contents (facts/aws.md 2.2, CFDG/using-managed-*-policies)."""
+"""DATA. AWS's managed policies with their real ids and contents (CloudFront Developer Guide)."""
 
 from __future__ import annotations
 

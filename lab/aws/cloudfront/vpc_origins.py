@@ -1,4 +1,4 @@
-"""VPC origins: create, get, list, update, delete (facts/aws.md 1.7-1.12).
+"""VPC origins: create, get, list, update, delete.
 
 It decides who may have one on which target and when it may be changed or deleted. Time does the rest
 (lifecycle.py); what appears in the VPC is service_network.py's.
@@ -188,7 +188,7 @@ def _checked_endpoint(given: Values) -> Values:
 
 
 def _checked_target(context: Context, arn: str) -> network.Target:
-    """The prerequisites of facts/aws.md 1.1; which code AWS uses for each is not documented."""
+    """The documented prerequisites; which code AWS uses for each is not documented."""
     if not network.is_target_arn(arn):
         raise invalid("The ARN is not that of an Application or Network Load Balancer or an EC2 instance.")
     target = network.find_target(arn) if network.target_account(arn) == context.account else None

@@ -1,0 +1,195 @@
+"""Preflight questions about the distribution and the account: is there room, are the paths free, who answers first?
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
+from provisioning.patterns import covers, matches, overlap
+from provisioning.plan import position_for
+
+ORIGIN_QUOTA = 100
+
+
+def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
+    distribution = snapshot.distribution
+    if gap := snapshot.gap("distribution"):
+        return unknown("PF-DISTRIBUTION", gap.reason)
+    if distribution is None:
+        return PreflightResult(
+            "PF-DISTRIBUTION",
+            Level.BLOCK,
+            f"The account has no distribution {subject.distribution_id}.",
+            "It was deleted, or belongs to another account.",
+            Fix("Choose another distribution from the list."),
+        )
+    if not distribution.enabled:
+        return PreflightResult(
+            "PF-DISTRIBUTION",
+            Level.BLOCK,
+            f"{distribution.id} is disabled.",
+            "A disabled distribution answers nobody.",
+            Fix(f"CloudFront > Distributions > {distribution.id} > Enable.", "", "enabled = true"),
+        )
+    return PreflightResult("PF-DISTRIBUTION", Level.PASS, f"{distribution.domain_name} is {distribution.status}.")
+
+
+def _library(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    if distribution.unknown_elements:
+        yield PreflightResult(
+            "PF-LIBRARY",
+            Level.BLOCK,
+            f"Not known: {', '.join(distribution.unknown_elements)}.",
+            "Writing the distribution would lose these settings, so the portal does not write it.",
+            Fix("Ask whoever operates the portal to update its boto3.", "pip install --upgrade boto3"),
+        )
+    else:
+        yield PreflightResult("PF-LIBRARY", Level.PASS, "Nothing would be lost by writing it.")
+
+
+def _paths(subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Each path by itself: taken, then the order, since the first behavior that matches wins."""
+    for pattern in subject.path_patterns:
+        existing = distribution.behavior(pattern)
+        if existing is not None and existing.target_origin_id != subject.origin_id:
+            yield PreflightResult(
+                "PF-PATH-TAKEN",
+                Level.BLOCK,
+                f"{pattern} leads to {existing.target_origin_id} already.",
+                "The portal takes no path away from somebody else.",
+                Fix("Choose another path, or ask the owner of that behavior to give it up."),
+            )
+            continue
+        yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")
+        yield _order(pattern, distribution)
+    yield from _bare_paths(subject.path_patterns)
+
+
+def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
+    """What stands, or will stand, in front of `pattern`.
+
+    A new behavior goes before the first that covers it, so those in front can only share some of its paths; and
+    all its paths were answered by what it now stands before, so it takes none from any behavior further down.
+    """
+    patterns = tuple(behavior.path_pattern for behavior in distribution.behaviors)
+    exists = pattern in patterns
+    place = patterns.index(pattern) if exists else position_for(pattern, patterns)
+    swallowing = [other for other in patterns[:place] if covers(other, pattern)]
+    if swallowing:
+        return PreflightResult(
+            "PF-PATH-ORDER",
+            Level.BLOCK,
+            f"{swallowing[0]} stands before {pattern} and answers all of it.",
+            "Somebody changed the order: the endpoint's behavior gets no request any more.",
+            Fix(f"CloudFront > Distributions > {distribution.id} > Behaviors: move {pattern} up."),
+        )
+    sharing = [other for other in patterns[:place] if overlap(other, pattern)]
+    if sharing:
+        return PreflightResult(
+            "PF-PATH-ORDER",
+            Level.WARN,
+            f"Before {pattern}: {', '.join(sharing)}.",
+            "Requests that match both go there, not to this endpoint. That is right if those paths are meant to.",
+            Fix("Choose a path that does not meet theirs, if it is not meant so."),
+        )
+    if exists:
+        return PreflightResult("PF-PATH-ORDER", Level.PASS, f"Nothing stands before {pattern}.")
+    answering = patterns[place] if place < len(patterns) else distribution.default_behavior.path_pattern
+    return PreflightResult(
+        "PF-PATH-ORDER",
+        Level.PASS,
+        f"{pattern} is answered by the behavior {answering} today, and will be by this endpoint.",
+    )
+
+
+def _bare_paths(patterns: tuple[str, ...]) -> Iterator[PreflightResult]:
+    """/ws/* does not match /ws."""
+    for pattern in patterns:
+        bare = pattern.removesuffix("/*")
+        if bare in ("", pattern) or any(matches(other, bare) for other in patterns):
+            continue
+        yield PreflightResult(
+            "PF-PATH-BARE",
+            Level.WARN,
+            f"{pattern} does not match {bare}.",
+            f"A client that connects to {bare} itself gets the answer of another behavior instead of a handshake.",
+            Fix(f"Add {bare} as a second path, if clients connect to it."),
+        )
+
+
+def _behavior_room(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Behaviors and origins of the distribution."""
+    if not subject.path_patterns:
+        return
+    behaviors = len(distribution.behaviors) + sum(distribution.behavior(p) is None for p in subject.path_patterns)
+    origins = len(distribution.origins) + (not subject.origin_id or distribution.origin(subject.origin_id) is None)
+    seen = f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of {ORIGIN_QUOTA} origins."
+    if behaviors <= snapshot.behavior_quota and origins <= ORIGIN_QUOTA:
+        yield PreflightResult("PF-BEHAVIORS", Level.PASS, seen)
+    else:
+        yield PreflightResult(
+            "PF-BEHAVIORS",
+            Level.BLOCK,
+            seen,
+            "AWS allows no more in one distribution.",
+            Fix("Choose another distribution, or ask for a higher quota: Service Quotas > Amazon CloudFront."),
+        )
+
+
+def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
+    """Reuse ours, never touch another's of the same name, else there must be room for one more."""
+    if gap := snapshot.gap("vpc_origins"):
+        return unknown("PF-VPC-ORIGIN", gap.reason)
+    # `ours` was asked of those that carry the portal's name; of them, the key tells which one is meant.
+    named = (origin for origin in snapshot.vpc_origins if origin.ours is not None and subject.vpc_origin_key)
+    same = next((origin for origin in named if origin.name.endswith(f"-{subject.vpc_origin_key}")), None)
+    if same is not None:
+        return _reuse(same)
+    have, quota = len(snapshot.vpc_origins), snapshot.vpc_origin_quota
+    seen = f"The account has {have} of {quota} VPC origins."
+    if have >= quota:
+        return PreflightResult(
+            "PF-VPC-ORIGIN",
+            Level.BLOCK,
+            seen,
+            "This endpoint needs one of its own, and AWS allows no more.",
+            Fix("CloudFront > VPC origins: delete what no distribution uses; or Service Quotas > Amazon CloudFront."),
+        )
+    others = [origin.id for origin in snapshot.vpc_origins if origin.target_arn == subject.target_arn]
+    if others:
+        seen += f" {', '.join(others)} leads to the same target with other settings, and stays as it is."
+    return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
+
+
+def _reuse(origin: VpcOriginFacts) -> PreflightResult:
+    if not origin.ours:
+        return PreflightResult(
+            "PF-VPC-ORIGIN",
+            Level.BLOCK,
+            f"{origin.id} is named {origin.name}, but does not carry this portal's tag.",
+            "Somebody else made it, so the portal will not touch it; and AWS allows no two of one name.",
+            Fix("CloudFront > VPC origins: ask its owner to rename or delete it."),
+        )
+    if origin.status in ("Deployed", "Deploying"):
+        return PreflightResult("PF-VPC-ORIGIN", Level.PASS, f"{origin.id} is {origin.status} and is reused.")
+    return PreflightResult(
+        "PF-VPC-ORIGIN",
+        Level.WARN,
+        f"{origin.id} would be reused, but it is {origin.status}.",
+        "AWS documents no such status. It may not carry traffic.",
+        Fix(f"CloudFront > VPC origins > {origin.id}: look at its status."),
+    )
+
+
+DistributionCheck = Callable[[PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]]
+
+
+DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (_library, _paths, _behavior_room)

@@ -1,0 +1,240 @@
+"""Preflight questions about the network around the target: gateway, subnets, addresses, zones, security groups.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
+from provisioning import names
+from provisioning.facts import IngressRule, Snapshot, TargetFacts
+
+# CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names differ by account.
+REGIONS = frozenset(
+    """
+    us-east-1 us-east-2 us-west-1 us-west-2 af-south-1 ap-east-1 ap-east-2 ap-south-1 ap-south-2
+    ap-southeast-1 ap-southeast-2 ap-southeast-3 ap-southeast-4 ap-southeast-5 ap-southeast-6 ap-southeast-7
+    ap-northeast-1 ap-northeast-2 ap-northeast-3 ca-central-1 ca-west-1 eu-central-1 eu-central-2
+    eu-west-1 eu-west-2 eu-west-3 eu-south-1 eu-south-2 eu-north-1 il-central-1
+    me-south-1 me-central-1 sa-east-1 mx-central-1
+    """.split()  # noqa: SIM905
+)
+
+
+EXCLUDED_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
+
+
+FEW_ADDRESSES = 8
+
+
+def gateway(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Attached, although no route leads to it; AWS takes it as leave to bring in traffic."""
+    gap = snapshot.gap("internet_gateway")
+    if gap or target.internet_gateway is None:
+        yield unknown("PF-GATEWAY", gap.reason if gap else "It was not looked at.")
+    elif target.internet_gateway:
+        yield PreflightResult("PF-GATEWAY", Level.PASS, f"{target.vpc_id} has one. No route to it is needed.")
+    else:
+        yield PreflightResult(
+            "PF-GATEWAY",
+            Level.BLOCK,
+            f"{target.vpc_id} has none.",
+            "AWS wants one attached before CloudFront may enter a VPC. Without a route to it, nothing becomes public.",
+            Fix(
+                f"VPC > Internet gateways > Create, then Actions > Attach to VPC > {target.vpc_id}. Add no route.",
+                "aws ec2 attach-internet-gateway --internet-gateway-id "
+                "$(aws ec2 create-internet-gateway --query InternetGateway.InternetGatewayId --output text) "
+                f"--vpc-id {target.vpc_id}",
+                f'resource "aws_internet_gateway" "edge" {{ vpc_id = "{target.vpc_id}" }}',
+            ),
+        )
+
+
+def block_public_access(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """That an exclusion restores VPC origins is inferred, not documented, hence a warning."""
+    gap = snapshot.gap("block_public_access")
+    mode, _, exclusion = target.block_public_access.partition("+")
+    if gap or not mode:
+        yield unknown("PF-BPA", gap.reason if gap else "It was not looked at.")
+    elif mode == "off":
+        yield PreflightResult("PF-BPA", Level.PASS, "Block Public Access is off in this Region.")
+    elif exclusion == "allow-bidirectional":
+        yield PreflightResult(
+            "PF-BPA",
+            Level.WARN,
+            f"Block Public Access is {mode}, and {target.vpc_id} is excluded from it.",
+            "AWS does not say that an exclusion lets VPC origins work. The handshake check will tell.",
+        )
+    else:
+        yield PreflightResult(
+            "PF-BPA",
+            Level.BLOCK,
+            f"Block Public Access is {mode}.",
+            "It keeps CloudFront out of the VPC in both directions; handshakes would end with 504.",
+            Fix(
+                "VPC > Settings > Block public access > Create exclusions: this VPC, bidirectional. "
+                "Where an organisation policy manages it, ask its administrators.",
+                f"aws ec2 create-vpc-block-public-access-exclusion --vpc-id {target.vpc_id} "
+                "--internet-gateway-exclusion-mode allow-bidirectional",
+                f'resource "aws_vpc_block_public_access_exclusion" "edge" {{ vpc_id = "{target.vpc_id}", '
+                'internet_gateway_exclusion_mode = "allow-bidirectional" }',
+            ),
+        )
+
+
+def subnets(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Whether they are private, have room, and lie where VPC origins exist."""
+    if (gap := snapshot.gap("subnets")) or not target.subnets:
+        reason = gap.reason if gap else "AWS named no subnets of the target."
+        yield from (unknown(code, reason) for code in ("PF-SUBNET", "PF-ADDRESS", "PF-ZONE"))
+        return
+    yield _private_subnets(target)
+    yield _free_addresses(target)
+    yield _zones(target)
+
+
+def _private_subnets(target: TargetFacts) -> PreflightResult:
+    public = [subnet.id for subnet in target.subnets if subnet.public]
+    if not public:
+        return PreflightResult("PF-SUBNET", Level.PASS, "None of them has a route to an internet gateway.")
+    return PreflightResult(
+        "PF-SUBNET",
+        Level.WARN,
+        f"{', '.join(public)}: the route table leads to an internet gateway.",
+        "The endpoint works all the same, but the target is not shut off from the internet.",
+        Fix(
+            f"VPC > Subnets > {public[0]} > Route table: take away the route to the igw, or use private subnets.",
+            "aws ec2 delete-route --route-table-id TABLE --destination-cidr-block 0.0.0.0/0",
+            "no route with gateway_id in the subnets' aws_route_table",
+        ),
+    )
+
+
+def _free_addresses(target: TargetFacts) -> PreflightResult:
+    fewest = min(target.subnets, key=lambda subnet: subnet.free_addresses)
+    seen = f"{fewest.id} has {fewest.free_addresses} free."
+    if fewest.free_addresses >= FEW_ADDRESSES:
+        return PreflightResult("PF-ADDRESS", Level.PASS, f"At least {fewest.free_addresses} in each.")
+    fix = Fix(
+        f"EC2 > Network interfaces, filter subnet {fewest.id}: delete those that nothing uses.",
+        f"aws ec2 describe-network-interfaces --filters Name=subnet-id,Values={fewest.id} Name=status,Values=available",
+    )
+    if fewest.free_addresses == 0:
+        return PreflightResult(
+            "PF-ADDRESS", Level.BLOCK, seen, "CloudFront needs an address in the subnet for its network interface.", fix
+        )
+    return PreflightResult(
+        "PF-ADDRESS", Level.WARN, seen, "CloudFront needs one of them, and a load balancer wants eight to grow.", fix
+    )
+
+
+def _zones(target: TargetFacts) -> PreflightResult:
+    region = target.arn.split(":")[3]
+    if region not in REGIONS:
+        return PreflightResult(
+            "PF-ZONE",
+            Level.BLOCK,
+            f"The target is in {region}.",
+            "AWS does not offer VPC origins there.",
+            Fix("Choose a target in another Region."),
+        )
+    excluded = [
+        f"{s.id} ({s.availability_zone_id})" for s in target.subnets if s.availability_zone_id in EXCLUDED_ZONES
+    ]
+    if excluded:
+        return PreflightResult(
+            "PF-ZONE",
+            Level.BLOCK,
+            f"In an excluded zone: {', '.join(excluded)}.",
+            "AWS offers VPC origins in this Region, but not in this Availability Zone.",
+            Fix(
+                f"EC2 > Load Balancers > {target.name} > Network mapping > Edit subnets: use other zones.",
+                f"aws elbv2 set-subnets --load-balancer-arn {target.arn} --subnets OTHER-SUBNETS",
+                "subnets = […] of other zones in the aws_lb",
+            ),
+        )
+    zones = sorted({subnet.availability_zone_id for subnet in target.subnets})
+    return PreflightResult("PF-ZONE", Level.PASS, f"{region}, {', '.join(zones)}.")
+
+
+def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """CloudFront comes from its own public ranges, so a rule for the VPC's addresses does not admit it."""
+    if not target.security_groups or not subject.origin_ports:
+        return
+    if gap := snapshot.gap("ingress"):
+        yield unknown("PF-INGRESS", gap.reason)
+        return
+    admitting = {port: target.admits_cloudfront(port) for port in subject.origin_ports}
+    closed = [port for port, rule in admitting.items() if rule is None]
+    if not closed:
+        seen = "; ".join(f"{port} from {_source(rule)}" for port, rule in admitting.items() if rule)
+        yield PreflightResult("PF-INGRESS", Level.PASS, f"Open: {seen}.")
+        return
+    if gap := snapshot.gap("prefix_list") or snapshot.gap("service_group"):
+        # A rule may name what we could not look up.
+        yield unknown("PF-INGRESS", gap.reason)
+        return
+    seen = f"{', '.join(target.security_groups)}: nothing admits CloudFront to {in_words(closed)}."
+    group = target.security_groups[0]
+    source = target.origin_facing_prefix_list or "PREFIX-LIST"
+    fix = Fix(
+        f"EC2 > Security Groups > {group} > Edit inbound rules: TCP {in_words(closed)} from "
+        f"{names.ORIGIN_FACING_PREFIX_LIST}.",
+        f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
+        f"'IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]'",
+        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{ security_group_id = "{group}", '
+        f'prefix_list_id = "{source}", ip_protocol = "tcp", from_port = {closed[0]}, to_port = {closed[0]} }}',
+    )
+    if subject.open_security_group:
+        why = f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and nothing public."
+        yield PreflightResult("PF-INGRESS", Level.FIXABLE, seen, why, fix, in_plan=True)
+    else:
+        why = "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open it, or do it yourself."
+        yield PreflightResult("PF-INGRESS", Level.BLOCK, seen, why, fix)
+
+
+def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """As far as the target's own groups tell."""
+    if not target.security_groups:
+        return
+    if gap := snapshot.gap("ingress"):
+        yield unknown("PF-PUBLIC", gap.reason)
+        return
+    public = [rule for rule in target.ingress if rule.source_kind == "cidr" and _is_public(rule.source)]
+    if not public:
+        yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule names public addresses.")
+        return
+    first = public[0]
+    why = "The scheme keeps the internet out today; should that change, these rules let it in."
+    if target.scheme != "internal":
+        why = "The internet reaches the target past CloudFront."
+    yield PreflightResult(
+        "PF-PUBLIC",
+        Level.WARN,
+        f"{len(public)} of {len(target.ingress)} rules: {', '.join(sorted({rule.source for rule in public}))}.",
+        why,
+        Fix(
+            f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete {first.rule_id}.",
+            f"aws ec2 revoke-security-group-ingress --group-id {first.group_id} "
+            f"--security-group-rule-ids {first.rule_id}",
+            "no cidr_ipv4 with public addresses in the group's ingress rules",
+        ),
+    )
+
+
+def _source(rule: IngressRule) -> str:
+    return "everywhere" if rule.source_kind == "cidr" else rule.source
+
+
+def _is_public(cidr: str) -> bool:
+    """Whether a range holds addresses of the internet; what cannot be read is taken as public."""
+    try:
+        network = ipaddress.ip_network(cidr, strict=False)
+    except ValueError:
+        return True
+    return network.prefixlen == 0 or network.is_global

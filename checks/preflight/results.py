@@ -1,0 +1,126 @@
+"""What a preflight question is asked of, and how it is answered: subject, level, fix, result.
+
+PURE. It decides nothing. A code is stable: pages, tickets and tests refer to it.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from provisioning.spec import EndpointSpec
+
+
+class Level(enum.StrEnum):
+    """What a result means: `fixable` is put right by the plan itself; `block` must be put right by a person first."""
+
+    PASS = "pass"  # noqa: S105
+    FIXABLE = "fixable"
+    WARN = "warn"
+    UNKNOWN = "unknown"
+    BLOCK = "block"
+
+
+TITLES = {
+    "PF-TARGET": "The target exists",
+    "PF-KIND": "CloudFront can reach this kind of target",
+    "PF-STATE": "The target is active",
+    "PF-SCHEME": "The target is internal",
+    "PF-GROUP": "The target has a security group",
+    "PF-TLS": "No TLS listener in the way",
+    "PF-LISTENER": "Something listens on the port",
+    "PF-ACTION": "The listener forwards handshakes",
+    "PF-IP-TYPE": "The target speaks IPv4",
+    "PF-GATEWAY": "The VPC has an internet gateway attached",
+    "PF-BPA": "VPC Block Public Access lets CloudFront in",
+    "PF-SUBNET": "The subnets are private",
+    "PF-ADDRESS": "The subnets have free addresses",
+    "PF-ZONE": "VPC origins exist in this Region and zone",
+    "PF-INGRESS": "The security group admits CloudFront",
+    "PF-PUBLIC": "The security group admits nothing public",
+    "PF-HEALTH": "The target's own targets are healthy",
+    "PF-IDLE": "Quiet connections stay open",
+    "PF-DISTRIBUTION": "The distribution exists and is enabled",
+    "PF-LIBRARY": "The portal knows all of the distribution's settings",
+    "PF-PATH-TAKEN": "The paths are free",
+    "PF-PATH-ORDER": "No other behavior answers first",
+    "PF-PATH-BARE": "The path without a slash is covered",
+    "PF-VPC-ORIGIN": "A VPC origin can be reused or made",
+    "PF-BEHAVIORS": "The distribution has room for behaviors",
+}
+
+
+@dataclass(frozen=True)
+class Fix:
+    """How a person puts it right: where in the console, by command line, in Terraform. Empty where there is no way."""
+
+    console: str
+    cli: str = ""
+    terraform: str = ""
+
+
+@dataclass(frozen=True)
+class PreflightResult:
+    """One question answered. `seen` is what AWS said, `why` what follows from it; `in_plan`: the plan does it."""
+
+    code: str
+    level: Level
+    seen: str
+    why: str = ""
+    fix: Fix | None = None
+    in_plan: bool = False
+
+    @property
+    def title(self) -> str:
+        """The question, as the statement that holds when it passes."""
+        return TITLES[self.code]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self) | {"level": self.level.value, "title": self.title}
+
+
+@dataclass(frozen=True)
+class PreflightSubject:
+    """As much of a wish as there is. What is empty is not judged.
+
+    `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if it has one;
+    behaviors leading to it are ours.
+    """
+
+    target_arn: str = ""
+    distribution_id: str = ""
+    origin_protocol: str = ""
+    origin_ports: tuple[int, ...] = ()
+    path_patterns: tuple[str, ...] = ()
+    open_security_group: bool = True
+    max_silence_seconds: int | None = None
+    vpc_origin_key: str = ""
+    origin_id: str = ""
+
+    @classmethod
+    def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
+        """The subject of a complete spec; with `origin_id` when the endpoint exists already."""
+        return cls(
+            target_arn=spec.target_arn,
+            distribution_id=spec.distribution_id,
+            origin_protocol=spec.origin_protocol,
+            origin_ports=spec.origin_ports,
+            path_patterns=spec.path_patterns,
+            open_security_group=spec.open_security_group,
+            max_silence_seconds=spec.max_silence_seconds,
+            vpc_origin_key=spec.vpc_origin_key,
+            origin_id=origin_id,
+        )
+
+
+def unknown(code: str, reason: str) -> PreflightResult:
+    """The question could not be answered, for this reason."""
+    return PreflightResult(code, Level.UNKNOWN, "Could not be seen.", reason)
+
+
+def in_words(ports: Iterable[int]) -> str:
+    """`80 and 443`."""
+    return " and ".join(map(str, ports))

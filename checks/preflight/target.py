@@ -1,0 +1,366 @@
+"""Preflight questions about the target itself: what it is, whether it listens, whether its own targets are well.
+
+PURE. Whether CloudFront can reach it through the network is asked in network.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from checks.preflight.network import block_public_access, gateway, ingress, public_ingress, subnets
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
+from provisioning.facts import Listener, Snapshot, TargetFacts
+
+# CloudFront closes a WebSocket after ten minutes without a byte from the origin (its quotas page).
+CLOUDFRONT_IDLE_SECONDS = 600
+
+
+# Protocols of a listener that can carry the leg; over TCP the target itself speaks HTTP or TLS.
+_PLAIN, _SECURE = frozenset({"HTTP", "TCP", "TCP_UDP"}), frozenset({"HTTPS", "TCP", "TCP_UDP"})
+
+
+_KINDS = {
+    "application": "an Application Load Balancer",
+    "network": "a Network Load Balancer",
+    "instance": "an EC2 instance",
+}
+
+
+def judge_target(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Everything about a target that is there; of a kind that CloudFront cannot use, only that."""
+    kind = _kind(target)
+    yield kind
+    if kind.level is Level.BLOCK:
+        return
+    for target_check in _TARGET_CHECKS:
+        yield from target_check(subject, target, snapshot)
+
+
+def target_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
+    """Whether the account has it."""
+    gap = snapshot.gap("target")
+    if gap:
+        return unknown("PF-TARGET", gap.reason)
+    if snapshot.target is None:
+        return PreflightResult(
+            "PF-TARGET",
+            Level.BLOCK,
+            f"The account has no {subject.target_arn}.",
+            "It was deleted, or belongs to another account.",
+            Fix("Choose another target from the list."),
+        )
+    return PreflightResult("PF-TARGET", Level.PASS, f"{snapshot.target.name} is there.")
+
+
+def _kind(target: TargetFacts) -> PreflightResult:
+    """Never a Gateway Load Balancer."""
+    if target.kind in _KINDS:
+        return PreflightResult("PF-KIND", Level.PASS, f"{target.name} is {_KINDS[target.kind]}.")
+    return PreflightResult(
+        "PF-KIND",
+        Level.BLOCK,
+        f"{target.name} is a {target.kind} load balancer.",
+        "A VPC origin leads to an Application or Network Load Balancer or to an EC2 instance, never to this.",
+        Fix(
+            "EC2 > Load Balancers > Create load balancer > Application Load Balancer, scheme Internal.",
+            "aws elbv2 create-load-balancer --type application --scheme internal --name NAME --subnets SUBNETS "
+            "--security-groups GROUP",
+            'resource "aws_lb" … { load_balancer_type = "application", internal = true }',
+        ),
+    )
+
+
+def _state(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Whether it is ready to serve."""
+    seen = f"{target.name} is {target.state}."
+    if target.state == "active":
+        yield PreflightResult("PF-STATE", Level.PASS, seen)
+    elif target.state == "active_impaired":
+        yield PreflightResult(
+            "PF-STATE",
+            Level.WARN,
+            seen,
+            "It works, but could not get all the capacity that it needs.",
+            Fix(f"EC2 > Load Balancers > {target.name} > Details: look at the state's reason."),
+        )
+    else:
+        yield PreflightResult(
+            "PF-STATE",
+            Level.BLOCK,
+            seen,
+            "AWS makes a VPC origin only for a target that is active.",
+            Fix(
+                f"EC2: start {target.name}, or wait until it is active.",
+                f"aws ec2 start-instances --instance-ids {target.arn.rsplit('/', 1)[1]}"
+                if target.kind == "instance"
+                else f"aws elbv2 wait load-balancer-available --load-balancer-arns {target.arn}",
+            ),
+        )
+
+
+def _scheme(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Whether it is closed to the internet."""
+    if target.scheme == "internal":
+        yield PreflightResult("PF-SCHEME", Level.PASS, f"{target.name} is internal.")
+    elif target.kind == "instance":
+        yield PreflightResult(
+            "PF-SCHEME",
+            Level.WARN,
+            f"{target.name} has a public address.",
+            "CloudFront reaches it privately, but so may the internet, past CloudFront.",
+            Fix(
+                f"EC2 > Instances > {target.name} > Networking: remove the public address, or use a private subnet.",
+                f"aws ec2 describe-addresses --filters Name=instance-id,Values={target.arn.rsplit('/', 1)[1]}",
+                "associate_public_ip_address = false in the aws_instance",
+            ),
+        )
+    else:
+        yield PreflightResult(
+            "PF-SCHEME",
+            Level.BLOCK,
+            f"{target.name} is {target.scheme}.",
+            "A private endpoint needs an internal target: whoever finds this one's address gets past CloudFront. "
+            "The scheme of a load balancer cannot be changed; make a second, internal one for the same targets.",
+            Fix(
+                "EC2 > Load Balancers > Create load balancer, scheme Internal, in private subnets.",
+                f"aws elbv2 create-load-balancer --name NAME --type {target.kind} --scheme internal "
+                "--subnets PRIVATE-SUBNETS --security-groups GROUP",
+                'resource "aws_lb" … { internal = true }',
+            ),
+        )
+
+
+def _group(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """All three kinds need one; a Network Load Balancer can only get one when it is made."""
+    if target.security_groups:
+        yield PreflightResult("PF-GROUP", Level.PASS, f"Security group {', '.join(target.security_groups)}.")
+        return
+    why = "AWS makes a VPC origin only for a target with a security group."
+    if target.kind == "network":
+        why += " A Network Load Balancer made without one cannot get one later; make a new one."
+    yield PreflightResult(
+        "PF-GROUP",
+        Level.BLOCK,
+        f"{target.name} has no security group.",
+        why,
+        Fix(
+            f"EC2 > Load Balancers > {target.name} > Security > Edit.",
+            f"aws elbv2 set-security-groups --load-balancer-arn {target.arn} --security-groups GROUP",
+            "security_groups = [aws_security_group.GROUP.id] in the aws_lb",
+        ),
+    )
+
+
+def _tls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Any TLS listener disqualifies a Network Load Balancer."""
+    if target.kind != "network":
+        return
+    if gap := snapshot.gap("listeners"):
+        yield unknown("PF-TLS", gap.reason)
+        return
+    ports = [listener.port for listener in target.listeners if listener.protocol == "TLS"]
+    if not ports:
+        yield PreflightResult("PF-TLS", Level.PASS, f"{target.name} has no TLS listener.")
+        return
+    yield PreflightResult(
+        "PF-TLS",
+        Level.BLOCK,
+        f"{target.name} has a TLS listener on {in_words(ports)}.",
+        "AWS makes no VPC origin for a Network Load Balancer with a TLS listener, on whatever port.",
+        Fix(
+            f"EC2 > Load Balancers > {target.name} > Listeners: change TLS to TCP and let the target do TLS.",
+            "aws elbv2 modify-listener --listener-arn LISTENER --protocol TCP",
+            'protocol = "TCP" in the aws_lb_listener',
+        ),
+    )
+
+
+def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """A listener on each port that CloudFront may use, with the leg's protocol."""
+    if target.kind == "instance":
+        yield unknown(
+            "PF-LISTENER", "Whether an instance listens cannot be seen from here; the handshake check will tell."
+        )
+        return
+    if gap := snapshot.gap("listeners"):
+        yield unknown("PF-LISTENER", gap.reason)
+        return
+    if not subject.origin_ports and target.listeners:
+        yield PreflightResult("PF-LISTENER", Level.PASS, f"{target.name} listens on {_listened(target)}.")
+        return
+    missing = [
+        f"{_leg(subject, place)} on {port}"
+        for place, port in enumerate(subject.origin_ports)
+        if not _carries(subject, place, target.listener_on(port))
+    ]
+    if subject.origin_ports and not missing:
+        yield PreflightResult("PF-LISTENER", Level.PASS, f"{target.name} listens on {in_words(subject.origin_ports)}.")
+        return
+    port = subject.origin_ports[0] if subject.origin_ports else 80
+    yield PreflightResult(
+        "PF-LISTENER",
+        Level.BLOCK,
+        f"{target.name} listens on {_listened(target)}." if target.listeners else f"{target.name} has no listener.",
+        f"CloudFront would look for {' and '.join(missing)} and answer every handshake with 502 or 504."
+        if missing
+        else "CloudFront would reach nothing and answer every handshake with 502 or 504.",
+        Fix(
+            f"Choose another port or protocol here, or add one: EC2 > Load Balancers > {target.name} > Add listener.",
+            f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
+            f"--protocol {'TCP' if target.kind == 'network' else _leg(subject, 0)} "
+            "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
+            f'resource "aws_lb_listener" … {{ port = {port} }}',
+        ),
+    )
+
+
+def _action(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Only warnings: a rule of the listener may forward our paths before the default action is asked."""
+    if snapshot.gap("listeners"):
+        # PF-LISTENER has said so already.
+        return
+    listeners = [found for port in subject.origin_ports if (found := target.listener_on(port)) is not None]
+    for listener in listeners:
+        seen = f"The listener on {listener.port} does: {listener.default_action or 'nothing'}."
+        edit = (
+            f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Default action."
+        )
+        if listener.default_action == "forward" or target.kind == "network":
+            yield PreflightResult("PF-ACTION", Level.PASS, seen)
+        elif listener.default_action == "redirect":
+            why = (
+                "A WebSocket client follows no redirect. Unless a rule forwards these paths, no handshake gets through."
+            )
+            if listener.redirect_protocol == "HTTPS" and listener.protocol == "HTTP":
+                seen = f"The listener on {listener.port} redirects to HTTPS."
+                why += " Choose https-only as origin protocol, or let this listener forward."
+            yield PreflightResult("PF-ACTION", Level.WARN, seen, why, _forward_fix(edit))
+        else:
+            why = "Unless a rule forwards these paths, this answers every handshake instead of the app."
+            if listener.default_action.startswith("authenticate-"):
+                why = (
+                    "A WebSocket client cannot sign in: without a session cookie the handshake is redirected and fails."
+                )
+            yield PreflightResult("PF-ACTION", Level.WARN, seen, why, _forward_fix(edit))
+
+
+def _ip_type(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """AWS's own pages disagree about dual-stack Network Load Balancers."""
+    if target.kind == "network" and target.ip_address_type != "ipv4":
+        yield PreflightResult(
+            "PF-IP-TYPE",
+            Level.WARN,
+            f"{target.name} is {target.ip_address_type}.",
+            "AWS once excluded dual-stack Network Load Balancers and no longer says so. It may refuse.",
+            Fix(
+                f"EC2 > Load Balancers > {target.name} > Actions > Edit IP address type > IPv4.",
+                f"aws elbv2 set-ip-address-type --load-balancer-arn {target.arn} --ip-address-type ipv4",
+                'ip_address_type = "ipv4" in the aws_lb',
+            ),
+        )
+
+
+def _health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """A warning: the app may come later, but until then there is no handshake."""
+    if target.kind == "instance":
+        return
+    gap = snapshot.gap("target_health")
+    healthy, registered = target.healthy_targets, target.registered_targets
+    if gap or healthy is None or registered is None:
+        yield unknown("PF-HEALTH", gap.reason if gap else "It was not looked at.")
+        return
+    seen = f"{healthy} of {registered} are healthy."
+    fix = Fix(
+        "EC2 > Target Groups > Targets: look at the health status details.",
+        "aws elbv2 describe-target-health --target-group-arn TARGET-GROUP",
+    )
+    if registered == 0:
+        why = "Nothing is registered; the load balancer answers every handshake with 503."
+        yield PreflightResult("PF-HEALTH", Level.WARN, "No targets are registered.", why, fix)
+    elif healthy == 0:
+        why = "With no healthy target the load balancer tries all of them, and handshakes are likely to fail."
+        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
+    elif healthy < registered:
+        why = "The endpoint works, with less behind it than was meant."
+        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
+    else:
+        yield PreflightResult("PF-HEALTH", Level.PASS, seen)
+
+
+def _idle(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """The shortest idle clock on the way, against the longest silence of the app."""
+    silence = subject.max_silence_seconds
+    if silence is None:
+        return
+    if gap := snapshot.gap("idle_timeout") or (snapshot.gap("listeners") if target.kind == "network" else None):
+        yield unknown("PF-IDLE", gap.reason)
+        return
+    clocks = [("CloudFront, counting bytes from the app only,", CLOUDFRONT_IDLE_SECONDS)]
+    if target.idle_timeout_seconds is not None:
+        clocks.append((target.name, target.idle_timeout_seconds))
+    clocks += [
+        (f"{target.name} on {listener.port}", listener.idle_timeout_seconds)
+        for listener in target.listeners
+        if listener.idle_timeout_seconds is not None and listener.port in subject.origin_ports
+    ]
+    who, limit = min(clocks, key=lambda clock: clock[1])
+    seen = f"{who} closes a connection after {limit} s of silence; the app is silent for up to {silence} s."
+    if silence < limit:
+        yield PreflightResult("PF-IDLE", Level.PASS, seen)
+        return
+    wanted = min(silence * 2, 4000)
+    fix = Fix("In the app: send a ping from the server every 20 to 30 s. Nothing needs to change in AWS.")
+    if target.kind == "application" and limit < CLOUDFRONT_IDLE_SECONDS:
+        fix = Fix(
+            "In the app: send a ping from the server every 20 to 30 s. "
+            f"Or EC2 > Load Balancers > {target.name} > Attributes > Idle timeout.",
+            f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {target.arn} "
+            f"--attributes Key=idle_timeout.timeout_seconds,Value={wanted}",
+            f"idle_timeout = {wanted} in the aws_lb",
+        )
+    yield PreflightResult("PF-IDLE", Level.WARN, seen, "The client will see the connection close with 1006.", fix)
+
+
+TargetCheck = Callable[[PreflightSubject, TargetFacts, Snapshot], Iterator[PreflightResult]]
+
+
+_TARGET_CHECKS: tuple[TargetCheck, ...] = (
+    _state,
+    _scheme,
+    _group,
+    _tls,
+    _listener,
+    _action,
+    _ip_type,
+    gateway,
+    block_public_access,
+    subnets,
+    ingress,
+    public_ingress,
+    _health,
+    _idle,
+)
+
+
+def _leg(subject: PreflightSubject, place: int) -> str:
+    """HTTP or HTTPS, on the leg to the port at `place`; match-viewer's ports are HTTP, then HTTPS."""
+    secure = subject.origin_protocol == "https-only" or (subject.origin_protocol == "match-viewer" and place == 1)
+    return "HTTPS" if secure else "HTTP"
+
+
+def _carries(subject: PreflightSubject, place: int, listener: Listener | None) -> bool:
+    if listener is None or not subject.origin_protocol:
+        return listener is not None
+    return listener.protocol in (_SECURE if _leg(subject, place) == "HTTPS" else _PLAIN)
+
+
+def _listened(target: TargetFacts) -> str:
+    return ", ".join(f"{listener.port} ({listener.protocol})" for listener in target.listeners)
+
+
+def _forward_fix(console: str) -> Fix:
+    return Fix(
+        console,
+        "aws elbv2 modify-listener --listener-arn LISTENER --default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
+        'default_action { type = "forward" } in the aws_lb_listener',
+    )
