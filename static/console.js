@@ -289,7 +289,8 @@
         if (progress) window.htmx.trigger(progress, "refresh");
         const standing = document.getElementById("standing");
         const url = standing?.getAttribute("hx-get");
-        if (url) window.htmx.ajax("GET", url, { source: standing, target: standing, swap: "outerHTML" });
+        // One that fails is said by the page itself, and the next event asks again.
+        if (url) window.htmx.ajax("GET", url, { source: standing, target: standing, swap: "outerHTML" })?.catch(() => {});
       }, 250);
     }
 

@@ -107,7 +107,8 @@ class Product:
 def product(request: pytest.FixtureRequest) -> Iterator[Product]:
     """PostgreSQL, Redis, lab, web, worker and ticker; all ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
-        notes = request.config.stash[NOTES] = []
+        notes: list[str] = []
+        request.config.stash[NOTES] = notes
         stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=notes.append)
         with stack:
             request.config.stash[RUNNING] = stack

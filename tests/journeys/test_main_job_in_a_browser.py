@@ -24,7 +24,7 @@ QUIETLY = (
     "--no-first-run",
 )
 LINES = "[...document.querySelectorAll('#console .log > li')].map(line => Number(line.dataset.seq))"
-PORTAL_IS_AWAY = r"net::ERR_|WebSocket connection to |^htmx:sendError|^undefined$"
+PORTAL_IS_AWAY = r"net::ERR_|WebSocket connection to |^htmx:sendError"
 ANSWERED_WITH_FAULTS = r"status of 422"
 OVERTAKEN = re.compile(r"^htmx:(afterRequest|sendAbort), ")
 """What htmx says of a question that a newer one, or the next page, has overtaken."""
