@@ -167,7 +167,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     report = yield
     stack = item.config.stash.get(RUNNING, None)
     if report.failed and stack is not None:
-        report.sections.append(("what the supervisor saw", "\n".join(item.config.stash[NOTES])))
+        notes = item.config.stash[NOTES]
+        report.sections.append(("what the supervisor saw", "\n".join(notes)))
         for name in stack.parts:
             lines = [line[:LOG_COLUMNS] for line in tail(stack.log(name), LOG_LINES)]
             report.sections.append((f"end of {name}.log", "\n".join(lines)))
