@@ -174,6 +174,10 @@ class RunQuerySet(models.QuerySet["Run"]):
         untold = Q(mentioned_at__isnull=True) | Q(mentioned_at__lt=F("due_at")) | Q(mentioned_at__lt=not_since)
         return self.due(now).filter(untold)
 
+    def mentioned(self, now: datetime, *, since: datetime) -> RunQuerySet:
+        """Due runs of which the workers were told since, and which none has taken yet."""
+        return self.due(now).filter(mentioned_at__gte=F("due_at")).filter(mentioned_at__gte=since)
+
 
 class Run(models.Model):
     """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time; no worker sleeps for it.

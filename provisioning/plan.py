@@ -201,11 +201,12 @@ def _vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> Plan
             "vpc_origins_unknown", f"The account's VPC origins could not be listed. AWS said: {_sentence(gap.reason)}"
         )
     existing = next((origin for origin in snapshot.vpc_origins if origin.name == name), None)
-    if existing and existing.ours is False:
+    # The name stands for the target: on another target it is somebody's imitation.
+    if existing and (existing.ours is False or existing.target_arn != spec.target_arn):
         raise Unplannable(
             "vpc_origin_foreign",
-            f"A VPC origin named {name} exists ({existing.id}) but does not carry this portal's tag. "
-            "Somebody else made it; the portal will not touch it. Rename or remove it.",
+            f"A VPC origin named {name} exists ({existing.id}), but not as this portal makes it: "
+            "its tag or its target is another. The portal will not touch it. Rename or remove it.",
         )
     if existing is None and len(snapshot.vpc_origins) >= snapshot.vpc_origin_quota:
         raise Unplannable(

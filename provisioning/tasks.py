@@ -17,7 +17,7 @@ from provisioning.engine import runner
 from provisioning.models import AwsAccount, Run
 from provisioning.sagas import SAGAS
 
-BATCH = 200
+MOST_MENTIONED = 200
 MENTION_AGAIN_SECONDS = 5.0
 
 
@@ -40,13 +40,17 @@ def sweep_account(account_id: str) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Tell the workers of every due run and every due sweep. One that is still due after a few seconds is
-    mentioned again, so a lost message costs seconds, never a run.
+    """Tell the workers of due runs and due sweeps, the longest due first.
+
+    1. Of no more runs than so many that nobody has taken yet. Where workers are behind, more words would only
+       queue up, be stale when they are read, and keep sweeps and new runs waiting behind them.
+    2. One that is still due after a few seconds is mentioned again: a lost word costs seconds, never a run.
     """
     patience = timedelta(seconds=MENTION_AGAIN_SECONDS)
     with transaction.atomic():
+        room = max(0, MOST_MENTIONED - Run.objects.mentioned(now, since=now - patience).count())
         untold = Run.objects.to_mention(now, not_since=now - patience).order_by("due_at")
-        due = list(untold.select_for_update(skip_locked=True).values_list("pk", flat=True)[:BATCH])
+        due = list(untold.select_for_update(skip_locked=True).values_list("pk", flat=True)[:room])
         Run.objects.filter(pk__in=due).update(mentioned_at=now)
     for run_id in due:
         advance_run.delay(run_id)

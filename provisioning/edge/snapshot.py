@@ -21,7 +21,8 @@ Part = TypeVar("Part")
 def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str) -> Snapshot:
     """Target, distribution and the account's VPC origins. An empty ARN or id is not asked for, and is no gap.
 
-    VPC origins named like this portal's are also asked whether they carry its tag (`ours`).
+    VPC origins named like this portal's that lead to the target (to any, without an ARN) are also asked whether they
+    carry its tag (`ours`): one call each, so not the account's others, which no judgement of this target needs.
     Gaps are named target, distribution, vpc_origins, and for parts of the target listeners, ingress, subnets,
     internet_gateway, block_public_access, prefix_list, service_group, target_health, idle_timeout.
     """
@@ -40,7 +41,7 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
     with ThreadPoolExecutor(targets.LOOKS_AT_ONCE, "parts") as parts, ThreadPoolExecutor(3, "snapshot") as whole:
         target = whole.submit(targets.survey_target, aws, target_arn, parts) if target_arn else None
         distribution = whole.submit(distributions.read, aws, distribution_id) if distribution_id else None
-        origins = whole.submit(_vpc_origins, aws, owner, parts)
+        origins = whole.submit(_vpc_origins, aws, owner, target_arn, parts)
         survey = settle("target", target, targets.Survey(None, {}))
         record = settle("distribution", distribution, None)
         known = settle("vpc_origins", origins, ())
@@ -58,11 +59,11 @@ def _gap(what: str, error: EdgeError) -> Gap:
     return Gap(what, f"{error} {error.fix}".strip())
 
 
-def _vpc_origins(aws: Aws, owner: str, pool: Executor) -> tuple[VpcOriginFacts, ...]:
-    """All of them; those that carry our name with the answer to whether they carry our tag."""
+def _vpc_origins(aws: Aws, owner: str, target_arn: str, pool: Executor) -> tuple[VpcOriginFacts, ...]:
+    """All of them; those that carry our name and lead to the target with the answer to whether they carry our tag."""
 
     def told_apart(origin: VpcOriginFacts) -> VpcOriginFacts:
-        if not origin.name.startswith(f"{owner}-"):
+        if not origin.name.startswith(f"{owner}-") or target_arn not in ("", origin.target_arn):
             return origin
         arn = vpc_origins.arn(aws.account.account_id, origin.id)
         return replace(origin, ours=vpc_origins.owner_of(aws, arn) == owner)

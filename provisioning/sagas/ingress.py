@@ -88,7 +88,7 @@ def withdraw(context: RunContext) -> Outcome:
 
 
 def _target(context: RunContext) -> TargetFacts | Refused:
-    target = targets.target_facts(context.aws, context.spec.target_arn)
+    target = targets.admission_facts(context.aws, context.spec.target_arn)
     if target is None:
         return Refused("The target is gone.", "target_gone", "Make the load balancer again, or ask for another target.")
     if not target.security_groups:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -63,6 +64,7 @@ def test_a_second_endpoint_on_the_target_shares_the_vpc_origin_and_the_digest_do
     ("facts", "code"),
     [
         ({"vpc_origins": (ours(ours=False),)}, "vpc_origin_foreign"),
+        ({"vpc_origins": (replace(ours(), target_arn=Arn("another")),)}, "vpc_origin_foreign"),
         ({"distribution": {"behaviors": (behavior("/ws/chat"),)}}, "path_taken"),
         ({"distribution": {"unknown_elements": ("NewThing",)}}, "distribution_too_new"),
         ({"distribution": {"behaviors": tuple(behavior(f"/{n}") for n in range(74))}}, "behavior_quota"),

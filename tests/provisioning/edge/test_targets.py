@@ -159,6 +159,27 @@ def test_a_snapshot_tells_our_vpc_origins_from_those_that_only_have_our_name(acc
     assert (snapshot.target, snapshot.distribution, snapshot.gaps) == (None, None, ())
 
 
+def test_a_snapshot_of_a_target_asks_for_the_tags_of_its_own_vpc_origins_only(account: Account, aws: Aws) -> None:
+    """The account's other VPC origins cost one call each, and no judgement of this target needs them."""
+    network = account.vpc()
+    mine, other = account.balancer(network, "mine"), account.balancer(network, "other")
+    for name, arn in (("a", mine), ("b", other)):
+        config = {"Arn": arn, "HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"}
+        vpc_origins.create(aws, config | {"Name": f"{OWNER}-{name}"}, {OWNER_TAG: OWNER})
+    seen = take_snapshot(aws, target_arn=mine, distribution_id="", owner=OWNER).vpc_origins
+    assert {origin.name: origin.ours for origin in seen} == {f"{OWNER}-a": True, f"{OWNER}-b": None}
+
+
+@pytest.mark.parametrize(("name", "admitted"), [("int-chat", True), ("int-orders", False)])
+def test_whether_cloudfront_gets_in_needs_no_more_than_the_rules(chat: Aws, name: str, admitted: bool) -> None:
+    arn = seeded(chat, name).arn
+    facts = targets.admission_facts(chat, arn)
+    assert facts is not None
+    assert (facts.admits_cloudfront(80) is not None) == admitted
+    assert facts.admits_cloudfront(80) == looked_at(chat, arn).admits_cloudfront(80)
+    assert targets.admission_facts(chat, f"{arn[:-4]}0000") is None
+
+
 def denied(operation: str) -> EdgeError:
     response: Any = {
         "Error": {"Code": "AccessDenied", "Message": f"not authorized to perform {operation}"},
