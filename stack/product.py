@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 
@@ -41,8 +41,9 @@ class CommandFailed(Exception):
 class Stack:
     """PostgreSQL, Redis, lab, web, worker and ticker, or some `parts` of them, under one supervisor.
 
-    `port_base` None takes free ports. `time_scale` is how many times faster than AWS the lab is. After `start`,
-    `env` is the environment of every part: what a client of the product on this machine needs to know is in it.
+    `port_base` None takes free ports. `time_scale` is how many times faster than AWS the lab is. `settings` are
+    variables that shall differ from what stack/environment.py decides. After `start`, `env` is the environment of
+    every part: what a client of the product on this machine needs to know is in it.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class Stack:
         time_scale: float = DEFAULT_TIME_SCALE,
         parts: Collection[str] = EVERYTHING,
         durable: bool = True,
+        settings: Mapping[str, str] | None = None,
         say: Say = lambda line: None,
         on_failure: Callable[[], None] | None = None,
     ) -> None:
@@ -65,6 +67,7 @@ class Stack:
         self.people = ""
         self._on_failure = on_failure
         self._time_scale = time_scale
+        self._settings = dict(settings or {})
         self._postgres = Postgres(self.state.path / "postgres", durable=durable)
         self._supervisor: Supervisor | None = None
         self._children: dict[str, Child] = {}
@@ -165,13 +168,16 @@ class Stack:
 
     def _start_parts(self) -> None:
         redis = Redis(self.state.path / "redis", self.ports.redis, self.state.secret("redis"))
-        self.env = product_environment(
-            state_dir=self.state.path,
-            ports=self.ports,
-            time_scale=self._time_scale,
-            database_url=self._postgres.url(),
-            redis_url=redis.url,
-            secret_key=self.state.secret("django"),
+        self.env = (
+            product_environment(
+                state_dir=self.state.path,
+                ports=self.ports,
+                time_scale=self._time_scale,
+                database_url=self._postgres.url(),
+                redis_url=redis.url,
+                secret_key=self.state.secret("django"),
+            )
+            | self._settings
         )
         if "postgres" in self.parts:
             self._postgres.prepare()
