@@ -1,4 +1,4 @@
-"""The tick tells workers what is due: all of it, once, again when the word seems lost, never more than they can take."""
+"""The tick tells workers what is due: all of it, once, again if the word seems lost, never more than they can take."""
 
 from __future__ import annotations
 
