@@ -128,7 +128,7 @@ def test_cancelled_in_the_middle_everything_is_undone_and_aws_is_clean(product: 
     assert after["DistributionConfig"]["CacheBehaviors"] == before["CacheBehaviors"]
     assert after["DistributionConfig"]["Origins"] == before["Origins"]
     undone = [event["step"] for event in ana.events(asked["id"]) if event["kind"] == "step.undone"]
-    assert undone == ["behaviors", "ingress", "vpc-origin", "approved-plan"][: len(undone)]
+    assert undone[:3] == ["behaviors", "ingress", "vpc-origin"]
 
 
 @contextmanager
