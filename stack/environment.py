@@ -54,6 +54,7 @@ def product_environment(
         "PROVISIONING_TICK_SECONDS": "0.5",
         "PROVISIONING_LEASE_SECONDS": "8",
         "PROVISIONING_SWEEP_SECONDS": "15",  # of AWS's time: divided by the pace
+        "CLOUDFRONT_CALLS_PER_SECOND": "5",  # of AWS's seconds: multiplied by the pace
         "PROVISIONING_OWNER": "edge-portal",
         "PROBE_CONNECT_TO": ",".join(_connect_to(host, ports) for host in ("*.cloudfront.net", "*.edge.localhost")),
         "PROBE_CA_FILE": str(lab / "ca.pem"),

@@ -98,6 +98,7 @@ class Stack:
         """End every process. Safe to call twice."""
         if self._supervisor is not None:
             self._supervisor.stop()
+            self._postgres.tidy()
         self.state.release()
 
     def __enter__(self) -> Stack:

@@ -8,6 +8,7 @@ is not under the given folder.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -59,6 +60,11 @@ class Postgres:
             return beside
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"edge-portal-{os.getuid()}-{name}"
+
+    def tidy(self) -> None:
+        """Remove the socket's folder once the server has ended; one that is in use stays."""
+        with contextlib.suppress(OSError):
+            self.socket_dir.rmdir()
 
     def url(self, database: str = DATABASE) -> str:
         """DATABASE_URL: understood by libpq, psycopg and django-environ alike."""

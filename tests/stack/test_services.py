@@ -170,6 +170,9 @@ def test_a_deep_folder_puts_the_socket_where_its_path_fits(short_dir: Path) -> N
     assert len(os.fsencode(socket_dir / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT
     with services(deep) as stack:
         remember(stack, "works")
+        elsewhere = Postgres(stack.state.path / "postgres").socket_dir
+        assert elsewhere.exists()
+    assert not elsewhere.exists(), "nothing stays behind in the temporary folder"
 
 
 def test_a_folder_with_spaces_quotes_and_capitals_works(short_dir: Path) -> None:
