@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 from provisioning import names
-from provisioning.distribution_config import with_endpoint, without_endpoint
+from provisioning.distribution_config import Conflict, with_endpoint, without_endpoint
 from provisioning.edge import distributions
 from provisioning.edge.errors import EdgeError
 from provisioning.engine.decide import Kind
@@ -46,7 +46,7 @@ def publish(context: RunContext) -> Outcome:
     Run.objects.filter(pk=context.run.pk).update(writes_distribution=distribution_id)
     if _others_are_about_to(context):
         return Retry("Others are about to change the same distribution; going together.", "busy", after=1.0, quiet=True)
-    with only_one(f"distribution {context.account.pk} {distribution_id}") as alone:
+    with only_one(_lock(context)) as alone:
         if not alone:
             return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
         companions = list(
@@ -58,27 +58,38 @@ def publish(context: RunContext) -> Outcome:
         )
         try:
             return _write(context, [context.run, *companions])
+        except Conflict:
+            if not companions:
+                raise
         except EdgeError as error:
             if error.transient or error.is_stale or not companions:
                 raise
-            return _write(context, [context.run])
+        # A companion asks for something impossible: it will be told so itself, and spoils nobody else's write.
+        return _write(context, [context.run])
 
 
 @answering_errors
 def see_that_it_is_gone(context: RunContext) -> Outcome:
-    """Are our origin and behaviors out, and is that Deployed? (Only then does AWS let go of the VPC origin.)"""
+    """Are our origin and behaviors out, and is that Deployed? (Only then does AWS let go of the VPC origin.)
+
+    Whoever writes the distribution at this moment may have listed us as a companion before we took our name off,
+    so we look only once no write is under way: later writers do not find us any more.
+    """
     Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
-    record = distributions.read(context.aws, context.spec.distribution_id)
+    with only_one(_lock(context)) as alone:
+        if not alone:
+            return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
+        began = context.clock()
+        record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
         return Ready("The distribution is gone, and ours with it.")
-    now = context.clock()
     ours = _origin_id(context)
     theirs = [b.path_pattern for b in record.facts.behaviors if b.target_origin_id == ours]
     if record.facts.origin(ours) is None and not theirs:
-        watch = _note(context, record, now)
+        watch = _note(context, record, began)
         if record.status == DEPLOYED or watch is None:
             return Ready(f"Nothing of ours is left in {context.spec.distribution_id}.")
-        return Working(f"AWS says {context.spec.distribution_id} is {record.status}.", watch.pk, record.status)
+        return Working(f"AWS says {context.spec.distribution_id} is {record.status}.", watch.pk, watch.status)
     strangers = sorted(set(theirs) - set(context.spec.path_patterns))
     if strangers:
         return Refused(
@@ -93,7 +104,7 @@ def see_that_it_is_gone(context: RunContext) -> Outcome:
 def withdraw(context: RunContext) -> Outcome:
     """Take out our behaviors and our origin, and nothing else."""
     distribution_id = context.spec.distribution_id
-    with only_one(f"distribution {context.account.pk} {distribution_id}") as alone:
+    with only_one(_lock(context)) as alone:
         if not alone:
             return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
         record = distributions.read(context.aws, distribution_id)
@@ -116,7 +127,12 @@ def _others_are_about_to(context: RunContext) -> bool:
     return bool(same.exclude(pk=context.run.pk).exclude(state=Run.State.UNDOING).exists())
 
 
+def _lock(context: RunContext) -> str:
+    return f"distribution {context.account.pk} {context.spec.distribution_id}"
+
+
 def _write(context: RunContext, runs: list[Run]) -> Outcome:
+    began = context.clock()
     record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
         return Refused(
@@ -127,12 +143,18 @@ def _write(context: RunContext, runs: list[Run]) -> Outcome:
     config, changed = record.config, False
     for run in runs:
         fragment = _fragment(run, context.owner)
+        if fragment is None and run == context.run:
+            return Refused(
+                "The VPC origin that was made for this has been removed.",
+                "vpc_origin_gone",
+                "Somebody deleted it in AWS. Ask for the endpoint again.",
+            )
         if fragment is None:
             continue
         config, differs = with_endpoint(config, *fragment, position_for)
         changed = changed or differs
     if not changed:
-        _note(context, record, context.clock())
+        _note(context, record, began)
         return Ready("It is in already.")
     others = f", together with {len(runs) - 1} other endpoint(s)" if len(runs) > 1 else ""
     return _update(context, record, config, f"AWS accepted the change{others}")
@@ -177,7 +199,8 @@ def _watch(context: RunContext) -> Watch | None:
     }
     watch = Watch.objects.filter(**key).first()
     now = context.clock()
-    kept_fresh = watch is not None and watch.waiters.exists()
+    # Sweeps look for runs that wait; one that is stuck still names its watch, and nobody looks for it any more.
+    kept_fresh = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
     if watch is not None and (kept_fresh or now - watch.seen_at <= timedelta(seconds=FRESH_SECONDS / context.pace)):
         return watch
     record = distributions.read(context.aws, context.spec.distribution_id)

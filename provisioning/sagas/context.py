@@ -9,12 +9,15 @@ from functools import cached_property
 
 from django.conf import settings
 
+from provisioning.distribution_config import Conflict
 from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws, aws_for
 from provisioning.engine.outcome import Outcome, Refused, Retry
 from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.spec import EndpointSpec
 from provisioning.sweep import account_ref
+
+CONFLICT_FIXES = {"path_taken": "Choose another path, or ask its owner to give it up."}
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,15 @@ def as_outcome(error: EdgeError) -> Outcome:
 
 
 def answering_errors(step: Callable[[RunContext], Outcome]) -> Callable[[RunContext], Outcome]:
-    """A look or an act whose AWS errors become outcomes."""
+    """A look or an act whose AWS errors become outcomes, and so does what others have put in our way."""
 
     def guarded(context: RunContext) -> Outcome:
         try:
             return step(context)
         except EdgeError as error:
             return as_outcome(error)
+        except Conflict as conflict:
+            return Refused(str(conflict), conflict.code, CONFLICT_FIXES.get(conflict.code, ""))
 
     guarded.__name__ = step.__name__
     guarded.__doc__ = step.__doc__
