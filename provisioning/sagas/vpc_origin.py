@@ -16,7 +16,7 @@ from provisioning.edge import vpc_origins
 from provisioning.edge.errors import EdgeError
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry, Working
 from provisioning.locks import only_one
-from provisioning.models import VpcOrigin, Watch
+from provisioning.models import Run, VpcOrigin, Watch
 from provisioning.names import VpcOriginId
 from provisioning.plan import desired_vpc_origin
 from provisioning.sagas.context import RunContext, answering_errors
@@ -36,6 +36,9 @@ def see(context: RunContext) -> Outcome:
     if watch.status == GONE:
         VpcOrigin.objects.filter(pk=row.pk, aws_id=row.aws_id).update(aws_id="")
         return Missing(f"{row.aws_id} is gone. Creating it anew.")
+    if watch.detail.get("deleting") and watch.status == DEPLOYED:
+        # Announced and not sent, or sent and refused. Only under the lock can that be told from "about to be sent".
+        return Missing(f"{row.aws_id} was about to be deleted. Seeing whether it can be kept.")
     if watch.detail.get("deleting"):
         return Working(f"{row.aws_id} is just being deleted; then it is made anew.", watch.pk, watch.status)
     if watch.status == DEPLOYED:
@@ -65,6 +68,8 @@ def create(context: RunContext) -> Outcome:
                     "vpc_origin_foreign",
                     "Somebody else made it. Rename or remove it; the portal will not touch it.",
                 )
+            if found.status == DEPLOYED:
+                _announce(context, found.id, found.status, deleting=False)
             _remember(context, row, found.id, found.status)
             return Ready(f"Found {found.id}, made by this portal earlier. Using it.")
         tags = {names.OWNER_TAG: context.owner}
@@ -91,7 +96,7 @@ def see_that_it_is_gone(context: RunContext) -> Outcome:
     if vpc_origins.owner_of(context.aws, vpc_origins.arn(context.account.account_id, found.id)) != context.owner:
         return Ready(f"{found.id} is not ours; it stays.")
     watch = _remember(context, row, found.id, found.status)
-    if found.status == DEPLOYED:
+    if found.status != DEPLOYING:
         return Missing(f"{found.id} has no user left. Deleting it.")
     what = "deleting" if watch.detail.get("deleting") else "still deploying; it can be deleted afterwards"
     return Working(f"AWS is {what}: {found.id}.", watch.pk, watch.status)
@@ -99,16 +104,25 @@ def see_that_it_is_gone(context: RunContext) -> Outcome:
 
 @answering_errors
 def delete(context: RunContext) -> Outcome:
-    """Delete it unless somebody began to use it. Absence is success; "in use" passes once the edge has let go."""
-    row, others = _release(context)
-    with only_one(f"vpc-origin {context.account.pk} {row.key}") as alone:
+    """Delete it unless somebody began to use it. Absence is success; "in use" passes once the edge has let go.
+
+    That it is being deleted is written down before it is sent, in the transaction that sees no user: who claims it
+    before is seen here, and who claims it after reads that it must not be relied on.
+    """
+    with only_one(f"vpc-origin {context.account.pk} {context.spec.vpc_origin_key}") as alone:
         if not alone:
             return Retry("Another run is at work on the same VPC origin.", "busy", after=1.0, quiet=True)
+        row, others = _release(context)
         if others or not row.aws_id:
             return Ready("Nothing to delete any more.")
         record = vpc_origins.read(context.aws, VpcOriginId(row.aws_id))
         if record is None:
             return Ready(f"{row.aws_id} is gone already.")
+        with transaction.atomic():
+            row, others = _release(context)
+            if others:
+                return Ready(f"{row.aws_id} stays: somebody has just begun to use it.")
+            _announce(context, record.facts.id, record.facts.status, deleting=True)
         try:
             vpc_origins.delete(context.aws, record.facts.id, record.etag)
         except EdgeError as error:
@@ -117,8 +131,7 @@ def delete(context: RunContext) -> Outcome:
             if error.is_in_use or error.is_stale or error.code == "IllegalDelete":
                 return Retry(f"AWS does not let go of {row.aws_id} yet ({error.code}).", error.code)
             raise
-        now = context.clock()
-        note_write(context.account, Watch.Resource.VPC_ORIGIN, row.aws_id, DEPLOYING, {"deleting": True}, now)
+        _announce(context, record.facts.id, DEPLOYING, deleting=True)
         return Ready(f"AWS is deleting {row.aws_id}.")
 
 
@@ -144,6 +157,12 @@ def _release(context: RunContext) -> tuple[VpcOrigin, int]:
         return row, row.users.count()
 
 
+def _announce(context: RunContext, aws_id: VpcOriginId, status: str, *, deleting: bool) -> None:
+    """Write down, for whoever claims it, whether it is being deleted."""
+    detail = {"deleting": True} if deleting else {}
+    note_write(context.account, Watch.Resource.VPC_ORIGIN, aws_id, status, detail, context.clock())
+
+
 def _remember(context: RunContext, row: VpcOrigin, aws_id: VpcOriginId, status: str) -> Watch:
     """Write the id down and what AWS says of it."""
     VpcOrigin.objects.filter(pk=row.pk).update(aws_id=aws_id)
@@ -158,7 +177,7 @@ def _fresh_watch(context: RunContext, row: VpcOrigin) -> Watch:
     now = context.clock()
     key = {"account": context.account, "resource": Watch.Resource.VPC_ORIGIN, "aws_id": row.aws_id}
     watch = Watch.objects.filter(**key).first()
-    waited_for = watch is not None and watch.waiters.exists()
+    waited_for = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
     if watch is None or (not waited_for and now - watch.seen_at > timedelta(seconds=FRESH_SECONDS / context.pace)):
         record = vpc_origins.read(context.aws, VpcOriginId(row.aws_id))
         status = record.facts.status if record else GONE
