@@ -13,8 +13,11 @@ from provisioning import names
 from provisioning.edge import security_groups, targets
 from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
 from provisioning.facts import TargetFacts
+from provisioning.locks import only_one
 from provisioning.models import IngressRule
 from provisioning.sagas.context import RunContext, answering_errors
+
+BUSY = Retry("Another run is at work on the same security group.", "busy", after=1.0, quiet=True)
 
 
 @answering_errors
@@ -25,7 +28,7 @@ def see(context: RunContext) -> Outcome:
         return target
     closed = [port for port in context.spec.origin_ports if target.admits_cloudfront(port) is None]
     if not closed:
-        return Ready("The security group admits CloudFront.")
+        return _rely_on(context, target)
     ports = ", ".join(map(str, closed))
     if not context.spec.open_security_group:
         return Refused(
@@ -45,46 +48,87 @@ def admit(context: RunContext) -> Outcome:
     if not target.service_group_id:
         return Retry(f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.", "service_group_missing")
     region, group = context.spec.region, target.security_groups[0]
-    for port in context.spec.origin_ports:
-        if target.admits_cloudfront(port) is not None:
-            continue
-        with transaction.atomic():
-            row, _ = IngressRule.objects.get_or_create(
-                account=context.account, group_id=group, port=port, source_group_id=target.service_group_id
+    with only_one(_lock(context, group)) as alone:
+        if not alone:
+            return BUSY
+        for port in context.spec.origin_ports:
+            if target.admits_cloudfront(port) is not None:
+                continue
+            with transaction.atomic():
+                row, _ = IngressRule.objects.get_or_create(
+                    account=context.account, group_id=group, port=port, source_group_id=target.service_group_id
+                )
+                row.users.add(context.endpoint)
+            rule_id = security_groups.authorize(
+                context.aws,
+                region,
+                group,
+                port,
+                target.service_group_id,
+                names.rule_description(context.owner, context.spec.vpc_origin_key),
+                {names.OWNER_TAG: context.owner},
             )
-            row.users.add(context.endpoint)
-        rule_id = security_groups.authorize(
-            context.aws,
-            region,
-            group,
-            port,
-            target.service_group_id,
-            names.rule_description(context.owner, context.spec.vpc_origin_key),
-            {names.OWNER_TAG: context.owner},
-        )
-        IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
+            IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
     return Ready(f"Added the rule to {group}.")
 
 
 @answering_errors
 def see_that_it_is_gone(context: RunContext) -> Outcome:
     """Is every rule gone that only this endpoint needed?"""
-    left = [row for row in _sole(context) if _in_aws(context, row)]
-    if not left:
-        for row in _sole(context):
-            row.delete()
-        return Ready("No rule of ours is left that only this endpoint needed.")
-    return Missing(f"Removing our rule from {left[0].group_id}.")
+    for group in _groups(context):
+        with only_one(_lock(context, group)) as alone:
+            if not alone:
+                return BUSY
+            sole = _sole(context, group)
+            if any(_in_aws(context, row) for row in sole):
+                return Missing(f"Removing our rule from {group}.")
+            for row in sole:
+                row.delete()
+    return Ready("No rule of ours is left that only this endpoint needed.")
 
 
 @answering_errors
 def withdraw(context: RunContext) -> Outcome:
     """Remove the rules that only this endpoint needed."""
-    for row in _sole(context):
-        rule_id = _in_aws(context, row)
-        if rule_id:
-            security_groups.revoke(context.aws, context.spec.region, row.group_id, rule_id)
+    for group in _groups(context):
+        with only_one(_lock(context, group)) as alone:
+            if not alone:
+                return BUSY
+            for row in _sole(context, group):
+                rule_id = _in_aws(context, row)
+                if rule_id:
+                    security_groups.revoke(context.aws, context.spec.region, group, rule_id)
     return Ready("Removed.")
+
+
+def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
+    """Open. Where it is a rule of ours that lets CloudFront in, this endpoint is written down as its user too, and
+    then we look again: whoever made the rule may have been taking it away.
+    """
+    newly = False
+    for port in context.spec.origin_ports:
+        rule = target.admits_cloudfront(port)
+        if rule is None:
+            return Missing(f"TCP {port} is closed to CloudFront again.")
+        ours = IngressRule.objects.filter(
+            account=context.account, group_id=rule.group_id, port=port, source_group_id=rule.source
+        )
+        for row in ours.exclude(users=context.endpoint):
+            with only_one(_lock(context, row.group_id)) as alone:
+                if not alone:
+                    return BUSY
+                with transaction.atomic():
+                    still = IngressRule.objects.select_for_update().filter(pk=row.pk).first()
+                    if still is not None:
+                        still.users.add(context.endpoint)
+            newly = True
+    again = _target(context) if newly else target
+    if isinstance(again, Refused):
+        return again
+    closed = [port for port in context.spec.origin_ports if again.admits_cloudfront(port) is None]
+    if closed:
+        return Missing(f"TCP {closed[0]} has just been closed to CloudFront. Adding a rule.")
+    return Ready("The security group admits CloudFront.")
 
 
 def _target(context: RunContext) -> TargetFacts | Refused:
@@ -96,11 +140,21 @@ def _target(context: RunContext) -> TargetFacts | Refused:
     return target
 
 
-def _sole(context: RunContext) -> list[IngressRule]:
-    """Rules of ours that this endpoint uses and nobody else does; its use of shared ones is struck off."""
+def _lock(context: RunContext, group: str) -> str:
+    return f"ingress {context.account.pk} {group}"
+
+
+def _groups(context: RunContext) -> list[str]:
+    """The security groups with rules of ours that this endpoint uses."""
+    rows = IngressRule.objects.filter(account=context.account, users=context.endpoint)
+    return sorted(set(rows.values_list("group_id", flat=True)))
+
+
+def _sole(context: RunContext, group: str) -> list[IngressRule]:
+    """Rules of ours in the group that this endpoint uses and nobody else does; its use of shared ones is struck off."""
     rows = []
     with transaction.atomic():
-        for row in IngressRule.objects.select_for_update().filter(users=context.endpoint):
+        for row in IngressRule.objects.select_for_update().filter(users=context.endpoint, group_id=group):
             if row.users.exclude(pk=context.endpoint.pk).exists():
                 row.users.remove(context.endpoint)
             else:

@@ -1,0 +1,176 @@
+"""Runs that share things: one must never spoil, outlive or undo what another one needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from botocore.client import BaseClient
+
+from provisioning import actions
+from provisioning.engine.outcome import Outcome, Ready
+from provisioning.models import Endpoint, Run, VpcOrigin
+from provisioning.sagas import behaviors, ingress, vpc_origin
+from provisioning.sagas.context import RunContext, open_run
+from tests.provisioning.machine import Boundaries, Machine, boundaries
+
+
+@pytest.fixture(autouse=True)
+def workers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A turn within a turn stands for a second worker; PostgreSQL would give one connection its lock twice."""
+    held: set[str] = set()
+
+    @contextmanager
+    def only_one(name: str) -> Iterator[bool]:
+        alone = name not in held
+        held.add(name)
+        try:
+            yield alone
+        finally:
+            if alone:
+                held.discard(name)
+
+    for module in (behaviors, ingress, vpc_origin):
+        monkeypatch.setattr(module, "only_one", only_one, raising=False)
+
+
+def cancel(machine: Machine, run: Run) -> None:
+    assert actions.cancel_run(run, reason="No longer wanted.", now=machine.now)
+
+
+def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(machine: Machine) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    first, second = site.start(path_patterns=["/ws/same"]), site.start(path_patterns=["/ws/same"])
+    machine.finish(first, second, most=60)
+    done, undone = sorted((first, second), key=lambda run: str(run.state))
+    assert (done.state, undone.state) == (Run.State.DONE, Run.State.UNDONE)
+    assert undone.failure["code"] == "path_taken"
+    assert site.behaviors() == {"/ws/same": f"edge-portal-{done.endpoint.key}"}
+
+
+def test_a_default_behavior_led_to_our_origin_by_others_is_left_to_a_person(machine: Machine) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    while not site.behaviors():
+        if not machine.turn():
+            machine.step(200)
+    reply = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+    config = reply["DistributionConfig"]
+    config["DefaultCacheBehavior"]["TargetOriginId"] = f"edge-portal-{run.endpoint.key}"
+    site.account.cloudfront.update_distribution(
+        Id=site.distribution_id, IfMatch=reply["ETag"], DistributionConfig=config
+    )
+    cancel(machine, run)
+    machine.finish(run, most=60)
+    assert (run.state, run.failure["code"], run.watch_id) == (Run.State.STUCK, "origin_shared", None)
+
+
+def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site()
+    kept, given_up = site.start(path_patterns=["/ws/kept"]), site.start(path_patterns=["/ws/given-up"])
+    write = behaviors._write
+    undoing: list[Run] = []
+
+    def slowly(context: RunContext, runs: list[Run]) -> Outcome:
+        # Both are listed. Before the write is sent, the companion is cancelled, and its undo looks.
+        if len(runs) > 1 and not undoing:
+            undoing.append(runs[1])
+            cancel(machine, runs[1])
+            machine.turn()
+        return write(context, runs)
+
+    monkeypatch.setattr(behaviors, "_write", slowly)
+    machine.finish(kept, given_up, most=60)
+    assert undoing
+    assert {kept.state, given_up.state} == {Run.State.DONE, Run.State.UNDONE}
+    done = kept if kept.state == Run.State.DONE else given_up
+    site.assert_built(done)
+
+
+def test_a_vpc_origin_that_somebody_begins_to_use_while_it_is_being_deleted_is_made_anew(
+    machine: Machine,
+) -> None:
+    site = machine.site()
+    given_up = site.start(path_patterns=["/ws/given-up"])
+    while not given_up.entries.filter(step="vpc-origin", kind="ready").exists():
+        if not machine.turn():
+            machine.step(200)
+    cancel(machine, given_up)
+    late: list[Run] = []
+
+    class Late(Boundaries):
+        def __call__(self, label: str) -> None:
+            if label == "before DeleteVpcOrigin" and not late:
+                late.append(site.start(path_patterns=["/ws/late"]))
+                assert not isinstance(vpc_origin.see(open_run(late[0], machine.clock)), Ready)
+                machine.turn()
+
+    with boundaries(Late()):
+        machine.finish(given_up, most=60)
+        assert late
+        machine.finish(*late, most=60)
+    assert given_up.state == Run.State.UNDONE
+    site.assert_built(late[0])
+
+
+def test_a_vpc_origin_in_a_status_nobody_knows_is_deleted_when_undone(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    call = BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def failed(self: Any, operation: str, parameters: Any) -> Any:
+        reply = call(self, operation, parameters)
+        if operation == "CreateVpcOrigin":
+            reply["VpcOrigin"]["Status"] = "Failed"
+        if operation == "ListVpcOrigins":
+            for item in reply["VpcOriginList"].get("Items", []):
+                item["Status"] = "Failed" if item["Status"] == "Deployed" else item["Status"]
+        return reply
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", failed)
+    machine.finish(run, most=60)
+    assert run.failure["code"] == "vpc_origin_failed"
+    site.assert_clean(run)
+
+
+def test_the_rule_of_one_that_is_undone_stays_for_the_other_that_relies_on_it(machine: Machine) -> None:
+    site = machine.site()
+    maker, relying = site.start(path_patterns=["/ws/maker"]), site.start(path_patterns=["/ws/relying"])
+    while not site.rules_of_ours():
+        if not machine.turn():
+            machine.step(200)
+    while machine.turn():
+        pass
+    for run in (maker, relying):
+        assert run.entries.filter(step="ingress", kind="ready").exists()
+    cancel(machine, maker)
+    machine.finish(maker, relying)
+    assert maker.state == Run.State.UNDONE
+    site.assert_built(relying)
+
+
+def test_a_vpc_origin_that_vanishes_before_the_distribution_is_written_ends_the_run(machine: Machine) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    while not run.entries.filter(step="vpc-origin", kind="acted").exists():
+        machine.turn()
+    machine.step(1000)
+
+    vanished: list[int] = []
+
+    class Vanishing(Boundaries):
+        def __call__(self, label: str) -> None:
+            if not vanished and run.entries.filter(step="vpc-origin", kind="ready").exists():
+                vanished.append(VpcOrigin.objects.update(aws_id=""))
+
+    with boundaries(Vanishing()):
+        machine.finish(run, most=60)
+    assert run.failure["code"] == "vpc_origin_gone"
+    run.endpoint.refresh_from_db()
+    assert run.endpoint.state == Endpoint.State.ABSENT
