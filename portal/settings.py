@@ -92,6 +92,7 @@ PROVISIONING_PACE = env.float("PROVISIONING_PACE", default=1.0)
 PROVISIONING_TICK_SECONDS = env.float("PROVISIONING_TICK_SECONDS", default=1.0)
 PROVISIONING_LEASE_SECONDS = env.float("PROVISIONING_LEASE_SECONDS", default=60.0)
 PROVISIONING_SWEEP_SECONDS = env.float("PROVISIONING_SWEEP_SECONDS", default=15.0)
+CLOUDFRONT_CALLS_PER_SECOND = env.float("CLOUDFRONT_CALLS_PER_SECOND", default=5.0)
 PROVISIONING_OWNER = env.str("PROVISIONING_OWNER", default="edge-portal")
 
 # The handshake check: where names lead, whom to trust, which private networks an administrator admits.

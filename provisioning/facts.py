@@ -13,10 +13,13 @@ from provisioning.names import Arn, DistributionId, SecurityGroupId, VpcOriginId
 
 @dataclass(frozen=True)
 class Gap:
-    """Something AWS did not tell: what was asked, and the reason in words."""
+    """Something AWS did not tell: what was asked, and the reason in words. `turn_in_seconds`, where the portal itself
+    did not ask because its budget of calls was spent: when it may.
+    """
 
     what: str
     reason: str
+    turn_in_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -177,3 +180,9 @@ class Snapshot:
     def gap(self, what: str) -> Gap | None:
         """The gap about `what`, if it could not be looked at."""
         return next((gap for gap in self.gaps if gap.what == what), None)
+
+    @property
+    def held_back(self) -> Gap | None:
+        """The gap to be waited for longest, if the budget of calls did not suffice: look again then."""
+        held = [gap for gap in self.gaps if gap.turn_in_seconds is not None]
+        return max(held, key=lambda gap: gap.turn_in_seconds or 0.0, default=None)

@@ -12,8 +12,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from provisioning import budget
 from provisioning.edge import distributions, vpc_origins
-from provisioning.edge.errors import EdgeError
+from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.session import AccountRef, Aws, aws_for
 from provisioning.models import AwsAccount, Run, Watch
 from provisioning.names import DistributionId, VpcOriginId
@@ -34,7 +35,8 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
     """1. What is waited for, and not settled.
     2. List (or Get, where fewer) VPC origins and distributions.
     3. Confirm each changed status with one Get, note it, wake the waiters.
-    A throttled look doubles the pause to the next one, up to five minutes.
+    A throttled look doubles the pause to the next one, up to five minutes. One for which the
+    budget of calls does not suffice is left out; the next comes as usual.
     """
     began = clock()
     aws = aws_for(account_ref(account))
@@ -48,6 +50,8 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
             account, aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION], began, clock
         )
     except EdgeError as error:
+        if error.code == OVER_BUDGET:
+            return
         pause = min(seconds * 2, LONGEST_PAUSE_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311  jitter, not a secret
         next_at = clock() + timedelta(seconds=error.retry_after or pause)
         AwsAccount.objects.filter(pk=account.pk).update(last_sweep_error=str(error)[:300], next_sweep_at=next_at)
@@ -57,7 +61,7 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
 
 def account_ref(account: AwsAccount) -> AccountRef:
     """The account as the adapter knows it."""
-    return AccountRef(account.account_id, account.region, account.role_arn, account.external_id)
+    return AccountRef(account.account_id, account.region, account.role_arn, account.external_id, budget.before_call)
 
 
 def distribution_detail(record: distributions.DistributionRecord) -> dict[str, object]:

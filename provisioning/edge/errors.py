@@ -20,6 +20,7 @@ UNREADABLE_ANSWER = "UnreadableAnswer"
 NO_CREDENTIALS = "NoCredentials"
 INVALID_REQUEST = "InvalidRequest"
 UNKNOWN_ELEMENTS = "UnknownElements"
+OVER_BUDGET = "OverBudget"
 
 IN_USE = frozenset({"CannotDeleteEntityWhileInUse", "CannotUpdateEntityWhileInUse", "ResourceInUse"})
 ABSENT = frozenset(
@@ -138,6 +139,7 @@ VIEWS: dict[str, View] = {
     "BandwidthLimitExceeded": View(True),
     "SlowDown": View(True),
     "PriorRequestNotComplete": View(True),
+    OVER_BUDGET: View(True, "Nothing to do: it is asked when it is its turn."),
     # Passing by themselves: the other side is unwell, or we did not hear it
     "ServiceUnavailable": View(True),
     "Unavailable": View(True),

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import boto3
@@ -57,12 +57,17 @@ Client = TypeVar("Client")
 
 @dataclass(frozen=True)
 class AccountRef:
-    """An AWS account and how to get in: with no role, the portal's own identity is used."""
+    """An AWS account and how to get in: with no role, the portal's own identity is used.
+
+    `before_cloudfront` is called with account id and operation before each call to CloudFront, and may raise an
+    EdgeError instead of letting it pass. It belongs to the process, not to the account's identity.
+    """
 
     account_id: str
     region: str
     role_arn: str = ""
     external_id: str = ""
+    before_cloudfront: Callable[[str, str], None] | None = field(default=None, compare=False, repr=False)
 
 
 class Aws:
@@ -114,7 +119,12 @@ class Aws:
         client = make(service, region_name=region, config=config)
         if service == "cloudfront":
             unknown_elements.watch(client)
+            client.meta.events.register("before-call.cloudfront", self._before_cloudfront)
         return client
+
+    def _before_cloudfront(self, model: Any, **_: object) -> None:
+        if self.account.before_cloudfront is not None:
+            self.account.before_cloudfront(self.account.account_id, model.name)
 
 
 # EC2's model alone is tens of megabytes once parsed: read once per process, not once per account.

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from provisioning.edge import distributions, targets, vpc_origins
-from provisioning.edge.errors import EdgeError
+from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.session import Aws
 from provisioning.facts import Gap, Snapshot, VpcOriginFacts
 
@@ -56,7 +56,8 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
 
 def _gap(what: str, error: EdgeError) -> Gap:
     """The reason, with what can be done about it."""
-    return Gap(what, f"{error} {error.fix}".strip())
+    turn = (error.retry_after or 0.0) if error.code == OVER_BUDGET else None
+    return Gap(what, f"{error} {error.fix}".strip(), turn)
 
 
 def _vpc_origins(aws: Aws, owner: str, target_arn: str, pool: Executor) -> tuple[VpcOriginFacts, ...]:

@@ -225,8 +225,10 @@ def next_try(entry: Entry, pace: float) -> datetime:
 
 
 def exhausted(entry: Entry, pace: float) -> bool:
-    """Whether a spell of retries has lasted so long that the step counts as failed."""
-    return entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
+    """Whether a spell of retries has lasted so long that the step counts as failed. A turn is waited for without end:
+    nothing has failed.
+    """
+    return not entry.data.get("quiet") and entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
 
 
 def _failure(entry: Entry) -> Failure:

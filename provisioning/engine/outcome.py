@@ -41,8 +41,8 @@ class Missing:
 
 @dataclass(frozen=True)
 class Retry:
-    """A passing failure: the same again later. `after` seconds if the other side said so; a `quiet` one is not
-    worth a line to people (somebody else holds the lock).
+    """A passing failure: the same again later. `after` seconds if the other side said so; a `quiet` one is no
+    failure, only somebody else's turn (a lock, the budget of calls): not worth a line to people, never given up.
     """
 
     reason: str

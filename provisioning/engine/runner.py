@@ -7,11 +7,13 @@ anywhere; whoever claims the run next looks before it acts. This module knows no
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, assert_never
 
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import F
 
@@ -36,6 +38,8 @@ from provisioning.engine.step import Step
 from provisioning.models import JournalEntry, Run, Watch
 
 MOST_DECISIONS_PER_CLAIM = 60
+FAULT = "portal_fault"
+log = logging.getLogger(__name__)
 Context = TypeVar("Context")
 
 
@@ -47,6 +51,10 @@ class Saga(Generic[Context]):
     steps: tuple[Step[Context], ...]
     open: Callable[[Run, Callable[[], datetime]], Context]
     finished: Callable[[Run, Finish, datetime], None]
+
+
+class CancelledMeanwhile(Exception):
+    """Somebody cancelled between the last look and the end. Nothing was written; decide again."""
 
 
 class LeaseLost(Exception):
@@ -144,7 +152,10 @@ def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime],
                 lease.rest(now, at, state=run.state)
                 return
             case Finish():
-                _finish(lease, saga, decision, now)
+                try:
+                    _finish(lease, saga, decision, now)
+                except CancelledMeanwhile:
+                    continue
                 return
             case Stuck():
                 _stuck(lease, decision, steps[decision.step].title, now)
@@ -173,7 +184,10 @@ class Turn(Generic[Context]):
         first = not any(entry.step == self.step.name and entry.direction is self.direction for entry in self.journal)
         if first:
             self._say("step.started" if self._forward else "step.undoing", self.step.title)
-        outcome = way.look(context)
+        outcome = self._attempt(way.look, context)
+        if isinstance(outcome, Missing) and self._has_just_acted():
+            # Reads of AWS lag behind its writes, and others may take away what we make. Either way: not at once again.
+            outcome = Retry(f"Done, and not to be seen yet. {outcome.seen}", "not_seen_yet")
         if isinstance(outcome, Missing):
             said = any(
                 e.step == self.step.name and e.direction is self.direction and e.data.get("seen") == outcome.seen
@@ -182,7 +196,7 @@ class Turn(Generic[Context]):
             )
             event = None if said else self._event("step.acting", outcome.seen)
             self._note(Kind.INTENT, {"seen": outcome.seen}, event)
-            outcome = way.act(context)
+            outcome = self._attempt(way.act, context)
             if isinstance(outcome, Ready):
                 self._note(
                     Kind.ACTED, {"seen": outcome.seen} | dict(outcome.data), self._event("step.acted", outcome.seen)
@@ -193,13 +207,32 @@ class Turn(Generic[Context]):
     def poll(self, context: Context, *, overdue: bool) -> bool:
         """Look only. When it takes longer than it should, say so once; nothing is given up for being slow."""
         way = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
-        outcome = way.look(context)
+        outcome = self._attempt(way.look, context)
         if overdue and isinstance(outcome, Working) and not self._last_data().get("slow"):
             minutes = round(self.step.patience_seconds / 60)
             text = f"This takes longer than {minutes} minutes of AWS's time. The portal keeps waiting and looking."
             outcome = Working(outcome.seen, outcome.watch, outcome.status, dict(outcome.data) | {"slow": True})
             self._say("step.slow", text, level="warning")
         return self._take(outcome)
+
+    def _attempt(self, part: Callable[[Context], Outcome], context: Context) -> Outcome:
+        """A fault of our own is a failure like any other: told, tried again for a while, then given up and undone.
+        Without its database a worker can note nothing; the run is found again when its lease has passed.
+        """
+        try:
+            return part(context)
+        except DatabaseError:
+            raise
+        except Exception as fault:
+            log.exception("run %s, step %s: a fault of the portal", self.lease.run.pk, self.step.name)
+            return Retry(f"The portal itself failed ({type(fault).__name__}). Its operators find it in the log.", FAULT)
+
+    def _has_just_acted(self) -> bool:
+        """Whether the last thing noted of this step is that its write was answered."""
+        for entry in reversed(self.journal):
+            if entry.step == self.step.name and entry.direction is self.direction:
+                return entry.kind is Kind.ACTED
+        return False
 
     def _take(self, outcome: Outcome) -> bool:
         """Write an outcome down. Working and Retry give the lease back."""
@@ -287,7 +320,7 @@ class Turn(Generic[Context]):
         """The entry that this spell continues, if it does."""
         ends_it = {
             Kind.WORKING: set(Kind) - {Kind.WORKING},
-            Kind.RETRY: {Kind.ACTED, Kind.READY, Kind.WORKING},
+            Kind.RETRY: {Kind.READY, Kind.WORKING},
         }.get(kind, set(Kind))
         for entry in reversed(self.journal):
             if entry.step != self.step.name or entry.direction is not self.direction:
@@ -343,11 +376,25 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
         "lease_holder": "",
         "watch_id": None,
     }
-    lease.write(now, event=event, changes=over, then=lambda: saga.finished(run, decision, now))
+
+    def end() -> None:
+        # The run's row is locked now, so a cancellation is either here already or comes too late and is told so.
+        if not decision.undone and run.entries.filter(kind=Kind.CANCEL).exists():
+            raise CancelledMeanwhile
+        saga.finished(run, decision, now)
+
+    lease.write(now, event=event, changes=over, then=end)
 
 
 def _stuck(lease: Lease, decision: Stuck, title: str, now: datetime) -> None:
     failure = {"step": decision.step, "reason": decision.reason, "code": decision.code, "fix": decision.fix}
     text = f"Undoing “{title}” failed: {decision.reason} {decision.fix}".strip()
-    over = {"state": Run.State.STUCK, "failure": failure, "finished_at": now, "lease_until": None, "lease_holder": ""}
+    over = {
+        "state": Run.State.STUCK,
+        "failure": failure,
+        "finished_at": now,
+        "lease_until": None,
+        "lease_holder": "",
+        "watch_id": None,
+    }
     lease.write(now, event={"kind": "run.stuck", "level": "error", "text": text, "data": failure}, changes=over)

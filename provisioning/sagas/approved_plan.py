@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from provisioning.edge.errors import OVER_BUDGET
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
 from provisioning.plan import Unplannable, make_plan, what_changed
@@ -17,6 +18,9 @@ def see_that_it_holds(context: RunContext) -> Outcome:
     snapshot = take_snapshot(
         context.aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=context.owner
     )
+    held = snapshot.held_back
+    if held is not None:
+        return Retry(held.reason, OVER_BUDGET, held.turn_in_seconds, quiet=True)
     try:
         plan = make_plan(spec, snapshot, endpoint_key=context.endpoint.key, owner=context.owner)
     except Unplannable as obstacle:

@@ -10,7 +10,7 @@ from functools import cached_property
 from django.conf import settings
 
 from provisioning.distribution_config import Conflict
-from provisioning.edge.errors import EdgeError
+from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.session import Aws, aws_for
 from provisioning.engine.outcome import Outcome, Refused, Retry
 from provisioning.models import AwsAccount, Endpoint, Run
@@ -54,7 +54,7 @@ def open_run(run: Run, clock: Callable[[], datetime]) -> RunContext:
 def as_outcome(error: EdgeError) -> Outcome:
     """An error of AWS as the engine sees it: passing, or for good."""
     if error.transient:
-        return Retry(str(error), error.code, error.retry_after)
+        return Retry(str(error), error.code, error.retry_after, quiet=error.code == OVER_BUDGET)
     return Refused(str(error), error.code, error.fix)
 
 

@@ -1,0 +1,91 @@
+"""What the portal itself gets wrong, or learns too late: told to people, bounded, and nobody else's trouble."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from provisioning import actions
+from provisioning.edge import distributions
+from provisioning.engine import runner
+from provisioning.engine.decide import Finish, decide
+from provisioning.models import Event, Run
+from provisioning.sagas import behaviors
+from tests.provisioning.machine import Machine
+
+
+def test_a_fault_of_our_own_is_told_and_tried_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run, other = site.start(path_patterns=["/ws/one"]), site.start(path_patterns=["/ws/two"])
+    left = [2]
+
+    def faulty(context: Any) -> str:
+        if context.run.pk == run.pk and left[0]:
+            left[0] -= 1
+            raise KeyError("a bug")
+        return origin_id(context)
+
+    origin_id = behaviors._origin_id
+    monkeypatch.setattr(behaviors, "_origin_id", faulty)
+    machine.finish(run, other)
+    assert (run.state, other.state) == (Run.State.DONE, Run.State.DONE)
+    told = Event.objects.get(stream_id=run.stream, kind="step.retry")
+    assert "The portal itself failed (KeyError)" in told.text
+
+
+def test_a_fault_that_stays_ends_in_an_undo_that_says_so(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+
+    def faulty(context: Any, *given: Any) -> Any:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(behaviors, "_write", faulty)
+    machine.finish(run)
+    assert run.failure["code"] == runner.FAULT
+    site.assert_clean(run)
+
+
+def test_a_write_whose_effect_is_not_seen_is_not_repeated_at_once(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    written: list[str] = []
+    monkeypatch.setattr(behaviors, "_is_in", lambda *_: False)
+    write = distributions.read
+
+    def counting(aws: Any, distribution_id: str) -> Any:
+        written.append(distribution_id)
+        return write(aws, distribution_id)
+
+    monkeypatch.setattr(distributions, "read", counting)
+    while not run.entries.filter(step="behaviors").exists():
+        if not machine.turn():
+            machine.step(200)
+    began = len(written)
+    for _ in range(10):
+        machine.turn()
+    assert len(written) - began < 5
+    machine.finish(run)
+    assert run.failure["code"] == "not_seen_yet"
+    site.assert_clean(run)
+
+
+def test_a_cancellation_at_the_last_moment_is_not_lost(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    cancelled: list[bool] = []
+
+    def and_then_it_is_cancelled(*given: Any, **named: Any) -> Any:
+        decision = decide(*given, **named)
+        if isinstance(decision, Finish) and not cancelled:
+            cancelled.append(actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now))
+        return decision
+
+    monkeypatch.setattr(runner, "decide", and_then_it_is_cancelled)
+    machine.finish(run)
+    assert cancelled == [True]
+    assert run.failure["code"] == "cancelled"
+    site.assert_clean(run)
