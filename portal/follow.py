@@ -6,10 +6,12 @@ accordingly, in one transaction with the cursor; a crash repeats nothing and ski
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction
 
 from checks import actions as checks
@@ -23,11 +25,12 @@ from provisioning.edge.snapshot import take_snapshot
 from provisioning.models import AwsAccount, Event
 from provisioning.plan import Plan, Unplannable, make_plan, what_changed
 from provisioning.sagas.approved_plan import PLAN_STALE
-from provisioning.spec import complete_wish, parse_spec
+from provisioning.spec import SpecError, complete_wish, parse_spec
 from provisioning.sweep import account_ref
 
 PLAN_AGAIN_SECONDS = 20.0
 CANCELLED = "cancelled"
+log = logging.getLogger(__name__)
 
 
 def work_out_plan(request_id: str, *, now: datetime) -> None:
@@ -39,6 +42,18 @@ def work_out_plan(request_id: str, *, now: datetime) -> None:
     if due.update(due_at=now + timedelta(seconds=PLAN_AGAIN_SECONDS)) != 1:
         return
     request = EndpointRequest.objects.select_related("team").get(pk=request_id)
+    try:
+        _work_out(request, now)
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        # A person who waits must not wait for ever. They can plan again, or change what they ask for.
+        log.exception("request %s: a fault of the portal while planning", request.pk)
+        text = f"The portal itself failed ({type(fault).__name__}). Tell its operators, then plan again."
+        _store_blocked(request, [], text, now)
+
+
+def _work_out(request: EndpointRequest, now: datetime) -> None:
     spec = request.spec
     account = AwsAccount.objects.get(pk=spec.account_id)
     try:
@@ -52,11 +67,12 @@ def work_out_plan(request_id: str, *, now: datetime) -> None:
     except EdgeError as error:
         _store_blocked(request, [], f"AWS could not be asked: {error} {error.fix}".strip(), now)
         return
-    if snapshot.held_back is not None:
-        # Not the team's fault, and no finding: it is worked out when it is due again.
-        return
     if snapshot.target is not None:
-        spec = parse_spec(complete_wish(request.wish, snapshot.target.listener_protocols()))
+        try:
+            spec = parse_spec(complete_wish(request.wish, snapshot.target.listener_protocols()))
+        except SpecError as error:
+            _store_blocked(request, [], f"The target's listeners do not go with what is asked for: {error}", now)
+            return
     results = judge(PreflightSubject.of(spec), snapshot)
     preflight = [result.to_dict() for result in results]
     try:

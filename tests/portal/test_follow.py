@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,10 +11,13 @@ from django.db import transaction
 from checks.models import Check
 from portal import actions, follow
 from portal.lifecycle import State
+from portal.management.commands.tick import look
 from portal.models import EndpointRequest
 from provisioning import events
+from provisioning.facts import Snapshot
 from provisioning.models import Event
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
+from tests.provisioning.examples import TARGET_FACTS, snapshot
 
 pytestmark = pytest.mark.django_db
 
@@ -96,3 +100,44 @@ def test_what_was_told_before_the_approval_means_nothing_now(people: Cast) -> No
     request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
     happens(request, "run.done")
     assert request.state == State.AWAITING_APPROVAL
+
+
+@pytest.mark.parametrize(
+    ("port", "fault", "said"),
+    [(81, None, "http_port"), (80, KeyError("a bug"), "The portal itself failed (KeyError)")],
+)
+def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
+    people: Cast, monkeypatch: pytest.MonkeyPatch, port: int, fault: Exception | None, said: str
+) -> None:
+    request = actions.submit_request(people.ana, people.chat, WISH, now=NOW)
+    listener = replace(TARGET_FACTS.listeners[0], port=port)
+
+    def seen(*_: Any, **__: Any) -> Snapshot:
+        if fault is not None:
+            raise fault
+        return snapshot(target={"listeners": (listener,)})
+
+    monkeypatch.setattr(follow, "take_snapshot", seen)
+    follow.work_out_plan(str(request.pk), now=NOW)
+    request.refresh_from_db()
+    assert request.state == State.BLOCKED
+    assert said in request.reason
+    assert Event.objects.filter(stream_id=request.stream, kind="request.blocked").exists()
+
+
+def test_one_tick_that_fails_keeps_no_other_waiting(caplog: pytest.LogCaptureFixture) -> None:
+    failing: set[str] = set()
+
+    def broken(_: Any) -> None:
+        raise ConnectionError("no broker")
+
+    ticked: list[Any] = []
+    for _ in range(3):
+        look(broken, "provisioning", failing)
+        look(ticked.append, "checks", failing)
+    assert len(ticked) == 3
+    look(ticked.append, "provisioning", failing)
+    assert [record.message.split(":")[0] for record in caplog.records] == [
+        "the tick of provisioning failed; trying on",
+        "the tick of provisioning works again",
+    ]

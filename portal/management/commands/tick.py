@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -28,17 +30,22 @@ class Command(BaseCommand):
             signal.signal(number, lambda *_: stopping.set())
         self.stdout.write("ready: ticking")
         self.stdout.flush()
-        failing = False
+        failing: set[str] = set()
         while not stopping.wait(settings.PROVISIONING_TICK_SECONDS):
             close_old_connections()
-            try:
-                for package in (provisioning, portal, checks):
-                    package.tick(timezone.now())
-            except Exception as error:
-                if not failing:
-                    log.warning("the tick failed; trying on: %s: %s", type(error).__name__, error)
-                failing = True
-            else:
-                if failing:
-                    log.warning("the tick works again")
-                failing = False
+            for package in (provisioning, portal, checks):
+                look(package.tick, package.__name__, failing)
+
+
+def look(tick: Callable[[datetime], None], name: str, failing: set[str]) -> None:
+    """One package's tick. What fails in one keeps nobody else waiting; it is logged when it begins and when it ends."""
+    try:
+        tick(timezone.now())
+    except Exception as error:
+        if name not in failing:
+            log.warning("the tick of %s failed; trying on: %s: %s", name, type(error).__name__, error)
+        failing.add(name)
+    else:
+        if name in failing:
+            log.warning("the tick of %s works again", name)
+        failing.discard(name)
