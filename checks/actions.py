@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import IntegrityError, transaction
 
 from checks.address_guard import parse_networks
@@ -14,7 +16,7 @@ from checks.connect_to import parse_connect_to
 from checks.diagnose import Diagnosis, diagnose
 from checks.models import Check
 from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe_blocking
-from checks.transcript import Transcript
+from checks.transcript import Failure, Phase, Reason, Transcript
 from provisioning import events
 from provisioning.models import Endpoint
 
@@ -22,6 +24,7 @@ TRY_AGAIN_SECONDS = 10.0
 ORIGIN_GIVES_UP_SECONDS = 30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
 LEASE_MARGIN_SECONDS = 10.0
 EDGES_SETTLE_SECONDS = 120.0
+log = logging.getLogger(__name__)
 
 
 def request_check(endpoint: Endpoint, *, by: str, stream: str, now: datetime, patient: bool = False) -> Check:
@@ -61,7 +64,7 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     if due.update(lease_until=now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)) != 1:
         return None
     check = Check.objects.select_related("endpoint").get(pk=check_id)
-    transcript = probe_blocking(_target(check.endpoint), network=probe_network(), script=Script(), limits=limits)
+    transcript = _probe(check, limits)
     diagnoses = diagnose(transcript)
     now = clock()
     if not transcript.live and now < check.tries_until:
@@ -70,6 +73,18 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
         return check
     _record(check, transcript, diagnoses, now)
     return check
+
+
+def _probe(check: Check, limits: Limits) -> Transcript:
+    """What was seen. A fault of our own is a finding too, about us: nobody waits for ever for a check that fails."""
+    try:
+        return probe_blocking(_target(check.endpoint), network=probe_network(), script=Script(), limits=limits)
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        log.exception("check %s: a fault of the portal", check.pk)
+        failure = Failure(Phase.URL, Reason.PROBE_ERROR, f"{type(fault).__name__}: {fault}"[:300])
+        return Transcript(url=check.endpoint.domain_name, failures=(failure,))
 
 
 def _target(endpoint: Endpoint) -> ProbeTarget:

@@ -106,3 +106,16 @@ def test_a_check_that_somebody_makes_is_not_made_twice(endpoint: Endpoint, monke
     assert make(check, NOW + timedelta(seconds=6)).ok is True
     assert make(check, NOW + timedelta(seconds=7)).finished_at == NOW + timedelta(seconds=6)
     assert len(edge.asked) == 1
+
+
+def test_a_check_that_fails_by_our_own_fault_is_finished_and_says_so(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: object, **__: object) -> Transcript:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(actions, "probe_blocking", faulty)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.ok, check.verdict, check.finished_at) == (False, "WSE-PROBE", NOW)
+    assert "KeyError" in str(check.findings)
+    assert Event.objects.get(stream_id="request:1").kind == "check.finished"
