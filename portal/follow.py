@@ -67,6 +67,9 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
     except EdgeError as error:
         _store_blocked(request, [], f"AWS could not be asked: {error} {error.fix}".strip(), now)
         return
+    if snapshot.held_back is not None:
+        # Not the team's fault, and no finding: it is worked out when it is due again.
+        return
     if snapshot.target is not None:
         try:
             spec = parse_spec(complete_wish(request.wish, snapshot.target.listener_protocols()))

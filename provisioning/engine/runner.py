@@ -279,6 +279,8 @@ class Turn(Generic[Context]):
     def _retry_later(self, outcome: Retry) -> None:
         now = self.clock()
         data = {"reason": outcome.reason, "code": outcome.code, "after": outcome.after}
+        if outcome.quiet:
+            data["quiet"] = True
         entry = self._entry(Kind.RETRY, now, data)
         until = now if exhausted(entry, self.pace) else next_try(entry, self.pace)
         said = self._last(Kind.RETRY)
@@ -310,9 +312,11 @@ class Turn(Generic[Context]):
         return {"kind": kind, "text": text, "level": level, "step": self.step.name, "data": data}
 
     def _entry(self, kind: Kind, now: datetime, data: Mapping[str, Any]) -> Entry:
-        """A spell of working ends with anything else; one of retries with success only, not with another try."""
+        """A spell of working ends with anything else; one of retries with success only, not with another try.
+        Having waited for one's turn is no part of it.
+        """
         before = self._last(kind)
-        if before is None:
+        if before is None or before.data.get("quiet"):
             return Entry(self.step.name, kind, self.direction, now, now, 1, data)
         return Entry(self.step.name, kind, self.direction, now, before.since, before.times + 1, data)
 
@@ -339,7 +343,7 @@ class Turn(Generic[Context]):
 def _store(run: Run, entry: Entry) -> None:
     """Append, or fold a further look of the same spell into the last entry of the journal."""
     last = run.entries.order_by("-seq").first()
-    values = {"at": entry.at, "times": entry.times, "data": dict(entry.data)}
+    values = {"at": entry.at, "since": entry.since, "times": entry.times, "data": dict(entry.data)}
     same = last is not None and (last.step, last.kind, last.direction) == (entry.step, entry.kind, entry.direction)
     if last is not None and same and entry.kind in (Kind.WORKING, Kind.RETRY):
         JournalEntry.objects.filter(pk=last.pk).update(**values)
@@ -350,7 +354,6 @@ def _store(run: Run, entry: Entry) -> None:
         step=entry.step,
         kind=entry.kind,
         direction=entry.direction,
-        since=entry.since,
         **values,
     )
 
