@@ -30,6 +30,7 @@ POLL_SECONDS = 120.0  # a safety net: whoever waits is woken when what it waits 
 FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
 GIVE_UP_AFTER_SECONDS = 1800.0
+GIVE_UP_AFTER_TRIES = 8  # a portal that was away for an hour has not tried for an hour
 
 
 class Kind(enum.StrEnum):
@@ -210,7 +211,8 @@ def _backward(
 
 
 def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> Decision:
-    if entry.at >= now:
+    # Noted by a machine whose clock is ahead, it may lie in the future: whoever was woken looks all the same.
+    if entry.at == now:
         return WaitUntil(entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name)
     overdue = now - entry.since > timedelta(seconds=step.patience_seconds / pace)
     return Poll(step.name, entry.direction, overdue)
@@ -228,7 +230,8 @@ def exhausted(entry: Entry, pace: float) -> bool:
     """Whether a spell of retries has lasted so long that the step counts as failed. A turn is waited for without end:
     nothing has failed.
     """
-    return not entry.data.get("quiet") and entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
+    lasted = entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
+    return lasted and entry.times >= GIVE_UP_AFTER_TRIES and not entry.data.get("quiet")
 
 
 def _failure(entry: Entry) -> Failure:

@@ -57,6 +57,7 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
         ([READY_A], 0, Do("b")),
         ([READY_A, entry("b", Kind.WORKING)], 0, WaitUntil(at(POLL_SECONDS), "b")),
         ([READY_A, entry("b", Kind.WORKING)], 1, Poll("b", F, overdue=False)),
+        ([READY_A, entry("b", Kind.WORKING, at=5)], 1, Poll("b", F, overdue=False)),
         ([READY_A, entry("b", Kind.WORKING, at=61, since=0)], 62, Poll("b", F, overdue=True)),
         ([READY_A, entry("b", Kind.READY), entry("c", Kind.READY)], 0, Finish(clean=True, undone=False)),
         ([READY_A, REFUSED_B], 0, Undo("b")),
@@ -101,11 +102,13 @@ def test_a_retry_waits_as_long_as_the_other_side_asked() -> None:
 
 def test_retries_that_never_succeed_end_in_undo_and_a_failing_undo_in_stuck() -> None:
     late = GIVE_UP_AFTER_SECONDS + 1
-    gave_up = entry("a", Kind.RETRY, at=late, since=0, reason="Throttled.", code="Throttling")
+    gave_up = entry("a", Kind.RETRY, at=late, since=0, times=33, reason="Throttled.", code="Throttling")
     assert decide(STEPS, [gave_up], at(late + 99)) == Undo("a")
-    still = entry("a", Kind.RETRY, at=late - 2, since=0)
+    still = entry("a", Kind.RETRY, at=late - 2, since=0, times=33)
     assert decide(STEPS, [still], at(late + 99)) == Do("a")
-    undo_failed = entry("a", Kind.RETRY, B, at=2 * late, since=late, reason="Throttled.", code="Throttling")
+    away_meanwhile = entry("a", Kind.RETRY, at=late, since=0, times=2)
+    assert decide(STEPS, [away_meanwhile], at(late + 99)) == Do("a")
+    undo_failed = entry("a", Kind.RETRY, B, at=2 * late, since=late, times=33, reason="Throttled.", code="Throttling")
     assert decide(STEPS, [gave_up, undo_failed], at(2 * late)) == Stuck("a", "Throttled.", "Throttling", "")
 
 
