@@ -10,7 +10,7 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 
 from provisioning.engine.decide import Direction, Entry, Kind
@@ -173,6 +173,13 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Due runs of which no worker was told since they became due, or not for a while (the word may be lost)."""
         untold = Q(mentioned_at__isnull=True) | Q(mentioned_at__lt=F("due_at")) | Q(mentioned_at__lt=not_since)
         return self.due(now).filter(untold)
+
+    def make_due(self, now: datetime) -> int:
+        """Wake these. Their rows are locked in one order, so that two who wake the same runs do not deadlock."""
+        with transaction.atomic():
+            keys = list(self.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+            woken: int = Run.objects.filter(pk__in=keys).update(due_at=now)
+        return woken
 
     def mentioned(self, now: datetime, *, since: datetime) -> RunQuerySet:
         """Due runs of which the workers were told since, and which none has taken yet."""

@@ -45,17 +45,11 @@ def note_look(
 ) -> bool:
     """A look that began at `began` saw this. False when a later write of ours outdates it, or nothing changed."""
     with transaction.atomic():
-        watch = Watch.objects.select_for_update().filter(account=account, resource=resource, aws_id=aws_id).first()
-        if watch is None:
-            Watch.objects.create(
-                account=account,
-                resource=resource,
-                aws_id=aws_id,
-                status=status,
-                detail=dict(detail or {}),
-                written_at=began,
-                seen_at=now,
-            )
+        # Two may look for the first time at once; the row of the quicker one stays.
+        first = {"status": status, "detail": dict(detail or {}), "written_at": began, "seen_at": now}
+        key = {"account": account, "resource": resource, "aws_id": aws_id}
+        watch, made = Watch.objects.select_for_update().get_or_create(**key, defaults=first)
+        if made:
             return True
         if began < watch.written_at:
             return False
@@ -71,5 +65,5 @@ def note_look(
 
 def wake(watch: Watch, now: datetime) -> int:
     """Make every run that waits for this resource due. Returns how many."""
-    woken: int = Run.objects.active().filter(watch=watch, lease_until__isnull=True).update(due_at=now)
+    woken: int = Run.objects.active().filter(watch=watch, lease_until__isnull=True).make_due(now)
     return woken

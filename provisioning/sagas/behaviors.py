@@ -172,9 +172,10 @@ def _update(
     detail = distribution_detail(written)
     now = context.clock()
     note_write(context.account, Watch.Resource.DISTRIBUTION, context.spec.distribution_id, written.status, detail, now)
-    Run.objects.active().filter(
+    companions = Run.objects.active().filter(
         writes_distribution=context.spec.distribution_id, endpoint__account=context.account, lease_until__isnull=True
-    ).update(due_at=now)
+    )
+    companions.make_due(now)
     return Ready(f"{done}: {context.spec.distribution_id}.")
 
 
