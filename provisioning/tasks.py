@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+from contextlib import suppress
 from datetime import datetime, timedelta
 
 from celery import shared_task
@@ -27,7 +28,8 @@ def advance_run(run_id: int) -> None:
     holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
     lease = runner.claim(run_id, holder=holder, now=timezone.now(), seconds=settings.PROVISIONING_LEASE_SECONDS)
     if lease is not None:
-        runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
+        with suppress(runner.LeaseLost):  # another worker has the run, and goes on with it
+            runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
 
 
 @shared_task
