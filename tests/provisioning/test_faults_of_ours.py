@@ -11,8 +11,8 @@ from provisioning.edge import distributions
 from provisioning.engine import runner
 from provisioning.engine.decide import Finish, decide
 from provisioning.models import Event, Run
-from provisioning.sagas import behaviors
-from tests.provisioning.machine import Machine
+from provisioning.sagas import behaviors, vpc_origin
+from tests.provisioning.machine import LEASE_SECONDS, Killed, Machine
 
 
 def test_a_fault_of_our_own_is_told_and_tried_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,4 +88,23 @@ def test_a_cancellation_at_the_last_moment_is_not_lost(machine: Machine, monkeyp
     machine.finish(run)
     assert cancelled == [True]
     assert run.failure["code"] == "cancelled"
+    site.assert_clean(run)
+
+
+def test_a_claim_that_was_never_noted_goes_with_the_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    claim = vpc_origin._claim
+
+    def and_die(context: Any) -> Any:
+        claim(context)
+        raise Killed("after the claim")
+
+    with monkeypatch.context() as dying:
+        dying.setattr(vpc_origin, "_claim", and_die)
+        with pytest.raises(Killed):
+            machine.turn()
+    assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+    machine.step(LEASE_SECONDS + 1)
+    machine.finish(run)
     site.assert_clean(run)
