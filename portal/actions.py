@@ -23,7 +23,7 @@ from portal.lifecycle import Allowed, Denied, State, Verb, after, may_approve, m
 from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
 from provisioning import actions as provisioning
 from provisioning import events
-from provisioning.models import Endpoint
+from provisioning.models import AwsAccount, Endpoint
 from provisioning.spec import EndpointSpec, FieldError, SpecError, complete_wish, parse_spec
 
 TOKEN_PREFIX = "pwe_"  # noqa: S105  the visible beginning of every token, not a secret
@@ -133,6 +133,8 @@ def approve_request(
         allowed = may_approve(person.actor_for(locked.team), locked.standing, digest=digest)
         if isinstance(allowed, Denied):
             return allowed
+        # Two approvals of one name take their turn here; the second sees the first.
+        AwsAccount.objects.select_for_update(no_key=True).get(pk=locked.spec.account_id)
         taken = provisioning.name_taken(locked.spec, locked.endpoint)
         if taken:
             return Denied(
