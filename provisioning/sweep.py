@@ -6,9 +6,11 @@ change before anybody is told. The number of calls grows with the account's size
 
 from __future__ import annotations
 
+import itertools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Q
 
@@ -22,6 +24,9 @@ from provisioning.watching import GONE, note_look
 
 LONGEST_PAUSE_SECONDS = 300.0
 
+Seen = tuple[Watch, str, Mapping[str, Any] | None]
+"""A watch, the status that AWS says now, and the detail where it was looked at closely."""
+
 
 def claim_sweep(account_id: str, now: datetime, *, seconds: float) -> AwsAccount | None:
     """Take the account's next look; None when it is not due or somebody else took it."""
@@ -33,30 +38,34 @@ def claim_sweep(account_id: str, now: datetime, *, seconds: float) -> AwsAccount
 
 def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float) -> None:
     """1. What is waited for, and not settled.
-    2. List (or Get, where fewer) VPC origins and distributions.
-    3. Confirm each changed status with one Get, note it, wake the waiters.
-    A throttled look doubles the pause to the next one, up to five minutes. One for which the
-    budget of calls does not suffice is left out; the next comes as usual.
+    2. List (or Get, where fewer) VPC origins and distributions; confirm each changed status with one Get.
+    3. Note what was seen and wake the waiters, all in a moment, so that those who can go together are due together.
+    A throttled look keeps what it saw, and doubles the pause to the next one, up to five minutes. One for which the
+    budget of calls does not suffice goes on as usual, from what it saw.
     """
     began = clock()
     aws = aws_for(account_ref(account))
     waiting = Watch.objects.filter(account=account).filter(Q(waiters__state__in=[Run.State.WAITING, Run.State.UNDOING]))
     watches = list(waiting.distinct())
+    seen: list[Seen] = []
+    trouble: EdgeError | None = None
+    looks = itertools.chain(
+        _vpc_origins_seen(aws, [w for w in watches if w.resource == Watch.Resource.VPC_ORIGIN]),
+        _distributions_seen(aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION]),
+    )
     try:
-        _look_at_vpc_origins(
-            account, aws, [w for w in watches if w.resource == Watch.Resource.VPC_ORIGIN], began, clock
-        )
-        _look_at_distributions(
-            account, aws, [w for w in watches if w.resource == Watch.Resource.DISTRIBUTION], began, clock
-        )
+        for look in looks:
+            seen.append(look)
     except EdgeError as error:
-        if error.code == OVER_BUDGET:
-            return
+        trouble = error
+    for watch, status, detail in seen:
+        note_look(account, watch.resource, watch.aws_id, status, detail, began=began, now=clock())
+    if trouble is None:
+        AwsAccount.objects.filter(pk=account.pk).update(last_sweep_at=clock(), last_sweep_error="")
+    elif trouble.code != OVER_BUDGET:
         pause = min(seconds * 2, LONGEST_PAUSE_SECONDS) * random.uniform(0.9, 1.1)  # noqa: S311  jitter, not a secret
-        next_at = clock() + timedelta(seconds=error.retry_after or pause)
-        AwsAccount.objects.filter(pk=account.pk).update(last_sweep_error=str(error)[:300], next_sweep_at=next_at)
-        return
-    AwsAccount.objects.filter(pk=account.pk).update(last_sweep_at=clock(), last_sweep_error="")
+        next_at = clock() + timedelta(seconds=trouble.retry_after or pause)
+        AwsAccount.objects.filter(pk=account.pk).update(last_sweep_error=str(trouble)[:300], next_sweep_at=next_at)
 
 
 def account_ref(account: AwsAccount) -> AccountRef:
@@ -73,25 +82,17 @@ def distribution_detail(record: distributions.DistributionRecord) -> dict[str, o
     }
 
 
-def _look_at_vpc_origins(
-    account: AwsAccount, aws: Aws, watches: list[Watch], began: datetime, clock: Callable[[], datetime]
-) -> None:
-    if not watches:
-        return
-    seen = {origin.id: origin.status for origin in vpc_origins.list_all(aws)} if len(watches) > 1 else {}
+def _vpc_origins_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
+    listed = {origin.id: origin.status for origin in vpc_origins.list_all(aws)} if len(watches) > 1 else {}
     for watch in watches:
-        status = seen.get(VpcOriginId(watch.aws_id), GONE) if len(watches) > 1 else ""
+        status = listed.get(VpcOriginId(watch.aws_id), GONE) if len(watches) > 1 else ""
         if status != watch.status:
             record = vpc_origins.read(aws, VpcOriginId(watch.aws_id))
             status = record.facts.status if record else GONE
-        note_look(account, watch.resource, watch.aws_id, status, None, began=began, now=clock())
+        yield watch, status, None
 
 
-def _look_at_distributions(
-    account: AwsAccount, aws: Aws, watches: list[Watch], began: datetime, clock: Callable[[], datetime]
-) -> None:
-    if not watches:
-        return
+def _distributions_seen(aws: Aws, watches: list[Watch]) -> Iterator[Seen]:
     listed = {d.id: d.status for d in distributions.list_all(aws)} if len(watches) > 1 else {}
     for watch in watches:
         status = listed.get(DistributionId(watch.aws_id), GONE) if len(watches) > 1 else ""
@@ -100,4 +101,4 @@ def _look_at_distributions(
             record = distributions.read(aws, DistributionId(watch.aws_id))
             status = record.status if record else GONE
             detail = distribution_detail(record) if record else {}
-        note_look(account, watch.resource, watch.aws_id, status, detail, began=began, now=clock())
+        yield watch, status, detail

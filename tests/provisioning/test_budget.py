@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,11 +16,12 @@ from provisioning.edge import distributions, targets
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.session import AccountRef, Aws
 from provisioning.edge.snapshot import take_snapshot
-from provisioning.models import AwsAccount, Event, Run
+from provisioning.models import AwsAccount, Event, Run, Watch
 from tests.lab.account import REGION, Lab
 from tests.provisioning.machine import Machine
 
 NOW = 1_795_000_000.0
+HOUR = timedelta(hours=1)
 _accounts = itertools.count(100_000_000_000)
 
 
@@ -149,7 +151,6 @@ def test_a_run_waits_for_its_turn_without_a_word_and_is_never_given_up_for_it(
     assert "step.retry" not in set(Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True))
 
 
-@pytest.mark.django_db
 def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     site = machine.site()
     run = site.start()
@@ -165,4 +166,36 @@ def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(machine: Machine, m
     sweep.sweep(claimed, clock=machine.clock, seconds=15)
     row = AwsAccount.objects.get(pk=site.row.pk)
     assert (row.last_sweep_at, row.last_sweep_error) == (swept, "")
-    monkeypatch.undo()
+
+
+def test_a_sweep_cut_short_keeps_what_it_saw_and_the_next_goes_on(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site()
+    network = site.account.vpc()
+    for name in ("a", "b", "c"):
+        made = site.account.create_vpc_origin(name, Arn=site.account.balancer(network, name))["VpcOrigin"]["Id"]
+        watch = Watch.objects.create(
+            account=site.row, resource="vpc-origin", aws_id=made, status="Deploying",
+            written_at=machine.now, seen_at=machine.now,
+        )  # fmt: skip
+        run = site.start(path_patterns=[f"/ws/{name}"])
+        Run.objects.filter(pk=run.pk).update(state=Run.State.WAITING, watch=watch, due_at=machine.now + HOUR)
+    machine.step(1200)
+    left = [2]
+
+    def two_calls(account_id: str, operation: str) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            no_call(account_id, operation)
+
+    monkeypatch.setattr(
+        sweep, "aws_for", lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", two_calls))
+    )
+    deployed = []
+    for _ in range(3):
+        left[0] = 2
+        sweep.sweep(site.row, clock=machine.clock, seconds=15)
+        deployed.append(Watch.objects.filter(account=site.row, status="Deployed").count())
+    assert deployed == [1, 2, 3]
+    assert Run.objects.due(machine.now).count() == 3
