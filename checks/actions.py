@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,13 +33,15 @@ def request_check(endpoint: Endpoint, *, by: str, stream: str, now: datetime, pa
     two minutes (of AWS's time), because right after Deployed some edges may still serve the old config.
     """
     until = now + timedelta(seconds=EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE) if patient else now
-    try:
-        with transaction.atomic():
+    while True:
+        under_way: Check | None = Check.objects.filter(endpoint=endpoint, finished_at__isnull=True).first()
+        if under_way is not None:
+            return under_way
+        # Somebody else may ask at the same moment, and that check may end before we look again.
+        with contextlib.suppress(IntegrityError), transaction.atomic():
             return Check.objects.create(
                 endpoint=endpoint, stream=stream, requested_by=by, asked_at=now, due_at=now, tries_until=until
             )
-    except IntegrityError:
-        return Check.objects.get(endpoint=endpoint, finished_at__isnull=True)
 
 
 def probe_network() -> ProbeNetwork:

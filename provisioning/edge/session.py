@@ -38,10 +38,11 @@ if TYPE_CHECKING:
 CLOUDFRONT_REGION = "us-east-1"
 ROLE_SESSION_NAME = "edge-portal"
 
+# Three tries of a read that nobody answers end within half a minute: well before a run's lease.
 READ = Config(
     retries={"mode": "standard", "total_max_attempts": 3},
     connect_timeout=5,
-    read_timeout=20,
+    read_timeout=10,
     max_pool_connections=16,
     user_agent_extra="edge-portal",
 )

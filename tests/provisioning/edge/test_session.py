@@ -116,7 +116,8 @@ def test_writes_are_sent_once_and_reads_up_to_three_times() -> None:
     ):
         config = client.meta.config
         assert config.retries["total_max_attempts"] == attempts  # type: ignore[attr-defined]
-        assert (config.connect_timeout, config.read_timeout) == (5, 20)  # type: ignore[attr-defined]
+        assert config.connect_timeout + config.read_timeout <= 25  # type: ignore[attr-defined]
+        assert attempts * config.read_timeout < 60, "a run's lease must outlast a read that nobody answers"  # type: ignore[attr-defined]
 
 
 def test_one_account_has_one_set_of_clients_in_a_process_and_a_fork_has_its_own() -> None:
