@@ -23,10 +23,12 @@ MENTION_AGAIN_SECONDS = 5.0
 
 
 @shared_task
-def advance_run(run_id: int) -> None:
-    """Advance one run as far as it gets without waiting."""
+def advance_run(run_id: int, fence: int | None = None) -> None:
+    """Advance one run as far as it gets without waiting, unless somebody has taken it since the fence was read."""
     holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
-    lease = runner.claim(run_id, holder=holder, now=timezone.now(), seconds=settings.PROVISIONING_LEASE_SECONDS)
+    lease = runner.claim(
+        run_id, holder=holder, now=timezone.now(), seconds=settings.PROVISIONING_LEASE_SECONDS, fence=fence
+    )
     if lease is not None:
         with suppress(runner.LeaseLost):  # another worker has the run, and goes on with it
             runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
@@ -46,16 +48,17 @@ def tick(now: datetime) -> None:
 
     1. Of no more runs than so many that nobody has taken yet. Where workers are behind, more words would only
        queue up, be stale when they are read, and keep sweeps and new runs waiting behind them.
-    2. One that is still due after a few seconds is mentioned again: a lost word costs seconds, never a run.
+    2. One that is still due after a few seconds is mentioned again: a lost word costs seconds, never a run. A word
+       that is heard twice does nothing the second time, so nobody who tries again overtakes those still unheard.
     """
     patience = timedelta(seconds=MENTION_AGAIN_SECONDS)
     with transaction.atomic():
         room = max(0, MOST_MENTIONED - Run.objects.mentioned(now, since=now - patience).count())
         untold = Run.objects.to_mention(now, not_since=now - patience).order_by("due_at")
-        due = list(untold.select_for_update(skip_locked=True).values_list("pk", flat=True)[:room])
-        Run.objects.filter(pk__in=due).update(mentioned_at=now)
-    for run_id in due:
-        advance_run.delay(run_id)
+        due = list(untold.select_for_update(skip_locked=True).values_list("pk", "fence")[:room])
+        Run.objects.filter(pk__in=[pk for pk, _ in due]).update(mentioned_at=now)
+    for run_id, fence in due:
+        advance_run.delay(run_id, fence)
     for account_id in AwsAccount.objects.due_for_sweep(now).values_list("pk", flat=True):
         sweep_account.delay(account_id)
 

@@ -119,9 +119,13 @@ class Lease:
             events.append(self.run.stream, at=now, **event)
 
 
-def claim(run_id: int, *, holder: str, now: datetime, seconds: float) -> Lease | None:
-    """Take a due run that nobody holds; None when somebody else was quicker or it is not due."""
+def claim(run_id: int, *, holder: str, now: datetime, seconds: float, fence: int | None = None) -> Lease | None:
+    """Take a due run that nobody holds; None when somebody else was quicker, also since `fence` was read, or it is
+    not due.
+    """
     taken = Run.objects.due(now).filter(pk=run_id)
+    if fence is not None:
+        taken = taken.filter(fence=fence)
     if taken.update(lease_until=now + timedelta(seconds=seconds), lease_holder=holder, fence=F("fence") + 1) != 1:
         return None
     return Lease(Run.objects.select_related("endpoint__account").get(pk=run_id), seconds)

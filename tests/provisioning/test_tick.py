@@ -34,7 +34,7 @@ class Workers:
 def workers() -> Iterator[Workers]:
     told = Workers()
     with (
-        mock.patch.object(tasks.advance_run, "delay", told.runs.append),
+        mock.patch.object(tasks.advance_run, "delay", lambda run_id, fence: told.runs.append(run_id)),
         mock.patch.object(tasks.sweep_account, "delay", told.sweeps.append),
     ):
         yield told
@@ -66,6 +66,16 @@ def test_a_lost_word_is_said_again(workers: Workers, account: AwsAccount) -> Non
     again = timedelta(seconds=tasks.MENTION_AGAIN_SECONDS)
     assert workers.told_at(NOW + again - timedelta(seconds=1)) == []
     assert workers.told_at(NOW + again + timedelta(seconds=1)) == [run.pk]
+
+
+def test_a_word_heard_twice_does_nothing_the_second_time(account: AwsAccount) -> None:
+    """Else a run that tries again in a moment would be tried by the stale word, ahead of those still unheard."""
+    run = run_due(account, NOW)
+    first = runner.claim(run.pk, holder="one", now=NOW, seconds=60, fence=run.fence)
+    assert first is not None
+    first.rest(NOW, NOW, state=Run.State.RUNNING)
+    assert runner.claim(run.pk, holder="two", now=NOW, seconds=60, fence=run.fence) is None
+    assert runner.claim(run.pk, holder="two", now=NOW, seconds=60, fence=run.fence + 1) is not None
 
 
 def test_workers_that_are_behind_are_not_told_more_than_they_can_take(
