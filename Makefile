@@ -8,7 +8,7 @@ HOLD ?=
 TESTS ?=
 export PYTHON
 
-.PHONY: help demo test soak rehearse check fmt screenshots setup
+.PHONY: help demo test soak rehearse check bench fmt screenshots setup
 
 help:
 	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
@@ -16,6 +16,7 @@ help:
 	@echo "make soak       the long matrices: every kill at every boundary; tens of minutes"
 	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
 	@echo "make check      format, lint, types, import contract"
+	@echo "make bench      what is promised about load, against its controls; five minutes on a quiet machine"
 	@echo "make fmt        format and fix what can be fixed"
 	@echo "make screenshots  the README's pictures, taken from this build"
 
@@ -41,6 +42,11 @@ check: setup
 	$(PYTHON_IN_VENV) -m ruff check .
 	$(PYTHON_IN_VENV) -m mypy portal provisioning checks lab stack
 	$(PYTHON_IN_VENV) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))'
+
+# Both are measured, also when the first misses a goal.
+bench: setup
+	@$(PYTHON_IN_VENV) -m bench.runs_in_flight; missed=$$?; \
+	$(PYTHON_IN_VENV) -m bench.fan_out && exit $$missed
 
 screenshots: setup
 	@exec $(PYTHON_IN_VENV) -m stack screenshots
