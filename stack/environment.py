@@ -39,6 +39,7 @@ def product_environment(
         "PORTAL_URL": f"http://localhost:{ports.web}",
         "BEHIND_TLS_PROXY": "False",
         "LOG_LEVEL": "INFO",
+        "STATIC_ROOT": "",
         "DATABASE_URL": database_url,
         "REDIS_URL": redis_url,
         "AWS_ENDPOINT_URL": f"http://{LOOPBACK}:{ports.aws}",

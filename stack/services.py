@@ -62,9 +62,10 @@ class Postgres:
         return Path(tempfile.gettempdir()) / f"edge-portal-{os.getuid()}-{name}"
 
     def tidy(self) -> None:
-        """Remove the socket's folder once the server has ended; one that is in use stays."""
-        with contextlib.suppress(OSError):
-            self.socket_dir.rmdir()
+        """Remove the socket's folder from the temporary folder once the server has ended; one that is in use stays."""
+        if self.directory not in self.socket_dir.parents:
+            with contextlib.suppress(OSError):
+                self.socket_dir.rmdir()
 
     def url(self, database: str = DATABASE) -> str:
         """DATABASE_URL: understood by libpq, psycopg and django-environ alike."""
