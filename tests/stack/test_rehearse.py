@@ -27,6 +27,7 @@ def stack() -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.slow  # tests/journeys kills every process at three moments each; this is the rehearsal under the same
 def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile(stack: Stack) -> None:
     """Kill -9 of web, worker, ticker and Redis while the run waits for AWS; the console misses and repeats nothing."""
     killed: dict[str, int] = {}
