@@ -51,8 +51,8 @@ def find_behavior(distribution: Distribution, path: str) -> Behavior:
 def matches(pattern: str, path: str) -> bool:
     """Whether a path pattern matches a path: `*` is any run of characters, `?` exactly one, letters keep their case.
 
-    The leading slash of the pattern is optional, and the query string is no part of the path (Developer Guide, "Path pattern").
-    So `/ws/*` matches `/ws/` and `/ws/chat` but not `/ws`.
+    The leading slash of the pattern is optional, and the query string is no part of the path (CloudFront Developer
+    Guide, "Path pattern"). So `/ws/*` matches `/ws/` and `/ws/chat` but not `/ws`.
     """
     return _compiled(pattern).fullmatch(path.partition("?")[0]) is not None
 
