@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 from lab.aws import network
-from lab.aws.cloudfront.lifecycle import Config, Distribution, OriginRequestPolicy
-from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from lab.aws.cloudfront import edge_view
+from lab.aws.cloudfront.lifecycle import Distribution
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.aws.moto_world import MotoWorld
@@ -88,42 +88,13 @@ class EdgeState:
         """Distributions are the bulk of it, and few change at once: their JSON is kept per served revision."""
         now = self._clock.now()
         store = self._cloudfront.store
-        rest = {
-            "vpc_origins": [
-                {
-                    "account": origin.account,
-                    "id": origin.id,
-                    "endpoint_arn": origin.endpoint["Arn"],
-                    "http_port": origin.endpoint["HTTPPort"],
-                    "https_port": origin.endpoint["HTTPSPort"],
-                    "protocol_policy": origin.endpoint["OriginProtocolPolicy"],
-                    "ssl_protocols": (origin.endpoint.get("OriginSslProtocols") or {}).get("Items") or [],
-                    "vpc_id": origin.vpc,
-                    "status": origin.status(now),
-                }
-                for _, origin in sorted(store.vpc_origins.items())
-            ],
-            "origin_request_policies": {
-                **{policy_id: _request_policy(config) for policy_id, config in ORIGIN_REQUEST_POLICIES.items()},
-                **{policy.id: _request_policy(policy.config) for policy in self._policies()},
-            },
-            "cache_policies": {policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
-            "load_balancers": network.load_balancers(),
-            "target_groups": network.target_groups(),
-            "security_groups": network.security_groups(),
-            "prefix_lists": network.prefix_lists(),
-            "service_groups": network.service_groups(),
-            "hosts": self._hosts,
-        }
+        rest = {**edge_view.sections(store, now), **network.sections(), "hosts": self._hosts}
         distributions = ",".join(self._distribution(entity, now) for _, entity in sorted(store.distributions.items()))
         self._fragments = {key: kept for key, kept in self._fragments.items() if key in store.distributions}
         clock = json.dumps(self._clock.reading())
         return (
             f'{{"version":{version},"clock":{clock},"distributions":[{distributions}],{json.dumps(rest)[1:]}'
         ).encode()
-
-    def _policies(self) -> list[OriginRequestPolicy]:
-        return list(self._cloudfront.store.policies.values())
 
     def _distribution(self, distribution: Distribution, now: float) -> str:
         serving = distribution.serving(now)
@@ -142,29 +113,3 @@ class EdgeState:
             kept = (key, json.dumps(served))
             self._fragments[distribution.id] = kept
         return kept[1]
-
-
-def _request_policy(config: Config) -> dict[str, Any]:
-    return {"name": config["Name"], **_behaviors(config)}
-
-
-def _cache_policy(config: Config) -> dict[str, Any]:
-    return {
-        "name": config["Name"],
-        **_behaviors(config["ParametersInCacheKeyAndForwardedToOrigin"]),
-        "min_ttl": config["MinTTL"],
-        "max_ttl": config["MaxTTL"],
-        "default_ttl": config["DefaultTTL"],
-    }
-
-
-def _behaviors(config: Config) -> dict[str, Any]:
-    headers, cookies, queries = config["HeadersConfig"], config["CookiesConfig"], config["QueryStringsConfig"]
-    return {
-        "headers": headers["HeaderBehavior"],
-        "header_names": (headers.get("Headers") or {}).get("Items") or [],
-        "cookies": cookies["CookieBehavior"],
-        "cookie_names": (cookies.get("Cookies") or {}).get("Items") or [],
-        "query_strings": queries["QueryStringBehavior"],
-        "query_string_names": (queries.get("QueryStrings") or {}).get("Items") or [],
-    }

@@ -68,6 +68,17 @@ def has_internet_gateway(account: str, region: str, vpc: str) -> bool:
     return any(gateway.vpc and gateway.vpc.id == vpc for gateway in gateways)
 
 
+def sections() -> dict[str, Any]:
+    """The parts of /_lab/state that the accounts' networks fill."""
+    return {
+        "load_balancers": load_balancers(),
+        "target_groups": target_groups(),
+        "security_groups": security_groups(),
+        "prefix_lists": prefix_lists(),
+        "service_groups": service_groups(),
+    }
+
+
 def load_balancers() -> list[dict[str, Any]]:
     """Every load balancer with listeners and rules, in the form of /_lab/state."""
     found = []

@@ -6,21 +6,19 @@ state is restored, and never let one broken request or client end the process.
 
 from __future__ import annotations
 
-import json
 import logging
-import math
 import os
 import signal
 import threading
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qs
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from lab.aws import seed, service_network
 from lab.aws.cloudfront.model import API_VERSION
 from lab.aws.cloudfront.service import CloudFront
+from lab.aws.control import Control
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState, load_anchor
 from lab.aws.gaps import close_gaps
@@ -58,7 +56,11 @@ def run(config: LabConfig) -> None:
     cloudfront = CloudFront(world, database, clock, config.quotas)
     state = EdgeState(world, cloudfront, clock, database)
     server = make_server(
-        LOOPBACK, config.aws_port, _Endpoint(world, cloudfront, clock, state), threaded=True, request_handler=_Handler
+        LOOPBACK,
+        config.aws_port,
+        _Endpoint(world, cloudfront, Control(cloudfront, clock, state)),
+        threaded=True,
+        request_handler=_Handler,
     )
     ending = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
@@ -110,11 +112,10 @@ class _Handler(WSGIRequestHandler):
 class _Endpoint:
     """The WSGI application."""
 
-    def __init__(self, world: MotoWorld, cloudfront: CloudFront, clock: LabClock, state: EdgeState) -> None:
+    def __init__(self, world: MotoWorld, cloudfront: CloudFront, control: Control) -> None:
         self._world = world
         self._cloudfront = cloudfront
-        self._clock = clock
-        self._state = state
+        self._control = control
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
@@ -135,7 +136,7 @@ class _Endpoint:
         method = environ["REQUEST_METHOD"]
         path, _, query = str(environ["RAW_URI"]).partition("?")
         if path.startswith("/_lab/"):
-            return self._lab(method, path, query, body)
+            return self._control.answer(method, path, query, body)
         headers = tuple(_headers(environ))
         lowered = {name.lower(): text for name, text in headers}
         credential = Credential.of(lowered.get("authorization", ""))
@@ -143,38 +144,6 @@ class _Endpoint:
             return self._cloudfront.handle(method, path, query, lowered, body)
         self._cloudfront.settle()
         return self._world.request(method, str(environ["PATH_INFO"]), query, headers, body)
-
-    def _lab(self, method: str, path: str, query: str, body: bytes) -> HttpReply:
-        if (method, path) == ("GET", "/_lab/state"):
-            known = parse_qs(query).get("version", [""])[0]
-            document = self._state.document(int(known) if known.isdecimal() else None)
-            return HttpReply(204, (), b"") if document is None else _json(200, document)
-        if (method, path) == ("GET", "/_lab/calls"):
-            calls = dict(self._cloudfront.calls)
-            return _json(200, {"cloudfront": calls, "total": sum(calls.values())})
-        if (method, path) == ("GET", "/_lab/clock"):
-            return _json(200, self._clock.reading())
-        if method == "POST" and path in ("/_lab/clock", "/_lab/hosts"):
-            given = _json_object(body)
-            if given is None:
-                return _json(400, {"error": "the body must be a JSON object"})
-            return self._step(given) if path == "/_lab/clock" else self._map_hosts(given)
-        return _json(404, {"error": f"no {method} {path} here"})
-
-    def _step(self, given: dict[str, Any]) -> HttpReply:
-        seconds = given.get("advance_seconds")
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 10**9:
-            return _json(400, {"error": "advance_seconds must be a number of seconds, not negative"})
-        if not math.isfinite(seconds):
-            return _json(400, {"error": "advance_seconds must be finite"})
-        self._state.advance_clock(seconds)
-        return _json(200, self._clock.reading())
-
-    def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
-        if not all(isinstance(where, str) for where in given.values()):
-            return _json(400, {"error": "every value must be host:port, or empty to remove the entry"})
-        self._state.set_hosts(given)
-        return _json(200, {"hosts": len(given)})
 
 
 def _read_body(environ: dict[str, Any]) -> bytes | None:
@@ -195,16 +164,3 @@ def _headers(environ: dict[str, Any]) -> Iterable[tuple[str, str]]:
             yield name[5:].replace("_", "-").title(), str(text)
     if environ.get("CONTENT_TYPE"):
         yield "Content-Type", str(environ["CONTENT_TYPE"])
-
-
-def _json(status: int, document: bytes | dict[str, Any]) -> HttpReply:
-    body = document if isinstance(document, bytes) else json.dumps(document).encode()
-    return HttpReply(status, (("Content-Type", "application/json"),), body)
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        given = json.loads(body)
-    except ValueError:
-        return None
-    return given if isinstance(given, dict) else None

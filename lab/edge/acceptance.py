@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lab.edge.distribution_facts import Behavior, Distribution
 from lab.edge.forwarding import ViewerRequest
 from lab.edge.routing import LOCAL_SUFFIX, split_host
-from lab.edge.state import Behavior, Distribution
 
 MAX_URL_BYTES = 8192
 MAX_HEADER_BYTES = 32768

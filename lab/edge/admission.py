@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 
-from lab.edge.state import IngressRule, LoadBalancer, State
+from lab.edge.network_facts import IngressRule, LoadBalancer
+from lab.edge.state import State
 
 TCP_PROTOCOLS = frozenset({"tcp", "6", "-1", "all"})
 

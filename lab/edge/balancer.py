@@ -38,7 +38,8 @@ from lab.edge.http1 import (
     wire_headers,
 )
 from lab.edge.leg import Leg, Tunnel
-from lab.edge.state import Action, Listener, LoadBalancer, State, Target
+from lab.edge.network_facts import Action, Listener, LoadBalancer, Target
+from lab.edge.state import State
 
 LOOPBACK = "127.0.0.1"
 # Defaults of ELBv2: the lab's AWS gives attributes as the API would, so these rarely speak.

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from fnmatch import translate
 
 from lab.edge.forwarding import Header
+from lab.edge.network_facts import Action, Condition, Listener, Target, TargetGroup
 from lab.edge.routing import split_host
-from lab.edge.state import Action, Condition, Listener, Target, TargetGroup
 
 MAX_LINE_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lab.edge.state import Behavior, Origin, Selection
+from lab.edge.distribution_facts import Behavior, Origin, Selection
 
 Header = tuple[str, str]
 

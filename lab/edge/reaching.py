@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from lab.edge.acceptance import Refusal
 from lab.edge.admission import admits, cloudfront_caller
-from lab.edge.state import VPC_ORIGIN_DEPLOYED, Listener, LoadBalancer, Origin, State
+from lab.edge.distribution_facts import VPC_ORIGIN_DEPLOYED, Origin
+from lab.edge.network_facts import Listener, LoadBalancer
+from lab.edge.state import State
 
 # A person in a rehearsal should see the timeout, not suffer it.
 LONGEST_CONNECT_WAIT = 2.5

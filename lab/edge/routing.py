@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lab.edge.state import Behavior, Distribution, State
+from lab.edge.distribution_facts import Behavior, Distribution
+from lab.edge.state import State
 
 CLOUDFRONT_SUFFIX = ".cloudfront.net"
 LOCAL_SUFFIX = ".edge.localhost"

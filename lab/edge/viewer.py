@@ -18,6 +18,7 @@ from lab.edge.acceptance import Refusal, refuse_by_behavior, refuse_form, refuse
 from lab.edge.access_log import AccessRecord
 from lab.edge.answers import edge_answer, relayed_headers
 from lab.edge.balancer import Balancers
+from lab.edge.distribution_facts import Distribution
 from lab.edge.forwarding import EdgeIdentity, Header, ViewerRequest, origin_request
 from lab.edge.http1 import (
     Http1,
@@ -34,7 +35,7 @@ from lab.edge.http1 import (
 from lab.edge.leg import Leg, Tunnel
 from lab.edge.reaching import Unreachable, reach
 from lab.edge.routing import find_behavior, find_distribution
-from lab.edge.state import Distribution, State
+from lab.edge.state import State
 
 # How long a viewer may take to send a request's head, also between two requests.
 HEAD_PATIENCE = 60.0

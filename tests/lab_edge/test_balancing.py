@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import pytest
 
 from lab.edge.balancing import FrontRequest, candidates, choose_action, redirect_location, target_headers
-from lab.edge.state import Action, Listener, parse_state
+from lab.edge.network_facts import Action, Listener
+from lab.edge.state import parse_state
 
 from .account import Json, account, forward, listener, load_balancer, target_group
 

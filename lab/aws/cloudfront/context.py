@@ -7,11 +7,11 @@ import secrets
 import string
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.store import CloudFrontStore
-from lab.aws.cloudfront.wire import Values
+from lab.aws.cloudfront.wire import Call, Values
 from lab.aws.moto_world import MotoWorld
 
 Item = TypeVar("Item")
@@ -30,6 +30,10 @@ class Context:
     account: str
     now: float
     wall: float
+
+
+# One entry of a module's OPERATIONS: what an operation of that name does.
+Operation: TypeAlias = Callable[[Context, Call], Values]
 
 
 def new_id(prefix: str, length: int, alphabet: str = _CAPITALS) -> str:

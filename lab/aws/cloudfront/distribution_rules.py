@@ -199,7 +199,7 @@ def _check_policies(context: Context, behavior: Config) -> None:
     if request_policy:
         if not cache_policy:
             raise invalid("A cache behavior with an origin request policy must have a cache policy.")
-        custom = context.store.policies.get(request_policy)
+        custom = context.store.origin_request_policies.get(request_policy)
         if request_policy not in ORIGIN_REQUEST_POLICIES and (custom is None or custom.account != context.account):
             raise CloudFrontError("NoSuchOriginRequestPolicy", "The specified origin request policy does not exist.")
     headers_policy = behavior.get("ResponseHeadersPolicyId")

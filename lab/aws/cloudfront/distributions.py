@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import dataclasses
 import string
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.aws.cloudfront import tagging
 from lab.aws.cloudfront.completion import complete
-from lab.aws.cloudfront.context import Context, check_if_match, new_etag, new_id, page
+from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
 from lab.aws.cloudfront.distribution_rules import check_distribution
 from lab.aws.cloudfront.document import Document, parse
 from lab.aws.cloudfront.errors import CloudFrontError
@@ -213,3 +214,15 @@ def _summary_values(distribution: Distribution, status: str) -> Values:
         "LastModifiedTime": latest.modified,
         "DomainName": distribution.domain,
     }
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "ListDistributionsByVpcOriginId": list_distributions_by_vpc_origin_id,
+    "CreateDistribution": create_distribution,
+    "CreateDistributionWithTags": create_distribution_with_tags,
+    "GetDistribution": get_distribution,
+    "GetDistributionConfig": get_distribution_config,
+    "UpdateDistribution": update_distribution,
+    "DeleteDistribution": delete_distribution,
+    "ListDistributions": list_distributions,
+}

@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Mapping
 
-from lab.aws.cloudfront.context import Context, check_if_match, new_etag, page, policy_page
+from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, page, policy_page
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config, OriginRequestPolicy
 from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
@@ -95,7 +95,7 @@ def create_origin_request_policy(context: Context, call: Call) -> Values:
     policy = OriginRequestPolicy(
         account=context.account, id=str(uuid.uuid4()), etag=new_etag(), config=config, modified=context.wall
     )
-    context.store.put_policy(policy)
+    context.store.origin_request_policies.put(policy)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/origin-request-policy/{policy.id}"
     return {"OriginRequestPolicy": _shown(policy), "ETag": policy.etag, "Location": location}
 
@@ -109,7 +109,7 @@ def update_origin_request_policy(context: Context, call: Call) -> Values:
     config = call.parameters["OriginRequestPolicyConfig"]
     _check(context, config, own_id=policy.id)
     changed = dataclasses.replace(policy, config=config, etag=new_etag(), modified=context.wall)
-    context.store.put_policy(changed)
+    context.store.origin_request_policies.put(changed)
     return {"OriginRequestPolicy": _shown(changed), "ETag": changed.etag}
 
 
@@ -124,7 +124,7 @@ def delete_origin_request_policy(context: Context, call: Call) -> Values:
             "OriginRequestPolicyInUse",
             "Cannot delete the origin request policy because it is attached to one or more cache behaviors.",
         )
-    context.store.drop_policy(policy)
+    context.store.origin_request_policies.drop(policy)
     return {}
 
 
@@ -152,14 +152,14 @@ def _managed(policy_id: str, config: Config) -> OriginRequestPolicy:
 
 
 def _own(context: Context) -> list[OriginRequestPolicy]:
-    return [policy for policy in context.store.policies.values() if policy.account == context.account]
+    return [policy for policy in context.store.origin_request_policies.values() if policy.account == context.account]
 
 
 def _find(context: Context, policy_id: str) -> OriginRequestPolicy:
     managed = ORIGIN_REQUEST_POLICIES.get(policy_id)
     if managed is not None:
         return _managed(policy_id, managed)
-    policy = context.store.policies.get(policy_id)
+    policy = context.store.origin_request_policies.get(policy_id)
     if policy is None or policy.account != context.account:
         raise CloudFrontError("NoSuchOriginRequestPolicy", "The specified origin request policy does not exist.")
     return policy
@@ -200,3 +200,16 @@ def _in_use(context: Context, policy_id: str) -> bool:
             if any(behavior.get("OriginRequestPolicyId") == policy_id for behavior in behaviors):
                 return True
     return False
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "ListCachePolicies": list_cache_policies,
+    "GetCachePolicy": get_cache_policy,
+    "GetCachePolicyConfig": get_cache_policy_config,
+    "ListOriginRequestPolicies": list_origin_request_policies,
+    "GetOriginRequestPolicy": get_origin_request_policy,
+    "GetOriginRequestPolicyConfig": get_origin_request_policy_config,
+    "CreateOriginRequestPolicy": create_origin_request_policy,
+    "UpdateOriginRequestPolicy": update_origin_request_policy,
+    "DeleteOriginRequestPolicy": delete_origin_request_policy,
+}

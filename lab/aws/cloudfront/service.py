@@ -10,47 +10,24 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from lab.aws.cloudfront import distributions, policies, tagging, vpc_origins
-from lab.aws.cloudfront.context import Context
+from lab.aws.cloudfront.context import Context, Operation
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.store import CloudFrontStore
-from lab.aws.cloudfront.wire import Call, Router, Values, new_request_id, read_call, write_error, write_reply
+from lab.aws.cloudfront.wire import Router, new_request_id, read_call, write_error, write_reply
 from lab.aws.database import LabDatabase
 from lab.aws.moto_world import HttpReply, MotoWorld
 from lab.clock import LabClock
 
 log = logging.getLogger(__name__)
 
-Operation = Callable[[Context, Call], Values]
-
-OPERATIONS: dict[str, Operation] = {
-    "CreateVpcOrigin": vpc_origins.create_vpc_origin,
-    "GetVpcOrigin": vpc_origins.get_vpc_origin,
-    "ListVpcOrigins": vpc_origins.list_vpc_origins,
-    "UpdateVpcOrigin": vpc_origins.update_vpc_origin,
-    "DeleteVpcOrigin": vpc_origins.delete_vpc_origin,
-    "ListDistributionsByVpcOriginId": distributions.list_distributions_by_vpc_origin_id,
-    "CreateDistribution": distributions.create_distribution,
-    "CreateDistributionWithTags": distributions.create_distribution_with_tags,
-    "GetDistribution": distributions.get_distribution,
-    "GetDistributionConfig": distributions.get_distribution_config,
-    "UpdateDistribution": distributions.update_distribution,
-    "DeleteDistribution": distributions.delete_distribution,
-    "ListDistributions": distributions.list_distributions,
-    "TagResource": tagging.tag_resource,
-    "UntagResource": tagging.untag_resource,
-    "ListTagsForResource": tagging.list_tags_for_resource,
-    "ListCachePolicies": policies.list_cache_policies,
-    "GetCachePolicy": policies.get_cache_policy,
-    "GetCachePolicyConfig": policies.get_cache_policy_config,
-    "ListOriginRequestPolicies": policies.list_origin_request_policies,
-    "GetOriginRequestPolicy": policies.get_origin_request_policy,
-    "GetOriginRequestPolicyConfig": policies.get_origin_request_policy_config,
-    "CreateOriginRequestPolicy": policies.create_origin_request_policy,
-    "UpdateOriginRequestPolicy": policies.update_origin_request_policy,
-    "DeleteOriginRequestPolicy": policies.delete_origin_request_policy,
+OPERATIONS: Mapping[str, Operation] = {
+    **vpc_origins.OPERATIONS,
+    **distributions.OPERATIONS,
+    **tagging.OPERATIONS,
+    **policies.OPERATIONS,
 }
 
 
@@ -114,7 +91,7 @@ class CloudFront:
             for origin in list(self.store.vpc_origins.values()):
                 if origin.gone(now):
                     with self._database.transaction():
-                        self.store.drop_vpc_origin(origin)
+                        self.store.vpc_origins.drop(origin)
                         vpc_origins.detach_if_last(context, origin)
             self._settled += 1
             self._settled_until = now

@@ -7,7 +7,8 @@ and, for changes, a transaction.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from lab.aws.cloudfront.document import parse
 from lab.aws.cloudfront.lifecycle import Distribution, OriginRequestPolicy, Revision, VpcOrigin
@@ -15,45 +16,62 @@ from lab.aws.cloudfront.wire import read_structure
 from lab.aws.database import LabDatabase
 
 
+class Entity(Protocol):
+    """A frozen dataclass whose fields JSON can hold."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def id(self) -> str:
+        """Its key."""
+
+
+Kept = TypeVar("Kept", bound=Entity)
+
+
+class Shelf(Mapping[str, Kept]):
+    """All entities of one kind by id; what is put on it or dropped from it is written through."""
+
+    def __init__(self, store: CloudFrontStore, kind: str, build: Callable[..., Kept]) -> None:
+        self._store = store
+        self._kind = kind
+        self._entities = {document["id"]: build(**document) for document in store.database.entities(kind)}
+
+    def put(self, entity: Kept) -> None:
+        """Insert or replace."""
+        self._store.database.put_entity(self._kind, entity.id, dataclasses.asdict(entity))
+        self._entities[entity.id] = entity
+        self._store.changes += 1
+
+    def drop(self, entity: Kept) -> None:
+        """Forget it."""
+        self._store.database.delete_entity(self._kind, entity.id)
+        del self._entities[entity.id]
+        self._store.changes += 1
+
+    def __getitem__(self, key: str) -> Kept:
+        return self._entities[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._entities)
+
+    def __len__(self) -> int:
+        return len(self._entities)
+
+
 class CloudFrontStore:
-    """All accounts' CloudFront entities by id."""
+    """All accounts' CloudFront entities by id. `changes` grows with every write."""
 
     def __init__(self, database: LabDatabase) -> None:
         self.database = database
         self.changes = 0
-        self.vpc_origins = {document["id"]: VpcOrigin(**document) for document in database.entities("vpc_origin")}
-        self.policies = {
-            document["id"]: OriginRequestPolicy(**document) for document in database.entities("origin_request_policy")
-        }
+        self.vpc_origins = Shelf(self, "vpc_origin", VpcOrigin)
+        self.origin_request_policies = Shelf(self, "origin_request_policy", OriginRequestPolicy)
         self.distributions = {
             document["id"]: self._load_distribution(document) for document in database.entities("distribution")
         }
         # Caller references and aliases must be unique; looked up on every create and update.
         self._references = {(d.account, d.latest.config["CallerReference"]): d.id for d in self.distributions.values()}
-
-    def put_vpc_origin(self, origin: VpcOrigin) -> None:
-        """Insert or replace."""
-        self.database.put_entity("vpc_origin", origin.id, dataclasses.asdict(origin))
-        self.vpc_origins[origin.id] = origin
-        self.changes += 1
-
-    def drop_vpc_origin(self, origin: VpcOrigin) -> None:
-        """Forget it."""
-        self.database.delete_entity("vpc_origin", origin.id)
-        del self.vpc_origins[origin.id]
-        self.changes += 1
-
-    def put_policy(self, policy: OriginRequestPolicy) -> None:
-        """Insert or replace."""
-        self.database.put_entity("origin_request_policy", policy.id, dataclasses.asdict(policy))
-        self.policies[policy.id] = policy
-        self.changes += 1
-
-    def drop_policy(self, policy: OriginRequestPolicy) -> None:
-        """Forget it."""
-        self.database.delete_entity("origin_request_policy", policy.id)
-        del self.policies[policy.id]
-        self.changes += 1
 
     def put_distribution(self, distribution: Distribution, new_revision: Revision | None = None) -> None:
         """Insert or replace; only a new revision's configuration is written, those no longer listed are deleted."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Mapping
 
-from lab.aws.cloudfront.context import Context
+from lab.aws.cloudfront.context import Context, Operation
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Distribution, VpcOrigin
 from lab.aws.cloudfront.wire import Call, Values
@@ -76,4 +77,11 @@ def _save(context: Context, entity: Distribution | VpcOrigin, tags: dict[str, st
     if isinstance(entity, Distribution):
         context.store.put_distribution(dataclasses.replace(entity, tags=tags))
     else:
-        context.store.put_vpc_origin(dataclasses.replace(entity, tags=tags))
+        context.store.vpc_origins.put(dataclasses.replace(entity, tags=tags))
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "TagResource": tag_resource,
+    "UntagResource": untag_resource,
+    "ListTagsForResource": list_tags_for_resource,
+}

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import string
+from collections.abc import Mapping
 
 from lab.aws import network, service_network
 from lab.aws.cloudfront import tagging
-from lab.aws.cloudfront.context import Context, check_if_match, new_etag, new_id, page
+from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import (
     VPC_ORIGIN_DELETE_SECONDS,
@@ -49,7 +50,7 @@ def create_vpc_origin(context: Context, call: Call) -> Values:
         tags=tags,
     )
     _attach(context, target)
-    context.store.put_vpc_origin(origin)
+    context.store.vpc_origins.put(origin)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/vpc-origin/{origin.id}"
     return {"VpcOrigin": _shown(context, origin), "ETag": origin.etag, "Location": location}
 
@@ -98,7 +99,7 @@ def update_vpc_origin(context: Context, call: Call) -> Values:
         region=target.region,
     )
     _attach(context, target)
-    context.store.put_vpc_origin(changed)
+    context.store.vpc_origins.put(changed)
     detach_if_last(context, origin)
     return {"VpcOrigin": _shown(context, changed), "ETag": changed.etag}
 
@@ -122,7 +123,7 @@ def delete_vpc_origin(context: Context, call: Call) -> Values:
         modified=context.wall,
         deleted_at=context.now + duration(VPC_ORIGIN_DELETE_SECONDS, etag),
     )
-    context.store.put_vpc_origin(leaving)
+    context.store.vpc_origins.put(leaving)
     return {"VpcOrigin": _shown(context, leaving), "ETag": leaving.etag}
 
 
@@ -231,3 +232,12 @@ def _summary(context: Context, origin: VpcOrigin) -> Values:
         "AccountId": origin.account,
         "OriginEndpointArn": origin.endpoint["Arn"],
     }
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "CreateVpcOrigin": create_vpc_origin,
+    "GetVpcOrigin": get_vpc_origin,
+    "ListVpcOrigins": list_vpc_origins,
+    "UpdateVpcOrigin": update_vpc_origin,
+    "DeleteVpcOrigin": delete_vpc_origin,
+}

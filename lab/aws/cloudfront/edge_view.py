@@ -1,0 +1,65 @@
+"""CloudFront's entities in the form in which the edge reads them.
+
+It decides what of an entity the data plane may know; distributions, which are the bulk, are `edge_state.py`'s. It must
+never change an entity.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lab.aws.cloudfront.lifecycle import Config, VpcOrigin
+from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from lab.aws.cloudfront.store import CloudFrontStore
+
+
+def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
+    """The parts of /_lab/state that CloudFront's entities fill, at lab time `now`."""
+    return {
+        "vpc_origins": [_vpc_origin(origin, now) for _, origin in sorted(store.vpc_origins.items())],
+        "origin_request_policies": {
+            **{policy_id: _request_policy(config) for policy_id, config in ORIGIN_REQUEST_POLICIES.items()},
+            **{policy.id: _request_policy(policy.config) for policy in store.origin_request_policies.values()},
+        },
+        "cache_policies": {policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
+    }
+
+
+def _vpc_origin(origin: VpcOrigin, now: float) -> dict[str, Any]:
+    return {
+        "account": origin.account,
+        "id": origin.id,
+        "endpoint_arn": origin.endpoint["Arn"],
+        "http_port": origin.endpoint["HTTPPort"],
+        "https_port": origin.endpoint["HTTPSPort"],
+        "protocol_policy": origin.endpoint["OriginProtocolPolicy"],
+        "ssl_protocols": (origin.endpoint.get("OriginSslProtocols") or {}).get("Items") or [],
+        "vpc_id": origin.vpc,
+        "status": origin.status(now),
+    }
+
+
+def _request_policy(config: Config) -> dict[str, Any]:
+    return {"name": config["Name"], **_behaviors(config)}
+
+
+def _cache_policy(config: Config) -> dict[str, Any]:
+    return {
+        "name": config["Name"],
+        **_behaviors(config["ParametersInCacheKeyAndForwardedToOrigin"]),
+        "min_ttl": config["MinTTL"],
+        "max_ttl": config["MaxTTL"],
+        "default_ttl": config["DefaultTTL"],
+    }
+
+
+def _behaviors(config: Config) -> dict[str, Any]:
+    headers, cookies, queries = config["HeadersConfig"], config["CookiesConfig"], config["QueryStringsConfig"]
+    return {
+        "headers": headers["HeaderBehavior"],
+        "header_names": (headers.get("Headers") or {}).get("Items") or [],
+        "cookies": cookies["CookieBehavior"],
+        "cookie_names": (cookies.get("Cookies") or {}).get("Items") or [],
+        "query_strings": queries["QueryStringBehavior"],
+        "query_string_names": (queries.get("QueryStrings") or {}).get("Items") or [],
+    }

@@ -1,0 +1,71 @@
+"""The lab's own addresses, /_lab/*: what AWS does not have, for the edge, for rehearsals and for people.
+
+It decides their form and refuses what it cannot read. It must never be needed by anything that would speak to AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+from urllib.parse import parse_qs
+
+from lab.aws.cloudfront.service import CloudFront
+from lab.aws.edge_state import EdgeState
+from lab.aws.moto_world import HttpReply
+from lab.clock import LabClock
+
+
+class Control:
+    """Answers requests to /_lab/*."""
+
+    def __init__(self, cloudfront: CloudFront, clock: LabClock, state: EdgeState) -> None:
+        self._cloudfront = cloudfront
+        self._clock = clock
+        self._state = state
+
+    def answer(self, method: str, path: str, query: str, body: bytes) -> HttpReply:
+        """One request; `path` begins with /_lab/."""
+        if (method, path) == ("GET", "/_lab/state"):
+            known = parse_qs(query).get("version", [""])[0]
+            document = self._state.document(int(known) if known.isdecimal() else None)
+            return HttpReply(204, (), b"") if document is None else _json(200, document)
+        if (method, path) == ("GET", "/_lab/calls"):
+            calls = dict(self._cloudfront.calls)
+            return _json(200, {"cloudfront": calls, "total": sum(calls.values())})
+        if (method, path) == ("GET", "/_lab/clock"):
+            return _json(200, self._clock.reading())
+        if method == "POST" and path in ("/_lab/clock", "/_lab/hosts"):
+            given = _json_object(body)
+            if given is None:
+                return _json(400, {"error": "the body must be a JSON object"})
+            return self._step(given) if path == "/_lab/clock" else self._map_hosts(given)
+        return _json(404, {"error": f"no {method} {path} here"})
+
+    def _step(self, given: dict[str, Any]) -> HttpReply:
+        seconds = given.get("advance_seconds")
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 10**9:
+            return _json(400, {"error": "advance_seconds must be a number of seconds, not negative"})
+        if not math.isfinite(seconds):
+            return _json(400, {"error": "advance_seconds must be finite"})
+        self._state.advance_clock(seconds)
+        return _json(200, self._clock.reading())
+
+    def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
+        if not all(isinstance(where, str) for where in given.values()):
+            return _json(400, {"error": "every value must be host:port, or empty to remove the entry"})
+        self._state.set_hosts(given)
+        return _json(200, {"hosts": len(given)})
+
+
+def _json(status: int, document: bytes | dict[str, Any]) -> HttpReply:
+    body = document if isinstance(document, bytes) else json.dumps(document).encode()
+    return HttpReply(status, (("Content-Type", "application/json"),), body)
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        given = json.loads(body)
+    except ValueError:
+        return None
+    return given if isinstance(given, dict) else None
