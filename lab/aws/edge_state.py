@@ -102,11 +102,14 @@ class EdgeState:
         key = (distribution.latest.etag, serving.etag if serving else "", status)
         kept = self._fragments.get(distribution.id)
         if kept is None or kept[0] != key:
+            shown = (serving or distribution.latest).config
             served: dict[str, Any] = {
                 "account": distribution.account,
                 "id": distribution.id,
                 "domain": distribution.domain,
-                "enabled": bool((serving or distribution.latest).config["Enabled"]),
+                "enabled": bool(shown["Enabled"]),
+                "staging": bool(shown.get("Staging")),
+                "continuous_deployment_policy_id": shown.get("ContinuousDeploymentPolicyId") or None,
                 "status": status,
                 "config": serving.config if serving else None,
             }

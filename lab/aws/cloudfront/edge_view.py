@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.aws.cloudfront.lifecycle import Config, VpcOrigin
+from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, VpcOrigin
 from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
 from lab.aws.cloudfront.store import CloudFrontStore
 
@@ -22,6 +22,9 @@ def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
             **{policy.id: _request_policy(policy.config) for policy in store.origin_request_policies.values()},
         },
         "cache_policies": {policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
+        "continuous_deployment_policies": {
+            policy.id: _continuous_deployment(policy) for policy in store.continuous_deployment_policies.values()
+        },
     }
 
 
@@ -36,6 +39,24 @@ def _vpc_origin(origin: VpcOrigin, now: float) -> dict[str, Any]:
         "ssl_protocols": (origin.endpoint.get("OriginSslProtocols") or {}).get("Items") or [],
         "vpc_id": origin.vpc,
         "status": origin.status(now),
+    }
+
+
+def _continuous_deployment(policy: ContinuousDeploymentPolicy) -> dict[str, Any]:
+    """What a type of policy does not have is null; times are in seconds, the weight is a share of 1."""
+    traffic: Config = policy.config.get("TrafficConfig") or {}
+    header: Config = traffic.get("SingleHeaderConfig") or {}
+    weight: Config = traffic.get("SingleWeightConfig") or {}
+    stickiness: Config = weight.get("SessionStickinessConfig") or {}
+    return {
+        "enabled": policy.enabled,
+        "staging_domains": list(policy.staging_domains),
+        "type": traffic.get("Type"),
+        "header": header.get("Header"),
+        "value": header.get("Value"),
+        "weight": weight.get("Weight"),
+        "idle_ttl": stickiness.get("IdleTTL"),
+        "maximum_ttl": stickiness.get("MaximumTTL"),
     }
 
 

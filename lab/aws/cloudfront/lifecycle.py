@@ -146,3 +146,24 @@ class OriginRequestPolicy:
     etag: str
     config: Config
     modified: float
+
+
+@dataclass(frozen=True)
+class ContinuousDeploymentPolicy:
+    """Which part of a primary distribution's requests goes to its staging distribution."""
+
+    account: str
+    id: str
+    etag: str
+    config: Config
+    modified: float
+
+    @property
+    def enabled(self) -> bool:
+        """Whether it moves requests at all."""
+        return bool(self.config["Enabled"])
+
+    @property
+    def staging_domains(self) -> tuple[str, ...]:
+        """CloudFront's own names of the staging distributions, in lower case; today always one."""
+        return tuple(name.lower() for name in self.config["StagingDistributionDnsNames"].get("Items") or ())

@@ -11,7 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
 from lab.aws.cloudfront.document import parse
-from lab.aws.cloudfront.lifecycle import Distribution, OriginRequestPolicy, Revision, VpcOrigin
+from lab.aws.cloudfront.lifecycle import (
+    ContinuousDeploymentPolicy,
+    Distribution,
+    OriginRequestPolicy,
+    Revision,
+    VpcOrigin,
+)
 from lab.aws.cloudfront.wire import read_structure
 from lab.aws.database import LabDatabase
 
@@ -67,6 +73,7 @@ class CloudFrontStore:
         self.changes = 0
         self.vpc_origins = Shelf(self, "vpc_origin", VpcOrigin)
         self.origin_request_policies = Shelf(self, "origin_request_policy", OriginRequestPolicy)
+        self.continuous_deployment_policies = Shelf(self, "continuous_deployment_policy", ContinuousDeploymentPolicy)
         self.distributions = {
             document["id"]: self._load_distribution(document) for document in database.entities("distribution")
         }
