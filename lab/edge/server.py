@@ -15,9 +15,10 @@ from pathlib import Path
 from lab.certificates import ensure_certificates
 from lab.config import LOOPBACK, LabConfig
 from lab.edge.balancer import Balancers
+from lab.edge.exchange import EdgePorts, Exchanges
 from lab.edge.source import StateSource
 from lab.edge.state import State
-from lab.edge.viewer import EdgePorts, Viewers
+from lab.edge.viewer import Viewers
 
 # asyncio gives every TLS connection a read buffer of 256 KB. Thousands of silent sockets are what this process is for,
 # and a TLS record holds at most 16 KB.
@@ -69,7 +70,8 @@ class _Edge:
         self.first_state = asyncio.Event()
         self.balancers = Balancers()
         self.source = StateSource(config.aws_url, self._take_over)
-        self.viewers = Viewers(lambda: self._state, self.balancers, EdgePorts(config.edge_port, config.edge_tls_port))
+        ports = EdgePorts(config.edge_port, config.edge_tls_port)
+        self.viewers = Viewers(Exchanges(lambda: self._state, self.balancers, ports))
 
     async def listen(self) -> None:
         # Only now: the AWS process has answered, so it will not be making certificates at the same moment.

@@ -1,0 +1,86 @@
+"""Fetching from an origin: the way there, the request, and the head of the response.
+
+It carries out what reaching and forwarding decide, and turns whatever goes wrong on the way into CloudFront's own
+error. It must never look at the response beyond its head.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass, replace
+
+import h11
+
+from lab.edge.acceptance import Refusal
+from lab.edge.balancer import Balancers
+from lab.edge.distribution_facts import Distribution
+from lab.edge.forwarding import EdgeIdentity, ViewerRequest, origin_request
+from lab.edge.http1 import Http1, SenderFailed, ask, wire_headers
+from lab.edge.reaching import Unreachable, reach
+from lab.edge.routing import find_behavior
+from lab.edge.state import State
+
+# However fast the lab's clock runs, the apps behind it run in real time.
+SHORTEST_READ_TIMEOUT = 5.0
+# CloudFront's origin-facing servers have public addresses; this edge has a few out of 130.176.0.0/18.
+SOURCE_ADDRESSES = tuple(f"130.176.{block}.{host}" for block, host in ((14, 52), (16, 164), (18, 52), (19, 40)))
+
+
+@dataclass(slots=True)
+class Fetched:
+    """An origin that answered: its connection and the head of its response."""
+
+    http: Http1
+    head: h11.Response | h11.InformationalResponse
+
+
+class OriginFetch:
+    """Asks origins."""
+
+    def __init__(self, balancers: Balancers) -> None:
+        self._balancers = balancers
+
+    async def fetch(
+        self,
+        state: State,
+        distribution: Distribution,
+        request: ViewerRequest,
+        identity: EdgeIdentity,
+        body_from: Http1 | None,
+    ) -> Fetched | Refusal:
+        """The origin's answer to a viewer's request, or the error that CloudFront gives in its place."""
+        if request.path == "/" and distribution.default_root_object:
+            request = replace(request, target="/" + distribution.default_root_object + request.target[1:])
+        behavior = find_behavior(distribution, request.path)
+        origin = distribution.origins.get(behavior.target_origin_id)
+        if origin is None:
+            return Refusal(502, "OriginDnsError", "The behavior names an origin that the distribution does not have.")
+        source = secrets.choice(SOURCE_ADDRESSES)
+        reached = reach(state, origin, request.scheme, source)
+        if isinstance(reached, Unreachable):
+            await asyncio.sleep(reached.wait)
+            return reached.refusal
+        asked = origin_request(request, behavior, origin, identity)
+        try:
+            leg = await self._balancers.connect(reached.listener, source)
+        except OSError:
+            return Refusal(502, "OriginConnectError", "The origin refused the connection.")
+        upstream = Http1(leg, h11.CLIENT)
+        patience = min(
+            float(origin.read_timeout), max(SHORTEST_READ_TIMEOUT, origin.read_timeout / (state.scale or 1.0))
+        )
+        try:
+            target = asked.target.encode("latin-1", "replace")
+            to_origin = h11.Request(method=asked.method, target=target, headers=wire_headers(asked.headers))
+            return Fetched(upstream, await ask(upstream, to_origin, body_from=body_from, patience=patience))
+        except SenderFailed:
+            refusal = Refusal(400, "ClientHungUpRequest", "The request's body broke off.")
+        except TimeoutError:
+            refusal = Refusal(504, "OriginCommError", "The origin did not answer in time.")
+        except h11.ProtocolError:
+            refusal = Refusal(502, "OriginInvalidResponseError", "The origin's response is not well-formed HTTP/1.1.")
+        except OSError:
+            refusal = Refusal(502, "OriginError", "The origin closed the connection without a response.")
+        leg.close()
+        return refusal
