@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 
+from lab.apps import addresses
 from lab.aws.gaps import ORIGIN_FACING_LIST
 
 DONE = "seeded"
@@ -29,9 +30,9 @@ _SETTLING_SECONDS = 1200
 _SIMULATED = ("10.10.8.174:8080", "10.10.8.175:8080", "10.10.8.176:8080", "10.20.1.10:8080", "10.30.8.10:8080")
 
 
-def hosts(app_address: str) -> dict[str, str]:
-    """Where the simulated addresses of the seeded targets really listen."""
-    return dict.fromkeys(_SIMULATED, app_address)
+def hosts(app_address: str, app_port: int) -> dict[str, str]:
+    """Where the simulated addresses of the seeded targets, and of the apps that misbehave, really listen."""
+    return {**dict.fromkeys(_SIMULATED, app_address), **addresses.hosts(app_port)}
 
 
 def plant(url: str, advance_clock: Callable[[float], None]) -> None:

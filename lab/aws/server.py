@@ -68,13 +68,13 @@ def run(config: LabConfig) -> None:
     serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="serve", daemon=True)
     serving.start()
     if not database.value(seed.DONE):
-        state.set_hosts(seed.hosts(config.app_address))
+        state.set_hosts(seed.hosts(config.app_address, config.app_port))
         seed.plant(config.aws_url, state.advance_clock)
         with world.lock, database.transaction():
             database.put_value(seed.DONE, True)
     else:
         # The apps may have moved to another port since the first start.
-        state.set_hosts(seed.hosts(config.app_address))
+        state.set_hosts(seed.hosts(config.app_address, config.app_port))
     print(f"ready aws {config.aws_url}", flush=True)
     ending.wait()
     _stop(server, serving)
