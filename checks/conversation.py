@@ -17,6 +17,7 @@ from wsproto.connection import Connection, ConnectionState, ConnectionType
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.frame_protocol import CloseReason
 
+from checks.deflate import BoundedDeflate
 from checks.transcript import FrameSeen, Reason
 
 PREVIEW = 160
@@ -77,11 +78,12 @@ Heard = Text | Binary | PingHeard | PongHeard | CloseHeard | Violation
 class Conversation:
     """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both directions."""
 
-    def __init__(self, *, max_bytes: int, max_frames: int) -> None:
+    def __init__(self, *, max_bytes: int, max_frames: int, deflate: BoundedDeflate | None = None) -> None:
         self.frames: list[FrameSeen] = []
         self._max_frames = max_frames
-        self._wire = Connection(ConnectionType.CLIENT)
-        self._scanner = _FrameScanner(max_bytes)
+        self._deflate = deflate
+        self._wire = Connection(ConnectionType.CLIENT, extensions=[deflate] if deflate else [])
+        self._scanner = _FrameScanner(max_bytes, compressed=deflate is not None)
         self._max_bytes = max_bytes
         self._bytes_in = 0
         self._frames_in = 0
@@ -137,7 +139,10 @@ class Conversation:
         return self._sent("close", payload, self._wire.send(CloseConnection(code, reason or None)), at_ms)
 
     def _sent(self, opcode: Opcode, payload: bytes, wire: bytes, at_ms: float) -> bytes:
-        self.frames.append(FrameSeen("sent", opcode, len(payload), at_ms, preview_of(opcode, payload)))
+        squeezed = self._deflate is not None and opcode == "text"
+        self.frames.append(
+            FrameSeen("sent", opcode, len(payload), at_ms, preview_of(opcode, payload), compressed=squeezed)
+        )
         return bytes(wire)
 
     def _end(self, violation: Violation) -> Violation:
@@ -165,6 +170,9 @@ class Conversation:
                 # wsproto reports broken rules as the close it proposes, without having heard a close frame.
                 if self._wire.state in (ConnectionState.REMOTE_CLOSING, ConnectionState.CLOSED):
                     yield CloseHeard(int(event.code), event.reason or "")
+                elif self._deflate is not None and self._deflate.burst:
+                    text = f"a compressed message inflates to more than {self._max_bytes:,} bytes"
+                    yield Violation(Reason.TOO_MUCH_DATA, text, 1009)
                 else:
                     yield Violation(Reason.FRAME_VIOLATION, event.reason or "broken frame", int(event.code))
 
@@ -183,12 +191,15 @@ def preview_of(opcode: Opcode, payload: bytes) -> str:
 class _FrameScanner:
     """Reads frame heads only; of payloads it keeps a preview."""
 
-    def __init__(self, max_size: int) -> None:
+    def __init__(self, max_size: int, *, compressed: bool) -> None:
         self._max_size = max_size
+        self._may_compress = compressed
         self._head = bytearray()
         self._left = 0
         self._open: tuple[Opcode, int, bool, float] | None = None
         self._start = bytearray()
+        self._squeezed = False
+        """Is the message under way compressed? Its continuation frames are, too."""
         self._closed = False
 
     def feed(self, data: bytes, at_ms: float) -> Iterator[FrameSeen | Violation]:
@@ -209,7 +220,9 @@ class _FrameScanner:
             self._start += taken[: PREVIEW * 4 - len(self._start)]
             if self._left == 0:
                 opcode, size, final, since = self._open
-                yield FrameSeen("received", opcode, size, since, preview_of(opcode, bytes(self._start)), final)
+                squeezed = self._squeezed and opcode in ("text", "binary", "continuation")
+                preview = "" if squeezed else preview_of(opcode, bytes(self._start))
+                yield FrameSeen("received", opcode, size, since, preview, final, squeezed)
                 self._closed = opcode == "close"
                 self._open = None
                 self._start.clear()
@@ -229,11 +242,15 @@ class _FrameScanner:
             return Violation(Reason.FRAME_VIOLATION, f"unknown opcode {head[0] & 0x0F:#x} (RFC 6455 5.2)", 1002)
         if head[1] & 0x80:
             return Violation(Reason.FRAME_VIOLATION, "the server masked a frame (RFC 6455 5.1)", 1002)
-        if head[0] & 0x70:
-            text = "a reserved bit is set: the frame is compressed or otherwise extended, which was not asked for"
+        # RSV1 marks a compressed message, on its first frame only (RFC 7692 6).
+        squeezed = self._may_compress and opcode in ("text", "binary") and bool(head[0] & 0x40)
+        if head[0] & (0x30 if squeezed else 0x70):
+            text = "a reserved bit is set: the frame is compressed or otherwise extended, which was not agreed"
             return Violation(Reason.FRAME_VIOLATION, text, 1002)
         if size > self._max_size:
             return Violation(Reason.TOO_MUCH_DATA, f"a frame claims {size:,} bytes, {self._max_size:,} are taken", 1009)
+        if opcode in ("text", "binary"):
+            self._squeezed = squeezed
         self._open = (opcode, size, bool(head[0] & 0x80), at_ms)
         self._left = size
         head.clear()

@@ -109,6 +109,7 @@ _BY_REASON: dict[Reason, _Found] = {
     Reason.HEAD_TOO_LARGE: (("WSE-HEAD", "high"),),
     Reason.NO_ECHO: (("WSE-NOECHO", "high"),),
     Reason.NO_PONG: (("WSE-NOPONG", "high"),),
+    Reason.UNEXPECTED: (("WSE-SCRIPT", "high"),),
     Reason.FRAME_VIOLATION: (("WSE-FRAME", "high"),),
     Reason.TOO_MUCH_DATA: (("WSE-LIMIT", "high"),),
     Reason.TOO_MANY_FRAMES: (("WSE-LIMIT", "high"),),

@@ -61,13 +61,14 @@ def build_request(
     *,
     key_bytes: bytes,
     subprotocols: Sequence[str] = (),
+    extensions: Sequence[str] = (),
     origin: str | None = None,
     extra_headers: Sequence[tuple[str, str]] = (),
 ) -> HandshakeRequest:
     """The upgrade request for a judged URL; `key_bytes` are 16 random bytes. Raises RequestError.
 
     1. The lines RFC 6455 4.1 demands, in the order browsers send them.
-    2. Origin and Sec-WebSocket-Protocol where asked for.
+    2. Sec-WebSocket-Protocol, Sec-WebSocket-Extensions (whole offers, parameters too) and Origin where asked for.
     3. Extra headers, each checked: a token as name, no CR, LF, NUL or other control character in the value, and none
        of the lines of step 1 or of message framing, which are the handshake's own.
     """
@@ -88,6 +89,8 @@ def build_request(
         if len(set(subprotocols)) != len(subprotocols):
             raise RequestError("Sec-WebSocket-Protocol", "names must not repeat (RFC 6455 4.1 item 10)")
         lines.append(_line("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
+    if extensions:
+        lines.append(_line("Sec-WebSocket-Extensions", _checked("Sec-WebSocket-Extensions", ", ".join(extensions))))
     if origin is not None:
         lines.append(_line("Origin", _checked("Origin", origin)))
     if len(extra_headers) > MAX_EXTRA_HEADERS:
@@ -104,6 +107,7 @@ def build_request(
         key=key,
         expected_accept=accept_for(key),
         subprotocols=tuple(subprotocols),
+        extensions=tuple(offer.partition(";")[0].strip().lower() for offer in extensions),
         origin=origin,
     )
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
-import os
 import secrets
 import socket
 import ssl
@@ -22,10 +21,6 @@ from collections.abc import Awaitable, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import cast
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 
 from checks.address_guard import (
     ALLOWED_PORTS,
@@ -46,7 +41,9 @@ from checks.conversation import (
     PongHeard,
     Text,
     Violation,
+    preview_of,
 )
+from checks.deflate import agreed
 from checks.handshake import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,
@@ -59,9 +56,10 @@ from checks.handshake import (
     explain,
     judge,
 )
+from checks.script import NONCE, Expectation, Hold, Send, SendClose, SendPing, Step
+from checks.tls import distrusting_context, tls_context, tls_facts, verify_reason
 from checks.transcript import (
     Attempt,
-    Certificate,
     CloseSeen,
     Failure,
     Finding,
@@ -70,10 +68,12 @@ from checks.transcript import (
     Reason,
     ResponseHead,
     Route,
+    StepSeen,
     Timing,
     TlsFacts,
     Transcript,
 )
+from checks.wire import Wire
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses; raises OSError when there are none."""
@@ -89,6 +89,8 @@ class ProbeTarget:
     url: str
     headers: tuple[tuple[str, str], ...] = ()
     subprotocols: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    """Whole offers; permessage-deflate is the only one that can be agreed on."""
     origin: str | None = None
 
 
@@ -113,7 +115,8 @@ class Limits:
 class Script:
     """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back with it.
 
-    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for no echo.
+    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for no echo. `steps`
+    come after that; the first one that fails ends them.
     """
 
     first_frame_s: float = 2.0
@@ -121,11 +124,17 @@ class Script:
     echo_s: float = 5.0
     ping: bool = True
     ping_s: float = 5.0
+    steps: tuple[Step, ...] = ()
 
     @classmethod
     def handshake_only(cls) -> Script:
         """Upgrade, then close."""
-        return cls(first_frame_s=0, message="", ping=False)
+        return cls.of_steps(())
+
+    @classmethod
+    def of_steps(cls, steps: tuple[Step, ...]) -> Script:
+        """Upgrade, then these steps and nothing else."""
+        return cls(first_frame_s=0, message="", ping=False, steps=steps)
 
 
 _resolving = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe-dns")
@@ -180,80 +189,6 @@ class _Stop(Exception):
         self.failure = Failure(phase, reason, detail)
 
 
-class _Wire(asyncio.Protocol):
-    """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`."""
-
-    def __init__(self, limit: int) -> None:
-        self.eof = False
-        self.error: BaseException | None = None
-        self.arrived = 0.0
-        """perf_counter of the newest bytes."""
-        self.first_arrived = 0.0
-        self._limit = limit
-        self._buffer = bytearray()
-        self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._paused = False
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.arrived = time.perf_counter()
-        self.first_arrived = self.first_arrived or self.arrived
-        self._buffer += data
-        if len(self._buffer) > self._limit and self._transport is not None and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-        self._wake()
-
-    def eof_received(self) -> None:
-        self.eof = True
-        self._wake()
-        # Nothing is left to say to a side that has stopped listening; without this TLS would answer and wait.
-        self.abort()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self.eof, self.error = True, exc
-        self._wake()
-
-    def send(self, data: bytes) -> None:
-        """Queue bytes; a connection that is already gone shows at the next wait."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
-
-    def abort(self) -> None:
-        """End the connection now."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    async def wait(self, deadline: float) -> bool:
-        """Wait until there are bytes or the end of the stream: True; or until `deadline` (perf_counter): False."""
-        if not (self._buffer or self.eof):
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            timer = loop.call_later(max(0.0, deadline - time.perf_counter()), self._wake)
-            try:
-                await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
-        return bool(self._buffer) or self.eof
-
-    def take(self) -> bytes:
-        """Everything that has arrived."""
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        if self._paused and self._transport is not None and not self._transport.is_closing():
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
 class _Probe:
     """One run; each method is a phase, and raises _Stop where the run ends."""
 
@@ -271,9 +206,10 @@ class _Probe:
         self._body = ""
         self._body_truncated = False
         self._timing: dict[str, float] = {}
-        self._wire = _Wire(limits.bytes_in)
+        self._wire = Wire(limits.bytes_in)
         self._talk = Conversation(max_bytes=limits.bytes_in, max_frames=limits.frames_in)
         self._inbox: deque[Heard] = deque()
+        self._steps: list[StepSeen] = []
         self._close: CloseSeen | None = None
 
     async def run(self) -> Transcript:
@@ -296,6 +232,7 @@ class _Probe:
             body=self._body,
             body_truncated=self._body_truncated,
             frames=tuple(self._talk.frames),
+            steps=tuple(self._steps),
             close=self._close,
             timing=Timing(**self._timing, total=self._since(self._began)),
             failures=tuple(self._failures),
@@ -314,7 +251,9 @@ class _Probe:
         await self._first_frame()
         await self._echo()
         await self._ping()
-        await self._say_goodbye()
+        await self._follow_script()
+        if self._close is None:
+            await self._say_goodbye(1000, "", self._limits.close_s)
 
     def _judge_url(self) -> AllowedUrl:
         url = judge_url(
@@ -333,6 +272,7 @@ class _Probe:
                 url,
                 key_bytes=secrets.token_bytes(16),
                 subprotocols=self._target.subprotocols,
+                extensions=self._target.extensions,
                 origin=self._target.origin,
                 extra_headers=self._target.headers,
             )
@@ -424,7 +364,7 @@ class _Probe:
             raise _Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
         except ssl.SSLCertVerificationError as error:
             self._tls = await self._look_without_trust(address, url.host)
-            raise _Stop(Phase.TLS, _verify_reason(error), error.verify_message) from error
+            raise _Stop(Phase.TLS, verify_reason(error), error.verify_message) from error
         except ssl.SSLError as error:
             raise _Stop(Phase.TLS, Reason.TLS_PROTOCOL, error.reason or str(error)) from error
         except ConnectionResetError as error:
@@ -432,19 +372,19 @@ class _Probe:
         except OSError as error:
             raise _Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
         self._timing["tls"] = self._since(began)
-        self._tls = _tls_facts(transport.get_extra_info("ssl_object"), url.host, trusted=True)
+        self._tls = tls_facts(transport.get_extra_info("ssl_object"), url.host, trusted=True)
 
     async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
         """Show the certificate that was not trusted: one more TLS handshake to the same address, nothing sent in it."""
         facts = TlsFacts(host)
-        wire = _Wire(0)
+        wire = Wire(0)
         try:
             async with asyncio.timeout(self._left(self._limits.tls_s)):
                 sock = await _connected(address[0], address[1], self._limits.tls_s)
                 transport, _ = await asyncio.get_running_loop().create_connection(
-                    lambda: wire, sock=sock, ssl=_distrusting_context(), server_hostname=host
+                    lambda: wire, sock=sock, ssl=distrusting_context(), server_hostname=host
                 )
-                facts = _tls_facts(transport.get_extra_info("ssl_object"), host, trusted=False)
+                facts = tls_facts(transport.get_extra_info("ssl_object"), host, trusted=False)
         except OSError:
             return facts
         finally:
@@ -484,7 +424,18 @@ class _Probe:
         for finding in findings:
             if not finding.ok:
                 raise _Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")
+        self._agree(parser.head)
         self._inbox.extend(self._talk.receive(parser.rest, self._at(wire.arrived)))
+
+    def _agree(self, head: ResponseHead) -> None:
+        """Read frames with the extension that the answer switched on."""
+        limits = self._limits
+        try:
+            deflate = agreed(head.get("sec-websocket-extensions"), limits.bytes_in)
+        except ValueError as error:
+            raise _Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"extensions: {error}") from error
+        if deflate is not None:
+            self._talk = Conversation(max_bytes=limits.bytes_in, max_frames=limits.frames_in, deflate=deflate)
 
     async def _refused_body(self, head: ResponseHead, rest: bytes) -> None:
         body = RefusedBody(head, limit=self._limits.body_bytes)
@@ -532,16 +483,67 @@ class _Probe:
             detail = f"no pong within {self._script.ping_s:g} s"
             self._failures.append(Failure(Phase.PING, Reason.NO_PONG, detail))
 
-    async def _say_goodbye(self) -> None:
-        """Close with 1000 and await the answer; then leave the server a moment to end TCP first (RFC 6455 7.1.1)."""
-        await self._begin_saying(Phase.CLOSE, self._limits.close_s)
+    async def _follow_script(self) -> None:
+        """Each step in order, until one fails; a connection that ends in the middle fails the step it ended."""
+        for step in self._script.steps:
+            until = await self._begin_saying(Phase.SCRIPT, step.seconds)
+            began = time.perf_counter()
+            detail, ok = "", False
+            try:
+                ok, detail = await self._perform(step, until)
+            except _Stop as stop:
+                detail = stop.failure.detail
+                raise
+            finally:
+                self._steps.append(StepSeen(str(step), ok, self._at(began), self._since(began), detail))
+            if not ok:
+                self._failures.append(Failure(Phase.SCRIPT, Reason.UNEXPECTED, f"{step}: {detail}"))
+                return
+
+    async def _perform(self, step: Step, until: float) -> tuple[bool, str]:
+        """Did it go as the step says, and what was heard."""
+        now = time.perf_counter()
+        match step:
+            case Send():
+                self._wire.send(self._talk.send_text(step.text.replace(NONCE, self._nonce), self._at(now)))
+                return True, ""
+            case SendPing():
+                payload = secrets.token_bytes(8)
+                self._wire.send(self._talk.send_ping(payload, self._at(now)))
+                heard = await self._hear(Phase.SCRIPT, until, lambda heard: heard == PongHeard(payload))
+                return (True, "") if heard else (False, f"no pong within {step.seconds:g} s")
+            case Hold():
+                kept: list[Heard] = []
+                while (heard := await self._hear(Phase.SCRIPT, until, lambda _: True)) is not None:
+                    kept.append(heard)
+                # A later step may expect what came meanwhile; pings have been answered.
+                self._inbox.extendleft(heard for heard in reversed(kept) if isinstance(heard, Text | Binary))
+                if time.perf_counter() < now + step.seconds:
+                    return False, f"the {self._limits.total_s:g} s for the whole check were over"
+                return True, "the socket stayed open"
+            case SendClose():
+                await self._say_goodbye(step.code, step.reason, step.seconds)
+                answer = self._close
+                return True, f"answered with {answer.code} {answer.reason}".rstrip() if answer else ""
+            case _:
+                return await self._expect(step, until)
+
+    async def _expect(self, step: Expectation, until: float) -> tuple[bool, str]:
+        heard = await self._hear(Phase.SCRIPT, until, lambda heard: _fits(step, heard, self._nonce))
+        if isinstance(heard, Text):
+            return True, preview_of("text", heard.data.encode("utf-8", "replace"))
+        return False, f"no such message within {step.seconds:g} s"
+
+    async def _say_goodbye(self, code: int, reason: str, seconds: float) -> None:
+        """Close and await the answer; then leave the server a moment to end TCP first (RFC 6455 7.1.1)."""
+        await self._begin_saying(Phase.CLOSE, seconds)
         said = time.perf_counter()
-        until = min(said + self._limits.close_s, self._until)
-        self._wire.send(self._talk.send_close(1000, "", self._at(said)))
+        until = min(said + seconds, self._until)
+        self._wire.send(self._talk.send_close(code, reason, self._at(said)))
         while True:
             heard = await self._next(Phase.CLOSE, until)
             if heard is None:
-                detail = f"no close frame within {self._limits.close_s:g} s"
+                detail = f"no close frame within {seconds:g} s"
                 raise self._abnormal(Phase.CLOSE, detail)
             if isinstance(heard, CloseHeard):
                 break
@@ -631,88 +633,6 @@ class _Probe:
         return round((time.perf_counter() - moment) * 1000, 3)
 
 
-def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """The context every probe shares: system roots plus `ca_file`, ALPN http/1.1 only. Raises OSError for a bad file.
-
-    Building one costs more than a handshake, so it is kept until the file changes.
-    """
-    return _context(ca_file, os.stat(ca_file).st_mtime_ns if ca_file else 0)
-
-
-@functools.lru_cache(maxsize=4)
-def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # An edge that may choose h2 would, and then refuse the HTTP/1.1 upgrade.
-    context.set_alpn_protocols(["http/1.1"])
-    if ca_file:
-        context.load_verify_locations(cafile=ca_file)
-    return context
-
-
-@functools.lru_cache(maxsize=1)
-def _distrusting_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
-_VERIFY_REASONS = {
-    9: Reason.TLS_NOT_YET_VALID,
-    10: Reason.TLS_EXPIRED,
-    18: Reason.TLS_SELF_SIGNED,
-    2: Reason.TLS_UNKNOWN_CA,
-    19: Reason.TLS_UNKNOWN_CA,
-    20: Reason.TLS_UNKNOWN_CA,
-    21: Reason.TLS_UNKNOWN_CA,
-    62: Reason.TLS_NAME_MISMATCH,
-    64: Reason.TLS_NAME_MISMATCH,
-}
-"""OpenSSL's X509_V_ERR_* numbers (x509_vfy.h)."""
-
-
-def _verify_reason(error: ssl.SSLCertVerificationError) -> Reason:
-    return _VERIFY_REASONS.get(error.verify_code, Reason.TLS_UNTRUSTED)
-
-
-def _tls_facts(connection: ssl.SSLObject, host: str, *, trusted: bool) -> TlsFacts:
-    der = connection.getpeercert(binary_form=True)
-    cipher = connection.cipher()
-    return TlsFacts(
-        server_name=host,
-        version=connection.version() or "",
-        cipher=cipher[0] if cipher else "",
-        alpn=connection.selected_alpn_protocol() or "",
-        trusted=trusted,
-        certificate=_certificate(der) if der else None,
-    )
-
-
-@functools.lru_cache(maxsize=256)
-def _certificate(der: bytes) -> Certificate | None:
-    """Facts of a certificate; None for one that cannot be read. Kept, because parsing costs and they hardly change."""
-    try:
-        parsed = x509.load_der_x509_certificate(der)
-        try:
-            names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            listed = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
-        except x509.ExtensionNotFound:
-            listed = ()
-        return Certificate(
-            subject=parsed.subject.rfc4514_string(),
-            issuer=parsed.issuer.rfc4514_string(),
-            names=listed,
-            not_before=parsed.not_valid_before_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            not_after=parsed.not_valid_after_utc.strftime("%Y-%m-%dT%H:%M:%SZ"),
-            self_signed=parsed.subject == parsed.issuer,
-            fingerprint_sha256=parsed.fingerprint(hashes.SHA256()).hex(),
-        )
-    except ValueError:
-        return None
-
-
 async def _connected(address: str, port: int, seconds: float) -> socket.socket:
     """A TCP connection to one address; no name is looked up on the way."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -733,6 +653,10 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _fits(step: Expectation, heard: Heard, nonce: str) -> bool:
+    return isinstance(heard, Text) and step.fits(heard.data, nonce)
 
 
 def _answerable(code: int) -> int:

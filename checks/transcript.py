@@ -44,6 +44,7 @@ class Phase(StrEnum):
     FIRST_FRAME = "first_frame"
     ECHO = "echo"
     PING = "ping"
+    SCRIPT = "script"
     CLOSE = "close"
 
 
@@ -76,6 +77,7 @@ class Reason(StrEnum):
     BAD_HANDSHAKE = "bad_handshake"
     NO_ECHO = "no_echo"
     NO_PONG = "no_pong"
+    UNEXPECTED = "unexpected"
     FRAME_VIOLATION = "frame_violation"
     TOO_MUCH_DATA = "too_much_data"
     TOO_MANY_FRAMES = "too_many_frames"
@@ -168,7 +170,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class FrameSeen:
-    """One WebSocket frame; `size` is the payload in bytes, `at_ms` counts from the start of the probe."""
+    """One WebSocket frame; `size` is the payload in bytes, `at_ms` counts from the start of the probe.
+
+    A `compressed` frame that was received has its size on the wire and no preview; one that was sent has those of the
+    message.
+    """
 
     direction: Literal["sent", "received"]
     opcode: Literal["continuation", "text", "binary", "close", "ping", "pong"]
@@ -176,6 +182,18 @@ class FrameSeen:
     at_ms: float
     preview: str = ""
     final: bool = True
+    compressed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StepSeen:
+    """One step of a script as it went: `text` is its line, `took_ms` how long it took, `detail` what was heard."""
+
+    text: str
+    ok: bool
+    at_ms: float
+    took_ms: float
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +277,7 @@ class Transcript:
     body: str = ""
     body_truncated: bool = False
     frames: tuple[FrameSeen, ...] = ()
+    steps: tuple[StepSeen, ...] = ()
     close: CloseSeen | None = None
     timing: Timing = field(default_factory=Timing)
     failures: tuple[Failure, ...] = ()

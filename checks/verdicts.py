@@ -599,6 +599,16 @@ _ALL = (
         severity=Severity.WARNING,
     ),
     Verdict(
+        code="WSE-SCRIPT",
+        title="The app did not say what the script expects",
+        plain="The WebSocket opened, but one step of the script that was to be followed did not go as written.",
+        cause="The app answers other than the script says, later than it allows, or only after a message that the "
+        "script does not send (a login, a subscription).",
+        fix="Compare the step named in the evidence with the frames of the transcript. Correct the app, or the script: "
+        "give it more time with within, or send first what the app waits for.",
+        confirm="Send the same message with wscat or websocat and read what comes back.",
+    ),
+    Verdict(
         code="WSE-FRAME",
         title="The other side broke the WebSocket protocol",
         plain="After the 101 came bytes that are no valid WebSocket frames. Clients close with 1002 or 1007.",

@@ -1,0 +1,299 @@
+"""What a check says on an open WebSocket and what it expects to hear, as data and as lines of text (PURE).
+
+Decides the grammar of a script, its limits, and whether a message is the expected one. It must never send anything,
+and never let a pattern or a message cost more than its length: regular expressions are RE2's, which take linear time,
+and a JSON path names one place, without filters.
+
+    send {"type": "hello", "id": "{nonce}"}      one text message; {nonce} is new in every check
+    expect text hello within 5                   a message that contains this, within 5 seconds
+    expect json $.type == "welcome"              a JSON message with this value at this place
+    expect json $.clients                        ... or with any value there
+    expect regex ^echo: .+                       a message in which this is found (RE2 syntax)
+    ping within 5                                a ping, and its pong
+    hold 30                                      30 seconds without a word of ours; the socket must stay open
+    close 1000 done                              a close frame, answered by one
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import jsonpath
+import re2
+
+MAX_STEPS = 40
+MAX_LINE = 4096
+MAX_SECONDS = 120.0
+"""The longest a whole script may wait, all its steps together."""
+DEFAULT_WITHIN = 5.0
+NONCE = "{nonce}"
+
+_RE2_OPTIONS = re2.Options()
+_RE2_OPTIONS.log_errors = False
+_RE2_OPTIONS.max_mem = 1 << 20
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
+_WITHIN = re.compile(r"\s+within\s+(\d+(?:\.\d+)?)\s*(?:s|seconds?)?$")
+
+
+class ScriptError(ValueError):
+    """A line that is no step: its number (from 1) and what to write instead."""
+
+    def __init__(self, line: int, problem: str) -> None:
+        super().__init__(line, problem)
+        self.line, self.problem = line, problem
+
+    def __str__(self) -> str:
+        return f"Line {self.line}: {self.problem}"
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send one text message."""
+
+    text: str
+
+    @property
+    def seconds(self) -> float:
+        """The longest this step waits."""
+        return 0.0
+
+    def __str__(self) -> str:
+        return f"send {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectText:
+    """Wait for a message that contains `text`."""
+
+    text: str
+    seconds: float = DEFAULT_WITHIN
+
+    def fits(self, message: str, nonce: str) -> bool:
+        """Is this the message?"""
+        return self.text.replace(NONCE, nonce) in message
+
+    def __str__(self) -> str:
+        return f"expect text {self.text} within {self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectJson:
+    """Wait for a JSON message with something at `path`; with this `value` (JSON text) unless it is empty."""
+
+    path: str
+    value: str = ""
+    seconds: float = DEFAULT_WITHIN
+
+    def fits(self, message: str, nonce: str) -> bool:
+        """Is this the message?"""
+        try:
+            found = jsonpath.compile(self.path).match(json.loads(message))
+        except (ValueError, RecursionError, jsonpath.JSONPathError):
+            return False
+        if found is None:
+            return False
+        return not self.value or _same(found.obj, json.loads(self.value.replace(NONCE, nonce)))
+
+    def __str__(self) -> str:
+        wanted = f" == {self.value}" if self.value else ""
+        return f"expect json {self.path}{wanted} within {self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectRegex:
+    """Wait for a message in which `pattern` (RE2) is found."""
+
+    pattern: str
+    seconds: float = DEFAULT_WITHIN
+
+    def fits(self, message: str, nonce: str) -> bool:
+        """Is this the message?"""
+        pattern = self.pattern.replace(NONCE, nonce)
+        return re2.compile(pattern, _RE2_OPTIONS).search(message) is not None
+
+    def __str__(self) -> str:
+        return f"expect regex {self.pattern} within {self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class SendPing:
+    """Send a ping and wait for its pong."""
+
+    seconds: float = DEFAULT_WITHIN
+
+    def __str__(self) -> str:
+        return f"ping within {self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Say nothing for so long; pings of the other side are answered."""
+
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"hold {self.seconds:g}"
+
+
+@dataclass(frozen=True, slots=True)
+class SendClose:
+    """Close with this code and reason and wait for the answer."""
+
+    code: int = 1000
+    reason: str = ""
+    seconds: float = DEFAULT_WITHIN
+
+    def __str__(self) -> str:
+        return f"close {self.code} {self.reason}".rstrip()
+
+
+Expectation: TypeAlias = ExpectText | ExpectJson | ExpectRegex
+Step: TypeAlias = Send | Expectation | SendPing | Hold | SendClose
+
+
+def parse_script(text: str) -> tuple[Step, ...]:
+    """The steps of a script, one a line; empty lines and lines that begin with # are skipped. Raises ScriptError."""
+    steps: list[Step] = []
+    for number, raw in enumerate(text.split("\n"), 1):
+        line = raw.strip(" \t\r")
+        if not line or line.startswith("#"):
+            continue
+        if len(line) > MAX_LINE:
+            raise ScriptError(number, f"is longer than {MAX_LINE} characters.")
+        if _CONTROL.search(line):
+            raise ScriptError(number, "has a control character in it; in JSON write it as \\u00XX.")
+        if steps and isinstance(steps[-1], SendClose):
+            raise ScriptError(number, "comes after close; nothing can follow it.")
+        if len(steps) == MAX_STEPS:
+            raise ScriptError(number, f"is one too many; a script has at most {MAX_STEPS} steps.")
+        try:
+            steps.append(_parse_line(line))
+        except ValueError as error:
+            raise ScriptError(number, str(error)) from error
+        if sum(step.seconds for step in steps) > MAX_SECONDS:
+            raise ScriptError(number, f"makes the script wait for more than {MAX_SECONDS:g} seconds in all.")
+    return tuple(steps)
+
+
+def script_text(steps: tuple[Step, ...]) -> str:
+    """The lines that `parse_script` reads back as these steps."""
+    return "\n".join(str(step) for step in steps)
+
+
+def _parse_line(line: str) -> Step:
+    verb, _, rest = line.partition(" ")
+    parse = _VERBS.get(verb.lower())
+    if parse is None:
+        raise ValueError(f"begins with {verb[:40]!r}; write one of {', '.join(_VERBS)}.")
+    return parse(rest.strip(" \t"))
+
+
+def _send(rest: str) -> Step:
+    if not rest:
+        raise ValueError("says nothing; write send and the message.")
+    return Send(rest)
+
+
+def _expect(rest: str) -> Step:
+    kind, _, wanted = rest.partition(" ")
+    wanted, seconds = _within(wanted.strip())
+    if not wanted:
+        raise ValueError("expects nothing; write expect text, expect json or expect regex, and what.")
+    match kind.lower():
+        case "text":
+            return ExpectText(wanted, seconds)
+        case "json":
+            return _expect_json(wanted, seconds)
+        case "regex":
+            try:
+                re2.compile(wanted.replace(NONCE, "0"), _RE2_OPTIONS)
+            except re2.error as error:
+                raise ValueError(f"{wanted!r} is no regular expression of RE2: {_said(error)}.") from error
+            return ExpectRegex(wanted, seconds)
+        case _:
+            raise ValueError(f"expects {kind[:40]!r}; write expect text, expect json or expect regex.")
+
+
+def _expect_json(wanted: str, seconds: float) -> Step:
+    path, equals, value = (part.strip() for part in wanted.partition("=="))
+    try:
+        compiled = jsonpath.compile(path)
+    except (jsonpath.JSONPathError, RecursionError) as error:
+        raise ValueError(f"{path!r} is no JSON path; write for example $.type or $.items[0].id.") from error
+    if not isinstance(compiled, jsonpath.JSONPath) or not compiled.singular_query():
+        raise ValueError(f"{path!r} names several places; a path without *, .. and filters names one.")
+    if equals:
+        try:
+            json.loads(value.replace(NONCE, "0"))
+        except (ValueError, RecursionError) as error:
+            raise ValueError(f"{value!r} is no JSON value; texts stand in double quotes.") from error
+    return ExpectJson(path, value, seconds)
+
+
+def _ping(rest: str) -> Step:
+    rest, seconds = _within(f" {rest}" if rest else "")
+    if rest.strip():
+        raise ValueError("has more than ping needs; write ping, or ping within 5.")
+    return SendPing(seconds)
+
+
+def _hold(rest: str) -> Step:
+    number = rest.removesuffix("seconds").removesuffix("s").strip()
+    return Hold(_seconds(number, "hold 30"))
+
+
+def _close(rest: str) -> Step:
+    code, _, reason = rest.partition(" ")
+    if not code:
+        return SendClose()
+    if not code.isdecimal() or not (
+        int(code) in (1000, 1001, 1002, 1003, *range(1007, 1012)) or 3000 <= int(code) < 5000
+    ):
+        raise ValueError(f"{code[:10]!r} is no code a client may send; 1000 is usual, 3000 to 4999 are free to use.")
+    if len(reason.encode()) > 123:
+        raise ValueError("has a reason longer than 123 bytes, which a close frame cannot carry.")
+    return SendClose(int(code), reason.strip())
+
+
+_VERBS: dict[str, Callable[[str], Step]] = {
+    "send": _send,
+    "expect": _expect,
+    "ping": _ping,
+    "hold": _hold,
+    "close": _close,
+}
+
+
+def _within(text: str) -> tuple[str, float]:
+    found = _WITHIN.search(text)
+    if found is None:
+        return text, DEFAULT_WITHIN
+    return text[: found.start()], _seconds(found[1], "within 5")
+
+
+def _seconds(text: str, example: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0 < seconds <= MAX_SECONDS:
+        raise ValueError(f"{text[:20]!r} is not between 0 and {MAX_SECONDS:g} seconds; write for example {example}.")
+    return seconds
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    # In JSON true is not 1, though in Python it is.
+    return (
+        type(found) is type(wanted) and bool(found == wanted)
+        if isinstance(wanted, bool)
+        else bool(found == wanted and not isinstance(found, bool))
+    )
+
+
+def _said(error: Exception) -> str:
+    said = error.args[0] if error.args else ""
+    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)

@@ -1,0 +1,156 @@
+"""A handshake with everything a person may add, and a script after it, against real servers."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import zlib
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from checks.deflate import OFFER, agreed
+from checks.diagnose import diagnose
+from checks.prober import Limits, ProbeTarget, Script, probe
+from checks.script import parse_script
+from checks.transcript import Phase, Reason, Transcript
+from tests.checks.origins import HOST, accept, network_to, origin
+
+QUICK = Limits(total_s=5.0, close_s=1.0)
+DEFLATED = (OFFER,)
+
+
+async def chat(connection: ServerConnection) -> None:
+    await connection.send(json.dumps({"type": "welcome", "clientCount": 1}))
+    async for message in connection:
+        await connection.send(json.dumps({"type": "echo", "message": message}))
+
+
+def follow(
+    script: str,
+    *,
+    handler: Callable[[ServerConnection], Awaitable[None]] = chat,
+    limits: Limits = QUICK,
+    **asked: object,
+) -> Transcript:
+    """Follow a script on a server of the websockets library."""
+
+    async def story() -> Transcript:
+        async with serve(handler, "127.0.0.1", 0, compression="deflate" if asked else None) as server:
+            port = server.sockets[0].getsockname()[1]
+            target = replace(ProbeTarget(f"ws://{HOST}/ws"), **asked)  # type: ignore[arg-type]
+            steps = Script.of_steps(parse_script(script))
+            return await probe(target, network=network_to(port), script=steps, limits=limits)
+
+    return asyncio.run(story())
+
+
+def test_a_script_is_followed_step_by_step_and_each_step_is_timed() -> None:
+    seen = follow(
+        """
+        expect json $.type == "welcome" within 2
+        send hello {nonce}
+        expect json $.message == "hello {nonce}" within 2
+        ping within 2
+        hold 0.2
+        close 1000 done
+        """
+    )
+    assert seen.live, seen.failures
+    assert [step.ok for step in seen.steps] == [True] * 6
+    assert seen.steps[0].detail.startswith('{"type": "welcome"')
+    assert 200 <= seen.steps[4].took_ms < 2000
+    assert seen.close is not None
+    assert (seen.close.code, seen.close.by) == (1000, "us")
+    assert Transcript.from_dict(seen.to_dict()) == seen.redacted()
+    assert diagnose(seen)[0].code == "WSE-LIVE"
+
+
+def test_a_message_that_comes_while_holding_is_there_for_a_later_step() -> None:
+    seen = follow('send a\nhold 0.2\nexpect json $.type == "echo" within 1')
+    assert seen.live, seen.failures
+
+
+def test_the_first_step_that_fails_ends_the_script_and_is_named() -> None:
+    seen = follow("expect text goodbye within 0.2\nsend never")
+    assert not seen.live
+    assert [step.ok for step in seen.steps] == [False]
+    assert seen.failure is not None
+    assert (seen.failure.phase, seen.failure.reason) == (Phase.SCRIPT, Reason.UNEXPECTED)
+    first = diagnose(seen)[0]
+    assert first.code == "WSE-SCRIPT"
+    assert "expect text goodbye" in first.evidence[0]
+
+
+def test_a_socket_that_is_cut_while_holding_says_so() -> None:
+    async def leaves(connection: ServerConnection) -> None:
+        connection.transport.abort()
+
+    seen = follow("hold 2", handler=leaves)
+    assert [step.ok for step in seen.steps] == [False]
+    assert diagnose(seen)[0].code == "WSE-1006"
+
+
+def test_compression_that_was_asked_for_is_spoken_both_ways() -> None:
+    seen = follow("send {nonce} {nonce}\nexpect text {nonce} {nonce}", extensions=DEFLATED)
+    assert seen.live, seen.failures
+    assert seen.response is not None
+    assert seen.response.get("sec-websocket-extensions").startswith("permessage-deflate")
+    assert {frame.compressed for frame in seen.frames if frame.opcode == "text"} == {True}
+
+
+def test_compression_is_not_spoken_when_nobody_asked() -> None:
+    seen = follow("send {nonce}\nexpect text {nonce}")
+    assert seen.live
+    assert not any(frame.compressed for frame in seen.frames)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "permessage-deflate; nonsense",
+        "permessage-deflate; server_max_window_bits=99",
+        "permessage-deflate; server_max_window_bits",
+        "permessage-deflate; server_no_context_takeover=1",
+        "permessage-deflate, permessage-deflate",
+    ],
+)
+def test_parameters_that_the_rfc_does_not_allow_are_refused(answer: str) -> None:
+    with pytest.raises(ValueError, match="permessage-deflate"):
+        agreed(answer, 1000)
+
+
+@pytest.mark.parametrize(
+    "answer", ["permessage-deflate", 'permessage-deflate; server_max_window_bits="10"; client_no_context_takeover']
+)
+def test_parameters_that_it_allows_are_taken(answer: str) -> None:
+    assert agreed(answer, 1000) is not None
+    assert agreed("", 1000) is None
+
+
+def test_a_deflate_bomb_costs_no_more_than_the_limit() -> None:
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    squeezed = (bomb.compress(b"\0" * 40_000_000) + bomb.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    assert len(squeezed) < 50_000
+    frame = b"\xc2\x7e" + len(squeezed).to_bytes(2, "big") + squeezed
+
+    async def story() -> Transcript:
+        async def explodes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await accept(reader, writer, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
+            writer.write(frame)
+            await writer.drain()
+            await reader.read(1000)
+
+        async with origin(explodes) as here:
+            target = ProbeTarget(here.url, extensions=DEFLATED)
+            return await probe(
+                target, network=here.network, script=Script.of_steps(parse_script("hold 1")), limits=QUICK
+            )
+
+    seen = asyncio.run(story())
+    assert seen.failure is not None
+    assert seen.failure.reason is Reason.TOO_MUCH_DATA
+    assert "inflates to more than" in seen.failure.detail
+    assert diagnose(seen)[0].code == "WSE-LIMIT"
