@@ -112,6 +112,16 @@ def build_request(
     )
 
 
+def build_plain_get(
+    url: AllowedUrl, *, origin: str | None = None, extra_headers: Sequence[tuple[str, str]] = ()
+) -> HandshakeRequest:
+    """A GET of the same address without the handshake: what a browser's address bar would get. Raises RequestError."""
+    asked = build_request(url, key_bytes=bytes(16), origin=origin, extra_headers=extra_headers)
+    kept = tuple(line for line in asked.headers if line.name.lower() not in _UPGRADE_HEADERS)
+    headers = (*kept, _line("Accept", "*/*"), _line("Connection", "close"))
+    return replace(asked, headers=headers, key="", expected_accept="", upgrade=False)
+
+
 class HeadParser:
     """Reads a response head as it arrives; `head` is set when it is complete and `rest` holds what came after it.
 
@@ -312,6 +322,7 @@ _HTTP = b"HTTP/1."
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_UPGRADE_HEADERS = frozenset({"upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "accept"})
 _OWN_HEADERS = frozenset(
     {
         "host",

@@ -52,6 +52,7 @@ from checks.handshake import (
     HeadParser,
     RefusedBody,
     RequestError,
+    build_plain_get,
     build_request,
     explain,
     judge,
@@ -92,6 +93,8 @@ class ProbeTarget:
     extensions: tuple[str, ...] = ()
     """Whole offers; permessage-deflate is the only one that can be agreed on."""
     origin: str | None = None
+    upgrade: bool = True
+    """False asks for the same address with a plain GET; subprotocols and extensions are then left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +251,8 @@ class _Probe:
         sock, address = await self._connect(destination, addresses)
         await self._open(sock, context, url, (address, destination.port))
         await self._upgrade(request)
+        if not request.upgrade:
+            return
         await self._first_frame()
         await self._echo()
         await self._ping()
@@ -267,14 +272,17 @@ class _Probe:
         return url
 
     def _build(self, url: AllowedUrl) -> HandshakeRequest:
+        asked = self._target
         try:
+            if not asked.upgrade:
+                return build_plain_get(url, origin=asked.origin, extra_headers=asked.headers)
             return build_request(
                 url,
                 key_bytes=secrets.token_bytes(16),
-                subprotocols=self._target.subprotocols,
-                extensions=self._target.extensions,
-                origin=self._target.origin,
-                extra_headers=self._target.headers,
+                subprotocols=asked.subprotocols,
+                extensions=asked.extensions,
+                origin=asked.origin,
+                extra_headers=asked.headers,
             )
         except RequestError as error:
             raise _Stop(Phase.URL, Reason.BAD_REQUEST, str(error)) from error
@@ -415,8 +423,11 @@ class _Probe:
             if wire.first_arrived:
                 self._timing["first_byte"] = round((wire.first_arrived - sent) * 1000, 3)
         self._timing["upgrade"] = round((wire.arrived - sent) * 1000, 3)
-        self._findings = findings = judge(request, parser.head)
+        self._findings = findings = judge(request, parser.head) if request.upgrade else ()
         self._response = explain(parser.head, findings)
+        if not request.upgrade:
+            await self._refused_body(parser.head, parser.rest)
+            return
         if parser.head.status != 101:
             await self._refused_body(parser.head, parser.rest)
             detail = f"{parser.head.status} {parser.head.reason}".rstrip()

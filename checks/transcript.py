@@ -99,7 +99,10 @@ class HeaderLine:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRequest:
-    """The upgrade request as sent (RFC 6455 4.1), in order, and the Accept value it must be answered with."""
+    """The request as sent, in order, and the Accept value an upgrade must be answered with (RFC 6455 4.1).
+
+    A plain GET (`upgrade` False) asks for the same address without any of the handshake's lines; it has no key.
+    """
 
     request_line: str
     headers: tuple[HeaderLine, ...]
@@ -108,6 +111,7 @@ class HandshakeRequest:
     subprotocols: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
     origin: str | None = None
+    upgrade: bool = True
 
     def to_bytes(self) -> bytes:
         """The request exactly as it goes onto the wire."""

@@ -1,0 +1,149 @@
+"""`manage.py probe` as an operator types it: what is printed, and the exit code a script reads."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+from websockets.asyncio.server import Server, ServerConnection, serve
+
+from checks.comparison import compare
+from tests.checks.origins import HOST, free_port
+from tests.checks.seen import answered, live
+
+pytestmark = pytest.mark.django_db(databases=[])
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Where an echoing server listens, in a thread of its own: the command has its own event loop."""
+    loop = asyncio.new_event_loop()
+
+    async def echo(connection: ServerConnection) -> None:
+        async for message in connection:
+            await connection.send(message)
+
+    async def start() -> Server:
+        return await serve(echo, "127.0.0.1", 0)
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
+    yield next(iter(server.sockets)).getsockname()[1]
+    asyncio.run_coroutine_threadsafe(_stop(server), loop).result(5)
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+
+
+async def _stop(server: Server) -> None:
+    server.close()
+    await server.wait_closed()
+
+
+def typed(*words: str) -> tuple[int, str]:
+    """The exit code, and what was printed."""
+    printed = io.StringIO()
+    with pytest.raises(SystemExit) as ended:
+        call_command("probe", *words, stdout=printed)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code, printed.getvalue()
+
+
+def lead(port: int) -> list[str]:
+    """Options that lead the host to the server here."""
+    return ["--connect-to", f"{HOST}::127.0.0.1:{port}", "--allow", "127.0.0.1/32"]
+
+
+def test_a_live_endpoint_is_0_and_shows_the_handshake(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/ws", *lead(port))
+    assert code == 0
+    assert printed.startswith("The endpoint is live (WSE-LIVE, high certainty)")
+    assert "> Sec-WebSocket-Version: 13" in printed
+    assert "< HTTP/1.1 101 Switching Protocols" in printed
+    assert "echo" in printed
+
+
+def test_an_endpoint_that_is_down_is_1_and_says_what_to_do() -> None:
+    code, printed = typed(f"ws://{HOST}/ws", *lead(free_port()))
+    assert code == 1
+    assert printed.startswith("Nothing listens on that port (WSE-TCP-REFUSED")
+    assert "  Fix: " in printed
+
+
+def test_an_address_that_is_not_allowed_is_2_and_is_not_contacted(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/ws", "--connect-to", f"{HOST}::127.0.0.1:{port}")
+    assert code == 2
+    assert "WSE-GUARD" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--header", "no colon"], "write 'Name: value'"),
+        (["--connect-to", "x"], "four fields"),
+        (["--allow", "300.0.0.0/8"], "is no network"),
+        (["--timeout", "0"], "between 0 and 900"),
+        (["--script", "/does/not/exist"], "cannot be read"),
+    ],
+)
+def test_a_wrong_option_is_said(words: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        call_command("probe", f"ws://{HOST}/ws", *words)
+
+
+def test_the_json_has_verdicts_and_the_whole_transcript(port: int, tmp_path: Path) -> None:
+    script = tmp_path / "talk.txt"
+    script.write_text("send hello\nexpect text hello within 2\n")
+    code, printed = typed(
+        f"ws://{HOST}/ws", *lead(port), "--json", "--script", str(script), "--header", "Authorization: secret-1"
+    )
+    document = json.loads(printed)
+    assert (code, document["live"]) == (0, True)
+    (way,) = document["ways"]
+    assert way["verdicts"][0]["code"] == "WSE-LIVE"
+    assert [step["ok"] for step in way["transcript"]["steps"]] == [True, True]
+    assert "secret-1" not in printed
+
+
+def test_a_script_that_does_not_hold_is_1(port: int, tmp_path: Path) -> None:
+    script = tmp_path / "talk.txt"
+    script.write_text("send hello\nexpect text goodbye within 0.2\n")
+    code, printed = typed(f"ws://{HOST}/ws", *lead(port), "--script", str(script))
+    assert code == 1
+    assert "NO  expect text goodbye within 0.2" in printed
+    script.write_text("expect nonsense\n")
+    with pytest.raises(CommandError, match="Line 1: expects nothing"):
+        call_command("probe", f"ws://{HOST}/ws", "--script", str(script))
+
+
+def test_ways_are_compared_and_the_first_difference_is_named(port: int) -> None:
+    down = free_port()
+    code, printed = typed(
+        f"ws://{HOST}/ws", "--compare", "direct=ws://direct.example.com/ws", *lead(port),
+        "--connect-to", f"direct.example.com::127.0.0.1:{down}",
+    )  # fmt: skip
+    assert code == 1
+    assert f"First difference: direct, Connected: 127.0.0.1 port {down}: nothing listens there" in printed
+
+
+def test_a_plain_get_is_told_as_what_it_is(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/ws", "--plain", *lead(port))
+    assert code == 0
+    assert "< HTTP/1.1 426 Upgrade Required" in printed
+    assert "Sec-WebSocket-Key" not in printed.partition("<")[0]
+
+
+def test_a_comparison_calls_nothing_good_that_was_not_reached() -> None:
+    table = compare([("edge", answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\n")), ("direct", live())])
+    upgraded = dict(table.rows)["Upgraded (101)"]
+    assert [cell.state for cell in upgraded] == ["bad", "good"]
+    assert [cell.state for cell in dict(table.rows)["Ping answered"]] == ["not reached", "good"]
+    assert table.first_bad is not None
+    assert table.first_bad[:2] == ("edge", "Upgraded (101)")
+    assert compare([("edge", live()), ("direct", live())]).first_bad is None
