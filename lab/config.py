@@ -20,6 +20,8 @@ DEFAULT_QUOTAS: Mapping[str, int] = {
     "distributions": 500,
     "cache_behaviors": 75,
     "origins": 100,
+    "origin_groups": 10,
+    "custom_headers": 30,
     "aliases": 100,
     "origin_request_policies": 20,
     "headers_per_origin_request_policy": 10,

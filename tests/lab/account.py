@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import itertools
 import json
 import os
@@ -21,6 +22,11 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 REPOSITORY = Path(__file__).parents[2]
 REGION = "us-east-1"
@@ -185,13 +191,38 @@ class Account:
         made: dict[str, Any] = self.cloudfront.create_distribution(DistributionConfig=configuration(**changes))
         return made
 
+    def certificate(self, *names: str, region: str = REGION) -> str:
+        """ARN of an imported, self-signed certificate for these names."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+        now = datetime.datetime.now(datetime.UTC)
+        made = (
+            x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=30))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            .sign(key, hashes.SHA256())
+        )
+        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        acm = self._client("acm", self.keys, region)
+        given = acm.import_certificate(Certificate=made.public_bytes(Encoding.PEM), PrivateKey=private)
+        return str(given["CertificateArn"])
+
+    def web_acl(self, name: str = "shield", scope: str = "CLOUDFRONT") -> str:
+        """ARN of a web ACL without rules."""
+        visible = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": name}
+        made = self.client("wafv2").create_web_acl(
+            Name=name, Scope=scope, DefaultAction={"Allow": {}}, VisibilityConfig=visible
+        )
+        return str(made["Summary"]["ARN"])
+
     def client(self, service: str) -> Any:
         """A client of any other service."""
         return self._client(service, self.keys)
 
-    def _client(self, service: str, keys: dict[str, str]) -> Any:
+    def _client(self, service: str, keys: dict[str, str], region: str = REGION) -> Any:
         once = Config(retries={"total_max_attempts": 1})
-        return boto3.client(service, endpoint_url=self.lab.url, region_name=REGION, config=once, **keys)  # type: ignore[call-overload]
+        return boto3.client(service, endpoint_url=self.lab.url, region_name=region, config=once, **keys)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -238,6 +269,11 @@ def behavior(target: str, pattern: str | None = None) -> dict[str, Any]:
         "OriginRequestPolicyId": ALL_VIEWER,
     }
     return {"PathPattern": pattern, **made} if pattern else made
+
+
+def viewer_certificate(arn: str) -> dict[str, Any]:
+    """A ViewerCertificate that uses a certificate of ACM."""
+    return {"ACMCertificateArn": arn, "SSLSupportMethod": "sni-only", "MinimumProtocolVersion": "TLSv1.2_2021"}
 
 
 def listed(*items: Any) -> dict[str, Any]:

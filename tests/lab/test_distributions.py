@@ -15,6 +15,7 @@ from tests.lab.account import (
     custom_origin,
     listed,
     refused,
+    viewer_certificate,
     vpc_origin,
 )
 
@@ -238,17 +239,153 @@ class TestConfigurationRules:
             account.create_distribution(Origins=origin(OriginKeepaliveTimeout=0))
 
     def test_an_alias_needs_a_certificate_and_belongs_to_one_distribution(self, lab: Lab, account: Account) -> None:
-        certificate = {
-            "ACMCertificateArn": f"arn:aws:acm:us-east-1:{account.number}:certificate/x",
-            "SSLSupportMethod": "sni-only",
-            "MinimumProtocolVersion": "TLSv1.2_2021",
-        }
-        alias = listed(f"ws-{account.number}.example.com")
+        name = f"ws-{account.number}.example.com"
+        alias = listed(name)
+        certificate = viewer_certificate(account.certificate(name))
         with refused("InvalidViewerCertificate", 400):
             account.create_distribution(Aliases=alias)
         account.create_distribution(Aliases=alias, ViewerCertificate=certificate)
+        other = lab.account()
         with refused("CNAMEAlreadyExists", 409):
-            lab.account().create_distribution(Aliases=alias, ViewerCertificate=certificate)
+            other.create_distribution(
+                Aliases=alias, ViewerCertificate=viewer_certificate(other.certificate("*.example.com"))
+            )
+
+    def test_the_certificate_is_the_accounts_own_and_of_us_east_1_and_covers_every_alias(
+        self, lab: Lab, account: Account
+    ) -> None:
+        zone = f"z{account.number}.example.com"
+
+        def attach(arn: str, *aliases: str) -> None:
+            account.create_distribution(Aliases=listed(*aliases), ViewerCertificate=viewer_certificate(arn))
+
+        wildcard = account.certificate(f"*.{zone}")
+        requested = account.client("acm").request_certificate(DomainName=f"a.{zone}")["CertificateArn"]
+        for arn in (
+            lab.account().certificate(f"a.{zone}"),
+            account.certificate(f"a.{zone}", region="eu-west-1"),
+            f"arn:aws:acm:us-east-1:{account.number}:certificate/00000000-0000-0000-0000-000000000000",
+            requested,  # nobody has validated it yet
+        ):
+            with refused("InvalidViewerCertificate", 400):
+                attach(arn, f"a.{zone}")
+            with refused("InvalidViewerCertificate", 400):
+                account.create_distribution(ViewerCertificate=viewer_certificate(arn))
+        for name in (f"a.b.{zone}", zone, "ws.example.org"):
+            with refused("InvalidViewerCertificate", 400):
+                attach(wildcard, f"a.{zone}", name)
+        attach(wildcard, f"a.{zone}", f"*.{zone}")
+
+    def test_a_web_acl_exists_in_the_account_and_is_for_cloudfront(self, lab: Lab, account: Account) -> None:
+        for web_acl in (
+            "473e64fd-f30b-4765-81a0-62ad96dd167a",
+            account.web_acl("regional", "REGIONAL"),
+            lab.account().web_acl(),
+        ):
+            with refused("InvalidWebACLId", 400):
+                account.create_distribution(WebACLId=web_acl)
+        account.create_distribution(WebACLId=account.web_acl())
+
+    @pytest.mark.parametrize(
+        ("code", "changes"),
+        [
+            ("InvalidErrorCode", {"CustomErrorResponses": listed({"ErrorCode": 418})}),
+            ("InvalidArgument", {"CustomErrorResponses": listed({"ErrorCode": 404, "ResponsePagePath": "/404"})}),
+            (
+                "InvalidResponseCode",
+                {"CustomErrorResponses": listed({"ErrorCode": 404, "ResponsePagePath": "/404", "ResponseCode": "302"})},
+            ),
+            (
+                "InvalidGeoRestrictionParameter",
+                {"Restrictions": {"GeoRestriction": {"RestrictionType": "whitelist", "Quantity": 0}}},
+            ),
+            (
+                "InvalidLocationCode",
+                {"Restrictions": {"GeoRestriction": {"RestrictionType": "blacklist", **listed("Utopia")}}},
+            ),
+            ("InvalidDefaultRootObject", {"DefaultRootObject": "/index.html"}),
+            (
+                "InvalidArgument",
+                {"Origins": listed({**custom_origin("web"), "ResponseCompletionTimeout": 29})},
+            ),
+            (
+                "InvalidArgument",
+                {
+                    "Origins": listed(
+                        {**custom_origin("web"), "CustomHeaders": listed({"HeaderName": "Host", "HeaderValue": "a"})}
+                    )
+                },
+            ),
+            (
+                "TooManyOriginCustomHeaders",
+                {
+                    "Origins": listed(
+                        {
+                            **custom_origin("web"),
+                            "CustomHeaders": listed(
+                                *({"HeaderName": f"X-{number}", "HeaderValue": "a"} for number in range(31))
+                            ),
+                        }
+                    )
+                },
+            ),
+            (
+                "InvalidTTLOrder",
+                {
+                    "DefaultCacheBehavior": {
+                        "TargetOriginId": "web",
+                        "ViewerProtocolPolicy": "allow-all",
+                        "ForwardedValues": {"QueryString": False, "Cookies": {"Forward": "none"}},
+                        "MinTTL": 60,
+                        "DefaultTTL": 30,
+                    }
+                },
+            ),
+            (
+                "InvalidFunctionAssociation",
+                {
+                    "DefaultCacheBehavior": {
+                        **behavior("web"),
+                        "FunctionAssociations": listed(
+                            {"FunctionARN": "arn:aws:cloudfront::1:function/a", "EventType": "origin-request"}
+                        ),
+                    }
+                },
+            ),
+        ],
+    )
+    def test_each_fault_has_its_code(self, account: Account, code: str, changes: dict[str, Any]) -> None:
+        with refused(code, 400):
+            account.create_distribution(**changes)
+
+    def test_what_the_faults_are_beside(self, account: Account) -> None:
+        page = {"ErrorCode": 404, "ResponsePagePath": "/404", "ResponseCode": "200"}
+        header = {"HeaderName": "X-Origin-Secret", "HeaderValue": "a"}
+        account.create_distribution(
+            CustomErrorResponses=listed(page),
+            Restrictions={"GeoRestriction": {"RestrictionType": "blacklist", **listed("AQ")}},
+            DefaultRootObject="index.html",
+            Origins=listed({**custom_origin("web"), "ResponseCompletionTimeout": 30, "CustomHeaders": listed(header)}),
+        )
+
+    def test_an_origin_group_has_two_members_and_carries_no_writes(self, account: Account) -> None:
+        def group(*members: str) -> dict[str, Any]:
+            criteria = {"StatusCodes": listed(502, 504)}
+            named = listed(*({"OriginId": member} for member in members))
+            return listed({"Id": "pair", "FailoverCriteria": criteria, "Members": named})
+
+        def create(groups: dict[str, Any], *methods: str) -> None:
+            allowed = {**behavior("pair"), "AllowedMethods": listed(*methods)}
+            origins = listed(custom_origin("web"), custom_origin("spare"))
+            account.create_distribution(Origins=origins, OriginGroups=groups, DefaultCacheBehavior=allowed)
+
+        with refused("InvalidArgument", 400):
+            create(group("web", "web"), "GET", "HEAD")
+        with refused("NoSuchOrigin", 404):
+            create(group("web", "nowhere"), "GET", "HEAD")
+        with refused("InvalidArgument", 400):
+            create(group("web", "spare"), "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE")
+        create(group("web", "spare"), "GET", "HEAD")
 
 
 class TestVpcOrigins:

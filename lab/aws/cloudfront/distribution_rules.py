@@ -9,33 +9,36 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from lab.aws.cloudfront.behavior_rules import check_behaviors
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config
-from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
-
-_METHOD_SETS = (
-    frozenset({"GET", "HEAD"}),
-    frozenset({"GET", "HEAD", "OPTIONS"}),
-    frozenset({"GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"}),
+from lab.aws.cloudfront.viewer_rules import (
+    check_aliases,
+    check_countries,
+    check_error_pages,
+    check_unique,
+    check_web_acl,
 )
-_CACHED_METHOD_SETS = _METHOD_SETS[:2]
-_PATH_PATTERN = re.compile(r"[A-Za-z0-9_\-.*$/~\"'@:+&?=!,;()\[\]]{1,255}")
+
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9_-]+)+\.?")
-_ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([A-Za-z0-9_-]+\.)+[A-Za-z]{2,}")
 _ORIGIN_KINDS = ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig")
 _LARGEST_READ_TIMEOUT = 120
 _LARGEST_KEEPALIVE = 300
-# The five managed response headers policies; the lab has no custom ones yet.
-_RESPONSE_HEADERS_POLICIES = frozenset(
-    {
-        "60669652-455b-4ae9-85a4-c4c02393f86c",
-        "5cc3b908-e619-4b99-88e5-2cf7f45965bd",
-        "67f7725c-6f97-4210-82d7-5512b31e9d03",
-        "e61eb60c-9c35-4d20-a928-2b84e02af89c",
-        "eaab4381-ed33-4a86-88ca-d9558dc6cd63",
-    }
+# Quotas page, custom headers: characters of a name, of a value, and of all of them together.
+_LONGEST_HEADER_NAME = 256
+_LONGEST_HEADER_VALUE = 1783
+_LONGEST_HEADERS = 10_240
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+# Developer Guide, "Custom headers that CloudFront can't add to origin requests".
+_FORBIDDEN_HEADERS = frozenset(
+    """cache-control connection content-length cookie host if-match if-modified-since if-none-match if-range
+    if-unmodified-since max-forwards pragma proxy-authenticate proxy-authorization proxy-connection range request-range te
+    trailer transfer-encoding upgrade via x-real-ip""".split()
 )
+_FORBIDDEN_PREFIXES = ("x-amz-", "x-edge-")
+# Developer Guide, "Create an origin group": the statuses that may cause a failover.
+_FAILOVER_CODES = frozenset({400, 403, 404, 416, 429, 500, 502, 503, 504})
 
 
 def check_distribution(context: Context, config: Config, own_id: str | None) -> None:
@@ -50,11 +53,6 @@ def check_distribution(context: Context, config: Config, own_id: str | None) -> 
 def origins_of(config: Config) -> list[Config]:
     """The origins, in order."""
     return list(config["Origins"].get("Items") or [])
-
-
-def behaviors_of(config: Config) -> list[Config]:
-    """The ordered behaviors, in order, without the default one."""
-    return list((config.get("CacheBehaviors") or {}).get("Items") or [])
 
 
 def _check_plain_fields(_context: Context, config: Config, _own_id: str | None) -> None:
@@ -78,9 +76,28 @@ def _check_origins(context: Context, config: Config, _own_id: str | None) -> Non
     if len(origins) > limit:
         raise CloudFrontError("TooManyOrigins", f"You cannot have more than {limit} origins for each distribution.")
     ids = [origin["Id"] for origin in origins]
-    _unique(ids, "The parameter Origin Id {} is a duplicate.")
+    check_unique(ids, "The parameter Origin Id {} is a duplicate.")
     for origin in origins:
         _check_origin(origin)
+        _check_custom_headers(context, origin)
+
+
+def _check_origin_groups(context: Context, config: Config, _own_id: str | None) -> None:
+    groups = (config.get("OriginGroups") or {}).get("Items") or []
+    limit = context.quotas["origin_groups"]
+    if len(groups) > limit:
+        raise CloudFrontError("TooManyOriginGroupsPerDistribution", f"You cannot have more than {limit} origin groups.")
+    origins = {origin["Id"] for origin in origins_of(config)}
+    check_unique([*origins, *(group["Id"] for group in groups)], "The parameter Origin Group Id {} is a duplicate.")
+    for group in groups:
+        members = [member["OriginId"] for member in group["Members"].get("Items") or []]
+        if len(set(members)) != 2:
+            raise invalid(f"The origin group {group['Id']} must have two different members.")
+        if not origins.issuperset(members):
+            raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
+        codes = group["FailoverCriteria"]["StatusCodes"].get("Items") or []
+        if not codes or not _FAILOVER_CODES.issuperset(codes):
+            raise invalid(f"The failover criteria of {group['Id']} must be statuses of {sorted(_FAILOVER_CODES)}.")
 
 
 def _check_origin(origin: Config) -> None:
@@ -119,6 +136,24 @@ def _check_origin(origin: Config) -> None:
                 raise invalid(f"The parameter {field} of {name} must be 80, 443 or 1024-65535.")
 
 
+def _check_custom_headers(context: Context, origin: Config) -> None:
+    headers = (origin.get("CustomHeaders") or {}).get("Items") or []
+    limit = context.quotas["custom_headers"]
+    if len(headers) > limit:
+        raise CloudFrontError("TooManyOriginCustomHeaders", f"You cannot add more than {limit} custom headers.")
+    check_unique((header["HeaderName"].lower() for header in headers), "The parameter HeaderName {} is a duplicate.")
+    for header in headers:
+        name, value = header["HeaderName"], header["HeaderValue"]
+        if not _HEADER_NAME.fullmatch(name) or len(name) > _LONGEST_HEADER_NAME:
+            raise invalid(f"The parameter HeaderName is not valid: {name}")
+        if name.lower() in _FORBIDDEN_HEADERS or name.lower().startswith(_FORBIDDEN_PREFIXES):
+            raise invalid(f"The parameter HeaderName is one that CloudFront cannot add: {name}")
+        if len(value) > _LONGEST_HEADER_VALUE or any(ord(character) < 0x20 for character in value):
+            raise invalid(f"The parameter HeaderValue of {name} is not valid.")
+    if sum(len(header["HeaderName"]) + len(header["HeaderValue"]) for header in headers) > _LONGEST_HEADERS:
+        raise invalid(f"The custom headers of {origin['Id']} are longer than {_LONGEST_HEADERS} characters together.")
+
+
 def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> None:
     limit = context.quotas["distributions_per_vpc_origin"]
     for origin in origins_of(config):
@@ -145,118 +180,14 @@ def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> 
             )
 
 
-def _check_behaviors(context: Context, config: Config, _own_id: str | None) -> None:
-    ordered = behaviors_of(config)
-    limit = context.quotas["cache_behaviors"]
-    if len(ordered) > limit:
-        raise CloudFrontError(
-            "TooManyCacheBehaviors", f"You cannot create more cache behaviors for the distribution than {limit}."
-        )
-    _unique(
-        [behavior["PathPattern"].removeprefix("/") for behavior in ordered],
-        "The parameter PathPattern {} is a duplicate.",
-    )
-    for behavior in ordered:
-        if not _PATH_PATTERN.fullmatch(behavior["PathPattern"]):
-            raise invalid(f"The parameter PathPattern is not valid: {behavior['PathPattern']}")
-    groups = (config.get("OriginGroups") or {}).get("Items") or []
-    origins = {origin["Id"]: origin for origin in origins_of(config)}
-    group_ids = {group["Id"] for group in groups}
-    for behavior in [config["DefaultCacheBehavior"], *ordered]:
-        target = behavior["TargetOriginId"]
-        if target not in origins and target not in group_ids:
-            raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
-        _check_methods(behavior)
-        _check_policies(context, behavior)
-        if (origins.get(target) or {}).get("VpcOriginConfig"):
-            _check_vpc_origin_behavior(behavior)
-
-
-def _check_methods(behavior: Config) -> None:
-    methods = behavior.get("AllowedMethods")
-    if methods is None:
-        return
-    allowed = frozenset(methods.get("Items") or [])
-    cached = frozenset((methods.get("CachedMethods") or {}).get("Items") or ["GET", "HEAD"])
-    if allowed not in _METHOD_SETS:
-        raise invalid("The parameter AllowedMethods must be one of the three sets that CloudFront knows.")
-    if cached not in _CACHED_METHOD_SETS or not cached <= allowed:
-        raise invalid("The parameter CachedMethods must be GET and HEAD, or these and OPTIONS, and be allowed.")
-
-
-def _check_policies(context: Context, behavior: Config) -> None:
-    cache_policy = behavior.get("CachePolicyId")
-    legacy = behavior.get("ForwardedValues")
-    if cache_policy and legacy is not None:
-        raise invalid(
-            "The parameter ForwardedValues cannot be used when a cache policy is associated to the cache behavior."
-        )
-    if not cache_policy and legacy is None:
-        raise invalid("A cache behavior must have either CachePolicyId or ForwardedValues.")
-    if cache_policy and cache_policy not in CACHE_POLICIES:
-        raise CloudFrontError("NoSuchCachePolicy", "The specified cache policy does not exist.")
-    request_policy = behavior.get("OriginRequestPolicyId")
-    if request_policy:
-        if not cache_policy:
-            raise invalid("A cache behavior with an origin request policy must have a cache policy.")
-        custom = context.store.origin_request_policies.get(request_policy)
-        if request_policy not in ORIGIN_REQUEST_POLICIES and (custom is None or custom.account != context.account):
-            raise CloudFrontError("NoSuchOriginRequestPolicy", "The specified origin request policy does not exist.")
-    headers_policy = behavior.get("ResponseHeadersPolicyId")
-    if headers_policy and headers_policy not in _RESPONSE_HEADERS_POLICIES:
-        raise CloudFrontError("NoSuchResponseHeadersPolicy", "The specified response headers policy does not exist.")
-
-
-def _check_vpc_origin_behavior(behavior: Config) -> None:
-    """What the Developer Guide lists as not supported with a VPC origin."""
-    if (behavior.get("GrpcConfig") or {}).get("Enabled"):
-        raise invalid("gRPC is not supported for a VPC origin.")
-    functions = (behavior.get("LambdaFunctionAssociations") or {}).get("Items") or []
-    if any(function["EventType"].startswith("origin-") for function in functions):
-        raise CloudFrontError(
-            "InvalidLambdaFunctionAssociation", "Lambda@Edge origin triggers are not supported for a VPC origin."
-        )
-
-
-def _check_aliases(context: Context, config: Config, own_id: str | None) -> None:
-    aliases = [alias.lower() for alias in (config.get("Aliases") or {}).get("Items") or []]
-    if not aliases:
-        return
-    limit = context.quotas["aliases"]
-    if len(aliases) > limit:
-        raise CloudFrontError("TooManyDistributionCNAMEs", f"You cannot have more than {limit} aliases.")
-    _unique(aliases, "The parameter CNAME {} is a duplicate.")
-    for alias in aliases:
-        if not _ALIAS.fullmatch(alias):
-            raise invalid(f"The parameter CNAME contains an invalid name: {alias}")
-    certificate = config.get("ViewerCertificate") or {}
-    if not certificate.get("ACMCertificateArn") and not certificate.get("IAMCertificateId"):
-        raise CloudFrontError(
-            "InvalidViewerCertificate",
-            "To add an alternate domain name (CNAME) to a CloudFront distribution, you must attach a trusted "
-            "certificate that validates your authorization to use the domain name.",
-        )
-    for other in context.store.distributions.values():
-        taken = {alias.lower() for alias in (other.latest.config.get("Aliases") or {}).get("Items") or []}
-        if other.id != own_id and taken.intersection(aliases):
-            raise CloudFrontError(
-                "CNAMEAlreadyExists",
-                "One or more of the CNAMEs you provided are already associated with a different resource.",
-            )
-
-
-def _unique(names: list[str], message: str) -> None:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            raise invalid(message.format(name))
-        seen.add(name)
-
-
 _RULES: tuple[Callable[[Context, Config, str | None], None], ...] = (
     _check_plain_fields,
     _check_origins,
+    _check_origin_groups,
     _check_vpc_origins,
-    _check_behaviors,
-    _check_aliases,
+    check_behaviors,
+    check_aliases,
+    check_web_acl,
+    check_error_pages,
+    check_countries,
 )

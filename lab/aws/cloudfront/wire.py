@@ -24,6 +24,7 @@ from lab.aws.moto_world import HttpReply
 
 Values: TypeAlias = dict[str, Any]
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
+_DECIMAL = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?")
 _LIMITS = {"integer": 2**31, "long": 2**63}
 
 
@@ -104,7 +105,7 @@ def read_call(router: Router, method: str, path: str, query: str, headers: Mappi
         wire_name = member.serialization.get("name", name)
         if location == "header":
             if wire_name.lower() in headers:
-                parameters[name] = headers[wire_name.lower()]
+                parameters[name] = _scalar(member, headers[wire_name.lower()], name)
         elif location in ("uri", "querystring"):
             if wire_name in located[location]:
                 parameters[name] = _scalar(member, located[location][wire_name], name)
@@ -240,6 +241,10 @@ def _scalar(shape: Shape, text: str, path: str) -> Any:
         if not _INTEGER.fullmatch(number) or not -_LIMITS[shape.type_name] <= int(number) < _LIMITS[shape.type_name]:
             raise malformed(f"{path or shape.name} is not a number")
         return int(number)
+    if shape.type_name in ("float", "double"):
+        if not _DECIMAL.fullmatch(text.strip()):
+            raise malformed(f"{path or shape.name} is not a decimal number")
+        return float(text)
     if shape.type_name == "boolean":
         word = text.strip().lower()
         if word not in ("true", "false"):

@@ -1,0 +1,192 @@
+"""What CloudFront refuses in a distribution's cache behaviors.
+
+It decides the first thing that is wrong with a behavior; distribution_rules.py calls it. It must never store or change
+anything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from lab.aws.cloudfront.context import Context
+from lab.aws.cloudfront.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.lifecycle import Config
+from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from lab.aws.cloudfront.viewer_rules import check_unique
+
+_READS = frozenset({"GET", "HEAD"})
+_METHOD_SETS = (
+    _READS,
+    _READS | {"OPTIONS"},
+    _READS | {"OPTIONS", "PUT", "PATCH", "POST", "DELETE"},
+)
+_CACHED_METHOD_SETS = _METHOD_SETS[:2]
+_PATH_PATTERN = re.compile(r"[A-Za-z0-9_\-.*$/~\"'@:+&?=!,;()\[\]]{1,255}")
+_VIEWER_EVENTS = frozenset({"viewer-request", "viewer-response"})
+# Quotas page: functions of either kind for each behavior, legacy forwarding.
+_MOST_LAMBDA_FUNCTIONS = 4
+_MOST_FUNCTIONS = 2
+_MOST_FORWARDED = 10
+# The five managed response headers policies; the lab has no custom ones yet.
+_RESPONSE_HEADERS_POLICIES = frozenset(
+    {
+        "60669652-455b-4ae9-85a4-c4c02393f86c",
+        "5cc3b908-e619-4b99-88e5-2cf7f45965bd",
+        "67f7725c-6f97-4210-82d7-5512b31e9d03",
+        "e61eb60c-9c35-4d20-a928-2b84e02af89c",
+        "eaab4381-ed33-4a86-88ca-d9558dc6cd63",
+    }
+)
+
+
+def behaviors_of(config: Config) -> list[Config]:
+    """The ordered behaviors, in order, without the default one."""
+    return list((config.get("CacheBehaviors") or {}).get("Items") or [])
+
+
+def all_behaviors_of(config: Config) -> list[Config]:
+    """The default behavior, then the ordered ones."""
+    return [config["DefaultCacheBehavior"], *behaviors_of(config)]
+
+
+def check_behaviors(context: Context, config: Config, _own_id: str | None) -> None:
+    """Behaviors are few enough, have patterns of their own, and name what exists."""
+    ordered = behaviors_of(config)
+    limit = context.quotas["cache_behaviors"]
+    if len(ordered) > limit:
+        raise CloudFrontError(
+            "TooManyCacheBehaviors", f"You cannot create more cache behaviors for the distribution than {limit}."
+        )
+    check_unique(
+        (behavior["PathPattern"].removeprefix("/") for behavior in ordered),
+        "The parameter PathPattern {} is a duplicate.",
+    )
+    for behavior in ordered:
+        if not _PATH_PATTERN.fullmatch(behavior["PathPattern"]):
+            raise invalid(f"The parameter PathPattern is not valid: {behavior['PathPattern']}")
+    origins = {origin["Id"]: origin for origin in config["Origins"].get("Items") or []}
+    groups = {group["Id"]: group for group in (config.get("OriginGroups") or {}).get("Items") or []}
+    for behavior in all_behaviors_of(config):
+        target = behavior["TargetOriginId"]
+        if target not in origins and target not in groups:
+            raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
+        _check_methods(behavior, to_group=target in groups)
+        _check_policies(context, behavior)
+        _check_legacy_forwarding(behavior)
+        _check_trust(context, behavior)
+        _check_functions(behavior)
+        if _reaches_vpc_origin(target, origins, groups):
+            _check_vpc_origin_behavior(behavior)
+
+
+def _check_methods(behavior: Config, *, to_group: bool) -> None:
+    methods = behavior.get("AllowedMethods")
+    if methods is None:
+        return
+    allowed = frozenset(methods.get("Items") or [])
+    cached = frozenset((methods.get("CachedMethods") or {}).get("Items") or _READS)
+    if allowed not in _METHOD_SETS:
+        raise invalid("The parameter AllowedMethods must be one of the three sets that CloudFront knows.")
+    if cached not in _CACHED_METHOD_SETS or not cached <= allowed:
+        raise invalid("The parameter CachedMethods must be GET and HEAD, or these and OPTIONS, and be allowed.")
+    if to_group and "POST" in allowed:
+        raise invalid(
+            "The parameter AllowedMethods cannot include POST, PUT, PATCH, or DELETE for a cached behavior associated "
+            "with an origin group."
+        )
+
+
+def _check_policies(context: Context, behavior: Config) -> None:
+    cache_policy = behavior.get("CachePolicyId")
+    legacy = behavior.get("ForwardedValues")
+    if cache_policy and legacy is not None:
+        raise invalid(
+            "The parameter ForwardedValues cannot be used when a cache policy is associated to the cache behavior."
+        )
+    if not cache_policy and legacy is None:
+        raise invalid("A cache behavior must have either CachePolicyId or ForwardedValues.")
+    if cache_policy and cache_policy not in CACHE_POLICIES:
+        raise CloudFrontError("NoSuchCachePolicy", "The specified cache policy does not exist.")
+    request_policy = behavior.get("OriginRequestPolicyId")
+    if request_policy:
+        if not cache_policy:
+            raise invalid("A cache behavior with an origin request policy must have a cache policy.")
+        custom = context.store.origin_request_policies.get(request_policy)
+        if request_policy not in ORIGIN_REQUEST_POLICIES and (custom is None or custom.account != context.account):
+            raise CloudFrontError("NoSuchOriginRequestPolicy", "The specified origin request policy does not exist.")
+    headers_policy = behavior.get("ResponseHeadersPolicyId")
+    if headers_policy and headers_policy not in _RESPONSE_HEADERS_POLICIES:
+        raise CloudFrontError("NoSuchResponseHeadersPolicy", "The specified response headers policy does not exist.")
+
+
+def _check_legacy_forwarding(behavior: Config) -> None:
+    legacy = behavior.get("ForwardedValues")
+    if legacy is None:
+        return
+    least = behavior.get("MinTTL", 0)
+    usual = behavior.get("DefaultTTL", max(86_400, least))
+    most = behavior.get("MaxTTL", max(31_536_000, usual))
+    if not 0 <= least <= usual <= most:
+        raise CloudFrontError(
+            "InvalidTTLOrder", "The order of TTLs is not valid: MinTTL, DefaultTTL and MaxTTL must not fall."
+        )
+    cookies = legacy["Cookies"]
+    names = _names(cookies, "WhitelistedNames")
+    if (cookies["Forward"] == "whitelist") != bool(names):
+        raise CloudFrontError(
+            "InvalidForwardCookies", "WhitelistedNames must be given for Forward whitelist, and only then."
+        )
+    for found, code in (
+        (names, "TooManyCookieNamesInWhiteList"),
+        (_names(legacy, "Headers"), "TooManyHeadersInForwardedValues"),
+        (_names(legacy, "QueryStringCacheKeys"), "TooManyQueryStringParameters"),
+    ):
+        if len(found) > _MOST_FORWARDED:
+            raise CloudFrontError(code, f"A behavior cannot name more than {_MOST_FORWARDED} of them.")
+
+
+def _check_trust(context: Context, behavior: Config) -> None:
+    for name in ("TrustedSigners", "TrustedKeyGroups"):
+        trusted = behavior.get(name) or {}
+        if trusted.get("Enabled") and not trusted.get("Items"):
+            raise invalid(f"The parameter {name} is enabled and names nobody.")
+
+
+def _check_functions(behavior: Config) -> None:
+    for name, most, too_many, wrong in (
+        (
+            "LambdaFunctionAssociations",
+            _MOST_LAMBDA_FUNCTIONS,
+            "TooManyLambdaFunctionAssociations",
+            "InvalidLambdaFunctionAssociation",
+        ),
+        ("FunctionAssociations", _MOST_FUNCTIONS, "TooManyFunctionAssociations", "InvalidFunctionAssociation"),
+    ):
+        events = [found["EventType"] for found in _names(behavior, name)]
+        if len(events) > most:
+            raise CloudFrontError(too_many, f"A behavior can have at most {most} of {name}.")
+        if len(set(events)) < len(events):
+            raise CloudFrontError(wrong, "A behavior can have one function for each event type.")
+        if name == "FunctionAssociations" and not _VIEWER_EVENTS.issuperset(events):
+            raise CloudFrontError(wrong, "CloudFront Functions run on viewer-request and viewer-response only.")
+
+
+def _check_vpc_origin_behavior(behavior: Config) -> None:
+    """What the Developer Guide lists as not supported with a VPC origin."""
+    if (behavior.get("GrpcConfig") or {}).get("Enabled"):
+        raise invalid("gRPC is not supported for a VPC origin.")
+    if any(found["EventType"].startswith("origin-") for found in _names(behavior, "LambdaFunctionAssociations")):
+        raise CloudFrontError(
+            "InvalidLambdaFunctionAssociation", "Lambda@Edge origin triggers are not supported for a VPC origin."
+        )
+
+
+def _reaches_vpc_origin(target: str, origins: Mapping[str, Config], groups: Mapping[str, Config]) -> bool:
+    members = [member["OriginId"] for member in _names(groups.get(target) or {}, "Members")] or [target]
+    return any((origins.get(member) or {}).get("VpcOriginConfig") for member in members)
+
+
+def _names(config: Config, name: str) -> list[Any]:
+    return list((config.get(name) or {}).get("Items") or [])
