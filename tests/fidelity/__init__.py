@@ -1,0 +1,1 @@
+"""What AWS documents, which of it the lab imitates, and which test proves it."""

@@ -1,0 +1,111 @@
+"""Which tests prove which rule, read from the tests' source (PURE but for reading files).
+
+It decides what counts as a mark: `pytest.mark.rule("id", …)` on a test function, on a class of tests, on a row of a
+parametrized test, or as a module's `pytestmark`. It must never import or run a test: the table takes no second to make.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mark:
+    """One rule's id on one test; `test` is the file below tests/ and the names in it, as pytest prints them."""
+
+    rule: str
+    test: str
+
+
+class WrongMark(Exception):
+    """A mark that says nothing: where it stands, and what is wrong with it."""
+
+    def __init__(self, where: str, why: str) -> None:
+        super().__init__(where, why)
+        self.where, self.why = where, why
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.why}"
+
+
+def all_marks(tests: Path = TESTS) -> list[Mark]:
+    """Every mark of every test below a folder.
+
+    :raises WrongMark: a mark without an id, or one that no test carries.
+    """
+    found: set[Mark] = set()
+    for path in sorted(tests.rglob("test_*.py")):
+        found.update(marks_of(path.read_text(), path.relative_to(tests).as_posix()))
+    return sorted(found)
+
+
+def marks_of(source: str, file: str) -> Iterator[Mark]:
+    """The marks of one file.
+
+    :raises WrongMark: as `all_marks`.
+    """
+    if "mark.rule" not in source:
+        return
+    tree = ast.parse(source, file)
+    used: set[int] = set()
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _is_pytestmark(node):
+            yield from _marks_in([node.value], file, file, used)
+        yield from _of_definition(node, file, (), used)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _is_rule(node.func) and id(node) not in used:
+            raise WrongMark(f"{file}:{node.lineno}", "no test carries this mark")
+
+
+def _of_definition(node: ast.stmt, file: str, outer: tuple[str, ...], used: set[int]) -> Iterator[Mark]:
+    if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+        names = (*outer, node.name)
+        yield from _marks_in(node.decorator_list, file, "::".join((file, *names)), used)
+        for inner in node.body:
+            yield from _of_definition(inner, file, names, used)
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+        yield from _marks_in(node.decorator_list, file, "::".join((file, *outer, node.name)), used)
+
+
+def _marks_in(expressions: list[ast.expr], file: str, test: str, used: set[int]) -> Iterator[Mark]:
+    for expression in expressions:
+        for node in ast.walk(expression):
+            if not (isinstance(node, ast.Call) and _is_rule(node.func)):
+                continue
+            used.add(id(node))
+            if not node.args or node.keywords:
+                raise WrongMark(f"{file}:{node.lineno}", "a rule mark needs ids, and nothing else")
+            for argument in node.args:
+                if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
+                    raise WrongMark(f"{file}:{node.lineno}", "an id must be written out as a string")
+                yield Mark(argument.value, test)
+
+
+def _is_rule(function: ast.expr) -> bool:
+    """Whether this is `pytest.mark.rule` (or `mark.rule`)."""
+    return (
+        isinstance(function, ast.Attribute)
+        and function.attr == "rule"
+        and (
+            (isinstance(function.value, ast.Attribute) and function.value.attr == "mark")
+            or (isinstance(function.value, ast.Name) and function.value.id == "mark")
+        )
+    )
+
+
+def _is_pytestmark(node: ast.Assign | ast.AnnAssign) -> bool:
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+    return any(isinstance(target, ast.Name) and target.id == "pytestmark" for target in targets)
+
+
+def by_rule(marks: list[Mark]) -> Mapping[str, list[str]]:
+    """Rule id -> the tests that prove it."""
+    found: dict[str, list[str]] = {}
+    for mark in marks:
+        found.setdefault(mark.rule, []).append(mark.test)
+    return found
