@@ -224,6 +224,16 @@ _ALL = (
         severity=Severity.WARNING,
     ),
     Verdict(
+        code="WSE-101-POLICY",
+        title="The policy drops the subprotocol",
+        plain="The WebSocket opened, but the app was never told which subprotocol the client wants.",
+        cause="The origin request policy of the behavior does not forward Sec-WebSocket-Protocol, so the app chose "
+        "none. Many clients then close at once.",
+        fix="Attach the managed policy AllViewer, or add Sec-WebSocket-Protocol to the headers of the custom policy.",
+        confirm="The behavior's origin request policy lists Sec-WebSocket-Protocol, and the 101 names the subprotocol.",
+        severity=Severity.WARNING,
+    ),
+    Verdict(
         code="WSE-101-EXTENSION",
         title="101 with an extension nobody asked for",
         plain="The server switched on an extension, such as compression, that the client had not offered.",
@@ -336,6 +346,24 @@ _ALL = (
         confirm="The same check with wss:// opens.",
     ),
     Verdict(
+        code="WSE-403-DISABLED",
+        title="The distribution is switched off",
+        plain="CloudFront knows this distribution, but it is disabled and answers nothing.",
+        cause="Somebody disabled it, or it is about to be deleted.",
+        fix="Enable the distribution: CloudFront console, the distribution, Enable. It takes a few minutes to "
+        "reach every edge.",
+        confirm="aws cloudfront get-distribution --id ID shows Enabled: true and Status: Deployed.",
+    ),
+    Verdict(
+        code="WSE-403-ALIAS",
+        title="The distribution does not know this name",
+        plain="DNS leads to CloudFront, but the distribution does not list this name.",
+        cause="The alternate domain name (CNAME) was removed from the distribution, or it was never added.",
+        fix="Add the name to the distribution's alternate domain names, with a certificate in us-east-1 that "
+        "covers it, or use the dXXXX.cloudfront.net name.",
+        confirm="The same check with the distribution's own dXXXX.cloudfront.net name opens.",
+    ),
+    Verdict(
         code="WSE-403-ORIGIN",
         title="The app refuses this Origin",
         plain="The app answered, but it does not accept the page (Origin) that this handshake claims to come from.",
@@ -398,6 +426,16 @@ _ALL = (
         fix="Use a policy that forwards the Sec-WebSocket headers but not Host (AllViewerExceptHostHeader), protocol "
         "https-only, and the stage (for example /prod) as origin path.",
         confirm="x-amz-apigw-id or x-amzn-errortype in the answer proves that API Gateway wrote it.",
+    ),
+    Verdict(
+        code="WSE-PATH",
+        title="Another behavior answers this path",
+        plain="The request reached CloudFront, but the behavior that was made for this path did not get it.",
+        cause="The path pattern does not match this path (/ws/* does not match /ws, and letters keep their case), "
+        "or an earlier behavior matches it first.",
+        fix="Give the distribution a behavior for exactly this path and one for what is below it (/ws and /ws/*), "
+        "before any broader pattern.",
+        confirm="CloudFront's v2 log row names the behavior in cache-behavior-path-pattern.",
     ),
     Verdict(
         code="WSE-404-PATH",
@@ -484,6 +522,37 @@ _ALL = (
         confirm="CloudFront's log row has OriginConnectError or OriginInvalidResponseError.",
     ),
     Verdict(
+        code="WSE-502-PORT",
+        title="Nothing listens on the origin's port",
+        plain="CloudFront reached the load balancer, but on a port on which it does not listen.",
+        cause="The VPC origin says another port or protocol than the load balancer has, for example HTTPS 443 or "
+        "match-viewer while there is only a listener on HTTP 80.",
+        fix="Add a listener on that port, or use a VPC origin with the protocol and port of the listener that exists.",
+        confirm="aws elbv2 describe-listeners --load-balancer-arn ARN shows a listener on the port of the VPC origin.",
+    ),
+    Verdict(
+        code="WSE-502-VPCORIGIN",
+        title="The VPC origin is not ready",
+        plain="The distribution points to a VPC origin that does not exist or is not Deployed yet.",
+        cause="It is still being made (up to 15 minutes), it was deleted, or the load balancer behind it was.",
+        fix="Wait until its status is Deployed. If it or its load balancer is gone, make a new endpoint request "
+        "for the new target.",
+        confirm="aws cloudfront get-vpc-origin --id ID shows Status: Deployed and an existing target.",
+    ),
+    Verdict(
+        code="WSE-502-2025",
+        title="WebSockets over VPC origins as they failed before May 2026",
+        plain="Ordinary requests reach the app through the VPC origin, but the WebSocket upgrade ends with 502 and "
+        "OriginDnsError.",
+        cause="Until May 2026, CloudFront did not carry WebSockets over VPC origins. Where it still happens, the "
+        "edge serves the old behavior or the origin is treated as a plain custom origin.",
+        fix="CloudFront carries them today: make sure the origin has its VpcOriginConfig and try again. As a "
+        "workaround use a custom origin with an internet-facing load balancer whose security group admits "
+        "only the CloudFront prefix list.",
+        confirm="A plain GET of the same path answers, the upgrade does not, and CloudFront's log row has "
+        "OriginDnsError.",
+    ),
+    Verdict(
         code="WSE-502-TLS",
         title="CloudFront does not trust the origin's certificate",
         plain="The encrypted connection between CloudFront and the origin failed.",
@@ -552,6 +621,27 @@ _ALL = (
         "com.amazonaws.global.cloudfront.origin-facing.",
         confirm="The load balancer's metrics show no request at the time of the check; CloudFront's log row has "
         "OriginCommError.",
+    ),
+    Verdict(
+        code="WSE-504-BPA",
+        title="VPC Block Public Access keeps CloudFront out",
+        plain="CloudFront gets no answer from the load balancer, because the account blocks public access to its VPCs.",
+        cause="VPC Block Public Access counts VPC origins as public and blocks them in both directions, without a "
+        "word on the page about VPC origins.",
+        fix="Create an exclusion with allow-bidirectional for the VPC or its subnets: aws ec2 create-vpc-block- "
+        "public-access-exclusion --vpc-id ID --internet-gateway-exclusion-mode allow-bidirectional",
+        confirm="aws ec2 describe-vpc-block-public-access-options shows the mode; the exclusion is in state create- "
+        "complete.",
+    ),
+    Verdict(
+        code="WSE-504-NACL",
+        title="A network ACL drops the answers",
+        plain="CloudFront's packets arrive, but the load balancer's answers do not leave the subnet.",
+        cause="The outbound rules of the subnet's network ACL do not allow TCP 1024-65535 to CloudFront's "
+        "addresses. Inbound rules are not evaluated for VPC origins.",
+        fix="Allow outbound TCP 1024-65535 to 0.0.0.0/0 (or to CloudFront's ranges) in the network ACL of each of "
+        "the load balancer's subnets.",
+        confirm="aws ec2 describe-network-acls shows the outbound rule before any deny.",
     ),
     Verdict(
         code="WSE-504-ALB",
@@ -638,6 +728,50 @@ _ALL = (
         confirm="The close frame in the transcript shows code and reason.",
     ),
     Verdict(
+        code="WSE-IDLE-ALB",
+        title="The load balancer's idle clock cut the connection",
+        plain="The WebSocket works, but after some seconds without a byte the load balancer drops it without a "
+        "goodbye.",
+        cause="The load balancer's idle timeout (60 seconds unless changed) ran out: nothing was sent in either "
+        "direction.",
+        fix="Send a ping from the server every 20 to 30 seconds, or raise the attribute "
+        "idle_timeout.timeout_seconds (up to 4000) above the longest silence.",
+        confirm="Hold a socket silent again: with a heartbeat below the limit it stays open.",
+        severity=Severity.WARNING,
+    ),
+    Verdict(
+        code="WSE-IDLE-NLB",
+        title="The Network Load Balancer's idle clock cut the connection",
+        plain="The WebSocket works, but after some minutes without a byte the Network Load Balancer forgets it.",
+        cause="The listener's tcp.idle_timeout.seconds (350 seconds unless changed) ran out: nothing was sent in "
+        "either direction.",
+        fix="Send a ping from the server every 20 to 30 seconds, or raise tcp.idle_timeout.seconds (up to 6000) "
+        "on the listener.",
+        confirm="Hold a socket silent again: with a heartbeat below the limit it stays open.",
+        severity=Severity.WARNING,
+    ),
+    Verdict(
+        code="WSE-IDLE-CLOUDFRONT",
+        title="CloudFront's idle clock cut the connection",
+        plain="The WebSocket works, but after ten minutes without a byte from the server CloudFront closes it.",
+        cause="CloudFront counts only bytes from the origin to the client. What the client sends does not keep the "
+        "connection open unless the server answers.",
+        fix="Send a ping from the server every 20 to 30 seconds. A ping from the client works as well, because "
+        "the server must answer it.",
+        confirm="Hold a socket silent again: with a heartbeat from the server it stays open.",
+        severity=Severity.WARNING,
+    ),
+    Verdict(
+        code="WSE-IDLE-APP",
+        title="The app closed the silent connection",
+        plain="The WebSocket works, but the app itself ended it after some seconds of silence.",
+        cause="The app, its framework or its server has an idle limit or a heartbeat of its own, and closed with a "
+        "close frame.",
+        fix="Raise the limit in the app's server, or answer its heartbeat. The close code in the evidence says more.",
+        confirm="Hold a socket silent again and compare the second at which it ends.",
+        severity=Severity.WARNING,
+    ),
+    Verdict(
         code="WSE-1006",
         title="The connection broke without a goodbye",
         plain="The WebSocket opened, then the connection ended without a close frame. Browsers call this 1006.",
@@ -647,6 +781,17 @@ _ALL = (
         fix="Look for a crash in the app's log. Send a ping from the server every 20 to 30 seconds against idle "
         "clocks.",
         confirm="Hold the socket silent and time it: the second at which it ends names the clock.",
+    ),
+    Verdict(
+        code="WSE-MIXED",
+        title="Some edges serve an older configuration",
+        plain="The same check gives different answers: some opened, some did not.",
+        cause="A change of the distribution is still spreading, or a continuous deployment sends a part of the "
+        "requests to the staging distribution.",
+        fix="Wait until the distribution is Deployed and try again for two minutes. If it stays, look for a "
+        "continuous deployment policy on the distribution.",
+        confirm="Ten checks in a row give the same answer.",
+        severity=Severity.WARNING,
     ),
     Verdict(
         code="WSE-UNKNOWN",
