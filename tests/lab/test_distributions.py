@@ -45,6 +45,7 @@ def served(lab: Lab, made: dict[str, Any]) -> dict[str, Any] | None:
 
 
 class TestCreate:
+    @pytest.mark.rule("distribution/in-progress-then-deployed", "distribution/ids")
     def test_it_is_in_progress_then_deployed(self, lab: Lab, account: Account) -> None:
         made = account.create_distribution(Comment="chat")
         shown = made["Distribution"]
@@ -72,6 +73,7 @@ class TestCreate:
         assert config["DefaultCacheBehavior"]["AllowedMethods"]["CachedMethods"]["Quantity"] == 2
         assert config["ViewerCertificate"]["CloudFrontDefaultCertificate"] is True
 
+    @pytest.mark.rule("distribution/caller-reference-once")
     def test_a_caller_reference_is_used_once(self, lab: Lab, account: Account) -> None:
         config = configuration()
         account.cloudfront.create_distribution(DistributionConfig=config)
@@ -79,6 +81,7 @@ class TestCreate:
             account.cloudfront.create_distribution(DistributionConfig=config)
         lab.account().cloudfront.create_distribution(DistributionConfig=config)
 
+    @pytest.mark.rule("api/own-account")
     def test_the_list_shows_the_accounts_own(self, lab: Lab, account: Account) -> None:
         made = account.create_distribution(Comment="chat", CacheBehaviors=listed(behavior("web", "/ws")))
         (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
@@ -89,6 +92,7 @@ class TestCreate:
         with refused("NoSuchDistribution", 404):
             other.cloudfront.get_distribution(Id=made["Distribution"]["Id"])
 
+    @pytest.mark.rule("distribution/create-with-tags")
     def test_with_tags(self, account: Account) -> None:
         given = {
             "DistributionConfig": configuration(Comment="tagged"),
@@ -101,6 +105,7 @@ class TestCreate:
 
 
 class TestUpdate:
+    @pytest.mark.rule("api/version-of-every-write", "api/stale-version", "api/missing-version")
     def test_every_write_gives_a_new_version_and_needs_the_old_one(self, account: Account) -> None:
         made = account.create_distribution()
         distribution_id = made["Distribution"]["Id"]
@@ -120,6 +125,11 @@ class TestUpdate:
         assert shown["ETag"] == written["ETag"]
         assert shown["Distribution"]["DistributionConfig"]["Comment"] == "changed"
 
+    @pytest.mark.rule(
+        "distribution/changes-in-order",
+        "distribution/update-while-in-progress",
+        "distribution/old-while-propagating",
+    )
     def test_changes_reach_the_edge_in_their_order(self, lab: Lab, account: Account) -> None:
         made = account.create_distribution(Comment="zero")
         lab.advance()
@@ -137,6 +147,7 @@ class TestUpdate:
         assert seen == ["zero", "one", "two", "three"]
         assert status(account, made) == "Deployed"
 
+    @pytest.mark.rule("distribution/caller-reference-stays")
     def test_the_caller_reference_stays(self, account: Account) -> None:
         made = account.create_distribution()
         with refused("IllegalUpdate", 400):
@@ -144,6 +155,7 @@ class TestUpdate:
 
 
 class TestDelete:
+    @pytest.mark.rule("distribution/delete-needs-disabled", "distribution/delete-needs-deployed")
     def test_only_when_disabled_and_deployed(self, lab: Lab, account: Account) -> None:
         made = account.create_distribution()
         distribution_id = made["Distribution"]["Id"]
@@ -165,6 +177,7 @@ class TestDelete:
 
 
 class TestConfigurationRules:
+    @pytest.mark.rule("distribution/target-origin-exists")
     def test_behaviors_name_an_origin_that_exists(self, account: Account) -> None:
         with refused("NoSuchOrigin", 404):
             account.create_distribution(DefaultCacheBehavior=behavior("nowhere"))
@@ -172,6 +185,7 @@ class TestConfigurationRules:
             account.create_distribution(CacheBehaviors=listed(behavior("nowhere", "/ws")))
         account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws")))
 
+    @pytest.mark.rule("distribution/policies-exist")
     def test_policies_must_exist(self, account: Account) -> None:
         nobody = "00000000-0000-0000-0000-000000000000"
         with refused("NoSuchCachePolicy", 404):
@@ -179,23 +193,27 @@ class TestConfigurationRules:
         with refused("NoSuchOriginRequestPolicy", 404):
             account.create_distribution(DefaultCacheBehavior={**behavior("web"), "OriginRequestPolicyId": nobody})
 
+    @pytest.mark.rule("distribution/patterns-unique")
     def test_path_patterns_are_unique(self, account: Account) -> None:
         with refused("InvalidArgument", 400):
             account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws")))
         account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws/*")))
 
+    @pytest.mark.rule("quota/behaviors")
     def test_75_behaviors(self, account: Account) -> None:
         many = [behavior("web", f"/ws/{number}") for number in range(76)]
         with refused("TooManyCacheBehaviors", 400):
             account.create_distribution(CacheBehaviors=listed(*many))
         account.create_distribution(CacheBehaviors=listed(*many[:75]))
 
+    @pytest.mark.rule("quota/origins")
     def test_100_origins(self, account: Account) -> None:
         many = [custom_origin("web"), *(custom_origin(f"o{number}") for number in range(100))]
         with refused("TooManyOrigins", 400):
             account.create_distribution(Origins=listed(*many))
         account.create_distribution(Origins=listed(*many[:100]))
 
+    @pytest.mark.rule("distribution/quantities")
     @pytest.mark.parametrize("where", ["Origins", "CacheBehaviors", "Aliases"])
     def test_quantities(self, account: Account, where: str) -> None:
         right = {
@@ -207,6 +225,7 @@ class TestConfigurationRules:
         with refused("InconsistentQuantities", 400):
             account.create_distribution(**{where: wrong})
 
+    @pytest.mark.rule("distribution/method-sets")
     def test_methods_come_in_three_sets(self, account: Account) -> None:
         for methods in (["GET", "HEAD"], ["GET", "HEAD", "OPTIONS"]):
             account.create_distribution(DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed(*methods)})
@@ -215,6 +234,7 @@ class TestConfigurationRules:
                 DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed("GET", "POST")}
             )
 
+    @pytest.mark.rule("distribution/cache-policy-or-forwarded-values")
     def test_a_cache_policy_or_the_old_way_never_both(self, account: Account) -> None:
         old = {"QueryString": True, "Cookies": {"Forward": "all"}}
         plain = {"TargetOriginId": "web", "ViewerProtocolPolicy": "allow-all"}
@@ -226,6 +246,7 @@ class TestConfigurationRules:
         with refused("InvalidArgument", 400):
             account.create_distribution(DefaultCacheBehavior=plain)
 
+    @pytest.mark.rule("distribution/read-timeout-range", "distribution/keep-alive-range")
     def test_timeouts(self, account: Account) -> None:
         def origin(**timeouts: int) -> dict[str, Any]:
             made = custom_origin("web")
@@ -238,6 +259,7 @@ class TestConfigurationRules:
         with refused("InvalidOriginKeepaliveTimeout", 400):
             account.create_distribution(Origins=origin(OriginKeepaliveTimeout=0))
 
+    @pytest.mark.rule("distribution/alias-needs-certificate", "distribution/alias-once")
     def test_an_alias_needs_a_certificate_and_belongs_to_one_distribution(self, lab: Lab, account: Account) -> None:
         name = f"ws-{account.number}.example.com"
         alias = listed(name)
@@ -251,6 +273,7 @@ class TestConfigurationRules:
                 Aliases=alias, ViewerCertificate=viewer_certificate(other.certificate("*.example.com"))
             )
 
+    @pytest.mark.rule("distribution/certificate-in-us-east-1", "distribution/alias-needs-certificate")
     def test_the_certificate_is_the_accounts_own_and_of_us_east_1_and_covers_every_alias(
         self, lab: Lab, account: Account
     ) -> None:
@@ -276,6 +299,7 @@ class TestConfigurationRules:
                 attach(wildcard, f"a.{zone}", name)
         attach(wildcard, f"a.{zone}", f"*.{zone}")
 
+    @pytest.mark.rule("distribution/web-acl-exists")
     def test_a_web_acl_exists_in_the_account_and_is_for_cloudfront(self, lab: Lab, account: Account) -> None:
         for web_acl in (
             "473e64fd-f30b-4765-81a0-62ad96dd167a",
@@ -389,6 +413,13 @@ class TestConfigurationRules:
 
 
 class TestVpcOrigins:
+    @pytest.mark.rule(
+        "distribution/unknown-vpc-origin",
+        "distribution/deploying-vpc-origin",
+        "distribution/vpc-origin-config-kept",
+        "distribution/vpc-origin-timeouts",
+        "vpc-origin/lists-its-distributions",
+    )
     def test_it_must_be_the_accounts_own_and_deployed(self, lab: Lab, account: Account) -> None:
         origin_id = account.create_vpc_origin()["VpcOrigin"]["Id"]
 
@@ -410,6 +441,7 @@ class TestVpcOrigins:
         users = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)["DistributionIdList"]
         assert users["Items"] == [made["Distribution"]["Id"]]
 
+    @pytest.mark.rule("vpc-origin/no-custom-fields")
     def test_an_origin_is_of_one_kind(self, account: Account) -> None:
         origin_id = account.deployed_vpc_origin()
         both = {**custom_origin("web"), "VpcOriginConfig": {"VpcOriginId": origin_id}}
@@ -418,6 +450,7 @@ class TestVpcOrigins:
         with refused("InvalidArgument", 400):
             account.create_distribution(Origins=listed({"Id": "web", "DomainName": "web.example.com"}))
 
+    @pytest.mark.rule("quota/distributions-per-vpc-origin", "quota/distributions-per-vpc-origin-code")
     def test_50_distributions(self, account: Account) -> None:
         origin_id = account.deployed_vpc_origin()
         for _ in range(50):

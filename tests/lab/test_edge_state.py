@@ -140,6 +140,7 @@ class TestGaps:
         assert (options["InternetGatewayBlockMode"], options["AwsRegion"]) == ("off", REGION)
         assert account.ec2.describe_vpc_block_public_access_exclusions()["VpcBlockPublicAccessExclusions"] == []
 
+    @pytest.mark.rule("balancer/default-attributes", "balancer/internal-name")
     def test_load_balancers(self, account: Account) -> None:
         network = account.vpc()
         described = account.elbv2.describe_load_balancers(LoadBalancerArns=[account.balancer(network, "alb")])
@@ -161,12 +162,14 @@ class TestGaps:
         assert ":loadbalancer/net/nlb/" in nlb["LoadBalancerArn"]
         assert nlb["SecurityGroups"] == [network.group]
 
+    @pytest.mark.rule("vpc-origin/service-linked-role")
     def test_the_service_linked_role(self, account: Account) -> None:
         made = account.iam.create_service_linked_role(AWSServiceName="vpcorigin.cloudfront.amazonaws.com")
         assert made["Role"]["RoleName"] == "AWSServiceRoleForCloudFrontVPCOrigin"
         with refused("InvalidInput", 400):
             account.iam.create_service_linked_role(AWSServiceName="vpcorigin.cloudfront.amazonaws.com")
 
+    @pytest.mark.rule("vpc-origin/prefix-list-weight")
     def test_the_origin_facing_lists_are_the_same_everywhere(self, lab: Lab, account: Account) -> None:
         names = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
         (mine,) = account.ec2.describe_managed_prefix_lists(Filters=names)["PrefixLists"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, Lab, behavior, listed, refused
 
 WEBSOCKET_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
@@ -21,6 +23,7 @@ def policy(name: str = "websocket", **changes: Any) -> dict[str, Any]:
 
 
 class TestManaged:
+    @pytest.mark.rule("policy/managed-ids")
     def test_with_awss_ids_and_contents(self, account: Account) -> None:
         listed_policies = account.cloudfront.list_origin_request_policies(Type="managed")["OriginRequestPolicyList"]
         by_id = {item["OriginRequestPolicy"]["Id"]: item for item in listed_policies["Items"]}
@@ -39,6 +42,7 @@ class TestManaged:
         with refused("NoSuchCachePolicy", 404):
             account.cloudfront.get_cache_policy(Id="nobody")
 
+    @pytest.mark.rule("policy/managed-stay")
     def test_cannot_be_changed(self, account: Account) -> None:
         etag = account.cloudfront.get_origin_request_policy(Id=ALL_VIEWER)["ETag"]
         with refused("IllegalUpdate", 400):
@@ -50,6 +54,7 @@ class TestManaged:
 
 
 class TestCustom:
+    @pytest.mark.rule("policy/origin-request-custom", "policy/update-at-once")
     def test_create_read_update_delete(self, lab: Lab, account: Account) -> None:
         made = account.cloudfront.create_origin_request_policy(OriginRequestPolicyConfig=policy())
         policy_id = made["OriginRequestPolicy"]["Id"]
@@ -68,6 +73,7 @@ class TestCustom:
         with refused("NoSuchOriginRequestPolicy", 404):
             account.cloudfront.get_origin_request_policy(Id=policy_id)
 
+    @pytest.mark.rule("policy/own-account", "policy/in-use-stays")
     def test_belongs_to_its_account(self, lab: Lab, account: Account) -> None:
         made = account.cloudfront.create_origin_request_policy(OriginRequestPolicyConfig=policy())
         policy_id = made["OriginRequestPolicy"]["Id"]
@@ -78,6 +84,7 @@ class TestCustom:
         with refused("OriginRequestPolicyInUse", 409):
             account.cloudfront.delete_origin_request_policy(Id=policy_id, IfMatch=made["ETag"])
 
+    @pytest.mark.rule("policy/name-once", "policy/list-needs-items", "quota/headers-in-policy")
     def test_rules(self, account: Account) -> None:
         create = account.cloudfront.create_origin_request_policy
         create(OriginRequestPolicyConfig=policy())
@@ -91,6 +98,7 @@ class TestCustom:
             create(OriginRequestPolicyConfig=policy("none", HeadersConfig={"HeaderBehavior": "whitelist"}))
 
 
+@pytest.mark.rule("api/tags", "api/invalid-tags", "vpc-origin/tags")
 def test_tags(lab: Lab, account: Account) -> None:
     arn = account.create_vpc_origin()["VpcOrigin"]["Arn"]
     cloudfront = account.cloudfront

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.lab.account import Account, Lab, behavior, listed, refused, vpc_origin
 
 
@@ -27,6 +29,7 @@ def service_interfaces(account: Account) -> list[dict[str, Any]]:
 
 
 class TestCreate:
+    @pytest.mark.rule("vpc-origin/deploying-then-deployed", "vpc-origin/ids", "vpc-origin/answers-202")
     def test_it_deploys_in_about_nine_minutes(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         assert made["ResponseMetadata"]["HTTPStatusCode"] == 202
@@ -40,6 +43,7 @@ class TestCreate:
         lab.advance(200)
         assert status(account, origin_id) == "Deployed"
 
+    @pytest.mark.rule("vpc-origin/unknown-id", "api/own-account")
     def test_the_list_shows_it_to_its_account_only(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")["VpcOrigin"]
         (summary,) = account.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
@@ -49,6 +53,7 @@ class TestCreate:
         with refused("EntityNotFound", 404):
             other.cloudfront.get_vpc_origin(Id=made["Id"])
 
+    @pytest.mark.rule("vpc-origin/name-unique")
     def test_names_are_unique_in_an_account(self, lab: Lab, account: Account) -> None:
         account.create_vpc_origin("chat")
         with refused("EntityAlreadyExists", 409):
@@ -56,6 +61,7 @@ class TestCreate:
         account.create_vpc_origin("chat-2")
         lab.account().create_vpc_origin("chat")
 
+    @pytest.mark.rule("vpc-origin/ports")
     def test_ports(self, account: Account) -> None:
         for port in (80, 443, 1024, 65535):
             account.create_vpc_origin(f"chat-{port}", HTTPPort=port, HTTPSPort=port)
@@ -65,12 +71,14 @@ class TestCreate:
             with refused("InvalidArgument", 400):
                 account.create_vpc_origin("refused", HTTPSPort=port)
 
+    @pytest.mark.rule("vpc-origin/quantity")
     def test_quantity_must_fit_the_items(self, account: Account) -> None:
         protocols = {"Quantity": 1, "Items": ["TLSv1.1", "TLSv1.2"]}
         with refused("InconsistentQuantities", 400):
             account.create_vpc_origin("chat", OriginSslProtocols=protocols)
         account.create_vpc_origin("chat", OriginSslProtocols={**protocols, "Quantity": 2})
 
+    @pytest.mark.rule("quota/vpc-origins")
     def test_quota(self, lab: Lab, account: Account) -> None:
         for number in range(25):
             account.create_vpc_origin(f"chat-{number}")
@@ -79,6 +87,7 @@ class TestCreate:
 
 
 class TestTargets:
+    @pytest.mark.rule("vpc-origin/target-kinds")
     def test_a_load_balancer_of_the_account(self, lab: Lab, account: Account) -> None:
         with refused("InvalidArgument", 400):
             lab.account().create_vpc_origin(Arn=account.target)
@@ -88,6 +97,7 @@ class TestTargets:
             account.create_vpc_origin(Arn="arn:aws:s3:::bucket")
         account.create_vpc_origin(Arn=account.target)
 
+    @pytest.mark.rule("vpc-origin/no-tls-listener", "vpc-origin/target-kinds")
     def test_a_network_load_balancer_without_tls(self, account: Account) -> None:
         network = account.vpc()
         plain = account.balancer(network, "plain", Type="network")
@@ -105,12 +115,14 @@ class TestTargets:
         with refused("InvalidArgument", 400):
             account.create_vpc_origin("terminating", Arn=terminating)
 
+    @pytest.mark.rule("vpc-origin/no-gateway-load-balancer")
     def test_never_a_gateway_load_balancer(self, account: Account) -> None:
         network = account.vpc()
         made = account.elbv2.create_load_balancer(Name="gw", Type="gateway", Subnets=network.subnets)
         with refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=made["LoadBalancers"][0]["LoadBalancerArn"])
 
+    @pytest.mark.rule("vpc-origin/target-kinds", "vpc-origin/target-active")
     def test_an_instance(self, account: Account) -> None:
         network = account.vpc()
         image = account.ec2.describe_images()["Images"][0]["ImageId"]
@@ -123,11 +135,13 @@ class TestTargets:
         with refused("InvalidArgument", 400):
             account.create_vpc_origin("stopped", Arn=arn)
 
+    @pytest.mark.rule("vpc-origin/internet-gateway")
     def test_the_vpc_must_have_an_internet_gateway(self, account: Account) -> None:
         sealed = account.balancer(account.vpc(gateway=False), "sealed")
         with refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=sealed)
 
+    @pytest.mark.rule("vpc-origin/target-has-security-group")
     def test_it_must_have_a_security_group(self, account: Account) -> None:
         bare = account.balancer(account.vpc(), "bare", Type="network", SecurityGroups=[])
         with refused("InvalidArgument", 400):
@@ -135,6 +149,13 @@ class TestTargets:
 
 
 class TestServiceNetwork:
+    @pytest.mark.rule(
+        "vpc-origin/service-group",
+        "vpc-origin/interfaces",
+        "vpc-origin/interfaces-per-subnet",
+        "vpc-origin/service-linked-role",
+        "vpc-origin/same-target-twice",
+    )
     def test_group_and_interfaces_come_with_the_first_and_go_with_the_last(self, lab: Lab, account: Account) -> None:
         network = account.vpc()
         arn = account.balancer(network)
@@ -161,6 +182,7 @@ class TestServiceNetwork:
         assert service_groups(account, network.vpc) == []
         assert service_interfaces(account) == []
 
+    @pytest.mark.rule("vpc-origin/interfaces-managed", "vpc-origin/service-group-reserved")
     def test_the_owner_of_the_account_can_neither_take_them_away_nor_forge_them(self, account: Account) -> None:
         account.create_vpc_origin()
         interface = service_interfaces(account)[0]["NetworkInterfaceId"]
@@ -171,6 +193,7 @@ class TestServiceNetwork:
                 GroupName="CloudFront-VPCOrigins-Service-SG", Description="forged", VpcId=account.vpc().vpc
             )
 
+    @pytest.mark.rule("vpc-origin/service-group-referenced")
     def test_a_group_that_a_rule_names_stays(self, lab: Lab, account: Account) -> None:
         network = account.vpc()
         made = account.create_vpc_origin(Arn=account.balancer(network))
@@ -186,6 +209,13 @@ class TestServiceNetwork:
 
 
 class TestUpdateAndDelete:
+    @pytest.mark.rule(
+        "vpc-origin/update-deploys-again",
+        "api/stale-version",
+        "api/missing-version",
+        "api/version-of-every-write",
+        "vpc-origin/unknown-id",
+    )
     def test_a_write_needs_the_current_version(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         origin_id, endpoint = made["VpcOrigin"]["Id"], made["VpcOrigin"]["VpcOriginEndpointConfig"]
@@ -208,6 +238,7 @@ class TestUpdateAndDelete:
         with refused("EntityNotFound", 404):
             update(Id="vo_nobody", IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
 
+    @pytest.mark.rule("vpc-origin/delete-takes-minutes", "vpc-origin/delete-while-deploying", "vpc-origin/answers-202")
     def test_deleting_takes_minutes(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         origin_id = made["VpcOrigin"]["Id"]
@@ -226,6 +257,12 @@ class TestUpdateAndDelete:
         assert account.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
         account.create_vpc_origin("chat")
 
+    @pytest.mark.rule(
+        "vpc-origin/update-refused-in-use",
+        "vpc-origin/delete-refused-in-use",
+        "vpc-origin/in-use-until-detach-is-deployed",
+        "vpc-origin/lists-its-distributions",
+    )
     def test_in_use_until_the_detaching_update_is_deployed(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         origin_id, etag = made["VpcOrigin"]["Id"], made["ETag"]
@@ -260,6 +297,7 @@ class TestUpdateAndDelete:
         account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
 
 
+@pytest.mark.rule("vpc-origin/lists-come-in-pages", "api/pages")
 def test_lists_come_in_pages(account: Account) -> None:
     ids = {account.create_vpc_origin(f"chat-{number}")["VpcOrigin"]["Id"] for number in range(5)}
     seen: list[str] = []

@@ -100,6 +100,7 @@ def test_every_implemented_operation_is_found_by_its_uri() -> None:
         assert operation.name == name
 
 
+@pytest.mark.rule("api/malformed-body", "api/declared-errors")
 @pytest.mark.parametrize(
     ("body", "code"),
     [
@@ -124,6 +125,7 @@ def test_nonsense_in_a_body(account: Account, body: bytes, code: str) -> None:
     assert headers["x-amzn-RequestId"].encode() in reply
 
 
+@pytest.mark.rule("api/declared-errors")
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
@@ -143,6 +145,7 @@ def test_nonsense_in_an_address(account: Account, method: str, path: str, status
     assert (answered, f"<Code>{code}</Code>".encode() in reply) == (status, True), reply
 
 
+@pytest.mark.rule("api/unsigned")
 def test_a_request_without_a_signature(lab: Lab) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
         urllib.request.urlopen(f"{lab.url}{BASE}/distribution", timeout=10)
@@ -180,6 +183,7 @@ def test_a_code_aws_does_not_know_fails_at_once() -> None:
         CloudFrontError("NoSuchNonsense", "")
 
 
+@pytest.mark.rule("api/declared-errors")
 def test_every_raised_code_is_one_of_awss() -> None:
     """The sources are searched: an error path that no test walks must not answer 500 either."""
     package = Path(__file__).parents[2] / "lab" / "aws" / "cloudfront"

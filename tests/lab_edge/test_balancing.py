@@ -36,6 +36,7 @@ RULES = parsed(
 )
 
 
+@pytest.mark.rule("balancer/rules-by-priority")
 @pytest.mark.parametrize(
     ("asked", "group"),
     [
@@ -55,6 +56,7 @@ def test_rules_apply_by_priority_then_the_default(asked: FrontRequest, group: st
     assert action.target_group_arns == (f"arn:tg/{group}",)
 
 
+@pytest.mark.rule("balancer/healthy-first", "balancer/fails-open")
 def test_healthy_targets_first_and_all_of_them_if_none_is_healthy() -> None:
     groups = [
         target_group("mixed", "10.0.0.1:80", "10.0.0.2:80"),
@@ -75,6 +77,7 @@ def test_healthy_targets_first_and_all_of_them_if_none_is_healthy() -> None:
     assert chosen("unknown") == []
 
 
+@pytest.mark.rule("balancer/redirects")
 @pytest.mark.parametrize(
     ("action", "location"),
     [
@@ -89,6 +92,7 @@ def test_redirects_fill_in_their_placeholders(action: Json, location: str) -> No
     assert redirect_location(at.default_actions[0], request("/ws?a=1"), at) == location
 
 
+@pytest.mark.rule("balancer/forwarded-headers", "balancer/upgrades")
 def test_the_target_sees_this_hop_and_the_ones_before() -> None:
     headers = (
         ("Host", "chat.example"),

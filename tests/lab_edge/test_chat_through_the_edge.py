@@ -14,6 +14,12 @@ from websockets.exceptions import ConnectionClosedError, InvalidStatus
 from .stage import Stage
 
 
+@pytest.mark.rule(
+    "websocket/no-switch",
+    "websocket/vpc-origins",
+    "websocket/get-suffices",
+    "vpc-origin/prefix-list-admits",
+)
 def test_a_client_is_welcomed_and_hears_its_echo(stage: Stage) -> None:
     with stage.websocket("dchat") as client:
         welcome = client.recv()
@@ -33,6 +39,7 @@ def test_four_clients_see_each_others_broadcasts(stage: Stage) -> None:
     assert {message["from"] for message in heard} == {ids[0]}
 
 
+@pytest.mark.rule("websocket/headers-at-the-app", "vpc-origin/source-address")
 def test_the_app_sees_the_headers_that_the_seed_logged(stage: Stage) -> None:
     with stage.websocket("dchat", origin="https://dchat.cloudfront.net", user_agent_header="a browser") as client:
         id = client.recv()["id"]
@@ -55,6 +62,7 @@ def test_the_app_sees_the_headers_that_the_seed_logged(stage: Stage) -> None:
     assert len(headers["x-amz-cf-id"]) == 56
 
 
+@pytest.mark.rule("answer/cloudfronts-headers")
 def test_the_handshake_carries_cloudfronts_own_headers(stage: Stage) -> None:
     with stage.websocket("dchat") as client:
         assert client.response.status_code == 101
@@ -62,6 +70,7 @@ def test_the_handshake_carries_cloudfronts_own_headers(stage: Stage) -> None:
         assert client.response.headers["x-amz-cf-pop"]
 
 
+@pytest.mark.rule("log/websocket-is-miss", "log/written-at-close", "log/protocol", "log/totals", "log/request-id")
 def test_the_log_line_is_written_when_the_socket_closes(stage: Stage) -> None:
     with stage.websocket("dchat", "/ws/logged?room=1") as client:
         client.recv()
@@ -76,6 +85,7 @@ def test_the_log_line_is_written_when_the_socket_closes(stage: Stage) -> None:
     assert line["sc-bytes"] > 100 < line["cs-bytes"]
 
 
+@pytest.mark.rule("timeout/alb-idle", "timeout/cut-without-close-frame")
 def test_a_silent_client_is_cut_without_a_close_frame(stage: Stage) -> None:
     started = time.monotonic()
     with stage.websocket("dsilent") as client:
@@ -96,6 +106,7 @@ def test_a_heartbeat_keeps_the_same_client_alive(stage: Stage) -> None:
         assert client.recv()["message"] == "still here"
 
 
+@pytest.mark.rule("websocket/bytes-unchanged")
 def test_large_and_binary_messages_pass_unchanged(stage: Stage) -> None:
     large = "x" * (1024 * 1024)
     with stage.websocket("dchat", max_size=None) as client:
@@ -115,6 +126,7 @@ def test_a_burst_in_both_directions_arrives_whole_and_in_order(stage: Stage) -> 
     assert [int(message.split()[0]) for message in heard] == list(range(500))
 
 
+@pytest.mark.rule("websocket/bytes-unchanged")
 def test_close_codes_travel_both_ways(stage: Stage) -> None:
     with stage.websocket("dchat") as client:
         id = client.recv()["id"]
@@ -124,6 +136,7 @@ def test_close_codes_travel_both_ways(stage: Stage) -> None:
     assert (closed["code"], closed["reason"]) == (4001, "enough")
 
 
+@pytest.mark.rule("websocket/key-and-version", "policy/nothing-without-policy")
 def test_without_an_origin_request_policy_the_app_never_sees_the_key(stage: Stage) -> None:
     with pytest.raises(InvalidStatus) as refused, stage.websocket("dnopolicy"):
         pass
@@ -133,6 +146,7 @@ def test_without_an_origin_request_policy_the_app_never_sees_the_key(stage: Stag
     assert status == 200
 
 
+@pytest.mark.rule("websocket/listed-headers-suffice", "policy/listed-headers")
 def test_a_policy_that_lists_the_socket_headers_is_enough(stage: Stage) -> None:
     with stage.websocket(
         "dlist", "/ws/chat?room=a&secret=b", additional_headers={"Cookie": "a=1; session=2"}
@@ -146,6 +160,7 @@ def test_a_policy_that_lists_the_socket_headers_is_enough(stage: Stage) -> None:
     assert seen["headers"]["cloudfront-forwarded-proto"] == "https"
 
 
+@pytest.mark.rule("policy/except-host")
 def test_all_viewer_except_host_connects_with_the_origins_name(stage: Stage) -> None:
     with stage.websocket("dexcept") as client:
         id = client.recv()["id"]
@@ -153,6 +168,7 @@ def test_all_viewer_except_host_connects_with_the_origins_name(stage: Stage) -> 
     assert seen["headers"]["host"] == "internal-int.elb.amazonaws.com"
 
 
+@pytest.mark.rule("balancer/nlb-passes-tcp")
 def test_a_network_load_balancer_passes_the_socket_too(stage: Stage) -> None:
     with stage.websocket("dnlb") as client:
         assert client.recv()["type"] == "welcome"

@@ -62,6 +62,18 @@ def header(request: OriginRequest, name: str) -> str | None:
     return found[0] if found else None
 
 
+@pytest.mark.rule(
+    "policy/nothing-without-policy",
+    "policy/all-viewer",
+    "policy/except-host",
+    "policy/listed-headers",
+    "policy/cookies-and-queries",
+    "websocket/upgrade-passes",
+    "websocket/removed-headers",
+    "websocket/user-agent",
+    "websocket/forwarded-for",
+    "vpc-origin/domain-name-is-host",
+)
 @pytest.mark.parametrize(
     ("policy", "key", "host", "agent", "origin", "cookie", "target"),
     [
@@ -107,11 +119,13 @@ def test_each_policy(
     assert header(request, "x-real-ip") is None
 
 
+@pytest.mark.rule("policy/cloudfront-headers")
 def test_cloudfronts_own_headers_come_only_by_name_and_cannot_be_forged() -> None:
     assert header(forwarded(ALL_VIEWER), "cloudfront-forwarded-proto") is None
     assert header(forwarded(SOCKET_HEADERS_ONLY), "cloudfront-forwarded-proto") == "https"
 
 
+@pytest.mark.rule("websocket/upgrade-passes", "websocket/connection-replaced", "websocket/forwarded-for")
 def test_an_ordinary_request_loses_upgrade_and_keeps_its_own_chain_of_addresses() -> None:
     plain = (
         ("Host", "dchat.cloudfront.net"),
@@ -135,6 +149,7 @@ def test_the_body_and_the_caches_questions_pass_without_any_policy() -> None:
     assert header(request, "authorization") is None
 
 
+@pytest.mark.rule("distribution/origin-path", "distribution/origin-headers")
 def test_origin_path_and_custom_headers() -> None:
     custom = items([{"HeaderName": "X-Secret", "HeaderValue": "ours"}])
     origin = {**vpc_origin_ref("chat"), "OriginPath": "/stage", "CustomHeaders": custom}
@@ -143,6 +158,7 @@ def test_origin_path_and_custom_headers() -> None:
     assert header(request, "x-secret") == "ours"
 
 
+@pytest.mark.rule("policy/forwarded-values")
 def test_legacy_forwarded_values_count_like_a_policy() -> None:
     legacy = behavior("chat", policy=None)
     del legacy["CachePolicyId"]
@@ -157,6 +173,7 @@ def test_legacy_forwarded_values_count_like_a_policy() -> None:
     assert request.target == "/ws/chat?room=a&secret=b"
 
 
+@pytest.mark.rule("websocket/http-1-1-only")
 @pytest.mark.parametrize(
     ("method", "version", "upgrade", "connection", "expected"),
     [

@@ -9,6 +9,7 @@ import pytest
 from .stage import Stage
 
 
+@pytest.mark.rule("answer/passes-the-origins", "balancer/target-refuses")
 @pytest.mark.parametrize(
     ("path", "status", "server"),
     [
@@ -52,6 +53,7 @@ def test_bodies_arrive_whole_with_either_framing(stage: Stage) -> None:
     assert stage.odd.bodies[-1] == b"abcdefg"
 
 
+@pytest.mark.rule("answer/expect-continue")
 def test_expect_continue_is_answered_by_the_edge(stage: Stage) -> None:
     with stage.raw("dodd.cloudfront.net") as raw:
         raw.sendall(b"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nContent-Length: 2\r\n")

@@ -63,6 +63,7 @@ def test_no_rule_admits_nobody_and_no_group_admits_everybody() -> None:
     assert admits(state, state.load_balancers[1], 80, Caller(CLOUDFRONT))
 
 
+@pytest.mark.rule("vpc-origin/service-group-admits")
 def test_only_the_way_through_a_vpc_origin_belongs_to_the_service_group() -> None:
     state = parse_state(account(load_balancers=[load_balancer("chat", [])]))
     balancer = state.load_balancers[0]
@@ -106,11 +107,13 @@ def test_a_deployed_vpc_origin_leads_to_the_listener() -> None:
     assert (answer.load_balancer.name, answer.listener.port) == ("chat", 80)
 
 
+@pytest.mark.rule("distribution/origin-protocol-policy", "vpc-origin/protocol-policies")
 def test_match_viewer_follows_the_viewers_protocol() -> None:
     assert isinstance(reached(vpc_origin_ref("match"), "http"), Reached)
     assert problem(reached(vpc_origin_ref("match"), "https")) == (502, "OriginConnectError")
 
 
+@pytest.mark.rule("websocket/origin-dns-error", "answer/origin-dns", "answer/vpc-origin-not-deployed")
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [
@@ -128,10 +131,12 @@ def test_what_leads_nowhere(origin: Json, expected: tuple[int, str]) -> None:
     assert problem(reached(origin)) == expected
 
 
+@pytest.mark.rule("distribution/public-custom-origin")
 def test_a_public_custom_origin_is_reached_by_name() -> None:
     assert isinstance(reached(custom_origin("c", "PUB.elb.amazonaws.com")), Reached)
 
 
+@pytest.mark.rule("timeout/connection", "answer/dropped-packets")
 def test_a_closed_group_costs_the_attempts_times_the_timeout_but_never_too_long() -> None:
     closed: Json = {"security_groups": ["sg-closed"]}
     answer = reached(vpc_origin_ref("chat"), **closed)
@@ -153,6 +158,7 @@ def test_a_closed_group_costs_the_attempts_times_the_timeout_but_never_too_long(
     assert slow.wait == LONGEST_CONNECT_WAIT
 
 
+@pytest.mark.rule("balancer/security-group")
 def test_the_group_is_asked_before_the_listener() -> None:
     assert problem(reached(vpc_origin_ref("chat"), listeners=[])) == (502, "OriginConnectError")
     closed: Json = {"security_groups": ["sg-closed"], "listeners": []}

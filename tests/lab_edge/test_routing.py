@@ -30,6 +30,7 @@ STATE = parse_state(
 )
 
 
+@pytest.mark.rule("distribution/answers-by-name")
 @pytest.mark.parametrize(
     ("host", "id"),
     [
@@ -55,6 +56,7 @@ def test_which_distribution_answers(host: str, id: str | None) -> None:
     assert (found.id if found else None) == id
 
 
+@pytest.mark.rule("distribution/pattern-characters")
 @pytest.mark.parametrize(
     ("pattern", "path", "expected"),
     [
@@ -81,6 +83,7 @@ def test_path_patterns(pattern: str, path: str, expected: bool) -> None:
     assert matches(pattern, path) is expected
 
 
+@pytest.mark.rule("distribution/first-pattern-wins")
 @pytest.mark.parametrize(
     ("path", "pattern"),
     [("/ws/chat", "/ws/*"), ("/ws/special", "/ws/*"), ("/ws", "ws"), ("/other", None), ("/", None)],

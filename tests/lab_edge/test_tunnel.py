@@ -50,6 +50,7 @@ async def write(end: socket.socket, data: bytes) -> None:
     await asyncio.get_running_loop().sock_sendall(end, data)
 
 
+@pytest.mark.rule("websocket/bytes-unchanged")
 def test_bytes_pass_both_ways_unchanged() -> None:
     async def tell(joined: Joined) -> None:
         every = bytes(range(256)) * 4
@@ -131,6 +132,7 @@ def test_any_byte_in_either_direction_postpones_a_load_balancers_idle_limit(talk
     story(tell, idle=0.4)
 
 
+@pytest.mark.rule("timeout/websocket-idle", "timeout/client-bytes-do-not-count")
 def test_cloudfront_counts_only_what_the_origin_says() -> None:
     async def origin_talks(joined: Joined) -> None:
         for _ in range(8):

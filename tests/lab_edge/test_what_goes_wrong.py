@@ -26,6 +26,15 @@ def logged_detail(stage: Stage, response: Response) -> str:
     return str(stage.edge.wait_for_entry(lambda e: e["x-edge-request-id"] == id)["x-edge-detailed-result-type"])
 
 
+@pytest.mark.rule(
+    "answer/error-from-cloudfront",
+    "answer/dropped-packets",
+    "answer/refused-port",
+    "answer/unknown-host",
+    "distribution/disabled-is-not-served",
+    "log/detailed-results",
+    "websocket/origin-dns-error",
+)
 @pytest.mark.parametrize(
     ("name", "status", "detail"),
     [
@@ -47,12 +56,14 @@ def test_the_edge_says_why_it_cannot_reach_the_origin(stage: Stage, name: str, s
     assert logged_detail(stage, response) == detail
 
 
+@pytest.mark.rule("timeout/connection")
 def test_a_closed_security_group_takes_its_time(stage: Stage) -> None:
     started = time.monotonic()
     assert refused(stage, "dclosed").status_code == 504
     assert 0.25 < time.monotonic() - started < 3
 
 
+@pytest.mark.rule("vpc-origin/service-group-admits")
 def test_the_service_group_is_enough(stage: Stage) -> None:
     with stage.websocket("dservice") as client:
         assert client.recv()["type"] == "welcome"
@@ -63,6 +74,7 @@ def test_match_viewer_works_over_plain_http_where_only_port_80_listens(stage: St
         assert client.recv()["type"] == "welcome"
 
 
+@pytest.mark.rule("balancer/no-targets", "balancer/target-refuses", "balancer/own-answers-say-so")
 @pytest.mark.parametrize(("name", "status"), [("dempty", 503), ("drefusing", 502), ("drules", 404)])
 def test_the_load_balancer_answers_by_itself(stage: Stage, name: str, status: int) -> None:
     response = refused(stage, name, "/elsewhere")
@@ -71,11 +83,13 @@ def test_the_load_balancer_answers_by_itself(stage: Stage, name: str, status: in
     assert response.headers["x-cache"] == "Error from cloudfront"
 
 
+@pytest.mark.rule("balancer/rules-by-priority")
 def test_a_listener_rule_lets_the_sockets_path_through(stage: Stage) -> None:
     with stage.websocket("drules", "/ws/chat") as client:
         assert client.recv()["type"] == "welcome"
 
 
+@pytest.mark.rule("balancer/redirect-loop")
 def test_a_listener_that_redirects_to_https_is_a_loop(stage: Stage) -> None:
     status, headers, _ = stage.request("dloop", path="/ws/chat?a=1")
     assert status == 301
@@ -83,6 +97,7 @@ def test_a_listener_that_redirects_to_https_is_a_loop(stage: Stage) -> None:
     assert headers["x-cache"] == "Miss from cloudfront"
 
 
+@pytest.mark.rule("distribution/viewer-protocol-policy", "websocket/viewer-protocol-policy")
 def test_plain_http_is_redirected_or_refused_as_the_behavior_says(stage: Stage) -> None:
     status, headers, _ = stage.request("dchat", path="/?a=1", tls=False)
     assert (status, headers["location"]) == (301, "https://dchat.cloudfront.net/?a=1")
@@ -94,6 +109,7 @@ def test_plain_http_is_redirected_or_refused_as_the_behavior_says(stage: Stage) 
         pass
 
 
+@pytest.mark.rule("distribution/methods")
 def test_the_behaviors_methods_are_all_it_takes(stage: Stage) -> None:
     status, headers, _ = stage.request("dchat", method="POST", body=b"x")
     assert (status, headers["server"]) == (403, "CloudFront")
@@ -101,17 +117,20 @@ def test_the_behaviors_methods_are_all_it_takes(stage: Stage) -> None:
     assert status != 403
 
 
+@pytest.mark.rule("distribution/get-with-body")
 def test_get_with_a_body_is_refused(stage: Stage) -> None:
     assert stage.request("dchat", body=b"x")[0] == 403
     assert stage.request("dchat")[0] == 200
 
 
+@pytest.mark.rule("distribution/error-pages")
 def test_an_error_page_turns_a_failed_handshake_into_a_web_page(stage: Stage) -> None:
     response = refused(stage, "dspa")
     assert response.status_code == 200
     assert response.headers["content-type"].startswith("text/html")
 
 
+@pytest.mark.rule("distribution/public-custom-origin")
 def test_a_public_origin_is_reached_by_its_name(stage: Stage) -> None:
     with stage.websocket("dpublic") as client:
         assert client.recv()["type"] == "welcome"
@@ -128,6 +147,7 @@ def test_the_page_is_served_and_does_not_load_anything_from_elsewhere(stage: Sta
     assert stage.request("dchat", path="/healthz")[2] == b"ok\n"
 
 
+@pytest.mark.rule("answer/url-too-long", "answer/headers-too-large", "quota/request-size", "quota/url-length")
 def test_too_long_urls_and_headers_have_their_own_status(stage: Stage) -> None:
     assert stage.request("dempty", path="/" + "a" * 8191)[0] == 503
     assert stage.request("dempty", path="/" + "a" * 8192)[0] == 414
@@ -136,6 +156,7 @@ def test_too_long_urls_and_headers_have_their_own_status(stage: Stage) -> None:
     assert stage.request("dchat", headers={f"X-{n}": "a" * 7000 for n in range(40)})[0] == 494
 
 
+@pytest.mark.rule("answer/bad-request")
 @pytest.mark.parametrize(
     "garbage",
     [
@@ -198,6 +219,7 @@ def test_a_viewer_that_breaks_off_in_the_middle_harms_nobody(stage: Stage) -> No
     assert stage.request("dchat")[0] == 200
 
 
+@pytest.mark.rule("websocket/http-1-1-only")
 @pytest.mark.parametrize("offered", [None, ["http/1.1"], ["h2", "http/1.1"], ["h2"]])
 def test_h2_is_never_negotiated(stage: Stage, offered: list[str] | None) -> None:
     raw = stage.raw("dchat.cloudfront.net", alpn=offered)
