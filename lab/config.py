@@ -13,18 +13,34 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
-# CloudFront's quotas page; "page_size" is how many items a list call returns at most.
+# CloudFront's quotas page; "names_per_policy" is for cookies and for query
+# strings; "page_size" is how many items a list call returns at most.
 DEFAULT_QUOTAS: Mapping[str, int] = {
     "vpc_origins": 25,
     "distributions_per_vpc_origin": 50,
     "distributions": 500,
+    "staging_distributions": 20,
+    "continuous_deployment_policies": 20,
+    "distributions_per_web_acl": 100,
+    "distributions_per_policy": 100,
+    "invalidation_paths_in_progress": 3000,
+    "invalidation_wildcards_in_progress": 15,
     "cache_behaviors": 75,
     "origins": 100,
     "origin_groups": 10,
     "custom_headers": 30,
     "aliases": 100,
+    "cache_policies": 20,
     "origin_request_policies": 20,
+    "response_headers_policies": 20,
+    "headers_per_cache_policy": 10,
     "headers_per_origin_request_policy": 10,
+    "headers_per_response_headers_policy": 10,
+    "names_per_policy": 10,
+    "public_keys": 10,
+    "public_keys_per_key_group": 5,
+    "key_groups": 10,
+    "key_groups_per_behavior": 4,
     "page_size": 100,
 }
 

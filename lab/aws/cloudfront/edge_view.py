@@ -8,9 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, VpcOrigin
-from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from lab.aws.cloudfront.lifecycle import Config, KeyGroup, VpcOrigin
+from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
 from lab.aws.cloudfront.store import CloudFrontStore
+
+_NOTHING_IN_THE_KEY: Config = {
+    "HeadersConfig": {"HeaderBehavior": "none"},
+    "CookiesConfig": {"CookieBehavior": "none"},
+    "QueryStringsConfig": {"QueryStringBehavior": "none"},
+}
 
 
 def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
@@ -21,9 +27,18 @@ def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
             **{policy_id: _request_policy(config) for policy_id, config in ORIGIN_REQUEST_POLICIES.items()},
             **{policy.id: _request_policy(policy.config) for policy in store.origin_request_policies.values()},
         },
-        "cache_policies": {policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
+        "cache_policies": {
+            **{policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
+            **{policy.id: _cache_policy(policy.config) for policy in store.cache_policies.values()},
+        },
+        "response_headers_policies": {
+            **RESPONSE_HEADERS_POLICIES,
+            **{policy.id: policy.config for policy in store.response_headers_policies.values()},
+        },
+        "key_groups": {group.id: _keys(store, group) for group in store.key_groups.values()},
         "continuous_deployment_policies": {
-            policy.id: _continuous_deployment(policy) for policy in store.continuous_deployment_policies.values()
+            policy.id: _continuous_deployment(policy.serving(now))
+            for policy in store.continuous_deployment_policies.values()
         },
     }
 
@@ -42,15 +57,15 @@ def _vpc_origin(origin: VpcOrigin, now: float) -> dict[str, Any]:
     }
 
 
-def _continuous_deployment(policy: ContinuousDeploymentPolicy) -> dict[str, Any]:
+def _continuous_deployment(config: Config) -> dict[str, Any]:
     """What a type of policy does not have is null; times are in seconds, the weight is a share of 1."""
-    traffic: Config = policy.config.get("TrafficConfig") or {}
+    traffic: Config = config.get("TrafficConfig") or {}
     header: Config = traffic.get("SingleHeaderConfig") or {}
     weight: Config = traffic.get("SingleWeightConfig") or {}
     stickiness: Config = weight.get("SessionStickinessConfig") or {}
     return {
-        "enabled": policy.enabled,
-        "staging_domains": list(policy.staging_domains),
+        "enabled": bool(config["Enabled"]),
+        "staging_domains": [name.lower() for name in config["StagingDistributionDnsNames"].get("Items") or ()],
         "type": traffic.get("Type"),
         "header": header.get("Header"),
         "value": header.get("Value"),
@@ -64,10 +79,14 @@ def _request_policy(config: Config) -> dict[str, Any]:
     return {"name": config["Name"], **_behaviors(config)}
 
 
+def _keys(store: CloudFrontStore, group: KeyGroup) -> list[dict[str, str]]:
+    return [{"id": key_id, "pem": store.public_keys[key_id].config["EncodedKey"]} for key_id in group.config["Items"]]
+
+
 def _cache_policy(config: Config) -> dict[str, Any]:
     return {
         "name": config["Name"],
-        **_behaviors(config["ParametersInCacheKeyAndForwardedToOrigin"]),
+        **_behaviors(config.get("ParametersInCacheKeyAndForwardedToOrigin") or _NOTHING_IN_THE_KEY),
         "min_ttl": config["MinTTL"],
         "max_ttl": config["MaxTTL"],
         "default_ttl": config["DefaultTTL"],

@@ -15,11 +15,13 @@ from typing import Any, Literal, TypeAlias
 Config: TypeAlias = dict[str, Any]
 VpcOriginStatus: TypeAlias = Literal["Deploying", "Deployed"]
 DistributionStatus: TypeAlias = Literal["InProgress", "Deployed"]
+InvalidationStatus: TypeAlias = Literal["InProgress", "Completed"]
 
 # As people report it: about 9 minutes to create, "a few minutes" to delete; 3-20 minutes for a distribution.
 VPC_ORIGIN_SECONDS = 540.0
 VPC_ORIGIN_DELETE_SECONDS = 180.0
 DISTRIBUTION_SECONDS = 300.0
+INVALIDATION_SECONDS = 60.0
 JITTER = 0.1
 
 
@@ -84,6 +86,16 @@ class Revision:
             origin["VpcOriginConfig"]["VpcOriginId"] for origin in origins if origin.get("VpcOriginConfig")
         )
 
+    @property
+    def continuous_deployment_policy_id(self) -> str:
+        """The policy that it follows, or nothing."""
+        return str(self.config.get("ContinuousDeploymentPolicyId") or "")
+
+    @property
+    def staging(self) -> bool:
+        """Whether it is a staging distribution's."""
+        return bool(self.config.get("Staging"))
+
 
 @dataclass(frozen=True)
 class Distribution:
@@ -124,6 +136,10 @@ class Distribution:
         """True while any revision that an edge serves, or will serve, names the VPC origin."""
         return any(vpc_origin_id in revision.vpc_origin_ids for revision in self.live(now))
 
+    def follows(self, policy_id: str, now: float) -> bool:
+        """True while any revision that an edge serves, or will serve, names the continuous deployment policy."""
+        return any(revision.continuous_deployment_policy_id == policy_id for revision in self.live(now))
+
     def live(self, now: float) -> tuple[Revision, ...]:
         """The revision that is served and all newer ones."""
         serving = self.serving(now)
@@ -138,8 +154,30 @@ class Distribution:
 
 
 @dataclass(frozen=True)
-class OriginRequestPolicy:
-    """A custom origin request policy, or a managed one (account "aws")."""
+class Policy:
+    """A custom cache, origin request or response headers policy, or a managed one (account "aws")."""
+
+    account: str
+    id: str
+    etag: str
+    config: Config
+    modified: float
+
+
+@dataclass(frozen=True)
+class PublicKey:
+    """A public key; `config` has the PEM text as EncodedKey."""
+
+    account: str
+    id: str
+    etag: str
+    config: Config
+    created: float
+
+
+@dataclass(frozen=True)
+class KeyGroup:
+    """A key group; the Items of `config` are ids of public keys."""
 
     account: str
     id: str
@@ -150,20 +188,52 @@ class OriginRequestPolicy:
 
 @dataclass(frozen=True)
 class ContinuousDeploymentPolicy:
-    """Which part of a primary distribution's requests goes to its staging distribution."""
+    """Which part of a primary distribution's requests goes to its staging distribution.
+
+    `config` is the newest accepted; `rollout` says what the edges follow: pairs of a moment and the configuration that
+    is out from then on, oldest first. The first one counts from the beginning.
+    """
 
     account: str
     id: str
     etag: str
     config: Config
     modified: float
-
-    @property
-    def enabled(self) -> bool:
-        """Whether it moves requests at all."""
-        return bool(self.config["Enabled"])
+    rollout: list[tuple[float, Config]]
 
     @property
     def staging_domains(self) -> tuple[str, ...]:
-        """CloudFront's own names of the staging distributions, in lower case; today always one."""
+        """CloudFront's own names of the staging distributions, in lower case; there is always one."""
         return tuple(name.lower() for name in self.config["StagingDistributionDnsNames"].get("Items") or ())
+
+    def serving(self, now: float) -> Config:
+        """The configuration that the edges follow."""
+        return self.live(now)[0][1]
+
+    def live(self, now: float) -> list[tuple[float, Config]]:
+        """What the edges follow, then what they will follow."""
+        out = [index for index, (moment, _) in enumerate(self.rollout) if now >= moment]
+        return self.rollout[out[-1] if out else 0 :]
+
+    def changes_after(self, now: float) -> Iterator[float]:
+        """When what the edges follow will change by itself."""
+        for moment, _ in self.rollout:
+            if moment > now:
+                yield moment
+
+
+@dataclass(frozen=True)
+class Invalidation:
+    """A request to forget cached files. `created` is real time, `completed_at` lab time."""
+
+    account: str
+    id: str
+    distribution: str
+    reference: str
+    paths: list[str]
+    created: float
+    completed_at: float
+
+    def status(self, now: float) -> InvalidationStatus:
+        """InProgress until every edge has forgotten the files."""
+        return "Completed" if now >= self.completed_at else "InProgress"

@@ -150,3 +150,57 @@ ORIGIN_REQUEST_POLICIES: dict[str, dict[str, Any]] = {
         _headers("whitelist", ("user-agent", "referer")),
     ),
 }
+
+
+def _cors(methods: tuple[str, ...], exposed: tuple[str, ...] = ()) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "AccessControlAllowOrigins": {"Quantity": 1, "Items": ["*"]},
+        "AccessControlAllowHeaders": {"Quantity": 1, "Items": ["*"]},
+        "AccessControlAllowMethods": {"Quantity": len(methods), "Items": list(methods)},
+        "AccessControlAllowCredentials": False,
+        "OriginOverride": False,
+    }
+    if exposed:
+        config["AccessControlExposeHeaders"] = {"Quantity": len(exposed), "Items": list(exposed)}
+    return config
+
+
+_SIMPLE_CORS = _cors(("GET", "HEAD"))
+_PREFLIGHT_CORS = _cors(("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE", "OPTIONS"), ("*",))
+_SECURITY_HEADERS: dict[str, Any] = {
+    "XSSProtection": {"Override": False, "Protection": True, "ModeBlock": True},
+    "FrameOptions": {"Override": False, "FrameOption": "SAMEORIGIN"},
+    "ReferrerPolicy": {"Override": False, "ReferrerPolicy": "strict-origin-when-cross-origin"},
+    "ContentTypeOptions": {"Override": True},
+    "StrictTransportSecurity": {"Override": False, "AccessControlMaxAgeSec": YEAR},
+}
+
+RESPONSE_HEADERS_POLICIES: dict[str, dict[str, Any]] = {
+    "60669652-455b-4ae9-85a4-c4c02393f86c": {
+        "Name": "Managed-SimpleCORS",
+        "Comment": "Allows all origins for simple CORS requests",
+        "CorsConfig": _SIMPLE_CORS,
+    },
+    "5cc3b908-e619-4b99-88e5-2cf7f45965bd": {
+        "Name": "Managed-CORS-With-Preflight",
+        "Comment": "Allows all origins for CORS requests, including preflight requests",
+        "CorsConfig": _PREFLIGHT_CORS,
+    },
+    "67f7725c-6f97-4210-82d7-5512b31e9d03": {
+        "Name": "Managed-SecurityHeadersPolicy",
+        "Comment": "Adds a set of security headers to every response",
+        "SecurityHeadersConfig": _SECURITY_HEADERS,
+    },
+    "e61eb60c-9c35-4d20-a928-2b84e02af89c": {
+        "Name": "Managed-CORS-and-SecurityHeadersPolicy",
+        "Comment": "Allows all origins for simple CORS requests and adds security headers",
+        "CorsConfig": _SIMPLE_CORS,
+        "SecurityHeadersConfig": _SECURITY_HEADERS,
+    },
+    "eaab4381-ed33-4a86-88ca-d9558dc6cd63": {
+        "Name": "Managed-CORS-with-preflight-and-SecurityHeadersPolicy",
+        "Comment": "Allows all origins for CORS requests, including preflight requests, and adds security headers",
+        "CorsConfig": _PREFLIGHT_CORS,
+        "SecurityHeadersConfig": _SECURITY_HEADERS,
+    },
+}

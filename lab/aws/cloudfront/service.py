@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from lab.aws.cloudfront import distributions, policies, tagging, vpc_origins
+from lab.aws.cloudfront import distributions, policies, signing_keys, tagging, vpc_origins
 from lab.aws.cloudfront.context import Context, Operation
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.store import CloudFrontStore
@@ -28,6 +28,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **distributions.OPERATIONS,
     **tagging.OPERATIONS,
     **policies.OPERATIONS,
+    **signing_keys.OPERATIONS,
 }
 
 

@@ -14,7 +14,10 @@ from lab.aws.cloudfront.document import parse
 from lab.aws.cloudfront.lifecycle import (
     ContinuousDeploymentPolicy,
     Distribution,
-    OriginRequestPolicy,
+    Invalidation,
+    KeyGroup,
+    Policy,
+    PublicKey,
     Revision,
     VpcOrigin,
 )
@@ -72,8 +75,13 @@ class CloudFrontStore:
         self.database = database
         self.changes = 0
         self.vpc_origins = Shelf(self, "vpc_origin", VpcOrigin)
-        self.origin_request_policies = Shelf(self, "origin_request_policy", OriginRequestPolicy)
+        self.origin_request_policies = Shelf(self, "origin_request_policy", Policy)
+        self.cache_policies = Shelf(self, "cache_policy", Policy)
+        self.response_headers_policies = Shelf(self, "response_headers_policy", Policy)
+        self.public_keys = Shelf(self, "public_key", PublicKey)
+        self.key_groups = Shelf(self, "key_group", KeyGroup)
         self.continuous_deployment_policies = Shelf(self, "continuous_deployment_policy", ContinuousDeploymentPolicy)
+        self.invalidations = Shelf(self, "invalidation", Invalidation)
         self.distributions = {
             document["id"]: self._load_distribution(document) for document in database.entities("distribution")
         }
