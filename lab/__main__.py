@@ -13,7 +13,7 @@ import sys
 from lab.config import ConfigError, LabConfig
 
 # Imported by name, so that the edge does not pay for moto's import nor the AWS endpoint for the edge's.
-PROCESSES = {"aws": "lab.aws.server", "edge": "lab.edge.server", "apps": "lab.apps.chat"}
+PROCESSES = {"aws": "lab.aws.server", "edge": "lab.edge.server", "apps": "lab.apps.server"}
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -76,3 +76,11 @@ BY_NAME: Mapping[str, App] = {app.name: app for app in MISBEHAVING}
 def hosts(app_port: int) -> dict[str, str]:
     """Simulated address -> where it really listens, for every app that misbehaves."""
     return {app.simulated: f"{app.loopback}:{app_port}" for app in MISBEHAVING}
+
+
+def listing() -> list[dict[str, str]]:
+    """What `GET /apps` says of each."""
+    return [
+        {"name": app.name, "simulated": app.simulated, "loopback": app.loopback, "what": app.what}
+        for app in MISBEHAVING
+    ]

@@ -12,80 +12,76 @@ import http
 import json
 import logging
 import os
-import signal
 import socket
 import sys
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from websockets.asyncio.server import ServerConnection, broadcast, serve
+from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from lab.apps import addresses
+from lab.apps.choosy import HEALTH_PATHS, SUBPROTOCOL, Choosy
 from lab.apps.page import PAGE
-from lab.config import LOOPBACK, LabConfig
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024
 # A reader that lets this much pile up would otherwise cost the server's memory.
 MOST_UNREAD_BYTES = 16 * 1024 * 1024
 HEARTBEAT_RANGE = (0.05, 3600.0)
+JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 
 
-def run(config: LabConfig) -> None:
-    """Serve until SIGTERM or SIGINT.
+async def listen(address: str, port: int, app: Choosy, name: str = "chat") -> Server:
+    """Open one chat app, with a room of its own. `name` is in its log lines unless it is the chat app itself.
 
-    :raises SystemExit: the port is taken.
+    :raises OSError: the address is taken, or this machine does not have it.
     """
     # What strangers send is answered with a status or a close code; it is not an error of this process.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
-    try:
-        asyncio.run(_serve(config.app_port))
-    except OSError as error:
-        raise SystemExit(f"apps: {error}") from error
-
-
-async def _serve(port: int) -> None:
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    room = Room()
-    server = await serve(
-        room.converse,
-        LOOPBACK,
+    return await serve(
+        Room(app, name).converse,
+        address,
         port,
-        process_request=answer_plain_request,
+        process_request=lambda connection, request: _before_the_handshake(app, request),
+        select_subprotocol=lambda connection, offered: next(
+            (each for each in offered if each in app.subprotocols), None
+        ),
         ping_interval=None,
         max_size=MOST_MESSAGE_BYTES,
         close_timeout=1,
         server_header=None,
     )
-    print(f"ready apps http://{LOOPBACK}:{port}", flush=True)
-    try:
-        await ended.wait()
-    finally:
-        server.close()
-        await server.wait_closed()
 
 
 class Room:
-    """Everybody who is connected."""
+    """Everybody who is connected to one app."""
 
-    def __init__(self) -> None:
+    def __init__(self, app: Choosy, name: str) -> None:
+        self._app = app
+        self._named = {} if name == "chat" else {"app": name}
         self._clients: dict[ServerConnection, str] = {}
 
     async def converse(self, connection: ServerConnection) -> None:
         """Serve one client from welcome to close."""
+        if self._app.closes_without_subprotocol and connection.subprotocol is None:
+            await connection.close(1002, f"{SUBPROTOCOL} is required")
+            return
         id = str(uuid.uuid4())
         self._clients[connection] = id
-        log("ws connected", id=id, **_request_fields(connection), clientCount=len(self._clients))
+        fields = _request_fields(connection)
+        log("ws connected", id=id, **self._named, **fields, clientCount=len(self._clients))
         heartbeat = asyncio.create_task(_heartbeat(connection))
         try:
             await connection.send(_json({"type": "welcome", "id": id, "clientCount": len(self._clients)}))
+            if connection.request is not None and _shows_headers(connection.request):
+                await connection.send(_json({"type": "headers", **what_arrived(connection.request)}))
             async for message in connection:
                 await self._pass_on(connection, id, message)
         except ConnectionClosed:
@@ -96,6 +92,7 @@ class Room:
             log(
                 "ws closed",
                 id=id,
+                **self._named,
                 code=connection.close_code,
                 reason=connection.close_reason or "",
                 clientCount=len(self._clients),
@@ -105,24 +102,50 @@ class Room:
         binary = isinstance(message, bytes)
         raw = message if isinstance(message, bytes) else message.encode()
         text = raw.decode("utf-8", "replace")
-        log("ws message received", id=id, bytes=len(raw), isBinary=binary)
+        log("ws message received", id=id, **self._named, bytes=len(raw), isBinary=binary)
         await sender.send(_json({"type": "echo", "from": id, "message": text}))
         others = [client for client in self._clients if client is not sender and _keeps_up(client)]
         broadcast(others, _json({"type": "broadcast", "from": id, "message": text}))
-        log("ws message broadcasted", id=id, broadcastCount=len(others))
+        log("ws message broadcasted", id=id, **self._named, broadcastCount=len(others))
 
 
-def answer_plain_request(connection: ServerConnection, request: Request) -> Response | None:
-    """The page and the health check; None goes on to the handshake, which says 426 to whoever did not ask for one."""
-    if request.headers.get("Upgrade"):
+def _before_the_handshake(app: Choosy, request: Request) -> Response | None:
+    """A refusal, the page, or what else is asked for without an upgrade.
+
+    None goes on to the handshake, which says 426 to whoever did not ask for one.
+    """
+    path = urlsplit(request.path).path
+    headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
+    refused = app.refuses(path, headers)
+    if refused is not None:
+        return _response(http.HTTPStatus(refused.status), refused.content_type, refused.text, refused.headers)
+    if "upgrade" in headers:
         return None
-    match urlsplit(request.path).path:
+    if path in HEALTH_PATHS:
+        return _response(http.HTTPStatus.OK, PLAIN, "ok\n")
+    if _shows_headers(request):
+        return _response(http.HTTPStatus.OK, JSON, _json(what_arrived(request)))
+    match path:
         case "/" | "/index.html":
             return _response(http.HTTPStatus.OK, HTML, PAGE)
-        case "/healthz":
-            return _response(http.HTTPStatus.OK, PLAIN, "ok\n")
+        case "/apps":
+            return _response(http.HTTPStatus.OK, JSON, _json({"apps": addresses.listing()}))
         case _:
             return None
+
+
+def what_arrived(request: Request) -> dict[str, Any]:
+    """The request as the app got it, every header line in its order and spelling: what the way has made of it."""
+    return {
+        "method": "GET",
+        "path": request.path,
+        "headers": [[name, value] for name, value in request.headers.raw_items()],
+    }
+
+
+def _shows_headers(request: Request) -> bool:
+    """Whether the path ends with /headers: below any path pattern people find it."""
+    return urlsplit(request.path).path.endswith("/headers")
 
 
 def log(message: str, **fields: Any) -> None:
@@ -182,15 +205,16 @@ def _keeps_up(client: ServerConnection) -> bool:
     return False
 
 
-def _response(status: http.HTTPStatus, content_type: str, text: str) -> Response:
+def _response(status: http.HTTPStatus, content_type: str, text: str, more: Iterable[tuple[str, str]] = ()) -> Response:
     body = text.encode()
     headers = Headers(
-        {
-            "Content-Type": content_type,
-            "Content-Length": str(len(body)),
-            "Cache-Control": "no-store",
-            "Connection": "close",
-        }
+        [
+            *more,
+            ("Content-Type", content_type),
+            ("Content-Length", str(len(body))),
+            ("Cache-Control", "no-store"),
+            ("Connection", "close"),
+        ]
     )
     return Response(status.value, status.phrase, headers, body)
 
