@@ -13,7 +13,8 @@ from typing import Any
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config
-from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES
+from lab.aws.cloudfront.policy_kinds import KINDS, check_attachable
+from lab.aws.cloudfront.signing_keys import check_trusted
 from lab.aws.cloudfront.viewer_rules import check_unique
 
 _READS = frozenset({"GET", "HEAD"})
@@ -29,16 +30,6 @@ _VIEWER_EVENTS = frozenset({"viewer-request", "viewer-response"})
 _MOST_LAMBDA_FUNCTIONS = 4
 _MOST_FUNCTIONS = 2
 _MOST_FORWARDED = 10
-# The five managed response headers policies; the lab has no custom ones yet.
-_RESPONSE_HEADERS_POLICIES = frozenset(
-    {
-        "60669652-455b-4ae9-85a4-c4c02393f86c",
-        "5cc3b908-e619-4b99-88e5-2cf7f45965bd",
-        "67f7725c-6f97-4210-82d7-5512b31e9d03",
-        "e61eb60c-9c35-4d20-a928-2b84e02af89c",
-        "eaab4381-ed33-4a86-88ca-d9558dc6cd63",
-    }
-)
 
 
 def behaviors_of(config: Config) -> list[Config]:
@@ -51,7 +42,7 @@ def all_behaviors_of(config: Config) -> list[Config]:
     return [config["DefaultCacheBehavior"], *behaviors_of(config)]
 
 
-def check_behaviors(context: Context, config: Config, _own_id: str | None) -> None:
+def check_behaviors(context: Context, config: Config, own_id: str | None) -> None:
     """Behaviors are few enough, have patterns of their own, and name what exists."""
     ordered = behaviors_of(config)
     limit = context.quotas["cache_behaviors"]
@@ -73,9 +64,9 @@ def check_behaviors(context: Context, config: Config, _own_id: str | None) -> No
         if target not in origins and target not in groups:
             raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
         _check_methods(behavior, to_group=target in groups)
-        _check_policies(context, behavior)
+        _check_policies(context, behavior, own_id)
         _check_legacy_forwarding(behavior)
-        _check_trust(context, behavior)
+        check_trusted(context, behavior)
         _check_functions(behavior)
         if _reaches_vpc_origin(target, origins, groups):
             _check_vpc_origin_behavior(behavior)
@@ -98,7 +89,7 @@ def _check_methods(behavior: Config, *, to_group: bool) -> None:
         )
 
 
-def _check_policies(context: Context, behavior: Config) -> None:
+def _check_policies(context: Context, behavior: Config, own_id: str | None) -> None:
     cache_policy = behavior.get("CachePolicyId")
     legacy = behavior.get("ForwardedValues")
     if cache_policy and legacy is not None:
@@ -107,18 +98,11 @@ def _check_policies(context: Context, behavior: Config) -> None:
         )
     if not cache_policy and legacy is None:
         raise invalid("A cache behavior must have either CachePolicyId or ForwardedValues.")
-    if cache_policy and cache_policy not in CACHE_POLICIES:
-        raise CloudFrontError("NoSuchCachePolicy", "The specified cache policy does not exist.")
-    request_policy = behavior.get("OriginRequestPolicyId")
-    if request_policy:
-        if not cache_policy:
-            raise invalid("A cache behavior with an origin request policy must have a cache policy.")
-        custom = context.store.origin_request_policies.get(request_policy)
-        if request_policy not in ORIGIN_REQUEST_POLICIES and (custom is None or custom.account != context.account):
-            raise CloudFrontError("NoSuchOriginRequestPolicy", "The specified origin request policy does not exist.")
-    headers_policy = behavior.get("ResponseHeadersPolicyId")
-    if headers_policy and headers_policy not in _RESPONSE_HEADERS_POLICIES:
-        raise CloudFrontError("NoSuchResponseHeadersPolicy", "The specified response headers policy does not exist.")
+    if behavior.get("OriginRequestPolicyId") and not cache_policy:
+        raise invalid("A cache behavior with an origin request policy must have a cache policy.")
+    for kind in KINDS:
+        if behavior.get(kind.field):
+            check_attachable(context, kind, behavior[kind.field], own_id)
 
 
 def _check_legacy_forwarding(behavior: Config) -> None:
@@ -145,13 +129,6 @@ def _check_legacy_forwarding(behavior: Config) -> None:
     ):
         if len(found) > _MOST_FORWARDED:
             raise CloudFrontError(code, f"A behavior cannot name more than {_MOST_FORWARDED} of them.")
-
-
-def _check_trust(context: Context, behavior: Config) -> None:
-    for name in ("TrustedSigners", "TrustedKeyGroups"):
-        trusted = behavior.get(name) or {}
-        if trusted.get("Enabled") and not trusted.get("Items"):
-            raise invalid(f"The parameter {name} is enabled and names nobody.")
 
 
 def _check_functions(behavior: Config) -> None:

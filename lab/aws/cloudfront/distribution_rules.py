@@ -13,6 +13,7 @@ from lab.aws.cloudfront.behavior_rules import check_behaviors
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config
+from lab.aws.cloudfront.staging_rules import check_continuous_deployment
 from lab.aws.cloudfront.viewer_rules import (
     check_aliases,
     check_countries,
@@ -32,9 +33,31 @@ _LONGEST_HEADERS = 10_240
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 # Developer Guide, "Custom headers that CloudFront can't add to origin requests".
 _FORBIDDEN_HEADERS = frozenset(
-    """cache-control connection content-length cookie host if-match if-modified-since if-none-match if-range
-    if-unmodified-since max-forwards pragma proxy-authenticate proxy-authorization proxy-connection range request-range te
-    trailer transfer-encoding upgrade via x-real-ip""".split()
+    {
+        "cache-control",
+        "connection",
+        "content-length",
+        "cookie",
+        "host",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "max-forwards",
+        "pragma",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "request-range",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+        "x-real-ip",
+    }
 )
 _FORBIDDEN_PREFIXES = ("x-amz-", "x-edge-")
 # Developer Guide, "Create an origin group": the statuses that may cause a failover.
@@ -62,10 +85,6 @@ def _check_plain_fields(_context: Context, config: Config, _own_id: str | None) 
         raise invalid("The parameter Comment is too long.")
     if config.get("DefaultRootObject", "").startswith("/"):
         raise CloudFrontError("InvalidDefaultRootObject", "The default root object must not begin with a slash.")
-    if config.get("ContinuousDeploymentPolicyId"):
-        raise CloudFrontError(
-            "NoSuchContinuousDeploymentPolicy", "The specified continuous deployment policy does not exist."
-        )
 
 
 def _check_origins(context: Context, config: Config, _own_id: str | None) -> None:
@@ -182,6 +201,7 @@ def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> 
 
 _RULES: tuple[Callable[[Context, Config, str | None], None], ...] = (
     _check_plain_fields,
+    check_continuous_deployment,
     _check_origins,
     _check_origin_groups,
     _check_vpc_origins,

@@ -1,4 +1,4 @@
-"""Distributions: create, get, update, delete, list, and who uses a VPC origin.
+"""Distributions: create, get, update, delete, list.
 
 It decides when a configuration may be replaced or a distribution deleted. The configuration's own rules are
 distribution_rules.py's; when it is out is lifecycle.py's. What it answers with is the XML it was given.
@@ -15,11 +15,11 @@ from lab.aws.cloudfront import tagging
 from lab.aws.cloudfront.completion import complete
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
 from lab.aws.cloudfront.distribution_rules import check_distribution
-from lab.aws.cloudfront.document import Document, parse
+from lab.aws.cloudfront.document import parse
 from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.lifecycle import DISTRIBUTION_SECONDS, Config, Distribution, Revision, duration
+from lab.aws.cloudfront.lifecycle import DISTRIBUTION_SECONDS, Config, Distribution, Invalidation, Revision, duration
 from lab.aws.cloudfront.model import structure
-from lab.aws.cloudfront.vpc_origins import find as find_vpc_origin
+from lab.aws.cloudfront.staging_rules import policy_of
 from lab.aws.cloudfront.wire import Call, Values, Verbatim, read_structure, write_element
 
 _SUMMARY_SHAPE = structure("DistributionSummary")
@@ -27,7 +27,7 @@ _SMALL = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True)
-class _Given:
+class Given:
     """A configuration as it was sent, completed, and the values read from it."""
 
     raw: bytes
@@ -36,57 +36,52 @@ class _Given:
 
 def create_distribution(context: Context, call: Call) -> Values:
     """CreateDistribution."""
-    return _create(context, _given(call, "DistributionConfig"), {})
+    return create(context, _given(call, "DistributionConfig"), {})
 
 
 def create_distribution_with_tags(context: Context, call: Call) -> Values:
     """CreateDistributionWithTags."""
     tags = tagging.merged({}, call.parameters["DistributionConfigWithTags"]["Tags"])
-    return _create(context, _given(call, "DistributionConfigWithTags"), tags)
+    return create(context, _given(call, "DistributionConfigWithTags"), tags)
 
 
 def get_distribution(context: Context, call: Call) -> Values:
     """GetDistribution."""
-    distribution = _find(context, call.parameters["Id"])
-    return {"Distribution": _shown(context, distribution), "ETag": distribution.latest.etag}
+    distribution = find(context, call.parameters["Id"])
+    return {"Distribution": shown(context, distribution), "ETag": distribution.latest.etag}
 
 
 def get_distribution_config(context: Context, call: Call) -> Values:
     """GetDistributionConfig: the newest accepted configuration, deployed or not."""
-    latest = _find(context, call.parameters["Id"]).latest
+    latest = find(context, call.parameters["Id"]).latest
     return {"DistributionConfig": Verbatim(latest.raw.decode()), "ETag": latest.etag}
 
 
 def update_distribution(context: Context, call: Call) -> Values:
     """UpdateDistribution: replaces the whole configuration. Allowed while an earlier update is InProgress."""
-    distribution = _find(context, call.parameters["Id"])
+    distribution = find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
     given = _given(call, "DistributionConfig")
     if given.config["CallerReference"] != distribution.latest.config["CallerReference"]:
         raise CloudFrontError("IllegalUpdate", "You cannot update Origin or CallerReference.")
     check_distribution(context, given.config, distribution.id)
-    number = distribution.latest.number + 1
-    revision = Revision(
-        number=number,
-        etag=new_etag(),
-        raw=given.raw,
-        config=given.config,
-        modified=context.wall,
-        deployed_at=distribution.next_deployment(context.now, number),
-    )
-    changed = dataclasses.replace(distribution, revisions=(*distribution.live(context.now), revision))
-    context.store.put_distribution(changed, revision)
-    return {"Distribution": _shown(context, changed), "ETag": revision.etag}
+    changed = revise(context, distribution, given)
+    return {"Distribution": shown(context, changed), "ETag": changed.latest.etag}
 
 
 def delete_distribution(context: Context, call: Call) -> Values:
     """DeleteDistribution: only when it is disabled and that has reached every edge."""
-    distribution = _find(context, call.parameters["Id"])
+    distribution = find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
     if distribution.latest.config["Enabled"] or distribution.status(context.now) != "Deployed":
         raise CloudFrontError(
             "DistributionNotDisabled", "The distribution you are trying to delete has not been disabled."
         )
+    if distribution.latest.continuous_deployment_policy_id or policy_of(context, distribution) is not None:
+        # As people report it; the model has no code that would say more.
+        raise CloudFrontError("PreconditionFailed", "A continuous deployment policy uses the distribution.")
+    for invalidation in _invalidations(context, distribution):
+        context.store.invalidations.drop(invalidation)
     context.store.drop_distribution(distribution)
     return {}
 
@@ -94,27 +89,12 @@ def delete_distribution(context: Context, call: Call) -> Values:
 def list_distributions(context: Context, call: Call) -> Values:
     """ListDistributions: the account's own, in pages."""
     own = (entity for entity in context.store.distributions.values() if entity.account == context.account)
-    listed = page(context, own, call.parameters, lambda entity: entity.id, lambda entity: _summary(context, entity))
+    listed = page(context, own, call.parameters, lambda entity: entity.id, lambda entity: summary(context, entity))
     return {"DistributionList": listed}
 
 
-def list_distributions_by_vpc_origin_id(context: Context, call: Call) -> Values:
-    """ListDistributionsByVpcOriginId: ids of the distributions whose newest configuration names it."""
-    origin = find_vpc_origin(context, call.parameters["VpcOriginId"])
-    users = (
-        entity
-        for entity in context.store.distributions.values()
-        if entity.account == context.account and origin.id in entity.latest.vpc_origin_ids
-    )
-    return {"DistributionIdList": page(context, users, call.parameters, _identity, _identity)}
-
-
-def _identity(distribution: Distribution) -> str:
-    return distribution.id
-
-
-def _create(context: Context, given: _Given, tags: dict[str, str]) -> Values:
-    """Checks in order: caller reference, configuration, quota."""
+def create(context: Context, given: Given, tags: dict[str, str]) -> Values:
+    """A new distribution, and the reply that shows it. Checks in order: caller reference, configuration, quotas."""
     reference = given.config["CallerReference"]
     existing = context.store.by_caller_reference(context.account, reference)
     if existing is not None:
@@ -124,9 +104,7 @@ def _create(context: Context, given: _Given, tags: dict[str, str]) -> Values:
             f"distribution. Already exists: {existing}",
         )
     check_distribution(context, given.config, None)
-    limit = context.quotas["distributions"]
-    if sum(entity.account == context.account for entity in context.store.distributions.values()) >= limit:
-        raise CloudFrontError("TooManyDistributions", f"You have reached the limit of {limit} distributions.")
+    _check_quotas(context, staging=bool(given.config.get("Staging")))
     distribution_id = new_id("E", 13)
     revision = Revision(
         number=1,
@@ -146,31 +124,41 @@ def _create(context: Context, given: _Given, tags: dict[str, str]) -> Values:
     )
     context.store.put_distribution(distribution, revision)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/distribution/{distribution.id}"
-    return {"Distribution": _shown(context, distribution), "ETag": revision.etag, "Location": location}
+    return {"Distribution": shown(context, distribution), "ETag": revision.etag, "Location": location}
 
 
-def _given(call: Call, payload: str) -> _Given:
-    """The configuration in the request's body: cut out, completed, and read again from the completed bytes."""
-    document = call.document
-    if document is None:
-        raise CloudFrontError("MissingBody", "This operation requires a body. Ensure that the body is present.")
-    element = document.root if payload == "DistributionConfig" else document.root.child("DistributionConfig")
-    if element is None:
-        raise CloudFrontError("MissingBody", "The body has no DistributionConfig.")
-    alone: Document = parse(document.cut(element))
-    raw = complete(alone)
-    completed = alone if raw == alone.raw else parse(raw)
-    return _Given(raw, read_structure("DistributionConfig", completed.root))
+def revise(context: Context, distribution: Distribution, given: Given) -> Distribution:
+    """The distribution with a new configuration, which was checked; stored."""
+    return _with_revision(context, distribution, new_etag(), given, context.wall)
 
 
-def _find(context: Context, distribution_id: str) -> Distribution:
+def redeploy(context: Context, distribution: Distribution) -> Distribution:
+    """The distribution InProgress once more, with the configuration and the version that it has; stored."""
+    latest = distribution.latest
+    return _with_revision(context, distribution, latest.etag, Given(latest.raw, latest.config), latest.modified)
+
+
+def read_given(raw: bytes) -> Given:
+    """A DistributionConfig as bytes, completed, and the values read from it."""
+    alone = parse(raw)
+    completed = complete(alone)
+    document = alone if completed == raw else parse(completed)
+    return Given(completed, read_structure("DistributionConfig", document.root))
+
+
+def find(context: Context, distribution_id: str) -> Distribution:
+    """The caller's distribution of that id.
+
+    :raises CloudFrontError: NoSuchDistribution.
+    """
     distribution = context.store.distributions.get(distribution_id)
     if distribution is None or distribution.account != context.account:
         raise CloudFrontError("NoSuchDistribution", "The specified distribution does not exist.")
     return distribution
 
 
-def _shown(context: Context, distribution: Distribution) -> Values:
+def shown(context: Context, distribution: Distribution) -> Values:
+    """The distribution as replies show it."""
     latest = distribution.latest
     nobody = {"Enabled": False, "Quantity": 0}
     return {
@@ -178,7 +166,9 @@ def _shown(context: Context, distribution: Distribution) -> Values:
         "ARN": distribution.arn,
         "Status": distribution.status(context.now),
         "LastModifiedTime": latest.modified,
-        "InProgressInvalidationBatches": 0,
+        "InProgressInvalidationBatches": sum(
+            invalidation.status(context.now) == "InProgress" for invalidation in _invalidations(context, distribution)
+        ),
         "DomainName": distribution.domain,
         "ActiveTrustedSigners": nobody,
         "ActiveTrustedKeyGroups": nobody,
@@ -186,7 +176,49 @@ def _shown(context: Context, distribution: Distribution) -> Values:
     }
 
 
-def _summary(context: Context, distribution: Distribution) -> Verbatim:
+def _given(call: Call, payload: str) -> Given:
+    """The configuration in the request's body: cut out, completed, and read again from the completed bytes."""
+    document = call.document
+    if document is None:
+        raise CloudFrontError("MissingBody", "This operation requires a body. Ensure that the body is present.")
+    element = document.root if payload == "DistributionConfig" else document.root.child("DistributionConfig")
+    if element is None:
+        raise CloudFrontError("MissingBody", "The body has no DistributionConfig.")
+    return read_given(document.cut(element))
+
+
+def _invalidations(context: Context, distribution: Distribution) -> list[Invalidation]:
+    return [entity for entity in context.store.invalidations.values() if entity.distribution == distribution.id]
+
+
+def _with_revision(
+    context: Context, distribution: Distribution, etag: str, given: Given, modified: float
+) -> Distribution:
+    number = distribution.latest.number + 1
+    revision = Revision(
+        number=number,
+        etag=etag,
+        raw=given.raw,
+        config=given.config,
+        modified=modified,
+        deployed_at=distribution.next_deployment(context.now, number),
+    )
+    changed = dataclasses.replace(distribution, revisions=(*distribution.live(context.now), revision))
+    context.store.put_distribution(changed, revision)
+    return changed
+
+
+def _check_quotas(context: Context, *, staging: bool) -> None:
+    own = [entity for entity in context.store.distributions.values() if entity.account == context.account]
+    limit = context.quotas["distributions"]
+    if len(own) >= limit:
+        raise CloudFrontError("TooManyDistributions", f"You have reached the limit of {limit} distributions.")
+    limit = context.quotas["staging_distributions"]
+    if staging and sum(entity.latest.staging for entity in own) >= limit:
+        raise CloudFrontError("TooManyDistributions", f"You have reached the limit of {limit} staging distributions.")
+
+
+def summary(context: Context, distribution: Distribution) -> Verbatim:
     """One list entry. Its size is that of the whole configuration, so the XML is kept per version and status."""
     status = distribution.status(context.now)
     key = (distribution.latest.etag, status)
@@ -217,7 +249,6 @@ def _summary_values(distribution: Distribution, status: str) -> Values:
 
 
 OPERATIONS: Mapping[str, Operation] = {
-    "ListDistributionsByVpcOriginId": list_distributions_by_vpc_origin_id,
     "CreateDistribution": create_distribution,
     "CreateDistributionWithTags": create_distribution_with_tags,
     "GetDistribution": get_distribution,

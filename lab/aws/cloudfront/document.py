@@ -67,6 +67,16 @@ class Document:
         pieces.append(self.raw[position:])
         return b"".join(pieces)
 
+    def with_elements(self, replacements: list[tuple[Element, str]]) -> bytes:
+        """The bytes with each element, none inside another, replaced by a text."""
+        pieces: list[bytes] = []
+        position = 0
+        for element, text in sorted(replacements, key=lambda pair: pair[0].start):
+            pieces += [self.raw[position : element.start], text.encode()]
+            position = element.end
+        pieces.append(self.raw[position:])
+        return b"".join(pieces)
+
 
 def malformed(reason: str) -> CloudFrontError:
     """The answer to a body that is no XML, or not the XML that was expected."""

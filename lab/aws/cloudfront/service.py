@@ -12,7 +12,19 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 
-from lab.aws.cloudfront import distributions, policies, signing_keys, tagging, vpc_origins
+from lab.aws.cloudfront import (
+    continuous_deployment,
+    distribution_lists,
+    distributions,
+    domain_conflicts,
+    invalidations,
+    policies,
+    promotion,
+    signing_keys,
+    tagging,
+    vpc_origins,
+    web_acls,
+)
 from lab.aws.cloudfront.context import Context, Operation
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.store import CloudFrontStore
@@ -26,6 +38,12 @@ log = logging.getLogger(__name__)
 OPERATIONS: Mapping[str, Operation] = {
     **vpc_origins.OPERATIONS,
     **distributions.OPERATIONS,
+    **distribution_lists.OPERATIONS,
+    **promotion.OPERATIONS,
+    **continuous_deployment.OPERATIONS,
+    **web_acls.OPERATIONS,
+    **domain_conflicts.OPERATIONS,
+    **invalidations.OPERATIONS,
     **tagging.OPERATIONS,
     **policies.OPERATIONS,
     **signing_keys.OPERATIONS,
@@ -104,6 +122,8 @@ class CloudFront:
         moments = [moment for origin in self.store.vpc_origins.values() for moment in origin.changes_after(now)]
         for distribution in self.store.distributions.values():
             moments.extend(distribution.changes_after(now))
+        for policy in self.store.continuous_deployment_policies.values():
+            moments.extend(policy.changes_after(now))
         self._next_change = min(moments, default=float("inf"))
 
     def _context(self, headers: Mapping[str, str]) -> Context:

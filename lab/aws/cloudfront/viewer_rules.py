@@ -1,4 +1,4 @@
-"""What CloudFront refuses on the viewer's side of a distribution: aliases, certificate, web ACL, error pages, countries.
+"""What CloudFront refuses on a distribution's viewer side: aliases, certificate, web ACL, error pages, countries.
 
 It decides the first thing that is wrong there; distribution_rules.py calls it. It must never store or change anything.
 """

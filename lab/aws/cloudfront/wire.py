@@ -144,7 +144,20 @@ def write_reply(operation: OperationModel, result: Values, request_id: str) -> H
             text = value.xml if isinstance(value, Verbatim) else write_element(payload, member, value, root=True)
             body = f'<?xml version="1.0"?>\n{text}'.encode()
             headers.append(("Content-Type", "text/xml"))
+        elif any(not member.serialization.get("location") for member in shape.members.values()):
+            body = f'<?xml version="1.0"?>\n{_bare_result(shape, result)}'.encode()
+            headers.append(("Content-Type", "text/xml"))
     return HttpReply(status, tuple(headers), body)
+
+
+def _bare_result(shape: StructureShape, result: Values) -> str:
+    """A reply without a payload member: an element named like the shape, around what does not stand in headers."""
+    pieces = [
+        write_element(member.serialization.get("name", name), member, result[name])
+        for name, member in shape.members.items()
+        if not member.serialization.get("location") and result.get(name) is not None
+    ]
+    return f'<{shape.name} xmlns="{NAMESPACE}">{"".join(pieces)}</{shape.name}>'
 
 
 def write_error(error: CloudFrontError, request_id: str) -> HttpReply:

@@ -1,0 +1,77 @@
+"""Which distributions use a policy, a key group, a web ACL or a VPC origin.
+
+It decides what counts as use: the newest accepted configuration names it. It must never change anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from lab.aws import attachments
+from lab.aws.cloudfront.context import Context, Operation, page
+from lab.aws.cloudfront.distributions import summary
+from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.lifecycle import Distribution
+from lab.aws.cloudfront.policy_kinds import KINDS, Kind, names_policy
+from lab.aws.cloudfront.signing_keys import find_key_group, trusted_key_groups
+from lab.aws.cloudfront.vpc_origins import find as find_vpc_origin
+from lab.aws.cloudfront.wire import Call, Values
+
+# What ListDistributionsByWebACLId takes for "without a web ACL".
+_NO_WEB_ACL = "null"
+
+
+def list_by_vpc_origin(context: Context, call: Call) -> Values:
+    """ListDistributionsByVpcOriginId."""
+    origin = find_vpc_origin(context, call.parameters["VpcOriginId"])
+    return _ids(context, call, (entity for entity in _own(context) if origin.id in entity.latest.vpc_origin_ids))
+
+
+def list_by_web_acl(context: Context, call: Call) -> Values:
+    """ListDistributionsByWebACLId: whole summaries; "null" asks for those without one."""
+    web_acl = call.parameters["WebACLId"]
+    wanted = "" if web_acl == _NO_WEB_ACL else web_acl
+    users = [entity for entity in _own(context) if entity.latest.config.get("WebACLId", "") == wanted]
+    if wanted and not users and not attachments.has_web_acl(context.account, wanted):
+        raise CloudFrontError("InvalidWebACLId", f"A web ACL ID specified is not valid: {web_acl}")
+    listed = page(context, users, call.parameters, _identity, lambda entity: summary(context, entity))
+    return {"DistributionList": listed}
+
+
+def list_by_key_group(context: Context, call: Call) -> Values:
+    """ListDistributionsByKeyGroup."""
+    group = find_key_group(context, call.parameters["KeyGroupId"])
+    return _ids(
+        context, call, (entity for entity in _own(context) if group.id in trusted_key_groups(entity.latest.config))
+    )
+
+
+def _by_policy(kind: Kind) -> Operation:
+    """ListDistributionsByCachePolicyId and its like."""
+
+    def list_by_policy(context: Context, call: Call) -> Values:
+        policy = kind.find(context, call.parameters[kind.field])
+        users = (entity for entity in _own(context) if names_policy(entity.latest.config, kind, policy.id))
+        return _ids(context, call, users)
+
+    return list_by_policy
+
+
+def _own(context: Context) -> Iterable[Distribution]:
+    return (entity for entity in context.store.distributions.values() if entity.account == context.account)
+
+
+def _ids(context: Context, call: Call, users: Iterable[Distribution]) -> Values:
+    return {"DistributionIdList": page(context, users, call.parameters, _identity, _identity)}
+
+
+def _identity(distribution: Distribution) -> str:
+    return distribution.id
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "ListDistributionsByVpcOriginId": list_by_vpc_origin,
+    "ListDistributionsByWebACLId": list_by_web_acl,
+    "ListDistributionsByKeyGroup": list_by_key_group,
+    **{f"ListDistributionsBy{kind.field}": _by_policy(kind) for kind in KINDS},
+}

@@ -1,0 +1,69 @@
+"""A distribution's web ACL, put on and taken off without its whole configuration.
+
+It decides when that is allowed. To the edges it is a change of the configuration like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from lab.aws import attachments
+from lab.aws.cloudfront import distributions
+from lab.aws.cloudfront.context import Context, Operation, check_if_match
+from lab.aws.cloudfront.editing import text_member, with_members
+from lab.aws.cloudfront.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.lifecycle import Distribution
+from lab.aws.cloudfront.staging_rules import policy_of, primary_of
+from lab.aws.cloudfront.wire import Call, Values
+
+
+def associate(context: Context, call: Call) -> Values:
+    """AssociateDistributionWebACL."""
+    distribution = _find(context, call)
+    web_acl = call.parameters["WebACLArn"]
+    if not attachments.has_web_acl(context.account, web_acl):
+        raise invalid(f"The web ACL does not exist, or its scope is not CLOUDFRONT: {web_acl}")
+    limit = context.quotas["distributions_per_web_acl"]
+    users = [
+        entity.id
+        for entity in context.store.distributions.values()
+        if entity.id != distribution.id and entity.latest.config.get("WebACLId") == web_acl
+    ]
+    if len(users) >= limit:
+        raise CloudFrontError("EntityLimitExceeded", f"The web ACL is used by {limit} distributions, the limit.")
+    changed = _with_web_acl(context, distribution, web_acl)
+    return {"Id": changed.id, "WebACLArn": web_acl, "ETag": changed.latest.etag}
+
+
+def disassociate(context: Context, call: Call) -> Values:
+    """DisassociateDistributionWebACL."""
+    changed = _with_web_acl(context, _find(context, call), "")
+    return {"Id": changed.id, "ETag": changed.latest.etag}
+
+
+def _find(context: Context, call: Call) -> Distribution:
+    """The distribution, if the caller knows its present version. For an unknown one these say EntityNotFound."""
+    try:
+        distribution = distributions.find(context, call.parameters["Id"])
+    except CloudFrontError:
+        raise CloudFrontError("EntityNotFound", "The specified distribution does not exist.") from None
+    check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
+    return distribution
+
+
+def _with_web_acl(context: Context, distribution: Distribution, web_acl: str) -> Distribution:
+    """The distribution with that web ACL; unchanged if it has it already."""
+    latest = distribution.latest
+    if latest.config.get("WebACLId", "") == web_acl:
+        return distribution
+    policy = policy_of(context, distribution)
+    if latest.continuous_deployment_policy_id or (policy is not None and primary_of(context, policy.id) is not None):
+        raise invalid("A web ACL cannot be changed while a continuous deployment policy is attached.")
+    raw = with_members(latest.raw, {"WebACLId": text_member("WebACLId", web_acl)})
+    return distributions.revise(context, distribution, distributions.read_given(raw))
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "AssociateDistributionWebACL": associate,
+    "DisassociateDistributionWebACL": disassociate,
+}

@@ -1,0 +1,195 @@
+"""What stands beside a distribution: invalidations, its web ACL, lists of who uses what, names that overlap."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.lab.account import (
+    ALL_VIEWER,
+    CACHING_DISABLED,
+    Account,
+    Lab,
+    behavior,
+    listed,
+    refused,
+    viewer_certificate,
+    vpc_origin,
+)
+
+
+def invalidate(account: Account, distribution: str, *paths: str, reference: str = "first") -> dict[str, Any]:
+    """CreateInvalidation."""
+    batch = {"Paths": listed(*paths), "CallerReference": reference}
+    made: dict[str, Any] = account.cloudfront.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+    return made
+
+
+@pytest.fixture
+def distribution(account: Account) -> str:
+    return str(account.create_distribution()["Distribution"]["Id"])
+
+
+class TestInvalidations:
+    def test_in_progress_then_completed(self, lab: Lab, account: Account, distribution: str) -> None:
+        made = invalidate(account, distribution, "/index.html", "/images/*")
+        assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
+        invalidation = made["Invalidation"]
+        assert invalidation["Status"] == "InProgress"
+        assert invalidation["InvalidationBatch"]["Paths"]["Items"] == ["/index.html", "/images/*"]
+        shown = account.cloudfront.get_distribution(Id=distribution)["Distribution"]
+        assert shown["InProgressInvalidationBatches"] == 1
+        lab.advance(120)
+        got = account.cloudfront.get_invalidation(DistributionId=distribution, Id=invalidation["Id"])["Invalidation"]
+        assert got == {**invalidation, "Status": "Completed"}
+        account.cloudfront.get_waiter("invalidation_completed").wait(
+            DistributionId=distribution, Id=invalidation["Id"], WaiterConfig={"Delay": 0, "MaxAttempts": 1}
+        )
+        with refused("NoSuchInvalidation", 404):
+            account.cloudfront.get_invalidation(DistributionId=distribution, Id="I0000000000000")
+        with refused("NoSuchDistribution", 404):
+            lab.account().cloudfront.get_invalidation(DistributionId=distribution, Id=invalidation["Id"])
+
+    def test_a_reference_stands_for_its_paths(self, account: Account, distribution: str) -> None:
+        first = invalidate(account, distribution, "/a")["Invalidation"]
+        assert invalidate(account, distribution, "/a")["Invalidation"] == first
+        with refused("InvalidArgument", 400):
+            invalidate(account, distribution, "/b")
+        assert invalidate(account, distribution, "/b", reference="second")["Invalidation"]["Id"] != first["Id"]
+
+    @pytest.mark.parametrize("path", ["index.html", "", "/a b", "/~ana", "/%7eana", "/ä", "/" + 4000 * "a"])
+    def test_paths(self, account: Account, distribution: str, path: str) -> None:
+        with refused("InvalidArgument", 400):
+            invalidate(account, distribution, path)
+        invalidate(account, distribution, "/", "/a%20b?c=d&e=f*", reference="beside")
+
+    def test_newest_first_in_pages(self, account: Account, distribution: str) -> None:
+        made = [invalidate(account, distribution, "/a", reference=str(n))["Invalidation"]["Id"] for n in range(5)]
+        pages = account.cloudfront.get_paginator("list_invalidations").paginate(
+            DistributionId=distribution, PaginationConfig={"PageSize": 2}
+        )
+        found = [[entry["Id"] for entry in each["InvalidationList"]["Items"]] for each in pages]
+        assert found == [made[:2:-1], made[2:0:-1], made[:1]]
+        with refused("InvalidArgument", 400):
+            account.cloudfront.list_invalidations(DistributionId=distribution, Marker="I0")
+
+    def test_so_many_at_once(self, lab: Lab, account: Account, distribution: str) -> None:
+        paths = [f"/{number}" for number in range(3001)]
+        with refused("BatchTooLarge", 413):
+            invalidate(account, distribution, *paths)
+        with refused("TooManyInvalidationsInProgress", 400):
+            invalidate(account, distribution, *(f"/{number}/*" for number in range(16)))
+        invalidate(account, distribution, *paths[:3000])
+        with refused("TooManyInvalidationsInProgress", 400):
+            invalidate(account, distribution, "/a", reference="second")
+        lab.advance(120)
+        invalidate(account, distribution, "/a", reference="second")
+
+
+class TestWebAcl:
+    def test_it_comes_and_goes_without_the_configuration(self, lab: Lab, account: Account, distribution: str) -> None:
+        web_acl, regional = account.web_acl(), account.web_acl("regional", "REGIONAL")
+        lab.advance()
+        read = account.cloudfront.get_distribution_config(Id=distribution)
+        associate = account.cloudfront.associate_distribution_web_acl
+        with refused("InvalidIfMatchVersion", 400):
+            associate(Id=distribution, WebACLArn=web_acl)
+        with refused("InvalidArgument", 400):
+            associate(Id=distribution, WebACLArn=regional, IfMatch=read["ETag"])
+        with refused("EntityNotFound", 404):
+            associate(Id="E0000000000000", WebACLArn=web_acl, IfMatch=read["ETag"])
+        done = associate(Id=distribution, WebACLArn=web_acl, IfMatch=read["ETag"])
+        assert (done["Id"], done["WebACLArn"]) == (distribution, web_acl)
+        after = account.cloudfront.get_distribution(Id=distribution)
+        assert (after["ETag"], after["Distribution"]["Status"]) == (done["ETag"], "InProgress")
+        assert after["Distribution"]["DistributionConfig"] == {**read["DistributionConfig"], "WebACLId": web_acl}
+        with refused("PreconditionFailed", 412):
+            account.cloudfront.disassociate_distribution_web_acl(Id=distribution, IfMatch=read["ETag"])
+        account.cloudfront.disassociate_distribution_web_acl(Id=distribution, IfMatch=done["ETag"])
+        again = account.cloudfront.get_distribution_config(Id=distribution)
+        assert again["DistributionConfig"] == read["DistributionConfig"]
+
+    def test_who_has_it_and_who_has_none(self, account: Account, distribution: str) -> None:
+        web_acl = account.web_acl()
+        shielded = account.create_distribution(WebACLId=web_acl)["Distribution"]["Id"]
+
+        def having(asked: str) -> list[str]:
+            found = account.cloudfront.list_distributions_by_web_acl_id(WebACLId=asked)["DistributionList"]
+            return [summary["Id"] for summary in found.get("Items", [])]
+
+        assert having(web_acl) == [shielded]
+        assert having("null") == [distribution]
+        assert having(account.web_acl("spare")) == []
+        with refused("InvalidWebACLId", 400):
+            having("arn:aws:wafv2:us-east-1:1:global/webacl/a/b")
+
+
+def test_who_uses_a_policy(lab: Lab, account: Account, distribution: str) -> None:
+    ordered = {**behavior("web", "/ws"), "ResponseHeadersPolicyId": "67f7725c-6f97-4210-82d7-5512b31e9d03"}
+    other = account.create_distribution(CacheBehaviors=listed(ordered))["Distribution"]["Id"]
+    cloudfront = account.cloudfront
+    nobody = "00000000-0000-0000-0000-000000000000"
+    for call, name, missing, policy, users in (
+        (
+            cloudfront.list_distributions_by_cache_policy_id,
+            "CachePolicyId",
+            "NoSuchCachePolicy",
+            CACHING_DISABLED,
+            [distribution, other],
+        ),
+        (
+            cloudfront.list_distributions_by_origin_request_policy_id,
+            "OriginRequestPolicyId",
+            "NoSuchOriginRequestPolicy",
+            ALL_VIEWER,
+            [distribution, other],
+        ),
+        (
+            cloudfront.list_distributions_by_response_headers_policy_id,
+            "ResponseHeadersPolicyId",
+            "NoSuchResponseHeadersPolicy",
+            ordered["ResponseHeadersPolicyId"],
+            [other],
+        ),
+        (cloudfront.list_distributions_by_key_group, "KeyGroupId", "NoSuchResource", None, []),
+    ):
+        with refused(missing, 404):
+            call(**{name: nobody})
+        if policy is not None:
+            assert call(**{name: policy})["DistributionIdList"]["Items"] == sorted(users)
+
+
+def test_a_list_of_ids_comes_in_pages(account: Account) -> None:
+    private = account.deployed_vpc_origin()
+    made = sorted(
+        account.create_distribution(Origins=listed(vpc_origin("web", private)))["Distribution"]["Id"] for _ in range(3)
+    )
+    ask = account.cloudfront.list_distributions_by_vpc_origin_id
+    first = ask(VpcOriginId=private, MaxItems="2")["DistributionIdList"]
+    assert (first["Items"], first["IsTruncated"]) == (made[:2], True)
+    rest = ask(VpcOriginId=private, Marker=first["NextMarker"])["DistributionIdList"]
+    assert (rest["Items"], rest["IsTruncated"]) == (made[2:], False)
+
+
+def test_names_that_stand_in_the_way(lab: Lab, account: Account, distribution: str) -> None:
+    zone = f"z{account.number}.example.com"
+    holder = lab.account()
+    for names in ((f"ws.{zone}",), (f"*.{zone}",)):
+        certificate = viewer_certificate(holder.certificate(*names))
+        holder.create_distribution(Aliases=listed(*names), ViewerCertificate=certificate)
+    mine = account.create_distribution(ViewerCertificate=viewer_certificate(account.certificate(f"*.{zone}")))
+    own = mine["Distribution"]["Id"]
+    conflicts = account.cloudfront.list_conflicting_aliases(DistributionId=own, Alias=f"ws.{zone}")
+    items = conflicts["ConflictingAliasesList"]["Items"]
+    assert [item["Alias"] for item in items] == [f"*.{zone}", f"ws.{zone}"]
+    assert items[0]["AccountId"] == "********" + holder.number[-4:]
+    resource = {"DistributionId": own}
+    found = account.cloudfront.list_domain_conflicts(Domain=f"*.{zone}", DomainControlValidationResource=resource)
+    assert [conflict["Domain"] for conflict in found["DomainConflicts"]] == [f"*.{zone}", f"ws.{zone}"]
+    with refused("InvalidArgument", 400):
+        account.cloudfront.list_conflicting_aliases(DistributionId=distribution, Alias=f"ws.{zone}")
+    with refused("EntityNotFound", 404):
+        account.cloudfront.list_domain_conflicts(
+            Domain=f"ws.{zone}", DomainControlValidationResource={"DistributionId": "E0000000000000"}
+        )
