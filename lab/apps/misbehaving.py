@@ -43,10 +43,27 @@ class Visit:
         key = self.request.headers.get("sec-websocket-key", "")
         await self.say(rfc6455.switching(rfc6455.accept_for(key), headers))
 
+    async def until_closed(self) -> None:
+        """Take what the client sends, until it leaves or closes."""
+        finder = rfc6455.CloseFinder()
+        while data := await self.reader.read(65536):
+            if finder.found_in(data):
+                return
+
     async def until_gone(self) -> None:
         """Take what the client sends, until it leaves."""
         while await self.reader.read(65536):
             pass
+
+    async def repeat(self, data: bytes, pause: float) -> None:
+        """Send the same again and again, until the client leaves or closes."""
+        closed = asyncio.ensure_future(self.until_closed())
+        try:
+            while not closed.done():
+                await self.say(data)
+                await asyncio.sleep(pause)
+        finally:
+            closed.cancel()
 
     def reset(self) -> None:
         """End the TCP connection with RST."""
@@ -64,6 +81,9 @@ async def serve(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.
         head = await reader.readuntil(b"\r\n\r\n")
         await handler(Visit(rfc6455.parse_request(head), reader, writer))
     except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
+        pass
+    except asyncio.CancelledError:
+        # The process ends. Passed on, Python 3.11's stream protocol would complain of it.
         pass
     finally:
         writer.close()
@@ -88,13 +108,13 @@ async def slow_accept(visit: Visit) -> None:
     await asyncio.sleep(SLOW_ACCEPT_SECONDS)
     await visit.open()
     await visit.say(rfc6455.frame(TEXT, WELCOME))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def deflates_unasked(visit: Visit) -> None:
     await visit.open()
     await visit.say(rfc6455.frame(TEXT, rfc6455.deflated(WELCOME), rsv=RSV1))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def deflates_badly(visit: Visit) -> None:
@@ -104,7 +124,7 @@ async def deflates_badly(visit: Visit) -> None:
     else:
         await visit.open(("Sec-WebSocket-Extensions", "permessage-deflate"))
         await visit.say(rfc6455.frame(TEXT, b"\xff" * 40, rsv=RSV1))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def resets(visit: Visit) -> None:
@@ -113,12 +133,12 @@ async def resets(visit: Visit) -> None:
 
 async def wrong_accept(visit: Visit) -> None:
     await visit.say(rfc6455.switching(rfc6455.accept_for("c29tZWJvZHkgZWxzZSdzIQ==")))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def no_accept(visit: Visit) -> None:
     await visit.say(rfc6455.switching(None))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def silent(visit: Visit) -> None:
@@ -132,7 +152,7 @@ async def closes(visit: Visit) -> None:
     code = int(asked) if asked.isdecimal() and 1000 <= int(asked) < 5000 else 1011
     await visit.open()
     await visit.say(rfc6455.close(code, "the app says so"))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def drops(visit: Visit) -> None:
@@ -157,48 +177,40 @@ async def deflate_bomb(visit: Visit) -> None:
         await visit.say(rfc6455.frame(BINARY, rfc6455.deflated_zeros(256), rsv=RSV1))
     else:
         await visit.open()
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 async def endless_headers(visit: Visit) -> None:
     await visit.say(b"HTTP/1.1 101 Switching Protocols\r\n")
-    while True:
-        await visit.say(b"X-More: and more\r\n" * 200)
+    await visit.repeat(b"X-More: and more\r\n" * 200, 0)
 
 
 async def drips(visit: Visit) -> None:
     await visit.say(b"HTTP/1.1 101 Switching Protocols\r\nX-Slow: ")
-    while True:
-        await visit.say(b"a")
-        await asyncio.sleep(0.05)
+    await visit.repeat(b"a", 0.05)
 
 
 async def huge_frame(visit: Visit) -> None:
     await visit.open()
     await visit.say(rfc6455.frame_head(BINARY, 2**63 - 1))
-    while True:
-        await visit.say(bytes(4096))
-        await asyncio.sleep(0.05)
+    await visit.repeat(bytes(4096), 0.05)
 
 
 async def endless_fragments(visit: Visit) -> None:
     await visit.open()
     await visit.say(rfc6455.frame(TEXT, b"and ", fin=False))
-    while True:
-        await visit.say(rfc6455.frame(rfc6455.CONTINUATION, b"so on and ", fin=False) * 100)
-        await asyncio.sleep(0.01)
+    await visit.repeat(rfc6455.frame(rfc6455.CONTINUATION, b"so on and ", fin=False) * 1000, 0.01)
 
 
 async def floods(visit: Visit) -> None:
     await visit.open()
-    while True:
-        await visit.say(rfc6455.frame(TEXT, b"x" * 16384))
+    await visit.repeat(rfc6455.frame(TEXT, b"x" * 16384), 0)
 
 
 async def masked_frames(visit: Visit) -> None:
     await visit.open()
     await visit.say(rfc6455.frame(TEXT, WELCOME, mask=b"mask"))
-    await visit.until_gone()
+    await visit.until_closed()
 
 
 def redirects_inside(address: str) -> Handler:

@@ -105,6 +105,32 @@ def frame_head(
     return bytes((first, (0x80 if masked else 0) | short)) + length
 
 
+class CloseFinder:
+    """Finds a client's close frame in what it sends, and looks at nothing else."""
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._skip = 0
+
+    def found_in(self, data: bytes) -> bool:
+        """Whether a close frame has begun by the end of this piece; call it with every piece in turn."""
+        data = self._buffer + data
+        while True:
+            data, self._skip = data[self._skip :], max(0, self._skip - len(data))
+            if len(data) < 2:
+                self._buffer = data
+                return False
+            if data[0] & 0x0F == CLOSE:
+                return True
+            short = data[1] & 0x7F
+            head = 2 + {126: 2, 127: 8}.get(short, 0)
+            if len(data) < head:
+                self._buffer = data
+                return False
+            size = short if head == 2 else int.from_bytes(data[2:head], "big")
+            self._skip = head + (4 if data[1] & 0x80 else 0) + size
+
+
 def masked(payload: bytes, mask: bytes) -> bytes:
     """The payload under its mask, or back again (section 5.3)."""
     repeated = (mask * (len(payload) // 4 + 1))[: len(payload)]

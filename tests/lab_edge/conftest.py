@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from lab.apps import addresses
+
 from .account import (
     ALL_EXCEPT_HOST,
     ALL_METHODS,
@@ -30,9 +32,10 @@ from .stage import Stage, free_port
 CHAT = "10.10.8.174:8080"
 REFUSING = "10.10.8.200:8080"
 ODD = "10.10.8.201:8080"
+RECORDER = "10.10.8.202:8080"
 
 
-def whole_account(app_port: int, odd_port: int) -> Json:
+def whole_account(prepared: Stage) -> Json:
     """Every situation that the live tests visit."""
     sockets = [behavior("chat", "/ws/*")]
     to_https = {"type": "redirect", "protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}
@@ -42,6 +45,14 @@ def whole_account(app_port: int, odd_port: int) -> Json:
         "conditions": [{"field": "path-pattern", "values": ["/ws/*"]}],
         "actions": [forward("chat")],
     }
+    app_rules = [
+        {
+            "priority": str(app.number),
+            "conditions": [{"field": "path-pattern", "values": [f"/{app.name}/*"]}],
+            "actions": [forward(app.name)],
+        }
+        for app in addresses.MISBEHAVING
+    ]
     made = account(
         distributions=[
             distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", viewer="redirect-to-https"), sockets),
@@ -61,6 +72,14 @@ def whole_account(app_port: int, odd_port: int) -> Json:
             distribution("drules", [vpc_origin_ref("rules")], behavior("rules")),
             distribution("dnlb", [vpc_origin_ref("nlb")], behavior("nlb", methods=ALL_METHODS)),
             distribution("dodd", [vpc_origin_ref("odd")], behavior("odd", methods=ALL_METHODS)),
+            distribution("drecord", [vpc_origin_ref("record")], behavior("record")),
+            distribution("drecordnlb", [vpc_origin_ref("recordnlb")], behavior("recordnlb")),
+            distribution(
+                "dapps",
+                [vpc_origin_ref("apps", VpcOriginConfig={"VpcOriginId": "vo_apps", "OriginReadTimeout": 1})],
+                behavior("apps"),
+                Aliases=items(["app.allowed.example"]),
+            ),
             distribution("dpublic", [custom_origin("web", "pub-web.elb.amazonaws.com")], behavior("web")),
             distribution("dname", [custom_origin("chat", "internal-chat.elb.amazonaws.com")], behavior("chat")),
             distribution("doff", [vpc_origin_ref("chat")], behavior("chat"), Enabled=False),
@@ -88,6 +107,9 @@ def whole_account(app_port: int, odd_port: int) -> Json:
             vpc_origin("rules", "rules"),
             vpc_origin("nlb", "nlb"),
             vpc_origin("odd", "odd"),
+            vpc_origin("record", "record"),
+            vpc_origin("recordnlb", "recordnlb"),
+            vpc_origin("apps", "apps"),
         ],
         load_balancers=[
             load_balancer("chat", [listener("chat", forward("chat"))]),
@@ -101,6 +123,9 @@ def whole_account(app_port: int, odd_port: int) -> Json:
             load_balancer("rules", [listener("rules", fixed, rules=[chat_rule])]),
             load_balancer("nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"),
             load_balancer("odd", [listener("odd", forward("odd"))]),
+            load_balancer("record", [listener("record", forward("record"))]),
+            load_balancer("recordnlb", [listener("recordnlb", forward("record"), protocol="TCP")], type="network"),
+            load_balancer("apps", [listener("apps", fixed, rules=app_rules)]),
             load_balancer(
                 "pub-web", [listener("pub-web", forward("chat"))], group="sg-world", scheme="internet-facing"
             ),
@@ -110,8 +135,16 @@ def whole_account(app_port: int, odd_port: int) -> Json:
             target_group("empty"),
             target_group("refusing", REFUSING),
             target_group("odd", ODD),
+            target_group("record", RECORDER),
+            *(target_group(app.name, app.simulated) for app in addresses.MISBEHAVING),
         ],
-        hosts={CHAT: f"127.0.0.1:{app_port}", REFUSING: f"127.0.0.1:{free_port()}", ODD: f"127.0.0.1:{odd_port}"},
+        hosts={
+            CHAT: f"127.0.0.1:{prepared.app_port}",
+            REFUSING: f"127.0.0.1:{free_port()}",
+            ODD: f"127.0.0.1:{prepared.odd.port}",
+            RECORDER: f"127.0.0.1:{prepared.recorder.port}",
+            **addresses.hosts(prepared.app_port),
+        },
     )
     made["security_groups"]["sg-open"]["ingress"].append(ingress(8443, lists=["pl-3b927c52"]))
     return made
@@ -121,5 +154,5 @@ def whole_account(app_port: int, odd_port: int) -> Json:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory: Path = tmp_path_factory.mktemp("lab")
     prepared = Stage(directory)
-    with prepared.play(whole_account(prepared.app_port, prepared.odd.port)) as playing:
+    with prepared.play(whole_account(prepared)) as playing:
         yield playing

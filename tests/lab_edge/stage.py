@@ -25,6 +25,8 @@ from urllib.parse import parse_qs, urlsplit
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response
 
+from lab.apps import rfc6455
+
 Json = dict[str, Any]
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
@@ -94,6 +96,7 @@ class OddOrigin:
         "/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         "/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVia: 1.0 x\r\nContent-Length: 0\r\n\r\n",
         "/endless-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10_000,
+        "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
         "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nframe!",
     }
 
@@ -129,6 +132,40 @@ class OddOrigin:
             file.readline()
         file.readline()
         return body
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Recorder:
+    """A WebSocket server that keeps every byte a client sent after the handshake, and says only what it is told to."""
+
+    def __init__(self) -> None:
+        recorder = self
+        self.heard: dict[str, bytes] = {}
+        self.to_say: dict[str, bytes] = {}
+
+        class Handler(socketserver.BaseRequestHandler):
+            def handle(self) -> None:
+                head = b""
+                while b"\r\n\r\n" not in head:
+                    head += self.request.recv(65536)
+                request = rfc6455.parse_request(head.partition(b"\r\n\r\n")[0])
+                self.request.sendall(rfc6455.switching(rfc6455.accept_for(request.headers["sec-websocket-key"])))
+                self.request.sendall(recorder.to_say.get(request.target, b""))
+                heard = bytearray()
+                while piece := self.request.recv(65536):
+                    heard += piece
+                    recorder.heard[request.target] = bytes(heard)
+
+        class Server(socketserver.ThreadingTCPServer):
+            daemon_threads = True
+            request_queue_size = 64
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port: int = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
         self._server.shutdown()
@@ -264,6 +301,7 @@ class Stage:
         self.tls_port, self.plain_port, self.app_port = free_port(), free_port(), free_port()
         self.environment: dict[str, str] = {}
         self.odd = OddOrigin()
+        self.recorder = Recorder()
         self.aws: StubAws
         self.edge: Process
         self.chat: Process
@@ -289,9 +327,10 @@ class Stage:
             ended = [self.edge.end(), self.chat.end()]
             self.aws.close()
             self.odd.close()
+            self.recorder.close()
         assert ended == [0, 0]
         assert [line for line in self.edge.complaints if not line.startswith("edge: no new state")] == []
-        assert self.chat.complaints == []
+        assert self.chat.complaints == [], self.chat.complaints
 
     @property
     def authority(self) -> Path:

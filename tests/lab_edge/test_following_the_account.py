@@ -17,7 +17,7 @@ from .stage import Process, Stage
 def own_stage(tmp_path: Path) -> Iterator[Stage]:
     """A stage whose account this test may change."""
     prepared = Stage(tmp_path)
-    with prepared.play(whole_account(prepared.app_port, prepared.odd.port)) as playing:
+    with prepared.play(whole_account(prepared)) as playing:
         yield playing
 
 
