@@ -34,6 +34,8 @@ InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _ACCOUNT_HEADER = "x-moto-account-id"
+# At which lab time a request came in; kept in the journal with the request's other headers.
+_LAB_TIME_HEADER = "x-lab-time"
 _READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Simulate", "Query", "Select", "Decode")
 # moto's controls would change the world behind the journal's back.
 _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
@@ -70,10 +72,11 @@ class HttpReply:
 class MotoWorld:
     """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state alike."""
 
-    def __init__(self, database: LabDatabase) -> None:
+    def __init__(self, database: LabDatabase, lab_now: Callable[[], float]) -> None:
         self.lock = threading.RLock()
         self.changes = 0
         self._database = database
+        self._lab_now = lab_now
         self._application = DomainDispatcherApplication(create_backend_app)
         self._internal: dict[str, InternalChange] = {}
 
@@ -100,7 +103,12 @@ class MotoWorld:
         if path.startswith(_MOTOS_OWN_PATHS):
             return _error(credential, 404, "NoSuchOperation", f"There is nothing at {path}")
         # Named, so that a replay does not depend on the temporary key that signed the request.
-        named = (*headers, (_ACCOUNT_HEADER, self.account_of(lowered))) if _ACCOUNT_HEADER not in lowered else headers
+        own = (_ACCOUNT_HEADER, _LAB_TIME_HEADER)
+        named = (
+            *((name, text) for name, text in headers if name.lower() not in own),
+            (_ACCOUNT_HEADER, self.account_of(lowered)),
+            (_LAB_TIME_HEADER, repr(self._lab_now())),
+        )
         entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, named, body)
         if not _may_change(credential.service, method, query, lowered, body):
             with self.lock:
@@ -116,7 +124,7 @@ class MotoWorld:
         """Perform and journal a registered internal change. The caller holds the lock and a transaction."""
         body = json.dumps(arguments).encode()
         entry = JournalEntry(time.time(), secrets.randbits(53), kind, "", "", "", (), body)
-        with moto_moment(entry.at, entry.seed):
+        with moto_moment(entry.at, entry.seed, self._lab_now()):
             result = self._internal[kind](arguments)
         self._database.append_journal(entry)
         self.changes += 1
@@ -134,13 +142,14 @@ class MotoWorld:
                 if entry.kind == "http":
                     self._perform(entry)
                 else:
-                    with moto_moment(entry.at, entry.seed):
+                    with moto_moment(entry.at, entry.seed, 0.0):
                         self._internal[entry.kind](json.loads(entry.body))
                 count += 1
         return count
 
     def _perform(self, entry: JournalEntry) -> HttpReply:
-        credential = Credential.of(next((text for name, text in entry.headers if name.lower() == "authorization"), ""))
+        given = {name.lower(): text for name, text in entry.headers}
+        credential = Credential.of(given.get("authorization", ""))
         environ = create_environ(
             path=entry.path,
             base_url="http://127.0.0.1",
@@ -152,7 +161,7 @@ class MotoWorld:
         environ["CONTENT_LENGTH"] = str(len(entry.body))
         environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (f"?{entry.query}" if entry.query else "")
         try:
-            with moto_moment(entry.at, entry.seed):
+            with moto_moment(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
             body = b"".join(chunks)
         except NotImplementedError as error:

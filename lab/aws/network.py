@@ -14,7 +14,7 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from lab.aws.gaps import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_LIST
+from lab.aws.gaps import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_LIST, block_public_access
 
 SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
 SERVICE_TAG = ("aws.cloudfront.vpcorigin", "enabled")
@@ -76,6 +76,7 @@ def sections() -> dict[str, Any]:
         "security_groups": security_groups(),
         "prefix_lists": prefix_lists(),
         "service_groups": service_groups(),
+        "block_public_access": block_public_access(),
     }
 
 

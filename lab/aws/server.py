@@ -50,7 +50,7 @@ def run(config: LabConfig) -> None:
     if not database.value(seed.DONE):
         # Planting was interrupted: half an account is worse than none.
         database.clear()
-    world = MotoWorld(database)
+    world = MotoWorld(database, clock.now)
     service_network.register(world)
     world.replay()
     cloudfront = CloudFront(world, database, clock, config.quotas)

@@ -1,0 +1,40 @@
+"""Where moto differs from AWS, or from run to run, in a way the portal would notice: closed here, at start.
+
+It decides no behaviour beyond AWS's own; one module for each service replaces or adds functions of moto and says why.
+It must never be applied twice, and nothing outside this package may patch moto.
+"""
+
+from __future__ import annotations
+
+from lab.aws.gaps.balancers import close_load_balancer_gaps
+from lab.aws.gaps.block_public_access import block_public_access, close_block_public_access_gaps
+from lab.aws.gaps.identity import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE, close_identity_gaps
+from lab.aws.gaps.moments import make_repeatable, moto_moment
+from lab.aws.gaps.vpcs import (
+    ORIGIN_FACING_IPV6_LIST,
+    ORIGIN_FACING_LIST,
+    ORIGIN_FACING_WEIGHT,
+    RESERVED_GROUP_PREFIX,
+    close_vpc_gaps,
+)
+
+__all__ = [
+    "ORIGIN_FACING_IPV6_LIST",
+    "ORIGIN_FACING_LIST",
+    "ORIGIN_FACING_WEIGHT",
+    "RESERVED_GROUP_PREFIX",
+    "VPC_ORIGIN_PRINCIPAL",
+    "VPC_ORIGIN_ROLE",
+    "block_public_access",
+    "close_gaps",
+    "moto_moment",
+]
+
+
+def close_gaps() -> None:
+    """Apply every difference to moto, once per process."""
+    make_repeatable()
+    close_load_balancer_gaps()
+    close_vpc_gaps()
+    close_block_public_access_gaps()
+    close_identity_gaps()

@@ -1,0 +1,244 @@
+"""VPC Block Public Access, which moto does not have: options and exclusions of every account and Region.
+
+It decides their states and refusals as the EC2 API reference has them, and says what holds at an edge. A change
+holds at once; its state reads in-progress for some minutes of lab time, as AWS has it.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.responses import EC2Response
+from moto.moto_api._internal import mock_random
+
+from lab.aws.gaps.moments import lab_now, moto_now
+
+# VPC user guide: changes "can take a few minutes"; at most 50 exclusions in a Region.
+_IN_PROGRESS_SECONDS = 180.0
+_MOST_EXCLUSIONS = 50
+_MODES = ("off", "block-bidirectional", "block-ingress")
+_EXCLUSION_MODES = ("allow-bidirectional", "allow-egress")
+
+
+@dataclass(frozen=True)
+class _Exclusion:
+    """One exclusion. `verb` is create, update or delete, which is complete at `done_at` (lab time)."""
+
+    id: str
+    resource: str
+    arn: str
+    mode: str
+    verb: str
+    done_at: float
+    created: datetime.datetime
+    updated: datetime.datetime
+    deleted: datetime.datetime | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+    def shown(self) -> dict[str, Any]:
+        """As the API shows it."""
+        return {
+            "ExclusionId": self.id,
+            "InternetGatewayExclusionMode": self.mode,
+            "ResourceArn": self.arn,
+            "State": f"{self.verb}-{'complete' if lab_now() >= self.done_at else 'in-progress'}",
+            "CreationTimestamp": self.created,
+            "LastUpdateTimestamp": self.updated,
+            "DeletionTimestamp": self.deleted,
+            "Tags": [{"Key": key, "Value": value} for key, value in self.tags],
+        }
+
+
+@dataclass
+class _Regional:
+    """What one account has in one Region."""
+
+    mode: str = "off"
+    updated: datetime.datetime | None = None
+    done_at: float = 0.0
+    exclusions: dict[str, _Exclusion] = field(default_factory=dict)
+
+
+_KEPT: dict[tuple[str, str], _Regional] = {}
+
+
+def block_public_access() -> dict[str, dict[str, dict[str, Any]]]:
+    """What holds: {account: {region: {"mode", "exclusions": [{"resource", "mode"}]}}}, in the form of /_lab/state."""
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for (account, region), kept in sorted(_KEPT.items()):
+        found.setdefault(account, {})[region] = {
+            "mode": kept.mode,
+            "exclusions": [
+                {"resource": exclusion.resource, "mode": exclusion.mode}
+                for exclusion in kept.exclusions.values()
+                if exclusion.verb != "delete"
+            ],
+        }
+    return found
+
+
+def close_block_public_access_gaps() -> None:
+    """Teach EC2 the six calls."""
+    for name, do in (
+        ("describe_vpc_block_public_access_options", _describe_options),
+        ("modify_vpc_block_public_access_options", _modify_options),
+        ("create_vpc_block_public_access_exclusion", _create_exclusion),
+        ("describe_vpc_block_public_access_exclusions", _describe_exclusions),
+        ("modify_vpc_block_public_access_exclusion", _modify_exclusion),
+        ("delete_vpc_block_public_access_exclusion", _delete_exclusion),
+    ):
+        setattr(EC2Response, name, do)
+
+
+def _describe_options(request: Any) -> ActionResult:
+    request.error_on_dryrun()
+    return ActionResult({"VpcBlockPublicAccessOptions": _options(request)})
+
+
+def _modify_options(request: Any) -> ActionResult:
+    mode = _choice(request, "InternetGatewayBlockMode", _MODES)
+    request.error_on_dryrun()
+    kept = _kept(request)
+    kept.mode = mode
+    kept.updated = moto_now()
+    kept.done_at = lab_now() + _IN_PROGRESS_SECONDS
+    return ActionResult({"VpcBlockPublicAccessOptions": _options(request)})
+
+
+def _create_exclusion(request: Any) -> ActionResult:
+    mode = _choice(request, "InternetGatewayExclusionMode", _EXCLUSION_MODES)
+    vpc, subnet = request._get_param("VpcId"), request._get_param("SubnetId")
+    if bool(vpc) == bool(subnet):
+        raise EC2ClientError("InvalidParameterCombination", "Specify either a VpcId or a SubnetId, and not both.")
+    backend = request.ec2_backend
+    # Both raise EC2's own errors for ids that nobody has.
+    resource = backend.get_subnet(subnet).id if subnet else backend.describe_vpcs(vpc_ids=[vpc])[0].id
+    request.error_on_dryrun()
+    kept = _kept(request)
+    standing = [exclusion for exclusion in kept.exclusions.values() if exclusion.verb != "delete"]
+    if any(exclusion.resource == resource for exclusion in standing):
+        raise EC2ClientError("InvalidParameterValue", f"An exclusion for {resource} already exists.")
+    if len(standing) >= _MOST_EXCLUSIONS:
+        raise EC2ClientError(
+            "VpcBlockPublicAccessExclusionLimitExceeded",
+            f"You have reached the limit of {_MOST_EXCLUSIONS} exclusions.",
+        )
+    kind = "subnet" if subnet else "vpc"
+    moment = moto_now()
+    tags = request._parse_tag_specification("vpc-block-public-access-exclusion")
+    exclusion = _Exclusion(
+        id=f"vpcbpa-exclude-{mock_random.get_random_hex(17)}",
+        resource=resource,
+        arn=f"arn:aws:ec2:{request.region}:{request.current_account}:{kind}/{resource}",
+        mode=mode,
+        verb="create",
+        done_at=lab_now() + _IN_PROGRESS_SECONDS,
+        created=moment,
+        updated=moment,
+        tags=tuple(tags.get("vpc-block-public-access-exclusion", {}).items()),
+    )
+    kept.exclusions[exclusion.id] = exclusion
+    return ActionResult({"VpcBlockPublicAccessExclusion": exclusion.shown()})
+
+
+def _describe_exclusions(request: Any) -> ActionResult:
+    request.error_on_dryrun()
+    kept = _kept(request)
+    wanted = request._get_param("ExclusionIds") or list(kept.exclusions)
+    filters = request._filters_from_querystring()
+    shown = [_find(request, exclusion_id).shown() for exclusion_id in wanted]
+    return ActionResult({"VpcBlockPublicAccessExclusions": [item for item in shown if _passes(item, filters)]})
+
+
+def _modify_exclusion(request: Any) -> ActionResult:
+    mode = _choice(request, "InternetGatewayExclusionMode", _EXCLUSION_MODES)
+    exclusion = _standing(request)
+    request.error_on_dryrun()
+    changed = replace(exclusion, mode=mode, verb="update", done_at=lab_now() + _IN_PROGRESS_SECONDS, updated=moto_now())
+    _kept(request).exclusions[changed.id] = changed
+    return ActionResult({"VpcBlockPublicAccessExclusion": changed.shown()})
+
+
+def _delete_exclusion(request: Any) -> ActionResult:
+    exclusion = _standing(request)
+    request.error_on_dryrun()
+    moment = moto_now()
+    leaving = replace(
+        exclusion, verb="delete", done_at=lab_now() + _IN_PROGRESS_SECONDS, updated=moment, deleted=moment
+    )
+    _kept(request).exclusions[leaving.id] = leaving
+    return ActionResult({"VpcBlockPublicAccessExclusion": leaving.shown()})
+
+
+def _kept(request: Any) -> _Regional:
+    return _KEPT.setdefault((request.current_account, request.region), _Regional())
+
+
+def _options(request: Any) -> dict[str, Any]:
+    kept = _kept(request)
+    if kept.updated is None:
+        state = "default-state"
+    else:
+        state = "update-complete" if lab_now() >= kept.done_at else "update-in-progress"
+    return {
+        "AwsAccountId": request.current_account,
+        "AwsRegion": request.region,
+        "State": state,
+        "InternetGatewayBlockMode": kept.mode,
+        "LastUpdateTimestamp": kept.updated,
+        "ManagedBy": "account",
+        "ExclusionsAllowed": "allowed",
+    }
+
+
+def _find(request: Any, exclusion_id: str) -> _Exclusion:
+    found = _kept(request).exclusions.get(exclusion_id)
+    if found is None:
+        raise EC2ClientError(
+            "InvalidVpcBlockPublicAccessExclusionId.NotFound", f"The exclusion ID '{exclusion_id}' does not exist"
+        )
+    return found
+
+
+def _standing(request: Any) -> _Exclusion:
+    found = _find(request, str(request._get_param("ExclusionId")))
+    if found.verb == "delete":
+        raise EC2ClientError("IncorrectState", f"The exclusion {found.id} is being deleted or was deleted.")
+    return found
+
+
+def _choice(request: Any, name: str, allowed: tuple[str, ...]) -> str:
+    given = request._get_param(name)
+    if not given:
+        raise EC2ClientError("MissingParameter", f"The request must contain the parameter {name}")
+    if given not in allowed:
+        raise EC2ClientError("InvalidParameterValue", f"Value ({given}) for parameter {name} is invalid.")
+    return str(given)
+
+
+_FILTERS = {
+    "exclusion-id": "ExclusionId",
+    "internet-gateway-exclusion-mode": "InternetGatewayExclusionMode",
+    "resource-arn": "ResourceArn",
+    "state": "State",
+}
+
+
+def _passes(item: dict[str, Any], filters: dict[str, Any]) -> bool:
+    tags = {tag["Key"]: tag["Value"] for tag in item["Tags"]}
+    for name, values in filters.items():
+        if name.startswith("tag:"):
+            found = tags.get(name.removeprefix("tag:"))
+        elif name == "tag-key":
+            found = next((key for key in tags if key in values), None)
+        elif name in _FILTERS:
+            found = item[_FILTERS[name]]
+        else:
+            raise EC2ClientError("InvalidParameterValue", f"The filter '{name}' is invalid")
+        if found not in values:
+            return False
+    return True

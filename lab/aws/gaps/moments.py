@@ -1,0 +1,78 @@
+"""moto's time and random numbers, so that a repeated request has the same effect.
+
+It decides what moment moto sees. Inside a request that is the request's own real moment; `lab_now` is the lab time
+at which it came in. It must never be asked outside a request, except by tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import types
+from collections.abc import Iterator
+from typing import Any
+
+import moto.core.utils as moto_utils
+from moto.core import base_backend
+from moto.moto_api._internal import mock_random
+
+
+class _MotoTime(datetime.datetime):
+    """The datetime class that moto's utcnow() asks: shows the moment of the request that is being performed."""
+
+    moment: float | None = None
+    lab: float = 0.0
+
+    @classmethod
+    def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
+        if cls.moment is None:
+            return datetime.datetime.now(tz)
+        return datetime.datetime.fromtimestamp(cls.moment, tz)
+
+
+@contextlib.contextmanager
+def moto_moment(at: float, seed: int, lab: float) -> Iterator[None]:
+    """Inside, moto's time is `at`, lab time is `lab` and random numbers follow from `seed`: ids repeat."""
+    mock_random.seed(seed)
+    _MotoTime.moment = at
+    _MotoTime.lab = lab
+    try:
+        yield
+    finally:
+        _MotoTime.moment = None
+
+
+def moto_now() -> datetime.datetime:
+    """The moment that moto sees, in UTC."""
+    return _MotoTime.now(datetime.UTC)
+
+
+def lab_now() -> float:
+    """Lab time, in seconds since 1970, at which the request that is being performed came in."""
+    return _MotoTime.lab
+
+
+def make_repeatable() -> None:
+    """moto's clock is ours, and its backends' ids do not depend on when somebody first looks.
+
+    moto creates a Region's backend, with random default VPC and prefix list ids, at its first use, also by a read.
+    Its ids must depend on account and Region only, and must not use up the random numbers of the request.
+    """
+    vars(moto_utils)["datetime"] = types.SimpleNamespace(
+        datetime=_MotoTime, timedelta=datetime.timedelta, timezone=datetime.timezone, UTC=datetime.UTC
+    )
+    original = base_backend.AccountSpecificBackend.__getitem__
+
+    def getitem(self: Any, region_name: str) -> Any:
+        if region_name in self.keys() or region_name == "global":
+            return original(self, region_name)
+        state = mock_random.getstate()
+        name = f"{self.service_name}/{self.account_id}/{region_name}"
+        mock_random.seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
+        try:
+            return original(self, region_name)
+        finally:
+            mock_random.setstate(state)
+
+    base_backend.AccountSpecificBackend.__getitem__ = getitem  # type: ignore[method-assign]

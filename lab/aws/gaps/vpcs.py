@@ -1,0 +1,147 @@
+"""moto's EC2: the origin-facing prefix lists, what CloudFront keeps to itself in a VPC, and calls about groups."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError
+from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
+from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
+from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.responses import EC2Response
+
+ORIGIN_FACING_LIST = "com.amazonaws.global.cloudfront.origin-facing"
+ORIGIN_FACING_IPV6_LIST = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
+ORIGIN_FACING_LIST_IDS = {"us-east-1": "pl-3b927c52"}
+# Names beginning so are CloudFront's.
+RESERVED_GROUP_PREFIX = "CloudFront-VPCOrigins-Service-SG"
+# Weight of the managed list in a security group's rule quota (VPC user guide).
+ORIGIN_FACING_WEIGHT = 55
+
+
+def close_vpc_gaps() -> None:
+    """Apply all of it."""
+    _keep_what_is_cloudfronts()
+    _complete_prefix_lists()
+    setattr(EC2Response, "describe_security_group_references", _describe_group_references)  # noqa: B010
+    setattr(EC2Response, "get_security_groups_for_vpc", _get_groups_for_vpc)  # noqa: B010
+
+    def description(self: Any) -> str | None:
+        """moto shows the description of a rule for addresses only, not of one for a group."""
+        found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return found
+
+    SecurityGroupRule.description = property(description)  # type: ignore[assignment,method-assign]
+
+
+def _keep_what_is_cloudfronts() -> None:
+    make_group = EC2Response.create_security_group
+    delete_interface: Callable[..., Any] = NetworkInterfaceBackend.delete_network_interface
+
+    def create_security_group(self: Any) -> ActionResult:
+        name = str(self._get_param("GroupName"))
+        if name.startswith(RESERVED_GROUP_PREFIX):
+            raise InvalidParameterValueError(f"{name} (reserved for CloudFront)")
+        return make_group(self)
+
+    def delete_network_interface(self: Any, eni_id: str) -> None:
+        if eni_id in self.enis and self.enis[eni_id].requester_managed:
+            raise EC2ClientError("InvalidNetworkInterface.InUse", f"Interface {eni_id} is managed by a service.")
+        delete_interface(self, eni_id)
+
+    EC2Response.create_security_group = create_security_group  # type: ignore[method-assign]
+    NetworkInterfaceBackend.delete_network_interface = delete_network_interface  # type: ignore[method-assign]
+
+
+def _complete_prefix_lists() -> None:
+    original = ManagedPrefixListBackend.create_default_pls
+
+    def create_lists(self: Any) -> None:
+        original(self)
+        lists = {found.prefix_list_name: found for found in self.managed_prefix_lists.values()}
+        entries = lists[ORIGIN_FACING_LIST].entries[1]
+        for entry in entries:
+            # The articles' X-Forwarded-For shows peers in all of 130.176.0.0/16, moto's sample has a quarter of it.
+            if entry["Cidr"] == "130.176.0.0/18":
+                entry["Cidr"] = "130.176.0.0/16"
+        listed = self.managed_prefix_lists.pop(lists[ORIGIN_FACING_LIST].id)
+        listed.max_entries = ORIGIN_FACING_WEIGHT
+        # One id for all accounts of a Region, as AWS has it.
+        number = hashlib.sha256(self.region_name.encode()).hexdigest()[:8]
+        listed.id = ORIGIN_FACING_LIST_IDS.get(self.region_name, f"pl-{number}")
+        listed.prefix_list_arn = listed.arn(self.region_name, listed.owner_id)
+        self.managed_prefix_lists[listed.id] = listed
+        self._create_aws_managed_prefix_list(
+            name=ORIGIN_FACING_IPV6_LIST,
+            address_family="IPv6",
+            entries=[{"Cidr": "2600:9000:5200::/40", "Description": "default"}],
+        )
+
+    ManagedPrefixListBackend.create_default_pls = create_lists  # type: ignore[method-assign]
+
+
+def _describe_group_references(request: Any) -> ActionResult:
+    """Which peered VPCs have rules that name the groups. A VPC's own rules are none of it (EC2 API reference)."""
+    backend = request.ec2_backend
+    wanted = request._get_param("GroupId") or []
+    if not wanted:
+        raise EC2ClientError("MissingParameter", "The request must contain the parameter GroupId")
+    homes = {}
+    for group_id in wanted:
+        group = backend.get_security_group_from_id(group_id)
+        if group is None:
+            raise EC2ClientError("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+        homes[group_id] = group.vpc_id
+    request.error_on_dryrun()
+    found = []
+    for connection in backend.vpc_pcxs.values():
+        for near, far in ((connection.vpc, connection.peer_vpc), (connection.peer_vpc, connection.vpc)):
+            named = {
+                (rule.source_group or {}).get("GroupId")
+                for group in backend.groups[far.id].values()
+                for rule in (*group.ingress_rules, *group.egress_rules)
+            }
+            found += [
+                {"GroupId": group_id, "ReferencingVpcId": far.id, "VpcPeeringConnectionId": connection.id}
+                for group_id, home in homes.items()
+                if home == near.id and group_id in named
+            ]
+    return ActionResult({"SecurityGroupReferenceSet": found})
+
+
+def _get_groups_for_vpc(request: Any) -> ActionResult:
+    """Groups that may be attached in a VPC: its own."""
+    vpc_id = request._get_param("VpcId")
+    if not vpc_id:
+        raise EC2ClientError("MissingParameter", "The request must contain the parameter VpcId")
+    backend = request.ec2_backend
+    backend.describe_vpcs(vpc_ids=[vpc_id])
+    filters = request._filters_from_querystring()
+    unknown = filters.keys() - {"group-id", "group-name", "description", "owner-id", "primary-vpc-id"}
+    if unknown:
+        raise EC2ClientError("InvalidParameterValue", f"The filter '{min(unknown)}' is invalid")
+    request.error_on_dryrun()
+    shown = []
+    for group in sorted(backend.groups[vpc_id].values(), key=lambda group: str(group.id)):
+        fields = {
+            "group-id": group.id,
+            "group-name": group.name,
+            "description": group.description,
+            "owner-id": request.current_account,
+            "primary-vpc-id": vpc_id,
+        }
+        if all(fields[name] in values for name, values in filters.items()):
+            shown.append(
+                {
+                    "Description": group.description,
+                    "GroupName": group.name,
+                    "OwnerId": request.current_account,
+                    "GroupId": group.id,
+                    "Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()],
+                    "PrimaryVpcId": vpc_id,
+                }
+            )
+    return ActionResult({"SecurityGroupForVpcs": shown})

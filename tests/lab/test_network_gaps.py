@@ -1,0 +1,132 @@
+"""What moto lacks or gets wrong in EC2 and load balancing, as the portal and the edge see it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.lab.account import REGION, Account, Lab, refused
+
+
+def blocked(lab: Lab, account: Account) -> Any:
+    """What the edge knows of the account's Block Public Access."""
+    return lab.get("/_lab/state")["block_public_access"].get(account.number, {}).get(REGION)
+
+
+class TestBlockPublicAccess:
+    def test_a_new_account_blocks_nothing(self, account: Account) -> None:
+        options = account.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+        assert (options["InternetGatewayBlockMode"], options["State"]) == ("off", "default-state")
+        assert (options["AwsAccountId"], options["AwsRegion"]) == (account.number, REGION)
+        assert account.ec2.describe_vpc_block_public_access_exclusions()["VpcBlockPublicAccessExclusions"] == []
+
+    def test_options_change_in_some_minutes(self, lab: Lab, account: Account) -> None:
+        changed = account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+        assert changed["VpcBlockPublicAccessOptions"]["State"] == "update-in-progress"
+        assert blocked(lab, account) == {"mode": "block-bidirectional", "exclusions": []}
+        lab.advance(300)
+        options = account.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+        assert (options["InternetGatewayBlockMode"], options["State"]) == ("block-bidirectional", "update-complete")
+        with refused("InvalidParameterValue", 400):
+            account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="sometimes")
+
+    def test_an_exclusion_from_its_creation_to_its_end(self, lab: Lab, account: Account) -> None:
+        network = account.vpc()
+        ec2 = account.ec2
+        tags = [{"ResourceType": "vpc-block-public-access-exclusion", "Tags": [{"Key": "why", "Value": "edge"}]}]
+        made = ec2.create_vpc_block_public_access_exclusion(
+            VpcId=network.vpc, InternetGatewayExclusionMode="allow-egress", TagSpecifications=tags
+        )["VpcBlockPublicAccessExclusion"]
+        assert (made["State"], made["Tags"]) == ("create-in-progress", [{"Key": "why", "Value": "edge"}])
+        assert made["ResourceArn"] == f"arn:aws:ec2:{REGION}:{account.number}:vpc/{network.vpc}"
+        chosen = {"ExclusionId": made["ExclusionId"]}
+        with refused("InvalidParameterValue", 400):
+            ec2.create_vpc_block_public_access_exclusion(
+                VpcId=network.vpc, InternetGatewayExclusionMode="allow-bidirectional"
+            )
+        ec2.modify_vpc_block_public_access_exclusion(**chosen, InternetGatewayExclusionMode="allow-bidirectional")
+        lab.advance(300)
+        kept = {"resource": network.vpc, "mode": "allow-bidirectional"}
+        assert blocked(lab, account) == {"mode": "off", "exclusions": [kept]}
+        by_state = [{"Name": "state", "Values": ["update-complete"]}]
+        listed = ec2.describe_vpc_block_public_access_exclusions(Filters=by_state)
+        assert [item["ExclusionId"] for item in listed["VpcBlockPublicAccessExclusions"]] == [made["ExclusionId"]]
+        leaving = ec2.delete_vpc_block_public_access_exclusion(**chosen)["VpcBlockPublicAccessExclusion"]
+        assert leaving["State"] == "delete-in-progress"
+        assert blocked(lab, account)["exclusions"] == []
+        with refused("IncorrectState", 400):
+            ec2.delete_vpc_block_public_access_exclusion(**chosen)
+        with refused("InvalidVpcBlockPublicAccessExclusionId.NotFound", 400):
+            ec2.delete_vpc_block_public_access_exclusion(ExclusionId="vpcbpa-exclude-0")
+
+    def test_an_exclusion_is_for_one_vpc_or_one_subnet(self, account: Account) -> None:
+        network = account.vpc()
+        create = account.ec2.create_vpc_block_public_access_exclusion
+        mode = "allow-bidirectional"
+        with refused("InvalidParameterCombination", 400):
+            create(InternetGatewayExclusionMode=mode)
+        with refused("InvalidParameterCombination", 400):
+            create(VpcId=network.vpc, SubnetId=network.subnets[0], InternetGatewayExclusionMode=mode)
+        with refused("InvalidVpcID.NotFound", 400):
+            create(VpcId="vpc-0", InternetGatewayExclusionMode=mode)
+        with refused("InvalidSubnetID.NotFound", 400):
+            create(SubnetId="subnet-0", InternetGatewayExclusionMode=mode)
+        made = create(SubnetId=network.subnets[0], InternetGatewayExclusionMode=mode)
+        assert made["VpcBlockPublicAccessExclusion"]["ResourceArn"].endswith(f":subnet/{network.subnets[0]}")
+
+
+class TestSecurityGroups:
+    def test_references_come_from_peered_vpcs(self, account: Account) -> None:
+        near, far = account.vpc(), account.vpc()
+        ec2 = account.ec2
+        peering = ec2.create_vpc_peering_connection(VpcId=near.vpc, PeerVpcId=far.vpc)["VpcPeeringConnection"]
+        source = [{"GroupId": near.group}]
+        rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
+        assert ec2.describe_security_group_references(GroupId=[near.group])["SecurityGroupReferenceSet"] == []
+        ec2.authorize_security_group_ingress(GroupId=far.group, IpPermissions=[rule])
+        found = ec2.describe_security_group_references(GroupId=[near.group])["SecurityGroupReferenceSet"]
+        assert found == [
+            {
+                "GroupId": near.group,
+                "ReferencingVpcId": far.vpc,
+                "VpcPeeringConnectionId": peering["VpcPeeringConnectionId"],
+            }
+        ]
+        with refused("InvalidGroup.NotFound", 400):
+            ec2.describe_security_group_references(GroupId=["sg-0"])
+
+    def test_those_of_a_vpc(self, account: Account) -> None:
+        network = account.vpc()
+        found = account.ec2.get_security_groups_for_vpc(VpcId=network.vpc)["SecurityGroupForVpcs"]
+        assert {group["GroupName"] for group in found} == {"alb", "default"}
+        assert {group["PrimaryVpcId"] for group in found} == {network.vpc}
+        named = [{"Name": "group-name", "Values": ["alb"]}]
+        one = account.ec2.get_security_groups_for_vpc(VpcId=network.vpc, Filters=named)["SecurityGroupForVpcs"]
+        assert [group["GroupId"] for group in one] == [network.group]
+        with refused("InvalidVpcID.NotFound", 400):
+            account.ec2.get_security_groups_for_vpc(VpcId="vpc-0")
+
+
+def test_a_network_load_balancer_keeps_its_security_groups(lab: Lab, account: Account) -> None:
+    network = account.vpc()
+    arn = account.balancer(network, "nlb", Type="network")
+    shown = account.elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]
+    assert shown["SecurityGroups"] == [network.group]
+    in_state = {balancer["arn"]: balancer for balancer in lab.get("/_lab/state")["load_balancers"]}
+    assert in_state[arn]["security_groups"] == [network.group]
+
+
+def test_an_application_load_balancer_is_cross_zone(account: Account) -> None:
+    arn = account.balancer(account.vpc())
+    attributes = account.elbv2.describe_load_balancer_attributes(LoadBalancerArn=arn)["Attributes"]
+    by_key = {item["Key"]: item["Value"] for item in attributes}
+    assert by_key["load_balancing.cross_zone.enabled"] == "true"
+    assert by_key["idle_timeout.timeout_seconds"] == "60"
+
+
+@pytest.mark.rule("vpc-origin/prefix-list-weight")
+def test_the_origin_facing_prefix_list_weighs_55(account: Account) -> None:
+    named = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
+    listed = account.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"]
+    assert [item["MaxEntries"] for item in listed] == [55]
