@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,10 +14,12 @@ from django.db import IntegrityError, transaction
 
 from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
-from checks.diagnose import Diagnosis, diagnose
+from checks.explaining import AGAIN, MOST_PROBES, Explained, explain
+from checks.look import look_at_aws
 from checks.models import Check
 from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe_blocking
 from checks.transcript import Failure, Phase, Reason, Transcript
+from checks.weigh import Observations, ProbeKind, weigh
 from provisioning import events
 from provisioning.models import Endpoint
 
@@ -68,13 +70,15 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
         return None
     check = Check.objects.select_related("endpoint").get(pk=check_id)
     transcript = _probe(check, limits)
-    diagnoses = diagnose(transcript)
     now = clock()
     if not transcript.live and now < check.tries_until:
         again = now + timedelta(seconds=TRY_AGAIN_SECONDS / settings.PROVISIONING_PACE)
         Check.objects.filter(pk=check.pk).update(due_at=again, lease_until=None)
         return check
-    _record(check, transcript, diagnoses, now)
+    if not transcript.live:
+        explaining = timedelta(seconds=(MOST_PROBES + AGAIN) * limits.total_s + LEASE_MARGIN_SECONDS)
+        Check.objects.filter(pk=check.pk).update(lease_until=now + explaining)
+    _record(check, _explain(check, transcript, limits), clock())
     return check
 
 
@@ -90,13 +94,33 @@ def _probe(check: Check, limits: Limits) -> Transcript:
         return Transcript(url=check.endpoint.domain_name, failures=(failure,))
 
 
+def _explain(check: Check, transcript: Transcript, limits: Limits) -> Explained:
+    """What follows from it; for a handshake that failed, after the probes that tell why. A fault of our own on the way
+    leaves the first look.
+    """
+    seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
+    script = Script.handshake_only()
+
+    def again(target: ProbeTarget) -> Transcript:
+        return probe_blocking(target, network=probe_network(), script=script, limits=limits)
+
+    try:
+        return explain(seen, target=_target(check.endpoint), probe=again, look=lambda: look_at_aws(check.endpoint))
+    except DatabaseError:
+        raise
+    except Exception:
+        log.exception("check %s: a fault of the portal while explaining", check.pk)
+        return Explained(seen, weigh(seen))
+
+
 def _target(endpoint: Endpoint) -> ProbeTarget:
     spec = endpoint.spec
     return ProbeTarget(url=endpoint.url, subprotocols=spec.subprotocols, origin=f"https://{endpoint.domain_name}")
 
 
-def _record(check: Check, transcript: Transcript, diagnoses: tuple[Diagnosis, ...], now: datetime) -> None:
-    first = diagnoses[0]
+def _record(check: Check, explained: Explained, now: datetime) -> None:
+    transcript, first = explained.seen.handshake, explained.conclusion.first
+    next_probe = explained.conclusion.next_probe
     with transaction.atomic():
         changed = Check.objects.filter(pk=check.pk, finished_at__isnull=True).update(
             finished_at=now,
@@ -105,7 +129,9 @@ def _record(check: Check, transcript: Transcript, diagnoses: tuple[Diagnosis, ..
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,
             transcript_data=transcript.to_dict(),
-            findings=[diagnosis.to_dict() for diagnosis in diagnoses],
+            findings=[diagnosis.to_dict() for diagnosis in explained.conclusion.diagnoses],
+            next_probe=next_probe.kind if next_probe else "",
+            probes=[{"kind": kind, "transcript": made.to_dict()} for kind, made in _further(explained.seen)],
         )
         if changed and check.stream:
             events.append(
@@ -124,3 +150,12 @@ def _record(check: Check, transcript: Transcript, diagnoses: tuple[Diagnosis, ..
                 },
             )
     check.refresh_from_db()
+
+
+def _further(seen: Observations) -> Iterator[tuple[ProbeKind, Transcript]]:
+    """The probes that were made to explain the first one."""
+    if seen.plain_get is not None:
+        yield "plain GET", seen.plain_get
+    if seen.without_origin is not None:
+        yield "without Origin", seen.without_origin
+    yield from (("again", transcript) for transcript in seen.again)

@@ -25,6 +25,7 @@ class CheckQuerySet(models.QuerySet["Check"]):
 class Check(models.Model):
     """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed.
 
+    `findings` are ranked verdicts; `probes` what was tried to explain a failure, and `next_probe` what would tell more.
     `tries_until` lets a first check after deployment try again while edges may still serve the old config.
     """
 
@@ -46,6 +47,8 @@ class Check(models.Model):
     total_ms = models.FloatField(null=True)
     transcript_data = models.JSONField(null=True)
     findings = models.JSONField(default=list)
+    next_probe = models.CharField(max_length=20, blank=True)
+    probes = models.JSONField(default=list)
 
     objects: ClassVar[Any] = CheckQuerySet.as_manager()
 

@@ -57,7 +57,7 @@ from checks.handshake import (
     explain,
     judge,
 )
-from checks.script import NONCE, Expectation, Hold, Send, SendClose, SendPing, Step
+from checks.script import NONCE, Expectation, Hold, Send, SendClose, SendPing, SendPong, Step
 from checks.tls import distrusting_context, tls_context, tls_facts, verify_reason
 from checks.transcript import (
     Attempt,
@@ -213,6 +213,7 @@ class _Probe:
         self._talk = Conversation(max_bytes=limits.bytes_in, max_frames=limits.frames_in)
         self._inbox: deque[Heard] = deque()
         self._steps: list[StepSeen] = []
+        self._unread: list[str] = []
         self._close: CloseSeen | None = None
 
     async def run(self) -> Transcript:
@@ -518,17 +519,16 @@ class _Probe:
             case Send():
                 self._wire.send(self._talk.send_text(step.text.replace(NONCE, self._nonce), self._at(now)))
                 return True, ""
+            case SendPong():
+                self._wire.send(self._talk.send_pong(b"", self._at(now)))
+                return True, ""
             case SendPing():
                 payload = secrets.token_bytes(8)
                 self._wire.send(self._talk.send_ping(payload, self._at(now)))
                 heard = await self._hear(Phase.SCRIPT, until, lambda heard: heard == PongHeard(payload))
                 return (True, "") if heard else (False, f"no pong within {step.seconds:g} s")
             case Hold():
-                kept: list[Heard] = []
-                while (heard := await self._hear(Phase.SCRIPT, until, lambda _: True)) is not None:
-                    kept.append(heard)
-                # A later step may expect what came meanwhile; pings have been answered.
-                self._inbox.extendleft(heard for heard in reversed(kept) if isinstance(heard, Text | Binary))
+                await self._hear(Phase.SCRIPT, until, self._lay_aside)
                 if time.perf_counter() < now + step.seconds:
                     return False, f"the {self._limits.total_s:g} s for the whole check were over"
                 return True, "the socket stayed open"
@@ -540,10 +540,28 @@ class _Probe:
                 return await self._expect(step, until)
 
     async def _expect(self, step: Expectation, until: float) -> tuple[bool, str]:
-        heard = await self._hear(Phase.SCRIPT, until, lambda heard: _fits(step, heard, self._nonce))
+        """The first message that fits, also of those that earlier steps passed over; the others stay for later ones."""
+        found = next((message for message in self._unread if step.fits(message, self._nonce)), None)
+        if found is not None:
+            self._unread.remove(found)
+            return True, _start_of(found)
+        heard = await self._hear(
+            Phase.SCRIPT, until, lambda heard: _fits(step, heard, self._nonce) or self._lay_aside(heard)
+        )
+        return (
+            (True, _start_of(heard.data))
+            if isinstance(heard, Text)
+            else (
+                False,
+                f"no such message within {step.seconds:g} s",
+            )
+        )
+
+    def _lay_aside(self, heard: Heard) -> bool:
+        """Keep a message for a later step; never the one that is waited for."""
         if isinstance(heard, Text):
-            return True, preview_of("text", heard.data.encode("utf-8", "replace"))
-        return False, f"no such message within {step.seconds:g} s"
+            self._unread.append(heard.data)
+        return False
 
     async def _say_goodbye(self, code: int, reason: str, seconds: float) -> None:
         """Close and await the answer; then leave the server a moment to end TCP first (RFC 6455 7.1.1)."""
@@ -668,6 +686,10 @@ def _is_address(host: str) -> bool:
 
 def _fits(step: Expectation, heard: Heard, nonce: str) -> bool:
     return isinstance(heard, Text) and step.fits(heard.data, nonce)
+
+
+def _start_of(message: str) -> str:
+    return preview_of("text", message.encode("utf-8", "replace"))
 
 
 def _answerable(code: int) -> int:

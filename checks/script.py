@@ -10,6 +10,7 @@ and a JSON path names one place, without filters.
     expect json $.clients                        ... or with any value there
     expect regex ^echo: .+                       a message in which this is found (RE2 syntax)
     ping within 5                                a ping, and its pong
+    pong                                         a pong nobody asked for: bytes from the client that get no answer
     hold 30                                      30 seconds without a word of ours; the socket must stay open
     close 1000 done                              a close frame, answered by one
 """
@@ -130,6 +131,19 @@ class SendPing:
 
 
 @dataclass(frozen=True, slots=True)
+class SendPong:
+    """Send a pong that answers no ping (RFC 6455 5.5.3): a heartbeat in one direction only."""
+
+    @property
+    def seconds(self) -> float:
+        """The longest this step waits."""
+        return 0.0
+
+    def __str__(self) -> str:
+        return "pong"
+
+
+@dataclass(frozen=True, slots=True)
 class Hold:
     """Say nothing for so long; pings of the other side are answered."""
 
@@ -152,7 +166,7 @@ class SendClose:
 
 
 Expectation: TypeAlias = ExpectText | ExpectJson | ExpectRegex
-Step: TypeAlias = Send | Expectation | SendPing | Hold | SendClose
+Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | SendClose
 
 
 def parse_script(text: str) -> tuple[Step, ...]:
@@ -241,6 +255,12 @@ def _ping(rest: str) -> Step:
     return SendPing(seconds)
 
 
+def _pong(rest: str) -> Step:
+    if rest:
+        raise ValueError("has more than pong needs; write pong.")
+    return SendPong()
+
+
 def _hold(rest: str) -> Step:
     number = rest.removesuffix("seconds").removesuffix("s").strip()
     return Hold(_seconds(number, "hold 30"))
@@ -263,6 +283,7 @@ _VERBS: dict[str, Callable[[str], Step]] = {
     "send": _send,
     "expect": _expect,
     "ping": _ping,
+    "pong": _pong,
     "hold": _hold,
     "close": _close,
 }

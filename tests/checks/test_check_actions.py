@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import chain, repeat
 
 import pytest
 
 from checks import actions
+from checks.look import AwsView
 from checks.models import Check
+from checks.preflight import Level, PreflightResult
 from checks.prober import Limits, ProbeTarget
 from checks.transcript import Transcript
 from provisioning.models import AwsAccount, Endpoint, Event
@@ -35,10 +38,10 @@ def endpoint() -> Endpoint:
 
 
 class Edge:
-    """Answers probes with prepared transcripts, and notes what was asked."""
+    """Answers probes with prepared transcripts, the last one for ever, and notes what was asked."""
 
     def __init__(self, *answers: Transcript) -> None:
-        self.answers: Iterator[Transcript] = iter(answers)
+        self.answers: Iterator[Transcript] = chain(answers, repeat(answers[-1]))
         self.asked: list[ProbeTarget] = []
 
     def __call__(self, target: ProbeTarget, **given: object) -> Transcript:
@@ -47,9 +50,11 @@ class Edge:
         return next(self.answers)
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *answers: Transcript) -> Edge:
+def answering(monkeypatch: pytest.MonkeyPatch, *answers: Transcript, view: AwsView | None = None) -> Edge:
+    """The network answers with these, and AWS, when it is asked, with that."""
     edge = Edge(*answers)
     monkeypatch.setattr(actions, "probe_blocking", edge)
+    monkeypatch.setattr(actions, "look_at_aws", lambda _: view or AwsView())
     return edge
 
 
@@ -75,7 +80,45 @@ def test_a_failed_handshake_names_its_verdict(endpoint: Endpoint, monkeypatch: p
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert check.ok is False
     assert check.verdict.startswith("WSE-504")
+    assert [one["kind"] for one in check.probes] == ["plain GET", "again", "again"]
+    assert check.next_probe == "other ways"
     assert Event.objects.get().level == "error"
+
+
+def test_what_aws_says_decides_and_spares_further_probes(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed = PreflightResult("PF-INGRESS", Level.FIXABLE, "no rule of sg-1 admits CloudFront on port 80")
+    edge = answering(monkeypatch, REFUSED_504, view=AwsView(preflight=(closed,)))
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.verdict, check.next_probe, check.probes) == ("WSE-504-SG", "", [])
+    assert check.findings[0]["certainty"] == "high"
+    assert "AWS: no rule of sg-1 admits CloudFront on port 80" in check.findings[0]["evidence"]
+    assert len(edge.asked) == 1
+
+
+def test_a_refusal_that_only_the_origin_line_brings_on_is_told_apart(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = seen.answered(
+        "HTTP/1.1 403 Forbidden\r\nServer: app\r\nX-Amz-Cf-Id: a\r\n",
+        request=seen.request_to(origin="https://d111.cloudfront.net"),
+    )
+    edge = answering(monkeypatch, refused, seen.live())
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.verdict, check.findings[0]["certainty"]) == ("WSE-403-ORIGIN", "high")
+    assert [target.origin for target in edge.asked] == ["https://d111.cloudfront.net", None]
+
+
+def test_a_fault_of_ours_while_explaining_leaves_the_first_look(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering(monkeypatch, REFUSED_504)
+
+    def faulty(_: Endpoint) -> AwsView:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(actions, "look_at_aws", faulty)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.ok, check.verdict) == (False, "WSE-504-SG")
 
 
 def test_only_a_patient_check_tries_again_and_only_for_a_while(
@@ -90,7 +133,7 @@ def test_only_a_patient_check_tries_again_and_only_for_a_while(
     assert check.finished_at is None
     make(check, NOW + timedelta(seconds=150))
     assert check.finished_at is not None
-    assert len(edge.asked) == 3
+    assert len(edge.asked) == 3 + 3, "three tries, then a plain GET and twice again"
 
 
 def test_the_check_under_way_is_the_one_that_is_asked_for(endpoint: Endpoint) -> None:

@@ -51,7 +51,7 @@ def test_a_whole_script_is_read_line_by_line() -> None:
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("shout hello", "write one of send, expect, ping, hold, close"),
+        ("shout hello", "write one of send, expect, ping, pong, hold, close"),
         ("send", "write send and the message"),
         ("expect", "write expect text, expect json or expect regex"),
         ("expect text", "expect text, expect json or expect regex, and what"),

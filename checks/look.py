@@ -1,0 +1,71 @@
+"""What AWS says of an endpoint that does not answer as it should, for the diagnosis.
+
+Decides which answers are asked for: the distribution's configuration, the target's network, the account's VPC origins.
+It must never raise for what AWS refuses or does not answer: less is then known, and nothing is made up.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from checks import preflight
+from checks.preflight import PreflightResult, PreflightSubject
+from checks.serving import Serving, serving
+from provisioning import names
+from provisioning.edge import distributions
+from provisioning.edge.errors import EdgeError
+from provisioning.edge.session import Aws, aws_for
+from provisioning.edge.snapshot import take_snapshot
+from provisioning.models import Endpoint
+from provisioning.sweep import account_ref
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsView:
+    """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say."""
+
+    serving: Serving | None = None
+    preflight: tuple[PreflightResult, ...] = ()
+    vpc_origin_status: str | None = None
+
+
+def look_at_aws(endpoint: Endpoint) -> AwsView:
+    """One look: two calls for the distribution, the target's facts, one list of VPC origins."""
+    aws = aws_for(account_ref(endpoint.account))
+    spec = endpoint.spec
+    owner = settings.PROVISIONING_OWNER
+    served = _serving(aws, endpoint)
+    taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
+    subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
+    statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
+    known = served is not None and bool(served.vpc_origin_id) and taken.gap("vpc_origins") is None
+    return AwsView(
+        serving=served,
+        preflight=preflight.judge(subject, taken),
+        vpc_origin_status=statuses.get(served.vpc_origin_id, "") if served is not None and known else None,
+    )
+
+
+def _serving(aws: Aws, endpoint: Endpoint) -> Serving | None:
+    spec = endpoint.spec
+    try:
+        record = distributions.read(aws, spec.distribution_id)
+    except EdgeError as error:
+        log.info("endpoint %s: the distribution was not read: %s", endpoint.pk, error)
+        return None
+    if record is None:
+        return None
+    return serving(
+        record.config,
+        domain_name=record.domain_name,
+        status=record.status,
+        host=endpoint.domain_name,
+        path=urlsplit(endpoint.url).path or "/",
+        own_patterns=spec.path_patterns,
+    )

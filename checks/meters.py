@@ -1,0 +1,95 @@
+"""Probes of more than one socket: an idle meter, a crowd that talks to each other, a reconnect drill (asyncio).
+
+Each is a few scripts run by `prober` at once or in turn, so its guard and limits hold for every socket. Decides only
+how many and what they say; what was seen is judged by PURE modules. It must never open more sockets than its limits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from dataclasses import dataclass
+
+from checks.idle import VARIANTS, Reading, reading_of, steps_for
+from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe
+from checks.script import ExpectText, Hold, Send, Step
+from checks.transcript import Transcript
+
+MOST_IDLE_SECONDS = 900.0
+MOST_CLIENTS = 20
+MOST_RECONNECTS = 50
+OPENING_SECONDS = 15.0
+
+
+async def measure_idle(
+    target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float
+) -> tuple[Reading, ...]:
+    """Hold one socket of each variant for at most so many seconds; those that never opened are left out."""
+    seconds = min(seconds, MOST_IDLE_SECONDS)
+    limits = Limits(total_s=seconds + OPENING_SECONDS, frames_in=4096)
+    seen = await asyncio.gather(
+        *(
+            probe(target, network=network, script=Script.of_steps(steps_for(variant, seconds, every)), limits=limits)
+            for variant in VARIANTS
+        )
+    )
+    readings = (reading_of(variant, transcript) for variant, transcript in zip(VARIANTS, seen, strict=True))
+    return tuple(reading for reading in readings if reading is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """What became of `clients` sockets at once: how many opened, and how many heard everybody else."""
+
+    clients: int
+    opened: int
+    heard_all: int
+    missing: tuple[str, ...]
+    """What was not heard: `client 2 did not hear client 3`."""
+
+    @property
+    def ok(self) -> bool:
+        """Did everybody hear everybody?"""
+        return self.heard_all == self.clients
+
+
+async def gather_crowd(
+    target: ProbeTarget, *, network: ProbeNetwork, clients: int = 3, join_s: float = 1.0, within_s: float = 5.0
+) -> Crowd:
+    """The test with several browser windows: all join, each says one line, each must hear every other's, all leave."""
+    clients = max(2, min(clients, MOST_CLIENTS))
+    mark = secrets.token_hex(6)
+    lines = [f"crowd {mark} client {number}" for number in range(1, clients + 1)]
+    limits = Limits(total_s=OPENING_SECONDS + join_s + within_s * clients, frames_in=64 + 8 * clients)
+    seen = await asyncio.gather(
+        *(
+            probe(target, network=network, script=Script.of_steps(_part(lines, mine, join_s, within_s)), limits=limits)
+            for mine in range(clients)
+        )
+    )
+    missing: list[str] = []
+    for number, transcript in enumerate(seen, 1):
+        missing += [
+            f"client {number} did not hear client {step.text.partition(' client ')[2].split()[0]}"
+            for step in transcript.steps
+            if step.text.startswith("expect") and not step.ok
+        ]
+    heard = sum(1 for transcript in seen if transcript.upgraded and not transcript.failures)
+    return Crowd(clients, sum(1 for transcript in seen if transcript.upgraded), heard, tuple(missing))
+
+
+def _part(lines: list[str], mine: int, join_s: float, within_s: float) -> tuple[Step, ...]:
+    others = (ExpectText(line, within_s) for number, line in enumerate(lines) if number != mine)
+    # Whoever leaves first must not be missed by those who still listen.
+    return (Hold(join_s), Send(lines[mine]), *others, Hold(0.2))
+
+
+async def reconnect(
+    target: ProbeTarget, *, network: ProbeNetwork, times: int = 5, limits: Limits | None = None
+) -> tuple[Transcript, ...]:
+    """Connect, close and connect again; what a client does after a deployment or a change of network."""
+    once = limits or Limits()
+    seen: list[Transcript] = []
+    for _ in range(max(1, min(times, MOST_RECONNECTS))):
+        seen.append(await probe(target, network=network, script=Script.handshake_only(), limits=once))
+    return tuple(seen)

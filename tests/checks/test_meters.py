@@ -1,0 +1,127 @@
+"""Which clock cut a silent socket, whether a crowd hears itself, whether a client can come back."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from checks.idle import Reading, judge_idle, usual_clocks
+from checks.meters import gather_crowd, measure_idle, reconnect
+from checks.prober import ProbeNetwork, ProbeTarget
+from tests.checks.origins import HOST, network_to
+
+CLOCKS = usual_clocks(alb=60, nlb=350)
+
+
+def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
+    return Reading("silent", seconds, ended, 1006 if ended == "cut" else 4000, heard)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("readings", "code", "says", "heartbeat"),
+    [
+        ([silent(60.4)], "WSE-IDLE-ALB", "Application Load Balancer (60 s)", 24),
+        ([silent(350.2)], "WSE-IDLE-NLB", "Network Load Balancer (350 s)", 30),
+        ([silent(601)], "WSE-IDLE-CLOUDFRONT", "CloudFront (600 s)", 30),
+        ([silent(601), Reading("client only", 602, "cut")], "WSE-IDLE-CLOUDFRONT", "from the origin only", 30),
+        ([silent(60), Reading("client only", 700, "open")], "WSE-IDLE-ALB", "in both directions", 24),
+        ([silent(601), Reading("client only", 700, "open")], "WSE-1006", "none of the known clocks", 30),
+        ([silent(45)], "WSE-1006", "none of the known clocks", 18),
+        ([silent(30, "closed")], "WSE-IDLE-APP", "the app closed with 4000", 12),
+        ([silent(700, "open")], "", "still open", None),
+        ([silent(700, "open", heard=30)], "", "The server sends frames by itself", None),
+        ([], "WSE-UNKNOWN", "nothing was measured", None),
+    ],
+)
+def test_the_seconds_name_the_clock(readings: list[Reading], code: str, says: str, heartbeat: float | None) -> None:
+    found = judge_idle(readings, CLOCKS)
+    assert (found.code, found.heartbeat) == (code, heartbeat)
+    assert says in found.text
+
+
+def against(handler: Any, story: Any, **options: Any) -> Any:
+    """Run a story against a server of the websockets library."""
+
+    async def whole() -> Any:
+        async with serve(handler, "127.0.0.1", 0, **options) as server:
+            port = server.sockets[0].getsockname()[1]
+            return await story(ProbeTarget(f"ws://{HOST}/ws"), network_to(port))
+
+    return asyncio.run(whole())
+
+
+def test_a_silent_socket_is_timed_beside_two_that_talk() -> None:
+    """The server drops whoever says nothing for a while, pongs included: as a load balancer counts."""
+
+    async def impatient(connection: ServerConnection) -> None:
+        transport = connection.transport
+        seen = transport.get_protocol().data_received  # type: ignore[attr-defined]
+        loop = asyncio.get_running_loop()
+        last = loop.time()
+
+        def heard(data: bytes) -> None:
+            nonlocal last
+            last = loop.time()
+            seen(data)
+
+        transport.get_protocol().data_received = heard  # type: ignore[attr-defined]
+        while loop.time() < last + 0.6:
+            await asyncio.sleep(0.02)
+        transport.abort()
+
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> tuple[Reading, ...]:
+        return await measure_idle(target, network=network, seconds=1.8, every=0.2)
+
+    readings = against(impatient, story, ping_interval=None)
+    assert [(reading.variant, reading.ended) for reading in readings] == [
+        ("silent", "cut"),
+        ("client pings", "open"),
+        ("client only", "open"),
+    ]
+    found = judge_idle(readings, usual_clocks(alb=60, pace=100))
+    assert found.code == "WSE-IDLE-ALB", (found, readings)
+
+
+class Room:
+    """Passes on what anybody says, except to those who do not listen."""
+
+    def __init__(self, deaf: int = 0) -> None:
+        self.members: list[ServerConnection] = []
+        self.deaf = deaf
+
+    async def __call__(self, connection: ServerConnection) -> None:
+        self.members.append(connection)
+        async for message in connection:
+            for member in self.members[self.deaf :]:
+                if member is not connection:
+                    await member.send(message)
+
+
+async def crowd_of_three(target: ProbeTarget, network: ProbeNetwork) -> Any:
+    return await gather_crowd(target, network=network, clients=3, join_s=0.3, within_s=0.5)
+
+
+def test_a_crowd_hears_itself() -> None:
+    crowd = against(Room(), crowd_of_three)
+    assert (crowd.ok, crowd.opened, crowd.heard_all, crowd.missing) == (True, 3, 3, ())
+
+
+def test_a_crowd_in_which_one_is_not_reached_says_who() -> None:
+    crowd = against(Room(deaf=1), crowd_of_three)
+    assert (crowd.ok, crowd.opened, crowd.heard_all) == (False, 3, 2)
+    assert len(crowd.missing) == 1
+    assert "did not hear client" in crowd.missing[0]
+
+
+def test_a_client_comes_back_as_often_as_it_is_sent() -> None:
+    async def waits(connection: ServerConnection) -> None:
+        await connection.wait_closed()
+
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await reconnect(target, network=network, times=4)
+
+    seen = against(waits, story)
+    assert [transcript.live for transcript in seen] == [True] * 4

@@ -1,0 +1,267 @@
+"""Everything that is known, weighed: what confirms a cause, what rules it out, what lies behind, what to probe next."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from checks.log_rows import LogRowError, parse_log_rows
+from checks.preflight import Level, PreflightResult
+from checks.serving import MANAGED_REQUEST_POLICIES, Serving, serving
+from checks.transcript import Transcript
+from checks.verdicts import VERDICTS
+from checks.weigh import Observations, weigh
+from tests.checks.seen import GOOD, answered, live, request_to
+
+EDGE = "Server: CloudFront\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
+APP = "Server: uvicorn\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
+ALB = "Server: awselb/2.0\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
+ORIGIN = request_to(origin="https://d111.cloudfront.net")
+ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
+DISABLED_CACHE = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
+
+GOOD_CONFIG = {
+    "Enabled": True,
+    "Aliases": {"Quantity": 1, "Items": ["chat.example.com"]},
+    "Origins": {
+        "Quantity": 1,
+        "Items": [{"Id": "ours", "DomainName": "internal-a.elb", "VpcOriginConfig": {"VpcOriginId": "vo_1"}}],
+    },
+    "CacheBehaviors": {
+        "Quantity": 1,
+        "Items": [
+            {
+                "PathPattern": "/ws",
+                "TargetOriginId": "ours",
+                "ViewerProtocolPolicy": "https-only",
+                "CachePolicyId": DISABLED_CACHE,
+                "OriginRequestPolicyId": ALL_VIEWER,
+            }
+        ],
+    },
+    "DefaultCacheBehavior": {"TargetOriginId": "ours", "ViewerProtocolPolicy": "allow-all"},
+}
+
+
+def refused(status: int, headers: str = EDGE, body: str = "") -> Transcript:
+    return answered(f"HTTP/1.1 {status} Refused\r\n{headers}", request=ORIGIN, body=body)
+
+
+def served(*, path: str = "/ws", **changes: object) -> Serving:
+    """How the good distribution serves a path, with some of it changed."""
+    found = serving(
+        GOOD_CONFIG,
+        domain_name="d111.cloudfront.net",
+        status="Deployed",
+        host="d111.cloudfront.net",
+        path=path,
+        own_patterns=("/ws", "/ws/*"),
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def asked(code: str, level: Level, seen: str = "so says AWS") -> PreflightResult:
+    return PreflightResult(code, level, seen)
+
+
+ALL_PASS = tuple(
+    asked(code, Level.PASS) for code in ("PF-INGRESS", "PF-BPA", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE")
+)
+WITHOUT_KEY = serving(
+    {
+        **GOOD_CONFIG,
+        "CacheBehaviors": {
+            "Items": [{**GOOD_CONFIG["CacheBehaviors"]["Items"][0], "OriginRequestPolicyId": ""}],  # type: ignore[index]
+        },
+    },
+    domain_name="d111.cloudfront.net",
+    status="Deployed",
+    host="d111.cloudfront.net",
+    path="/ws",
+)
+
+SHOWN = [
+    # what came, what else is known, and the verdict that is then certain
+    (refused(504), {"preflight": (asked("PF-INGRESS", Level.FIXABLE),)}, "WSE-504-SG"),
+    (refused(504), {"preflight": (asked("PF-BPA", Level.BLOCK),)}, "WSE-504-BPA"),
+    (refused(504), {"preflight": (asked("PF-NACL", Level.WARN),)}, "WSE-504-NACL"),
+    (refused(502), {"preflight": (asked("PF-LISTENER", Level.BLOCK),)}, "WSE-502-PORT"),
+    (refused(502), {"preflight": (asked("PF-CERTIFICATE", Level.BLOCK),)}, "WSE-502-TLS"),
+    (refused(502), {"vpc_origin_status": "Deploying"}, "WSE-502-VPCORIGIN"),
+    (refused(502), {"vpc_origin_status": ""}, "WSE-502-VPCORIGIN"),
+    (refused(503, ALB), {"preflight": (asked("PF-HEALTH", Level.WARN),)}, "WSE-503-NOTARGET"),
+    (refused(400, APP), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (refused(426, APP), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (refused(404, APP), {"serving": served(path="/elsewhere")}, "WSE-PATH"),
+    (refused(200, "Content-Type: text/html\r\n"), {"serving": served(path="/wsx")}, "WSE-PATH"),
+    (
+        refused(200, "Content-Type: text/html\r\n"),
+        {"serving": served(error_pages=((404, 200, "/index.html"),))},
+        "WSE-200-SPA",
+    ),
+    (refused(403), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
+    (refused(403), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
+    (refused(403, body="<Code>MissingKey</Code>"), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
+    (refused(403, body="block access from your country"), {"serving": served(geo_restricted=True)}, "WSE-403-GEO"),
+    (refused(403, body="Request blocked."), {"serving": served(web_acl="arn:waf")}, "WSE-403-WAF"),
+    (refused(403, APP), {"without_origin": live()}, "WSE-403-ORIGIN"),
+    (refused(404, APP), {"other_ways": (("direct", refused(404, APP)),)}, "WSE-404-PATH"),
+    (refused(504), {"again": (live(), refused(504))}, "WSE-MIXED"),
+    (live(), {"again": (refused(504), live())}, "WSE-MIXED"),
+]
+
+
+@pytest.mark.parametrize(("handshake", "known", "code"), SHOWN, ids=[f"{n}-{row[2]}" for n, row in enumerate(SHOWN)])
+def test_what_is_shown_is_certain_and_comes_first(handshake: Transcript, known: dict[str, object], code: str) -> None:
+    conclusion = weigh(Observations(handshake, looked=True, **known))  # type: ignore[arg-type]
+    assert (conclusion.first.code, conclusion.first.certainty) == (code, "high"), conclusion.diagnoses
+    assert conclusion.first.evidence
+
+
+def test_what_aws_does_not_show_stays_a_suggestion() -> None:
+    alone = weigh(Observations(refused(504), looked=True))
+    assert (alone.first.code, alone.first.certainty) == ("WSE-504-SG", "medium")
+    ruled_out = weigh(Observations(refused(504), looked=True, preflight=ALL_PASS))
+    assert ruled_out.first.code == "WSE-504-SLOW"
+    assert "WSE-504-SG" not in [found.code for found in ruled_out.diagnoses]
+
+
+def test_an_unknown_answer_rules_nothing_out_and_shows_nothing() -> None:
+    unknown = tuple(asked(code, Level.UNKNOWN) for code in ("PF-INGRESS", "PF-BPA", "PF-NACL"))
+    conclusion = weigh(Observations(refused(504), looked=True, preflight=unknown))
+    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-504-SG", "medium")
+
+
+def test_a_second_cause_that_lies_behind_the_first_is_named_after_it() -> None:
+    both = weigh(
+        Observations(
+            refused(504),
+            looked=True,
+            serving=WITHOUT_KEY,
+            preflight=(asked("PF-INGRESS", Level.FIXABLE), *ALL_PASS[1:]),
+        )
+    )
+    assert [found.code for found in both.diagnoses[:2]] == ["WSE-504-SG", "WSE-400-NOKEY"]
+    assert [found.certainty for found in both.diagnoses[:2]] == ["high", "medium"]
+
+
+def test_what_a_request_meets_first_comes_first() -> None:
+    both = weigh(
+        Observations(
+            refused(504),
+            looked=True,
+            preflight=(asked("PF-INGRESS", Level.FIXABLE), asked("PF-BPA", Level.BLOCK)),
+        )
+    )
+    assert [found.code for found in both.diagnoses[:2]] == ["WSE-504-BPA", "WSE-504-SG"]
+
+
+def test_a_live_endpoint_has_no_finding_whatever_aws_says() -> None:
+    conclusion = weigh(
+        Observations(
+            live(), serving=served(web_acl="arn:waf", geo_restricted=True), preflight=(asked("PF-NACL", Level.WARN),)
+        )
+    )
+    assert [found.code for found in conclusion.diagnoses] == ["WSE-LIVE"]
+    assert conclusion.next_probe is None
+
+
+def test_a_subprotocol_that_a_policy_drops_is_told_from_one_the_app_does_not_speak() -> None:
+    wanted = answered(GOOD, request=request_to(subprotocols=("chat.v1",)))
+    assert weigh(Observations(wanted, serving=WITHOUT_KEY)).diagnoses[1].code == "WSE-101-POLICY"
+    assert weigh(Observations(wanted, serving=served())).diagnoses[1].code == "WSE-101-NOSUBPROTOCOL"
+
+
+def test_the_upgrade_alone_failing_is_the_failure_of_2025() -> None:
+    seen = Observations(
+        refused(502), looked=True, plain_get=answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n"), serving=served()
+    )
+    assert (weigh(seen).first.code, weigh(seen).first.certainty) == ("WSE-502-2025", "medium")
+    rows = parse_log_rows(
+        '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"}'
+    )
+    certain = weigh(replace(seen, log_rows=rows))
+    assert (certain.first.code, certain.first.certainty) == ("WSE-502-2025", "high")
+    everything = replace(seen, plain_get=refused(502))
+    assert "WSE-502-2025" not in [found.code for found in weigh(everything).diagnoses]
+
+
+@pytest.mark.parametrize(
+    ("detail", "status", "code"),
+    [
+        ("OriginDnsError", 502, "WSE-502-DNS"),
+        ("ClientGeoBlocked", 403, "WSE-403-GEO"),
+        ("InvalidRequestMethod", 403, "WSE-403-METHOD"),
+        ("CapacityExceeded", 503, "WSE-503-EDGE"),
+    ],
+)
+def test_the_row_of_this_very_request_is_certain_and_that_of_another_is_not(
+    detail: str, status: int, code: str
+) -> None:
+    def row(request_id: str) -> str:
+        return f'{{"x-edge-request-id":"{request_id}","sc-status":"{status}","x-edge-detailed-result-type":"{detail}"}}'
+
+    ours = weigh(Observations(refused(status), looked=True, log_rows=parse_log_rows(row("abc"))))
+    assert (ours.first.code, ours.first.certainty) == (code, "high")
+    other = weigh(Observations(refused(status), looked=True, log_rows=parse_log_rows(row("xyz"))))
+    assert other.first.certainty != "high"
+
+
+def test_log_rows_are_read_as_they_are_pasted() -> None:
+    tabs = "\t".join(
+        ["2026-11-21", "09:00:00", "FRA56", "10", "192.0.2.1", "GET", "d111.cloudfront.net", "/ws%20a", "502"]
+        + ["-"] * 4 + ["Error", "abc", "chat.example.com", "wss", "20", "0.5"]
+    )  # fmt: skip
+    (row,) = parse_log_rows(f"#Version: 1.0\n{tabs}\n")
+    assert (row.status, row.path, row.result, row.request_id, row.seconds) == (502, "/ws a", "Error", "abc", 0.5)
+    named = parse_log_rows(
+        "#Fields: sc-status x-edge-request-id " + " ".join("abcdefghijklm") + "\n" + "403 q " + "- " * 13
+    )
+    assert (named[0].status, named[0].request_id) == (403, "q")
+    assert parse_log_rows('[{"sc-status": 101}]')[0].status == 101
+    for text in ("", "#Fields: a b\n", "GET / HTTP/1.1", "{broken", "[1", "x" * 300_000):
+        with pytest.raises(LogRowError):
+            parse_log_rows(text)
+
+
+NEXT = [
+    (Observations(refused(403, APP)), "AWS"),
+    (Observations(refused(403, APP), looked=True), "without Origin"),
+    (Observations(refused(502), looked=True), "plain GET"),
+    (Observations(refused(502), looked=True, plain_get=refused(502)), "again"),
+    (Observations(refused(502), looked=True, plain_get=refused(502), again=(refused(502),)), "log rows"),
+    (Observations(live()), None),
+    (Observations(refused(504), looked=True, preflight=(asked("PF-INGRESS", Level.BLOCK),)), None),
+]
+
+
+@pytest.mark.parametrize(("seen", "kind"), NEXT, ids=[str(kind) for _, kind in NEXT])
+def test_the_next_probe_is_the_cheapest_that_could_tell(seen: Observations, kind: str | None) -> None:
+    found = weigh(seen).next_probe
+    assert (found.kind if found else None) == kind
+
+
+def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
+    good = served()
+    assert [good.passes(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")] == [True] * 3
+    assert (good.path_pattern, good.meant, good.vpc_origin_id) == ("/ws", True, "vo_1")
+    assert WITHOUT_KEY.passes("Sec-WebSocket-Key") is False
+    custom = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0], OriginRequestPolicyId="custom")  # type: ignore[index]
+    unknown = serving(
+        {**GOOD_CONFIG, "CacheBehaviors": {"Items": [custom]}},
+        domain_name="d111.cloudfront.net",
+        status="Deployed",
+        host="x.example.com",
+        path="/ws",
+    )
+    assert unknown.passes("Sec-WebSocket-Key") is None
+    assert unknown.knows_host is False
+    except_host = MANAGED_REQUEST_POLICIES["b689b0a8-53d0-40ab-baf2-68738e2966ac"]
+    assert (except_host.forwards("Host"), except_host.forwards("Sec-WebSocket-Key")) == (False, True)
+
+
+def test_every_verdict_of_the_order_exists() -> None:
+    from checks import weigh as module
+
+    assert [code for code in module._ON_THE_WAY if code not in VERDICTS] == []
