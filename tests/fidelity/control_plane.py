@@ -121,7 +121,7 @@ _DISTRIBUTION = (
     Rule("distribution/alias-once", "An alias of another distribution is CNAMEAlreadyExists.", MODEL, _B),
     Rule("distribution/certificate-in-us-east-1", "The viewer certificate lives in us-east-1.", SETTINGS, _D),
     Rule("distribution/web-acl-exists", "A wrong web ACL is InvalidWebACLId.", MODEL, _B),
-    Rule("distribution/web-acl-associated", "AssociateDistributionWebACL changes no configuration.", MODEL, _B),
+    Rule("distribution/web-acl-associated", "AssociateDistributionWebACL needs no whole configuration.", MODEL, _B),
     Rule("distribution/unknown-vpc-origin", "An unknown or foreign VPC origin is EntityNotFound.", MODEL, _I),
     Rule("distribution/deploying-vpc-origin", "A VPC origin still Deploying is refused.", NOBODY, _U),
     Rule("distribution/vpc-origin-config-kept", "VpcOriginConfig comes back as it was sent.", MODEL, _B),

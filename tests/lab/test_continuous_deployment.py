@@ -117,6 +117,7 @@ def served(lab: Lab, distribution: str) -> dict[str, Any]:
 
 
 class TestCopy:
+    @pytest.mark.rule("continuous-deployment/copy")
     def test_it_is_a_staging_distribution_without_aliases(self, lab: Lab, account: Account) -> None:
         name = f"ws-{account.number}.example.com"
         certificate = viewer_certificate(account.certificate(name))
@@ -131,6 +132,7 @@ class TestCopy:
         assert served(lab, pair.staging)["staging"] is True
         assert served(lab, pair.primary)["staging"] is False
 
+    @pytest.mark.rule("continuous-deployment/copy-needs-version")
     def test_what_it_needs(self, pair: Pair) -> None:
         with refused("PreconditionFailed", 412):
             pair.copy(IfMatch="E0000000000000")
@@ -155,6 +157,7 @@ class TestCopy:
             pair.update(pair.staging, Aliases=listed(name), ViewerCertificate=certificate)
         pair.update(pair.staging, Comment="trial", ViewerCertificate=certificate)
 
+    @pytest.mark.rule("quota/staging")
     def test_20_staging_distributions(self, pair: Pair) -> None:
         for _ in range(19):
             pair.copy()
@@ -163,6 +166,11 @@ class TestCopy:
 
 
 class TestPolicy:
+    @pytest.mark.rule(
+        "continuous-deployment/header-prefix",
+        "continuous-deployment/weight-range",
+        "continuous-deployment/session-stickiness",
+    )
     @pytest.mark.parametrize(
         "traffic",
         [
@@ -180,6 +188,11 @@ class TestPolicy:
         with refused("InvalidArgument", 400):
             pair.create_policy(traffic)
 
+    @pytest.mark.rule(
+        "continuous-deployment/header-prefix",
+        "continuous-deployment/weight-range",
+        "continuous-deployment/session-stickiness",
+    )
     @pytest.mark.parametrize("traffic", [HEADER, weight(0), weight(0.15, IdleTTL=300, MaximumTTL=3600)])
     def test_what_it_may_say(self, pair: Pair, traffic: dict[str, Any]) -> None:
         policy = pair.create_policy(traffic)
@@ -188,6 +201,7 @@ class TestPolicy:
         (entry,) = pair.cloudfront.list_continuous_deployment_policies()["ContinuousDeploymentPolicyList"]["Items"]
         assert entry["ContinuousDeploymentPolicy"] == shown
 
+    @pytest.mark.rule("continuous-deployment/policy-once")
     def test_it_names_one_staging_distribution_that_no_other_policy_names(self, lab: Lab, pair: Pair) -> None:
         create = pair.cloudfront.create_continuous_deployment_policy
         primary = pair.cloudfront.get_distribution(Id=pair.primary)["Distribution"]["DomainName"]
@@ -237,6 +251,7 @@ class TestPolicy:
         with refused("NoSuchContinuousDeploymentPolicy", 404):
             pair.cloudfront.get_continuous_deployment_policy(Id=policy)
 
+    @pytest.mark.rule("quota/staging")
     def test_20_policies(self, pair: Pair) -> None:
         pair.create_policy()
         domains = [pair.copy()["Distribution"]["DomainName"] for _ in range(19)]
@@ -249,6 +264,7 @@ class TestPolicy:
 
 
 class TestAttachment:
+    @pytest.mark.rule("continuous-deployment/attached-by-update", "continuous-deployment/update-replaces")
     def test_the_edge_follows_once_the_primary_is_deployed(self, lab: Lab, pair: Pair) -> None:
         policy = pair.create_policy(weight(0.1, IdleTTL=300, MaximumTTL=600))
         lab.advance()
@@ -276,6 +292,7 @@ class TestAttachment:
         assert pair.status(pair.primary) == "Deployed"
         assert followed(lab, policy)["header"] == "aws-cf-cd-trial"
 
+    @pytest.mark.rule("continuous-deployment/attached-by-update")
     def test_a_policy_has_one_primary_which_existed_before(self, account: Account, pair: Pair) -> None:
         policy = pair.create_policy()
         with refused("InvalidArgument", 400):
@@ -289,6 +306,7 @@ class TestAttachment:
         with refused("ContinuousDeploymentPolicyInUse", 409):
             pair.update(other, ContinuousDeploymentPolicyId=policy)
 
+    @pytest.mark.rule("continuous-deployment/no-http3", "continuous-deployment/no-completion-timeout")
     def test_not_with_http3_nor_with_a_completion_timeout(self, account: Account, pair: Pair) -> None:
         slow = {**custom_origin("web"), "ResponseCompletionTimeout": 60}
         policy = pair.create_policy()
@@ -302,6 +320,7 @@ class TestAttachment:
             pair.copy()
         pair.update(pair.primary, HttpVersion="http2", ContinuousDeploymentPolicyId=policy)
 
+    @pytest.mark.rule("continuous-deployment/limited-changes")
     def test_the_two_differ_only_in_what_may_be_tried(self, account: Account, pair: Pair) -> None:
         policy = pair.create_policy()
         pair.update(pair.staging, PriceClass="PriceClass_100")
@@ -319,6 +338,7 @@ class TestAttachment:
                 CacheBehaviors=listed(behavior("chat", "/ws")),
             )
 
+    @pytest.mark.rule("continuous-deployment/web-acl-fixed")
     def test_no_web_acl_comes_or_goes_while_it_is_attached(self, account: Account) -> None:
         web_acl = account.web_acl()
         pair = Pair(account, WebACLId=web_acl)
@@ -339,6 +359,7 @@ class TestAttachment:
         bare.update(bare.primary, ContinuousDeploymentPolicyId="")
         bare.update(bare.primary, WebACLId=web_acl)
 
+    @pytest.mark.rule("continuous-deployment/policy-in-use", "continuous-deployment/staging-in-use")
     def test_what_is_in_use_stays(self, lab: Lab, pair: Pair) -> None:
         policy = pair.create_policy()
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
@@ -358,6 +379,7 @@ class TestAttachment:
         lab.advance()
         pair.cloudfront.delete_distribution(Id=pair.staging, IfMatch=pair.etag(pair.staging))
 
+    @pytest.mark.rule("continuous-deployment/staging-in-use")
     def test_a_disabled_staging_distribution_is_not_deleted_while_a_policy_names_it(self, lab: Lab, pair: Pair) -> None:
         pair.update(pair.staging, Enabled=False)
         policy = pair.create_policy()
@@ -369,6 +391,12 @@ class TestAttachment:
 
 
 class TestPromotion:
+    @pytest.mark.rule(
+        "continuous-deployment/promote",
+        "continuous-deployment/promote-needs-both",
+        "continuous-deployment/promote-keeps",
+        "continuous-deployment/promote-disables",
+    )
     def test_a_public_origin_becomes_a_private_one(self, lab: Lab, account: Account) -> None:
         """The whole migration of the Developer Guide: copy, change, try, promote, clean up."""
         name = f"ws-{account.number}.example.com"

@@ -32,6 +32,7 @@ def distribution(account: Account) -> str:
 
 
 class TestInvalidations:
+    @pytest.mark.rule("distribution/invalidations")
     def test_in_progress_then_completed(self, lab: Lab, account: Account, distribution: str) -> None:
         made = invalidate(account, distribution, "/index.html", "/images/*")
         assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
@@ -88,6 +89,7 @@ class TestInvalidations:
 
 
 class TestWebAcl:
+    @pytest.mark.rule("distribution/web-acl-associated")
     def test_it_comes_and_goes_without_the_configuration(self, lab: Lab, account: Account, distribution: str) -> None:
         web_acl, regional = account.web_acl(), account.web_acl("regional", "REGIONAL")
         lab.advance()
@@ -110,6 +112,7 @@ class TestWebAcl:
         again = account.cloudfront.get_distribution_config(Id=distribution)
         assert again["DistributionConfig"] == read["DistributionConfig"]
 
+    @pytest.mark.rule("distribution/lists-by-what-it-uses")
     def test_who_has_it_and_who_has_none(self, account: Account, distribution: str) -> None:
         web_acl = account.web_acl()
         shielded = account.create_distribution(WebACLId=web_acl)["Distribution"]["Id"]
@@ -125,6 +128,7 @@ class TestWebAcl:
             having("arn:aws:wafv2:us-east-1:1:global/webacl/a/b")
 
 
+@pytest.mark.rule("distribution/lists-by-what-it-uses")
 def test_who_uses_a_policy(lab: Lab, account: Account, distribution: str) -> None:
     ordered = {**behavior("web", "/ws"), "ResponseHeadersPolicyId": "67f7725c-6f97-4210-82d7-5512b31e9d03"}
     other = account.create_distribution(CacheBehaviors=listed(ordered))["Distribution"]["Id"]
@@ -172,6 +176,7 @@ def test_a_list_of_ids_comes_in_pages(account: Account) -> None:
     assert (rest["Items"], rest["IsTruncated"]) == (made[2:], False)
 
 
+@pytest.mark.rule("distribution/domain-conflicts")
 def test_names_that_stand_in_the_way(lab: Lab, account: Account, distribution: str) -> None:
     zone = f"z{account.number}.example.com"
     holder = lab.account()

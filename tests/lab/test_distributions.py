@@ -310,6 +310,18 @@ class TestConfigurationRules:
                 account.create_distribution(WebACLId=web_acl)
         account.create_distribution(WebACLId=account.web_acl())
 
+    @pytest.mark.rule("quota/aliases")
+    def test_100_aliases(self, account: Account) -> None:
+        zone = f"z{account.number}.example.com"
+        certificate = viewer_certificate(account.certificate(f"*.{zone}"))
+        many = [f"a{number}.{zone}" for number in range(101)]
+        with refused("TooManyDistributionCNAMEs", 400):
+            account.create_distribution(Aliases=listed(*many), ViewerCertificate=certificate)
+        account.create_distribution(Aliases=listed(*many[:100]), ViewerCertificate=certificate)
+
+    @pytest.mark.rule(
+        "distribution/completion-not-below-read", "distribution/connection-attempts-range", "quota/custom-headers"
+    )
     @pytest.mark.parametrize(
         ("code", "changes"),
         [
@@ -354,6 +366,27 @@ class TestConfigurationRules:
                 },
             ),
             (
+                "InvalidArgument",
+                {
+                    "Origins": listed(
+                        {
+                            **custom_origin("web"),
+                            "CustomHeaders": listed({"HeaderName": "X", "HeaderValue": 1784 * "a"}),
+                        }
+                    )
+                },
+            ),
+            (
+                "InvalidArgument",
+                {
+                    "Origins": listed(
+                        {**custom_origin("web"), "CustomHeaders": listed({"HeaderName": 257 * "x", "HeaderValue": "a"})}
+                    )
+                },
+            ),
+            ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "ConnectionAttempts": 4})}),
+            ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "ConnectionTimeout": 11})}),
+            (
                 "InvalidTTLOrder",
                 {
                     "DefaultCacheBehavior": {
@@ -384,12 +417,19 @@ class TestConfigurationRules:
 
     def test_what_the_faults_are_beside(self, account: Account) -> None:
         page = {"ErrorCode": 404, "ResponsePagePath": "/404", "ResponseCode": "200"}
-        header = {"HeaderName": "X-Origin-Secret", "HeaderValue": "a"}
+        header = {"HeaderName": 256 * "x", "HeaderValue": 1783 * "a"}
+        origin = {
+            **custom_origin("web"),
+            "ConnectionAttempts": 1,
+            "ConnectionTimeout": 10,
+            "ResponseCompletionTimeout": 30,
+            "CustomHeaders": listed(header),
+        }
         account.create_distribution(
             CustomErrorResponses=listed(page),
             Restrictions={"GeoRestriction": {"RestrictionType": "blacklist", **listed("AQ")}},
             DefaultRootObject="index.html",
-            Origins=listed({**custom_origin("web"), "ResponseCompletionTimeout": 30, "CustomHeaders": listed(header)}),
+            Origins=listed(origin),
         )
 
     def test_an_origin_group_has_two_members_and_carries_no_writes(self, account: Account) -> None:

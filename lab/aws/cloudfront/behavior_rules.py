@@ -64,12 +64,17 @@ def check_behaviors(context: Context, config: Config, own_id: str | None) -> Non
         if target not in origins and target not in groups:
             raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
         _check_methods(behavior, to_group=target in groups)
-        _check_policies(context, behavior, own_id)
+        _check_policies(behavior)
         _check_legacy_forwarding(behavior)
         check_trusted(context, behavior)
         _check_functions(behavior)
         if _reaches_vpc_origin(target, origins, groups):
             _check_vpc_origin_behavior(behavior)
+    for kind in KINDS:
+        # Each once: to count a policy's users means to look at every distribution.
+        for policy_id in dict.fromkeys(behavior.get(kind.field) for behavior in all_behaviors_of(config)):
+            if policy_id:
+                check_attachable(context, kind, policy_id, own_id)
 
 
 def _check_methods(behavior: Config, *, to_group: bool) -> None:
@@ -89,7 +94,7 @@ def _check_methods(behavior: Config, *, to_group: bool) -> None:
         )
 
 
-def _check_policies(context: Context, behavior: Config, own_id: str | None) -> None:
+def _check_policies(behavior: Config) -> None:
     cache_policy = behavior.get("CachePolicyId")
     legacy = behavior.get("ForwardedValues")
     if cache_policy and legacy is not None:
@@ -100,9 +105,6 @@ def _check_policies(context: Context, behavior: Config, own_id: str | None) -> N
         raise invalid("A cache behavior must have either CachePolicyId or ForwardedValues.")
     if behavior.get("OriginRequestPolicyId") and not cache_policy:
         raise invalid("A cache behavior with an origin request policy must have a cache policy.")
-    for kind in KINDS:
-        if behavior.get(kind.field):
-            check_attachable(context, kind, behavior[kind.field], own_id)
 
 
 def _check_legacy_forwarding(behavior: Config) -> None:
