@@ -27,6 +27,17 @@ from checks.verdicts import VERDICTS
 
 ProbeKind = Literal["again", "plain GET", "without Origin", "AWS", "log rows", "idle", "other ways"]
 
+PROBES: dict[str, str] = {
+    "AWS": "A look at the distribution's configuration and the target's network in AWS.",
+    "without Origin": "The same handshake without an Origin line: tells whether it is the app's origin list.",
+    "plain GET": "A plain GET of the same address: tells whether only the upgrade fails, or every request.",
+    "again": "The same handshake again: tells whether every edge gives the same answer.",
+    "idle": "A silent socket, held and timed: the second at which it ends names the clock.",
+    "log rows": "CloudFront's own log row of this request: it names the detailed result.",
+    "other ways": "The same handshake past CloudFront, straight to the load balancer: tells on which side to look.",
+}
+"""Every kind of further probe, in words."""
+
 
 @dataclass(frozen=True, slots=True)
 class Observations:
@@ -59,10 +70,14 @@ class Observations:
 
 @dataclass(frozen=True, slots=True)
 class NextProbe:
-    """What would tell more, and why."""
+    """What would tell more; `why` is for people."""
 
     kind: ProbeKind
-    why: str
+
+    @property
+    def why(self) -> str:
+        """What it is and what it tells."""
+        return PROBES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,22 +386,22 @@ def _next_probe(seen: Observations, ranked: Sequence[Diagnosis]) -> NextProbe | 
     if seen.handshake.live:
         return None
     if seen.status and not seen.looked:
-        return NextProbe("AWS", "Reads the distribution's configuration and the target's network from AWS.")
+        return NextProbe("AWS")
     if ranked[0].certainty == "high" and ranked[0].code not in ("WSE-1006", "WSE-MIXED"):
         return None
     asked = seen.handshake.request
     if seen.status in (400, 401, 403) and asked is not None and asked.origin and seen.without_origin is None:
-        return NextProbe("without Origin", "Tells whether it is the app's list of allowed origins.")
+        return NextProbe("without Origin")
     if seen.status >= 500 and seen.plain_get is None:
-        return NextProbe("plain GET", "Tells whether only the upgrade fails, or every request.")
+        return NextProbe("plain GET")
     if not seen.again:
-        return NextProbe("again", "Tells whether every edge gives the same answer.")
+        return NextProbe("again")
     if any(failure.reason in (Reason.ABNORMAL_CLOSE, Reason.RESET) for failure in seen.handshake.failures):
-        return NextProbe("idle", "Holds a silent socket and times it: the second at which it ends names the clock.")
+        return NextProbe("idle")
     if not seen.log_rows and seen.handshake.edge_request_id:
-        return NextProbe("log rows", "CloudFront's own log row names the detailed result; paste it here.")
+        return NextProbe("log rows")
     if not seen.other_ways:
-        return NextProbe("other ways", "The same handshake past CloudFront tells on which side to look.")
+        return NextProbe("other ways")
     return None
 
 

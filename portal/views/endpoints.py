@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,6 +21,7 @@ from checks.connect_to import parse_connect_to, pick
 from checks.models import Check
 from checks.transcript import Transcript
 from checks.verdicts import VERDICTS, Verdict
+from checks.weigh import PROBES
 from portal.actions import ask_for_check, why_not_test
 from portal.forms import LABELS
 from portal.health import health
@@ -51,6 +53,14 @@ class Finding:
     verdict: Verdict
     certainty: str
     evidence: list[str]
+
+
+@dataclass(frozen=True)
+class Further:
+    """A probe that was made to explain a failure: what it was, in words, and how it went."""
+
+    what: str
+    outcome: str
 
 
 @dataclass(frozen=True)
@@ -127,6 +137,8 @@ def _check_context(request: SignedIn, endpoint: Endpoint) -> dict[str, Any]:
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
         "findings": _findings(shown) if shown else [],
         "transcript": _transcript(shown) if shown else None,
+        "further": _further(shown) if shown else [],
+        "next_probe": PROBES.get(shown.next_probe, "") if shown else "",
         "may_test": why_not_test(request.user, endpoint) is None,
     }
 
@@ -150,6 +162,17 @@ def _findings(check: Check) -> list[Finding]:
     ]
     verdict = VERDICTS.get(check.verdict)
     return found or ([Finding(verdict, "", [])] if verdict else [])
+
+
+def _further(check: Check) -> list[Further]:
+    """What was tried to explain the failure; entries of another version of the portal are left out."""
+    found = []
+    for one in check.probes:
+        with contextlib.suppress(ValueError, KeyError):
+            seen = Transcript.from_dict(one["transcript"])
+            outcome = seen.response.status_line if seen.response else seen.failure.detail if seen.failure else ""
+            found.append(Further(PROBES[one["kind"]], "The WebSocket opened." if seen.upgraded else outcome))
+    return found
 
 
 def _commands(endpoint: Endpoint) -> tuple[Command, ...]:

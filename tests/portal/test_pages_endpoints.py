@@ -77,6 +77,23 @@ def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(people: Stage
     assert words.index(verdict.plain) < words.index(verdict.fix) < words.index("no such name")
 
 
+def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: Endpoint) -> None:
+    refused = answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\n")
+    tried = [
+        {"kind": "plain GET", "transcript": refused.to_dict()},
+        {"kind": "again", "transcript": live().to_dict()},
+        {"kind": "of a later version", "transcript": live().to_dict()},
+        {"kind": "again", "transcript": {"schema": 99}},
+    ]
+    checked(endpoint, refused, probes=tried, next_probe="log rows")
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "A plain GET of the same address: tells whether only the upgrade fails" in words
+    assert "HTTP/1.1 504 Gateway Timeout" in words
+    assert words.count("The same handshake again") == 1
+    assert "The WebSocket opened." in words
+    assert "What would tell more: CloudFront's own log row of this request" in words
+
+
 def test_what_the_other_side_sends_is_shown_as_text(people: Stage, endpoint: Endpoint) -> None:
     nasty = "HTTP/1.1 403 Forbidden\r\nServer: <img src=x onerror=alert(1)>\r\nContent-Type: text/html\r\n"
     checked(endpoint, answered(nasty, body="<script>alert(1)</script>"))
