@@ -1,6 +1,7 @@
 """Whether the edge serves a request itself: refuses it, redirects it, or lets it go on to the origin (PURE).
 
-It decides size limits, unknown hosts, viewer protocol policy, allowed methods and bodies on GET, in CloudFront's words.
+It decides size limits, unknown hosts, misdirected connections, countries, viewer protocol policy, allowed methods and
+bodies on GET, in CloudFront's words. Signatures and web ACLs have modules of their own.
 It must never know how the origin is reached.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from lab.edge.distribution_facts import Behavior, Distribution
-from lab.edge.forwarding import ViewerRequest
+from lab.edge.forwarding import Header, ViewerRequest
 from lab.edge.routing import LOCAL_SUFFIX, split_host
 
 MAX_URL_BYTES = 8192
@@ -21,7 +22,8 @@ class Refusal:
     """An answer that the edge makes by itself.
 
     `result_type` and `detail` are the log's x-edge-result-type and x-edge-detailed-result-type; `why` is one sentence
-    for people, shown on the page.
+    for people, shown on the page. With a `code` the page is AWS's error document in XML. `pageable` says that a custom
+    error response may take its place, `logged` whether CloudFront writes a log row at all.
     """
 
     status: int
@@ -29,26 +31,54 @@ class Refusal:
     why: str
     result_type: str = "Error"
     location: str = ""
+    code: str = ""
+    headers: tuple[Header, ...] = ()
+    pageable: bool = False
+    logged: bool = True
 
 
 def refuse_form(request: ViewerRequest) -> Refusal | None:
-    """Not HTTP/1.x: 400. URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page)."""
-    if request.http_version not in ("1.0", "1.1"):
-        return Refusal(400, "InvalidRequest", "This edge speaks HTTP/1.1 only.")
+    """URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page).
+
+    What is too large is not logged either (standard logging reference).
+    """
     if len(request.target) > MAX_URL_BYTES:
-        return Refusal(414, "InvalidRequest", "The URL is longer than 8,192 bytes.")
+        return Refusal(414, "InvalidRequest", "The URL is longer than 8,192 bytes.", logged=False)
     if sum(len(name) + len(value) + 4 for name, value in request.headers) + len(request.target) > MAX_HEADER_BYTES:
-        return Refusal(494, "InvalidRequestHeader", "The request headers are larger than 32,768 bytes.")
+        return Refusal(494, "InvalidRequestHeader", "The request headers are larger than 32,768 bytes.", logged=False)
     return None
 
 
 def refuse_host(distribution: Distribution | None) -> Refusal | None:
-    """No distribution answers for the host, or it is disabled: 403."""
+    """No distribution answers for the host, it is disabled, or it is a staging one, which no viewer may call: 403."""
     if distribution is None:
         return Refusal(403, "InvalidRequestBlocked", "No distribution answers for this host name.")
+    if distribution.staging:
+        return Refusal(403, "InvalidRequestBlocked", "A staging distribution cannot be called by its own name.")
     if not distribution.enabled:
         return Refusal(403, "InvalidRequestBlocked", "The distribution for this host name is disabled.")
     return None
+
+
+def refuse_connection(distribution: Distribution, named_by_tls: Distribution | None) -> Refusal | None:
+    """TLS was made for a distribution of another account than the one that Host names: 421 (RFC 9110 section 15.5.20).
+
+    CloudFront's guard against domain fronting. Names in TLS that lead to no distribution say nothing.
+    """
+    if named_by_tls is None or named_by_tls.account == distribution.account:
+        return None
+    why = "The certificate of this TLS connection belongs to another AWS account than the requested host."
+    return Refusal(421, "InvalidRequestCertificate", why)
+
+
+def refuse_country(distribution: Distribution, country: str) -> Refusal | None:
+    """A country that the geo restriction keeps out: 403. A viewer whose country nobody knows comes in."""
+    listed = country in distribution.geo.countries
+    kept_out = {"whitelist": not listed, "blacklist": listed}.get(distribution.geo.kind, False)
+    if not country or not kept_out:
+        return None
+    why = "The Amazon CloudFront distribution is configured to block access from your country."
+    return Refusal(403, "ClientGeoBlocked", why, pageable=True)
 
 
 def refuse_by_behavior(
@@ -67,7 +97,8 @@ def refuse_by_behavior(
         if behavior.viewer_protocol_policy == "https-only":
             return Refusal(403, "Error", "This address is served over HTTPS only.")
     if request.method not in behavior.allowed_methods:
-        return Refusal(403, "InvalidRequestMethod", f"This behavior does not allow the method {request.method}.")
+        why = "This distribution is not configured to allow the HTTP request method that was used for this request."
+        return Refusal(403, "InvalidRequestMethod", why)
     if request.method == "GET" and has_body:
         return Refusal(403, "InvalidRequest", "A GET request must not carry a body.")
     return None

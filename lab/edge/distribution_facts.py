@@ -1,4 +1,4 @@
-"""What the edge knows of CloudFront's configuration: typed facts of distributions, policies and VPC origins (PURE).
+"""What the edge knows of CloudFront's configuration: typed facts of distributions and VPC origins (PURE).
 
 It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that AWS would not.
 """
@@ -9,31 +9,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.edge.policy_facts import Policy, forwarded_values, items
+
 Json = Mapping[str, Any]
 
 VPC_ORIGIN_DEPLOYED = "Deployed"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which names of one kind (headers, cookies or query strings) a policy lets through."""
-
-    behavior: str = "none"
-    names: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """A cache policy or an origin request policy: the three selections are all that the data plane needs."""
-
-    headers: Selection = Selection()
-    cookies: Selection = Selection()
-    query_strings: Selection = Selection()
+HTTP2_VERSIONS = frozenset({"http2", "http2and3"})
+# Custom error responses, "Error caching minimum TTL": the default.
+ERROR_CACHING_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Behavior:
-    """One cache behavior. `path_pattern` is None for the default behavior."""
+    """One cache behavior. `path_pattern` is None for the default behavior.
+
+    `signed_by` names the key groups that may sign; it is None where no signature is asked for.
+    """
 
     path_pattern: str | None
     target_origin_id: str
@@ -41,6 +32,8 @@ class Behavior:
     allowed_methods: frozenset[str]
     cache_policy: Policy
     origin_request_policy: Policy
+    response_headers_policy_id: str = ""
+    signed_by: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +43,7 @@ class CustomOrigin:
     http_port: int
     https_port: int
     protocol_policy: str
+    ssl_protocols: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +63,23 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapping:
-    """A custom error response: which page and status replace an error."""
+    """A custom error response: which page and status replace an error, and how long the edge keeps it in mind.
+
+    `page_path` is "" where only the time is set. `caching_seconds` are the shortest.
+    """
 
     error_code: int
     page_path: str
     response_code: int
+    caching_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class GeoRestriction:
+    """Which countries may come in: `kind` is none, whitelist or blacklist."""
+
+    kind: str = "none"
+    countries: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +95,13 @@ class Distribution:
     default_behavior: Behavior
     origins: Mapping[str, Origin]
     error_mappings: tuple[ErrorMapping, ...]
+    account: str = ""
+    http2: bool = True
+    staging: bool = False
+    continuous_deployment_policy_id: str = ""
+    web_acl: str = ""
+    geo: GeoRestriction = GeoRestriction()
+    logs_cookies: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +114,7 @@ class VpcOrigin:
     https_port: int
     protocol_policy: str
     status: str
-
-
-def parse_policy(entry: Json) -> Policy:
-    """A cache policy or an origin request policy of `/_lab/state`."""
-    return Policy(
-        headers=Selection(entry.get("headers", "none"), frozenset(n.lower() for n in entry.get("header_names", []))),
-        cookies=Selection(entry.get("cookies", "none"), frozenset(entry.get("cookie_names", []))),
-        query_strings=Selection(entry.get("query_strings", "none"), frozenset(entry.get("query_string_names", []))),
-    )
+    ssl_protocols: tuple[str, ...] = ()
 
 
 def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribution:
@@ -119,47 +124,59 @@ def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribut
         id=entry["id"],
         domain=entry["domain"].lower(),
         enabled=bool(config.get("Enabled", entry.get("enabled", True))),
-        aliases=frozenset(alias.lower() for alias in _items(config, "Aliases")),
+        aliases=frozenset(alias.lower() for alias in items(config, "Aliases")),
         default_root_object=config.get("DefaultRootObject") or "",
-        behaviors=tuple(_behavior(item, policies) for item in _items(config, "CacheBehaviors")),
+        behaviors=tuple(_behavior(item, policies) for item in items(config, "CacheBehaviors")),
         default_behavior=_behavior(config["DefaultCacheBehavior"], policies),
-        origins={item["Id"]: _origin(item) for item in _items(config, "Origins")},
-        error_mappings=tuple(
-            ErrorMapping(
-                error_code=int(item["ErrorCode"]),
-                page_path=item["ResponsePagePath"],
-                response_code=int(item.get("ResponseCode") or item["ErrorCode"]),
-            )
-            for item in _items(config, "CustomErrorResponses")
-            if item.get("ResponsePagePath")
-        ),
+        origins={item["Id"]: _origin(item) for item in items(config, "Origins")},
+        error_mappings=tuple(_error_mapping(item) for item in items(config, "CustomErrorResponses")),
+        account=entry.get("account") or "",
+        http2=config.get("HttpVersion", "http2") in HTTP2_VERSIONS,
+        staging=bool(entry.get("staging")),
+        continuous_deployment_policy_id=entry.get("continuous_deployment_policy_id") or "",
+        web_acl=config.get("WebACLId") or "",
+        geo=_geo((config.get("Restrictions") or {}).get("GeoRestriction") or {}),
+        logs_cookies=bool((config.get("Logging") or {}).get("IncludeCookies")),
     )
+
+
+def _error_mapping(item: Json) -> ErrorMapping:
+    seconds = item.get("ErrorCachingMinTTL")
+    return ErrorMapping(
+        error_code=int(item["ErrorCode"]),
+        page_path=item.get("ResponsePagePath") or "",
+        response_code=int(item.get("ResponseCode") or item["ErrorCode"]),
+        caching_seconds=ERROR_CACHING_SECONDS if seconds is None else float(seconds),
+    )
+
+
+def _geo(given: Json) -> GeoRestriction:
+    return GeoRestriction(given.get("RestrictionType") or "none", frozenset(given.get("Items") or ()))
 
 
 def _behavior(item: Json, policies: Mapping[str, Policy]) -> Behavior:
     cache_policy_id = item.get("CachePolicyId")
-    legacy = item.get("ForwardedValues")
     return Behavior(
         path_pattern=item.get("PathPattern"),
         target_origin_id=item["TargetOriginId"],
         viewer_protocol_policy=item.get("ViewerProtocolPolicy", "allow-all"),
-        allowed_methods=frozenset(_items(item, "AllowedMethods") or ("GET", "HEAD")),
-        cache_policy=_forwarded_values(legacy)
-        if legacy and not cache_policy_id
+        allowed_methods=frozenset(items(item, "AllowedMethods") or ("GET", "HEAD")),
+        cache_policy=forwarded_values(item)
+        if item.get("ForwardedValues") and not cache_policy_id
         else policies.get(cache_policy_id or "", Policy()),
         origin_request_policy=policies.get(item.get("OriginRequestPolicyId") or "", Policy()),
+        response_headers_policy_id=item.get("ResponseHeadersPolicyId") or "",
+        signed_by=_signers(item),
     )
 
 
-def _forwarded_values(legacy: Json) -> Policy:
-    """Legacy cache settings, said in the words of a policy."""
-    headers = frozenset(name.lower() for name in _items(legacy, "Headers"))
-    cookies: Json = legacy.get("Cookies") or {}
-    return Policy(
-        headers=Selection("allViewer") if "*" in headers else Selection("whitelist", headers),
-        cookies=Selection(cookies.get("Forward", "none"), frozenset(_items(cookies, "WhitelistedNames"))),
-        query_strings=Selection("all" if legacy.get("QueryString") else "none"),
-    )
+def _signers(item: Json) -> tuple[str, ...] | None:
+    """The trusted key groups. Trusted signers, the accounts of old, restrict as well, but this lab has none of them."""
+    groups: Json = item.get("TrustedKeyGroups") or {}
+    accounts: Json = item.get("TrustedSigners") or {}
+    if not groups.get("Enabled") and not accounts.get("Enabled"):
+        return None
+    return tuple(items(item, "TrustedKeyGroups"))
 
 
 def _origin(item: Json) -> Origin:
@@ -169,12 +186,13 @@ def _origin(item: Json) -> Origin:
         id=item["Id"],
         domain_name=item["DomainName"].lower(),
         path=(item.get("OriginPath") or "").rstrip("/"),
-        custom_headers=tuple((h["HeaderName"], h["HeaderValue"]) for h in _items(item, "CustomHeaders")),
+        custom_headers=tuple((h["HeaderName"], h["HeaderValue"]) for h in items(item, "CustomHeaders")),
         vpc_origin_id=vpc.get("VpcOriginId"),
         custom=CustomOrigin(
             http_port=int(custom["HTTPPort"]),
             https_port=int(custom["HTTPSPort"]),
             protocol_policy=custom["OriginProtocolPolicy"],
+            ssl_protocols=tuple(items(custom, "OriginSslProtocols")),
         )
         if custom
         else None,
@@ -182,11 +200,6 @@ def _origin(item: Json) -> Origin:
         connection_timeout=int(item.get("ConnectionTimeout") or 10),
         read_timeout=int((vpc or custom).get("OriginReadTimeout") or 30),
     )
-
-
-def _items(container: Json, name: str) -> list[Any]:
-    """CloudFront's `{"Quantity": n, "Items": [...]}`, of which either half may be missing."""
-    return list((container.get(name) or {}).get("Items") or [])
 
 
 def parse_vpc_origin(entry: Json) -> VpcOrigin:
@@ -198,4 +211,5 @@ def parse_vpc_origin(entry: Json) -> VpcOrigin:
         https_port=int(entry["https_port"]),
         protocol_policy=entry["protocol_policy"],
         status=entry["status"],
+        ssl_protocols=tuple(entry.get("ssl_protocols") or ()),
     )

@@ -1,111 +1,215 @@
-"""One request at the edge, from routing to the end of its response.
+"""One request at the edge, from its reception to the end of its response.
 
-It carries out what acceptance, routing, forwarding and reaching decide, in that order. It must never decide by
-itself.
+It carries out what reception, forwarding and reaching decide, in that order. It must never decide by itself.
 """
 
 from __future__ import annotations
 
+import random
 import secrets
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import h11
 
-from lab.edge.acceptance import Refusal, refuse_by_behavior, refuse_form, refuse_host
+from lab.edge.acceptance import Refusal
 from lab.edge.access_log import AccessRecord
-from lab.edge.answers import edge_answer, relayed_headers
-from lab.edge.balancer import Balancers
-from lab.edge.distribution_facts import Distribution
+from lab.edge.answers import Answer, edge_answer, relayed_headers, with_wrong_accept
+from lab.edge.distribution_facts import Behavior, Distribution
+from lab.edge.error_cache import (
+    KEPT_METHODS,
+    MOST_BODY_BYTES,
+    ErrorCache,
+    KeptError,
+    KeptResponse,
+    cache_key,
+    seconds_kept,
+)
+from lab.edge.firewall import RateCounter
 from lab.edge.forwarding import EdgeIdentity, Header, ViewerRequest
-from lab.edge.http1 import Http1, end_to_end, give, has_body, relay_response, switch_protocols, text_headers
+from lab.edge.http1 import (
+    Conversation,
+    Http1,
+    end_to_end,
+    give,
+    has_body,
+    read_small_body,
+    relay_response,
+    switch_protocols,
+    text_headers,
+)
+from lab.edge.lab_facts import WRONG_ACCEPT, find_fault
 from lab.edge.leg import Tunnel
 from lab.edge.origin_fetch import Fetched, OriginFetch
-from lab.edge.routing import find_behavior, find_distribution
+from lab.edge.reception import Circumstances, EdgePorts, receive
+from lab.edge.response_headers import with_policy
+from lab.edge.signed_requests import without_signature
 from lab.edge.state import State
 
 # CloudFront's idle limit for WebSockets; only bytes from the origin count (quotas page).
 WEBSOCKET_IDLE_SECONDS = 600.0
 
+Outcome = Fetched | KeptError
 
-@dataclass(frozen=True, slots=True)
-class EdgePorts:
-    """The lab's own viewer ports; only redirects need them."""
 
-    plain: int
-    tls: int
+@dataclass(slots=True)
+class EdgeMemory:
+    """What an edge location remembers from one request to the next."""
+
+    errors: ErrorCache = field(default_factory=ErrorCache)
+    rates: RateCounter = field(default_factory=RateCounter)
+    # Whether the next request of a distribution meets an edge that lags behind.
+    lags: dict[str, bool] = field(default_factory=dict)
+
+    def takes_former(self, distribution_id: str) -> bool:
+        """Every other request, beginning with the first."""
+        former = self.lags.get(distribution_id, True)
+        self.lags[distribution_id] = not former
+        return former
 
 
 class Exchanges:
     """Answers requests, one at a time for each connection."""
 
-    def __init__(self, state: Callable[[], State], balancers: Balancers, ports: EdgePorts) -> None:
+    def __init__(
+        self,
+        state: Callable[[], State],
+        former: Mapping[str, Distribution],
+        origins: OriginFetch,
+        ports: EdgePorts,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
         self._state = state
-        self._origins = OriginFetch(balancers)
+        self._former = former
+        self._origins = origins
         self._ports = ports
+        self._dice = dice
+        self._memory = EdgeMemory()
         self._via_name = f"{secrets.token_hex(16)}.cloudfront.net"
 
     def identity(self, request_id: str) -> EdgeIdentity:
         """What the edge writes about itself into this request and its answer."""
         return EdgeIdentity(self._via_name, request_id)
 
-    async def carry_out(self, http: Http1, request: ViewerRequest, record: AccessRecord) -> Tunnel | None:
-        """One request, from routing to the end of its response.
-
-        1. Form, host, behavior: refuse what the edge refuses.
-        2. Fetch from the origin; what cannot be reached becomes an error of the edge.
-        3. Replace errors for which the distribution has a page of its own.
-        4. Relay the response, or join the two connections after 101.
-        """
+    async def carry_out(self, http: Conversation, request: ViewerRequest, record: AccessRecord) -> Tunnel | None:
+        """One request: receive it, then serve it. A tunnel if it became a WebSocket."""
         state = self._state()
-        identity = self.identity(record.request_id)
-        is_head = request.method == "HEAD"
         body = has_body(request.headers)
         if not body:
             await http.next_event()  # the end of the request; with a body, whoever relays it comes to the end
-        distribution = find_distribution(state, request.header("host"))
-        refusal = refuse_form(request) or refuse_host(distribution)
-        if refusal is not None or distribution is None:
-            await self._refuse(http, refusal or refuse_host(None), identity, record, is_head)
+
+        def counts(rule: str, whom: str, window: float, limit: int) -> bool:
+            return self._memory.rates.exceeds(rule, whom, window / state.socket_scale, limit, time.monotonic())
+
+        circumstances = Circumstances(time.time(), self._dice(), counts, self._former, self._memory.takes_former)
+        received = receive(state, request, body, self._ports, circumstances)
+        exchange = _Exchange(
+            state, http, request, record, self.identity(record.request_id), self._origins, self._memory, received.cookie
+        )
+        if received.distribution is None or received.behavior is None:
+            if received.refusal is not None:
+                await exchange.refuse(received.refusal)
             return None
+        return await exchange.serve(received.distribution, received.behavior, received.refusal, body)
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and all that belongs to it."""
+
+    state: State
+    http: Conversation
+    request: ViewerRequest
+    record: AccessRecord
+    identity: EdgeIdentity
+    origins: OriginFetch
+    memory: EdgeMemory
+    cookie: str
+
+    async def serve(
+        self, distribution: Distribution, behavior: Behavior, refusal: Refusal | None, body: bool
+    ) -> Tunnel | None:
+        """The rest of a request whose distribution and behavior are known.
+
+        1. The edge's own refusal, an error it has in mind, or the origin's answer.
+        2. An error for which the distribution has a page of its own is replaced.
+        3. Relay the response, or join the two connections after 101.
+        """
+        record = self.record
         record.distribution_id, record.distribution_domain = distribution.id, distribution.domain
-        behavior = find_behavior(distribution, request.path)
-        record.path_pattern = behavior.path_pattern or "*"
-        refusal = refuse_by_behavior(request, behavior, body, self._ports.plain, self._ports.tls)
-        if refusal is not None:
-            await self._refuse(http, refusal, identity, record, is_head)
-            return None
-        fetched = await self._origins.fetch(state, distribution, request, identity, http if body else None)
-        status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
-        if status >= 400:
-            page = await self._error_page(state, distribution, status, request, identity)
+        record.path_pattern, record.logs_cookies = behavior.path_pattern or "*", distribution.logs_cookies
+        if behavior.signed_by is not None:
+            self.request = replace(self.request, target=without_signature(self.request.target))
+        outcome: Outcome = refusal or await self._ask(distribution, behavior, body)
+        status = outcome.head.status_code if isinstance(outcome, Fetched) else outcome.status
+        error = status >= 400
+        if error and (refusal is None or refusal.pageable):
+            page = await self._error_page(distribution, status)
             if page is not None:
-                if isinstance(fetched, Fetched):
-                    fetched.http.leg.close()
-                fetched = page
-        if isinstance(fetched, Refusal):
-            await self._refuse(http, fetched, identity, record, is_head)
+                if isinstance(outcome, Fetched):
+                    outcome.http.leg.close()
+                outcome = page
+        if isinstance(outcome, Refusal):
+            await self.refuse(outcome)
             return None
-        return await self._relay(http, request, fetched, identity, record, state)
+        if isinstance(outcome, KeptResponse):
+            headers = self._headers(outcome.headers, behavior, error)
+            record.begin(outcome.status, "Error", "Error", headers)
+            await give(self.http, Answer(outcome.status, headers, outcome.body), head=self.request.method == "HEAD")
+            return None
+        return await self._relay(outcome, distribution, behavior, error)
 
-    async def _refuse(
-        self, http: Http1, refusal: Refusal | None, identity: EdgeIdentity, record: AccessRecord, is_head: bool
-    ) -> None:
-        if refusal is None or not http.may_answer:
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer for the edge itself."""
+        self.record.logged = refusal.logged
+        if not self.http.may_answer:
             return
-        record.begin(refusal.status, refusal.result_type, refusal.detail)
-        record.content_type = "text/html"
-        await give(http, edge_answer(refusal, identity), head=is_head)
+        answer = edge_answer(refusal, self.identity)
+        self.record.begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
+        await give(self.http, answer, head=self.request.method == "HEAD")
 
-    async def _error_page(
-        self, state: State, distribution: Distribution, status: int, request: ViewerRequest, identity: EdgeIdentity
-    ) -> Fetched | None:
+    async def _ask(self, distribution: Distribution, behavior: Behavior, body: bool) -> Outcome:
+        """The error that the edge has in mind for such a request, else the origin's answer."""
+        key = cache_key(distribution, behavior, self.request)
+        keeps = behavior.cache_policy.caches and self.request.method in KEPT_METHODS
+        kept = self.memory.errors.find(key, time.monotonic()) if keeps else None
+        if kept is not None:
+            return replace(kept, detail="Error") if isinstance(kept, Refusal) else kept
+        fetched = await self.origins.fetch(
+            self.state, distribution, self.request, self.identity, self.http if body else None
+        )
+        self.record.origin_answered()
+        return await self._keep_in_mind(distribution, behavior, fetched, key) if keeps else fetched
+
+    async def _keep_in_mind(
+        self, distribution: Distribution, behavior: Behavior, fetched: Fetched | Refusal, key: object
+    ) -> Outcome:
+        status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
+        headers = () if isinstance(fetched, Refusal) else text_headers(fetched.head)
+        seconds = seconds_kept(distribution, behavior, status, headers) if status >= 400 else 0.0
+        if not seconds or self.request.method == "HEAD":
+            return fetched
+        error: KeptError
+        if isinstance(fetched, Refusal):
+            error = fetched
+        else:
+            body = await read_small_body(fetched.http, MOST_BODY_BYTES)
+            fetched.http.leg.close()
+            framing = ("content-length", "transfer-encoding")
+            kept = [(name, value) for name, value in end_to_end(headers) if name.lower() not in framing]
+            error = KeptResponse(status, (*kept, ("Content-Length", str(len(body)))), body)
+        self.memory.errors.keep(key, error, time.monotonic() + seconds / self.state.socket_scale)
+        return error
+
+    async def _error_page(self, distribution: Distribution, status: int) -> Fetched | None:
         """The page that a custom error response puts in an error's place; None to leave the error as it is."""
         mapping = next((item for item in distribution.error_mappings if item.error_code == status), None)
-        if mapping is None:
+        if mapping is None or not mapping.page_path:
             return None
-        wanted = replace(request, method="GET", target=mapping.page_path, headers=_without_upgrade(request.headers))
-        page = await self._origins.fetch(state, distribution, wanted, identity, body_from=None)
+        headers = _without_upgrade(self.request.headers)
+        wanted = replace(self.request, method="GET", target=mapping.page_path, headers=headers)
+        page = await self.origins.fetch(self.state, distribution, wanted, self.identity, body_from=None)
         if isinstance(page, Refusal):
             return None
         if not isinstance(page.head, h11.Response) or page.head.status_code >= 400:
@@ -115,41 +219,40 @@ class Exchanges:
         return Fetched(page.http, head)
 
     async def _relay(
-        self,
-        http: Http1,
-        request: ViewerRequest,
-        fetched: Fetched,
-        identity: EdgeIdentity,
-        record: AccessRecord,
-        state: State,
+        self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
     ) -> Tunnel | None:
         head = fetched.head
-        status = head.status_code
-        origin_headers = text_headers(head)
         if isinstance(head, h11.Response):
-            error = status >= 400
-            record.begin(status, *(("Error", "Error") if error else ("Miss", "Miss")))
-            record.content_type = next((v for n, v in origin_headers if n.lower() == "content-type"), "-")
+            headers = self._headers(end_to_end(text_headers(head)), behavior, error)
+            self.record.begin(head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers)
             try:
-                await relay_response(
-                    fetched.http, http, head, relayed_headers(end_to_end(origin_headers), status, identity)
-                )
+                await relay_response(fetched.http, self.http, head, headers)
             finally:
                 fetched.http.leg.close()
             return None
-        if not request.is_websocket_handshake:
+        if not isinstance(self.http, Http1) or not self.request.is_websocket_handshake:
             fetched.http.leg.close()
-            refusal = Refusal(502, "OriginInvalidResponseError", "The origin switched protocols without being asked.")
-            await self._refuse(http, refusal, identity, record, is_head=False)
+            why = "The origin switched protocols without being asked."
+            await self.refuse(Refusal(502, "OriginInvalidResponseError", why))
             return None
-        record.begin(status, "Miss", "Miss")
-        record.websocket = True
+        headers = self._headers(text_headers(head), behavior, error=False)
+        if find_fault(self.state.faults, WRONG_ACCEPT, distribution.id):
+            headers = with_wrong_accept(headers)
+        self.record.begin(head.status_code, "Miss", "Miss", headers)
+        self.record.websocket = True
         try:
-            await switch_protocols(http, fetched.http, head, relayed_headers(origin_headers, status, identity))
+            await switch_protocols(self.http, fetched.http, head, headers)
         except BaseException:
             fetched.http.leg.close()
             raise
-        return Tunnel(http.leg, fetched.http.leg, WEBSOCKET_IDLE_SECONDS / state.socket_scale, far_only=True)
+        idle = WEBSOCKET_IDLE_SECONDS / self.state.socket_scale
+        return Tunnel(self.http.leg, fetched.http.leg, idle, far_only=True)
+
+    def _headers(self, headers: Iterable[Header], behavior: Behavior, error: bool) -> tuple[Header, ...]:
+        """The origin's headers as the viewer gets them."""
+        policy = self.state.response_headers_policies.get(behavior.response_headers_policy_id)
+        relayed = relayed_headers(with_policy(headers, policy, self.request), error, self.identity)
+        return (*relayed, ("Set-Cookie", self.cookie)) if self.cookie else relayed
 
 
 def _without_upgrade(headers: tuple[Header, ...]) -> tuple[Header, ...]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from lab.edge.distribution_facts import Behavior, Origin, Selection
+from lab.edge.distribution_facts import Behavior, Origin
+from lab.edge.policy_facts import Policy, Selection
 
 Header = tuple[str, str]
 
@@ -60,7 +61,10 @@ USER_AGENT = "Amazon CloudFront"
 
 @dataclass(frozen=True, slots=True)
 class ViewerRequest:
-    """A request as the viewer sent it. `target` is path and query string as on the request line."""
+    """A request as the viewer sent it. `target` is path and query string as on the request line.
+
+    `server_name` is the name in the viewer's TLS handshake, `country` where its address is.
+    """
 
     method: str
     target: str
@@ -70,6 +74,8 @@ class ViewerRequest:
     address: str
     port: int
     tls: str = ""
+    server_name: str = ""
+    country: str = ""
 
     @property
     def path(self) -> str:
@@ -159,6 +165,17 @@ def origin_request(request: ViewerRequest, behavior: Behavior, origin: Origin, e
     return OriginRequest(request.method, target, tuple(headers))
 
 
+def kept_by(policy: Policy, request: ViewerRequest) -> tuple[str, str, tuple[Header, ...]]:
+    """What one policy selects of a request: its query string, its cookies and its headers."""
+    headers = tuple(
+        (name.lower(), value)
+        for name, value in request.headers
+        if name.lower() != "cookie" and _HeaderChoice.selects(policy.headers, name.lower())
+    )
+    cookies = _keep_pairs(request.header("cookie"), "; ", _Choice(policy.cookies))
+    return _keep_pairs(request.query, "&", _Choice(policy.query_strings)), cookies, headers
+
+
 class _HeaderChoice:
     """Which viewer headers the two policies of a behavior let through."""
 
@@ -166,7 +183,7 @@ class _HeaderChoice:
         self._selections = (behavior.cache_policy.headers, behavior.origin_request_policy.headers)
 
     def passes(self, name: str) -> bool:
-        return any(self._selects(selection, name) for selection in self._selections)
+        return any(self.selects(selection, name) for selection in self._selections)
 
     def names(self, name: str) -> bool:
         """Whether a policy asks for a header that CloudFront itself makes; "all viewer headers" does not."""
@@ -176,7 +193,7 @@ class _HeaderChoice:
         )
 
     @staticmethod
-    def _selects(selection: Selection, name: str) -> bool:
+    def selects(selection: Selection, name: str) -> bool:
         match selection.behavior:
             case "allViewer" | "allViewerAndWhitelistCloudFront":
                 return True
@@ -212,16 +229,36 @@ def _keep_pairs(text: str, separator: str, choice: _Choice) -> str:
 def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
     """The headers that CloudFront can add about the viewer, as far as this machine can know them."""
     address = f"[{request.address}]" if ":" in request.address else request.address
-    agent = request.header("user-agent").lower()
-    mobile = "mobile" in agent
     made = {
         "CloudFront-Forwarded-Proto": request.scheme,
         "CloudFront-Viewer-Address": f"{address}:{request.port}",
         "CloudFront-Viewer-Http-Version": request.http_version,
-        "CloudFront-Is-Mobile-Viewer": str(mobile).lower(),
-        "CloudFront-Is-Desktop-Viewer": str(not mobile).lower(),
+        "CloudFront-Viewer-Header-Count": str(len(request.headers)),
+        **_device_headers(request.header("user-agent").lower()),
     }
-    return made | {"CloudFront-Viewer-TLS": request.tls} if request.tls else made
+    if request.country:
+        made["CloudFront-Viewer-Country"] = request.country
+    if request.tls:
+        made["CloudFront-Viewer-TLS"] = f"{request.tls}:fullHandshake"
+    return made
+
+
+def _device_headers(agent: str) -> Mapping[str, str]:
+    """What CloudFront reads from User-Agent; a tablet is mobile too, and whatever is none of these is a desktop."""
+    ios = any(name in agent for name in ("iphone", "ipad", "ipod"))
+    android = "android" in agent
+    tablet = "ipad" in agent or "tablet" in agent or (android and "mobile" not in agent)
+    tv = "smart-tv" in agent or "smarttv" in agent or "tizen" in agent
+    mobile = tablet or "mobile" in agent or "iphone" in agent
+    found = {
+        "Is-Android-Viewer": android,
+        "Is-Desktop-Viewer": not (mobile or tv),
+        "Is-IOS-Viewer": ios,
+        "Is-Mobile-Viewer": mobile,
+        "Is-SmartTV-Viewer": tv,
+        "Is-Tablet-Viewer": tablet,
+    }
+    return {f"CloudFront-{name}": str(holds).lower() for name, holds in found.items()}
 
 
 def _tokens(value: str) -> Iterable[str]:

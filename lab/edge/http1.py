@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from typing import cast
+from typing import Protocol, cast
 
 import h11
 
@@ -23,6 +23,20 @@ BODY_PATIENCE = 30.0
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
+
+
+class Conversation(Protocol):
+    """A viewer's requests and the answers to them, whichever HTTP version carries them."""
+
+    async def next_event(self) -> h11.Event | type[h11.PAUSED]:
+        """The next event from the viewer; waits for it."""
+
+    async def send(self, event: h11.Event) -> None:
+        """Send one event of the response."""
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether a response can still be started."""
 
 
 class Http1:
@@ -103,7 +117,7 @@ class SenderFailed(Exception):
 
 
 async def ask(
-    sink: Http1, request: h11.Request, *, body_from: Http1 | None, patience: float
+    sink: Http1, request: h11.Request, *, body_from: Conversation | None, patience: float
 ) -> h11.Response | h11.InformationalResponse:
     """Send a request, with the body that `body_from` still has to give, and wait for the head of the response.
 
@@ -134,7 +148,7 @@ async def ask(
         await asyncio.gather(pump, head, return_exceptions=True)
 
 
-async def relay_response(source: Http1, sink: Http1, head: h11.Response, headers: Iterable[Header]) -> None:
+async def relay_response(source: Http1, sink: Conversation, head: h11.Response, headers: Iterable[Header]) -> None:
     """Pass a response on with other headers; its body goes through as it comes."""
     await sink.send(h11.Response(status_code=head.status_code, headers=wire_headers(headers), reason=head.reason))
     while True:
@@ -148,6 +162,22 @@ async def relay_response(source: Http1, sink: Http1, head: h11.Response, headers
             raise ConnectionResetError("the origin left in the middle of its response")
 
 
+async def read_small_body(source: Http1, most: int) -> bytes:
+    """The body of a response whose head was read, cut after `most` bytes.
+
+    :raises ConnectionResetError: the origin left in the middle of it.
+    """
+    body = b""
+    while len(body) < most:
+        event = await source.next_event()
+        if isinstance(event, h11.EndOfMessage):
+            return body
+        if not isinstance(event, h11.Data):
+            raise ConnectionResetError("the origin left in the middle of its response")
+        body += bytes(event.data)
+    return body[:most]
+
+
 async def switch_protocols(
     near: Http1, far: Http1, reply: h11.InformationalResponse, headers: Iterable[Header]
 ) -> None:
@@ -159,7 +189,7 @@ async def switch_protocols(
             await sink.leg.send(early)
 
 
-async def give(http: Http1, answer: Answer, *, head: bool = False) -> None:
+async def give(http: Conversation, answer: Answer, *, head: bool = False) -> None:
     """Send a complete answer; only its head if it answers a HEAD request."""
     reason = reason_phrase(answer.status).encode()
     await http.send(h11.Response(status_code=answer.status, headers=wire_headers(answer.headers), reason=reason))
@@ -185,7 +215,7 @@ async def read_response_head(source: Http1) -> h11.Response | h11.InformationalR
             raise ConnectionResetError("closed without a response")
 
 
-async def _relay_request_body(source: Http1, sink: Http1) -> None:
+async def _relay_request_body(source: Conversation, sink: Http1) -> None:
     sink_listens = True
     while True:
         try:

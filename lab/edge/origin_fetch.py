@@ -14,13 +14,17 @@ import h11
 
 from lab.edge.acceptance import Refusal
 from lab.edge.balancer import Balancers
-from lab.edge.distribution_facts import Distribution
+from lab.edge.distribution_facts import CustomOrigin, Distribution, Origin
 from lab.edge.forwarding import EdgeIdentity, ViewerRequest, origin_request
-from lab.edge.http1 import Http1, SenderFailed, ask, wire_headers
+from lab.edge.gateway_rules import is_gateway_name
+from lab.edge.gateways import Gateways
+from lab.edge.http1 import Conversation, Http1, SenderFailed, ask, wire_headers
+from lab.edge.leg import Leg
 from lab.edge.reaching import Unreachable, reach
 from lab.edge.routing import find_behavior
 from lab.edge.state import State
 
+GATEWAY_PORT = 443
 # However fast the lab's clock runs, the apps behind it run in real time.
 SHORTEST_READ_TIMEOUT = 5.0
 # CloudFront's origin-facing servers have public addresses; this edge has a few out of 130.176.0.0/18.
@@ -38,8 +42,9 @@ class Fetched:
 class OriginFetch:
     """Asks origins."""
 
-    def __init__(self, balancers: Balancers) -> None:
+    def __init__(self, balancers: Balancers, gateways: Gateways) -> None:
         self._balancers = balancers
+        self._gateways = gateways
 
     async def fetch(
         self,
@@ -47,7 +52,7 @@ class OriginFetch:
         distribution: Distribution,
         request: ViewerRequest,
         identity: EdgeIdentity,
-        body_from: Http1 | None,
+        body_from: Conversation | None,
     ) -> Fetched | Refusal:
         """The origin's answer to a viewer's request, or the error that CloudFront gives in its place."""
         if request.path == "/" and distribution.default_root_object:
@@ -56,16 +61,16 @@ class OriginFetch:
         origin = distribution.origins.get(behavior.target_origin_id)
         if origin is None:
             return Refusal(502, "OriginDnsError", "The behavior names an origin that the distribution does not have.")
-        source = secrets.choice(SOURCE_ADDRESSES)
-        reached = reach(state, origin, request.scheme, source)
-        if isinstance(reached, Unreachable):
-            await asyncio.sleep(reached.wait)
-            return reached.refusal
-        asked = origin_request(request, behavior, origin, identity)
         try:
-            leg = await self._balancers.connect(reached.listener, source)
+            if origin.custom is not None and is_gateway_name(origin.domain_name):
+                leg = await self._connect_gateway(origin.custom, request.scheme)
+            else:
+                leg = await self._connect(state, origin, request.scheme)
+        except _NoWay as no_way:
+            return no_way.refusal
         except OSError:
             return Refusal(502, "OriginConnectError", "The origin refused the connection.")
+        asked = origin_request(request, behavior, origin, identity)
         upstream = Http1(leg, h11.CLIENT)
         patience = min(
             float(origin.read_timeout), max(SHORTEST_READ_TIMEOUT, origin.read_timeout / (state.scale or 1.0))
@@ -84,3 +89,36 @@ class OriginFetch:
             refusal = Refusal(502, "OriginError", "The origin closed the connection without a response.")
         leg.close()
         return refusal
+
+    async def _connect(self, state: State, origin: Origin, viewer_scheme: str) -> Leg:
+        """A connection to the listener that an origin leads to.
+
+        :raises _NoWay: it leads nowhere; after as long as CloudFront would have tried.
+        :raises OSError: the listener is gone.
+        """
+        source = secrets.choice(SOURCE_ADDRESSES)
+        reached = reach(state, origin, viewer_scheme, source)
+        if isinstance(reached, Unreachable):
+            await asyncio.sleep(reached.wait)
+            raise _NoWay(reached.refusal)
+        return await self._balancers.connect(reached.listener, source)
+
+    async def _connect_gateway(self, custom: CustomOrigin, viewer_scheme: str) -> Leg:
+        """A connection to API Gateway, which listens on port 443 only.
+
+        :raises _NoWay: the origin would speak plain HTTP, or on another port.
+        """
+        scheme = {"http-only": "http", "https-only": "https"}.get(custom.protocol_policy, viewer_scheme)
+        port = custom.https_port if scheme == "https" else custom.http_port
+        if (scheme, port) != ("https", GATEWAY_PORT):
+            why = f"API Gateway refused the {scheme} connection on port {port}: it speaks HTTPS on {GATEWAY_PORT} only."
+            raise _NoWay(Refusal(502, "OriginConnectError", why))
+        return await self._gateways.connect()
+
+
+class _NoWay(Exception):
+    """CloudFront gives up before there is a connection; carries its answer."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal)
+        self.refusal = refusal

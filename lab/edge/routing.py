@@ -7,10 +7,10 @@ the behaviors in the order in which they are configured, then the default one. I
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 
 from lab.edge.distribution_facts import Behavior, Distribution
-from lab.edge.state import State
 
 CLOUDFRONT_SUFFIX = ".cloudfront.net"
 LOCAL_SUFFIX = ".edge.localhost"
@@ -22,7 +22,7 @@ def split_host(host: str) -> tuple[str, str]:
     return name.rstrip("."), port
 
 
-def find_distribution(state: State, host: str) -> Distribution | None:
+def find_distribution(distributions: Iterable[Distribution], host: str) -> Distribution | None:
     """The distribution that serves `host`, case-insensitively, or None.
 
     1. `dXXX.edge.localhost` is the lab's spelling of `dXXX.cloudfront.net`: browsers resolve it to loopback by
@@ -32,13 +32,13 @@ def find_distribution(state: State, host: str) -> Distribution | None:
     name, _ = split_host(host)
     if name.endswith(LOCAL_SUFFIX):
         name = name.removesuffix(LOCAL_SUFFIX) + CLOUDFRONT_SUFFIX
-    for distribution in state.distributions:
+    by_wildcard = None
+    for distribution in distributions:
         if name == distribution.domain or name in distribution.aliases:
             return distribution
-    for distribution in state.distributions:
         if any(alias.startswith("*.") and name.endswith(alias[1:]) for alias in distribution.aliases):
-            return distribution
-    return None
+            by_wildcard = by_wildcard or distribution
+    return by_wildcard
 
 
 def find_behavior(distribution: Distribution, path: str) -> Behavior:

@@ -8,17 +8,21 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-import ssl
 from asyncio import sslproto
-from pathlib import Path
 
-from lab.certificates import ensure_certificates
 from lab.config import LOOPBACK, LabConfig
 from lab.edge.balancer import Balancers
-from lab.edge.exchange import EdgePorts, Exchanges
+from lab.edge.distribution_facts import Distribution
+from lab.edge.exchange import Exchanges
+from lab.edge.gateways import Gateways
+from lab.edge.log_shelf import LogShelf
+from lab.edge.origin_fetch import OriginFetch
+from lab.edge.reception import EdgePorts
+from lab.edge.routing import find_distribution
 from lab.edge.source import StateSource
 from lab.edge.state import State
 from lab.edge.viewer import Viewers
+from lab.edge.viewer_tls import tls_context
 
 # asyncio gives every TLS connection a read buffer of 256 KB. Thousands of silent sockets are what this process is for,
 # and a TLS record holds at most 16 KB.
@@ -70,13 +74,20 @@ class _Edge:
         self.first_state = asyncio.Event()
         self.balancers = Balancers()
         self.source = StateSource(config.aws_url, self._take_over)
+        self.gateways = Gateways(lambda: self._state)
+        # What was served before the newest change, by distribution id: an edge that lags behind still has it.
+        self._former: dict[str, Distribution] = {}
+        origins = OriginFetch(self.balancers, self.gateways)
         ports = EdgePorts(config.edge_port, config.edge_tls_port)
-        self.viewers = Viewers(Exchanges(lambda: self._state, self.balancers, ports))
+        exchanges = Exchanges(lambda: self._state, self._former, origins, ports)
+        log = LogShelf(lambda: self._state.settings.log_delay_seconds)
+        self.viewers = Viewers(exchanges, log, lambda address: self._state.settings.country_of(address))
 
     async def listen(self) -> None:
         # Only now: the AWS process has answered, so it will not be making certificates at the same moment.
-        context = tls_context(self._config.state_dir)
+        context = tls_context(self._config.state_dir, self._allows_http2)
         loop = asyncio.get_running_loop()
+        await self.gateways.listen()
         self._servers = [
             await loop.create_server(
                 self.viewers.leg,
@@ -93,22 +104,24 @@ class _Edge:
         for server in self._servers:
             server.close()
         await self.viewers.close()
+        await self.gateways.close()
         await self.balancers.close()
 
     async def _take_over(self, state: State) -> None:
         # Sockets first: no request may be routed to a listener that is not there yet.
         await self.balancers.follow(state)
+        served = {distribution.id: distribution for distribution in self._state.distributions}
+        for distribution in state.distributions:
+            before = served.get(distribution.id)
+            if before is not None and before != distribution:
+                self._former[distribution.id] = before
+        for gone in self._former.keys() - {distribution.id for distribution in state.distributions}:
+            del self._former[gone]
         self._state = state
 
-
-def tls_context(state_dir: Path) -> ssl.SSLContext:
-    """The edge's certificate; HTTP/1.1 is the only protocol it ever agrees to, so no upgrade meets an h2 connection."""
-    certificates = ensure_certificates(state_dir)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificates.chain, certificates.key)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
+    def _allows_http2(self, name: str) -> bool:
+        distribution = find_distribution(self._state.distributions, name)
+        return distribution is None or distribution.http2
 
 
 async def _first_of(awaited: asyncio.Event, ended: asyncio.Event) -> bool:

@@ -10,7 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.edge.distribution_facts import Distribution, VpcOrigin, parse_distribution, parse_policy, parse_vpc_origin
+from lab.edge.continuous_deployment import DeploymentPolicy, parse_deployment_policy
+from lab.edge.distribution_facts import Distribution, VpcOrigin, parse_distribution, parse_vpc_origin
+from lab.edge.firewall import WebAcl, parse_web_acl
+from lab.edge.gateway_rules import Gateway, parse_gateway
+from lab.edge.lab_facts import Fault, Settings, parse_faults, parse_settings
 from lab.edge.network_facts import (
     IngressRule,
     LoadBalancer,
@@ -19,6 +23,8 @@ from lab.edge.network_facts import (
     parse_load_balancer,
     parse_target_group,
 )
+from lab.edge.policy_facts import ResponseHeadersPolicy, parse_policy, parse_response_headers_policy
+from lab.edge.signed_requests import PublicKey
 
 Json = Mapping[str, Any]
 
@@ -37,6 +43,13 @@ class State:
     prefix_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     service_groups: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
+    response_headers_policies: Mapping[str, ResponseHeadersPolicy] = field(default_factory=dict)
+    key_groups: Mapping[str, tuple[PublicKey, ...]] = field(default_factory=dict)
+    continuous_deployment_policies: Mapping[str, DeploymentPolicy] = field(default_factory=dict)
+    web_acls: Mapping[str, WebAcl] = field(default_factory=dict)
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+    faults: tuple[Fault, ...] = ()
 
     @property
     def socket_scale(self) -> float:
@@ -54,6 +67,7 @@ def parse_state(body: Json) -> State:
         **{id: parse_policy(p) for id, p in body.get("cache_policies", {}).items()},
         **{id: parse_policy(p) for id, p in body.get("origin_request_policies", {}).items()},
     }
+    firewall: Json = body.get("firewall") or {}
     return State(
         version=int(body["version"]),
         scale=float(body.get("clock", {}).get("scale", 1.0)),
@@ -70,4 +84,20 @@ def parse_state(body: Json) -> State:
         prefix_lists={id: tuple(entry.get("cidrs", [])) for id, entry in body.get("prefix_lists", {}).items()},
         service_groups=dict(body.get("service_groups", {})),
         hosts=dict(body.get("hosts", {})),
+        response_headers_policies={
+            id: parse_response_headers_policy(config)
+            for id, config in body.get("response_headers_policies", {}).items()
+        },
+        key_groups={
+            id: tuple(PublicKey(key["id"], key["pem"]) for key in keys)
+            for id, keys in body.get("key_groups", {}).items()
+        },
+        continuous_deployment_policies={
+            id: parse_deployment_policy(id, entry)
+            for id, entry in body.get("continuous_deployment_policies", {}).items()
+        },
+        web_acls={arn: parse_web_acl(arn, entry, firewall) for arn, entry in (firewall.get("web_acls") or {}).items()},
+        gateways={gateway.host: gateway for gateway in map(parse_gateway, body.get("gateways", []))},
+        settings=parse_settings(body.get("settings") or {}),
+        faults=parse_faults(body.get("faults") or ()),
     )

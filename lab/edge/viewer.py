@@ -1,7 +1,7 @@
-"""The edge's own side: viewers' connections, from the first byte to the line in the access log.
+"""The edge's own side: viewers' connections, from the first byte to the row in the access log.
 
-It takes requests off the wire, one after the other, and hands each to `exchange.py`. No viewer, whatever it sends, may
-end anything but its own connection.
+It takes requests off the wire, one after the other, and hands each to `exchange.py`; connections for which HTTP/2 was
+agreed on are `http2.py`'s. No viewer, whatever it sends, may end anything but its own connection.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+from collections.abc import Callable
 
 import h11
 
@@ -18,17 +19,23 @@ from lab.edge.answers import edge_answer
 from lab.edge.exchange import Exchanges
 from lab.edge.forwarding import ViewerRequest
 from lab.edge.http1 import Http1, give, text_headers
+from lab.edge.http2 import Http2, NotHttp2, Stream
 from lab.edge.leg import Leg, Tunnel
+from lab.edge.log_shelf import LogShelf
+from lab.edge.viewer_tls import HTTP2, requested_name
 
 # How long a viewer may take to send a request's head, also between two requests.
 HEAD_PATIENCE = 60.0
+HTTP1_VERSIONS = (b"1.0", b"1.1")
 
 
 class Viewers:
     """Serves viewers' connections on both listeners."""
 
-    def __init__(self, exchanges: Exchanges) -> None:
+    def __init__(self, exchanges: Exchanges, log: LogShelf, country_of: Callable[[str], str]) -> None:
         self._exchanges = exchanges
+        self._log = log
+        self._country_of = country_of
         self._tasks: set[asyncio.Task[None]] = set()
 
     def leg(self) -> Leg:
@@ -48,11 +55,15 @@ class Viewers:
 
     async def _serve(self, leg: Leg) -> None:
         try:
+            tls = leg.transport.get_extra_info("ssl_object")
+            if tls is not None and tls.selected_alpn_protocol() == HTTP2:
+                await self._serve_http2(leg)
+                return
             ended = await self._serve_requests(leg)
             if ended is not None:
                 record, tunnel = ended
                 await tunnel.finished()
-                record.write(leg.sent, leg.received)
+                self._log.put(record, leg.sent, leg.received)
         except (OSError, h11.ProtocolError):
             # The viewer left, or the origin broke off in the middle of a response: there is no way to say so any more.
             pass
@@ -67,6 +78,8 @@ class Viewers:
             try:
                 async with asyncio.timeout(HEAD_PATIENCE):
                     event = await http.next_event()
+                if isinstance(event, h11.Request) and event.http_version not in HTTP1_VERSIONS:
+                    raise h11.RemoteProtocolError("another version of HTTP")
             except TimeoutError:
                 return None
             except h11.RemoteProtocolError as error:
@@ -75,20 +88,41 @@ class Viewers:
                 return None
             if not isinstance(event, h11.Request):
                 return None
-            request = _viewer_request(event, leg)
+            request = self._viewer_request(event, leg)
+            if request.scheme == "http" and self._log.answers(request.header("host"), request.path):
+                await give(http, self._log.answer(request.query))
+                return None
             record = AccessRecord(request, _request_id())
             tunnel: Tunnel | None = None
             try:
                 tunnel = await self._exchanges.carry_out(http, request, record)
             finally:
                 if tunnel is None:
-                    record.write(leg.sent - sent, leg.received - received)
+                    self._log.put(record, leg.sent - sent, leg.received - received)
             if tunnel is not None:
                 return record, tunnel
             if not http.ready_for_next():
                 if not http.heard_all:
                     await leg.part()
                 return None
+
+    async def _serve_http2(self, leg: Leg) -> None:
+        """Streams side by side, until the connection ends. What is no HTTP/2, such as an Upgrade, gets a 400."""
+        try:
+            await Http2(leg, self._serve_stream).serve()
+        except NotHttp2:
+            why = "HTTP/2 was agreed on for this connection; a WebSocket handshake needs HTTP/1.1."
+            refusal = Refusal(400, "InvalidRequest", why)
+            await give(Http1(leg, h11.SERVER), edge_answer(refusal, self._exchanges.identity(_request_id())))
+            await leg.part()
+
+    async def _serve_stream(self, stream: Stream) -> None:
+        request = self._viewer_request(stream.request, stream.leg)
+        record = AccessRecord(request, _request_id())
+        try:
+            await self._exchanges.carry_out(stream, request, record)
+        finally:
+            self._log.put(record, stream.sent, stream.received)
 
     async def _refuse_garbage(self, http: Http1, error: h11.RemoteProtocolError) -> None:
         if not http.may_answer:
@@ -99,20 +133,22 @@ class Viewers:
             refusal = Refusal(400, "InvalidRequest", "This is not a well-formed HTTP/1.1 request.")
         await give(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
 
-
-def _viewer_request(event: h11.Request, leg: Leg) -> ViewerRequest:
-    peer = leg.transport.get_extra_info("peername")
-    cipher = leg.transport.get_extra_info("cipher")
-    return ViewerRequest(
-        method=event.method.decode(),
-        target=_origin_form(event.target.decode("latin-1")),
-        headers=text_headers(event),
-        scheme="https" if cipher else "http",
-        http_version=event.http_version.decode(),
-        address=peer[0] if peer else "0.0.0.0",  # noqa: S104 - what the log says of a viewer that left at once
-        port=peer[1] if peer else 0,
-        tls=f"{cipher[1]}:{cipher[0]}" if cipher else "",
-    )
+    def _viewer_request(self, event: h11.Request, leg: Leg) -> ViewerRequest:
+        peer = leg.transport.get_extra_info("peername")
+        cipher = leg.transport.get_extra_info("cipher")
+        address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - what the log says of a viewer that left at once
+        return ViewerRequest(
+            method=event.method.decode(),
+            target=_origin_form(event.target.decode("latin-1")),
+            headers=text_headers(event),
+            scheme="https" if cipher else "http",
+            http_version=event.http_version.decode(),
+            address=address,
+            port=peer[1] if peer else 0,
+            tls=f"{cipher[1]}:{cipher[0]}" if cipher else "",
+            server_name=requested_name(leg.transport.get_extra_info("ssl_object")),
+            country=self._country_of(address),
+        )
 
 
 def _origin_form(target: str) -> str:

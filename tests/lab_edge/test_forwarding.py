@@ -49,7 +49,7 @@ def forwarded(
     origin = origin or vpc_origin_ref("chat")
     made = distribution("dchat", [origin], default or behavior("chat", policy=policy))
     state = parse_state({**account([made]), "origin_request_policies": POLICIES})
-    found = find_distribution(state, "dchat.cloudfront.net")
+    found = find_distribution(state.distributions, "dchat.cloudfront.net")
     assert found is not None
     request = ViewerRequest("GET", target, headers, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:X")
     chosen = find_behavior(found, request.path)

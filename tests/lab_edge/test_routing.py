@@ -52,7 +52,7 @@ STATE = parse_state(
     ],
 )
 def test_which_distribution_answers(host: str, id: str | None) -> None:
-    found = find_distribution(STATE, host)
+    found = find_distribution(STATE.distributions, host)
     assert (found.id if found else None) == id
 
 
@@ -89,7 +89,7 @@ def test_path_patterns(pattern: str, path: str, expected: bool) -> None:
     [("/ws/chat", "/ws/*"), ("/ws/special", "/ws/*"), ("/ws", "ws"), ("/other", None), ("/", None)],
 )
 def test_the_first_behavior_in_order_wins(path: str, pattern: str | None) -> None:
-    found = find_distribution(STATE, "dchat.cloudfront.net")
+    found = find_distribution(STATE.distributions, "dchat.cloudfront.net")
     assert found is not None
     assert find_behavior(found, path).path_pattern == pattern
 
@@ -111,5 +111,5 @@ def test_a_pattern_of_many_stars_is_not_slow() -> None:
 def test_any_host_splits(host: str) -> None:
     name, port = split_host(host)
     assert ":" not in name
-    assert find_distribution(STATE, host) is None or name
+    assert find_distribution(STATE.distributions, host) is None or name
     assert port is not None

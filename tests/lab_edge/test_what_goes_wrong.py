@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import socket
-import ssl
 import time
 
 import pytest
@@ -217,17 +216,6 @@ def test_a_viewer_that_breaks_off_in_the_middle_harms_nobody(stage: Stage) -> No
                 raw.sendall(whole[:length])
     assert stage.edge.running()
     assert stage.request("dchat")[0] == 200
-
-
-@pytest.mark.rule("websocket/http-1-1-only")
-@pytest.mark.parametrize("offered", [None, ["http/1.1"], ["h2", "http/1.1"], ["h2"]])
-def test_h2_is_never_negotiated(stage: Stage, offered: list[str] | None) -> None:
-    raw = stage.raw("dchat.cloudfront.net", alpn=offered)
-    assert isinstance(raw, ssl.SSLSocket)
-    with raw:
-        assert raw.selected_alpn_protocol() in (None, "http/1.1")
-        raw.sendall(b"GET /healthz HTTP/1.1\r\nHost: dchat.cloudfront.net\r\n\r\n")
-        assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_one_connection_serves_several_requests(stage: Stage) -> None:
