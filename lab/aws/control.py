@@ -13,6 +13,7 @@ from urllib.parse import parse_qs
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.edge_state import EdgeState
 from lab.aws.moto_world import HttpReply
+from lab.aws.settings import SettingsError
 from lab.clock import LabClock
 
 
@@ -35,6 +36,10 @@ class Control:
             return _json(200, {"cloudfront": calls, "total": sum(calls.values())})
         if (method, path) == ("GET", "/_lab/clock"):
             return _json(200, self._clock.reading())
+        if (method, path) == ("GET", "/_lab/settings"):
+            return _json(200, self._cloudfront.settings.document())
+        if (method, path) == ("POST", "/_lab/settings"):
+            return self._change_settings(body)
         if method == "POST" and path in ("/_lab/clock", "/_lab/hosts"):
             given = _json_object(body)
             if given is None:
@@ -50,6 +55,15 @@ class Control:
             return _json(400, {"error": "advance_seconds must be finite"})
         self._state.advance_clock(seconds)
         return _json(200, self._clock.reading())
+
+    def _change_settings(self, body: bytes) -> HttpReply:
+        given = _json_object(body)
+        if given is None:
+            return _json(400, {"error": "the body must be a JSON object"})
+        try:
+            return _json(200, self._cloudfront.settings.change(given))
+        except SettingsError as error:
+            return _json(400, {"error": str(error)})
 
     def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
         if not all(isinstance(where, str) for where in given.values()):

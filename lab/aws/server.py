@@ -23,6 +23,7 @@ from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState, load_anchor
 from lab.aws.gaps import close_gaps
 from lab.aws.moto_world import Credential, HttpReply, MotoWorld
+from lab.aws.settings import LabSettings
 from lab.certificates import ensure_certificates
 from lab.clock import LabClock
 from lab.config import LOOPBACK, LabConfig
@@ -53,7 +54,7 @@ def run(config: LabConfig) -> None:
     world = MotoWorld(database, clock.now)
     service_network.register(world)
     world.replay()
-    cloudfront = CloudFront(world, database, clock, config.quotas)
+    cloudfront = CloudFront(world, database, clock, LabSettings(database, world.lock, config.quotas))
     state = EdgeState(world, cloudfront, clock, database)
     server = make_server(
         LOOPBACK,

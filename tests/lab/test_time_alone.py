@@ -11,6 +11,7 @@ from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState
 from lab.aws.moto_world import MotoWorld
+from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 from lab.config import DEFAULT_QUOTAS
 from tests.lab.account import CACHING_DISABLED
@@ -30,9 +31,9 @@ def test_a_deployment_that_ends_is_a_new_version(tmp_path: Path) -> None:
     real = 1_000_000.0
     clock = LabClock(45, read_real=lambda: real)
     database = LabDatabase(tmp_path / "aws.sqlite3")
-    world = MotoWorld(database)
+    world = MotoWorld(database, clock.now)
     service_network.register(world)
-    cloudfront = CloudFront(world, database, clock, DEFAULT_QUOTAS)
+    cloudfront = CloudFront(world, database, clock, LabSettings(database, world.lock, DEFAULT_QUOTAS))
     state = EdgeState(world, cloudfront, clock, database)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
     assert reply.status == 201, reply.body

@@ -28,9 +28,11 @@ from lab.aws.cloudfront import (
 from lab.aws.cloudfront.context import Context, Operation
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.store import CloudFrontStore
+from lab.aws.cloudfront.throttling import Bucket, is_read, take
 from lab.aws.cloudfront.wire import Router, new_request_id, read_call, write_error, write_reply
 from lab.aws.database import LabDatabase
 from lab.aws.moto_world import HttpReply, MotoWorld
+from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 
 log = logging.getLogger(__name__)
@@ -53,13 +55,14 @@ OPERATIONS: Mapping[str, Operation] = {
 class CloudFront:
     """The CloudFront service of all the lab's accounts."""
 
-    def __init__(self, world: MotoWorld, database: LabDatabase, clock: LabClock, quotas: Mapping[str, int]) -> None:
+    def __init__(self, world: MotoWorld, database: LabDatabase, clock: LabClock, settings: LabSettings) -> None:
         self.world = world
+        self.settings = settings
         self.store = CloudFrontStore(database)
         self.calls: Counter[str] = Counter()
         self._database = database
         self._clock = clock
-        self._quotas = quotas
+        self._buckets: dict[tuple[str, bool], Bucket] = {}
         self._router = Router.for_all_operations()
         self._next_change = 0.0
         self._settled_until = 0.0
@@ -84,10 +87,12 @@ class CloudFront:
                 raise CloudFrontError("UnsupportedOperation", f"The lab does not implement {name}.")
             with self.world.lock:
                 self.calls[name] += 1
+                context = self._context(headers, name)
+                self._throttle(context.account, name)
                 self.settle()
                 before = self.store.changes
                 with self._database.transaction():
-                    result = operation(self._context(headers), call)
+                    result = operation(context, call)
                 if self.store.changes != before:
                     self._expect_changes()
             return write_reply(call.operation, result, request_id)
@@ -106,7 +111,7 @@ class CloudFront:
             now = self._clock.now()
             if now < self._next_change:
                 return
-            context = self._context({})
+            context = self._context({}, "settle")
             for origin in list(self.store.vpc_origins.values()):
                 if origin.gone(now):
                     with self._database.transaction():
@@ -126,12 +131,27 @@ class CloudFront:
             moments.extend(policy.changes_after(now))
         self._next_change = min(moments, default=float("inf"))
 
-    def _context(self, headers: Mapping[str, str]) -> Context:
+    def _throttle(self, account: str, operation: str) -> None:
+        """Count the call against the account's rate, in real time: a faster lab does not give anybody more calls."""
+        reading = is_read(operation)
+        rates = self.settings.rates
+        rate, burst = (rates.read_rate, rates.read_burst) if reading else (rates.write_rate, rates.write_burst)
+        if not rate:
+            return
+        left = take(self._buckets.get((account, reading)), time.monotonic(), rate, burst)
+        if left is None:
+            raise CloudFrontError("Throttling", "Rate exceeded")
+        self._buckets[account, reading] = left
+
+    def _context(self, headers: Mapping[str, str], operation: str) -> Context:
+        """What an operation works with; one that only reads may see the past."""
+        now, lag = self._clock.now(), self.settings.read_lag
+        self.store.history.begin(now, lag)
         return Context(
             world=self.world,
-            store=self.store,
-            quotas=self._quotas,
+            store=self.store.as_of(now - lag) if lag and is_read(operation) else self.store,
+            quotas=self.settings.quotas,
             account=self.world.account_of(headers),
-            now=self._clock.now(),
+            now=now,
             wall=time.time(),
         )

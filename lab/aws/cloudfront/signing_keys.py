@@ -255,7 +255,7 @@ def _shown_key(key: PublicKey) -> Values:
 
 
 def _key_summary(key: PublicKey) -> Values:
-    shown = {name: key.config[name] for name in ("Name", "EncodedKey", "Comment") if name in key.config}
+    shown: Values = {name: key.config[name] for name in ("Name", "EncodedKey", "Comment") if name in key.config}
     return {"Id": key.id, "CreatedTime": key.created, **shown}
 
 
