@@ -14,6 +14,7 @@ CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 ALL_EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 SOCKET_HEADERS_ONLY = "custom-socket-headers"
+KEY_AND_VERSION_ONLY = "custom-key-and-version"
 PREFIX_LIST = "pl-3b927c52"
 SERVICE_GROUP = "sg-service"
 VPC = "vpc-chat"
@@ -27,6 +28,13 @@ POLICIES: Json = {
         "header_names": ["Host"],
         "cookies": "all",
         "query_strings": "all",
+    },
+    KEY_AND_VERSION_ONLY: {
+        "name": "KeyAndVersion",
+        "headers": "whitelist",
+        "header_names": ["Sec-WebSocket-Key", "Sec-WebSocket-Version"],
+        "cookies": "none",
+        "query_strings": "none",
     },
     SOCKET_HEADERS_ONLY: {
         "name": "Sockets",

@@ -12,6 +12,7 @@ from lab.apps import addresses
 from .account import (
     ALL_EXCEPT_HOST,
     ALL_METHODS,
+    KEY_AND_VERSION_ONLY,
     SOCKET_HEADERS_ONLY,
     Json,
     account,
@@ -27,7 +28,6 @@ from .account import (
     vpc_origin,
     vpc_origin_ref,
 )
-from .cloudfront_situations import add_cloudfront_situations
 from .stage import Stage, free_port
 
 CHAT = "10.10.8.174:8080"
@@ -73,6 +73,7 @@ def whole_account(prepared: Stage) -> Json:
             distribution("drules", [vpc_origin_ref("rules")], behavior("rules")),
             distribution("dnlb", [vpc_origin_ref("nlb")], behavior("nlb", methods=ALL_METHODS)),
             distribution("dodd", [vpc_origin_ref("odd")], behavior("odd", methods=ALL_METHODS)),
+            distribution("dbare", [vpc_origin_ref("chat")], behavior("chat", policy=KEY_AND_VERSION_ONLY)),
             distribution("drecord", [vpc_origin_ref("record")], behavior("record")),
             distribution("drecordnlb", [vpc_origin_ref("recordnlb")], behavior("recordnlb")),
             distribution(
@@ -147,7 +148,6 @@ def whole_account(prepared: Stage) -> Json:
             **addresses.hosts(prepared.app_port),
         },
     )
-    add_cloudfront_situations(made, CHAT)
     made["security_groups"]["sg-open"]["ingress"].append(ingress(8443, lists=["pl-3b927c52"]))
     return made
 

@@ -96,8 +96,8 @@ class OddOrigin:
         "/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         "/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVia: 1.0 x\r\nContent-Length: 0\r\n\r\n",
         "/endless-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10_000,
-        "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
         "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\ngone\n",
+        "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
         "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nframe!",
     }
 
@@ -140,12 +140,16 @@ class OddOrigin:
 
 
 class Recorder:
-    """A WebSocket server that keeps every byte a client sent after the handshake, and says only what it is told to."""
+    """A WebSocket server that keeps every byte a client sent after the handshake, and says only what it is told to.
+
+    All by the path that a client asked for. On the paths in `to_end` a client's close frame ends the connection.
+    """
 
     def __init__(self) -> None:
         recorder = self
         self.heard: dict[str, bytes] = {}
         self.to_say: dict[str, bytes] = {}
+        self.to_end: set[str] = set()
 
         class Handler(socketserver.BaseRequestHandler):
             def handle(self) -> None:
@@ -156,9 +160,12 @@ class Recorder:
                 self.request.sendall(rfc6455.switching(rfc6455.accept_for(request.headers["sec-websocket-key"])))
                 self.request.sendall(recorder.to_say.get(request.target, b""))
                 heard = bytearray()
+                finder = rfc6455.CloseFinder()
                 while piece := self.request.recv(65536):
                     heard += piece
                     recorder.heard[request.target] = bytes(heard)
+                    if request.target in recorder.to_end and finder.found_in(piece):
+                        return
 
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
@@ -254,7 +261,7 @@ class Client:
             return await connecting
 
         try:
-            self.connection = self._wait(opened())
+            self.connection = self.call(opened())
         except BaseException:
             self._stop()
             raise
@@ -266,26 +273,27 @@ class Client:
         return self.connection.response
 
     def send(self, message: str | bytes) -> None:
-        self._wait(self.connection.send(message))
+        self.call(self.connection.send(message))
 
     def recv(self, timeout: float = PATIENCE) -> Any:
         """The next message, read as JSON.
 
         :raises TimeoutError: none came in time.
         """
-        return json.loads(self._wait(asyncio.wait_for(self.connection.recv(), timeout)))
+        return json.loads(self.call(asyncio.wait_for(self.connection.recv(), timeout)))
 
     def wait_closed(self) -> int | None:
         """Wait until the other side has ended the connection; the close code."""
-        self._wait(self.connection.wait_closed())
+        self.call(self.connection.wait_closed())
         return self.connection.close_code
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self._loop.is_running():
-            self._wait(self.connection.close(code, reason))
+            self.call(self.connection.close(code, reason))
             self._stop()
 
-    def _wait(self, coroutine: Coroutine[Any, Any, T]) -> T:
+    def call(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        """Run this in the client's loop, and wait for what it gives."""
         return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE + 5)
 
     def _stop(self) -> None:
