@@ -28,6 +28,7 @@ from .account import (
     vpc_origin,
     vpc_origin_ref,
 )
+from .cloudfront_situations import add_cloudfront_situations
 from .stage import Stage, free_port
 
 CHAT = "10.10.8.174:8080"
@@ -148,6 +149,7 @@ def whole_account(prepared: Stage) -> Json:
             **addresses.hosts(prepared.app_port),
         },
     )
+    add_cloudfront_situations(made, CHAT)
     made["security_groups"]["sg-open"]["ingress"].append(ingress(8443, lists=["pl-3b927c52"]))
     return made
 
