@@ -45,6 +45,10 @@ class Control:
             if given is None:
                 return _json(400, {"error": "the body must be a JSON object"})
             return self._step(given) if path == "/_lab/clock" else self._map_hosts(given)
+        if (method, path) == ("GET", "/_lab/viewers"):
+            return _json(200, self._state.viewers())
+        if (method, path) == ("POST", "/_lab/viewers"):
+            return self._change_viewers(body)
         return _json(404, {"error": f"no {method} {path} here"})
 
     def _step(self, given: dict[str, Any]) -> HttpReply:
@@ -64,6 +68,16 @@ class Control:
             return _json(200, self._cloudfront.settings.change(given))
         except SettingsError as error:
             return _json(400, {"error": str(error)})
+
+    def _change_viewers(self, body: bytes) -> HttpReply:
+        given = _json_object(body)
+        if given is None:
+            return _json(400, {"error": "the body must be a JSON object"})
+        try:
+            self._state.set_viewers(given)
+        except ValueError as error:
+            return _json(400, {"error": str(error)})
+        return _json(200, self._state.viewers())
 
     def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
         if not all(isinstance(where, str) for where in given.values()):

@@ -10,12 +10,13 @@ import json
 import time
 from typing import Any
 
-from lab.aws import network
+from lab.aws import edge_services, network
 from lab.aws.cloudfront import edge_view
 from lab.aws.cloudfront.lifecycle import Distribution
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.aws.moto_world import MotoWorld
+from lab.aws.viewer_settings import ViewerSettings
 from lab.clock import ClockAnchor, LabClock
 
 _HOSTS = "hosts"
@@ -40,6 +41,7 @@ class EdgeState:
         self._base = int(time.time()) * 1000
         self._own_changes = 0
         self._hosts: dict[str, str] = dict(database.value(_HOSTS) or {})
+        self._viewers = ViewerSettings(database)
         self._kept: tuple[int, bytes] | None = None
         self._fragments: dict[str, tuple[tuple[str, str, str], str]] = {}
         self.save_clock()
@@ -84,11 +86,30 @@ class EdgeState:
             self._database.put_value(_HOSTS, self._hosts)
             self._own_changes += 1
 
+    def viewers(self) -> dict[str, Any]:
+        """What the lab is told about viewers."""
+        return self._viewers.document()
+
+    def set_viewers(self, given: dict[str, Any]) -> None:
+        """Change what the lab is told about viewers.
+
+        :raises ValueError: a setting that makes no sense.
+        """
+        with self._world.lock, self._database.transaction():
+            self._viewers.change(given)
+            self._own_changes += 1
+
     def _build(self, version: int) -> bytes:
         """Distributions are the bulk of it, and few change at once: their JSON is kept per served revision."""
         now = self._clock.now()
         store = self._cloudfront.store
-        rest = {**edge_view.sections(store, now), **network.sections(), "hosts": self._hosts}
+        rest = {
+            **edge_view.sections(store, now),
+            **network.sections(),
+            **edge_services.sections(),
+            "hosts": self._hosts,
+            "settings": self._viewers.document(),
+        }
         distributions = ",".join(self._distribution(entity, now) for _, entity in sorted(store.distributions.items()))
         self._fragments = {key: kept for key, kept in self._fragments.items() if key in store.distributions}
         clock = json.dumps(self._clock.reading())

@@ -42,7 +42,7 @@ _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
 # STS API reference: the longest a role session can last, in seconds.
 LONGEST_SESSION = 12 * 3600
 # Changes of these services can be seen by the edge.
-_NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing"})
+_NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing", "wafv2", "apigateway"})
 
 
 @dataclass(frozen=True)
