@@ -176,6 +176,19 @@ def test_a_list_of_ids_comes_in_pages(account: Account) -> None:
     assert (rest["Items"], rest["IsTruncated"]) == (made[2:], False)
 
 
+def test_the_owner_of_a_vpc_origin_sees_who_uses_it(lab: Lab, account: Account) -> None:
+    private = account.deployed_vpc_origin()
+    arn = account.cloudfront.get_vpc_origin(Id=private)["VpcOrigin"]["Arn"]
+    used = account.create_distribution(Origins=listed(vpc_origin("web", private)))["Distribution"]["Id"]
+    account.create_distribution()
+    found = account.cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)["DistributionList"]["Items"]
+    assert found == [{"DistributionId": used, "OwnerAccountId": account.number}]
+    with refused("EntityNotFound", 404):
+        lab.account().cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)
+    with refused("InvalidArgument", 400):
+        account.cloudfront.list_distributions_by_owned_resource(ResourceArn="vpcorigin")
+
+
 @pytest.mark.rule("distribution/domain-conflicts")
 def test_names_that_stand_in_the_way(lab: Lab, account: Account, distribution: str) -> None:
     zone = f"z{account.number}.example.com"

@@ -5,12 +5,13 @@ It decides what counts as use: the newest accepted configuration names it. It mu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 from lab.aws import attachments
 from lab.aws.cloudfront.context import Context, Operation, page
 from lab.aws.cloudfront.distributions import summary
-from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Distribution
 from lab.aws.cloudfront.policy_kinds import KINDS, Kind, names_policy
 from lab.aws.cloudfront.signing_keys import find_key_group, trusted_key_groups
@@ -19,12 +20,32 @@ from lab.aws.cloudfront.wire import Call, Values
 
 # What ListDistributionsByWebACLId takes for "without a web ACL".
 _NO_WEB_ACL = "null"
+_OWNED_ARN = re.compile(r"arn:aws:cloudfront::\d{12}:vpcorigin/[\w-]+")
 
 
 def list_by_vpc_origin(context: Context, call: Call) -> Values:
     """ListDistributionsByVpcOriginId."""
     origin = find_vpc_origin(context, call.parameters["VpcOriginId"])
     return _ids(context, call, (entity for entity in _own(context) if origin.id in entity.latest.vpc_origin_ids))
+
+
+def list_by_owned_resource(context: Context, call: Call) -> Values:
+    """ListDistributionsByOwnedResource: whoever uses a VPC origin of the caller, in any account."""
+    arn = call.parameters["ResourceArn"]
+    if not _OWNED_ARN.fullmatch(arn):
+        raise invalid(f"The ARN is not that of a resource that can be shared: {arn}")
+    origins = [origin for origin in context.store.vpc_origins.values() if origin.arn == arn]
+    if not origins or origins[0].account != context.account:
+        raise CloudFrontError("EntityNotFound", f"The resource does not exist: {arn}")
+    users = (entity for entity in context.store.distributions.values() if origins[0].id in entity.latest.vpc_origin_ids)
+    listed = page(
+        context,
+        users,
+        call.parameters,
+        _identity,
+        lambda entity: {"DistributionId": entity.id, "OwnerAccountId": entity.account},
+    )
+    return {"DistributionList": listed}
 
 
 def list_by_web_acl(context: Context, call: Call) -> Values:
@@ -71,6 +92,7 @@ def _identity(distribution: Distribution) -> str:
 
 OPERATIONS: Mapping[str, Operation] = {
     "ListDistributionsByVpcOriginId": list_by_vpc_origin,
+    "ListDistributionsByOwnedResource": list_by_owned_resource,
     "ListDistributionsByWebACLId": list_by_web_acl,
     "ListDistributionsByKeyGroup": list_by_key_group,
     **{f"ListDistributionsBy{kind.field}": _by_policy(kind) for kind in KINDS},
