@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
-import subprocess
 import time
 
 import pytest
@@ -172,18 +169,3 @@ def test_all_viewer_except_host_connects_with_the_origins_name(stage: Stage) -> 
 def test_a_network_load_balancer_passes_the_socket_too(stage: Stage) -> None:
     with stage.websocket("dnlb") as client:
         assert client.recv()["type"] == "welcome"
-
-
-def test_wscat_gets_welcome_and_echo(stage: Stage) -> None:
-    wscat = shutil.which("wscat")
-    if wscat is None:
-        pytest.skip("wscat is not installed")
-    url = f"wss://localhost:{stage.tls_port}/ws/chat"
-    host = "dchat.cloudfront.net"
-    command = [wscat, "--host", host, "--ca", str(stage.authority), "-c", url, "-x", "hello", "-w", "1"]
-    # wscat ends when its standard input does, so a pipe is held open.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        heard = [json.loads(line) for line in running.stdout]
-    assert [message["type"] for message in heard] == ["welcome", "echo"]
-    assert running.returncode == 0
