@@ -1,0 +1,310 @@
+"""Who may come in: countries, AWS WAF, signed URLs and cookies, and the certificate's account."""
+
+from __future__ import annotations
+
+import base64
+import json
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from lab.edge.acceptance import refuse_connection, refuse_country
+from lab.edge.firewall import RateCounter, parse_web_acl, refuse_by_firewall
+from lab.edge.forwarding import ViewerRequest
+from lab.edge.lab_facts import parse_settings
+from lab.edge.signed_requests import PublicKey, refuse_unsigned, without_signature
+from lab.edge.state import parse_state
+
+from .account import Json, account, behavior, distribution, vpc_origin_ref
+from .cloudfront_situations import BLOCKED_ADDRESS, IN_GERMANY, KEY_ID, byte_match, rule, signing_key
+from .stage import Stage
+
+NOW = 1_800_000_000.0
+URL = "https://dsigned.cloudfront.net/ws/chat?room=a"
+
+
+def viewer(target: str = "/ws/chat?room=a", address: str = "198.51.100.7", **headers: str) -> ViewerRequest:
+    named = {"host": "dsigned.cloudfront.net", **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return ViewerRequest("GET", target, tuple(named.items()), "https", "1.1", address, 50000, country="US")
+
+
+class TestCountries:
+    @pytest.mark.parametrize(
+        ("kind", "listed", "country", "allowed"),
+        [
+            ("none", [], "US", True),
+            ("whitelist", ["DE"], "DE", True),
+            ("whitelist", ["DE"], "US", False),
+            ("whitelist", ["DE"], "", True),
+            ("blacklist", ["DE"], "DE", False),
+            ("blacklist", ["DE"], "US", True),
+        ],
+    )
+    def test_which_come_in(self, kind: str, listed: list[str], country: str, allowed: bool) -> None:
+        restriction = {"GeoRestriction": {"RestrictionType": kind, "Quantity": len(listed), "Items": listed}}
+        made = distribution("dgeo", [vpc_origin_ref("chat")], behavior("chat"), Restrictions=restriction)
+        (found,) = parse_state(account([made])).distributions
+        refusal = refuse_country(found, country)
+        assert (refusal is None) is allowed
+        assert refusal is None or (refusal.status, refusal.detail) == (403, "ClientGeoBlocked")
+
+    def test_the_narrowest_network_says_where_an_address_is(self) -> None:
+        settings = parse_settings(
+            {"viewer_country": "us", "viewer_countries": {"127.0.0.0/8": "FR", "127.0.0.49": "de", "nonsense": "XX"}}
+        )
+        places = {address: settings.country_of(address) for address in ("127.0.0.49", "127.0.0.1", "::1", "?")}
+        assert places == {"127.0.0.49": "DE", "127.0.0.1": "FR", "::1": "US", "?": "US"}
+        assert parse_settings({}).country_of("127.0.0.1") == "US"
+
+    @pytest.mark.rule("distribution/geo-restriction")
+    def test_one_address_gets_in_where_another_does_not(self, stage: Stage) -> None:
+        status, headers, body = get(stage, "dgeo", "/healthz")
+        assert (status, headers["server"], headers["x-cache"]) == (403, "CloudFront", "Error from cloudfront")
+        assert b"block access from your country" in body
+        row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+        assert (row["x-edge-detailed-result-type"], row["c-country"]) == ("ClientGeoBlocked", "US")
+        assert get(stage, "dgeo", "/healthz", source=IN_GERMANY)[0] == 200
+
+    def test_a_custom_error_response_takes_the_place_of_the_refusal(self, stage: Stage) -> None:
+        status, headers, _ = get(stage, "dgeopage", "/ws/chat")
+        assert (status, headers["x-cache"]) == (200, "Error from cloudfront")
+
+
+class TestFirewall:
+    ACL = "arn:acl"
+
+    def blocked(
+        self, request: ViewerRequest, *statements: Json, action: Json | None = None, default: str = "Allow"
+    ) -> Any:
+        rules = [rule(f"r{number}", number, statement, action) for number, statement in enumerate(statements)]
+        entry = {"default_action": {default: {}}, "rules": rules}
+        sets = {"ip_sets": {"arn:bad": ["198.51.100.0/24", "nonsense"]}, "pattern_sets": {"arn:re": ["^/ws/.*t$", "("]}}
+        counter = RateCounter()
+
+        def counts(name: str, whom: str, window: float, limit: int) -> bool:
+            return counter.exceeds(name, whom, window, limit, NOW)
+
+        refusal = refuse_by_firewall(parse_web_acl(self.ACL, entry, sets), request, counts)
+        return None if refusal is None else refusal.status
+
+    @pytest.mark.parametrize(
+        ("statement", "matches"),
+        [
+            ({"IPSetReferenceStatement": {"ARN": "arn:bad"}}, True),
+            ({"IPSetReferenceStatement": {"ARN": "arn:unknown"}}, False),
+            ({"GeoMatchStatement": {"CountryCodes": ["US"]}}, True),
+            ({"GeoMatchStatement": {"CountryCodes": ["DE"]}}, False),
+            ({"ByteMatchStatement": byte_match({"UriPath": {}}, "/ws/", "STARTS_WITH")}, True),
+            ({"ByteMatchStatement": byte_match({"UriPath": {}}, "/ws", "EXACTLY")}, False),
+            ({"ByteMatchStatement": byte_match({"QueryString": {}}, "=a", "ENDS_WITH")}, True),
+            ({"ByteMatchStatement": byte_match({"Method": {}}, "get", "EXACTLY", "LOWERCASE")}, True),
+            ({"ByteMatchStatement": byte_match({"SingleHeader": {"Name": "User-Agent"}}, "bot", "CONTAINS")}, True),
+            ({"ByteMatchStatement": byte_match({"SingleHeader": {"Name": "user-agent"}}, "bo", "CONTAINS_WORD")}, False),
+            ({"ByteMatchStatement": byte_match({"SingleQueryArgument": {"Name": "room"}}, "a", "EXACTLY")}, True),
+            ({"ByteMatchStatement": byte_match({"Body": {}}, "a", "CONTAINS")}, False),
+            ({"RegexMatchStatement": {"RegexString": "^/ws", "FieldToMatch": {"UriPath": {}}}}, True),
+            ({"RegexMatchStatement": {"RegexString": "(", "FieldToMatch": {"UriPath": {}}}}, False),
+            ({"RegexPatternSetReferenceStatement": {"ARN": "arn:re", "FieldToMatch": {"UriPath": {}}}}, True),
+            ({"SizeConstraintStatement": {"FieldToMatch": {"UriPath": {}}, "ComparisonOperator": "GT", "Size": 7}}, True),
+            ({"SizeConstraintStatement": {"FieldToMatch": {"UriPath": {}}, "ComparisonOperator": "LE", "Size": 7}}, False),
+            ({"AndStatement": {"Statements": [{"GeoMatchStatement": {"CountryCodes": ["US"]}}] * 2}}, True),
+            ({"OrStatement": {"Statements": [{"LabelMatchStatement": {}}, {"IPSetReferenceStatement": {"ARN": "arn:bad"}}]}}, True),
+            ({"NotStatement": {"Statement": {"GeoMatchStatement": {"CountryCodes": ["DE"]}}}}, True),
+            ({"NotStatement": {"Statement": {"ManagedRuleGroupStatement": {"Name": "x"}}}}, False),
+            ({"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}, False),
+            ({"SizeConstraintStatement": {"FieldToMatch": {"UriPath": {}}, "Size": "much"}}, False),
+            ({}, False),
+        ],
+    )  # fmt: skip
+    def test_each_statement(self, statement: Json, matches: bool) -> None:
+        assert self.blocked(viewer(user_agent="a bot"), statement) == (403 if matches else None)
+
+    def test_priorities_actions_and_defaults(self) -> None:
+        everybody = {"GeoMatchStatement": {"CountryCodes": ["US"]}}
+        assert self.blocked(viewer(), default="Block") == 403
+        assert self.blocked(viewer(), everybody, action={"Allow": {}}, default="Block") is None
+        assert self.blocked(viewer(), everybody, action={"Count": {}}) is None
+        assert self.blocked(viewer(), everybody, action={"Captcha": {}}) == 405
+        assert self.blocked(viewer(), everybody, action={"Block": {"CustomResponse": {"ResponseCode": 429}}}) == 429
+
+    def test_a_rate_is_counted_for_each_address_over_a_window(self) -> None:
+        counter = RateCounter()
+        asked = [counter.exceeds("r", "a", 60, 3, NOW + second) for second in range(5)]
+        assert asked == [False, False, False, True, True]
+        assert not counter.exceeds("r", "b", 60, 3, NOW)
+        assert not counter.exceeds("r", "a", 60, 3, NOW + 70)
+
+    @pytest.mark.rule("distribution/web-acl-blocks")
+    def test_an_address_and_an_agent_are_kept_out_and_others_are_not(self, stage: Stage) -> None:
+        for blocked in (get(stage, "dwaf", source=BLOCKED_ADDRESS), get(stage, "dwaf", user_agent="BadBot/1")):
+            status, headers, body = blocked
+            assert (status, headers["server"], headers["x-cache"]) == (403, "CloudFront", "Error from cloudfront")
+            assert b"Request blocked" in body
+        row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+        assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == ("Error", "Error")
+        assert get(stage, "dwaf", "/healthz")[0] == 200
+
+    def test_too_many_handshakes_are_too_many(self, stage: Stage) -> None:
+        answers = [get(stage, "dwaf", "/ws/limited", source="127.0.0.67")[0] for _ in range(12)]
+        assert answers == [*[426] * 10, 403, 403]
+        assert get(stage, "dwaf", "/ws/other", source="127.0.0.67")[0] == 426
+
+
+class TestSignatures:
+    """As the Developer Guide has it under "Serve private content with signed URLs and signed cookies"."""
+
+    KEYS = (
+        PublicKey(
+            KEY_ID, signing_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+        ),
+    )
+
+    def outcome(self, request: ViewerRequest) -> str:
+        refusal = refuse_unsigned(request, self.KEYS, NOW)
+        assert refusal is None or (refusal.status, refusal.detail) == (403, "Error")
+        return "" if refusal is None else refusal.code
+
+    @pytest.mark.parametrize("expires", [NOW + 60, NOW - 60])
+    def test_a_canned_policy_in_the_url_and_in_cookies(self, expires: float) -> None:
+        signed = canned(URL, int(expires))
+        in_url = "&".join(f"{name}={value}" for name, value in signed.items())
+        expected = "" if expires > NOW else "AccessDenied"
+        assert self.outcome(viewer(f"/ws/chat?room=a&{in_url}")) == expected
+        assert self.outcome(viewer(cookie=cookies(signed))) == expected
+
+    @pytest.mark.parametrize(
+        ("resource", "since", "until", "network", "expected"),
+        [
+            ("https://dsigned.cloudfront.net/ws/*", None, NOW + 9, None, ""),
+            ("http?://*/ws/ch?t*", None, NOW + 9, None, ""),
+            (None, None, NOW + 9, None, ""),
+            ("https://dsigned.cloudfront.net/other/*", None, NOW + 9, None, "AccessDenied"),
+            ("*", None, NOW, None, "AccessDenied"),
+            ("*", NOW - 9, NOW + 9, None, ""),
+            ("*", NOW + 5, NOW + 9, None, "AccessDenied"),
+            ("*", None, NOW + 9, "198.51.100.0/24", ""),
+            ("*", None, NOW + 9, "203.0.113.9", "AccessDenied"),
+        ],
+    )
+    def test_a_custom_policy(
+        self, resource: str | None, since: float | None, until: float, network: str | None, expected: str
+    ) -> None:
+        condition: Json = {"DateLessThan": {"AWS:EpochTime": int(until)}}
+        if since is not None:
+            condition["DateGreaterThan"] = {"AWS:EpochTime": int(since)}
+        if network is not None:
+            condition["IpAddress"] = {"AWS:SourceIp": network}
+        statement = {**({} if resource is None else {"Resource": resource}), "Condition": condition}
+        signed = custom(json.dumps({"Statement": [statement]}))
+        assert self.outcome(viewer(cookie=cookies(signed))) == expected
+
+    def test_what_is_missing_or_not_what_it_seems(self) -> None:
+        signed = canned(URL, int(NOW + 60))
+        other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        assert self.outcome(viewer()) == "MissingKey"
+        assert self.outcome(viewer(cookie=cookies({**signed, "Key-Pair-Id": "KUNKNOWN"}))) == "InvalidKey"
+        assert self.outcome(viewer(cookie=cookies({**signed, "Signature": "?!"}))) == "MalformedSignature"
+        assert self.outcome(viewer(cookie=cookies({**signed, "Expires": "soon"}))) == "AccessDenied"
+        assert self.outcome(viewer("/ws/other", cookie=cookies(signed))) == "AccessDenied"
+        assert self.outcome(viewer(cookie=cookies(canned(URL, int(NOW + 60), other)))) == "AccessDenied"
+        assert self.outcome(viewer(cookie=cookies(custom("no policy at all")))) == "MalformedPolicy"
+        assert self.outcome(viewer(cookie=cookies(custom("[]")))) == "MalformedPolicy"
+        assert self.outcome(viewer(cookie="odd[]=1; " + cookies(signed))) == ""
+        # A signed URL is judged by itself, whatever cookies come with it.
+        assert self.outcome(viewer("/ws/chat?room=a&Expires=1", cookie=cookies(signed))) == "MissingKey"
+
+    def test_the_origin_does_not_get_the_signature(self) -> None:
+        assert without_signature("/a?b=1&Expires=2&Signature=x&Key-Pair-Id=y&c=3") == "/a?b=1&c=3"
+        assert without_signature("/a?Policy=x&Signature=y&Key-Pair-Id=z") == "/a"
+        assert without_signature("/a") == "/a"
+
+    @pytest.mark.rule("distribution/signed-requests")
+    def test_a_handshake_needs_the_cookies(self, stage: Stage) -> None:
+        status, headers, body = get(stage, "dsigned", "/ws/chat")
+        assert (status, headers["content-type"], headers["server"]) == (403, "text/xml", "CloudFront")
+        assert b"<Code>MissingKey</Code><Message>Missing Key-Pair-Id query parameter or cookie value</Message>" in body
+        url = "https://dsigned.cloudfront.net/ws/chat"
+        signed = canned(url, int(time.time()) + 60)
+        with stage.websocket("dsigned", additional_headers={"Cookie": cookies(signed)}) as client:
+            assert client.recv()["type"] == "welcome"
+        query = "&".join(f"{name}={value}" for name, value in signed.items())
+        with stage.websocket("dsigned", f"/ws/chat?{query}") as client:
+            id = client.recv()["id"]
+        seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+        assert seen["url"] == "/ws/chat"
+
+
+class TestCertificateOfAnotherAccount:
+    def test_only_another_account_is_misdirected(self) -> None:
+        entries = [distribution(name, [vpc_origin_ref("chat")], behavior("chat")) for name in ("da", "db", "dc")]
+        accounts = ("111122223333", "111122223333", "444455556666")
+        told = [{**entry, "account": number} for entry, number in zip(entries, accounts, strict=True)]
+        a, b, c = parse_state(account(told)).distributions
+        assert refuse_connection(a, a) is None
+        assert refuse_connection(a, b) is None
+        assert refuse_connection(a, None) is None
+        refusal = refuse_connection(a, c)
+        assert refusal is not None
+        assert (refusal.status, refusal.detail) == (421, "InvalidRequestCertificate")
+
+    @pytest.mark.rule("answer/wrong-certificate")
+    def test_a_host_behind_anothers_certificate(self, stage: Stage) -> None:
+        assert get(stage, "dother", "/healthz")[0] == 200
+        assert get(stage, "dother", "/healthz", server_name="localhost")[0] == 200
+        status, headers, _ = get(stage, "dother", "/healthz", server_name="dchat.cloudfront.net")
+        assert (status, headers["x-cache"]) == (421, "Error from cloudfront")
+
+
+def get(
+    stage: Stage,
+    name: str,
+    path: str = "/",
+    *,
+    source: str = "127.0.0.1",
+    server_name: str = "",
+    user_agent: str = "tests",
+) -> tuple[int, Mapping[str, str], bytes]:
+    """A GET from an address of one's own; status, headers and body."""
+    host = f"{name}.cloudfront.net"
+    plain = socket.create_connection(("127.0.0.1", stage.tls_port), timeout=20, source_address=(source, 0))
+    context: ssl.SSLContext = stage.trust()
+    with context.wrap_socket(plain, server_hostname=server_name or host) as raw:
+        raw.sendall(
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {user_agent}\r\nConnection: close\r\n\r\n".encode()
+        )
+        whole = b""
+        while piece := raw.recv(65536):
+            whole += piece
+    head, _, body = whole.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
+    return int(first.split()[1]), headers, body
+
+
+def canned(url: str, expires: int, key: rsa.RSAPrivateKey | None = None) -> dict[str, str]:
+    limit = f'{{"DateLessThan":{{"AWS:EpochTime":{expires}}}}}'
+    policy = f'{{"Statement":[{{"Resource":"{url}","Condition":{limit}}}]}}'
+    return {"Expires": str(expires), "Signature": signature(policy, key or signing_key()), "Key-Pair-Id": KEY_ID}
+
+
+def custom(policy: str) -> dict[str, str]:
+    return {"Policy": encoded(policy.encode()), "Signature": signature(policy, signing_key()), "Key-Pair-Id": KEY_ID}
+
+
+def signature(policy: str, key: rsa.RSAPrivateKey) -> str:
+    return encoded(key.sign(policy.encode(), padding.PKCS1v15(), hashes.SHA1()))  # noqa: S303
+
+
+def encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode().replace("+", "-").replace("=", "_").replace("/", "~")
+
+
+def cookies(parts: Mapping[str, str]) -> str:
+    return "; ".join(f"CloudFront-{name}={value}" for name, value in parts.items())
