@@ -16,9 +16,11 @@ from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.explaining import AGAIN, MOST_PROBES, Explained, explain
 from checks.look import look_at_aws
-from checks.models import Check
-from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe_blocking
+from checks.models import Check, SavedCheck
+from checks.prober import Limits, ProbeNetwork, Script, probe_blocking
+from checks.target import ProbeTarget
 from checks.transcript import Failure, Phase, Reason, Transcript
+from checks.wanted import Wanted
 from checks.weigh import Observations, ProbeKind, weigh
 from provisioning import events
 from provisioning.models import Endpoint
@@ -26,14 +28,29 @@ from provisioning.models import Endpoint
 TRY_AGAIN_SECONDS = 10.0
 ORIGIN_GIVES_UP_SECONDS = 30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
 LEASE_MARGIN_SECONDS = 10.0
+DUE_AT_ONCE = 100
+BY_SCHEDULE = "the schedule"
+PROOF = "Usual handshake"
+PARTICULAR = "check.particular"
+"""The kind of the event that tells of a check that wanted something in particular: it says nothing of the endpoint."""
 EDGES_SETTLE_SECONDS = 120.0
 log = logging.getLogger(__name__)
 
 
-def request_check(endpoint: Endpoint, *, by: str, stream: str, now: datetime, patient: bool = False) -> Check:
+def request_check(
+    endpoint: Endpoint,
+    *,
+    by: str,
+    stream: str,
+    now: datetime,
+    patient: bool = False,
+    wanted: Wanted | None = None,
+    saved: SavedCheck | None = None,
+) -> Check:
     """Ask for a handshake check; the one under way is returned if there is one. A `patient` check tries again for
     two minutes (of AWS's time), because right after Deployed some edges may still serve the old config.
     """
+    particulars = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
     until = now + timedelta(seconds=EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE) if patient else now
     while True:
         under_way: Check | None = Check.objects.filter(endpoint=endpoint, finished_at__isnull=True).first()
@@ -42,8 +59,75 @@ def request_check(endpoint: Endpoint, *, by: str, stream: str, now: datetime, pa
         # Somebody else may ask at the same moment, and that check may end before we look again.
         with contextlib.suppress(IntegrityError), transaction.atomic():
             return Check.objects.create(
-                endpoint=endpoint, stream=stream, requested_by=by, asked_at=now, due_at=now, tries_until=until
+                endpoint=endpoint,
+                saved=saved,
+                wanted=particulars,
+                stream=stream,
+                requested_by=by,
+                asked_at=now,
+                due_at=now,
+                tries_until=until,
             )
+
+
+def save_check(
+    endpoint: Endpoint,
+    name: str,
+    wanted: Wanted,
+    *,
+    every_minutes: int,
+    after_changes: bool,
+    by: str,
+    stream: str,
+    now: datetime,
+) -> SavedCheck:
+    """Keep a check under a name, or change the one of that name."""
+    values = {
+        "wanted": {} if wanted.usual else wanted.to_dict(),
+        "every_minutes": every_minutes,
+        "after_changes": after_changes,
+        "stream": stream,
+        "created_by": by,
+        "next_due_at": now + timedelta(minutes=every_minutes) if every_minutes else None,
+    }
+    return SavedCheck.objects.update_or_create(endpoint=endpoint, name=name, defaults=values)[0]
+
+
+def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCheck | None:
+    """Prove the endpoint on a schedule, by its usual handshake; None where the portal's operator wants none."""
+    every = settings.CHECK_EVERY_MINUTES
+    if not every:
+        return None
+    return save_check(
+        endpoint,
+        PROOF,
+        Wanted(),
+        every_minutes=every,
+        after_changes=False,
+        by="the portal",
+        stream=stream,
+        now=now,
+    )
+
+
+def request_due_checks(now: datetime) -> int:
+    """Ask for every saved check whose turn it is; how many were. One that is in the way is waited for."""
+    asked = 0
+    for saved in SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")[:DUE_AT_ONCE]:
+        if Check.objects.filter(endpoint=saved.endpoint, finished_at__isnull=True).exists():
+            continue
+        # Conditional, so that two tickers ask once.
+        following = now + timedelta(minutes=saved.every_minutes) if saved.every_minutes else None
+        due = SavedCheck.objects.filter(pk=saved.pk, next_due_at=saved.next_due_at)
+        if due.update(next_due_at=following) == 1:
+            request_check(saved.endpoint, by=BY_SCHEDULE, stream=saved.stream, now=now, saved=saved)
+            asked += 1
+    return asked
+
+
+def request_checks_after_change(endpoint: Endpoint, now: datetime) -> None:
+    """The endpoint was changed: every check that is to be made after changes is due."""
+    SavedCheck.objects.filter(endpoint=endpoint, after_changes=True).update(next_due_at=now)
 
 
 def probe_network() -> ProbeNetwork:
@@ -55,21 +139,26 @@ def probe_network() -> ProbeNetwork:
     )
 
 
-def probe_limits() -> Limits:
-    """Patient enough to hear the edge say that the origin did not answer."""
+def probe_limits(script: Script | None = None) -> Limits:
+    """Patient enough to hear the edge say that the origin did not answer, and for a script to be followed."""
     usual = Limits()
-    return replace(usual, total_s=usual.total_s + ORIGIN_GIVES_UP_SECONDS / settings.PROVISIONING_PACE)
+    talking = sum(step.seconds for step in script.steps) if script else 0.0
+    return replace(usual, total_s=usual.total_s + talking + ORIGIN_GIVES_UP_SECONDS / settings.PROVISIONING_PACE)
 
 
 def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     """Make a due check that nobody else is making: one handshake through the edge, judged, stored and told."""
-    limits = probe_limits()
     now = clock()
+    asked: Check | None = Check.objects.select_related("endpoint").filter(pk=check_id).first()
+    if asked is None:
+        return None
+    script = _script(Wanted.from_dict(asked.wanted))
+    limits = probe_limits(script)
     due = Check.objects.due(now).filter(pk=check_id)
     if due.update(lease_until=now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)) != 1:
         return None
-    check = Check.objects.select_related("endpoint").get(pk=check_id)
-    transcript = _probe(check, limits)
+    check = asked
+    transcript = _probe(check, script, limits)
     now = clock()
     if not transcript.live and now < check.tries_until:
         again = now + timedelta(seconds=TRY_AGAIN_SECONDS / settings.PROVISIONING_PACE)
@@ -78,14 +167,19 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     if not transcript.live:
         explaining = timedelta(seconds=(MOST_PROBES + AGAIN) * limits.total_s + LEASE_MARGIN_SECONDS)
         Check.objects.filter(pk=check.pk).update(lease_until=now + explaining)
-    _record(check, _explain(check, transcript, limits), clock())
+    _record(check, _explain(check, transcript), clock())
     return check
 
 
-def _probe(check: Check, limits: Limits) -> Transcript:
+def _script(wanted: Wanted) -> Script:
+    """What is wanted to be said, else a greeting, an echo and a ping."""
+    return Script.of_steps(wanted.steps) if wanted.script else Script()
+
+
+def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
     """What was seen. A fault of our own is a finding too, about us: nobody waits for ever for a check that fails."""
     try:
-        return probe_blocking(_target(check.endpoint), network=probe_network(), script=Script(), limits=limits)
+        return probe_blocking(_target(check), network=probe_network(), script=script, limits=limits)
     except DatabaseError:
         raise
     except Exception as fault:
@@ -94,18 +188,20 @@ def _probe(check: Check, limits: Limits) -> Transcript:
         return Transcript(url=check.endpoint.domain_name, failures=(failure,))
 
 
-def _explain(check: Check, transcript: Transcript, limits: Limits) -> Explained:
+def _explain(check: Check, transcript: Transcript) -> Explained:
     """What follows from it; for a handshake that failed, after the probes that tell why. A fault of our own on the way
     leaves the first look.
     """
     seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
-    script = Script.handshake_only()
+    brief, limits = Script.handshake_only(), probe_limits()
 
     def again(target: ProbeTarget) -> Transcript:
-        return probe_blocking(target, network=probe_network(), script=script, limits=limits)
+        return probe_blocking(target, network=probe_network(), script=brief, limits=limits)
 
     try:
-        return explain(seen, target=_target(check.endpoint), probe=again, look=lambda: look_at_aws(check.endpoint))
+        return explain(
+            seen, target=_target(check), probe=again, look=lambda: look_at_aws(check.endpoint, _target(check).url)
+        )
     except DatabaseError:
         raise
     except Exception:
@@ -113,18 +209,22 @@ def _explain(check: Check, transcript: Transcript, limits: Limits) -> Explained:
         return Explained(seen, weigh(seen))
 
 
-def _target(endpoint: Endpoint) -> ProbeTarget:
-    spec = endpoint.spec
-    return ProbeTarget(url=endpoint.url, subprotocols=spec.subprotocols, origin=f"https://{endpoint.domain_name}")
+def _target(check: Check) -> ProbeTarget:
+    endpoint = check.endpoint
+    origin = f"https://{endpoint.domain_name}"
+    usual = ProbeTarget(url=endpoint.url, subprotocols=endpoint.spec.subprotocols, origin=origin)
+    return Wanted.from_dict(check.wanted).target(endpoint.url, usual)
 
 
 def _record(check: Check, explained: Explained, now: datetime) -> None:
     transcript, first = explained.seen.handshake, explained.conclusion.first
     next_probe = explained.conclusion.next_probe
+    before = _verdict_before(check)
     with transaction.atomic():
         changed = Check.objects.filter(pk=check.pk, finished_at__isnull=True).update(
             finished_at=now,
             lease_until=None,
+            wanted=Wanted.from_dict(check.wanted).masked().to_dict() if check.wanted else {},
             ok=transcript.live,
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,
@@ -133,10 +233,10 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
             next_probe=next_probe.kind if next_probe else "",
             probes=[{"kind": kind, "transcript": made.to_dict()} for kind, made in _further(explained.seen)],
         )
-        if changed and check.stream:
+        if changed and check.stream and (check.saved_id is None or before != first.code):
             events.append(
                 check.stream,
-                "check.finished",
+                PARTICULAR if check.wanted else "check.finished",
                 f"{first.verdict.title.rstrip('.')}. {first.verdict.plain}",
                 at=now,
                 level="good" if transcript.live else "error",
@@ -150,6 +250,13 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
                 },
             )
     check.refresh_from_db()
+
+
+def _verdict_before(check: Check) -> str:
+    """The verdict of the saved check's last time: people are told when the reason changes, not every time."""
+    earlier = Check.objects.filter(saved=check.saved_id, finished_at__isnull=False).exclude(pk=check.pk)
+    last = earlier.order_by("-asked_at").values_list("verdict", flat=True).first() if check.saved_id else None
+    return last or ""
 
 
 def _further(seen: Observations) -> Iterator[tuple[ProbeKind, Transcript]]:

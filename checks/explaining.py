@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from checks.look import AwsView
-from checks.prober import ProbeTarget
+from checks.target import ProbeTarget
 from checks.transcript import Reason, Transcript
 from checks.weigh import Conclusion, Observations, weigh
 

@@ -35,12 +35,12 @@ class AwsView:
     vpc_origin_status: str | None = None
 
 
-def look_at_aws(endpoint: Endpoint) -> AwsView:
-    """One look: two calls for the distribution, the target's facts, one list of VPC origins."""
+def look_at_aws(endpoint: Endpoint, url: str) -> AwsView:
+    """One look, for a handshake at `url`: the distribution, the target's facts, the account's VPC origins."""
     aws = aws_for(account_ref(endpoint.account))
     spec = endpoint.spec
     owner = settings.PROVISIONING_OWNER
-    served = _serving(aws, endpoint)
+    served = _serving(aws, endpoint, url)
     taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
@@ -52,7 +52,7 @@ def look_at_aws(endpoint: Endpoint) -> AwsView:
     )
 
 
-def _serving(aws: Aws, endpoint: Endpoint) -> Serving | None:
+def _serving(aws: Aws, endpoint: Endpoint, url: str) -> Serving | None:
     spec = endpoint.spec
     try:
         record = distributions.read(aws, spec.distribution_id)
@@ -66,6 +66,6 @@ def _serving(aws: Aws, endpoint: Endpoint) -> Serving | None:
         domain_name=record.domain_name,
         status=record.status,
         host=endpoint.domain_name,
-        path=urlsplit(endpoint.url).path or "/",
+        path=urlsplit(url).path or "/",
         own_patterns=spec.path_patterns,
     )

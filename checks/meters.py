@@ -11,8 +11,9 @@ import secrets
 from dataclasses import dataclass
 
 from checks.idle import VARIANTS, Reading, reading_of, steps_for
-from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe
+from checks.prober import Limits, ProbeNetwork, Script, probe
 from checks.script import ExpectText, Hold, Send, Step
+from checks.target import ProbeTarget
 from checks.transcript import Transcript
 
 MOST_IDLE_SECONDS = 900.0

@@ -22,8 +22,46 @@ class CheckQuerySet(models.QuerySet["Check"]):
         )
 
 
+class SavedCheckQuerySet(models.QuerySet["SavedCheck"]):
+    """Sets of saved checks."""
+
+    def due(self, now: datetime) -> SavedCheckQuerySet:
+        """Those whose turn it is, of endpoints that exist."""
+        return self.filter(next_due_at__lte=now, endpoint__state=Endpoint.State.DEPLOYED)
+
+
+class SavedCheck(models.Model):
+    """A handshake that an endpoint's team wants to see made again: by hand, after each change, or on a schedule.
+
+    `wanted` is what `Wanted.to_dict` gives and holds no secret; `stream` is where a change of the verdict is told.
+    """
+
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="saved_checks")
+    name = models.CharField(max_length=60)
+    wanted = models.JSONField(default=dict)
+    every_minutes = models.PositiveIntegerField(default=0)
+    after_changes = models.BooleanField(default=False)
+    stream = models.CharField(max_length=60, blank=True)
+    created_by = models.CharField(max_length=150, blank=True)
+    next_due_at = models.DateTimeField(null=True, blank=True)
+
+    objects: ClassVar[Any] = SavedCheckQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["endpoint", "name"], name="saved_check_name_unique_in_endpoint")
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["next_due_at"], condition=Q(next_due_at__isnull=False), name="saved_check_due")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Check(models.Model):
-    """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed.
+    """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed, but for values of
+    secret headers, which are gone once it has been made.
 
     `findings` are ranked verdicts; `probes` what was tried to explain a failure, and `next_probe` what would tell more.
     `tries_until` lets a first check after deployment try again while edges may still serve the old config.
@@ -35,6 +73,8 @@ class Check(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="checks")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.HANDSHAKE)
+    saved = models.ForeignKey(SavedCheck, on_delete=models.SET_NULL, null=True, blank=True, related_name="checks")
+    wanted = models.JSONField(default=dict)
     stream = models.CharField(max_length=60, blank=True)
     requested_by = models.CharField(max_length=150, blank=True)
     asked_at = models.DateTimeField()

@@ -58,6 +58,7 @@ from checks.handshake import (
     judge,
 )
 from checks.script import NONCE, Expectation, Hold, Send, SendClose, SendPing, SendPong, Step
+from checks.target import ProbeTarget
 from checks.tls import distrusting_context, tls_context, tls_facts, verify_reason
 from checks.transcript import (
     Attempt,
@@ -81,20 +82,6 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeTarget:
-    """What to ask for: a ws:// or wss:// URL and what a caller adds to the handshake."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = ()
-    subprotocols: tuple[str, ...] = ()
-    extensions: tuple[str, ...] = ()
-    """Whole offers; permessage-deflate is the only one that can be agreed on."""
-    origin: str | None = None
-    upgrade: bool = True
-    """False asks for the same address with a plain GET; subprotocols and extensions are then left out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ def make_check(check_id: str) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Tell the workers of every due check."""
+    """Ask for the saved checks whose turn it is, and tell the workers of every due check."""
+    actions.request_due_checks(now)
     for check_id in Check.objects.due(now).order_by("due_at").values_list("pk", flat=True)[:100]:
         make_check.delay(str(check_id))

@@ -116,6 +116,8 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
         tell(request, "request.provisioned", "Built. Testing a real handshake through the edge.", now)
         assert request.endpoint is not None  # noqa: S101  a run has an endpoint
         checks.request_check(request.endpoint, by="the portal", stream=request.stream, now=now, patient=True)
+        checks.schedule_proof(request.endpoint, stream=request.stream, now=now)
+        checks.request_checks_after_change(request.endpoint, now)
     elif state is State.PROVISIONING and event.kind == "run.undone":
         _take_undone(request, event.data, now)
     elif state is State.PROVISIONING and event.kind == "run.stuck":

@@ -95,7 +95,7 @@ def requests(request: SignedIn) -> HttpResponse:
 
 def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
     """One query for the page: each endpoint with its last finished check and its newest request."""
-    checks = Check.objects.filter(endpoint=OuterRef("pk"), finished_at__isnull=False).order_by("-asked_at")
+    checks = Check.objects.filter(endpoint=OuterRef("pk"), finished_at__isnull=False, wanted={}).order_by("-asked_at")
     newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
     return endpoints.annotate(
         last_ok=Subquery(checks.values("ok")[:1]),

@@ -13,8 +13,9 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from checks.deflate import OFFER, agreed
 from checks.diagnose import diagnose
-from checks.prober import Limits, ProbeTarget, Script, probe
+from checks.prober import Limits, Script, probe
 from checks.script import parse_script
+from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
 from tests.checks.origins import HOST, accept, network_to, origin
 

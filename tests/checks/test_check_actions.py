@@ -12,29 +12,15 @@ from checks import actions
 from checks.look import AwsView
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
-from checks.prober import Limits, ProbeTarget
+from checks.prober import Limits
+from checks.target import ProbeTarget
 from checks.transcript import Transcript
-from provisioning.models import AwsAccount, Endpoint, Event
+from provisioning.models import Endpoint, Event
 from tests.checks import seen
-from tests.provisioning.examples import ACCOUNT, spec
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
 REFUSED_504 = seen.answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n")
-
-
-@pytest.fixture
-def endpoint() -> Endpoint:
-    account = AwsAccount.objects.create(account_id=ACCOUNT, name="Chat")
-    wanted = spec()
-    return Endpoint.objects.create(
-        account=account,
-        owner="chat",
-        name=wanted.name,
-        spec_data=wanted.to_dict(),
-        domain_name="d111.cloudfront.net",
-        created_at=NOW,
-    )
 
 
 class Edge:
@@ -54,7 +40,7 @@ def answering(monkeypatch: pytest.MonkeyPatch, *answers: Transcript, view: AwsVi
     """The network answers with these, and AWS, when it is asked, with that."""
     edge = Edge(*answers)
     monkeypatch.setattr(actions, "probe_blocking", edge)
-    monkeypatch.setattr(actions, "look_at_aws", lambda _: view or AwsView())
+    monkeypatch.setattr(actions, "look_at_aws", lambda *_: view or AwsView())
     return edge
 
 
@@ -113,7 +99,7 @@ def test_a_fault_of_ours_while_explaining_leaves_the_first_look(
 ) -> None:
     answering(monkeypatch, REFUSED_504)
 
-    def faulty(_: Endpoint) -> AwsView:
+    def faulty(*_: object) -> AwsView:
         raise KeyError("a bug")
 
     monkeypatch.setattr(actions, "look_at_aws", faulty)

@@ -10,7 +10,8 @@ from websockets.asyncio.server import ServerConnection, serve
 
 from checks.idle import Reading, judge_idle, usual_clocks
 from checks.meters import gather_crowd, measure_idle, reconnect
-from checks.prober import ProbeNetwork, ProbeTarget
+from checks.prober import ProbeNetwork
+from checks.target import ProbeTarget
 from tests.checks.origins import HOST, network_to
 
 CLOCKS = usual_clocks(alb=60, nlb=350)

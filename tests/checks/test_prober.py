@@ -27,7 +27,8 @@ from checks import prober
 from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.diagnose import diagnose
-from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe, probe_blocking
+from checks.prober import Limits, ProbeNetwork, Script, probe, probe_blocking
+from checks.target import ProbeTarget
 from checks.tls import tls_context
 from checks.transcript import Phase, Reason, Transcript
 from tests.checks import origins

@@ -24,8 +24,9 @@ from checks.comparison import Comparison, compare
 from checks.connect_to import ConnectRule, ConnectToError, parse_connect_to
 from checks.deflate import OFFER
 from checks.diagnose import Diagnosis, diagnose
-from checks.prober import Limits, ProbeNetwork, ProbeTarget, Script, probe
+from checks.prober import Limits, ProbeNetwork, Script, probe
 from checks.script import ScriptError, Step, parse_script
+from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
