@@ -1,7 +1,7 @@
-"""The accounts' networks as CloudFront and the edge see them: typed readings of moto's EC2 and ELBv2.
+"""The accounts' load balancers and targets as CloudFront and the edge see them: readings of moto's ELBv2 and EC2.
 
-It decides how moto's objects become plain values. It must never change them (service_network.py does), and its
-callers hold the world's lock.
+It decides how moto's objects become plain values; VPCs, addresses and names are `vpc_sections.py`'s. It must never
+change them (service_network.py does), and its callers hold the world's lock.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
+from lab.aws import vpc_sections
 from lab.aws.gaps import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_LIST, block_public_access
 
 SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
@@ -77,18 +79,20 @@ def sections() -> dict[str, Any]:
         "prefix_lists": prefix_lists(),
         "service_groups": service_groups(),
         "block_public_access": block_public_access(),
+        **vpc_sections.sections(),
     }
 
 
 def load_balancers() -> list[dict[str, Any]]:
     """Every load balancer with listeners and rules, in the form of /_lab/state."""
     found = []
-    for account, _, backend in _existing(elbv2_backends):
+    for account, region, backend in _existing(elbv2_backends):
         for balancer in backend.load_balancers.values():
             balancer.activate()
             found.append(
                 {
                     "account": account,
+                    "region": region,
                     "arn": balancer.arn,
                     "name": balancer.name,
                     "dns_name": balancer.dns_name,
@@ -117,10 +121,12 @@ def target_groups() -> list[dict[str, Any]]:
                     "arn": group.arn,
                     "name": group.name,
                     "protocol": group.protocol,
+                    "protocol_version": group.protocol_version,
                     "port": _number(group.port),
                     "vpc_id": group.vpc_id,
                     "target_type": group.target_type,
                     "attributes": dict(group.attributes),
+                    "health_check": _health_check(group),
                     "targets": [
                         {"id": state.instance_id, "port": _number(state.port), "health": state.status}
                         for state in health
@@ -221,6 +227,8 @@ def _listener(listener: Any) -> dict[str, Any]:
         "arn": listener.arn,
         "port": _number(listener.port),
         "protocol": listener.protocol,
+        "ssl_policy": listener.ssl_policy,
+        "certificates": vpc_sections.certificate_arns(listener),
         "default_actions": [_action(_data(action)) for action in listener.default_actions],
         "rules": [
             {
@@ -255,15 +263,50 @@ def _action(data: dict[str, Any]) -> dict[str, Any]:
     if kind == "forward":
         groups = (data.get("ForwardConfig") or {}).get("TargetGroups") or []
         weighted = [
-            {"target_group_arn": group["TargetGroupArn"], "weight": int(group.get("Weight") or 1)} for group in groups
+            {"target_group_arn": group["TargetGroupArn"], "weight": int(group.get("Weight", 1))} for group in groups
         ]
         arn = data.get("TargetGroupArn") or (weighted[0]["target_group_arn"] if weighted else None)
         return {
             "type": kind,
             "target_group_arn": arn,
             "target_groups": weighted or [{"target_group_arn": arn, "weight": 1}],
+            "sticky_seconds": _sticky_seconds((data.get("ForwardConfig") or {}).get("TargetGroupStickinessConfig")),
         }
+    if kind in ("authenticate-oidc", "authenticate-cognito"):
+        return {"type": kind, **_login(kind, data)}
     return {"type": kind}
+
+
+def _sticky_seconds(config: dict[str, Any] | None) -> int:
+    if not config or str(config.get("Enabled")).lower() != "true":
+        return 0
+    return int(config.get("DurationSeconds") or 86400)
+
+
+def _login(kind: str, data: dict[str, Any]) -> dict[str, Any]:
+    """Where the action sends those who are not signed in, and whether it does."""
+    oidc = kind == "authenticate-oidc"
+    config = data.get("AuthenticateOidcConfig" if oidc else "AuthenticateCognitoConfig") or {}
+    where = config.get("AuthorizationEndpoint") if oidc else f"https://{config.get('UserPoolDomain')}/oauth2/authorize"
+    client = config.get("ClientId" if oidc else "UserPoolClientId") or ""
+    asked = urlencode({"client_id": client, "response_type": "code", "scope": config.get("Scope") or "openid"})
+    return {"on_unauthenticated": config.get("OnUnauthenticatedRequest"), "login_url": f"{where}?{asked}"}
+
+
+def _health_check(group: Any) -> dict[str, Any] | None:
+    """None where none is made: when it is off, and for Lambda functions."""
+    if not group.health_check_enabled or group.target_type == "lambda":
+        return None
+    return {
+        "protocol": group.health_check_protocol,
+        "path": group.health_check_path or "/",
+        "port": group.health_check_port,
+        "interval": int(group.health_check_interval_seconds),
+        "timeout": int(group.health_check_timeout_seconds),
+        "healthy_threshold": int(group.healthy_threshold_count),
+        "unhealthy_threshold": int(group.unhealthy_threshold_count),
+        "codes": (getattr(group, "matcher", None) or {}).get("HttpCode") or "200",
+    }
 
 
 def _condition(condition: dict[str, Any]) -> dict[str, Any]:

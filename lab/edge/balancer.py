@@ -1,128 +1,214 @@
 """Load balancers as sockets: one listening socket on loopback per listener, and the connections through them.
 
-It moves bytes as `balancing.py` decides. It must never be reached by a viewer without passing `reaching.py`, and must
-never close an idle WebSocket with a close frame: the real one just drops it, and clients see 1006.
+It moves bytes as the deciding modules say. A connection that the edge or another balancer makes is known by its
+passage; any other comes from outside, and gets in only where the internet would (`reaching.call_directly`). It must
+never let a client reach an internal load balancer.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import secrets
-import time
-from dataclasses import dataclass
+import socket
+import ssl
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import h11
 
-from lab.edge.answers import Answer, balancer_answer
-from lab.edge.balancing import (
-    MAX_HEADER_BYTES,
-    MAX_LINE_BYTES,
-    FrontRequest,
-    candidates,
-    choose_action,
-    redirect_location,
-    target_headers,
-)
-from lab.edge.forwarding import ViewerRequest
-from lab.edge.http1 import (
-    Http1,
-    SenderFailed,
-    ask,
-    end_to_end,
-    give,
-    has_body,
-    relay_response,
-    switch_protocols,
-    text_headers,
-    wire_headers,
-)
-from lab.edge.leg import Leg, Tunnel
-from lab.edge.network_facts import Action, Listener, LoadBalancer, Target
+from lab.edge.application_balancer import ApplicationBalancer, Found
+from lab.edge.leg import Leg, Passage, Tunnel
+from lab.edge.live import Live
+from lab.edge.network_facts import Certificate, Listener, LoadBalancer
+from lab.edge.origin_tls import ListenerCertificates, OriginTrust
+from lab.edge.reaching import TCP_LISTENERS, Reached, ReachedAddress, call_directly
 from lab.edge.state import State
+from lab.edge.target_choice import Health, target_key, usable_targets
+from lab.edge.target_connection import (
+    LONGEST_TARGET_WAIT,
+    LOOPBACK,
+    TLS_SECONDS,
+    Errand,
+    TargetConnections,
+    TargetUnreachable,
+    open_leg,
+)
+from lab.origin_certificates import Flaw
 
-LOOPBACK = "127.0.0.1"
-# Defaults of ELBv2: the lab's AWS gives attributes as the API would, so these rarely speak.
-ALB_IDLE_SECONDS = 60.0
+# The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.
 NLB_IDLE_SECONDS = 350.0
-TARGET_CONNECT_SECONDS = 10.0
-LONGEST_TARGET_WAIT = 2.5
-
-
-class TargetUnreachable(Exception):
-    """No connection to the target; `status` is what the load balancer answers."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(status)
-        self.status = status
+# Whoever connects to a public load balancer himself seems to come from here (TEST-NET-3, RFC 5737).
+INTERNET_CLIENT = "203.0.113.77"
+# A fault of the lab: what listeners show has this flaw.
+FLAW_FAULTS: Mapping[str, Flaw] = {f"origin-certificate-{flaw.value}": flaw for flaw in Flaw}
+TLS_HANDSHAKE = 0x16
+BACKLOG = 512
 
 
 @dataclass(slots=True)
 class _Front:
-    server: asyncio.Server
+    """A listener's socket; `server` takes what comes over it, `greeter` does where TLS may begin."""
+
     port: int
+    server: asyncio.Server | None = None
+    greeter: asyncio.Task[None] | None = None
+    socket: socket.socket | None = field(default=None)
+
+    def close(self) -> None:
+        if self.server is not None:
+            self.server.close()
+        if self.greeter is not None:
+            self.greeter.cancel()
+        if self.socket is not None:
+            self.socket.close()
 
 
 class Balancers:
     """All listening sockets of all load balancers; follows the state."""
 
-    def __init__(self) -> None:
+    def __init__(self, state_dir: Path, live: Live, health: Health) -> None:
         self._state = State(version=-1, scale=1.0)
         self._fronts: dict[str, _Front] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._turns = itertools.count()
-        self._sources: dict[tuple[str, int], str] = {}
+        self._live = live
+        self._health = health
+        self._trust = OriginTrust(state_dir)
+        self._certificates = ListenerCertificates(state_dir)
+        self.targets = TargetConnections(lambda: self._state, self._port_of)
+        self._application = ApplicationBalancer(lambda: self._state, self.targets, health, live)
 
     async def follow(self, state: State) -> None:
         """Open sockets for new listeners, close those of listeners that are gone. Open connections stay."""
         self._state = state
         wanted = {
-            listener.arn: (balancer, listener)
+            listener.arn: listener
             for balancer in state.load_balancers
             for listener in balancer.listeners
-            if (balancer.type, listener.protocol) in (("application", "HTTP"), ("network", "TCP"))
+            if balancer.type in ("application", "network") and listener.protocol in TCP_LISTENERS
         }
-        for arn in self._fronts.keys() - wanted.keys():
-            self._fronts.pop(arn).server.close()
+        for arn in list(self._fronts):
+            # A listener that begins or ceases to decrypt needs the other kind of socket.
+            if arn not in wanted or wanted[arn].terminates_tls != (self._fronts[arn].greeter is not None):
+                self._fronts.pop(arn).close()
         for arn in wanted.keys() - self._fronts.keys():
-            await self._listen(arn)
+            await self._listen(wanted[arn])
+        self._live.follow(state)
 
-    async def connect(self, listener: Listener, source: str) -> Leg:
-        """A connection to a listener that looks to it as if it came from `source`.
+    async def connect(self, reached: Reached | ReachedAddress, source: str, server_name: str) -> Leg:
+        """A connection of CloudFront's to an origin, which looks as if it came from `source`; over TLS if it must be.
 
-        :raises OSError: nothing listens there any more.
+        :raises ssl.SSLError: the TLS handshake failed.
+        :raises OSError: nothing listens there any more, or it hung up.
         """
-        front = self._fronts.get(listener.arn)
-        if front is None:
-            raise ConnectionRefusedError("the listener is gone")
-        _, leg = await asyncio.get_running_loop().create_connection(Leg, LOOPBACK, front.port)
-        name: tuple[str, int] = leg.transport.get_extra_info("sockname")[:2]
-        self._sources[name] = source
-        leg.on_close(lambda: self._forget(name))
-        return leg
+        protocols = reached.ssl_protocols
+        secure = None if protocols is None else self._trust.context(protocols)
+        if isinstance(reached, Reached):
+            return await self.targets.connect_listener(reached.listener, Passage(source), secure, server_name)
+        real = self._state.hosts.get(reached.address)
+        if real is None:
+            raise ConnectionRefusedError("nothing listens there")
+        host, _, port = real.rpartition(":")
+        async with asyncio.timeout(LONGEST_TARGET_WAIT + TLS_SECONDS):
+            return await open_leg(host, int(port), secure, server_name)
+
+    def public_addresses(self) -> dict[str, str]:
+        """Where this machine reaches the listeners of internet-facing load balancers: `name:port` to `host:port`."""
+        return {
+            f"{balancer.dns_name}:{listener.port}": f"{LOOPBACK}:{self._fronts[listener.arn].port}"
+            for balancer in self._state.load_balancers
+            if balancer.internet_facing
+            for listener in balancer.listeners
+            if listener.arn in self._fronts
+        }
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
         for front in self._fronts.values():
-            front.server.close()
+            front.close()
+        self._live.close()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _forget(self, name: tuple[str, int]) -> None:
-        self._sources.pop(name, None)
+    def _port_of(self, arn: str) -> int | None:
+        front = self._fronts.get(arn)
+        return None if front is None else front.port
 
-    async def _listen(self, arn: str) -> None:
-        def opened(leg: Leg) -> None:
-            task = asyncio.get_running_loop().create_task(self._serve(arn, leg))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
+    async def _listen(self, listener: Listener) -> None:
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(lambda: Leg(opened), LOOPBACK, 0, backlog=512)
-        self._fronts[arn] = _Front(server, server.sockets[0].getsockname()[1])
+        arn = listener.arn
+        if not listener.terminates_tls:
+            server = await loop.create_server(self._leg_of(arn), LOOPBACK, 0, backlog=BACKLOG)
+            self._fronts[arn] = _Front(server.sockets[0].getsockname()[1], server)
+            return
+        listening = socket.create_server((LOOPBACK, 0), backlog=BACKLOG)
+        listening.setblocking(False)
+        greeter = loop.create_task(self._greet(arn, listening))
+        self._fronts[arn] = _Front(listening.getsockname()[1], None, greeter, listening)
 
-    def _find(self, arn: str) -> tuple[LoadBalancer, Listener] | None:
+    def _leg_of(self, arn: str, *, without_tls: bool = False) -> Callable[[], Leg]:
+        def opened(leg: Leg) -> None:
+            self._start(self._answer_plain(leg) if without_tls else self._serve(arn, leg))
+
+        return lambda: Leg(opened)
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _greet(self, arn: str, listening: socket.socket) -> None:
+        """Take connections to a listener that decrypts: whoever begins with anything but TLS is told so in plain."""
+        loop = asyncio.get_running_loop()
+        context = self._certificates.front_context(lambda name: self._context_for(arn, name))
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(listening)
+            except OSError:
+                await asyncio.sleep(0.1)
+                continue
+            self._start(self._begin(arn, accepted, context))
+
+    async def _begin(self, arn: str, accepted: socket.socket, context: ssl.SSLContext) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            accepted.setblocking(False)
+            async with asyncio.timeout(TLS_SECONDS):
+                first = await _peek(accepted)
+            secure = bool(first) and first[0] == TLS_HANDSHAKE
+            await loop.connect_accepted_socket(
+                self._leg_of(arn, without_tls=not secure),
+                accepted,
+                ssl=context if secure else None,
+                ssl_handshake_timeout=TLS_SECONDS if secure else None,
+            )
+        except (OSError, ssl.SSLError):
+            accepted.close()
+
+    async def _answer_plain(self, leg: Leg) -> None:
+        body = b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>\r\n"
+        head = b"HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\nContent-Type: text/html\r\nConnection: close\r\n"
+        try:
+            await leg.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await leg.part()
+        except OSError:
+            leg.close()
+
+    def _context_for(self, arn: str, name: str | None) -> ssl.SSLContext | None:
+        found = self._find(arn)
+        if found is None:
+            return None
+        _, listener = found
+        known: list[Certificate] = [
+            self._state.certificates[one] for one in listener.certificates if one in self._state.certificates
+        ]
+        flaw = next((FLAW_FAULTS[fault.name] for fault in self._state.faults if fault.name in FLAW_FAULTS), None)
+        return self._certificates.for_name(listener, known, name, flaw)
+
+    def _find(self, arn: str) -> Found | None:
         """The listener as it is configured now."""
         for balancer in self._state.load_balancers:
             for listener in balancer.listeners:
@@ -131,165 +217,67 @@ class Balancers:
         return None
 
     async def _serve(self, arn: str, leg: Leg) -> None:
-        tunnel: Tunnel | None = None
         try:
             found = self._find(arn)
             if found is None:
                 return
             balancer, listener = found
+            passage = self.targets.passage_of(leg)
+            if passage is None:
+                if not call_directly(self._state, balancer, listener, INTERNET_CLIENT):
+                    # A dropped packet, as well as this machine can show it: no word, and in the end no connection.
+                    await asyncio.sleep(LONGEST_TARGET_WAIT)
+                    leg.transport.abort()
+                    return
+                passage = Passage(INTERNET_CLIENT)
+            leg.passage = passage
             if balancer.type == "network":
-                tunnel = await self._forward_tcp(balancer, listener, leg)
+                await self._forward_tcp(balancer, listener, leg, passage)
             else:
-                tunnel = await self._serve_http(arn, leg)
-            if tunnel is not None:
-                await tunnel.finished()
+                await self._application.serve(lambda: self._find(arn), leg, passage)
         except (OSError, h11.ProtocolError):
             # Either side left or spoke nonsense in the middle; there is nobody to tell.
             pass
         finally:
             leg.close()
 
-    async def _forward_tcp(self, balancer: LoadBalancer, listener: Listener, leg: Leg) -> Tunnel | None:
+    async def _forward_tcp(self, balancer: LoadBalancer, listener: Listener, leg: Leg, passage: Passage) -> None:
         action = listener.default_actions[-1] if listener.default_actions else None
-        targets = candidates(action, self._state.target_groups) if action else ()
-        if not targets:
-            return None
+        arn = action.target_group_arns[0] if action is not None and action.target_group_arns else ""
+        group = self._state.target_groups.get(arn)
+        usable = usable_targets(group, self._health) if group is not None else ()
+        if group is None or not usable:
+            leg.transport.abort()
+            return
+        target = usable[next(self._turns) % len(usable)]
         try:
-            far = await self._connect_target(targets[next(self._turns) % len(targets)])
+            far = await self.targets.connect(Errand(balancer, group, target, passage))
         except TargetUnreachable:
-            return None
+            leg.transport.abort()
+            return
         idle = float(listener.attributes.get("tcp.idle_timeout.seconds", NLB_IDLE_SECONDS))
-        return Tunnel(leg, far, idle / self._state.socket_scale)
+        tunnel = Tunnel(leg, far, idle / self._state.socket_scale, who=balancer.label, aws_seconds=idle)
+        ends = group.attributes.get("deregistration_delay.connection_termination.enabled") == "true"
+        await self._live.carry_to_target(
+            tunnel, passage.source, group, target.id, target.port, target_key(group, target), cut_after=ends
+        )
 
-    async def _serve_http(self, arn: str, leg: Leg) -> Tunnel | None:
-        """Requests on one connection, one after the other, until it closes or becomes a tunnel."""
-        http = Http1(leg, h11.SERVER)
-        while True:
+
+async def _peek(accepted: socket.socket) -> bytes:
+    """The first byte that a client sends, which stays in the socket; waits for it."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            return accepted.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            readable: asyncio.Future[None] = loop.create_future()
+            loop.add_reader(accepted, _wake, readable)
             try:
-                event = await http.next_event()
-            except h11.RemoteProtocolError:
-                if http.may_answer:
-                    await give(http, balancer_answer(400))
-                return None
-            found = self._find(arn)
-            if not isinstance(event, h11.Request) or found is None:
-                return None
-            tunnel = await self._exchange(*found, http, event)
-            if tunnel is not None or not http.ready_for_next():
-                return tunnel
-
-    async def _exchange(
-        self, balancer: LoadBalancer, listener: Listener, http: Http1, event: h11.Request
-    ) -> Tunnel | None:
-        peer: tuple[str, int] = http.leg.transport.get_extra_info("peername")[:2]
-        headers = text_headers(event)
-        request = FrontRequest(
-            method=event.method.decode(),
-            target=event.target.decode("latin-1"),
-            headers=headers,
-            source=self._sources.get(peer, peer[0]),
-        )
-        head = request.method == "HEAD"
-        body_from = http if has_body(headers) else None
-        if body_from is None:
-            await http.next_event()  # the end of the request
-        sizes = [len(name) + len(value) + 4 for name, value in headers]
-        if (
-            max(sizes, default=0) > MAX_LINE_BYTES
-            or len(event.target) > MAX_LINE_BYTES
-            or sum(sizes) > MAX_HEADER_BYTES
-        ):
-            await give(http, balancer_answer(400), head=head)
-            return None
-        action = choose_action(listener, request)
-        if action is None or action.type != "forward":
-            await give(http, _own_answer(action, request, listener), head=head)
-            return None
-        targets = candidates(action, self._state.target_groups)
-        if not targets:
-            await give(http, balancer_answer(503), head=head)
-            return None
-        idle = (
-            float(balancer.attributes.get("idle_timeout.timeout_seconds", ALB_IDLE_SECONDS)) / self._state.socket_scale
-        )
-        try:
-            far = await self._connect_target(targets[next(self._turns) % len(targets)])
-        except TargetUnreachable as unreachable:
-            await give(http, balancer_answer(unreachable.status), head=head)
-            return None
-        try:
-            return await self._forward(http, event, request, listener, far, body_from, idle)
-        except BaseException:
-            far.close()
-            raise
-
-    async def _forward(
-        self,
-        http: Http1,
-        event: h11.Request,
-        request: FrontRequest,
-        listener: Listener,
-        far: Leg,
-        body_from: Http1 | None,
-        idle: float,
-    ) -> Tunnel | None:
-        """Pass a request to the target and its answer back; a tunnel if the answer is 101."""
-        websocket = _asks_for_websocket(request, event)
-        target = Http1(far, h11.CLIENT)
-        sent = wire_headers(target_headers(request, listener, _trace_id(), websocket))
-        to_target = h11.Request(method=event.method, target=event.target, headers=sent)
-        try:
-            reply = await ask(target, to_target, body_from=body_from, patience=idle)
-        except (TimeoutError, SenderFailed, h11.ProtocolError, OSError) as error:
-            far.close()
-            if http.may_answer:
-                status = 504 if isinstance(error, TimeoutError) else 400 if isinstance(error, SenderFailed) else 502
-                await give(http, balancer_answer(status), head=request.method == "HEAD")
-            return None
-        if isinstance(reply, h11.Response):
-            await relay_response(target, http, reply, end_to_end(text_headers(reply)))
-        elif websocket:
-            await switch_protocols(http, target, reply, text_headers(reply))
-            return Tunnel(http.leg, far, idle)
-        else:
-            await give(http, balancer_answer(502))
-        far.close()
-        return None
-
-    async def _connect_target(self, target: Target) -> Leg:
-        """Connect to a target where the lab really runs it.
-
-        :raises TargetUnreachable: 502 when it refuses, 504 when nothing is at that address.
-        """
-        real = self._state.hosts.get(f"{target.id}:{target.port}")
-        if real is None:
-            await asyncio.sleep(min(TARGET_CONNECT_SECONDS / (self._state.scale or 1.0), LONGEST_TARGET_WAIT))
-            raise TargetUnreachable(504)
-        host, _, port = real.rpartition(":")
-        try:
-            async with asyncio.timeout(LONGEST_TARGET_WAIT):
-                _, leg = await asyncio.get_running_loop().create_connection(Leg, host, int(port))
-        except TimeoutError:
-            raise TargetUnreachable(504) from None
-        except OSError:
-            raise TargetUnreachable(502) from None
-        return leg
+                await readable
+            finally:
+                loop.remove_reader(accepted)
 
 
-def _own_answer(action: Action | None, request: FrontRequest, listener: Listener) -> Answer:
-    if action is not None and action.type == "redirect":
-        return balancer_answer(action.status_code, location=redirect_location(action, request, listener))
-    if action is not None and action.type == "fixed-response":
-        return balancer_answer(action.status_code, action.content_type, action.message_body)
-    # No action, or one that needs an identity provider: the balancer cannot go on.
-    return balancer_answer(500)
-
-
-def _asks_for_websocket(request: FrontRequest, event: h11.Request) -> bool:
-    version = event.http_version.decode()
-    as_viewer = ViewerRequest(request.method, request.target, request.headers, "http", version, request.source, 0)
-    return as_viewer.is_websocket_handshake
-
-
-def _trace_id() -> str:
-    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)

@@ -120,6 +120,11 @@ class OriginRequest:
     target: str
     headers: tuple[Header, ...]
 
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return next((value for name, value in self.headers if name.lower() == "host"), "")
+
 
 def origin_request(request: ViewerRequest, behavior: Behavior, origin: Origin, edge: EdgeIdentity) -> OriginRequest:
     """The request that the origin gets.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
@@ -25,6 +26,20 @@ class End(Enum):
     NEAR = "near"
     FAR = "far"
     IDLE = "idle"
+    CUT = "cut"
+
+
+@dataclass(slots=True)
+class Passage:
+    """What both ends of one of the lab's own connections know of it, beyond its bytes.
+
+    `source` is the simulated address it comes from, `groups` the security groups of whoever made it. `cut_by` says,
+    once it is over, which hop further on ended it and why; "" when no hop did.
+    """
+
+    source: str
+    groups: frozenset[str] = frozenset()
+    cut_by: str = ""
 
 
 class Leg(asyncio.Protocol):
@@ -44,6 +59,7 @@ class Leg(asyncio.Protocol):
         "_write_waiter",
         "ended",
         "lost",
+        "passage",
         "received",
         "sent",
         "transport",
@@ -60,6 +76,7 @@ class Leg(asyncio.Protocol):
         self._closing = False
         self._tls = False
         self.ended = False
+        self.passage: Passage | None = None
         self._peer: Leg | None = None
         self._tunnel: Tunnel | None = None
         self.transport: asyncio.Transport
@@ -225,20 +242,46 @@ class Tunnel:
     `near` is the side the connection came from, `far` the side it was made to. With `far_only`, only bytes from `far`
     count against the idle limit, as CloudFront counts them (its quotas page). An idle tunnel is closed without a
     WebSocket close frame, so both ends see 1006. One timer per tunnel, re-armed lazily: a busy socket costs no timer
-    per message.
+    per message. `who` is the hop that holds the tunnel and `aws_seconds` its idle limit on AWS, for people.
     """
 
-    __slots__ = ("_far", "_far_only", "_finished", "_idle", "_last_heard", "_loop", "_near", "_timer", "ended_by")
+    __slots__ = (
+        "_far_only",
+        "_finished",
+        "_last_heard",
+        "_loop",
+        "_timer",
+        "aws_seconds",
+        "cut_by",
+        "ended_by",
+        "far",
+        "idle_seconds",
+        "near",
+        "opened",
+        "who",
+    )
 
-    def __init__(self, near: Leg, far: Leg, idle_seconds: float, *, far_only: bool = False) -> None:
+    def __init__(
+        self,
+        near: Leg,
+        far: Leg,
+        idle_seconds: float,
+        *,
+        far_only: bool = False,
+        who: str = "",
+        aws_seconds: float = 0.0,
+    ) -> None:
         self._loop = asyncio.get_running_loop()
-        self._near = near
-        self._far = far
-        self._idle = idle_seconds
+        self.near = near
+        self.far = far
+        self.idle_seconds = idle_seconds
+        self.aws_seconds = aws_seconds or idle_seconds
+        self.who = who
         self._far_only = far_only
-        self._last_heard = self._loop.time()
+        self.opened = self._last_heard = self._loop.time()
         self._finished: asyncio.Future[None] = self._loop.create_future()
         self.ended_by: End | None = None
+        self.cut_by = ""
         self._timer: asyncio.TimerHandle = self._loop.call_later(idle_seconds, self._look)
         near.join(self, far)
         far.join(self, near)
@@ -249,13 +292,24 @@ class Tunnel:
             await self._finished
         finally:
             self._timer.cancel()
-            self._near.close()
-            self._far.close()
+            self.near.close()
+            self.far.close()
         return self.ended_by or End.NEAR
+
+    def cut(self, why: str, end: End = End.CUT) -> None:
+        """End it now, as whoever holds it decided; `why` is what people read, here and at the hops before."""
+        if self.ended_by is None:
+            self.ended_by = end
+            self._blame(why)
+        self._close_both()
+
+    def quiet_for(self) -> float:
+        """Seconds since the last bytes that count."""
+        return self._loop.time() - self._last_heard
 
     def heard(self, leg: Leg) -> None:
         """A leg received bytes."""
-        if leg is self._far or not self._far_only:
+        if leg is self.far or not self._far_only:
             self._last_heard = self._loop.time()
 
     def half_closed(self, leg: Leg) -> None:
@@ -281,19 +335,26 @@ class Tunnel:
 
     def _ended(self, leg: Leg) -> None:
         if self.ended_by is None:
-            self.ended_by = End.NEAR if leg is self._near else End.FAR
+            self.ended_by = End.NEAR if leg is self.near else End.FAR
+            if leg is self.far and leg.passage is not None and leg.passage.cut_by:
+                self._blame(leg.passage.cut_by)
+
+    def _blame(self, why: str) -> None:
+        self.cut_by = why
+        if self.near.passage is not None:
+            self.near.passage.cut_by = why
 
     def _other(self, leg: Leg) -> Leg:
-        return self._far if leg is self._near else self._near
+        return self.far if leg is self.near else self.near
 
     def _look(self) -> None:
-        remaining = self._last_heard + self._idle - self._loop.time()
+        remaining = self._last_heard + self.idle_seconds - self._loop.time()
         if remaining > 0:
             self._timer = self._loop.call_later(remaining, self._look)
             return
-        self.ended_by = End.IDLE
-        self._close_both()
+        lab = f" (lab: {self.idle_seconds:g} s)" if self.aws_seconds != self.idle_seconds else ""
+        self.cut(f"the idle timeout of {self.who or 'this hop'}, {self.aws_seconds:g} s{lab}", End.IDLE)
 
     def _close_both(self) -> None:
-        self._near.close()
-        self._far.close()
+        self.near.close()
+        self.far.close()

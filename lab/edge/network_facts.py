@@ -1,4 +1,4 @@
-"""What the edge knows of the accounts' networks: typed facts of load balancers, targets and security groups (PURE).
+"""What the edge knows of load balancers: typed facts of listeners, rules, certificates and target groups (PURE).
 
 It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that AWS would not.
 """
@@ -6,7 +6,7 @@ It decides how their wire form in `/_lab/state` is read. It must never do I/O or
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 Json = Mapping[str, Any]
@@ -14,10 +14,18 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a listener does with a request: forward to a target group, redirect, or answer by itself."""
+    """What a listener does with a request: forward to a target group, redirect, answer by itself, or ask for a login.
+
+    `weights` belong to `target_group_arns`, one each; none given means that all weigh the same. A sticky action keeps a
+    client on the target group it got first. `login_url` is where an authenticate action sends people.
+    """
 
     type: str
     target_group_arns: tuple[str, ...] = ()
+    weights: tuple[int, ...] = ()
+    sticky_seconds: int = 0
+    on_unauthenticated: str = "authenticate"
+    login_url: str = ""
     status_code: int = 0
     content_type: str = ""
     message_body: str = ""
@@ -30,10 +38,16 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition of a listener rule; any of `values` satisfies it."""
+    """One condition of a listener rule; any of `values` satisfies it.
+
+    `name` is the header of an http-header condition. The values of a query-string condition are `pairs` of key and
+    value; the key is "" where any key will do.
+    """
 
     field: str
     values: tuple[str, ...]
+    name: str = ""
+    pairs: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +61,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listener of a load balancer. `rules` are in order of priority."""
+    """One listener of a load balancer. `rules` are in order of priority, `certificates` begin with the default one."""
 
     arn: str
     port: int
@@ -55,6 +69,12 @@ class Listener:
     default_actions: tuple[Action, ...]
     rules: tuple[Rule, ...]
     attributes: Mapping[str, str]
+    certificates: tuple[str, ...] = ()
+    ssl_policy: str = ""
+
+    @property
+    def terminates_tls(self) -> bool:
+        return self.protocol in ("HTTPS", "TLS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +91,18 @@ class LoadBalancer:
     security_groups: tuple[str, ...]
     attributes: Mapping[str, str]
     listeners: tuple[Listener, ...]
+    account: str = ""
+    region: str = ""
+    subnets: tuple[str, ...] = ()
+
+    @property
+    def internet_facing(self) -> bool:
+        return self.scheme == "internet-facing"
+
+    @property
+    def label(self) -> str:
+        """How people call it: `ALB int-chat`."""
+        return f"{'NLB' if self.type == 'network' else 'ALB'} {self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,24 +115,47 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthCheck:
+    """How a target group asks its targets whether they are well. Seconds are AWS's; `port` 0 is the traffic port."""
+
+    protocol: str
+    path: str
+    port: int
+    interval: float
+    timeout: float
+    healthy_threshold: int
+    unhealthy_threshold: int
+    codes: str
+
+
+@dataclass(frozen=True, slots=True)
 class TargetGroup:
-    """A target group and its registered targets."""
+    """A target group and its registered targets. `health_check` is None when it is off."""
 
     arn: str
     protocol: str
     targets: tuple[Target, ...]
+    name: str = ""
+    protocol_version: str = ""
+    target_type: str = "ip"
+    vpc_id: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    health_check: HealthCheck | None = None
+
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether the load balancer encrypts to the targets; it does not look at their certificates."""
+        return self.protocol in ("HTTPS", "TLS")
 
 
 @dataclass(frozen=True, slots=True)
-class IngressRule:
-    """One inbound permission of a security group; ports are None when every port is meant."""
+class Certificate:
+    """A certificate that a listener may have: PEM for an imported one, only names for one that ACM issues itself."""
 
-    protocol: str
-    from_port: int | None
-    to_port: int | None
-    cidrs: tuple[str, ...]
-    groups: tuple[str, ...]
-    prefix_lists: tuple[str, ...]
+    arn: str
+    names: tuple[str, ...]
+    chain: str = ""
+    key: str = ""
 
 
 def parse_load_balancer(entry: Json) -> LoadBalancer:
@@ -128,22 +183,34 @@ def parse_load_balancer(entry: Json) -> LoadBalancer:
                     )
                 ),
                 attributes=dict(item.get("attributes") or {}),
+                certificates=tuple(item.get("certificates") or ()),
+                ssl_policy=item.get("ssl_policy") or "",
             )
             for item in entry.get("listeners") or []
             # A Gateway Load Balancer's listener has no port; nothing can connect to it.
             if item.get("port")
         ),
+        account=entry.get("account") or "",
+        region=entry.get("region") or "",
+        subnets=tuple(entry.get("subnets") or ()),
     )
 
 
 def _rule(entry: Json) -> Rule:
     return Rule(
         priority=int(entry["priority"]),
-        conditions=tuple(
-            Condition(field=item.get("field") or "", values=tuple(item.get("values") or ()))
-            for item in entry.get("conditions") or []
-        ),
+        conditions=tuple(_condition(item) for item in entry.get("conditions") or []),
         actions=_actions(entry.get("actions") or []),
+    )
+
+
+def _condition(item: Json) -> Condition:
+    values = item.get("values") or ()
+    return Condition(
+        field=item.get("field") or "",
+        values=tuple(value for value in values if isinstance(value, str)),
+        name=(item.get("name") or "").lower(),
+        pairs=tuple((v.get("Key") or "", v.get("Value") or "") for v in values if isinstance(v, Mapping)),
     )
 
 
@@ -154,8 +221,23 @@ def _actions(entries: Iterable[Json]) -> tuple[Action, ...]:
 def _action(entry: Json) -> Action:
     kind = str(entry["type"])
     if kind == "forward":
-        weighted = [group["target_group_arn"] for group in entry.get("target_groups") or [] if group.get("weight", 1)]
-        return Action(kind, target_group_arns=tuple(filter(None, weighted or [entry.get("target_group_arn")])))
+        weighted = [
+            (str(group["target_group_arn"]), int(group.get("weight", 1))) for group in entry.get("target_groups") or []
+        ]
+        if not weighted and entry.get("target_group_arn"):
+            weighted = [(entry["target_group_arn"], 1)]
+        return Action(
+            kind,
+            target_group_arns=tuple(arn for arn, weight in weighted if arn and weight),
+            weights=tuple(weight for arn, weight in weighted if arn and weight),
+            sticky_seconds=int(entry.get("sticky_seconds") or 0),
+        )
+    if kind.startswith("authenticate-"):
+        return Action(
+            kind,
+            on_unauthenticated=entry.get("on_unauthenticated") or "authenticate",
+            login_url=entry.get("login_url") or "",
+        )
     if kind == "redirect":
         return Action(
             kind,
@@ -189,17 +271,29 @@ def parse_target_group(entry: Json) -> TargetGroup:
             )
             for item in entry.get("targets") or []
         ),
+        name=entry.get("name") or "",
+        protocol_version=entry.get("protocol_version") or "",
+        target_type=entry.get("target_type") or "ip",
+        vpc_id=entry.get("vpc_id") or "",
+        attributes={name: str(value) for name, value in (entry.get("attributes") or {}).items()},
+        health_check=_health_check(entry["health_check"]) if entry.get("health_check") else None,
     )
 
 
-def parse_ingress_rule(entry: Json) -> IngressRule:
-    """One inbound rule of an entry of `security_groups`."""
-    from_port, to_port = entry.get("from_port"), entry.get("to_port")
-    return IngressRule(
-        protocol=str(entry.get("protocol", "-1")),
-        from_port=None if from_port is None else int(from_port),
-        to_port=None if to_port is None else int(to_port),
-        cidrs=tuple(entry.get("cidrs") or ()),
-        groups=tuple(entry.get("groups") or ()),
-        prefix_lists=tuple(entry.get("prefix_lists") or ()),
+def _health_check(entry: Json) -> HealthCheck:
+    port = str(entry.get("port") or "")
+    return HealthCheck(
+        protocol=entry.get("protocol") or "HTTP",
+        path=entry.get("path") or "/",
+        port=int(port) if port.isdecimal() else 0,
+        interval=float(entry["interval"]),
+        timeout=float(entry["timeout"]),
+        healthy_threshold=int(entry["healthy_threshold"]),
+        unhealthy_threshold=int(entry["unhealthy_threshold"]),
+        codes=entry.get("codes") or "200",
     )
+
+
+def parse_certificate(arn: str, entry: Json) -> Certificate:
+    """One entry of `certificates`."""
+    return Certificate(arn, tuple(entry.get("names") or ()), entry.get("chain") or "", entry.get("key") or "")

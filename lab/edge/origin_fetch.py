@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import ssl
 from dataclasses import dataclass, replace
 
 import h11
@@ -15,13 +16,14 @@ import h11
 from lab.edge.acceptance import Refusal
 from lab.edge.balancer import Balancers
 from lab.edge.distribution_facts import CustomOrigin, Distribution, Origin
-from lab.edge.forwarding import EdgeIdentity, ViewerRequest, origin_request
+from lab.edge.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
 from lab.edge.gateway_rules import is_gateway_name
 from lab.edge.gateways import Gateways
 from lab.edge.http1 import Conversation, Http1, SenderFailed, ask, wire_headers
 from lab.edge.leg import Leg
+from lab.edge.origin_tls import explain
 from lab.edge.reaching import Unreachable, reach
-from lab.edge.routing import find_behavior
+from lab.edge.routing import find_behavior, split_host
 from lab.edge.state import State
 
 GATEWAY_PORT = 443
@@ -61,16 +63,16 @@ class OriginFetch:
         origin = distribution.origins.get(behavior.target_origin_id)
         if origin is None:
             return Refusal(502, "OriginDnsError", "The behavior names an origin that the distribution does not have.")
+        asked = origin_request(request, behavior, origin, identity)
         try:
             if origin.custom is not None and is_gateway_name(origin.domain_name):
                 leg = await self._connect_gateway(origin.custom, request.scheme)
             else:
-                leg = await self._connect(state, origin, request.scheme)
+                leg = await self._connect(state, distribution, origin, request, asked)
         except _NoWay as no_way:
             return no_way.refusal
         except OSError:
             return Refusal(502, "OriginConnectError", "The origin refused the connection.")
-        asked = origin_request(request, behavior, origin, identity)
         upstream = Http1(leg, h11.CLIENT)
         patience = min(
             float(origin.read_timeout), max(SHORTEST_READ_TIMEOUT, origin.read_timeout / (state.scale or 1.0))
@@ -90,18 +92,38 @@ class OriginFetch:
         leg.close()
         return refusal
 
-    async def _connect(self, state: State, origin: Origin, viewer_scheme: str) -> Leg:
-        """A connection to the listener that an origin leads to.
+    async def _connect(
+        self, state: State, distribution: Distribution, origin: Origin, request: ViewerRequest, asked: OriginRequest
+    ) -> Leg:
+        """A connection to the listener or the address that an origin leads to.
 
-        :raises _NoWay: it leads nowhere; after as long as CloudFront would have tried.
+        Over TLS the certificate must be for the Host that the origin is sent: the viewer's if the behavior forwards it,
+        else the origin's domain name.
+
+        :raises _NoWay: it leads nowhere, after as long as CloudFront would have tried; or TLS failed.
         :raises OSError: the listener is gone.
         """
         source = secrets.choice(SOURCE_ADDRESSES)
-        reached = reach(state, origin, viewer_scheme, source)
+        reached = reach(
+            state,
+            origin,
+            request.scheme,
+            source,
+            websocket=request.is_websocket_handshake,
+            distribution_id=distribution.id,
+        )
         if isinstance(reached, Unreachable):
             await asyncio.sleep(reached.wait)
             raise _NoWay(reached.refusal)
-        return await self._balancers.connect(reached.listener, source)
+        name, _ = split_host(asked.host)
+        try:
+            return await self._balancers.connect(reached, source, name)
+        except ssl.SSLError as error:
+            raise _NoWay(explain(error, name)) from error
+        except TimeoutError as error:
+            raise _NoWay(Refusal(504, "OriginCommError", "Connecting to the origin timed out.")) from error
+        except ValueError as error:
+            raise _NoWay(Refusal(502, "OriginConnectError", f"{name!r} is no name for a certificate.")) from error
 
     async def _connect_gateway(self, custom: CustomOrigin, viewer_scheme: str) -> Leg:
         """A connection to API Gateway, which listens on port 443 only.

@@ -15,9 +15,12 @@ from lab.edge.balancer import Balancers
 from lab.edge.distribution_facts import Distribution
 from lab.edge.exchange import Exchanges
 from lab.edge.gateways import Gateways
+from lab.edge.health_checker import HealthChecker
+from lab.edge.live import Live
 from lab.edge.log_shelf import LogShelf
 from lab.edge.origin_fetch import OriginFetch
 from lab.edge.reception import EdgePorts
+from lab.edge.report import EdgeReport
 from lab.edge.routing import find_distribution
 from lab.edge.source import StateSource
 from lab.edge.state import State
@@ -51,7 +54,14 @@ async def _serve(config: LabConfig) -> None:
     _allow_many_sockets()
     sslproto.SSLProtocol.max_size = TLS_READ_BUFFER
     edge = _Edge(config)
-    following = loop.create_task(edge.source.follow(edge.first_state))
+    following = [
+        loop.create_task(work)
+        for work in (
+            edge.source.follow(edge.first_state),
+            edge.health.run(edge.balancers.targets),
+            edge.report.run(edge.tell),
+        )
+    ]
     try:
         if await _first_of(edge.first_state, ended):
             await edge.listen()
@@ -60,7 +70,8 @@ async def _serve(config: LabConfig) -> None:
             )
             await ended.wait()
     finally:
-        following.cancel()
+        for task in following:
+            task.cancel()
         await edge.close()
 
 
@@ -72,7 +83,10 @@ class _Edge:
         self._state = State(version=-1, scale=1.0)
         self._servers: list[asyncio.Server] = []
         self.first_state = asyncio.Event()
-        self.balancers = Balancers()
+        self.live = Live()
+        self.report = EdgeReport(config.aws_url)
+        self.health = HealthChecker(lambda: self._state, self.tell)
+        self.balancers = Balancers(config.state_dir, self.live, self.health.health_of)
         self.source = StateSource(config.aws_url, self._take_over)
         self.gateways = Gateways(lambda: self._state)
         # What was served before the newest change, by distribution id: an edge that lags behind still has it.
@@ -105,7 +119,12 @@ class _Edge:
             server.close()
         await self.viewers.close()
         await self.gateways.close()
+        await self.health.close()
         await self.balancers.close()
+
+    def tell(self) -> None:
+        """Show the AWS process what only this one knows."""
+        self.report.publish(self.health.known(), self.live.draining(), self.balancers.public_addresses())
 
     async def _take_over(self, state: State) -> None:
         # Sockets first: no request may be routed to a listener that is not there yet.
@@ -118,6 +137,8 @@ class _Edge:
         for gone in self._former.keys() - {distribution.id for distribution in state.distributions}:
             del self._former[gone]
         self._state = state
+        self.health.follow(state)
+        self.tell()
 
     def _allows_http2(self, name: str) -> bool:
         distribution = find_distribution(self._state.distributions, name)

@@ -16,15 +16,16 @@ from lab.edge.firewall import WebAcl, parse_web_acl
 from lab.edge.gateway_rules import Gateway, parse_gateway
 from lab.edge.lab_facts import Fault, Settings, parse_faults, parse_settings
 from lab.edge.network_facts import (
-    IngressRule,
+    Certificate,
     LoadBalancer,
     TargetGroup,
-    parse_ingress_rule,
+    parse_certificate,
     parse_load_balancer,
     parse_target_group,
 )
 from lab.edge.policy_facts import ResponseHeadersPolicy, parse_policy, parse_response_headers_policy
 from lab.edge.signed_requests import PublicKey
+from lab.edge.vpc_facts import Network, parse_network
 
 Json = Mapping[str, Any]
 
@@ -39,9 +40,9 @@ class State:
     vpc_origins: Mapping[str, VpcOrigin] = field(default_factory=dict)
     load_balancers: tuple[LoadBalancer, ...] = ()
     target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
-    security_groups: Mapping[str, tuple[IngressRule, ...]] = field(default_factory=dict)
-    prefix_lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    service_groups: Mapping[str, str] = field(default_factory=dict)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    network: Network = field(default_factory=Network)
+    names: Mapping[str, str] = field(default_factory=dict)
     hosts: Mapping[str, str] = field(default_factory=dict)
     response_headers_policies: Mapping[str, ResponseHeadersPolicy] = field(default_factory=dict)
     key_groups: Mapping[str, tuple[PublicKey, ...]] = field(default_factory=dict)
@@ -77,12 +78,9 @@ def parse_state(body: Json) -> State:
         vpc_origins={entry["id"]: parse_vpc_origin(entry) for entry in body.get("vpc_origins", [])},
         load_balancers=tuple(parse_load_balancer(entry) for entry in body.get("load_balancers", [])),
         target_groups={entry["arn"]: parse_target_group(entry) for entry in body.get("target_groups", [])},
-        security_groups={
-            id: tuple(parse_ingress_rule(rule) for rule in group.get("ingress", []))
-            for id, group in body.get("security_groups", {}).items()
-        },
-        prefix_lists={id: tuple(entry.get("cidrs", [])) for id, entry in body.get("prefix_lists", {}).items()},
-        service_groups=dict(body.get("service_groups", {})),
+        certificates={arn: parse_certificate(arn, entry) for arn, entry in body.get("certificates", {}).items()},
+        network=parse_network(body),
+        names=dict(body.get("names", {})),
         hosts=dict(body.get("hosts", {})),
         response_headers_policies={
             id: parse_response_headers_policy(config)

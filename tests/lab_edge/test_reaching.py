@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from lab.edge.admission import Caller, admits, cloudfront_caller
-from lab.edge.reaching import LONGEST_CONNECT_WAIT, Reached, Unreachable, reach
+from lab.edge.reaching import LONGEST_CONNECT_WAIT, Reached, ReachedAddress, Unreachable, reach
 from lab.edge.state import State, parse_state
 
 from .account import (
     SERVICE_GROUP,
+    VPC,
     Json,
     account,
     behavior,
@@ -48,30 +49,28 @@ CLOUDFRONT = "130.176.14.52"
     ],
 )
 def test_one_rule(rule: Json, address: str, group: str | None, expected: bool) -> None:
-    made = account(load_balancers=[load_balancer("chat", [], group="sg-tried")])
+    made = account()
     made["security_groups"]["sg-tried"] = {"ingress": [rule]}
-    state = parse_state(made)
-    assert admits(state, state.load_balancers[0], 80, Caller(address, group)) is expected
+    groups = frozenset({group} if group else ())
+    assert admits(parse_state(made).network, ["sg-tried"], 80, Caller(address, groups)) is expected
 
 
 def test_no_rule_admits_nobody_and_no_group_admits_everybody() -> None:
-    made = account(load_balancers=[load_balancer("closed", [], group="sg-empty"), load_balancer("bare", [])])
+    made = account()
     made["security_groups"]["sg-empty"] = {"ingress": []}
-    made["load_balancers"][1]["security_groups"] = []
-    state = parse_state(made)
-    assert not admits(state, state.load_balancers[0], 80, Caller(CLOUDFRONT))
-    assert admits(state, state.load_balancers[1], 80, Caller(CLOUDFRONT))
+    network = parse_state(made).network
+    assert not admits(network, ["sg-empty"], 80, Caller(CLOUDFRONT))
+    assert admits(network, [], 80, Caller(CLOUDFRONT))
 
 
 @pytest.mark.rule("vpc-origin/service-group-admits")
 def test_only_the_way_through_a_vpc_origin_belongs_to_the_service_group() -> None:
-    state = parse_state(account(load_balancers=[load_balancer("chat", [])]))
-    balancer = state.load_balancers[0]
-    assert cloudfront_caller(state, balancer, CLOUDFRONT, through_vpc_origin=True).group == SERVICE_GROUP
-    assert cloudfront_caller(state, balancer, CLOUDFRONT, through_vpc_origin=False).group is None
+    network = parse_state(account()).network
+    assert cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=True).groups == {SERVICE_GROUP}
+    assert cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=False).groups == frozenset()
 
 
-def reached(origin: Json, scheme: str = "https", **balancer: Any) -> Reached | Unreachable:
+def reached(origin: Json, scheme: str = "https", **balancer: Any) -> Reached | ReachedAddress | Unreachable:
     """Reach `origin` in an account with one load balancer "chat" (HTTP:80) and a VPC origin per situation."""
     state = state_with(origin, **balancer)
     return reach(state, state.distributions[0].origins[origin["Id"]], scheme, CLOUDFRONT)
@@ -96,7 +95,7 @@ def state_with(origin: Json, **changes: Any) -> State:
     )
 
 
-def problem(answer: Reached | Unreachable) -> tuple[int, str]:
+def problem(answer: Reached | ReachedAddress | Unreachable) -> tuple[int, str]:
     assert isinstance(answer, Unreachable)
     return answer.refusal.status, answer.refusal.detail
 
