@@ -47,6 +47,12 @@ def everything(lab: Lab, account: Account) -> dict[str, Any]:
         "roles": account.iam.list_roles()["Roles"],
         "vpc_origins": account.cloudfront.list_vpc_origins()["VpcOriginList"],
         "distributions": account.cloudfront.list_distributions()["DistributionList"],
+        "policies": account.cloudfront.list_continuous_deployment_policies()["ContinuousDeploymentPolicyList"],
+        "invalidations": [
+            account.cloudfront.list_invalidations(DistributionId=distribution["id"])["InvalidationList"]
+            for distribution in state["distributions"]
+            if distribution["account"] == account.number
+        ],
     }
     # IAM notes when a role was last used, and looking uses it.
     for role in described["roles"]:
@@ -60,6 +66,30 @@ def keep_reading(lab: Lab, done: threading.Event) -> None:
     while not done.is_set():
         account.ec2.describe_security_groups()
         account.elbv2.describe_load_balancers()
+
+
+def halfway_through_continuous_deployment(account: Account, primary: dict[str, Any]) -> str:
+    """Give the primary distribution a policy that is changed at once; id of the policy, whose change is not out yet."""
+    primary_id = primary["Distribution"]["Id"]
+    staging = account.cloudfront.copy_distribution(
+        PrimaryDistributionId=primary_id, IfMatch=primary["ETag"], Staging=True, CallerReference="staging"
+    )["Distribution"]
+    batch = {"Paths": listed("/*"), "CallerReference": "1"}
+    account.cloudfront.create_invalidation(DistributionId=staging["Id"], InvalidationBatch=batch)
+
+    def config(weight: float) -> dict[str, Any]:
+        traffic = {"Type": "SingleWeight", "SingleWeightConfig": {"Weight": weight}}
+        names = listed(staging["DomainName"])
+        return {"StagingDistributionDnsNames": names, "Enabled": True, "TrafficConfig": traffic}
+
+    made = account.cloudfront.create_continuous_deployment_policy(ContinuousDeploymentPolicyConfig=config(0.05))
+    policy = str(made["ContinuousDeploymentPolicy"]["Id"])
+    attached = {**primary["Distribution"]["DistributionConfig"], "ContinuousDeploymentPolicyId": policy}
+    account.cloudfront.update_distribution(Id=primary_id, IfMatch=primary["ETag"], DistributionConfig=attached)
+    account.cloudfront.update_continuous_deployment_policy(
+        Id=policy, IfMatch=made["ETag"], ContinuousDeploymentPolicyConfig=config(0.1)
+    )
+    return policy
 
 
 def test_kill_9_loses_nothing(own_lab: Lab) -> None:
@@ -86,6 +116,7 @@ def test_kill_9_loses_nothing(own_lab: Lab) -> None:
     permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
     chat.ec2.authorize_security_group_ingress(GroupId=closed["security_groups"][0], IpPermissions=[permission])
     own_lab.advance(100)
+    policy = halfway_through_continuous_deployment(own_lab.account(CHAT_ACCOUNT), attached)
     done.set()
     for reader in readers:
         reader.join()
@@ -95,9 +126,12 @@ def test_kill_9_loses_nothing(own_lab: Lab) -> None:
     own_lab.start()
     assert everything(own_lab, chat) == before
     assert own_lab.get("/_lab/clock")["now"] == clock["now"], "lab time goes on where it was"
-    own_lab.advance(300)
+    weights = [own_lab.get("/_lab/state")["continuous_deployment_policies"][policy]["weight"]]
+    own_lab.advance()
+    weights.append(own_lab.get("/_lab/state")["continuous_deployment_policies"][policy]["weight"])
+    assert weights == [0.05, 0.1], "a deployment that was under way goes on"
     shown = chat.cloudfront.get_distribution(Id=attached["Distribution"]["Id"])
-    assert (shown["ETag"], shown["Distribution"]["Status"]) == (attached["ETag"], "Deployed")
+    assert shown["Distribution"]["Status"] == "Deployed"
 
 
 def test_killed_in_the_middle_of_writes_every_answered_one_is_there(own_lab: Lab) -> None:

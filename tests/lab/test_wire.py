@@ -15,6 +15,7 @@ from botocore.credentials import Credentials
 
 from lab.aws.cloudfront.completion import complete
 from lab.aws.cloudfront.document import parse
+from lab.aws.cloudfront.editing import aliases_member, flag_member, text_member, with_members
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.model import NAMESPACE, SERVICE_MODEL
 from lab.aws.cloudfront.service import OPERATIONS
@@ -76,6 +77,26 @@ def test_unknown_elements_survive_byte_for_byte(account: Account) -> None:
     assert status == 200, body
     _, again, _ = send(account, "GET", address)
     assert again[again.index(b"<DistributionConfig") :] == changed
+
+
+def test_what_is_copied_changes_in_the_named_members_only() -> None:
+    raw = complete(parse(CONFIG.encode()))
+    bare = raw.replace(b"<WebACLId></WebACLId>", b"<WebACLId/>").replace(b"<Staging>false</Staging>", b"")
+    assert bare != raw
+    members = {
+        "CallerReference": text_member("CallerReference", "a & b"),
+        "WebACLId": text_member("WebACLId", "acl"),
+        "Staging": flag_member("Staging", True),
+        "Aliases": aliases_member({"Aliases": {"Quantity": 1, "Items": ["ws.example.com"]}}),
+    }
+    changed = with_members(bare, members)
+    for text in members.values():
+        assert changed.count(text.encode()) == 1
+    undone = changed.replace(members["Staging"].encode(), b"").replace(members["WebACLId"].encode(), b"<WebACLId/>")
+    undone = undone.replace(members["Aliases"].encode(), aliases_member({}).encode())
+    assert undone.replace(b"a &amp; b</CallerReference>", b"REFERENCE</CallerReference>") == bare
+    read = read_structure("DistributionConfig", parse(changed).root)
+    assert (read["CallerReference"], read["Staging"], read["Aliases"]["Items"]) == ("a & b", True, ["ws.example.com"])
 
 
 def test_completion_only_inserts() -> None:
