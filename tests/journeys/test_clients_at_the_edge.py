@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import ssl
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.journeys.conftest import LiveEndpoint, Product
 from tests.journeys.portal_clients import in_own_loop
 from tests.journeys.until import until
+from tests.lab_edge.clients import npm
 
 EXPECTED_SECONDS = 10
 
@@ -98,9 +98,7 @@ def test_a_silent_client_is_cut_without_a_word_when_the_load_balancers_idle_time
 
 
 def test_wscat_gets_welcome_and_echo_if_it_trusts_the_edge(product: Product, live_endpoint: LiveEndpoint) -> None:
-    wscat = shutil.which("wscat")
-    if wscat is None:
-        pytest.skip("wscat is not on PATH (npm install -g wscat)")
+    wscat = str(npm.installed() / "node_modules" / ".bin" / "wscat")
     host, port = live_endpoint.edge
     address = f"wss://{host}:{port}{live_endpoint.path}"
     talk = ["--host", live_endpoint.host, "-c", address, "-x", "hi there", "-w", "1"]
