@@ -6,11 +6,27 @@ creates it hands in the anchor that an earlier process saved, so lab time also p
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+FASTEST = 1_000_000.0
+_STEP = re.compile(r"\+?(\d{1,9}(?:\.\d{1,3})?)([smhd]?)")
+_UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+def read_step(text: str) -> float:
+    """`+15m` → 900.0: a number with s, m, h or d; seconds if it has none.
+
+    :raises ValueError: anything else; the message says what would do.
+    """
+    found = _STEP.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is no step such as +90s, +15m, +2h or +1d; time only goes forward")
+    return float(found.group(1)) * _UNITS[found.group(2)]
 
 
 @dataclass(frozen=True)
@@ -63,6 +79,18 @@ class LabClock:
             self._anchor = ClockAnchor(
                 lab=old.lab_time(real) + seconds, real=real, scale=old.scale, offset=old.offset + seconds
             )
+
+    def run_at(self, scale: float) -> None:
+        """From now on lab time runs `scale` times as fast as real time; 0 stops it, so that it is only stepped.
+
+        :raises ValueError: negative, or no number.
+        """
+        if not 0 <= scale <= FASTEST:
+            raise ValueError(f"the scale must be between 0 and {FASTEST:g}")
+        with self._lock:
+            real = self._read_real()
+            old = self._anchor
+            self._anchor = ClockAnchor(lab=old.lab_time(real), real=real, scale=scale, offset=old.offset)
 
     def reading(self) -> dict[str, str | float]:
         """The clock as `/_lab/clock` shows it: lab time `now` belongs to real second `real`."""

@@ -1,0 +1,99 @@
+"""/_lab/faults: lists, sets and clears faults over HTTP.
+
+It decides the form of questions and answers. An answer to a change comes when the edge has taken it over, so whoever
+looks next sees it.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import unquote
+
+from lab.aws.edge_state import EdgeState
+from lab.edge.state import parse_state
+from lab.faults.aiming import FaultRefused
+from lab.faults.fault import PARAMETERS, Fault
+from lab.faults.keeper import Faults
+from lab.faults.record import SetFault
+from lab.faults.registry import FAULTS
+
+PATH = "/_lab/faults"
+# The edge asks every 0.2 seconds; a busy machine may need longer.
+_PATIENCE = 3.0
+
+
+class FaultDesk:
+    """Sets and clears for whoever asks over HTTP."""
+
+    def __init__(self, faults: Faults, state: EdgeState) -> None:
+        self._faults = faults
+        self._state = state
+
+    def listing(self) -> list[SetFault]:
+        """Every fault that is set, oldest first."""
+        return self._faults.listing()
+
+    def answer(self, method: str, path: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        """Status and JSON for a request to PATH or below it."""
+        fault_id = unquote(path.removeprefix(PATH).strip("/"))
+        try:
+            if method == "GET" and not fault_id:
+                return 200, {
+                    "faults": [shown(fault) for fault in FAULTS.values()],
+                    "parameters": dict(PARAMETERS),
+                    "set": [fault.shown() for fault in self._faults.listing()],
+                }
+            if method == "POST" and not fault_id:
+                return 201, self.set(_given(body))
+            if method == "DELETE":
+                return 200, {"cleared": self.clear(fault_id)}
+        except FaultRefused as refused:
+            return refused.status, {"error": refused.why}
+        return 405, {"error": f"{PATH} takes GET and POST, {PATH}/ID takes DELETE; DELETE {PATH} clears all"}
+
+    def set(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Set a fault by its name and parameters.
+
+        :raises FaultRefused: it cannot be set so.
+        """
+        name = given.get("name")
+        if not isinstance(name, str):
+            raise FaultRefused('give the fault\'s name, as in {"name": "throttled"}; GET /_lab/faults lists all')
+        parameters = {key: value for key, value in given.items() if key != "name"}
+        document = self._state.document(None)
+        fault = self._faults.set(name, parameters, parse_state(json.loads(document or b"{}")))
+        return {**fault.shown(), "edge_knows": self._state.wait_for_edge(_PATIENCE)}
+
+    def clear(self, fault_id: str = "") -> list[dict[str, Any]]:
+        """Clear one fault, or all if no id is given; gives those that were cleared.
+
+        :raises FaultRefused: there is none of that id, or AWS refused to put something back.
+        """
+        cleared = [self._faults.clear(fault_id)] if fault_id else self._faults.clear_all()
+        self._state.wait_for_edge(_PATIENCE)
+        return [{"id": fault.id, "name": fault.name} for fault in cleared]
+
+
+def shown(fault: Fault) -> dict[str, Any]:
+    """A fault of the registry as JSON."""
+    return {
+        "name": fault.name,
+        "plain": fault.plain,
+        "kind": fault.kind.value,
+        "takes": list(fault.takes),
+        "needs": list(fault.needs),
+        "signature": fault.signature.text,
+        "ask": fault.signature.ask.value,
+        "verdict": fault.verdict or None,
+    }
+
+
+def _given(body: bytes) -> dict[str, Any]:
+    try:
+        given = json.loads(body)
+    except (ValueError, RecursionError):
+        given = None
+    if not isinstance(given, dict):
+        raise FaultRefused('the body must be a JSON object, as in {"name": "throttled", "operation": "Create*"}')
+    return given

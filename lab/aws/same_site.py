@@ -1,0 +1,39 @@
+"""Whether a browser sends a request because of the lab's own page, or because a strange site made it (PURE).
+
+It decides by Origin, Sec-Fetch-Site and Host, as OWASP's cheat sheet on cross-site request forgery has it. Programs
+send none of these, so nothing keeps them out. It must never be the only guard of anything but a lab on loopback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import urlsplit
+
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_OWN_NAMES = ("127.0.0.1", "localhost", "::1")
+
+
+def refuse_foreign(method: str, headers: Mapping[str, str]) -> str | None:
+    """Why a request is refused, None if it is not; `headers` have lower-case names.
+
+    1. What changes nothing is always answered: another site cannot read the answer.
+    2. A browser that says the request comes from another site is believed.
+    3. Origin must be this very host and port, and that host must be a name of this machine: a stranger's name may have
+       been pointed at 127.0.0.1 (DNS rebinding).
+    """
+    if method in _SAFE:
+        return None
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return "another site sent this request; use the lab's own page, or a program"
+    origin = headers.get("origin")
+    if origin is None:
+        return None
+    host = headers.get("host", "")
+    if urlsplit(origin).netloc != host or not _is_own(host):
+        return f"a page of {origin[:100]} sent this request; open the lab's page by 127.0.0.1 or localhost"
+    return None
+
+
+def _is_own(host: str) -> bool:
+    name = (urlsplit(f"//{host}").hostname or "").rstrip(".")
+    return name in _OWN_NAMES or name.endswith(".localhost")

@@ -1,0 +1,192 @@
+"""What a fault for an endpoint must hit, found from a distribution and a path (PURE).
+
+It decides by the same facts and the same functions as the edge: behavior, origin, VPC origin, load balancer, listener,
+target group, targets. It must never guess: what cannot be found is refused with a sentence that says what to do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lab.edge.balancing import FrontRequest, choose_action
+from lab.edge.distribution_facts import Behavior, Distribution, Origin, VpcOrigin
+from lab.edge.network_facts import Action, Listener, LoadBalancer, Rule, TargetGroup
+from lab.edge.routing import find_behavior, find_distribution, matches
+from lab.edge.state import State
+
+_ARN_PLACE = re.compile(r"arn:aws[\w-]*:\w+:([a-z0-9-]+):(\d{12}):")
+
+
+class FaultRefused(Exception):
+    """A fault cannot be set or cleared as asked; the message says why and what to do. `status` is for HTTP."""
+
+    def __init__(self, why: str, status: int = 400) -> None:
+        super().__init__(why)
+        self.why = why
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """An endpoint, taken apart.
+
+    What the way does not have is None. `patterns` are those of all behaviors but the default one that match the path;
+    `rule` is the listener rule that decides about it, None where the default action does.
+    """
+
+    distribution: Distribution
+    path: str
+    behavior: Behavior
+    patterns: tuple[str, ...]
+    origin: Origin
+    vpc_origin: VpcOrigin | None
+    balancer: LoadBalancer | None
+    listener: Listener | None
+    rule: Rule | None
+    groups: tuple[TargetGroup, ...]
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """host:port of every target, as the host map names them."""
+        return tuple(f"{target.id}:{target.port}" for group in self.groups for target in group.targets)
+
+    def need_balancer(self) -> LoadBalancer:
+        """The load balancer.
+
+        :raises FaultRefused: the way leads to none.
+        """
+        if self.balancer is None:
+            raise FaultRefused(f"{self._name} does not lead to a load balancer; name a path that does", 409)
+        return self.balancer
+
+    def need_listener(self) -> Listener:
+        """The listener on the origin's port.
+
+        :raises FaultRefused: there is none.
+        """
+        balancer = self.need_balancer()
+        if self.listener is None:
+            raise FaultRefused(f"{balancer.name} has no listener on the port of {self._name}; add one first", 409)
+        return self.listener
+
+    def need_vpc_origin(self) -> VpcOrigin:
+        """The VPC origin.
+
+        :raises FaultRefused: the origin is another kind of origin, or the VPC origin does not exist.
+        """
+        if self.vpc_origin is None:
+            raise FaultRefused(f"{self._name} does not lead to an existing VPC origin; name a path that does", 409)
+        return self.vpc_origin
+
+    def need_targets(self) -> tuple[str, ...]:
+        """host:port of the targets.
+
+        :raises FaultRefused: there is none.
+        """
+        if not self.targets:
+            raise FaultRefused(f"no target is registered behind {self._name}; register one first", 409)
+        return self.targets
+
+    def need_patterns(self) -> tuple[str, ...]:
+        """The patterns that match the path.
+
+        :raises FaultRefused: only the default behavior does.
+        """
+        if not self.patterns:
+            known = ", ".join(str(behavior.path_pattern) for behavior in self.distribution.behaviors) or "none"
+            raise FaultRefused(f"only the default behavior answers {self._name}; path patterns here: {known}", 409)
+        return self.patterns
+
+    @property
+    def _name(self) -> str:
+        return f"{self.path} of {self.distribution.id}"
+
+
+def aim(state: State, distribution: str, path: str) -> Aim:
+    """Follow a path of a distribution (its id, domain name or an alias) to its targets.
+
+    :raises FaultRefused: no such distribution, or it has not been deployed yet.
+    """
+    found = named(state, distribution)
+    if not path.startswith("/"):
+        raise FaultRefused(f"the path must begin with /, but it is {path!r}")
+    behavior = find_behavior(found, path)
+    origin = found.origins.get(behavior.target_origin_id)
+    if origin is None:
+        raise FaultRefused(f"{found.id} has no origin {behavior.target_origin_id}; correct its behavior first", 409)
+    vpc_origin = state.vpc_origins.get(origin.vpc_origin_id or "")
+    balancer, ports = _balancer(state, origin, vpc_origin)
+    listeners = balancer.listeners if balancer else ()
+    # Under match-viewer the port depends on the viewer; people come by https.
+    listener = next((item for port in ports for item in listeners if item.port == port), None)
+    rule = _rule(listener, path, found.domain) if listener else None
+    actions = (rule.actions if rule else listener.default_actions) if listener else ()
+    return Aim(
+        distribution=found,
+        path=path,
+        behavior=behavior,
+        patterns=tuple(
+            other.path_pattern for other in found.behaviors if other.path_pattern and matches(other.path_pattern, path)
+        ),
+        origin=origin,
+        vpc_origin=vpc_origin,
+        balancer=balancer,
+        listener=listener,
+        rule=rule,
+        groups=_groups(state, actions),
+    )
+
+
+def named(state: State, distribution: str) -> Distribution:
+    """The distribution of that id, domain name or alias.
+
+    :raises FaultRefused: none is known to the edge.
+    """
+    by_id = next((item for item in state.distributions if item.id == distribution), None)
+    found = by_id or find_distribution(state.distributions, distribution)
+    if found is None:
+        known = ", ".join(item.id for item in state.distributions[:20]) or "none"
+        raise FaultRefused(
+            f"no distribution {distribution!r} has been deployed; step the clock if it is new. Deployed are: {known}",
+            404,
+        )
+    return found
+
+
+def place_of(arn: str) -> tuple[str, str]:
+    """Account and Region of a load balancer's, listener's or instance's ARN.
+
+    :raises FaultRefused: it is no such ARN.
+    """
+    found = _ARN_PLACE.match(arn)
+    if found is None:
+        raise FaultRefused(f"{arn} names no account and Region", 409)
+    return found.group(2), found.group(1)
+
+
+def _balancer(state: State, origin: Origin, vpc_origin: VpcOrigin | None) -> tuple[LoadBalancer | None, Sequence[int]]:
+    """The load balancer and the ports on which CloudFront may knock, the likelier one first."""
+    if vpc_origin is not None:
+        found = next((item for item in state.load_balancers if item.arn == vpc_origin.endpoint_arn), None)
+        return found, _ports(vpc_origin.http_port, vpc_origin.https_port, vpc_origin.protocol_policy)
+    if origin.custom is not None:
+        found = next((item for item in state.load_balancers if item.dns_name == origin.domain_name), None)
+        return found, _ports(origin.custom.http_port, origin.custom.https_port, origin.custom.protocol_policy)
+    return None, ()
+
+
+def _ports(http: int, https: int, policy: str) -> Sequence[int]:
+    return {"http-only": (http,), "https-only": (https,)}.get(policy, (https, http))
+
+
+def _rule(listener: Listener, path: str, host: str) -> Rule | None:
+    request = FrontRequest("GET", path, (("Host", host),), "130.176.0.1")
+    action = choose_action(listener, request)
+    return next((rule for rule in listener.rules if action is not None and action in rule.actions), None)
+
+
+def _groups(state: State, actions: Sequence[Action]) -> tuple[TargetGroup, ...]:
+    arns = dict.fromkeys(arn for action in actions for arn in action.target_group_arns)
+    return tuple(state.target_groups[arn] for arn in arns if arn in state.target_groups)

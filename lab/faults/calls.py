@@ -1,0 +1,122 @@
+"""Which call a request to the AWS endpoint is, and what a fault of calls answers to it (PURE).
+
+It decides by the wire alone, as AWS does: CloudFront's routes, the Action of the query protocol, or X-Amz-Target. It
+must never perform a call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+from urllib.parse import parse_qs
+
+from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.wire import Router
+
+CLOUDFRONT = "cloudfront"
+_LARGEST_FORM = 1_000_000
+_MADE_BY_WRITES = ("Create", "Update", "Associate", "Copy", "Authorize", "Register", "Tag", "Allocate")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call. `resource` is the id in CloudFront's URI, if there is one; `own` calls are the lab's."""
+
+    service: str
+    operation: str
+    account: str
+    resource: str = ""
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The error that AWS gives in place of an answer."""
+
+    status: int
+    code: str
+    message: str
+
+
+def operation_of(
+    router: Router, service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+) -> tuple[str, str]:
+    """The operation's name, "" if nothing tells it, and the id of what it is about, "" if the URI has none."""
+    if service == CLOUDFRONT:
+        try:
+            operation, located = router.match(method, path, query)
+        except CloudFrontError:
+            return "", ""
+        return operation.name, str(located["uri"].get("Id", ""))
+    target = headers.get("x-amz-target", "")
+    if target:
+        return target.rsplit(".", 1)[-1], ""
+    form = parse_qs(body.decode("latin-1")) if len(body) < _LARGEST_FORM else {}
+    return (form.get("Action") or parse_qs(query).get("Action") or [""])[0], ""
+
+
+def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:
+    """Whether a fault of calls is meant for a call. Some faults only make sense for some operations."""
+    if "account" in given and given["account"] != call.account:
+        return False
+    if "service" in given and given["service"].lower() != call.service.lower():
+        return False
+    if "operation" in given:
+        return bool(call.operation) and fnmatchcase(call.operation.lower(), given["operation"].lower())
+    if name == "third-party-edit":
+        return call.operation == "UpdateDistribution"
+    if name == "quota-reached":
+        return call.operation.startswith(_MADE_BY_WRITES)
+    return True
+
+
+def refusal(name: str, call: Call) -> Refused | None:
+    """The error of a fault that only refuses; None for the other faults of calls."""
+    ec2 = call.service == "ec2"
+    match name:
+        case "throttled" if ec2:
+            return Refused(503, "RequestLimitExceeded", "Request limit exceeded.")
+        case "throttled":
+            return Refused(400, "Throttling", "Rate exceeded")
+        case "server-error" if call.service == CLOUDFRONT:
+            return Refused(500, "InternalError", "We encountered an internal error. Please try again.")
+        case "server-error":
+            return Refused(503, "Unavailable" if ec2 else "ServiceUnavailable", "The service is unavailable.")
+        case "access-denied" if ec2:
+            return Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
+        case "access-denied":
+            return Refused(403, "AccessDenied", "Access denied")
+        case "expired-token" if ec2:
+            return Refused(400, "RequestExpired", "Request has expired.")
+        case "expired-token":
+            return Refused(403, "ExpiredToken", "The security token included in the request is expired")
+        case "quota-reached":
+            code, message = QUOTA_ERRORS.get(call.operation, _OTHER_QUOTA.get(call.service, _UNKNOWN_QUOTA))
+            return Refused(400, code, message)
+        case _:
+            return None
+
+
+# API references: the error of each operation when a quota of its own is used up.
+QUOTA_ERRORS: Mapping[str, tuple[str, str]] = {
+    "CreateVpcOrigin": ("EntityLimitExceeded", "You have reached the limit of VPC origins in this account."),
+    "CreateDistribution": ("TooManyDistributions", "You have reached the limit of distributions."),
+    "CreateDistributionWithTags": ("TooManyDistributions", "You have reached the limit of distributions."),
+    "UpdateDistribution": ("TooManyCacheBehaviors", "The distribution has too many cache behaviors."),
+    "CreateOriginRequestPolicy": ("TooManyOriginRequestPolicies", "You have reached the limit of policies."),
+    "AuthorizeSecurityGroupIngress": (
+        "RulesPerSecurityGroupLimitExceeded",
+        "The maximum number of rules per security group has been reached.",
+    ),
+    "CreateSecurityGroup": ("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached."),
+    "CreateLoadBalancer": ("TooManyLoadBalancers", "You have reached the limit of load balancers."),
+    "CreateTargetGroup": ("TooManyTargetGroups", "You have reached the limit of target groups."),
+    "RegisterTargets": ("TooManyTargets", "You have reached the limit of targets."),
+}
+_OTHER_QUOTA: Mapping[str, tuple[str, str]] = {
+    CLOUDFRONT: ("EntityLimitExceeded", "You have reached a limit of this account."),
+    "ec2": ("ResourceLimitExceeded", "You have reached a limit of this account."),
+}
+_UNKNOWN_QUOTA = ("LimitExceeded", "You have reached a limit of this account.")

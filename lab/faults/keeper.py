@@ -1,0 +1,244 @@
+"""The faults that are set: sets them, clears them, and keeps them over a restart.
+
+It decides the order: a step is written down, then done; it is taken back, then forgotten. So a fault can be cleared
+whatever was killed, and whatever became of the account meanwhile. It must never hold the world's lock while it calls
+AWS.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lab.aws.cloudfront.service import CloudFront
+from lab.aws.database import LabDatabase
+from lab.clock import LabClock
+from lab.edge.state import State
+from lab.faults import deployments
+from lab.faults.aiming import Aim, FaultRefused, aim
+from lab.faults.aws import Aws
+from lab.faults.calls import Call, matches_call
+from lab.faults.fault import Fault, Kind
+from lab.faults.plans_of_distributions import PLANS as DISTRIBUTION_PLANS
+from lab.faults.plans_of_distributions import VPC_ORIGIN_PLANS
+from lab.faults.plans_of_networks import PLANS as NETWORK_PLANS
+from lab.faults.plans_of_networks import Circumstances, Plan
+from lab.faults.record import SetFault, edge_section, hosts_with, read, with_step, without_last_step
+from lab.faults.registry import FAULTS
+from lab.faults.request import check
+from lab.faults.steps import Hands, Step, Verb, hand_over
+from lab.faults.steps_of_cloudfront import VERBS as CLOUDFRONT_VERBS
+from lab.faults.steps_of_networks import VERBS as NETWORK_VERBS
+
+_ENTITY = "fault"
+_VERBS: Mapping[str, Verb] = {**NETWORK_VERBS, **CLOUDFRONT_VERBS}
+NEVER_DEPLOYED = "never-deployed"
+_TLS_FAULTS = "origin-certificate-"
+
+
+class Faults:
+    """All faults that are set. `changes` grows with every change that the edge must hear of."""
+
+    def __init__(self, aws: Aws, cloudfront: CloudFront, database: LabDatabase, clock: LabClock) -> None:
+        self._hands = Hands(aws, cloudfront)
+        self._cloudfront = cloudfront
+        self._database = database
+        self._clock = clock
+        self._turn = threading.Lock()
+        self._set: dict[str, SetFault] = {}
+        self.changes = 0
+        for document in database.entities(_ENTITY):
+            if document["name"] in FAULTS:
+                fault = read(document)
+                self._set[fault.id] = fault
+        self._release()
+
+    def listing(self) -> list[SetFault]:
+        """Every fault that is set, oldest first."""
+        return sorted(self._set.values(), key=lambda fault: fault.number)
+
+    def edge_section(self) -> list[dict[str, Any]]:
+        """What the edge must act out."""
+        return edge_section(self.listing())
+
+    def hosts(self, hosts: Mapping[str, str]) -> dict[str, str]:
+        """The host map with misbehaving apps in the place of targets."""
+        return hosts_with(self.listing(), hosts)
+
+    def set(self, name: str, given: Mapping[str, Any], state: State) -> SetFault:
+        """Set a fault; `state` is what the edge knows now.
+
+        :raises FaultRefused: no such fault, wrong parameters, nothing there to hit, or AWS refused a change.
+        """
+        fault, checked = check(name, given)
+        with self._turn:
+            number = max((other.number for other in self._set.values()), default=0) + 1
+            made = SetFault(f"fault-{secrets.token_hex(4)}", number, fault.name, self._clock.now(), checked)
+            if fault.kind is Kind.CALLS:
+                self._keep(made)
+                if fault.name == NEVER_DEPLOYED:
+                    self.hold_deployments()
+                return made
+            found = aim(state, checked["distribution"], checked.get("path", "/"))
+            made = replace(made, hit=_hit(fault, found))
+            if fault.kind is not Kind.ACCOUNT:
+                self._keep(made)
+                return made
+            circumstances = Circumstances(self._hands.aws, state, found, f"lab-{made.id}")
+            return self._change_account(made, self._plan(fault, circumstances))
+
+    def clear(self, fault_id: str) -> SetFault:
+        """Take one back.
+
+        :raises FaultRefused: none of that id is set, or AWS refused; then it stays set and may be cleared again.
+        """
+        with self._turn:
+            fault = self._set.get(fault_id)
+            if fault is None:
+                known = ", ".join(self._set) or "none"
+                raise FaultRefused(f"no fault {fault_id!r} is set; set are: {known}", 404)
+            self._take_back(fault)
+            if fault.name == NEVER_DEPLOYED:
+                self._release()
+            return fault
+
+    def clear_all(self) -> list[SetFault]:
+        """Take all back, the newest first.
+
+        :raises FaultRefused: AWS refused; those before it are cleared.
+        """
+        return [self.clear(fault.id) for fault in reversed(self.listing())]
+
+    def hold_deployments(self) -> None:
+        """Keep what is being deployed from ever being deployed, in the accounts that have the fault for it."""
+        accounts = self._held_accounts()
+        if accounts:
+            self._cloudfront.change(lambda context: deployments.hold(context, accounts))
+
+    def strike(self, call: Call) -> Fault | None:
+        """The fault that this call meets, counted; None to let it pass."""
+        if call.own:
+            return None
+        struck: Fault | None = None
+        with self._cloudfront.world.lock:
+            for fault in self.listing():
+                if fault.kind is not Kind.CALLS or fault.name == NEVER_DEPLOYED:
+                    continue
+                if not matches_call(fault.name, fault.given, call):
+                    continue
+                hits = struck is None and fault.calls + 1 >= fault.given.get("nth", 1)
+                hits = hits and fault.spent < fault.given.get("times", float("inf"))
+                # Counted before the answer goes out, so that a restart does not strike a call too often.
+                self._keep(replace(fault, calls=fault.calls + 1, spent=fault.spent + hits), edge=False)
+                if hits:
+                    struck = FAULTS[fault.name]
+        return struck
+
+    def any_of_calls(self, name: str = "") -> bool:
+        """Whether any fault of calls is set, or the one of that name."""
+        return any(fault.kind is Kind.CALLS and name in ("", fault.name) for fault in self._set.values())
+
+    def _release(self) -> None:
+        held = self._held_accounts()
+        self._cloudfront.change(lambda context: deployments.release(context, held))
+
+    def _held_accounts(self) -> frozenset[str]:
+        held = [fault for fault in self._set.values() if fault.name == NEVER_DEPLOYED]
+        return frozenset(fault.given.get("account", deployments.EVERY_ACCOUNT) for fault in held)
+
+    def _plan(self, fault: Fault, circumstances: Circumstances) -> Plan:
+        if fault.name in VPC_ORIGIN_PLANS:
+            return VPC_ORIGIN_PLANS[fault.name](circumstances, self._cloudfront)
+        return {**DISTRIBUTION_PLANS, **NETWORK_PLANS}[fault.name](circumstances)
+
+    def _change_account(self, fault: SetFault, plan: Plan) -> SetFault:
+        self._keep(fault)
+        result: Any = None
+        try:
+            while True:
+                step = plan.send(result)
+                fault = with_step(fault, step)
+                self._keep(fault)
+                result = _VERBS[step.verb].do(self._hands, step)
+        except StopIteration:
+            return fault
+        except FaultRefused:
+            self._take_back(fault)
+            raise
+        except (ClientError, BotoCoreError, KeyError) as error:
+            self._take_back(fault)
+            raise FaultRefused(f"the account could not be changed: {error}. Nothing is set", 409) from error
+
+    def _take_back(self, fault: SetFault) -> None:
+        while fault.steps:
+            step = fault.steps[-1]
+            try:
+                if not self._handed_over(fault, step):
+                    _VERBS[step.verb].undo(self._hands, step)
+            except (ClientError, BotoCoreError) as error:
+                why = f"{fault.name} is still set, because {step.verb} could not be taken back: {error}. Try again"
+                raise FaultRefused(why, 409) from error
+            fault = without_last_step(fault)
+            self._keep(fault)
+        self._forget(fault)
+
+    def _handed_over(self, fault: SetFault, leaving: Step) -> bool:
+        """Whether another fault that changes the same thing takes over what is to be put back in the end."""
+        verb = _VERBS[leaving.verb]
+        others = [other for other in self.listing() if other.id != fault.id]
+        # The next later one first: it is the one that wrote over the leaving one.
+        for other in sorted(others, key=lambda other: (other.number < fault.number, other.number)):
+            for index, staying in enumerate(other.steps):
+                if (staying.verb, staying.account, staying.region, staying.key) != (
+                    leaving.verb,
+                    leaving.account,
+                    leaving.region,
+                    leaving.key,
+                ):
+                    continue
+                changed = hand_over(verb, leaving, staying, later=other.number > fault.number)
+                if changed is not None:
+                    steps = (*other.steps[:index], changed, *other.steps[index + 1 :])
+                    self._keep(replace(other, steps=steps))
+                    return True
+        return False
+
+    def _keep(self, fault: SetFault, *, edge: bool = True) -> None:
+        with self._cloudfront.world.lock, self._database.transaction():
+            self._database.put_entity(_ENTITY, fault.id, fault.document())
+            self._set = {**self._set, fault.id: fault}
+            self.changes += edge
+
+    def _forget(self, fault: SetFault) -> None:
+        with self._cloudfront.world.lock, self._database.transaction():
+            self._database.delete_entity(_ENTITY, fault.id)
+            self._set = {id: other for id, other in self._set.items() if id != fault.id}
+            self.changes += 1
+
+
+def _hit(fault: Fault, found: Aim) -> dict[str, Any]:
+    """What a fault for an endpoint must find there, and what it has found.
+
+    :raises FaultRefused: what it is to act on is missing.
+    """
+    if fault.name.startswith(_TLS_FAULTS) and not found.need_listener().terminates_tls:
+        why = f"the origin of {found.path} is reached over plain HTTP; a certificate fault needs https-only"
+        raise FaultRefused(f"{why} and an HTTPS listener", 409)
+    if fault.name == "era-2025":
+        found.need_vpc_origin()
+    targets = found.need_targets() if fault.kind is Kind.APP or fault.name == "target-cut" else found.targets
+    return {
+        "account": found.distribution.account,
+        "distribution": found.distribution.id,
+        "domain": found.distribution.domain,
+        "path": found.path,
+        "vpc_origin": found.vpc_origin.id if found.vpc_origin else "",
+        "load_balancer": found.balancer.arn if found.balancer else "",
+        "listener": found.listener.arn if found.listener else "",
+        "targets": list(targets),
+    }

@@ -1,0 +1,94 @@
+"""One change that a fault makes to an account, and how it is taken back.
+
+It decides what a change is worth restoring: only what it changed itself and what nobody has touched since. A step is
+written down before it is done, so taking back must succeed for one that was never done, or whose object is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from botocore.exceptions import ClientError
+
+from lab.aws.cloudfront.service import CloudFront
+from lab.faults.aws import Aws
+
+JsonObject: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change. `key` names what it changes: two faults that change the same thing take their turn by it.
+
+    `before` and `after` are what was there and what the fault puts there, in the verb's own form.
+    """
+
+    verb: str
+    account: str
+    region: str
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True)
+class Hands:
+    """What a step works with."""
+
+    aws: Aws
+    cloudfront: CloudFront
+
+    def client(self, service: str, step: Step) -> Any:
+        """A client for the step's account and Region."""
+        return self.aws.client(service, step.account, step.region)
+
+
+@dataclass(frozen=True)
+class Verb:
+    """How a kind of step is done and taken back.
+
+    `do` may give a value, such as the id of what it made. A `collects` verb removes a list of things: `before` holds
+    them, and whoever else removes from the same place can take over what is still to be put back.
+    """
+
+    do: Callable[[Hands, Step], Any]
+    undo: Callable[[Hands, Step], None]
+    collects: bool = False
+
+
+def hand_over(verb: Verb, leaving: Step, staying: Step, *, later: bool) -> Step | None:
+    """What `staying` becomes when `leaving`, on the same thing, is not taken back but handed over; None if it cannot.
+
+    1. Removed things: whoever stays puts back all of them in the end.
+    2. A value: only the one that was set later may inherit the value of before; for the earlier one the leaving step
+       is simply taken back.
+    """
+    if verb.collects:
+        missing = [item for item in leaving.before if item not in staying.before]
+        return replace(staying, before=[*staying.before, *missing])
+    return replace(staying, before=leaving.before) if later else None
+
+
+def like(current: Any, wanted: Any) -> bool:
+    """Whether AWS's answer is what a fault once wrote: lists in any order, and what AWS filled in does not count."""
+    if isinstance(wanted, Mapping):
+        return isinstance(current, Mapping) and all(like(current.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        given = list(current or ())
+        return len(given) == len(wanted) and all(any(like(item, other) for item in given) for other in wanted)
+    return bool(current == wanted) or (not current and not wanted)
+
+
+def unless(codes: Iterable[str], call: Callable[[], Any]) -> Any:
+    """Call AWS; one of these errors counts as done and gives None.
+
+    :raises ClientError: any other error.
+    """
+    try:
+        return call()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in tuple(codes):
+            return None
+        raise
