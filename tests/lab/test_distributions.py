@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from botocore.exceptions import WaiterError
 
 from tests.lab.account import (
     CACHING_DISABLED,
@@ -152,6 +153,39 @@ class TestUpdate:
         made = account.create_distribution()
         with refused("IllegalUpdate", 400):
             update(account, made, CallerReference="another")
+
+    @pytest.mark.rule("distribution/update-replaces", "distribution/summary-hides-reference")
+    def test_it_replaces_all_of_it(self, account: Account) -> None:
+        made = account.create_distribution(
+            Comment="chat", DefaultRootObject="index.html", CacheBehaviors=listed(behavior("web", "/ws"))
+        )
+        before = made["Distribution"]["DistributionConfig"]
+        bare = {name: value for name, value in before.items() if name not in ("DefaultRootObject", "CacheBehaviors")}
+        written = account.cloudfront.update_distribution(
+            Id=made["Distribution"]["Id"], IfMatch=made["ETag"], DistributionConfig={**bare, "Comment": ""}
+        )["Distribution"]["DistributionConfig"]
+        assert written == {**before, "Comment": "", "DefaultRootObject": "", "CacheBehaviors": {"Quantity": 0}}
+        (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
+        assert "CallerReference" not in summary
+        assert summary["CacheBehaviors"] == {"Quantity": 0}
+
+    @pytest.mark.rule("api/waiters")
+    def test_a_waiter_waits_for_deployed(self, lab: Lab, account: Account) -> None:
+        made = account.create_distribution()
+        waiter = account.cloudfront.get_waiter("distribution_deployed")
+        once = {"Delay": 0, "MaxAttempts": 1}
+        with pytest.raises(WaiterError, match="Max attempts exceeded"):
+            waiter.wait(Id=made["Distribution"]["Id"], WaiterConfig=once)
+        lab.advance()
+        waiter.wait(Id=made["Distribution"]["Id"], WaiterConfig=once)
+
+
+@pytest.mark.rule("distribution/lists-come-in-pages")
+def test_the_list_comes_in_pages(account: Account) -> None:
+    made = sorted(account.create_distribution()["Distribution"]["Id"] for _ in range(5))
+    pages = account.cloudfront.get_paginator("list_distributions").paginate(PaginationConfig={"PageSize": 2})
+    found = [[summary["Id"] for summary in page["DistributionList"]["Items"]] for page in pages]
+    assert found == [made[:2], made[2:4], made[4:]]
 
 
 class TestDelete:
@@ -489,6 +523,26 @@ class TestVpcOrigins:
             account.create_distribution(Origins=listed(both))
         with refused("InvalidArgument", 400):
             account.create_distribution(Origins=listed({"Id": "web", "DomainName": "web.example.com"}))
+
+    @pytest.mark.rule("vpc-origin/no-origin-triggers", "vpc-origin/grpc")
+    def test_no_origin_triggers_and_no_grpc(self, account: Account) -> None:
+        origins = listed(vpc_origin("private", account.deployed_vpc_origin()), custom_origin("web"))
+
+        def create(target: str, **changes: Any) -> None:
+            account.create_distribution(Origins=origins, DefaultCacheBehavior={**behavior(target), **changes})
+
+        def function(event: str) -> dict[str, Any]:
+            arn = f"arn:aws:lambda:us-east-1:{account.number}:function:a:1"
+            return {"LambdaFunctionAssociations": listed({"LambdaFunctionARN": arn, "EventType": event})}
+
+        for event in ("origin-request", "origin-response"):
+            with refused("InvalidLambdaFunctionAssociation", 400):
+                create("private", **function(event))
+            create("web", **function(event))
+        create("private", **function("viewer-request"))
+        with refused("InvalidArgument", 400):
+            create("private", GrpcConfig={"Enabled": True})
+        create("web", GrpcConfig={"Enabled": True})
 
     @pytest.mark.rule("quota/distributions-per-vpc-origin", "quota/distributions-per-vpc-origin-code")
     def test_50_distributions(self, account: Account) -> None:
