@@ -1,0 +1,337 @@
+"""What the lab's edge costs: memory of 2,000 silent WebSockets, and the time that it adds to an echo.
+
+`python -m bench.edge` starts the lab's AWS and edge, and an echo app; makes a VPC origin and a distribution by boto3;
+opens the sockets, plain and then over TLS, and while they stay open sends messages in turn: straight to the app,
+through the edge, and both again over TLS. Figures are of one run; the direct way is the control, and only ratios and
+differences mean anything. Exit code 1 when a goal is missed: under 500 MB for 2,000 sockets, under 1 ms more for an
+echo (median).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import psutil
+
+from lab.apps import rfc6455
+
+ROOT = Path(__file__).resolve().parent.parent
+GOAL_BYTES = 500 * 1000 * 1000
+GOAL_ADDED = 1.0e-3
+MESSAGE = b"x" * 200
+PATIENCE = 30.0
+CHAT_ACCOUNT = "111122223333"
+SEEDED_TARGET = "10.10.8.174:8080"
+MASK = b"mask"
+MESSAGES_A_TURN = 25
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Where everything listens."""
+
+    aws: int
+    edge_tls: int
+    edge: int
+    apps: int
+    echo: int
+    echo_tls: int
+
+
+def main() -> int:
+    """Measure, print, and say by the exit code whether all goals were met."""
+    parser = argparse.ArgumentParser(prog="python -m bench.edge", description=__doc__)
+    parser.add_argument("--sockets", type=int, default=2000)
+    parser.add_argument("--rounds", type=int, default=40, help=f"turns of each way, {MESSAGES_A_TURN} messages each")
+    parser.add_argument("--echo-app", nargs=3, metavar=("PORT", "TLS_PORT", "FOLDER"), help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    _allow_open_files(4 * asked.sockets + 1000)
+    if asked.echo_app:
+        asyncio.run(_serve_echo(int(asked.echo_app[0]), int(asked.echo_app[1]), Path(asked.echo_app[2])))
+        return 0
+    with tempfile.TemporaryDirectory(prefix="edge-bench-") as directory, _lab(Path(directory)) as (lab, edge):
+        print(f"load {os.getloadavg()[0]:.1f}, {asked.sockets} sockets, {asked.rounds * MESSAGES_A_TURN} echoes a way")
+        met = [_hold_plain(lab, edge, asked.sockets)]
+        with lab.hold(asked.sockets, tls=True) as took:
+            met.append(_memory("TLS", edge, lab.before, asked.sockets, took))
+            met += _echoes(lab, asked.rounds)
+    return 0 if all(met) else 1
+
+
+def _hold_plain(lab: Lab, edge: psutil.Process, sockets: int) -> bool:
+    lab.before = edge.memory_full_info().uss
+    with lab.hold(sockets, tls=False) as took:
+        return _memory("plain", edge, lab.before, sockets, took)
+
+
+def _memory(kind: str, edge: psutil.Process, before: int, sockets: int, took: float) -> bool:
+    now = edge.memory_full_info()
+    print(
+        f"{kind}: {sockets} silent sockets: USS {now.uss / 1e6:.0f} MB, RSS {now.rss / 1e6:.0f} MB,"
+        f" {(now.uss - before) / sockets / 1024:.1f} KiB each; opened in {took:.1f} s"
+    )
+    return _met(f"{kind}: under {GOAL_BYTES / 1e6:.0f} MB", max(now.uss, now.rss) < GOAL_BYTES)
+
+
+def _echoes(lab: Lab, rounds: int) -> list[bool]:
+    """Let the ways take turns, so that whatever else the machine does falls on all of them."""
+    ways = {"direct": (False, False), "edge": (True, False), "direct TLS": (False, True), "edge TLS": (True, True)}
+    delays: dict[str, list[float]] = {name: [] for name in ways}
+    with contextlib.ExitStack() as open_ones:
+        talkers = {
+            name: open_ones.enter_context(lab.connect(through_edge=through, tls=tls))
+            for name, (through, tls) in ways.items()
+        }
+        for turn in range(rounds + 1):
+            for name, talker in talkers.items():
+                measured = [_echo(talker) for _ in range(MESSAGES_A_TURN)]
+                if turn:  # the first warms up
+                    delays[name] += measured
+    met = []
+    for name, times in delays.items():
+        median, p99 = statistics.median(times), statistics.quantiles(times, n=100)[98]
+        print(f"{name}: median {median * 1e3:.3f} ms, p99 {p99 * 1e3:.3f} ms")
+    for control, way in (("direct", "edge"), ("direct TLS", "edge TLS")):
+        added = statistics.median(delays[way]) - statistics.median(delays[control])
+        ratio = statistics.median(delays[way]) / statistics.median(delays[control])
+        print(f"{way}: {added * 1e3:.3f} ms more than {control}, {ratio:.1f} times")
+        met.append(_met(f"{way}: under {GOAL_ADDED * 1e3:.0f} ms more", added < GOAL_ADDED))
+    return met
+
+
+def _met(goal: str, met: bool) -> bool:
+    print(f"  {'met' if met else 'MISSED'}: {goal}")
+    return met
+
+
+def _echo(talker: socket.socket) -> float:
+    frame = rfc6455.frame(rfc6455.TEXT, MESSAGE, mask=MASK)
+    answer = len(rfc6455.frame(rfc6455.TEXT, MESSAGE))
+    began = time.perf_counter()
+    talker.sendall(frame)
+    heard = 0
+    while heard < answer:
+        piece = talker.recv(4096)
+        if not piece:
+            raise ConnectionError("the echo never came")
+        heard += len(piece)
+    return time.perf_counter() - began
+
+
+class Lab:
+    """The ways to the echo app: straight, and through the distribution `domain`."""
+
+    def __init__(self, ports: Ports, domain: str, authority: Path) -> None:
+        self._ports = ports
+        self._domain = domain
+        self._trust = ssl.create_default_context(cafile=str(authority))
+        self.before = 0
+
+    @contextlib.contextmanager
+    def hold(self, sockets: int, *, tls: bool) -> Iterator[float]:
+        """Keep so many WebSockets open through the edge; how long opening them took."""
+        began = time.perf_counter()
+        with contextlib.ExitStack() as open_ones:
+            for _ in range(sockets):
+                open_ones.enter_context(self.connect(through_edge=True, tls=tls))
+            took = time.perf_counter() - began
+            time.sleep(1)
+            yield took
+
+    def connect(self, *, through_edge: bool, tls: bool) -> socket.socket:
+        """An open WebSocket."""
+        port = {
+            (False, False): self._ports.echo,
+            (False, True): self._ports.echo_tls,
+            (True, False): self._ports.edge,
+            (True, True): self._ports.edge_tls,
+        }[through_edge, tls]
+        made = socket.create_connection(("127.0.0.1", port), PATIENCE)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls:
+            made = self._trust.wrap_socket(made, server_hostname=self._domain)
+        made.sendall(
+            f"GET /ws HTTP/1.1\r\nHost: {self._domain}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+        )
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = made.recv(4096)
+            if not piece:
+                break
+            head += piece
+        if not head.startswith(b"HTTP/1.1 101 "):
+            raise ConnectionError(head.decode("latin-1")[:300])
+        return made
+
+
+@contextlib.contextmanager
+def _lab(directory: Path) -> Iterator[tuple[Lab, psutil.Process]]:
+    """AWS, edge and echo app as processes; the ways to them, and the edge's process."""
+    ports = Ports(*(_free_port() for _ in range(6)))
+    environment = os.environ | {
+        "LAB_STATE_DIR": str(directory),
+        "LAB_AWS_PORT": str(ports.aws),
+        "LAB_EDGE_TLS_PORT": str(ports.edge_tls),
+        "LAB_EDGE_PORT": str(ports.edge),
+        "LAB_APP_PORT": str(ports.apps),
+        "LAB_TIME_SCALE": "1",
+    }
+    with contextlib.ExitStack() as running:
+
+        def start(*arguments: str) -> subprocess.Popen[str]:
+            command = [sys.executable, "-m", *arguments]
+            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+            running.callback(_end, process)
+            assert process.stdout is not None
+            if not process.stdout.readline().startswith("ready "):
+                raise SystemExit(f"{' '.join(arguments)} did not start")
+            return process
+
+        start("lab", "aws")
+        domain = _deploy(f"http://127.0.0.1:{ports.aws}", ports.echo)
+        start("bench.edge", "--echo-app", str(ports.echo), str(ports.echo_tls), str(directory))
+        edge = start("lab", "edge")
+        # Its log lines must be read by somebody, or it stops at the first full pipe.
+        reader = subprocess.Popen(["cat"], stdin=edge.stdout, stdout=subprocess.DEVNULL)
+        running.callback(_end, reader)
+        yield Lab(ports, domain, directory / "ca.pem"), psutil.Process(edge.pid)
+
+
+def _end(process: subprocess.Popen[Any]) -> None:
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _deploy(url: str, echo_port: int) -> str:
+    """A VPC origin on the seeded load balancer and a distribution before it; its domain name."""
+    keys: dict[str, Any] = {"endpoint_url": url, "region_name": "us-east-1"}
+    role = f"arn:aws:iam::{CHAT_ACCOUNT}:role/edge-portal"
+    sts = boto3.client("sts", aws_access_key_id="lab", aws_secret_access_key="lab", **keys)  # noqa: S106
+    given = sts.assume_role(RoleArn=role, RoleSessionName="bench")["Credentials"]
+    keys |= {
+        "aws_access_key_id": given["AccessKeyId"],
+        "aws_secret_access_key": given["SecretAccessKey"],
+        "aws_session_token": given["SessionToken"],
+    }
+    cloudfront, elbv2 = boto3.client("cloudfront", **keys), boto3.client("elbv2", **keys)
+    target = elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0]
+    # Otherwise silent sockets would be gone after a minute, as they should.
+    elbv2.modify_load_balancer_attributes(
+        LoadBalancerArn=target["LoadBalancerArn"],
+        Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "4000"}],
+    )
+    endpoint = {
+        "Name": "bench",
+        "Arn": target["LoadBalancerArn"],
+        "HTTPPort": 80,
+        "HTTPSPort": 443,
+        "OriginProtocolPolicy": "http-only",
+    }
+    origin_id = cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)["VpcOrigin"]["Id"]
+    _post(f"{url}/_lab/clock", {"advance_seconds": 1200})
+    origin = {"Id": "ws", "DomainName": target["DNSName"], "VpcOriginConfig": {"VpcOriginId": origin_id}}
+    behavior = {
+        "TargetOriginId": "ws",
+        "ViewerProtocolPolicy": "allow-all",
+        "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+        "OriginRequestPolicyId": "216adef6-5c7f-47e4-b989-5492eafa07d3",
+    }
+    config = {
+        "CallerReference": "bench",
+        "Comment": "bench",
+        "Enabled": True,
+        "Origins": {"Quantity": 1, "Items": [origin]},
+        "DefaultCacheBehavior": behavior,
+    }
+    made = cloudfront.create_distribution(DistributionConfig=config)["Distribution"]
+    _post(f"{url}/_lab/clock", {"advance_seconds": 1200})
+    _post(f"{url}/_lab/hosts", {SEEDED_TARGET: f"127.0.0.1:{echo_port}"})
+    return str(made["DomainName"])
+
+
+def _post(url: str, given: Mapping[str, Any]) -> None:
+    request = urllib.request.Request(url, json.dumps(given).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
+        pass
+
+
+class _Echo(asyncio.Protocol):
+    """Accepts every handshake, and sends each message's payload back."""
+
+    def __init__(self) -> None:
+        self._open = False
+        self._buffer = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self._buffer += data
+        if not self._open:
+            head, end, rest = self._buffer.partition(b"\r\n\r\n")
+            if not end:
+                return
+            self._open, self._buffer = True, rest
+            request = rfc6455.parse_request(head)
+            accept = rfc6455.accept_for(request.headers.get("sec-websocket-key", ""))
+            self._transport.write(rfc6455.switching(accept))
+        size = len(rfc6455.frame(rfc6455.TEXT, MESSAGE, mask=MASK))
+        while len(self._buffer) >= size:
+            frame, self._buffer = self._buffer[:size], self._buffer[size:]
+            payload = rfc6455.masked(frame[-len(MESSAGE) :], frame[-len(MESSAGE) - 4 : -len(MESSAGE)])
+            self._transport.write(rfc6455.frame(rfc6455.TEXT, payload))
+
+
+async def _serve_echo(port: int, tls_port: int, directory: Path) -> None:
+    """The app, plain for load balancer and control, and over TLS with the edge's own certificate for the control."""
+    from lab.certificates import ensure_certificates
+
+    certificates = ensure_certificates(directory)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificates.chain, certificates.key)
+    loop = asyncio.get_running_loop()
+    await loop.create_server(_Echo, "127.0.0.1", port, backlog=1024)
+    await loop.create_server(_Echo, "127.0.0.1", tls_port, ssl=tls, backlog=1024)
+    print("ready echo", flush=True)
+    await asyncio.Event().wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _allow_open_files(wanted: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < wanted:
+        most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
