@@ -42,7 +42,7 @@ _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
 # STS API reference: the longest a role session can last, in seconds.
 LONGEST_SESSION = 12 * 3600
 # Changes of these services can be seen by the edge.
-_NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing", "wafv2", "apigateway"})
+_NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing", "acm", "route53", "wafv2", "apigateway"})
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,14 @@ class HttpReply:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """Why a request does not reach moto: AWS's code, and what to do."""
+
+    code: str
+    message: str
+
+
 class MotoWorld:
     """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state alike."""
 
@@ -79,6 +87,9 @@ class MotoWorld:
         self._lab_now = lab_now
         self._application = DomainDispatcherApplication(create_backend_app)
         self._internal: dict[str, InternalChange] = {}
+        # By service: asked, with account, Region, path and body, about what moto cannot know. A refused request is not
+        # journaled, because a replay could not ask again.
+        self.guards: dict[str, Callable[[str, str, str, bytes], Refusal | None]] = {}
 
     def register(self, kind: str, change: InternalChange) -> None:
         """Teach the world an internal change, which `change` performs and the journal repeats."""
@@ -99,9 +110,9 @@ class MotoWorld:
         lowered = {name.lower(): text for name, text in headers}
         credential = Credential.of(lowered.get("authorization", ""))
         if credential is None:
-            return _error(credential, 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+            return error_reply("", 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
         if path.startswith(_MOTOS_OWN_PATHS):
-            return _error(credential, 404, "NoSuchOperation", f"There is nothing at {path}")
+            return error_reply(credential.service, 404, "NoSuchOperation", f"There is nothing at {path}")
         # Named, so that a replay does not depend on the temporary key that signed the request.
         own = (_ACCOUNT_HEADER, _LAB_TIME_HEADER)
         named = (
@@ -110,10 +121,14 @@ class MotoWorld:
             (_LAB_TIME_HEADER, repr(self._lab_now())),
         )
         entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, named, body)
-        if not _may_change(credential.service, method, query, lowered, body):
+        if not _may_change(credential.service, method, path, query, lowered, body):
             with self.lock:
                 return self._perform(entry)
         with self.lock:
+            guard = self.guards.get(credential.service)
+            refusal = guard(self.account_of(lowered), credential.region, path, body) if guard else None
+            if refusal:
+                return error_reply(credential.service, 400, refusal.code, refusal.message)
             reply = self._perform(entry)
             self._database.append_journal(entry)
             if credential.service in _NETWORK_SERVICES:
@@ -150,6 +165,7 @@ class MotoWorld:
     def _perform(self, entry: JournalEntry) -> HttpReply:
         given = {name.lower(): text for name, text in entry.headers}
         credential = Credential.of(given.get("authorization", ""))
+        service = credential.service if credential else ""
         environ = create_environ(
             path=entry.path,
             base_url="http://127.0.0.1",
@@ -165,23 +181,25 @@ class MotoWorld:
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
             body = b"".join(chunks)
         except NotImplementedError as error:
-            return _error(credential, 400, "InvalidAction", f"The lab does not implement this call: {error}")
+            return error_reply(service, 400, "InvalidAction", f"The lab does not implement this call: {error}")
         except Exception as error:
             # moto validates little: what it stumbles over is nearly always wrong input. AWS would say so.
             log.warning("moto failed on %s %s", entry.method, entry.path, exc_info=True)
-            return _error(credential, 400, "ValidationError", f"The request could not be processed: {error!r}")
+            return error_reply(service, 400, "ValidationError", f"The request could not be processed: {error!r}")
         code = int(status.split(" ", 1)[0])
         if code >= 500:
             log.warning("moto answered %s to %s %s: %.300r", code, entry.method, entry.path, body)
-            return _error(credential, 400, "ValidationError", "The request could not be processed")
+            return error_reply(service, 400, "ValidationError", "The request could not be processed")
         kept = tuple((name, text) for name, text in headers if name.lower() not in ("content-length", "connection"))
         return HttpReply(code, kept, body)
 
 
-def _may_change(service: str, method: str, query: str, headers: Mapping[str, str], body: bytes) -> bool:
+def _may_change(service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> bool:
     """False only for what is surely a read: a GET, or an action whose name begins with a reading verb."""
     if method in ("GET", "HEAD", "OPTIONS") and "Action=" not in query:
         return False
+    if service == "ram":
+        return not path.startswith(("/get", "/list"))
     target = headers.get("x-amz-target", "")
     if target:
         action = target.rsplit(".", 1)[-1]
@@ -191,17 +209,16 @@ def _may_change(service: str, method: str, query: str, headers: Mapping[str, str
     return not action.startswith(_READ_PREFIXES)
 
 
-def _error(credential: Credential | None, status: int, code: str, message: str) -> HttpReply:
+def error_reply(service: str, status: int, code: str, message: str) -> HttpReply:
     """An error in the protocol that clients of the service expect: EC2's XML, the query protocol's XML, or JSON."""
     request_id = secrets.token_hex(16)
-    service = credential.service if credential else ""
     text = escape(message)
     if service == "ec2":
         body = (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
             f"<Message>{text}</Message></Error></Errors><RequestID>{request_id}</RequestID></Response>"
         )
-    elif service in ("elasticloadbalancing", "sts", "iam", ""):
+    elif service in ("cloudfront", "elasticloadbalancing", "sts", "iam", ""):
         body = (
             f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"

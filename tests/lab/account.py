@@ -216,9 +216,9 @@ class Account:
         )
         return str(made["Summary"]["ARN"])
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = REGION) -> Any:
         """A client of any other service."""
-        return self._client(service, self.keys)
+        return self._client(service, self.keys, region)
 
     def _client(self, service: str, keys: dict[str, str], region: str = REGION) -> Any:
         once = Config(retries={"total_max_attempts": 1})

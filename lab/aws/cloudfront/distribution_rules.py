@@ -13,6 +13,7 @@ from lab.aws.cloudfront.behavior_rules import check_behaviors
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config
+from lab.aws.cloudfront.sharing import may_use
 from lab.aws.cloudfront.staging_rules import check_continuous_deployment
 from lab.aws.cloudfront.viewer_rules import (
     check_aliases,
@@ -182,7 +183,7 @@ def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> 
         origin_id = named["VpcOriginId"]
         found = context.store.vpc_origins.get(origin_id)
         owner = named.get("OwnerAccountId") or context.account
-        if found is None or found.account != context.account or owner != found.account or found.deleted_at is not None:
+        if found is None or owner != found.account or found.deleted_at is not None or not may_use(context, found):
             raise CloudFrontError("EntityNotFound", f"The specified vpc origin does not exist: {origin_id}")
         used_by = [
             other.id

@@ -187,6 +187,15 @@ class KeyGroup:
 
 
 @dataclass(frozen=True)
+class ResourcePolicy:
+    """Who else may use a resource; its id is the resource's ARN, `document` is JSON text."""
+
+    account: str
+    id: str
+    document: str
+
+
+@dataclass(frozen=True)
 class ContinuousDeploymentPolicy:
     """Which part of a primary distribution's requests goes to its staging distribution.
 

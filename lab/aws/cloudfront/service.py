@@ -10,7 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 from lab.aws.cloudfront import (
     continuous_deployment,
@@ -20,6 +21,7 @@ from lab.aws.cloudfront import (
     invalidations,
     policies,
     promotion,
+    sharing,
     signing_keys,
     tagging,
     vpc_origins,
@@ -49,6 +51,7 @@ OPERATIONS: Mapping[str, Operation] = {
     **tagging.OPERATIONS,
     **policies.OPERATIONS,
     **signing_keys.OPERATIONS,
+    **sharing.OPERATIONS,
 }
 
 
@@ -68,6 +71,7 @@ class CloudFront:
         self._settled_until = 0.0
         # Status changes that time brought about; together with the store's changes this is a version.
         self._settled = 0
+        world.guards["ram"] = partial(sharing.refuse_share, self.store)
 
     @property
     def version(self) -> int:
@@ -102,6 +106,14 @@ class CloudFront:
             log.exception("a bug of the lab: %s %s", method, path)
             sorry = CloudFrontError("InternalError", "We encountered an internal error. Please try again.")
             return write_error(sorry, request_id)
+
+    def change(self, what: Callable[[Context], None]) -> None:
+        """A change that no operation makes, as one transaction: the lab's own, for no account in particular."""
+        with self.world.lock:
+            self.settle()
+            with self._database.transaction():
+                what(self._context({}, "change"))
+            self._expect_changes()
 
     def settle(self) -> None:
         """Let time act: count status changes that are due, and finish deletions. Cheap when nothing is due."""

@@ -19,6 +19,7 @@ from lab.aws.cloudfront.lifecycle import (
     KeyGroup,
     Policy,
     PublicKey,
+    ResourcePolicy,
     Revision,
     VpcOrigin,
 )
@@ -125,6 +126,7 @@ class CloudFrontStore:
         self.response_headers_policies = Shelf(self, "response_headers_policy", Policy)
         self.public_keys = Shelf(self, "public_key", PublicKey)
         self.key_groups = Shelf(self, "key_group", KeyGroup)
+        self.resource_policies = Shelf(self, "resource_policy", ResourcePolicy)
         self.continuous_deployment_policies = Shelf(self, "continuous_deployment_policy", ContinuousDeploymentPolicy)
         self.invalidations = Shelf(self, "invalidation", Invalidation)
         self.distributions = {

@@ -11,7 +11,7 @@ import string
 from collections.abc import Mapping
 
 from lab.aws import network, service_network
-from lab.aws.cloudfront import tagging
+from lab.aws.cloudfront import sharing, tagging
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import (
@@ -62,10 +62,10 @@ def get_vpc_origin(context: Context, call: Call) -> Values:
 
 
 def list_vpc_origins(context: Context, call: Call) -> Values:
-    """ListVpcOrigins: the account's own, in pages."""
+    """ListVpcOrigins: the account's own and those that are shared with it, in pages."""
     listed = page(
         context,
-        _of_account(context),
+        [origin for origin in context.store.vpc_origins.values() if _visible(context, origin)],
         call.parameters,
         lambda origin: origin.id,
         lambda origin: _summary(context, origin),
@@ -75,7 +75,7 @@ def list_vpc_origins(context: Context, call: Call) -> Values:
 
 def update_vpc_origin(context: Context, call: Call) -> Values:
     """UpdateVpcOrigin: never while a distribution uses it or still serves a configuration that did."""
-    origin = find(context, call.parameters["Id"])
+    origin = _find_own(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), origin.etag)
     if _in_use(context, origin):
         raise CloudFrontError(
@@ -106,7 +106,7 @@ def update_vpc_origin(context: Context, call: Call) -> Values:
 
 def delete_vpc_origin(context: Context, call: Call) -> Values:
     """DeleteVpcOrigin: asynchronous; Deploying for a few minutes, then EntityNotFound."""
-    origin = find(context, call.parameters["Id"])
+    origin = _find_own(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), origin.etag)
     if _in_use(context, origin):
         raise CloudFrontError(
@@ -128,12 +128,12 @@ def delete_vpc_origin(context: Context, call: Call) -> Values:
 
 
 def find(context: Context, origin_id: str) -> VpcOrigin:
-    """The caller's VPC origin of that id.
+    """The VPC origin of that id, if it is the caller's or shared with the caller.
 
     :raises CloudFrontError: EntityNotFound.
     """
     origin = context.store.vpc_origins.get(origin_id)
-    if origin is None or origin.account != context.account or origin.gone(context.now):
+    if origin is None or not _visible(context, origin):
         raise CloudFrontError("EntityNotFound", "The specified vpc origin does not exist")
     return origin
 
@@ -158,6 +158,21 @@ def _attach(context: Context, target: network.Target) -> None:
             "subnets": list(target.subnets),
         },
     )
+
+
+def _find_own(context: Context, origin_id: str) -> VpcOrigin:
+    """As `find`, for a change: with whom it is shared may only use it.
+
+    :raises CloudFrontError: EntityNotFound, AccessDenied.
+    """
+    origin = find(context, origin_id)
+    if origin.account != context.account:
+        raise CloudFrontError("AccessDenied", "Only the owner of a VPC origin can update or delete it.")
+    return origin
+
+
+def _visible(context: Context, origin: VpcOrigin) -> bool:
+    return not origin.gone(context.now) and sharing.may_use(context, origin)
 
 
 def _of_account(context: Context) -> list[VpcOrigin]:

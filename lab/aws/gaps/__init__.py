@@ -10,6 +10,8 @@ from lab.aws.gaps.balancers import close_load_balancer_gaps
 from lab.aws.gaps.block_public_access import block_public_access, close_block_public_access_gaps
 from lab.aws.gaps.identity import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE, close_identity_gaps
 from lab.aws.gaps.moments import make_repeatable, moto_moment
+from lab.aws.gaps.resource_shares import close_resource_share_gaps
+from lab.aws.gaps.target_health import close_target_health_gaps, report_target_health
 from lab.aws.gaps.vpcs import (
     ORIGIN_FACING_IPV6_LIST,
     ORIGIN_FACING_LIST,
@@ -28,6 +30,7 @@ __all__ = [
     "block_public_access",
     "close_gaps",
     "moto_moment",
+    "report_target_health",
 ]
 
 
@@ -35,6 +38,8 @@ def close_gaps() -> None:
     """Apply every difference to moto, once per process."""
     make_repeatable()
     close_load_balancer_gaps()
+    close_target_health_gaps()
     close_vpc_gaps()
     close_block_public_access_gaps()
     close_identity_gaps()
+    close_resource_share_gaps()
