@@ -82,7 +82,7 @@ _VPC_ORIGIN = (
     Rule("vpc-origin/domain-name-is-host", "DomainName is the Host header and the TLS name.", "CDK", _F),
     Rule("vpc-origin/http-1-1-to-origin", "CloudFront speaks HTTP/1.1 to the origin.", VPC_ORIGINS, _D),
     Rule("vpc-origin/no-custom-fields", "An origin has VpcOriginConfig or CustomOriginConfig.", MODEL, _B),
-    Rule("vpc-origin/grpc", "gRPC is not supported.", VPC_ORIGINS, _D, "no client of the portal speaks it"),
+    Rule("vpc-origin/grpc", "gRPC is refused.", VPC_ORIGINS, _D),
     Rule("vpc-origin/no-origin-triggers", "Lambda@Edge origin triggers are refused.", VPC_ORIGINS, _D),
     Rule("vpc-origin/ipv6", "IPv6 to the origin is not offered.", VPC_ORIGINS, _D),
     Rule(
