@@ -144,10 +144,6 @@ def write_reply(operation: OperationModel, result: Values, request_id: str) -> H
             text = value.xml if isinstance(value, Verbatim) else write_element(payload, member, value, root=True)
             body = f'<?xml version="1.0"?>\n{text}'.encode()
             headers.append(("Content-Type", "text/xml"))
-        elif not all(member.serialization.get("location") for member in shape.members.values()):
-            text = write_element(f"{operation.name}Result", shape, result, root=True)
-            body = f'<?xml version="1.0"?>\n{text}'.encode()
-            headers.append(("Content-Type", "text/xml"))
         elif any(not member.serialization.get("location") for member in shape.members.values()):
             body = f'<?xml version="1.0"?>\n{_bare_result(shape, result)}'.encode()
             headers.append(("Content-Type", "text/xml"))
