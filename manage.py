@@ -6,6 +6,11 @@ import sys
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["lab"]:
+        # Before Django and without its settings: the lab is no part of the product.
+        from lab.__main__ import main as lab
+
+        sys.exit(lab(sys.argv[2:], "manage.py lab"))
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
     try:
         from django.core.management import execute_from_command_line

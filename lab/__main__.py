@@ -1,32 +1,33 @@
-"""`python -m lab aws|edge|apps`: starts one of the lab's processes.
+"""`python -m lab`: starts one of the lab's processes, or speaks to a lab that runs.
 
-It decides nothing but which one. Each process prints one line "ready ..." when it listens and ends on SIGTERM.
+It decides nothing but which. Each process prints one line "ready ..." when it listens and ends on SIGTERM.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import os
 import sys
+from collections.abc import Sequence
 
+from lab import commands
 from lab.config import ConfigError, LabConfig
 
 # Imported by name, so that the edge does not pay for moto's import nor the AWS endpoint for the edge's.
 PROCESSES = {"aws": "lab.aws.server", "edge": "lab.edge.server", "apps": "lab.apps.server"}
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run the named process until it is told to end; the exit code is for the shell."""
-    parser = argparse.ArgumentParser(prog="python -m lab", description="The lab: AWS, edge and apps on this machine.")
-    parser.add_argument("process", choices=PROCESSES)
-    chosen = parser.parse_args(arguments).process
+def main(arguments: Sequence[str] | None = None, program: str = "python -m lab") -> int:
+    """Run the named process until it is told to end, or one command; the exit code is for the shell."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if len(given) != 1 or given[0] not in PROCESSES:
+        return commands.main(given, program)
     try:
         config = LabConfig.from_environment(os.environ)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    importlib.import_module(PROCESSES[chosen]).run(config)
+    importlib.import_module(PROCESSES[given[0]]).run(config)
     return 0
 
 

@@ -7,26 +7,38 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
 
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.edge_state import EdgeState
+from lab.aws.fault_desk import PATH as FAULTS_PATH
+from lab.aws.fault_desk import FaultDesk
 from lab.aws.moto_world import HttpReply
+from lab.aws.same_site import refuse_foreign
 from lab.aws.settings import SettingsError
-from lab.clock import LabClock
+from lab.clock import FASTEST, LabClock, read_step
+from lab.faults.keeper import Faults
 
 
 class Control:
     """Answers requests to /_lab/*."""
 
-    def __init__(self, cloudfront: CloudFront, clock: LabClock, state: EdgeState) -> None:
+    def __init__(self, cloudfront: CloudFront, clock: LabClock, state: EdgeState, faults: Faults) -> None:
         self._cloudfront = cloudfront
         self._clock = clock
         self._state = state
+        self._public: dict[str, str] = {}
+        self._desk = FaultDesk(faults, state)
 
-    def answer(self, method: str, path: str, query: str, body: bytes) -> HttpReply:
-        """One request; `path` begins with /_lab/."""
+    def answer(self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
+        """One request; `path` begins with /_lab/, `headers` have lower-case names."""
+        foreign = refuse_foreign(method, headers)
+        if foreign is not None:
+            return _json(403, {"error": foreign})
+        if path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
+            return _json(*self._desk.answer(method, path, body))
         if (method, path) == ("GET", "/_lab/state"):
             known = parse_qs(query).get("version", [""])[0]
             document = self._state.document(int(known) if known.isdecimal() else None)
@@ -40,10 +52,14 @@ class Control:
             return _json(200, self._cloudfront.settings.document())
         if (method, path) == ("POST", "/_lab/settings"):
             return self._change_settings(body)
-        if method == "POST" and path in ("/_lab/clock", "/_lab/hosts"):
+        if (method, path) == ("GET", "/_lab/hosts"):
+            return _json(200, {"hosts": self._state.hosts(), "public": self._public})
+        if method == "POST" and path in ("/_lab/clock", "/_lab/hosts", "/_lab/edge"):
             given = _json_object(body)
             if given is None:
                 return _json(400, {"error": "the body must be a JSON object"})
+            if path == "/_lab/edge":
+                return self._take_report(given)
             return self._step(given) if path == "/_lab/clock" else self._map_hosts(given)
         if (method, path) == ("GET", "/_lab/viewers"):
             return _json(200, self._state.viewers())
@@ -52,11 +68,22 @@ class Control:
         return _json(404, {"error": f"no {method} {path} here"})
 
     def _step(self, given: dict[str, Any]) -> HttpReply:
-        seconds = given.get("advance_seconds")
+        """`advance_seconds` or `advance` steps the clock, `scale` changes how fast it runs; both may be given."""
+        seconds = given.get("advance_seconds", 0.0 if "scale" in given else None)
+        scale = given.get("scale", self._clock.anchor.scale)
+        if "advance" in given:
+            try:
+                seconds = read_step(str(given["advance"]))
+            except ValueError as error:
+                return _json(400, {"error": str(error)})
+        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= FASTEST:
+            return _json(400, {"error": f"scale must be a number between 0 (only stepped) and {FASTEST:g}"})
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 10**9:
             return _json(400, {"error": "advance_seconds must be a number of seconds, not negative"})
         if not math.isfinite(seconds):
             return _json(400, {"error": "advance_seconds must be finite"})
+        if scale != self._clock.anchor.scale:
+            self._state.run_clock_at(float(scale))
         self._state.advance_clock(seconds)
         return _json(200, self._clock.reading())
 
@@ -68,6 +95,18 @@ class Control:
             return _json(200, self._cloudfront.settings.change(given))
         except SettingsError as error:
             return _json(400, {"error": str(error)})
+
+    def _take_report(self, given: dict[str, Any]) -> HttpReply:
+        """What the edge knows and the account does not: health of targets, addresses of public load balancers."""
+        targets, public = given.get("targets"), given.get("public")
+        if not isinstance(targets, list) or not isinstance(public, dict):
+            return _json(400, {"error": "targets must be a list, public an object"})
+        try:
+            news = self._state.take_target_health(targets)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            return _json(400, {"error": "every target needs group, id, port and state"})
+        self._public = {str(name): str(where) for name, where in public.items()}
+        return _json(200, {"news": news})
 
     def _change_viewers(self, body: bytes) -> HttpReply:
         given = _json_object(body)

@@ -15,12 +15,16 @@ from lab.aws.cloudfront import edge_view
 from lab.aws.cloudfront.lifecycle import Distribution
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
+from lab.aws.gaps import report_target_health
 from lab.aws.moto_world import MotoWorld
 from lab.aws.viewer_settings import ViewerSettings
 from lab.clock import ClockAnchor, LabClock
+from lab.faults.keeper import Faults
 
 _HOSTS = "hosts"
 _CLOCK = "clock"
+# The edge asks several times a second; who has not asked for so long is not there.
+_EDGE_AWAY_SECONDS = 2.0
 
 
 def load_anchor(database: LabDatabase) -> ClockAnchor | None:
@@ -32,11 +36,15 @@ def load_anchor(database: LabDatabase) -> ClockAnchor | None:
 class EdgeState:
     """The document and its version; also the clock's and the host map's keeper."""
 
-    def __init__(self, world: MotoWorld, cloudfront: CloudFront, clock: LabClock, database: LabDatabase) -> None:
+    def __init__(
+        self, world: MotoWorld, cloudfront: CloudFront, clock: LabClock, database: LabDatabase, faults: Faults
+    ) -> None:
         self._world = world
         self._cloudfront = cloudfront
         self._clock = clock
         self._database = database
+        self._faults = faults
+        self._seen: tuple[int, float] = (0, 0.0)
         # A restarted process must not repeat a version that meant something else.
         self._base = int(time.time()) * 1000
         self._own_changes = 0
@@ -49,11 +57,13 @@ class EdgeState:
     def version(self) -> int:
         """The document's version now."""
         self._cloudfront.settle()
-        return self._base + self._world.changes + self._cloudfront.version + self._own_changes
+        return self._base + self._world.changes + self._cloudfront.version + self._faults.changes + self._own_changes
 
     def document(self, known: int | None) -> bytes | None:
         """The document as JSON, None when the caller already has this version."""
         version = self.version()
+        if known is not None:
+            self._seen = (known, time.monotonic())
         if version == known:
             return None
         with self._world.lock:
@@ -61,6 +71,15 @@ class EdgeState:
             if self._kept is None or self._kept[0] != version:
                 self._kept = (version, self._build(version))
             return self._kept[1]
+
+    def wait_for_edge(self, seconds: float) -> bool:
+        """Wait until the edge has taken over what is true now; False if there is no edge, or it needs longer."""
+        version, deadline = self.version(), time.monotonic() + seconds
+        while time.monotonic() < deadline and time.monotonic() - self._seen[1] < _EDGE_AWAY_SECONDS:
+            if self._seen[0] >= version:
+                return True
+            time.sleep(0.02)
+        return False
 
     def save_clock(self) -> None:
         """Write the clock's anchor down, so that lab time never runs backwards over a restart."""
@@ -79,12 +98,35 @@ class EdgeState:
         self._own_changes += 1
         self.save_clock()
 
+    def run_clock_at(self, scale: float) -> None:
+        """Change how fast lab time runs, until the process is restarted.
+
+        :raises ValueError: not a scale.
+        """
+        self._clock.run_at(scale)
+        self._own_changes += 1
+        self.save_clock()
+
     def set_hosts(self, hosts: dict[str, str]) -> None:
         """Add or replace entries of the map from simulated to real addresses; an empty value removes one."""
         with self._world.lock, self._database.transaction():
             self._hosts = {name: where for name, where in {**self._hosts, **hosts}.items() if where}
             self._database.put_value(_HOSTS, self._hosts)
             self._own_changes += 1
+
+    def hosts(self) -> dict[str, str]:
+        """The map from simulated to real addresses."""
+        return dict(self._hosts)
+
+    def take_target_health(self, targets: list[dict[str, Any]]) -> bool:
+        """What the edge's health checks found; whether that is news.
+
+        :raises KeyError, TypeError, ValueError, AttributeError: an entry cannot be read.
+        """
+        with self._world.lock:
+            news = report_target_health(targets)
+            self._own_changes += news
+        return news
 
     def viewers(self) -> dict[str, Any]:
         """What the lab is told about viewers."""
@@ -107,7 +149,8 @@ class EdgeState:
             **edge_view.sections(store, now),
             **network.sections(),
             **edge_services.sections(),
-            "hosts": self._hosts,
+            "hosts": self._faults.hosts(self._hosts),
+            "faults": self._faults.edge_section(),
             "settings": self._viewers.document(),
         }
         distributions = ",".join(self._distribution(entity, now) for _, entity in sorted(store.distributions.items()))

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import signal
+import socket
+import struct
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,10 +31,17 @@ from lab.aws.settings import LabSettings
 from lab.certificates import ensure_certificates
 from lab.clock import LabClock
 from lab.config import LOOPBACK, LabConfig
+from lab.faults.aws import Aws
+from lab.faults.calls import CLOUDFRONT
+from lab.faults.front import BrokenReply, CallFaults
+from lab.faults.keeper import Faults
 
 log = logging.getLogger(__name__)
 
 MAX_BODY = 16 * 1024 * 1024
+# Longer than any client waits for an answer of AWS.
+LONGEST_SILENCE = 120.0
+_CONNECTION = "lab.connection"
 _REASONS = {413: "Payload Too Large"}
 
 
@@ -55,11 +66,15 @@ def run(config: LabConfig) -> None:
     service_network.register(world)
     world.replay()
     cloudfront = CloudFront(world, database, clock, LabSettings(database, world.lock, config.quotas))
-    state = EdgeState(world, cloudfront, clock, database)
+    aws = Aws(config.aws_url)
+    faults = Faults(aws, cloudfront, database, clock)
+    state = EdgeState(world, cloudfront, clock, database, faults)
     server = make_server(
         LOOPBACK,
         config.aws_port,
-        _Endpoint(world, cloudfront, Control(cloudfront, clock, state)),
+        _Endpoint(
+            world, cloudfront, Control(cloudfront, clock, state, faults), CallFaults(faults, aws, world.account_of)
+        ),
         threaded=True,
         request_handler=_Handler,
     )
@@ -98,6 +113,48 @@ class _Handler(WSGIRequestHandler):
     disable_nagle_algorithm = True
     wbufsize = 64 * 1024
     timeout = 600
+    _resets = False
+
+    def make_environ(self) -> dict[str, Any]:
+        """With this connection in it, for answers that break off."""
+        return {**super().make_environ(), _CONNECTION: self}
+
+    def break_off(self, broken: BrokenReply) -> None:
+        """End the connection as a fault wants it.
+
+        :raises ConnectionAbortedError: always; werkzeug then writes nothing.
+        """
+        self.close_connection = True
+        if broken.ending == "half":
+            head = [
+                f"HTTP/1.1 {broken.reply.status} Answer",
+                *(f"{name}: {text}" for name, text in broken.reply.headers),
+            ]
+            lines = "\r\n".join([*head, f"Content-Length: {len(broken.reply.body)}", "Connection: close", "", ""])
+            self.wfile.write(lines.encode("latin-1") + broken.reply.body[: len(broken.reply.body) // 2])
+            self.wfile.flush()
+        else:
+            self._resets = True
+        if broken.ending == "silence":
+            deadline = time.monotonic() + LONGEST_SILENCE
+            while time.monotonic() < deadline and broken.wanted() and not self._left(0.2):
+                pass
+        raise ConnectionAbortedError("a fault ended this connection")
+
+    def finish(self) -> None:
+        """A reset is an RST: closed with nothing to linger for, before anybody says goodbye with a FIN."""
+        super().finish()
+        if self._resets:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+
+    def _left(self, seconds: float) -> bool:
+        """Wait a moment; whether the client has gone."""
+        readable, _, _ = select.select([self.connection], [], [], seconds)
+        try:
+            return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Silent: the edge alone asks ten times a second."""
@@ -113,10 +170,11 @@ class _Handler(WSGIRequestHandler):
 class _Endpoint:
     """The WSGI application."""
 
-    def __init__(self, world: MotoWorld, cloudfront: CloudFront, control: Control) -> None:
+    def __init__(self, world: MotoWorld, cloudfront: CloudFront, control: Control, call_faults: CallFaults) -> None:
         self._world = world
         self._cloudfront = cloudfront
         self._control = control
+        self._call_faults = call_faults
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         try:
@@ -124,27 +182,36 @@ class _Endpoint:
         except Exception:
             log.exception("a bug of the lab")
             reply = HttpReply(500, (("Content-Type", "text/plain"),), b"internal error\n")
+        if isinstance(reply, BrokenReply):
+            environ[_CONNECTION].break_off(reply)
+            return []
         headers = [*reply.headers]
         if reply.status != 204:
             headers.append(("Content-Length", str(len(reply.body))))
         start_response(f"{reply.status} {_REASONS.get(reply.status, 'Answer')}", headers)
         return [reply.body] if environ["REQUEST_METHOD"] != "HEAD" and reply.status != 204 else []
 
-    def _reply(self, environ: dict[str, Any]) -> HttpReply:
+    def _reply(self, environ: dict[str, Any]) -> HttpReply | BrokenReply:
         body = _read_body(environ)
         if body is None:
             return HttpReply(413, (("Connection", "close"),), b"")
         method = environ["REQUEST_METHOD"]
         path, _, query = str(environ["RAW_URI"]).partition("?")
-        if path.startswith("/_lab/"):
-            return self._control.answer(method, path, query, body)
         headers = tuple(_headers(environ))
         lowered = {name.lower(): text for name, text in headers}
+        if path.startswith("/_lab/"):
+            return self._control.answer(method, path, query, body, lowered)
         credential = Credential.of(lowered.get("authorization", ""))
-        if path.startswith(f"/{API_VERSION}/") or (credential is not None and credential.service == "cloudfront"):
-            return self._cloudfront.handle(method, path, query, lowered, body)
-        self._cloudfront.settle()
-        return self._world.request(method, str(environ["PATH_INFO"]), query, headers, body)
+        for_cloudfront = path.startswith(f"/{API_VERSION}/") or (credential and credential.service == CLOUDFRONT)
+        service = CLOUDFRONT if for_cloudfront else credential.service if credential else ""
+
+        def perform() -> HttpReply:
+            if for_cloudfront:
+                return self._cloudfront.handle(method, path, query, lowered, body)
+            self._cloudfront.settle()
+            return self._world.request(method, str(environ["PATH_INFO"]), query, headers, body)
+
+        return self._call_faults.meet(service, method, path, query, lowered, body, perform)
 
 
 def _read_body(environ: dict[str, Any]) -> bytes | None:
