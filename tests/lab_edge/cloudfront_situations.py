@@ -37,15 +37,16 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     made.append(distribution("dhttp1", to_chat, behavior("chat"), HttpVersion="http1.1"))
     made.append(distribution("dgeo", to_chat, behavior("chat"), Restrictions=ONLY_GERMANY))
     page = {"ErrorCode": 403, "ResponsePagePath": "/index.html", "ResponseCode": "200"}
-    mapped = {"Restrictions": ONLY_GERMANY, "CustomErrorResponses": items([page])}
+    mapped: Json = {"Restrictions": ONLY_GERMANY, "CustomErrorResponses": items([page])}
     made.append(distribution("dgeopage", to_chat, behavior("chat"), **mapped))
     made.append(distribution("dwaf", to_chat, behavior("chat"), WebACLId=WEB_ACL))
     groups = {"TrustedKeyGroups": {"Enabled": True, **items([KEY_GROUP])}}
     made.append(distribution("dsigned", to_chat, {**behavior("chat"), **groups}))
     headers = {"ResponseHeadersPolicyId": HEADERS_POLICY}
-    made.append(distribution("dheaders", to_chat, {**behavior("chat"), **headers}))
-    cached = {"CachePolicyId": CACHING}
     to_odd = [vpc_origin_ref("odd")]
+    cookies = {**behavior("odd", "/cookies"), **headers}
+    made.append(distribution("dheaders", to_chat + to_odd, {**behavior("chat"), **headers}, [cookies]))
+    cached = {"CachePolicyId": CACHING}
     made.append(distribution("derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached}))
     made.append({**distribution("dother", to_chat, behavior("chat")), "account": "444455556666"})
     for name, policy in (("dheader", "by-header"), ("dweight", "by-weight")):
@@ -113,7 +114,7 @@ def response_headers_policy() -> Json:
                 {"Header": "Content-Type", "Value": "text/never", "Override": False},
             ]
         ),
-        "RemoveHeadersConfig": items([{"Header": "Content-Security-Policy"}]),
+        "RemoveHeadersConfig": items([{"Header": "Set-Cookie"}]),
     }
 
 

@@ -47,6 +47,7 @@ class StubAws:
         self.account = account
         self.taken_over: int | None = None
         self.questions = 0
+        self.report: Json = {}
         stub = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -61,6 +62,12 @@ class StubAws:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                stub.report = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                self.send_response(200)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, format: str, *args: Any) -> None:
                 pass
@@ -104,10 +111,12 @@ class OddOrigin:
     def __init__(self) -> None:
         origin = self
         self.bodies: list[bytes] = []
+        self.asked: list[str] = []
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
                 path = self.rfile.readline().split(b" ")[1].decode()
+                origin.asked.append(path)
                 headers = dict(line.lower().split(b": ", 1) for line in iter(self.rfile.readline, b"\r\n"))
                 if path == "/body":
                     origin.bodies.append(origin.read_body(self.rfile, headers))

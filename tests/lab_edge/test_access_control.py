@@ -27,6 +27,9 @@ from .cloudfront_situations import BLOCKED_ADDRESS, IN_GERMANY, KEY_ID, byte_mat
 from .stage import Stage
 
 NOW = 1_800_000_000.0
+PATH: Json = {"UriPath": {}}
+AGENT: Json = {"SingleHeader": {"Name": "User-Agent"}}
+IN_SET: Json = {"IPSetReferenceStatement": {"ARN": "arn:bad"}}
 URL = "https://dsigned.cloudfront.net/ws/chat?room=a"
 
 
@@ -97,32 +100,32 @@ class TestFirewall:
     @pytest.mark.parametrize(
         ("statement", "matches"),
         [
-            ({"IPSetReferenceStatement": {"ARN": "arn:bad"}}, True),
+            (IN_SET, True),
             ({"IPSetReferenceStatement": {"ARN": "arn:unknown"}}, False),
             ({"GeoMatchStatement": {"CountryCodes": ["US"]}}, True),
             ({"GeoMatchStatement": {"CountryCodes": ["DE"]}}, False),
-            ({"ByteMatchStatement": byte_match({"UriPath": {}}, "/ws/", "STARTS_WITH")}, True),
-            ({"ByteMatchStatement": byte_match({"UriPath": {}}, "/ws", "EXACTLY")}, False),
+            ({"ByteMatchStatement": byte_match(PATH, "/ws/", "STARTS_WITH")}, True),
+            ({"ByteMatchStatement": byte_match(PATH, "/ws", "EXACTLY")}, False),
             ({"ByteMatchStatement": byte_match({"QueryString": {}}, "=a", "ENDS_WITH")}, True),
             ({"ByteMatchStatement": byte_match({"Method": {}}, "get", "EXACTLY", "LOWERCASE")}, True),
-            ({"ByteMatchStatement": byte_match({"SingleHeader": {"Name": "User-Agent"}}, "bot", "CONTAINS")}, True),
-            ({"ByteMatchStatement": byte_match({"SingleHeader": {"Name": "user-agent"}}, "bo", "CONTAINS_WORD")}, False),
+            ({"ByteMatchStatement": byte_match(AGENT, "bot", "CONTAINS")}, True),
+            ({"ByteMatchStatement": byte_match(AGENT, "bo", "CONTAINS_WORD")}, False),
             ({"ByteMatchStatement": byte_match({"SingleQueryArgument": {"Name": "room"}}, "a", "EXACTLY")}, True),
             ({"ByteMatchStatement": byte_match({"Body": {}}, "a", "CONTAINS")}, False),
-            ({"RegexMatchStatement": {"RegexString": "^/ws", "FieldToMatch": {"UriPath": {}}}}, True),
-            ({"RegexMatchStatement": {"RegexString": "(", "FieldToMatch": {"UriPath": {}}}}, False),
-            ({"RegexPatternSetReferenceStatement": {"ARN": "arn:re", "FieldToMatch": {"UriPath": {}}}}, True),
-            ({"SizeConstraintStatement": {"FieldToMatch": {"UriPath": {}}, "ComparisonOperator": "GT", "Size": 7}}, True),
-            ({"SizeConstraintStatement": {"FieldToMatch": {"UriPath": {}}, "ComparisonOperator": "LE", "Size": 7}}, False),
+            ({"RegexMatchStatement": {"RegexString": "^/ws", "FieldToMatch": PATH}}, True),
+            ({"RegexMatchStatement": {"RegexString": "(", "FieldToMatch": PATH}}, False),
+            ({"RegexPatternSetReferenceStatement": {"ARN": "arn:re", "FieldToMatch": PATH}}, True),
+            ({"SizeConstraintStatement": {"FieldToMatch": PATH, "ComparisonOperator": "GT", "Size": 7}}, True),
+            ({"SizeConstraintStatement": {"FieldToMatch": PATH, "ComparisonOperator": "LE", "Size": 7}}, False),
             ({"AndStatement": {"Statements": [{"GeoMatchStatement": {"CountryCodes": ["US"]}}] * 2}}, True),
-            ({"OrStatement": {"Statements": [{"LabelMatchStatement": {}}, {"IPSetReferenceStatement": {"ARN": "arn:bad"}}]}}, True),
+            ({"OrStatement": {"Statements": [{"LabelMatchStatement": {}}, IN_SET]}}, True),
             ({"NotStatement": {"Statement": {"GeoMatchStatement": {"CountryCodes": ["DE"]}}}}, True),
             ({"NotStatement": {"Statement": {"ManagedRuleGroupStatement": {"Name": "x"}}}}, False),
             ({"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}, False),
-            ({"SizeConstraintStatement": {"FieldToMatch": {"UriPath": {}}, "Size": "much"}}, False),
+            ({"SizeConstraintStatement": {"FieldToMatch": PATH, "Size": "much"}}, False),
             ({}, False),
         ],
-    )  # fmt: skip
+    )
     def test_each_statement(self, statement: Json, matches: bool) -> None:
         assert self.blocked(viewer(user_agent="a bot"), statement) == (403 if matches else None)
 

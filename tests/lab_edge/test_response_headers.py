@@ -1,0 +1,102 @@
+"""What a response headers policy changes, alone and on the wire."""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.edge.forwarding import Header, ViewerRequest
+from lab.edge.policy_facts import parse_response_headers_policy
+from lab.edge.response_headers import with_policy
+
+from .account import Json, items
+from .cloudfront_situations import response_headers_policy
+from .stage import Stage
+
+
+def after(config: Json, *headers: Header, method: str = "GET", **asked: str) -> dict[str, str]:
+    """The response's headers after the policy, by name in lower case."""
+    named = tuple((name.replace("_", "-"), value) for name, value in asked.items())
+    request = ViewerRequest(method, "/", named, "https", "1.1", "198.51.100.7", 1)
+    made = with_policy(headers, parse_response_headers_policy(config), request)
+    assert len({name.lower() for name, _ in made}) == len(made)
+    return {name.lower(): value for name, value in made}
+
+
+def test_security_headers_in_browsers_words() -> None:
+    security = {
+        "XSSProtection": {"Protection": True, "ModeBlock": True, "Override": True},
+        "FrameOptions": {"FrameOption": "SAMEORIGIN", "Override": True},
+        "ReferrerPolicy": {"ReferrerPolicy": "same-origin", "Override": True},
+        "ContentSecurityPolicy": {"ContentSecurityPolicy": "default-src 'self'", "Override": True},
+        "ContentTypeOptions": {"Override": True},
+        "StrictTransportSecurity": {"AccessControlMaxAgeSec": 9, "IncludeSubdomains": True, "Preload": True},
+    }
+    assert after({"SecurityHeadersConfig": security}) == {
+        "x-xss-protection": "1; mode=block",
+        "x-frame-options": "SAMEORIGIN",
+        "referrer-policy": "same-origin",
+        "content-security-policy": "default-src 'self'",
+        "x-content-type-options": "nosniff",
+        "strict-transport-security": "max-age=9; includeSubDomains; preload",
+    }
+
+
+def test_override_decides_whose_header_stays() -> None:
+    for override, value in ((True, "ours"), (False, "theirs")):
+        config = {"CustomHeadersConfig": items([{"Header": "X-A", "Value": "ours", "Override": override}])}
+        assert after(config, ("x-a", "theirs")) == {"x-a": value}
+        assert after(config) == {"x-a": "ours"}
+    assert after({"RemoveHeadersConfig": items([{"Header": "X-A"}])}, ("x-a", "1"), ("x-b", "2")) == {"x-b": "2"}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "origin", "answer"),
+    [
+        (["*"], "https://a.example", "*"),
+        (["https://a.example"], "https://a.example", "https://a.example"),
+        (["a.example"], "https://a.example", "https://a.example"),
+        (["http://a.example"], "https://a.example", None),
+        (["https://*.example"], "https://a.b.example", "https://a.b.example"),
+        (["*.example"], "https://example", None),
+        (["https://a.example"], "", None),
+    ],
+)
+def test_cors_only_for_who_may(allowed: list[str], origin: str, answer: str | None) -> None:
+    config = {"CorsConfig": {"AccessControlAllowOrigins": items(allowed), "OriginOverride": True}}
+    assert after(config, **({"origin": origin} if origin else {})).get("access-control-allow-origin") == answer
+
+
+def test_a_preflight_hears_more() -> None:
+    cors = {
+        "AccessControlAllowOrigins": items(["*"]),
+        "AccessControlAllowMethods": items(["ALL"]),
+        "AccessControlAllowHeaders": items(["X-Token"]),
+        "AccessControlExposeHeaders": items(["X-Count"]),
+        "AccessControlMaxAgeSec": 60,
+    }
+    asked = {"origin": "https://a.example", "access_control_request_method": "PUT"}
+    heard = after({"CorsConfig": cors}, method="OPTIONS", **asked)
+    assert heard["access-control-allow-methods"] == "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE"
+    assert (heard["access-control-allow-headers"], heard["access-control-max-age"]) == ("X-Token", "60")
+    plain = after({"CorsConfig": cors}, origin="https://a.example")
+    assert plain == {"access-control-allow-origin": "*", "access-control-expose-headers": "X-Count"}
+
+
+@pytest.mark.rule("policy/response-headers")
+def test_the_page_and_the_handshake_carry_them(stage: Stage) -> None:
+    assert "X-Team" not in stage.request("dchat")[1]
+    _, headers, _ = stage.request("dheaders", headers={"Origin": "https://a.example.com"})
+    assert headers["x-team"] == "chat"
+    assert headers["content-type"] == "text/html; charset=utf-8"
+    assert headers["strict-transport-security"] == "max-age=300; includeSubDomains"
+    assert headers["access-control-allow-origin"] == "https://a.example.com"
+    for name, cookies in (("dodd", ["a=1", "b=2"]), ("dheaders", None)):
+        assert stage.request(name, path="/cookies")[1].get_all("set-cookie") == cookies
+    with stage.websocket("dheaders") as client:
+        assert client.recv()["type"] == "welcome"
+        assert client.response.headers["x-team"] == "chat"
+
+
+def test_an_answer_of_the_edge_itself_has_none(stage: Stage) -> None:
+    assert stage.request("dheaders", "POST", body=b"x")[1]["x-team"] is None
+    assert parse_response_headers_policy(response_headers_policy()).cors is not None
