@@ -205,7 +205,8 @@ class Balancers:
         known: list[Certificate] = [
             self._state.certificates[one] for one in listener.certificates if one in self._state.certificates
         ]
-        flaw = next((FLAW_FAULTS[fault.name] for fault in self._state.faults if fault.name in FLAW_FAULTS), None)
+        flawed = (fault for fault in self._state.faults if fault.listener in ("", listener.arn))
+        flaw = next((FLAW_FAULTS[fault.name] for fault in flawed if fault.name in FLAW_FAULTS), None)
         return self._certificates.for_name(listener, known, name, flaw)
 
     def _find(self, arn: str) -> Found | None:

@@ -39,11 +39,16 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A named misbehaviour of the edge for one distribution, or for all of them if `distribution` is ""."""
+    """A named misbehaviour for one distribution, or for all of them if `distribution` is "".
+
+    `listener` (an ARN) and `targets` (host:port) are what it hits behind the edge, "" and none if it hits all.
+    """
 
     name: str
     distribution: str = ""
     detail: str = ""
+    listener: str = ""
+    targets: tuple[str, ...] = ()
 
 
 def parse_settings(given: Json) -> Settings:
@@ -66,7 +71,13 @@ def parse_settings(given: Json) -> Settings:
 def parse_faults(entries: Iterable[Any]) -> tuple[Fault, ...]:
     """The entries that have a name."""
     return tuple(
-        Fault(str(entry["name"]), str(entry.get("distribution") or ""), str(entry.get("detail") or ""))
+        Fault(
+            str(entry["name"]),
+            str(entry.get("distribution") or ""),
+            str(entry.get("detail") or ""),
+            str(entry.get("listener") or ""),
+            tuple(map(str, entry.get("targets") or ())),
+        )
         for entry in entries
         if isinstance(entry, Mapping) and entry.get("name")
     )

@@ -181,6 +181,12 @@ FAULTS: tuple[Fault, ...] = (
         Signature("502 from the edge, quickly", (502,), EDGE),
         "WSE-502-TLS",
     ),
+    _edge(
+        "origin-certificate-unknown-authority",
+        "The HTTPS listener shows a certificate of an authority that nobody knows.",
+        Signature("502 from the edge, quickly", (502,), EDGE),
+        "WSE-502-TLS",
+    ),
     _account(
         "idle-cut",
         "The load balancer's idle timeout is 6 seconds (a Network Load Balancer's 60).",
