@@ -40,6 +40,7 @@ class AccessRecord:
     websocket: bool = False
     content_type: str = "-"
     content_length: str = "-"
+    cut_by: str = ""
 
     def begin(self, status: int, result_type: str, detail: str, headers: tuple[Header, ...] = ()) -> None:
         """The response starts now, with these headers."""
@@ -98,6 +99,8 @@ class AccessRecord:
             "cache-behavior-path-pattern": self.path_pattern,
             "origin-fbl": "-" if self.origin_first_byte is None else round(self.origin_first_byte - self.started, 3),
             "DistributionId": self.distribution_id,
+            # The lab's own field, only where there is something to say: which hop ended a WebSocket, and why.
+            **({"lab-cut-by": self.cut_by} if self.cut_by else {}),
         }
 
 

@@ -5,7 +5,8 @@ It decides reason phrases, pages and headers. It must never pretend that the ori
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
@@ -85,6 +86,12 @@ def balancer_answer(status: int, content_type: str = "", body: str = "", locatio
     if location:
         headers.append(("Location", location))
     return Answer(status, tuple(headers), content)
+
+
+def json_answer(status: int, document: Mapping[str, object]) -> Answer:
+    """What the lab says of itself."""
+    body = json.dumps(document).encode()
+    return Answer(status, (("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)
 
 
 def _edge_headers(edge: EdgeIdentity, cache: str, earlier_via: str) -> tuple[Header, ...]:

@@ -246,7 +246,14 @@ class _Exchange:
             fetched.http.leg.close()
             raise
         idle = WEBSOCKET_IDLE_SECONDS / self.state.socket_scale
-        return Tunnel(self.http.leg, fetched.http.leg, idle, far_only=True)
+        return Tunnel(
+            self.http.leg,
+            fetched.http.leg,
+            idle,
+            far_only=True,
+            who="CloudFront",
+            aws_seconds=WEBSOCKET_IDLE_SECONDS,
+        )
 
     def _headers(self, headers: Iterable[Header], behavior: Behavior, error: bool) -> tuple[Header, ...]:
         """The origin's headers as the viewer gets them."""

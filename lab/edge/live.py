@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from lab.edge.answers import Answer, json_answer
 from lab.edge.leg import Tunnel
 from lab.edge.network_facts import TargetGroup
 from lab.edge.state import State
 from lab.edge.target_choice import target_key
 
 DEFAULT_DELAY_SECONDS = 300.0
+# The address of the list, on the edge's plain port.
+SOCKETS = "/_lab/sockets"
 # A fault of the lab: targets are replaced all the time.
 TARGET_CUT = "target-cut"
 CUT_AFTER_SECONDS = 1.0
@@ -97,9 +100,10 @@ class Live:
         for timer in self._leaving.values():
             timer.cancel()
 
-    def sockets(self) -> list[dict[str, Any]]:
-        """What `GET /_lab/sockets` shows, oldest first. Seconds are this machine's."""
-        return [_shown(entry) for entry in sorted(self._open.values(), key=lambda entry: entry.since)]
+    def answer(self) -> Answer:
+        """What `GET /_lab/sockets` shows: the open tunnels, oldest first. Seconds are this machine's."""
+        oldest_first = sorted(self._open.values(), key=lambda entry: entry.since)
+        return json_answer(200, {"sockets": [_shown(entry) for entry in oldest_first]})
 
     async def _carry(self, entry: _Open) -> str:
         self._open[id(entry)] = entry

@@ -17,12 +17,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from lab.edge.access_log import AccessRecord
-from lab.edge.answers import Answer
-from lab.edge.routing import split_host
+from lab.edge.answers import Answer, json_answer
 
 MOST_ROWS = 10_000
 MOST_IN_ONE_ANSWER = 1000
-PATH = "/_lab/logs"
+LOGS = "/_lab/logs"
 # Names under which no distribution can be reached.
 OWN_NAMES = frozenset({"lab.localhost", "localhost", "127.0.0.1"})
 
@@ -43,10 +42,6 @@ class LogShelf:
         self._rows.append((ended.timestamp(), row))
         print(json.dumps(row), file=sys.stdout, flush=True)
 
-    def answers(self, host: str, path: str) -> bool:
-        """Whether a request is for the lab itself and not for a distribution."""
-        return path == PATH and split_host(host)[0] in OWN_NAMES
-
     def answer(self, query: str) -> Answer:
         """`distribution` (an id), `since` (Unix seconds; rows that ended later) and `limit`, each optional.
 
@@ -56,7 +51,7 @@ class LogShelf:
         since, limit = _number(asked.get("since", "0")), _number(asked.get("limit", str(MOST_IN_ONE_ANSWER)))
         if since is None or limit is None or not 1 <= limit <= MOST_IN_ONE_ANSWER:
             error = f"since must be a number of seconds, limit a number from 1 to {MOST_IN_ONE_ANSWER}"
-            return _json(400, {"error": error})
+            return json_answer(400, {"error": error})
         wanted = asked.get("distribution")
         delivered = time.time() - self._delay()
         found = [
@@ -64,7 +59,7 @@ class LogShelf:
             for ended, row in self._rows
             if since < ended <= delivered and wanted in (None, row["DistributionId"])
         ][: int(limit)]
-        return _json(200, {"rows": [row for _, row in found], "next": found[-1][0] if found else since})
+        return json_answer(200, {"rows": [row for _, row in found], "next": found[-1][0] if found else since})
 
 
 def _number(text: str) -> float | None:
@@ -73,8 +68,3 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) and value >= 0 else None
-
-
-def _json(status: int, document: dict[str, Any]) -> Answer:
-    body = json.dumps(document).encode()
-    return Answer(status, (("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)

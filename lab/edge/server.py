@@ -95,7 +95,7 @@ class _Edge:
         ports = EdgePorts(config.edge_port, config.edge_tls_port)
         exchanges = Exchanges(lambda: self._state, self._former, origins, ports)
         log = LogShelf(lambda: self._state.settings.log_delay_seconds)
-        self.viewers = Viewers(exchanges, log, lambda address: self._state.settings.country_of(address))
+        self.viewers = Viewers(exchanges, log, self.live, lambda address: self._state.settings.country_of(address))
 
     async def listen(self) -> None:
         # Only now: the AWS process has answered, so it will not be making certificates at the same moment.

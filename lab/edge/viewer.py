@@ -15,13 +15,15 @@ import h11
 
 from lab.edge.acceptance import Refusal
 from lab.edge.access_log import AccessRecord
-from lab.edge.answers import edge_answer
+from lab.edge.answers import Answer, edge_answer
 from lab.edge.exchange import Exchanges
 from lab.edge.forwarding import ViewerRequest
 from lab.edge.http1 import Http1, give, text_headers
 from lab.edge.http2 import Http2, NotHttp2, Stream
 from lab.edge.leg import Leg, Tunnel
-from lab.edge.log_shelf import LogShelf
+from lab.edge.live import SOCKETS, Live
+from lab.edge.log_shelf import LOGS, OWN_NAMES, LogShelf
+from lab.edge.routing import split_host
 from lab.edge.viewer_tls import HTTP2, requested_name
 
 # How long a viewer may take to send a request's head, also between two requests.
@@ -32,9 +34,10 @@ HTTP1_VERSIONS = (b"1.0", b"1.1")
 class Viewers:
     """Serves viewers' connections on both listeners."""
 
-    def __init__(self, exchanges: Exchanges, log: LogShelf, country_of: Callable[[str], str]) -> None:
+    def __init__(self, exchanges: Exchanges, log: LogShelf, live: Live, country_of: Callable[[str], str]) -> None:
         self._exchanges = exchanges
         self._log = log
+        self._live = live
         self._country_of = country_of
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -62,7 +65,8 @@ class Viewers:
             ended = await self._serve_requests(leg)
             if ended is not None:
                 record, tunnel = ended
-                await tunnel.finished()
+                leads_to = f"{record.distribution_domain}{record.request.path}"
+                record.cut_by = await self._live.carry(tunnel, record.request.address, leads_to)
                 self._log.put(record, leg.sent, leg.received)
         except (OSError, h11.ProtocolError):
             # The viewer left, or the origin broke off in the middle of a response: there is no way to say so any more.
@@ -89,8 +93,9 @@ class Viewers:
             if not isinstance(event, h11.Request):
                 return None
             request = self._viewer_request(event, leg)
-            if request.scheme == "http" and self._log.answers(request.header("host"), request.path):
-                await give(http, self._log.answer(request.query))
+            own = self._own_answer(request)
+            if own is not None:
+                await give(http, own)
                 return None
             record = AccessRecord(request, _request_id())
             tunnel: Tunnel | None = None
@@ -132,6 +137,13 @@ class Viewers:
         else:
             refusal = Refusal(400, "InvalidRequest", "This is not a well-formed HTTP/1.1 request.")
         await give(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
+
+    def _own_answer(self, request: ViewerRequest) -> Answer | None:
+        """The answer to a request that is for the lab itself and not for a distribution: log rows, open sockets."""
+        if request.scheme != "http" or split_host(request.header("host"))[0] not in OWN_NAMES:
+            return None
+        pages = {LOGS: lambda: self._log.answer(request.query), SOCKETS: self._live.answer}
+        return pages[request.path]() if request.path in pages else None
 
     def _viewer_request(self, event: h11.Request, leg: Leg) -> ViewerRequest:
         peer = leg.transport.get_extra_info("peername")
