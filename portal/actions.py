@@ -17,8 +17,10 @@ from typing import Any
 
 from django.db import transaction
 
+from checks import actions as checks
 from checks.actions import request_check
-from checks.models import Check
+from checks.models import Check, SavedCheck
+from checks.wanted import Wanted
 from portal.lifecycle import Allowed, Denied, State, Verb, after, may_approve, may_cancel, may_edit, may_reject
 from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
 from provisioning import actions as provisioning
@@ -27,6 +29,7 @@ from provisioning.models import AwsAccount, Endpoint
 from provisioning.spec import EndpointSpec, FieldError, SpecError, complete_wish, parse_spec
 
 TOKEN_PREFIX = "pwe_"  # noqa: S105  the visible beginning of every token, not a secret
+MOST_SAVED_CHECKS = 20
 LONGEST_TOKEN_DAYS = 365
 
 
@@ -224,13 +227,69 @@ def why_not_test(person: Person, endpoint: Endpoint) -> Denied | None:
     return None
 
 
-def ask_for_check(person: Person, endpoint: Endpoint, *, now: datetime) -> Check | Denied:
-    """Ask for a handshake check, told on the stream of the endpoint's newest request. One at a time."""
+def ask_for_check(
+    person: Person,
+    endpoint: Endpoint,
+    *,
+    now: datetime,
+    wanted: Wanted | None = None,
+    saved: SavedCheck | None = None,
+) -> Check | Denied:
+    """Ask for a handshake check, the usual one or one of one's own, told where the endpoint's newest request is.
+
+    One at a time: asking for the same again gives the one under way; asking for another is refused until it has ended.
+    """
     refusal = why_not_test(person, endpoint)
     if refusal:
         return refusal
+    check = request_check(endpoint, by=str(person), stream=_stream(endpoint), now=now, wanted=wanted, saved=saved)
+    asked = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
+    if check.wanted != asked:
+        return Denied("busy", "Another test of this endpoint is under way. Ask again when it has ended.")
+    return check
+
+
+def save_check(
+    person: Person,
+    endpoint: Endpoint,
+    name: str,
+    wanted: Wanted,
+    *,
+    every_minutes: int,
+    after_changes: bool,
+    now: datetime,
+) -> SavedCheck | Denied:
+    """Keep a check under a name, to be made by hand, after changes, or every so many minutes."""
+    refusal = why_not_test(person, endpoint)
+    if refusal:
+        return refusal
+    known = SavedCheck.objects.filter(endpoint=endpoint)
+    if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
+        return Denied("too_many", f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.")
+    return checks.save_check(
+        endpoint,
+        name,
+        wanted,
+        every_minutes=every_minutes,
+        after_changes=after_changes,
+        by=str(person),
+        stream=_stream(endpoint),
+        now=now,
+    )
+
+
+def drop_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
+    """Make it no more."""
+    refusal = why_not_test(person, saved.endpoint)
+    if refusal is None:
+        saved.delete()
+    return refusal
+
+
+def _stream(endpoint: Endpoint) -> str:
+    """Where what happens to an endpoint is told: at its newest request."""
     source = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at").first()
-    return request_check(endpoint, by=str(person), stream=source.stream if source else "", now=now)
+    return source.stream if source else ""
 
 
 def issue_token(person: Person, name: str, scopes: Sequence[str], *, days: int, now: datetime) -> tuple[str, ApiToken]:

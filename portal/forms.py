@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from checks.wanted import Wanted, WantedError, parse_wanted
 from portal.actions import LONGEST_TOKEN_DAYS
 from portal.models import ApiToken, Team
 from provisioning.models import AwsAccount
@@ -199,3 +200,68 @@ class TokenForm(SummedUpForm):
             "max_value": f"A whole number from 1 to {LONGEST_TOKEN_DAYS}.",
         },
     )
+
+
+class BenchForm(SummedUpForm):
+    """A handshake of one's own. What may be wanted is decided by checks.wanted; its faults are hung on the fields."""
+
+    labels: ClassVar[dict[str, str]] = {
+        "path": "Path",
+        "origin": "Origin",
+        "subprotocols": "Subprotocols",
+        "headers": "More headers",
+        "compress": "Compression",
+        "script": "Conversation",
+        "name": "Name",
+        "every_minutes": "Make it again",
+        "after_changes": "After changes",
+    }
+    schedules = (("0", "only by hand"), ("15", "every 15 minutes"), ("60", "every hour"), ("1440", "every day"))
+    grammar = (
+        ("send hello {nonce}", "Sends one text message; {nonce} is new in every test."),
+        ("expect text hello within 5", "A message that contains this must come within 5 seconds."),
+        ('expect json $.type == "welcome"', "A JSON message with this value at this place."),
+        ("expect json $.clients", "A JSON message with any value at this place."),
+        ("expect regex ^echo: .+", "A message in which this pattern is found (RE2 syntax)."),
+        ("ping within 5", "A ping, and its pong."),
+        ("pong", "A pong nobody asked for: the client speaks, nobody answers."),
+        ("hold 30", "30 seconds of silence; the socket must stay open."),
+        ("close 1000 done", "A close frame, which must be answered."),
+    )
+
+    path = forms.CharField(required=False, max_length=2000, strip=False)
+    origin = forms.CharField(required=False, max_length=300)
+    subprotocols = forms.CharField(required=False, max_length=800)
+    headers = forms.CharField(required=False, max_length=16_000, strip=False)
+    compress = forms.BooleanField(required=False)
+    script = forms.CharField(required=False, max_length=64_000, strip=False)
+    name = forms.CharField(required=False, max_length=60)
+    every_minutes = forms.ChoiceField(required=False, choices=schedules)
+    after_changes = forms.BooleanField(required=False)
+
+    def __init__(
+        self,
+        data: Mapping[str, Any] | None,
+        *,
+        url: str,
+        saving: bool,
+        initial: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(data, initial=dict(initial or {}))
+        self._url, self._saving = url, saving
+        self.wanted = Wanted()
+
+    def clean(self) -> dict[str, Any]:
+        """Read what is wanted; a name is needed only to save."""
+        given = dict(self.cleaned_data)
+        try:
+            self.wanted = parse_wanted(
+                given | {"compress": "true" if given.get("compress") else ""}, url=self._url, saved=self._saving
+            )
+        except WantedError as error:
+            for field, fault in error.faults.items():
+                self.add_error(field, fault)
+        if self._saving and not given.get("name"):
+            self.add_error("name", "Give it a name to find it by.")
+        given["every_minutes"] = given.get("every_minutes") or "0"
+        return given

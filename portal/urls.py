@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from portal.views import asking, deciding, endpoints, errors, home, requests, session, tokens
+from portal.views import asking, bench, deciding, endpoints, errors, home, requests, session, tokens
 from portal.views import help as help_pages
 
 urlpatterns = [
@@ -25,6 +25,9 @@ urlpatterns = [
     path("endpoints/<uuid:pk>/", endpoints.endpoint_detail, name="endpoint-detail"),
     path("endpoints/<uuid:pk>/check/", endpoints.endpoint_check, name="endpoint-check"),
     path("endpoints/<uuid:pk>/test/", endpoints.endpoint_test, name="endpoint-test"),
+    path("endpoints/<uuid:pk>/bench/", bench.bench, name="bench"),
+    path("endpoints/<uuid:pk>/bench/<int:saved_pk>/test/", bench.saved_check_test, name="saved-check-test"),
+    path("endpoints/<uuid:pk>/bench/<int:saved_pk>/drop/", bench.saved_check_drop, name="saved-check-drop"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("help/", help_pages.help_index, name="help"),

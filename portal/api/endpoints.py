@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checks.models import Check
+from checks.wanted import FIELDS, MAX_SCRIPT, WantedError, parse_wanted
 from portal.actions import ask_for_check
 from portal.api import schema
 from portal.api.problems import refused
@@ -22,6 +23,7 @@ from portal.api.view import ApiView
 from portal.lifecycle import Denied
 from portal.models import ApiToken, Person, Team
 from provisioning.models import Endpoint
+from provisioning.spec import FieldError, SpecError
 
 LOOK_AGAIN_SECONDS = "1"
 
@@ -53,17 +55,22 @@ class OneEndpoint(ApiView):
 
 
 class Checks(ApiView):
-    """Testing the handshake now."""
+    """Testing the handshake now: the endpoint's usual one, or one of one's own."""
 
     scopes: ClassVar[Mapping[str, str]] = {"POST": ApiToken.Scope.WRITE}
 
     @extend_schema(**schema.CREATE_CHECK)
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
-        read_texts(self.body, frozenset())
+        said = read_texts(self.body, frozenset(FIELDS), longest=MAX_SCRIPT)
         endpoint = visible_endpoints(self.person).filter(pk=endpoint_id).first()
         if endpoint is None:
             raise Http404
-        check = ask_for_check(self.person, endpoint, now=self.now)
+        try:
+            # What is not deployed has no address yet, and is refused for that.
+            wanted = parse_wanted(said, url=endpoint.url) if any(said.values()) and endpoint.url else None
+        except WantedError as error:
+            raise SpecError([FieldError(field, "invalid", fault) for field, fault in error.faults.items()]) from error
+        check = ask_for_check(self.person, endpoint, now=self.now, wanted=wanted)
         if isinstance(check, Denied):
             raise refused(check)
         shown = show_check(check)

@@ -62,6 +62,8 @@ PROBLEMS: Mapping[str, Problem] = {
     "method_not_allowed": Problem(405, "This method does not exist here", "The Allow header lists those that do."),
     "not_acceptable": Problem(406, "No such representation", "Accept application/json."),
     "wrong_state": Problem(409, "The request is in another state", "Read it again; its state says what can be done."),
+    "busy": Problem(409, "Something else is under way", "Ask again when it has ended."),
+    "too_many": Problem(409, "There are too many of these", "Remove one first."),
     "stale_plan": Problem(409, "The plan has changed", "Read the request again and decide on its present plan."),
     "name_taken": Problem(409, "The name is taken", "Choose another name for the endpoint."),
     "idempotency_conflict": Problem(

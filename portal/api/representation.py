@@ -18,6 +18,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from checks.models import Check
 from checks.verdicts import VERDICTS
+from checks.weigh import PROBES
 from portal.api.problems import ApiProblem
 from portal.lifecycle import NEXT_STEPS, SETTLED, TITLES, State
 from portal.models import EndpointRequest, EndpointRequestQuerySet
@@ -81,6 +82,9 @@ def show_check(check: Check) -> dict[str, Any]:
         if verdict
         else None,
         "findings": check.findings,
+        "next_probe": PROBES.get(check.next_probe, ""),
+        "probes": check.probes,
+        "wanted": check.wanted,
         "total_ms": check.total_ms,
         "requested_by": check.requested_by,
         "asked_at": time(check.asked_at),

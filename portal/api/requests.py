@@ -253,15 +253,15 @@ def _filtered(requests: EndpointRequestQuerySet, said: Mapping[str, str]) -> End
     return requests
 
 
-def read_texts(body: Mapping[str, Any], known: frozenset[str]) -> dict[str, str]:
+def read_texts(body: Mapping[str, Any], known: frozenset[str], *, longest: int = LONGEST_REASON) -> dict[str, str]:
     """The texts a verb's body may have. Raises SpecError."""
     faults, said = [], {}
     for field, value in body.items():
         if field not in known:
             if not field.startswith("x_"):
                 faults.append(FieldError(field[:60], "unknown", "This field does not exist. Remove it."))
-        elif value is not None and not (isinstance(value, str) and len(value) <= LONGEST_REASON):
-            faults.append(FieldError(field, "invalid", f"A text of at most {LONGEST_REASON} characters."))
+        elif value is not None and not (isinstance(value, str) and len(value) <= longest):
+            faults.append(FieldError(field, "invalid", f"A text of at most {longest} characters."))
         else:
             said[field] = value or ""
     if faults:

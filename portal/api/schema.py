@@ -241,11 +241,25 @@ class CheckShown(Body):
     ok = s.BooleanField(allow_null=True)
     verdict = Verdict(allow_null=True)
     findings = s.ListField(child=Finding(), help_text="Every verdict with its evidence, most certain first.")
+    next_probe = s.CharField(help_text="What would tell more about a failure; empty when a cause was shown.")
+    probes = s.ListField(child=s.DictField(), help_text="What was tried to explain a failure: kind and transcript.")
+    wanted = s.DictField(help_text="What was wanted in particular; empty for the usual handshake.")
     total_ms = s.FloatField(allow_null=True)
     requested_by = s.CharField()
     asked_at = s.DateTimeField()
     finished_at = s.DateTimeField(allow_null=True)
     transcript = s.DictField(allow_null=True, help_text="Every header line as sent and received, and the timings.")
+
+
+class CheckWanted(Body):
+    """A handshake of one's own; every field may be left out."""
+
+    path = s.CharField(required=False, help_text="Another path at the endpoint's own host, with a query.")
+    origin = s.CharField(required=False, help_text="The Origin line; none sends none.")
+    subprotocols = s.CharField(required=False, help_text="Best first, separated by commas.")
+    headers = s.CharField(required=False, help_text="One a line; tokens and cookies are used once and not kept.")
+    compress = s.CharField(required=False, help_text="true offers permessage-deflate.")
+    script = s.CharField(required=False, help_text="What to say and what must come back, one step a line.")
 
 
 class Approval(Body):
@@ -406,6 +420,9 @@ CHECK_EXAMPLE = {
         "page": "https://portal.example/help/verdicts/WSE-LIVE/",
     },
     "findings": [{"code": "WSE-LIVE", "certainty": "high", "evidence": ["HTTP/1.1 101 Switching Protocols"]}],
+    "next_probe": "",
+    "probes": [],
+    "wanted": {},
     "total_ms": 61.4,
     "requested_by": "Ana",
     "asked_at": "2026-11-21T09:21:00.000Z",
@@ -619,7 +636,8 @@ CREATE_CHECK = _operation(
     "createCheck",
     "Test the handshake now",
     "A real WebSocket handshake through the edge. Answers at once; read the check until it is finished. "
-    "One at a time: while one is under way, that one is returned.",
+    "One at a time: while one is under way, that one is returned, and another kind of test is refused. "
+    "Without a body it is the endpoint's usual handshake.",
     "endpoints",
     CheckShown,
     CHECK_EXAMPLE
@@ -628,6 +646,8 @@ CREATE_CHECK = _operation(
     scope=_WRITE,
     statuses=(202,),
     refusals=(400, 404, 409, 413, 415, 422),
+    body=CheckWanted,
+    body_example={"path": "/ws/chat?room=1", "script": "send hello\nexpect text hello within 5"},
 )
 GET_CHECK = _operation(
     "getCheck",

@@ -125,10 +125,10 @@ def _check_context(request: SignedIn, endpoint: Endpoint) -> dict[str, Any]:
     shown = newest
     if wanted:
         try:
-            shown = finished.filter(pk=UUID(wanted)).first()
+            shown = finished.filter(pk=UUID(wanted)).first() or (newest if checks.filter(pk=UUID(wanted)) else None)
         except ValueError:
-            shown = None
-        if shown is None:
+            raise Http404 from None
+        if shown is None and not (running and str(running.pk) == wanted):
             raise Http404
     return {
         "endpoint": endpoint,

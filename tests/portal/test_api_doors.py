@@ -270,6 +270,27 @@ def test_a_handshake_is_tested_by_the_team_and_the_platform_team(stage: Stage) -
     assert code(ask_for(stage.tom)) == (409, "wrong_state")
 
 
+def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: Stage) -> None:
+    url = f"/api/v1/endpoints/{deployed(stage).pk}/checks"
+
+    def ask_for(**body: Any) -> Any:
+        return Client().post(url, json.dumps(body), content_type="application/json", headers=bearer(stage.tom))
+
+    wrong = ask_for(path="room", script="shout", nonsense="x")
+    assert code(wrong) == (422, "invalid_fields")
+    assert [fault["field"] for fault in wrong.json()["errors"]] == ["nonsense"]
+    wrong = ask_for(path="room", script="shout")
+    assert {fault["field"]: fault["message"][:22] for fault in wrong.json()["errors"]} == {
+        "path": "Write a path that begi",
+        "script": "Line 1: begins with 's",
+    }
+    asked = ask_for(path="/ws/room", script="send hi\nexpect text hi within 2")
+    assert asked.status_code == 202
+    assert asked.json()["wanted"]["path"] == "/ws/room"
+    assert ask_for(path="/ws/room", script="send hi\nexpect text hi within 2").json()["id"] == asked.json()["id"]
+    assert code(ask_for()) == (409, "busy")
+
+
 def deployed(stage: Stage) -> Endpoint:
     """Trading's endpoint."""
     return Endpoint.objects.create(
