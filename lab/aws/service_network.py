@@ -1,11 +1,13 @@
 """What CloudFront puts into a customer's VPC: its security group, its network interfaces, its service-linked role.
 
-It decides what appears with the first VPC origin of a VPC and what goes with the last.
+It decides what appears with the first VPC origin of a VPC, whether there is room for it, and what goes with the last.
 Both changes go through the world's journal, because security group rules made later name the group's id.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from moto.ec2.models import ec2_backends
@@ -17,6 +19,27 @@ from lab.aws.network import SERVICE_GROUP_NAME, SERVICE_TAG
 
 ATTACH = "attach-service-network"
 DETACH = "detach-service-network"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A subnet in which CloudFront needs an interface; `served` when it has one already."""
+
+    subnet: str
+    zone_id: str
+    free_addresses: int
+    served: bool
+
+
+def places_of(account: str, region: str, subnets: Iterable[str]) -> tuple[Place, ...]:
+    """Where a target's subnets are, and whether there is room for an interface."""
+    backend: Any = ec2_backends[account][region]
+    known = {subnet.id: subnet for zone in backend.subnets.values() for subnet in zone.values()}
+    found = []
+    for subnet in (known[subnet_id] for subnet_id in subnets if subnet_id in known):
+        served = any(interface.subnet.id == subnet.id for interface in _interfaces(backend, subnet.vpc_id))
+        found.append(Place(subnet.id, subnet.availability_zone_id, subnet.available_ip_address_count, served))
+    return tuple(found)
 
 
 def register(world: MotoWorld) -> None:

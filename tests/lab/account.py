@@ -113,6 +113,7 @@ class Account:
 
     lab: Lab
     number: str
+    region: str = REGION
 
     @cached_property
     def keys(self) -> dict[str, str]:
@@ -145,7 +146,7 @@ class Account:
         """A VPC with two private subnets and a security group."""
         vpc = self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         subnets = [
-            self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"{REGION}{zone}")[
+            self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"{self.region}{zone}")[
                 "Subnet"
             ]["SubnetId"]
             for number, zone in ((8, "a"), (9, "b"))
@@ -216,13 +217,13 @@ class Account:
         )
         return str(made["Summary"]["ARN"])
 
-    def client(self, service: str, region: str = REGION) -> Any:
+    def client(self, service: str, region: str | None = None) -> Any:
         """A client of any other service."""
         return self._client(service, self.keys, region)
 
-    def _client(self, service: str, keys: dict[str, str], region: str = REGION) -> Any:
+    def _client(self, service: str, keys: dict[str, str], region: str | None = None) -> Any:
         once = Config(retries={"total_max_attempts": 1})
-        return boto3.client(service, endpoint_url=self.lab.url, region_name=region, config=once, **keys)  # type: ignore[call-overload]
+        return boto3.client(service, endpoint_url=self.lab.url, region_name=region or self.region, config=once, **keys)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)

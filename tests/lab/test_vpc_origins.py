@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -78,6 +80,16 @@ class TestCreate:
             account.create_vpc_origin("chat", OriginSslProtocols=protocols)
         account.create_vpc_origin("chat", OriginSslProtocols={**protocols, "Quantity": 2})
 
+    @pytest.mark.rule("vpc-origin/ssl-protocols", "vpc-origin/ssl-protocols-left-out")
+    def test_ssl_protocols(self, account: Account) -> None:
+        made = account.create_vpc_origin("chat")["VpcOrigin"]["VpcOriginEndpointConfig"]
+        assert made["OriginSslProtocols"] == {"Quantity": 1, "Items": ["TLSv1.2"]}
+        all_four = {"Quantity": 4, "Items": ["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2"]}
+        kept = account.create_vpc_origin("old", OriginSslProtocols=all_four)["VpcOrigin"]["VpcOriginEndpointConfig"]
+        assert kept["OriginSslProtocols"] == all_four
+        with refused("MalformedXML", 400):
+            account.create_vpc_origin("new", OriginSslProtocols={"Quantity": 1, "Items": ["TLSv1.3"]})
+
     @pytest.mark.rule("quota/vpc-origins")
     def test_quota(self, lab: Lab, account: Account) -> None:
         for number in range(25):
@@ -114,6 +126,55 @@ class TestTargets:
         )
         with refused("InvalidArgument", 400):
             account.create_vpc_origin("terminating", Arn=terminating)
+
+    @pytest.mark.rule("vpc-origin/region")
+    def test_in_a_region_that_has_vpc_origins(self, account: Account) -> None:
+        for region, fits in (("eu-west-1", True), ("us-gov-west-1", False)):
+            there = replace(account, region=region)
+            arn = there.balancer(there.vpc())
+            with contextlib.nullcontext() if fits else refused("InvalidArgument", 400):
+                account.create_vpc_origin(region, Arn=arn)
+
+    @pytest.mark.rule("vpc-origin/excluded-zone")
+    def test_in_no_excluded_zone(self, account: Account) -> None:
+        network = account.vpc()
+        in_e = account.ec2.create_subnet(VpcId=network.vpc, CidrBlock="10.9.10.0/24", AvailabilityZone="us-east-1e")
+        assert in_e["Subnet"]["AvailabilityZoneId"] == "use1-az3"
+        one, _ = network.subnets
+        there = account.balancer(replace(network, subnets=[one, in_e["Subnet"]["SubnetId"]]), "partly-in-e")
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin(Arn=there)
+        account.create_vpc_origin(Arn=account.balancer(network, "elsewhere"))
+
+    @pytest.mark.rule("vpc-origin/free-address")
+    def test_where_a_subnet_has_a_free_address(self, account: Account) -> None:
+        network = account.vpc()
+        small = account.ec2.create_subnet(VpcId=network.vpc, CidrBlock="10.9.10.0/28", AvailabilityZone="us-east-1c")
+        subnet = small["Subnet"]["SubnetId"]
+        tight = account.balancer(replace(network, subnets=[network.subnets[0], subnet]), "tight")
+        full = account.ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=10)
+        (shown,) = account.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
+        assert shown["AvailableIpAddressCount"] == 0
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin("tight", Arn=tight)
+        account.ec2.delete_network_interface(NetworkInterfaceId=full["NetworkInterface"]["NetworkInterfaceId"])
+        account.create_vpc_origin("tight", Arn=tight)
+        # The second one shares the interface that is there.
+        account.ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=9)
+        account.create_vpc_origin("beside", Arn=tight)
+
+    @pytest.mark.rule("vpc-origin/internet-facing", "vpc-origin/public-subnet")
+    def test_nobody_asks_whether_it_is_private(self, account: Account) -> None:
+        network = account.vpc()
+        table = account.ec2.create_route_table(VpcId=network.vpc)["RouteTable"]["RouteTableId"]
+        named = [{"Name": "attachment.vpc-id", "Values": [network.vpc]}]
+        (gateway,) = account.ec2.describe_internet_gateways(Filters=named)["InternetGateways"]
+        account.ec2.create_route(
+            RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway["InternetGatewayId"]
+        )
+        for subnet in network.subnets:
+            account.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
+        account.create_vpc_origin("public", Arn=account.balancer(network, "public", Scheme="internet-facing"))
 
     @pytest.mark.rule("vpc-origin/no-gateway-load-balancer")
     def test_never_a_gateway_load_balancer(self, account: Account) -> None:
@@ -211,6 +272,7 @@ class TestServiceNetwork:
 class TestUpdateAndDelete:
     @pytest.mark.rule(
         "vpc-origin/update-deploys-again",
+        "vpc-origin/update-arn-or-name",
         "api/stale-version",
         "api/missing-version",
         "api/version-of-every-write",
@@ -220,7 +282,8 @@ class TestUpdateAndDelete:
         made = account.create_vpc_origin("chat")
         origin_id, endpoint = made["VpcOrigin"]["Id"], made["VpcOrigin"]["VpcOriginEndpointConfig"]
         lab.advance()
-        changed = {**endpoint, "HTTPPort": 8080}
+        other = account.balancer(account.vpc(), "other")
+        changed = {**endpoint, "HTTPPort": 8080, "Name": "renamed", "Arn": other}
         update = account.cloudfront.update_vpc_origin
         with refused("InvalidIfMatchVersion", 400):
             update(Id=origin_id, IfMatch="nonsense", VpcOriginEndpointConfig=changed)
@@ -233,7 +296,7 @@ class TestUpdateAndDelete:
             update(Id=origin_id, IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
         lab.advance()
         shown = account.cloudfront.get_vpc_origin(Id=origin_id)
-        assert shown["VpcOrigin"]["VpcOriginEndpointConfig"]["HTTPPort"] == 8080
+        assert shown["VpcOrigin"]["VpcOriginEndpointConfig"] == changed
         assert shown["VpcOrigin"]["Status"] == "Deployed"
         with refused("EntityNotFound", 404):
             update(Id="vo_nobody", IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)

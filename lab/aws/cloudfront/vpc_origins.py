@@ -20,6 +20,7 @@ from lab.aws.cloudfront.lifecycle import (
     VpcOrigin,
     duration,
 )
+from lab.aws.cloudfront.target_rules import checked_target
 from lab.aws.cloudfront.wire import Call, Values
 
 _MIXED = string.ascii_letters + string.digits
@@ -30,7 +31,7 @@ _DEFAULT_SSL = {"Quantity": 1, "Items": ["TLSv1.2"]}
 def create_vpc_origin(context: Context, call: Call) -> Values:
     """CreateVpcOrigin. Checks in order: arguments, target, name, quota, tags."""
     endpoint = _checked_endpoint(call.parameters["VpcOriginEndpointConfig"])
-    target = _checked_target(context, endpoint["Arn"])
+    target = checked_target(context, endpoint["Arn"])
     _check_name(context, endpoint["Name"], own_id=None)
     limit = context.quotas["vpc_origins"]
     if len(list(_of_account(context))) >= limit:
@@ -86,7 +87,7 @@ def update_vpc_origin(context: Context, call: Call) -> Values:
     if origin.deleted_at is not None:
         raise CloudFrontError("IllegalUpdate", "The VPC origin is being deleted.")
     endpoint = _checked_endpoint(call.parameters["VpcOriginEndpointConfig"])
-    target = _checked_target(context, endpoint["Arn"])
+    target = checked_target(context, endpoint["Arn"])
     _check_name(context, endpoint["Name"], own_id=origin.id)
     etag = new_etag()
     changed = dataclasses.replace(
@@ -201,26 +202,6 @@ def _checked_endpoint(given: Values) -> Values:
         if port not in (80, 443) and not 1024 <= port <= 65535:
             raise invalid(f"The parameter {field} must be 80, 443 or 1024-65535.")
     return {"OriginSslProtocols": _DEFAULT_SSL, **given}
-
-
-def _checked_target(context: Context, arn: str) -> network.Target:
-    """The documented prerequisites; which code AWS uses for each is not documented."""
-    if not network.is_target_arn(arn):
-        raise invalid("The ARN is not that of an Application or Network Load Balancer or an EC2 instance.")
-    target = network.find_target(arn) if network.target_account(arn) == context.account else None
-    if target is None:
-        raise invalid(f"The origin endpoint {arn} does not exist in this account.")
-    if target.kind == "gateway":
-        raise invalid("A Gateway Load Balancer cannot be a VPC origin.")
-    if target.state not in ("active", "running"):
-        raise invalid(f"The origin endpoint is {target.state}; it must be fully deployed.")
-    if not target.security_groups:
-        raise invalid("The origin endpoint has no security group.")
-    if target.tls_listener:
-        raise invalid("A Network Load Balancer with a TLS listener cannot be a VPC origin.")
-    if not network.has_internet_gateway(target.account, target.region, target.vpc):
-        raise invalid(f"The VPC {target.vpc} of the origin endpoint has no internet gateway attached.")
-    return target
 
 
 def _shown(context: Context, origin: VpcOrigin) -> Values:
