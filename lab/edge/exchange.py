@@ -155,7 +155,7 @@ class _Exchange:
             return None
         if isinstance(outcome, KeptResponse):
             headers = self._headers(outcome.headers, behavior, error)
-            record.begin(outcome.status, "Error", "Error", headers)
+            self._begin(outcome.status, "Error", "Error", headers)
             await give(self.http, Answer(outcome.status, headers, outcome.body), head=self.request.method == "HEAD")
             return None
         return await self._relay(outcome, distribution, behavior, error)
@@ -166,7 +166,7 @@ class _Exchange:
         if not self.http.may_answer:
             return
         answer = edge_answer(refusal, self.identity)
-        self.record.begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
+        self._begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
         await give(self.http, answer, head=self.request.method == "HEAD")
 
     async def _ask(self, distribution: Distribution, behavior: Behavior, body: bool) -> Outcome:
@@ -224,7 +224,7 @@ class _Exchange:
         head = fetched.head
         if isinstance(head, h11.Response):
             headers = self._headers(end_to_end(text_headers(head)), behavior, error)
-            self.record.begin(head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers)
+            self._begin(head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers)
             try:
                 await relay_response(fetched.http, self.http, head, headers)
             finally:
@@ -238,7 +238,7 @@ class _Exchange:
         headers = self._headers(text_headers(head), behavior, error=False)
         if find_fault(self.state.faults, WRONG_ACCEPT, distribution.id):
             headers = with_wrong_accept(headers)
-        self.record.begin(head.status_code, "Miss", "Miss", headers)
+        self._begin(head.status_code, "Miss", "Miss", headers)
         self.record.websocket = True
         try:
             await switch_protocols(self.http, fetched.http, head, headers)
@@ -254,6 +254,15 @@ class _Exchange:
             who="CloudFront",
             aws_seconds=WEBSOCKET_IDLE_SECONDS,
         )
+
+    def _begin(self, status: int, result_type: str, detail: str, headers: tuple[Header, ...]) -> None:
+        """The response starts, if anybody is there to get it.
+
+        :raises ConnectionResetError: the viewer left first.
+        """
+        if self.http.gone:
+            raise ConnectionResetError("the viewer left before the answer")
+        self.record.begin(status, result_type, detail, headers)
 
     def _headers(self, headers: Iterable[Header], behavior: Behavior, error: bool) -> tuple[Header, ...]:
         """The origin's headers as the viewer gets them."""

@@ -38,6 +38,10 @@ class Conversation(Protocol):
     def may_answer(self) -> bool:
         """Whether a response can still be started."""
 
+    @property
+    def gone(self) -> bool:
+        """Whether the viewer has left."""
+
 
 class Http1:
     """One HTTP/1.1 connection on one leg, in the role of server or client."""
@@ -84,6 +88,11 @@ class Http1:
     def heard_all(self) -> bool:
         """Whether the other side has said all it wanted to."""
         return self._connection.their_state in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE)
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is lost."""
+        return self.leg.lost
 
     @property
     def may_answer(self) -> bool:

@@ -175,6 +175,11 @@ class Stream:
         self._began = False
 
     @property
+    def gone(self) -> bool:
+        """Whether the connection is lost."""
+        return self.leg.lost
+
+    @property
     def may_answer(self) -> bool:
         """Whether a response can still be started."""
         return not self._began

@@ -29,9 +29,9 @@ OWN_NAMES = frozenset({"lab.localhost", "localhost", "127.0.0.1"})
 class LogShelf:
     """The newest rows of all distributions."""
 
-    def __init__(self, delay_seconds: Callable[[], float]) -> None:
+    def __init__(self, delay_seconds: Callable[[], float], most: int = MOST_ROWS) -> None:
         self._delay = delay_seconds
-        self._rows: deque[tuple[float, dict[str, Any]]] = deque(maxlen=MOST_ROWS)
+        self._rows: deque[tuple[float, dict[str, Any]]] = deque(maxlen=most)
 
     def put(self, record: AccessRecord, sent: int, received: int) -> None:
         """Write the row of what has ended now."""

@@ -35,6 +35,10 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     made = account["distributions"]
     to_chat = [vpc_origin_ref("chat")]
     made.append(distribution("dhttp1", to_chat, behavior("chat"), HttpVersion="http1.1"))
+    wild: Json = {"Aliases": items(["*.wild.example"]), "DefaultRootObject": "healthz"}
+    made.append(distribution("dwild", to_chat, behavior("chat"), **wild))
+    exact: Json = {"Aliases": items(["a.wild.example"]), "Enabled": False}
+    made.append(distribution("dexact", to_chat, behavior("chat"), **exact))
     made.append(distribution("dgeo", to_chat, behavior("chat"), Restrictions=ONLY_GERMANY))
     page = {"ErrorCode": 403, "ResponsePagePath": "/index.html", "ResponseCode": "200"}
     mapped: Json = {"Restrictions": ONLY_GERMANY, "CustomErrorResponses": items([page])}

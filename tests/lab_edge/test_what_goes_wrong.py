@@ -226,3 +226,9 @@ def test_one_connection_serves_several_requests(stage: Stage) -> None:
             while not answer.endswith(b"ok\n"):
                 answer += raw.recv(65536)
             assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.rule("distribution/disabled-alias-stops", "distribution/default-root-object")
+def test_a_disabled_alias_stops_though_a_wildcard_elsewhere_would_match(stage: Stage) -> None:
+    assert stage.request("dchat", headers={"Host": "b.wild.example"})[2] == b"ok\n"
+    assert stage.request("dchat", headers={"Host": "a.wild.example"})[0] == 403
