@@ -62,7 +62,13 @@ _VPC_ORIGIN = (
     Rule("vpc-origin/tags", "Tags are set on create and changed by TagResource.", MODEL, _B),
     Rule("vpc-origin/service-group", "CloudFront makes CloudFront-VPCOrigins-Service-SG in the VPC.", VPC_ORIGINS, _D),
     Rule("vpc-origin/service-group-reserved", "Names of groups that begin so are reserved.", VPC_ORIGINS, _D),
-    Rule("vpc-origin/service-group-managed", "The group is AWS's and is not edited.", VPC_ORIGINS, _D),
+    Rule(
+        "vpc-origin/service-group-managed",
+        "The group is AWS's, and people should not edit it.",
+        VPC_ORIGINS,
+        _D,
+        "advice to people; AWS does not say that EC2 refuses it",
+    ),
     Rule("vpc-origin/service-group-referenced", "While a rule names the group, it stays.", NOBODY, _U),
     Rule("vpc-origin/interfaces", "CloudFront puts tagged interfaces of its own into the subnets.", VPC_ORIGINS, _D),
     Rule("vpc-origin/interfaces-managed", "Nobody else can delete those interfaces.", "field reports", _F),
@@ -84,7 +90,7 @@ _VPC_ORIGIN = (
     Rule("vpc-origin/no-custom-fields", "An origin has VpcOriginConfig or CustomOriginConfig.", MODEL, _B),
     Rule("vpc-origin/grpc", "gRPC is refused.", VPC_ORIGINS, _D),
     Rule("vpc-origin/no-origin-triggers", "Lambda@Edge origin triggers are refused.", VPC_ORIGINS, _D),
-    Rule("vpc-origin/ipv6", "IPv6 to the origin is not offered.", VPC_ORIGINS, _D),
+    Rule("vpc-origin/ipv6", "IpAddressType is ipv4 or dualstack; IPv6 alone is not supported.", MODEL, _B),
     Rule(
         "vpc-origin/pricing-plans",
         "Flat-rate plans have VPC origins from Business on.",

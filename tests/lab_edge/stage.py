@@ -149,13 +149,14 @@ class OddOrigin:
 
 
 class Recorder:
-    """A WebSocket server that keeps every byte a client sent after the handshake, and says only what it is told to.
+    """A WebSocket server that keeps every byte a client sent, and says only what it is told to.
 
     All by the path that a client asked for. On the paths in `to_end` a client's close frame ends the connection.
     """
 
     def __init__(self) -> None:
         recorder = self
+        self.heads: dict[str, bytes] = {}
         self.heard: dict[str, bytes] = {}
         self.to_say: dict[str, bytes] = {}
         self.to_end: set[str] = set()
@@ -166,6 +167,7 @@ class Recorder:
                 while b"\r\n\r\n" not in head:
                     head += self.request.recv(65536)
                 request = rfc6455.parse_request(head.partition(b"\r\n\r\n")[0])
+                recorder.heads[request.target] = head
                 self.request.sendall(rfc6455.switching(rfc6455.accept_for(request.headers["sec-websocket-key"])))
                 self.request.sendall(recorder.to_say.get(request.target, b""))
                 heard = bytearray()
@@ -294,6 +296,12 @@ class Client:
     def wait_closed(self) -> int | None:
         """Wait until the other side has ended the connection; the close code."""
         self.call(self.connection.wait_closed())
+        return self.connection.close_code
+
+    def wait_closed_for(self, seconds: float) -> int | None:
+        """Wait a while until the other side has ended the connection; the close code, None if it has not."""
+        with contextlib.suppress(TimeoutError):
+            self._wait(asyncio.wait_for(self.connection.wait_closed(), seconds))
         return self.connection.close_code
 
     def close(self, code: int = 1000, reason: str = "") -> None:

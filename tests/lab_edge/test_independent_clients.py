@@ -210,7 +210,7 @@ def test_chromium_hears_the_apps_close_code_and_answers_its_ping(stage: Stage, p
     assert frames == [(rfc6455.PONG, b"alive?"), (rfc6455.CLOSE, (4006).to_bytes(2, "big"))]
 
 
-@pytest.mark.rule("websocket/bytes-unchanged", "balancer/nlb-passes-tcp")
+@pytest.mark.rule("websocket/bytes-unchanged", "balancer/nlb-passes-tcp", "vpc-origin/http-1-1-to-origin")
 @pytest.mark.parametrize("name", ["drecord", "drecordnlb"])
 def test_every_byte_arrives_as_it_was_sent(stage: Stage, name: str) -> None:
     """Frames with every length form, mask and payload, then bytes that are no frames at all, in pieces of any size."""
@@ -238,6 +238,7 @@ def test_every_byte_arrives_as_it_was_sent(stage: Stage, name: str) -> None:
             at += size
         heard.join()
         wait_until(lambda: len(stage.recorder.heard.get(f"/{name}", b"")) >= len(sent))
+    assert stage.recorder.heads[f"/{name}"].startswith(f"GET /{name} HTTP/1.1\r\n".encode())
     assert stage.recorder.heard[f"/{name}"] == sent
     assert received[0].partition(b"\r\n\r\n")[2] == said
 

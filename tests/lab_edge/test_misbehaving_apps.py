@@ -107,6 +107,7 @@ def test_what_a_client_meets(stage: Stage, name: str, query: str, expected: int 
     assert fate(stage, name, query) == expected
 
 
+@pytest.mark.rule("timeout/origin-read")
 def test_who_says_nothing_is_waited_for_only_so_long(stage: Stage) -> None:
     names = ("never-answers", "slow-accept", "drips")
     with ThreadPoolExecutor() as together:

@@ -30,6 +30,15 @@ def test_what_the_viewer_gets(stage: Stage, path: str, status: int, server: str 
     assert stage.edge.running()
 
 
+@pytest.mark.rule("answer/malformed-origin")
+@pytest.mark.parametrize(("path", "status"), [("/garbage", 502), ("/silence", 502), ("/switch", 502), ("/chunks", 200)])
+def test_without_a_load_balancers_own_answers_cloudfront_says_what_is_wrong(
+    stage: Stage, path: str, status: int
+) -> None:
+    got, headers, _ = stage.request("doddnlb", path=path)
+    assert (got, headers["server"]) == (status, "CloudFront" if status == 502 else None)
+
+
 def test_a_response_that_breaks_off_is_not_passed_as_whole(stage: Stage) -> None:
     with pytest.raises(http.client.IncompleteRead):
         stage.request("dodd", path="/half")
