@@ -21,8 +21,9 @@ class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
     """Sets of accounts."""
 
     def due_for_sweep(self, now: datetime) -> AwsAccountQuerySet:
-        """Accounts in which a run waits for AWS and whose next look is due."""
-        waiting = Run.objects.filter(state=Run.State.WAITING, endpoint__account=models.OuterRef("pk"))
+        """Accounts in which a run waits for AWS, forward or while it undoes, and whose next look is due."""
+        watching = Q(state=Run.State.WAITING) | Q(state=Run.State.UNDOING, watch__isnull=False)
+        waiting = Run.objects.filter(watching, endpoint__account=models.OuterRef("pk"))
         return self.filter(models.Exists(waiting)).filter(Q(next_sweep_at__isnull=True) | Q(next_sweep_at__lte=now))
 
 

@@ -118,3 +118,18 @@ def test_a_thousand_that_wait_are_not_mentioned_and_their_account_is_swept_once_
     AwsAccount.objects.update(next_sweep_at=NOW + timedelta(seconds=15))
     assert workers.told_at(NOW + timedelta(seconds=1)) == []
     assert workers.sweeps == [account.pk]
+
+
+@pytest.mark.parametrize(
+    ("state", "watches", "swept"),
+    [("waiting", True, True), ("undoing", True, True), ("undoing", False, False), ("undone", True, False)],
+)
+def test_an_account_is_swept_for_whoever_waits_in_it_also_while_undoing(
+    workers: Workers, account: AwsAccount, state: str, watches: bool, swept: bool
+) -> None:
+    watch = Watch.objects.create(
+        account=account, resource="vpc-origin", aws_id="vo_1", status="Deploying", written_at=NOW, seen_at=NOW
+    )
+    run_due(account, NOW + timedelta(seconds=120), state=state, watch=watch if watches else None)
+    assert workers.told_at(NOW) == []
+    assert workers.sweeps == ([account.pk] if swept else [])
