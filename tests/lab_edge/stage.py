@@ -301,7 +301,7 @@ class Client:
     def wait_closed_for(self, seconds: float) -> int | None:
         """Wait a while until the other side has ended the connection; the close code, None if it has not."""
         with contextlib.suppress(TimeoutError):
-            self._wait(asyncio.wait_for(self.connection.wait_closed(), seconds))
+            self.call(asyncio.wait_for(self.connection.wait_closed(), seconds))
         return self.connection.close_code
 
     def close(self, code: int = 1000, reason: str = "") -> None:
