@@ -8,6 +8,7 @@ never let a client reach an internal load balancer.
 from __future__ import annotations
 
 import asyncio
+import functools
 import itertools
 import socket
 import ssl
@@ -29,6 +30,7 @@ from lab.edge.target_choice import Health, target_key, usable_targets
 from lab.edge.target_connection import (
     LONGEST_TARGET_WAIT,
     LOOPBACK,
+    TARGET_CONNECT_SECONDS,
     TLS_SECONDS,
     Errand,
     TargetConnections,
@@ -77,6 +79,7 @@ class Balancers:
         self._health = health
         self._trust = OriginTrust(state_dir)
         self._certificates = ListenerCertificates(state_dir)
+        self._front_contexts: dict[tuple[str, str], ssl.SSLContext] = {}
         self.targets = TargetConnections(lambda: self._state, self._port_of)
         self._application = ApplicationBalancer(lambda: self._state, self.targets, health, live)
 
@@ -163,16 +166,15 @@ class Balancers:
     async def _greet(self, arn: str, listening: socket.socket) -> None:
         """Take connections to a listener that decrypts: whoever begins with anything but TLS is told so in plain."""
         loop = asyncio.get_running_loop()
-        context = self._certificates.front_context(lambda name: self._context_for(arn, name))
         while True:
             try:
                 accepted, _ = await loop.sock_accept(listening)
             except OSError:
                 await asyncio.sleep(0.1)
                 continue
-            self._start(self._begin(arn, accepted, context))
+            self._start(self._begin(arn, accepted))
 
-    async def _begin(self, arn: str, accepted: socket.socket, context: ssl.SSLContext) -> None:
+    async def _begin(self, arn: str, accepted: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         try:
             accepted.setblocking(False)
@@ -182,7 +184,7 @@ class Balancers:
             await loop.connect_accepted_socket(
                 self._leg_of(arn, without_tls=not secure),
                 accepted,
-                ssl=context if secure else None,
+                ssl=self._front_context(arn) if secure else None,
                 ssl_handshake_timeout=TLS_SECONDS if secure else None,
             )
         except (OSError, ssl.SSLError):
@@ -197,6 +199,17 @@ class Balancers:
         except OSError:
             leg.close()
 
+    def _front_context(self, arn: str) -> ssl.SSLContext:
+        found = self._find(arn)
+        if found is None:
+            raise ConnectionRefusedError("the listener is gone")
+        key = (arn, found[1].ssl_policy)
+        if key not in self._front_contexts:
+            self._front_contexts[key] = self._certificates.front_context(
+                found[1].ssl_policy, functools.partial(self._context_for, arn)
+            )
+        return self._front_contexts[key]
+
     def _context_for(self, arn: str, name: str | None) -> ssl.SSLContext | None:
         found = self._find(arn)
         if found is None:
@@ -207,7 +220,7 @@ class Balancers:
         ]
         flawed = (fault for fault in self._state.faults if fault.listener in ("", listener.arn))
         flaw = next((FLAW_FAULTS[fault.name] for fault in flawed if fault.name in FLAW_FAULTS), None)
-        return self._certificates.for_name(listener, known, name, flaw)
+        return self._certificates.for_name(known, name, flaw)
 
     def _find(self, arn: str) -> Found | None:
         """The listener as it is configured now."""
@@ -227,8 +240,8 @@ class Balancers:
             if passage is None:
                 if not call_directly(self._state, balancer, listener, INTERNET_CLIENT):
                     # A dropped packet, as well as this machine can show it: no word, and in the end no connection.
-                    await asyncio.sleep(LONGEST_TARGET_WAIT)
-                    leg.transport.abort()
+                    await asyncio.sleep(min(TARGET_CONNECT_SECONDS / (self._state.scale or 1.0), LONGEST_TARGET_WAIT))
+                    leg.reset()
                     return
                 passage = Passage(INTERNET_CLIENT)
             leg.passage = passage
@@ -248,13 +261,13 @@ class Balancers:
         group = self._state.target_groups.get(arn)
         usable = usable_targets(group, self._health) if group is not None else ()
         if group is None or not usable:
-            leg.transport.abort()
+            leg.reset()
             return
         target = usable[next(self._turns) % len(usable)]
         try:
             far = await self.targets.connect(Errand(balancer, group, target, passage))
         except TargetUnreachable:
-            leg.transport.abort()
+            leg.reset()
             return
         idle = float(listener.attributes.get("tcp.idle_timeout.seconds", NLB_IDLE_SECONDS))
         tunnel = Tunnel(leg, far, idle / self._state.socket_scale, who=balancer.label, aws_seconds=idle)

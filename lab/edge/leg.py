@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -128,6 +130,13 @@ class Leg(asyncio.Protocol):
             self._closing = True
             self.transport.close()
             self._loop.call_later(LINGER_SECONDS, self._cut)
+
+    def reset(self) -> None:
+        """Cut the connection with RST, as one that was dropped or refused."""
+        raw = self.transport.get_extra_info("socket")
+        if raw is not None:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def pause_reading(self) -> None:
         """Take no more bytes from the socket for now."""

@@ -27,6 +27,8 @@ from lab.edge.routing import find_behavior, split_host
 from lab.edge.state import State
 
 GATEWAY_PORT = 443
+# Origin groups fail over for these only.
+REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
 # However fast the lab's clock runs, the apps behind it run in real time.
 SHORTEST_READ_TIMEOUT = 5.0
 # CloudFront's origin-facing servers have public addresses; this edge has a few out of 130.176.0.0/18.
@@ -56,14 +58,37 @@ class OriginFetch:
         identity: EdgeIdentity,
         body_from: Conversation | None,
     ) -> Fetched | Refusal:
-        """The origin's answer to a viewer's request, or the error that CloudFront gives in its place."""
+        """The origin's answer to a viewer's request, or the error that CloudFront gives in its place.
+
+        Of an origin group the next member is asked after an error that the group names; only for requests that may be
+        repeated.
+        """
         if request.path == "/" and distribution.default_root_object:
             request = replace(request, target="/" + distribution.default_root_object + request.target[1:])
         behavior = find_behavior(distribution, request.path)
-        origin = distribution.origins.get(behavior.target_origin_id)
-        if origin is None:
-            return Refusal(502, "OriginDnsError", "The behavior names an origin that the distribution does not have.")
-        asked = origin_request(request, behavior, origin, identity)
+        group = distribution.origin_groups.get(behavior.target_origin_id)
+        ids = group.members if group else (behavior.target_origin_id,)
+        tries = [origin for id in ids if (origin := distribution.origins.get(id)) is not None]
+        for origin in tries:
+            asked = origin_request(request, behavior, origin, identity)
+            fetched = await self._fetch_from(state, distribution, origin, request, asked, body_from)
+            status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
+            fails_over = group is not None and status in group.status_codes and request.method in REPEATABLE
+            if not fails_over or origin is tries[-1]:
+                return fetched
+            if isinstance(fetched, Fetched):
+                fetched.http.leg.close()
+        return Refusal(502, "OriginDnsError", "The behavior names an origin that the distribution does not have.")
+
+    async def _fetch_from(
+        self,
+        state: State,
+        distribution: Distribution,
+        origin: Origin,
+        request: ViewerRequest,
+        asked: OriginRequest,
+        body_from: Conversation | None,
+    ) -> Fetched | Refusal:
         try:
             if origin.custom is not None and is_gateway_name(origin.domain_name):
                 leg = await self._connect_gateway(origin.custom, request.scheme)
@@ -89,6 +114,9 @@ class OriginFetch:
             refusal = Refusal(502, "OriginInvalidResponseError", "The origin's response is not well-formed HTTP/1.1.")
         except OSError:
             refusal = Refusal(502, "OriginError", "The origin closed the connection without a response.")
+        except BaseException:
+            leg.close()
+            raise
         leg.close()
         return refusal
 
@@ -118,7 +146,9 @@ class OriginFetch:
         name, _ = split_host(asked.host)
         try:
             return await self._balancers.connect(reached, source, name)
-        except ssl.SSLError as error:
+        except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
+            if reached.ssl_protocols is None:
+                raise
             raise _NoWay(explain(error, name)) from error
         except TimeoutError as error:
             raise _NoWay(Refusal(504, "OriginCommError", "Connecting to the origin timed out.")) from error

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab.edge.acceptance import Refusal
-from lab.edge.network_facts import Certificate, Listener
+from lab.edge.network_facts import Certificate
 from lab.origin_certificates import Flaw, OriginAuthority
 
 _VERSIONS = {
@@ -75,12 +75,20 @@ def careless_context() -> ssl.SSLContext:
     return context
 
 
-def explain(error: ssl.SSLError, name: str) -> Refusal:
-    """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what failed."""
+def explain(error: OSError, name: str) -> Refusal:
+    """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what failed.
+
+    An origin that just hangs up did not like what it was offered either.
+    """
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _REASONS.get(error.verify_code, f"was refused ({error.verify_message})").format(name=name)
         return Refusal(502, "OriginConnectError", f"The origin's certificate {reason}.")
-    if error.reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "UNEXPECTED_MESSAGE", "RECORD_LAYER_FAILURE"):
+    if isinstance(error, ssl.SSLError) and error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "UNEXPECTED_MESSAGE",
+        "RECORD_LAYER_FAILURE",
+    ):
         return Refusal(502, "OriginConnectError", "The origin does not speak TLS on this port.")
     return Refusal(502, "OriginConnectError", "The origin and CloudFront have no TLS version or cipher in common.")
 
@@ -91,10 +99,13 @@ class ListenerCertificates:
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._authority: OriginAuthority | None = None
-        self._contexts: dict[tuple[Certificate, str, Flaw | None], ssl.SSLContext] = {}
+        self._contexts: dict[tuple[Certificate, Flaw | None], ssl.SSLContext] = {}
 
-    def front_context(self, choose: Callable[[str | None], ssl.SSLContext | None]) -> ssl.SSLContext:
-        """A server's context that takes another one at each handshake, for the server name it is given."""
+    def front_context(self, policy: str, choose: Callable[[str | None], ssl.SSLContext | None]) -> ssl.SSLContext:
+        """A server's context that takes the certificate of another one at each handshake, for the name it is given.
+
+        The versions are this one's own: OpenSSL does not take them over.
+        """
 
         def by_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
             context = choose(name)
@@ -104,19 +115,18 @@ class ListenerCertificates:
             return None
 
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        _limit(context, ssl.TLSVersion.TLSv1, ssl.TLSVersion.MAXIMUM_SUPPORTED)
+        _limit(context, *policy_versions(policy))
+        context.set_alpn_protocols(["http/1.1"])
         context.sni_callback = by_name
         return context
 
-    def for_name(
-        self, listener: Listener, known: Sequence[Certificate], name: str | None, flaw: Flaw | None
-    ) -> ssl.SSLContext | None:
-        """The most exact certificate for the name, else the listener's default one, which is the first."""
+    def for_name(self, known: Sequence[Certificate], name: str | None, flaw: Flaw | None) -> ssl.SSLContext | None:
+        """The most exact certificate for the name, else the listener's default one: the first."""
         chosen = choose_certificate(known, name)
-        return None if chosen is None else self._context(chosen, listener.ssl_policy, flaw)
+        return None if chosen is None else self._context(chosen, flaw)
 
-    def _context(self, certificate: Certificate, policy: str, flaw: Flaw | None) -> ssl.SSLContext:
-        key = (certificate, policy, flaw)
+    def _context(self, certificate: Certificate, flaw: Flaw | None) -> ssl.SSLContext:
+        key = (certificate, flaw)
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             chain, private = certificate.chain, certificate.key
@@ -124,8 +134,8 @@ class ListenerCertificates:
                 self._authority = self._authority or OriginAuthority.kept_in(self._state_dir)
                 issued = self._authority.issue(certificate.names or ("unnamed.invalid",), flaw)
                 chain, private = issued.chain, issued.key
+            context.set_ciphers(_EVERYTHING)
             _load(context, chain, private)
-            _limit(context, *policy_versions(policy))
             context.set_alpn_protocols(["http/1.1"])
             self._contexts[key] = context
         return self._contexts[key]

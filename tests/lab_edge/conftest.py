@@ -29,6 +29,7 @@ from .account import (
     vpc_origin_ref,
 )
 from .cloudfront_situations import add_cloudfront_situations
+from .network_situations import add_network_situations
 from .stage import Stage, free_port
 
 CHAT = "10.10.8.174:8080"
@@ -153,6 +154,7 @@ def whole_account(prepared: Stage) -> Json:
         },
     )
     add_cloudfront_situations(made, CHAT)
+    add_network_situations(made, prepared, CHAT, REFUSING)
     made["security_groups"]["sg-open"]["ingress"].append(ingress(8443, lists=["pl-3b927c52"]))
     return made
 
