@@ -6,7 +6,7 @@ It decides how their wire form in `/_lab/state` is read. It must never do I/O or
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lab.edge.policy_facts import Policy, forwarded_values, items
@@ -62,6 +62,14 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True)
+class OriginGroup:
+    """Origins to try one after the other; `status_codes` are the answers after which the next one is tried."""
+
+    members: tuple[str, ...]
+    status_codes: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorMapping:
     """A custom error response: which page and status replace an error, and how long the edge keeps it in mind.
 
@@ -102,6 +110,7 @@ class Distribution:
     web_acl: str = ""
     geo: GeoRestriction = GeoRestriction()
     logs_cookies: bool = False
+    origin_groups: Mapping[str, OriginGroup] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,14 @@ def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribut
         web_acl=config.get("WebACLId") or "",
         geo=_geo((config.get("Restrictions") or {}).get("GeoRestriction") or {}),
         logs_cookies=bool((config.get("Logging") or {}).get("IncludeCookies")),
+        origin_groups={item["Id"]: _origin_group(item) for item in items(config, "OriginGroups")},
+    )
+
+
+def _origin_group(item: Json) -> OriginGroup:
+    return OriginGroup(
+        members=tuple(member["OriginId"] for member in items(item, "Members")),
+        status_codes=frozenset(int(code) for code in items(item.get("FailoverCriteria") or {}, "StatusCodes")),
     )
 
 

@@ -194,8 +194,10 @@ class _Exchange:
         if isinstance(fetched, Refusal):
             error = fetched
         else:
-            body = await read_small_body(fetched.http, MOST_BODY_BYTES)
-            fetched.http.leg.close()
+            try:
+                body = await read_small_body(fetched.http, MOST_BODY_BYTES)
+            finally:
+                fetched.http.leg.close()
             framing = ("content-length", "transfer-encoding")
             kept = [(name, value) for name, value in end_to_end(headers) if name.lower() not in framing]
             error = KeptResponse(status, (*kept, ("Content-Length", str(len(body)))), body)

@@ -9,7 +9,17 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from .account import ALL_EXCEPT_HOST, ALL_VIEWER, Json, behavior, custom_origin, distribution, items, vpc_origin_ref
+from .account import (
+    ALL_EXCEPT_HOST,
+    ALL_METHODS,
+    ALL_VIEWER,
+    Json,
+    behavior,
+    custom_origin,
+    distribution,
+    items,
+    vpc_origin_ref,
+)
 
 CACHING = "caching-by-path"
 HEADERS_POLICY = "response-headers"
@@ -52,6 +62,10 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     made.append(distribution("dheaders", to_chat + to_odd, {**behavior("chat"), **headers}, [cookies]))
     cached = {"CachePolicyId": CACHING}
     made.append(distribution("derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached}))
+    members = {"Members": items([{"OriginId": "odd"}, {"OriginId": "chat"}])}
+    failing = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([404, 502])}, **members}
+    either = behavior("both", methods=ALL_METHODS)
+    made.append(distribution("dgroup", to_odd + to_chat, either, OriginGroups=items([failing])))
     made.append({**distribution("dother", to_chat, behavior("chat")), "account": "444455556666"})
     for name, policy in (("dheader", "by-header"), ("dweight", "by-weight")):
         made.append({**distribution(name, to_chat, behavior("chat")), "continuous_deployment_policy_id": policy})

@@ -83,3 +83,15 @@ def test_what_the_origin_says_right_after_101_arrives(stage: Stage) -> None:
         while not heard.endswith(b"frame!"):
             heard += raw.recv(65536)
     assert heard.startswith(b"HTTP/1.1 101 ")
+
+
+@pytest.mark.rule("distribution/origin-groups")
+def test_an_origin_group_asks_the_next_one_after_an_error_that_it_names(stage: Stage) -> None:
+    assert stage.request("dgroup", path="/chunks")[2] == b"abcde"
+    status, _, body = stage.request("dodd", path="/missing")
+    assert (status, body) == (404, b"gone\n")
+    # The chat app, which is the other member, answers every unknown path with 426.
+    assert stage.request("dgroup", path="/missing")[0] == 426
+    assert stage.request("dgroup", path="/garbage")[0] == 426
+    assert stage.request("dgroup", path="/early")[0] == 413
+    assert stage.request("dgroup", "POST", "/missing")[0] == 404
