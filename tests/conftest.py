@@ -9,7 +9,6 @@ import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -74,7 +73,7 @@ def django_db_modify_db_settings(database_url: str) -> None:
     connections["default"].settings_dict.update(environ.Env.db_url_config(database_url))
 
 
-BROWSER_TESTS_SKIPPED = pytest.StashKey[dict[str, str]]()
+BROWSER_TESTS_SKIPPED = pytest.StashKey["BrowserTestsSkipped"]()
 
 
 @pytest.fixture(scope="session")
@@ -86,29 +85,33 @@ def chromium() -> str:
     return path
 
 
+class BrowserTestsSkipped:
+    """Remembers which browser tests did not run, and why; with several workers their reports all come by here."""
+
+    def __init__(self) -> None:
+        self.reasons: dict[str, str] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and "browser" in report.keywords:
+            told = report.longrepr
+            reason = told[-1] if isinstance(told, tuple) else str(told)
+            self.reasons[report.nodeid] = reason.removeprefix("Skipped: ")
+
+
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[BROWSER_TESTS_SKIPPED] = {}
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
-    """Remember which browser tests did not run, and why."""
-    report = yield
-    if report.skipped and item.get_closest_marker("browser"):
-        _, _, reason = report.longrepr
-        item.config.stash[BROWSER_TESTS_SKIPPED][item.nodeid] = str(reason).removeprefix("Skipped: ")
-    return report
+    config.stash[BROWSER_TESTS_SKIPPED] = BrowserTestsSkipped()
+    config.pluginmanager.register(config.stash[BROWSER_TESTS_SKIPPED])
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """A build machine says REQUIRE_BROWSER=1: there a browser test that did not run is a failure."""
-    if session.config.stash[BROWSER_TESTS_SKIPPED] and os.environ.get("REQUIRE_BROWSER") == "1":
+    if session.config.stash[BROWSER_TESTS_SKIPPED].reasons and os.environ.get("REQUIRE_BROWSER") == "1":
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Say plainly how many browser tests did not run and why."""
-    skipped = config.stash[BROWSER_TESTS_SKIPPED]
+    skipped = config.stash[BROWSER_TESTS_SKIPPED].reasons
     for reason in sorted(set(skipped.values())):
         count = sum(each == reason for each in skipped.values())
         tests = "1 browser test" if count == 1 else f"{count} browser tests"

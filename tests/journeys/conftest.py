@@ -103,7 +103,7 @@ class Product:
         return Api(self.url, said.split()[-1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def product(request: pytest.FixtureRequest) -> Iterator[Product]:
     """PostgreSQL, Redis, lab, web, worker and ticker; all ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
@@ -132,7 +132,7 @@ class LiveEndpoint:
     idle_seconds: float
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def live_endpoint(product: Product) -> LiveEndpoint:
     """Ana's endpoint on int-chat, approved by Olga, live. Several stories meet there."""
     ana, target = product.api("ana"), product.account.target("int-chat")
