@@ -51,6 +51,7 @@ def explain(
                     serving=view.serving,
                     preflight=view.preflight,
                     vpc_origin_status=view.vpc_origin_status,
+                    clocks=view.clocks,
                 )
             case "without Origin":
                 seen = replace(seen, without_origin=probe(replace(target, origin=None)))

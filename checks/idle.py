@@ -9,7 +9,7 @@ times do not fit.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from checks.script import Hold, SendPing, SendPong, Step
@@ -27,6 +27,7 @@ Ended = Literal["open", "cut", "closed"]
 CLOUDFRONT_SECONDS = 600.0
 ALB_SECONDS = 60.0
 NLB_SECONDS = 350.0
+_CUT = frozenset({Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY})
 SAFETY = 2.5
 """A heartbeat this many times as frequent as the clock: two may be lost."""
 
@@ -89,12 +90,18 @@ def reading_of(variant: Variant, seen: Transcript) -> Reading | None:
     heard = sum(
         1 for frame in seen.frames if frame.direction == "received" and frame.opcode in ("ping", "text", "binary")
     )
+    ended = silence_of(lasted, seen)
+    return replace(ended, variant=variant, heard=heard) if ended else Reading(variant, lasted, "open", 0, heard)
+
+
+def silence_of(seconds: float, seen: Transcript) -> Reading | None:
+    """The reading of a silent socket that ended after so many seconds; None when it did not end by itself."""
     reasons = {failure.reason for failure in seen.failures}
-    if reasons & {Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY}:
-        return Reading(variant, lasted, "cut", 1006, heard)
+    if reasons & _CUT:
+        return Reading("silent", seconds, "cut", 1006)
     if Reason.CLOSED_BY_PEER in reasons and seen.close is not None:
-        return Reading(variant, lasted, "closed", seen.close.code, heard)
-    return Reading(variant, lasted, "open", 0, heard)
+        return Reading("silent", seconds, "closed", seen.close.code)
+    return None
 
 
 def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFinding:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from checks import preflight
+from checks.idle import ALB_SECONDS, NLB_SECONDS, Clock, usual_clocks
 from checks.preflight import PreflightResult, PreflightSubject
 from checks.serving import Serving, serving
 from provisioning import names
@@ -20,6 +21,7 @@ from provisioning.edge import distributions
 from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws, aws_for
 from provisioning.edge.snapshot import take_snapshot
+from provisioning.facts import TargetFacts
 from provisioning.models import Endpoint
 from provisioning.sweep import account_ref
 
@@ -33,6 +35,7 @@ class AwsView:
     serving: Serving | None = None
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None
+    clocks: tuple[Clock, ...] = ()
 
 
 def look_at_aws(endpoint: Endpoint, url: str) -> AwsView:
@@ -48,7 +51,20 @@ def look_at_aws(endpoint: Endpoint, url: str) -> AwsView:
     return AwsView(
         serving=served,
         preflight=preflight.judge(subject, taken),
+        clocks=_clocks(taken.target),
         vpc_origin_status=statuses.get(served.vpc_origin_id, "") if served is not None and known else None,
+    )
+
+
+def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
+    """The idle clocks on the way to this target; a Network Load Balancer has one for each listener."""
+    if target is None:
+        return usual_clocks(pace=settings.PROBE_IDLE_PACE)
+    by_listener = [listener.idle_timeout_seconds for listener in target.listeners if listener.idle_timeout_seconds]
+    return usual_clocks(
+        alb=(target.idle_timeout_seconds or ALB_SECONDS) if target.kind == "application" else None,
+        nlb=min(by_listener, default=NLB_SECONDS) if target.kind == "network" else None,
+        pace=settings.PROBE_IDLE_PACE,
     )
 
 

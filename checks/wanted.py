@@ -21,8 +21,8 @@ from checks.transcript import MASK, SECRET_HEADERS
 NO_ORIGIN = "none"
 MAX_HEADERS = 20
 MAX_SCRIPT = 16 * 1024
-FIELDS = ("path", "origin", "subprotocols", "headers", "compress", "script")
-"""What can be said; every value is text, `compress` is "true" or empty."""
+FIELDS = ("path", "unencrypted", "origin", "subprotocols", "headers", "compress", "script")
+"""What can be said; every value is text, `compress` and `unencrypted` are "true" or empty."""
 
 
 class WantedError(ValueError):
@@ -40,10 +40,11 @@ class WantedError(ValueError):
 class Wanted:
     """Empty fields mean the endpoint's own: its path, its subprotocols, its name as Origin, the usual test message.
 
-    `origin` "none" sends no Origin line.
+    `origin` "none" sends no Origin line; `unencrypted` asks over ws://, as a client does that forgot the s.
     """
 
     path: str = ""
+    unencrypted: bool = False
     origin: str = ""
     subprotocols: tuple[str, ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
@@ -79,6 +80,7 @@ class Wanted:
         """JSON-ready; `parse_wanted` reads it back."""
         return {
             "path": self.path,
+            "unencrypted": "true" if self.unencrypted else "",
             "origin": self.origin,
             "subprotocols": ", ".join(self.subprotocols),
             "headers": "\n".join(f"{name}: {value}" for name, value in self.headers),
@@ -89,9 +91,9 @@ class Wanted:
     def target(self, url: str, usual: ProbeTarget) -> ProbeTarget:
         """What to ask for at an endpoint's address."""
         scheme, _, rest = url.partition("://")
-        authority = rest.partition("/")[0]
+        authority, slash, path = rest.partition("/")
         return ProbeTarget(
-            url=f"{scheme}://{authority}{self.path}" if self.path else url,
+            url=f"{'ws' if self.unencrypted else scheme}://{authority}{self.path or slash + path}",
             headers=self.headers,
             subprotocols=self.subprotocols or usual.subprotocols,
             extensions=(OFFER,) if self.compress else (),
@@ -134,12 +136,17 @@ def parse_fields(given: Mapping[str, Any], faults: dict[str, str] | None = None)
     text = {name: str(given.get(name) or "").strip() for name in FIELDS}
     return Wanted(
         path=text["path"],
+        unencrypted=_ticked(text["unencrypted"]),
         origin=text["origin"],
         subprotocols=tuple(name for name in re.split(r"[,\s]+", text["subprotocols"]) if name),
         headers=_headers(text["headers"], {} if faults is None else faults),
-        compress=text["compress"].lower() in ("true", "on", "yes", "1"),
+        compress=_ticked(text["compress"]),
         script=text["script"].replace("\r\n", "\n"),
     )
+
+
+def _ticked(text: str) -> bool:
+    return text.lower() in ("true", "on", "yes", "1")
 
 
 def _headers(text: str, faults: dict[str, str]) -> tuple[tuple[str, str], ...]:

@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from checks.diagnose import Certainty, Diagnosis, author_of, diagnose
+from checks.idle import Clock, judge_idle, silence_of
 from checks.log_rows import LogRow
 from checks.preflight.results import Level, PreflightResult
 from checks.serving import Serving
@@ -54,6 +55,8 @@ class Observations:
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None
     log_rows: tuple[LogRow, ...] = ()
+    clocks: tuple[Clock, ...] = ()
+    """The idle clocks on the way, in seconds as they run here."""
     origin_tls: bool | None = None
     looked: bool = False
     """AWS was asked, whether or not it answered."""
@@ -231,6 +234,17 @@ def _other_ways(seen: Observations) -> Iterator[_Claim]:
             yield _Claim("WSE-400-NOKEY", "medium", (f"the way {name}, past CloudFront, opens",))
 
 
+def _silence(seen: Observations) -> Iterator[_Claim]:
+    """A socket that was cut while the script held it silent: the second at which it ended may name the clock."""
+    held = [step for step in seen.handshake.steps if step.text.startswith("hold ") and not step.ok]
+    if not held:
+        return
+    reading = silence_of(held[-1].took_ms / 1000, seen.handshake)
+    found = judge_idle((reading,), seen.clocks) if reading else None
+    if found is not None and found.code in VERDICTS and found.code != "WSE-1006":
+        yield _Claim(found.code, "high" if found.code == "WSE-IDLE-APP" else "medium", (found.text,))
+
+
 # --- what the distribution's configuration says -----------------------------------------------------------------------
 
 _ANY_ANSWER = range(200, 600)
@@ -374,6 +388,7 @@ _RULES: tuple[Callable[[Observations], Iterator[_Claim]], ...] = (
     _without_origin,
     _upgrade_only,
     _other_ways,
+    _silence,
     _configuration,
     _vpc_origin,
     _preflight,

@@ -210,6 +210,7 @@ class BenchForm(SummedUpForm):
         "origin": "Origin",
         "subprotocols": "Subprotocols",
         "headers": "More headers",
+        "unencrypted": "Unencrypted",
         "compress": "Compression",
         "script": "Conversation",
         "name": "Name",
@@ -233,6 +234,7 @@ class BenchForm(SummedUpForm):
     origin = forms.CharField(required=False, max_length=300)
     subprotocols = forms.CharField(required=False, max_length=800)
     headers = forms.CharField(required=False, max_length=16_000, strip=False)
+    unencrypted = forms.BooleanField(required=False)
     compress = forms.BooleanField(required=False)
     script = forms.CharField(required=False, max_length=64_000, strip=False)
     name = forms.CharField(required=False, max_length=60)
@@ -254,10 +256,9 @@ class BenchForm(SummedUpForm):
     def clean(self) -> dict[str, Any]:
         """Read what is wanted; a name is needed only to save."""
         given = dict(self.cleaned_data)
+        ticked = {name: "true" if given.get(name) else "" for name in ("unencrypted", "compress")}
         try:
-            self.wanted = parse_wanted(
-                given | {"compress": "true" if given.get("compress") else ""}, url=self._url, saved=self._saving
-            )
+            self.wanted = parse_wanted(given | ticked, url=self._url, saved=self._saving)
         except WantedError as error:
             for field, fault in error.faults.items():
                 self.add_error(field, fault)

@@ -100,6 +100,7 @@ PROBE_CONNECT_TO = env.str("PROBE_CONNECT_TO", default="")
 PROBE_CA_FILE = env.str("PROBE_CA_FILE", default="")
 PROBE_ALLOWED_NETWORKS = env.list("PROBE_ALLOWED_NETWORKS", default=[])
 PROBE_ALLOW_PRIVATE = env.bool("PROBE_ALLOW_PRIVATE", default=False)
+PROBE_IDLE_PACE = env.float("PROBE_IDLE_PACE", default=1.0)
 CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
 
 AUTH_USER_MODEL = "portal.Person"

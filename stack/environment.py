@@ -61,6 +61,9 @@ def product_environment(
         "PROBE_CA_FILE": str(lab / "ca.pem"),
         "PROBE_ALLOWED_NETWORKS": f"{LOOPBACK}/32",
         "PROBE_ALLOW_PRIVATE": "True",
+        # The lab's idle clocks run with its clock, but at most six times as fast as AWS's.
+        "PROBE_IDLE_PACE": f"{max(1.0, min(time_scale, 6.0)):g}",
+        "CHECK_EVERY_MINUTES": "15",
         "LAB_STATE_DIR": str(lab),
         "LAB_AWS_PORT": str(ports.aws),
         "LAB_EDGE_TLS_PORT": str(ports.edge_tls),

@@ -255,6 +255,7 @@ class CheckWanted(Body):
     """A handshake of one's own; every field may be left out."""
 
     path = s.CharField(required=False, help_text="Another path at the endpoint's own host, with a query.")
+    unencrypted = s.CharField(required=False, help_text="true asks over ws://.")
     origin = s.CharField(required=False, help_text="The Origin line; none sends none.")
     subprotocols = s.CharField(required=False, help_text="Best first, separated by commas.")
     headers = s.CharField(required=False, help_text="One a line; tokens and cookies are used once and not kept.")
