@@ -34,6 +34,8 @@ CHAT_ACCOUNT = "111122223333"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 
+TIMEOUTS = {"OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
+
 # Longer than any deployment in the lab, in lab seconds.
 DEPLOYMENT = 700
 
@@ -54,6 +56,7 @@ class Lab:
     state_dir: Path
     port: int = field(default_factory=free_port)
     quotas: dict[str, int] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[str] | None = None
 
     @property
@@ -68,6 +71,7 @@ class Lab:
             "LAB_AWS_PORT": str(self.port),
             "LAB_TIME_SCALE": "0",
             "LAB_QUOTAS": json.dumps(self.quotas),
+            **self.environment,
         }
         self.process = subprocess.Popen(
             [sys.executable, "-m", "lab", "aws"], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
@@ -96,6 +100,11 @@ class Lab:
         """Post JSON to a /_lab address."""
         request = urllib.request.Request(self.url + path, data=json.dumps(document).encode())
         with urllib.request.urlopen(request, timeout=10) as reply:
+            return json.loads(reply.read())
+
+    def delete(self, path: str) -> Any:
+        """DELETE a /_lab address."""
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, method="DELETE"), timeout=10) as reply:
             return json.loads(reply.read())
 
     def advance(self, seconds: float = DEPLOYMENT) -> None:
@@ -252,13 +261,18 @@ def configuration(**changes: Any) -> dict[str, Any]:
 
 def custom_origin(name: str) -> dict[str, Any]:
     """An origin on the internet."""
-    kind = {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"}
-    return {"Id": name, "DomainName": f"{name}.example.com", "CustomOriginConfig": kind}
+    kind = {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only", **TIMEOUTS}
+    return {**_named(name), "DomainName": f"{name}.example.com", "CustomOriginConfig": kind}
 
 
 def vpc_origin(name: str, origin_id: str) -> dict[str, Any]:
     """An origin that is a VPC origin."""
-    return {"Id": name, "DomainName": f"{name}.internal", "VpcOriginConfig": {"VpcOriginId": origin_id}}
+    return {**_named(name), "DomainName": f"{name}.internal", "VpcOriginConfig": {"VpcOriginId": origin_id, **TIMEOUTS}}
+
+
+def _named(name: str) -> dict[str, Any]:
+    # A create may leave the headers out, an update may not.
+    return {"Id": name, "CustomHeaders": {"Quantity": 0}}
 
 
 def behavior(target: str, pattern: str | None = None) -> dict[str, Any]:

@@ -1,0 +1,128 @@
+"""Every fault of an endpoint is set, seen by clients that know nothing of the lab, cleared, and the endpoint is live.
+
+The loop is the registry itself: what a fault says a client will see is what the client must see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+
+import pytest
+
+from lab.faults.fault import Ask, Fault, Kind
+from lab.faults.registry import FAULTS
+
+from .rehearsal import ALIAS, Answer, Rehearsal
+
+ENDPOINT_FAULTS = [fault for fault in FAULTS.values() if fault.kind is not Kind.CALLS]
+ELSEWHERE = "Origin: https://elsewhere.example"
+CHAT_V1 = "Sec-WebSocket-Protocol: chat.v1"
+
+
+@pytest.fixture(scope="module")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    with Rehearsal(tmp_path_factory.mktemp("faults")).running() as running:
+        yield running
+
+
+def path_for(fault: Fault) -> str:
+    """The endpoint that a fault can hit."""
+    if fault.name.startswith("origin-certificate-"):
+        return "/tls/chat"
+    return "/prod" if fault.name.startswith("apigateway-") else "/ws/chat"
+
+
+def sees(answer: Answer, fault: Fault) -> None:
+    """The answer is the one that the fault's signature names."""
+    signature = fault.signature
+    assert answer.status in signature.statuses, answer
+    if signature.server:
+        assert answer.headers.get("server") == signature.server, answer
+
+
+def at_handshake(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    answer = rehearsal.handshake(path)
+    sees(answer, fault)
+    if answer.status == 101:
+        assert not answer.accepted
+
+
+def over_plain_http(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    sees(rehearsal.handshake(path, tls=False), fault)
+    assert rehearsal.handshake(path).status == 101
+
+
+def at_post(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    sees(rehearsal.post(path), fault)
+    assert rehearsal.handshake(path).status == 101
+
+
+def by_alias(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    sees(rehearsal.handshake(path, host=ALIAS), fault)
+    assert rehearsal.handshake(path).status == 101
+
+
+def with_foreign_origin(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    sees(rehearsal.handshake(path, headers=[ELSEWHERE]), fault)
+
+
+def with_subprotocol(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    answer = rehearsal.handshake(path, headers=[CHAT_V1])
+    sees(answer, fault)
+    assert "sec-websocket-protocol" not in answer.headers
+
+
+def after_a_message(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    sees(rehearsal.handshake(path), fault)
+    if fault.signature.close:
+        assert rehearsal.close_code(path, "hello") in fault.signature.close
+    else:
+        assert not rehearsal.hears_echo(path)
+
+
+def in_silence(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    sees(rehearsal.handshake(path), fault)
+    assert rehearsal.close_code(path) in fault.signature.close
+
+
+def again_and_again(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
+    assert {rehearsal.handshake(path).status for _ in range(4)} == {101, 400}
+
+
+LOOKS: Mapping[Ask, Callable[[Rehearsal, Fault, str], None]] = {
+    Ask.HANDSHAKE: at_handshake,
+    Ask.PLAIN: over_plain_http,
+    Ask.POST: at_post,
+    Ask.ALIAS: by_alias,
+    Ask.FOREIGN_ORIGIN: with_foreign_origin,
+    Ask.SUBPROTOCOL: with_subprotocol,
+    Ask.MESSAGE: after_a_message,
+    Ask.SILENCE: in_silence,
+    Ask.REPEATED: again_and_again,
+}
+
+
+def is_healthy(rehearsal: Rehearsal, path: str) -> None:
+    """What every fault disturbs is right again."""
+    answer = rehearsal.handshake(path, headers=[CHAT_V1, ELSEWHERE])
+    assert (answer.status, answer.accepted) == (101, True), answer
+    assert answer.headers["sec-websocket-protocol"] == "chat.v1"
+    assert rehearsal.handshake("/ws/chat", tls=False).status == 101
+    assert rehearsal.handshake("/ws/chat", host=ALIAS).status == 101
+    assert rehearsal.post("/ws/chat").status not in (403, 502, 503, 504)
+
+
+@pytest.mark.parametrize("fault", ENDPOINT_FAULTS, ids=lambda fault: fault.name)
+def test_set_seen_and_cleared(rehearsal: Rehearsal, fault: Fault) -> None:
+    path = path_for(fault)
+    if fault.name == "edge-stale":
+        # The configuration before the last change is one that forwards no headers.
+        before = rehearsal.set("headers-not-forwarded", distribution=rehearsal.distribution, path=path)
+        rehearsal.clear(before["id"])
+    given = {"distribution": rehearsal.distribution, **({"path": path} if "path" in fault.takes else {})}
+    made = rehearsal.set(fault.name, **given)
+    try:
+        LOOKS[fault.signature.ask](rehearsal, fault, path)
+    finally:
+        rehearsal.clear(made["id"])
+    is_healthy(rehearsal, path)
