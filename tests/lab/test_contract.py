@@ -1,0 +1,112 @@
+"""Every implemented operation of CloudFront keeps botocore's contract: one success, and each error the lab can give.
+
+Complete by construction: an operation without a story fails, and so does a declared error that is neither met nor
+listed here with its reason, and one that is listed but is met.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from lab.aws.cloudfront.model import SERVICE_MODEL
+from lab.aws.cloudfront.service import OPERATIONS
+from tests.lab.account import Lab
+from tests.lab.contract import SUCCESS, Contract
+from tests.lab.contract_stories import REFUSED_CONFIGURATIONS, STORIES
+
+# Declared by many operations; the lab gives it to none, or to some only.
+NEVER_EVERYWHERE = {
+    "AccessDenied": "permissions are not checked; only what is shared is guarded",
+    "UnsupportedOperation": "every Region has the operation",
+    "MissingBody": "botocore always sends a body; test_wire.py sends none",
+    "TooManyCertificates": "certificates for dedicated addresses are not counted",
+    "IllegalFieldLevelEncryptionConfigAssociationWithCacheBehavior": "no field-level encryption",
+    "NoSuchFieldLevelEncryptionConfig": "no field-level encryption",
+    "TooManyDistributionsAssociatedToFieldLevelEncryptionConfig": "no field-level encryption",
+    "IllegalOriginAccessConfiguration": "no S3 origins",
+    "InvalidOrigin": "no S3 origins",
+    "InvalidOriginAccessIdentity": "no S3 origins",
+    "InvalidOriginAccessControl": "no S3 origins",
+    "InvalidDomainNameForOriginAccessControl": "no S3 origins",
+    "InvalidHeadersForS3Origin": "no S3 origins",
+    "TooManyDistributionsAssociatedToOriginAccessControl": "no S3 origins",
+    "NoSuchRealtimeLogConfig": "no real-time logs",
+    "RealtimeLogConfigOwnerMismatch": "no real-time logs",
+    "InvalidMinimumProtocolVersion": "the model's enumeration is checked before it, as MalformedXML",
+    "InvalidProtocolSettings": "the model does not say when",
+    "InvalidRequiredProtocol": "the model's enumeration is checked before it, as MalformedXML",
+    "InvalidRelativePath": "InvalidArgument instead",
+    "InvalidQueryStringParameters": "InvalidArgument instead",
+    "TooManyTrustedSigners": "trusted signers of the old kind are not checked",
+    "TrustedSignerDoesNotExist": "trusted signers of the old kind are not checked",
+    "TooManyDistributionsAssociatedToKeyGroup": "not counted",
+    "TooManyDistributionsWithFunctionAssociations": "not counted",
+    "TooManyDistributionsWithLambdaAssociations": "not counted",
+    "TooManyDistributionsWithSingleFunctionARN": "not counted",
+}
+_CONFIGURATION = {code for code, _ in REFUSED_CONFIGURATIONS} - {"InvalidArgument"} | {
+    "CNAMEAlreadyExists",
+    "TooManyDistributionsAssociatedToCachePolicy",
+    "TooManyDistributionsAssociatedToOriginRequestPolicy",
+    "TooManyDistributionsAssociatedToResponseHeadersPolicy",
+}
+# Declared by the operation, and not given by it.
+NEVER_BY: dict[str, set[str]] = {
+    "CreateDistribution": {"NoSuchContinuousDeploymentPolicy", "ContinuousDeploymentPolicyInUse"},
+    "CreateDistributionWithTags": {"NoSuchContinuousDeploymentPolicy", "ContinuousDeploymentPolicyInUse"},
+    # They work on configurations that were accepted before.
+    "CopyDistribution": _CONFIGURATION,
+    "UpdateDistributionWithStagingConfig": _CONFIGURATION | {"EntityLimitExceeded"},
+    # A distribution in continuous deployment cannot be disabled, so that its deletion is not reached.
+    "DeleteDistribution": {"ResourceInUse"},
+    # An unknown account or kind of policy cannot be asked for.
+    "ListVpcOrigins": {"EntityNotFound"},
+    "ListCachePolicies": {"NoSuchCachePolicy"},
+    "ListOriginRequestPolicies": {"NoSuchOriginRequestPolicy"},
+    "ListResponseHeadersPolicies": {"NoSuchResponseHeadersPolicy"},
+    "ListContinuousDeploymentPolicies": {"NoSuchContinuousDeploymentPolicy"},
+    # The number of VPC origins does not grow.
+    "UpdateVpcOrigin": {"EntityLimitExceeded"},
+    # Ids are free text, so that an odd one is only unknown.
+    "GetVpcOrigin": {"InvalidArgument"},
+    "DeleteVpcOrigin": {"InvalidArgument"},
+    "DeleteContinuousDeploymentPolicy": {"InvalidArgument"},
+    "DisassociateDistributionWebACL": {"InvalidArgument"},
+    "UntagResource": {"InvalidTagging"},
+    "ListTagsForResource": {"InvalidTagging"},
+    "UpdatePublicKey": {"IllegalUpdate"},
+    # These calls carry no version.
+    "PutResourcePolicy": {"PreconditionFailed"},
+    "DeleteResourcePolicy": {"PreconditionFailed"},
+}
+
+
+@pytest.fixture(scope="module")
+def contract(lab: Lab) -> Contract:
+    """What was seen in all stories, every reply checked."""
+    seen = Contract()
+    for story in STORIES:
+        story(seen, lab)
+    return seen
+
+
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_an_operation_keeps_its_contract(contract: Contract, operation: str) -> None:
+    seen = contract.seen[operation]
+    assert SUCCESS in seen, f"no story lets {operation} succeed"
+    declared = {shape.name for shape in SERVICE_MODEL.operation_model(operation).error_shapes}
+    never = NEVER_BY.get(operation, set())
+    unmet = declared - seen - NEVER_EVERYWHERE.keys() - never
+    assert not unmet, f"no story meets these errors of {operation}, and no reason says why: {sorted(unmet)}"
+    stale = never & (seen | ({*never} - declared))
+    assert stale <= _CONFIGURATION - seen, f"{operation} gives or does not declare {sorted(stale)}: drop the excuse"
+
+
+def test_errors_that_no_model_declares_are_few(contract: Contract) -> None:
+    undeclared = {
+        (name, code)
+        for name, codes in contract.seen.items()
+        for code in codes - {SUCCESS}
+        if code not in {shape.name for shape in SERVICE_MODEL.operation_model(name).error_shapes}
+    }
+    assert undeclared == set()
