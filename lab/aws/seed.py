@@ -64,6 +64,7 @@ class _Account:
         self.ec2: Any = boto3.client("ec2", **keys)
         self.elbv2: Any = boto3.client("elbv2", **keys)
         self.cloudfront: Any = boto3.client("cloudfront", **keys)
+        self.gateway: Any = boto3.client("apigatewayv2", **keys)
         trust = (
             '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
             f'"Principal":{{"AWS":"arn:aws:iam::{PORTAL_ACCOUNT}:root"}}}}]}}'
@@ -143,6 +144,16 @@ class _Account:
         )
         return made
 
+    def websocket_api(self, name: str, stage: str, address: str) -> None:
+        """A WebSocket API of API Gateway with one stage, whose $default route leads to an address."""
+        selection = "$request.body.action"
+        api = self.gateway.create_api(Name=name, ProtocolType="WEBSOCKET", RouteSelectionExpression=selection)["ApiId"]
+        made = self.gateway.create_integration(
+            ApiId=api, IntegrationType="HTTP_PROXY", IntegrationMethod="ANY", IntegrationUri=f"http://{address}/"
+        )
+        self.gateway.create_route(ApiId=api, RouteKey="$default", Target=f"integrations/{made['IntegrationId']}")
+        self.gateway.create_stage(ApiId=api, StageName=stage)
+
     def front_door(self, comment: str, domain: str) -> None:
         """A distribution whose default behavior goes to a custom origin over plain HTTP."""
         origin = {
@@ -194,6 +205,7 @@ def _plant_chat(account: _Account) -> None:
     web = account.target_group("web", legacy, "10.20.1.10")
     front = account.balancer("pub-web", legacy, public, port=80, target=web, scheme="internet-facing")
     account.front_door("Chat front door", front["DNSName"])
+    account.websocket_api("chat", "prod", "10.10.8.174:8080")
 
 
 def _plant_trading(account: _Account) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import REGION, Account, Lab
+from tests.lab.account import CHAT_ACCOUNT, REGION, Account, Lab
 
 SILENT = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": "chat"}
 
@@ -61,6 +61,13 @@ def test_a_websocket_api_and_where_it_leads(lab: Lab, account: Account) -> None:
     assert (told()["stages"], told()["integration"]) == (["prod"], "10.10.8.174:8080")
     http = gateway.create_api(Name="pages", ProtocolType="HTTP")
     assert all(http["ApiId"] not in item["host"] for item in lab.get("/_lab/state")["gateways"])
+
+
+def test_the_chat_accounts_own_api(lab: Lab) -> None:
+    told = lab.get("/_lab/state")["gateways"]
+    (seeded,) = [item for item in told if item["account"] == CHAT_ACCOUNT]
+    assert (seeded["stages"], seeded["integration"]) == (["prod"], "10.10.8.174:8080")
+    assert seeded["integration"] in lab.get("/_lab/state")["hosts"]
 
 
 def test_where_viewers_are(lab: Lab) -> None:
