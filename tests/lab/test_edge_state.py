@@ -169,6 +169,30 @@ class TestGaps:
         with refused("InvalidInput", 400):
             account.iam.create_service_linked_role(AWSServiceName="vpcorigin.cloudfront.amazonaws.com")
 
+    @pytest.mark.rule("vpc-origin/role-stays-in-use")
+    def test_the_service_linked_role_stays_while_there_is_a_vpc_origin(self, lab: Lab, account: Account) -> None:
+        made = account.create_vpc_origin()
+        role = "AWSServiceRoleForCloudFrontVPCOrigin"
+        with refused("UnmodifiableEntity", 400):
+            account.iam.delete_role(RoleName=role)
+
+        def deletion() -> dict[str, Any]:
+            task = account.iam.delete_service_linked_role(RoleName=role)["DeletionTaskId"]
+            told: dict[str, Any] = account.iam.get_service_linked_role_deletion_status(DeletionTaskId=task)
+            return told
+
+        told = deletion()
+        assert told["Status"] == "FAILED"
+        assert told["Reason"]["RoleUsageList"][0]["Region"] == REGION
+        assert account.iam.get_role(RoleName=role)
+        lab.advance()
+        account.cloudfront.delete_vpc_origin(Id=made["VpcOrigin"]["Id"], IfMatch=made["ETag"])
+        lab.advance()
+        lab.get("/_lab/state")  # settles what time has done
+        assert deletion()["Status"] == "SUCCEEDED"
+        with refused("NoSuchEntity", 404):
+            account.iam.get_role(RoleName=role)
+
     @pytest.mark.rule("vpc-origin/prefix-list-weight")
     def test_the_origin_facing_lists_are_the_same_everywhere(self, lab: Lab, account: Account) -> None:
         names = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
@@ -179,4 +203,4 @@ class TestGaps:
 
     def test_what_moto_does_not_know_is_an_error_of_awss_form(self, account: Account) -> None:
         with refused("InvalidAction", 400):
-            account.ec2.get_security_groups_for_vpc(VpcId="vpc-1")
+            account.ec2.describe_byoip_cidrs(MaxResults=5)
