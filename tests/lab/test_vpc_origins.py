@@ -73,6 +73,15 @@ class TestCreate:
             with refused("InvalidArgument", 400):
                 account.create_vpc_origin("refused", HTTPSPort=port)
 
+    @pytest.mark.rule("vpc-origin/ipv6")
+    def test_ip_address_types(self, account: Account) -> None:
+        for kind in ("ipv4", "dualstack"):
+            account.create_vpc_origin(f"chat-{kind}", IpAddressType=kind)
+        shown = account.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
+        assert {item["IpAddressType"] for item in shown} == {"ipv4", "dualstack"}
+        with refused("InvalidArgument", 400):
+            account.create_vpc_origin("refused", IpAddressType="ipv6")
+
     @pytest.mark.rule("vpc-origin/quantity")
     def test_quantity_must_fit_the_items(self, account: Account) -> None:
         protocols = {"Quantity": 1, "Items": ["TLSv1.1", "TLSv1.2"]}
