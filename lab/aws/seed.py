@@ -14,12 +14,14 @@ import boto3
 
 from lab.apps import addresses
 from lab.aws.gaps import ORIGIN_FACING_LIST
+from lab.origin_certificates import OriginAuthority
 
 DONE = "seeded"
 REGION = "us-east-1"
 PORTAL_ACCOUNT = "123456789012"
 CHAT_ACCOUNT = "111122223333"
 TRADING_ACCOUNT = "444455556666"
+SECURE_NAME = "secure.chat.example"
 PORTAL_ROLE = "edge-portal"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
@@ -27,7 +29,14 @@ ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 # A new distribution needs about five minutes; nobody wants to wait for the seeded ones.
 _SETTLING_SECONDS = 1200
 
-_SIMULATED = ("10.10.8.174:8080", "10.10.8.175:8080", "10.10.8.176:8080", "10.20.1.10:8080", "10.30.8.10:8080")
+_SIMULATED = (
+    "10.10.8.174:8080",
+    "10.10.8.175:8080",
+    "10.10.8.176:8080",
+    "10.10.8.177:8080",
+    "10.20.1.10:8080",
+    "10.30.8.10:8080",
+)
 
 
 def hosts(app_address: str, app_port: int) -> dict[str, str]:
@@ -35,9 +44,10 @@ def hosts(app_address: str, app_port: int) -> dict[str, str]:
     return {**dict.fromkeys(_SIMULATED, app_address), **addresses.hosts(app_port)}
 
 
-def plant(url: str, advance_clock: Callable[[float], None]) -> None:
-    """Make both app accounts; `advance_clock` lets the distributions settle."""
-    _plant_chat(_Account(url, CHAT_ACCOUNT))
+def plant(url: str, advance_clock: Callable[[float], None], authority: OriginAuthority) -> None:
+    """Make both app accounts; `advance_clock` lets the distributions settle, `authority` signs what origins show."""
+    chat = _Account(url, CHAT_ACCOUNT)
+    _plant_secure(chat, _plant_chat(chat), authority)
     _plant_trading(_Account(url, TRADING_ACCOUNT))
     advance_clock(_SETTLING_SECONDS)
 
@@ -63,6 +73,7 @@ class _Account:
         }
         self.ec2: Any = boto3.client("ec2", **keys)
         self.elbv2: Any = boto3.client("elbv2", **keys)
+        self.acm: Any = boto3.client("acm", **keys)
         self.cloudfront: Any = boto3.client("cloudfront", **keys)
         self.gateway: Any = boto3.client("apigatewayv2", **keys)
         trust = (
@@ -124,23 +135,32 @@ class _Account:
             Port=8080,
             VpcId=vpc.id,
             TargetType="ip",
-            HealthCheckPath="/health",
+            HealthCheckPath="/healthz",
         )["TargetGroups"][0]["TargetGroupArn"]
         self.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": address, "Port": 8080}])
         return str(group)
 
     def balancer(
-        self, name: str, vpc: _Vpc, group: str, *, port: int, target: str, scheme: str = "internal"
+        self,
+        name: str,
+        vpc: _Vpc,
+        group: str,
+        *,
+        port: int,
+        target: str,
+        scheme: str = "internal",
+        certificate: str = "",
     ) -> dict[str, Any]:
-        """An Application Load Balancer with one HTTP listener that forwards to one target group."""
+        """An Application Load Balancer with one listener, HTTPS if it has a certificate, that forwards to one group."""
         made: dict[str, Any] = self.elbv2.create_load_balancer(
             Name=name, Subnets=list(vpc.subnets), SecurityGroups=[group], Scheme=scheme, Type="application"
         )["LoadBalancers"][0]
+        secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
         self.elbv2.create_listener(
             LoadBalancerArn=made["LoadBalancerArn"],
-            Protocol="HTTP",
             Port=port,
             DefaultActions=[{"Type": "forward", "TargetGroupArn": target}],
+            **(secure if certificate else {"Protocol": "HTTP"}),
         )
         return made
 
@@ -184,7 +204,7 @@ class _Account:
         )
 
 
-def _plant_chat(account: _Account) -> None:
+def _plant_chat(account: _Account) -> _Vpc:
     chat = account.vpc("chat", "10.10.0.0/16", ("10.10.8.0/24", "10.10.9.0/24"))
     inside = {"IpRanges": [{"CidrIp": "10.10.0.0/16", "Description": "this VPC"}]}
     everywhere = {"IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "the internet"}]}
@@ -206,6 +226,40 @@ def _plant_chat(account: _Account) -> None:
     front = account.balancer("pub-web", legacy, public, port=80, target=web, scheme="internet-facing")
     account.front_door("Chat front door", front["DNSName"])
     account.websocket_api("chat", "prod", "10.10.8.174:8080")
+    _plant_row(account, legacy, public)
+    return chat
+
+
+def _plant_row(account: _Account, legacy: _Vpc, public: str) -> None:
+    """Public NLB, internal ALB, app: the second of the ways that the 2025 article compares."""
+    from_nlb = {"UserIdGroupPairs": [{"GroupId": public, "Description": "the network load balancer"}]}
+    group = account.group("int-web", legacy, 80, from_nlb)
+    target = account.target_group("web-behind", legacy, "10.20.1.10")
+    behind = account.balancer("int-web", legacy, group, port=80, target=target)
+    row = account.elbv2.create_target_group(
+        Name="int-web", Protocol="TCP", Port=80, VpcId=legacy.id, TargetType="alb", HealthCheckPath="/healthz"
+    )["TargetGroups"][0]["TargetGroupArn"]
+    account.elbv2.register_targets(TargetGroupArn=row, Targets=[{"Id": behind["LoadBalancerArn"], "Port": 80}])
+    made = account.elbv2.create_load_balancer(
+        Name="pub-nlb", Subnets=list(legacy.subnets), SecurityGroups=[public], Scheme="internet-facing", Type="network"
+    )["LoadBalancers"][0]
+    account.elbv2.create_listener(
+        LoadBalancerArn=made["LoadBalancerArn"],
+        Protocol="TCP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": row}],
+    )
+
+
+def _plant_secure(account: _Account, chat: _Vpc, authority: OriginAuthority) -> None:
+    """A target with HTTPS, so that https-only can be rehearsed; its certificate names secure.chat.example."""
+    issued = authority.issue([SECURE_NAME])
+    certificate = account.acm.import_certificate(
+        Certificate=issued.leaf.encode(), PrivateKey=issued.key.encode(), CertificateChain=issued.rest.encode()
+    )["CertificateArn"]
+    group = account.group("int-secure", chat, 443, account.from_cloudfront())
+    target = account.target_group("secure", chat, "10.10.8.177")
+    account.balancer("int-secure", chat, group, port=443, target=target, certificate=certificate)
 
 
 def _plant_trading(account: _Account) -> None:

@@ -35,6 +35,7 @@ from lab.faults.aws import Aws
 from lab.faults.calls import CLOUDFRONT
 from lab.faults.front import BrokenReply, CallFaults
 from lab.faults.keeper import Faults
+from lab.origin_certificates import OriginAuthority
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def run(config: LabConfig) -> None:
     serving.start()
     if not database.value(seed.DONE):
         state.set_hosts(seed.hosts(config.app_address, config.app_port))
-        seed.plant(config.aws_url, state.advance_clock)
+        seed.plant(config.aws_url, state.advance_clock, OriginAuthority.kept_in(config.state_dir))
         with world.lock, database.transaction():
             database.put_value(seed.DONE, True)
     else:
@@ -192,7 +193,10 @@ class _Endpoint:
         return [reply.body] if environ["REQUEST_METHOD"] != "HEAD" and reply.status != 204 else []
 
     def _reply(self, environ: dict[str, Any]) -> HttpReply | BrokenReply:
-        body = _read_body(environ)
+        try:
+            body = _read_body(environ)
+        except OSError:
+            return HttpReply(400, (("Connection", "close"), ("Content-Type", "text/plain")), b"the body is cut short\n")
         if body is None:
             return HttpReply(413, (("Connection", "close"),), b"")
         method = environ["REQUEST_METHOD"]

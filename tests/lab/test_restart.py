@@ -176,4 +176,14 @@ def test_a_first_start_that_was_cut_short_begins_again(tmp_path: Path) -> None:
     lab.start()
     names = [balancer["name"] for balancer in lab.get("/_lab/state")["load_balancers"]]
     assert lab.end(signal.SIGTERM) == 0
-    assert sorted(names) == ["gwlb-inspect", "int-admin", "int-chat", "int-orders", "int-quotes", "pub-web"]
+    assert sorted(names) == [
+        "gwlb-inspect",
+        "int-admin",
+        "int-chat",
+        "int-orders",
+        "int-quotes",
+        "int-secure",
+        "int-web",
+        "pub-nlb",
+        "pub-web",
+    ]
