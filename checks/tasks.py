@@ -9,6 +9,9 @@ from django.utils import timezone
 
 from checks import actions
 from checks.models import Check
+from provisioning.mentions import Mentions
+
+_mentions = Mentions()
 
 
 @shared_task
@@ -18,7 +21,8 @@ def make_check(check_id: str) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Ask for the saved checks whose turn it is, and tell the workers of every due check."""
+    """Ask for the saved checks whose turn it is, and tell the workers of every due check, not of the same each second."""
     actions.request_due_checks(now)
-    for check_id in Check.objects.due(now).order_by("due_at").values_list("pk", flat=True)[:100]:
+    due = Check.objects.due(now).order_by("due_at").values_list("pk", "due_at")
+    for check_id, _ in _mentions.due(due[:100], now):
         make_check.delay(str(check_id))

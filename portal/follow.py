@@ -29,6 +29,7 @@ from provisioning.spec import SpecError, complete_wish, parse_spec
 from provisioning.sweep import account_ref
 
 PLAN_AGAIN_SECONDS = 20.0
+FOLLOW_AGAIN_SECONDS = 60.0
 CANCELLED = "cancelled"
 log = logging.getLogger(__name__)
 
@@ -91,10 +92,21 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
 
 
 def follow(request_id: str, *, now: datetime) -> None:
-    """Read the events after the cursor and move the request as they say."""
+    """Read the events after the cursor and move the request as they say. A fault of the portal is told, once, in the
+    request's own events, and tried again after a minute: what the run does meanwhile is not lost.
+    """
+    try:
+        _follow(request_id, now)
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        _note_fault(request_id, fault, now)
+
+
+def _follow(request_id: str, now: datetime) -> None:
     with transaction.atomic():
         request = (
-            EndpointRequest.objects.select_for_update(of=("self",), skip_locked=True)
+            EndpointRequest.objects.select_for_update(of=("self",))
             .select_related("run", "endpoint", "team")
             .filter(pk=request_id)
             .first()
@@ -105,7 +117,26 @@ def follow(request_id: str, *, now: datetime) -> None:
         for event in news:
             _take(request, event, now)
         if news:
-            EndpointRequest.objects.filter(pk=request.pk).update(cursor=news[-1].seq)
+            EndpointRequest.objects.filter(pk=request.pk).update(
+                cursor=news[-1].seq, follow_again_at=None, follow_fault=""
+            )
+
+
+def _note_fault(request_id: str, fault: Exception, now: datetime) -> None:
+    name = type(fault).__name__
+    with transaction.atomic():
+        request = EndpointRequest.objects.select_for_update(of=("self",)).get(pk=request_id)
+        known = request.follow_fault == name
+        EndpointRequest.objects.filter(pk=request.pk).update(
+            follow_again_at=now + timedelta(seconds=FOLLOW_AGAIN_SECONDS), follow_fault=name
+        )
+        if not known:
+            log.error("request %s: a fault of the portal while following it", request.pk, exc_info=fault)
+            text = (
+                f"The portal itself failed ({name}) and does not show what comes next. It tries again every minute; "
+                "tell its operators."
+            )
+            tell(request, "request.portal_fault", text, now, level="error")
 
 
 def _take(request: EndpointRequest, event: Event, now: datetime) -> None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from portal.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Actor, Standing, State
 from provisioning.models import AwsAccount, Endpoint, EventStream, Run
@@ -95,12 +95,14 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         """Requests whose plan is to be worked out now."""
         return self.filter(state=State.PLANNING, due_at__lte=now)
 
-    def with_news(self) -> EndpointRequestQuerySet:
-        """Requests under way whose event stream has grown since the portal last read it."""
-        newer = models.Exists(
-            EventStream.objects.filter(name=models.OuterRef("stream"), last_seq__gt=models.OuterRef("cursor"))
-        )
-        return self.filter(state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED]).filter(newer)
+    def with_news(self, now: datetime) -> EndpointRequestQuerySet:
+        """Requests under way whose event stream has grown since the portal last read it, with the number of its
+        `newest` event; not those that the portal failed to follow a moment ago.
+        """
+        newest = EventStream.objects.filter(name=models.OuterRef("stream")).values("last_seq")[:1]
+        under_way = self.filter(state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED])
+        rested = Q(follow_again_at__isnull=True) | Q(follow_again_at__lte=now)
+        return under_way.filter(rested).annotate(newest=models.Subquery(newest)).filter(newest__gt=F("cursor"))
 
 
 class EndpointRequest(models.Model):
@@ -129,6 +131,8 @@ class EndpointRequest(models.Model):
     due_at = models.DateTimeField()
     stream = models.CharField(max_length=60, unique=True)
     cursor = models.PositiveBigIntegerField(default=0)
+    follow_again_at = models.DateTimeField(null=True, blank=True)
+    follow_fault = models.CharField(max_length=100, blank=True)
     endpoint = models.ForeignKey(
         Endpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests"
     )

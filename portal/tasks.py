@@ -9,8 +9,10 @@ from django.utils import timezone
 
 from portal import follow
 from portal.models import EndpointRequest
+from provisioning.mentions import Mentions
 
 BATCH = 100
+_mentions = Mentions()
 
 
 @shared_task
@@ -26,8 +28,10 @@ def follow_request(request_id: str) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Tell the workers of every request to plan and every request with news."""
-    for request_id in EndpointRequest.objects.to_plan(now).values_list("pk", flat=True)[:BATCH]:
+    """Tell the workers of every request to plan and every request with news; of the same thing not every second."""
+    planning = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
+    for request_id, _ in _mentions.due(planning[:BATCH], now):
         work_out_plan.delay(str(request_id))
-    for request_id in EndpointRequest.objects.with_news().values_list("pk", flat=True)[:BATCH]:
+    news = EndpointRequest.objects.with_news(now).values_list("pk", "newest")
+    for request_id, _ in _mentions.due(news[:BATCH], now):
         follow_request.delay(str(request_id))

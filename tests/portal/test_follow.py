@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import transaction
 
 from checks.models import Check
-from portal import actions, follow
+from portal import actions, follow, tasks
 from portal.lifecycle import State
 from portal.management.commands.tick import look
 from portal.models import EndpointRequest
 from provisioning import events
 from provisioning.facts import Snapshot
+from provisioning.mentions import Mentions
 from provisioning.models import Event
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
 from tests.provisioning.examples import TARGET_FACTS, snapshot
@@ -38,7 +40,7 @@ def building(people: Cast) -> EndpointRequest:
 def happens(request: EndpointRequest, kind: str, text: str = "It happened.", **data: Any) -> None:
     with transaction.atomic():
         events.append(request.stream, kind, text, at=NOW, data=data)
-    while EndpointRequest.objects.with_news().filter(pk=request.pk).exists():
+    while EndpointRequest.objects.with_news(NOW).filter(pk=request.pk).exists():
         follow.follow(str(request.pk), now=NOW)
     request.refresh_from_db()
 
@@ -141,3 +143,45 @@ def test_one_tick_that_fails_keeps_no_other_waiting(caplog: pytest.LogCaptureFix
         "the tick of provisioning failed; trying on",
         "the tick of provisioning works again",
     ]
+
+
+def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(
+    building: EndpointRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def faulty(*_: Any, **__: Any) -> None:
+        raise KeyError("a bug")
+
+    def waiting(seconds: float) -> bool:
+        at = NOW + timedelta(seconds=seconds)
+        return bool(EndpointRequest.objects.with_news(at).filter(pk=building.pk).exists())
+
+    again = follow.FOLLOW_AGAIN_SECONDS
+    with monkeypatch.context() as broken:
+        broken.setattr(follow.checks, "request_check", faulty)
+        happens(building, "run.done")
+        assert building.state == State.PROVISIONING, "nothing of it was done"
+        assert (waiting(again - 1), waiting(again)) == (False, True)
+        follow.follow(str(building.pk), now=NOW + timedelta(seconds=again))
+        told = Event.objects.get(stream_id=building.stream, kind="request.portal_fault")
+        assert "The portal itself failed (KeyError)" in told.text
+    follow.follow(str(building.pk), now=NOW + timedelta(seconds=2 * again))
+    building.refresh_from_db()
+    assert (building.state, building.follow_fault) == (State.VERIFYING, "")
+
+
+def test_a_tick_says_a_thing_once_and_again_if_the_word_seems_lost_or_there_is_more(
+    building: EndpointRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(tasks, "_mentions", Mentions())
+    monkeypatch.setattr(tasks.follow_request, "delay", told.append)
+
+    def words_after(seconds: float) -> int:
+        told.clear()
+        tasks.tick(NOW + timedelta(seconds=seconds))
+        return told.count(str(building.pk))
+
+    assert [words_after(second) for second in (0, 1, 4, 5)] == [1, 0, 0, 1]
+    with transaction.atomic():
+        events.append(building.stream, "run.step", "More.", at=NOW, data={})
+    assert [words_after(second) for second in (6, 7)] == [1, 0]
