@@ -22,7 +22,7 @@ def flawed(flaw: Flaw) -> str:
     return f"dtls{flaw.value}".replace("-", "")
 
 
-@pytest.mark.rule("balancer/https-listener", "balancer/upgrades")
+@pytest.mark.rule("balancer/https-listener", "balancer/upgrades", "answer/origin-tls-host")
 @pytest.mark.parametrize("name", ["dtls", "dtlssni"])
 def test_a_websocket_over_tls_to_the_origin(stage: Stage, name: str) -> None:
     """By the origin's name with the listener's own certificate; by the viewer's with the one that SNI selects."""
@@ -45,7 +45,9 @@ def test_a_websocket_over_tls_to_the_origin(stage: Stage, name: str) -> None:
         ("dplain443", "does not speak TLS"),
     ],
 )
-@pytest.mark.rule("answer/origin-tls")
+@pytest.mark.rule(
+    "answer/origin-tls-name", "answer/origin-tls-trust", "answer/origin-tls-protocol", "answer/origin-tls-host"
+)
 def test_what_cloudfront_does_not_accept_is_502_at_once(stage: Stage, name: str, words: str) -> None:
     began = time.monotonic()
     status, headers, page = stage.request(name)
