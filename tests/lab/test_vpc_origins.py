@@ -79,7 +79,7 @@ class TestCreate:
             account.create_vpc_origin(f"chat-{kind}", IpAddressType=kind)
         shown = account.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
         assert {item["IpAddressType"] for item in shown} == {"ipv4", "dualstack"}
-        with refused("InvalidArgument", 400):
+        with refused("MalformedXML", 400):
             account.create_vpc_origin("refused", IpAddressType="ipv6")
 
     @pytest.mark.rule("vpc-origin/quantity")

@@ -201,8 +201,6 @@ def _checked_endpoint(given: Values) -> Values:
         port = given[field]
         if port not in (80, 443) and not 1024 <= port <= 65535:
             raise invalid(f"The parameter {field} must be 80, 443 or 1024-65535.")
-    if given.get("IpAddressType") == "ipv6":
-        raise invalid("IPv6-only is not supported for VPC origins; IpAddressType is ipv4 or dualstack.")
     return {"OriginSslProtocols": _DEFAULT_SSL, **given}
 
 
