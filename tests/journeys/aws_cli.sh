@@ -112,7 +112,11 @@ say "update-distribution with origin and behavior"
 import json, sys
 folder, origin = sys.argv[1:]
 config = json.load(open(folder + "/config.json"))
-name = {"Id": "by-hand", "DomainName": "by-hand.internal.example.com", "VpcOriginConfig": {"VpcOriginId": origin}}
+# An update takes what a create may leave out: headers and both timeouts.
+name = {
+    "Id": "by-hand", "DomainName": "by-hand.internal.example.com", "CustomHeaders": {"Quantity": 0},
+    "VpcOriginConfig": {"VpcOriginId": origin, "OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5},
+}
 config["Origins"] = {"Quantity": len(config["Origins"]["Items"]) + 1, "Items": [*config["Origins"]["Items"], name]}
 behavior = {
     "PathPattern": "/by-hand", "TargetOriginId": "by-hand", "ViewerProtocolPolicy": "https-only",

@@ -169,6 +169,17 @@ class TestUpdate:
         assert "CallerReference" not in summary
         assert summary["CacheBehaviors"] == {"Quantity": 0}
 
+    @pytest.mark.rule("distribution/update-needs-all-fields")
+    @pytest.mark.parametrize("name", ["OriginReadTimeout", "OriginKeepaliveTimeout", "CustomHeaders"])
+    def test_it_may_not_leave_out_all_that_a_create_may(self, account: Account, name: str) -> None:
+        origin = custom_origin("web")
+        for part in (origin, origin["CustomOriginConfig"]):
+            part.pop(name, None)
+        made = account.create_distribution(Origins=listed(origin))
+        with refused("IllegalUpdate", 400):
+            update(account, made, Origins=listed(origin))
+        update(account, made, Comment="what was read is complete")
+
     @pytest.mark.rule("api/waiters")
     def test_a_waiter_waits_for_deployed(self, lab: Lab, account: Account) -> None:
         made = account.create_distribution()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import Account, Lab, behavior, configuration, custom_origin, listed, refused
+from tests.lab.account import Account, Lab, behavior, configuration, custom_origin, listed, refused, vpc_origin
 
 
 def ram(account: Account) -> Any:
@@ -36,8 +36,8 @@ def accepted(owner: Account, consumer: Account, arn: str) -> str:
 
 def with_origin(origin_id: str, owner: str | None, **changes: Any) -> dict[str, Any]:
     """Changes of a configuration whose second origin is a VPC origin."""
-    named = {"VpcOriginId": origin_id, **({"OwnerAccountId": owner} if owner else {})}
-    shared = {"Id": "shared", "DomainName": "internal-app.example.com", "VpcOriginConfig": named}
+    shared = {**vpc_origin("shared", origin_id), "DomainName": "internal-app.example.com"}
+    shared["VpcOriginConfig"] |= {"OwnerAccountId": owner} if owner else {}
     return {
         "Origins": listed(custom_origin("web"), shared),
         "CacheBehaviors": listed(behavior("shared", "/ws/*")),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import Account, Lab, behavior, listed, refused, vpc_origin
+from tests.lab.account import Account, Lab, behavior, custom_origin, listed, refused, vpc_origin
 
 
 def status(account: Account, origin_id: str) -> str:
@@ -355,12 +355,7 @@ class TestUpdateAndDelete:
         lab.advance()
         refused_both()
         config = account.cloudfront.get_distribution_config(Id=distribution_id)["DistributionConfig"]
-        config["Origins"]["Items"][0].pop("VpcOriginConfig")
-        config["Origins"]["Items"][0]["CustomOriginConfig"] = {
-            "HTTPPort": 80,
-            "HTTPSPort": 443,
-            "OriginProtocolPolicy": "http-only",
-        }
+        config["Origins"]["Items"] = [custom_origin("ws")]
         account.cloudfront.update_distribution(Id=distribution_id, IfMatch=attached["ETag"], DistributionConfig=config)
         by_origin = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)
         assert by_origin["DistributionIdList"]["Quantity"] == 0

@@ -1,6 +1,7 @@
 """PURE. What CloudFront fills into a distribution's configuration when the caller leaves it out.
 
-It decides the defaults (botocore's documentation of each member) and which bytes to insert where. It must never
+It decides the defaults (botocore's documentation of each member), which bytes to insert where, and what an update must
+not leave out. It must never
 change or drop a byte of what was sent: a body that is complete comes back exactly as it went in.
 """
 
@@ -63,11 +64,28 @@ _BEHAVIOR = {
     "GrpcConfig": "<Enabled>false</Enabled>",
 }
 _ALLOWED_METHODS = {"CachedMethods": _READS}
+# What UpdateDistribution does not fill in, as people report it; the Developer Guide says that there is more on update.
+_ORIGIN_ON_UPDATE = ("CustomHeaders",)
+_KIND_ON_UPDATE = ("OriginReadTimeout", "OriginKeepaliveTimeout")
 
 
 def complete(document: Document) -> bytes:
     """The DistributionConfig of a parsed document, with defaults for what is missing, as bytes."""
     return document.with_insertions(_insertions(document.root))
+
+
+def missing_for_update(document: Document) -> str | None:
+    """The first member that a create may leave out and an update may not; None if all are there."""
+    for origin in _items(document.root, "Origins", "Origin"):
+        for element, names in (
+            (origin, _ORIGIN_ON_UPDATE),
+            (origin.child("CustomOriginConfig"), _KIND_ON_UPDATE),
+            (origin.child("VpcOriginConfig"), _KIND_ON_UPDATE),
+        ):
+            for name in names:
+                if element is not None and element.child(name) is None:
+                    return name
+    return None
 
 
 def _insertions(config: Element) -> list[tuple[Element, str]]:

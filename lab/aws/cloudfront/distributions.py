@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from lab.aws.cloudfront import tagging
-from lab.aws.cloudfront.completion import complete
+from lab.aws.cloudfront.completion import complete, missing_for_update
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
 from lab.aws.cloudfront.distribution_rules import check_distribution
 from lab.aws.cloudfront.document import parse
@@ -64,6 +64,9 @@ def update_distribution(context: Context, call: Call) -> Values:
     given = _given(call, "DistributionConfig")
     if given.config["CallerReference"] != distribution.latest.config["CallerReference"]:
         raise CloudFrontError("IllegalUpdate", "You cannot update Origin or CallerReference.")
+    missing = missing_for_update(call.document) if call.document is not None else None
+    if missing is not None:
+        raise CloudFrontError("IllegalUpdate", f"{missing} is required for updates.")
     check_distribution(context, given.config, distribution.id)
     changed = revise(context, distribution, given)
     return {"Distribution": shown(context, changed), "ETag": changed.latest.etag}
