@@ -29,11 +29,6 @@ class Request:
     headers: Mapping[str, str]
 
     @property
-    def asks_for_websocket(self) -> bool:
-        """Whether it is an opening handshake as section 4.1 has it."""
-        return self.headers.get("upgrade", "").lower() == "websocket" and "sec-websocket-key" in self.headers
-
-    @property
     def offers_deflate(self) -> bool:
         return "permessage-deflate" in self.headers.get("sec-websocket-extensions", "")
 

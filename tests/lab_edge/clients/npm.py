@@ -32,7 +32,8 @@ def installed() -> Path:
         _give_up("there is no node with npm on PATH")
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as fresh:
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", fresh, *PACKAGES]
+        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "0"]
+        command += ["--fetch-timeout", "20000", "--prefix", fresh, *PACKAGES]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired:
