@@ -29,8 +29,8 @@ _POLICIES: Sequence[tuple[str, ssl.TLSVersion, ssl.TLSVersion]] = (
     ("TLS13-1-2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
     ("TLS13-1-1", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_3),
     ("TLS13-1-0", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_3),
-    ("1-2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
-    ("1-1", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2),
+    ("-1-2-", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+    ("-1-1-", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2),
     ("", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2),
 )
 # X.509 verification results (openssl-verify(1)) in words.

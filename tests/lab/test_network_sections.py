@@ -176,12 +176,13 @@ def test_what_the_edge_reports_shows_in_describe_target_health(lab: Lab, account
     assert lab.post("/_lab/edge", {"targets": [], "public": {}}) == {"news": True}
     assert described() == {"10.9.0.1": ("healthy", None), "10.9.0.2": ("healthy", None)}
     assert lab.post("/_lab/edge", {"targets": [], "public": {}}) == {"news": False}
-    for nonsense in (
+    unreadable: list[dict[str, Any]] = [
         {},
         {"targets": [{}], "public": {}},
         {"targets": [1], "public": {}},
         {"targets": {}, "public": []},
-    ):
+    ]
+    for nonsense in unreadable:
         with pytest.raises(urllib.error.HTTPError, match="400"):
             lab.post("/_lab/edge", nonsense)
 
