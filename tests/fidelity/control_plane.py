@@ -137,7 +137,13 @@ _DISTRIBUTION = (
     Rule("distribution/lists-by-what-it-uses", "ListDistributionsBy… policy, web ACL, key group.", MODEL, _B),
     Rule("distribution/domain-conflicts", "ListDomainConflicts names other holders of a domain.", MODEL, _B),
     Rule("distribution/domain-association", "UpdateDomainAssociation moves a domain.", MODEL, _B),
-    Rule("distribution/dns-configuration", "VerifyDnsConfiguration looks at a domain's DNS.", MODEL, _B),
+    Rule(
+        "distribution/dns-configuration",
+        "VerifyDnsConfiguration looks at a domain's DNS.",
+        MODEL,
+        _B,
+        "the lab has no DNS; names lead to it by address",
+    ),
     Rule("distribution/invalidations", "An invalidation is InProgress, then Completed.", MODEL, _B),
     Rule(
         "distribution/plans-block-delete",

@@ -211,3 +211,42 @@ def test_names_that_stand_in_the_way(lab: Lab, account: Account, distribution: s
         account.cloudfront.list_domain_conflicts(
             Domain=f"ws.{zone}", DomainControlValidationResource={"DistributionId": "E0000000000000"}
         )
+
+
+@pytest.mark.rule("distribution/domain-association")
+def test_a_name_moves_in_one_step(lab: Lab, account: Account, distribution: str) -> None:
+    zone = f"z{account.number}.example.com"
+    certificate = viewer_certificate(account.certificate(f"*.{zone}"))
+    names = listed(f"a.{zone}", f"b.{zone}")
+    source = account.create_distribution(Aliases=names, ViewerCertificate=certificate)["Distribution"]["Id"]
+    made = account.create_distribution(ViewerCertificate=certificate)
+    target = made["Distribution"]["Id"]
+    cloudfront = account.cloudfront
+
+    def aliases(held_by: str) -> list[str]:
+        read = cloudfront.get_distribution_config(Id=held_by)["DistributionConfig"]["Aliases"]
+        return list(read.get("Items", []))
+
+    def move(name: str, to: str, **more: str) -> dict[str, Any]:
+        resource = {"DistributionId": to}
+        moved: dict[str, Any] = cloudfront.update_domain_association(Domain=name, TargetResource=resource, **more)
+        return moved
+
+    with refused("InvalidArgument", 400):
+        move(f"a.{zone}", distribution)
+    with refused("EntityNotFound", 404):
+        move(f"a.{zone}", "E0000000000000")
+    with refused("PreconditionFailed", 412):
+        move(f"a.{zone}", target, IfMatch="E0000000000000")
+    moved = move(f"a.{zone}", target, IfMatch=made["ETag"])
+    assert (moved["Domain"], moved["ResourceId"]) == (f"a.{zone}", target)
+    assert moved["ETag"] == cloudfront.get_distribution_config(Id=target)["ETag"]
+    assert (aliases(source), aliases(target)) == ([f"b.{zone}"], [f"a.{zone}"])
+    cloudfront.associate_alias(TargetDistributionId=target, Alias=f"b.{zone}")
+    assert (aliases(source), aliases(target)) == ([], [f"a.{zone}", f"b.{zone}"])
+
+    stranger = lab.account()
+    theirs = viewer_certificate(stranger.certificate(f"*.{zone}"))
+    greedy = stranger.create_distribution(ViewerCertificate=theirs)["Distribution"]["Id"]
+    with refused("IllegalUpdate", 400):
+        stranger.cloudfront.associate_alias(TargetDistributionId=greedy, Alias=f"a.{zone}")
