@@ -26,6 +26,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from lab.aws.database import JournalEntry, LabDatabase
 from lab.aws.gaps import moto_moment
+from lab.aws.protocols import bad_input, no_such_operation, protocol_of
 
 log = logging.getLogger(__name__)
 
@@ -33,10 +34,14 @@ JsonObject: TypeAlias = dict[str, Any]
 InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
+_ACCOUNT = re.compile(r"[0-9]{12}")
 _ACCOUNT_HEADER = "x-moto-account-id"
 # At which lab time a request came in; kept in the journal with the request's other headers.
 _LAB_TIME_HEADER = "x-lab-time"
 _READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Simulate", "Query", "Select", "Decode")
+_LONGEST_MESSAGE = 500
+# Everything that XML 1.0 cannot hold.
+_UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 # moto's controls would change the world behind the journal's back.
 _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
 # STS API reference: the longest a role session can last, in seconds.
@@ -97,8 +102,8 @@ class MotoWorld:
 
     def account_of(self, headers: Mapping[str, str]) -> str:
         """The account that a request belongs to, found the way moto finds it."""
-        given = headers.get(_ACCOUNT_HEADER)
-        if given:
+        given = headers.get(_ACCOUNT_HEADER, "")
+        if _ACCOUNT.fullmatch(given):
             return given
         credential = Credential.of(headers.get("authorization", ""))
         return str(get_account_id_from(credential.access_key if credential else ""))
@@ -166,30 +171,35 @@ class MotoWorld:
         given = {name.lower(): text for name, text in entry.headers}
         credential = Credential.of(given.get("authorization", ""))
         service = credential.service if credential else ""
-        environ = create_environ(
-            path=entry.path,
-            base_url="http://127.0.0.1",
-            query_string=entry.query,
-            method=entry.method,
-            headers=list(entry.headers),
-            input_stream=io.BytesIO(entry.body),
-        )
-        environ["CONTENT_LENGTH"] = str(len(entry.body))
-        environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (f"?{entry.query}" if entry.query else "")
         try:
+            environ = create_environ(
+                path=entry.path,
+                base_url="http://127.0.0.1",
+                query_string=entry.query,
+                method=entry.method,
+                headers=list(entry.headers),
+                input_stream=io.BytesIO(entry.body),
+            )
+            environ["CONTENT_LENGTH"] = str(len(entry.body))
+            environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (f"?{entry.query}" if entry.query else "")
             with moto_moment(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
             body = b"".join(chunks)
         except NotImplementedError as error:
-            return error_reply(service, 400, "InvalidAction", f"The lab does not implement this call: {error}")
+            sorry = f"The lab does not implement this call: {error}"
+            return error_reply(service, 400, no_such_operation(service), sorry)
         except Exception as error:
             # moto validates little: what it stumbles over is nearly always wrong input. AWS would say so.
             log.warning("moto failed on %s %s", entry.method, entry.path, exc_info=True)
-            return error_reply(service, 400, "ValidationError", f"The request could not be processed: {error!r}")
+            sorry = f"The request could not be processed: {error!r}"
+            return error_reply(service, 400, bad_input(service), sorry[:_LONGEST_MESSAGE])
         code = int(status.split(" ", 1)[0])
         if code >= 500:
             log.warning("moto answered %s to %s %s: %.300r", code, entry.method, entry.path, body)
-            return error_reply(service, 400, "ValidationError", "The request could not be processed")
+            return error_reply(service, 400, bad_input(service), "The request could not be processed")
+        if code >= 400 and (not body or body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))):
+            # Nothing, or a page for people: the service has no such address.
+            return error_reply(service, 404, no_such_operation(service), f"There is no {entry.method} {entry.path}")
         kept = tuple((name, text) for name, text in headers if name.lower() not in ("content-length", "connection"))
         return HttpReply(code, kept, body)
 
@@ -209,16 +219,22 @@ def _may_change(service: str, method: str, path: str, query: str, headers: Mappi
     return not action.startswith(_READ_PREFIXES)
 
 
+def printable(text: str) -> str:
+    """The text with a question mark for every character that XML cannot hold."""
+    return _UNPRINTABLE.sub("?", text)
+
+
 def error_reply(service: str, status: int, code: str, message: str) -> HttpReply:
     """An error in the protocol that clients of the service expect: EC2's XML, the query protocol's XML, or JSON."""
     request_id = secrets.token_hex(16)
-    text = escape(message)
-    if service == "ec2":
+    text = escape(printable(message))
+    protocol = protocol_of(service)
+    if protocol == "ec2":
         body = (
             f'<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
             f"<Message>{text}</Message></Error></Errors><RequestID>{request_id}</RequestID></Response>"
         )
-    elif service in ("cloudfront", "elasticloadbalancing", "sts", "iam", ""):
+    elif protocol in ("query", "rest-xml"):
         body = (
             f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
             f"<RequestId>{request_id}</RequestId></ErrorResponse>"

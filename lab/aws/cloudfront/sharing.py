@@ -74,7 +74,7 @@ def refuse_share(store: CloudFrontStore, account: str, region: str, path: str, b
         return None
     try:
         given = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     arns = given.get("resourceArns") if isinstance(given, dict) else None
     for arn in arns if isinstance(arns, list) else ():

@@ -18,9 +18,9 @@ from xml.sax.saxutils import escape
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
 from lab.aws.cloudfront.document import Document, Element, malformed, parse
-from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.model import API_VERSION, NAMESPACE, SERVICE_MODEL, structure
-from lab.aws.moto_world import HttpReply
+from lab.aws.moto_world import HttpReply, printable
 
 Values: TypeAlias = dict[str, Any]
 _INTEGER = re.compile(r"[+-]?\d{1,19}")
@@ -91,7 +91,8 @@ class Router:
 def read_call(router: Router, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Call:
     """Parse a request; `headers` have lower-case names.
 
-    :raises CloudFrontError: MalformedInput, MalformedXML, InconsistentQuantities, MissingBody, NoSuchOperation.
+    :raises CloudFrontError: MalformedInput, MalformedXML, InconsistentQuantities, MissingBody, InvalidArgument,
+        NoSuchOperation.
     """
     operation, located = router.match(method, path, query)
     shape = operation.input_shape
@@ -111,6 +112,9 @@ def read_call(router: Router, method: str, path: str, query: str, headers: Mappi
                 parameters[name] = _scalar(member, located[location][wire_name], name)
         else:
             in_body.append(name)
+            continue
+        if name in shape.required_members and name not in parameters:
+            raise invalid(f"The parameter {wire_name} is required.")
     document = None
     if payload is not None:
         document = parse(body)
@@ -165,7 +169,7 @@ def write_error(error: CloudFrontError, request_id: str) -> HttpReply:
     fault = "Receiver" if error.status >= 500 else "Sender"
     body = (
         f'<?xml version="1.0"?>\n<ErrorResponse xmlns="{NAMESPACE}"><Error><Type>{fault}</Type>'
-        f"<Code>{error.code}</Code><Message>{escape(_printable(error.message))}</Message></Error>"
+        f"<Code>{error.code}</Code><Message>{escape(printable(error.message))}</Message></Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
     return HttpReply(error.status, (("x-amzn-RequestId", request_id), ("Content-Type", "text/xml")), body.encode())
@@ -205,7 +209,8 @@ def _content(shape: Shape, value: Any) -> str:
     if shape.type_name == "timestamp":
         moment = datetime.fromtimestamp(value, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return escape(str(value))
+    # A marker or a name comes back as it was sent, and may hold what XML cannot.
+    return escape(printable(str(value)))
 
 
 def _read(shape: Shape, element: Element, path: str) -> Any:
@@ -278,8 +283,3 @@ def _violation(value: str, path: str, rule: str) -> CloudFrontError:
 
 def _lower_first(name: str) -> str:
     return name[:1].lower() + name[1:]
-
-
-def _printable(text: str) -> str:
-    """Without the control characters XML cannot hold."""
-    return "".join(character if character >= " " or character in "\t\n" else "?" for character in text)

@@ -1,0 +1,122 @@
+"""Whatever is sent, an answer in AWS's form comes back and the process lives; make soak sends much more of it."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.model import SERVICE_MODEL
+from lab.aws.cloudfront.wire import Router, read_call
+from tests.lab.account import Lab
+from tests.lab.fuzzing import MONSTERS, TEXTS, Request, Sender, cloudfront_request, judge, lab_request, moto_request
+
+SEED = 20261121
+ROUTER = Router.for_all_operations()
+CREATES = ("CreateDistribution", "CreateVpcOrigin", "CreateResponseHeadersPolicy", "CreateKeyGroup", "TagResource")
+
+
+@pytest.fixture
+def sender(lab: Lab) -> Iterator[Sender]:
+    """Connected to a lab that throttles nobody."""
+    lab.post("/_lab/settings", {"throttling": {"read_rate": 0, "write_rate": 0}})
+    opened = Sender(lab.port)
+    yield opened
+    opened.close()
+    lab.post("/_lab/settings", {"throttling": {"read_rate": None, "write_rate": None}})
+
+
+def storm(sender: Sender, make: Callable[[random.Random], Request], count: int, seed: int = SEED) -> None:
+    chance = random.Random(seed)  # noqa: S311
+    for _ in range(count):
+        request = make(chance)
+        judge(request, *sender.send(request))
+
+
+def at_cloudfront(lab: Lab) -> Callable[[random.Random], Request]:
+    account = lab.account("123456789012")
+    origins = account.cloudfront.list_vpc_origins()["VpcOriginList"].get("Items", [])
+    made = account.create_distribution()["Distribution"]["Id"]
+    ids = [made, origins[0]["Id"] if origins else account.create_vpc_origin()["VpcOrigin"]["Id"]]
+    return lambda chance: cloudfront_request(chance, ids)
+
+
+def test_cloudfront(lab: Lab, sender: Sender) -> None:
+    storm(sender, at_cloudfront(lab), 250)
+
+
+def test_what_moto_serves(sender: Sender) -> None:
+    storm(sender, moto_request, 100)
+
+
+def test_the_labs_own_addresses(sender: Sender) -> None:
+    storm(sender, lab_request, 100)
+
+
+@pytest.mark.parametrize("number", range(len(MONSTERS)))
+def test_monsters(sender: Sender, number: int) -> None:
+    request = Request("POST", "/2020-05-31/distribution", MONSTERS[number])
+    status, body, content_type = sender.send(request)
+    judge(request, status, body, content_type)
+    assert status == 400
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n<a/>",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n<a/>",
+        b"POST /_lab/clock HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+    ],
+)
+def test_broken_framing(lab: Lab, raw: bytes) -> None:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        reply = b""
+        while piece := connection.recv(65536):
+            reply += piece
+    assert not reply.startswith((b"HTTP/1.1 2", b"HTTP/1.1 5")), reply
+    assert lab.get("/_lab/clock")
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    operation=st.sampled_from(CREATES),
+    body=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"<a>{text}</a>".encode("utf-8", "replace")),
+    query=st.sampled_from(TEXTS) | st.text(max_size=50),
+)
+def test_reading_a_request_gives_a_call_or_an_error_of_aws(operation: str, body: bytes, query: str) -> None:
+    http = SERVICE_MODEL.operation_model(operation).http
+    path, _, fixed = http["requestUri"].partition("?")
+    with contextlib.suppress(CloudFrontError):
+        read_call(ROUTER, http["method"], path, f"{fixed}&{query}", {}, body)
+
+
+@pytest.mark.slow
+def test_a_long_storm_and_a_restart_in_it(tmp_path: Path) -> None:
+    """A request that was journaled must not keep the next process from starting."""
+    lab = Lab(tmp_path)
+    lab.start()
+    try:
+        for round_number in range(3):
+            lab.post("/_lab/settings", {"throttling": {"read_rate": 0, "write_rate": 0}})
+            sender = Sender(lab.port)
+            storm(sender, at_cloudfront(lab), 6000, seed=round_number)
+            storm(sender, moto_request, 3000, seed=round_number)
+            storm(sender, lab_request, 1500, seed=round_number)
+            sender.close()
+            lab.end(signal.SIGKILL)
+            lab.start()
+    finally:
+        lab.end()
