@@ -21,7 +21,7 @@ def make_check(check_id: str) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Ask for the saved checks whose turn it is, and tell the workers of every due check, not of the same each second."""
+    """Ask for the saved checks whose turn it is, and tell the workers of every due check (of one not each second)."""
     actions.request_due_checks(now)
     due = Check.objects.due(now).order_by("due_at").values_list("pk", "due_at")
     for check_id, _ in _mentions.due(due[:100], now):

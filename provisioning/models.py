@@ -20,11 +20,18 @@ from provisioning.spec import EndpointSpec, parse_spec
 class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
     """Sets of accounts."""
 
-    def due_for_sweep(self, now: datetime) -> AwsAccountQuerySet:
-        """Accounts in which a run waits for AWS, forward or while it undoes, and whose next look is due."""
+    def waited_in(self) -> AwsAccountQuerySet:
+        """Accounts in which a run waits for AWS, forward or while it undoes."""
         watching = Q(state=Run.State.WAITING) | Q(state=Run.State.UNDOING, watch__isnull=False)
-        waiting = Run.objects.filter(watching, endpoint__account=models.OuterRef("pk"))
-        return self.filter(models.Exists(waiting)).filter(Q(next_sweep_at__isnull=True) | Q(next_sweep_at__lte=now))
+        return self.filter(models.Exists(Run.objects.filter(watching, endpoint__account=models.OuterRef("pk"))))
+
+    def due_for_sweep(self, now: datetime) -> AwsAccountQuerySet:
+        """Those of them whose next look is due."""
+        return self.waited_in().filter(Q(next_sweep_at__isnull=True) | Q(next_sweep_at__lte=now))
+
+    def not_seen(self) -> AwsAccountQuerySet:
+        """Those of them of which AWS told nothing when they were last looked at."""
+        return self.waited_in().exclude(last_sweep_error="")
 
 
 class AwsAccount(models.Model):

@@ -16,7 +16,7 @@ from portal.lifecycle import FINAL, TITLES, State
 from portal.models import EndpointRequest, Person, Team
 from portal.views.access import SignedIn, signed_in, teams_of
 from portal.views.paging import page_of
-from provisioning.models import Endpoint
+from provisioning.models import AwsAccount, Endpoint
 
 OPEN_SHOWN = 10
 
@@ -59,6 +59,7 @@ def home(request: SignedIn) -> HttpResponse:
             "teams": teams,
             "chosen": chosen,
             "may_ask": bool(teams_of(person)),
+            "unseen": list(AwsAccount.objects.not_seen()) if person.sees_everything else [],
             "open": list(busy.select_related("team", "requester").order_by("-created_at", "-id")[:OPEN_SHOWN]),
         },
     )

@@ -13,7 +13,7 @@ from checks.models import Check
 from portal.lifecycle import State
 from portal.models import Person
 from portal.views.paging import PAGE_SIZE
-from provisioning.models import AwsAccount, Endpoint
+from provisioning.models import AwsAccount, Endpoint, Run
 from tests.portal.api_stage import ACCOUNT, Stage, ask, put
 from tests.portal.pages_stage import browser, text_of
 
@@ -125,3 +125,20 @@ def test_requests_are_filtered_by_state(people: Stage) -> None:
     assert "team-chat" in text_of(client.get("/requests/?state=rejected"))
     assert "None of this kind" in text_of(client.get("/requests/?state=live"))
     assert "team-chat" in text_of(client.get("/requests/?state=no-such-state"))
+
+
+def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_somebody_waits_there(people: Stage) -> None:
+    endpoint = build(people, "chat-one")
+    account = AwsAccount.objects.filter(pk=ACCOUNT)
+    account.update(last_sweep_error="AccessDenied: sts:AssumeRole", last_sweep_at=timezone.now())
+    assert "cannot see" not in text_of(browser(people.petra).get("/")), "nobody waits there"
+    now = timezone.now()
+    run = Run.objects.create(
+        endpoint=endpoint, saga="create-endpoint", stream="s", plan_data={}, state="waiting", due_at=now, created_at=now
+    )
+    page = text_of(browser(people.petra).get("/"))
+    assert f"cannot see how far AWS is in the account Chat ({ACCOUNT})" in page
+    assert "AccessDenied: sts:AssumeRole" in page
+    assert "cannot see" not in text_of(browser(people.ana).get("/")), "nothing that a team could do about it"
+    Run.objects.filter(pk=run.pk).update(state="done")
+    assert "cannot see" not in text_of(browser(people.petra).get("/"))
