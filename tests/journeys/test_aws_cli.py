@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from stack.ports import LOOPBACK
 from tests.journeys.conftest import LiveEndpoint, Product
 
@@ -26,6 +28,7 @@ def test_the_aws_cli_writes_what_the_portal_made_and_leads_an_endpoint_through_i
     assert product.account.vpc_origins_of(target) == []
 
 
+@pytest.mark.usefixtures("live_endpoint")
 def test_the_script_fails_where_the_cli_is_refused(product: Product) -> None:
     done = run_script(product, "E0NOSUCHTHING0", "arn", "sg")
     assert done.returncode != 0
