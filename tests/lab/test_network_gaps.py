@@ -130,3 +130,31 @@ def test_the_origin_facing_prefix_list_weighs_55(account: Account) -> None:
     named = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
     listed = account.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"]
     assert [item["MaxEntries"] for item in listed] == [55]
+
+
+@pytest.mark.rule("timeout/alb-idle-range", "timeout/nlb-idle-range")
+def test_idle_clocks_have_a_range(account: Account) -> None:
+    network = account.vpc()
+    alb = account.balancer(network, "alb")
+    nlb = account.balancer(network, "nlb", Type="network")
+    group = account.elbv2.create_target_group(Name="tcp", Protocol="TCP", Port=80, VpcId=network.vpc)
+    forward = [{"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}]
+    made = account.elbv2.create_listener(LoadBalancerArn=nlb, Protocol="TCP", Port=80, DefaultActions=forward)
+    listener = made["Listeners"][0]["ListenerArn"]
+
+    def on_balancer(name: str, value: str) -> None:
+        account.elbv2.modify_load_balancer_attributes(LoadBalancerArn=alb, Attributes=[{"Key": name, "Value": value}])
+
+    def on_listener(name: str, value: str) -> None:
+        account.elbv2.modify_listener_attributes(ListenerArn=listener, Attributes=[{"Key": name, "Value": value}])
+
+    for modify, name, low, high in (
+        (on_balancer, "idle_timeout.timeout_seconds", 1, 4000),
+        (on_balancer, "client_keep_alive.seconds", 60, 604_800),
+        (on_listener, "tcp.idle_timeout.seconds", 60, 6000),
+    ):
+        for value in (low, high):
+            modify(name, str(value))
+        for wrong in (low - 1, high + 1, "soon"):
+            with refused("ValidationError", 400):
+                modify(name, str(wrong))

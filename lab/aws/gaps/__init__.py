@@ -9,6 +9,7 @@ from __future__ import annotations
 from lab.aws.gaps.balancers import close_load_balancer_gaps
 from lab.aws.gaps.block_public_access import block_public_access, close_block_public_access_gaps
 from lab.aws.gaps.identity import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE, close_identity_gaps
+from lab.aws.gaps.idle_clocks import close_idle_clock_gaps
 from lab.aws.gaps.moments import make_repeatable, moto_moment
 from lab.aws.gaps.resource_shares import close_resource_share_gaps
 from lab.aws.gaps.target_health import close_target_health_gaps, report_target_health
@@ -38,6 +39,7 @@ def close_gaps() -> None:
     """Apply every difference to moto, once per process."""
     make_repeatable()
     close_load_balancer_gaps()
+    close_idle_clock_gaps()
     close_target_health_gaps()
     close_vpc_gaps()
     close_block_public_access_gaps()
