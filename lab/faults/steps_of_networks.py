@@ -149,8 +149,9 @@ def _drop_rule(hands: Hands, step: Step) -> None:
     elbv2 = hands.client("elbv2", step)
     described = unless(_GONE, lambda: elbv2.describe_rules(ListenerArn=step.after["listener"]))
     for rule in (described or {}).get("Rules", []):
-        ours = rule["Priority"] == str(step.after["rule"]["Priority"])
-        if ours and like([plain_action(action) for action in rule["Actions"]], step.after["rule"]["Actions"]):
+        # By number and path: another fault may have replaced its actions.
+        conditions = [plain_action(condition) for condition in rule["Conditions"]]
+        if rule["Priority"] == str(step.after["rule"]["Priority"]) and conditions == step.after["rule"]["Conditions"]:
             elbv2.delete_rule(RuleArn=rule["RuleArn"])
 
 
