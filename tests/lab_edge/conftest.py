@@ -75,6 +75,8 @@ def whole_account(prepared: Stage) -> Json:
             distribution("drules", [vpc_origin_ref("rules")], behavior("rules")),
             distribution("dnlb", [vpc_origin_ref("nlb")], behavior("nlb", methods=ALL_METHODS)),
             distribution("dodd", [vpc_origin_ref("odd")], behavior("odd", methods=ALL_METHODS)),
+            distribution("dmute", [vpc_origin_ref("mute")], behavior("mute")),
+            distribution("dnlbidle", [vpc_origin_ref("nlbidle")], behavior("nlbidle")),
             distribution("doddnlb", [vpc_origin_ref("oddnlb")], behavior("oddnlb")),
             distribution("dbare", [vpc_origin_ref("chat")], behavior("chat", policy=KEY_AND_VERSION_ONLY)),
             distribution("drecord", [vpc_origin_ref("record")], behavior("record")),
@@ -113,6 +115,8 @@ def whole_account(prepared: Stage) -> Json:
             vpc_origin("nlb", "nlb"),
             vpc_origin("odd", "odd"),
             vpc_origin("oddnlb", "oddnlb"),
+            vpc_origin("mute", "mute"),
+            vpc_origin("nlbidle", "nlbidle"),
             vpc_origin("record", "record"),
             vpc_origin("recordnlb", "recordnlb"),
             vpc_origin("apps", "apps"),
@@ -129,6 +133,17 @@ def whole_account(prepared: Stage) -> Json:
             load_balancer("rules", [listener("rules", fixed, rules=[chat_rule])]),
             load_balancer("nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"),
             load_balancer("odd", [listener("odd", forward("odd"))]),
+            load_balancer("mute", [listener("mute", forward("never-answers"))], idle="3"),
+            load_balancer(
+                "nlbidle",
+                [
+                    {
+                        **listener("nlbidle", forward("chat"), protocol="TCP"),
+                        "attributes": {"tcp.idle_timeout.seconds": "6"},
+                    }
+                ],
+                type="network",
+            ),
             load_balancer("oddnlb", [listener("oddnlb", forward("odd"), protocol="TCP")], type="network"),
             load_balancer("record", [listener("record", forward("record"))]),
             load_balancer("recordnlb", [listener("recordnlb", forward("record"), protocol="TCP")], type="network"),

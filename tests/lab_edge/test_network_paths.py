@@ -162,7 +162,7 @@ def test_a_cookie_brings_a_websocket_back_to_its_target(stage: Stage) -> None:
                 assert SECOND in targets()
 
 
-@pytest.mark.rule("timeout/deregistration", "timeout/cut-without-close-frame")
+@pytest.mark.rule("timeout/deregistration", "timeout/cut-without-close-frame", "balancer/websocket-is-sticky")
 def test_a_deregistered_target_loses_its_sockets_after_the_delay(stage: Stage) -> None:
     before = copy.deepcopy(stage.aws.account)
     account = copy.deepcopy(before)
