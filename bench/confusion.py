@@ -21,10 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 
 from stack.product import Stack
-from stack.rehearse import Rehearsal
+from stack.rehearse import ACCOUNT, DISTRIBUTION, Rehearsal
 
 TIME_SCALE = 90.0
 CHECK_PATIENCE = 90.0
@@ -165,9 +166,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-portal-confusion-") as directory:
         stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=lambda line: None)
         with stack:
+            _put_a_website_in_front(stack)
             Rehearsal(stack, show=lambda line: None).play()
             site = Site(stack)
             return _measure(site, chosen.only, chosen.pairs)
+
+
+def _put_a_website_in_front(stack: Stack) -> None:
+    """The distribution's default behavior becomes that of a website: without an origin request policy, so that what
+    another behavior answers differs from what the endpoint answers.
+    """
+    env = stack.env
+    own = boto3.Session("lab", "lab", region_name=env["AWS_DEFAULT_REGION"])
+    role = own.client("sts", endpoint_url=env["AWS_ENDPOINT_URL"]).assume_role(
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/edge-portal", RoleSessionName="bench"
+    )["Credentials"]
+    team = boto3.Session(role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"])
+    cloudfront = team.client("cloudfront", endpoint_url=env["AWS_ENDPOINT_URL"])
+    listed = cloudfront.list_distributions()["DistributionList"]["Items"]
+    found = next(item["Id"] for item in listed if item["Comment"] == DISTRIBUTION)
+    answer = cloudfront.get_distribution_config(Id=found)
+    config = answer["DistributionConfig"]
+    config["DefaultCacheBehavior"].pop("OriginRequestPolicyId", None)
+    cloudfront.update_distribution(Id=found, IfMatch=answer["ETag"], DistributionConfig=config)
 
 
 def _measure(site: Site, only: Sequence[str], pairs: int) -> int:

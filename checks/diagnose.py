@@ -8,7 +8,7 @@ that one handshake cannot tell from another: CloudFront hides from its viewer wh
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
@@ -57,6 +57,11 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
     if transcript.upgraded and _subprotocol_ignored(transcript):
         asked = ", ".join(transcript.request.subprotocols) if transcript.request else ""
         found.append(_verdict("WSE-101-NOSUBPROTOCOL", "medium", f"asked for {asked}, the answer names none"))
+    if any(diagnosis.code == "WSE-NOPONG" for diagnosis in found):
+        # Whoever answers no ping answers nothing: what else stayed out follows from that.
+        found = [diagnosis for diagnosis in found if diagnosis.code == "WSE-NOPONG"] + [
+            replace(diagnosis, certainty="low") for diagnosis in found if diagnosis.code != "WSE-NOPONG"
+        ]
     unique = {diagnosis.code: diagnosis for diagnosis in reversed(found)}
     ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
     return ranked or (_verdict("WSE-UNKNOWN", "low", *_request_evidence(transcript)),)
@@ -237,6 +242,7 @@ def _bad_request(case: _Refusal) -> _Found:
 
 
 def _forbidden(case: _Refusal) -> _Found:
+    """403: API Gateway and WAF sign theirs, CloudFront's pages say why, and apps that mind the Origin name it."""
     if case.author == "apigateway":
         return (("WSE-403-APIGW", "high"),)
     if case.head.get("x-amzn-waf-action"):
@@ -247,6 +253,8 @@ def _forbidden(case: _Refusal) -> _Found:
         if case.plain_http:
             return (("WSE-403-VIEWER", "medium"), ("WSE-403-EDGE", "medium"))
         return (("WSE-403-EDGE", case.signed), ("WSE-403-WAF", "low"), ("WSE-403-APP", "low"))
+    if "origin" in case.seen.body.lower():
+        return (("WSE-403-ORIGIN", "high"), ("WSE-403-APP", "low"))
     origin = case.seen.request is not None and case.seen.request.origin is not None
     if origin:
         return (("WSE-403-ORIGIN", "medium"), ("WSE-403-APP", "low"))

@@ -115,7 +115,7 @@ def weigh(seen: Observations) -> Conclusion:
     claims = [claim for rule in _RULES for claim in rule(seen)]
     if seen.handshake.live and not any(claim.certainty == "high" for claim in claims):
         # All is well: what could go wrong elsewhere is no finding here.
-        return Conclusion(first_look, None)
+        return Conclusion(first_look, _next_probe(seen, first_look))
     confirmed = {claim.code for claim in claims if claim.certainty == "high"}
     merged: dict[str, Diagnosis] = {}
     for claim in sorted(claims, key=_claim_order):
@@ -185,7 +185,8 @@ def _place(code: str) -> int:
 
 
 def _repeated(seen: Observations) -> Iterator[_Claim]:
-    outcomes = [transcript.live for transcript in (seen.handshake, *seen.again)]
+    # Opened or not: the repetitions say nothing after the 101.
+    outcomes = [transcript.upgraded for transcript in (seen.handshake, *seen.again)]
     if len(outcomes) > 2 and len(set(outcomes)) > 1:
         opened = f"{sum(outcomes)} of {len(outcomes)} handshakes opened"
         settled = (
@@ -201,7 +202,7 @@ def _without_origin(seen: Observations) -> Iterator[_Claim]:
         yield _Claim("WSE-403-ORIGIN", "high", ("the same handshake without an Origin line opened",))
     elif _answer(seen.without_origin) == _answer(seen.handshake):
         said = "the same handshake without an Origin line got the same answer"
-        yield (_Claim("WSE-403-APP", "medium", (said,)) if _by_app(seen) else _Claim("WSE-403-EDGE", "low", (said,)))
+        yield _Claim("WSE-403-APP" if _by_app(seen) else "WSE-403-EDGE", "low", (said,))
 
 
 def _upgrade_only(seen: Observations) -> Iterator[_Claim]:
@@ -242,7 +243,7 @@ def _silence(seen: Observations) -> Iterator[_Claim]:
     reading = silence_of(held[-1].took_ms / 1000, seen.handshake)
     found = judge_idle((reading,), seen.clocks) if reading else None
     if found is not None and found.code in VERDICTS and found.code != "WSE-1006":
-        yield _Claim(found.code, "high" if found.code == "WSE-IDLE-APP" else "medium", (found.text,))
+        yield _Claim(found.code, "high", (found.text,))
 
 
 # --- what the distribution's configuration says -----------------------------------------------------------------------
@@ -332,9 +333,9 @@ def _preflight(seen: Observations) -> Iterator[_Claim]:
         result = seen.result(question)
         if result is None or result.level not in _AGAINST:
             continue
-        explains = seen.status in statuses and not (code == "WSE-301-LOOP" and _redirect_elsewhere(seen))
-        if explains or result.level in (Level.BLOCK, Level.FIXABLE):
-            yield _Claim(code, "high" if explains else "medium", (f"AWS: {result.seen}",))
+        explains = seen.status in statuses and _explains(code, seen)
+        behind: Certainty = "low" if result.level is Level.WARN else "medium"
+        yield _Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",))
 
 
 def _contradicted(code: str, seen: Observations) -> bool:
@@ -398,7 +399,7 @@ _RULES: tuple[Callable[[Observations], Iterator[_Claim]], ...] = (
 
 def _next_probe(seen: Observations, ranked: Sequence[Diagnosis]) -> NextProbe | None:
     """The cheapest probe that could still change the order; none once a cause has been shown."""
-    if seen.handshake.live:
+    if seen.handshake.live and not (_lacks_subprotocol(seen) and not seen.looked):
         return None
     if seen.status and not seen.looked:
         return NextProbe("AWS")
@@ -435,5 +436,11 @@ def _edge_said(seen: Observations, phrase: str) -> bool:
     return phrase in seen.handshake.body.lower()
 
 
-def _redirect_elsewhere(seen: Observations) -> bool:
-    return all(found.code != "WSE-301-LOOP" for found in diagnose(seen.handshake))
+def _explains(code: str, seen: Observations) -> bool:
+    """Whether the answer is the one that this cause brings on, beyond its status."""
+    if code == "WSE-301-LOOP":
+        return any(found.code == code for found in diagnose(seen.handshake))
+    if code == "WSE-503-NOTARGET":
+        head = seen.handshake.response
+        return head is not None and author_of(head, seen.handshake.body)[0] == "balancer"
+    return True

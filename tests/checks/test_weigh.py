@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from checks.idle import usual_clocks
 from checks.log_rows import LogRowError, parse_log_rows
 from checks.preflight import Level, PreflightResult
 from checks.serving import MANAGED_REQUEST_POLICIES, Serving, serving
-from checks.transcript import Transcript
+from checks.transcript import Failure, Phase, Reason, StepSeen, Transcript
 from checks.verdicts import VERDICTS
 from checks.weigh import Observations, weigh
 from tests.checks.seen import GOOD, answered, live, request_to
@@ -127,6 +128,24 @@ def test_what_aws_does_not_show_stays_a_suggestion() -> None:
     assert "WSE-504-SG" not in [found.code for found in ruled_out.diagnoses]
 
 
+def test_a_503_of_the_app_is_not_a_missing_target() -> None:
+    unhealthy = (asked("PF-HEALTH", Level.WARN),)
+    conclusion = weigh(Observations(refused(503, APP), looked=True, preflight=unhealthy))
+    assert conclusion.first.code == "WSE-503-APP"
+
+
+def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
+    cut = replace(
+        live(),
+        steps=(StepSeen("hold 20", False, 5.0, 10_050.0, "the connection ended"),),
+        failures=(Failure(Phase.SCRIPT, Reason.ABNORMAL_CLOSE, "no close frame"),),
+    )
+    known = weigh(Observations(cut, looked=True, clocks=usual_clocks(alb=60, pace=6), again=(live(), live())))
+    assert (known.first.code, known.first.certainty) == ("WSE-IDLE-ALB", "high")
+    unknown = weigh(Observations(cut, looked=True, clocks=usual_clocks(alb=4000), again=(live(), live())))
+    assert unknown.first.code == "WSE-1006"
+
+
 def test_an_unknown_answer_rules_nothing_out_and_shows_nothing() -> None:
     unknown = tuple(asked(code, Level.UNKNOWN) for code in ("PF-INGRESS", "PF-BPA", "PF-NACL"))
     conclusion = weigh(Observations(refused(504), looked=True, preflight=unknown))
@@ -232,6 +251,7 @@ NEXT = [
     (Observations(refused(502), looked=True, plain_get=refused(502)), "again"),
     (Observations(refused(502), looked=True, plain_get=refused(502), again=(refused(502),)), "log rows"),
     (Observations(live()), None),
+    (Observations(answered(GOOD, request=request_to(subprotocols=("chat.v1",)))), "AWS"),
     (Observations(refused(504), looked=True, preflight=(asked("PF-INGRESS", Level.BLOCK),)), None),
 ]
 
