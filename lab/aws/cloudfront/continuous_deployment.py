@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import uuid
 from collections.abc import Mapping
 
-from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
+from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, page
 from lab.aws.cloudfront.distributions import redeploy
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, Distribution
@@ -44,7 +45,7 @@ def create_policy(context: Context, call: Call) -> Values:
     _check_unused(staging, own)
     policy = ContinuousDeploymentPolicy(
         account=context.account,
-        id=new_policy_id(),
+        id=str(uuid.uuid4()),
         etag=new_etag(),
         config=config,
         modified=context.wall,
@@ -128,12 +129,6 @@ def revised(
     )
     context.store.continuous_deployment_policies.put(changed)
     return changed
-
-
-def new_policy_id() -> str:
-    """A random id in the form of CloudFront's policies."""
-    digits = new_id("", 32, "0123456789abcdef")
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _of_account(context: Context) -> list[ContinuousDeploymentPolicy]:

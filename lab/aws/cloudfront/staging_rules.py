@@ -40,21 +40,13 @@ def check_continuous_deployment(context: Context, config: Config, own_id: str | 
     if before is not None and bool(before.get("Staging")) != staging:
         raise CloudFrontError("IllegalUpdate", "You cannot make a staging distribution of a primary one, or back.")
     if staging or policy_id:
-        check_fit(config)
+        _check_fit(config)
     if staging:
         _check_staging(config)
     elif policy_id:
         _check_attachment(context, config, str(policy_id), own_id)
     if own_id is not None and before is not None:
         _check_change(context, context.store.distributions[own_id], before, config)
-
-
-def check_fit(config: Config) -> None:
-    """Refuse what continuous deployment cannot do, for a primary and for a staging distribution."""
-    if config.get("HttpVersion") in _HTTP3:
-        raise invalid("The parameter HTTP3 is not supported for Continuous Deployment Policy.")
-    if any(origin.get("ResponseCompletionTimeout") for origin in config["Origins"].get("Items") or []):
-        raise invalid("The parameter ResponseCompletionTimeout is not supported for Continuous Deployment Policy.")
 
 
 def differences(one: Config, other: Config) -> list[str]:
@@ -88,6 +80,14 @@ def policy_of(context: Context, staging: Distribution) -> ContinuousDeploymentPo
         if policy.account == staging.account and staging.domain in policy.staging_domains:
             return policy
     return None
+
+
+def _check_fit(config: Config) -> None:
+    """Refuse what continuous deployment cannot do, for a primary and for a staging distribution."""
+    if config.get("HttpVersion") in _HTTP3:
+        raise invalid("The parameter HTTP3 is not supported for Continuous Deployment Policy.")
+    if any(origin.get("ResponseCompletionTimeout") for origin in config["Origins"].get("Items") or []):
+        raise invalid("The parameter ResponseCompletionTimeout is not supported for Continuous Deployment Policy.")
 
 
 def _check_staging(config: Config) -> None:
