@@ -55,9 +55,14 @@ def refuse_host(distribution: Distribution | None) -> Refusal | None:
         return Refusal(403, "InvalidRequestBlocked", "No distribution answers for this host name.")
     if distribution.staging:
         return Refusal(403, "InvalidRequestBlocked", "A staging distribution cannot be called by its own name.")
-    if not distribution.enabled:
-        return Refusal(403, "InvalidRequestBlocked", "The distribution for this host name is disabled.")
-    return None
+    return refuse_disabled(distribution)
+
+
+def refuse_disabled(distribution: Distribution) -> Refusal | None:
+    """A disabled distribution: 403."""
+    if distribution.enabled:
+        return None
+    return Refusal(403, "InvalidRequestBlocked", "The distribution for this host name is disabled.")
 
 
 def refuse_connection(distribution: Distribution, named_by_tls: Distribution | None) -> Refusal | None:

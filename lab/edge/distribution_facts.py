@@ -59,6 +59,7 @@ class Origin:
     connection_attempts: int
     connection_timeout: int
     read_timeout: int
+    completion_timeout: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +217,7 @@ def _origin(item: Json) -> Origin:
         connection_attempts=int(item.get("ConnectionAttempts") or 3),
         connection_timeout=int(item.get("ConnectionTimeout") or 10),
         read_timeout=int((vpc or custom).get("OriginReadTimeout") or 30),
+        completion_timeout=int(item["ResponseCompletionTimeout"]) if item.get("ResponseCompletionTimeout") else None,
     )
 
 

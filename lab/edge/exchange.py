@@ -5,6 +5,7 @@ It carries out what reception, forwarding and reaching decide, in that order. It
 
 from __future__ import annotations
 
+import asyncio
 import random
 import secrets
 import time
@@ -228,7 +229,10 @@ class _Exchange:
             headers = self._headers(end_to_end(text_headers(head)), behavior, error)
             self._begin(head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers)
             try:
-                await relay_response(fetched.http, self.http, head, headers)
+                async with asyncio.timeout_at(fetched.deadline):
+                    await relay_response(fetched.http, self.http, head, headers)
+            except TimeoutError:
+                raise ConnectionAbortedError("the origin took longer than its response completion timeout") from None
             finally:
                 fetched.http.leg.close()
             return None

@@ -14,6 +14,7 @@ from lab.edge.acceptance import (
     refuse_by_behavior,
     refuse_connection,
     refuse_country,
+    refuse_disabled,
     refuse_form,
     refuse_host,
 )
@@ -70,7 +71,7 @@ def receive(
     1. Form, then host: a distribution that is enabled and may be called by that name.
     2. TLS and Host must belong to one account.
     3. Continuous deployment may hand the request to the staging distribution; an edge that lags behind takes the former
-       configuration.
+       configuration, which may have been disabled.
     4. An edge without capacity answers nobody.
     5. Country, then web ACL (a blocked country never reaches AWS WAF), then the behavior's own rules.
     6. Whoever is left needs a signature if the behavior asks for one.
@@ -86,7 +87,8 @@ def receive(
     choice = _configuration(state, distribution, request, circumstances)
     behavior = find_behavior(choice.distribution, request.path)
     refusal = (
-        _capacity(state, choice.distribution)
+        refuse_disabled(choice.distribution)
+        or _capacity(state, choice.distribution)
         or refuse_country(choice.distribution, request.country)
         or refuse_by_firewall(state.web_acls.get(choice.distribution.web_acl), request, circumstances.counts)
         or refuse_by_behavior(request, behavior, has_body, ports.plain, ports.tls)

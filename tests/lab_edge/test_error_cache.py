@@ -84,6 +84,16 @@ def test_what_makes_two_requests_the_same() -> None:
     assert key("/x") != key("/y")
 
 
+@pytest.mark.rule("continuous-deployment/own-cache")
+def test_a_staging_distribution_shares_nothing_with_its_primary() -> None:
+    caching = {**behavior("odd"), "CachePolicyId": "caching"}
+    made = [distribution(name, [vpc_origin_ref("odd")], caching) for name in ("dprimary", "dstaging")]
+    told = {**account([made[0], {**made[1], "staging": True}]), "cache_policies": CACHING}
+    request = ViewerRequest("GET", "/x", (("Host", "dprimary.cloudfront.net"),), "https", "1.1", "198.51.100.7", 1)
+    keys = [cache_key(found, found.default_behavior, request) for found in parse_state(told).distributions]
+    assert keys[0] != keys[1]
+
+
 def test_the_cache_forgets_in_time_and_never_grows_without_end() -> None:
     cache = ErrorCache()
     error = Refusal(504, "OriginCommError", "late")

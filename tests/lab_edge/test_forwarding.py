@@ -190,3 +190,42 @@ def test_what_counts_as_a_handshake(method: str, version: str, upgrade: str, con
     headers = (("Upgrade", upgrade), ("Connection", connection))
     request = ViewerRequest(method, "/", headers, "https", version, "198.51.100.7", 1)
     assert request.is_websocket_handshake is expected
+
+
+@pytest.mark.rule("policy/cache-key-is-forwarded")
+def test_what_is_in_the_cache_key_reaches_the_origin() -> None:
+    made = distribution("dchat", [vpc_origin_ref("chat")], {**behavior("chat", policy=None), "CachePolicyId": "key"})
+    key = {**POLICIES[SOCKET_HEADERS_ONLY], "header_names": ["Origin"], "max_ttl": 60}
+    (found,) = parse_state({**account([made]), "cache_policies": {"key": key}}).distributions
+    request = ViewerRequest("GET", "/ws/chat?room=a&x=1", HANDSHAKE, "https", "1.1", "198.51.100.7", 50000)
+    chosen = found.default_behavior
+    sent = origin_request(request, chosen, found.origins[chosen.target_origin_id], EDGE)
+    assert (header(sent, "origin"), header(sent, "cookie")) == ("https://dchat.cloudfront.net", "session=2")
+    assert (sent.target, header(sent, "sec-websocket-key")) == ("/ws/chat?room=a", None)
+
+
+@pytest.mark.parametrize(
+    ("agent", "kinds"),
+    [
+        ("Mozilla/5.0 (Windows NT 10.0)", {"Desktop"}),
+        ("Mozilla/5.0 (iPhone; CPU iPhone OS 18_0) Mobile/15E148", {"Mobile", "IOS"}),
+        ("Mozilla/5.0 (iPad; CPU OS 18_0)", {"Mobile", "Tablet", "IOS"}),
+        ("Mozilla/5.0 (Linux; Android 15) Mobile", {"Mobile", "Android"}),
+        ("Mozilla/5.0 (SMART-TV; Tizen 8.0)", {"SmartTV"}),
+    ],
+)
+def test_what_cloudfront_says_of_the_viewer(agent: str, kinds: set[str]) -> None:
+    names = [f"CloudFront-Is-{kind}-Viewer" for kind in ("Android", "Desktop", "IOS", "Mobile", "SmartTV", "Tablet")]
+    asked = ["CloudFront-Viewer-Country", "CloudFront-Viewer-Address", "CloudFront-Viewer-TLS", *names]
+    made = distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", policy="p"))
+    policy = {"headers": "allViewerAndWhitelistCloudFront", "header_names": asked}
+    (found,) = parse_state({**account([made]), "origin_request_policies": {"p": policy}}).distributions
+    headers = (("Host", "dchat.cloudfront.net"), ("User-Agent", agent), ("CloudFront-Viewer-Country", "forged"))
+    request = ViewerRequest(
+        "GET", "/", headers, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:TLS_AES_128_GCM_SHA256", country="DE"
+    )
+    sent = origin_request(request, found.default_behavior, found.origins["chat"], EDGE)
+    assert header(sent, "cloudfront-viewer-country") == "DE"
+    assert header(sent, "cloudfront-viewer-address") == "198.51.100.7:50000"
+    assert header(sent, "cloudfront-viewer-tls") == "TLSv1.3:TLS_AES_128_GCM_SHA256:fullHandshake"
+    assert {name[14:-7] for name in names if header(sent, name.lower()) == "true"} == kinds

@@ -95,7 +95,7 @@ def test_which_version_is_agreed_on(stage: Stage, name: str, offered: list[str] 
         assert raw.selected_alpn_protocol() == agreed
 
 
-@pytest.mark.rule("websocket/http-1-1-only")
+@pytest.mark.rule("websocket/http-1-1-only", "websocket/h2-is-refused")
 @pytest.mark.parametrize(
     ("offered", "expected"), [(["h2"], b"HTTP/1.1 400 "), (["http/1.1"], b"HTTP/1.1 101 "), (None, b"HTTP/1.1 101 ")]
 )

@@ -95,3 +95,10 @@ def test_an_origin_group_asks_the_next_one_after_an_error_that_it_names(stage: S
     assert stage.request("dgroup", path="/garbage")[0] == 426
     assert stage.request("dgroup", path="/early")[0] == 413
     assert stage.request("dgroup", "POST", "/missing")[0] == 404
+
+
+@pytest.mark.rule("timeout/completion")
+def test_a_response_that_goes_on_too_long_is_cut(stage: Stage) -> None:
+    assert stage.request("dcapped", path="/chunks")[2] == b"abcde"
+    with pytest.raises(http.client.IncompleteRead):
+        stage.request("dcapped", path="/half-and-wait")
