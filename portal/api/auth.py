@@ -16,11 +16,12 @@ from rest_framework import exceptions
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
 from portal.actions import token_digest
 from portal.api.problems import ApiProblem
+from portal.counting import counts
 from portal.models import ApiToken, Person
 
 USE_NOTED_EVERY = timedelta(minutes=1)
@@ -85,16 +86,20 @@ class HasScope(BasePermission):
         return True
 
 
-class PerCaller(SimpleRateThrottle):
-    """So many requests a minute per token, or per person in a browser."""
+class PerCaller(BaseThrottle):
+    """So many requests a minute per token, or per person in a browser, over all web processes."""
 
-    scope = "caller"
-    THROTTLE_RATES = {"caller": "600/min"}
+    most = 600
+    seconds = 60
+    left = 0
 
-    def get_cache_key(self, request: Request, view: APIView) -> str | None:
-        if isinstance(request.auth, ApiToken):
-            return f"api-calls-token-{request.auth.pk}"
-        return f"api-calls-person-{request.user.pk}" if request.user else None
+    def allow_request(self, request: Request, view: APIView) -> bool:
+        caller = f"token-{request.auth.pk}" if isinstance(request.auth, ApiToken) else f"person-{request.user.pk}"
+        calls, self.left = counts().add(f"api-calls-{caller}", self.seconds)
+        return calls <= self.most
+
+    def wait(self) -> float:
+        return float(self.left)
 
 
 __all__ = [

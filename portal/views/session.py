@@ -7,8 +7,9 @@ from typing import Any
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
-from django.core.cache import cache
 from django.http import HttpResponse
+
+from portal.counting import counts
 
 # A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all share an address.
 ATTEMPTS_PER_NAME_AND_ADDRESS = 8
@@ -25,7 +26,9 @@ class SignIn(LoginView):
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
         """Refused without looking at the password while too many attempts have failed."""
-        if any(cache.get(key, 0) >= most for key, most in self._counters()):
+        measures = self._counters()
+        tried = counts().seen([key for key, _ in measures])
+        if any(count >= most for count, (_, most) in zip(tried, measures, strict=True)):
             response = self.render_to_response(
                 self.get_context_data(form=self.get_form_class()(self.request), pause=True)
             )
@@ -37,16 +40,12 @@ class SignIn(LoginView):
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Count it. The count ends by itself, from the first failure on."""
         for key, _ in self._counters():
-            cache.add(key, 0, PAUSE_SECONDS)
-            try:
-                cache.incr(key)
-            except ValueError:
-                cache.set(key, 1, PAUSE_SECONDS)
+            counts().add(key, PAUSE_SECONDS)
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """The right password ends the counting for this name from this address, and nothing else."""
-        cache.delete(self._counters()[0][0])
+        counts().forget(self._counters()[0][0])
         return super().form_valid(form)
 
     def _counters(self) -> list[tuple[str, int]]:

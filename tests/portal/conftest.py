@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from django.core.cache import cache
+import redis
+from django.conf import settings
 
-from portal import inventory
+from portal import counting, inventory
 from tests.lab.account import Lab
 from tests.portal.api_stage import Stage, set_stage
 from tests.portal.pages_stage import enter_by_role
@@ -37,7 +38,17 @@ def lab(lab_process: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is remembered from another test."""
     monkeypatch.setattr(inventory, "_looks", inventory.Looks())
-    cache.clear()
+
+
+@pytest.fixture
+def counted(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Attempts and calls are counted, from nothing; gives Redis's URL."""
+    server = redis.Redis.from_url(redis_url)
+    server.flushdb()
+    monkeypatch.setattr(settings, "REDIS_URL", redis_url)
+    counting.counts.cache_clear()
+    yield redis_url
+    counting.counts.cache_clear()
 
 
 @pytest.fixture

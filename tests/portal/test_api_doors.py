@@ -100,8 +100,8 @@ def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(stage: Stag
     assert browser.post(API, body, content_type="application/json", headers={"X-CSRFToken": token}).status_code == 201
 
 
-def test_too_many_calls_wait(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PerCaller, "THROTTLE_RATES", {"caller": "2/min"})
+def test_too_many_calls_wait(stage: Stage, counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PerCaller, "most", 2)
     headers = bearer(stage.ana)
     assert [Client().get(API, headers=headers).status_code for _ in range(3)] == [200, 200, 429]
     assert int(Client().get(API, headers=headers)["Retry-After"]) > 0

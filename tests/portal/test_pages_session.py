@@ -41,7 +41,7 @@ def test_next_never_leads_away_from_the_portal(ana: Person) -> None:
         assert answer["Location"] == "/"
 
 
-def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person) -> None:
+def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person, counted: str) -> None:
     client = Client()
     for _ in range(ATTEMPTS_PER_NAME_AND_ADDRESS):
         wrong = client.post("/sign-in/", {"username": "ana", "password": "wrong"})
