@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import time
 
 import pytest
@@ -57,6 +58,23 @@ def test_the_app_sees_the_headers_that_the_seed_logged(stage: Stage) -> None:
     assert edge.startswith("130.176.")
     assert headers["x-amzn-trace-id"].startswith("Root=1-")
     assert len(headers["x-amz-cf-id"]) == 56
+
+
+def test_the_app_tells_over_http_and_websocket_which_headers_arrived(stage: Stage) -> None:
+    sent = {"X-Mine": "a", "Cookie": "a=1; session=2"}
+    page = json.loads(stage.request("dlist", path="/ws/headers?room=a&secret=b", headers=sent)[2])
+    with stage.websocket("dlist", "/ws/headers?room=a&secret=b", additional_headers=sent) as client:
+        assert client.recv()["type"] == "welcome"
+        message = client.recv()
+    for told in (page, message):
+        assert told["path"] == "/ws/headers?room=a"
+        arrived = {name.lower(): value for name, value in told["headers"]}
+        assert "x-mine" not in arrived
+        assert arrived["cookie"] == "session=2"
+        assert arrived["via"].endswith("(CloudFront)")
+    assert message["type"] == "headers"
+    names = [[name for name, _ in told["headers"]] for told in (page, message)]
+    assert ["Upgrade" in each for each in names] == [False, True]
 
 
 @pytest.mark.rule("answer/cloudfronts-headers")
