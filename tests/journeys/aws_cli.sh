@@ -141,10 +141,9 @@ until [ "$(handshake "$name" /by-hand)" = "HTTP/1.1 101 Switching Protocols" ]; 
     sleep 0.2
 done
 
-say "update-vpc-origin and delete-vpc-origin while it is in use"
+say "update-vpc-origin while it is in use"
 refused CannotUpdateEntityWhileInUse UpdateVpcOrigin \
     cloudfront update-vpc-origin --id "$origin" --if-match "$version" --vpc-origin-endpoint-config "file://$folder/endpoint.json"
-refused CannotDeleteEntityWhileInUse DeleteVpcOrigin cloudfront delete-vpc-origin --id "$origin" --if-match "$version"
 
 say "update-distribution without it; it is in use until that is Deployed"
 write config.json --if-match "$third" > "$folder/written.json"
