@@ -13,6 +13,7 @@ from lab.edge.distribution_facts import Behavior, Distribution
 from lab.edge.forwarding import Header, ViewerRequest
 from lab.edge.routing import LOCAL_SUFFIX, split_host
 
+MOST_CHAINED = 2
 MAX_URL_BYTES = 8192
 MAX_HEADER_BYTES = 32768
 
@@ -63,6 +64,13 @@ def refuse_disabled(distribution: Distribution) -> Refusal | None:
     if distribution.enabled:
         return None
     return Refusal(403, "InvalidRequestBlocked", "The distribution for this host name is disabled.")
+
+
+def refuse_chain(request: ViewerRequest) -> Refusal | None:
+    """A request that came through two distributions already: 403 (quotas page). Via says how many there were."""
+    if request.header("via").count("(CloudFront)") < MOST_CHAINED:
+        return None
+    return Refusal(403, "Error", "The request came through too many distributions (CloudFront).")
 
 
 def refuse_connection(distribution: Distribution, named_by_tls: Distribution | None) -> Refusal | None:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import h11
@@ -172,19 +172,20 @@ class _Exchange:
 
     async def _ask(self, distribution: Distribution, behavior: Behavior, body: bool) -> Outcome:
         """The error that the edge has in mind for such a request, else the origin's answer."""
-        key = cache_key(distribution, behavior, self.request)
-        keeps = behavior.cache_policy.caches and self.request.method in KEPT_METHODS
-        kept = self.memory.errors.find(key, time.monotonic()) if keeps else None
-        if kept is not None:
-            return replace(kept, detail="Error") if isinstance(kept, Refusal) else kept
+        key: Hashable = None
+        if behavior.cache_policy.caches and self.request.method in KEPT_METHODS:
+            key = cache_key(distribution, behavior, self.request)
+            kept = self.memory.errors.find(key, time.monotonic())
+            if kept is not None:
+                return replace(kept, detail="Error") if isinstance(kept, Refusal) else kept
         fetched = await self.origins.fetch(
             self.state, distribution, self.request, self.identity, self.http if body else None
         )
         self.record.origin_answered()
-        return await self._keep_in_mind(distribution, behavior, fetched, key) if keeps else fetched
+        return fetched if key is None else await self._keep_in_mind(distribution, behavior, fetched, key)
 
     async def _keep_in_mind(
-        self, distribution: Distribution, behavior: Behavior, fetched: Fetched | Refusal, key: object
+        self, distribution: Distribution, behavior: Behavior, fetched: Fetched | Refusal, key: Hashable
     ) -> Outcome:
         status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
         headers = () if isinstance(fetched, Refusal) else text_headers(fetched.head)

@@ -15,6 +15,7 @@ import h11
 
 from lab.edge.acceptance import Refusal
 from lab.edge.balancer import Balancers
+from lab.edge.chained import EdgeAsOrigin
 from lab.edge.distribution_facts import CustomOrigin, Distribution, Origin
 from lab.edge.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
 from lab.edge.gateway_rules import is_gateway_name
@@ -23,7 +24,7 @@ from lab.edge.http1 import Conversation, Http1, SenderFailed, ask, wire_headers
 from lab.edge.leg import Leg
 from lab.edge.origin_tls import explain
 from lab.edge.reaching import Unreachable, reach
-from lab.edge.routing import find_behavior, split_host
+from lab.edge.routing import find_behavior, find_distribution, split_host
 from lab.edge.state import State
 
 GATEWAY_PORT = 443
@@ -50,7 +51,8 @@ class Fetched:
 class OriginFetch:
     """Asks origins."""
 
-    def __init__(self, balancers: Balancers, gateways: Gateways) -> None:
+    def __init__(self, balancers: Balancers, gateways: Gateways, edge: EdgeAsOrigin) -> None:
+        self._edge = edge
         self._balancers = balancers
         self._gateways = gateways
 
@@ -96,6 +98,8 @@ class OriginFetch:
         try:
             if origin.custom is not None and is_gateway_name(origin.domain_name):
                 leg = await self._connect_gateway(origin.custom, request.scheme)
+            elif origin.custom is not None and find_distribution(state.distributions, origin.domain_name) is not None:
+                leg = await self._connect_edge(origin.custom, request.scheme, asked.host)
             else:
                 leg = await self._connect(state, distribution, origin, request, asked)
         except _NoWay as no_way:
@@ -162,17 +166,35 @@ class OriginFetch:
         except ValueError as error:
             raise _NoWay(Refusal(502, "OriginConnectError", f"{name!r} is no name for a certificate.")) from error
 
+    async def _connect_edge(self, custom: CustomOrigin, viewer_scheme: str, name: str) -> Leg:
+        """A connection to this edge itself: the origin is another distribution.
+
+        :raises _NoWay: CloudFront listens on ports 80 and 443 only.
+        :raises OSError: the edge is closing, or its certificate is not for `name`.
+        """
+        scheme = _scheme(custom, viewer_scheme)
+        port = custom.https_port if scheme == "https" else custom.http_port
+        if (scheme, port) not in (("http", 80), ("https", 443)):
+            raise _NoWay(
+                Refusal(502, "OriginConnectError", f"The origin refused the {scheme} connection on port {port}.")
+            )
+        return await self._edge.connect(split_host(name)[0], tls=scheme == "https")
+
     async def _connect_gateway(self, custom: CustomOrigin, viewer_scheme: str) -> Leg:
         """A connection to API Gateway, which listens on port 443 only.
 
         :raises _NoWay: the origin would speak plain HTTP, or on another port.
         """
-        scheme = {"http-only": "http", "https-only": "https"}.get(custom.protocol_policy, viewer_scheme)
+        scheme = _scheme(custom, viewer_scheme)
         port = custom.https_port if scheme == "https" else custom.http_port
         if (scheme, port) != ("https", GATEWAY_PORT):
             why = f"API Gateway refused the {scheme} connection on port {port}: it speaks HTTPS on {GATEWAY_PORT} only."
             raise _NoWay(Refusal(502, "OriginConnectError", why))
         return await self._gateways.connect()
+
+
+def _scheme(custom: CustomOrigin, viewer_scheme: str) -> str:
+    return {"http-only": "http", "https-only": "https"}.get(custom.protocol_policy, viewer_scheme)
 
 
 def _real_seconds(timeout: int, state: State) -> float:

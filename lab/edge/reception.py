@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from lab.edge.acceptance import (
     Refusal,
     refuse_by_behavior,
+    refuse_chain,
     refuse_connection,
     refuse_country,
     refuse_disabled,
@@ -69,7 +70,7 @@ def receive(
     """One request at the edge.
 
     1. Form, then host: a distribution that is enabled and may be called by that name.
-    2. TLS and Host must belong to one account.
+    2. TLS and Host must belong to one account, and not more than two distributions may stand in a row.
     3. Continuous deployment may hand the request to the staging distribution; an edge that lags behind takes the former
        configuration, which may have been disabled.
     4. An edge without capacity answers nobody.
@@ -81,7 +82,7 @@ def receive(
     if refusal is not None or distribution is None:
         return Reception(None, None, refusal or refuse_host(None))
     named = find_distribution(state.distributions, request.server_name) if request.server_name else None
-    refusal = refuse_connection(distribution, named)
+    refusal = refuse_connection(distribution, named) or refuse_chain(request)
     if refusal is not None:
         return Reception(distribution, None, refusal)
     choice = _configuration(state, distribution, request, circumstances)

@@ -12,6 +12,7 @@ from asyncio import sslproto
 
 from lab.config import LOOPBACK, LabConfig
 from lab.edge.balancer import Balancers
+from lab.edge.chained import EdgeAsOrigin
 from lab.edge.distribution_facts import Distribution
 from lab.edge.exchange import Exchanges
 from lab.edge.gateways import Gateways
@@ -91,8 +92,8 @@ class _Edge:
         self.gateways = Gateways(lambda: self._state)
         # What was served before the newest change, by distribution id: an edge that lags behind still has it.
         self._former: dict[str, Distribution] = {}
-        origins = OriginFetch(self.balancers, self.gateways)
         ports = EdgePorts(config.edge_port, config.edge_tls_port)
+        origins = OriginFetch(self.balancers, self.gateways, EdgeAsOrigin(ports, config.state_dir))
         exchanges = Exchanges(lambda: self._state, self._former, origins, ports)
         log = LogShelf(lambda: self._state.settings.log_delay_seconds)
         self.viewers = Viewers(exchanges, log, self.live, lambda address: self._state.settings.country_of(address))

@@ -68,6 +68,13 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     failing = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([404, 502])}, **members}
     either = behavior("both", methods=ALL_METHODS)
     made.append(distribution("dgroup", to_odd + to_chat, either, OriginGroups=items([failing])))
+    for name, to, protocol in (
+        ("dtwo", "dchat", "https-only"),
+        ("dthree", "dtwo", "https-only"),
+        ("dself", "dself", ""),
+    ):
+        origin = custom_origin("next", f"{to}.cloudfront.net", policy=protocol or "http-only")
+        made.append(distribution(name, [origin], behavior("next", policy=ALL_EXCEPT_HOST, viewer="allow-all")))
     made.append({**distribution("dother", to_chat, behavior("chat")), "account": "444455556666"})
     for name, policy in (("dheader", "by-header"), ("dweight", "by-weight")):
         made.append({**distribution(name, to_chat, behavior("chat")), "continuous_deployment_policy_id": policy})

@@ -232,3 +232,15 @@ def test_one_connection_serves_several_requests(stage: Stage) -> None:
 def test_a_disabled_alias_stops_though_a_wildcard_elsewhere_would_match(stage: Stage) -> None:
     assert stage.request("dchat", headers={"Host": "b.wild.example"})[2] == b"ok\n"
     assert stage.request("dchat", headers={"Host": "a.wild.example"})[0] == 403
+
+
+@pytest.mark.rule("quota/chained-distributions")
+def test_two_distributions_in_a_row_and_no_more(stage: Stage) -> None:
+    with stage.websocket("dtwo") as client:
+        assert client.recv()["type"] == "welcome"
+    status, headers, body = stage.request("dtwo", path="/healthz")
+    assert (status, body, headers["via"].count("(CloudFront)")) == (200, b"ok\n", 2)
+    for name in ("dthree", "dself"):
+        status, headers, body = stage.request(name, path="/healthz")
+        assert (status, headers["server"]) == (403, "CloudFront")
+        assert b"too many distributions" in body
