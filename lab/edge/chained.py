@@ -27,7 +27,7 @@ class EdgeAsOrigin:
     async def connect(self, name: str, *, tls: bool) -> Leg:
         """A connection to the distribution that answers for `name`.
 
-        :raises OSError: the edge is closing, or its certificate is not for that name.
+        :raises OSError: the edge is closing, or its certificate is not for that name, or it is no name at all.
         """
         loop = asyncio.get_running_loop()
         if not tls:
@@ -37,7 +37,8 @@ class EdgeAsOrigin:
             self._trust = ssl.create_default_context(cafile=str(ensure_certificates(self._state_dir).ca))
             # CloudFront speaks HTTP/1.1 to every origin.
             self._trust.set_alpn_protocols(["http/1.1"])
-        _, leg = await loop.create_connection(
-            Leg, LOOPBACK, self._ports.tls, ssl=self._trust, server_hostname=name or None
-        )
+        try:
+            _, leg = await loop.create_connection(Leg, LOOPBACK, self._ports.tls, ssl=self._trust, server_hostname=name)
+        except ValueError as error:
+            raise ConnectionAbortedError(f"{name!r} is no name for a certificate") from error
         return leg
