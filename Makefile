@@ -13,7 +13,7 @@ export PYTHON
 
 help:
 	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
-	@echo "make test       everything needed, then all tests; TESTS=tests/checks runs some"
+	@echo "make test       everything needed, then all tests; TESTS=tests/checks runs some; WORKERS=0 in one process"
 	@echo "make soak       the long matrices: every kill at every boundary; tens of minutes"
 	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
 	@echo "make check      format, lint, types, import contract"
@@ -31,9 +31,10 @@ rehearse: setup
 	@exec $(PYTHON_IN_VENV) -m stack rehearse $(if $(PORT),--port $(PORT)) $(if $(filter-out 0,$(HOLD)),--hold)
 
 # Without a Chromium the browser tests say why they did not run; .ci/run turns that into a failure.
+# Some machines forbid Python to keep bytecode; the tests start hundreds of processes, which then compile everything each.
 test: setup
-	@CHROMIUM="$$($(PYTHON_IN_VENV) -m stack browser --fetch)"; export CHROMIUM; \
-	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) $(TESTS)
+	@unset PYTHONDONTWRITEBYTECODE; CHROMIUM="$$($(PYTHON_IN_VENV) -m stack browser --fetch)"; export CHROMIUM; \
+	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --max-worker-restart 0 $(TESTS)
 
 soak: setup
 	@exec $(PYTHON_IN_VENV) -m pytest -m slow --timeout 1800 $(TESTS)
