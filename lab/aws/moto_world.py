@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from botocore.model import OperationNotFoundError
 from moto.iam.models import get_account_id_from
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import create_environ, run_wsgi_app
@@ -42,6 +43,7 @@ _READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Si
 _LONGEST_MESSAGE = 500
 # Everything that XML 1.0 cannot hold.
 _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
+_UNPRINTABLE_BYTES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 # moto's controls would change the world behind the journal's back.
 _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
 # STS API reference: the longest a role session can last, in seconds.
@@ -184,8 +186,9 @@ class MotoWorld:
             environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (f"?{entry.query}" if entry.query else "")
             with moto_moment(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
-            body = b"".join(chunks)
-        except NotImplementedError as error:
+            # moto gives back what it was sent, also what XML cannot hold.
+            body = b"".join(chunks) if service == "s3" else _UNPRINTABLE_BYTES.sub(b"?", b"".join(chunks))
+        except (NotImplementedError, OperationNotFoundError) as error:
             sorry = f"The lab does not implement this call: {error}"
             return error_reply(service, 400, no_such_operation(service), sorry)
         except Exception as error:

@@ -158,3 +158,38 @@ def test_idle_clocks_have_a_range(account: Account) -> None:
         for wrong in (low - 1, high + 1, "soon"):
             with refused("ValidationError", 400):
                 modify(name, str(wrong))
+
+
+@pytest.mark.rule("vpc-origin/prefix-list-weight")
+def test_a_prefix_list_uses_up_the_rules_of_a_group(account: Account) -> None:
+    named = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
+    listed = account.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"]
+    by_prefix_list = {"PrefixListIds": [{"PrefixListId": listed[0]["PrefixListId"]}]}
+
+    def open_port(group: str, port: int, **source: Any) -> None:
+        rule = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
+        account.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
+
+    group = account.vpc().group
+    open_port(group, 80, **by_prefix_list)
+    with refused("RulesPerSecurityGroupLimitExceeded", 400):
+        open_port(group, 443, **by_prefix_list)
+    for port in range(1, 6):
+        open_port(group, port, IpRanges=[{"CidrIp": "10.0.0.0/8"}])
+    rules = account.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
+    assert sum(not rule["IsEgress"] for rule in rules["SecurityGroupRules"]) == 6
+
+
+def test_service_quotas_show_the_labs_quotas(lab: Lab, account: Account) -> None:
+    quotas = account.client("service-quotas")
+    by_name = {item["QuotaName"]: item for item in quotas.list_service_quotas(ServiceCode="cloudfront")["Quotas"]}
+    assert by_name["VPC origins per AWS account"]["Value"] == 25
+    chosen = {"ServiceCode": "cloudfront", "QuotaCode": "L-24B04930"}
+    lab.post("/_lab/settings", {"quotas": {"distributions": 501}})
+    assert quotas.get_service_quota(**chosen)["Quota"]["Value"] == 501
+    lab.post("/_lab/settings", {"quotas": {"distributions": None}})
+    assert quotas.get_aws_default_service_quota(**chosen)["Quota"]["Value"] == 500
+    with refused("NoSuchResourceException", 400):
+        quotas.get_service_quota(ServiceCode="cloudfront", QuotaCode="L-0")
+    with refused("NoSuchResourceException", 400):
+        account.client("service-quotas", region="eu-west-1").list_service_quotas(ServiceCode="cloudfront")

@@ -138,7 +138,10 @@ class _Builder:
         at = self.parser.CurrentByteIndex
         if self.raw[at : at + 2] == b"</":
             element.inner_end = at
-            element.end = self.raw.index(b">", at) + 1
+            element.end = self.raw.find(b">", at) + 1
+            if not element.end:
+                # expat reports the end before it sees that the tag is cut short.
+                raise malformed("a tag is not closed")
         else:
             # An empty-element tag: nothing can be inserted into it.
             element.end = _opening_end(self.raw, element.start)

@@ -34,6 +34,7 @@ from lab.aws.cloudfront.store import CloudFrontStore
 from lab.aws.cloudfront.throttling import Bucket, is_read, take
 from lab.aws.cloudfront.wire import Router, new_request_id, read_call, write_error, write_reply
 from lab.aws.database import LabDatabase
+from lab.aws.gaps import use_quotas
 from lab.aws.moto_world import HttpReply, MotoWorld
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
@@ -73,6 +74,7 @@ class CloudFront:
         self._settled_until = 0.0
         # Status changes that time brought about; together with the store's changes this is a version.
         self._settled = 0
+        use_quotas(lambda: settings.quotas)
         world.guards["ram"] = partial(sharing.refuse_share, self.store)
 
     @property

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError
+from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError, RulesPerSecurityGroupLimitExceededError
 from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
 from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
-from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses import EC2Response
 
 ORIGIN_FACING_LIST = "com.amazonaws.global.cloudfront.origin-facing"
@@ -20,12 +20,15 @@ ORIGIN_FACING_LIST_IDS = {"us-east-1": "pl-3b927c52"}
 RESERVED_GROUP_PREFIX = "CloudFront-VPCOrigins-Service-SG"
 # Weight of the managed list in a security group's rule quota (VPC user guide).
 ORIGIN_FACING_WEIGHT = 55
+# VPC user guide: inbound rules for each security group and address family.
+_RULES_PER_GROUP = 60
 
 
 def close_vpc_gaps() -> None:
     """Apply all of it."""
     _keep_what_is_cloudfronts()
     _complete_prefix_lists()
+    _weigh_prefix_lists()
     setattr(EC2Response, "describe_security_group_references", _describe_group_references)  # noqa: B010
     setattr(EC2Response, "get_security_groups_for_vpc", _get_groups_for_vpc)  # noqa: B010
 
@@ -81,6 +84,31 @@ def _complete_prefix_lists() -> None:
         )
 
     ManagedPrefixListBackend.create_default_pls = create_lists  # type: ignore[method-assign]
+
+
+def _weigh_prefix_lists() -> None:
+    """A rule for a prefix list counts as many rules as the list may have entries (VPC user guide)."""
+    original: Callable[..., Any] = SecurityGroupBackend.authorize_security_group_ingress
+
+    def authorize(self: Any, group_name_or_id: str, *args: Any, **given: Any) -> Any:
+        rules, group = original(self, group_name_or_id, *args, **given)
+        weight = sum(_weight(self, rule) for rule in group.ingress_rules)
+        if weight > _RULES_PER_GROUP and any(rule.prefix_list_id for rule in rules):
+            for rule in rules:
+                group.ingress_rules.remove(rule)
+            raise RulesPerSecurityGroupLimitExceededError
+        return rules, group
+
+    SecurityGroupBackend.authorize_security_group_ingress = authorize  # type: ignore[method-assign]
+
+
+def _weight(backend: Any, rule: Any) -> int:
+    """How many rules one rule counts for IPv4, for which the quota is counted apart from IPv6."""
+    if rule.prefix_list_id:
+        listed = backend.managed_prefix_lists.get(rule.prefix_list_id)
+        ipv6 = listed is not None and listed.address_family == "IPv6"
+        return 0 if ipv6 else int(getattr(listed, "max_entries", None) or 1)
+    return 0 if rule.cidr_ipv6 else 1
 
 
 def _describe_group_references(request: Any) -> ActionResult:
