@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 FASTEST = 1_000_000.0
+LONGEST_STEP = 1e9
 _STEP = re.compile(r"\+?(\d{1,9}(?:\.\d{1,3})?)([smhd]?)")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
@@ -26,7 +27,10 @@ def read_step(text: str) -> float:
     found = _STEP.fullmatch(text.strip())
     if found is None:
         raise ValueError(f"{text[:40]!r} is no step such as +90s, +15m, +2h or +1d; time only goes forward")
-    return float(found.group(1)) * _UNITS[found.group(2)]
+    seconds = float(found.group(1)) * _UNITS[found.group(2)]
+    if seconds >= LONGEST_STEP:
+        raise ValueError(f"{text[:40]!r} is more than {LONGEST_STEP:.0f} seconds")
+    return seconds
 
 
 @dataclass(frozen=True)

@@ -20,23 +20,32 @@ from lab.aws.same_site import refuse_foreign
 from lab.aws.settings import SettingsError
 from lab.clock import FASTEST, LabClock, read_step
 from lab.faults.keeper import Faults
+from lab.page.desk import PATH as PAGE_PATH
+from lab.page.desk import Page
 
 
 class Control:
     """Answers requests to /_lab/*."""
 
-    def __init__(self, cloudfront: CloudFront, clock: LabClock, state: EdgeState, faults: Faults) -> None:
+    def __init__(
+        self, cloudfront: CloudFront, clock: LabClock, state: EdgeState, faults: Faults, edge_url: str
+    ) -> None:
         self._cloudfront = cloudfront
         self._clock = clock
         self._state = state
         self._public: dict[str, str] = {}
         self._desk = FaultDesk(faults, state)
+        self._page = Page(self._desk, state, clock, edge_url)
 
     def answer(self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
         """One request; `path` begins with /_lab/, `headers` have lower-case names."""
         foreign = refuse_foreign(method, headers)
         if foreign is not None:
             return _json(403, {"error": foreign})
+        if path == PAGE_PATH and method in ("GET", "HEAD"):
+            return self._page.show(query)
+        if (method, path) == ("POST", PAGE_PATH):
+            return self._page.take(body)
         if path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
             return _json(*self._desk.answer(method, path, body))
         if (method, path) == ("GET", "/_lab/state"):

@@ -74,7 +74,10 @@ def run(config: LabConfig) -> None:
         LOOPBACK,
         config.aws_port,
         _Endpoint(
-            world, cloudfront, Control(cloudfront, clock, state, faults), CallFaults(faults, aws, world.account_of)
+            world,
+            cloudfront,
+            Control(cloudfront, clock, state, faults, f"http://{LOOPBACK}:{config.edge_port}"),
+            CallFaults(faults, aws, world.account_of),
         ),
         threaded=True,
         request_handler=_Handler,

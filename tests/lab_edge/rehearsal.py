@@ -189,12 +189,15 @@ class Rehearsal:
             Filters=[{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
         )["PrefixLists"]
         source = {"PrefixListIds": [{"PrefixListId": lists[0]["PrefixListId"], "Description": "CloudFront"}]}
-        group = account.ec2.create_security_group(GroupName="edge", Description="edge", VpcId=network.vpc)["GroupId"]
+        groups = []
+        # The prefix list weighs 55 of a group's 60 rules: two ports do not fit into one group.
         for port in (80, 443):
+            made = account.ec2.create_security_group(GroupName=f"edge-{port}", Description="edge", VpcId=network.vpc)
             permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
-            account.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
-        chat = account.balancer(network, "int-chat", SecurityGroups=[group])
-        site = account.balancer(network, "int-site", SecurityGroups=[group])
+            account.ec2.authorize_security_group_ingress(GroupId=made["GroupId"], IpPermissions=[permission])
+            groups.append(made["GroupId"])
+        chat = account.balancer(network, "int-chat", SecurityGroups=groups)
+        site = account.balancer(network, "int-site", SecurityGroups=groups)
         to_chat = {"Type": "forward", "TargetGroupArn": self._target_group("chat", network.vpc, CHAT_TARGET)}
         to_site = {"Type": "forward", "TargetGroupArn": self._target_group("site", network.vpc, SITE_TARGET)}
         certificate = account.client("acm").request_certificate(DomainName=TLS_NAME)["CertificateArn"]

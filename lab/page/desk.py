@@ -1,0 +1,138 @@
+"""Serves the lab's page and takes its forms.
+
+It decides which form does what; the answer to every form is a redirect or the page with the reason. Whether a form came
+from this page at all is decided before (`same_site.py`).
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lab.aws.edge_state import EdgeState
+from lab.aws.fault_desk import FaultDesk
+from lab.aws.moto_world import HttpReply
+from lab.clock import LabClock, read_step
+from lab.edge.state import parse_state
+from lab.faults.aiming import FaultRefused
+from lab.faults.fault import Fault, Kind
+from lab.faults.registry import FAULTS
+from lab.page.picture import draw
+
+PATH = "/_lab/"
+_HERE = Path(__file__).parent
+_EDGE_PATIENCE = 1.0
+# What a redirect may say; other words in an address are not shown.
+_DONE = {"set": "The fault is set.", "cleared": "Cleared: all is put back.", "stepped": "The clock is stepped."}
+_HEADERS = (
+    ("Content-Type", "text/html; charset=utf-8"),
+    (
+        "Content-Security-Policy",
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Referrer-Policy", "same-origin"),
+    ("Cache-Control", "no-store"),
+)
+
+
+class Page:
+    """The page of one lab; `edge_url` is the edge's plain port."""
+
+    def __init__(self, desk: FaultDesk, state: EdgeState, clock: LabClock, edge_url: str) -> None:
+        self._desk = desk
+        self._state = state
+        self._clock = clock
+        self._edge_url = edge_url
+        pages = Environment(
+            loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+        )
+        self._template = pages.get_template("page.html")
+        self._style = (_HERE / "style.css").read_text()
+
+    def show(self, query: str, message: str = "", *, failed: bool = False) -> HttpReply:
+        """The page; a message is what a form has to say."""
+        asked = parse_qs(query)
+        sockets = self._sockets()
+        document = json.loads(self._state.document(None) or b"{}")
+        faults = self._desk.listing()
+        text = self._template.render(
+            style=self._style,
+            live="live" in asked,
+            message=message or _DONE.get("".join(asked.get("done", [])), ""),
+            failed=failed,
+            clock=self._clock.reading(),
+            set=faults,
+            registry=FAULTS,
+            picture=draw(parse_state(document), document, faults, sockets or ()),
+            edge=self._edge_url,
+            edge_answers=sockets is not None,
+            calls=_of(Kind.CALLS),
+            endpoint=[(kind.value, _of(kind)) for kind in (Kind.ACCOUNT, Kind.APP, Kind.DATA_PLANE)],
+        )
+        return HttpReply(400 if failed else 200, _HEADERS, text.encode())
+
+    def take(self, body: bytes) -> HttpReply:
+        """One form."""
+        form = {name: values[0].strip() for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        do = _FORMS.get(form.pop("do", ""))
+        if do is None:
+            return self.show("", "This form is none of this page's.", failed=True)
+        try:
+            done = do(self, form)
+        except (FaultRefused, ValueError) as refused:
+            return self.show("", f"Not done: {refused}.", failed=True)
+        return HttpReply(303, (("Location", f"{PATH}?done={done}"),), b"")
+
+    def set(self, form: Mapping[str, str]) -> str:
+        """Set a fault; fields that it does not take are left out, because one form serves many faults."""
+        fault = FAULTS.get(form.get("name", ""))
+        taken = {key: value for key, value in form.items() if fault is None or key in (*fault.takes, "name")}
+        self._desk.set(dict(taken))
+        return "set"
+
+    def clear(self, form: Mapping[str, str]) -> str:
+        """Clear one fault."""
+        self._desk.clear(form.get("id") or "none")
+        return "cleared"
+
+    def clear_all(self, form: Mapping[str, str]) -> str:
+        """Clear every fault."""
+        self._desk.clear()
+        return "cleared"
+
+    def step(self, form: Mapping[str, str]) -> str:
+        """Step the clock."""
+        self._state.advance_clock(read_step(form.get("step", "")))
+        return "stepped"
+
+    def _sockets(self) -> list[Any] | None:
+        """What goes through the edge now; None if it does not answer."""
+        where = urlsplit(self._edge_url)
+        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_EDGE_PATIENCE)
+        try:
+            connection.request("GET", "/_lab/sockets", headers={"Host": "lab.localhost"})
+            answer = json.loads(connection.getresponse().read())
+            return list(answer["sockets"])
+        except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError):
+            return None
+        finally:
+            connection.close()
+
+
+_FORMS: Mapping[str, Callable[[Page, Mapping[str, str]], str]] = {
+    "set": Page.set,
+    "clear": Page.clear,
+    "clear-all": Page.clear_all,
+    "step": Page.step,
+}
+
+
+def _of(kind: Kind) -> list[Fault]:
+    return [fault for fault in FAULTS.values() if fault.kind is kind]
