@@ -28,7 +28,13 @@ from lab.edge.routing import find_behavior, find_distribution
 from lab.edge.signed_requests import refuse_unsigned
 from lab.edge.state import State
 
-CAPACITY_RESULTS = ("CapacityExceeded", "LimitExceeded")
+# What an edge without capacity logs: detailed result and result (standard logs reference).
+CAPACITY_RESULTS = {
+    "CapacityExceeded": "CapacityExceeded",
+    "LimitExceeded": "LimitExceeded",
+    "LambdaExecutionError": "LambdaExecutionError",
+    "LambdaLimitExceeded": "Error",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,5 +127,6 @@ def _capacity(state: State, distribution: Distribution) -> Refusal | None:
     fault = find_fault(state.faults, EDGE_CAPACITY, distribution.id)
     if fault is None:
         return None
-    result = fault.detail if fault.detail in CAPACITY_RESULTS else CAPACITY_RESULTS[0]
-    return Refusal(503, result, "CloudFront has no capacity for this request at the moment.", result_type=result)
+    detail = fault.detail if fault.detail in CAPACITY_RESULTS else "CapacityExceeded"
+    why = "CloudFront has no capacity for this request at the moment."
+    return Refusal(503, detail, why, result_type=CAPACITY_RESULTS[detail])

@@ -87,7 +87,7 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     ):
         origin = {**custom_origin("api", GATEWAY, policy=protocol), "OriginPath": path}
         made.append(distribution(name, [origin], behavior("api", policy=policy)))
-    for name in ("dfull", "dlimited", "dproxied", "dlagging"):
+    for name in ("dfull", "dlimited", "dlambda", "dproxied", "dlagging"):
         made.append(distribution(name, to_chat, behavior("chat")))
     account["cache_policies"][CACHING] = {"name": "Caching", "max_ttl": 86400, "default_ttl": 60, "min_ttl": 0}
     account["response_headers_policies"] = {HEADERS_POLICY: response_headers_policy()}
@@ -103,6 +103,7 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     account["faults"] = [
         {"name": "edge-capacity", "distribution": "EDFULL"},
         {"name": "edge-capacity", "distribution": "EDLIMITED", "detail": "LimitExceeded"},
+        {"name": "edge-capacity", "distribution": "EDLAMBDA", "detail": "LambdaLimitExceeded"},
         {"name": "wrong-accept", "distribution": "EDPROXIED"},
         {"name": "edge-stale", "distribution": "EDLAGGING"},
     ]

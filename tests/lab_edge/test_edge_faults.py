@@ -24,12 +24,19 @@ def test_faults_of_others_and_nonsense_are_left_out() -> None:
 
 
 @pytest.mark.rule("answer/edge-capacity", "log/result-types", "log/detailed-results")
-@pytest.mark.parametrize(("name", "result"), [("dfull", "CapacityExceeded"), ("dlimited", "LimitExceeded")])
-def test_an_edge_without_capacity(stage: Stage, name: str, result: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "result", "detail"),
+    [
+        ("dfull", "CapacityExceeded", "CapacityExceeded"),
+        ("dlimited", "LimitExceeded", "LimitExceeded"),
+        ("dlambda", "Error", "LambdaLimitExceeded"),
+    ],
+)
+def test_an_edge_without_capacity(stage: Stage, name: str, result: str, detail: str) -> None:
     status, headers, _ = stage.request(name, path="/healthz")
     assert (status, headers["server"], headers["x-cache"]) == (503, "CloudFront", f"{result} from cloudfront")
     row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
-    assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == (result, result)
+    assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == (result, detail)
 
 
 def test_an_accept_that_does_not_belong_to_the_key(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import ssl
 from collections.abc import Mapping, Sequence
 
@@ -153,3 +154,23 @@ def test_nonsense_after_agreeing_to_h2_harms_nobody(stage: Stage, nonsense: byte
             while raw.recv(65536):
                 pass
     assert stage.request("dchat", path="/healthz")[0] == 200
+
+
+def test_mutated_frames_end_their_own_connection_only(stage: Stage) -> None:
+    dice = random.Random(20261121)  # noqa: S311 - not a secret
+    http = H2Connection(H2Configuration(header_encoding="latin-1"))
+    http.initiate_connection()
+    head = [(":method", "POST"), (":path", "/body"), (":scheme", "https"), (":authority", "dodd.cloudfront.net")]
+    http.send_headers(1, head)
+    http.send_data(1, b"some body", end_stream=True)
+    good = http.data_to_send()
+    for _ in range(60):
+        mutated = bytearray(good)
+        for _ in range(dice.randint(1, 4)):
+            mutated[dice.randrange(len(PREFACE), len(mutated))] = dice.randrange(256)
+        with stage.raw("dodd.cloudfront.net", alpn=["h2"]) as raw:
+            raw.sendall(bytes(mutated))
+            raw.recv(65536)
+    client = Http2Client(stage, "dodd")
+    ((status, _, _),) = client.ask(("POST", "/body"), body=b"some body")
+    assert status == 200
