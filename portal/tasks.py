@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from celery import shared_task
 from django.utils import timezone
@@ -32,6 +33,6 @@ def tick(now: datetime) -> None:
     planning = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
     for request_id, _ in _mentions.due(planning[:BATCH], now):
         work_out_plan.delay(str(request_id))
-    news = EndpointRequest.objects.with_news(now).values_list("pk", "newest")
-    for request_id, _ in _mentions.due(news[:BATCH], now):
+    told: Any = EndpointRequest.objects.with_news(now)  # the type checker does not know what it annotates
+    for request_id, _ in _mentions.due(told.values_list("pk", "newest")[:BATCH], now):
         follow_request.delay(str(request_id))

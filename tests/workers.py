@@ -41,7 +41,7 @@ def in_order(groups: Iterable[str]) -> list[str]:
     return sorted(groups, key=lambda group: known.index(group) if group in known else len(known))
 
 
-class ByGroup(LoadScopeScheduling):
+class ByGroup(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Hands out whole groups."""
 
     def _split_scope(self, nodeid: str) -> str:
