@@ -15,13 +15,13 @@ from django.conf import settings
 from checks import preflight
 from checks.idle import ALB_SECONDS, NLB_SECONDS, Clock, usual_clocks
 from checks.preflight import PreflightResult, PreflightSubject
-from checks.serving import Serving, serving
+from checks.serving import MANAGED_REQUEST_POLICIES, HeaderRule, Serving, serving
 from provisioning import names
-from provisioning.edge import distributions
+from provisioning.edge import distributions, request_policies
 from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws, aws_for
 from provisioning.edge.snapshot import take_snapshot
-from provisioning.facts import TargetFacts
+from provisioning.facts import DistributionFacts, TargetFacts
 from provisioning.models import Endpoint
 from provisioning.sweep import account_ref
 
@@ -56,6 +56,21 @@ def look_at_aws(endpoint: Endpoint, url: str) -> AwsView:
     )
 
 
+def _request_policies(aws: Aws, facts: DistributionFacts) -> dict[str, HeaderRule]:
+    """The managed ones, and those custom ones of the distribution that AWS shows."""
+    known = dict(MANAGED_REQUEST_POLICIES)
+    used = {behavior.origin_request_policy_id for behavior in (*facts.behaviors, facts.default_behavior)}
+    for policy_id in used - known.keys() - {""}:
+        try:
+            found = request_policies.headers_of(aws, policy_id)
+        except EdgeError as error:
+            log.info("the origin request policy %s was not read: %s", policy_id, error)
+            continue
+        if found is not None:
+            known[policy_id] = HeaderRule(*found)
+    return known
+
+
 def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
     """The idle clocks on the way to this target; a Network Load Balancer has one for each listener."""
     if target is None:
@@ -79,6 +94,7 @@ def _serving(aws: Aws, endpoint: Endpoint, url: str) -> Serving | None:
         return None
     return serving(
         record.config,
+        request_policies=_request_policies(aws, record.facts),
         domain_name=record.domain_name,
         status=record.status,
         host=endpoint.domain_name,

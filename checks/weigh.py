@@ -14,7 +14,7 @@ anything up, never be certain of a cause that was not shown, and find nothing wr
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -115,7 +115,7 @@ def weigh(seen: Observations) -> Conclusion:
     claims = [claim for rule in _RULES for claim in rule(seen)]
     if seen.handshake.live and not any(claim.certainty == "high" for claim in claims):
         # All is well: what could go wrong elsewhere is no finding here.
-        return Conclusion(first_look, _next_probe(seen, first_look))
+        return Conclusion(first_look, _next_probe(seen, first_look, set()))
     confirmed = {claim.code for claim in claims if claim.certainty == "high"}
     merged: dict[str, Diagnosis] = {}
     for claim in sorted(claims, key=_claim_order):
@@ -133,7 +133,7 @@ def weigh(seen: Observations) -> Conclusion:
     ranked = sorted(merged.values(), key=lambda found: (_RANK[found.certainty], _place(found.code)))
     if not ranked:
         ranked = [Diagnosis(VERDICTS["WSE-UNKNOWN"], "low", ())]
-    return Conclusion(tuple(_live_first(ranked, seen)), _next_probe(seen, ranked))
+    return Conclusion(tuple(_live_first(ranked, seen)), _next_probe(seen, ranked, confirmed))
 
 
 def _claim_order(claim: _Claim) -> tuple[int, int]:
@@ -280,7 +280,7 @@ def _configuration(seen: Observations) -> Iterator[_Claim]:
         yield _Claim(
             "WSE-403-WAF", "high" if said else "medium", (f"the web ACL {found.web_acl} guards the distribution",)
         )
-    if refused and (dropped := _dropped(found, ("Sec-WebSocket-Key", "Sec-WebSocket-Version"))):
+    if refused and found.meant and (dropped := _dropped(found, ("Sec-WebSocket-Key", "Sec-WebSocket-Version"))):
         yield claim("WSE-400-NOKEY", _FROM_APP, dropped)
     if _lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
         yield _Claim("WSE-101-POLICY", "high", (dropped,))
@@ -397,13 +397,16 @@ _RULES: tuple[Callable[[Observations], Iterator[_Claim]], ...] = (
 )
 
 
-def _next_probe(seen: Observations, ranked: Sequence[Diagnosis]) -> NextProbe | None:
+def _next_probe(seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[str]) -> NextProbe | None:
     """The cheapest probe that could still change the order; none once a cause has been shown."""
     if seen.handshake.live and not (_lacks_subprotocol(seen) and not seen.looked):
         return None
     if seen.status and not seen.looked:
         return NextProbe("AWS")
-    if ranked[0].certainty == "high" and ranked[0].code not in ("WSE-1006", "WSE-MIXED"):
+    if confirmed and ranked[0].code != "WSE-MIXED":
+        return None
+    # CloudFront writes the same page for many causes; what the app or the load balancer says is their own word.
+    if ranked[0].certainty == "high" and ranked[0].code != "WSE-1006" and not _by_edge(seen):
         return None
     asked = seen.handshake.request
     if seen.status in (400, 401, 403) and asked is not None and asked.origin and seen.without_origin is None:
@@ -430,6 +433,11 @@ def _answer(seen: Transcript) -> tuple[int, str]:
 def _by_app(seen: Observations) -> bool:
     head = seen.handshake.response
     return head is not None and author_of(head, seen.handshake.body)[0] == "app"
+
+
+def _by_edge(seen: Observations) -> bool:
+    head = seen.handshake.response
+    return head is not None and author_of(head, seen.handshake.body)[0] == "edge"
 
 
 def _edge_said(seen: Observations, phrase: str) -> bool:

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from checks.preflight.certificates import viewer_certificate
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
 from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
+from provisioning.names import SERVICE_ROLE_NAME
 from provisioning.patterns import covers, matches, overlap
 from provisioning.plan import position_for
 
 ORIGIN_QUOTA = 100
+DISTRIBUTIONS_PER_VPC_ORIGIN = 50
 
 
 def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
@@ -179,7 +182,21 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
             Fix("CloudFront > VPC origins: ask its owner to rename or delete it."),
         )
     if origin.status in ("Deployed", "Deploying"):
-        return PreflightResult("PF-VPC-ORIGIN", Level.PASS, f"{origin.id} is {origin.status} and is reused.")
+        if origin.distributions is None:
+            return unknown("PF-VPC-ORIGIN", f"{origin.id} is reused, but how many distributions use it was not asked.")
+        seen = f"{origin.id} is {origin.status} and is reused; {origin.distributions} distributions use it."
+        if origin.distributions < DISTRIBUTIONS_PER_VPC_ORIGIN:
+            return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
+        return PreflightResult(
+            "PF-VPC-ORIGIN",
+            Level.WARN,
+            seen,
+            f"AWS allows {DISTRIBUTIONS_PER_VPC_ORIGIN}. Unless this distribution is one of them, it will refuse.",
+            Fix(
+                "Use a distribution that uses it already, or give the endpoint a target of its own.",
+                f"aws cloudfront list-distributions-by-vpc-origin-id --vpc-origin-id {origin.id}",
+            ),
+        )
     return PreflightResult(
         "PF-VPC-ORIGIN",
         Level.WARN,
@@ -189,7 +206,31 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
     )
 
 
+def service_role(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
+    """AWS makes the role with the first VPC origin, if the portal's role may have it made."""
+    if gap := snapshot.gap("service_role") or snapshot.gap("vpc_origins"):
+        return unknown("PF-ROLE", gap.reason)
+    if snapshot.service_role is None:
+        return unknown("PF-ROLE", "It was not looked at.")
+    if snapshot.service_role:
+        return PreflightResult("PF-ROLE", Level.PASS, f"{SERVICE_ROLE_NAME} is there.")
+    return PreflightResult(
+        "PF-ROLE",
+        Level.WARN,
+        f"The account has no {SERVICE_ROLE_NAME} yet.",
+        "AWS makes it with the account's first VPC origin. If the portal may not create it, AWS answers with a bare "
+        "AccessDenied that names no action.",
+        Fix(
+            "IAM > Roles > edge-portal: allow iam:CreateServiceLinkedRole as in the portal's IAM policy; or have the "
+            "role made once.",
+            "aws iam create-service-linked-role --aws-service-name vpcorigin.cloudfront.amazonaws.com",
+            'resource "aws_iam_service_linked_role" "vpcorigin" '
+            '{ aws_service_name = "vpcorigin.cloudfront.amazonaws.com" }',
+        ),
+    )
+
+
 DistributionCheck = Callable[[PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]]
 
 
-DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (_library, _paths, _behavior_room)
+DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (_library, _paths, _behavior_room, viewer_certificate)

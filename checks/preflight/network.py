@@ -29,6 +29,9 @@ EXCLUDED_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
 
 FEW_ADDRESSES = 8
 
+# Amazon VPC User Guide: rules per security group by default, and what CloudFront's prefix list counts for in them.
+RULES_PER_GROUP, PREFIX_LIST_WEIGHT = 60, 55
+
 
 def gateway(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
     """Attached, although no route leads to it; AWS takes it as leave to bring in traffic."""
@@ -69,6 +72,19 @@ def block_public_access(
             Level.WARN,
             f"Block Public Access is {mode}, and {target.vpc_id} is excluded from it.",
             "AWS does not say that an exclusion lets VPC origins work. The handshake check will tell.",
+        )
+    elif not target.exclusions_allowed:
+        yield PreflightResult(
+            "PF-BPA",
+            Level.BLOCK,
+            f"Block Public Access is {mode}, and an organisation's policy allows no exclusions.",
+            "It keeps CloudFront out of the VPC in both directions; handshakes would end with 504.",
+            Fix(
+                "Ask the administrators of the organisation: AWS Organizations > Policies > Declarative policies for "
+                "EC2.",
+                "aws ec2 describe-vpc-block-public-access-options",
+                "aws_organizations_policy of type DECLARATIVE_POLICY_EC2",
+            ),
         )
     else:
         yield PreflightResult(
@@ -196,6 +212,39 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
     else:
         why = "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open it, or do it yourself."
         yield PreflightResult("PF-INGRESS", Level.BLOCK, seen, why, fix)
+
+
+def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Whether the rules that the plan would add fit in. Rules for IPv4 and IPv6 are counted apart."""
+    if not target.security_groups or not subject.origin_ports:
+        return
+    if gap := snapshot.gap("ingress") or snapshot.gap("prefix_list"):
+        yield unknown("PF-GROUP-ROOM", gap.reason)
+        return
+    adding = sum(target.admits_cloudfront(port) is None for port in subject.origin_ports)
+    group = target.security_groups[0]
+    rules = [rule for rule in target.ingress if rule.group_id == group and ":" not in rule.source]
+    listed = [rule for rule in rules if rule.source_kind == "prefix-list"]
+    if adding and any(rule.source != target.origin_facing_prefix_list for rule in listed):
+        yield unknown("PF-GROUP-ROOM", f"{group} names prefix lists whose weight was not looked at.")
+        return
+    used = len(rules) + len(listed) * (PREFIX_LIST_WEIGHT - 1)
+    seen = f"{group} uses {used} of {RULES_PER_GROUP} rules; CloudFront's prefix list counts for {PREFIX_LIST_WEIGHT}."
+    if not adding or used + adding <= RULES_PER_GROUP:
+        yield PreflightResult("PF-GROUP-ROOM", Level.PASS, seen)
+        return
+    yield PreflightResult(
+        "PF-GROUP-ROOM",
+        Level.WARN,
+        seen,
+        "The rule of the plan does not fit in, unless AWS has allowed the account more rules per group.",
+        Fix(
+            f"EC2 > Security Groups > {group}: remove rules; or Service Quotas > Amazon VPC > Inbound or outbound "
+            "rules per security group.",
+            f"aws ec2 describe-security-group-rules --filters Name=group-id,Values={group}",
+            "fewer aws_vpc_security_group_ingress_rule of the group",
+        ),
+    )
 
 
 def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:

@@ -32,15 +32,25 @@ TITLES = {
     "PF-TLS": "No TLS listener in the way",
     "PF-LISTENER": "Something listens on the port",
     "PF-ACTION": "The listener forwards handshakes",
+    "PF-RULES": "No rule of the listener takes the handshake elsewhere",
+    "PF-CERTIFICATE": "The target's certificate names the Host that CloudFront sends",
     "PF-IP-TYPE": "The target speaks IPv4",
+    "PF-IPV6": "Nothing comes in over IPv6, and the subnets have IPv4",
     "PF-GATEWAY": "The VPC has an internet gateway attached",
     "PF-BPA": "VPC Block Public Access lets CloudFront in",
     "PF-SUBNET": "The subnets are private",
+    "PF-NACL": "The network ACLs let answers out",
     "PF-ADDRESS": "The subnets have free addresses",
     "PF-ZONE": "VPC origins exist in this Region and zone",
     "PF-INGRESS": "The security group admits CloudFront",
+    "PF-GROUP-ROOM": "The security group has room for the rule",
     "PF-PUBLIC": "The security group admits nothing public",
+    "PF-PUBLIC-ADDRESS": "The target has no public address",
+    "PF-OTHER-DOOR": "No other way leads in from the internet",
     "PF-HEALTH": "The target's own targets are healthy",
+    "PF-TARGET-GROUP": "The target groups carry an upgrade",
+    "PF-STICKY": "Clients come back to the target they need",
+    "PF-ATTRIBUTES": "What the load balancer does to headers",
     "PF-IDLE": "Quiet connections stay open",
     "PF-DISTRIBUTION": "The distribution exists and is enabled",
     "PF-LIBRARY": "The portal knows all of the distribution's settings",
@@ -49,6 +59,15 @@ TITLES = {
     "PF-PATH-BARE": "The path without a slash is covered",
     "PF-VPC-ORIGIN": "A VPC origin can be reused or made",
     "PF-BEHAVIORS": "The distribution has room for behaviors",
+    "PF-VIEWER-CERTIFICATE": "Viewers are shown a certificate for the distribution's names",
+    "PF-ROLE": "The account has CloudFront's role for VPC origins",
+    "PF-ORIGIN-HEADERS": "The behavior forwards the handshake's headers",
+    "PF-ORIGIN-CACHE": "The behavior caches nothing",
+    "PF-ORIGIN-VIEWERS": "The behavior does not redirect handshakes",
+    "PF-ORIGIN-PROTOCOL": "API Gateway is asked over HTTPS",
+    "PF-ORIGIN-PATH": "The origin path is API Gateway's stage",
+    "PF-ORIGIN-HOST": "API Gateway sees its own name as Host",
+    "PF-ORIGIN-PUBLIC": "The origin needs no public address",
 }
 
 
@@ -87,7 +106,8 @@ class PreflightSubject:
     """As much of a wish as there is. What is empty is not judged.
 
     `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if it has one;
-    behaviors leading to it are ours.
+    behaviors leading to it are ours. `forward_host` is None while nobody has said; `carries_api` means that the paths
+    carry an HTTP API besides.
     """
 
     target_arn: str = ""
@@ -99,6 +119,9 @@ class PreflightSubject:
     max_silence_seconds: int | None = None
     vpc_origin_key: str = ""
     origin_id: str = ""
+    forward_host: bool | None = None
+    origin_domain: str = ""
+    carries_api: bool = False
 
     @classmethod
     def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
@@ -113,6 +136,9 @@ class PreflightSubject:
             max_silence_seconds=spec.max_silence_seconds,
             vpc_origin_key=spec.vpc_origin_key,
             origin_id=origin_id,
+            forward_host=spec.forward_host,
+            origin_domain=spec.origin_domain,
+            carries_api="POST" in spec.allowed_methods.split(","),
         )
 
 

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from checks.preflight.network import block_public_access, gateway, ingress, public_ingress, subnets
+from checks.preflight.certificates import origin_certificate
+from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
+from checks.preflight.groups import attributes, group_fit, health, stickiness
+from checks.preflight.network import block_public_access, gateway, group_room, ingress, public_ingress, subnets
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
+from checks.preflight.rules import default_action, listener_rules
 from provisioning.facts import Listener, Snapshot, TargetFacts
 
 # CloudFront closes a WebSocket after ten minutes without a byte from the origin (its quotas page).
@@ -214,36 +218,6 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
     )
 
 
-def _action(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Only warnings: a rule of the listener may forward our paths before the default action is asked."""
-    if snapshot.gap("listeners"):
-        # PF-LISTENER has said so already.
-        return
-    listeners = [found for port in subject.origin_ports if (found := target.listener_on(port)) is not None]
-    for listener in listeners:
-        seen = f"The listener on {listener.port} does: {listener.default_action or 'nothing'}."
-        edit = (
-            f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Default action."
-        )
-        if listener.default_action == "forward" or target.kind == "network":
-            yield PreflightResult("PF-ACTION", Level.PASS, seen)
-        elif listener.default_action == "redirect":
-            why = (
-                "A WebSocket client follows no redirect. Unless a rule forwards these paths, no handshake gets through."
-            )
-            if listener.redirect_protocol == "HTTPS" and listener.protocol == "HTTP":
-                seen = f"The listener on {listener.port} redirects to HTTPS."
-                why += " Choose https-only as origin protocol, or let this listener forward."
-            yield PreflightResult("PF-ACTION", Level.WARN, seen, why, _forward_fix(edit))
-        else:
-            why = "Unless a rule forwards these paths, this answers every handshake instead of the app."
-            if listener.default_action.startswith("authenticate-"):
-                why = (
-                    "A WebSocket client cannot sign in: without a session cookie the handshake is redirected and fails."
-                )
-            yield PreflightResult("PF-ACTION", Level.WARN, seen, why, _forward_fix(edit))
-
-
 def _ip_type(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
     """AWS's own pages disagree about dual-stack Network Load Balancers."""
     if target.kind == "network" and target.ip_address_type != "ipv4":
@@ -260,40 +234,16 @@ def _ip_type(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot)
         )
 
 
-def _health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """A warning: the app may come later, but until then there is no handshake."""
-    if target.kind == "instance":
-        return
-    gap = snapshot.gap("target_health")
-    healthy, registered = target.healthy_targets, target.registered_targets
-    if gap or healthy is None or registered is None:
-        yield unknown("PF-HEALTH", gap.reason if gap else "It was not looked at.")
-        return
-    seen = f"{healthy} of {registered} are healthy."
-    fix = Fix(
-        "EC2 > Target Groups > Targets: look at the health status details.",
-        "aws elbv2 describe-target-health --target-group-arn TARGET-GROUP",
-    )
-    if registered == 0:
-        why = "Nothing is registered; the load balancer answers every handshake with 503."
-        yield PreflightResult("PF-HEALTH", Level.WARN, "No targets are registered.", why, fix)
-    elif healthy == 0:
-        why = "With no healthy target the load balancer tries all of them, and handshakes are likely to fail."
-        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
-    elif healthy < registered:
-        why = "The endpoint works, with less behind it than was meant."
-        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
-    else:
-        yield PreflightResult("PF-HEALTH", Level.PASS, seen)
-
-
 def _idle(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
     """The shortest idle clock on the way, against the longest silence of the app."""
     silence = subject.max_silence_seconds
     if silence is None:
         return
-    if gap := snapshot.gap("idle_timeout") or (snapshot.gap("listeners") if target.kind == "network" else None):
+    if gap := snapshot.gap("attributes") or (snapshot.gap("listeners") if target.kind == "network" else None):
         yield unknown("PF-IDLE", gap.reason)
+        return
+    if _clock_missing(subject, target):
+        yield unknown("PF-IDLE", f"AWS did not tell the idle timeout of {target.name}.")
         return
     clocks = [("CloudFront, counting bytes from the app only,", CLOUDFRONT_IDLE_SECONDS)]
     if target.idle_timeout_seconds is not None:
@@ -321,6 +271,16 @@ def _idle(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) ->
     yield PreflightResult("PF-IDLE", Level.WARN, seen, "The client will see the connection close with 1006.", fix)
 
 
+def _clock_missing(subject: PreflightSubject, target: TargetFacts) -> bool:
+    """Whether a clock that must be there was not seen; where nothing listens, PF-LISTENER says so."""
+    if target.kind == "application":
+        return target.idle_timeout_seconds is None
+    listeners = [found for port in subject.origin_ports if (found := target.listener_on(port)) is not None]
+    return target.kind == "network" and any(
+        found.protocol in ("TCP", "TLS") and found.idle_timeout_seconds is None for found in listeners
+    )
+
+
 TargetCheck = Callable[[PreflightSubject, TargetFacts, Snapshot], Iterator[PreflightResult]]
 
 
@@ -330,14 +290,24 @@ _TARGET_CHECKS: tuple[TargetCheck, ...] = (
     _group,
     _tls,
     _listener,
-    _action,
+    default_action,
+    listener_rules,
+    origin_certificate,
     _ip_type,
+    ipv6,
     gateway,
     block_public_access,
     subnets,
+    acls,
     ingress,
+    group_room,
     public_ingress,
-    _health,
+    public_addresses,
+    other_doors,
+    health,
+    group_fit,
+    stickiness,
+    attributes,
     _idle,
 )
 
@@ -356,11 +326,3 @@ def _carries(subject: PreflightSubject, place: int, listener: Listener | None) -
 
 def _listened(target: TargetFacts) -> str:
     return ", ".join(f"{listener.port} ({listener.protocol})" for listener in target.listeners)
-
-
-def _forward_fix(console: str) -> Fix:
-    return Fix(
-        console,
-        "aws elbv2 modify-listener --listener-arn LISTENER --default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
-        'default_action { type = "forward" } in the aws_lb_listener',
-    )
