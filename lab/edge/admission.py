@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from lab.edge.network_facts import LoadBalancer
 from lab.edge.vpc_facts import AclEntry, IngressRule, Network, Subnet
@@ -69,11 +70,6 @@ def acl_allows(entries: Sequence[AclEntry], egress: bool, address: str, port: in
     return False
 
 
-def internet_blocked(network: Network, balancer: LoadBalancer) -> bool:
-    """Whether VPC Block Public Access keeps CloudFront and the internet away from a load balancer."""
-    return public_access_blocked(network, balancer.account, balancer.region, balancer.vpc_id, balancer.subnets)
-
-
 def public_access_blocked(network: Network, account: str, region: str, vpc_id: str, subnets: Sequence[str]) -> bool:
     """Both blocking modes stop what comes in; CloudFront VPC origins are among it (VPC user guide, "BPA basics").
 
@@ -119,7 +115,7 @@ def target_admits(
 
 def node_address(subnet: Subnet) -> str:
     """The private address of a load balancer's node in a subnet: the lab gives every node the 97th, or the last."""
-    network = ip_network(subnet.cidr, strict=False)
+    network = _network(subnet.cidr)
     return str(network[min(96, network.num_addresses - 2)])
 
 
@@ -161,4 +157,9 @@ def _inside(address: str, subnet: Subnet) -> bool:
 
 def _contains(cidrs: Iterable[str], address: str) -> bool:
     ip = ip_address(address)
-    return any(ip in ip_network(cidr, strict=False) for cidr in cidrs)
+    return any(ip in _network(cidr) for cidr in cidrs)
+
+
+@lru_cache(maxsize=4096)
+def _network(cidr: str) -> IPv4Network | IPv6Network:
+    return ip_network(cidr, strict=False)
