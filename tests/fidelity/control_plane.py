@@ -191,7 +191,13 @@ _DEPLOYMENT = (
     Rule("continuous-deployment/no-completion-timeout", "ResponseCompletionTimeout is barred.", DEPLOYMENT, _D),
     Rule("continuous-deployment/web-acl-fixed", "A web ACL cannot come or go meanwhile.", DEPLOYMENT, _D),
     Rule("continuous-deployment/limited-changes", "Only some settings may differ in staging.", DEPLOYMENT, _D),
-    Rule("continuous-deployment/primary-under-load", "At peak all may go to the primary.", DEPLOYMENT, _D),
+    Rule(
+        "continuous-deployment/primary-under-load",
+        "At peak all may go to the primary.",
+        DEPLOYMENT,
+        _D,
+        "no peaks here",
+    ),
     Rule("continuous-deployment/own-cache", "Staging has a cache of its own.", DEPLOYMENT, _D),
     Rule("continuous-deployment/websocket", "WebSocket handshakes are routed like requests.", NOBODY, _U),
 )

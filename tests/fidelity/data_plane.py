@@ -45,9 +45,9 @@ _REQUEST = (
     Rule("distribution/web-acl-blocks", "A web ACL's block is 403.", TROUBLE, _D),
     Rule("distribution/origin-groups", "An origin group fails over for the status codes it names.", SETTINGS, _D),
     Rule("distribution/default-root-object", "It answers for the root.", SETTINGS, _D),
-    Rule("distribution/functions", "Functions and Lambda@Edge run at the edge.", SETTINGS, _D),
-    Rule("distribution/origin-shield", "Origin Shield is one more cache layer.", SETTINGS, _D),
-    Rule("distribution/caching", "Responses are cached by cache policy.", SETTINGS, _D),
+    Rule("distribution/functions", "Functions and Lambda@Edge run at the edge.", SETTINGS, _D, "the edge runs no code"),
+    Rule("distribution/origin-shield", "Origin Shield is one more cache layer.", SETTINGS, _D, "one edge, no layers"),
+    Rule("distribution/caching", "Responses are cached by cache policy.", SETTINGS, _D, "only errors are kept"),
 )
 
 _POLICY = (
