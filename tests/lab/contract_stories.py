@@ -292,6 +292,38 @@ def _used_up(
     lab.post("/_lab/settings", {"quotas": {"distributions_per_policy": None}})
 
 
+def domain_moves(contract: Contract, lab: Lab) -> None:
+    account, other = lab.account(), lab.account()
+    cloudfront = contract.watch(account)
+    move, update = cloudfront.associate_alias, cloudfront.update_domain_association
+    name, theirs = (f"{word}-{account.number}.example.com" for word in ("moves", "theirs"))
+    certificate = {"ViewerCertificate": viewer_certificate(account.certificate(name, theirs))}
+    account.create_distribution(Aliases=listed(name), **certificate)
+    foreign = {"ViewerCertificate": viewer_certificate(other.certificate(theirs))}
+    other.create_distribution(Aliases=listed(theirs), **foreign)
+    made = account.create_distribution(**certificate)
+    target, etag = made["Distribution"]["Id"], made["ETag"]
+    contract.refuses("NoSuchDistribution", move, TargetDistributionId=NOBODY, Alias=name)
+    contract.refuses("InvalidArgument", move, TargetDistributionId=target, Alias="a.example.org")
+    contract.refuses("IllegalUpdate", move, TargetDistributionId=target, Alias=theirs)
+    resource = {"TargetResource": {"DistributionId": target}}
+    contract.refuses("EntityNotFound", update, Domain=name, TargetResource={"DistributionId": NOBODY})
+    contract.refuses("PreconditionFailed", update, Domain=name, IfMatch=STALE, **resource)
+    contract.refuses("InvalidIfMatchVersion", update, Domain=name, IfMatch=MALFORMED, **resource)
+    contract.refuses("InvalidArgument", update, Domain="a.example.org", **resource)
+    contract.refuses("IllegalUpdate", update, Domain=theirs, **resource)
+    update(Domain=name, IfMatch=etag, **resource)
+    back = account.create_distribution(**certificate)["Distribution"]["Id"]
+    move(TargetDistributionId=back, Alias=name)
+    full = account.certificate(name, f"spare-{name}")
+    last = account.create_distribution(Aliases=listed(f"spare-{name}"), ViewerCertificate=viewer_certificate(full))[
+        "Distribution"
+    ]["Id"]
+    lab.post("/_lab/settings", {"quotas": {"aliases": 1}})
+    contract.refuses("TooManyDistributionCNAMEs", move, TargetDistributionId=last, Alias=name)
+    lab.post("/_lab/settings", {"quotas": {"aliases": None}})
+
+
 def _tags(contract: Contract, cloudfront: Any, arn: str) -> None:
     unknown = arn + "X"
     tag, untag, show = cloudfront.tag_resource, cloudfront.untag_resource, cloudfront.list_tags_for_resource
@@ -664,4 +696,4 @@ def _key_groups(contract: Contract, lab: Lab, account: Account, key_id: str) -> 
     return spare["KeyGroup"]["Id"], spare["ETag"]
 
 
-STORIES = (vpc_origins, distributions, web_acls, continuous_deployment, policies, signing_keys)
+STORIES = (vpc_origins, distributions, domain_moves, web_acls, continuous_deployment, policies, signing_keys)
