@@ -95,7 +95,11 @@ def test_a_cookie_that_is_not_of_this_session_says_nothing(cookie: str) -> None:
     assert chosen(STICKY, 0.9, cookie=f"{COOKIE}={cookie}").distribution.id == "EDMAIN"
 
 
-@pytest.mark.rule("continuous-deployment/header-routes", "continuous-deployment/not-called-directly")
+@pytest.mark.rule(
+    "continuous-deployment/header-routes",
+    "continuous-deployment/not-called-directly",
+    "continuous-deployment/websocket",
+)
 def test_only_the_header_leads_to_staging(stage: Stage) -> None:
     assert stage.request("dheader", path="/healthz")[2] == b"ok\n"
     assert stage.request("dheader", path="/chunks", headers={"aws-cf-cd-new": "yes"})[2] == b"abcde"

@@ -62,6 +62,7 @@ def test_which_names_are_api_gateways(domain: str, expected: bool) -> None:
     assert is_gateway_name(domain) is expected
 
 
+@pytest.mark.rule("distribution/api-gateway-stage")
 def test_a_websocket_through_an_api(stage: Stage) -> None:
     with stage.websocket("dgateway", "/", subprotocols=["chat.v1"]) as client:
         assert "x-amzn-requestid" in client.response.headers
@@ -74,6 +75,7 @@ def test_a_websocket_through_an_api(stage: Stage) -> None:
     assert seen["headers"]["via"].endswith("(CloudFront)")
 
 
+@pytest.mark.rule("distribution/api-gateway-https", "distribution/api-gateway-host", "distribution/api-gateway-stage")
 @pytest.mark.parametrize(
     ("name", "path", "status"),
     [
