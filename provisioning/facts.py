@@ -23,15 +23,76 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Certificate:
+    """A certificate of ACM. `kind` is AWS's Type (AMAZON_ISSUED, IMPORTED, PRIVATE), `status` AWS's too, `expires` a
+    date (ISO 8601). One that ACM does not keep (an IAM server certificate) has no names and the status "".
+    """
+
+    arn: str
+    names: tuple[str, ...] = ()
+    status: str = ""
+    kind: str = ""
+    expires: str = ""
+
+    def covers(self, host: str) -> bool:
+        """Whether one of its names is `host`, or `host` with a star for the first label (RFC 6125, 6.4.3)."""
+        host = host.lower().rstrip(".")
+        star = f"*.{host.partition('.')[2]}"
+        return any(name.lower() in (host, star) for name in self.names)
+
+
+@dataclass(frozen=True)
+class ListenerRule:
+    """A rule of a listener, in the order in which they are asked. Empty `hosts` and `paths` mean any.
+
+    `narrow`: it has conditions besides, which not every handshake meets. `action` is the type of what comes first.
+    """
+
+    hosts: tuple[str, ...]
+    paths: tuple[str, ...]
+    narrow: bool
+    action: str
+
+
+@dataclass(frozen=True)
 class Listener:
-    """A listener of a load balancer. `default_action` is AWS's Type: forward, redirect, fixed-response, …"""
+    """A listener of a load balancer. `default_action` is AWS's Type: forward, redirect, fixed-response, …
+
+    `certificates` and `rules` are None where they were not looked at.
+    """
 
     port: int
     protocol: str
     default_action: str
     redirect_protocol: str = ""
-    certificate_names: tuple[str, ...] = ()
     idle_timeout_seconds: int | None = None
+    arn: str = ""
+    certificates: tuple[Certificate, ...] | None = None
+    rules: tuple[ListenerRule, ...] | None = None
+
+
+@dataclass(frozen=True)
+class RegisteredTarget:
+    """A target of a target group; `state` and `reason` are AWS's words."""
+
+    id: str
+    state: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class TargetGroup:
+    """A target group of a load balancer. `protocol_version` is "" where there is none (TCP); seconds."""
+
+    arn: str
+    name: str
+    protocol: str
+    protocol_version: str
+    target_type: str
+    health_check_path: str
+    targets: tuple[RegisteredTarget, ...] = ()
+    sticky: bool | None = None
+    deregistration_seconds: int | None = None
 
 
 @dataclass(frozen=True)
@@ -58,18 +119,42 @@ class IngressRule:
 
 
 @dataclass(frozen=True)
+class AclEntry:
+    """An entry of a network ACL. `protocol` is AWS's number, -1 for all; ports are inclusive."""
+
+    number: int
+    allow: bool
+    protocol: str
+    cidr: str
+    from_port: int = 0
+    to_port: int = 65535
+
+
+@dataclass(frozen=True)
 class Subnet:
-    """A subnet of the target. `public` means that its route table leads 0.0.0.0/0 or ::/0 to an internet gateway."""
+    """A subnet of the target. `public` means that its route table leads 0.0.0.0/0 or ::/0 to an internet gateway.
+
+    `maps_public` means that whatever starts in it gets a public address. `acl_egress` are the outbound entries of its
+    network ACL, in their order; None where they were not looked at.
+    """
 
     id: str
     availability_zone_id: str
     free_addresses: int
     public: bool
+    maps_public: bool = False
+    ipv6_only: bool = False
+    acl_id: str = ""
+    acl_egress: tuple[AclEntry, ...] | None = None
 
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts."""
+    """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts.
+
+    `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces.
+    `other_doors` are internet-facing load balancers of the VPC that lead to the same targets. None: not looked at.
+    """
 
     arn: Arn
     kind: str
@@ -88,8 +173,17 @@ class TargetFacts:
     registered_targets: int | None = None
     internet_gateway: bool | None = None
     block_public_access: str = ""
+    exclusions_allowed: bool = True
+    attributes: tuple[tuple[str, str], ...] | None = None
+    groups: tuple[TargetGroup, ...] | None = None
+    public_addresses: tuple[str, ...] | None = None
+    other_doors: tuple[str, ...] | None = None
     origin_facing_prefix_list: str = ""
     service_group_id: str = ""
+
+    def attribute(self, key: str) -> str | None:
+        """One attribute of the load balancer, None where AWS names none or was not asked."""
+        return dict(self.attributes or ()).get(key)
 
     def listener_on(self, port: int) -> Listener | None:
         """The listener on a port, if there is one."""
@@ -124,11 +218,15 @@ class Behavior:
 
 @dataclass(frozen=True)
 class Origin:
-    """An origin of a distribution; `vpc_origin_id` is empty for custom and S3 origins."""
+    """An origin of a distribution; `vpc_origin_id` is empty for custom and S3 origins, `protocol_policy` for all but
+    custom ones. `path` is put before every path that CloudFront asks for.
+    """
 
     id: str
     domain_name: str
     vpc_origin_id: str
+    path: str = ""
+    protocol_policy: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +243,7 @@ class DistributionFacts:
     default_behavior: Behavior
     origins: tuple[Origin, ...]
     unknown_elements: tuple[str, ...] = ()
+    certificate_arn: str = ""
 
     def origin(self, origin_id: str) -> Origin | None:
         """The origin with this id, if there is one."""
@@ -157,24 +256,33 @@ class DistributionFacts:
 
 @dataclass(frozen=True)
 class VpcOriginFacts:
-    """A VPC origin of the account. `ours` means that its owner tag carries this portal's name."""
+    """A VPC origin of the account. `ours` means that its owner tag carries this portal's name; `distributions` is how
+    many use it, None where that was not asked.
+    """
 
     id: VpcOriginId
     name: str
     target_arn: Arn
     status: str
     ours: bool | None = None
+    distributions: int | None = None
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything one judgement is based on, looked at together."""
+    """Everything one judgement is based on, looked at together.
+
+    `viewer_certificate` is what the distribution shows to viewers under its own names; `service_role` says whether
+    the account has CloudFront's role for VPC origins. None where it was not looked at.
+    """
 
     target: TargetFacts | None
     distribution: DistributionFacts | None
     vpc_origins: tuple[VpcOriginFacts, ...] = ()
     vpc_origin_quota: int = 25
     behavior_quota: int = 75
+    viewer_certificate: Certificate | None = None
+    service_role: bool | None = None
     gaps: tuple[Gap, ...] = field(default=())
 
     def gap(self, what: str) -> Gap | None:

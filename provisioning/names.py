@@ -19,6 +19,7 @@ ALL_VIEWER = PolicyId("216adef6-5c7f-47e4-b989-5492eafa07d3")
 ALL_VIEWER_EXCEPT_HOST = PolicyId("b689b0a8-53d0-40ab-baf2-68738e2966ac")
 ORIGIN_FACING_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
+SERVICE_ROLE_NAME = "AWSServiceRoleForCloudFrontVPCOrigin"
 OWNER_TAG = "edge-portal:owner"
 ENDPOINT_TAG = "edge-portal:endpoint"
 

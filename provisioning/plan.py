@@ -18,6 +18,7 @@ from provisioning.patterns import covers, overlap
 from provisioning.spec import EndpointSpec, digest_of
 
 CREATE, REUSE, KEEP = "create", "reuse", "keep"
+NOT_KNOWN = "not known"
 
 
 class Unplannable(Exception):
@@ -103,7 +104,7 @@ def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owne
     items.append(_origin_item(spec, target, distribution, endpoint_key, owner))
     items += _behavior_items(spec, distribution, endpoint_key, owner)
     seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300
-    return Plan(endpoint_key, spec, tuple(items), _relies_on(spec, target, distribution), seconds)
+    return Plan(endpoint_key, spec, tuple(items), _relies_on(spec, target, distribution, snapshot), seconds)
 
 
 def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -289,8 +290,22 @@ def _answering(pattern: str, distribution: DistributionFacts) -> Behavior:
     return next((b for b in distribution.behaviors if covers(b.path_pattern, pattern)), distribution.default_behavior)
 
 
-def _relies_on(spec: EndpointSpec, target: TargetFacts, distribution: DistributionFacts) -> dict[str, Any]:
-    """The facts that, if they change between approval and apply, make the approval void."""
+def not_known_any_more(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """What plan `new` relies on and could not see, although plan `old` (their dicts) had seen it: ask AWS again."""
+    before, after = old.get("relies_on", {}), new.get("relies_on", {})
+    return sorted(key for key, value in after.items() if value == NOT_KNOWN and before.get(key, NOT_KNOWN) != NOT_KNOWN)
+
+
+def _relies_on(
+    spec: EndpointSpec, target: TargetFacts, distribution: DistributionFacts, snapshot: Snapshot
+) -> dict[str, Any]:
+    """The facts that, if they change between approval and apply, make the approval void: what the plan itself is made
+    of, and what the preflight would block for. What could not be seen is NOT_KNOWN, never left empty.
+    """
+
+    def known(what: str, value: Any) -> Any:
+        return NOT_KNOWN if snapshot.gap(what) else value
+
     ours = {behavior.path_pattern for behavior in distribution.behaviors if behavior.path_pattern in spec.path_patterns}
     return {
         "target_state": target.state,
@@ -298,11 +313,30 @@ def _relies_on(spec: EndpointSpec, target: TargetFacts, distribution: Distributi
         "target_dns_name": target.dns_name,
         "target_vpc": target.vpc_id,
         "target_security_groups": sorted(target.security_groups),
-        "target_listeners": [
-            f"{listener.port}/{listener.protocol} {listener.default_action}"
-            for listener in sorted(target.listeners, key=lambda one: one.port)
-            if listener.port in spec.origin_ports
-        ],
+        "target_listeners": known(
+            "listeners",
+            [
+                f"{listener.port}/{listener.protocol} {listener.default_action}"
+                for listener in sorted(target.listeners, key=lambda one: one.port)
+                if listener.port in spec.origin_ports
+            ],
+        ),
+        "target_tls_ports": known(
+            "listeners", sorted(listener.port for listener in target.listeners if listener.protocol == "TLS")
+        ),
+        "target_certificates": known("certificates", _certificates(spec, target)),
+        "security_group_rules": NOT_KNOWN
+        if any(map(snapshot.gap, ("ingress", "prefix_list", "service_group")))
+        else "seen",
+        "internet_gateway": known("internet_gateway", bool(target.internet_gateway)),
+        "block_public_access": known("block_public_access", target.block_public_access),
+        "subnets": known(
+            "subnets", sorted(f"{subnet.id} in {subnet.availability_zone_id}" for subnet in target.subnets)
+        ),
+        "full_subnets": known("subnets", sorted(subnet.id for subnet in target.subnets if subnet.free_addresses == 0)),
+        "viewer_certificate": known(
+            "viewer_certificate", snapshot.viewer_certificate.status if snapshot.viewer_certificate else ""
+        ),
         "distribution_domain": distribution.domain_name,
         "distribution_enabled": distribution.enabled,
         "distribution_aliases": sorted(distribution.aliases),
@@ -313,6 +347,15 @@ def _relies_on(spec: EndpointSpec, target: TargetFacts, distribution: Distributi
             and any(overlap(behavior.path_pattern, pattern) for pattern in spec.path_patterns)
         ],
     }
+
+
+def _certificates(spec: EndpointSpec, target: TargetFacts) -> list[str]:
+    """What the target shows over HTTPS, where CloudFront would look; when it expires may change by renewal."""
+    if spec.origin_protocol == "http-only":
+        return []
+    listener = target.listener_on(spec.https_port)
+    shown = (listener.certificates if listener else None) or ()
+    return [f"{', '.join(one.names) or one.arn}: {one.status or NOT_KNOWN}" for one in shown]
 
 
 def _why(snapshot: Snapshot, what: str, otherwise: str) -> str:

@@ -263,6 +263,9 @@ def _subject(wish: Mapping[str, Any], listeners: Mapping[int, str] | None = None
         vpc_origin_key=vpc_origin_key(sound["target_arn"], protocol, int(http), int(https))
         if protocol and http and https
         else "",
+        forward_host=sound.get("forward_host"),
+        origin_domain=sound.get("origin_domain", ""),
+        carries_api="POST" in str(sound.get("allowed_methods", "")).split(","),
     )
 
 

@@ -125,6 +125,7 @@ def _record(answer: Mapping[str, Any]) -> DistributionRecord:
         default_behavior=_behavior(config["DefaultCacheBehavior"], DEFAULT_PATTERN),
         origins=tuple(_origin(item) for item in _items(config, "Origins")),
         unknown_elements=unknown_elements.found_in(answer),
+        certificate_arn=(config.get("ViewerCertificate") or {}).get("ACMCertificateArn", ""),
     )
     return DistributionRecord(facts, config, answer["ETag"], found["Status"], found["DomainName"])
 
@@ -147,4 +148,10 @@ def _behavior(found: Mapping[str, Any], pattern: str) -> Behavior:
 
 
 def _origin(found: Mapping[str, Any]) -> Origin:
-    return Origin(found["Id"], found["DomainName"], (found.get("VpcOriginConfig") or {}).get("VpcOriginId", ""))
+    return Origin(
+        found["Id"],
+        found["DomainName"],
+        (found.get("VpcOriginConfig") or {}).get("VpcOriginId", ""),
+        found.get("OriginPath", ""),
+        (found.get("CustomOriginConfig") or {}).get("OriginProtocolPolicy", ""),
+    )

@@ -34,6 +34,8 @@ ABSENT = frozenset(
         "InvalidGroup.NotFound",
         "InvalidPermission.NotFound",
         "InvalidSecurityGroupRuleId.NotFound",
+        "NoSuchEntity",
+        "ResourceNotFoundException",
     }
 )
 EXISTING = frozenset({"EntityAlreadyExists", "DistributionAlreadyExists", "InvalidPermission.Duplicate"})
@@ -168,6 +170,8 @@ VIEWS: dict[str, View] = {
     "InvalidPermission.Duplicate": View(False, "The rule exists already."),
     "EntityNotFound": View(False, "It was removed. Start again."),
     "NoSuchDistribution": View(False, "The distribution was removed, or is in another account. Choose another."),
+    "NoSuchEntity": View(False, "It does not exist in the account."),
+    "ResourceNotFoundException": View(False, "It was removed, or is in another account or Region."),
     "NoSuchResource": View(False, "It was removed. Start again."),
     "LoadBalancerNotFound": View(False, "The load balancer was removed, or is in another account. Choose another."),
     "TargetGroupNotFound": View(False, "The target group was removed. Look at the load balancer's listeners."),

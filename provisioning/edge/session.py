@@ -102,6 +102,15 @@ class Aws:
         """For Describe. The portal changes nothing at a load balancer."""
         return cast("ElasticLoadBalancingv2Client", self._client("elbv2", region, writes=False))
 
+    def acm_read(self, region: str) -> Any:
+        """For Describe; a distribution's own certificate is in us-east-1."""
+        return self._client("acm", region, writes=False)
+
+    @property
+    def iam_read(self) -> Any:
+        """For Get. The portal changes nothing in IAM."""
+        return self._client("iam", CLOUDFRONT_REGION, writes=False)
+
     def _client(self, service: str, region: str, *, writes: bool) -> Any:
         key = (service, region, writes)
         found = self._clients.get(key)

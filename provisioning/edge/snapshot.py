@@ -11,24 +11,30 @@ from dataclasses import replace
 from typing import TypeVar
 
 from provisioning.edge import distributions, targets, vpc_origins
+from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
+from provisioning.edge.service_role import has_service_role
 from provisioning.edge.session import Aws
 from provisioning.facts import Gap, Snapshot, VpcOriginFacts
 
 Part = TypeVar("Part")
+Unknown = TypeVar("Unknown")
 
 
 def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str) -> Snapshot:
     """Target, distribution and the account's VPC origins. An empty ARN or id is not asked for, and is no gap.
 
     VPC origins named like this portal's that lead to the target (to any, without an ARN) are also asked whether they
-    carry its tag (`ours`): one call each, so not the account's others, which no judgement of this target needs.
-    Gaps are named target, distribution, vpc_origins, and for parts of the target listeners, ingress, subnets,
-    internet_gateway, block_public_access, prefix_list, service_group, target_health, idle_timeout.
+    carry its tag (`ours`), and ours how many distributions use them: not the account's others, which no judgement of
+    this target needs.
+    An account that has VPC origins has CloudFront's role for them too; only of others IAM is asked.
+    Gaps are named target, distribution, vpc_origins, viewer_certificate, service_role, and for parts of the target
+    listeners, rules, certificates, ingress, subnets, acls, internet_gateway, block_public_access, prefix_list,
+    service_group, target_health, attributes, addresses, doors.
     """
     gaps: list[Gap] = []
 
-    def settle(what: str, future: Future[Part] | None, unknown: Part) -> Part:
+    def settle(what: str, future: Future[Part] | None, unknown: Unknown) -> Part | Unknown:
         if future is None:
             return unknown
         try:
@@ -45,11 +51,19 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         survey = settle("target", target, targets.Survey(None, {}))
         record = settle("distribution", distribution, None)
         known = settle("vpc_origins", origins, ())
+        shown = record.facts.certificate_arn if record else ""
+        viewer = whole.submit(certificate, aws, shown) if shown else None
+        asked = bool(target_arn) and not known and not any(gap.what == "vpc_origins" for gap in gaps)
+        role = whole.submit(has_service_role, aws) if asked else None
+        viewer_certificate = settle("viewer_certificate", viewer, None)
+        service_role = settle("service_role", role, True if known else None)
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
         target=survey.facts,
         distribution=record.facts if record else None,
         vpc_origins=known,
+        viewer_certificate=viewer_certificate,
+        service_role=service_role,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
     )
 
@@ -67,6 +81,9 @@ def _vpc_origins(aws: Aws, owner: str, target_arn: str, pool: Executor) -> tuple
         if not origin.name.startswith(f"{owner}-") or target_arn not in ("", origin.target_arn):
             return origin
         arn = vpc_origins.arn(aws.account.account_id, origin.id)
-        return replace(origin, ours=vpc_origins.owner_of(aws, arn) == owner)
+        ours = vpc_origins.owner_of(aws, arn) == owner
+        # How many use it matters only for one that can be reused.
+        used_by = vpc_origins.distributions_of(aws, origin.id) if ours and target_arn else None
+        return replace(origin, ours=ours, distributions=used_by)
 
     return tuple(pool.map(told_apart, vpc_origins.list_all(aws)))

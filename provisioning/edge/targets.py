@@ -5,22 +5,23 @@ It judges nothing. A part that could not be looked at is named with its error, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
+from provisioning.edge import target_groups, vpcs
+from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import EdgeError, calling
 from provisioning.edge.security_groups import ingress_rules, origin_facing_prefix_list, service_group
 from provisioning.edge.session import Aws
-from provisioning.facts import Listener, Subnet, TargetFacts
+from provisioning.facts import AclEntry, Certificate, Listener, ListenerRule, Subnet, TargetFacts, TargetGroup
 from provisioning.names import Arn, SecurityGroupId
 
 APPLICATION, NETWORK, GATEWAY, INSTANCE = "application", "network", "gateway", "instance"
 INTERNAL, INTERNET_FACING = "internal", "internet-facing"
 LOOKS_AT_ONCE = 8
 _ALB_IDLE, _NLB_IDLE = "idle_timeout.timeout_seconds", "tcp.idle_timeout.seconds"
-_EVERYWHERE = ("0.0.0.0/0", "::/0")
 
 Part = TypeVar("Part")
 
@@ -84,19 +85,22 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     if found is None:
         return Survey(None, {})
     target, subnet_ids = found
+    balanced = target.kind in (APPLICATION, NETWORK)
     looks: dict[str, Future[Any]] = {
         "ingress": pool.submit(ingress_rules, aws, region, target.security_groups),
-        "subnets": pool.submit(_subnets, aws, region, target.vpc_id, subnet_ids),
-        "internet_gateway": pool.submit(_has_internet_gateway, aws, region, target.vpc_id),
-        "block_public_access": pool.submit(_block_public_access, aws, region, target.vpc_id, subnet_ids),
+        "subnets": pool.submit(vpcs.subnets, aws, region, target.vpc_id, subnet_ids),
+        "acls": pool.submit(vpcs.acls, aws, region, subnet_ids),
+        "internet_gateway": pool.submit(vpcs.has_internet_gateway, aws, region, target.vpc_id),
+        "block_public_access": pool.submit(vpcs.block_public_access, aws, region, target.vpc_id, subnet_ids),
         "prefix_list": pool.submit(origin_facing_prefix_list, aws, region),
         "service_group": pool.submit(service_group, aws, region, target.vpc_id),
+        "addresses": pool.submit(vpcs.public_addresses, aws, region, *_interfaces_of(target)),
+        "doors": pool.submit(target_groups.other_doors, aws, region, arn, target.vpc_id),
     }
-    if target.kind in (APPLICATION, NETWORK):
+    if balanced:
         looks["listeners"] = pool.submit(_listeners, aws, region, arn, with_idle=target.kind == NETWORK)
-        looks["target_health"] = pool.submit(_target_health, aws, region, arn)
-    if target.kind == APPLICATION:
-        looks["idle_timeout"] = pool.submit(_idle_timeout, aws, region, arn)
+        looks["target_health"] = pool.submit(target_groups.groups_of, aws, region, arn)
+        looks["attributes"] = pool.submit(_attributes, aws, region, arn)
     failures: dict[str, EdgeError] = {}
 
     def part(name: str, unknown: Part) -> Part:
@@ -109,21 +113,52 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
             return unknown
         return result
 
-    healthy, registered = part("target_health", cast("tuple[int | None, int | None]", (None, None)))
+    listeners = part("listeners", cast("tuple[Listener, ...]", ()))
+    if target.kind == APPLICATION:
+        # These wait for the listeners: which certificates and rules to ask for stands there.
+        looks["rules"] = pool.submit(_all_rules, aws, region, listeners)
+        looks["certificates"] = pool.submit(_all_certificates, aws, region, listeners)
+        rules = part("rules", cast("dict[str, tuple[ListenerRule, ...]]", {}))
+        certificates = part("certificates", cast("dict[str, tuple[Certificate, ...]]", {}))
+        listeners = tuple(
+            replace(one, rules=rules.get(one.arn), certificates=certificates.get(one.arn)) for one in listeners
+        )
+    groups = part("target_health", cast("tuple[TargetGroup, ...] | None", None))
+    registered = None if groups is None else [one for group in groups for one in group.targets]
+    attributes = part("attributes", cast("dict[str, str] | None", None))
+    acls = part("acls", cast("dict[str, tuple[str, tuple[AclEntry, ...]]]", {}))
+    mode, exclusions_allowed = part("block_public_access", ("", True))
     facts = replace(
         target,
-        listeners=part("listeners", cast("tuple[Listener, ...]", ())),
-        subnets=part("subnets", cast("tuple[Subnet, ...]", ())),
+        listeners=listeners,
+        subnets=tuple(_with_acl(one, acls) for one in part("subnets", cast("tuple[Subnet, ...]", ()))),
         ingress=part("ingress", target.ingress),
-        idle_timeout_seconds=part("idle_timeout", target.idle_timeout_seconds),
-        healthy_targets=healthy,
-        registered_targets=registered,
+        attributes=None if attributes is None else tuple(sorted(attributes.items())),
+        idle_timeout_seconds=_seconds(attributes or {}, _ALB_IDLE),
+        groups=groups,
+        healthy_targets=None if registered is None else sum(one.state == "healthy" for one in registered),
+        registered_targets=None if registered is None else len(registered),
         internet_gateway=part("internet_gateway", target.internet_gateway),
-        block_public_access=part("block_public_access", ""),
+        block_public_access=mode,
+        exclusions_allowed=exclusions_allowed,
+        public_addresses=part("addresses", cast("tuple[str, ...] | None", None)),
+        other_doors=part("doors", cast("tuple[str, ...] | None", None)),
         origin_facing_prefix_list=part("prefix_list", ""),
         service_group_id=part("service_group", ""),
     )
     return Survey(facts, failures)
+
+
+def _interfaces_of(target: TargetFacts) -> tuple[str, str]:
+    """The filter of DescribeNetworkInterfaces that finds its interfaces; a load balancer's are known by description."""
+    if target.kind == INSTANCE:
+        return "attachment.instance-id", target.arn.rsplit("/", 1)[1]
+    return "description", f"ELB {target.arn.split('loadbalancer/', 1)[-1]}"
+
+
+def _with_acl(subnet: Subnet, acls: Mapping[str, tuple[str, tuple[AclEntry, ...]]]) -> Subnet:
+    acl_id, entries = acls.get(subnet.id, ("", None))
+    return replace(subnet, acl_id=acl_id, acl_egress=entries)
 
 
 def _find(aws: Aws, region: str, arn: str) -> tuple[TargetFacts, tuple[str, ...]] | None:
@@ -230,125 +265,73 @@ def _listener(found: Mapping[str, Any], idle_timeout_seconds: int | None) -> Lis
         default_action=first.get("Type", ""),
         redirect_protocol=first.get("RedirectConfig", {}).get("Protocol", ""),
         idle_timeout_seconds=idle_timeout_seconds,
+        arn=found.get("ListenerArn", ""),
     )
+
+
+def _all_rules(aws: Aws, region: str, listeners: Sequence[Listener]) -> dict[str, tuple[ListenerRule, ...]]:
+    """Listener ARN → its rules without the default one, first asked first. One call for each listener."""
+    rules = {}
+    for listener in listeners:
+        found: list[Any] = []
+        with calling("DescribeRules"):
+            for page in aws.elbv2_read(region).get_paginator("describe_rules").paginate(ListenerArn=listener.arn):
+                found += page["Rules"]
+        ordered = sorted((one for one in found if not one.get("IsDefault")), key=lambda one: int(one["Priority"]))
+        rules[listener.arn] = tuple(map(_rule, ordered))
+    return rules
+
+
+def _rule(found: Mapping[str, Any]) -> ListenerRule:
+    hosts: list[str] = []
+    paths: list[str] = []
+    narrow = False
+    for condition in found.get("Conditions", ()):
+        values = condition.get("Values") or ()
+        match condition.get("Field"):
+            case "host-header":
+                hosts += condition.get("HostHeaderConfig", {}).get("Values") or values
+            case "path-pattern":
+                paths += condition.get("PathPatternConfig", {}).get("Values") or values
+            case _:
+                narrow = True
+    actions = sorted(found.get("Actions", ()), key=lambda action: action.get("Order", 0))
+    return ListenerRule(tuple(hosts), tuple(paths), narrow, actions[0].get("Type", "") if actions else "")
+
+
+def _all_certificates(aws: Aws, region: str, listeners: Sequence[Listener]) -> dict[str, tuple[Certificate, ...]]:
+    """ARN of each HTTPS listener → its certificates, the default one first."""
+    certificates = {}
+    for listener in listeners:
+        if listener.protocol != "HTTPS":
+            continue
+        found: list[Any] = []
+        with calling("DescribeListenerCertificates"):
+            pages = aws.elbv2_read(region).get_paginator("describe_listener_certificates")
+            for page in pages.paginate(ListenerArn=listener.arn):
+                found += page["Certificates"]
+        arns = dict.fromkeys(
+            one["CertificateArn"] for one in sorted(found, key=lambda one: not one.get("IsDefault", False))
+        )
+        certificates[listener.arn] = tuple(certificate(aws, arn) for arn in arns)
+    return certificates
 
 
 def _listener_idle(aws: Aws, region: str, listener_arn: str) -> int | None:
     with calling("DescribeListenerAttributes"):
         answer = aws.elbv2_read(region).describe_listener_attributes(ListenerArn=listener_arn)
-    return _seconds(cast("Any", answer["Attributes"]), _NLB_IDLE)
+    return _seconds(_pairs(answer["Attributes"]), _NLB_IDLE)
 
 
-def _idle_timeout(aws: Aws, region: str, arn: str) -> int | None:
+def _attributes(aws: Aws, region: str, arn: str) -> dict[str, str]:
     with calling("DescribeLoadBalancerAttributes"):
         answer = aws.elbv2_read(region).describe_load_balancer_attributes(LoadBalancerArn=arn)
-    return _seconds(cast("Any", answer["Attributes"]), _ALB_IDLE)
+    return _pairs(answer["Attributes"])
 
 
-def _seconds(attributes: Sequence[Mapping[str, str]], key: str) -> int | None:
-    return next((int(attribute["Value"]) for attribute in attributes if attribute["Key"] == key), None)
+def _pairs(attributes: Any) -> dict[str, str]:
+    return {attribute["Key"]: attribute["Value"] for attribute in attributes}
 
 
-def _target_health(aws: Aws, region: str, arn: str) -> tuple[int, int]:
-    """How many targets are healthy, and how many are registered, over all target groups of a load balancer."""
-    client = aws.elbv2_read(region)
-    healthy = registered = 0
-    for group in _target_groups(aws, region, arn):
-        with calling("DescribeTargetHealth"):
-            states = client.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-        registered += len(states)
-        healthy += sum(state["TargetHealth"]["State"] == "healthy" for state in states)
-    return healthy, registered
-
-
-def _target_groups(aws: Aws, region: str, arn: str) -> list[str]:
-    groups: list[str] = []
-    pages = aws.elbv2_read(region).get_paginator("describe_target_groups")
-    try:
-        with calling("DescribeTargetGroups"):
-            for page in pages.paginate(LoadBalancerArn=arn):
-                groups += [group["TargetGroupArn"] for group in page["TargetGroups"]]
-    except EdgeError as error:
-        # One way of saying that the load balancer has none.
-        if error.code != "TargetGroupNotFound":
-            raise
-    return groups
-
-
-def _subnets(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence[str]) -> tuple[Subnet, ...]:
-    if not subnet_ids:
-        return ()
-    with calling("DescribeSubnets"):
-        found = aws.ec2_read(region).describe_subnets(SubnetIds=list(subnet_ids))["Subnets"]
-    is_public = _public_test(aws, region, vpc_id)
-    return tuple(
-        Subnet(one["SubnetId"], one["AvailabilityZoneId"], one["AvailableIpAddressCount"], is_public(one["SubnetId"]))
-        for one in sorted(found, key=lambda one: one["SubnetId"])
-    )
-
-
-def _public_test(aws: Aws, region: str, vpc_id: str) -> Callable[[str], bool]:
-    """A subnet is public when its route table, or without one of its own the VPC's main table, leads out by an igw."""
-    public_tables: dict[str, bool] = {}
-    main_is_public = False
-    with calling("DescribeRouteTables"):
-        pages = aws.ec2_read(region).get_paginator("describe_route_tables")
-        for page in pages.paginate(Filters=[{"Name": "vpc-id", "Values": [vpc_id]}]):
-            for table in cast("Any", page["RouteTables"]):
-                leads_out = any(map(_leads_to_internet, table.get("Routes", ())))
-                for association in table.get("Associations", ()):
-                    if association.get("Main"):
-                        main_is_public = leads_out
-                    elif association.get("SubnetId"):
-                        public_tables[association["SubnetId"]] = leads_out
-    return lambda subnet_id: public_tables.get(subnet_id, main_is_public)
-
-
-def _leads_to_internet(route: Mapping[str, Any]) -> bool:
-    destinations = (route.get("DestinationCidrBlock"), route.get("DestinationIpv6CidrBlock"))
-    gateway = str(route.get("GatewayId", ""))
-    return (
-        any(place in destinations for place in _EVERYWHERE)
-        and gateway.startswith("igw-")
-        and route.get("State", "active") == "active"
-    )
-
-
-def _has_internet_gateway(aws: Aws, region: str, vpc_id: str) -> bool:
-    with calling("DescribeInternetGateways"):
-        found = aws.ec2_read(region).describe_internet_gateways(
-            Filters=[{"Name": "attachment.vpc-id", "Values": [vpc_id]}]
-        )["InternetGateways"]
-    states = (
-        attachment["State"]
-        for gateway in found
-        for attachment in gateway["Attachments"]
-        if attachment["VpcId"] == vpc_id
-    )
-    return any(state in ("available", "attached") for state in states)
-
-
-def _block_public_access(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence[str]) -> str:
-    """The VPC Block Public Access mode: off, block-bidirectional or block-ingress.
-
-    Where the mode is on and exclusions cover the VPC or each of the subnets, the weakest of their modes is
-    appended: "block-bidirectional+allow-bidirectional".
-    """
-    client = aws.ec2_read(region)
-    with calling("DescribeVpcBlockPublicAccessOptions"):
-        options = client.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
-    mode = str(options.get("InternetGatewayBlockMode", "off"))
-    if mode == "off":
-        return mode
-    with calling("DescribeVpcBlockPublicAccessExclusions"):
-        excluded = client.describe_vpc_block_public_access_exclusions()["VpcBlockPublicAccessExclusions"]
-    modes = {
-        one["ResourceArn"].rsplit("/", 1)[1]: str(one["InternetGatewayExclusionMode"])
-        for one in excluded
-        if one.get("State") in ("create-complete", "update-complete", "update-in-progress")
-    }
-    covering = [modes.get(vpc_id) or modes.get(subnet_id, "") for subnet_id in subnet_ids or ("",)]
-    if not all(covering):
-        return mode
-    weakest = "allow-egress" if "allow-egress" in covering else covering[0]
-    return f"{mode}+{weakest}"
+def _seconds(attributes: Mapping[str, str], key: str) -> int | None:
+    return int(attributes[key]) if key in attributes else None

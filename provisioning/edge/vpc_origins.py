@@ -66,6 +66,21 @@ def owner_of(aws: Aws, vpc_origin_arn: str) -> str:
     return next((tag.get("Value", "") for tag in answer["Tags"].get("Items", ()) if tag["Key"] == OWNER_TAG), "")
 
 
+def distributions_of(aws: Aws, vpc_origin_id: str) -> int:
+    """How many distributions use it."""
+    count, marker = 0, ""
+    while True:
+        with calling("ListDistributionsByVpcOriginId"):
+            found = aws.cloudfront_read.list_distributions_by_vpc_origin_id(
+                VpcOriginId=vpc_origin_id, **({"Marker": marker} if marker else {})
+            )["DistributionIdList"]
+        count += len(found.get("Items", ()))
+        following = found.get("NextMarker", "")
+        if not found["IsTruncated"] or not following or following == marker:
+            return count
+        marker = following
+
+
 def create(aws: Aws, config: Mapping[str, Any], tags: Mapping[str, str]) -> VpcOriginRecord:
     """Send one CreateVpcOrigin. When it raises without an answer, the VPC origin may exist nevertheless."""
     items = [{"Key": key, "Value": value} for key, value in tags.items()]

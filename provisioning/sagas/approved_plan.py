@@ -5,15 +5,18 @@ from __future__ import annotations
 from provisioning.edge.errors import OVER_BUDGET
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
-from provisioning.plan import Unplannable, make_plan, what_changed
+from provisioning.plan import Unplannable, make_plan, not_known_any_more, what_changed
 from provisioning.sagas.context import RunContext, answering_errors
 
 PLAN_STALE = "plan_stale"
+NOT_SEEN = "not_seen"
 
 
 @answering_errors
 def see_that_it_holds(context: RunContext) -> Outcome:
-    """Ready when planning again gives the approved digest; Refused with what changed when not."""
+    """Ready when planning again gives the approved digest; Refused with what changed when not, so that whoever follows
+    asks the preflight again. What was seen then and cannot be seen at the moment is no change: Retry.
+    """
     spec = context.spec
     snapshot = take_snapshot(
         context.aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=context.owner
@@ -30,6 +33,10 @@ def see_that_it_holds(context: RunContext) -> Outcome:
         return Refused(str(obstacle), PLAN_STALE, data={"changes": [str(obstacle)]})
     if plan.digest == context.run.plan_digest:
         return Ready(f"AWS is as it was when plan {plan.digest[:8]} was approved.")
+    unseen = not_known_any_more(context.run.plan_data, plan.to_dict())
+    if unseen:
+        reasons = "; ".join(gap.reason for gap in snapshot.gaps)
+        return Retry(f"AWS could not be asked again about {', '.join(unseen).replace('_', ' ')}: {reasons}", NOT_SEEN)
     changes = what_changed(context.run.plan_data, plan.to_dict())
     return Refused(
         f"AWS has changed since the plan was approved, so the approval is void: {'; '.join(changes)}.",

@@ -14,7 +14,13 @@ from botocore import xform_name
 from provisioning.names import OWNER_TAG
 from tests.architecture.source import PROJECT, modules, parse
 
-SERVICES = {"cloudfront": "cloudfront", "ec2": "ec2", "elbv2": "elasticloadbalancing"}
+SERVICES = {
+    "acm": "acm",
+    "cloudfront": "cloudfront",
+    "ec2": "ec2",
+    "elbv2": "elasticloadbalancing",
+    "iam": "iam",
+}
 """botocore's name of a service → its prefix in policies."""
 
 ALSO_NEEDED = {

@@ -11,25 +11,55 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.preflight import TITLES, Level, PreflightResult, PreflightSubject, blocks, judge
-from provisioning.facts import Gap, IngressRule, Listener, Origin, Snapshot, Subnet, TargetFacts, VpcOriginFacts
+from provisioning.facts import (
+    AclEntry,
+    Gap,
+    IngressRule,
+    Listener,
+    ListenerRule,
+    Origin,
+    RegisteredTarget,
+    Snapshot,
+    Subnet,
+    TargetFacts,
+    TargetGroup,
+    VpcOriginFacts,
+)
 from provisioning.names import Arn, SecurityGroupId, VpcOriginId
 from provisioning.plan import Unplannable, make_plan
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
 
-SUBNETS = (Subnet("subnet-a", "use1-az6", 251, False), Subnet("subnet-b", "use1-az1", 251, False))
+ALL_OUT = (AclEntry(100, True, "-1", "0.0.0.0/0"), AclEntry(32767, False, "-1", "0.0.0.0/0"))
+SUBNETS = tuple(
+    Subnet(f"subnet-{letter}", zone, 251, False, acl_id="acl-1", acl_egress=ALL_OUT)
+    for letter, zone in (("a", "use1-az6"), ("b", "use1-az1"))
+)
+WELL = (RegisteredTarget("10.0.0.1", "healthy"), RegisteredTarget("10.0.0.2", "healthy"))
+GROUP = TargetGroup("arn:tg", "chat", "HTTP", "HTTP1", "ip", "/healthz", WELL, sticky=False, deregistration_seconds=300)
+ATTRIBUTES = (
+    ("idle_timeout.timeout_seconds", "60"),
+    ("ipv6.deny_all_igw_traffic", "true"),
+    ("routing.http.drop_invalid_header_fields.enabled", "false"),
+)
 READY: dict[str, Any] = {
     "subnets": SUBNETS,
     "internet_gateway": True,
     "block_public_access": "off",
     "idle_timeout_seconds": 60,
+    "listeners": (Listener(80, "HTTP", "forward", rules=()),),
+    "attributes": ATTRIBUTES,
+    "groups": (GROUP,),
+    "public_addresses": (),
+    "other_doors": (),
     "healthy_targets": 2,
     "registered_targets": 2,
 }
+IDLE = {"TCP": 350, "TLS": 350}
 WISH: dict[str, Any] = {"path_patterns": ["/ws/chat", "/ws/chat/*"]}
 
 
 def seen(target: dict[str, Any] | None = None, **more: Any) -> Snapshot:
-    return snapshot(target=READY | (target or {}), **more)
+    return snapshot(target=READY | (target or {}), **({"service_role": True} | more))
 
 
 def judged(
@@ -49,11 +79,19 @@ def level(code: str, wish: dict[str, Any] | None = None, facts: Snapshot | None 
 
 
 def listener(port: int = 80, protocol: str = "HTTP", action: str = "forward", **more: Any) -> Listener:
-    return Listener(port, protocol, action, **more)
+    return Listener(port, protocol, action, **({"rules": (), "idle_timeout_seconds": IDLE.get(protocol)} | more))
 
 
 def ingress(source_kind: str, source: str, port: int = 80, protocol: str = "tcp") -> IngressRule:
     return IngressRule(SecurityGroupId("sg-1"), "sgr-9", protocol, port, port, source_kind, source)
+
+
+def inner(count: int) -> tuple[IngressRule, ...]:
+    return tuple(ingress("cidr", f"10.0.{number}.0/24") for number in range(count))
+
+
+def rule_for(*paths: str, hosts: tuple[str, ...] = (), narrow: bool = False, action: str = "forward") -> ListenerRule:
+    return ListenerRule(hosts, paths, narrow, action)
 
 
 def test_a_ready_target_passes_everything() -> None:
@@ -98,7 +136,16 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-LISTENER", {"listeners": (listener(80, "TCP"),), "kind": "network"}, "pass"),
     ("PF-LISTENER", {"listeners": (listener(80, "UDP"),), "kind": "network"}, "block"),
     ("PF-LISTENER", {"listeners": (), "kind": "instance"}, "unknown"),
-    ("PF-ACTION", {"listeners": (listener(action="redirect", redirect_protocol="HTTPS"),)}, "warn"),
+    ("PF-ACTION", {"listeners": (listener(action="redirect", redirect_protocol="HTTPS"),)}, "block"),
+    ("PF-ACTION", {"listeners": (listener(action="redirect", redirect_protocol="HTTPS", rules=None),)}, "warn"),
+    ("PF-ACTION", {"listeners": (listener(action="fixed-response", rules=(rule_for("/ws/*"),)),)}, "pass"),
+    ("PF-RULES", {"listeners": (listener(rules=None),)}, "unknown"),
+    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/ws/*", action="redirect"),)),)}, "warn"),
+    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/ws/chat/a", action="redirect"),)),)}, "warn"),
+    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/ws/*", narrow=True, action="redirect"),)),)}, "warn"),
+    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/api/*", action="redirect"),)),)}, "pass"),
+    ("PF-RULES", {"listeners": (listener(rules=(rule_for(hosts=("other.example",), action="redirect"),)),)}, "pass"),
+    ("PF-RULES", {"listeners": (listener(action="fixed-response", rules=(rule_for(hosts=("a.b",)),)),)}, "warn"),
     ("PF-ACTION", {"listeners": (listener(action="authenticate-oidc"),)}, "warn"),
     ("PF-ACTION", {"listeners": (listener(action="fixed-response"),)}, "warn"),
     ("PF-IP-TYPE", {"kind": "network", "ip_address_type": "dualstack"}, "warn"),
@@ -111,6 +158,27 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-BPA", {"block_public_access": ""}, "unknown"),
     ("PF-SUBNET", {"subnets": (SUBNETS[0], replace(SUBNETS[1], public=True))}, "warn"),
     ("PF-SUBNET", {"subnets": ()}, "unknown"),
+    ("PF-BPA", {"block_public_access": "block-bidirectional", "exclusions_allowed": False}, "block"),
+    ("PF-IPV6", {"subnets": (replace(SUBNETS[0], ipv6_only=True),)}, "block"),
+    ("PF-IPV6", {"ip_address_type": "dualstack"}, "pass"),
+    ("PF-IPV6", {"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)}, "warn"),
+    ("PF-IPV6", {"ip_address_type": "dualstack", "attributes": ()}, "unknown"),
+    ("PF-NACL", {"subnets": (replace(SUBNETS[0], acl_egress=None),)}, "unknown"),
+    ("PF-NACL", {"subnets": (replace(SUBNETS[0], acl_egress=()),)}, "warn"),
+    ("PF-PUBLIC-ADDRESS", {"public_addresses": ("54.1.2.3",)}, "warn"),
+    ("PF-PUBLIC-ADDRESS", {"public_addresses": None}, "unknown"),
+    ("PF-PUBLIC-ADDRESS", {"kind": "instance", "subnets": (replace(SUBNETS[0], maps_public=True),)}, "warn"),
+    ("PF-PUBLIC-ADDRESS", {"public_addresses": ()}, "pass"),
+    ("PF-OTHER-DOOR", {"other_doors": ("pub-web",)}, "warn"),
+    ("PF-OTHER-DOOR", {"other_doors": None}, "unknown"),
+    ("PF-OTHER-DOOR", {"other_doors": ()}, "pass"),
+    ("PF-TARGET-GROUP", {"groups": (GROUP,)}, "pass"),
+    ("PF-TARGET-GROUP", {"groups": (replace(GROUP, protocol_version="GRPC"),)}, "warn"),
+    ("PF-TARGET-GROUP", {"groups": None}, "unknown"),
+    ("PF-STICKY", {"groups": (GROUP,)}, "pass"),
+    ("PF-STICKY", {"groups": (replace(GROUP, sticky=None),)}, "unknown"),
+    ("PF-ATTRIBUTES", {"attributes": ATTRIBUTES}, "pass"),
+    ("PF-ATTRIBUTES", {"attributes": None}, "unknown"),
     ("PF-ADDRESS", {"subnets": (SUBNETS[0], replace(SUBNETS[1], free_addresses=0))}, "block"),
     ("PF-ADDRESS", {"subnets": (replace(SUBNETS[0], free_addresses=3),)}, "warn"),
     ("PF-ADDRESS", {"subnets": (replace(SUBNETS[0], free_addresses=8),)}, "pass"),
@@ -121,6 +189,11 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-INGRESS", {"ingress": (ingress("prefix-list", "pl-1", 443),)}, "fixable"),
     ("PF-INGRESS", {"ingress": (ingress("prefix-list", "pl-1", protocol="udp"),)}, "fixable"),
     ("PF-INGRESS", {"ingress": ()}, "fixable"),
+    ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-1"),)}, "pass"),
+    ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-1", 443),)}, "pass"),
+    ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-1", 443), *inner(4))}, "pass"),
+    ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-1", 443), *inner(5))}, "warn"),
+    ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-other"),)}, "unknown"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "0.0.0.0/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "::/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "8.0.0.0/8"),)}, "warn"),
@@ -167,7 +240,9 @@ def test_every_port_that_cloudfront_may_use_is_looked_at() -> None:
         ({"idle_timeout_seconds": 4000}, 599, "pass"),
         ({"idle_timeout_seconds": 4000}, 600, "warn"),
         ({"kind": "network", "listeners": (listener(80, "TCP", idle_timeout_seconds=350),)}, 350, "warn"),
-        ({"kind": "instance", "idle_timeout_seconds": None}, 300, "pass"),
+        ({"kind": "network", "listeners": (listener(80, "TCP", idle_timeout_seconds=None),)}, 30, "unknown"),
+        ({"idle_timeout_seconds": None}, 30, "unknown"),
+        ({"kind": "instance", "idle_timeout_seconds": None, "listeners": ()}, 300, "pass"),
     ],
 )
 def test_the_shortest_idle_clock_on_the_way_decides(target: dict[str, Any], silence: int, expected: str) -> None:
@@ -180,14 +255,19 @@ GAPS = {
     "distribution": ("PF-DISTRIBUTION",),
     "vpc_origins": ("PF-VPC-ORIGIN",),
     "listeners": ("PF-LISTENER",),
-    "ingress": ("PF-INGRESS", "PF-PUBLIC"),
-    "prefix_list": ("PF-INGRESS",),
+    "rules": ("PF-RULES",),
+    "ingress": ("PF-INGRESS", "PF-PUBLIC", "PF-GROUP-ROOM"),
+    "prefix_list": ("PF-INGRESS", "PF-GROUP-ROOM"),
     "service_group": ("PF-INGRESS",),
-    "subnets": ("PF-SUBNET", "PF-ADDRESS", "PF-ZONE"),
+    "subnets": ("PF-SUBNET", "PF-ADDRESS", "PF-ZONE", "PF-NACL"),
+    "acls": ("PF-NACL",),
+    "addresses": ("PF-PUBLIC-ADDRESS",),
+    "doors": ("PF-OTHER-DOOR",),
+    "service_role": ("PF-ROLE",),
     "internet_gateway": ("PF-GATEWAY",),
     "block_public_access": ("PF-BPA",),
-    "target_health": ("PF-HEALTH",),
-    "idle_timeout": ("PF-IDLE",),
+    "target_health": ("PF-HEALTH", "PF-TARGET-GROUP", "PF-STICKY"),
+    "attributes": ("PF-IDLE", "PF-ATTRIBUTES"),
 }
 BLANK: dict[str, dict[str, Any]] = {
     "listeners": {"listeners": ()},
@@ -197,8 +277,12 @@ BLANK: dict[str, dict[str, Any]] = {
     "subnets": {"subnets": ()},
     "internet_gateway": {"internet_gateway": None},
     "block_public_access": {"block_public_access": ""},
-    "target_health": {"healthy_targets": None, "registered_targets": None},
-    "idle_timeout": {"idle_timeout_seconds": None},
+    "target_health": {"healthy_targets": None, "registered_targets": None, "groups": None},
+    "attributes": {"idle_timeout_seconds": None, "attributes": None},
+    "rules": {"listeners": (Listener(80, "HTTP", "forward"),)},
+    "acls": {"subnets": tuple(replace(subnet, acl_egress=None) for subnet in SUBNETS)},
+    "addresses": {"public_addresses": None},
+    "doors": {"other_doors": None},
 }
 
 
@@ -279,7 +363,7 @@ def test_the_path_without_its_slash(patterns: list[str], missing: list[str]) -> 
 
 def ours(**changes: Any) -> VpcOriginFacts:
     name = f"{OWNER}-{spec(**WISH).vpc_origin_key}"
-    return replace(VpcOriginFacts(VpcOriginId("vo_1"), name, TARGET, "Deployed", True), **changes)
+    return replace(VpcOriginFacts(VpcOriginId("vo_1"), name, TARGET, "Deployed", True, 1), **changes)
 
 
 def others(count: int) -> tuple[VpcOriginFacts, ...]:
@@ -295,6 +379,8 @@ def others(count: int) -> tuple[VpcOriginFacts, ...]:
         ((ours(),), "pass"),
         ((ours(status="Deploying"),), "pass"),
         ((ours(status="Failed"),), "warn"),
+        ((ours(distributions=50),), "warn"),
+        ((ours(distributions=None),), "unknown"),
         ((ours(ours=False),), "block"),
         (others(24), "pass"),
         (others(25), "block"),
@@ -353,6 +439,10 @@ any_target = st.fixed_dictionaries(
         "subnets": st.sampled_from([(), SUBNETS]),
         "ingress": st.sampled_from([(), (ingress("cidr", "0.0.0.0/0"),), (ingress("cidr", "nonsense"),)]),
         "idle_timeout_seconds": st.sampled_from([None, 60]),
+        "attributes": st.sampled_from([None, (), ATTRIBUTES]),
+        "groups": st.sampled_from([None, (), (GROUP,), (replace(GROUP, sticky=None, targets=()),)]),
+        "public_addresses": st.sampled_from([None, (), ("54.1.2.3",)]),
+        "other_doors": st.sampled_from([None, (), ("pub-web",)]),
         "healthy_targets": st.sampled_from([None, 0, 1]),
         "registered_targets": st.sampled_from([None, 0, 1]),
         "internet_gateway": st.sampled_from([None, True, False]),

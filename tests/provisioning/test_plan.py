@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.facts import Gap, Listener, Origin, VpcOriginFacts
+from provisioning.facts import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
 from provisioning.names import Arn, VpcOriginId, origin_id, vpc_origin_name
 from provisioning.patterns import covers
-from provisioning.plan import Plan, Unplannable, make_plan, position_for, what_changed
+from provisioning.plan import Plan, Unplannable, make_plan, not_known_any_more, position_for, what_changed
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, rule, snapshot, spec
 
 
@@ -98,6 +98,11 @@ def test_one_fewer_of_each_is_planned() -> None:
         {"target": {"scheme": "internet-facing"}},
         {"target": {"listeners": (Listener(80, "HTTP", "redirect"),)}},
         {"target": {"ingress": ()}},
+        {"target": {"internet_gateway": True}},
+        {"target": {"block_public_access": "block-bidirectional"}},
+        {"target": {"subnets": (Subnet("subnet-a", "use1-az3", 9, False),)}},
+        {"target": {"listeners": (Listener(80, "HTTP", "forward"), Listener(8443, "TLS", "forward"))}},
+        {"viewer_certificate": Certificate("arn:c", ("chat.example.com",), "EXPIRED")},
         {"target": {"dns_name": "other.example.com"}},
         {"distribution": {"enabled": False}},
         {"distribution": {"aliases": ("chat.example.com",)}},
@@ -111,6 +116,15 @@ def test_what_the_plan_relies_on_changes_its_digest_and_can_be_told(facts: dict[
     told = what_changed(before.to_dict(), now.to_dict())
     assert told
     assert all(told)
+
+
+@pytest.mark.parametrize("what", ["listeners", "subnets", "ingress", "service_group", "block_public_access"])
+def test_what_cannot_be_seen_any_more_is_no_change_of_aws(what: str) -> None:
+    seen, unseen = plan().to_dict(), plan(gaps=(Gap(what, "AccessDenied"),)).to_dict()
+    assert not_known_any_more(seen, unseen)
+    assert not_known_any_more(unseen, unseen) == []
+    assert not_known_any_more(unseen, seen) == []
+    assert not_known_any_more(seen, plan(target={"block_public_access": "block-ingress"}).to_dict()) == []
 
 
 @pytest.mark.parametrize(

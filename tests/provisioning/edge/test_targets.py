@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from provisioning.edge import distributions, targets, vpc_origins
+from provisioning.edge import distributions, target_groups, targets, vpc_origins, vpcs
+from provisioning.edge import snapshot as snapshot_module
 from provisioning.edge.errors import EdgeError, translate
 from provisioning.edge.session import Aws
 from provisioning.edge.snapshot import take_snapshot
@@ -190,16 +191,22 @@ def denied(operation: str) -> EdgeError:
 
 PARTS = [
     (targets, "ingress_rules", "ingress"),
-    (targets, "_subnets", "subnets"),
-    (targets, "_has_internet_gateway", "internet_gateway"),
-    (targets, "_block_public_access", "block_public_access"),
+    (vpcs, "subnets", "subnets"),
+    (vpcs, "acls", "acls"),
+    (vpcs, "has_internet_gateway", "internet_gateway"),
+    (vpcs, "block_public_access", "block_public_access"),
+    (vpcs, "public_addresses", "addresses"),
     (targets, "origin_facing_prefix_list", "prefix_list"),
     (targets, "service_group", "service_group"),
     (targets, "_listeners", "listeners"),
-    (targets, "_target_health", "target_health"),
-    (targets, "_idle_timeout", "idle_timeout"),
+    (targets, "_all_rules", "rules"),
+    (targets, "_all_certificates", "certificates"),
+    (targets, "_attributes", "attributes"),
+    (target_groups, "groups_of", "target_health"),
+    (target_groups, "other_doors", "doors"),
     (targets, "survey_target", "target"),
     (distributions, "read", "distribution"),
+    (snapshot_module, "has_service_role", "service_role"),
     (vpc_origins, "list_all", "vpc_origins"),
 ]
 

@@ -1,0 +1,133 @@
+"""Preflight questions about names and certificates: between CloudFront and the target, and towards viewers.
+
+PURE. CloudFront Developer Guide, "Requirements for using SSL/TLS certificates with CloudFront" and "HTTP 502": over
+HTTPS the target's certificate must name the Host that CloudFront sends, or else the origin's domain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.rules import hosts_seen
+from provisioning.facts import Certificate, DistributionFacts, Snapshot, TargetFacts
+
+ISSUED = "ISSUED"
+
+
+def origin_certificate(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """What the target shows to CloudFront: in force, and for the name that CloudFront asks for."""
+    if subject.origin_protocol in ("", "http-only") or not subject.origin_ports:
+        return
+    if target.kind != "application":
+        yield unknown(
+            "PF-CERTIFICATE", "The app itself shows the certificate there; the handshake check will look at it."
+        )
+        return
+    listener = target.listener_on(subject.origin_ports[-1])
+    if gap := snapshot.gap("listeners") or snapshot.gap("certificates"):
+        yield unknown("PF-CERTIFICATE", gap.reason)
+        return
+    if listener is None or listener.protocol != "HTTPS":
+        # PF-LISTENER has said so already.
+        return
+    if listener.certificates is None:
+        yield unknown("PF-CERTIFICATE", "It was not looked at.")
+        return
+    hosts = hosts_seen(subject, target, snapshot.distribution)
+    if not hosts:
+        yield unknown("PF-CERTIFICATE", "Which name it must have depends on the distribution. Choose one.")
+        return
+    yield _for_hosts(subject, target, listener.port, listener.certificates, hosts)
+
+
+def _for_hosts(
+    subject: PreflightSubject,
+    target: TargetFacts,
+    port: int,
+    certificates: tuple[Certificate, ...],
+    hosts: tuple[str, ...],
+) -> PreflightResult:
+    """The worst over all names: CloudFront connects under each of them."""
+    fix = Fix(
+        f"EC2 > Load Balancers > {target.name} > Listeners > HTTPS:{port} > Certificates: add one from ACM that names "
+        f"{hosts[0]}; or, in this request, set the origin's domain to a name that the certificate has and do not "
+        "forward Host.",
+        f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
+        "--validation-method DNS",
+        f'resource "aws_lb_listener_certificate" … with an aws_acm_certificate for "{hosts[0]}"',
+    )
+    names = ", ".join(sorted({name for one in certificates for name in one.names})) or "no names that ACM knows"
+    if any(not one.status for one in certificates):
+        return unknown("PF-CERTIFICATE", "A certificate is not kept by ACM, so its names cannot be seen from here.")
+    uncovered = [host for host in hosts if not any(one.covers(host) for one in certificates)]
+    if uncovered:
+        how = "forwards the viewers' Host" if subject.forward_host else "sends the origin's own domain as Host"
+        return PreflightResult(
+            "PF-CERTIFICATE",
+            Level.BLOCK,
+            f"The certificate on {port} is for {names}, not for {uncovered[0]}.",
+            f"CloudFront {how}, finds no such name in the certificate, and answers every handshake with 502.",
+            fix,
+        )
+    fitting = [one for one in certificates if any(one.covers(host) for host in hosts)]
+    bad = next((one for one in fitting if one.status != ISSUED or one.kind == "PRIVATE"), None)
+    if bad is not None:
+        what = "of a private CA" if bad.status == ISSUED else bad.status
+        return PreflightResult(
+            "PF-CERTIFICATE",
+            Level.BLOCK,
+            f"The certificate for {', '.join(bad.names)} is {what}.",
+            "CloudFront trusts only certificates that are in force and come from a public CA; handshakes end with 502.",
+            fix,
+        )
+    until = f"valid until {fitting[0].expires}" if fitting[0].expires else "in force"
+    seen = f"The certificate on {port} names {', '.join(hosts)} and is {until}."
+    if any(one.kind == "IMPORTED" for one in fitting):
+        return PreflightResult(
+            "PF-CERTIFICATE",
+            Level.WARN,
+            f"{seen} It was imported.",
+            "ACM does not say who signed an imported certificate, and does not renew it. CloudFront wants a public CA.",
+            Fix("Compare the issuer with the list of public CAs that CloudFront trusts (Mozilla's), or let ACM issue."),
+        )
+    return PreflightResult("PF-CERTIFICATE", Level.PASS, seen)
+
+
+def viewer_certificate(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """What viewers are shown under the distribution's own names. Without any, CloudFront's own certificate serves."""
+    if not distribution.aliases:
+        seen = f"Viewers use {distribution.domain_name}, for which CloudFront has its own certificate."
+        yield PreflightResult("PF-VIEWER-CERTIFICATE", Level.PASS, seen)
+        return
+    certificate = snapshot.viewer_certificate
+    if gap := snapshot.gap("viewer_certificate"):
+        yield unknown("PF-VIEWER-CERTIFICATE", gap.reason)
+        return
+    if certificate is None or not certificate.status:
+        yield unknown("PF-VIEWER-CERTIFICATE", "The distribution's certificate is not one that ACM tells about.")
+        return
+    uncovered = [alias for alias in distribution.aliases if not _serves(certificate, alias)]
+    if certificate.status == ISSUED and not uncovered:
+        seen = f"It names {', '.join(distribution.aliases)}; valid until {certificate.expires or 'ACM renews it'}."
+        yield PreflightResult("PF-VIEWER-CERTIFICATE", Level.PASS, seen)
+        return
+    yield PreflightResult(
+        "PF-VIEWER-CERTIFICATE",
+        Level.BLOCK,
+        f"It does not name {uncovered[0]}." if uncovered else f"ACM says that it is {certificate.status}.",
+        "Viewers refuse the connection before a handshake is even sent.",
+        Fix(
+            f"CloudFront > Distributions > {distribution.id} > Settings > Custom SSL certificate (in us-east-1).",
+            "aws acm request-certificate --region us-east-1 --validation-method DNS "
+            f"--domain-name {uncovered[0] if uncovered else distribution.aliases[0]}",
+            "viewer_certificate { acm_certificate_arn = … } in the aws_cloudfront_distribution",
+        ),
+    )
+
+
+def _serves(certificate: Certificate, alias: str) -> bool:
+    """An alias may itself begin with a star."""
+    return alias.lower() in {name.lower() for name in certificate.names} or certificate.covers(alias)

@@ -1,0 +1,192 @@
+"""Preflight questions about ways past CloudFront: public addresses, other doors, IPv6. And the subnets' ACLs.
+
+PURE. None of them keeps an endpoint from working, except an ACL that drops the answers.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator, Sequence
+
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from provisioning.facts import AclEntry, Snapshot, Subnet, TargetFacts
+
+FIRST_PORT, LAST_PORT = 1024, 65535
+_TCP, _ALL = "6", "-1"
+_DENY_IGW = "ipv6.deny_all_igw_traffic"
+
+
+def acls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """CloudFront Developer Guide, VPC origins: inbound rules are not asked, outbound ones are, on the way back."""
+    if gap := snapshot.gap("subnets") or snapshot.gap("acls"):
+        yield unknown("PF-NACL", gap.reason)
+        return
+    if not target.subnets or any(subnet.acl_egress is None for subnet in target.subnets):
+        yield unknown("PF-NACL", "They were not looked at.")
+        return
+    closed = [subnet for subnet in target.subnets if not lets_answers_out(subnet.acl_egress or ())]
+    if not closed:
+        yield PreflightResult("PF-NACL", Level.PASS, f"TCP {FIRST_PORT} to {LAST_PORT} may leave every subnet.")
+        return
+    acl = closed[0].acl_id
+    yield PreflightResult(
+        "PF-NACL",
+        Level.WARN,
+        f"{acl} of {', '.join(subnet.id for subnet in closed)} does not let out all of TCP {FIRST_PORT} to {LAST_PORT} "
+        "to everywhere.",
+        "The target's answers go back to CloudFront on these ports. What is dropped ends as 504.",
+        Fix(
+            f"VPC > Network ACLs > {acl} > Outbound rules > Edit: allow TCP {FIRST_PORT}-{LAST_PORT} to 0.0.0.0/0.",
+            f"aws ec2 create-network-acl-entry --network-acl-id {acl} --egress --rule-number NUMBER --protocol tcp "
+            f"--port-range From={FIRST_PORT},To={LAST_PORT} --cidr-block 0.0.0.0/0 --rule-action allow",
+            f'resource "aws_network_acl_rule" "edge" {{ network_acl_id = "{acl}", egress = true, protocol = "tcp", '
+            f'rule_action = "allow", cidr_block = "0.0.0.0/0", from_port = {FIRST_PORT}, to_port = {LAST_PORT}, '
+            "rule_number = NUMBER }",
+        ),
+    )
+
+
+def lets_answers_out(entries: Sequence[AclEntry]) -> bool:
+    """Whether all ephemeral TCP ports are allowed to 0.0.0.0/0 before anything denies them to public addresses.
+
+    1. Entries are asked by number; each port is decided by the first that fits.
+    2. A denial of public addresses counts for all: which addresses CloudFront uses is not known here.
+    """
+    open_ports: list[tuple[int, int]] = []
+    for entry in entries:
+        if entry.protocol not in (_TCP, _ALL) or ":" in entry.cidr:
+            continue
+        low, high = (FIRST_PORT, LAST_PORT) if entry.protocol == _ALL else (entry.from_port, entry.to_port)
+        if entry.allow:
+            if entry.cidr == "0.0.0.0/0":
+                open_ports.append((low, high))
+        elif _public(entry.cidr) and _uncovered(open_ports, max(low, FIRST_PORT), min(high, LAST_PORT)):
+            return False
+    return not _uncovered(open_ports, FIRST_PORT, LAST_PORT)
+
+
+def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Addresses of the target's own network interfaces, and subnets that hand them out."""
+    if gap := snapshot.gap("addresses"):
+        yield unknown("PF-PUBLIC-ADDRESS", gap.reason)
+        return
+    if target.public_addresses is None:
+        yield unknown("PF-PUBLIC-ADDRESS", "Its network interfaces were not looked at.")
+        return
+    why = "The internet may reach the target past CloudFront, as far as its security group lets it in."
+    if target.public_addresses:
+        first = target.public_addresses[0]
+        yield PreflightResult(
+            "PF-PUBLIC-ADDRESS",
+            Level.WARN,
+            f"{target.name} has {', '.join(target.public_addresses)}.",
+            why,
+            Fix(
+                f"EC2 > Elastic IPs > {first} > Disassociate; or use a target that never had a public address.",
+                f"aws ec2 disassociate-address --public-ip {first}",
+                "no aws_eip for the target; associate_public_ip_address = false",
+            ),
+        )
+        return
+    giving = _giving_addresses(target.subnets)
+    if giving and target.kind == "instance":
+        yield PreflightResult(
+            "PF-PUBLIC-ADDRESS",
+            Level.WARN,
+            f"{', '.join(giving)}: whatever starts there gets a public address.",
+            "The target has none today; its successor will have one.",
+            Fix(
+                f"VPC > Subnets > {giving[0]} > Actions > Edit subnet settings: no auto-assigned public IPv4 address.",
+                f"aws ec2 modify-subnet-attribute --subnet-id {giving[0]} --no-map-public-ip-on-launch",
+                "map_public_ip_on_launch = false in the aws_subnet",
+            ),
+        )
+        return
+    yield PreflightResult("PF-PUBLIC-ADDRESS", Level.PASS, "No network interface of the target has one.")
+
+
+def other_doors(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Internet-facing load balancers to the same targets. Other services that could lead there are not looked at."""
+    if gap := snapshot.gap("doors"):
+        yield unknown("PF-OTHER-DOOR", gap.reason)
+    elif target.other_doors is None:
+        yield unknown("PF-OTHER-DOOR", "It was not looked at.")
+    elif not target.other_doors:
+        seen = "No internet-facing load balancer of the VPC leads to the same targets. Global Accelerator, API Gateway "
+        yield PreflightResult("PF-OTHER-DOOR", Level.PASS, f"{seen}links and DNS were not looked at.")
+    else:
+        door = target.other_doors[0]
+        yield PreflightResult(
+            "PF-OTHER-DOOR",
+            Level.WARN,
+            f"{', '.join(target.other_doors)}: open to the internet, leading to the same targets.",
+            "Whoever knows that address gets past CloudFront and everything that it guards.",
+            Fix(
+                f"Once nobody uses it: EC2 > Load Balancers > {door} > Listeners: remove those that lead there.",
+                f"aws elbv2 describe-target-groups --query "
+                f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{door}/')]\"",
+                f"no listener of the aws_lb {door} that forwards to these targets",
+            ),
+        )
+
+
+def ipv6(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """VPC origins speak IPv4; over IPv6 an internal load balancer should stay shut off from the internet."""
+    only = [subnet.id for subnet in target.subnets if subnet.ipv6_only]
+    if only:
+        yield PreflightResult(
+            "PF-IPV6",
+            Level.BLOCK,
+            f"{', '.join(only)} has no IPv4.",
+            "CloudFront puts a network interface with an IPv4 address beside the target, and finds no room for it.",
+            Fix(
+                f"EC2 > Load Balancers > {target.name} > Network mapping: use subnets with IPv4.",
+                f"aws elbv2 set-subnets --load-balancer-arn {target.arn} --subnets SUBNETS-WITH-IPV4",
+                "subnets = […] with a cidr_block in the aws_lb",
+            ),
+        )
+    if target.kind == "instance" or target.ip_address_type == "ipv4":
+        return
+    if gap := snapshot.gap("attributes"):
+        yield unknown("PF-IPV6", gap.reason)
+        return
+    denies = target.attribute(_DENY_IGW)
+    if denies is None:
+        yield unknown("PF-IPV6", f"AWS did not tell the attribute {_DENY_IGW}.")
+    elif denies == "true":
+        yield PreflightResult("PF-IPV6", Level.PASS, "Nothing comes in from the internet over IPv6.")
+    else:
+        yield PreflightResult(
+            "PF-IPV6",
+            Level.WARN,
+            f"{target.name} is {target.ip_address_type} and takes traffic from internet gateways over IPv6.",
+            "Its IPv6 address is a public one: the internet may reach it past CloudFront.",
+            Fix(
+                f"EC2 > Load Balancers > {target.name} > Attributes.",
+                f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {target.arn} "
+                f"--attributes Key={_DENY_IGW},Value=true",
+                'ip_address_type = "ipv4" in the aws_lb',
+            ),
+        )
+
+
+def _giving_addresses(subnets: Sequence[Subnet]) -> list[str]:
+    return [subnet.id for subnet in subnets if subnet.maps_public]
+
+
+def _public(cidr: str) -> bool:
+    """What cannot be read is taken as public."""
+    try:
+        network = ipaddress.ip_network(cidr, strict=False)
+    except ValueError:
+        return True
+    return network.prefixlen == 0 or not network.is_private
+
+
+def _uncovered(ranges: Sequence[tuple[int, int]], low: int, high: int) -> bool:
+    """Whether some port from low to high is in none of the ranges."""
+    for start, end in sorted(ranges):
+        if start > low:
+            break
+        low = max(low, end + 1)
+    return low <= high

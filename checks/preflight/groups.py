@@ -1,0 +1,133 @@
+"""Preflight questions about what is behind a load balancer: its target groups and its attributes.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from provisioning.facts import Snapshot, TargetFacts, TargetGroup
+
+_UPGRADING = ("", "HTTP1")
+_TOLD = (
+    ("routing.http.drop_invalid_header_fields.enabled", "drops invalid headers"),
+    ("routing.http.desync_mitigation_mode", "desync mitigation"),
+    ("routing.http.xff_header_processing.mode", "X-Forwarded-For"),
+    ("routing.http.preserve_host_header.enabled", "preserves Host"),
+)
+
+
+def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """A warning: the app may come later, but until then there is no handshake."""
+    if target.kind == "instance":
+        return
+    gap = snapshot.gap("target_health")
+    healthy, registered = target.healthy_targets, target.registered_targets
+    if gap or healthy is None or registered is None:
+        yield unknown("PF-HEALTH", gap.reason if gap else "It was not looked at.")
+        return
+    seen = f"{healthy} of {registered} are healthy{_reasons(target)}."
+    group = next((one for one in target.groups or () if any(t.state != "healthy" for t in one.targets)), None)
+    fix = Fix(
+        f"EC2 > Target Groups > {group.name if group else 'the group'} > Targets: look at the health status details.",
+        f"aws elbv2 describe-target-health --target-group-arn {group.arn if group else 'TARGET-GROUP'}",
+    )
+    if registered == 0:
+        why = "Nothing is registered; the load balancer answers every handshake with 503."
+        yield PreflightResult("PF-HEALTH", Level.WARN, "No targets are registered.", why, fix)
+    elif healthy == 0:
+        why = "With no healthy target the load balancer tries all of them, and handshakes are likely to fail."
+        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
+    elif healthy < registered:
+        why = "The endpoint works, with less behind it than was meant."
+        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
+    else:
+        yield PreflightResult("PF-HEALTH", Level.PASS, seen)
+
+
+def group_fit(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Only HTTP/1.1 carries an upgrade on from an Application Load Balancer."""
+    if target.kind != "application":
+        return
+    groups = _groups(target, snapshot)
+    if groups is None:
+        gap = snapshot.gap("target_health")
+        yield unknown("PF-TARGET-GROUP", gap.reason if gap else "They were not looked at.")
+        return
+    wrong = [group for group in groups if group.protocol_version not in _UPGRADING]
+    if wrong:
+        yield PreflightResult(
+            "PF-TARGET-GROUP",
+            Level.WARN,
+            f"{', '.join(f'{one.name} speaks {one.protocol_version}' for one in wrong)} with the app.",
+            "A WebSocket handshake is HTTP/1.1; a group of another version does not carry it. "
+            "The version of a group cannot be changed.",
+            Fix(
+                "EC2 > Target Groups > Create target group, protocol version HTTP1; then forward to it.",
+                "aws elbv2 create-target-group --name NAME --protocol HTTP --protocol-version HTTP1 --port PORT "
+                f"--vpc-id {target.vpc_id} --target-type {wrong[0].target_type or 'ip'}",
+                'protocol_version = "HTTP1" in the aws_lb_target_group',
+            ),
+        )
+        return
+    cut = ", ".join(f"{one.name} {one.deregistration_seconds} s" for one in groups if one.deregistration_seconds)
+    seen = "All speak HTTP/1.1." + (f" A target that is taken out keeps its connections for: {cut}." if cut else "")
+    yield PreflightResult("PF-TARGET-GROUP", Level.PASS, seen)
+
+
+def stickiness(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Good to know: an open WebSocket stays with its target anyway; cookies matter for reconnects and polling."""
+    if target.kind != "application":
+        return
+    groups = _groups(target, snapshot)
+    if groups is None or any(group.sticky is None for group in groups):
+        gap = snapshot.gap("target_health")
+        yield unknown("PF-STICKY", gap.reason if gap else "It was not looked at.")
+        return
+    loose = [group for group in groups if len(group.targets) > 1 and not group.sticky]
+    if not loose or not subject.carries_api:
+        seen = "An open WebSocket stays with its target."
+        if loose:
+            seen += f" After a reconnect, {loose[0].name} may choose another."
+        yield PreflightResult("PF-STICKY", Level.PASS, seen)
+        return
+    yield PreflightResult(
+        "PF-STICKY",
+        Level.WARN,
+        f"{loose[0].name} has {len(loose[0].targets)} targets and no stickiness.",
+        "The paths also carry an HTTP API. Where it begins a session by polling, as Socket.IO does, each poll may "
+        "reach another target, and the session breaks.",
+        Fix(
+            f"EC2 > Target Groups > {loose[0].name} > Attributes > Stickiness.",
+            f"aws elbv2 modify-target-group-attributes --target-group-arn {loose[0].arn} "
+            "--attributes Key=stickiness.enabled,Value=true Key=stickiness.type,Value=lb_cookie",
+            'stickiness { type = "lb_cookie" } in the aws_lb_target_group',
+        ),
+    )
+
+
+def attributes(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Good to know: what the load balancer does to headers."""
+    if target.kind != "application":
+        return
+    if gap := snapshot.gap("attributes"):
+        yield unknown("PF-ATTRIBUTES", gap.reason)
+        return
+    told = [f"{words}: {value}" for key, words in _TOLD if (value := target.attribute(key)) is not None]
+    if told:
+        yield PreflightResult("PF-ATTRIBUTES", Level.PASS, f"{'; '.join(told)}.")
+    else:
+        yield unknown("PF-ATTRIBUTES", "AWS did not tell them.")
+
+
+def _groups(target: TargetFacts, snapshot: Snapshot) -> tuple[TargetGroup, ...] | None:
+    return None if snapshot.gap("target_health") else target.groups
+
+
+def _reasons(target: TargetFacts) -> str:
+    """AWS's reason codes of those that are not healthy."""
+    found = {one.reason for group in target.groups or () for one in group.targets if one.state != "healthy"}
+    told = ", ".join(sorted(found - {""}))
+    return f" (AWS: {told})" if told else ""

@@ -1,0 +1,148 @@
+"""Preflight questions about a load balancer's listener: does its default action, or a rule, carry the handshake?
+
+PURE. An Application Load Balancer asks its rules in order; the first that fits answers, else the default action.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from provisioning.facts import DistributionFacts, Listener, Snapshot, TargetFacts
+from provisioning.patterns import covers, matches, overlap
+
+FORWARD = "forward"
+
+
+def default_action(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """What happens where no rule answers. It matters only if some of our paths get that far."""
+    if snapshot.gap("listeners"):
+        # PF-LISTENER has said so already.
+        return
+    for listener in _ours(subject, target):
+        seen = f"The listener on {listener.port} does: {listener.default_action or 'nothing'}."
+        if listener.default_action == FORWARD or target.kind == "network":
+            yield PreflightResult("PF-ACTION", Level.PASS, seen)
+        elif _all_forwarded(subject, target, listener, snapshot):
+            yield PreflightResult("PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths before it.")
+        else:
+            yield _not_forwarding(target, listener, seen)
+
+
+def listener_rules(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+    """Whether a rule takes the handshake elsewhere, for the Host that the load balancer will see."""
+    if target.kind != "application" or not subject.path_patterns or snapshot.gap("listeners"):
+        return
+    hosts = hosts_seen(subject, target, snapshot.distribution)
+    for listener in _ours(subject, target):
+        gap = snapshot.gap("rules")
+        if gap or listener.rules is None:
+            yield unknown("PF-RULES", gap.reason if gap else "They were not looked at.")
+        elif not hosts:
+            yield unknown("PF-RULES", "Which Host it will see depends on the distribution. Choose one.")
+        else:
+            yield _by_rules(subject, target, listener, hosts)
+
+
+def hosts_seen(
+    subject: PreflightSubject, target: TargetFacts, distribution: DistributionFacts | None
+) -> tuple[str, ...]:
+    """The Host headers that the target will see: the viewers' where Host is forwarded, else the origin's domain.
+
+    Empty where that is not known. It is also the name that CloudFront wants to read in the target's certificate.
+    """
+    if subject.forward_host is None:
+        return ()
+    if not subject.forward_host:
+        return (subject.origin_domain or target.dns_name,)
+    if distribution is None:
+        return ()
+    return distribution.aliases or (distribution.domain_name,)
+
+
+def answering(listener: Listener, host: str, pattern: str) -> tuple[str, bool]:
+    """The action that answers `pattern` under `host`, and whether that is sure: some rules fit only a part of it."""
+    sure = True
+    for rule in listener.rules or ():
+        if rule.hosts and not any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts):
+            continue
+        if not rule.narrow and (not rule.paths or any(covers(path, pattern) for path in rule.paths)):
+            return rule.action, sure
+        if rule.action != FORWARD and (not rule.paths or any(overlap(path, pattern) for path in rule.paths)):
+            sure = False
+    return listener.default_action, sure
+
+
+def _by_rules(
+    subject: PreflightSubject, target: TargetFacts, listener: Listener, hosts: tuple[str, ...]
+) -> PreflightResult:
+    rules = listener.rules or ()
+    edit = f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Rules."
+    fix = Fix(
+        edit,
+        f"aws elbv2 describe-rules --listener-arn {listener.arn or 'LISTENER'}",
+        "condition and action of the aws_lb_listener_rule",
+    )
+    asked = [
+        (host, pattern, *answering(listener, host, pattern)) for host in hosts for pattern in subject.path_patterns
+    ]
+    for host, pattern, action, _ in asked:
+        if rules and action != FORWARD:
+            return PreflightResult(
+                "PF-RULES",
+                Level.WARN,
+                f"For {pattern} with Host {host}, the listener on {listener.port} does: {action or 'nothing'}.",
+                "The load balancer answers the handshake itself instead of the app. Compare the rules' host "
+                "conditions with this Host: CloudFront sends it because of how Host is handled in this request.",
+                fix,
+            )
+    if not all(sure for *_, sure in asked):
+        return PreflightResult(
+            "PF-RULES",
+            Level.WARN,
+            f"A rule of the listener on {listener.port} answers some of these requests itself.",
+            "It has conditions that only some handshakes meet. Make sure that it is meant so.",
+            fix,
+        )
+    seen = f"{len(rules)} rules" if rules else "No rules"
+    return PreflightResult("PF-RULES", Level.PASS, f"{seen} on {listener.port}; Host {', '.join(hosts)} is forwarded.")
+
+
+def _ours(subject: PreflightSubject, target: TargetFacts) -> list[Listener]:
+    return [found for port in subject.origin_ports if (found := target.listener_on(port)) is not None]
+
+
+def _all_forwarded(subject: PreflightSubject, target: TargetFacts, listener: Listener, snapshot: Snapshot) -> bool:
+    hosts = hosts_seen(subject, target, snapshot.distribution)
+    asked = [answering(listener, host, pattern) for host in hosts for pattern in subject.path_patterns]
+    return bool(not snapshot.gap("rules") and listener.rules and asked) and all(
+        answer == (FORWARD, True) for answer in asked
+    )
+
+
+def _not_forwarding(target: TargetFacts, listener: Listener, seen: str) -> PreflightResult:
+    """A warning where a rule that was not looked at may forward our paths; for a redirect to HTTPS without any rule,
+    the loop is certain.
+    """
+    why = "Unless a rule forwards these paths, this answers every handshake instead of the app."
+    level = Level.WARN
+    if listener.default_action == "redirect":
+        why = "A WebSocket client follows no redirect. Unless a rule forwards these paths, no handshake gets through."
+        if listener.redirect_protocol == "HTTPS" and listener.protocol == "HTTP":
+            seen = f"The listener on {listener.port} redirects to HTTPS."
+            why += " Choose https-only as origin protocol, or let this listener forward."
+            level = Level.BLOCK if listener.rules == () else Level.WARN
+    elif listener.default_action.startswith("authenticate-"):
+        why = "A WebSocket client cannot sign in: without a session cookie the handshake is redirected and fails."
+    return PreflightResult(
+        "PF-ACTION",
+        level,
+        seen,
+        why,
+        Fix(
+            f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Default action.",
+            f"aws elbv2 modify-listener --listener-arn {listener.arn or 'LISTENER'} "
+            "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
+            'default_action { type = "forward" } in the aws_lb_listener',
+        ),
+    )
