@@ -96,7 +96,7 @@ _TIMEOUT = (
     Rule("timeout/origin-read-after-upgrade", "It does not cut an open WebSocket.", NOBODY, _U),
     Rule("timeout/connection", "Attempts times timeout, then 504.", SETTINGS, _D),
     Rule("timeout/completion", "ResponseCompletionTimeout caps the whole answer.", SETTINGS, _D),
-    Rule("timeout/origin-keep-alive", "Idle connections to the origin are kept.", SETTINGS, _D),
+    Rule("timeout/origin-keep-alive", "Idle connections to the origin are kept.", SETTINGS, _D, "a connection each"),
     Rule("timeout/alb-idle", "An ALB ends a connection after 60 s without a byte.", ELB_GUIDE, _D),
     Rule("timeout/alb-idle-range", "idle_timeout.timeout_seconds is 1 to 4000.", MODEL_ELB, _B),
     Rule("timeout/nlb-idle", "An NLB forgets a connection after 350 s without a byte.", NLB_GUIDE, _D),
