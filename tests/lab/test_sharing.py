@@ -54,7 +54,12 @@ def arn_of(account: Account, origin_id: str) -> str:
     return f"arn:aws:cloudfront::{account.number}:vpcorigin/{origin_id}"
 
 
-@pytest.mark.rule("sharing/by-resource-share", "sharing/owner-account-id", "sharing/accepted-in-us-east-1")
+@pytest.mark.rule(
+    "sharing/by-resource-share",
+    "sharing/owner-account-id",
+    "sharing/accepted-in-us-east-1",
+    "sharing/lists-distributions",
+)
 def test_a_consumer_uses_it_once_the_invitation_is_accepted(account: Account, consumer: Account) -> None:
     origin_id = account.deployed_vpc_origin()
     arn = arn_of(account, origin_id)
