@@ -20,7 +20,7 @@ from lab.edge.http1 import Http1, ask
 from lab.edge.leg import Passage
 from lab.edge.network_facts import HealthCheck, LoadBalancer, Target, TargetGroup
 from lab.edge.state import State
-from lab.edge.target_choice import target_key
+from lab.edge.target_choice import HEALTHY, target_key
 from lab.edge.target_connection import Errand, TargetConnections, TargetUnreachable
 
 TICK_SECONDS = 0.25
@@ -39,9 +39,15 @@ class _Watched:
 class HealthChecker:
     """Knows the health of every target in use."""
 
-    def __init__(self, state: Callable[[], State], changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: Callable[[], State],
+        changed: Callable[[], None],
+        fell_ill: Callable[[TargetGroup, Target], None],
+    ) -> None:
         self._state = state
         self._changed = changed
+        self._fell_ill = fell_ill
         self._watched: dict[str, _Watched] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -101,6 +107,8 @@ class HealthChecker:
         watched.health = after(before, found, watched.check)
         if (before.state, before.reason) != (watched.health.state, watched.health.reason):
             self._changed()
+        if before.state == HEALTHY != watched.health.state:
+            self._fell_ill(watched.errand.group, watched.errand.target)
 
 
 async def _ask(watched: _Watched, targets: TargetConnections) -> Finding:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
 from lab.edge.answers import Answer, json_answer
 from lab.edge.leg import Tunnel
-from lab.edge.network_facts import TargetGroup
+from lab.edge.network_facts import Target, TargetGroup
 from lab.edge.state import State
 from lab.edge.target_choice import target_key
 
@@ -90,6 +89,13 @@ class Live:
         for key in self._leaving.keys() & present:
             self._leaving.pop(key).cancel()
 
+    def drop(self, group: TargetGroup, target: Target) -> None:
+        """A target fell ill: a network load balancer ends its connections to it, unless the group says otherwise."""
+        ends = group.attributes.get("target_health_state.unhealthy.connection_termination.enabled", "true") == "true"
+        if group.protocol not in ("HTTP", "HTTPS") and ends:
+            for entry in self._of(target_key(group, target)):
+                entry.tunnel.cut(f"{entry.tunnel.who}, because {entry.leads_to} is unhealthy")
+
     def draining(self) -> list[Draining]:
         """The targets that are being let go and still have sockets."""
         found = {e.target: e.place for e in self._open.values() if e.target in self._leaving and e.place is not None}
@@ -120,7 +126,7 @@ class Live:
                 who = entry.tunnel.who
                 entry.tunnel.cut(f"{who}, because {entry.leads_to} was deregistered and its delay was over")
 
-    def _of(self, key: str) -> Iterable[_Open]:
+    def _of(self, key: str) -> list[_Open]:
         return [entry for entry in self._open.values() if entry.target == key]
 
 

@@ -86,7 +86,7 @@ class _Edge:
         self.first_state = asyncio.Event()
         self.live = Live()
         self.report = EdgeReport(config.aws_url)
-        self.health = HealthChecker(lambda: self._state, self.tell)
+        self.health = HealthChecker(lambda: self._state, self.tell, self.live.drop)
         self.balancers = Balancers(config.state_dir, self.live, self.health.health_of)
         self.source = StateSource(config.aws_url, self._take_over)
         self.gateways = Gateways(lambda: self._state)

@@ -11,6 +11,7 @@ import time
 
 import pytest
 from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from lab.origin_certificates import Flaw
 
@@ -91,6 +92,25 @@ class TestDirectClients:
         client = Client(connect(url, host=host, port=port, proxy=None, ping_interval=None, open_timeout=PATIENCE))
         assert client.recv()["type"] == "welcome"
         client.close()
+
+    @pytest.mark.rule("websocket/vpc-origins")
+    def test_in_2025_only_the_way_through_a_vpc_origin_failed(self, stage: Stage) -> None:
+        """The four ways of the article side by side, then and now."""
+        before = copy.deepcopy(stage.aws.account)
+        stage.aws.publish({**copy.deepcopy(before), "faults": [{"name": "era-2025"}]})
+        try:
+            with pytest.raises(InvalidStatus) as refused, stage.websocket("dchat"):
+                pass
+            assert refused.value.response.status_code == 502
+            assert stage.request("dchat", path="/healthz")[0] == 200, "an ordinary request works"
+            with stage.websocket("dpublic") as through_a_custom_origin:
+                assert through_a_custom_origin.recv()["type"] == "welcome"
+            for name in ("pub-web.elb.amazonaws.com:80", f"{PUBLIC_NLB}:80"):
+                self.test_a_public_balancer_is_reached_directly(stage, name)
+        finally:
+            stage.aws.publish(before)
+        with stage.websocket("dchat") as now:
+            assert now.recv()["type"] == "welcome"
 
     def test_over_tls_too(self, stage: Stage) -> None:
         trust = ssl.create_default_context(cafile=str(stage.directory / "origin-ca.pem"))

@@ -1,0 +1,143 @@
+"""Sockets to targets that leave their group, come back, or fall ill."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from lab.edge.leg import Leg, Passage, Tunnel
+from lab.edge.live import Live
+from lab.edge.network_facts import TargetGroup
+from lab.edge.state import State, parse_state
+from lab.edge.target_choice import target_key
+
+from .account import Json, account, target_group
+
+ADDRESS = "10.0.0.1:80"
+# Of AWS's seconds; the idle clocks' scale is 6 at most.
+DELAY = {"deregistration_delay.timeout_seconds": "1"}
+
+
+@dataclass
+class Carried:
+    """A tunnel to the group's only target, under way."""
+
+    live: Live
+    tunnel: Tunnel
+    group: TargetGroup
+    over: asyncio.Task[None]
+    before: Passage
+
+    @property
+    def cut(self) -> str:
+        """Why it was cut, as the hop before heard it."""
+        return self.before.cut_by
+
+
+def state(*targets: str, faults: list[Json] | None = None, **more: Any) -> State:
+    group = {**target_group("t", *targets), "attributes": DELAY, **more}
+    return parse_state({**account(target_groups=[group], scale=1000), "faults": faults or []})
+
+
+def story(known: State, tell: Callable[[Carried], Awaitable[None]], *, cut_after: bool = True) -> None:
+    async def told() -> None:
+        with contextlib.ExitStack() as stack:
+            legs = []
+            for _ in range(2):
+                mine, theirs = stack.enter_context(pair())
+                mine.setblocking(False)
+                legs.append((await asyncio.get_running_loop().create_connection(Leg, sock=theirs))[1])
+            passage = legs[0].passage = Passage("130.176.14.52")
+            live, group = Live(), known.target_groups["arn:tg/t"]
+            live.follow(known)
+            tunnel = Tunnel(legs[0], legs[1], 30.0, who="ALB t")
+            key = target_key(group, group.targets[0])
+            carrying = live.carry_to_target(tunnel, "130.176.14.52", group, "10.0.0.1", 80, key, cut_after=cut_after)
+            over = asyncio.create_task(carrying)
+            await asyncio.sleep(0)
+            await asyncio.wait_for(tell(Carried(live, tunnel, group, over, passage)), 10)
+            tunnel.cut("the end of the test")
+            await over
+            live.close()
+
+    asyncio.run(told())
+
+
+@contextlib.contextmanager
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    mine, theirs = socket.socketpair()
+    with mine:
+        yield mine, theirs
+
+
+@pytest.mark.rule("timeout/deregistration")
+def test_a_target_that_leaves_is_draining_and_cut_after_the_delay() -> None:
+    async def tell(carried: Carried) -> None:
+        carried.live.follow(state())
+        (draining,) = carried.live.draining()
+        assert (draining.id, draining.port) == ("10.0.0.1", 80)
+        assert not carried.over.done()
+        await carried.over
+        assert carried.cut == "ALB t, because 10.0.0.1:80 was deregistered and its delay was over"
+        assert carried.live.draining() == []
+
+    story(state(ADDRESS), tell)
+
+
+def test_one_that_comes_back_keeps_its_sockets() -> None:
+    async def tell(carried: Carried) -> None:
+        carried.live.follow(state())
+        carried.live.follow(state(ADDRESS))
+        assert carried.live.draining() == []
+        await asyncio.sleep(0.3)
+        assert not carried.over.done()
+
+    story(state(ADDRESS), tell)
+
+
+def test_a_network_balancer_leaves_them_alone_unless_told() -> None:
+    async def tell(carried: Carried) -> None:
+        carried.live.follow(state())
+        await asyncio.sleep(0.3)
+        assert not carried.over.done()
+
+    story(state(ADDRESS), tell, cut_after=False)
+
+
+@pytest.mark.parametrize(
+    ("group", "cut"),
+    [
+        ({"protocol": "TCP"}, True),
+        ({"protocol": "HTTP"}, False),
+        (
+            {
+                "protocol": "TCP",
+                "attributes": {"target_health_state.unhealthy.connection_termination.enabled": "false"},
+            },
+            False,
+        ),
+    ],
+)
+def test_an_ill_target_loses_the_sockets_of_a_network_balancer(group: Json, cut: bool) -> None:
+    async def tell(carried: Carried) -> None:
+        carried.live.drop(carried.group, carried.group.targets[0])
+        await asyncio.sleep(0.05)
+        assert carried.over.done() is cut
+        assert carried.cut == ("ALB t, because 10.0.0.1:80 is unhealthy" if cut else "")
+
+    story(state(ADDRESS, **group), tell)
+
+
+def test_the_list_of_sockets_and_how_many_lead_to_a_target() -> None:
+    async def tell(carried: Carried) -> None:
+        assert carried.live.open_to(target_key(carried.group, carried.group.targets[0])) == 1
+        assert carried.live.open_to("another") == 0
+        assert b'"hop": "ALB t", "from": "130.176.14.52", "to": "10.0.0.1:80"' in carried.live.answer().body
+
+    story(state(ADDRESS), tell)
