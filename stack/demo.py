@@ -105,6 +105,7 @@ The lab:     AWS   {aws}
                    aws --region us-east-1 --endpoint-url {aws} cloudfront list-distributions
              edge  https://{LOOPBACK}:{ports.edge_tls} and http://{LOOPBACK}:{ports.edge}, certificate authority {ca}
              apps  http://{LOOPBACK}:{ports.apps}
+             page  {aws}/_lab/    the accounts as a picture; faults and clock with buttons
              clock {scale:g} times AWS's: a quarter of an hour takes {900 / scale:.0f} s
 Try it:      sign in as ana and ask for an endpoint on int-chat; approve it as olga. Then, with the endpoint's
              host and path, as its page shows them:

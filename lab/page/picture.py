@@ -92,7 +92,9 @@ def draw(state: State, document: Json, faults: Sequence[SetFault], sockets: Sequ
     names = {id: str(group.get("name") or id) for id, group in document.get("security_groups", {}).items()}
     status = {entry["id"]: str(entry.get("status")) for entry in document.get("distributions", ())}
     artist = _Artist(state, names, _policies(document), faults, sockets)
-    shown = tuple(artist.distribution(item, status.get(item.id, "")) for item in state.distributions)
+    # Those with the most to see first.
+    ordered = sorted(state.distributions, key=lambda item: (-len(item.behaviors), item.id))
+    shown = tuple(artist.distribution(item, status.get(item.id, "")) for item in ordered)
     loose = tuple(
         (balancer.account, artist.balancer(balancer, balancer.listeners, None))
         for balancer in state.load_balancers
@@ -137,6 +139,8 @@ class _Artist:
     def balancer(self, found: LoadBalancer, listeners: Iterable[Listener], aimed: Aim | None) -> Balancer:
         """A load balancer with the listeners that matter."""
         network = self._state.network
+        targets = tuple(self._targets(aimed)) if aimed else ()
+        places = {target.address for target in targets}
         rules = [rule for group in found.security_groups for rule in network.security_groups.get(group, ())]
         return Balancer(
             name=found.name,
@@ -148,8 +152,8 @@ class _Artist:
             groups=tuple(self._names.get(group, group) for group in found.security_groups),
             admits=tuple(dict.fromkeys(line for rule in rules for line in self._admits(rule))),
             listeners=tuple(f"{listener.protocol} {listener.port}" for listener in listeners),
-            targets=tuple(self._targets(aimed)) if aimed else (),
-            sockets=sum(1 for socket in self._sockets if str(socket.get("hop", "")).startswith(found.label)),
+            targets=targets,
+            sockets=sum(1 for socket in self._sockets if socket.get("hop") == found.label and socket["to"] in places),
         )
 
     def _way(self, item: Distribution, behavior: Behavior) -> Way:
@@ -232,7 +236,8 @@ def _rules(behavior: Behavior, policy: str) -> tuple[str, ...]:
 
 def _policies(document: Json) -> dict[tuple[str, str | None], str]:
     """The name of each behavior's origin request policy, by distribution and path pattern."""
-    names = {id: str(policy.get("name") or id) for id, policy in document.get("origin_request_policies", {}).items()}
+    policies = document.get("origin_request_policies", {})
+    names = {id: str(policy.get("name") or id).removeprefix("Managed-") for id, policy in policies.items()}
     found = {}
     for entry in document.get("distributions", ()):
         config = entry.get("config") or {}
