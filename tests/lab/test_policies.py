@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, Lab, behavior, listed, refused
+from tests.lab.contract_stories import pem
 
 WEBSOCKET_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
 
@@ -99,6 +102,71 @@ class TestCustom:
 
 
 @pytest.mark.rule("api/tags", "api/invalid-tags", "vpc-origin/tags")
+@pytest.mark.rule("policy/cache-custom", "policy/update-at-once")
+def test_a_cache_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account) -> None:
+    cloudfront = account.cloudfront
+    made = cloudfront.create_cache_policy(CachePolicyConfig={"Name": "short", "MinTTL": 5})
+    policy_id = made["CachePolicy"]["Id"]
+    shown = cloudfront.get_cache_policy_config(Id=policy_id)["CachePolicyConfig"]
+    assert (shown["DefaultTTL"], shown["MaxTTL"]) == (86_400, 31_536_000), "filled in as AWS does"
+    assert lab.get("/_lab/state")["cache_policies"][policy_id]["min_ttl"] == 5
+    account.create_distribution(DefaultCacheBehavior={**behavior("web"), "CachePolicyId": policy_id})
+    changed = {"Name": "short", "MinTTL": 1, "DefaultTTL": 2, "MaxTTL": 3}
+    cloudfront.update_cache_policy(Id=policy_id, IfMatch=made["ETag"], CachePolicyConfig=changed)
+    assert lab.get("/_lab/state")["cache_policies"][policy_id]["max_ttl"] == 3
+    with refused("InvalidArgument", 400):
+        cloudfront.create_cache_policy(CachePolicyConfig={**changed, "Name": "odd", "MaxTTL": 0})
+    disabled = {"Name": "off", "MinTTL": 0, "DefaultTTL": 0, "MaxTTL": 0}
+    nothing = {"HeaderBehavior": "none"}, {"CookieBehavior": "none"}, {"QueryStringBehavior": "none"}
+    key = dict(zip(("HeadersConfig", "CookiesConfig", "QueryStringsConfig"), nothing, strict=True))
+    for compressed, accepted in ((True, False), (False, True)):
+        parts = {"ParametersInCacheKeyAndForwardedToOrigin": {"EnableAcceptEncodingGzip": compressed, **key}}
+        if accepted:
+            cloudfront.create_cache_policy(CachePolicyConfig={**disabled, **parts})
+        else:
+            with refused("InvalidArgument", 400):
+                cloudfront.create_cache_policy(CachePolicyConfig={**disabled, **parts})
+
+
+@pytest.mark.rule("policy/response-headers-custom")
+def test_a_response_headers_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account) -> None:
+    create = account.cloudfront.create_response_headers_policy
+    added = {"Header": "X-Team", "Value": "chat", "Override": True}
+    config = {"Name": "team", "CustomHeadersConfig": listed(added), "RemoveHeadersConfig": listed({"Header": "Server"})}
+    policy_id = create(ResponseHeadersPolicyConfig=config)["ResponseHeadersPolicy"]["Id"]
+    seen = lab.get("/_lab/state")["response_headers_policies"]
+    assert seen[policy_id]["CustomHeadersConfig"]["Items"] == [added]
+    assert seen["67f7725c-6f97-4210-82d7-5512b31e9d03"]["Name"] == "Managed-SecurityHeadersPolicy"
+    for wrong in (
+        {"CustomHeadersConfig": listed({**added, "Header": "Strict-Transport-Security"})},
+        {"CustomHeadersConfig": listed({**added, "Header": "two words"})},
+        {"CustomHeadersConfig": listed({**added, "Value": "a\nb"})},
+        {"RemoveHeadersConfig": listed({"Header": "Upgrade"})},
+        {"RemoveHeadersConfig": listed({"Header": "X-Amz-Cf-Id"})},
+        {"ServerTimingHeadersConfig": {"Enabled": True, "SamplingRate": 100.5}},
+    ):
+        with refused("InvalidArgument", 400):
+            create(ResponseHeadersPolicyConfig={"Name": "wrong", **wrong})
+
+
+@pytest.mark.rule("policy/key-groups", "quota/key-groups")
+def test_a_key_group_and_its_keys_reach_the_edge(lab: Lab, account: Account) -> None:
+    cloudfront = account.cloudfront
+    key = {"CallerReference": "one", "Name": "one", "EncodedKey": pem()}
+    key_id = cloudfront.create_public_key(PublicKeyConfig=key)["PublicKey"]["Id"]
+    group = {"Name": "signers", "Items": [key_id]}
+    group_id = cloudfront.create_key_group(KeyGroupConfig=group)["KeyGroup"]["Id"]
+    assert lab.get("/_lab/state")["key_groups"][group_id] == [{"id": key_id, "pem": key["EncodedKey"]}]
+    trusting = {**behavior("web"), "TrustedKeyGroups": {"Enabled": True, **listed(group_id)}}
+    account.create_distribution(DefaultCacheBehavior=trusting)
+    with refused("TrustedKeyGroupDoesNotExist", 400):
+        lab.account().create_distribution(DefaultCacheBehavior=trusting)
+    weak = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505
+    small = weak.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    with refused("InvalidArgument", 400):
+        cloudfront.create_public_key(PublicKeyConfig={**key, "Name": "two", "EncodedKey": small})
+
+
 def test_tags(lab: Lab, account: Account) -> None:
     arn = account.create_vpc_origin()["VpcOrigin"]["Arn"]
     cloudfront = account.cloudfront
