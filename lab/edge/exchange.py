@@ -105,6 +105,10 @@ class Exchanges:
 
         circumstances = Circumstances(time.time(), self._dice(), counts, self._former, self._memory.takes_former)
         received = receive(state, request, body, self._ports, circumstances)
+        if received.distribution is not None:
+            served = received.distribution
+            record.distribution_id, record.distribution_domain = served.id, served.domain
+            record.logs_cookies = served.logs_cookies
         exchange = _Exchange(
             state, http, request, record, self.identity(record.request_id), self._origins, self._memory, received.cookie
         )
@@ -138,8 +142,7 @@ class _Exchange:
         3. Relay the response, or join the two connections after 101.
         """
         record = self.record
-        record.distribution_id, record.distribution_domain = distribution.id, distribution.domain
-        record.path_pattern, record.logs_cookies = behavior.path_pattern or "*", distribution.logs_cookies
+        record.path_pattern = behavior.path_pattern or "*"
         if behavior.signed_by is not None:
             self.request = replace(self.request, target=without_signature(self.request.target))
         outcome: Outcome = refusal or await self._ask(distribution, behavior, body)

@@ -263,6 +263,8 @@ class TestCertificateOfAnotherAccount:
         assert get(stage, "dother", "/healthz", server_name="localhost")[0] == 200
         status, headers, _ = get(stage, "dother", "/healthz", server_name="dchat.cloudfront.net")
         assert (status, headers["x-cache"]) == (421, "Error from cloudfront")
+        row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+        assert (row["DistributionId"], row["x-edge-detailed-result-type"]) == ("EDOTHER", "InvalidRequestCertificate")
 
 
 def get(
