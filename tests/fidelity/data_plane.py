@@ -48,9 +48,27 @@ _REQUEST = (
     Rule("distribution/api-gateway-stage", "The origin path is the API's stage.", "field report", _F),
     Rule("distribution/origin-groups", "An origin group fails over for the status codes it names.", SETTINGS, _D),
     Rule("distribution/default-root-object", "It answers for the root.", SETTINGS, _D),
-    Rule("distribution/functions", "Functions and Lambda@Edge run at the edge.", SETTINGS, _D, "the edge runs no code"),
-    Rule("distribution/origin-shield", "Origin Shield is one more cache layer.", SETTINGS, _D, "one edge, no layers"),
-    Rule("distribution/caching", "Responses are cached by cache policy.", SETTINGS, _D, "only errors are kept"),
+    Rule(
+        "distribution/functions",
+        "Functions and Lambda@Edge run at the edge.",
+        SETTINGS,
+        _D,
+        "the lab's edge runs nobody's code",
+    ),
+    Rule(
+        "distribution/origin-shield",
+        "Origin Shield is one more cache layer.",
+        SETTINGS,
+        _D,
+        "the lab has one edge without layers",
+    ),
+    Rule(
+        "distribution/caching",
+        "Responses are cached by cache policy.",
+        SETTINGS,
+        _D,
+        "WebSockets are never cached; of other answers the edge keeps errors only, which people meet",
+    ),
 )
 
 _POLICY = (
@@ -96,12 +114,24 @@ _TIMEOUT = (
     Rule("timeout/origin-read-after-upgrade", "It does not cut an open WebSocket.", NOBODY, _U),
     Rule("timeout/connection", "Attempts times timeout, then 504.", SETTINGS, _D),
     Rule("timeout/completion", "ResponseCompletionTimeout caps the whole answer.", SETTINGS, _D),
-    Rule("timeout/origin-keep-alive", "Idle connections to the origin are kept.", SETTINGS, _D, "a connection each"),
+    Rule(
+        "timeout/origin-keep-alive",
+        "Idle connections to the origin are kept.",
+        SETTINGS,
+        _D,
+        "the edge opens a connection for each request, which no viewer can tell",
+    ),
     Rule("timeout/alb-idle", "An ALB ends a connection after 60 s without a byte.", ELB_GUIDE, _D),
     Rule("timeout/alb-idle-range", "idle_timeout.timeout_seconds is 1 to 4000.", MODEL_ELB, _B),
     Rule("timeout/nlb-idle", "An NLB forgets a connection after 350 s without a byte.", NLB_GUIDE, _D),
     Rule("timeout/nlb-idle-range", "tcp.idle_timeout.seconds is 60 to 6000.", MODEL_ELB, _B),
-    Rule("timeout/alb-client-keep-alive", "client_keep_alive ends HTTP connections.", ELB_GUIDE, _D),
+    Rule(
+        "timeout/alb-client-keep-alive",
+        "client_keep_alive ends HTTP connections.",
+        ELB_GUIDE,
+        _D,
+        "the edge opens a connection for each request; what it does to a WebSocket, AWS does not say",
+    ),
     Rule("timeout/deregistration", "A deregistered target's connections end after the delay.", ELB_GUIDE, _D),
     Rule("timeout/order", "The ALB's clock is the first, CloudFront's the last.", QUOTAS, _I),
 )
@@ -132,7 +162,13 @@ _BALANCER = (
     Rule("balancer/instance-target", "An EC2 instance is reached without a load balancer.", TROUBLE, _D),
     Rule("balancer/default-attributes", "Idle timeout 60 and the rest have defaults.", MODEL_ELB, _B),
     Rule("balancer/internal-name", "An internal one's DNS name begins with internal-.", "field reports", _F),
-    Rule("balancer/target-optimizer", "No upgrade with the target optimizer.", ELB_GUIDE, _D),
+    Rule(
+        "balancer/target-optimizer",
+        "No upgrade with the target optimizer.",
+        ELB_GUIDE,
+        _D,
+        "moto's ELBv2 has no target control port",
+    ),
 )
 
 _ANSWER = (
