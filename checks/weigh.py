@@ -127,8 +127,8 @@ def weigh(seen: Observations) -> Conclusion:
         if found.code in merged:
             known = merged[found.code]
             merged[found.code] = replace(known, evidence=tuple(dict.fromkeys((*known.evidence, *found.evidence))))
-        elif not _contradicted(found.code, seen):
-            stays = not confirmed or found.code == "WSE-LIVE"
+        elif not _contradicted(found.code, seen) or len(first_look) == 1:
+            stays = (not confirmed and not _contradicted(found.code, seen)) or found.code == "WSE-LIVE"
             merged[found.code] = found if stays else replace(found, certainty="low")
     ranked = sorted(merged.values(), key=lambda found: (_RANK[found.certainty], _place(found.code)))
     if not ranked:
@@ -338,11 +338,23 @@ def _preflight(seen: Observations) -> Iterator[_Claim]:
         yield _Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",))
 
 
+_ADMITTED = frozenset({"PF-INGRESS", "PF-BPA", "PF-NACL"})
+
+
+def _too_slow(seen: Observations) -> Iterator[_Claim]:
+    """A timeout, though nothing on the way drops packets: whoever was reached did not answer in time."""
+    passed = {result.code for result in seen.preflight if result.level is Level.PASS}
+    if seen.status == 504 and passed >= _ADMITTED and _by_edge(seen):
+        yield _Claim("WSE-504-SLOW", "medium", ("AWS: security group, network ACL and Block Public Access let it in",))
+
+
 def _contradicted(code: str, seen: Observations) -> bool:
     """Whether AWS's own answers rule a suggested cause out."""
+    if code == "WSE-400-NOKEY" and seen.serving is not None and seen.serving.meant:
+        return all(seen.serving.passes(header) for header in ("Sec-WebSocket-Key", "Sec-WebSocket-Version"))
     passed = {result.code for result in seen.preflight if result.level is Level.PASS}
     ruled_out = {
-        "WSE-504-SG": {"PF-INGRESS", "PF-BPA", "PF-NACL"},
+        "WSE-504-SG": _ADMITTED,
         "WSE-502-PORT": {"PF-LISTENER"},
         "WSE-502-TLS": {"PF-CERTIFICATE"},
     }.get(code)
@@ -393,6 +405,7 @@ _RULES: tuple[Callable[[Observations], Iterator[_Claim]], ...] = (
     _configuration,
     _vpc_origin,
     _preflight,
+    _too_slow,
     _log,
 )
 
