@@ -196,7 +196,7 @@ _DEPLOYMENT = (
         "At peak all may go to the primary.",
         DEPLOYMENT,
         _D,
-        "no peaks here",
+        "the lab's edge knows no peaks",
     ),
     Rule("continuous-deployment/own-cache", "Staging has a cache of its own.", DEPLOYMENT, _D),
     Rule("continuous-deployment/websocket", "WebSocket handshakes are routed like requests.", NOBODY, _U),

@@ -133,7 +133,6 @@ _TIMEOUT = (
         "the edge opens a connection for each request; what it does to a WebSocket, AWS does not say",
     ),
     Rule("timeout/deregistration", "A deregistered target's connections end after the delay.", ELB_GUIDE, _D),
-    Rule("timeout/order", "The ALB's clock is the first, CloudFront's the last.", QUOTAS, _I),
 )
 
 _BALANCER = (

@@ -28,6 +28,7 @@ def changed(lab: Lab) -> Iterator[Any]:
 
 
 class TestThrottling:
+    @pytest.mark.rule("api/throttling")
     def test_too_many_writes_do_not_use_up_the_reads(self, changed: Any, lab: Lab, account: Account) -> None:
         account.cloudfront.list_distributions()
         changed(throttling={"write_rate": 0.001, "write_burst": 2})
@@ -41,6 +42,7 @@ class TestThrottling:
         changed(throttling={"write_rate": 0})
         account.create_distribution()
 
+    @pytest.mark.rule("api/throttling")
     def test_the_message(self, changed: Any, account: Account) -> None:
         changed(throttling={"read_rate": 0.001, "read_burst": 1})
         account.cloudfront.list_distributions()
@@ -64,6 +66,7 @@ class TestThrottling:
 
 
 class TestLag:
+    @pytest.mark.rule("api/eventually-consistent")
     def test_reads_show_what_was_before_the_write(self, changed: Any, lab: Lab, account: Account) -> None:
         made = account.create_distribution(Comment="old")
         chosen = {"Id": made["Distribution"]["Id"]}

@@ -192,6 +192,14 @@ class TestTargets:
         with refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=made["LoadBalancers"][0]["LoadBalancerArn"])
 
+    @pytest.mark.rule("vpc-origin/dual-stack-nlb")
+    def test_a_dual_stack_network_load_balancer(self, account: Account) -> None:
+        arn = account.balancer(account.vpc(), "both", Type="network", IpAddressType="dualstack")
+        assert account.elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["IpAddressType"] == (
+            "dualstack"
+        )
+        account.create_vpc_origin(Arn=arn)
+
     @pytest.mark.rule("vpc-origin/target-kinds", "vpc-origin/target-active")
     def test_an_instance(self, account: Account) -> None:
         network = account.vpc()

@@ -132,7 +132,7 @@ class TestNetworkAcls:
 
 
 class TestBlockPublicAccess:
-    @pytest.mark.rule("vpc-origin/block-public-access")
+    @pytest.mark.rule("vpc-origin/block-public-access", "vpc-origin/block-public-access-exclusion")
     @pytest.mark.parametrize(
         ("mode", "exclusions", "passes"),
         [

@@ -21,6 +21,7 @@ def own_stage(tmp_path: Path) -> Iterator[Stage]:
         yield playing
 
 
+@pytest.mark.rule("websocket/stays-on-update")
 def test_what_was_deployed_a_moment_ago_is_served_and_what_was_removed_is_not(own_stage: Stage) -> None:
     stage = own_stage
     assert stage.request("dnew")[0] == 403

@@ -114,6 +114,16 @@ def test_who_says_nothing_is_waited_for_only_so_long(stage: Stage) -> None:
         assert list(together.map(lambda name: fate(stage, name), names)) == [504, 504, 504]
 
 
+@pytest.mark.rule("timeout/origin-read-after-upgrade")
+def test_the_read_timeout_of_one_second_does_not_cut_an_open_websocket(stage: Stage) -> None:
+    with stage.websocket("dapps", "/health-fails/ws") as client:
+        client.recv()
+        with pytest.raises(TimeoutError):
+            client.recv(timeout=1.2)
+        client.send("still here")
+        assert client.recv()["message"] == "still here"
+
+
 def test_a_silent_app_opens_and_answers_no_ping(stage: Stage) -> None:
     with stage.websocket("dapps", "/silent/ws", close_timeout=0.1) as client, pytest.raises(TimeoutError):
         client.recv(timeout=0.3)

@@ -55,6 +55,7 @@ def test_the_edge_says_why_it_cannot_reach_the_origin(stage: Stage, name: str, s
     assert logged_detail(stage, response) == detail
 
 
+@pytest.mark.rule("vpc-origin/vpc-cidr-does-not-admit")
 @pytest.mark.rule("timeout/connection")
 def test_a_closed_security_group_takes_its_time(stage: Stage) -> None:
     started = time.monotonic()
