@@ -53,7 +53,8 @@ class Live:
     def __init__(self) -> None:
         self._open: dict[int, _Open] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
-        self._cuts_targets = False
+        # host:port of the targets that a fault replaces all the time.
+        self._replaced: frozenset[str] = frozenset()
 
     async def carry(self, tunnel: Tunnel, leads_from: str, leads_to: str) -> str:
         """Wait until a tunnel of the edge ends; says which hop cut it and why, "" when a client or an app ended it."""
@@ -66,10 +67,10 @@ class Live:
         delay = group.attributes.get("deregistration_delay.timeout_seconds", "")
         seconds = float(delay) if delay.isdecimal() else DEFAULT_DELAY_SECONDS
         where = Draining(group.arn, id, port)
-        if self._cuts_targets:
-            why = f"{tunnel.who}, because {id}:{port} was replaced"
-            asyncio.get_running_loop().call_later(CUT_AFTER_SECONDS, tunnel.cut, why)
-        await self._carry(_Open(tunnel, leads_from, f"{id}:{port}", time.time(), key, where, cut_after, seconds))
+        entry = _Open(tunnel, leads_from, f"{id}:{port}", time.time(), key, where, cut_after, seconds)
+        if entry.leads_to in self._replaced:
+            _cut_soon(entry)
+        await self._carry(entry)
 
     def open_to(self, key: str) -> int:
         """How many tunnels lead to a target."""
@@ -80,7 +81,11 @@ class Live:
 
         A target that comes back in time keeps its sockets. The delay runs with the idle clocks' scale.
         """
-        self._cuts_targets = any(fault.name == TARGET_CUT for fault in state.faults)
+        replaced = frozenset(target for fault in state.faults if fault.name == TARGET_CUT for target in fault.targets)
+        for entry in self._open.values():
+            if entry.place is not None and entry.leads_to in replaced - self._replaced:
+                _cut_soon(entry)
+        self._replaced = replaced
         present = {target_key(group, target) for group in state.target_groups.values() for target in group.targets}
         loop = asyncio.get_running_loop()
         for entry in self._open.values():
@@ -128,6 +133,11 @@ class Live:
 
     def _of(self, key: str) -> list[_Open]:
         return [entry for entry in self._open.values() if entry.target == key]
+
+
+def _cut_soon(entry: _Open) -> None:
+    why = f"{entry.tunnel.who}, because {entry.leads_to} was replaced"
+    asyncio.get_running_loop().call_later(CUT_AFTER_SECONDS, entry.tunnel.cut, why)
 
 
 def _shown(entry: _Open) -> dict[str, Any]:

@@ -136,7 +136,7 @@ FAULTS: tuple[Fault, ...] = (
         "CloudFront does not carry WebSockets over VPC origins, as before May 2026.",
         Signature("502 from the edge to the handshake; an ordinary GET works", (502,), EDGE),
         "WSE-502-2025",
-        ("distribution",),
+        ENDPOINT,
     ),
     # --- the load balancer -------------------------------------------------------------------------------------------
     _account(

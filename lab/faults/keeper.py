@@ -25,7 +25,6 @@ from lab.faults.aws import Aws
 from lab.faults.calls import Call, matches_call
 from lab.faults.fault import Fault, Kind
 from lab.faults.plans_of_distributions import PLANS as DISTRIBUTION_PLANS
-from lab.faults.plans_of_distributions import VPC_ORIGIN_PLANS
 from lab.faults.plans_of_networks import PLANS as NETWORK_PLANS
 from lab.faults.plans_of_networks import Circumstances, Plan
 from lab.faults.record import SetFault, edge_section, hosts_with, read, with_step, without_last_step
@@ -37,6 +36,7 @@ from lab.faults.steps_of_networks import VERBS as NETWORK_VERBS
 
 _ENTITY = "fault"
 _VERBS: Mapping[str, Verb] = {**NETWORK_VERBS, **CLOUDFRONT_VERBS}
+_PLANS = {**DISTRIBUTION_PLANS, **NETWORK_PLANS}
 NEVER_DEPLOYED = "never-deployed"
 _TLS_FAULTS = "origin-certificate-"
 
@@ -89,8 +89,8 @@ class Faults:
             if fault.kind is not Kind.ACCOUNT:
                 self._keep(made)
                 return made
-            circumstances = Circumstances(self._hands.aws, state, found, f"lab-{made.id}")
-            return self._change_account(made, self._plan(fault, circumstances))
+            circumstances = Circumstances(self._hands.aws, self._cloudfront, state, found, f"lab-{made.id}")
+            return self._change_account(made, _PLANS[fault.name](circumstances))
 
     def clear(self, fault_id: str) -> SetFault:
         """Take one back.
@@ -150,11 +150,6 @@ class Faults:
     def _held_accounts(self) -> frozenset[str]:
         held = [fault for fault in self._set.values() if fault.name == NEVER_DEPLOYED]
         return frozenset(fault.given.get("account", deployments.EVERY_ACCOUNT) for fault in held)
-
-    def _plan(self, fault: Fault, circumstances: Circumstances) -> Plan:
-        if fault.name in VPC_ORIGIN_PLANS:
-            return VPC_ORIGIN_PLANS[fault.name](circumstances, self._cloudfront)
-        return {**DISTRIBUTION_PLANS, **NETWORK_PLANS}[fault.name](circumstances)
 
     def _change_account(self, fault: SetFault, plan: Plan) -> SetFault:
         self._keep(fault)

@@ -12,11 +12,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from lab.aws.cloudfront.service import CloudFront
 from lab.faults.aiming import FaultRefused
 from lab.faults.plans_of_networks import Circumstances, Plan, answer_not_found
 from lab.faults.steps import JsonObject, Step
-from lab.faults.steps_of_cloudfront import NEVER
+from lab.faults.steps_of_cloudfront import NEVER, newest
 
 _REGION = "us-east-1"
 _ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
@@ -134,22 +133,22 @@ def drop_aliases(given: Circumstances) -> Plan:
     yield _edit(given, "Aliases", {"Quantity": 0})
 
 
-def hold_vpc_origin(given: Circumstances, cloudfront: CloudFront) -> Plan:
+def hold_vpc_origin(given: Circumstances) -> Plan:
     """Deploying, until the fault is cleared."""
-    document = _vpc_origin_document(given, cloudfront)
+    document = _vpc_origin_document(given)
     held = {**document, "settled_at": NEVER}
     yield Step("set VPC origin", document["account"], _REGION, document["id"], document, held)
 
 
-def hide_vpc_origin(given: Circumstances, cloudfront: CloudFront) -> Plan:
+def hide_vpc_origin(given: Circumstances) -> Plan:
     """Gone from the account; what CloudFront made in the VPC stays."""
-    document = _vpc_origin_document(given, cloudfront)
+    document = _vpc_origin_document(given)
     yield Step("set VPC origin", document["account"], _REGION, document["id"], document, None)
 
 
-def _vpc_origin_document(given: Circumstances, cloudfront: CloudFront) -> JsonObject:
-    with cloudfront.world.lock:
-        return asdict(cloudfront.store.vpc_origins[given.aim.need_vpc_origin().id])
+def _vpc_origin_document(given: Circumstances) -> JsonObject:
+    with given.cloudfront.world.lock:
+        return asdict(given.cloudfront.store.vpc_origins[given.aim.need_vpc_origin().id])
 
 
 def _behavior_edit(given: Circumstances, field: str, after: Any) -> Step:
@@ -175,9 +174,10 @@ def _place(config: JsonObject, where: str) -> JsonObject:
 
 
 def _newest(given: Circumstances) -> JsonObject:
-    client = given.aws.client("cloudfront", _account(given))
-    got: JsonObject = client.get_distribution_config(Id=given.aim.distribution.id)["DistributionConfig"]
-    return got
+    found = newest(given.cloudfront, given.aim.distribution.id)
+    if found is None:
+        raise FaultRefused(f"{given.aim.distribution.id} has just been deleted", 409)
+    return found[1]
 
 
 def _key(given: Circumstances, where: str, field: str) -> str:
@@ -206,9 +206,6 @@ PLANS: Mapping[str, Callable[[Circumstances], Plan]] = {
     "distribution-disabled": switch_off,
     "alias-absent": drop_aliases,
     "apigateway-host-forwarded": forward_host,
-}
-
-VPC_ORIGIN_PLANS: Mapping[str, Callable[[Circumstances, CloudFront], Plan]] = {
     "vpc-origin-deploying": hold_vpc_origin,
     "vpc-origin-deleted": hide_vpc_origin,
 }

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
+from lab.aws.cloudfront.service import CloudFront
 from lab.edge.admission import TCP_PROTOCOLS
 from lab.edge.state import State
 from lab.faults.aiming import Aim, FaultRefused, place_of
@@ -28,6 +29,7 @@ class Circumstances:
     """What a plan looks at. `mark` is unique to the fault that is being set; what is made for it is named so."""
 
     aws: Aws
+    cloudfront: CloudFront
     state: State
     aim: Aim
     mark: str

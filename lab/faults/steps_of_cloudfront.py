@@ -6,12 +6,14 @@ deployed at once: a rehearsal must not wait a quarter of an hour for its fault, 
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.lifecycle import VpcOrigin
+from lab.aws.cloudfront.service import CloudFront
 from lab.faults.steps import Hands, JsonObject, Step, Verb, like, unless
 
 _TRIES = 5
@@ -28,14 +30,17 @@ def _edit_back(hands: Hands, step: Step) -> None:
 
 
 def _rewrite(hands: Hands, step: Step, old: Any, new: Any, *, only_if_ours: bool) -> None:
-    """Get, change one field, update; again when somebody else was quicker."""
+    """Look, change one field, update; again when somebody else was quicker.
+
+    :raises ClientError: somebody else is quicker all the time.
+    """
     distribution_id, where, field = step.key.split("|")
     cloudfront = hands.client("cloudfront", step)
-    for _ in range(_TRIES):
-        got = unless(("NoSuchDistribution",), lambda: cloudfront.get_distribution_config(Id=distribution_id))
-        if got is None:
+    for tries_left in reversed(range(_TRIES)):
+        found = newest(hands.cloudfront, distribution_id)
+        if found is None:
             return
-        config = got["DistributionConfig"]
+        etag, config = found
         place = _place(config, where, old if field == "PathPattern" else None)
         if place is None or (only_if_ours and not like(place.get(field), old)):
             return
@@ -44,14 +49,21 @@ def _rewrite(hands: Hands, step: Step, old: Any, new: Any, *, only_if_ours: bool
         else:
             place[field] = new
         written = unless(
-            ("PreconditionFailed",),
-            lambda got=got, config=config: cloudfront.update_distribution(  # type: ignore[misc]
-                Id=distribution_id, IfMatch=got["ETag"], DistributionConfig=config
+            ("PreconditionFailed", "NoSuchDistribution") if tries_left else ("NoSuchDistribution",),
+            lambda etag=etag, config=config: cloudfront.update_distribution(  # type: ignore[misc]
+                Id=distribution_id, IfMatch=etag, DistributionConfig=config
             ),
         )
         if written is not None:
             hands.cloudfront.change(lambda context: deploy_now(context, distribution_id))
             return
+
+
+def newest(cloudfront: CloudFront, distribution_id: str) -> tuple[str, JsonObject] | None:
+    """ETag and configuration as they are, however late reads over the API may be; None if there is none of that id."""
+    with cloudfront.world.lock:
+        found = cloudfront.store.distributions.get(distribution_id)
+        return None if found is None else (found.latest.etag, copy.deepcopy(found.latest.config))
 
 
 def _place(config: JsonObject, where: str, pattern: str | None) -> JsonObject | None:

@@ -20,7 +20,7 @@ from checks.verdicts import VERDICTS
 from lab.apps.addresses import BY_NAME
 from lab.faults.__main__ import README, with_table
 from lab.faults.fault import PARAMETERS, Fault, Kind
-from lab.faults.plans_of_distributions import PLANS, VPC_ORIGIN_PLANS
+from lab.faults.plans_of_distributions import PLANS
 from lab.faults.plans_of_networks import PLANS as NETWORK_PLANS
 from lab.faults.registry import FAULTS
 from tests.lab.account import Account, Lab, behavior, listed, refused, vpc_origin
@@ -36,7 +36,7 @@ class TestRegistry:
         assert set(fault.needs) <= set(fault.takes) <= set(PARAMETERS)
         assert fault.verdict in VERDICTS or (fault.verdict == "" and fault.kind is Kind.CALLS)
         if fault.kind is Kind.ACCOUNT:
-            assert fault.name in {**PLANS, **VPC_ORIGIN_PLANS, **NETWORK_PLANS}
+            assert fault.name in {**PLANS, **NETWORK_PLANS}
         if fault.app:
             assert fault.app in BY_NAME
 
@@ -199,6 +199,18 @@ class TestAccounts:
             endpoint.clear(fault_id)
         assert (endpoint.policy("/ws/*"), endpoint.config()["Comment"]) == (except_host, "by hand")
         assert sorted(endpoint.admitted()) == ["0.0.0.0/0", "192.0.2.0/24"]
+
+    def test_late_reads_do_not_keep_a_fault_from_being_set(self, lab: Lab, endpoint: Endpoint) -> None:
+        before = endpoint.policy("/ws/*")
+        lab.post("/_lab/settings", {"reads": {"lag_seconds": 1000}})
+        try:
+            endpoint.clear(endpoint.set("subprotocol-not-forwarded"))
+            endpoint.set("headers-not-forwarded")
+        finally:
+            lab.post("/_lab/settings", {"reads": {"lag_seconds": None}})
+        assert endpoint.policy("/ws/*") is None
+        lab.delete("/_lab/faults")
+        assert endpoint.policy("/ws/*") == before
 
     def test_what_is_gone_needs_no_clearing(self, lab: Lab) -> None:
         endpoint = Endpoint(lab, lab.account())

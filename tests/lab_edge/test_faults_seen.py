@@ -5,10 +5,12 @@ The loop is the registry itself: what a fault says a client will see is what the
 
 from __future__ import annotations
 
+import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 
+from lab import commands
 from lab.faults.fault import Ask, Fault, Kind
 from lab.faults.registry import FAULTS
 
@@ -126,3 +128,40 @@ def test_set_seen_and_cleared(rehearsal: Rehearsal, fault: Fault) -> None:
     finally:
         rehearsal.clear(made["id"])
     is_healthy(rehearsal, path)
+
+
+def test_sockets_that_are_open_are_cut_when_targets_are_replaced(rehearsal: Rehearsal) -> None:
+    with rehearsal.websocket("/ws/chat") as client, rehearsal.websocket("/prod") as elsewhere:
+        made = rehearsal.set("target-cut", distribution=rehearsal.distribution, path="/ws/chat")
+        assert client.wait_closed_for(5.0) == 1006
+        # API Gateway is no load balancer: nobody replaces its targets.
+        assert elsewhere.wait_closed_for(0.1) is None
+        rehearsal.clear(made["id"])
+
+
+def test_faults_are_combined_and_each_hits_its_own_endpoint(rehearsal: Rehearsal) -> None:
+    where = {"distribution": rehearsal.distribution}
+    methods = rehearsal.set("methods-too-few", **where, path="/ws/chat")
+    late = rehearsal.set("signed-cookies-required", **where, path="/tls/chat")
+    app = rehearsal.set("app-overloaded", **where, path="/ws/chat")
+    assert rehearsal.post("/ws/chat").status == 403
+    assert rehearsal.handshake("/tls/chat").status == 403
+    assert rehearsal.handshake("/ws/chat").status == 503
+    rehearsal.clear(late["id"])
+    # Both endpoints share the targets.
+    assert rehearsal.handshake("/tls/chat").status == 503
+    rehearsal.clear(app["id"])
+    assert rehearsal.handshake("/tls/chat").status == 101
+    rehearsal.clear(methods["id"])
+    is_healthy(rehearsal, "/tls/chat")
+
+
+def test_page_and_terminal_show_what_is_connected(rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]) -> None:
+    ends = ["--lab", rehearsal.lab.url, "--edge", f"http://127.0.0.1:{rehearsal.plain_port}"]
+    with rehearsal.websocket("/ws/chat"):
+        assert commands.main(["sockets", *ends]) == 0
+        assert f"{rehearsal.domain}/ws/chat" in capsys.readouterr().out
+        with urllib.request.urlopen(f"{rehearsal.lab.url}/_lab/", timeout=10) as reply:
+            assert "1 live connection through the edge" in reply.read().decode()
+    assert commands.main(["logs", *ends]) == 0
+    assert "/ws/chat" in capsys.readouterr().out
