@@ -142,10 +142,24 @@ def level_tone(level: str) -> str:
     return LEVELS[level][1]
 
 
+OUTCOMES = (
+    ("block", "To be put right first"),
+    ("fixable", "Put right by the plan"),
+    ("unknown", "Could not be seen"),
+    ("warn", "Worth a look"),
+    ("pass", "As it should be"),
+)
+
+
 @register.filter
-def passing(results: Any) -> list[Any]:
-    """Those preflight results that passed, whether objects or their stored dicts."""
-    return [one for one in results or () if (one["level"] if isinstance(one, dict) else one.level) == "pass"]
+def by_outcome(results: Any) -> list[dict[str, Any]]:
+    """Preflight results, objects or their stored dicts, worst outcome first; only what passed is folded."""
+    groups = []
+    for level, title in OUTCOMES:
+        found = [one for one in results or () if (one["level"] if isinstance(one, dict) else one.level) == level]
+        if found:
+            groups.append({"level": level, "title": title, "results": found, "open": level != "pass"})
+    return groups
 
 
 STEPS = {

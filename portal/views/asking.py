@@ -17,6 +17,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, judge
+from checks.preflight.origins import judge_behavior
 from portal import inventory
 from portal.actions import edit_request, submit_request
 from portal.forms import ADVANCED, RequestForm, answers_of
@@ -59,9 +60,12 @@ class Setting:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the preflight says of the chosen target; `waiting` when AWS has not answered yet."""
+    """What the preflight says of the chosen target; `waiting` when AWS has not answered yet. `beside` is what it says
+    of the custom origins that the chosen distribution has already: nothing of this request, but good to know.
+    """
 
     results: tuple[PreflightResult, ...] = ()
+    beside: tuple[PreflightResult, ...] = ()
     blocked: bool = False
     waiting: bool = False
     trouble: str = ""
@@ -234,10 +238,22 @@ def _judgement(wish: Mapping[str, Any], look: Look[Snapshot] | None) -> Judgemen
     results = judge(subject, look.seen) if subject else ()
     return Judgement(
         tuple(sorted(results, key=lambda one: WORST_FIRST.index(one.level))),
+        _beside(look.seen),
         blocks(results),
         at=look.at,
         without_distribution=not wish.get("distribution_id"),
     )
+
+
+def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
+    """Whether the behaviors that lead to custom origins could carry a WebSocket; only what speaks against it."""
+    distribution = snapshot.distribution
+    if distribution is None:
+        return ()
+    behaviors = (*distribution.behaviors, distribution.default_behavior)
+    found = [result for behavior in behaviors for result in judge_behavior(distribution, behavior)]
+    against = (result for result in dict.fromkeys(found) if result.level is not Level.PASS)
+    return tuple(sorted(against, key=lambda one: WORST_FIRST.index(one.level)))
 
 
 def _subject(wish: Mapping[str, Any], listeners: Mapping[int, str] | None = None) -> PreflightSubject | None:

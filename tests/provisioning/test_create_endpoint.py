@@ -180,6 +180,19 @@ def test_a_plan_that_no_longer_holds_is_not_applied(machine: Machine) -> None:
     site.assert_clean(run)
 
 
+def test_a_run_stops_at_once_when_cloudfront_is_kept_out_between_approval_and_apply(machine: Machine) -> None:
+    """The preflight would block: the approval is void, and planning again asks the preflight again."""
+    site = machine.site()
+    run = site.start()
+    site.account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+    watch = Boundaries()
+    run_to_the_end(machine, site, run, watch)
+    assert run.failure["code"] == "plan_stale"
+    assert "block public access: was off, is now block-bidirectional" in run.failure["reason"]
+    assert not [label for label in watch.passed if "VpcOrigin" in label or "Distribution" in label]
+    site.assert_clean(run)
+
+
 def test_a_vpc_origin_of_the_same_name_that_is_not_ours_is_left_alone(machine: Machine) -> None:
     site = machine.site()
     run = site.start()

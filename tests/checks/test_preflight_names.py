@@ -1,0 +1,120 @@
+"""What the preflight says of names and certificates: which Host the target sees, and who shows which certificate."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from checks.preflight import Level
+from provisioning.facts import Certificate, Gap, Listener, Snapshot
+from tests.checks.test_preflight import judged, level, seen
+
+SECURE: dict[str, Any] = {"origin_protocol": "https-only", "https_port": 443, "http_port": 80}
+ISSUED = Certificate(
+    "arn:aws:acm:us-east-1:1:certificate/a", ("app.example.com",), "ISSUED", "AMAZON_ISSUED", "2027-03-01"
+)
+ALIAS = {"aliases": ("chat.example.com",)}
+OWN_NAME = SECURE | {"forward_host": False, "origin_domain": "app.example.com"}
+VIEWERS = SECURE | {"forward_host": True, "origin_domain": ""}
+
+
+def showing(*certificates: Certificate, **more: Any) -> Snapshot:
+    listener = Listener(443, "HTTPS", "forward", rules=(), certificates=certificates)
+    return seen({"listeners": (listener,)}, **more)
+
+
+def named(*names: str, **changes: Any) -> Certificate:
+    return replace(ISSUED, names=names, **changes)
+
+
+# CloudFront Developer Guide: Host forwarded, the viewers' name; not forwarded, the origin's domain.
+@pytest.mark.parametrize(
+    ("wish", "facts", "expected"),
+    [
+        (OWN_NAME, showing(ISSUED), "pass"),
+        (OWN_NAME, showing(named("*.example.com")), "pass"),
+        (OWN_NAME, showing(named("*.app.example.com")), "block"),
+        (OWN_NAME, showing(named("APP.example.com")), "pass"),
+        (OWN_NAME, showing(named("other.example.com"), ISSUED), "pass"),
+        (OWN_NAME, showing(named("chat.example.com"), distribution=ALIAS), "block"),
+        (SECURE | {"forward_host": False}, showing(ISSUED), "block"),
+        (VIEWERS, showing(named("chat.example.com"), distribution=ALIAS), "pass"),
+        (VIEWERS, showing(ISSUED, distribution=ALIAS), "block"),
+        (VIEWERS, showing(ISSUED), "block"),
+        (VIEWERS, showing(named("a.example.com"), distribution={"aliases": ("a.example.com", "b.org")}), "block"),
+        (OWN_NAME, showing(replace(ISSUED, status="EXPIRED")), "block"),
+        (OWN_NAME, showing(replace(ISSUED, kind="PRIVATE")), "block"),
+        (OWN_NAME, showing(replace(ISSUED, kind="IMPORTED")), "warn"),
+        (OWN_NAME, showing(Certificate("arn:aws:iam::1:server-certificate/old")), "unknown"),
+        (OWN_NAME, showing(), "block"),
+        (OWN_NAME, showing(gaps=(Gap("certificates", "denied"),)), "unknown"),
+        (OWN_NAME, seen({"listeners": (Listener(443, "HTTPS", "forward"),)}), "unknown"),
+        (OWN_NAME, seen({"kind": "network", "listeners": (Listener(443, "TCP", "forward"),)}), "unknown"),
+    ],
+)
+def test_the_targets_certificate_must_name_the_host_that_cloudfront_sends(
+    wish: dict[str, Any], facts: Snapshot, expected: str
+) -> None:
+    assert level("PF-CERTIFICATE", wish, facts) == expected
+
+
+def test_over_plain_http_no_certificate_is_asked_for() -> None:
+    assert "PF-CERTIFICATE" not in judged()
+
+
+def test_what_is_wrong_names_the_host_and_the_fix_has_it_too() -> None:
+    (result,) = judged(OWN_NAME, showing(named("other.example.com")))["PF-CERTIFICATE"]
+    assert result.seen == "The certificate on 443 is for other.example.com, not for app.example.com."
+    assert result.fix is not None
+    assert "app.example.com" in result.fix.cli
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (seen(), "pass"),
+        (seen(distribution=ALIAS, viewer_certificate=named("chat.example.com")), "pass"),
+        (seen(distribution={"aliases": ("*.example.com",)}, viewer_certificate=named("*.example.com")), "pass"),
+        (seen(distribution={"aliases": ("*.example.com",)}, viewer_certificate=named("a.example.com")), "block"),
+        (seen(distribution=ALIAS, viewer_certificate=ISSUED), "block"),
+        (seen(distribution=ALIAS, viewer_certificate=named("chat.example.com", status="EXPIRED")), "block"),
+        (seen(distribution=ALIAS), "unknown"),
+        (seen(distribution=ALIAS, viewer_certificate=Certificate("arn:aws:iam::1:server-certificate/x")), "unknown"),
+        (seen(distribution=ALIAS, gaps=(Gap("viewer_certificate", "denied"),)), "unknown"),
+    ],
+)
+def test_viewers_are_shown_a_certificate_for_each_name(facts: Snapshot, expected: str) -> None:
+    assert level("PF-VIEWER-CERTIFICATE", facts=facts) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (seen(), "pass"),
+        (seen(service_role=False), "warn"),
+        (seen(service_role=None), "unknown"),
+        (seen(gaps=(Gap("service_role", "denied"),)), "unknown"),
+    ],
+)
+def test_the_first_vpc_origin_of_an_account_needs_a_role(facts: Snapshot, expected: str) -> None:
+    assert level("PF-ROLE", facts=facts) == expected
+
+
+def test_several_targets_without_stickiness_matter_only_to_an_http_api() -> None:
+    assert level("PF-STICKY") == Level.PASS
+    assert level("PF-STICKY", {"allowed_methods": "GET,HEAD,OPTIONS,PUT,POST,PATCH,DELETE"}) == Level.WARN
+
+
+def test_the_reason_of_an_unhealthy_target_is_told_in_awss_words() -> None:
+    facts = seen({"healthy_targets": 1})
+    assert facts.target is not None
+    (group,) = facts.target.groups or ()
+    ill = replace(
+        group, targets=(group.targets[0], replace(group.targets[1], state="unhealthy", reason="Target.Timeout"))
+    )
+    (result,) = judged(facts=seen({"healthy_targets": 1, "groups": (ill,)}))["PF-HEALTH"]
+    assert "Target.Timeout" in result.seen
+    assert result.fix is not None
+    assert ill.arn in result.fix.cli

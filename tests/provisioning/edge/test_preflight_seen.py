@@ -1,0 +1,95 @@
+"""The preflight over what the adapter really sees in the lab: the seeded targets, and faults made by AWS calls."""
+
+from __future__ import annotations
+
+from checks.preflight import Level, PreflightResult, PreflightSubject, judge
+from provisioning.edge import distributions, targets
+from provisioning.edge.session import Aws
+from provisioning.edge.snapshot import take_snapshot
+from provisioning.spec import complete_wish, parse_spec
+from tests.lab.account import CHAT_ACCOUNT, REGION, Account
+
+OWNER = "edge-portal"
+
+
+def asked(aws: Aws, account_id: str, arn: str, distribution_id: str = "", **more: object) -> dict[str, PreflightResult]:
+    """The worst result under each code, with settings derived as the form derives them."""
+    snapshot = take_snapshot(aws, target_arn=arn, distribution_id=distribution_id, owner=OWNER)
+    assert snapshot.gaps == ()
+    wish = {
+        "name": "chat",
+        "account_id": account_id,
+        "distribution_id": distribution_id or "E1A2B3C4D5E6F7",
+        "target_arn": arn,
+        "path_patterns": ["/ws/chat"],
+    } | more
+    listeners = snapshot.target.listener_protocols() if snapshot.target else None
+    subject = PreflightSubject.of(parse_spec(complete_wish(wish, listeners)))
+    found: dict[str, PreflightResult] = {}
+    for result in sorted(judge(subject, snapshot), key=lambda one: list(Level).index(one.level)):
+        found[result.code] = result
+    return found
+
+
+def against(found: dict[str, PreflightResult]) -> dict[str, str]:
+    return {code: result.level.value for code, result in found.items() if result.level is not Level.PASS}
+
+
+def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
+    (front_door,) = distributions.list_all(chat)
+    arns = {target.name: target.arn for target in targets.list_targets(chat, REGION)}
+
+    def verdict(name: str, **more: object) -> dict[str, str]:
+        return against(asked(chat, CHAT_ACCOUNT, arns[name], front_door.id, **more))
+
+    # No VPC origin was made in this account yet, so its role is not there either.
+    first = {"PF-ROLE": "warn"}
+    assert verdict("int-chat") == first
+    assert verdict("int-orders") == first | {"PF-INGRESS": "fixable"}
+    assert verdict("pub-web")["PF-SCHEME"] == "block"
+    assert verdict("int-web")["PF-OTHER-DOOR"] == "warn"
+    assert verdict("gwlb-inspect")["PF-KIND"] == "block"
+    assert verdict("int-secure")["PF-CERTIFICATE"] == "block"
+    named = verdict("int-secure", forward_host=False, origin_domain="secure.chat.example")
+    assert named == first | {"PF-CERTIFICATE": "warn"}
+
+
+def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None:
+    network = account.vpc()
+    arn = account.balancer(network)
+    group = account.elbv2.create_target_group(
+        Name="grpc", Protocol="HTTP", ProtocolVersion="GRPC", Port=80, VpcId=network.vpc, TargetType="ip"
+    )["TargetGroups"][0]["TargetGroupArn"]
+    made = account.elbv2.create_listener(
+        LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}]
+    )["Listeners"][0]["ListenerArn"]
+    before = asked(aws, account.number, arn, forward_host=False)
+    assert before["PF-RULES"].level is Level.PASS
+    assert before["PF-NACL"].level is Level.PASS
+    assert before["PF-TARGET-GROUP"].level is Level.WARN
+
+    fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "403"}}
+    account.elbv2.create_rule(
+        ListenerArn=made,
+        Priority=1,
+        Conditions=[{"Field": "path-pattern", "Values": ["/ws/*"]}],
+        Actions=[fixed],
+    )
+    mine = [{"Name": "association.subnet-id", "Values": list(network.subnets)}]
+    acl = account.ec2.describe_network_acls(Filters=mine)["NetworkAcls"][0]["NetworkAclId"]
+    account.ec2.create_network_acl_entry(
+        NetworkAclId=acl,
+        RuleNumber=10,
+        Protocol="6",
+        RuleAction="deny",
+        Egress=True,
+        CidrBlock="0.0.0.0/0",
+        PortRange={"From": 1024, "To": 65535},
+    )
+    account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+    after = asked(aws, account.number, arn, forward_host=False)
+    assert after["PF-RULES"].level is Level.WARN
+    assert "fixed-response" in after["PF-RULES"].seen
+    assert after["PF-NACL"].level is Level.WARN
+    assert acl in after["PF-NACL"].seen
+    assert after["PF-BPA"].level is Level.BLOCK
