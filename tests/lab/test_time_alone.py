@@ -14,6 +14,8 @@ from lab.aws.moto_world import MotoWorld
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 from lab.config import DEFAULT_QUOTAS
+from lab.faults.aws import Aws
+from lab.faults.keeper import Faults
 from tests.lab.account import CACHING_DISABLED
 
 SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/cloudfront/aws4_request"}
@@ -34,7 +36,8 @@ def test_a_deployment_that_ends_is_a_new_version(tmp_path: Path) -> None:
     world = MotoWorld(database, clock.now)
     service_network.register(world)
     cloudfront = CloudFront(world, database, clock, LabSettings(database, world.lock, DEFAULT_QUOTAS))
-    state = EdgeState(world, cloudfront, clock, database)
+    faults = Faults(Aws("http://127.0.0.1:1"), cloudfront, database, clock)
+    state = EdgeState(world, cloudfront, clock, database, faults)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
     assert reply.status == 201, reply.body
     first = state.version()
