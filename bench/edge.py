@@ -24,7 +24,6 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ import boto3
 import psutil
 
 from lab.apps import rfc6455
+from stack.ports import Ports
 
 ROOT = Path(__file__).resolve().parent.parent
 GOAL_BYTES = 500 * 1000 * 1000
@@ -42,18 +42,6 @@ CHAT_ACCOUNT = "111122223333"
 SEEDED_TARGET = "10.10.8.174:8080"
 MASK = b"mask"
 MESSAGES_A_TURN = 25
-
-
-@dataclass(frozen=True)
-class Ports:
-    """Where everything listens."""
-
-    aws: int
-    edge_tls: int
-    edge: int
-    apps: int
-    echo: int
-    echo_tls: int
 
 
 def main() -> int:
@@ -159,8 +147,8 @@ class Lab:
     def connect(self, *, through_edge: bool, tls: bool) -> socket.socket:
         """An open WebSocket."""
         port = {
-            (False, False): self._ports.echo,
-            (False, True): self._ports.echo_tls,
+            (False, False): self._ports.web,
+            (False, True): self._ports.redis,
             (True, False): self._ports.edge,
             (True, True): self._ports.edge_tls,
         }[through_edge, tls]
@@ -186,7 +174,9 @@ class Lab:
 @contextlib.contextmanager
 def _lab(directory: Path) -> Iterator[tuple[Lab, psutil.Process]]:
     """AWS, edge and echo app as processes; the ways to them, and the edge's process."""
-    ports = Ports(*(_free_port() for _ in range(6)))
+    # The echo app listens where the portal and its Redis would.
+    ports = Ports.free()
+    echo, echo_tls = ports.web, ports.redis
     environment = os.environ | {
         "LAB_STATE_DIR": str(directory),
         "LAB_AWS_PORT": str(ports.aws),
@@ -207,8 +197,8 @@ def _lab(directory: Path) -> Iterator[tuple[Lab, psutil.Process]]:
             return process
 
         start("lab", "aws")
-        domain = _deploy(f"http://127.0.0.1:{ports.aws}", ports.echo)
-        start("bench.edge", "--echo-app", str(ports.echo), str(ports.echo_tls), str(directory))
+        domain = _deploy(f"http://127.0.0.1:{ports.aws}", echo)
+        start("bench.edge", "--echo-app", str(echo), str(echo_tls), str(directory))
         edge = start("lab", "edge")
         # Its log lines must be read by somebody, or it stops at the first full pipe.
         reader = subprocess.Popen(["cat"], stdin=edge.stdout, stdout=subprocess.DEVNULL)
@@ -318,12 +308,6 @@ async def _serve_echo(port: int, tls_port: int, directory: Path) -> None:
     await loop.create_server(_Echo, "127.0.0.1", tls_port, ssl=tls, backlog=1024)
     print("ready echo", flush=True)
     await asyncio.Event().wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 def _allow_open_files(wanted: int) -> None:
