@@ -18,12 +18,15 @@ TOGETHER = (
     "tests/lab_edge/",
     "tests/lab/",
     "tests/provisioning/edge/",
-    "tests/provisioning/",
-    "tests/portal/",
 )
-"""Folders whose tests share what runs, the longest first. Of two that fit the more specific one stands first."""
+"""Folders whose tests share what runs, the longest first."""
 
-ALONE_AND_LONG = ("tests/stack/test_demo.py", "tests/stack/test_rehearse.py")
+ALONE_AND_LONG = (
+    "tests/provisioning/test_create_endpoint.py",
+    "tests/stack/test_demo.py",
+    "tests/stack/test_services.py",
+    "tests/stack/test_rehearse.py",
+)
 """Modules that take long by themselves."""
 
 LOST = pytest.StashKey[list[str]]()
