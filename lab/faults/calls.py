@@ -1,7 +1,6 @@
-"""Which call a request to the AWS endpoint is, and what a fault of calls answers to it (PURE).
+"""Which calls a fault of calls is meant for, and what it answers to them (PURE).
 
-It decides by the wire alone, as AWS does: CloudFront's routes, the Action of the query protocol, or X-Amz-Target. It
-must never perform a call.
+It decides by service, operation and account. It must never perform a call.
 """
 
 from __future__ import annotations
@@ -10,13 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
-from urllib.parse import parse_qs
-
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.wire import Router
 
 CLOUDFRONT = "cloudfront"
-_LARGEST_FORM = 1_000_000
 _MADE_BY_WRITES = ("Create", "Update", "Associate", "Copy", "Authorize", "Register", "Tag", "Allocate")
 
 
@@ -38,23 +32,6 @@ class Refused:
     status: int
     code: str
     message: str
-
-
-def operation_of(
-    router: Router, service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
-) -> tuple[str, str]:
-    """The operation's name, "" if nothing tells it, and the id of what it is about, "" if the URI has none."""
-    if service == CLOUDFRONT:
-        try:
-            operation, located = router.match(method, path, query)
-        except CloudFrontError:
-            return "", ""
-        return operation.name, str(located["uri"].get("Id", ""))
-    target = headers.get("x-amz-target", "")
-    if target:
-        return target.rsplit(".", 1)[-1], ""
-    form = parse_qs(body.decode("latin-1")) if len(body) < _LARGEST_FORM else {}
-    return (form.get("Action") or parse_qs(query).get("Action") or [""])[0], ""
 
 
 def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:

@@ -10,17 +10,20 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+from urllib.parse import parse_qs
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.wire import Router
 from lab.aws.moto_world import HttpReply, error_reply
 from lab.faults.aws import OWN_CALL, OWN_CALL_HEADER, Aws
-from lab.faults.calls import CLOUDFRONT, Call, operation_of, refusal
+from lab.faults.calls import CLOUDFRONT, Call, refusal
 from lab.faults.keeper import Faults
 
 log = logging.getLogger(__name__)
 
+_LARGEST_FORM = 1_000_000
 Ending: TypeAlias = Literal["silence", "reset", "half"]
 _PROXY_PAGE = b"<html><head><title>Sign in to the network</title></head><body>Please sign in.</body></html>"
 _ENDINGS: Mapping[str, tuple[Ending, bool]] = {
@@ -64,7 +67,7 @@ class CallFaults:
         """Perform a call, or what a fault makes of it; `headers` have lower-case names."""
         if not self._faults.any_of_calls():
             return perform()
-        operation, resource = operation_of(self._router, service, method, path, query, headers, body)
+        operation, resource = _operation_of(self._router, service, method, path, query, headers, body)
         own = headers.get(OWN_CALL_HEADER) == OWN_CALL
         call = Call(service, operation, self._account_of(headers), resource, own)
         struck = self._faults.strike(call)
@@ -103,3 +106,23 @@ class CallFaults:
 def _edited(comment: str) -> str:
     mark = " (edited by somebody else)"
     return comment.removesuffix(mark) if comment.endswith(mark) else comment + mark
+
+
+def _operation_of(
+    router: Router, service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+) -> tuple[str, str]:
+    """By the wire alone, as AWS does: CloudFront's routes, the query protocol's Action, or X-Amz-Target.
+
+    Gives the operation's name, "" if nothing tells it, and the id of what it is about, "" if the URI has none.
+    """
+    if service == CLOUDFRONT:
+        try:
+            operation, located = router.match(method, path, query)
+        except CloudFrontError:
+            return "", ""
+        return operation.name, str(located["uri"].get("Id", ""))
+    target = headers.get("x-amz-target", "")
+    if target:
+        return target.rsplit(".", 1)[-1], ""
+    form = parse_qs(body.decode("latin-1")) if len(body) < _LARGEST_FORM else {}
+    return (form.get("Action") or parse_qs(query).get("Action") or [""])[0], ""

@@ -30,7 +30,8 @@ from lab.faults.plans_of_networks import Circumstances, Plan
 from lab.faults.record import SetFault, edge_section, hosts_with, read, with_step, without_last_step
 from lab.faults.registry import FAULTS
 from lab.faults.request import check
-from lab.faults.steps import Hands, Step, Verb, hand_over
+from lab.faults.step import Step
+from lab.faults.steps import Hands, Verb, hand_over
 from lab.faults.steps_of_cloudfront import VERBS as CLOUDFRONT_VERBS
 from lab.faults.steps_of_networks import VERBS as NETWORK_VERBS
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from lab.faults.aiming import FaultRefused
 from lab.faults.plans_of_networks import Circumstances, Plan, answer_not_found
-from lab.faults.steps import JsonObject, Step
+from lab.faults.step import JsonObject, Step
 from lab.faults.steps_of_cloudfront import NEVER, newest
 
 _REGION = "us-east-1"

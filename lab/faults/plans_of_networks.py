@@ -14,7 +14,7 @@ from lab.edge.admission import TCP_PROTOCOLS
 from lab.edge.state import State
 from lab.faults.aiming import Aim, FaultRefused, place_of
 from lab.faults.aws import Aws
-from lab.faults.steps import JsonObject, Step
+from lab.faults.step import JsonObject, Step
 from lab.faults.steps_of_networks import FIRST_RULE_NUMBER, plain_action, read_actions, read_attributes
 
 # A plan yields steps; what doing one gave comes back into it.

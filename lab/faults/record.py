@@ -12,7 +12,7 @@ from typing import Any
 from lab.apps.addresses import BY_NAME
 from lab.faults.fault import Kind
 from lab.faults.registry import FAULTS
-from lab.faults.steps import Step
+from lab.faults.step import Step
 
 # Nobody listens there, so whoever connects is refused.
 NOBODY = "127.0.66.254:9"

@@ -1,4 +1,4 @@
-"""One change that a fault makes to an account, and how it is taken back.
+"""How a change that a fault makes to an account is done, taken back, or handed over to another fault.
 
 It decides what a change is worth restoring: only what it changed itself and what nobody has touched since. A step is
 written down before it is done, so taking back must succeed for one that was never done, or whose object is gone.
@@ -8,29 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import Any
 
 from botocore.exceptions import ClientError
 
 from lab.aws.cloudfront.service import CloudFront
 from lab.faults.aws import Aws
-
-JsonObject: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One change. `key` names what it changes: two faults that change the same thing take their turn by it.
-
-    `before` and `after` are what was there and what the fault puts there, in the verb's own form.
-    """
-
-    verb: str
-    account: str
-    region: str
-    key: str
-    before: Any
-    after: Any
+from lab.faults.step import Step
 
 
 @dataclass(frozen=True)

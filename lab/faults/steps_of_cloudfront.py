@@ -14,7 +14,8 @@ from typing import Any
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.lifecycle import VpcOrigin
 from lab.aws.cloudfront.service import CloudFront
-from lab.faults.steps import Hands, JsonObject, Step, Verb, like, unless
+from lab.faults.step import JsonObject, Step
+from lab.faults.steps import Hands, Verb, like, unless
 
 _TRIES = 5
 # The year 9000: what is deployed then is deployed never.

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.faults.steps import Hands, JsonObject, Step, Verb, like, unless
+from lab.faults.step import JsonObject, Step
+from lab.faults.steps import Hands, Verb, like, unless
 
 _GONE = ("ListenerNotFound", "LoadBalancerNotFound", "RuleNotFound", "TargetGroupNotFound")
 # Rule numbers below AWS's own 100; a deny must come before whatever allows.

@@ -92,7 +92,8 @@ class Endpoint:
     def policy(self, pattern: str) -> str | None:
         """The origin request policy of the behavior with that pattern."""
         items = self.config()["CacheBehaviors"]["Items"]
-        return next(item.get("OriginRequestPolicyId") for item in items if item["PathPattern"] == pattern)
+        found: str | None = next(item.get("OriginRequestPolicyId") for item in items if item["PathPattern"] == pattern)
+        return found
 
     def config(self) -> Any:
         return self.account.cloudfront.get_distribution_config(Id=self.distribution)["DistributionConfig"]
