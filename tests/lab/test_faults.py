@@ -465,6 +465,7 @@ class TestClock:
             assert fail(lab, "POST", "/_lab/clock", nonsense)[0] == 400
 
 
+@pytest.mark.rule("vpc-origin/role-denied")
 def test_a_client_error_is_what_boto3_makes_of_it(lab: Lab, account: Account) -> None:
     lab.post("/_lab/faults", {"name": "access-denied", "operation": "CreateVpcOrigin", "account": account.number})
     with pytest.raises(ClientError) as caught:
