@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
 from checks.preflight.rules import hosts_seen
-from provisioning.facts import Certificate, DistributionFacts, Snapshot, TargetFacts
+from provisioning.facts import Certificate, DistributionFacts, Listener, Snapshot, TargetFacts
 
 ISSUED = "ISSUED"
+_NAMES_OF_AWS = (".amazonaws.com", ".cloudfront.net", ".internal")
 
 
 def origin_certificate(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
@@ -38,25 +39,18 @@ def origin_certificate(subject: PreflightSubject, target: TargetFacts, snapshot:
     if not hosts:
         yield unknown("PF-CERTIFICATE", "Which name it must have depends on the distribution. Choose one.")
         return
-    yield _for_hosts(subject, target, listener.port, listener.certificates, hosts)
+    yield _for_hosts(subject, target, listener, listener.certificates, hosts)
 
 
 def _for_hosts(
     subject: PreflightSubject,
     target: TargetFacts,
-    port: int,
+    listener: Listener,
     certificates: tuple[Certificate, ...],
     hosts: tuple[str, ...],
 ) -> PreflightResult:
     """The worst over all names: CloudFront connects under each of them."""
-    fix = Fix(
-        f"EC2 > Load Balancers > {target.name} > Listeners > HTTPS:{port} > Certificates: add one from ACM that names "
-        f"{hosts[0]}; or, in this request, set the origin's domain to a name that the certificate has and do not "
-        "forward Host.",
-        f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
-        "--validation-method DNS",
-        f'resource "aws_lb_listener_certificate" … with an aws_acm_certificate for "{hosts[0]}"',
-    )
+    port, fix = listener.port, _fix(target, listener, hosts)
     names = ", ".join(sorted({name for one in certificates for name in one.names})) or "no names that ACM knows"
     if any(not one.status for one in certificates):
         return unknown("PF-CERTIFICATE", "A certificate is not kept by ACM, so its names cannot be seen from here.")
@@ -92,6 +86,26 @@ def _for_hosts(
             Fix("Compare the issuer with the list of public CAs that CloudFront trusts (Mozilla's), or let ACM issue."),
         )
     return PreflightResult("PF-CERTIFICATE", Level.PASS, seen)
+
+
+def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix:
+    """Nobody but AWS can have a certificate for a name of AWS: then the request has to name another one."""
+    change = "set the origin's domain, under Advanced, to a name that the certificate has, and do not forward Host"
+    aws_names = [host for host in hosts if host.endswith(_NAMES_OF_AWS)]
+    if aws_names:
+        return Fix(
+            f"In this request: {change}. A certificate for {aws_names[0]} is not to be had. "
+            "Without one of your own, use plain HTTP to the origin.",
+            f"aws elbv2 describe-listener-certificates --listener-arn {listener.arn or 'LISTENER'}",
+            "domain_name of the origin: a name in the certificate",
+        )
+    return Fix(
+        f"EC2 > Load Balancers > {target.name} > Listeners > HTTPS:{listener.port} > Certificates: add one from "
+        f"ACM that names {', '.join(hosts)}; or, in this request, {change}.",
+        f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
+        "--validation-method DNS",
+        f'resource "aws_lb_listener_certificate" … with an aws_acm_certificate for "{hosts[0]}"',
+    )
 
 
 def viewer_certificate(

@@ -152,6 +152,12 @@ OUTCOMES = (
 
 
 @register.filter
+def unseen(results: Any) -> int:
+    """How many preflight results, objects or their stored dicts, are not known."""
+    return sum((one["level"] if isinstance(one, dict) else one.level) == "unknown" for one in results or ())
+
+
+@register.filter
 def by_outcome(results: Any) -> list[dict[str, Any]]:
     """Preflight results, objects or their stored dicts, worst outcome first; only what passed is folded."""
     groups = []

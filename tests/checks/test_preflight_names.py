@@ -71,6 +71,15 @@ def test_what_is_wrong_names_the_host_and_the_fix_has_it_too() -> None:
     assert "app.example.com" in result.fix.cli
 
 
+def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:
+    """Not forwarded and no domain given, it is the load balancer's; forwarded and no alias, it is CloudFront's."""
+    for wish in (SECURE | {"forward_host": False}, VIEWERS):
+        (result,) = judged(wish, showing(ISSUED))["PF-CERTIFICATE"]
+        assert result.fix is not None
+        assert "request-certificate" not in result.fix.cli
+        assert "origin's domain" in result.fix.console
+
+
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from portal.health import health
@@ -122,3 +123,16 @@ def test_values_are_said_plainly() -> None:
     ]  # fmt: skip
     assert words.arn_name("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/int-chat/50dc") == "int-chat"
     assert words.arn_name("arn:aws:ec2:us-east-1:1:instance/i-0abc") == "i-0abc"
+
+
+def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
+    def page(*levels: str) -> str:
+        results = [{"code": "PF-BPA", "title": "It holds", "level": one, "seen": "So.", "why": "x"} for one in levels]
+        return render_to_string("requests/_preflight.html", {"results": results, "blocked": "block" in levels})
+
+    assert "Nothing stands in the way." in page("pass", "warn")
+    told = page("pass", "unknown", "warn")
+    assert "Nothing stands in the way." not in told
+    assert "1 question could not be answered" in told
+    assert told.index("Could not be seen") < told.index("Worth a look") < told.index("1 question passed")
+    assert "Not ready." in page("unknown", "block")
