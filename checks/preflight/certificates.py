@@ -80,7 +80,7 @@ def _for_hosts(
     if any(one.kind == "IMPORTED" for one in fitting):
         return PreflightResult(
             "PF-CERTIFICATE",
-            Level.WARN,
+            Level.UNKNOWN,
             f"{seen} It was imported.",
             "ACM does not say who signed an imported certificate, and does not renew it. CloudFront wants a public CA.",
             Fix("Compare the issuer with the list of public CAs that CloudFront trusts (Mozilla's), or let ACM issue."),

@@ -46,7 +46,7 @@ def named(*names: str, **changes: Any) -> Certificate:
         (VIEWERS, showing(named("a.example.com"), distribution={"aliases": ("a.example.com", "b.org")}), "block"),
         (OWN_NAME, showing(replace(ISSUED, status="EXPIRED")), "block"),
         (OWN_NAME, showing(replace(ISSUED, kind="PRIVATE")), "block"),
-        (OWN_NAME, showing(replace(ISSUED, kind="IMPORTED")), "warn"),
+        (OWN_NAME, showing(replace(ISSUED, kind="IMPORTED")), "unknown"),
         (OWN_NAME, showing(Certificate("arn:aws:iam::1:server-certificate/old")), "unknown"),
         (OWN_NAME, showing(), "block"),
         (OWN_NAME, showing(gaps=(Gap("certificates", "denied"),)), "unknown"),
