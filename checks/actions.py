@@ -228,6 +228,7 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
             ok=transcript.live,
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,
+            connect_ms=transcript.timing.connect if transcript.upgraded else None,
             transcript_data=transcript.to_dict(),
             findings=[diagnosis.to_dict() for diagnosis in explained.conclusion.diagnoses],
             next_probe=next_probe.kind if next_probe else "",

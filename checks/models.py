@@ -63,8 +63,9 @@ class Check(models.Model):
     """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed, but for values of
     secret headers, which are gone once it has been made.
 
-    `findings` are ranked verdicts; `probes` what was tried to explain a failure, and `next_probe` what would tell more.
-    `tries_until` lets a first check after deployment try again while edges may still serve the old config.
+    `connect_ms` is what a client waits until the WebSocket is open, null where it did not open. `findings` are ranked
+    verdicts; `probes` what was tried to explain a failure, and `next_probe` what would tell more. `tries_until` lets
+    a first check after deployment try again while edges may still serve the old config.
     """
 
     class Kind(models.TextChoices):
@@ -85,6 +86,7 @@ class Check(models.Model):
     ok = models.BooleanField(null=True)
     verdict = models.CharField(max_length=40, blank=True)
     total_ms = models.FloatField(null=True)
+    connect_ms = models.FloatField(null=True)
     transcript_data = models.JSONField(null=True)
     findings = models.JSONField(default=list)
     next_probe = models.CharField(max_length=20, blank=True)

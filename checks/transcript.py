@@ -171,6 +171,13 @@ class Timing:
     close: float | None = None
     total: float | None = None
 
+    @property
+    def connect(self) -> float | None:
+        """What a client waits for an open WebSocket: name, connection, TLS and handshake; None without a handshake."""
+        if self.upgrade is None:
+            return None
+        return (self.dns or 0.0) + (self.tcp or 0.0) + (self.tls or 0.0) + self.upgrade
+
 
 @dataclass(frozen=True, slots=True)
 class FrameSeen:

@@ -1,0 +1,118 @@
+"""What an endpoint has proved over time: the figures, the chart, and the page that tells them."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from checks.models import Check
+from checks.verdicts import VERDICTS
+from portal.lifecycle import State
+from portal.proof import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
+from provisioning.models import AwsAccount, Endpoint
+from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from tests.portal.pages_stage import browser, text_of
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+DAY = SPANS[0]
+
+
+def sample(minutes: float, ms: float | None = 60.0, verdict: str = "WSE-LIVE") -> Sample:
+    return Sample(NOW - timedelta(minutes=minutes), verdict == "WSE-LIVE", ms, verdict)
+
+
+def test_a_day_is_summed_up() -> None:
+    samples = [sample(15 * turn, 60.0 + turn % 3) for turn in range(95)]
+    proof = prove([*samples, sample(200, 412.0), sample(180, None, "WSE-504-SG"), sample(1441)], DAY, NOW)
+    assert (proof.tests, proof.answered, proof.usual_ms, proof.worst_ms) == (97, 96, 61.0, 412.0)
+    assert proof.last_failure == sample(180, None, "WSE-504-SG")
+    assert len(proof.parts) == DAY.parts
+    assert sum(part.tests for part in proof.parts) == 97
+    assert sum(part.failed for part in proof.parts) == 1
+
+
+def test_what_was_not_tested_is_neither_answered_nor_failed() -> None:
+    proof = prove([sample(10)], DAY, NOW)
+    assert [column.mark for column in draw(proof).columns] == [""] * 47 + ["good"]
+    assert len(proof.tested_parts) == 1
+    nothing = prove([], DAY, NOW)
+    assert (nothing.tests, nothing.usual_ms, nothing.last_failure, nothing.tested_parts) == (0, None, None, ())
+    assert all(column.level is None for column in draw(nothing).columns)
+
+
+def test_a_failure_is_drawn_taller_and_slow_is_drawn_higher() -> None:
+    drawing = draw(prove([sample(10, 50.0), sample(11, 100.0), sample(100, None, "WSE-504-SG")], DAY, NOW))
+    (bad,) = (column for column in drawing.columns if column.mark == "bad")
+    (good,) = (column for column in drawing.columns if column.mark == "good")
+    assert bad.mark_height > good.mark_height > 0
+    assert (bad.level, bad.top) == (None, None)
+    assert (drawing.ceiling_ms, good.level, good.top) == (100.0, PLOT / 4, 0.0)
+    assert drawing.columns[0].x == 0
+    assert drawing.columns[-1].right == 600
+
+
+@pytest.mark.parametrize(("worst", "ceiling"), [(0, 10), (10, 10), (11, 20), (61, 100), (412, 500), (9_999, 10_000)])
+def test_the_scale_ends_at_a_round_figure(worst: float, ceiling: float) -> None:
+    assert ceiling_of(worst) == ceiling
+
+
+def test_a_span_that_nobody_knows_is_the_shortest() -> None:
+    assert span_of("7d").words == "7 days"
+    assert span_of("<script>") == DAY
+
+
+@pytest.fixture
+def endpoint(people: Stage) -> Endpoint:
+    """Ana's, live."""
+    request = ask(people.ana, people.chat)
+    made = Endpoint.objects.create(
+        account=AwsAccount.objects.get(pk=ACCOUNT),
+        owner="chat",
+        name="team-chat",
+        spec_data=request.spec_data,
+        state=Endpoint.State.DEPLOYED,
+        domain_name="d111111abcdef8.cloudfront.net",
+        created_at=timezone.now(),
+        deployed_at=timezone.now(),
+    )
+    put(request, State.LIVE, endpoint=made)
+    return made
+
+
+def was_tested(
+    endpoint: Endpoint, hours: float, ms: float | None = 61.0, verdict: str = "WSE-LIVE", **more: object
+) -> None:
+    at = timezone.now() - timedelta(hours=hours)
+    values = {"ok": verdict == "WSE-LIVE", "verdict": verdict, "connect_ms": ms} | more
+    Check.objects.create(endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, **values)
+
+
+def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint: Endpoint) -> None:
+    for hours in (1, 2, 4, 5):
+        was_tested(endpoint, hours)
+    was_tested(endpoint, 3, None, "WSE-504-SG")
+    was_tested(endpoint, 6, 412.0)
+    was_tested(endpoint, 1, 9000.0, wanted={"path": "/elsewhere"})
+    was_tested(endpoint, 50)
+    page = browser(people.otto).get(f"/endpoints/{endpoint.pk}/")
+    words = text_of(page)
+    assert "Answered 5 of 6 times in the last 24 hours" in words
+    assert "usually took 61 ms, at worst 412 ms; last failure 3 h ago" in words
+    assert f": {VERDICTS['WSE-504-SG'].title}" in words
+    markup = page.content.decode()
+    svg = markup.partition('<svg class="chart"')[2].partition("</svg>")[0]
+    assert len(re.findall(r'<path class="good"', svg)) == 5
+    assert len(re.findall(r'<path class="bad"', svg)) == 1
+    assert "style=" not in svg
+    assert markup.count('data-label="At worst"') == 6
+    assert "Answered 6 of 7 times in the last 7 days" in text_of(
+        browser(people.ana).get(page.request["PATH_INFO"] + "?proof=7d")
+    )
+
+
+def test_without_a_test_the_page_says_so(people: Stage, endpoint: Endpoint) -> None:
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "Nothing was tested in the last 24 hours. The usual handshake of a live endpoint is tested every 15" in words
