@@ -12,12 +12,14 @@ from typing import Literal
 
 from checks.transcript import Phase, Transcript
 
-State = Literal["good", "bad", "not reached"]
+State = Literal["good", "bad", "not reached", "told"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One phase on one way: `text` is a time in milliseconds, a status line or what went wrong."""
+    """One phase on one way: `text` is a time in milliseconds, a status line or what went wrong. `told` is neither good
+    nor bad.
+    """
 
     state: State
     text: str = ""
@@ -60,6 +62,9 @@ def _cell(seen: Transcript, phases: tuple[Phase, ...], timer: str) -> Cell:
     for failed in seen.failures:
         if failed.phase in phases:
             return Cell("bad", failed.detail or failed.reason.value)
+    plain = seen.request is not None and not seen.request.upgrade
+    if plain and order.index(phases[0]) > order.index(Phase.UPGRADE):
+        return Cell("not reached", "not asked for")
     if order.index(phases[0]) > reached:
         return Cell("not reached")
     milliseconds = getattr(seen.timing, timer)
@@ -67,5 +72,5 @@ def _cell(seen: Transcript, phases: tuple[Phase, ...], timer: str) -> Cell:
         return Cell("good", "not asked for")
     if Phase.UPGRADE in phases and seen.response is not None:
         took = f", {milliseconds:.0f} ms" if milliseconds is not None else ""
-        return Cell("good", f"{seen.response.status}{took}")
+        return Cell("told" if plain else "good", f"{seen.response.status}{took}")
     return Cell("good", f"{milliseconds:.0f} ms" if milliseconds is not None else "")

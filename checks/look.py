@@ -7,6 +7,7 @@ It must never raise for what AWS refuses or does not answer: less is then known,
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -38,12 +39,14 @@ class AwsView:
     clocks: tuple[Clock, ...] = ()
 
 
-def look_at_aws(endpoint: Endpoint, url: str) -> AwsView:
-    """One look, for a handshake at `url`: the distribution, the target's facts, the account's VPC origins."""
+def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[str] = ()) -> AwsView:
+    """One look, for a handshake at `url` with such `headers`: the distribution, the target's facts, the account's VPC
+    origins.
+    """
     aws = aws_for(account_ref(endpoint.account))
     spec = endpoint.spec
     owner = settings.PROVISIONING_OWNER
-    served = _serving(aws, endpoint, url)
+    served = _serving(aws, endpoint, url, headers)
     taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
@@ -83,7 +86,7 @@ def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
     )
 
 
-def _serving(aws: Aws, endpoint: Endpoint, url: str) -> Serving | None:
+def _serving(aws: Aws, endpoint: Endpoint, url: str, headers: Sequence[str]) -> Serving | None:
     spec = endpoint.spec
     try:
         record = distributions.read(aws, spec.distribution_id)
@@ -100,4 +103,5 @@ def _serving(aws: Aws, endpoint: Endpoint, url: str) -> Serving | None:
         host=endpoint.domain_name,
         path=urlsplit(url).path or "/",
         own_patterns=spec.path_patterns,
+        headers=headers,
     )

@@ -12,21 +12,30 @@ from dataclasses import dataclass
 
 from checks.idle import VARIANTS, Reading, reading_of, steps_for
 from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.reports import Crowd
 from checks.script import ExpectText, Hold, Send, Step
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 
 MOST_IDLE_SECONDS = 900.0
+MOST_BEATS = 1000
 MOST_CLIENTS = 20
 MOST_RECONNECTS = 50
 OPENING_SECONDS = 15.0
 
 
-async def measure_idle(
-    target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float
-) -> tuple[Reading, ...]:
-    """Hold one socket of each variant for at most so many seconds; those that never opened are left out."""
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How each socket ended that opened, and what all of them saw, the silent one first."""
+
+    readings: tuple[Reading, ...]
+    seen: tuple[Transcript, ...]
+
+
+async def measure_idle(target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float) -> Silence:
+    """Hold one socket of each variant for at most so many seconds, with a word every `every` seconds."""
     seconds = min(seconds, MOST_IDLE_SECONDS)
+    every = max(every, seconds / MOST_BEATS)
     limits = Limits(total_s=seconds + OPENING_SECONDS, frames_in=4096)
     seen = await asyncio.gather(
         *(
@@ -35,23 +44,7 @@ async def measure_idle(
         )
     )
     readings = (reading_of(variant, transcript) for variant, transcript in zip(VARIANTS, seen, strict=True))
-    return tuple(reading for reading in readings if reading is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class Crowd:
-    """What became of `clients` sockets at once: how many opened, and how many heard everybody else."""
-
-    clients: int
-    opened: int
-    heard_all: int
-    missing: tuple[str, ...]
-    """What was not heard: `client 2 did not hear client 3`."""
-
-    @property
-    def ok(self) -> bool:
-        """Did everybody hear everybody?"""
-        return self.heard_all == self.clients
+    return Silence(tuple(reading for reading in readings if reading is not None), tuple(seen))
 
 
 async def gather_crowd(
@@ -76,7 +69,7 @@ async def gather_crowd(
             if step.text.startswith("expect") and not step.ok
         ]
     heard = sum(1 for transcript in seen if transcript.upgraded and not transcript.failures)
-    return Crowd(clients, sum(1 for transcript in seen if transcript.upgraded), heard, tuple(missing))
+    return Crowd(clients, sum(1 for transcript in seen if transcript.upgraded), heard, tuple(missing), tuple(seen))
 
 
 def _part(lines: list[str], mine: int, join_s: float, within_s: float) -> tuple[Step, ...]:

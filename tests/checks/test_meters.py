@@ -9,7 +9,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from checks.idle import Reading, judge_idle, usual_clocks
-from checks.meters import gather_crowd, measure_idle, reconnect
+from checks.meters import Silence, gather_crowd, measure_idle, reconnect
 from checks.prober import ProbeNetwork
 from checks.target import ProbeTarget
 from tests.checks.origins import HOST, network_to
@@ -73,10 +73,10 @@ def test_a_silent_socket_is_timed_beside_two_that_talk() -> None:
             await asyncio.sleep(0.02)
         transport.abort()
 
-    async def story(target: ProbeTarget, network: ProbeNetwork) -> tuple[Reading, ...]:
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Silence:
         return await measure_idle(target, network=network, seconds=1.8, every=0.2)
 
-    readings = against(impatient, story, ping_interval=None)
+    readings = against(impatient, story, ping_interval=None).readings
     assert [(reading.variant, reading.ended) for reading in readings] == [
         ("silent", "cut"),
         ("client pings", "open"),

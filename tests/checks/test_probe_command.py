@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import json
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
+from websockets.typing import Origin
 
 from checks.comparison import compare
 from tests.checks.origins import HOST, free_port
@@ -25,12 +28,23 @@ def port() -> Iterator[int]:
     """Where an echoing server listens, in a thread of its own: the command has its own event loop."""
     loop = asyncio.new_event_loop()
 
-    async def echo(connection: ServerConnection) -> None:
+    room: set[ServerConnection] = set()
+
+    async def talk(connection: ServerConnection) -> None:
+        path = connection.request.path if connection.request else ""
+        if path == "/impatient":
+            await asyncio.sleep(0.3)
+            await connection.close(4000)
+        if path == "/room":
+            room.add(connection)
         async for message in connection:
-            await connection.send(message)
+            for other in room - {connection} if path == "/room" else {connection}:
+                with contextlib.suppress(ConnectionClosed):
+                    await other.send(message)
+        room.discard(connection)
 
     async def start() -> Server:
-        return await serve(echo, "127.0.0.1", 0)
+        return await serve(talk, "127.0.0.1", 0, origins=[None, Origin("https://app.example.com")])
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -90,6 +104,12 @@ def test_an_address_that_is_not_allowed_is_2_and_is_not_contacted(port: int) -> 
         (["--allow", "300.0.0.0/8"], "is no network"),
         (["--timeout", "0"], "between 0 and 900"),
         (["--script", "/does/not/exist"], "cannot be read"),
+        (["--crowd", "1"], "from 2 to 20"),
+        (["--reconnect", "many"], "from 1 to 50"),
+        (["--crowd", "3", "--idle", "5"], "not allowed with"),
+        (["--crowd", "3", "--plain"], "--plain cannot be combined"),
+        (["--every", "5"], "goes with --idle"),
+        (["--without-origin"], "needs --origin"),
     ],
 )
 def test_a_wrong_option_is_said(words: list[str], says: str) -> None:
@@ -132,11 +152,52 @@ def test_ways_are_compared_and_the_first_difference_is_named(port: int) -> None:
     assert f"First difference: direct, Connected: 127.0.0.1 port {down}: nothing listens there" in printed
 
 
-def test_a_plain_get_is_told_as_what_it_is(port: int) -> None:
-    code, printed = typed(f"ws://{HOST}/ws", "--plain", *lead(port))
+def test_a_plain_get_is_told_beside_the_handshake(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/ws", "--plain", "--handshake-only", *lead(port))
     assert code == 0
-    assert "< HTTP/1.1 426 Upgrade Required" in printed
-    assert "Sec-WebSocket-Key" not in printed.partition("<")[0]
+    _, _, get = printed.partition("=== plain GET")
+    assert "A plain GET is answered with HTTP/1.1 426 Upgrade Required" in get
+    assert "Sec-WebSocket-Key" not in get.partition("<")[0]
+    assert "not asked for" in get
+    assert "First difference" not in printed
+
+
+def test_the_same_without_an_origin_line_stands_beside_it(port: int) -> None:
+    code, printed = typed(
+        f"ws://{HOST}/ws", "--origin", "https://evil.example.com", "--without-origin", "--handshake-only", *lead(port)
+    )
+    assert code == 1, "this server takes no Origin but its own"
+    assert "First difference: first, Upgraded (101)" in printed
+    assert "Origin" not in printed.partition("=== without Origin")[2].partition("<")[0].partition(HOST)[2]
+
+
+def test_a_socket_that_stays_open_is_0_and_one_that_is_cut_is_1(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/ws", "--idle", "0.3", "--every", "0.1", *lead(port))
+    assert (code, printed.splitlines()[0]) == (0, "After 0 s of silence the socket was still open.")
+    code, printed = typed(f"ws://{HOST}/impatient", "--idle", "5", "--json", *lead(port))
+    document = json.loads(printed)
+    assert (code, document["code"]) == (1, "WSE-IDLE-APP")
+    assert document["heartbeat_seconds"] == pytest.approx(0.3 / 2.5, rel=0.6)
+    assert "Send a heartbeat every" in document["lines"][0]
+
+
+def test_a_crowd_that_is_not_heard_is_1_and_says_who(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/room", "--crowd", "3", *lead(port))
+    assert (code, printed.splitlines()[0]) == (0, "All 3 clients heard each other.")
+    code, printed = typed(f"ws://{HOST}/ws", "--crowd", "2", "--timeout", "0.3", *lead(port))
+    assert code == 1
+    assert "client 1 did not hear client 2" in printed
+
+
+def test_a_client_that_comes_back_is_0_with_its_times(port: int) -> None:
+    code, printed = typed(f"ws://{HOST}/ws", "--reconnect", "3", *lead(port))
+    assert code == 0
+    assert printed.startswith("Came back 3 times out of 3. A connect took ")
+    code, printed = typed(f"ws://{HOST}/ws", "--reconnect", "2", *lead(free_port()))
+    assert code == 1
+    assert printed.startswith("2 of 2 reconnects failed. (WSE-TCP-REFUSED)")
+    code, printed = typed(f"ws://{HOST}/ws", "--reconnect", "2", "--connect-to", f"{HOST}::127.0.0.1:{port}")
+    assert code == 2, "an address that is not allowed is not contacted"
 
 
 def test_a_comparison_calls_nothing_good_that_was_not_reached() -> None:

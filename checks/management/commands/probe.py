@@ -1,4 +1,4 @@
-"""`manage.py probe wss://…`: one handshake from the command line, explained.
+"""`manage.py probe wss://…`: one handshake, or a meter, from the command line, explained.
 
 Decides what is printed and the exit code. It needs no database. What may be contacted is what the operator's settings
 allow (PROBE_ALLOWED_NETWORKS, PROBE_CONNECT_TO, PROBE_CA_FILE), widened by this command's own options: whoever may run
@@ -11,27 +11,37 @@ import asyncio
 import json
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from checks.actions import probe_network
 from checks.address_guard import IPNetwork, parse_networks
-from checks.comparison import Comparison, compare
+from checks.comparison import Cell, Comparison, compare
 from checks.connect_to import ConnectRule, ConnectToError, parse_connect_to
 from checks.deflate import OFFER
 from checks.diagnose import Diagnosis, diagnose
+from checks.idle import ALB_SECONDS, NLB_SECONDS, judge_idle, usual_clocks
+from checks.meters import MOST_CLIENTS, MOST_IDLE_SECONDS, MOST_RECONNECTS, gather_crowd, measure_idle, reconnect
 from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.reports import Report, crowd_report, idle_report, reconnect_report
 from checks.script import ScriptError, Step, parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
 MOST_WAYS = 6
-EPILOG = "Exit code: 0 live, 1 not live, 2 the probe could not be made as asked (a wrong option, a refused address)."
+EPILOG = (
+    "Exit code: 0 live (the silent socket stayed open, everybody heard everybody, every reconnect came back), 1 not, "
+    "2 the probe could not be made as asked (a wrong option, a refused address)."
+)
+METERS = ("idle", "crowd", "reconnect")
+BEATS = 12
+"""Without --every, the talking sockets of the idle meter say something this often."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +69,27 @@ class Command(BaseCommand):
         parser.add_argument("--subprotocol", action="append", default=[], metavar="NAME")
         parser.add_argument("--origin", metavar="ORIGIN", help="the page a browser would have open")
         parser.add_argument("--compress", action="store_true", help="offer permessage-deflate, as browsers do")
-        parser.add_argument("--plain", action="store_true", help="a plain GET of the same address, no upgrade")
+        parser.add_argument("--plain", action="store_true", help="beside it, a plain GET of the same address")
+        parser.add_argument("--without-origin", action="store_true", help="beside it, the same without an Origin line")
+        meters = parser.add_mutually_exclusive_group()
+        meters.add_argument(
+            "--idle",
+            type=_seconds,
+            metavar="SECONDS",
+            help=f"hold silent sockets and name the clock that ends them; at most {MOST_IDLE_SECONDS:g}",
+        )
+        meters.add_argument(
+            "--crowd",
+            type=_from(2, MOST_CLIENTS),
+            metavar="N",
+            help="so many clients at once, each must hear every other (a chat)",
+        )
+        meters.add_argument(
+            "--reconnect", type=_from(1, MOST_RECONNECTS), metavar="N", help="connect, close and come back, N times"
+        )
+        parser.add_argument(
+            "--every", type=_seconds, metavar="SECONDS", help="with --idle: how often the sockets beside it talk"
+        )
         parser.add_argument("--script", type=_script, metavar="FILE", help="what to say and expect; - reads it here")
         parser.add_argument("--handshake-only", action="store_true", help="close right after the 101")
         parser.add_argument(
@@ -73,11 +103,20 @@ class Command(BaseCommand):
         parser.add_argument("--ca", metavar="FILE", help="trust this CA file as well")
         parser.add_argument("--allow", action="append", default=[], type=_networks, metavar="NETWORK", help="CIDR")
         parser.add_argument("--any-port", action="store_true", help="not only 80 and 443")
-        parser.add_argument("--timeout", type=_seconds, metavar="SECONDS", help="for everything together")
+        parser.add_argument(
+            "--timeout",
+            type=_seconds,
+            metavar="SECONDS",
+            help="for everything together; of a crowd for each line that must be heard, of reconnects for each",
+        )
         parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Probe every way at once, print, and end with the exit code."""
+        """Probe every way at once, or measure one, print, and end with the exit code."""
+        if any(options[name] is not None for name in METERS):
+            self._measure(options)
+        if options["every"] is not None:
+            raise CommandError("--every goes with --idle.")
         steps: tuple[Step, ...] = options["script"] or ()
         script = Script.of_steps(steps) if steps or options["handshake_only"] else Script()
         usual = Limits()
@@ -94,22 +133,80 @@ class Command(BaseCommand):
                 self.stdout.write("\n".join(_table(compare([(name, shown) for name, shown, _ in judged]))))
         sys.exit(max(_exit_code(transcript) for transcript in seen))
 
+    def _measure(self, options: dict[str, Any]) -> None:
+        """One meter at one address; ends with the exit code."""
+        beside = [f"--{name.replace('_', '-')}" for name in _ONE_HANDSHAKE if options[name]]
+        if beside:
+            raise CommandError(f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect.")
+        if options["every"] is not None and options["idle"] is None:
+            raise CommandError("--every goes with --idle.")
+        if options["timeout"] is not None and options["idle"] is not None:
+            raise CommandError("--timeout does not go with --idle, which says how long by itself.")
+        told, seen, measured = asyncio.run(_meter(options, _target(options), _network(options)))
+        code = max(_exit_code(one) for one in seen if one.failure is not None) if _refused(seen) else int(not told.ok)
+        if options["json"]:
+            self.stdout.write(json.dumps({"url": options["url"], **told.to_dict(), **measured}, indent=2))
+        else:
+            self.stdout.write("\n".join(_printed(told)))
+        sys.exit(code)
+
+
+_ONE_HANDSHAKE = ("plain", "without_origin", "compare", "script", "handshake_only")
+
+
+async def _meter(
+    options: dict[str, Any], target: ProbeTarget, network: ProbeNetwork
+) -> tuple[Report, Sequence[Transcript], dict[str, Any]]:
+    """What is told, what was seen, and the figures behind it for machines."""
+    if options["idle"] is not None:
+        every = options["every"] or options["idle"] / BEATS
+        clocks = usual_clocks(alb=ALB_SECONDS, nlb=NLB_SECONDS, pace=settings.PROBE_IDLE_PACE)
+        silence = await measure_idle(target, network=network, seconds=options["idle"], every=every)
+        figures = {
+            "heartbeat_seconds": judge_idle(silence.readings, clocks).heartbeat,
+            "readings": [asdict(reading) for reading in silence.readings],
+        }
+        return idle_report(silence.readings, clocks, silence.seen), silence.seen, figures
+    if options["crowd"] is not None:
+        crowd = await gather_crowd(
+            target, network=network, clients=options["crowd"], within_s=options["timeout"] or 5.0
+        )
+        figures = {"clients": crowd.clients, "opened": crowd.opened, "missing": list(crowd.missing)}
+        return crowd_report(crowd), crowd.seen, figures
+    seen = await reconnect(
+        target,
+        network=network,
+        times=options["reconnect"],
+        limits=replace(Limits(), total_s=options["timeout"] or Limits().total_s),
+    )
+    times = [transcript.timing.total for transcript in seen]
+    return reconnect_report(seen), seen, {"times": len(seen), "total_ms": times}
+
 
 async def _probe_all(ways: Sequence[_Way], network: ProbeNetwork, script: Script, limits: Limits) -> list[Transcript]:
     return await asyncio.gather(*(probe(way.target, network=network, script=script, limits=limits) for way in ways))
 
 
-def _ways(options: dict[str, Any]) -> list[_Way]:
-    first = ProbeTarget(
+def _target(options: dict[str, Any]) -> ProbeTarget:
+    return ProbeTarget(
         url=options["url"],
         headers=tuple(options["header"]),
         subprotocols=tuple(options["subprotocol"]),
         extensions=(OFFER,) if options["compress"] else (),
         origin=options["origin"],
-        upgrade=not options["plain"],
     )
+
+
+def _ways(options: dict[str, Any]) -> list[_Way]:
+    first = _target(options)
     ways = [_Way("first", first)]
-    for number, text in enumerate(options["compare"][: MOST_WAYS - 1], 2):
+    if options["plain"]:
+        ways.append(_Way("plain GET", replace(first, upgrade=False)))
+    if options["without_origin"]:
+        if first.origin is None:
+            raise CommandError("--without-origin needs --origin: without it no Origin line is sent anyway.")
+        ways.append(_Way("without Origin", replace(first, origin=None)))
+    for number, text in enumerate(options["compare"][: MOST_WAYS - len(ways)], len(ways) + 1):
         name, separator, url = text.partition("=")
         named = separator and "/" not in name
         ways.append(_Way(name if named else f"way {number}", replace(first, url=url if named else text)))
@@ -132,13 +229,18 @@ def _network(options: dict[str, Any]) -> ProbeNetwork:
 def _exit_code(seen: Transcript) -> int:
     if seen.live or (seen.request is not None and not seen.request.upgrade and seen.response is not None):
         return LIVE
+    return UNUSABLE if _refused((seen,)) else NOT_LIVE
+
+
+def _refused(seen: Sequence[Transcript]) -> bool:
+    """Was something not tried at all, because it must not be?"""
     refused = (Reason.BAD_URL, Reason.BAD_REQUEST, Reason.ADDRESS_REFUSED, Reason.PROBE_ERROR)
-    return UNUSABLE if seen.failure is not None and seen.failure.reason in refused else NOT_LIVE
+    return any(one.failure is not None and one.failure.reason in refused for one in seen)
 
 
 def _document(judged: Sequence[tuple[str, Transcript, tuple[Diagnosis, ...]]]) -> dict[str, Any]:
     return {
-        "live": all(seen.live for _, seen, _ in judged),
+        "live": all(_exit_code(seen) == LIVE for _, seen, _ in judged),
         "ways": [
             {
                 "name": name,
@@ -158,8 +260,12 @@ def _told(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> list[s
     """Plain words first, the evidence under them, the transcript last."""
     first = diagnoses[0]
     lines = [f"=== {name}: {seen.url}"] if name else []
-    lines += [f"{first.verdict.title} ({first.code}, {first.certainty} certainty)", f"  {first.verdict.plain}"]
-    if not seen.live:
+    plain = seen.request is not None and not seen.request.upgrade and seen.response is not None
+    if plain and seen.response is not None:
+        lines.append(f"A plain GET is answered with {seen.response.status_line}")
+    else:
+        lines += [f"{first.verdict.title} ({first.code}, {first.certainty} certainty)", f"  {first.verdict.plain}"]
+    if not seen.live and not plain:
         lines += [f"  Fix: {first.verdict.fix}", f"  Make sure: {first.verdict.confirm}"]
         lines += [f"  Seen: {line}" for line in first.evidence]
         lines += [f"  Or: {other.verdict.title} ({other.code}, {other.certainty})" for other in diagnoses[1:]]
@@ -192,6 +298,31 @@ def _table(table: Comparison) -> list[str]:
         way, row, text = table.first_bad
         lines.append(f"First difference: {way}, {row}: {text}")
     return lines
+
+
+def _printed(told: Report) -> list[str]:
+    """The sentence, what else to know, the table."""
+    lines = [f"{told.headline} ({told.code})" if told.code else told.headline]
+    lines += [f"  {line}" for line in told.lines]
+    if told.rows:
+        first = max(len(title) for title, _ in told.rows) + 2
+        lines += ["", " " * first + "".join(f"{column:<34}" for column in told.columns)]
+    for title, cells in told.rows:
+        lines.append(f"{title:<{first}}" + "".join(f"{_cell_text(cell):<34}" for cell in cells).rstrip())
+    return [*lines, ""]
+
+
+def _cell_text(cell: Cell) -> str:
+    return f"NO {cell.text}" if cell.state == "bad" else cell.text or cell.state
+
+
+def _from(least: int, most: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not (text.isascii() and text.isdigit()) or not least <= int(text[:9]) <= most:
+            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        return int(text)
+
+    return number
 
 
 def _header(text: str) -> tuple[str, str]:
