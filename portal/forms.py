@@ -217,6 +217,7 @@ class BenchForm(SummedUpForm):
         "every_minutes": "Make it again",
         "after_changes": "After changes",
     }
+    origin_hint = "The page a browser would have open, like https://app.example.com. Write none to send no Origin line."
     schedules = (("0", "only by hand"), ("15", "every 15 minutes"), ("60", "every hour"), ("1440", "every day"))
     grammar = (
         ("send hello {nonce}", "Sends one text message; {nonce} is new in every test."),
