@@ -43,7 +43,7 @@ class Survivor:
 def survivors(product: Product) -> Iterator[dict[str, Future[Survivor]]]:
     """One run for each accident, all at the same time. What goes wrong in one is raised in its own test."""
     all_approved = threading.Barrier(len(ACCIDENTS), timeout=EVERYBODY_APPROVED_SECONDS)
-    targets = {accident: product.account.make_target(f"int-{accident}") for accident in ACCIDENTS}
+    targets = {accident: product.account.make_target(f"kill-{accident}") for accident in ACCIDENTS}
     assert product.distribution_id
     with ThreadPoolExecutor(len(ACCIDENTS)) as pool:
         yield {
