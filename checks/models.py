@@ -1,4 +1,4 @@
-"""The rows of checks: one recorded question about an endpoint, with what was seen and the verdict."""
+"""The rows of checks: recorded questions about an endpoint, with what was seen and what follows."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ class CheckQuerySet(models.QuerySet["Check"]):
     def due(self, now: datetime) -> CheckQuerySet:
         """Checks that are to be made now and that nobody is making."""
         return self.filter(finished_at__isnull=True, due_at__lte=now).filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+        )
+
+
+class PrivacyAuditQuerySet(models.QuerySet["PrivacyAudit"]):
+    """Sets of privacy audits."""
+
+    def due(self, now: datetime) -> PrivacyAuditQuerySet:
+        """Audits that are to be made now and that nobody is making."""
+        return self.filter(made_at__isnull=True, due_at__lte=now).filter(
             Q(lease_until__isnull=True) | Q(lease_until__lte=now)
         )
 
@@ -107,3 +117,46 @@ class Check(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.endpoint_id}: {self.verdict or 'under way'}"
+
+
+class PrivacyAudit(models.Model):
+    """One look at whether an endpoint is still private. It is asked for, made by a worker, and then never changed.
+
+    `document` is what is signed: what was asked, what AWS answered and what follows; `digest` its SHA-256.
+    `signature` is empty without a key, and `unsigned_because` then says why.
+    """
+
+    class Outcome(models.TextChoices):
+        PASS = "pass", "private"
+        FAIL = "fail", "not private"
+        UNKNOWN = "unknown", "not known"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="privacy_audits")
+    stream = models.CharField(max_length=60, blank=True)
+    requested_by = models.CharField(max_length=150, blank=True)
+    asked_at = models.DateTimeField()
+    due_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    made_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=8, choices=Outcome.choices, blank=True)
+    document = models.JSONField(default=dict)
+    digest = models.CharField(max_length=64, blank=True)
+    signature = models.JSONField(default=dict)
+    unsigned_because = models.CharField(max_length=200, blank=True)
+
+    objects: ClassVar[Any] = PrivacyAuditQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["endpoint"], condition=Q(made_at__isnull=True), name="privacy_audit_one_at_a_time"
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["endpoint", "-asked_at"], name="privacy_audit_by_endpoint"),
+            models.Index(fields=["due_at"], condition=Q(made_at__isnull=True), name="privacy_audit_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"privacy of {self.endpoint_id}: {self.outcome or 'under way'}"

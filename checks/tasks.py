@@ -7,8 +7,8 @@ from datetime import datetime
 from celery import shared_task
 from django.utils import timezone
 
-from checks import actions
-from checks.models import Check
+from checks import actions, privacy_actions
+from checks.models import Check, PrivacyAudit
 from provisioning.mentions import Mentions
 
 _mentions = Mentions()
@@ -20,9 +20,20 @@ def make_check(check_id: str) -> None:
     actions.make_check(check_id, clock=timezone.now)
 
 
+@shared_task
+def make_audit(audit_id: str) -> None:
+    """Make one privacy audit."""
+    privacy_actions.make_audit(audit_id, clock=timezone.now)
+
+
 def tick(now: datetime) -> None:
-    """Ask for the saved checks whose turn it is, and tell the workers of every due check (of one not each second)."""
+    """Ask for the saved checks whose turn it is, and tell the workers of every due check and audit (of one not each
+    second).
+    """
     actions.request_due_checks(now)
     due = Check.objects.due(now).order_by("due_at").values_list("pk", "due_at")
     for check_id, _ in _mentions.due(due[:100], now):
         make_check.delay(str(check_id))
+    audits = PrivacyAudit.objects.due(now).order_by("due_at").values_list("pk", "due_at")
+    for audit_id, _ in _mentions.due(audits[:100], now):
+        make_audit.delay(str(audit_id))

@@ -103,6 +103,10 @@ PROBE_ALLOW_PRIVATE = env.bool("PROBE_ALLOW_PRIVATE", default=False)
 PROBE_IDLE_PACE = env.float("PROBE_IDLE_PACE", default=1.0)
 CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
 
+# Privacy audits, and the key that signs what auditors keep.
+PRIVACY_AUDIT_HOURS = env.int("PRIVACY_AUDIT_HOURS", default=24)
+EVIDENCE_KEY_FILE = env.str("EVIDENCE_KEY_FILE", default="")
+
 AUTH_USER_MODEL = "portal.Person"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},

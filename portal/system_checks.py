@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error, Warning, register
+
+from checks.evidence_key import HOW_TO_MAKE, KeyFault, signing_key
 
 
 @register()
@@ -36,3 +38,15 @@ def pace_is_positive(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     if settings.PROVISIONING_PACE > 0:
         return []
     return [Error("PROVISIONING_PACE must be above 0.", hint="Use 1 for real AWS.", id="portal.E003")]
+
+
+@register()
+def evidence_can_be_signed(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Privacy audits are signed where a key is set; one that is set must be usable."""
+    hint = f"Make one: {HOW_TO_MAKE}; set EVIDENCE_KEY_FILE to it."
+    try:
+        if signing_key() is not None:
+            return []
+    except KeyFault as fault:
+        return [Error(f"EVIDENCE_KEY_FILE: {fault}", hint=hint, id="portal.E004")]
+    return [Warning("EVIDENCE_KEY_FILE is not set: privacy audits are not signed.", hint=hint, id="portal.W001")]

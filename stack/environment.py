@@ -64,6 +64,8 @@ def product_environment(
         # The lab's idle clocks run with its clock, but at most six times as fast as AWS's.
         "PROBE_IDLE_PACE": f"{max(1.0, min(time_scale, 6.0)):g}",
         "CHECK_EVERY_MINUTES": "15",
+        "PRIVACY_AUDIT_HOURS": "24",
+        "EVIDENCE_KEY_FILE": str(state_dir / "evidence-key.pem"),
         "LAB_STATE_DIR": str(lab),
         "LAB_AWS_PORT": str(ports.aws),
         "LAB_EDGE_TLS_PORT": str(ports.edge_tls),

@@ -169,6 +169,7 @@ class Stack:
 
     def _start_parts(self) -> None:
         redis = Redis(self.state.path / "redis", self.ports.redis, self.state.secret("redis"))
+        self.state.signing_key("evidence-key")
         self.env = (
             product_environment(
                 state_dir=self.state.path,

@@ -13,6 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 MARKER = ".edge-portal-state"
 MARKER_TEXT = "State of the edge portal on this machine. `make demo CLEAN=1` empties this folder.\n"
 
@@ -105,6 +108,18 @@ class StateDir:
                 file.write(secrets.token_urlsafe(48))
             fresh.replace(path)
         return path.read_text().strip()
+
+    def signing_key(self, name: str) -> Path:
+        """An Ed25519 key in PEM, made once and kept, readable by its owner only."""
+        path = self.path / f"{name}.pem"
+        if not path.exists():
+            key = Ed25519PrivateKey.generate()
+            pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            fresh = path.with_suffix(".new")
+            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(pem)
+            fresh.replace(path)
+        return path
 
     def _claim(self) -> None:
         self.path.mkdir(parents=True, exist_ok=True)

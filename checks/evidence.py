@@ -1,0 +1,86 @@
+"""Documents that can be kept: canonical JSON (RFC 8785), its SHA-256, and a signature by Ed25519 (RFC 8032) (PURE).
+
+Decides what is signed and whether a kept document is still the one that was signed. It must never call a document good
+that is not signed, or that is signed with another key than the one it is verified with. It reads no files.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import rfc8785
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+ALGORITHM = "Ed25519"
+MOST_BYTES = 5_000_000
+
+
+def canonical(document: Mapping[str, Any]) -> bytes:
+    """The bytes that are signed."""
+    return rfc8785.dumps(dict(document))
+
+
+def digest(document: Mapping[str, Any]) -> str:
+    """SHA-256 of the canonical bytes, 64 hex digits."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def key_id(key: Ed25519PublicKey) -> str:
+    """The first sixteen hex digits of the SHA-256 of the key's 32 bytes."""
+    return hashlib.sha256(key.public_bytes(Encoding.Raw, PublicFormat.Raw)).hexdigest()[:16]
+
+
+def sign(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, str]:
+    """The signature as it stands in a sealed document; `value` is base64."""
+    value = base64.b64encode(key.sign(canonical(document))).decode()
+    return {"algorithm": ALGORITHM, "key_id": key_id(key.public_key()), "value": value}
+
+
+def sealed(document: Mapping[str, Any], sha256: str, signature: Mapping[str, str]) -> dict[str, Any]:
+    """What people keep: the document beside its digest and signature. Without one it says so."""
+    plain = (
+        "Signed over the RFC 8785 form of `document`." if signature else "NOT SIGNED: this proves nothing by itself."
+    )
+    return {"document": dict(document), "sha256": sha256, "signature": dict(signature) or None, "note": plain}
+
+
+def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
+    """Every fault of a kept document, in words; none if it is what the holder of the key signed."""
+    if len(kept) > MOST_BYTES:
+        return [f"It has more than {MOST_BYTES} bytes; no evidence of this portal has."]
+    try:
+        read = json.loads(kept)
+    except (ValueError, RecursionError):
+        return ["It is not JSON. Keep the file as it was downloaded."]
+    if not isinstance(read, dict) or not isinstance(read.get("document"), dict):
+        return ["It has no `document`: this is no evidence of this portal."]
+    try:
+        form = canonical(read["document"])
+    except (rfc8785.CanonicalizationError, RecursionError) as error:
+        return [f"Its document has no canonical form: {error}"]
+    faults = []
+    if read.get("sha256") != hashlib.sha256(form).hexdigest():
+        faults.append("`sha256` is not the digest of `document`: one of them was changed.")
+    return faults + _wrong_with_signature(read.get("signature"), form, key)
+
+
+def _wrong_with_signature(signature: Any, form: bytes, key: Ed25519PublicKey) -> list[str]:
+    if signature is None:
+        return ["It is not signed: anybody could have written it."]
+    if not isinstance(signature, dict) or signature.get("algorithm") != ALGORITHM:
+        return [f"Its signature is not one by {ALGORITHM}."]
+    if signature.get("key_id") != key_id(key):
+        return [
+            f"It names the key {str(signature.get('key_id'))[:40]}; this one is {key_id(key)}. Use the key it names."
+        ]
+    try:
+        key.verify(base64.b64decode(str(signature.get("value")), validate=True), form)
+    except (ValueError, InvalidSignature):
+        return ["The signature does not fit `document`: one of them was changed."]
+    return []

@@ -1,0 +1,244 @@
+"""The privacy audit: what passes, what each opening is told as, what was not seen, and the evidence that is kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from django.core.management import CommandError, call_command
+
+from checks import evidence, privacy_actions
+from checks.evidence_key import KeyFault, signing_key
+from checks.models import PrivacyAudit
+from checks.preflight import PreflightSubject
+from checks.privacy import QUESTIONS, Answer, Outcome, audit, facts_told, not_seen, outcome_of
+from portal.system_checks import evidence_can_be_signed
+from provisioning.edge.errors import EdgeError
+from provisioning.facts import Gap, Origin, Snapshot, VpcOriginFacts
+from provisioning.models import Endpoint, Event
+from provisioning.names import Arn, VpcOriginId
+from tests.checks.conftest import NOW
+from tests.checks.test_preflight import READY, SUBNETS
+from tests.provisioning.examples import TARGET, behavior, rule, snapshot, spec
+
+SUBJECT = PreflightSubject.of(spec(), origin_id="edge-portal-1")
+OURS = {
+    "behaviors": tuple(behavior(pattern, "edge-portal-1") for pattern in ("/ws/chat", "/ws/chat/*")),
+    "origins": (Origin("web", "web.example.com", ""), Origin("edge-portal-1", "internal", "vo_1")),
+}
+VPC_ORIGINS = (VpcOriginFacts(VpcOriginId("vo_1"), "edge-portal-x", TARGET, "Deployed"),)
+
+
+def seen(target: dict[str, Any] | None = None, distribution: dict[str, Any] | None = None, **changes: Any) -> Snapshot:
+    """A private endpoint, with some facts changed."""
+    facts = {"service_role": True, "vpc_origins": VPC_ORIGINS} | changes
+    return snapshot(target=READY | (target or {}), distribution=OURS | (distribution or {}), **facts)
+
+
+def not_passed(facts: Snapshot) -> dict[str, Outcome]:
+    return {one.code: one.outcome for one in audit(SUBJECT, facts) if one.outcome is not Outcome.PASS}
+
+
+def test_an_endpoint_that_only_cloudfront_reaches_passes_every_question() -> None:
+    answers = audit(SUBJECT, seen())
+    assert outcome_of(answers) is Outcome.PASS
+    assert {one.code for one in answers} == set(QUESTIONS) - {"PF-IPV6"}
+    by_group = audit(SUBJECT, seen({"ingress": (rule("group", "sg-service"),)}))
+    assert outcome_of(by_group) is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("target", "distribution", "codes"),
+    [
+        ({"scheme": "internet-facing"}, {}, {"PF-SCHEME"}),
+        ({"public_addresses": ("203.0.113.7",)}, {}, {"PF-PUBLIC-ADDRESS"}),
+        ({"subnets": (replace(SUBNETS[0], public=True),)}, {}, {"PF-SUBNET"}),
+        ({"ingress": (rule(), rule("cidr", "0.0.0.0/0"))}, {}, {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
+        ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
+        ({"ingress": (rule(), rule("group", "sg-web"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
+        ({"ingress": (rule(), rule("prefix-list", "pl-other"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
+        ({"other_doors": ("pub-nlb",)}, {}, {"PF-OTHER-DOOR"}),
+        ({"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)}, {}, {"PF-IPV6"}),
+        ({}, {"behaviors": (behavior("/ws/chat", "web"), behavior("/ws/chat/*", "web"))}, {"PA-VPC-ORIGIN"}),
+        ({}, {"behaviors": ()}, {"PA-VPC-ORIGIN"}),
+    ],
+)
+def test_every_opening_fails_its_own_question(
+    target: dict[str, Any], distribution: dict[str, Any], codes: set[str]
+) -> None:
+    found = not_passed(seen(target, distribution))
+    assert found == dict.fromkeys(codes, Outcome.FAIL)
+    assert all(one.fix for one in audit(SUBJECT, seen(target, distribution)) if one.outcome is Outcome.FAIL)
+
+
+def test_a_rule_for_another_port_leads_nowhere_near_the_endpoint() -> None:
+    assert not_passed(seen({"ingress": (rule(), rule("cidr", "10.10.0.0/16", port=22))})) == {}
+
+
+def test_a_vpc_origin_made_for_another_target_fails_and_a_foreign_one_is_not_known() -> None:
+    elsewhere = (replace(VPC_ORIGINS[0], target_arn=Arn(TARGET.replace("int-chat", "int-web"))),)
+    assert not_passed(seen(vpc_origins=elsewhere)) == {"PA-VPC-ORIGIN": Outcome.FAIL}
+    assert not_passed(seen(vpc_origins=())) == {"PA-VPC-ORIGIN": Outcome.UNKNOWN}
+
+
+@pytest.mark.parametrize(
+    ("gap", "codes"),
+    [
+        ("subnets", {"PF-SUBNET"}),
+        ("addresses", {"PF-PUBLIC-ADDRESS"}),
+        ("doors", {"PF-OTHER-DOOR"}),
+        ("ingress", {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
+        ("service_group", {"PA-ONLY-CLOUDFRONT"}),
+        ("vpc_origins", {"PA-VPC-ORIGIN"}),
+    ],
+)
+def test_what_could_not_be_seen_never_looks_like_a_pass(gap: str, codes: set[str]) -> None:
+    facts = seen(gaps=(Gap(gap, "The role may not ask."),))
+    assert not_passed(facts) == dict.fromkeys(codes, Outcome.UNKNOWN)
+    assert outcome_of(audit(SUBJECT, facts)) is Outcome.UNKNOWN
+    assert facts_told(facts)["not_seen"] == [{"what": gap, "reason": "The role may not ask."}]
+
+
+def test_without_a_target_or_an_answer_nothing_is_promised() -> None:
+    gone = audit(SUBJECT, replace(seen(), target=None))
+    assert {one.code for one in gone if one.outcome is Outcome.PASS} == {"PA-VPC-ORIGIN"}
+    assert outcome_of(gone) is Outcome.UNKNOWN
+    assert outcome_of(not_seen("AWS did not answer.")) is Outcome.UNKNOWN
+    assert outcome_of(()) is Outcome.UNKNOWN
+    both = (Answer("PF-SCHEME", Outcome.UNKNOWN, ""), Answer("PF-SUBNET", Outcome.FAIL, ""))
+    assert outcome_of(both) is Outcome.FAIL
+
+
+@pytest.fixture
+def key(tmp_path: Path, settings: Any) -> Ed25519PrivateKey:
+    """A portal with a key."""
+    made = Ed25519PrivateKey.generate()
+    file = tmp_path / "key.pem"
+    file.write_bytes(made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    settings.EVIDENCE_KEY_FILE = str(file)
+    return made
+
+
+class Aws:
+    """What AWS says, one look after the other; an error is raised."""
+
+    def __init__(self, *looks: Snapshot | Exception) -> None:
+        self.looks: Iterator[Snapshot | Exception] = iter(looks)
+
+    def __call__(self, *_: object, **__: object) -> Snapshot:
+        found = next(self.looks)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def audited(endpoint: Endpoint, minutes: int = 0) -> PrivacyAudit:
+    at = NOW + timedelta(minutes=minutes)
+    asked = privacy_actions.request_audit(endpoint, by="otto", stream="request:1", now=at)
+    privacy_actions.make_audit(str(asked.pk), clock=lambda: at)
+    asked.refresh_from_db()
+    return asked
+
+
+def test_people_are_told_when_the_outcome_changes(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = seen({"other_doors": ("pub-nlb",)})
+    refused = EdgeError("DescribeLoadBalancers", "AccessDenied", "Not allowed.", transient=False)
+    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(), seen(), opened, opened, refused, seen()))
+    told = []
+    for turn in range(6):
+        audited(endpoint, turn)
+        told.append(Event.objects.count())
+    assert told == [0, 0, 1, 1, 2, 3]
+    first, second, third = Event.objects.order_by("seq")
+    assert (first.level, first.kind) == ("error", "privacy.audited")
+    assert "No internet-facing load balancer leads to the same targets. pub-nlb" in first.text
+    assert (second.level, third.level) == ("warning", "good")
+    assert list(PrivacyAudit.objects.order_by("asked_at").values_list("outcome", flat=True)) == [
+        *("pass", "pass", "fail", "fail", "unknown", "pass")
+    ]
+
+
+def test_one_audit_at_a_time_and_each_is_made_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = Gap("vpc_origins", "The budget of calls is spent.", 30.0)
+    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(gaps=(held,)), seen()))
+    asked = audited(endpoint)
+    assert asked.made_at is None
+    assert privacy_actions.request_audit(endpoint, by="ana", stream="", now=NOW).pk == asked.pk
+    for seconds in (10, 31, 32):
+        privacy_actions.make_audit(str(asked.pk), clock=lambda after=seconds: NOW + timedelta(seconds=after))
+    asked.refresh_from_db()
+    assert (asked.outcome, asked.made_at) == ("pass", NOW + timedelta(seconds=31))
+
+
+def test_what_is_kept_can_be_verified_and_every_change_shows(
+    endpoint: Endpoint,
+    key: Ed25519PrivateKey,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen()))
+    made = audited(endpoint)
+    kept = evidence.sealed(made.document, made.digest, made.signature)
+    assert evidence.what_is_wrong(json.dumps(kept).encode(), key.public_key()) == []
+    file, public = tmp_path / "audit.json", tmp_path / "public.pem"
+    file.write_text(json.dumps(kept, indent=2))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    call_command("verify_evidence", str(file))
+    call_command("verify_evidence", str(file), "--key", str(public))
+    assert "is as the portal signed it" in capsys.readouterr().out
+
+    forged = json.loads(json.dumps(kept))
+    forged["document"]["questions"][1]["outcome"] = "unknown"
+    assert len(evidence.what_is_wrong(json.dumps(forged).encode(), key.public_key())) == 2
+    forged["sha256"] = evidence.digest(forged["document"])
+    file.write_text(json.dumps(forged))
+    with pytest.raises(CommandError, match="does not fit"):
+        call_command("verify_evidence", str(file))
+
+
+@pytest.mark.parametrize(
+    ("kept", "says"),
+    [
+        (b"\xff{", "not JSON"),
+        (b"[]", "no `document`"),
+        (b'{"document": {"a": 1e400}}', "no canonical form"),
+        (b'{"document": {}, "sha256": ""}', "not the digest"),
+        (b'{"document": {}, "signature": null}', "not signed"),
+        (b'{"document": {}, "signature": {"algorithm": "none"}}', "not one by Ed25519"),
+        (b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "0"}}', "names the key 0"),
+        (b"[" * 100_000, "not JSON"),
+    ],
+)
+def test_what_is_no_evidence_is_told_in_words(kept: bytes, says: str) -> None:
+    faults = evidence.what_is_wrong(kept, Ed25519PrivateKey.generate().public_key())
+    assert any(says in fault for fault in faults)
+
+
+def test_without_a_key_the_audit_says_that_it_is_not_signed(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(), seen()))
+    settings.EVIDENCE_KEY_FILE = ""
+    made = audited(endpoint)
+    assert (made.outcome, made.signature) == ("pass", {})
+    assert "no key" in made.unsigned_because
+    assert "NOT SIGNED" in evidence.sealed(made.document, made.digest, made.signature)["note"]
+    assert [warning.id for warning in evidence_can_be_signed(None)] == ["portal.W001"]
+    settings.EVIDENCE_KEY_FILE = str(tmp_path / "nothing.pem")
+    assert "could not read its key" in audited(endpoint, 1).unsigned_because
+    with pytest.raises(KeyFault, match="cannot be read"):
+        signing_key()
+    (error,) = evidence_can_be_signed(None)
+    assert (error.id, "openssl genpkey" in str(error.hint)) == ("portal.E004", True)
+
+
+def test_a_portal_with_a_key_has_nothing_to_say(key: Ed25519PrivateKey) -> None:
+    assert evidence_can_be_signed(None) == []
