@@ -19,6 +19,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 ALGORITHM = "Ed25519"
 MOST_BYTES = 5_000_000
+HOW_TO_VERIFY = (
+    "python3 -c 'import base64, json, sys; kept = json.load(open(sys.argv[1])); "
+    'open("audit.signed", "wb").write(json.dumps(kept["document"], sort_keys=True, separators=(",", ":"), '
+    'ensure_ascii=False).encode()); open("audit.sig", "wb").write(base64.b64decode(kept["signature"]["value"]))\' '
+    "audit.json",
+    "openssl pkeyutl -verify -pubin -inkey evidence-key.pem -rawin -in audit.signed -sigfile audit.sig",
+)
+"""Two lines for a shell. The first needs nothing but Python: of texts and whole numbers under ASCII keys, which is all
+that an audit holds, it writes the canonical form of RFC 8785.
+"""
 
 
 def canonical(document: Mapping[str, Any]) -> bytes:

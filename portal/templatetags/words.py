@@ -168,6 +168,27 @@ def by_outcome(results: Any) -> list[dict[str, Any]]:
     return groups
 
 
+AUDIT = {"pass": ("Holds", "good"), "fail": ("Does not hold", "bad"), "unknown": ("Not known", "warn")}
+
+
+@register.filter
+def audit_word(outcome: str) -> str:
+    """The answer to one question of a privacy audit."""
+    return AUDIT[outcome][0]
+
+
+@register.filter
+def audit_tone(outcome: str) -> str:
+    """The class of an audit's outcome, or of one answer."""
+    return AUDIT[outcome][1]
+
+
+@register.filter
+def indented(value: Any) -> str:
+    """JSON for people to read."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 STEPS = {
     "todo": "to do",
     "doing": "being done",

@@ -29,6 +29,7 @@ from portal.lifecycle import Denied
 from portal.models import EndpointRequest, Team
 from portal.proof import SPANS, Sample, draw, prove, span_of
 from portal.views.access import SignedIn, endpoint_or_404, signed_in
+from portal.views.privacy import privacy_context
 from provisioning.models import Endpoint
 from provisioning.spec import EndpointSpec, derive_settings
 
@@ -93,6 +94,7 @@ def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "history": [(one, VERDICTS.get(one.verdict)) for one in history],
         "commands": _commands(endpoint),
         "settings_shown": _settings(endpoint.spec, source.wish if source else {}),
+        **privacy_context(request.user, endpoint),
     }
     context |= _check_context(request, endpoint) | _proof_context(endpoint, request.GET.get("proof", ""))
     return render(request, "endpoints/detail.html", context)

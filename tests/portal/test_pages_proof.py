@@ -1,15 +1,23 @@
-"""What an endpoint has proved over time: the figures, the chart, and the page that tells them."""
+"""What an endpoint has proved: answers over time, privacy in audits, and the documents that are kept of them."""
 
 from __future__ import annotations
 
 import re
+import subprocess
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from django.test import Client
 from django.utils import timezone
 
-from checks.models import Check
+from checks import evidence
+from checks.models import Check, PrivacyAudit
 from checks.verdicts import VERDICTS
+from portal import privacy
 from portal.lifecycle import State
 from portal.proof import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
 from provisioning.models import AwsAccount, Endpoint
@@ -18,6 +26,7 @@ from tests.portal.pages_stage import browser, text_of
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = SPANS[0]
+KEY = Ed25519PrivateKey.generate()
 
 
 def sample(minutes: float, ms: float | None = 60.0, verdict: str = "WSE-LIVE") -> Sample:
@@ -116,3 +125,114 @@ def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint
 def test_without_a_test_the_page_says_so(people: Stage, endpoint: Endpoint) -> None:
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "Nothing was tested in the last 24 hours. The usual handshake of a live endpoint is tested every 15" in words
+
+
+def was_audited(endpoint: Endpoint, outcome: str = "pass", hours: float = 1, *, signed: bool = True) -> PrivacyAudit:
+    """An audit as a worker leaves it."""
+    at = timezone.now() - timedelta(hours=hours)
+    document = {
+        "endpoint": {"name": endpoint.name, "address": endpoint.url, "ports": [80], "paths": ["/ws/chat"]},
+        "made_by": {"portal": "the portal"},
+        "questions": [
+            {
+                "code": "PF-SCHEME",
+                "outcome": outcome,
+                "statement": "The target is internal",
+                "seen": "<b>é</b>",
+                "fix": "x",
+            }
+        ],
+        "aws_answered": {"target": {"scheme": "internal"}},
+    }
+    made: PrivacyAudit = PrivacyAudit.objects.create(
+        endpoint=endpoint,
+        requested_by="the schedule",
+        asked_at=at,
+        due_at=at,
+        made_at=at,
+        outcome=outcome,
+        document=document,
+        digest=evidence.digest(document),
+        signature=evidence.sign(document, KEY) if signed else {},
+        unsigned_because="" if signed else "The portal has no key.",
+    )
+    return made
+
+
+def test_an_auditor_reads_keeps_and_verifies_an_audit(
+    people: Stage, endpoint: Endpoint, settings: Any, tmp_path: Path
+) -> None:
+    (tmp_path / "key").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    settings.EVIDENCE_KEY_FILE = str(tmp_path / "key")
+    made = was_audited(endpoint, "fail")
+    otto = browser(people.otto)
+    page = otto.get(f"/endpoints/{endpoint.pk}/")
+    assert "Privacy not private 1 h ago Something lets others in" in text_of(page)
+    assert "Audit now" not in text_of(page)
+    address = f"/endpoints/{endpoint.pk}/privacy/"
+    assert "not private the schedule" in text_of(otto.get(address))
+    read = text_of(otto.get(f"{address}{made.pk}/"))
+    assert "The target is internal <b>é</b>" in read
+    assert made.digest in read
+    assert "not signed" not in read
+    kept = otto.get(f"{address}{made.pk}.json")
+    assert "attachment" in kept["Content-Disposition"]
+    public = KEY.public_key()
+    assert evidence.what_is_wrong(kept.content, public) == []
+    assert text_of(otto.get("/help/evidence/")).count("BEGIN PUBLIC KEY") == 1
+
+    # As somebody without an account and without our code would do it.
+    (tmp_path / "audit.json").write_bytes(kept.content)
+    (tmp_path / "evidence-key.pem").write_bytes(Client().get("/help/evidence/key.pem").content)
+    for line in evidence.HOW_TO_VERIFY:
+        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert "Verified Successfully" in done.stdout
+
+
+def test_without_a_signature_the_document_says_so(people: Stage, endpoint: Endpoint, settings: Any) -> None:
+    settings.EVIDENCE_KEY_FILE = ""
+    made = was_audited(endpoint, signed=False)
+    address = f"/endpoints/{endpoint.pk}/privacy/{made.pk}"
+    assert "This document is not signed. The portal has no key." in text_of(browser(people.otto).get(f"{address}/"))
+    assert "NOT SIGNED" in browser(people.otto).get(f"{address}.json").content.decode()
+    assert "This portal has no key" in text_of(browser(people.otto).get("/help/evidence/"))
+    assert Client().get("/help/evidence/key.pem").status_code == 404
+
+
+def test_the_team_audits_now_an_auditor_and_another_team_do_not(people: Stage, endpoint: Endpoint) -> None:
+    address = f"/endpoints/{endpoint.pk}/privacy/"
+    made = was_audited(endpoint)
+    for path in (address, f"{address}{made.pk}/", f"{address}{made.pk}.json"):
+        assert browser(people.tom).get(path).status_code == 404
+        assert Client().get(path).status_code == 302
+        assert browser(people.ana).get(path).status_code == 200
+    assert browser(people.ana).get(f"{address}{endpoint.pk}.json").status_code == 404
+    assert browser(people.tom).post(address).status_code == 404
+    assert "Only the team" in text_of(browser(people.otto).post(address, follow=True))
+    assert not PrivacyAudit.objects.filter(made_at__isnull=True).exists()
+    assert "AWS is being asked" in text_of(browser(people.ana).post(address, follow=True))
+    browser(people.petra).post(address)
+    asked = PrivacyAudit.objects.get(made_at__isnull=True)
+    assert (asked.requested_by, asked.stream.startswith("request:")) == ("ana", True)
+    fragment = browser(people.ana).get(address, headers={"HX-Request": "true"})
+    assert fragment.content.decode().strip().startswith("<section")
+    assert 'hx-trigger="every 2s"' in fragment.content.decode()
+
+
+def test_every_live_endpoint_is_audited_once_a_day(people: Stage, endpoint: Endpoint, settings: Any) -> None:
+    now = timezone.now()
+    assert privacy.request_due_audits(now) == 0, "it has just been deployed"
+    Endpoint.objects.update(deployed_at=now - timedelta(days=2))
+    assert privacy.request_due_audits(now) == 1
+    assert privacy.request_due_audits(now) == 0, "one is under way"
+    PrivacyAudit.objects.update(made_at=now)
+    assert privacy.request_due_audits(now + timedelta(hours=23)) == 0
+    settings.PRIVACY_AUDIT_HOURS = 0
+    assert privacy.request_due_audits(now + timedelta(hours=25)) == 0
+    settings.PRIVACY_AUDIT_HOURS = 24
+    Endpoint.objects.update(state=Endpoint.State.ABSENT)
+    assert privacy.request_due_audits(now + timedelta(hours=25)) == 0
+    Endpoint.objects.update(state=Endpoint.State.DEPLOYED)
+    assert privacy.request_due_audits(now + timedelta(hours=25)) == 1
+    assert set(PrivacyAudit.objects.values_list("requested_by", flat=True)) == {"the schedule"}
