@@ -209,11 +209,14 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
         return Explained(seen, weigh(seen))
 
 
-def _target(check: Check) -> ProbeTarget:
-    endpoint = check.endpoint
+def usual_target(endpoint: Endpoint) -> ProbeTarget:
+    """The handshake that a browser on the endpoint's own name makes."""
     origin = f"https://{endpoint.domain_name}"
-    usual = ProbeTarget(url=endpoint.url, subprotocols=endpoint.spec.subprotocols, origin=origin)
-    return Wanted.from_dict(check.wanted).target(endpoint.url, usual)
+    return ProbeTarget(url=endpoint.url, subprotocols=endpoint.spec.subprotocols, origin=origin)
+
+
+def _target(check: Check) -> ProbeTarget:
+    return Wanted.from_dict(check.wanted).target(check.endpoint.url, usual_target(check.endpoint))
 
 
 def _record(check: Check, explained: Explained, now: datetime) -> None:

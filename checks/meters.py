@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
+from checks.asked import OPENING_SECONDS
 from checks.idle import VARIANTS, Reading, reading_of, steps_for
 from checks.prober import Limits, ProbeNetwork, Script, probe
 from checks.reports import Crowd
@@ -21,7 +22,6 @@ MOST_IDLE_SECONDS = 900.0
 MOST_BEATS = 1000
 MOST_CLIENTS = 20
 MOST_RECONNECTS = 50
-OPENING_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True)

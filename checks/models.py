@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
+from checks.asked import Kind
 from provisioning.models import Endpoint
 
 
@@ -71,7 +72,7 @@ class SavedCheck(models.Model):
 
 class Check(models.Model):
     """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed, but for values of
-    secret headers, which are gone once it has been made.
+    secret headers, which are gone once it has been made, and for findings that log rows made better.
 
     `connect_ms` is what a client waits until the WebSocket is open, null where it did not open. `findings` are ranked
     verdicts; `probes` what was tried to explain a failure, and `next_probe` what would tell more. `tries_until` lets
@@ -117,6 +118,52 @@ class Check(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} of {self.endpoint_id}: {self.verdict or 'under way'}"
+
+
+class ProbeQuerySet(models.QuerySet["Probe"]):
+    """Sets of further probes."""
+
+    def due(self, now: datetime) -> ProbeQuerySet:
+        """Those that nobody is making."""
+        return self.filter(finished_at__isnull=True).filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+
+
+class Probe(models.Model):
+    """One further probe of an endpoint, asked for by a person and made by a worker: `number` and `path` as its kind
+    takes them, `report` what `Report.to_dict` gives.
+
+    A probe of kind "log rows" opens no socket: it weighs `of_check` again with `rows` of CloudFront's log.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="probes")
+    kind = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in Kind])
+    number = models.PositiveIntegerField(default=0)
+    path = models.TextField(blank=True)
+    of_check = models.ForeignKey(Check, on_delete=models.CASCADE, null=True, blank=True, related_name="weighings")
+    rows = models.JSONField(default=list)
+    requested_by = models.CharField(max_length=150, blank=True)
+    asked_at = models.DateTimeField()
+    lease_until = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    ok = models.BooleanField(null=True)
+    report = models.JSONField(null=True)
+
+    objects: ClassVar[Any] = ProbeQuerySet.as_manager()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["endpoint"], condition=Q(finished_at__isnull=True), name="probe_one_at_a_time_per_endpoint"
+            )
+        ]
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["endpoint", "-asked_at"], name="probe_by_endpoint"),
+            models.Index(fields=["asked_at"], condition=Q(finished_at__isnull=True), name="probe_under_way"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} of {self.endpoint_id}"
 
 
 class PrivacyAudit(models.Model):

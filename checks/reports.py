@@ -7,6 +7,7 @@ a measurement good that did not take place.
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,12 @@ class Report:
     code: str = ""
     columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
+
+    def labelled(self) -> tuple[dict[str, Any], ...]:
+        """The rows for a page: `title`, and `cells` as (column, cell)."""
+        return tuple(
+            {"title": title, "cells": tuple(zip(self.columns, cells, strict=False))} for title, cells in self.rows
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready and storable."""
@@ -168,7 +175,7 @@ def reconnect_report(seen: Sequence[Transcript]) -> Report:
         told = f"Came back {len(back)} times out of {len(seen)}.{took}"
         return Report(bool(seen), told, columns=("Outcome", "Time"), rows=rows)
     first = diagnose(away[0])[0]
-    lines = (f"{first.verdict.title}: {first.verdict.plain}", f"To put it right: {first.verdict.fix}")
+    lines: tuple[str, ...] = (f"{first.verdict.title}: {first.verdict.plain}", f"To put it right: {first.verdict.fix}")
     if back:
         lines += ("Some of the same handshakes opened: edges or targets differ, or the app refuses a quick return.",)
     told = f"{len(away)} of {len(seen)} reconnects failed.{took}"
@@ -220,7 +227,10 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
 
 
 def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
-    """Which subprotocol and which compression were asked for and agreed on, offer by offer."""
+    """Which subprotocol and which compression were asked for and agreed on, offer by offer.
+
+    An app may demand one of its subprotocols: that it refuses whoever names none is told, and is no fault.
+    """
     rows = tuple(
         (title, tuple(judged(seen) for _, seen in offers))
         for title, judged in (
@@ -233,21 +243,26 @@ def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
         )
     )
     columns = tuple(name for name, _ in offers)
-    bad = [(name, seen) for name, seen in offers if not seen.live]
+    naming = [(name, seen) for name, seen in offers if _asked(seen, "subprotocols")]
+    bad = [(name, seen) for name, seen in naming or offers if not seen.live]
+    nameless = [name for name, seen in offers if naming and not _asked(seen, "subprotocols") and not seen.upgraded]
     ignored = [name for name, seen in offers if seen.upgraded and _asked(seen, "subprotocols") and not _named(seen)]
     lines = [f"{name}: {_told(seen)}" for name, seen in bad]
+    if nameless and not bad:
+        lines.append(f"The app demands a subprotocol: without one it refuses ({', '.join(nameless)}).")
     if ignored:
         lines.append(
             "A subprotocol was asked for and none was agreed on: the app knows none of them, or "
             "Sec-WebSocket-Protocol does not reach it. A browser closes such a socket at once."
         )
     if bad:
-        told = f"{len(bad)} of {len(offers)} offers did not work, first: {bad[0][0]}."
+        told = f"{len(bad)} of {len(naming or offers)} offers did not work, first: {bad[0][0]}."
         return Report(False, told, tuple(lines), diagnose(bad[0][1])[0].code, columns, rows)
     if ignored:
         told = "Every offer opens, but the subprotocol is not agreed on."
         return Report(False, told, tuple(lines), "WSE-101-NOSUBPROTOCOL", columns, rows)
-    return Report(True, "Every offer opens, and what was agreed on is among what was asked for.", (), "", columns, rows)
+    told = "What is offered opens, and what was agreed on is among what was asked for."
+    return Report(True, told, tuple(lines), "", columns, rows)
 
 
 def _opened(seen: Transcript) -> Cell:
@@ -285,8 +300,23 @@ def _asked(seen: Transcript, what: str) -> str:
 
 # --- the journey of the header lines ----------------------------------------------------------------------------------
 
+MOST_HEADERS = 100
 _ALWAYS = frozenset({"upgrade", "connection"})
 _NEEDED = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocket-protocol"})
+
+
+def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
+    """The header lines that a message tells of: JSON with `headers`, a list of pairs or an object; None for others."""
+    try:
+        told = json.loads(message)
+    except (ValueError, RecursionError):
+        return None
+    listed = told.get("headers") if isinstance(told, dict) else None
+    pairs = list(listed.items()) if isinstance(listed, dict) else listed
+    if not isinstance(pairs, list) or not pairs:
+        return None
+    fit = [pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]
+    return tuple((str(name)[:MOST_TEXT], str(value)[: 8 * 1024]) for name, value in fit[:MOST_HEADERS]) or None
 
 
 def journey_report(seen: Transcript, serving: Serving | None, arrived: Sequence[tuple[str, str]] | None) -> Report:

@@ -19,7 +19,10 @@ from django.db import transaction
 
 from checks import actions as checks
 from checks.actions import request_check
-from checks.models import Check, SavedCheck
+from checks.asked import Asked, Kind
+from checks.log_rows import LogRow
+from checks.models import Check, Probe, SavedCheck
+from checks.probing import request_probe
 from checks.wanted import Wanted
 from portal.lifecycle import Allowed, Denied, State, Verb, after, may_approve, may_cancel, may_edit, may_reject
 from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
@@ -247,6 +250,29 @@ def ask_for_check(
     if check.wanted != asked:
         return Denied("busy", "Another test of this endpoint is under way. Ask again when it has ended.")
     return check
+
+
+def ask_for_probe(person: Person, endpoint: Endpoint, asked: Asked, *, now: datetime) -> Probe | Denied:
+    """Ask for a further probe; refused while another one of this endpoint is under way."""
+    refusal = why_not_test(person, endpoint)
+    if refusal:
+        return refusal
+    return request_probe(endpoint, asked, by=str(person), now=now) or _PROBE_UNDER_WAY
+
+
+def weigh_with_log_rows(person: Person, check: Check, rows: Sequence[LogRow], *, now: datetime) -> Probe | Denied:
+    """Weigh a failed check again with rows of CloudFront's log."""
+    refusal = why_not_test(person, check.endpoint)
+    if refusal:
+        return refusal
+    if check.ok:
+        return Denied("wrong_state", "This test went well; its log row tells nothing more.")
+    asked = Asked(Kind.LOG_ROWS)
+    found = request_probe(check.endpoint, asked, by=str(person), now=now, check=check, rows=rows)
+    return found or _PROBE_UNDER_WAY
+
+
+_PROBE_UNDER_WAY = Denied("busy", "Another probe of this endpoint is under way. Ask again when it has ended.")
 
 
 def save_check(

@@ -11,6 +11,10 @@ from typing import Any, ClassVar
 
 from django import forms
 
+from checks.asked import BOUNDS, Asked, Kind
+from checks.log_rows import LogRow, LogRowError, parse_log_rows
+from checks.models import Check
+from checks.transcript import Transcript
 from checks.wanted import Wanted, WantedError, parse_wanted
 from portal.actions import LONGEST_TOKEN_DAYS
 from portal.models import ApiToken, Team
@@ -267,3 +271,79 @@ class BenchForm(SummedUpForm):
             self.add_error("name", "Give it a name to find it by.")
         given["every_minutes"] = given.get("every_minutes") or "0"
         return given
+
+
+class ProbeForm(SummedUpForm):
+    """A further probe: its kind, and what that kind takes. Bounds are those of checks.asked."""
+
+    labels: ClassVar[dict[str, str]] = {"kind": "Probe", "number": "How many", "path": "Path"}
+
+    kind = forms.ChoiceField(
+        choices=[(kind.value, kind.value) for kind in Kind if kind is not Kind.LOG_ROWS],
+        error_messages={"required": "Choose a probe.", "invalid_choice": "Choose one of the probes on this page."},
+    )
+    number = forms.IntegerField(required=False, error_messages={"invalid": "Write a whole number."})
+    path = forms.CharField(required=False, max_length=2000)
+
+    def __init__(self, data: Mapping[str, Any], *, url: str) -> None:
+        super().__init__(data)
+        self._url = url
+        self.asked = Asked(Kind.PLAIN_GET)
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the number within the kind's bounds, and read the path as the handshake bench does."""
+        given = dict(self.cleaned_data)
+        if self.errors:
+            return given
+        kind = Kind(given["kind"])
+        number, path = 0, ""
+        if kind in BOUNDS:
+            least, most = BOUNDS[kind]
+            number = given["number"] if given["number"] is not None else least
+            if not least <= number <= most:
+                self.add_error("number", f"A whole number from {least} to {most}. More: manage.py probe.")
+        else:
+            path = given["path"]
+            try:
+                parse_wanted({"path": path}, url=self._url)
+            except WantedError as error:
+                self.add_error("path", "; ".join(error.faults.values()))
+        self.asked = Asked(kind, number, path)
+        return given
+
+
+class LogRowsForm(SummedUpForm):
+    """Rows of CloudFront's log, for a check that failed. How they are read is decided by checks.log_rows."""
+
+    labels: ClassVar[dict[str, str]] = {"rows_text": "Log rows"}
+
+    rows_text = forms.CharField(
+        max_length=60_000,
+        strip=False,
+        error_messages={
+            "required": "Paste at least one row of CloudFront's log.",
+            "max_length": "Paste only the rows of the failed handshake, at most 60,000 characters.",
+        },
+    )
+
+    def __init__(self, data: Mapping[str, Any] | None, *, check: Check) -> None:
+        super().__init__(data)
+        self._check = check
+        self.rows: tuple[LogRow, ...] = ()
+
+    def clean_rows_text(self) -> str:
+        """Read the rows; at least one must be of this very handshake, where both say which request they are of."""
+        text = str(self.cleaned_data["rows_text"])
+        try:
+            self.rows = parse_log_rows(text)
+            ours = Transcript.from_dict(self._check.transcript_data or {}).edge_request_id
+        except LogRowError as error:
+            raise forms.ValidationError(str(error)) from error
+        except ValueError as error:
+            stored = "This test was stored by another version of the portal. Test again, then paste the rows of that."
+            raise forms.ValidationError(stored) from error
+        if ours and all(row.request_id and row.request_id != ours for row in self.rows):
+            raise forms.ValidationError(
+                f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row with that id."
+            )
+        return text

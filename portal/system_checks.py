@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
+from checks.asked import WaysError, parse_ways
 from checks.evidence_key import HOW_TO_MAKE, KeyFault, signing_key
 
 
@@ -50,3 +51,13 @@ def evidence_can_be_signed(app_configs: Any, **kwargs: Any) -> list[CheckMessage
     except KeyFault as fault:
         return [Error(f"EVIDENCE_KEY_FILE: {fault}", hint=hint, id="portal.E004")]
     return [Warning("EVIDENCE_KEY_FILE is not set: privacy audits are not signed.", hint=hint, id="portal.W001")]
+
+
+@register()
+def ways_can_be_read(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Further ways to the apps, compared side by side."""
+    try:
+        parse_ways(settings.PROBE_WAYS)
+    except WaysError as error:
+        return [Error(f"PROBE_WAYS: {error}", hint="Correct it or leave it empty.", id="portal.E005")]
+    return []

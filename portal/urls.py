@@ -3,7 +3,7 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from portal.views import asking, bench, deciding, endpoints, errors, home, privacy, requests, session, tokens
+from portal.views import asking, bench, deciding, endpoints, errors, home, privacy, probes, requests, session, tokens
 from portal.views import help as help_pages
 
 urlpatterns = [
@@ -28,12 +28,16 @@ urlpatterns = [
     path("endpoints/<uuid:pk>/bench/", bench.bench, name="bench"),
     path("endpoints/<uuid:pk>/bench/<int:saved_pk>/test/", bench.saved_check_test, name="saved-check-test"),
     path("endpoints/<uuid:pk>/bench/<int:saved_pk>/drop/", bench.saved_check_drop, name="saved-check-drop"),
+    path("endpoints/<uuid:pk>/probes/", probes.probes, name="probes"),
+    path("endpoints/<uuid:pk>/probes/<uuid:probe_pk>/", probes.probe_result, name="probe-result"),
+    path("endpoints/<uuid:pk>/checks/<uuid:check_pk>/log-rows/", probes.check_log_rows, name="check-log-rows"),
     path("endpoints/<uuid:pk>/privacy/", privacy.audits, name="privacy"),
     path("endpoints/<uuid:pk>/privacy/<uuid:audit>/", privacy.audit_page, name="privacy-audit"),
     path("endpoints/<uuid:pk>/privacy/<uuid:audit>.json", privacy.audit_json, name="privacy-audit-json"),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("help/", help_pages.help_index, name="help"),
+    path("help/works-at-the-origin/", help_pages.help_questions, name="help-questions"),
     path("help/evidence/", privacy.help_evidence, name="help-evidence"),
     path("help/evidence/key.pem", privacy.evidence_key, name="evidence-key"),
     path("help/verdicts/<str:code>/", help_pages.help_verdict, name="help-verdict"),

@@ -16,14 +16,16 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from checks.address_guard import AllowedUrl, judge_url
+from checks.asked import Kind, usual_silence
 from checks.commands import Command, commands_for
 from checks.connect_to import parse_connect_to, pick
-from checks.models import Check
+from checks.models import Check, Probe
+from checks.reports import Report
 from checks.transcript import Transcript
 from checks.verdicts import VERDICTS, Verdict
 from checks.weigh import PROBES
 from portal.actions import ask_for_check, why_not_test
-from portal.forms import LABELS
+from portal.forms import LABELS, LogRowsForm
 from portal.health import health
 from portal.lifecycle import Denied
 from portal.models import EndpointRequest, Team
@@ -80,7 +82,13 @@ class Setting:
 @require_safe
 def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     """The page; with `?check=` for an earlier check than the last."""
-    endpoint = endpoint_or_404(request.user, pk)
+    return detail_page(request, endpoint_or_404(request.user, pk))
+
+
+def detail_page(
+    request: SignedIn, endpoint: Endpoint, *, check_id: str = "", log_form: LogRowsForm | None = None
+) -> HttpResponse:
+    """The page, of one check in particular, and with log rows that could not be read."""
     team = Team.objects.filter(slug=endpoint.owner).first()
     source = _newest_request(endpoint)
     history = list(
@@ -96,8 +104,10 @@ def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
         "settings_shown": _settings(endpoint.spec, source.wish if source else {}),
         **privacy_context(request.user, endpoint),
     }
-    context |= _check_context(request, endpoint) | _proof_context(endpoint, request.GET.get("proof", ""))
-    return render(request, "endpoints/detail.html", context)
+    context |= _check_context(request, endpoint, check_id, log_form) | _proof_context(
+        endpoint, request.GET.get("proof", "")
+    )
+    return render(request, "endpoints/detail.html", context, status=422 if log_form else 200)
 
 
 @signed_in
@@ -121,11 +131,13 @@ def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
     return redirect("endpoint-detail", pk)
 
 
-def _check_context(request: SignedIn, endpoint: Endpoint) -> dict[str, Any]:
+def _check_context(
+    request: SignedIn, endpoint: Endpoint, check_id: str = "", log_form: LogRowsForm | None = None
+) -> dict[str, Any]:
     checks = Check.objects.filter(endpoint=endpoint)
     running = checks.filter(finished_at__isnull=True).first()
     finished = checks.filter(finished_at__isnull=False)
-    wanted = request.GET.get("check", "")
+    wanted = check_id or request.GET.get("check", "")
     newest = finished.order_by("-asked_at").first()
     usual = finished.filter(wanted={}).order_by("-asked_at").first()
     shown = newest
@@ -147,6 +159,9 @@ def _check_context(request: SignedIn, endpoint: Endpoint) -> dict[str, Any]:
         "further": _further(shown) if shown else [],
         "next_probe": PROBES.get(shown.next_probe, "") if shown else "",
         "may_test": why_not_test(request.user, endpoint) is None,
+        "log_form": log_form,
+        "idle_seconds": usual_silence(settings.PROBE_IDLE_PACE),
+        **_weighing(shown),
     }
 
 
@@ -167,6 +182,18 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
         "last_failure_title": VERDICTS[last.verdict].title if last and last.verdict in VERDICTS else "",
         "every_minutes": settings.CHECK_EVERY_MINUTES,
     }
+
+
+def _weighing(check: Check | None) -> dict[str, Any]:
+    """Whether the check is being weighed again with log rows, and what came of the last time."""
+    last = Probe.objects.filter(of_check=check, kind=Kind.LOG_ROWS).order_by("-asked_at").first() if check else None
+    if last is None:
+        return {"weighing": False, "weighed": None}
+    try:
+        report = Report.from_dict(last.report or {})
+    except ValueError:
+        report = None
+    return {"weighing": last.finished_at is None, "weighed": report}
 
 
 def _transcript(check: Check) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 from checks.preflight import TITLES as PREFLIGHT
 from checks.verdicts import VERDICTS
 from portal.lifecycle import NEXT_STEPS, TITLES
+from portal.questions import QUESTIONS
 from portal.views.access import SignedIn, signed_in
 
 
@@ -28,3 +29,10 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     if code not in VERDICTS:
         raise Http404
     return render(request, "help/verdict.html", {"verdict": VERDICTS[code]})
+
+
+@signed_in
+@require_safe
+def help_questions(request: SignedIn) -> HttpResponse:
+    """The entry for people who know only that it works at the origin."""
+    return render(request, "help/questions.html", {"questions": QUESTIONS})

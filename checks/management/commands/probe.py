@@ -162,7 +162,7 @@ async def _meter(
         every = options["every"] or options["idle"] / BEATS
         clocks = usual_clocks(alb=ALB_SECONDS, nlb=NLB_SECONDS, pace=settings.PROBE_IDLE_PACE)
         silence = await measure_idle(target, network=network, seconds=options["idle"], every=every)
-        figures = {
+        figures: dict[str, Any] = {
             "heartbeat_seconds": judge_idle(silence.readings, clocks).heartbeat,
             "readings": [asdict(reading) for reading in silence.readings],
         }

@@ -1,0 +1,94 @@
+"""Which further probes can be asked for, what bounds them, and which ways the operator allows (PURE).
+
+Decides the kinds, their numbers, and the longest each may take. It must never open anything.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+from checks.idle import ALB_SECONDS
+
+MOST_WAYS = 4
+HEARS_WITHIN = 5.0
+"""Seconds in which each line of a crowd must be heard."""
+OPENING_SECONDS = 15.0
+"""What opening the sockets of a meter may take beside what it measures."""
+
+
+class Kind(StrEnum):
+    """Every kind of further probe. Stored: add, never rename."""
+
+    PLAIN_GET = "plain get"
+    JOURNEY = "journey"
+    WAYS = "ways"
+    NEGOTIATION = "negotiation"
+    RECONNECT = "reconnect"
+    CROWD = "crowd"
+    IDLE = "idle"
+    LOG_ROWS = "log rows"
+
+
+BOUNDS: Mapping[Kind, tuple[int, int]] = MappingProxyType(
+    {Kind.RECONNECT: (1, 10), Kind.CROWD: (2, 12), Kind.IDLE: (2, 120)}
+)
+"""The least and the most of the number that a kind takes: times, clients, seconds. More is for the command line."""
+WITH_AWS = frozenset({Kind.JOURNEY, Kind.IDLE, Kind.LOG_ROWS})
+"""Those that are told better when AWS has been looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One further probe as somebody wants it: `number` as BOUNDS says, `path` another path of the endpoint."""
+
+    kind: Kind
+    number: int = 0
+    path: str = ""
+
+
+def usual_silence(pace: float) -> int:
+    """Seconds that show the shortest of AWS's idle clocks; `pace`: its seconds for one here."""
+    least, most = BOUNDS[Kind.IDLE]
+    return max(least, min(most, math.ceil(ALB_SECONDS * 1.25 / pace)))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A way that the operator allows: `url` may contain {name} (of the endpoint) and {path}."""
+
+    name: str
+    url: str
+
+
+class WaysError(ValueError):
+    """A setting that names no way."""
+
+
+def parse_ways(texts: Sequence[str]) -> tuple[Way, ...]:
+    """Read `name=wss://{name}.internal.example.com{path}`, one for each way. Raises WaysError."""
+    ways = []
+    for text in texts:
+        name, separator, url = (part.strip() for part in text.partition("="))
+        if not separator or not name or not url.startswith(("ws://", "wss://")):
+            raise WaysError(f"{text!r} is no way; write name=wss://host{{path}}, where {{name}} is the endpoint's.")
+        ways.append(Way(name, url))
+    if len(ways) > MOST_WAYS:
+        raise WaysError(f"At most {MOST_WAYS} further ways can be compared, {len(ways)} are named.")
+    return tuple(ways)
+
+
+def longest(asked: Asked, socket_seconds: float) -> float:
+    """The most seconds that a probe of this kind takes; `socket_seconds` is what one socket may take."""
+    match asked.kind:
+        case Kind.RECONNECT:
+            return asked.number * socket_seconds
+        case Kind.CROWD:
+            return OPENING_SECONDS + 1 + HEARS_WITHIN * asked.number
+        case Kind.IDLE:
+            return OPENING_SECONDS + asked.number
+        case _:
+            return socket_seconds

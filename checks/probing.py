@@ -1,0 +1,153 @@
+"""What can be asked of further probes: request one, make one, and weigh a failed check again with log rows.
+
+Each is a row that a worker makes under a lease, one at a time for each endpoint. A fault of our own ends it and is
+told; it must never leave somebody waiting for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import IntegrityError, transaction
+
+from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, usual_target
+from checks.asked import WITH_AWS, Asked, Kind, longest, parse_ways
+from checks.further import Surroundings, make_report
+from checks.log_rows import LogRow
+from checks.look import AwsView, look_at_aws
+from checks.models import Check, Probe
+from checks.prober import Limits, Script
+from checks.reports import Report
+from checks.serving import HANDSHAKE_HEADERS
+from checks.transcript import Transcript
+from checks.wanted import Wanted
+from checks.weigh import Observations, weigh
+from provisioning.models import Endpoint
+
+LOOK_SECONDS = 60.0
+"""The most that looking at AWS may add to a probe's lease."""
+SENT_HEADERS = ("Host", "Upgrade", "Connection", "Origin", *HANDSHAKE_HEADERS)
+log = logging.getLogger(__name__)
+
+
+def request_probe(
+    endpoint: Endpoint,
+    asked: Asked,
+    *,
+    by: str,
+    now: datetime,
+    check: Check | None = None,
+    rows: Sequence[LogRow] = (),
+) -> Probe | None:
+    """Ask for a further probe; None while another one of this endpoint is under way.
+
+    With kind LOG_ROWS `check` is weighed again with these `rows`.
+    """
+    # Somebody else may ask at the same moment.
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        return Probe.objects.create(
+            endpoint=endpoint,
+            kind=asked.kind,
+            number=asked.number,
+            path=asked.path,
+            of_check=check,
+            rows=[asdict(row) for row in rows],
+            requested_by=by,
+            asked_at=now,
+        )
+    return None
+
+
+def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Probe | None:
+    """Make a probe that nobody else is making; None where there is none to make."""
+    now = clock()
+    probe: Probe | None = Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
+    if probe is None:
+        return None
+    asked = Asked(Kind(probe.kind), probe.number, probe.path)
+    limits = Limits() if asked.kind is Kind.RECONNECT else probe_limits(Script())
+    lease = longest(asked, limits.total_s) + (LOOK_SECONDS if asked.kind in WITH_AWS else 0) + LEASE_MARGIN_SECONDS
+    due = Probe.objects.due(now).filter(pk=probe_id)
+    if due.update(lease_until=now + timedelta(seconds=lease)) != 1:
+        return None
+    try:
+        report = _weighed_again(probe) if asked.kind is Kind.LOG_ROWS else _made(probe, asked, limits)
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        log.exception("probe %s: a fault of the portal", probe.pk)
+        told = "The portal itself failed; this says nothing about the endpoint."
+        report = Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
+    Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
+        finished_at=clock(), lease_until=None, ok=report.ok, report=report.to_dict()
+    )
+    probe.refresh_from_db()
+    return probe
+
+
+def _made(probe: Probe, asked: Asked, limits: Limits) -> Report:
+    usual = usual_target(probe.endpoint)
+    view = AwsView()
+    if asked.kind in WITH_AWS:
+        target = Wanted(path=asked.path).target(usual.url, usual)
+        view = look_at_aws(probe.endpoint, target.url, SENT_HEADERS)
+    around = Surroundings(
+        network=probe_network(),
+        limits=limits,
+        view=view,
+        ways=parse_ways(settings.PROBE_WAYS),
+        name=probe.endpoint.name,
+        idle_pace=settings.PROBE_IDLE_PACE,
+    )
+    return make_report(asked, usual, around)
+
+
+def _weighed_again(probe: Probe) -> Report:
+    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at this time."""
+    check = probe.of_check
+    if check is None:
+        return Report(False, "The test that these log rows belong to is gone.")
+    rows = tuple(LogRow(**row) for row in probe.rows)
+    view = look_at_aws(check.endpoint, Transcript.from_dict(check.transcript_data or {}).url)
+    seen = replace(
+        _observed(check),
+        log_rows=rows,
+        looked=True,
+        serving=view.serving,
+        preflight=view.preflight,
+        vpc_origin_status=view.vpc_origin_status,
+        clocks=view.clocks,
+    )
+    conclusion = weigh(seen)
+    first = conclusion.first
+    Check.objects.filter(pk=check.pk).update(
+        verdict=first.code,
+        findings=[diagnosis.to_dict() for diagnosis in conclusion.diagnoses],
+        next_probe=conclusion.next_probe.kind if conclusion.next_probe else "",
+    )
+    told = "The verdict stays" if first.code == check.verdict else "The verdict is"
+    return Report(True, f"{told}: {first.verdict.title}", tuple(map(str, rows)), first.code)
+
+
+def _observed(check: Check) -> Observations:
+    """What the check saw. Raises ValueError for one that another version of the portal stored."""
+    seen = Observations(
+        Transcript.from_dict(check.transcript_data or {}),
+        origin_tls=check.endpoint.spec.origin_protocol == "https-only",
+    )
+    for made in check.probes:
+        transcript = Transcript.from_dict(made["transcript"])
+        match made["kind"]:
+            case "plain GET":
+                seen = replace(seen, plain_get=transcript)
+            case "without Origin":
+                seen = replace(seen, without_origin=transcript)
+            case "again":
+                seen = replace(seen, again=(*seen.again, transcript))
+    return seen

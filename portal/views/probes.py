@@ -1,0 +1,191 @@
+"""Further probes of an endpoint: the page that asks for them and shows what they found, and pasted log rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from checks.asked import BOUNDS, Kind, usual_silence
+from checks.models import Check, Probe
+from checks.reports import Report
+from checks.verdicts import VERDICTS
+from portal.actions import ask_for_probe, weigh_with_log_rows, why_not_test
+from portal.forms import LogRowsForm, ProbeForm
+from portal.lifecycle import Denied
+from portal.views.access import SignedIn, endpoint_or_404, signed_in
+from portal.views.endpoints import detail_page
+from provisioning.models import Endpoint
+
+HISTORY_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A kind of probe as the page offers it: `number` and `path` are the labels of what it takes, empty for nothing."""
+
+    kind: Kind
+    title: str
+    what: str
+    number: str = ""
+    path: str = ""
+    path_hint: str = ""
+    least: int = 0
+    most: int = 0
+    usual: int = 0
+
+
+def _choices() -> tuple[Choice, ...]:
+    """In the order of the page."""
+
+    def numbered(kind: Kind, usual: int, title: str, what: str, number: str) -> Choice:
+        return Choice(kind, title, what, number=number, least=BOUNDS[kind][0], most=BOUNDS[kind][1], usual=usual)
+
+    return (
+        Choice(
+            Kind.PLAIN_GET,
+            "A plain GET beside the upgrade",
+            "Tells whether only the upgrade fails, or every request of this address.",
+            path="Path",
+            path_hint="Empty: the endpoint's own path.",
+        ),
+        Choice(
+            Kind.WAYS,
+            "Ways side by side",
+            "Through the edge as browsers do, without Origin, with compression, and every further way that this "
+            "portal's operator names. The first that fails is named.",
+            path="Another path to compare with",
+            path_hint="With its query. Empty: none.",
+        ),
+        Choice(
+            Kind.JOURNEY,
+            "The way of each header line",
+            "What is sent, what the distribution's policies keep or drop and why, and what the app sees in the end.",
+            path="A path that tells which headers arrived",
+            path_hint="Its first message must be JSON with “headers”, a list of name and value; the lab's chat app has "
+            "such paths, they end in /headers. Empty: simulated from the policy.",
+        ),
+        Choice(
+            Kind.NEGOTIATION,
+            "Subprotocol and compression",
+            "Which of them the app agrees on, offered one by one and together.",
+            path="Path",
+            path_hint="Empty: the endpoint's own path.",
+        ),
+        numbered(
+            Kind.RECONNECT,
+            5,
+            "Reconnect drill",
+            "Connects, closes and comes back, as clients do after a deployment: how often, and how fast.",
+            "How many times",
+        ),
+        numbered(
+            Kind.CROWD,
+            3,
+            "A crowd",
+            "Several clients at once; each says one line and must hear every other's. For apps that pass messages on.",
+            "How many clients",
+        ),
+        numbered(
+            Kind.IDLE,
+            usual_silence(settings.PROBE_IDLE_PACE),
+            "Idle meter",
+            "Holds a silent socket beside two that talk, and names the clock that ends it. Longer silences: manage.py "
+            "probe --idle.",
+            "Seconds of silence",
+        ),
+    )
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def probes(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The page; with `?probe=` for an earlier one than the newest. A post asks for one."""
+    endpoint = endpoint_or_404(request.user, pk)
+    if request.method != "POST":
+        return _page(request, endpoint, None)
+    form = ProbeForm(request.POST, url=endpoint.url)
+    if not form.is_valid():
+        return _page(request, endpoint, form)
+    answer = ask_for_probe(request.user, endpoint, form.asked, now=timezone.now())
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+        return redirect("probes", pk)
+    return redirect(f"{reverse('probes', args=[pk])}?probe={answer.pk}")
+
+
+@signed_in
+@require_safe
+def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
+    """One probe as a fragment; it refreshes itself until it has ended."""
+    endpoint = endpoint_or_404(request.user, pk)
+    probe = Probe.objects.filter(endpoint=endpoint, pk=probe_pk).first()
+    if probe is None:
+        raise Http404
+    return render(request, "endpoints/_probe.html", {"endpoint": endpoint, "fragment": True} | _shown(probe))
+
+
+@signed_in
+@require_POST
+def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
+    """Weigh a failed check again with the rows of CloudFront's log that were pasted."""
+    endpoint = endpoint_or_404(request.user, pk)
+    check = Check.objects.filter(endpoint=endpoint, pk=check_pk, finished_at__isnull=False).first()
+    if check is None:
+        raise Http404
+    form = LogRowsForm(request.POST, check=check)
+    if not form.is_valid():
+        return detail_page(request, endpoint, check_id=str(check.pk), log_form=form)
+    answer = weigh_with_log_rows(request.user, check, form.rows, now=timezone.now())
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+    return redirect(f"{reverse('endpoint-detail', args=[pk])}?check={check.pk}")
+
+
+def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> HttpResponse:
+    refusal = why_not_test(request.user, endpoint)
+    made = Probe.objects.filter(endpoint=endpoint).exclude(kind=Kind.LOG_ROWS)
+    running = Probe.objects.filter(endpoint=endpoint, finished_at__isnull=True).first()
+    shown = made.order_by("-asked_at").first()
+    if wanted := request.GET.get("probe", ""):
+        try:
+            shown = made.filter(pk=UUID(wanted)).first()
+        except ValueError:
+            raise Http404 from None
+        if shown is None:
+            raise Http404
+    titles = {choice.kind.value: choice.title for choice in _choices()}
+    context: dict[str, Any] = {
+        "endpoint": endpoint,
+        "form": form,
+        "choices": _choices(),
+        "history": [(one, titles.get(one.kind, one.kind)) for one in made.order_by("-asked_at")[:HISTORY_SHOWN]],
+        "refusal": refusal.reason if refusal else "",
+        "busy": running is not None,
+    }
+    if shown is not None:
+        context |= _shown(shown)
+    return render(request, "endpoints/probes.html", context, status=422 if form else 200)
+
+
+def _shown(probe: Probe) -> dict[str, Any]:
+    """A probe with its report; without one where another version of the portal stored it."""
+    titles = {choice.kind.value: choice.title for choice in _choices()}
+    try:
+        report = Report.from_dict(probe.report or {})
+    except ValueError:
+        report = None
+    return {
+        "probe": probe,
+        "title": titles.get(probe.kind, probe.kind),
+        "report": report,
+        "verdict": VERDICTS.get(report.code) if report else None,
+    }

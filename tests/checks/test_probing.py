@@ -1,0 +1,191 @@
+"""Further probes: asked for one at a time, made under a lease, over real sockets; log rows weigh a check again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from websockets.asyncio.server import ServerConnection, serve
+
+from checks import probing
+from checks.address_guard import parse_networks
+from checks.asked import BOUNDS, Asked, Kind, Way, WaysError, longest, parse_ways, usual_silence
+from checks.connect_to import parse_connect_to
+from checks.further import Surroundings, make_report
+from checks.log_rows import parse_log_rows
+from checks.look import AwsView
+from checks.models import Check, Probe
+from checks.prober import Limits, ProbeNetwork
+from checks.reports import Report, arrived_headers
+from checks.target import ProbeTarget
+from provisioning.models import Endpoint
+from tests.checks.origins import HOST
+from tests.checks.seen import answered
+
+NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+QUICK = Limits(total_s=3.0, close_s=0.3)
+
+
+@pytest.fixture(scope="module")
+def around() -> Iterator[Surroundings]:
+    """The way to a chat: what one says the others hear; /headers tells what arrived; it knows chat.v1."""
+    room: set[ServerConnection] = set()
+    loop = asyncio.new_event_loop()
+
+    async def talk(connection: ServerConnection) -> None:
+        assert connection.request is not None
+        if connection.request.path.endswith("/headers"):
+            await connection.send(json.dumps({"headers": list(connection.request.headers.raw_items())}))
+        await connection.send("welcome")
+        room.add(connection)
+        async for message in connection:
+            for other in tuple(room):
+                await other.send(message)
+        room.discard(connection)
+
+    async def start() -> int:
+        server = await serve(talk, "127.0.0.1", 0, subprotocols=["chat.v1"])  # type: ignore[list-item]
+        return int(next(iter(server.sockets)).getsockname()[1])
+
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    port = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
+    network = ProbeNetwork(
+        connect_to=parse_connect_to(f"{HOST}::127.0.0.1:{port},direct.example.com::127.0.0.1:{port}"),
+        allowed_networks=parse_networks("127.0.0.1/32"),
+    )
+    yield Surroundings(network, QUICK, ways=(Way("direct", "ws://{name}.example.com{path}"),), name="direct")
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join(5)
+
+
+USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https://app.example.com")
+
+
+@pytest.mark.parametrize(
+    ("asked", "headline"),
+    [
+        (Asked(Kind.PLAIN_GET), "The WebSocket opens; a plain GET of the same address is answered with 426."),
+        (Asked(Kind.WAYS, path="/ws/2"), "Every way is open."),
+        (Asked(Kind.NEGOTIATION), "What is offered opens"),
+        (Asked(Kind.RECONNECT, 2), "Came back 2 times out of 2."),
+        (Asked(Kind.CROWD, 3), "All 3 clients heard each other."),
+        (Asked(Kind.IDLE, 2), "After 2 s of silence the socket was still open."),
+        (Asked(Kind.JOURNEY, path="/ws/headers"), "Every line that a WebSocket needs reaches the app."),
+    ],
+    ids=lambda given: given.kind if isinstance(given, Asked) else "",
+)
+def test_each_kind_tells_what_it_saw(around: Surroundings, asked: Asked, headline: str) -> None:
+    told = make_report(asked, USUAL, around)
+    assert told.ok, told
+    assert told.headline.startswith(headline)
+    if asked.kind is Kind.WAYS:
+        assert told.columns == ("through the edge", "without Origin", "with compression", "path /ws/2", "direct")
+    if asked.kind is Kind.JOURNEY:
+        rows = dict(told.rows)
+        assert rows["Sec-WebSocket-Protocol"][2].text == "as sent"
+    if asked.kind is Kind.NEGOTIATION:
+        agreed = dict(told.rows)["Subprotocol agreed on"]
+        assert [cell.text for cell in agreed] == ["", "chat.v1", "", "chat.v1"]
+        assert told.lines == ("The app demands a subprotocol: without one it refuses (nothing, compression).",)
+
+
+def test_headers_are_read_from_pairs_and_from_an_object() -> None:
+    assert arrived_headers('{"headers": [["Host", "a"], "odd"]}') == (("Host", "a"),)
+    assert arrived_headers('{"headers": {"Host": "a"}}') == (("Host", "a"),)
+    for other in ("welcome", "[1]", '{"headers": 3}', '{"headers": []}', "[" * 100_000):
+        assert arrived_headers(other) is None
+
+
+def test_ways_are_named_by_the_operator_or_refused() -> None:
+    assert parse_ways(["direct=wss://{name}.internal{path}"]) == (Way("direct", "wss://{name}.internal{path}"),)
+    for wrong in (["direct"], ["=wss://x"], ["direct=https://x"], ["a=wss://x"] * 5):
+        with pytest.raises(WaysError):
+            parse_ways(wrong)
+
+
+def test_every_kind_is_bounded() -> None:
+    assert all(longest(Asked(kind, BOUNDS.get(kind, (0, 0))[1]), 15.0) <= 150 for kind in Kind)
+    assert (usual_silence(1), usual_silence(6)) == (75, 13)
+
+
+class TestARow:
+    """One at a time, made once, never left waiting."""
+
+    pytestmark = pytest.mark.django_db
+
+    @pytest.fixture
+    def report(self, monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
+        """The network is away: what would be asked of it is noted."""
+        made: list[Asked] = []
+
+        def note(asked: Asked, *_: object) -> Report:
+            made.append(asked)
+            return Report(True, "well")
+
+        monkeypatch.setattr(probing, "make_report", note)
+        monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
+        return made
+
+    def test_is_asked_for_once_and_made_once(self, endpoint: Endpoint, report: list[Asked]) -> None:
+        asked = Asked(Kind.CROWD, 3)
+        probe = probing.request_probe(endpoint, asked, by="ana", now=NOW)
+        assert probe is not None
+        assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is None
+        Probe.objects.update(lease_until=NOW + timedelta(seconds=9))
+        assert probing.make_probe(str(probe.pk), clock=lambda: NOW) is None, "somebody else makes it"
+        later = NOW + timedelta(seconds=10)
+        made = probing.make_probe(str(probe.pk), clock=lambda: later)
+        assert made is not None
+        assert made.report is not None
+        assert (made.ok, made.finished_at, made.report["headline"], report) == (True, later, "well", [asked])
+        assert probing.make_probe(str(probe.pk), clock=lambda: later) is None
+        assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is not None
+
+    def test_a_fault_of_ours_ends_it_and_says_so(
+        self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def faulty(*_: object) -> Report:
+            raise KeyError("a bug")
+
+        monkeypatch.setattr(probing, "make_report", faulty)
+        probe = probing.request_probe(endpoint, Asked(Kind.WAYS), by="ana", now=NOW)
+        made = probing.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+        assert made is not None
+        assert made.report is not None
+        assert (made.ok, made.report["code"]) == (False, "WSE-PROBE")
+
+
+def failed_check(endpoint: Endpoint, **others: Any) -> Check:
+    refused = answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n")
+    values = {"ok": False, "verdict": "WSE-502-ORIGIN", "transcript_data": refused.to_dict(), "next_probe": "log rows"}
+    return Check.objects.create(
+        endpoint=endpoint, asked_at=NOW, due_at=NOW, tries_until=NOW, finished_at=NOW, **(values | others)
+    )
+
+
+@pytest.mark.django_db
+def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
+    tried = [{"kind": "plain GET", "transcript": answered("HTTP/1.1 502 Bad\r\nServer: CloudFront\r\n").to_dict()}]
+    check = failed_check(endpoint, probes=tried)
+    row = {
+        "x-edge-request-id": "abc",
+        "sc-status": "502",
+        "cs-uri-stem": "/ws",
+        "x-edge-detailed-result-type": "OriginDnsError",
+    }
+    rows = parse_log_rows(json.dumps(row))
+    probe = probing.request_probe(endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows)
+    made = probing.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    check.refresh_from_db()
+    assert made is not None
+    assert made.report is not None
+    assert made.report["headline"].startswith("The verdict is: ")
+    assert (check.verdict, check.findings[0]["certainty"], check.ok) == ("WSE-502-DNS", "high", False)
+    assert "detail OriginDnsError" in str(check.findings[0]["evidence"])

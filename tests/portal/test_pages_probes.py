@@ -1,0 +1,176 @@
+"""More probes of an endpoint, pasted log rows, buttons for what would tell more, and the usual questions."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from checks.comparison import Cell
+from checks.models import Check, Probe
+from checks.reports import Report
+from checks.verdicts import VERDICTS
+from portal.questions import QUESTIONS
+from provisioning.models import Endpoint
+from tests.checks.seen import answered
+from tests.portal.api_stage import Stage
+from tests.portal.pages_stage import browser, text_of
+from tests.portal.test_pages_endpoints import checked, endpoint  # noqa: F401  the same endpoint, deployed
+
+REFUSED = "HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n"
+ROW = json.dumps({"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"})
+
+
+def finished(probe: Probe, report: Report | None) -> None:
+    """As a worker leaves it."""
+    Probe.objects.filter(pk=probe.pk).update(
+        finished_at=timezone.now(), ok=bool(report and report.ok), report=report.to_dict() if report else {"schema": 99}
+    )
+
+
+@pytest.fixture
+def address(endpoint: Endpoint) -> str:  # noqa: F811
+    return f"/endpoints/{endpoint.pk}/probes/"
+
+
+def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Stage, address: str) -> None:
+    client = browser(people.ana)
+    page = client.get(address)
+    for title in ("A plain GET beside the upgrade", "The way of each header line", "Idle meter", "None yet."):
+        assert title in text_of(page)
+    asked = client.post(address, {"kind": "crowd", "number": "4"})
+    probe = Probe.objects.get()
+    assert (probe.kind, probe.number, probe.requested_by) == ("crowd", 4, "ana")
+    assert asked["Location"] == f"{address}?probe={probe.pk}"
+    waiting = client.get(asked["Location"])
+    assert "On its way" in text_of(waiting)
+    assert 'hx-trigger="every 1s"' in waiting.content.decode()
+    assert "Another probe of this endpoint is under way" in text_of(
+        client.post(address, {"kind": "idle", "number": "9"}, follow=True)
+    )
+    rows = (("client 1", (Cell("good"), Cell("bad", "<img src=x>"))),)
+    finished(probe, Report(False, "1 of 4 heard <b>nobody</b>.", ("client 1 …",), "WSE-1006", ("In", "Heard"), rows))
+    result = client.get(f"{address}{probe.pk}/")
+    words = text_of(result)
+    assert words.index("1 of 4 heard") < words.index("client 1 …") < words.index("In")
+    assert VERDICTS["WSE-1006"].title in words
+    assert "<img" not in result.content.decode()
+    assert "hx-trigger" not in result.content.decode()
+    assert "Found" in text_of(client.get(address))
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"kind": "crowd", "number": "500"}, "A whole number from 2 to 12"),
+        ({"kind": "idle", "number": "many"}, "Write a whole number."),
+        ({"kind": "idle", "number": "-1"}, "A whole number from 2 to 120"),
+        ({"kind": "ways", "path": "room"}, "begins with a slash"),
+        ({"kind": "journey", "path": "/a b"}, "Path"),
+        ({"kind": "log rows"}, "Choose one of the probes"),
+        ({"kind": "\x00"}, "Probe"),
+        ({}, "Choose a probe."),
+    ],
+)
+def test_what_cannot_be_probed_is_said_at_its_field(
+    people: Stage, address: str, given: dict[str, str], says: str
+) -> None:
+    answer = browser(people.ana).post(address, given)
+    assert answer.status_code == 422
+    assert says in text_of(answer)
+    assert not Probe.objects.exists()
+
+
+def test_who_may_not_test_may_not_probe(people: Stage, endpoint: Endpoint, address: str) -> None:  # noqa: F811
+    assert "Only the team and the platform team" in text_of(browser(people.otto).get(address))
+    assert "Probe now" not in text_of(browser(people.otto).get(address))
+    browser(people.otto).post(address, {"kind": "ways"})
+    assert browser(people.tom).get(address).status_code == 404
+    assert browser(people.tom).post(address, {"kind": "ways"}).status_code == 404
+    Endpoint.objects.update(state=Endpoint.State.WANTED, domain_name="")
+    assert browser(people.ana).post(address, {"kind": "ways"}).status_code in (302, 422)
+    assert not Probe.objects.exists()
+    for wrong in ("nonsense", "6f2b0a3e-0000-4000-8000-000000000000"):
+        assert browser(people.ana).get(f"{address}?probe={wrong}").status_code == 404
+
+
+def test_a_report_of_another_version_is_no_error(people: Stage, address: str) -> None:
+    browser(people.ana).post(address, {"kind": "plain get", "path": ""})
+    finished(Probe.objects.get(), None)
+    assert "stored by another version" in text_of(browser(people.ana).get(address))
+
+
+class TestLogRows:
+    """A failed check is weighed again."""
+
+    @pytest.fixture
+    def check(self, endpoint: Endpoint) -> Check:  # noqa: F811
+        return checked(endpoint, answered(REFUSED), next_probe="log rows")
+
+    def url(self, check: Check) -> str:
+        return f"/endpoints/{check.endpoint_id}/checks/{check.pk}/log-rows/"
+
+    def test_they_are_pasted_and_weighed_by_a_worker(self, people: Stage, check: Check) -> None:
+        client = browser(people.ana)
+        page = text_of(client.get(f"/endpoints/{check.endpoint_id}/"))
+        assert "Paste CloudFront log rows" in page
+        assert "x-edge-request-id abc" in page
+        sent = client.post(self.url(check), {"rows_text": ROW}, follow=True)
+        probe = Probe.objects.get()
+        assert (probe.kind, probe.of_check, probe.rows[0]["detail"]) == ("log rows", check, "OriginDnsError")
+        assert "are being weighed" in text_of(sent)
+        assert f"?check={check.pk}" in sent.content.decode()
+        finished(probe, Report(True, "The verdict is: something.", ("CloudFront's log: 502",), "WSE-502-DNS"))
+        assert "The verdict is: something." in text_of(client.get(f"/endpoints/{check.endpoint_id}/"))
+
+    @pytest.mark.parametrize(
+        ("text", "says"),
+        [
+            ("", "Paste at least one row"),
+            ("nonsense", "A row has at least 15 fields"),
+            (ROW.replace("abc", "other"), "its x-edge-request-id is abc"),
+            ("{" * 70_000, "at most 60,000 characters"),
+            ('{"a": "\x00"}\x00', "begins like JSON"),
+        ],
+    )
+    def test_what_cannot_be_read_is_said_at_the_field(self, people: Stage, check: Check, text: str, says: str) -> None:
+        answer = browser(people.ana).post(self.url(check), {"rows_text": text})
+        assert answer.status_code == 422
+        assert 'id="fault-rows_text"' in answer.content.decode()
+        assert says in text_of(answer) or "\x00" in text
+        assert not Probe.objects.exists()
+
+    def test_others_may_not(self, people: Stage, check: Check) -> None:
+        assert "Paste CloudFront" not in text_of(browser(people.otto).get(f"/endpoints/{check.endpoint_id}/"))
+        browser(people.otto).post(self.url(check), {"rows_text": ROW})
+        assert browser(people.tom).post(self.url(check), {"rows_text": ROW}).status_code == 404
+        assert not Probe.objects.exists()
+
+
+@pytest.mark.parametrize(("kind", "asked"), [("idle", "idle"), ("other ways", "ways"), ("again", "")])
+def test_what_would_tell_more_is_a_button_where_the_portal_can(
+    people: Stage,
+    endpoint: Endpoint,  # noqa: F811
+    kind: str,
+    asked: str,
+) -> None:
+    checked(endpoint, answered(REFUSED), next_probe=kind)
+    page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
+    assert (f'name="kind" value="{asked}"' in page) is bool(asked)
+    if asked == "idle":
+        assert 'name="number" value="75"' in page
+
+
+def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(people: Stage, endpoint: Endpoint) -> None:  # noqa: F811
+    client: Any = browser(people.ana)
+    page = client.get("/help/works-at-the-origin/")
+    words = text_of(page)
+    for question in QUESTIONS:
+        assert question.asked in words
+        for verdict in question.verdicts:
+            assert f"/help/verdicts/{verdict.code}/" in page.content.decode()
+    checked(endpoint, answered(REFUSED))
+    for start in ("/help/", f"/endpoints/{endpoint.pk}/", "/nothing-here/"):
+        assert "/help/works-at-the-origin/" in client.get(start).content.decode(), start
