@@ -255,7 +255,8 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
 def explain(head: ResponseHead, findings: Sequence[Finding]) -> ResponseHead:
     """The same head with a note in plain words beside every line that matters."""
     texts = {finding.rule: finding.text for finding in findings}
-    return replace(head, headers=tuple(replace(line, note=_note(line, texts)) for line in head.headers))
+    noted = tuple(HeaderLine(line.name, line.value, line.raw, _note(line, texts)) for line in head.headers)
+    return replace(head, headers=noted)
 
 
 def _judge_version(head: ResponseHead) -> Finding:

@@ -234,6 +234,7 @@ class _Probe:
     async def _phases(self) -> None:
         url = self._judge_url()
         request = self._request = self._build(url)
+        self._wire = Wire(self._limits.bytes_in, request.to_bytes())
         context = self._trust() if url.secure else None
         destination, addresses = await self._resolve(url)
         sock, address = await self._connect(destination, addresses)
@@ -343,7 +344,7 @@ class _Probe:
     async def _open(
         self, sock: socket.socket, context: ssl.SSLContext | None, url: AllowedUrl, address: tuple[str, int]
     ) -> None:
-        """Hand the socket to the event loop, through TLS for wss://."""
+        """Hand the socket to the event loop, through TLS for wss://; the request goes out as soon as that stands."""
         began = time.perf_counter()
         loop = asyncio.get_running_loop()
         if context is None:
@@ -367,7 +368,7 @@ class _Probe:
             raise _Stop(Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake") from error
         except OSError as error:
             raise _Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
-        self._timing["tls"] = self._since(began)
+        self._timing["tls"] = round((self._wire.made - began) * 1000, 3)
         self._tls = tls_facts(transport.get_extra_info("ssl_object"), url.host, trusted=True)
 
     async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
@@ -389,8 +390,7 @@ class _Probe:
 
     async def _upgrade(self, request: HandshakeRequest) -> None:
         wire = self._wire
-        sent = time.perf_counter()
-        wire.send(request.to_bytes())
+        sent = wire.made
         parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
         try:
             while parser.head is None:

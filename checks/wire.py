@@ -11,15 +11,22 @@ from typing import cast
 
 
 class Wire(asyncio.Protocol):
-    """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`."""
+    """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`.
 
-    def __init__(self, limit: int) -> None:
+    `opening` goes out the moment the connection stands: with TLS in the same packet as the end of its handshake, so
+    that neither side is woken once more than needed.
+    """
+
+    def __init__(self, limit: int, opening: bytes = b"") -> None:
         self.eof = False
         self.error: BaseException | None = None
+        self.made = 0.0
+        """perf_counter when the connection stood and the opening went out."""
         self.arrived = 0.0
         """perf_counter of the newest bytes."""
         self.first_arrived = 0.0
         self._limit = limit
+        self._opening = opening
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
@@ -27,6 +34,8 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
+        self.made = time.perf_counter()
+        self.send(self._opening)
 
     def data_received(self, data: bytes) -> None:
         self.arrived = time.perf_counter()
@@ -49,7 +58,7 @@ class Wire(asyncio.Protocol):
 
     def send(self, data: bytes) -> None:
         """Queue bytes; a connection that is already gone shows at the next wait."""
-        if self._transport is not None and not self._transport.is_closing():
+        if data and self._transport is not None and not self._transport.is_closing():
             self._transport.write(data)
 
     def abort(self) -> None:
