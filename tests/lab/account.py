@@ -8,7 +8,6 @@ import itertools
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -28,6 +27,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from tests.ports import free_port
+
 REPOSITORY = Path(__file__).parents[2]
 REGION = "us-east-1"
 CHAT_ACCOUNT = "111122223333"
@@ -40,13 +41,6 @@ TIMEOUTS = {"OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
 DEPLOYMENT = 700
 
 _accounts = itertools.count(700_000_000_001)
-
-
-def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from lab.apps import addresses
+from tests.ports import free_port
 
 from .account import (
     ALL_EXCEPT_HOST,
@@ -30,7 +31,7 @@ from .account import (
 )
 from .cloudfront_situations import add_cloudfront_situations
 from .network_situations import add_network_situations
-from .stage import Stage, free_port
+from .stage import Stage
 
 CHAT = "10.10.8.174:8080"
 REFUSING = "10.10.8.200:8080"

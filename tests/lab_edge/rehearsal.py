@@ -24,9 +24,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from lab.apps.addresses import BY_NAME
+from stack.ports import Ports
 from tests.lab.account import Account, Lab, behavior, listed, viewer_certificate, vpc_origin
 
-from .stage import Client, Process, free_port
+from .stage import Client, Process
 
 ALIAS = "ws.faults.example"
 TLS_NAME = "app.faults.internal"
@@ -52,7 +53,8 @@ class Rehearsal:
     """The running lab and the endpoint in it."""
 
     def __init__(self, directory: Path) -> None:
-        self.tls_port, self.plain_port, self.app_port = free_port(), free_port(), free_port()
+        ports = Ports.free()
+        self.tls_port, self.plain_port, self.app_port = ports.edge_tls, ports.edge, ports.apps
         ports = {
             "LAB_EDGE_TLS_PORT": str(self.tls_port),
             "LAB_EDGE_PORT": str(self.plain_port),

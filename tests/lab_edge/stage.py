@@ -26,18 +26,12 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response
 
 from lab.apps import rfc6455
+from stack.ports import Ports
 
 Json = dict[str, Any]
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 20.0
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class StubAws:
@@ -325,7 +319,8 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.tls_port, self.plain_port, self.app_port = free_port(), free_port(), free_port()
+        ports = Ports.free()
+        self.tls_port, self.plain_port, self.app_port = ports.edge_tls, ports.edge, ports.apps
         self.environment: dict[str, str] = {}
         self.odd = OddOrigin()
         self.recorder = Recorder()
