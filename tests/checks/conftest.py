@@ -1,12 +1,14 @@
-"""What tests of stored checks share."""
+"""What tests of checks share."""
 
 from __future__ import annotations
 
+import ssl
 from datetime import UTC, datetime
 
 import pytest
 
 from provisioning.models import AwsAccount, Endpoint
+from tests.checks.origins import HOST, Authority
 from tests.provisioning.examples import ACCOUNT, spec
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -25,3 +27,15 @@ def endpoint(db: None) -> Endpoint:
         domain_name="d111.cloudfront.net",
         created_at=NOW,
     )
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """The CA that probes trust."""
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(scope="session")
+def good_tls(authority: Authority) -> ssl.SSLContext:
+    """A certificate for the host that is asked for."""
+    return authority.server(HOST)

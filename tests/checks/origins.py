@@ -6,9 +6,12 @@ import asyncio
 import contextlib
 import datetime
 import ipaddress
+import json
 import socket
 import ssl
 import struct
+import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,8 +23,11 @@ from cryptography.x509.oid import NameOID
 
 from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
+from checks.diagnose import diagnose
 from checks.handshake import accept_for
-from checks.prober import Limits, ProbeNetwork
+from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.target import ProbeTarget
+from checks.transcript import Transcript
 
 HOST = "d111.cloudfront.net"
 NOW = datetime.datetime.now(datetime.UTC)
@@ -137,6 +143,26 @@ def network_to(port: int, authority: Authority | None = None) -> ProbeNetwork:
 
 
 QUICK = Limits(total_s=0.6, dns_s=0.2, connect_s=0.3, tls_s=0.4, body_s=0.15, close_s=0.15)
+ONE_TURN = 1.0
+"""What may remain after the limit: one turn of the event loop on a busy machine, in seconds."""
+ASK = Script(first_frame_s=0.05, echo_s=0.2, ping_s=0.2)
+
+
+async def ask(
+    here: Origin, *, script: Script = ASK, limits: Limits = QUICK, target: ProbeTarget | None = None
+) -> Transcript:
+    """Probe an origin, see that the probe ended in time and that it let go of the connection."""
+    began = time.perf_counter()
+    seen = await probe(target or ProbeTarget(here.url), network=here.network, script=script, limits=limits)
+    assert time.perf_counter() - began < limits.total_s + ONE_TURN
+    for _ in range(100):
+        if here.ended == here.begun:
+            break
+        await asyncio.sleep(0.01)
+    assert here.ended == here.begun, "the probe left its connection open"
+    assert json.dumps(seen.to_dict())
+    assert diagnose(seen)
+    return seen
 
 
 async def until_gone(reader: asyncio.StreamReader) -> None:
@@ -252,6 +278,34 @@ async def opens_and_hangs_up(reader: asyncio.StreamReader, writer: asyncio.Strea
     """Open, then end TCP without a close frame."""
     await accept(reader, writer)
     writer.close()
+
+
+def inflates(mebibytes: int) -> Behave:
+    """Agree to compression, then send one frame of a few dozen kilobytes that inflates to so much."""
+    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
+    piece = bytes(1 << 20)
+    packed = b"".join(bomb.compress(piece) for _ in range(mebibytes)) + bomb.flush(zlib.Z_SYNC_FLUSH)
+    squeezed = packed.removesuffix(b"\x00\x00\xff\xff")
+    assert len(squeezed) < 60_000, "it must fit into the bytes that a probe takes"
+    frame = b"\xc2\x7e" + len(squeezed).to_bytes(2, "big") + squeezed
+
+    async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await accept(reader, writer, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
+        writer.write(frame)
+        await writer.drain()
+
+    return behave
+
+
+async def never_says_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Open, and listen without a word."""
+    await accept(reader, writer)
+    await until_gone(reader)
+
+
+async def deflates_unasked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Switch on compression, whoever asked."""
+    await accept(reader, writer, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
 
 
 def free_port() -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
@@ -17,7 +16,7 @@ from checks.prober import Limits, Script, probe
 from checks.script import parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
-from tests.checks.origins import HOST, accept, network_to, origin
+from tests.checks.origins import HOST, network_to
 
 QUICK = Limits(total_s=5.0, close_s=1.0)
 DEFLATED = (OFFER,)
@@ -129,29 +128,3 @@ def test_parameters_that_the_rfc_does_not_allow_are_refused(answer: str) -> None
 def test_parameters_that_it_allows_are_taken(answer: str) -> None:
     assert agreed(answer, 1000) is not None
     assert agreed("", 1000) is None
-
-
-def test_a_deflate_bomb_costs_no_more_than_the_limit() -> None:
-    bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
-    squeezed = (bomb.compress(b"\0" * 40_000_000) + bomb.flush(zlib.Z_SYNC_FLUSH))[:-4]
-    assert len(squeezed) < 50_000
-    frame = b"\xc2\x7e" + len(squeezed).to_bytes(2, "big") + squeezed
-
-    async def story() -> Transcript:
-        async def explodes(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await accept(reader, writer, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
-            writer.write(frame)
-            await writer.drain()
-            await reader.read(1000)
-
-        async with origin(explodes) as here:
-            target = ProbeTarget(here.url, extensions=DEFLATED)
-            return await probe(
-                target, network=here.network, script=Script.of_steps(parse_script("hold 1")), limits=QUICK
-            )
-
-    seen = asyncio.run(story())
-    assert seen.failure is not None
-    assert seen.failure.reason is Reason.TOO_MUCH_DATA
-    assert "inflates to more than" in seen.failure.detail
-    assert diagnose(seen)[0].code == "WSE-LIMIT"
