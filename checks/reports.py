@@ -198,9 +198,9 @@ def ways_report(ways: Sequence[tuple[str, Transcript]]) -> Report:
     table = compare(ways)
     opened = [name for name, seen in ways if seen.upgraded]
     asked = [name for name, seen in ways if seen.request is None or seen.request.upgrade]
-    lines = [f"{name}: {_told(seen)}" for name, seen in ways]
     if table.first_bad is None:
-        return Report(True, "Every way is open.", tuple(lines), "", table.ways, table.rows)
+        return Report(True, "Every way is open.", (), "", table.ways, table.rows)
+    lines = [f"{name}: {_told(seen)}" for name, seen in ways]
     way, row, text = table.first_bad
     if opened and len(opened) < len(asked):
         lines.append(f"What differs between {' and '.join(opened)} and the others is the cause.")
