@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 ALGORITHM = "Ed25519"
 MOST_BYTES = 5_000_000
 HOW_TO_VERIFY = (
-    "python3 -c 'import base64, json, sys; kept = json.load(open(sys.argv[1], "rb")); "
+    "python3 -c 'import base64, json, sys; "
+    'kept = json.load(open(sys.argv[1], "rb")); '
     'open("audit.signed", "wb").write(json.dumps(kept["document"], sort_keys=True, separators=(",", ":"), '
     'ensure_ascii=False).encode()); open("audit.sig", "wb").write(base64.b64decode(kept["signature"]["value"]))\' '
     "audit.json",
