@@ -1,0 +1,66 @@
+"""The portal's further probes through the lab's edge: what they say of the way is what the way really does."""
+
+from __future__ import annotations
+
+import pytest
+
+from checks.address_guard import parse_networks
+from checks.asked import Asked, Kind
+from checks.connect_to import parse_connect_to
+from checks.further import Surroundings, make_report
+from checks.idle import usual_clocks
+from checks.look import AwsView
+from checks.prober import Limits, ProbeNetwork
+from checks.target import ProbeTarget
+
+from .stage import Stage
+
+
+def target(name: str, path: str = "/ws/chat") -> ProbeTarget:
+    host = f"{name}.cloudfront.net"
+    return ProbeTarget(f"wss://{host}{path}", subprotocols=("chat.v1",), origin=f"https://{host}")
+
+
+@pytest.fixture
+def around(stage: Stage) -> Surroundings:
+    network = ProbeNetwork(
+        connect_to=parse_connect_to(f"*.cloudfront.net:443:127.0.0.1:{stage.tls_port}"),
+        ca_file=str(stage.authority),
+        allowed_networks=parse_networks("127.0.0.1/32"),
+    )
+    return Surroundings(network, Limits())
+
+
+def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundings) -> None:
+    told = make_report(Asked(Kind.JOURNEY, path="/ws/headers"), target("dchat"), around)
+    assert told.ok, told
+    rows = dict(told.rows)
+    lines = {title.lower(): cells for title, cells in rows.items()}
+    assert lines["sec-websocket-key"][2].text == "as sent"
+    for added in ("via", "x-amz-cf-id", "x-forwarded-for", "x-amzn-trace-id"):
+        assert lines[added][1].text == "added", added
+
+
+def test_a_crowd_of_the_chat_hears_each_other(around: Surroundings) -> None:
+    assert make_report(Asked(Kind.CROWD, 4), target("dchat"), around).headline == "All 4 clients heard each other."
+
+
+def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> None:
+    told = make_report(Asked(Kind.NEGOTIATION), target("dchat"), around)
+    assert told.ok, told
+    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == ["none", "chat.v1", "none", "chat.v1"]
+
+
+def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundings) -> None:
+    told = make_report(Asked(Kind.PLAIN_GET), target("dchat"), around)
+    assert told.headline.startswith("The WebSocket opens; a plain GET of the same address is answered with 426")
+
+
+def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:
+    # Six seconds of the lab's AWS are one here.
+    view = AwsView(clocks=usual_clocks(alb=6, pace=6))
+    held = Surroundings(around.network, around.limits, view)
+    told = make_report(Asked(Kind.IDLE, 2), target("dsilent"), held)
+    assert told.code == "WSE-IDLE-ALB", told
+    assert "in both directions" in told.headline
+    assert "Send a heartbeat every 0.4 s, from the server" in told.lines[0]
