@@ -186,7 +186,7 @@ def audit_tone(outcome: str) -> str:
 @register.filter
 def indented(value: Any) -> str:
     """JSON for people to read."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
 
 
 STEPS = {

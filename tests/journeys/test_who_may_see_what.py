@@ -48,6 +48,7 @@ def test_another_team_gets_the_page_for_what_does_not_exist(product: Product, li
         f"/requests/{live_endpoint.request_id}/events.txt": f"/requests/{NOWHERE}/events.txt",
         f"/approvals/{live_endpoint.request_id}/": f"/approvals/{NOWHERE}/",
         f"/endpoints/{live_endpoint.endpoint_id}/": f"/endpoints/{NOWHERE}/",
+        f"/endpoints/{live_endpoint.endpoint_id}/privacy/": f"/endpoints/{NOWHERE}/privacy/",
     }
     for there, nowhere in doors.items():
         assert ana.get(there).status_code == 200, there
@@ -117,6 +118,7 @@ def test_without_signing_in_there_is_only_the_sign_in_page(product: Product, liv
         f"/requests/{live_endpoint.request_id}/",
         f"/requests/{NOWHERE}/",
         f"/endpoints/{live_endpoint.endpoint_id}/",
+        f"/endpoints/{live_endpoint.endpoint_id}/privacy/",
         "/approvals/",
         "/tokens/",
         "/help/",

@@ -6,6 +6,8 @@ import stat
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from stack.state import MARKER, StateDir, StateError
 
@@ -71,3 +73,12 @@ def test_secrets_differ_and_are_for_their_owner_only(tmp_path: Path) -> None:
     with StateDir(tmp_path / "state") as state:
         assert state.secret("django") != state.secret("redis")
         assert stat.S_IMODE((state.path / "django.secret").stat().st_mode) == 0o600
+
+
+def test_a_signing_key_is_made_once_and_is_for_its_owner_only(tmp_path: Path) -> None:
+    with StateDir(tmp_path / "state") as state:
+        file = state.signing_key("evidence-key")
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        made = file.read_bytes()
+        assert isinstance(load_pem_private_key(made, password=None), Ed25519PrivateKey)
+        assert state.signing_key("evidence-key").read_bytes() == made
