@@ -131,4 +131,5 @@ async def _journey(asked: Asked, target: ProbeTarget, around: Surroundings) -> R
     target = replace(target, extensions=(OFFER,))
     script = Script.of_steps((step,)) if asked.path else Script.handshake_only()
     seen = await probe(target, network=around.network, script=script, limits=around.limits)
-    return journey_report(seen, around.view.serving, step.found[0] if step.found else None)
+    arrived = step.found[0] if step.found else None
+    return journey_report(seen, around.view.serving, arrived, asked=bool(asked.path))

@@ -319,9 +319,11 @@ def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
     return tuple((str(name)[:MOST_TEXT], str(value)[: 8 * 1024]) for name, value in fit[:MOST_HEADERS]) or None
 
 
-def journey_report(seen: Transcript, serving: Serving | None, arrived: Sequence[tuple[str, str]] | None) -> Report:
+def journey_report(
+    seen: Transcript, serving: Serving | None, arrived: Sequence[tuple[str, str]] | None, *, asked: bool = False
+) -> Report:
     """What becomes of each header line: by the policies (`serving`, None if AWS did not show them), and as the app saw
-    it (`arrived`, None where it was not asked or did not tell: then all is simulated from the policy).
+    it (`arrived`, None where it did not tell, `asked` or not: then all is simulated from the policy).
     """
     sent = seen.request.headers if seen.request else ()
     got = {name.lower(): value for name, value in arrived} if arrived is not None else None
@@ -334,11 +336,13 @@ def journey_report(seen: Transcript, serving: Serving | None, arrived: Sequence[
     ]
     lines = [f"{title}: the app needs it and does not get it." for title in lost]
     if arrived is None:
-        lines.append("Simulated from the policy: no path of this app tells which headers arrived.")
+        why = f"the path did not tell which headers arrived ({_outcome(seen)})" if asked else "the app was not asked"
+        lines.append(f"Simulated from the policy: {why}.")
     if serving is None:
         lines.append("AWS did not show the distribution's policies.")
-    elif serving.path_pattern:
-        lines.append(f"The behavior {serving.path_pattern} gets this path.")
+    else:
+        own = "" if serving.meant else ", which is none of the endpoint's own"
+        lines.append(f"The behavior {serving.path_pattern} gets this path{own}.")
     if added:
         lines.append(f"The edge and the load balancer added {len(added)} line{'' if len(added) == 1 else 's'}.")
     columns = ("Sent", "By the policy", "As the app saw it")
@@ -349,11 +353,20 @@ def journey_report(seen: Transcript, serving: Serving | None, arrived: Sequence[
     if lost:
         code = "WSE-101-POLICY" if lost == ["Sec-WebSocket-Protocol"] else "WSE-400-NOKEY"
         return Report(False, f"Lost on the way: {', '.join(lost)}.", tuple(lines), code, columns, tuple(rows))
+    if asked and arrived is None:
+        told = "The path did not tell which headers arrived."
+        return Report(False, told, tuple(lines), diagnose(seen)[0].code, columns, tuple(rows))
+    if serving is not None and not serving.meant and arrived is None:
+        told = "Another behavior than the endpoint's own gets this path."
+        return Report(False, told, tuple(lines), "WSE-PATH", columns, tuple(rows))
     by_policy = [cells[1].state for _, cells in rows]
     if got is None and "not reached" in by_policy:
         told = "A custom policy decides about some lines, and its content is not known here."
         return Report(False, told, tuple(lines), "", columns, tuple(rows))
-    return Report(True, "Every line that a WebSocket needs reaches the app.", tuple(lines), "", columns, tuple(rows))
+    told = "Every line that a WebSocket needs reaches the app."
+    if got is None:
+        told = "The policy lets every line pass that a WebSocket needs."
+    return Report(True, told, tuple(lines), "", columns, tuple(rows))
 
 
 def _passed_row(line: HeaderLine, serving: Serving | None, got: Mapping[str, str] | None) -> Row:

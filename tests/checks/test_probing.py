@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from checks import probing
+from checks import probing, tasks
 from checks.address_guard import parse_networks
 from checks.asked import BOUNDS, Asked, Kind, Way, WaysError, longest, parse_ways, usual_silence
 from checks.connect_to import parse_connect_to
@@ -146,6 +146,20 @@ class TestARow:
         assert (made.ok, made.finished_at, made.report["headline"], report) == (True, later, "well", [asked])
         assert probing.make_probe(str(probe.pk), clock=lambda: later) is None
         assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is not None
+
+    def test_the_ticker_tells_workers_of_it_until_it_is_taken(
+        self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        told: list[str] = []
+        monkeypatch.setattr(tasks.make_probe, "delay", told.append)
+        probe = probing.request_probe(endpoint, Asked(Kind.WAYS), by="ana", now=NOW)
+        for seconds in (0, 1, 6):
+            tasks.tick(NOW + timedelta(seconds=seconds))
+        assert told == [str(getattr(probe, "pk", ""))] * 2, "a word that was lost is said again after a while"
+        tasks.make_probe(told[0])
+        tasks.tick(NOW + timedelta(seconds=20))
+        assert len(told) == 2
+        assert report == [Asked(Kind.WAYS)]
 
     def test_a_fault_of_ours_ends_it_and_says_so(
         self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch

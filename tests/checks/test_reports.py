@@ -127,7 +127,7 @@ class TestTheJourney:
 
     def test_simulated_from_the_policy(self) -> None:
         told = journey_report(self.seen, served(), None)
-        assert told.ok
+        assert (told.ok, told.headline) == (True, "The policy lets every line pass that a WebSocket needs.")
         assert any("Simulated from the policy" in line for line in told.lines)
         dropped = journey_report(self.seen, served(sec_websocket_key=False, origin=False), None)
         assert (dropped.ok, dropped.code) == (False, "WSE-400-NOKEY")
@@ -149,6 +149,8 @@ class TestTheJourney:
 
     def test_what_nobody_told_is_not_called_good(self) -> None:
         assert not journey_report(self.seen, None, None).ok
+        assert "did not tell" in journey_report(self.seen, served(), None, asked=True).headline
+        assert journey_report(self.seen, replace(served(), meant=False), None).code == "WSE-PATH"
         assert not journey_report(self.seen, served(host=None), None).ok
 
 
