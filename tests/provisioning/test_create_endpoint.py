@@ -49,7 +49,8 @@ def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> No
     assert [step.state for step in progress(run, machine.now).steps] == ["done"] * 4
 
 
-@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_boundary_it_is_still_built_exactly_once(machine: Machine, every: int) -> None:
     count = Boundaries()
     first = machine.site()
@@ -84,7 +85,8 @@ def test_what_aws_refuses_is_undone_without_a_trace(machine: Machine, operation:
     assert run.failure["code"] == "InvalidArgument"
 
 
-@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine, every: int) -> None:
     def cancelled_run(site: Site) -> Run:
         run = site.start()
