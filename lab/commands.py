@@ -197,8 +197,7 @@ def show_sockets(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     """Live connections, oldest first."""
     answer = lab.ask_edge("/_lab/sockets")
     lines = [
-        f"{item['hop']:12} {item['from']} -> {item['to']}  open {item['open_seconds']} s"
-        for item in answer["sockets"]
+        f"{item['hop']:12} {item['from']} -> {item['to']}  open {item['open_seconds']} s" for item in answer["sockets"]
     ]
     return answer, "\n".join(lines) or "no live connection"
 
