@@ -9,7 +9,7 @@ from __future__ import annotations
 import zlib
 
 from wsproto.extensions import PerMessageDeflate
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol
+from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 NAME = "permessage-deflate"
 OFFER = f"{NAME}; client_max_window_bits"
@@ -31,6 +31,16 @@ class BoundedDeflate(PerMessageDeflate):
         self._max_bytes = max_bytes
         self._grown = 0
         self.burst = False
+
+    def frame_inbound_header(
+        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
+    ) -> CloseReason | RsvBits:
+        """A frame begins. A control frame says nothing of the message beside it (RFC 7692 6.1)."""
+        compressed = self._inbound_compressed
+        answer = super().frame_inbound_header(proto, opcode, rsv, payload_length)
+        if opcode.iscontrol():
+            self._inbound_compressed = compressed
+        return answer
 
     def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
         """A piece of a frame, inflated."""

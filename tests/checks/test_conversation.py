@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+import zlib
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.conversation import Binary, CloseHeard, Conversation, PingHeard, PongHeard, Text, Violation
+from checks.deflate import agreed
 from checks.transcript import Reason
 
 
@@ -162,3 +164,17 @@ def test_what_we_send_is_recorded_and_masked() -> None:
     ]
     assert talk.close_sent
     assert talk.receive(close(1000), 5.0) == [CloseHeard(1000, "")]
+
+
+@pytest.mark.parametrize("pieces", [1, 2], ids=["before the message", "between its fragments"])
+def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> None:
+    """Control frames may come anywhere; they say nothing of whether a message is compressed."""
+    squeeze = zlib.compressobj(wbits=-15)
+    whole = (squeeze.compress(b"hello hello") + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
+    half = len(whole) // 2
+    if pieces == 1:
+        wire = frame(10) + frame(1, whole, rsv=0x40)
+    else:
+        wire = frame(1, whole[:half], fin=False, rsv=0x40) + frame(10) + frame(0, whole[half:])
+    talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
+    assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, Text)] == ["hello hello"]
