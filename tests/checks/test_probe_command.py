@@ -38,7 +38,7 @@ def port() -> Iterator[int]:
         if path == "/room":
             room.add(connection)
         async for message in connection:
-            for other in room - {connection} if path == "/room" else {connection}:
+            for other in tuple(room - {connection}) if path == "/room" else {connection}:
                 with contextlib.suppress(ConnectionClosed):
                     await other.send(message)
         room.discard(connection)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from websockets.asyncio.server import ServerConnection, serve
+from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from checks import probing, tasks
 from checks.address_guard import parse_networks
@@ -45,21 +47,27 @@ def around() -> Iterator[Surroundings]:
         room.add(connection)
         async for message in connection:
             for other in tuple(room):
-                await other.send(message)
+                with contextlib.suppress(ConnectionClosed):
+                    await other.send(message)
         room.discard(connection)
 
-    async def start() -> int:
-        server = await serve(talk, "127.0.0.1", 0, subprotocols=["chat.v1"])  # type: ignore[list-item]
-        return int(next(iter(server.sockets)).getsockname()[1])
+    async def start() -> Server:
+        return await serve(talk, "127.0.0.1", 0, subprotocols=["chat.v1"])  # type: ignore[list-item]
+
+    async def stop() -> None:
+        server.close()
+        await server.wait_closed()
 
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    port = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
+    server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
+    port = int(next(iter(server.sockets)).getsockname()[1])
     network = ProbeNetwork(
         connect_to=parse_connect_to(f"{HOST}::127.0.0.1:{port},direct.example.com::127.0.0.1:{port}"),
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
     yield Surroundings(network, QUICK, ways=(Way("direct", "ws://{name}.example.com{path}"),), name="direct")
+    asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
 
