@@ -11,11 +11,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from stack.browser import find_browser
-from stack.ports import Ports
 from stack.processes import Supervisor
 from stack.services import Postgres, Redis
+from tests.ports import free_ports
+
+# Enough to catch what a change breaks; a person who doubts a property raises it.
+settings.register_profile("suite", max_examples=40)
+settings.load_profile("suite")
 
 NO_BROWSER = "no Chromium on PATH (chromium, chromium-browser, google-chrome) nor in .venv/browsers"
 
@@ -56,7 +61,7 @@ def redis_url(request: pytest.FixtureRequest, services_dir: Path) -> str:
     if given := os.environ.get("REDIS_URL"):
         return given
     supervisor: Supervisor = request.getfixturevalue("supervisor")
-    redis = Redis(services_dir / "redis", Ports.free().redis, password="only-for-tests")
+    redis = Redis(services_dir / "redis", free_ports().redis, password="only-for-tests")
     redis.prepare()
     child = redis.child(os.environ)
     supervisor.start(child)

@@ -21,6 +21,7 @@ from stack.processes import tail
 from stack.product import Stack
 from tests.journeys.portal_clients import Api, Visitor
 from tests.journeys.team_account import CHAT, Target, TeamAccount
+from tests.ports import free_port
 
 TIME_SCALE = 90.0
 """A quarter of an hour in ten seconds: long enough to be caught in the middle."""
@@ -109,7 +110,7 @@ def product(request: pytest.FixtureRequest) -> Iterator[Product]:
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
         notes: list[str] = []
         request.config.stash[NOTES] = notes
-        stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=notes.append)
+        stack = Stack(Path(directory) / "state", free_port(), time_scale=TIME_SCALE, durable=False, say=notes.append)
         with stack:
             request.config.stash[RUNNING] = stack
             yield Product(stack)

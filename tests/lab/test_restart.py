@@ -165,6 +165,7 @@ def test_killed_in_the_middle_of_writes_every_answered_one_is_there(own_lab: Lab
     assert int(comment) in (int(answered[-1][0]), int(answered[-1][0]) + 1)
 
 
+@pytest.mark.slow
 def test_a_first_start_that_was_cut_short_begins_again(tmp_path: Path) -> None:
     lab = Lab(tmp_path)
     lab.start()

@@ -24,8 +24,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from lab.apps.addresses import BY_NAME
-from stack.ports import Ports
 from tests.lab.account import Account, Lab, behavior, listed, viewer_certificate, vpc_origin
+from tests.ports import free_ports
 
 from .stage import Client, Process
 
@@ -53,7 +53,7 @@ class Rehearsal:
     """The running lab and the endpoint in it."""
 
     def __init__(self, directory: Path) -> None:
-        ports = Ports.free()
+        ports = free_ports()
         self.tls_port, self.plain_port, self.app_port = ports.edge_tls, ports.edge, ports.apps
         ports = {
             "LAB_EDGE_TLS_PORT": str(self.tls_port),

@@ -26,7 +26,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.http11 import Response
 
 from lab.apps import rfc6455
-from stack.ports import Ports
+from tests.ports import free_ports
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -319,7 +319,7 @@ class Stage:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        ports = Ports.free()
+        ports = free_ports()
         self.tls_port, self.plain_port, self.app_port = ports.edge_tls, ports.edge, ports.apps
         self.environment: dict[str, str] = {}
         self.odd = OddOrigin()

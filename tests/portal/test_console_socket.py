@@ -23,10 +23,10 @@ from portal.console import consumer, hub, reading
 from portal.lifecycle import State
 from portal.models import ApiToken, Membership
 from provisioning.models import Event, EventStream
-from stack.ports import Ports
 from stack.services import Redis
 from tests.portal.api_stage import Stage, ask, bearer, happen, put, set_stage
 from tests.portal.console_stage import Server, browser_of, serving
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -177,7 +177,7 @@ def test_without_redis_the_sweep_finds_every_event(stage: Stage, without_redis: 
 def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
     stage: Stage, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    redis = Redis(tmp_path, Ports.free().redis, password="only-for-tests")
+    redis = Redis(tmp_path, free_ports().redis, password="only-for-tests")
     redis.prepare()
     layer = {"hosts": [{"address": redis.url, "socket_connect_timeout": 2}]}
     settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": layer}}

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from portal.counting import LEFT_ALONE_SECONDS, Counts
-from stack.ports import Ports
+from tests.ports import free_ports
 
 
 def test_two_processes_count_together_until_the_count_ends(counted: str) -> None:
@@ -22,7 +22,7 @@ def test_two_processes_count_together_until_the_count_ends(counted: str) -> None
 
 def test_while_redis_is_away_nothing_counts_and_nobody_waits(caplog: pytest.LogCaptureFixture) -> None:
     now = [1000.0]
-    counts = Counts(f"redis://127.0.0.1:{Ports.free().redis}/0", clock=lambda: now[0])
+    counts = Counts(f"redis://127.0.0.1:{free_ports().redis}/0", clock=lambda: now[0])
     with caplog.at_level(logging.WARNING, logger="portal.counting"):
         assert counts.add("a", 60) == (0, 60)
         assert counts.seen(["a", "b"]) == [0, 0]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from stack.ports import Ports
+from tests.ports import free_ports
 
 
 @pytest.fixture
 def free_port() -> int:
     """A loopback port that nobody listens on."""
-    return Ports.free().web
+    return free_ports().web

@@ -18,8 +18,8 @@ import httpx
 import psutil
 import pytest
 
-from stack.ports import Ports
 from stack.product import EVERYTHING
+from tests.ports import free_ports
 
 PATIENCE_SECONDS = 90.0
 
@@ -87,7 +87,7 @@ def refused(state: Path, port: int) -> str:
 @pytest.mark.stack
 @pytest.mark.timeout(300)
 def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
-    ports = Ports.free()
+    ports = free_ports()
     demo = Demo(state, ports.web)
     try:
         assert demo.welcomed.wait(PATIENCE_SECONDS)
@@ -100,7 +100,7 @@ def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
         family = [each for part in parts.values() for each in (part, *part.children(recursive=True))]
         assert len(still_there(family)) == len(family)
 
-        assert "already runs from" in refused(state, Ports.free().web)
+        assert "already runs from" in refused(state, free_ports().web)
         with tempfile.TemporaryDirectory(prefix="st") as elsewhere:
             assert f"port {ports.web} (the portal) is taken" in refused(Path(elsewhere) / "state", ports.web)
         assert demo.process.poll() is None, "the refused ones must not have disturbed it"
@@ -123,7 +123,7 @@ def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
 
 
 def test_a_demo_ended_while_it_starts_leaves_nothing(state: Path) -> None:
-    demo = Demo(state, Ports.free().web)
+    demo = Demo(state, free_ports().web)
     try:
         while not started_so_far(state):
             assert not demo.welcomed.wait(0.02), "too late to interrupt its start"
@@ -153,6 +153,6 @@ def test_a_port_that_is_none_is_refused_in_one_line() -> None:
 
 
 def test_a_taken_port_names_its_holder(state: Path) -> None:
-    ports = Ports.free()
+    ports = free_ports()
     with socket.create_server(("127.0.0.1", ports.redis)):
         assert f"taken by {psutil.Process().name()} (pid {os.getpid()})" in refused(state, ports.web)

@@ -11,6 +11,7 @@ import pytest
 
 from stack.product import PORTAL, Stack
 from stack.rehearse import Rehearsal
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(240)]
 
@@ -22,7 +23,7 @@ TIME_SCALE = 90.0
 def stack() -> Iterator[Stack]:
     with (
         tempfile.TemporaryDirectory(prefix="st") as directory,
-        Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=print) as stack,
+        Stack(Path(directory) / "state", free_port(), time_scale=TIME_SCALE, durable=False, say=print) as stack,
     ):
         yield stack
 

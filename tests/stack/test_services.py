@@ -20,11 +20,11 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from stack.ports import Ports
 from stack.processes import launched
 from stack.product import SERVICES, Stack
 from stack.services import SOCKET_PATH_LIMIT, Postgres, Redis, ServiceError, redis_binary
 from stack.state import StateError
+from tests.ports import free_ports
 
 PATIENCE_SECONDS = 30.0
 
@@ -145,6 +145,7 @@ def test_a_pid_file_that_names_a_stranger_is_put_aside(short_dir: Path) -> None:
         stranger.kill()
 
 
+@pytest.mark.slow
 def test_initdb_that_was_interrupted_is_done_again(short_dir: Path) -> None:
     half = short_dir / "state" / "postgres" / "data.new"
     with services(short_dir) as stack:
@@ -251,7 +252,7 @@ def test_a_child_stopped_by_hand_does_not_hang_the_end(short_dir: Path) -> None:
 
 
 def test_redis_is_configured_on_the_given_port_only(short_dir: Path) -> None:
-    port = Ports.free().redis
+    port = free_ports().redis
     redis_server = Redis(short_dir / "redis", port, "secret")
     redis_server.prepare()
     assert f"port {port}\n" in (short_dir / "redis" / "redis.conf").read_text()
