@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
 from django.utils import timezone
 
 from checks.actions import request_check
 from checks.models import Check, SavedCheck
-from portal.lifecycle import State
-from provisioning.models import AwsAccount, Endpoint
-from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from provisioning.models import Endpoint
+from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, text_of
 
 OWN = {
@@ -20,25 +18,6 @@ OWN = {
     "compress": "true",
     "script": "send hi {nonce}\nexpect text {nonce} within 2",
 }
-
-
-@pytest.fixture
-def endpoint(people: Stage) -> Endpoint:
-    """Ana's, deployed."""
-    request = ask(people.ana, people.chat)
-    at = timezone.now()
-    made = Endpoint.objects.create(
-        account=AwsAccount.objects.get(pk=ACCOUNT),
-        owner="chat",
-        name="team-chat",
-        spec_data=request.spec_data,
-        state=Endpoint.State.DEPLOYED,
-        domain_name="d111111abcdef8.cloudfront.net",
-        created_at=at,
-        deployed_at=at,
-    )
-    put(request, State.LIVE, endpoint=made)
-    return made
 
 
 def test_ana_tests_with_lines_of_her_own(people: Stage, endpoint: Endpoint) -> None:

@@ -5,39 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from django.utils import timezone
 
 from checks.diagnose import diagnose
 from checks.models import Check
 from checks.transcript import Phase, Reason, Transcript
 from checks.verdicts import VERDICTS
-from portal.lifecycle import State
-from provisioning.models import AwsAccount, Endpoint
+from provisioning.models import Endpoint
 from tests.checks.seen import answered, failed, live
-from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, text_of
 
 HTMX = {"HX-Request": "true"}
-
-
-@pytest.fixture
-def endpoint(people: Stage) -> Endpoint:
-    """Ana's, deployed."""
-    request = ask(people.ana, people.chat)
-    at = timezone.now()
-    made = Endpoint.objects.create(
-        account=AwsAccount.objects.get(pk=ACCOUNT),
-        owner="chat",
-        name="team-chat",
-        spec_data=request.spec_data,
-        state=Endpoint.State.DEPLOYED,
-        domain_name="d111111abcdef8.cloudfront.net",
-        created_at=at,
-        deployed_at=at,
-    )
-    put(request, State.LIVE, endpoint=made)
-    return made
 
 
 def checked(endpoint: Endpoint, transcript: Transcript, *, minutes_ago: int = 0, **others: Any) -> Check:

@@ -17,7 +17,7 @@ from provisioning.models import Endpoint
 from tests.checks.seen import answered
 from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, text_of
-from tests.portal.test_pages_endpoints import checked, endpoint  # noqa: F401  the same endpoint, deployed
+from tests.portal.test_pages_endpoints import checked
 
 REFUSED = "HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n"
 ROW = json.dumps({"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"})
@@ -31,7 +31,7 @@ def finished(probe: Probe, report: Report | None) -> None:
 
 
 @pytest.fixture
-def address(endpoint: Endpoint) -> str:  # noqa: F811
+def address(endpoint: Endpoint) -> str:
     return f"/endpoints/{endpoint.pk}/probes/"
 
 
@@ -83,7 +83,7 @@ def test_what_cannot_be_probed_is_said_at_its_field(
     assert not Probe.objects.exists()
 
 
-def test_who_may_not_test_may_not_probe(people: Stage, endpoint: Endpoint, address: str) -> None:  # noqa: F811
+def test_who_may_not_test_may_not_probe(people: Stage, endpoint: Endpoint, address: str) -> None:
     assert "Only the team and the platform team" in text_of(browser(people.otto).get(address))
     assert "Probe now" not in text_of(browser(people.otto).get(address))
     browser(people.otto).post(address, {"kind": "ways"})
@@ -106,7 +106,7 @@ class TestLogRows:
     """A failed check is weighed again."""
 
     @pytest.fixture
-    def check(self, endpoint: Endpoint) -> Check:  # noqa: F811
+    def check(self, endpoint: Endpoint) -> Check:
         return checked(endpoint, answered(REFUSED), next_probe="log rows")
 
     def url(self, check: Check) -> str:
@@ -152,7 +152,7 @@ class TestLogRows:
 @pytest.mark.parametrize(("kind", "asked"), [("idle", "idle"), ("other ways", "ways"), ("again", "")])
 def test_what_would_tell_more_is_a_button_where_the_portal_can(
     people: Stage,
-    endpoint: Endpoint,  # noqa: F811
+    endpoint: Endpoint,
     kind: str,
     asked: str,
 ) -> None:
@@ -163,7 +163,7 @@ def test_what_would_tell_more_is_a_button_where_the_portal_can(
         assert 'name="number" value="75"' in page
 
 
-def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(people: Stage, endpoint: Endpoint) -> None:  # noqa: F811
+def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(people: Stage, endpoint: Endpoint) -> None:
     client: Any = browser(people.ana)
     page = client.get("/help/works-at-the-origin/")
     words = text_of(page)
