@@ -73,7 +73,8 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
         return
     if snapshot.target is not None:
         try:
-            spec = parse_spec(complete_wish(request.wish, snapshot.target.listener_protocols()))
+            target = snapshot.target
+            spec = parse_spec(complete_wish(request.wish, target.listener_protocols(), target.certificate_names()))
         except SpecError as error:
             _store_blocked(request, [], f"The target's listeners do not go with what is asked for: {error}", now)
             return

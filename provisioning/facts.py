@@ -34,6 +34,11 @@ class Certificate:
     kind: str = ""
     expires: str = ""
 
+    @property
+    def in_force(self) -> bool:
+        """Whether CloudFront may take it: issued, and not by a private CA. Who signed an imported one is not known."""
+        return self.status == "ISSUED" and self.kind != "PRIVATE"
+
     def covers(self, host: str) -> bool:
         """Whether one of its names is `host`, or `host` with a star for the first label (RFC 6125, 6.4.3)."""
         host = host.lower().rstrip(".")
@@ -192,6 +197,17 @@ class TargetFacts:
     def listener_protocols(self) -> dict[int, str]:
         """Port → protocol."""
         return {listener.port: listener.protocol for listener in self.listeners}
+
+    def certificate_names(self) -> dict[int, tuple[str, ...]]:
+        """Port → the names, without those with a star, in the certificates in force that it shows there. A port whose
+        certificates were not looked at is left out.
+        """
+        found: dict[int, tuple[str, ...]] = {}
+        for listener in self.listeners:
+            if listener.certificates is not None:
+                names = (name.lower() for one in listener.certificates if one.in_force for name in one.names)
+                found[listener.port] = tuple(dict.fromkeys(name for name in names if "*" not in name))
+        return found
 
     def admits_cloudfront(self, port: int) -> IngressRule | None:
         """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service group, or everybody."""

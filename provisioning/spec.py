@@ -26,6 +26,7 @@ from provisioning.names import (
 
 PROTOCOLS = ("http-only", "https-only", "match-viewer")
 VIEWER_POLICIES = ("https-only", "redirect-to-https")
+MOST_PATHS = 5
 METHOD_SETS = ("GET,HEAD", "GET,HEAD,OPTIONS", "GET,HEAD,OPTIONS,PUT,POST,PATCH,DELETE")
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
@@ -143,9 +144,12 @@ class Derived:
 
 
 def derive_settings(
-    wish: Mapping[str, Any], listener_protocols: Mapping[int, str] | None = None
+    wish: Mapping[str, Any],
+    listener_protocols: Mapping[int, str] | None = None,
+    certificate_names: Mapping[int, Sequence[str]] | None = None,
 ) -> tuple[Derived, ...]:
-    """The settings that follow from a person's answers and, where known, from the target's listeners (port → protocol).
+    """The settings that follow from a person's answers and, where known, from the target's listeners (port → protocol)
+    and the full names in the certificates that it shows (port → names).
 
     1. Origin protocol: HTTPS where the target listens with HTTPS on 443, else HTTP; never match-viewer, which
        needs both listeners and fails as 502 when one is missing.
@@ -153,7 +157,9 @@ def derive_settings(
     3. Host: forwarded when the origin leg is plain HTTP; over HTTPS only when the person says that the
        certificate names the viewer's host (CloudFront Developer Guide, origin settings).
     4. Methods: a handshake is a GET; all seven only where the same path carries an HTTP API (Socket.IO).
-    5. Timeouts: the read timeout governs waiting for the 101 only; 30 s is CloudFront's default.
+    5. The origin's domain: over HTTPS and without the viewers' Host, the only name that the certificate has, since
+       CloudFront compares it. Where there are several, a person knows which one is meant.
+    6. Timeouts: the read timeout governs waiting for the 101 only; 30 s is CloudFront's default.
     """
     listeners = dict(listener_protocols or {})
     https_ports = sorted(port for port, protocol in listeners.items() if protocol in ("HTTPS", "TLS"))
@@ -163,6 +169,10 @@ def derive_settings(
     http_port = 80 if 80 in http_ports or not http_ports else http_ports[0]
     https_port = 443 if 443 in https_ports or not https_ports else https_ports[0]
     carries_api = wish.get("carries_http_api") is True
+    compares = _answer(wish, "origin_protocol", protocol) != "http-only" and not _answer(
+        wish, "forward_host", not use_https
+    )
+    shown = (certificate_names or {}).get(_port(_answer(wish, "https_port", https_port)), ()) if compares else ()
     return (
         Derived(
             "origin_protocol",
@@ -180,7 +190,7 @@ def derive_settings(
             if use_https
             else "The app sees the name the viewer used; no certificate is checked on a plain HTTP leg.",
         ),
-        Derived("origin_domain", "", "The target's own DNS name is used."),
+        _origin_domain([name for name in shown if _DOMAIN.fullmatch(name)]),
         Derived("viewer_protocol_policy", "https-only", "A WebSocket client does not follow a redirect; wss:// only."),
         Derived(
             "allowed_methods",
@@ -195,13 +205,43 @@ def derive_settings(
     )
 
 
+def _answer(wish: Mapping[str, Any], field: str, otherwise: Any) -> Any:
+    """What the person said, in the words of a ticket system too, or else what is derived."""
+    said = wish.get(field)
+    if said is None or said == "":
+        return otherwise
+    return {"true": True, "false": False}.get(said.lower(), said) if isinstance(said, str) else said
+
+
+def _port(value: Any) -> int:
+    """The number, or 0 for what is none; what a port may be is decided in `parse_spec`."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value, re.ASCII):
+        return int(value)
+    return value if isinstance(value, int) else 0
+
+
+def _origin_domain(names: Sequence[str]) -> Derived:
+    if len(names) == 1:
+        reason = "The only name in the target's certificate. CloudFront sends it as Host and compares the two."
+        return Derived("origin_domain", names[0], reason)
+    if names:
+        listed = f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
+        return Derived("origin_domain", "", f"The target's certificate names {listed}. Choose one of them.")
+    return Derived("origin_domain", "", "The target's own DNS name is used.")
+
+
 DEFAULTS: dict[str, Any] = {"max_silence_seconds": 30, "subprotocols": ()}
 
 
-def complete_wish(wish: Mapping[str, Any], listener_protocols: Mapping[int, str] | None = None) -> dict[str, Any]:
+def complete_wish(
+    wish: Mapping[str, Any],
+    listener_protocols: Mapping[int, str] | None = None,
+    certificate_names: Mapping[int, Sequence[str]] | None = None,
+) -> dict[str, Any]:
     """The wish with every unset (absent, None or "") setting filled by derivation. Answers always win."""
     complete: dict[str, Any] = {**DEFAULTS}
-    complete |= {derived.field: derived.value for derived in derive_settings(wish, listener_protocols)}
+    derived = derive_settings(wish, listener_protocols, certificate_names)
+    complete |= {one.field: one.value for one in derived}
     complete |= {key: value for key, value in wish.items() if value is not None and value != ""}
     complete.pop("carries_http_api", None)
     return complete
@@ -277,7 +317,7 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
     words(
         "path_patterns",
         _PATTERN,
-        5,
+        MOST_PATHS,
         "Begin each with a slash, as in /ws/chat or /ws/*; letters, digits and _-.*$/~\"'@:+&? are allowed.",
         required=True,
     )

@@ -7,8 +7,9 @@ HTTPS the target's certificate must name the Host that CloudFront sends, or else
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
 from checks.preflight.rules import hosts_seen
 from provisioning.facts import Certificate, DistributionFacts, Listener, Snapshot, TargetFacts
 
@@ -39,7 +40,10 @@ def origin_certificate(subject: PreflightSubject, target: TargetFacts, snapshot:
     if not hosts:
         yield unknown("PF-CERTIFICATE", "Which name it must have depends on the distribution. Choose one.")
         return
-    yield _for_hosts(subject, target, listener, listener.certificates, hosts)
+    result = _for_hosts(subject, target, listener, listener.certificates, hosts)
+    if result.level is Level.BLOCK:
+        result = replace(result, amendment=_another_name(target, listener, listener.certificates, snapshot))
+    yield result
 
 
 def _for_hosts(
@@ -86,6 +90,23 @@ def _for_hosts(
             Fix("Compare the issuer with the list of public CAs that CloudFront trusts (Mozilla's), or let ACM issue."),
         )
     return PreflightResult("PF-CERTIFICATE", Level.PASS, seen)
+
+
+def _another_name(
+    target: TargetFacts, listener: Listener, certificates: tuple[Certificate, ...], snapshot: Snapshot
+) -> Amendment | None:
+    """The Host that the certificate does name: the viewers', where it has all of their names, else its first own."""
+    trusted = [one for one in certificates if one.in_force]
+    distribution = snapshot.distribution
+    viewers = distribution.aliases if distribution else ()
+    if viewers and all(any(one.covers(name) for one in trusted) for name in viewers):
+        changes = (("forward_host", True), ("origin_domain", ""))
+        return Amendment("Forward the viewers' Host, which the certificate names", changes)
+    names = target.certificate_names().get(listener.port, ())
+    if not names:
+        return None
+    changes = (("forward_host", False), ("origin_domain", names[0]))
+    return Amendment(f"Use {names[0]}, which the certificate names, as the origin's domain", changes)
 
 
 def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix:

@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from checks.preflight.certificates import viewer_certificate
-from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
 from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
 from provisioning.names import SERVICE_ROLE_NAME
 from provisioning.patterns import covers, matches, overlap
 from provisioning.plan import position_for
+from provisioning.spec import MOST_PATHS
 
 ORIGIN_QUOTA = 100
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
@@ -71,7 +72,7 @@ def _paths(subject: PreflightSubject, distribution: DistributionFacts, snapshot:
             continue
         yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")
         yield _order(pattern, distribution)
-    yield from _bare_paths(subject.path_patterns)
+    yield from _bare_paths(subject.path_patterns, distribution)
 
 
 def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
@@ -111,18 +112,20 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
     )
 
 
-def _bare_paths(patterns: tuple[str, ...]) -> Iterator[PreflightResult]:
-    """/ws/* does not match /ws."""
+def _bare_paths(patterns: tuple[str, ...], distribution: DistributionFacts) -> Iterator[PreflightResult]:
+    """/ws/* does not match /ws. The plan can take it along, unless somebody has it or there are enough paths."""
     for pattern in patterns:
         bare = pattern.removesuffix("/*")
         if bare in ("", pattern) or any(matches(other, bare) for other in patterns):
             continue
+        room = len(patterns) < MOST_PATHS and distribution.behavior(bare) is None
         yield PreflightResult(
             "PF-PATH-BARE",
             Level.WARN,
             f"{pattern} does not match {bare}.",
             f"A client that connects to {bare} itself gets the answer of another behavior instead of a handshake.",
             Fix(f"Add {bare} as a second path, if clients connect to it."),
+            amendment=Amendment(f"Add {bare} to the paths", (("path_patterns", (*patterns, bare)),)) if room else None,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
-from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
+from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
 from provisioning import names
 from provisioning.facts import IngressRule, Snapshot, TargetFacts
 
@@ -211,7 +211,8 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
         yield PreflightResult("PF-INGRESS", Level.FIXABLE, seen, why, fix, in_plan=True)
     else:
         why = "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open it, or do it yourself."
-        yield PreflightResult("PF-INGRESS", Level.BLOCK, seen, why, fix)
+        opening = Amendment("Let the plan open the security group", (("open_security_group", True),))
+        yield PreflightResult("PF-INGRESS", Level.BLOCK, seen, why, fix, amendment=opening)
 
 
 def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:

@@ -81,8 +81,25 @@ class Fix:
 
 
 @dataclass(frozen=True)
+class Amendment:
+    """What the request itself could ask for instead, so that the plan puts it right: in words, and the wish's fields
+    with their new values.
+    """
+
+    label: str
+    changes: tuple[tuple[str, str | bool | int | tuple[str, ...]], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        listed = {field: list(value) if isinstance(value, tuple) else value for field, value in self.changes}
+        return {"label": self.label, "changes": listed}
+
+
+@dataclass(frozen=True)
 class PreflightResult:
-    """One question answered. `seen` is what AWS said, `why` what follows from it; `in_plan`: the plan does it."""
+    """One question answered. `seen` is what AWS said, `why` what follows from it; `in_plan`: the plan does it;
+    `amendment`: the plan would do it, if the request were changed so.
+    """
 
     code: str
     level: Level
@@ -90,6 +107,7 @@ class PreflightResult:
     why: str = ""
     fix: Fix | None = None
     in_plan: bool = False
+    amendment: Amendment | None = None
 
     @property
     def title(self) -> str:
@@ -98,7 +116,11 @@ class PreflightResult:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        return asdict(self) | {"level": self.level.value, "title": self.title}
+        return asdict(self) | {
+            "level": self.level.value,
+            "title": self.title,
+            "amendment": self.amendment.to_dict() if self.amendment else None,
+        }
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
 from provisioning.facts import DistributionFacts, Listener, Snapshot, TargetFacts
 from provisioning.patterns import covers, matches, overlap
 
@@ -26,7 +26,7 @@ def default_action(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
         elif _all_forwarded(subject, target, listener, snapshot):
             yield PreflightResult("PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths before it.")
         else:
-            yield _not_forwarding(target, listener, seen)
+            yield _not_forwarding(subject, target, listener, seen)
 
 
 def listener_rules(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
@@ -120,18 +120,20 @@ def _all_forwarded(subject: PreflightSubject, target: TargetFacts, listener: Lis
     )
 
 
-def _not_forwarding(target: TargetFacts, listener: Listener, seen: str) -> PreflightResult:
+def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Listener, seen: str) -> PreflightResult:
     """A warning where a rule that was not looked at may forward our paths; for a redirect to HTTPS without any rule,
     the loop is certain.
     """
     why = "Unless a rule forwards these paths, this answers every handshake instead of the app."
     level = Level.WARN
+    amendment = None
     if listener.default_action == "redirect":
         why = "A WebSocket client follows no redirect. Unless a rule forwards these paths, no handshake gets through."
         if listener.redirect_protocol == "HTTPS" and listener.protocol == "HTTP":
             seen = f"The listener on {listener.port} redirects to HTTPS."
             why += " Choose https-only as origin protocol, or let this listener forward."
             level = Level.BLOCK if listener.rules == () else Level.WARN
+            amendment = _over_https(subject, target)
     elif listener.default_action.startswith("authenticate-"):
         why = "A WebSocket client cannot sign in: without a session cookie the handshake is redirected and fails."
     return PreflightResult(
@@ -145,4 +147,15 @@ def _not_forwarding(target: TargetFacts, listener: Listener, seen: str) -> Prefl
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
             'default_action { type = "forward" } in the aws_lb_listener',
         ),
+        amendment=amendment,
     )
+
+
+def _over_https(subject: PreflightSubject, target: TargetFacts) -> Amendment | None:
+    """Where the redirect sends everybody, if that is a listener CloudFront can use and that forwards."""
+    ports = [one.port for one in target.listeners if one.protocol == "HTTPS" and one.default_action == FORWARD]
+    port = 443 if 443 in ports else next((port for port in sorted(ports) if port >= 1024), None)
+    if port is None or subject.origin_protocol == "https-only":
+        return None
+    changes = (("origin_protocol", "https-only"), ("https_port", port), ("forward_host", ""), ("origin_domain", ""))
+    return Amendment(f"Go to the target over HTTPS on {port}", changes)

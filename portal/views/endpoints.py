@@ -246,7 +246,8 @@ def _settings(spec: EndpointSpec, wish: Mapping[str, Any]) -> list[Setting]:
     plain = spec.to_dict()
     leg = "HTTPS" if spec.origin_protocol == "https-only" else "HTTP"
     shown = []
-    for derived in derive_settings(wish, {spec.origin_port: leg}):
+    named = {spec.https_port: (spec.origin_domain,)} if spec.origin_domain else None
+    for derived in derive_settings(wish, {spec.origin_port: leg}, named):
         chosen = wish.get(derived.field) not in (None, "")
         value = plain[derived.field]
         reason = "Chosen in the request." if chosen or value != derived.value else derived.reason

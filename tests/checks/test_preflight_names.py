@@ -17,6 +17,7 @@ ISSUED = Certificate(
 )
 ALIAS = {"aliases": ("chat.example.com",)}
 OWN_NAME = SECURE | {"forward_host": False, "origin_domain": "app.example.com"}
+DOMAIN_A = {"forward_host": False, "origin_domain": "a.example.com"}
 VIEWERS = SECURE | {"forward_host": True, "origin_domain": ""}
 
 
@@ -78,6 +79,28 @@ def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:
         assert result.fix is not None
         assert "request-certificate" not in result.fix.cli
         assert "origin's domain" in result.fix.console
+
+
+@pytest.mark.parametrize(
+    ("facts", "changes"),
+    [
+        (showing(named("chat.example.com"), distribution=ALIAS), {"forward_host": True, "origin_domain": ""}),
+        (showing(named("a.example.com", "b.org"), distribution=ALIAS), DOMAIN_A),
+        (showing(named("a.example.com")), DOMAIN_A),
+        (showing(named("*.example.com"), distribution={"aliases": ("a.other.com",)}), None),
+        (showing(named("chat.example.com", status="EXPIRED"), distribution=ALIAS), None),
+        (showing(named("a.example.com", kind="PRIVATE")), None),
+    ],
+)
+def test_another_host_that_the_certificate_does_name_is_proposed(
+    facts: Snapshot, changes: dict[str, Any] | None
+) -> None:
+    (result,) = judged(SECURE | {"forward_host": False, "origin_domain": "wrong.org"}, facts)["PF-CERTIFICATE"]
+    assert result.level is Level.BLOCK
+    amendment = result.to_dict()["amendment"]
+    assert (amendment and amendment["changes"]) == changes
+    if changes is not None:
+        assert level("PF-CERTIFICATE", SECURE | changes, facts) == Level.PASS
 
 
 @pytest.mark.parametrize(

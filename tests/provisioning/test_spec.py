@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from provisioning.facts import Certificate, Listener
 from provisioning.spec import SpecError, complete_wish, derive_settings, parse_spec
-from tests.provisioning.examples import ACCOUNT, TARGET, WISH, spec
+from tests.provisioning.examples import ACCOUNT, TARGET, TARGET_FACTS, WISH, spec
 
 
 def test_a_wish_with_five_answers_becomes_a_complete_spec() -> None:
@@ -90,15 +92,51 @@ def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
     assert complete_wish({"carries_http_api": True})["allowed_methods"].endswith("DELETE")
 
 
+@pytest.mark.parametrize(
+    ("wish", "names", "domain"),
+    [
+        ({}, ("chat.internal.example.com",), "chat.internal.example.com"),
+        ({"forward_host": "false"}, ("chat.internal.example.com",), "chat.internal.example.com"),
+        ({"https_port": "8443"}, ("chat.internal.example.com",), ""),
+        ({"forward_host": True}, ("chat.internal.example.com",), ""),
+        ({"forward_host": "TRUE"}, ("chat.internal.example.com",), ""),
+        ({"origin_protocol": "http-only"}, ("chat.internal.example.com",), ""),
+        ({"origin_domain": "other.example.com"}, ("chat.internal.example.com",), "other.example.com"),
+        ({}, ("a.example.com", "b.example.com"), ""),
+        ({}, ("not a name",), ""),
+        ({}, (), ""),
+    ],
+)
+def test_the_only_name_in_the_certificate_becomes_the_origins_domain(
+    wish: dict[str, Any], names: tuple[str, ...], domain: str
+) -> None:
+    assert complete_wish(wish, {443: "HTTPS"}, {443: names})["origin_domain"] == domain
+
+
+def test_of_several_names_in_the_certificate_a_person_chooses_and_is_told_which_there_are() -> None:
+    derived = {one.field: one for one in derive_settings({}, {443: "HTTPS"}, {443: ("a.example.com", "b.example.com")})}
+    assert "a.example.com, b.example.com" in derived["origin_domain"].reason
+
+
+def test_names_of_certificates_that_cloudfront_would_not_take_are_left_out() -> None:
+    shown = (
+        Certificate("arn:1", ("*.example.com", "Chat.example.com"), "ISSUED", "IMPORTED"),
+        Certificate("arn:2", ("chat.example.com", "old.example.com"), "EXPIRED", "AMAZON_ISSUED"),
+        Certificate("arn:3", ("inner.example.com",), "ISSUED", "PRIVATE"),
+    )
+    secure, plain = Listener(443, "HTTPS", "forward", certificates=shown), Listener(80, "HTTP", "forward")
+    assert replace(TARGET_FACTS, listeners=(secure, plain)).certificate_names() == {443: ("chat.example.com",)}
+
+
 @given(
     st.dictionaries(
-        st.sampled_from([*WISH, "http_port", "forward_host", "subprotocols", "origin_domain", "x"]),
+        st.sampled_from([*WISH, "http_port", "https_port", "forward_host", "subprotocols", "origin_domain", "x"]),
         st.one_of(st.text(max_size=8), st.integers(), st.none(), st.booleans(), st.lists(st.text(max_size=4))),
     )
 )
 def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> None:
     try:
-        made = parse_spec(complete_wish(WISH | changes))
+        made = parse_spec(complete_wish(WISH | changes, {443: "HTTPS"}, {443: ("a.example.com",)}))
     except SpecError as refusal:
         faults = refusal.errors
     else:

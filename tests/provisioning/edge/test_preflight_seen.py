@@ -23,8 +23,9 @@ def asked(aws: Aws, account_id: str, arn: str, distribution_id: str = "", **more
         "target_arn": arn,
         "path_patterns": ["/ws/chat"],
     } | more
-    listeners = snapshot.target.listener_protocols() if snapshot.target else None
-    subject = PreflightSubject.of(parse_spec(complete_wish(wish, listeners)))
+    target = snapshot.target
+    told = (target.listener_protocols(), target.certificate_names()) if target else ()
+    subject = PreflightSubject.of(parse_spec(complete_wish(wish, *told)))
     found: dict[str, PreflightResult] = {}
     for result in sorted(judge(subject, snapshot), key=lambda one: list(Level).index(one.level)):
         found[result.code] = result
@@ -49,9 +50,9 @@ def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
     assert verdict("pub-web")["PF-SCHEME"] == "block"
     assert verdict("int-web")["PF-OTHER-DOOR"] == "warn"
     assert verdict("gwlb-inspect")["PF-KIND"] == "block"
-    assert verdict("int-secure")["PF-CERTIFICATE"] == "block"
-    named = verdict("int-secure", forward_host=False, origin_domain="secure.chat.example")
-    assert named == first | {"PF-CERTIFICATE": "unknown"}
+    # Its certificate has one name, which becomes the origin's domain unless somebody says another.
+    assert verdict("int-secure") == first | {"PF-CERTIFICATE": "unknown"}
+    assert verdict("int-secure", origin_domain="other.chat.example")["PF-CERTIFICATE"] == "block"
 
 
 def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None:
