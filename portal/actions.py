@@ -114,9 +114,8 @@ def edit_request(
     changes: dict[str, Any] = {"wish": dict(wish), "spec_data": spec.to_dict(), "last_editor": person}
     if justification is not None:
         changes["justification"] = justification
-    return _replan(
-        request, Verb.EDIT, "request.edited", f"{person} changed the request. It is planned anew.", person, now, changes
-    )
+    text = f"{person} changed the request. It is planned anew."
+    return _replan(request, Verb.EDIT, "request.edited", text, person, now, changes)
 
 
 def replan_request(person: Person, request: EndpointRequest, *, now: datetime) -> Allowed | Denied:
@@ -382,6 +381,9 @@ def _replan(
         allowed = may_edit(person.actor_for(locked.team), locked.standing)
         if isinstance(allowed, Denied):
             return allowed
+        if verb is Verb.EDIT:
+            # Whoever changed anything of it may never decide on it, also after somebody else's last touch.
+            changes = {**changes, "editor_ids": sorted({*locked.editor_ids, locked.last_editor_id, person.pk})}
         move(locked, verb, now, due_at=now, revision=locked.revision + 1, plan_digest="", reason="", **changes)
         tell(locked, kind, text, now, by=person)
     return allowed

@@ -130,13 +130,14 @@ class Actor:
 
 @dataclass(frozen=True)
 class Standing:
-    """A request, as far as the rules care."""
+    """A request, as far as the rules care. `editor_ids`: everybody who ever changed it."""
 
     state: State
     requester_id: int
     beneficiary_id: int
     last_editor_id: int
     plan_digest: str
+    editor_ids: frozenset[int] = frozenset()
 
 
 def after(state: State, verb: Verb) -> State | None:
@@ -186,7 +187,7 @@ def _decider(actor: Actor, standing: Standing, verb: str) -> Denied | None:
         return Denied("own_request", f"You asked for this yourself; somebody else has to {verb} it.")
     if actor.id == standing.beneficiary_id:
         return Denied("beneficiary", f"This is made for you; somebody else has to {verb} it.")
-    if actor.id == standing.last_editor_id:
+    if actor.id == standing.last_editor_id or actor.id in standing.editor_ids:
         return Denied("editor", f"You edited this request; somebody else has to {verb} it.")
     if standing.state is not S.AWAITING_APPROVAL:
         return Denied("wrong_state", f"There is nothing to {verb}: {_is(standing.state)}.")

@@ -89,7 +89,9 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         if not person.decides:
             return self.none()
         waiting = self.filter(state=State.AWAITING_APPROVAL)
-        return waiting.exclude(Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person))
+        return waiting.exclude(
+            Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person) | Q(editor_ids__contains=[person.pk])
+        )
 
     def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
         """Requests whose plan is to be worked out now."""
@@ -117,6 +119,7 @@ class EndpointRequest(models.Model):
     requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_made")
     beneficiary = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_for_me")
     last_editor = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_edited")
+    editor_ids = models.JSONField(default=list, blank=True)
     justification = models.CharField(max_length=500, blank=True)
     wish = models.JSONField()
     spec_data = models.JSONField()
@@ -165,7 +168,12 @@ class EndpointRequest(models.Model):
     def standing(self) -> Standing:
         """This request as the lifecycle's rules see it."""
         return Standing(
-            State(self.state), self.requester_id, self.beneficiary_id, self.last_editor_id, self.plan_digest
+            State(self.state),
+            self.requester_id,
+            self.beneficiary_id,
+            self.last_editor_id,
+            self.plan_digest,
+            frozenset(self.editor_ids),
         )
 
     @property
@@ -192,8 +200,8 @@ class EndpointRequest(models.Model):
 class Approval(models.Model):
     """One recorded decision, bound to the digest of the plan it was made on. Never changed.
 
-    Four eyes hold here too: a trigger refuses a row whose decider asked for, benefits from or edited the
-    request, or whose digest is not the plan's (migration 0002).
+    Four eyes hold here too: a trigger refuses a row whose decider asked for, benefits from or ever edited the
+    request, or whose digest is not the plan's (migrations 0002 and 0004).
     """
 
     class Decision(models.TextChoices):

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from portal import actions
 from portal.lifecycle import Allowed, Denied, State
-from portal.models import ApiToken, Approval, EndpointRequest
+from portal.models import ApiToken, Approval, EndpointRequest, Membership
 from provisioning.models import Endpoint, Event, Run
 from provisioning.spec import SpecError
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
@@ -85,6 +85,21 @@ def test_the_database_refuses_what_the_code_would_let_through(people: Cast) -> N
         Approval.objects.filter(pk=approval.pk).update(reason="other")
     with pytest.raises(IntegrityError, match="never changed"), transaction.atomic():
         approval.delete()
+
+
+def test_whoever_edited_it_may_not_decide_also_after_somebody_else_touched_it_last(people: Cast) -> None:
+    Membership.objects.create(person=people.olga, team=people.chat)
+    request = planned(asked(people))
+    for person, timeout in ((people.olga, 60), (people.ana, 61)):
+        assert isinstance(actions.edit_request(person, request, WISH | {"read_timeout": timeout}, now=NOW), Allowed)
+        request = planned(EndpointRequest.objects.get(pk=request.pk))
+    denied = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    assert isinstance(denied, Denied)
+    assert denied.code == "editor"
+    assert not EndpointRequest.objects.to_decide(people.olga).exists()
+    with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
+        decide(request, people.olga, request.plan_digest)
+    assert isinstance(actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW), Allowed)
 
 
 def decide(request: EndpointRequest, decider: Any, digest: str) -> Approval:

@@ -45,6 +45,7 @@ def test_olga_may_approve_what_ana_asked_for() -> None:
         (Actor(ANA, is_approver=True), WAITING, "d1", "own_request"),
         (APPROVER, replace(WAITING, beneficiary_id=OLGA), "d1", "beneficiary"),
         (APPROVER, replace(WAITING, last_editor_id=OLGA), "d1", "editor"),
+        (APPROVER, replace(WAITING, editor_ids=frozenset({BEN, OLGA})), "d1", "editor"),
         (APPROVER, WAITING, "d0", "stale_plan"),
         (APPROVER, replace(WAITING, state=State.PLANNING), "d1", "wrong_state"),
         (APPROVER, replace(WAITING, state=State.PROVISIONING), "d1", "wrong_state"),
