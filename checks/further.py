@@ -1,7 +1,8 @@
 """Further probes of an endpoint: what each one opens, and the report it makes (asyncio).
 
-Decides how many sockets a kind opens, and at which addresses. Every socket goes through `prober`, so its guard and
-limits hold. It must never change anything, and never ask for a way that the operator's settings do not name.
+Whoever awaits a report holds no thread meanwhile. Decides how many sockets a kind opens, and at which addresses. Every
+socket goes through `prober`, so its guard and limits hold. It must never change anything, and never ask for a way that
+the operator's settings do not name.
 """
 
 from __future__ import annotations
@@ -49,12 +50,8 @@ class Surroundings:
     idle_pace: float = 1.0
 
 
-def make_report(asked: Asked, usual: ProbeTarget, around: Surroundings) -> Report:
-    """Make the probe, for callers without an event loop. `usual` is the handshake that clients make."""
-    return asyncio.run(_make(asked, usual, around))
-
-
-async def _make(asked: Asked, usual: ProbeTarget, around: Surroundings) -> Report:
+async def make_report(asked: Asked, usual: ProbeTarget, around: Surroundings) -> Report:
+    """Make the probe; at most `longest(asked, …)` seconds. `usual` is the handshake that clients make."""
     target = Wanted(path=asked.path).target(usual.url, usual)
     network = around.network
     match asked.kind:

@@ -1,6 +1,7 @@
 """What can be asked of further probes: request one, make one, and weigh a failed check again with log rows.
 
-Each is a row that a worker makes under a lease, one at a time for each endpoint. A fault of our own ends it and is
+Each is a row that a worker takes under a lease, one at a time for each endpoint, and that no thread waits for: asking
+AWS comes first, then the sockets are held on an event loop (`checks.beside`). A fault of our own ends a probe and is
 told; it must never leave somebody waiting for ever.
 """
 
@@ -18,6 +19,7 @@ from django.db import IntegrityError, transaction
 
 from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, usual_target
 from checks.asked import WITH_AWS, Asked, Kind, longest, parse_ways
+from checks.beside import Held
 from checks.further import Surroundings, make_report
 from checks.log_rows import LogRow
 from checks.look import AwsView, look_at_aws
@@ -64,8 +66,11 @@ def request_probe(
     return None
 
 
-def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Probe | None:
-    """Make a probe that nobody else is making; None where there is none to make."""
+def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report] | None:
+    """Begin a probe that nobody else is making: what is to be waited for, and then kept.
+
+    None where there is none to make, or where it has ended already, because it opens no socket or could not begin.
+    """
     now = clock()
     probe: Probe | None = Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
     if probe is None:
@@ -77,27 +82,48 @@ def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Probe | None:
     if due.update(lease_until=now + timedelta(seconds=lease)) != 1:
         return None
     try:
-        report = _weighed_again(probe) if asked.kind is Kind.LOG_ROWS else _made(probe, asked, limits)
+        if asked.kind is not Kind.LOG_ROWS:
+            return _waiting(probe, asked, _surroundings(probe, asked, limits), clock)
+        report = _weighed_again(probe)
     except DatabaseError:
         raise
     except Exception as fault:
-        log.exception("probe %s: a fault of the portal", probe.pk)
-        told = "The portal itself failed; this says nothing about the endpoint."
-        report = Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
+        report = _our_fault(probe, fault)
+    _keep(probe, report, clock())
+    return None
+
+
+def _waiting(probe: Probe, asked: Asked, around: Surroundings, clock: Callable[[], datetime]) -> Held[Report]:
+    usual = usual_target(probe.endpoint)
+
+    async def wait() -> Report:
+        try:
+            return await make_report(asked, usual, around)
+        except Exception as fault:
+            return _our_fault(probe, fault)
+
+    return Held(wait, lambda report: _keep(probe, report, clock()))
+
+
+def _keep(probe: Probe, report: Report, now: datetime) -> None:
     Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
-        finished_at=clock(), lease_until=None, ok=report.ok, report=report.to_dict()
+        finished_at=now, lease_until=None, ok=report.ok, report=report.to_dict()
     )
-    probe.refresh_from_db()
-    return probe
 
 
-def _made(probe: Probe, asked: Asked, limits: Limits) -> Report:
+def _our_fault(probe: Probe, fault: Exception) -> Report:
+    log.error("probe %s: a fault of the portal", probe.pk, exc_info=fault)
+    told = "The portal itself failed; this says nothing about the endpoint."
+    return Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
+
+
+def _surroundings(probe: Probe, asked: Asked, limits: Limits) -> Surroundings:
     usual = usual_target(probe.endpoint)
     view = AwsView()
     if asked.kind in WITH_AWS:
         target = Wanted(path=asked.path).target(usual.url, usual)
-        view = look_at_aws(probe.endpoint, target.url, SENT_HEADERS)
-    around = Surroundings(
+        view = look_at_aws(probe.endpoint, target.url, [(name, "") for name in SENT_HEADERS])
+    return Surroundings(
         network=probe_network(),
         limits=limits,
         view=view,
@@ -105,7 +131,6 @@ def _made(probe: Probe, asked: Asked, limits: Limits) -> Report:
         name=probe.endpoint.name,
         idle_pace=settings.PROBE_IDLE_PACE,
     )
-    return make_report(asked, usual, around)
 
 
 def _weighed_again(probe: Probe) -> Report:
@@ -114,7 +139,8 @@ def _weighed_again(probe: Probe) -> Report:
     if check is None:
         return Report(False, "The test that these log rows belong to is gone.")
     rows = tuple(LogRow(**row) for row in probe.rows)
-    view = look_at_aws(check.endpoint, Transcript.from_dict(check.transcript_data or {}).url)
+    asked = Transcript.from_dict(check.transcript_data or {}).url
+    view = look_at_aws(check.endpoint, asked, Wanted.from_dict(check.wanted).headers)
     seen = replace(
         _observed(check),
         log_rows=rows,

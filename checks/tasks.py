@@ -1,35 +1,54 @@
-"""Celery tasks of checks, and the tick that finds the due ones."""
+"""Celery tasks of checks, and the tick that finds the due ones.
+
+A task that waits on sockets hands its work over and ends, so that checks never take a thread from provisioning.
+"""
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 from django.utils import timezone
 
 from checks import actions, privacy_actions, probing
+from checks.beside import Loop, Threads
 from checks.models import Check, PrivacyAudit, Probe
 from provisioning.mentions import Mentions
 
+CHECKS_AT_ONCE = 4
+"""In one worker process. A check of an origin that answers takes milliseconds, of a dead one minutes."""
+PROBES_AT_ONCE = 24
+"""In one worker process; each is a few sockets on one event loop."""
+
 _mentions = Mentions()
+_checks = Threads(CHECKS_AT_ONCE, "checks")
+_probes = Loop(PROBES_AT_ONCE, "probes")
 
 
 @shared_task
 def make_check(check_id: str) -> None:
-    """Make one check."""
-    actions.make_check(check_id, clock=timezone.now)
+    """Have one check made."""
+    _checks.take(check_id, lambda key: actions.make_check(key, clock=timezone.now))
 
 
 @shared_task
 def make_probe(probe_id: str) -> None:
-    """Make one further probe."""
-    probing.make_probe(probe_id, clock=timezone.now)
+    """Have one further probe made; where there is no room for it, it is mentioned again."""
+    _probes.take(lambda: probing.begin_probe(probe_id, clock=timezone.now))
 
 
 @shared_task
 def make_audit(audit_id: str) -> None:
     """Make one privacy audit."""
     privacy_actions.make_audit(audit_id, clock=timezone.now)
+
+
+@worker_shutting_down.connect
+def stop_checks(**_: Any) -> None:
+    """A worker that ends leaves the checks in its line to others."""
+    _checks.stop()
 
 
 def tick(now: datetime) -> None:

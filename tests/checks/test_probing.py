@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed
 from checks import probing, tasks
 from checks.address_guard import parse_networks
 from checks.asked import BOUNDS, Asked, Kind, Way, WaysError, longest, parse_ways, usual_silence
+from checks.beside import Held
 from checks.connect_to import parse_connect_to
 from checks.further import Surroundings, make_report
 from checks.log_rows import parse_log_rows
@@ -89,7 +90,7 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
     ids=lambda given: given.kind if isinstance(given, Asked) else "",
 )
 def test_each_kind_tells_what_it_saw(around: Surroundings, asked: Asked, headline: str) -> None:
-    told = make_report(asked, USUAL, around)
+    told = asyncio.run(make_report(asked, USUAL, around))
     assert told.ok, told
     assert told.headline.startswith(headline)
     if asked.kind is Kind.WAYS:
@@ -122,6 +123,16 @@ def test_every_kind_is_bounded() -> None:
     assert (usual_silence(1), usual_silence(6)) == (75, 13)
 
 
+class AtOnce:
+    """The loop of a worker, in the thread of a test, whose rows nobody else sees."""
+
+    def take(self, begin: Callable[[], Held[Any] | None]) -> bool:
+        held = begin()
+        if held is not None:
+            held.then(asyncio.run(held.wait()))
+        return True
+
+
 class TestARow:
     """One at a time, made once, never left waiting."""
 
@@ -132,7 +143,7 @@ class TestARow:
         """The network is away: what would be asked of it is noted."""
         made: list[Asked] = []
 
-        def note(asked: Asked, *_: object) -> Report:
+        async def note(asked: Asked, *_: object) -> Report:
             made.append(asked)
             return Report(True, "well")
 
@@ -146,13 +157,16 @@ class TestARow:
         assert probe is not None
         assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is None
         Probe.objects.update(lease_until=NOW + timedelta(seconds=9))
-        assert probing.make_probe(str(probe.pk), clock=lambda: NOW) is None, "somebody else makes it"
+        assert probing.begin_probe(str(probe.pk), clock=lambda: NOW) is None, "somebody else makes it"
         later = NOW + timedelta(seconds=10)
-        made = probing.make_probe(str(probe.pk), clock=lambda: later)
-        assert made is not None
-        assert made.report is not None
-        assert (made.ok, made.finished_at, made.report["headline"], report) == (True, later, "well", [asked])
-        assert probing.make_probe(str(probe.pk), clock=lambda: later) is None
+        held = probing.begin_probe(str(probe.pk), clock=lambda: later)
+        assert held is not None
+        assert report == [], "the worker goes on; the sockets are opened where they are waited for"
+        held.then(asyncio.run(held.wait()))
+        probe.refresh_from_db()
+        assert probe.report is not None
+        assert (probe.ok, probe.finished_at, probe.report["headline"], report) == (True, later, "well", [asked])
+        assert probing.begin_probe(str(probe.pk), clock=lambda: later) is None
         assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is not None
 
     def test_the_ticker_tells_workers_of_it_until_it_is_taken(
@@ -160,6 +174,7 @@ class TestARow:
     ) -> None:
         told: list[str] = []
         monkeypatch.setattr(tasks.make_probe, "delay", told.append)
+        monkeypatch.setattr(tasks, "_probes", AtOnce())
         probe = probing.request_probe(endpoint, Asked(Kind.WAYS), by="ana", now=NOW)
         for seconds in (0, 1, 6):
             tasks.tick(NOW + timedelta(seconds=seconds))
@@ -169,16 +184,17 @@ class TestARow:
         assert len(told) == 2
         assert report == [Asked(Kind.WAYS)]
 
+    @pytest.mark.parametrize("where", ["make_report", "look_at_aws"])
     def test_a_fault_of_ours_ends_it_and_says_so(
-        self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch
+        self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch, where: str
     ) -> None:
         def faulty(*_: object) -> Report:
             raise KeyError("a bug")
 
-        monkeypatch.setattr(probing, "make_report", faulty)
-        probe = probing.request_probe(endpoint, Asked(Kind.WAYS), by="ana", now=NOW)
-        made = probing.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
-        assert made is not None
+        monkeypatch.setattr(probing, where, faulty)
+        probe = probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ana", now=NOW)
+        AtOnce().take(lambda: probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW))
+        made = Probe.objects.get()
         assert made.report is not None
         assert (made.ok, made.report["code"]) == (False, "WSE-PROBE")
 
@@ -204,9 +220,9 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     }
     rows = parse_log_rows(json.dumps(row))
     probe = probing.request_probe(endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows)
-    made = probing.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    assert probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, "it opens no socket"
     check.refresh_from_db()
-    assert made is not None
+    made = Probe.objects.get()
     assert made.report is not None
     assert made.report["headline"].startswith("The verdict is: ")
     assert (check.verdict, check.findings[0]["certainty"], check.ok) == ("WSE-502-DNS", "high", False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from checks.address_guard import parse_networks
@@ -32,7 +34,7 @@ def around(stage: Stage) -> Surroundings:
 
 
 def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundings) -> None:
-    told = make_report(Asked(Kind.JOURNEY, path="/ws/headers"), target("dchat"), around)
+    told = asyncio.run(make_report(Asked(Kind.JOURNEY, path="/ws/headers"), target("dchat"), around))
     assert told.ok, told
     rows = dict(told.rows)
     lines = {title.lower(): cells for title, cells in rows.items()}
@@ -42,17 +44,18 @@ def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundin
 
 
 def test_a_crowd_of_the_chat_hears_each_other(around: Surroundings) -> None:
-    assert make_report(Asked(Kind.CROWD, 4), target("dchat"), around).headline == "All 4 clients heard each other."
+    told = asyncio.run(make_report(Asked(Kind.CROWD, 4), target("dchat"), around))
+    assert told.headline == "All 4 clients heard each other."
 
 
 def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> None:
-    told = make_report(Asked(Kind.NEGOTIATION), target("dchat"), around)
+    told = asyncio.run(make_report(Asked(Kind.NEGOTIATION), target("dchat"), around))
     assert told.ok, told
     assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == ["none", "chat.v1", "none", "chat.v1"]
 
 
 def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundings) -> None:
-    told = make_report(Asked(Kind.PLAIN_GET), target("dchat"), around)
+    told = asyncio.run(make_report(Asked(Kind.PLAIN_GET), target("dchat"), around))
     assert told.headline.startswith("The WebSocket opens; a plain GET of the same address is answered with 426")
 
 
@@ -60,7 +63,7 @@ def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:
     # Six seconds of the lab's AWS are one here.
     view = AwsView(clocks=usual_clocks(alb=6, pace=6))
     held = Surroundings(around.network, around.limits, view)
-    told = make_report(Asked(Kind.IDLE, 2), target("dsilent"), held)
+    told = asyncio.run(make_report(Asked(Kind.IDLE, 2), target("dsilent"), held))
     assert told.code == "WSE-IDLE-ALB", told
     assert "in both directions" in told.headline
     assert "Send a heartbeat every 0.4 s, from the server" in told.lines[0]
