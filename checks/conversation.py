@@ -1,30 +1,28 @@
-"""The frames after a 101, client side, without I/O (PURE).
+"""The messages of an open WebSocket, client side, without I/O (PURE).
 
-Decides what each arriving byte means by two readers of the same bytes: wsproto judges the protocol and gives messages,
-and a small scanner of frame heads (RFC 6455 5.2) gives what wsproto hides: every frame with its size, and a claim that
-is too large before one byte of it has been taken. It must never hold more than its limits, whatever the other side
-claims, and never touch a socket or the clock (`at_ms` is an argument).
+Decides what each arriving frame means: messages, pings, pongs, the close, and the rules a server broke. It must never
+hold more than its limits, whatever the other side claims, and never touch a socket or the clock (`at_ms` is an
+argument).
 """
 
 from __future__ import annotations
 
-import struct
+import codecs
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
-from wsproto.connection import Connection, ConnectionState, ConnectionType
-from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
-from wsproto.frame_protocol import CloseReason
-
-from checks.deflate import BoundedDeflate
+from checks.deflate import BoundedDeflate, MessageTooBig
+from checks.frames import MAX_CONTROL_PAYLOAD, Frame, FrameReader, Opcode, Violation, client_frame
 from checks.transcript import FrameSeen, Reason
 
 PREVIEW = 160
 """Characters of a payload kept in a transcript."""
 
-Opcode = Literal["continuation", "text", "binary", "close", "ping", "pong"]
-_OPCODES: dict[int, Opcode] = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
+NO_STATUS = 1005
+"""Stands for a close frame without a code; it is never sent (RFC 6455 7.4.1)."""
+_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+"""Codes a close frame may carry: RFC 6455 7.4 and IANA's list of WebSocket close codes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +61,6 @@ class CloseHeard:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """The other side broke RFC 6455 or a limit; `close_code` is the code to close with."""
-
-    reason: Reason
-    detail: str
-    close_code: int
-
-
 Heard = Text | Binary | PingHeard | PongHeard | CloseHeard | Violation
 
 
@@ -80,26 +69,23 @@ class Conversation:
 
     def __init__(self, *, max_bytes: int, max_frames: int, deflate: BoundedDeflate | None = None) -> None:
         self.frames: list[FrameSeen] = []
-        self._max_frames = max_frames
+        self.close_sent = False
+        """Has our close frame gone out?"""
+        self._max_bytes, self._max_frames = max_bytes, max_frames
         self._deflate = deflate
-        self._wire = Connection(ConnectionType.CLIENT, extensions=[deflate] if deflate else [])
-        self._scanner = _FrameScanner(max_bytes, compressed=deflate is not None)
-        self._max_bytes = max_bytes
+        self._reader = FrameReader(max_bytes, compression=deflate is not None)
         self._bytes_in = 0
         self._frames_in = 0
-        self._text: list[str] = []
+        self._text: codecs.IncrementalDecoder | None = None
+        """Of the text message under way; None for a binary one."""
+        self._pieces: list[str] = []
         self._binary = bytearray()
         self._over = False
 
     @property
     def can_send(self) -> bool:
         """May a message still be sent?"""
-        return not self._over and self._wire.state is ConnectionState.OPEN
-
-    @property
-    def close_sent(self) -> bool:
-        """Has our close frame gone out?"""
-        return self._wire.state in (ConnectionState.LOCAL_CLOSING, ConnectionState.CLOSED)
+        return not self._over and not self.close_sent
 
     def receive(self, data: bytes, at_ms: float) -> list[Heard]:
         """Everything these bytes say, in order; after a Violation or a CloseHeard nothing more is heard."""
@@ -107,74 +93,108 @@ class Conversation:
             return []
         self._bytes_in += len(data)
         if self._bytes_in > self._max_bytes:
-            return [self._end(Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009))]
-        for frame in self._scanner.feed(data, at_ms):
-            if isinstance(frame, Violation):
-                return [self._end(frame)]
-            self._frames_in += 1
-            if self._frames_in > self._max_frames:
-                return [self._end(Violation(Reason.TOO_MANY_FRAMES, f"more than {self._max_frames} frames came", 1008))]
-            self.frames.append(frame)
-        self._wire.receive_data(data)
-        return list(self._heard())
+            self._over = True
+            return [Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009)]
+        heard = list(self._heard(data, at_ms))
+        self._over = bool(heard) and isinstance(heard[-1], Violation | CloseHeard)
+        return heard
 
     def send_text(self, text: str, at_ms: float) -> bytes:
         """The bytes of a text message."""
-        return self._sent("text", text.encode(), self._wire.send(TextMessage(text)), at_ms)
+        return self._sent("text", text.encode(), at_ms)
 
     def send_ping(self, payload: bytes, at_ms: float) -> bytes:
         """The bytes of a ping."""
-        return self._sent("ping", payload, self._wire.send(Ping(payload)), at_ms)
+        return self._sent("ping", payload, at_ms)
 
     def send_pong(self, payload: bytes, at_ms: float) -> bytes:
         """The bytes of the pong that a ping wants (RFC 6455 5.5.3)."""
-        return self._sent("pong", payload, self._wire.send(Pong(payload)), at_ms)
+        return self._sent("pong", payload, at_ms)
 
     def send_close(self, code: int, reason: str, at_ms: float) -> bytes:
-        """The bytes of a close frame; 1005 sends one without a code."""
-        if code == CloseReason.NO_STATUS_RCVD:
-            # By identity: wsproto turns an equal integer into 1000.
-            return self._sent("close", b"", self._wire.send(CloseConnection(CloseReason.NO_STATUS_RCVD)), at_ms)
-        payload = struct.pack("!H", code) + reason.encode()
-        return self._sent("close", payload, self._wire.send(CloseConnection(code, reason or None)), at_ms)
+        """The bytes of a close frame; 1005 sends one without a code. A reason that is too long is cut."""
+        payload = b""
+        if code != NO_STATUS:
+            kept = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore")
+            payload = code.to_bytes(2, "big") + kept.encode()
+        wire = self._sent("close", payload, at_ms)
+        self.close_sent = True
+        return wire
 
-    def _sent(self, opcode: Opcode, payload: bytes, wire: bytes, at_ms: float) -> bytes:
-        squeezed = self._deflate is not None and opcode == "text"
-        self.frames.append(
-            FrameSeen("sent", opcode, len(payload), at_ms, preview_of(opcode, payload), compressed=squeezed)
-        )
-        return bytes(wire)
+    def _sent(self, opcode: Opcode, payload: bytes, at_ms: float) -> bytes:
+        """Nothing goes out after a close frame (RFC 6455 5.5.1)."""
+        if self.close_sent:
+            return b""
+        squeezed = opcode == "text" and self._deflate is not None and self._deflate.sends_compressed
+        preview = preview_of(opcode, payload)
+        self.frames.append(FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=squeezed))
+        if squeezed and self._deflate is not None:
+            payload = self._deflate.deflate(payload)
+        return client_frame(opcode, payload, compressed=squeezed)
 
-    def _end(self, violation: Violation) -> Violation:
-        self._over = True
-        return violation
+    def _heard(self, data: bytes, at_ms: float) -> Iterator[Heard]:
+        for frame in self._reader.feed(data, at_ms):
+            if isinstance(frame, Violation):
+                yield frame
+                return
+            self._frames_in += 1
+            if self._frames_in > self._max_frames:
+                yield Violation(Reason.TOO_MANY_FRAMES, f"more than {self._max_frames} frames came", 1008)
+                return
+            preview = "" if frame.compressed else preview_of(frame.opcode, frame.payload)
+            size, sent_at = len(frame.payload), frame.at_ms
+            self.frames.append(
+                FrameSeen("received", frame.opcode, size, sent_at, preview, frame.final, frame.compressed)
+            )
+            meaning = self._meaning(frame)
+            if meaning is not None:
+                yield meaning
+            if isinstance(meaning, Violation):
+                return
 
-    def _heard(self) -> Iterator[Heard]:
-        for event in self._wire.events():
-            if isinstance(event, TextMessage):
-                self._text.append(event.data)
-                if event.message_finished:
-                    yield Text("".join(self._text))
-                    self._text.clear()
-            elif isinstance(event, BytesMessage):
-                self._binary += event.data
-                if event.message_finished:
-                    yield Binary(bytes(self._binary))
-                    self._binary.clear()
-            elif isinstance(event, Ping):
-                yield PingHeard(bytes(event.payload))
-            elif isinstance(event, Pong):
-                yield PongHeard(bytes(event.payload))
-            elif isinstance(event, CloseConnection):
-                self._over = True
-                # wsproto reports broken rules as the close it proposes, without having heard a close frame.
-                if self._wire.state in (ConnectionState.REMOTE_CLOSING, ConnectionState.CLOSED):
-                    yield CloseHeard(int(event.code), event.reason or "")
-                elif self._deflate is not None and self._deflate.burst:
-                    text = f"a compressed message inflates to more than {self._max_bytes:,} bytes"
-                    yield Violation(Reason.TOO_MUCH_DATA, text, 1009)
-                else:
-                    yield Violation(Reason.FRAME_VIOLATION, event.reason or "broken frame", int(event.code))
+    def _meaning(self, frame: Frame) -> Heard | None:
+        """What a frame says by itself or as the last of a message; None for a part of a message."""
+        if frame.opcode == "close":
+            return _close(frame.payload)
+        if frame.opcode == "ping":
+            return PingHeard(frame.payload)
+        if frame.opcode == "pong":
+            return PongHeard(frame.payload)
+        if frame.opcode == "text":
+            self._text = codecs.getincrementaldecoder("utf-8")()
+        elif frame.opcode == "binary":
+            self._text = None
+        payload = frame.payload
+        if frame.compressed and self._deflate is not None:
+            try:
+                payload = self._deflate.inflate(payload, last=frame.final)
+            except MessageTooBig:
+                text = f"a compressed message inflates to more than {self._max_bytes:,} bytes"
+                return Violation(Reason.TOO_MUCH_DATA, text, 1009)
+            except zlib.error as error:
+                return Violation(Reason.FRAME_VIOLATION, f"a compressed message cannot be inflated: {error}", 1007)
+        if self._text is None:
+            return self._binary_piece(payload, frame.final)
+        return self._text_piece(self._text, payload, frame.final)
+
+    def _text_piece(self, decoder: codecs.IncrementalDecoder, payload: bytes, final: bool) -> Text | Violation | None:
+        try:
+            self._pieces.append(decoder.decode(payload, final))
+        except UnicodeDecodeError as error:
+            return Violation(Reason.FRAME_VIOLATION, f"a text message is not UTF-8: {error} (RFC 6455 8.1)", 1007)
+        if not final:
+            return None
+        message = Text("".join(self._pieces))
+        self._pieces.clear()
+        return message
+
+    def _binary_piece(self, payload: bytes, final: bool) -> Binary | None:
+        self._binary += payload
+        if not final:
+            return None
+        message = Binary(bytes(self._binary))
+        self._binary.clear()
+        return message
 
 
 def preview_of(opcode: Opcode, payload: bytes) -> str:
@@ -182,76 +202,22 @@ def preview_of(opcode: Opcode, payload: bytes) -> str:
     if opcode == "close":
         if len(payload) < 2:
             return ""
-        return f"{struct.unpack('!H', payload[:2])[0]} {payload[2:].decode('utf-8', 'replace')}".strip()
+        return f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode('utf-8', 'replace')}".strip()
     if opcode in ("text", "continuation"):
         return payload[: PREVIEW * 4].decode("utf-8", "replace")[:PREVIEW].replace("\x00", "�")
     return payload[: PREVIEW // 4].hex(" ")
 
 
-class _FrameScanner:
-    """Reads frame heads only; of payloads it keeps a preview."""
-
-    def __init__(self, max_size: int, *, compressed: bool) -> None:
-        self._max_size = max_size
-        self._may_compress = compressed
-        self._head = bytearray()
-        self._left = 0
-        self._open: tuple[Opcode, int, bool, float] | None = None
-        self._start = bytearray()
-        self._squeezed = False
-        """Is the message under way compressed? Its continuation frames are, too."""
-        self._closed = False
-
-    def feed(self, data: bytes, at_ms: float) -> Iterator[FrameSeen | Violation]:
-        position = 0
-        # What follows a close frame is to be ignored (RFC 6455 5.5.1).
-        while not self._closed and (position < len(data) or (self._open is not None and self._left == 0)):
-            if self._open is None:
-                self._head.append(data[position])
-                position += 1
-                violation = self._read_head(at_ms)
-                if violation:
-                    yield violation
-                    return
-                continue
-            taken = data[position : position + self._left]
-            position += len(taken)
-            self._left -= len(taken)
-            self._start += taken[: PREVIEW * 4 - len(self._start)]
-            if self._left == 0:
-                opcode, size, final, since = self._open
-                squeezed = self._squeezed and opcode in ("text", "binary", "continuation")
-                preview = "" if squeezed else preview_of(opcode, bytes(self._start))
-                yield FrameSeen("received", opcode, size, since, preview, final, squeezed)
-                self._closed = opcode == "close"
-                self._open = None
-                self._start.clear()
-
-    def _read_head(self, at_ms: float) -> Violation | None:
-        """Take one more byte of the head; opens the frame once the head is whole."""
-        head = self._head
-        if len(head) < 2:
-            return None
-        short = head[1] & 0x7F
-        wanted = 2 + {126: 2, 127: 8}.get(short, 0)
-        if len(head) < wanted:
-            return None
-        size = int.from_bytes(head[2:wanted], "big") if wanted > 2 else short
-        opcode = _OPCODES.get(head[0] & 0x0F)
-        if opcode is None:
-            return Violation(Reason.FRAME_VIOLATION, f"unknown opcode {head[0] & 0x0F:#x} (RFC 6455 5.2)", 1002)
-        if head[1] & 0x80:
-            return Violation(Reason.FRAME_VIOLATION, "the server masked a frame (RFC 6455 5.1)", 1002)
-        # RSV1 marks a compressed message, on its first frame only (RFC 7692 6).
-        squeezed = self._may_compress and opcode in ("text", "binary") and bool(head[0] & 0x40)
-        if head[0] & (0x30 if squeezed else 0x70):
-            text = "a reserved bit is set: the frame is compressed or otherwise extended, which was not agreed"
-            return Violation(Reason.FRAME_VIOLATION, text, 1002)
-        if size > self._max_size:
-            return Violation(Reason.TOO_MUCH_DATA, f"a frame claims {size:,} bytes, {self._max_size:,} are taken", 1009)
-        if opcode in ("text", "binary"):
-            self._squeezed = squeezed
-        self._open = (opcode, size, bool(head[0] & 0x80), at_ms)
-        self._left = size
-        head.clear()
-        return None
+def _close(payload: bytes) -> CloseHeard | Violation:
+    """A close frame is empty, or carries a code that may be sent and a reason in UTF-8 (RFC 6455 5.5.1, 7.4)."""
+    if not payload:
+        return CloseHeard(NO_STATUS, "")
+    if len(payload) == 1:
+        return Violation(Reason.FRAME_VIOLATION, "a close frame has one byte; a code has two (RFC 6455 5.5.1)", 1002)
+    code = int.from_bytes(payload[:2], "big")
+    if code not in _CODES:
+        return Violation(Reason.FRAME_VIOLATION, f"a close frame carries {code}, which must not be sent", 1002)
+    try:
+        return CloseHeard(code, payload[2:].decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return Violation(Reason.FRAME_VIOLATION, f"the reason of a close is not UTF-8: {error}", 1007)

@@ -1,15 +1,12 @@
-"""permessage-deflate for a client that trusts nobody (RFC 7692), on wsproto's (PURE).
+"""permessage-deflate for a client that trusts nobody (RFC 7692, PURE).
 
 Decides which offer is made, whether an agreed set of parameters is one the offer allows, and how much a message may
-grow: wsproto would inflate whatever comes. It must never hold more than its limit, however small the wire bytes were.
+grow. It must never hold more than its limit, however small the wire bytes were.
 """
 
 from __future__ import annotations
 
 import zlib
-
-from wsproto.extensions import PerMessageDeflate
-from wsproto.frame_protocol import CloseReason, FrameDecoder, FrameProtocol, Opcode, RsvBits
 
 NAME = "permessage-deflate"
 OFFER = f"{NAME}; client_max_window_bits"
@@ -21,58 +18,67 @@ _KNOWN = (
     "server_max_window_bits",
     "client_max_window_bits",
 )
+_TAIL = b"\x00\x00\xff\xff"
+"""What a sender cuts off the end of a message, and a receiver puts back (RFC 7692 7.2)."""
 
 
-class BoundedDeflate(PerMessageDeflate):
-    """Inflates at most `max_bytes` for a message; `burst` is True once one wanted more."""
+class MessageTooBig(Exception):
+    """A message wants to grow beyond the limit."""
 
-    def __init__(self, max_bytes: int) -> None:
-        super().__init__()
+
+class BoundedDeflate:
+    """Both directions of a connection; a received message inflates to at most `max_bytes`.
+
+    `client_bits` and `server_bits` are the windows (8 to 15); a side that is `fresh` begins each message without what
+    it remembers of earlier ones ("no context takeover").
+    """
+
+    def __init__(
+        self,
+        max_bytes: int,
+        *,
+        client_bits: int = 15,
+        server_bits: int = 15,
+        client_fresh: bool = False,
+        server_fresh: bool = False,
+    ) -> None:
+        self.sends_compressed = client_bits > 8
+        """zlib cannot keep to a window of 256 bytes, so under such terms messages go out as they are."""
         self._max_bytes = max_bytes
+        # A stream made with the smallest window can be read with a larger one.
+        self._client_bits, self._server_bits = max(9, client_bits), max(9, server_bits)
+        self._client_fresh, self._server_fresh = client_fresh, server_fresh
+        self._squeeze = zlib.compressobj(wbits=-self._client_bits)
+        self._swell = zlib.decompressobj(wbits=-self._server_bits)
         self._grown = 0
-        self.burst = False
 
-    def frame_inbound_header(
-        self, proto: FrameDecoder | FrameProtocol, opcode: Opcode, rsv: RsvBits, payload_length: int
-    ) -> CloseReason | RsvBits:
-        """A frame begins. A control frame says nothing of the message beside it (RFC 7692 6.1)."""
-        compressed = self._inbound_compressed
-        answer = super().frame_inbound_header(proto, opcode, rsv, payload_length)
-        if opcode.iscontrol():
-            self._inbound_compressed = compressed
-        return answer
+    def deflate(self, message: bytes) -> bytes:
+        """The payload of the frame that carries this message."""
+        payload = self._squeeze.compress(message) + self._squeeze.flush(zlib.Z_SYNC_FLUSH)
+        if self._client_fresh:
+            self._squeeze = zlib.compressobj(wbits=-self._client_bits)
+        return payload.removesuffix(_TAIL)
 
-    def frame_inbound_payload_data(self, proto: FrameDecoder | FrameProtocol, data: bytes) -> bytes | CloseReason:
-        """A piece of a frame, inflated."""
-        if not self._inbound_compressed or not self._inbound_is_compressible:
-            return data
-        return self._inflate(bytes(data))
+    def inflate(self, payload: bytes, *, last: bool) -> bytes:
+        """What one frame of a message adds to it; `last` says that the message ends with it.
 
-    def frame_inbound_complete(self, proto: FrameDecoder | FrameProtocol, fin: bool) -> bytes | CloseReason | None:
-        """The end of a frame; at the end of a message what was held back comes out."""
-        if not fin or not self._inbound_is_compressible:
-            return None
-        compressed, self._inbound_compressed = self._inbound_compressed, None
-        if not compressed:
-            return None
-        rest = self._inflate(b"\x00\x00\xff\xff")
-        self._grown = 0
-        if self.server_no_context_takeover:
-            self._decompressor = None
-        return rest
+        :raises MessageTooBig: the message has more than `max_bytes`.
+        :raises zlib.error: the payload is not deflated data.
+        """
+        out = self._swelled(payload + _TAIL if last else payload)
+        if last:
+            self._grown = 0
+            # A sender may end its stream with a message; the next one then begins another (RFC 7692 7.2.3.4).
+            if self._server_fresh or self._swell.eof:
+                self._swell = zlib.decompressobj(wbits=-self._server_bits)
+        return out
 
-    def _inflate(self, data: bytes) -> bytes | CloseReason:
-        if self._decompressor is None:
-            return CloseReason.PROTOCOL_ERROR
-        try:
-            # One byte more than allowed tells "exactly full" from "too much".
-            out = self._decompressor.decompress(data, self._max_bytes - self._grown + 1)
-        except zlib.error:
-            return CloseReason.INVALID_FRAME_PAYLOAD_DATA
+    def _swelled(self, data: bytes) -> bytes:
+        # One byte more than allowed tells "exactly full" from "too much".
+        out = self._swell.decompress(data, self._max_bytes - self._grown + 1)
         self._grown += len(out)
         if self._grown > self._max_bytes:
-            self.burst = True
-            return CloseReason.MESSAGE_TOO_BIG
+            raise MessageTooBig
         return out
 
 
@@ -86,17 +92,20 @@ def agreed(answer: str, max_bytes: int) -> BoundedDeflate | None:
         return None
     if len(named) > 1:
         raise ValueError(f"{NAME} appears more than once")
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for parameter in named[0].split(";")[1:]:
         name, _, value = (part.strip() for part in parameter.partition("="))
         value = value.strip('"')
         if name not in _KNOWN or name in seen:
             raise ValueError(f"{NAME} has the parameter {name!r}, which is unknown or repeated")
-        seen.add(name)
+        seen[name] = value
         needs_bits = name.endswith("_bits")
         if needs_bits != bool(value) or (needs_bits and not (value.isdecimal() and 8 <= int(value) <= 15)):
             raise ValueError(f"{NAME} has {parameter.strip()!r}, which RFC 7692 does not allow")
-    extension = BoundedDeflate(max_bytes)
-    # zlib makes no raw stream of 256 bytes of window; one of 512 reads it as well.
-    extension.finalize(named[0].replace('"', "").replace("max_window_bits=8", "max_window_bits=9"))
-    return extension
+    return BoundedDeflate(
+        max_bytes,
+        client_bits=int(seen.get("client_max_window_bits", 15)),
+        server_bits=int(seen.get("server_max_window_bits", 15)),
+        client_fresh="client_no_context_takeover" in seen,
+        server_fresh="server_no_context_takeover" in seen,
+    )

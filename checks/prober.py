@@ -40,10 +40,10 @@ from checks.conversation import (
     PingHeard,
     PongHeard,
     Text,
-    Violation,
     preview_of,
 )
 from checks.deflate import agreed
+from checks.frames import Violation
 from checks.handshake import (
     MAX_BODY_BYTES,
     MAX_HEAD_BYTES,

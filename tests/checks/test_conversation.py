@@ -6,11 +6,14 @@ import struct
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from wsproto import events
+from wsproto.connection import Connection, ConnectionState, ConnectionType
 
-from checks.conversation import Binary, CloseHeard, Conversation, PingHeard, PongHeard, Text, Violation
+from checks.conversation import Binary, CloseHeard, Conversation, Heard, PingHeard, PongHeard, Text
 from checks.deflate import agreed
+from checks.frames import Violation
 from checks.transcript import Reason
 
 
@@ -140,6 +143,59 @@ def test_exactly_the_limits_are_taken() -> None:
     assert isinstance(talk.receive(b"\x89\x00", 2.0)[-1], Violation)
 
 
+FRAMES = st.builds(
+    frame,
+    st.sampled_from((0, 0, 1, 1, 2, 8, 9, 10, 3)),
+    st.text(max_size=60).map(str.encode)
+    | st.binary(max_size=130)
+    | st.integers(min_value=990, max_value=5010).map(lambda code: struct.pack("!H", code) + b"why"),
+    fin=st.booleans(),
+    rsv=st.sampled_from((0, 0, 0, 0, 0, 0x40)),
+    mask=st.sampled_from((False,) * 9 + (True,)),
+)
+"""A server's frames, many of them broken and mostly in no good order."""
+
+
+@example([frame(1, "é".encode()[:1], fin=False), frame(0, "é".encode()[1:]), close(3000)], 3)
+@example([frame(1, "é".encode()[:1], fin=False), frame(0, b"x")], 1)
+@given(st.lists(FRAMES, max_size=6), st.integers(min_value=1, max_value=40))
+def test_an_independent_reader_hears_the_same(frames: list[bytes], size: int) -> None:
+    """wsproto is the judge, of messages and of what is broken by which code."""
+    wire = b"".join(frames)
+    talk = conversation()
+    heard = [thing for start in range(0, len(wire), size) for thing in talk.receive(wire[start : start + size], 1.0)]
+    ours = [thing.close_code if isinstance(thing, Violation) else thing for thing in heard]
+    assert ours == by_wsproto(wire)
+
+
+def by_wsproto(wire: bytes) -> list[Heard | int]:
+    """Things heard; the code to close with, last, where a rule was broken."""
+    connection = Connection(ConnectionType.CLIENT)
+    connection.receive_data(wire)
+    text, binary = "", b""
+    heard: list[Heard | int] = []
+    for event in connection.events():
+        if isinstance(event, events.TextMessage):
+            text += event.data
+            if event.message_finished:
+                heard.append(Text(text))
+                text = ""
+        elif isinstance(event, events.BytesMessage):
+            binary += event.data
+            if event.message_finished:
+                heard.append(Binary(binary))
+                binary = b""
+        elif isinstance(event, events.Ping):
+            heard.append(PingHeard(bytes(event.payload)))
+        elif isinstance(event, events.Pong):
+            heard.append(PongHeard(bytes(event.payload)))
+        elif isinstance(event, events.CloseConnection):
+            closed = connection.state is ConnectionState.REMOTE_CLOSING
+            heard.append(CloseHeard(int(event.code), event.reason or "") if closed else int(event.code))
+            break
+    return heard
+
+
 @given(st.lists(st.binary(max_size=80), max_size=8))
 def test_no_bytes_ever_raise(pieces: list[bytes]) -> None:
     talk = conversation()
@@ -178,3 +234,37 @@ def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> N
         wire = frame(1, whole[:half], fin=False, rsv=0x40) + frame(10) + frame(0, whole[half:])
     talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
     assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, Text)] == ["hello hello"]
+
+
+@pytest.mark.parametrize("terms", ["", "; client_no_context_takeover; server_no_context_takeover"])
+@pytest.mark.parametrize("bits", [8, 9, 15])
+def test_compressed_both_ways_with_every_window(terms: str, bits: int) -> None:
+    answer = f"permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}{terms}"
+    talk = Conversation(max_bytes=4096, max_frames=10, deflate=agreed(answer, 4096))
+    server = agreed(answer, 4096)
+    assert server
+    for _ in range(2):
+        sent = talk.send_text("hello hello hello", 1.0)
+        assert bool(sent[0] & 0x40) is (bits > 8), "zlib cannot keep to a window of 256 bytes"
+        (heard,) = talk.receive(frame(1, server.deflate(b"hello hello hello"), rsv=0x40), 1.0)
+        assert heard == Text("hello hello hello")
+
+
+def test_a_stream_that_the_sender_ended_is_followed_by_another() -> None:
+    talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
+    for _ in range(2):
+        ended = zlib.compress(b"hello", wbits=-15) + b"\x00"
+        assert talk.receive(frame(1, ended, rsv=0x40), 1.0) == [Text("hello")]
+
+
+def test_what_cannot_be_inflated_is_named() -> None:
+    talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
+    (broken,) = talk.receive(frame(1, b"\xff\xff\xff", rsv=0x40), 1.0)
+    assert isinstance(broken, Violation)
+    assert broken.close_code == 1007
+
+
+def test_a_reason_that_is_too_long_is_cut_between_characters() -> None:
+    talk = conversation()
+    assert len(talk.send_close(1000, "é" * 100, 1.0)) == 6 + 2 + 122
+    assert talk.send_text("after", 2.0) == b"", "nothing follows a close frame"
