@@ -198,9 +198,10 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
     def again(target: ProbeTarget) -> Transcript:
         return probe_blocking(target, network=probe_network(), script=brief, limits=limits)
 
+    target = _target(check)
     try:
         return explain(
-            seen, target=_target(check), probe=again, look=lambda: look_at_aws(check.endpoint, _target(check).url)
+            seen, target=target, probe=again, look=lambda: look_at_aws(check.endpoint, target.url, target.headers)
         )
     except DatabaseError:
         raise

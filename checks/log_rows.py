@@ -71,9 +71,16 @@ class LogRow:
     protocol: str
     path_pattern: str = ""
     seconds: float | None = None
+    method: str = ""
+
+    @property
+    def of_no_handshake(self) -> bool:
+        """Whether this is the row of a request with a method that no handshake has: then it is another request's."""
+        return self.method not in ("", "GET")
 
     def __str__(self) -> str:
-        parts = (f"{self.status:03} {self.path}", f"result {self.result}", f"detail {self.detail}")
+        asked = f"{self.method} {self.path}" if self.of_no_handshake else self.path
+        parts = (f"{self.status:03} {asked}", f"result {self.result}", f"detail {self.detail}")
         return "CloudFront's log: " + ", ".join(part for part in parts if part)
 
 
@@ -133,4 +140,5 @@ def _row(found: Mapping[str, Any]) -> LogRow:
         protocol=text("cs-protocol"),
         path_pattern=text("cache-behavior-path-pattern"),
         seconds=float(seconds) if seconds.replace(".", "", 1).isdecimal() else None,
+        method=text("cs-method").upper(),
     )

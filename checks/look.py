@@ -7,7 +7,7 @@ It must never raise for what AWS refuses or does not answer: less is then known,
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
@@ -16,13 +16,14 @@ from django.conf import settings
 from checks import preflight
 from checks.idle import ALB_SECONDS, NLB_SECONDS, Clock, usual_clocks
 from checks.preflight import PreflightResult, PreflightSubject
-from checks.serving import MANAGED_REQUEST_POLICIES, HeaderRule, Serving, serving
+from checks.serving import Serving, serving
 from provisioning import names
-from provisioning.edge import distributions, request_policies
+from provisioning.edge import distributions
 from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws, aws_for
 from provisioning.edge.snapshot import take_snapshot
-from provisioning.facts import DistributionFacts, TargetFacts
+from provisioning.facts import TargetFacts
+from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.models import Endpoint
 from provisioning.sweep import account_ref
 
@@ -39,15 +40,15 @@ class AwsView:
     clocks: tuple[Clock, ...] = ()
 
 
-def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[str] = ()) -> AwsView:
-    """One look, for a handshake at `url` with such `headers`: the distribution, the target's facts, the account's VPC
-    origins.
+def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]] = ()) -> AwsView:
+    """One look, for a handshake at `url` with such `headers` besides its own: the distribution, the target's facts, the
+    account's VPC origins.
     """
     aws = aws_for(account_ref(endpoint.account))
     spec = endpoint.spec
     owner = settings.PROVISIONING_OWNER
-    served = _serving(aws, endpoint, url, headers)
     taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
+    served = _serving(aws, endpoint, url, headers, dict(taken.request_policies))
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
     known = served is not None and bool(served.vpc_origin_id) and taken.gap("vpc_origins") is None
@@ -57,21 +58,6 @@ def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[str] = ()) -> Aw
         clocks=_clocks(taken.target),
         vpc_origin_status=statuses.get(served.vpc_origin_id, "") if served is not None and known else None,
     )
-
-
-def _request_policies(aws: Aws, facts: DistributionFacts) -> dict[str, HeaderRule]:
-    """The managed ones, and those custom ones of the distribution that AWS shows."""
-    known = dict(MANAGED_REQUEST_POLICIES)
-    used = {behavior.origin_request_policy_id for behavior in (*facts.behaviors, facts.default_behavior)}
-    for policy_id in used - known.keys() - {""}:
-        try:
-            found = request_policies.headers_of(aws, policy_id)
-        except EdgeError as error:
-            log.info("the origin request policy %s was not read: %s", policy_id, error)
-            continue
-        if found is not None:
-            known[policy_id] = HeaderRule(*found)
-    return known
 
 
 def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
@@ -86,7 +72,9 @@ def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
     )
 
 
-def _serving(aws: Aws, endpoint: Endpoint, url: str, headers: Sequence[str]) -> Serving | None:
+def _serving(
+    aws: Aws, endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]], custom: Mapping[str, Forwarding]
+) -> Serving | None:
     spec = endpoint.spec
     try:
         record = distributions.read(aws, spec.distribution_id)
@@ -95,13 +83,15 @@ def _serving(aws: Aws, endpoint: Endpoint, url: str, headers: Sequence[str]) -> 
         return None
     if record is None:
         return None
+    asked = urlsplit(url)
     return serving(
         record.config,
-        request_policies=_request_policies(aws, record.facts),
+        request_policies={**MANAGED_REQUEST_POLICIES, **custom},
         domain_name=record.domain_name,
         status=record.status,
         host=endpoint.domain_name,
-        path=urlsplit(url).path or "/",
+        path=asked.path or "/",
+        query=asked.query,
         own_patterns=spec.path_patterns,
         headers=headers,
     )

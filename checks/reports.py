@@ -390,7 +390,7 @@ def _by_policy(name: str, serving: Serving | None) -> tuple[Cell, bool | None]:
         return Cell("not reached", "not known"), None
     if name in _ALWAYS:
         return Cell("good", "kept: CloudFront passes it on for every WebSocket"), True
-    passage = next((one for one in serving.passages if one.header.lower() == name), None)
+    passage = next((one for one in serving.passages if (one.part, one.name.lower()) == ("header", name)), None)
     if passage is None or passage.passes is None:
         return Cell("not reached", passage.why if passage else "not known"), None
     return Cell("good" if passage.passes else "told", f"{'kept' if passage.passes else 'dropped'}: {passage.why}"), (

@@ -1,66 +1,22 @@
 """What a distribution's configuration does with one handshake: which behavior, which headers, which obstacles (PURE).
 
-Decides by CloudFront's own rules which behavior answers a path and which header lines it passes on. It must never fetch
-anything, and never call a header forwarded or dropped when it does not know the policy: that is None. Sources:
-CloudFront Developer Guide (path pattern, origin request policies, managed policies).
+Decides by CloudFront's own rules which behavior answers a path and what of the request it passes on. It must never
+fetch anything, and never call something forwarded or dropped when it does not know the policy: that is None. Sources:
+CloudFront Developer Guide (path pattern, origin request policies).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 from provisioning import patterns
+from provisioning.forwarding import MANAGED_CACHE_POLICIES, MANAGED_REQUEST_POLICIES, Forwarding, Selection
 
 Config = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class HeaderRule:
-    """The headers part of an origin request policy: AWS's behavior word and the header names, in lower case."""
-
-    behavior: str
-    names: frozenset[str] = frozenset()
-
-    def forwards(self, header: str) -> bool:
-        """Does this rule let the header through? Names compare without case."""
-        listed = header.lower() in self.names
-        match self.behavior:
-            case "allViewer":
-                return True
-            case "allViewerAndWhitelistCloudFront":
-                return not header.lower().startswith("cloudfront-") or listed
-            case "allExcept":
-                return not listed
-            case "whitelist":
-                return listed
-            case _:
-                return False
-
-
-MANAGED_REQUEST_POLICIES: Mapping[str, HeaderRule] = {
-    "216adef6-5c7f-47e4-b989-5492eafa07d3": HeaderRule("allViewer"),
-    "b689b0a8-53d0-40ab-baf2-68738e2966ac": HeaderRule("allExcept", frozenset({"host"})),
-    "33f36d7e-f396-46d9-90e0-52428a34d9dc": HeaderRule("allViewerAndWhitelistCloudFront"),
-    "bf0718e1-ba1e-49d1-88b1-f726733018ae": HeaderRule("whitelist", frozenset({"host"})),
-    "59781a5b-3903-41f3-afcb-af62929ccde1": HeaderRule("whitelist", frozenset({"origin"})),
-    "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf": HeaderRule(
-        "whitelist", frozenset({"origin", "access-control-request-headers", "access-control-request-method"})
-    ),
-    "acba4595-bd28-49b8-b9fe-13317c0390fa": HeaderRule("whitelist", frozenset({"user-agent", "referer"})),
-}
-"""AllViewer, AllViewerExceptHostHeader, AllViewerAndCloudFrontHeaders-2022-06, HostHeaderOnly, CORS-CustomOrigin,
-CORS-S3Origin and UserAgentRefererHeaders, by their ids, which are the same in every account.
-"""
-
-MANAGED_CACHE_POLICIES: Mapping[str, HeaderRule] = {
-    "4135ea2d-6df8-44a3-9df3-4b5a84be39ad": HeaderRule("none"),
-    "658327ea-f89d-4fab-a63d-7e88639e58f6": HeaderRule("none"),
-    "b2884449-e4de-46a7-ac36-70bc7f1ddd6d": HeaderRule("none"),
-    "83da9c7e-98b4-4e11-a168-04f0df8e2c65": HeaderRule("whitelist", frozenset({"host", "origin"})),
-    "4cc15a8a-d715-48a4-82b8-cc0b614638fe": HeaderRule("whitelist", frozenset({"host", "origin"})),
-}
+Part = Literal["header", "cookie", "query string"]
 
 HANDSHAKE_HEADERS = (
     "Sec-WebSocket-Key",
@@ -72,11 +28,14 @@ HANDSHAKE_HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What becomes of one header line on its way to the app; `passes` is None where a policy is not known."""
+    """What becomes of one header line, cookie or parameter of the query string on its way to the app; `passes` is None
+    where a policy is not known.
+    """
 
-    header: str
+    name: str
     passes: bool | None
     why: str
+    part: Part = "header"
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +63,8 @@ class Serving:
 
     def passes(self, header: str) -> bool | None:
         """Whether a header line reaches the app; None when that is not known."""
-        found = next((passage for passage in self.passages if passage.header.lower() == header.lower()), None)
+        lines = (passage for passage in self.passages if passage.part == "header")
+        found = next((passage for passage in lines if passage.name.lower() == header.lower()), None)
         return found.passes if found else None
 
 
@@ -116,15 +76,16 @@ def serving(
     host: str,
     path: str,
     own_patterns: Sequence[str] = (),
-    headers: Sequence[str] = (),
-    request_policies: Mapping[str, HeaderRule] = MANAGED_REQUEST_POLICIES,
-    cache_policies: Mapping[str, HeaderRule] = MANAGED_CACHE_POLICIES,
+    query: str = "",
+    headers: Sequence[tuple[str, str]] = (),
+    request_policies: Mapping[str, Forwarding] = MANAGED_REQUEST_POLICIES,
+    cache_policies: Mapping[str, Forwarding] = MANAGED_CACHE_POLICIES,
 ) -> Serving:
-    """What a DistributionConfig does with a handshake for `host` and `path` that carries `headers`.
+    """What a DistributionConfig does with a handshake for `host`, `path` and `query` that carries `headers`.
 
     1. The first behavior whose pattern matches the path answers, else the default one.
     2. A header reaches the app when the cache policy or the origin request policy names it; Upgrade and Connection
-       always do for a WebSocket.
+       always do for a WebSocket. So do cookies and parameters of the query string, each by its own name.
     """
     behavior = next(
         (item for item in _items(config, "CacheBehaviors") if patterns.matches(item["PathPattern"], path)),
@@ -133,7 +94,10 @@ def serving(
     pattern = str(behavior.get("PathPattern", "*"))
     origin: Config = next((item for item in _items(config, "Origins") if item["Id"] == behavior["TargetOriginId"]), {})
     rules = _rules(behavior, request_policies, cache_policies)
-    named = dict.fromkeys((*HANDSHAKE_HEADERS, "Host", "Origin", *headers))
+    lines = (*HANDSHAKE_HEADERS, "Host", "Origin", *(name for name, _ in headers if name.lower() != "cookie"))
+    carried: list[tuple[Part, str]] = [("header", name) for name in dict.fromkeys(lines)]
+    carried += [("cookie", name) for name in _cookies(headers)]
+    carried += [("query string", name) for name in dict.fromkeys(name for name, _ in parse_qsl(query, True))]
     return Serving(
         enabled=bool(config["Enabled"]),
         status=status,
@@ -143,7 +107,7 @@ def serving(
         origin_domain=str(origin.get("DomainName", "")),
         vpc_origin_id=str((origin.get("VpcOriginConfig") or {}).get("VpcOriginId", "")),
         viewer_protocol_policy=str(behavior.get("ViewerProtocolPolicy", "")),
-        passages=tuple(_passage(header, rules) for header in named),
+        passages=tuple(_passage(part, name, rules) for part, name in carried),
         error_pages=tuple(
             (int(item["ErrorCode"]), int(item.get("ResponseCode") or item["ErrorCode"]), item["ResponsePagePath"])
             for item in _items(config, "CustomErrorResponses")
@@ -157,15 +121,14 @@ def serving(
     )
 
 
-_Rules = tuple[tuple[str, HeaderRule | None], ...]
+_Rules = tuple[tuple[str, Forwarding | None], ...]
 
 
-def _rules(behavior: Config, requests: Mapping[str, HeaderRule], caches: Mapping[str, HeaderRule]) -> _Rules:
+def _rules(behavior: Config, requests: Mapping[str, Forwarding], caches: Mapping[str, Forwarding]) -> _Rules:
     """The policies that decide, by name; None for one that is not known."""
     if legacy := behavior.get("ForwardedValues"):
-        names = frozenset(name.lower() for name in _items(legacy, "Headers"))
-        return (("the behavior's legacy settings", HeaderRule("allViewer" if "*" in names else "whitelist", names)),)
-    rules: list[tuple[str, HeaderRule | None]] = []
+        return (("the behavior's legacy settings", _legacy(legacy)),)
+    rules: list[tuple[str, Forwarding | None]] = []
     if cache := behavior.get("CachePolicyId"):
         rules.append(("the cache policy", caches.get(cache)))
     if request := behavior.get("OriginRequestPolicyId"):
@@ -173,15 +136,41 @@ def _rules(behavior: Config, requests: Mapping[str, HeaderRule], caches: Mapping
     return tuple(rules)
 
 
-def _passage(header: str, rules: _Rules) -> Passage:
-    for name, rule in rules:
-        if rule is not None and rule.forwards(header):
-            return Passage(header, True, f"{name} lets it through")
+def _legacy(values: Config) -> Forwarding:
+    names = frozenset(name.lower() for name in _items(values, "Headers"))
+    cookies = values.get("Cookies") or {}
+    return Forwarding(
+        Selection("allViewer" if "*" in names else "whitelist", names),
+        Selection(str(cookies.get("Forward", "none")), frozenset(_items(cookies, "WhitelistedNames"))),
+        Selection("all" if values.get("QueryString") else "none"),
+    )
+
+
+def _passage(part: Part, name: str, rules: _Rules) -> Passage:
+    for policy, rule in rules:
+        if rule is not None and _takes(rule, part, name):
+            return Passage(name, True, f"{policy} lets it through", part)
     if any(rule is None for _, rule in rules):
-        return Passage(header, None, "a custom policy decides, and its content is not known here")
-    if len(rules) < 2 and not any("legacy" in name for name, _ in rules):
-        return Passage(header, False, "the behavior has no origin request policy")
-    return Passage(header, False, "neither cache policy nor origin request policy names it")
+        return Passage(name, None, "a custom policy decides, and its content is not known here", part)
+    if len(rules) < 2 and not any("legacy" in policy for policy, _ in rules):
+        return Passage(name, False, "the behavior has no origin request policy", part)
+    return Passage(name, False, "neither cache policy nor origin request policy names it", part)
+
+
+def _takes(rule: Forwarding, part: Part, name: str) -> bool:
+    match part:
+        case "header":
+            return rule.forwards(name)
+        case "cookie":
+            return rule.cookies.takes(name)
+        case "query string":
+            return rule.query_strings.takes(name)
+
+
+def _cookies(headers: Sequence[tuple[str, str]]) -> list[str]:
+    """The names of the cookies in the Cookie lines."""
+    pairs = [pair for name, value in headers if name.lower() == "cookie" for pair in value.split(";") if "=" in pair]
+    return list(dict.fromkeys(pair.partition("=")[0].strip() for pair in pairs))
 
 
 def _restricted(config: Config) -> bool:

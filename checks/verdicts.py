@@ -302,6 +302,18 @@ _ALL = (
         confirm="The app's log of this request has no Sec-WebSocket-Key; a plain GET on the same path works.",
     ),
     Verdict(
+        code="WSE-NOT-FORWARDED",
+        title="CloudFront keeps a part of the request from the app",
+        plain="The app refuses what it would accept from a direct client: a header line, a cookie or a part of the "
+        "query string that was sent does not reach it.",
+        cause="CloudFront passes on only what the behavior's cache policy and origin request policy name. By default "
+        "that is no cookie, no query string and hardly any header.",
+        fix="Attach the managed origin request policy AllViewer (216adef6-5c7f-47e4-b989-5492eafa07d3) to the "
+        "behavior, or add the headers, cookies and query strings named in the evidence to the custom policy.",
+        confirm="The same request sent straight to the app is accepted; the probe of each header line shows what "
+        "arrives.",
+    ),
+    Verdict(
         code="WSE-400-HOST",
         title="The app does not accept this host name",
         plain="The app refuses requests for this host name.",
@@ -335,7 +347,7 @@ _ALL = (
         plain="CloudFront does not let this HTTP method through.",
         cause="The behavior allows fewer methods than the app uses; a handshake needs GET, Socket.IO's polling POST.",
         fix="Set the behavior's allowed methods to all seven (or at least GET and HEAD for a pure WebSocket path).",
-        confirm="CloudFront's log row has x-edge-detailed-result-type InvalidRequestMethod.",
+        confirm="CloudFront's log row of the refused request has x-edge-detailed-result-type InvalidRequestMethod.",
     ),
     Verdict(
         code="WSE-403-VIEWER",
@@ -535,8 +547,8 @@ _ALL = (
         title="The VPC origin is not ready",
         plain="The distribution points to a VPC origin that does not exist or is not Deployed yet.",
         cause="It is still being made (up to 15 minutes), it was deleted, or the load balancer behind it was.",
-        fix="Wait until its status is Deployed. If it or its load balancer is gone, make a new endpoint request "
-        "for the new target.",
+        fix="Wait until its status is Deployed. If it or its load balancer is gone, ask for an endpoint on the new "
+        "target at another path: this one stays taken by this endpoint's behavior.",
         confirm="aws cloudfront get-vpc-origin --id ID shows Status: Deployed and an existing target.",
     ),
     Verdict(
@@ -805,3 +817,22 @@ _ALL = (
 
 VERDICTS = MappingProxyType({verdict.code: verdict for verdict in _ALL})
 """Every verdict by its code."""
+
+_OWN_BEHAVIOR = "An endpoint of its own has a behavior for exactly this path, before every broader one."
+_FORWARDS = "An endpoint of its own has a behavior that forwards every header of the handshake and caches nothing."
+BY_REQUEST = MappingProxyType(
+    {
+        "WSE-PATH": _OWN_BEHAVIOR,
+        "WSE-200-SPA": _OWN_BEHAVIOR,
+        "WSE-200-NOUPGRADE": _OWN_BEHAVIOR,
+        "WSE-404-PATH": _OWN_BEHAVIOR,
+        "WSE-400-NOKEY": _FORWARDS,
+        "WSE-426-VERSION": _FORWARDS,
+        "WSE-101-POLICY": _FORWARDS,
+        "WSE-502-DNS": "An endpoint of its own has a VPC origin, which needs no public name.",
+    }
+)
+"""What a request for a new endpoint brings, by the verdict's code, where the cause is the behavior or the origin that
+answers a path which is no endpoint's yet. No other verdict is here: what is wrong in the app, the network, the name, the
+certificate or the client stays wrong behind a new endpoint, and one that exists is not changed by asking for another.
+"""

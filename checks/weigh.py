@@ -22,7 +22,7 @@ from checks.diagnose import Certainty, Diagnosis, author_of, diagnose
 from checks.idle import Clock, judge_idle, silence_of
 from checks.log_rows import LogRow
 from checks.preflight.results import Level, PreflightResult
-from checks.serving import Serving
+from checks.serving import HANDSHAKE_HEADERS, Serving
 from checks.transcript import Reason, Transcript
 from checks.verdicts import VERDICTS
 
@@ -172,6 +172,7 @@ _ON_THE_WAY = (
     "WSE-502-ALB",
     "WSE-504-ALB",
     "WSE-400-NOKEY",
+    "WSE-NOT-FORWARDED",
     "WSE-200-SPA",
 )
 """In the order in which a request meets them."""
@@ -280,13 +281,42 @@ def _configuration(seen: Observations) -> Iterator[_Claim]:
         yield _Claim(
             "WSE-403-WAF", "high" if said else "medium", (f"the web ACL {found.web_acl} guards the distribution",)
         )
-    if refused and found.meant and (dropped := _dropped(found, ("Sec-WebSocket-Key", "Sec-WebSocket-Version"))):
+    if refused and found.meant and (dropped := _dropped(found, HANDSHAKE_HEADERS[:2])):
         yield claim("WSE-400-NOKEY", _FROM_APP, dropped)
     if _lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
         yield _Claim("WSE-101-POLICY", "high", (dropped,))
     if refused and seen.status in {replaced for _, replaced, _ in found.error_pages} and seen.status == 200:
         pages = ", ".join(f"{status} → {replaced} {page}" for status, replaced, page in found.error_pages)
         yield _Claim("WSE-200-SPA", "high", (f"custom error responses: {pages}",))
+
+
+_FOR_LACK_OF_SOMETHING = (301, 302, 303, 307, 308, 400, 401, 403, 404)
+
+
+def _left_behind(seen: Observations) -> Iterator[_Claim]:
+    """What the request carried and the policies keep from the app: header lines, cookies, parts of the query string.
+
+    What the edge refuses by itself is not for lack of them. Origin goes with every test, so that it counts only where
+    the app itself speaks of it. Where the handshake's own headers stay behind, that is the cause.
+    """
+    found = seen.serving
+    if found is None or not found.meant or seen.handshake.live or not seen.status or _by_edge(seen):
+        return
+    if _dropped(found, HANDSHAKE_HEADERS[:2]):
+        return
+    lost = [one for one in found.passages if one.passes is False and (one.part != "header" or _own(one.name))]
+    spoken_of = seen.status == 403 and "origin" in seen.handshake.body.lower()
+    if found.passes("Origin") is False and spoken_of and seen.handshake.request and seen.handshake.request.origin:
+        lost.append(next(one for one in found.passages if one.name == "Origin"))
+    if lost:
+        explains = seen.status in _FOR_LACK_OF_SOMETHING
+        evidence = tuple(f"the {one.part} {one.name} is not forwarded: {one.why}" for one in lost)
+        yield _Claim("WSE-NOT-FORWARDED", "high" if explains else "medium", evidence)
+
+
+def _own(header: str) -> bool:
+    """Whether somebody added this line: no handshake has it by itself."""
+    return header not in (*HANDSHAKE_HEADERS, "Host", "Origin")
 
 
 def _vpc_origin(seen: Observations) -> Iterator[_Claim]:
@@ -299,7 +329,7 @@ def _vpc_origin(seen: Observations) -> Iterator[_Claim]:
 
 def _dropped(found: Serving, headers: Sequence[str]) -> str:
     lost = [header for header in headers if found.passes(header) is False]
-    why = next((passage.why for passage in found.passages if passage.header in lost), "")
+    why = next((passage.why for passage in found.passages if passage.name in lost), "")
     return f"{' and '.join(lost)} not forwarded: {why}" if lost else ""
 
 
@@ -351,7 +381,7 @@ def _too_slow(seen: Observations) -> Iterator[_Claim]:
 def _contradicted(code: str, seen: Observations) -> bool:
     """Whether AWS's own answers rule a suggested cause out."""
     if code == "WSE-400-NOKEY" and seen.serving is not None and seen.serving.meant:
-        return all(seen.serving.passes(header) for header in ("Sec-WebSocket-Key", "Sec-WebSocket-Version"))
+        return all(seen.serving.passes(header) for header in HANDSHAKE_HEADERS[:2])
     passed = {result.code for result in seen.preflight if result.level is Level.PASS}
     ruled_out = {
         "WSE-504-SG": _ADMITTED,
@@ -382,11 +412,15 @@ _BY_DETAIL: dict[str, str] = {
 
 
 def _log(seen: Observations) -> Iterator[_Claim]:
+    """Rows of this handshake, or of one like it. A method that is not allowed hits other requests of the path only."""
+    for row in seen.log_rows:
+        if row.of_no_handshake and row.detail == "InvalidRequestMethod":
+            yield _Claim("WSE-403-METHOD", "high" if seen.handshake.live else "medium", (str(row),))
     if seen.handshake.live:
         return
     ours = seen.handshake.edge_request_id
     for row in seen.log_rows:
-        if ours and row.request_id and row.request_id != ours:
+        if row.of_no_handshake or (ours and row.request_id and row.request_id != ours):
             continue
         exact: Certainty = "high" if ours and row.request_id == ours else "medium"
         if code := _BY_DETAIL.get(row.detail):
@@ -403,6 +437,7 @@ _RULES: tuple[Callable[[Observations], Iterator[_Claim]], ...] = (
     _other_ways,
     _silence,
     _configuration,
+    _left_behind,
     _vpc_origin,
     _preflight,
     _too_slow,

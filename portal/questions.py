@@ -55,7 +55,7 @@ QUESTIONS = (
         "policy Sec-WebSocket-Key, Authorization, Origin and your own lines stay behind.",
         "Attach the managed policy AllViewer, or AllViewerExceptHostHeader where the origin must see its own name. The "
         "probe “The way of each header line” shows which lines arrive.",
-        ("WSE-400-NOKEY", "WSE-101-POLICY", "WSE-400-HOST", "WSE-426-VERSION"),
+        ("WSE-400-NOKEY", "WSE-NOT-FORWARDED", "WSE-101-POLICY", "WSE-400-HOST", "WSE-426-VERSION"),
     ),
     Question(
         "cookies-queries",
@@ -64,7 +64,7 @@ QUESTIONS = (
         "stranger. Neither belongs into a cache key of a WebSocket path.",
         "Forward all cookies and query strings in the origin request policy (AllViewer does), and switch caching off "
         "for the path with the managed policy CachingDisabled.",
-        ("WSE-401-AUTH", "WSE-403-APP", "WSE-404-PATH"),
+        ("WSE-NOT-FORWARDED", "WSE-401-AUTH", "WSE-403-APP", "WSE-404-PATH"),
     ),
     Question(
         "method",

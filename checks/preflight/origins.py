@@ -7,28 +7,41 @@ PURE. The portal makes no such origin; it judges those that a distribution has. 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from checks.preflight.results import Fix, Level, PreflightResult, unknown
-from checks.serving import HANDSHAKE_HEADERS, MANAGED_CACHE_POLICIES, MANAGED_REQUEST_POLICIES, HeaderRule
+from checks.serving import HANDSHAKE_HEADERS
 from provisioning.facts import Behavior, DistributionFacts, Origin
+from provisioning.forwarding import MANAGED_CACHE_POLICIES, MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.names import CACHING_DISABLED
 
 _API_GATEWAY = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com", re.ASCII)
 _NEEDED = HANDSHAKE_HEADERS[:2]
+_COMPRESSION = "Sec-WebSocket-Extensions"
+_Policies = Mapping[str, Forwarding]
 
 
-def judge_behavior(distribution: DistributionFacts, behavior: Behavior) -> tuple[PreflightResult, ...]:
-    """How a handshake fares at a behavior of a custom origin; nothing for VPC origins, S3 and unknown origins."""
+def judge_behavior(
+    distribution: DistributionFacts, behavior: Behavior, custom: _Policies | None = None
+) -> tuple[PreflightResult, ...]:
+    """How a handshake fares at a behavior of a custom origin; nothing for VPC origins, S3 and unknown origins.
+
+    `custom` are the origin request policies that AWS showed besides its own, by id.
+    """
     origin = distribution.origin(behavior.target_origin_id)
     if origin is None or not origin.protocol_policy:
         return ()
-    results = [*_headers(distribution, behavior), _cache(distribution, behavior), _viewers(distribution, behavior)]
+    policies = {**MANAGED_REQUEST_POLICIES, **(custom or {})}
+    results = [
+        *_headers(distribution, behavior, policies),
+        _cache(distribution, behavior),
+        _viewers(distribution, behavior),
+    ]
     if is_api_gateway(origin):
         results += [
             _secure(distribution, origin),
             _stage(distribution, origin),
-            _host(distribution, behavior, origin),
+            _host(distribution, behavior, origin, policies),
         ]
     else:
         results.append(_public(distribution, origin))
@@ -40,20 +53,23 @@ def is_api_gateway(origin: Origin) -> bool:
     return _API_GATEWAY.fullmatch(origin.domain_name.lower()) is not None
 
 
-def _headers(distribution: DistributionFacts, behavior: Behavior) -> Iterator[PreflightResult]:
-    passing = {header: _forwards(behavior, header) for header in HANDSHAKE_HEADERS}
+def _headers(distribution: DistributionFacts, behavior: Behavior, policies: _Policies) -> Iterator[PreflightResult]:
+    """Without Sec-WebSocket-Extensions all works, uncompressed: that is told, not held against it."""
+    passing = {header: _forwards(behavior, header, policies) for header in HANDSHAKE_HEADERS}
     if any(passing[header] is None for header in HANDSHAKE_HEADERS):
         yield unknown("PF-ORIGIN-HEADERS", "A custom policy decides, and its content is not known here.")
         return
     lost = [header for header in HANDSHAKE_HEADERS if not passing[header]]
-    if not lost:
+    if set(lost) <= {_COMPRESSION}:
         seen = f"{behavior.path_pattern} forwards all headers of a handshake."
+        if lost:
+            seen = f"{behavior.path_pattern} forwards what a handshake needs; without {_COMPRESSION}, uncompressed."
         yield PreflightResult("PF-ORIGIN-HEADERS", Level.PASS, seen)
         return
     needed = [header for header in lost if header in _NEEDED]
     why = "Without them the app cannot answer a handshake."
     if not needed:
-        why = "AWS advises to forward these too: without them no subprotocol or compression is agreed on."
+        why = "AWS advises to forward these too: without them no subprotocol is agreed on."
     yield PreflightResult(
         "PF-ORIGIN-HEADERS",
         Level.BLOCK if needed else Level.WARN,
@@ -121,8 +137,8 @@ def _stage(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
     )
 
 
-def _host(distribution: DistributionFacts, behavior: Behavior, origin: Origin) -> PreflightResult:
-    forwarded = _forwards(behavior, "Host")
+def _host(distribution: DistributionFacts, behavior: Behavior, origin: Origin, policies: _Policies) -> PreflightResult:
+    forwarded = _forwards(behavior, "Host", policies)
     if forwarded is None:
         return unknown("PF-ORIGIN-HOST", "A custom policy decides, and its content is not known here.")
     if not forwarded:
@@ -151,13 +167,13 @@ def _public(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
     )
 
 
-def _forwards(behavior: Behavior, header: str) -> bool | None:
-    """Whether a header reaches the origin; None where a custom policy decides."""
-    rules: list[HeaderRule | None] = []
+def _forwards(behavior: Behavior, header: str, policies: _Policies) -> bool | None:
+    """Whether a header reaches the origin; None where a policy decides that AWS did not show."""
+    rules: list[Forwarding | None] = []
     if behavior.cache_policy_id:
         rules.append(MANAGED_CACHE_POLICIES.get(behavior.cache_policy_id))
     if behavior.origin_request_policy_id:
-        rules.append(MANAGED_REQUEST_POLICIES.get(behavior.origin_request_policy_id))
+        rules.append(policies.get(behavior.origin_request_policy_id))
     if any(rule is not None and rule.forwards(header) for rule in rules):
         return True
     # Without a cache policy the behavior has settings of the old kind, which were not looked at.

@@ -10,12 +10,13 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from provisioning.edge import distributions, targets, vpc_origins
+from provisioning.edge import distributions, request_policies, targets, vpc_origins
 from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.service_role import has_service_role
 from provisioning.edge.session import Aws
-from provisioning.facts import Gap, Snapshot, VpcOriginFacts
+from provisioning.facts import DistributionFacts, Gap, Snapshot, VpcOriginFacts
+from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 
 Part = TypeVar("Part")
 Unknown = TypeVar("Unknown")
@@ -28,9 +29,9 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
     carry its tag (`ours`), and ours how many distributions use them: not the account's others, which no judgement of
     this target needs.
     An account that has VPC origins has CloudFront's role for them too; only of others IAM is asked.
-    Gaps are named target, distribution, vpc_origins, viewer_certificate, service_role, and for parts of the target
-    listeners, rules, certificates, ingress, subnets, acls, internet_gateway, block_public_access, prefix_list,
-    service_group, target_health, attributes, addresses, doors.
+    Gaps are named target, distribution, request_policies, vpc_origins, viewer_certificate, service_role, and for parts
+    of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway, block_public_access,
+    prefix_list, service_group, target_health, attributes, addresses, doors.
     """
     gaps: list[Gap] = []
 
@@ -53,10 +54,12 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         known = settle("vpc_origins", origins, ())
         shown = record.facts.certificate_arn if record else ""
         viewer = whole.submit(certificate, aws, shown) if shown else None
+        policies = whole.submit(_request_policies, aws, record.facts) if record else None
         asked = bool(target_arn) and not known and not any(gap.what == "vpc_origins" for gap in gaps)
         role = whole.submit(has_service_role, aws) if asked else None
         viewer_certificate = settle("viewer_certificate", viewer, None)
         service_role = settle("service_role", role, True if known else None)
+        custom_policies = settle("request_policies", policies, ())
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
         target=survey.facts,
@@ -64,6 +67,7 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         vpc_origins=known,
         viewer_certificate=viewer_certificate,
         service_role=service_role,
+        request_policies=custom_policies,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
     )
 
@@ -72,6 +76,13 @@ def _gap(what: str, error: EdgeError) -> Gap:
     """The reason, with what can be done about it."""
     turn = (error.retry_after or 0.0) if error.code == OVER_BUDGET else None
     return Gap(what, f"{error} {error.fix}".strip(), turn)
+
+
+def _request_policies(aws: Aws, facts: DistributionFacts) -> tuple[tuple[str, Forwarding], ...]:
+    """The custom ones that a behavior names. One that is refused is refused for all: it is the portal's permission."""
+    named = {behavior.origin_request_policy_id for behavior in (*facts.behaviors, facts.default_behavior)}
+    read = ((one, request_policies.read(aws, one)) for one in sorted(named - MANAGED_REQUEST_POLICIES.keys() - {""}))
+    return tuple((policy_id, found) for policy_id, found in read if found is not None)
 
 
 def _vpc_origins(aws: Aws, owner: str, target_arn: str, pool: Executor) -> tuple[VpcOriginFacts, ...]:

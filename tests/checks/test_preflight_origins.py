@@ -10,27 +10,38 @@ import pytest
 from checks.preflight import TITLES, Level
 from checks.preflight.origins import judge_behavior
 from provisioning.facts import Behavior, Origin
+from provisioning.forwarding import Forwarding, Selection
 from provisioning.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from tests.provisioning.examples import DISTRIBUTION
 
 GATEWAY = Origin("api", "a1b2c3.execute-api.eu-west-1.amazonaws.com", "", "/prod", "https-only")
 BALANCER = Origin("alb", "pub-1.us-east-1.elb.amazonaws.com", "", "", "http-only")
 GOOD = Behavior("/chat", "api", "https-only", CACHING_DISABLED, ALL_VIEWER_EXCEPT_HOST, "GET,HEAD")
+CUSTOM = {
+    name: Forwarding(Selection("whitelist", frozenset(f"sec-websocket-{header}" for header in headers)))
+    for name, headers in {
+        "article": ("key", "version", "protocol", "accept"),
+        "no-subprotocol": ("key", "version"),
+        "no-key": ("version", "protocol", "accept"),
+    }.items()
+}
+"""Custom origin request policies: the one of the article about API Gateway, and two with too little in them."""
 CORS, OPTIMIZED = "59781a5b-3903-41f3-afcb-af62929ccde1", "658327ea-f89d-4fab-a63d-7e88639e58f6"
 
 
 def said(origin: Origin = GATEWAY, **changes: Any) -> dict[str, Level]:
     behavior = replace(GOOD, target_origin_id=origin.id, **changes)
     distribution = replace(DISTRIBUTION, origins=(origin,), behaviors=(behavior,))
-    results = judge_behavior(distribution, behavior)
+    results = judge_behavior(distribution, behavior, CUSTOM)
     for result in results:
         assert result.code in TITLES
         assert (result.fix is not None) or result.level in (Level.PASS, Level.UNKNOWN)
     return {result.code: result.level for result in results}
 
 
-def test_api_gateway_as_the_article_sets_it_up_passes() -> None:
-    assert set(said().values()) == {Level.PASS}
+@pytest.mark.parametrize("policy", [ALL_VIEWER_EXCEPT_HOST, "article"])
+def test_api_gateway_as_the_article_sets_it_up_passes(policy: str) -> None:
+    assert set(said(origin_request_policy_id=policy).values()) == {Level.PASS}
     assert {"PF-ORIGIN-PROTOCOL", "PF-ORIGIN-PATH", "PF-ORIGIN-HOST", "PF-ORIGIN-HEADERS"} <= set(said())
 
 
@@ -45,6 +56,9 @@ def test_api_gateway_as_the_article_sets_it_up_passes() -> None:
         ("PF-ORIGIN-HOST", {}, {"origin_request_policy_id": "custom"}, "unknown"),
         ("PF-ORIGIN-HEADERS", {}, {"origin_request_policy_id": ""}, "block"),
         ("PF-ORIGIN-HEADERS", {}, {"origin_request_policy_id": CORS}, "block"),
+        ("PF-ORIGIN-HEADERS", {}, {"origin_request_policy_id": "no-key"}, "block"),
+        ("PF-ORIGIN-HEADERS", {}, {"origin_request_policy_id": "no-subprotocol"}, "warn"),
+        ("PF-ORIGIN-HOST", {}, {"origin_request_policy_id": "no-key"}, "pass"),
         ("PF-ORIGIN-HEADERS", {}, {"origin_request_policy_id": "custom"}, "unknown"),
         ("PF-ORIGIN-HEADERS", {}, {"cache_policy_id": "", "origin_request_policy_id": ""}, "unknown"),
         ("PF-ORIGIN-CACHE", {}, {"cache_policy_id": OPTIMIZED}, "warn"),

@@ -9,10 +9,11 @@ import pytest
 from checks.idle import usual_clocks
 from checks.log_rows import LogRowError, parse_log_rows
 from checks.preflight import Level, PreflightResult
-from checks.serving import MANAGED_REQUEST_POLICIES, Serving, serving
+from checks.serving import Serving, serving
 from checks.transcript import Failure, Phase, Reason, StepSeen, Transcript
 from checks.verdicts import VERDICTS
 from checks.weigh import Observations, weigh
+from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
 from tests.checks.seen import GOOD, answered, live, request_to
 
 EDGE = "Server: CloudFront\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
@@ -279,6 +280,94 @@ def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     assert unknown.knows_host is False
     except_host = MANAGED_REQUEST_POLICIES["b689b0a8-53d0-40ab-baf2-68738e2966ac"]
     assert (except_host.forwards("Host"), except_host.forwards("Sec-WebSocket-Key")) == (False, True)
+
+
+SOCKET_HEADERS = Selection("whitelist", frozenset(f"sec-websocket-{part}" for part in ("key", "version", "protocol")))
+SESSION = Selection("whitelist", frozenset({"session"}))
+
+
+def passing(forwarding: Forwarding, *, query: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Serving:
+    """How the good distribution serves a request that carries these, with a custom policy."""
+    custom = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0], OriginRequestPolicyId="custom")  # type: ignore[index]
+    return serving(
+        {**GOOD_CONFIG, "CacheBehaviors": {"Items": [custom]}},
+        domain_name="d111.cloudfront.net",
+        status="Deployed",
+        host="d111.cloudfront.net",
+        path="/ws",
+        query=query,
+        headers=headers,
+        request_policies={"custom": forwarding},
+    )
+
+
+CARRIED: list[tuple[int, str, str, tuple[tuple[str, str], ...], str]] = [
+    (401, "", "", (("Authorization", "Bearer x"),), "the header Authorization"),
+    (302, "", "", (("Cookie", "theme=dark; session=a=b"),), "the cookie session"),
+    (404, "", "room=blue&empty=", (), "the query string empty"),
+    (403, "Origin (none) is not allowed", "", (), "the header Origin"),
+]
+
+
+@pytest.mark.parametrize(("status", "body", "query", "headers", "evidence"), CARRIED, ids=[row[4] for row in CARRIED])
+def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_not(
+    status: int, body: str, query: str, headers: tuple[tuple[str, str], ...], evidence: str
+) -> None:
+    refusal = refused(status, APP + "Location: /login\r\n", body)
+    kept = passing(Forwarding(SOCKET_HEADERS), query=query, headers=headers)
+    conclusion = weigh(Observations(refusal, looked=True, serving=kept))
+    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-NOT-FORWARDED", "high"), conclusion.diagnoses
+    assert any(line.startswith(evidence) for line in conclusion.first.evidence), conclusion.first.evidence
+    everything = MANAGED_REQUEST_POLICIES[ALL_VIEWER]
+    sent_on = weigh(Observations(refusal, looked=True, serving=passing(everything, query=query, headers=headers)))
+    assert "WSE-NOT-FORWARDED" not in [found.code for found in sent_on.diagnoses]
+
+
+def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
+    some = passing(
+        Forwarding(Selection("allViewer"), SESSION, Selection("allExcept", frozenset({"debug"}))),
+        query="room=1&debug=1",
+        headers=(("Cookie", "theme=dark; session=1"),),
+    )
+    assert {one.name: one.passes for one in some.passages if one.part != "header"} == {
+        "theme": False,
+        "session": True,
+        "room": True,
+        "debug": False,
+    }
+    legacy = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0])  # type: ignore[index]
+    legacy["ForwardedValues"] = {
+        "QueryString": True,
+        "Cookies": {"Forward": "whitelist", "WhitelistedNames": {"Items": ["session"]}},
+        "Headers": {"Items": ["Sec-WebSocket-Key"]},
+    }
+    old = serving(
+        {**GOOD_CONFIG, "CacheBehaviors": {"Items": [legacy]}},
+        domain_name="d111.cloudfront.net",
+        status="Deployed",
+        host="d111.cloudfront.net",
+        path="/ws",
+        query="room=1",
+        headers=(("Cookie", "theme=dark; session=1"), ("X-Team", "blue")),
+    )
+    assert [one.name for one in old.passages if one.passes] == ["Sec-WebSocket-Key", "session", "room"]
+
+
+def test_what_the_edge_refuses_is_not_for_lack_of_something_at_the_app() -> None:
+    kept = passing(Forwarding(SOCKET_HEADERS), headers=(("Cookie", "session=1"),))
+    found = weigh(Observations(refused(403), looked=True, serving=kept)).diagnoses
+    assert "WSE-NOT-FORWARDED" not in [one.code for one in found]
+
+
+def test_a_method_that_is_refused_is_told_beside_a_handshake_that_opens() -> None:
+    post = '{"cs-method":"POST","cs-uri-stem":"/ws","x-edge-request-id":"other","sc-status":"403",'
+    rows = parse_log_rows(post + '"x-edge-detailed-result-type":"InvalidRequestMethod"}')
+    found = weigh(Observations(live(), serving=served(), log_rows=rows)).diagnoses
+    assert [one.code for one in found] == ["WSE-LIVE", "WSE-403-METHOD"]
+    assert "403 POST /ws" in found[1].evidence[0]
+    closed = (asked("PF-INGRESS", Level.FIXABLE),)
+    failing = weigh(Observations(refused(504), looked=True, preflight=closed, log_rows=rows))
+    assert [one.code for one in failing.diagnoses[:2]] == ["WSE-504-SG", "WSE-403-METHOD"]
 
 
 def test_every_verdict_of_the_order_exists() -> None:
