@@ -158,7 +158,9 @@ def _weighed_again(probe: Probe) -> Report:
         next_probe=conclusion.next_probe.kind if conclusion.next_probe else "",
     )
     told = "The verdict stays" if first.code == check.verdict else "The verdict is"
-    return Report(True, f"{told}: {first.verdict.title}", tuple(map(str, rows)), first.code)
+    known = {finding["code"] for finding in check.findings}
+    news = [f"Also: {one.verdict.title}" for one in conclusion.diagnoses[1:] if one.code not in known]
+    return Report(True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code)
 
 
 def _observed(check: Check) -> Observations:

@@ -313,7 +313,7 @@ class ProbeForm(SummedUpForm):
 
 
 class LogRowsForm(SummedUpForm):
-    """Rows of CloudFront's log, for a check that failed. How they are read is decided by checks.log_rows."""
+    """Rows of CloudFront's log, to weigh a check again with. How they are read is decided by checks.log_rows."""
 
     labels: ClassVar[dict[str, str]] = {"rows_text": "Log rows"}
 
@@ -332,7 +332,9 @@ class LogRowsForm(SummedUpForm):
         self.rows: tuple[LogRow, ...] = ()
 
     def clean_rows_text(self) -> str:
-        """Read the rows; at least one must be of this very handshake, where both say which request they are of."""
+        """Read the rows; at least one must be of this very handshake, where both say which request they are of, or of a
+        request that is no handshake.
+        """
         text = str(self.cleaned_data["rows_text"])
         try:
             self.rows = parse_log_rows(text)
@@ -342,7 +344,7 @@ class LogRowsForm(SummedUpForm):
         except ValueError as error:
             stored = "This test was stored by another version of the portal. Test again, then paste the rows of that."
             raise forms.ValidationError(stored) from error
-        if ours and all(row.request_id and row.request_id != ours for row in self.rows):
+        if ours and all(row.request_id and row.request_id != ours and not row.of_no_handshake for row in self.rows):
             raise forms.ValidationError(
                 f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row with that id."
             )

@@ -28,7 +28,7 @@ from checks.reports import Report, arrived_headers
 from checks.target import ProbeTarget
 from provisioning.models import Endpoint
 from tests.checks.origins import HOST
-from tests.checks.seen import answered
+from tests.checks.seen import answered, live
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 QUICK = Limits(total_s=3.0, close_s=0.3)
@@ -227,3 +227,21 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     assert made.report["headline"].startswith("The verdict is: ")
     assert (check.verdict, check.findings[0]["certainty"], check.ok) == ("WSE-502-DNS", "high", False)
     assert "detail OriginDnsError" in str(check.findings[0]["evidence"])
+
+
+@pytest.mark.django_db
+def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
+    check = failed_check(endpoint, ok=True, verdict="WSE-LIVE", transcript_data=live().to_dict(), next_probe="")
+    row = '{"cs-method":"POST","x-edge-request-id":"other","x-edge-detailed-result-type":"InvalidRequestMethod"}'
+    asked = Asked(Kind.LOG_ROWS)
+    probe = probing.request_probe(endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row))
+    probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    check.refresh_from_db()
+    report = Probe.objects.get().report
+    assert report is not None
+    assert (check.ok, [found["code"] for found in check.findings]) == (True, ["WSE-LIVE", "WSE-403-METHOD"])
+    assert report["headline"] == "The verdict stays: The endpoint is live"
+    assert "Also: The method is not allowed by the behavior" in report["lines"]

@@ -14,13 +14,23 @@ from checks.reports import Report
 from checks.verdicts import VERDICTS
 from portal.questions import QUESTIONS
 from provisioning.models import Endpoint
-from tests.checks.seen import answered
+from tests.checks.seen import answered, live
 from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, text_of
 from tests.portal.test_pages_endpoints import checked
 
 REFUSED = "HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n"
 ROW = json.dumps({"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"})
+
+POST_ROW = json.dumps(
+    {
+        "x-edge-request-id": "other",
+        "cs-method": "POST",
+        "cs-uri-stem": "/ws/chat",
+        "sc-status": "403",
+        "x-edge-detailed-result-type": "InvalidRequestMethod",
+    }
+)
 
 
 def finished(probe: Probe, report: Report | None) -> None:
@@ -141,6 +151,17 @@ class TestLogRows:
         assert 'id="fault-rows_text"' in answer.content.decode()
         assert says in text_of(answer) or "\x00" in text
         assert not Probe.objects.exists()
+
+    def test_beside_a_test_that_went_well_only_another_method_tells_something(
+        self, people: Stage, endpoint: Endpoint
+    ) -> None:
+        well, client = checked(endpoint, live()), browser(people.ana)
+        assert "Is another request of this address refused?" in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
+        told = client.post(self.url(well), {"rows_text": ROW}, follow=True)
+        assert "its log row tells nothing more" in text_of(told)
+        assert not Probe.objects.exists()
+        client.post(self.url(well), {"rows_text": POST_ROW})
+        assert Probe.objects.get().rows[0]["method"] == "POST"
 
     def test_others_may_not(self, people: Stage, check: Check) -> None:
         assert "Paste CloudFront" not in text_of(browser(people.otto).get(f"/endpoints/{check.endpoint_id}/"))
