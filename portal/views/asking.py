@@ -251,7 +251,8 @@ def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
     if distribution is None:
         return ()
     behaviors = (*distribution.behaviors, distribution.default_behavior)
-    found = [result for behavior in behaviors for result in judge_behavior(distribution, behavior)]
+    custom = dict(snapshot.request_policies)
+    found = [result for behavior in behaviors for result in judge_behavior(distribution, behavior, custom)]
     against = (result for result in dict.fromkeys(found) if result.level is not Level.PASS)
     return tuple(sorted(against, key=lambda one: WORST_FIRST.index(one.level)))
 
