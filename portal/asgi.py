@@ -15,8 +15,8 @@ wsgi = get_wsgi_application()
 from a2wsgi import WSGIMiddleware  # noqa: E402
 from channels.routing import ProtocolTypeRouter  # noqa: E402
 
+from portal.arriving import arriving_whole  # noqa: E402
 from portal.console.routing import websocket_application  # noqa: E402
 
-application = ProtocolTypeRouter(
-    {"http": WSGIMiddleware(cast("Any", wsgi), workers=8), "websocket": websocket_application()}
-)
+pages = cast("Any", WSGIMiddleware(cast("Any", wsgi), workers=8))
+application = ProtocolTypeRouter({"http": cast("Any", arriving_whole(pages)), "websocket": websocket_application()})

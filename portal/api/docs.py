@@ -13,7 +13,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
 from portal.api.problems import PROBLEMS
@@ -21,13 +21,13 @@ from portal.api.problems import PROBLEMS
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
-@require_GET
+@require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI 3.0.3 document, JSON."""
     return HttpResponse(_json(), content_type="application/json")
 
 
-@require_GET
+@require_safe
 def browse(request: HttpRequest) -> HttpResponse:
     """The same for people."""
     document = api_document()
@@ -40,7 +40,7 @@ def browse(request: HttpRequest) -> HttpResponse:
     return render(request, "api/docs.html", {"document": document, "operations": operations, "problems": PROBLEMS})
 
 
-@require_GET
+@require_safe
 def problem(request: HttpRequest, code: str) -> HttpResponse:
     """What a code means and what to do."""
     known = PROBLEMS.get(code)

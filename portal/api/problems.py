@@ -69,6 +69,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "idempotency_conflict": Problem(
         409, "The same key was used for something else", "errors names the fields that differ. Use another key."
     ),
+    "too_slow": Problem(408, "The body did not arrive", "Send the request again, with its whole body."),
     "too_large": Problem(413, "The body is too large", "Send less."),
     "unsupported_media_type": Problem(415, "The body's type is not known here", "Send Content-Type: application/json."),
     "invalid_fields": Problem(422, "Some fields do not fit", "Each is named in errors, with what to do."),
@@ -77,6 +78,9 @@ PROBLEMS: Mapping[str, Problem] = {
     ),
     "reason_required": Problem(422, "A reason is needed", "Say why, so that the team knows what to change."),
     "too_many_requests": Problem(429, "Too many requests", "Wait as long as Retry-After says."),
+    "internal_error": Problem(
+        500, "This is a fault of the portal", "Try again; if it stays, tell its operators when it happened."
+    ),
     "unavailable": Problem(503, "The database is away", "Try again after the time in Retry-After."),
 }
 

@@ -47,4 +47,7 @@ class OwnPagesOnly:
 
     def _own(self, headers: Iterable[tuple[bytes, bytes]]) -> bool:
         origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
-        return len(origins) == 1 and bool(self.rule.valid_origin(urlparse(origins[0])))
+        try:
+            return len(origins) == 1 and bool(self.rule.valid_origin(urlparse(origins[0])))
+        except ValueError:  # no address: half a bracket, a port beyond 65535
+            return False

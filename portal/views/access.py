@@ -42,11 +42,24 @@ def signed_in(
             return view(cast("SignedIn", request), *args, **kwargs)
         htmx = cast("SignedIn", request).htmx
         if htmx:
-            login = redirect_to_login(htmx.current_url_abs_path or "/", resolve_url(settings.LOGIN_URL))
+            login = redirect_to_login(_page_of(htmx), resolve_url(settings.LOGIN_URL))
             return HttpResponseClientRedirect(login.url)
         return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
 
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponseBase]", guarded)
+
+
+def _page_of(htmx: HtmxDetails) -> str:
+    """Where the fragment's page is; the first page where the header that says so is none of ours."""
+    try:
+        return htmx.current_url_abs_path or "/"
+    except ValueError:
+        return "/"
+
+
+def typed(request: HttpRequest, field: str, most: int) -> str:
+    """What was typed into a field that no form checks. PostgreSQL keeps no NUL."""
+    return request.POST.get(field, "").replace("\x00", "").strip()[:most]
 
 
 def request_or_404(person: Person, pk: UUID) -> EndpointRequest:

@@ -75,7 +75,7 @@ class Judgement:
 
 
 @signed_in
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def request_new(request: SignedIn) -> HttpResponse:
     """The empty form (a link may fill it in by query), and its submission."""
     teams = teams_of(request.user)
@@ -83,7 +83,7 @@ def request_new(request: SignedIn) -> HttpResponse:
         return render(request, "requests/no_team.html", status=403)
     given = {key: request.GET[key] for key in RequestForm.base_fields if key in request.GET}
     initial = {"max_silence_seconds": DEFAULT_SILENCE} | given
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(request, RequestForm(None, teams=teams, initial=initial), None)
     form = RequestForm(request.POST, teams=teams, initial=initial)
     if "look" in request.POST:
@@ -108,7 +108,7 @@ def request_new(request: SignedIn) -> HttpResponse:
 
 
 @signed_in
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
     """The same form, filled with what was asked. Saving it makes a new plan."""
     editing = request_or_404(request.user, pk)
@@ -117,7 +117,7 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
         messages.warning(request, allowed.reason)
         return redirect("request-detail", pk)
     initial = answers_of(editing.wish, editing.team, editing.justification)
-    if request.method == "GET":
+    if request.method != "POST":
         return _page(request, RequestForm(None, teams=[editing.team], initial=initial), editing)
     form = RequestForm(request.POST, teams=[editing.team], initial=initial)
     if "look" in request.POST:

@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from portal.actions import approve_request, reject_request
 from portal.lifecycle import Denied, State, may_approve
 from portal.models import Approval, EndpointRequest, Person, Team
-from portal.views.access import SignedIn, request_or_404, signed_in
+from portal.views.access import SignedIn, request_or_404, signed_in, typed
 from portal.views.paging import page_of
 from portal.views.requests import plan_context
 from provisioning.models import Endpoint
@@ -58,7 +58,7 @@ def approval(request: SignedIn, pk: UUID) -> HttpResponse:
 def decide(request: SignedIn, pk: UUID) -> HttpResponse:
     """Approve or reject. A plan that changed since it was read is shown again with what changed."""
     shown = request_or_404(request.user, pk)
-    reason = request.POST.get("reason", "").strip()[:500]
+    reason = typed(request, "reason", 500)
     now = timezone.now()
     decision = request.POST.get("decision", "")
     if decision == "approve":

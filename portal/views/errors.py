@@ -1,9 +1,18 @@
-"""Pages for what went wrong, in the same style and without the database: it may be what is away."""
+"""What went wrong, without the database: it may be what is away. Pages get a page, paths of the API a problem."""
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+import sys
+import uuid
+
+from django.db import InterfaceError, OperationalError
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import loader
+
+from portal.api.problems import MEDIA_TYPE, ApiProblem, problem_body
+
+CODES = {400: "bad_request", 403: "forbidden", 404: "not_found", 500: "internal_error", 503: "unavailable"}
+AWAY_SECONDS = "5"
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -22,9 +31,16 @@ def bad_request(request: HttpRequest, exception: Exception | None = None) -> Htt
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500."""
-    return _page(request, 500)
+    """500; or 503 while the database is away."""
+    away = isinstance(sys.exception(), OperationalError | InterfaceError)
+    response = _page(request, 503 if away else 500)
+    if away:
+        response["Retry-After"] = AWAY_SECONDS
+    return response
 
 
 def _page(request: HttpRequest, status: int) -> HttpResponse:
+    if request.path.startswith("/api/"):
+        problem = problem_body(ApiProblem(CODES[status]), uuid.uuid4().hex)
+        return JsonResponse(problem, status=status, content_type=MEDIA_TYPE)
     return HttpResponse(loader.render_to_string(f"{status}.html"), status=status)

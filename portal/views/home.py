@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from checks.models import Check
 from portal.health import Health, health
@@ -33,6 +34,7 @@ class Row:
 
 
 @signed_in
+@require_safe
 def home(request: SignedIn) -> HttpResponse:
     """Endpoints of my teams (or of all, for the platform team), with what is under way above them."""
     person = request.user
@@ -66,6 +68,7 @@ def home(request: SignedIn) -> HttpResponse:
 
 
 @signed_in
+@require_safe
 def requests(request: SignedIn) -> HttpResponse:
     """Every request a person may see, newest first, by team and state."""
     teams = _filterable(request.user)

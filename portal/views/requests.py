@@ -22,7 +22,7 @@ from portal.actions import cancel_request, replan_request
 from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_cancel, may_edit
 from portal.models import Approval, EndpointRequest, Person
 from portal.plan_lines import plan_view
-from portal.views.access import SignedIn, request_or_404, signed_in
+from portal.views.access import SignedIn, request_or_404, signed_in, typed
 from provisioning.models import Event, Run
 from provisioning.progress import progress
 
@@ -69,9 +69,7 @@ def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
 def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
     """Give it up."""
     shown = request_or_404(request.user, pk)
-    outcome = cancel_request(
-        request.user, shown, reason=request.POST.get("reason", "").strip()[:500], now=timezone.now()
-    )
+    outcome = cancel_request(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
     undoing = shown.state == State.PROVISIONING
     _say(request, outcome, "It is being undone. This page shows how far." if undoing else "Cancelled.")
     return redirect("request-detail", pk)
@@ -158,7 +156,7 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
 
 def _approvers(shown: EndpointRequest) -> list[Person]:
     """Some of the people who may decide, so that a team knows whom to ask."""
-    barred = Q(pk=shown.requester_id) | Q(pk=shown.beneficiary_id) | Q(pk=shown.last_editor_id)
+    barred = Q(pk__in=[shown.requester_id, shown.beneficiary_id, shown.last_editor_id, *shown.editor_ids])
     roles = (Person.Role.APPROVER, Person.Role.PLATFORM_ADMIN)
     return list(
         Person.objects.filter(is_active=True, role__in=roles).exclude(barred).order_by("role", "pk")[:APPROVERS_NAMED]

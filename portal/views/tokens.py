@@ -19,7 +19,7 @@ TOKENS_SHOWN = 100
 
 @signed_in
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def tokens(request: SignedIn) -> HttpResponse:
     """The list, and the form. The clear text stands in the answer to the form and nowhere else."""
     form = TokenForm(request.POST or None, initial={"days": 90, "scopes": [ApiToken.Scope.READ]})

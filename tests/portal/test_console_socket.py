@@ -250,6 +250,8 @@ def test_who_does_not_keep_up_is_told_and_reads_again(
         ("http://evil.example", False),
         ("", False),
         ("http://", False),
+        ("http://[", False),
+        ("http://testserver:99999", False),
     ],
 )
 def test_only_our_own_pages_may_connect_with_a_cookie(

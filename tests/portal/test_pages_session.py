@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from unittest.mock import Mock
 from uuid import uuid4
 
 import pytest
+from django.db import OperationalError
+from django.http import HttpResponse
 from django.test import Client
 
 from portal.models import EndpointRequest, Person
@@ -64,6 +67,49 @@ def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> N
     url = f"/requests/{uuid4()}/standing/"
     answer = Client().get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"})
     assert answer["HX-Redirect"] == "/sign-in/?next=/requests/"
+
+
+def test_headers_nobody_could_mean_lead_to_the_sign_in_page(people: Stage) -> None:
+    client, url = Client(), f"/requests/{uuid4()}/standing/"
+    answer = client.get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://["})
+    assert answer["HX-Redirect"] == "/sign-in/?next=/"
+    for key in ('"\\000\\000abcdefgh"', "x" * 5000, "%00%00%00%00%00%00%00%00"):
+        assert client.get("/", headers={"Cookie": f"sessionid={key}"}).status_code == 302
+
+
+def test_what_was_typed_is_kept_without_what_the_database_cannot_keep(people: Stage) -> None:
+    theirs = ask(people.ana, people.chat)
+    EndpointRequest.objects.filter(pk=theirs.pk).update(state="awaiting_approval")
+    decision = {"decision": "reject", "reason": "Use\x00 /chat."}
+    assert browser(people.petra).post(f"/requests/{theirs.pk}/decide/", decision).status_code == 302
+    assert EndpointRequest.objects.get(pk=theirs.pk).reason == "Use /chat."
+    mine = ask(people.ana, people.chat)
+    assert browser(people.ana).post(f"/requests/{mine.pk}/cancel/", {"reason": "\x00"}).status_code == 302
+    assert EndpointRequest.objects.get(pk=mine.pk).state == "cancelled"
+
+
+def test_a_page_that_is_got_can_be_asked_for_its_head(people: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("portal.views.asking._page", Mock(return_value=HttpResponse()))  # the form would ask AWS
+    ana, mine = browser(people.ana), ask(people.ana, people.chat)
+    EndpointRequest.objects.filter(pk=mine.pk).update(state="blocked")
+    for path in ("/", "/requests/", "/requests/new/", f"/requests/{mine.pk}/edit/", "/tokens/", "/api/v1/docs"):
+        assert ana.head(path).status_code == 200, path
+    assert ana.post("/").status_code == 405
+
+
+def test_a_database_that_is_away_is_no_fault_of_the_page(people: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    ana = browser(people.ana)
+    ana.raise_request_exception = False
+    for trouble, status in ((OperationalError("the server closed the connection"), 503), (KeyError("a bug"), 500)):
+        monkeypatch.setattr("portal.views.home.page_of", Mock(side_effect=trouble))
+        monkeypatch.setattr("portal.api.requests.list_requests", Mock(side_effect=trouble))
+        page, problem = ana.get("/requests/"), ana.get("/api/v1/requests")
+        assert (page.status_code, problem.status_code) == (status, status)
+        assert page.has_header("Retry-After") == problem.has_header("Retry-After") == (status == 503)
+        assert "<h1>" in page.content.decode()
+        assert problem["Content-Type"] == "application/problem+json"
+    elsewhere = ana.get("/api/v2/requests")
+    assert (elsewhere.status_code, elsewhere["Content-Type"]) == (404, "application/problem+json")
 
 
 def test_another_teams_things_do_not_exist(people: Stage) -> None:
