@@ -10,6 +10,7 @@ anything up, never be certain of a cause that was not shown, and find nothing wr
    suggests then steps back.
 3. A cause that AWS shows but that the status does not betray lies behind the first one: it is named after it.
 4. Among equals, what a request meets first comes first.
+5. Where the same handshake opens now and then, no single answer shows a cause: each may come from another edge.
 """
 
 from __future__ import annotations
@@ -65,6 +66,16 @@ class Observations:
     def status(self) -> int:
         """The status of the handshake's answer, 0 without one."""
         return self.handshake.response.status if self.handshake.response else 0
+
+    @property
+    def wavers(self) -> bool:
+        """A repetition ended otherwise than the handshake. Opened or not: what comes after the 101 is not repeated."""
+        return any(other.upgraded != self.handshake.upgraded for other in self.again)
+
+    @property
+    def steady(self) -> bool:
+        """The handshake was repeated, and every repetition ended like it."""
+        return bool(self.again) and not self.wavers
 
     def result(self, code: str) -> PreflightResult | None:
         """The preflight's answer to one question, if it was asked."""
@@ -128,12 +139,26 @@ def weigh(seen: Observations) -> Conclusion:
             known = merged[found.code]
             merged[found.code] = replace(known, evidence=tuple(dict.fromkeys((*known.evidence, *found.evidence))))
         elif not _contradicted(found.code, seen) or len(first_look) == 1:
-            stays = (not confirmed and not _contradicted(found.code, seen)) or found.code == "WSE-LIVE"
-            merged[found.code] = found if stays else replace(found, certainty="low")
-    ranked = sorted(merged.values(), key=lambda found: (_RANK[found.certainty], _place(found.code)))
+            merged[found.code] = _as_far_as_shown(found, seen, bool(confirmed))
+    claimed = {claim.code for claim in claims}
+    ranked = sorted(merged.values(), key=lambda found: _order(found, found.code in claimed))
     if not ranked:
         ranked = [Diagnosis(VERDICTS["WSE-UNKNOWN"], "low", ())]
     return Conclusion(tuple(_live_first(ranked, seen)), _next_probe(seen, ranked, confirmed))
+
+
+def _as_far_as_shown(found: Diagnosis, seen: Observations, shown: bool) -> Diagnosis:
+    """What only one answer suggests steps back behind a cause that is shown, and where the answers differ."""
+    if found.code == "WSE-LIVE":
+        return found
+    if shown or _contradicted(found.code, seen):
+        return replace(found, certainty="low")
+    return replace(found, certainty=_WEAKER[found.certainty]) if seen.wavers else found
+
+
+def _order(found: Diagnosis, claimed: bool) -> tuple[int, bool, int]:
+    """Of what is hardly likely, what was read from AWS goes before what a status makes one think of."""
+    return _RANK[found.certainty], found.certainty == "low" and not claimed, _place(found.code)
 
 
 def _claim_order(claim: _Claim) -> tuple[int, int]:
@@ -186,9 +211,8 @@ def _place(code: str) -> int:
 
 
 def _repeated(seen: Observations) -> Iterator[_Claim]:
-    # Opened or not: the repetitions say nothing after the 101.
     outcomes = [transcript.upgraded for transcript in (seen.handshake, *seen.again)]
-    if len(outcomes) > 2 and len(set(outcomes)) > 1:
+    if len(outcomes) > 2 and seen.wavers:
         opened = f"{sum(outcomes)} of {len(outcomes)} handshakes opened"
         settled = (
             seen.serving is not None and seen.serving.status == "Deployed" and not seen.serving.continuous_deployment
@@ -200,7 +224,11 @@ def _without_origin(seen: Observations) -> Iterator[_Claim]:
     if seen.without_origin is None or seen.handshake.live or seen.status not in (400, 401, 403):
         return
     if seen.without_origin.upgraded:
-        yield _Claim("WSE-403-ORIGIN", "high", ("the same handshake without an Origin line opened",))
+        # By chance, where edges differ: certain when it goes on failing with the line, nothing when it opens with it.
+        if not seen.wavers:
+            said = ("the same handshake without an Origin line opened",)
+            kept = (f"with it, it failed {len(seen.again) + 1} times",) if seen.steady else ()
+            yield _Claim("WSE-403-ORIGIN", "high" if seen.steady else "medium", said + kept)
     elif _answer(seen.without_origin) == _answer(seen.handshake):
         said = "the same handshake without an Origin line got the same answer"
         yield _Claim("WSE-403-APP" if _by_app(seen) else "WSE-403-EDGE", "low", (said,))
@@ -213,6 +241,7 @@ def _upgrade_only(seen: Observations) -> Iterator[_Claim]:
         plain is None
         or plain.response is None
         or seen.status != 502
+        or seen.wavers
         or author_of(plain.response, plain.body)[0] == "balancer"
     ):
         return
@@ -226,7 +255,7 @@ def _upgrade_only(seen: Observations) -> Iterator[_Claim]:
 def _other_ways(seen: Observations) -> Iterator[_Claim]:
     """A way past CloudFront that works, or fails alike, says on which side to look."""
     for name, other in seen.other_ways:
-        if seen.handshake.live:
+        if seen.handshake.live or seen.wavers:
             return
         if _answer(other) == _answer(seen.handshake) and other.response is not None and _by_app(seen):
             code = {404: "WSE-404-PATH", 403: "WSE-403-APP", 500: "WSE-500-APP", 401: "WSE-401-AUTH"}.get(seen.status)
@@ -285,9 +314,10 @@ def _configuration(seen: Observations) -> Iterator[_Claim]:
         yield claim("WSE-400-NOKEY", _FROM_APP, dropped)
     if _lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
         yield _Claim("WSE-101-POLICY", "high", (dropped,))
-    if refused and seen.status in {replaced for _, replaced, _ in found.error_pages} and seen.status == 200:
+    if refused and any(replaced == 200 for _, replaced, _ in found.error_pages):
         pages = ", ".join(f"{status} → {replaced} {page}" for status, replaced, page in found.error_pages)
-        yield _Claim("WSE-200-SPA", "high", (f"custom error responses: {pages}",))
+        # Behind another failure it may only wait to hide the next one.
+        yield _Claim("WSE-200-SPA", "high" if seen.status == 200 else "low", (f"custom error responses: {pages}",))
 
 
 _FOR_LACK_OF_SOMETHING = (301, 302, 303, 307, 308, 400, 401, 403, 404)
@@ -453,9 +483,10 @@ def _next_probe(seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[
         return NextProbe("AWS")
     if confirmed and ranked[0].code != "WSE-MIXED":
         return None
-    # CloudFront writes the same page for many causes; what the app or the load balancer says is their own word.
+    # CloudFront writes the same page for many causes; what the app or the load balancer says is their own word. But
+    # another edge may lead to another app, so a refusal is believed when it comes again.
     if ranked[0].certainty == "high" and ranked[0].code != "WSE-1006" and not _by_edge(seen):
-        return None
+        return NextProbe("again") if seen.status not in (0, 101) and not seen.again else None
     asked = seen.handshake.request
     if seen.status in (400, 401, 403) and asked is not None and asked.origin and seen.without_origin is None:
         return NextProbe("without Origin")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 
@@ -14,13 +15,20 @@ from checks.models import Check
 from checks.preflight import Level, PreflightResult
 from checks.prober import Limits
 from checks.target import ProbeTarget
-from checks.transcript import Transcript
+from checks.transcript import Timing, Transcript
 from provisioning.models import Endpoint, Event
 from tests.checks import seen
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
-REFUSED_504 = seen.answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n")
+QUICK_504 = seen.answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n")
+REFUSED_504 = replace(QUICK_504, timing=Timing(total=30_000.0))
+"""After CloudFront has knocked three times: too slow to be repeated more often than twice."""
+REFUSED_403 = seen.answered(
+    "HTTP/1.1 403 Forbidden\r\nServer: CloudFront\r\n", request=seen.request_to(origin="https://d111.cloudfront.net")
+)
+NOT_FOUND = seen.answered("HTTP/1.1 404 Not Found\r\nServer: uvicorn\r\n")
+PAGE = seen.answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\nContent-Type: text/html\r\n")
 
 
 class Edge:
@@ -88,10 +96,38 @@ def test_a_refusal_that_only_the_origin_line_brings_on_is_told_apart(
         "HTTP/1.1 403 Forbidden\r\nServer: app\r\nX-Amz-Cf-Id: a\r\n",
         request=seen.request_to(origin="https://d111.cloudfront.net"),
     )
-    edge = answering(monkeypatch, refused, seen.live())
+    edge = answering(monkeypatch, refused, seen.live(), refused)
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert (check.verdict, check.findings[0]["certainty"]) == ("WSE-403-ORIGIN", "high")
-    assert [target.origin for target in edge.asked] == ["https://d111.cloudfront.net", None]
+    origin = "https://d111.cloudfront.net"
+    assert [target.origin for target in edge.asked] == [origin, None, *[origin] * 4]
+
+
+@pytest.mark.parametrize(
+    ("before", "answers", "made"),
+    [
+        # every other edge lags behind, then two in a row, then four
+        ((REFUSED_403,), (seen.live(), REFUSED_403, seen.live()), 2),
+        ((REFUSED_403,), (seen.live(), REFUSED_403, REFUSED_403, seen.live()), 3),
+        ((REFUSED_403,), (seen.live(), *[REFUSED_403] * 3, seen.live()), 4),
+        # the plain GET reaches an edge that is up to date
+        ((QUICK_504,), (PAGE, QUICK_504, seen.live()), 2),
+        # the app of an older configuration says in its own words that there is nothing here
+        ((NOT_FOUND,), (NOT_FOUND, seen.live()), 2),
+    ],
+)
+def test_one_lucky_probe_shows_nothing_where_edges_differ(
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    before: tuple[Transcript, ...],
+    answers: tuple[Transcript, ...],
+    made: int,
+) -> None:
+    answering(monkeypatch, *before, *answers)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.verdict, check.findings[0]["certainty"]) == ("WSE-MIXED", "high")
+    assert {found["certainty"] for found in check.findings[1:]} <= {"low"}
+    assert [one["kind"] for one in check.probes].count("again") == made
 
 
 def test_a_fault_of_ours_while_explaining_leaves_the_first_look(
