@@ -226,9 +226,9 @@ def _without_origin(seen: Observations) -> Iterator[_Claim]:
     if seen.without_origin.upgraded:
         # By chance, where edges differ: certain when it goes on failing with the line, nothing when it opens with it.
         if not seen.wavers:
-            said = ("the same handshake without an Origin line opened",)
             kept = (f"with it, it failed {len(seen.again) + 1} times",) if seen.steady else ()
-            yield _Claim("WSE-403-ORIGIN", "high" if seen.steady else "medium", said + kept)
+            opened = "the same handshake without an Origin line opened"
+            yield _Claim("WSE-403-ORIGIN", "high" if seen.steady else "medium", (opened, *kept))
     elif _answer(seen.without_origin) == _answer(seen.handshake):
         said = "the same handshake without an Origin line got the same answer"
         yield _Claim("WSE-403-APP" if _by_app(seen) else "WSE-403-EDGE", "low", (said,))
