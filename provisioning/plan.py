@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from provisioning import names
-from provisioning.facts import Behavior, DistributionFacts, Snapshot, TargetFacts
+from provisioning.facts import Behavior, Certificate, DistributionFacts, Snapshot, TargetFacts
 from provisioning.patterns import covers, overlap
 from provisioning.spec import EndpointSpec, digest_of
 
@@ -324,6 +324,14 @@ def _relies_on(
         "target_tls_ports": known(
             "listeners", sorted(listener.port for listener in target.listeners if listener.protocol == "TLS")
         ),
+        "rules_before_redirects": known(
+            "rules",
+            [
+                f"{listener.port}: {'some' if listener.rules else 'none'}"
+                for listener in sorted(target.listeners, key=lambda one: one.port)
+                if listener.port in spec.origin_ports and listener.redirect_protocol
+            ],
+        ),
         "target_certificates": known("certificates", _certificates(spec, target)),
         "security_group_rules": NOT_KNOWN
         if any(map(snapshot.gap, ("ingress", "prefix_list", "service_group")))
@@ -333,9 +341,10 @@ def _relies_on(
         "subnets": known(
             "subnets", sorted(f"{subnet.id} in {subnet.availability_zone_id}" for subnet in target.subnets)
         ),
+        "subnets_without_ipv4": known("subnets", sorted(subnet.id for subnet in target.subnets if subnet.ipv6_only)),
         "full_subnets": known("subnets", sorted(subnet.id for subnet in target.subnets if subnet.free_addresses == 0)),
         "viewer_certificate": known(
-            "viewer_certificate", snapshot.viewer_certificate.status if snapshot.viewer_certificate else ""
+            "viewer_certificate", _certificate(snapshot.viewer_certificate) if snapshot.viewer_certificate else ""
         ),
         "distribution_domain": distribution.domain_name,
         "distribution_enabled": distribution.enabled,
@@ -355,7 +364,12 @@ def _certificates(spec: EndpointSpec, target: TargetFacts) -> list[str]:
         return []
     listener = target.listener_on(spec.https_port)
     shown = (listener.certificates if listener else None) or ()
-    return [f"{', '.join(one.names) or one.arn}: {one.status or NOT_KNOWN}" for one in shown]
+    return [_certificate(one) for one in shown]
+
+
+def _certificate(one: Certificate) -> str:
+    by = " of a private CA" if one.kind == "PRIVATE" else ""
+    return f"{', '.join(sorted(one.names)) or one.arn}: {one.status or NOT_KNOWN}{by}"
 
 
 def _why(snapshot: Snapshot, what: str, otherwise: str) -> str:
