@@ -7,11 +7,13 @@ change before anybody is told. The number of calls grows with the account's size
 from __future__ import annotations
 
 import itertools
+import logging
 import random
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db.models import Q
 
 from provisioning import budget
@@ -23,6 +25,7 @@ from provisioning.names import DistributionId, VpcOriginId
 from provisioning.watching import GONE, note_look
 
 LONGEST_PAUSE_SECONDS = 300.0
+log = logging.getLogger(__name__)
 
 Seen = tuple[Watch, str, Mapping[str, Any] | None]
 """A watch, the status that AWS says now, and the detail where it was looked at closely."""
@@ -58,6 +61,11 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
             seen.append(look)
     except EdgeError as error:
         trouble = error
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        log.exception("account %s: a fault of the portal while looking", account.pk)
+        trouble = EdgeError("Looking", "portal_fault", f"The portal itself failed ({type(fault).__name__})")
     for watch, status, detail in seen:
         note_look(account, watch.resource, watch.aws_id, status, detail, began=began, now=clock())
     if trouble is None:

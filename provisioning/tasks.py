@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from celery import shared_task
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
 
@@ -31,7 +32,12 @@ def advance_run(run_id: int, fence: int | None = None) -> None:
     )
     if lease is not None:
         with suppress(runner.LeaseLost):  # another worker has the run, and goes on with it
-            runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
+            try:
+                runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
+            except (DatabaseError, runner.LeaseLost):
+                raise
+            except Exception as fault:
+                lease.note_fault(fault, timezone.now())
 
 
 @shared_task

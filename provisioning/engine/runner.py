@@ -39,17 +39,20 @@ from provisioning.models import JournalEntry, Run, Watch
 
 MOST_DECISIONS_PER_CLAIM = 60
 FAULT = "portal_fault"
+FAULT_AGAIN_SECONDS = 60.0
 log = logging.getLogger(__name__)
 Context = TypeVar("Context")
 
 
 @dataclass(frozen=True)
 class Saga(Generic[Context]):
-    """What we build, step by step. `finished` records the end in the endpoint, inside the run's last transaction."""
+    """What we build, step by step. `open` is given the run, the clock, and `hold`, which a step calls before each write
+    to the outside. `finished` records the end in the endpoint, inside the run's last transaction.
+    """
 
     name: str
     steps: tuple[Step[Context], ...]
-    open: Callable[[Run, Callable[[], datetime]], Context]
+    open: Callable[[Run, Callable[[], datetime], Callable[[], None]], Context]
     finished: Callable[[Run, Finish, datetime], None]
 
 
@@ -82,6 +85,28 @@ class Lease:
             self._write({"lease_until": now + timedelta(seconds=self.seconds)} | dict(changes or {}), now, entry, event)
             if then is not None:
                 then()
+
+    def hold(self, now: datetime) -> None:
+        """Renew the lease just before something is sent to the outside, where no fence can follow. Raises LeaseLost: a
+        worker that was stopped and woken again must not make what somebody else has meanwhile undone.
+        """
+        self._write({"lease_until": now + timedelta(seconds=self.seconds)}, now, None, None)
+
+    def note_fault(self, fault: Exception, now: datetime) -> None:
+        """What keeps the run as a whole from going on, not one of its steps (a row that this version cannot read): told
+        once in its events, and tried again every minute. The lease is given back.
+        """
+        name = type(fault).__name__
+        failure = {"code": FAULT, "reason": name}
+        told = self.run.failure == failure
+        text = f"The portal itself failed ({name}) and cannot go on. It tries again every minute; tell its operators."
+        if not told:
+            log.error("run %s: a fault of the portal", self.run.pk, exc_info=fault)
+        until = now + timedelta(seconds=FAULT_AGAIN_SECONDS)
+        event = {"kind": "run.portal_fault", "level": "error", "text": text, "data": failure}
+        with transaction.atomic():
+            changes = {"lease_until": None, "lease_holder": "", "due_at": until, "failure": failure}
+            self._write(changes, now, None, None if told else event)
 
     def rest(
         self,
@@ -139,7 +164,7 @@ def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime],
     3. Again, until something has to be waited for or it is over.
     """
     run = lease.run
-    context = saga.open(run, clock)
+    context = saga.open(run, clock, lambda: lease.hold(clock()))
     steps = {step.name: step for step in saga.steps}
     for _ in range(MOST_DECISIONS_PER_CLAIM):
         now = clock()
@@ -225,7 +250,7 @@ class Turn(Generic[Context]):
         """
         try:
             return part(context)
-        except DatabaseError:
+        except (DatabaseError, LeaseLost):
             raise
         except Exception as fault:
             log.exception("run %s, step %s: a fault of the portal", self.lease.run.pk, self.step.name)

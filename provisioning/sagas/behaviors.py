@@ -163,6 +163,7 @@ def _write(context: RunContext, runs: list[Run]) -> Outcome:
 def _update(
     context: RunContext, record: distributions.DistributionRecord, config: dict[str, Any], done: str
 ) -> Outcome:
+    context.hold()
     try:
         written = distributions.write(context.aws, record, config)
     except EdgeError as error:

@@ -22,13 +22,16 @@ CONFLICT_FIXES = {"path_taken": "Choose another path, or ask its owner to give i
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run, opened for work. `owner` is the mark this portal leaves on what it makes."""
+    """One run, opened for work. `owner` is the mark this portal leaves on what it makes. `hold` is called before each
+    write to AWS, and before a claim: it raises when the run is somebody else's by now.
+    """
 
     run: Run
     spec: EndpointSpec
     owner: str
     pace: float
     clock: Callable[[], datetime]
+    hold: Callable[[], None]
 
     @property
     def endpoint(self) -> Endpoint:
@@ -46,9 +49,9 @@ class RunContext:
         return aws_for(account_ref(self.account))
 
 
-def open_run(run: Run, clock: Callable[[], datetime]) -> RunContext:
+def open_run(run: Run, clock: Callable[[], datetime], hold: Callable[[], None]) -> RunContext:
     """The context of a run."""
-    return RunContext(run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock)
+    return RunContext(run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock, hold)
 
 
 def as_outcome(error: EdgeError) -> Outcome:

@@ -55,6 +55,7 @@ def admit(context: RunContext) -> Outcome:
             if target.admits_cloudfront(port) is not None:
                 continue
             with transaction.atomic():
+                context.hold()
                 row, _ = IngressRule.objects.get_or_create(
                     account=context.account, group_id=group, port=port, source_group_id=target.service_group_id
                 )
@@ -97,6 +98,7 @@ def withdraw(context: RunContext) -> Outcome:
             for row in _sole(context, group):
                 rule_id = _in_aws(context, row)
                 if rule_id:
+                    context.hold()
                     security_groups.revoke(context.aws, context.spec.region, group, rule_id)
     return Ready("Removed.")
 
@@ -118,6 +120,7 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
                 if not alone:
                     return BUSY
                 with transaction.atomic():
+                    context.hold()
                     still = IngressRule.objects.select_for_update().filter(pk=row.pk).first()
                     if still is not None:
                         still.users.add(context.endpoint)

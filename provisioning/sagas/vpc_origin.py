@@ -73,6 +73,7 @@ def create(context: RunContext) -> Outcome:
             _remember(context, row, found.id, found.status)
             return Ready(f"Found {found.id}, made by this portal earlier. Using it.")
         tags = {names.OWNER_TAG: context.owner}
+        context.hold()
         try:
             record = vpc_origins.create(context.aws, desired_vpc_origin(context.spec, context.owner), tags)
         except EdgeError as error:
@@ -123,6 +124,7 @@ def delete(context: RunContext) -> Outcome:
             if others:
                 return Ready(f"{row.aws_id} stays: somebody has just begun to use it.")
             _announce(context, record.facts.id, record.facts.status, deleting=True)
+        context.hold()
         try:
             vpc_origins.delete(context.aws, record.facts.id, record.etag)
         except EdgeError as error:
@@ -140,10 +142,11 @@ def _name(context: RunContext) -> str:
 
 
 def _claim(context: RunContext) -> VpcOrigin:
-    """The row, with this endpoint written down as a user."""
+    """The row, with this endpoint written down as a user, in the transaction that sees that the run is still ours."""
     with transaction.atomic():
         VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
         row = VpcOrigin.objects.select_for_update().get(account=context.account, key=context.spec.vpc_origin_key)
+        context.hold()
         row.users.add(context.endpoint)
     return row
 
@@ -153,6 +156,7 @@ def _release(context: RunContext) -> tuple[VpcOrigin, int]:
     with transaction.atomic():
         VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
         row = VpcOrigin.objects.select_for_update().get(account=context.account, key=context.spec.vpc_origin_key)
+        context.hold()
         row.users.remove(context.endpoint)
         return row, row.users.count()
 

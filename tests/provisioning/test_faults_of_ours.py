@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from provisioning import actions
-from provisioning.edge import distributions
+from provisioning import actions, tasks
+from provisioning.edge import distributions, targets, vpc_origins
 from provisioning.engine import runner
-from provisioning.engine.decide import Finish, decide
+from provisioning.engine.decide import Finish, Kind, decide
 from provisioning.models import Event, Run
 from provisioning.sagas import behaviors, vpc_origin
 from tests.provisioning.machine import LEASE_SECONDS, Killed, Machine
@@ -89,6 +90,58 @@ def test_a_cancellation_at_the_last_moment_is_not_lost(machine: Machine, monkeyp
     assert cancelled == [True]
     assert run.failure["code"] == "cancelled"
     site.assert_clean(run)
+
+
+@pytest.mark.parametrize(
+    ("step", "module", "read"),
+    [
+        ("vpc-origin", vpc_origins, "find"),
+        ("ingress", targets, "admission_facts"),
+        ("behaviors", distributions, "read"),
+    ],
+)
+def test_a_worker_that_was_stopped_and_wakes_after_the_undo_makes_nothing(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, step: str, module: Any, read: str
+) -> None:
+    site = machine.site()
+    run = site.start()
+    asked, stalled = getattr(module, read), []
+
+    def and_is_stopped_before_it_writes(*given: Any) -> Any:
+        answer = asked(*given)
+        last = run.entries.order_by("-seq").first()
+        if not stalled and last is not None and (last.step, last.kind) == (step, Kind.INTENT):
+            stalled.append(last)
+            machine.step(LEASE_SECONDS + 1)
+            assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+            machine.finish(run)
+        return answer
+
+    monkeypatch.setattr(module, read, and_is_stopped_before_it_writes)
+    with pytest.raises(runner.LeaseLost):
+        machine.finish(run)
+    assert stalled
+    site.assert_clean(run)
+
+
+def test_a_run_that_cannot_be_read_is_told_once_and_goes_on_when_it_can(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    plan = run.plan_data
+    Run.objects.filter(pk=run.pk).update(plan_data=plan | {"spec": plan["spec"] | {"from_another_version": 1}})
+    monkeypatch.setattr("provisioning.tasks.timezone.now", machine.clock)
+    for _ in range(3):
+        tasks.advance_run(run.pk)
+        run.refresh_from_db()
+        assert run.lease_until is None
+        assert run.due_at >= machine.now + timedelta(seconds=59)
+        machine.step(61)
+    assert "(SpecError)" in Event.objects.get(stream_id=run.stream).text
+    Run.objects.filter(pk=run.pk).update(plan_data=plan)
+    machine.finish(run)
+    assert (run.state, run.failure) == (Run.State.DONE, {})
 
 
 def test_a_claim_that_was_never_noted_goes_with_the_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
