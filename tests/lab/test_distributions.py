@@ -431,6 +431,16 @@ class TestConfigurationRules:
             ),
             ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "ConnectionAttempts": 4})}),
             ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "ConnectionTimeout": 11})}),
+            ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "OriginShield": {"Enabled": True}})}),
+            (
+                "InvalidProtocolSettings",
+                {
+                    "ViewerCertificate": {
+                        **viewer_certificate("arn:aws:acm:us-east-1:1:certificate/a"),
+                        "MinimumProtocolVersion": "SSLv3",
+                    }
+                },
+            ),
             (
                 "InvalidTTLOrder",
                 {

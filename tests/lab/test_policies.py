@@ -158,7 +158,9 @@ def test_a_key_group_and_its_keys_reach_the_edge(lab: Lab, account: Account) -> 
     group_id = cloudfront.create_key_group(KeyGroupConfig=group)["KeyGroup"]["Id"]
     assert lab.get("/_lab/state")["key_groups"][group_id] == [{"id": key_id, "pem": key["EncodedKey"]}]
     trusting = {**behavior("web"), "TrustedKeyGroups": {"Enabled": True, **listed(group_id)}}
-    account.create_distribution(DefaultCacheBehavior=trusting)
+    made = account.create_distribution(DefaultCacheBehavior=trusting)["Distribution"]
+    active = {"KeyGroupId": group_id, "KeyPairIds": listed(key_id)}
+    assert made["ActiveTrustedKeyGroups"] == {"Enabled": True, **listed(active)}
     with refused("TrustedKeyGroupDoesNotExist", 400):
         lab.account().create_distribution(DefaultCacheBehavior=trusting)
     weak = rsa.generate_private_key(65537, 1024).public_key()  # noqa: S505

@@ -118,6 +118,8 @@ def _check_legacy_forwarding(behavior: Config) -> None:
         raise CloudFrontError(
             "InvalidTTLOrder", "The order of TTLs is not valid: MinTTL, DefaultTTL and MaxTTL must not fall."
         )
+    if least and "*" in _names(legacy, "Headers"):
+        raise invalid("The parameter MinTTL must be 0 when all headers are forwarded.")
     cookies = legacy["Cookies"]
     names = _names(cookies, "WhitelistedNames")
     if (cookies["Forward"] == "whitelist") != bool(names):

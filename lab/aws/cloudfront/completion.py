@@ -1,15 +1,17 @@
 """PURE. What CloudFront fills into a distribution's configuration when the caller leaves it out.
 
 It decides the defaults (botocore's documentation of each member), which bytes to insert where, and what an update must
-not leave out. It must never
-change or drop a byte of what was sent: a body that is complete comes back exactly as it went in.
+not leave out. It must never change or drop a byte of what was sent, but for the two members that only say again which
+certificate was chosen: a body that is complete comes back exactly as it went in.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from xml.sax.saxutils import escape
 
-from lab.aws.cloudfront.document import Document, Element
+from lab.aws.cloudfront.document import Document, Element, parse
+from lab.aws.cloudfront.policy_rules import DAY, YEAR
 
 _NOTHING = "<Quantity>0</Quantity>"
 _READS = "<Quantity>2</Quantity><Items><Method>HEAD</Method><Method>GET</Method></Items>"
@@ -18,6 +20,14 @@ _TIMEOUTS = {
     "OriginKeepaliveTimeout": "5",
 }
 
+_DEFAULT_CERTIFICATE = {
+    "CloudFrontDefaultCertificate": "true",
+    "SSLSupportMethod": "vip",
+    "MinimumProtocolVersion": "TLSv1",
+    "CertificateSource": "cloudfront",
+}
+# The member that names a certificate, and what CertificateSource then says.
+_CERTIFICATES = {"ACMCertificateArn": "acm", "IAMCertificateId": "iam"}
 _DISTRIBUTION = {
     "Aliases": _NOTHING,
     "DefaultRootObject": "",
@@ -26,10 +36,7 @@ _DISTRIBUTION = {
     "CustomErrorResponses": _NOTHING,
     "Logging": "<Enabled>false</Enabled><IncludeCookies>false</IncludeCookies><Bucket></Bucket><Prefix></Prefix>",
     "PriceClass": "PriceClass_All",
-    "ViewerCertificate": (
-        "<CloudFrontDefaultCertificate>true</CloudFrontDefaultCertificate><SSLSupportMethod>vip</SSLSupportMethod>"
-        "<MinimumProtocolVersion>TLSv1</MinimumProtocolVersion><CertificateSource>cloudfront</CertificateSource>"
-    ),
+    "ViewerCertificate": "".join(f"<{name}>{text}</{name}>" for name, text in _DEFAULT_CERTIFICATE.items()),
     "Restrictions": f"<GeoRestriction><RestrictionType>none</RestrictionType>{_NOTHING}</GeoRestriction>",
     "WebACLId": "",
     "HttpVersion": "http2",
@@ -64,6 +71,8 @@ _BEHAVIOR = {
     "GrpcConfig": "<Enabled>false</Enabled>",
 }
 _ALLOWED_METHODS = {"CachedMethods": _READS}
+_LEGACY = {"Headers": _NOTHING, "QueryStringCacheKeys": _NOTHING}
+_TIMES_TO_LIVE = ("MinTTL", "DefaultTTL", "MaxTTL")
 # What UpdateDistribution does not fill in, as people report it; the Developer Guide says that there is more on update.
 _ORIGIN_ON_UPDATE = ("CustomHeaders",)
 _KIND_ON_UPDATE = ("OriginReadTimeout", "OriginKeepaliveTimeout")
@@ -71,6 +80,9 @@ _KIND_ON_UPDATE = ("OriginReadTimeout", "OriginKeepaliveTimeout")
 
 def complete(document: Document) -> bytes:
     """The DistributionConfig of a parsed document, with defaults for what is missing, as bytes."""
+    stale = _stale(document.root.child("ViewerCertificate"))
+    if stale:
+        document = parse(document.with_elements(stale))
     return document.with_insertions(_insertions(document.root))
 
 
@@ -96,14 +108,54 @@ def _insertions(config: Element) -> list[tuple[Element, str]]:
             kind = origin.child(name)
             if kind is not None:
                 found.append(_missing(kind, defaults))
+    certificate = config.child("ViewerCertificate")
+    if certificate is not None:
+        found.append(_missing(certificate, _certificate_members(certificate)))
     default = config.child("DefaultCacheBehavior")
     behaviors = _items(config, "CacheBehaviors", "CacheBehavior")
     for behavior in [default, *behaviors] if default is not None else behaviors:
-        found.append(_missing(behavior, _BEHAVIOR))
+        legacy = behavior.child("ForwardedValues")
+        if legacy is not None:
+            found.append(_missing(legacy, _LEGACY))
+        found.append(_missing(behavior, {**_BEHAVIOR, **(_times_to_live(behavior) if legacy is not None else {})}))
         methods = behavior.child("AllowedMethods")
         if methods is not None:
             found.append(_missing(methods, _ALLOWED_METHODS))
     return [(element, text) for element, text in found if text and element.inner_end >= 0]
+
+
+def _certificate_members(chosen: Element) -> dict[str, str]:
+    """What a ViewerCertificate says besides the certificate that it names, or CloudFront's own if it names none."""
+    for name, source in _CERTIFICATES.items():
+        named = chosen.child(name)
+        if named is not None and named.text:
+            return {
+                "CloudFrontDefaultCertificate": "false",
+                "MinimumProtocolVersion": "TLSv1",
+                "Certificate": escape(named.text),
+                "CertificateSource": source,
+            }
+    return _DEFAULT_CERTIFICATE
+
+
+def _stale(chosen: Element | None) -> list[tuple[Element, str]]:
+    """The deprecated members that still tell of another certificate, each with what it must be instead."""
+    if chosen is None:
+        return []
+    members = _certificate_members(chosen)
+    return [
+        (child, f"<{child.name}>{members[child.name]}</{child.name}>" if child.name in members else "")
+        for child in chosen.children
+        if child.name in ("Certificate", "CertificateSource") and escape(child.text) != members.get(child.name)
+    ]
+
+
+def _times_to_live(behavior: Element) -> dict[str, str]:
+    """Of legacy cache settings: none shorter than the one before (API reference, CacheBehavior)."""
+    given = {child.name: int(child.text) for child in behavior.children if child.name in _TIMES_TO_LIVE}
+    least = given.get("MinTTL", 0)
+    usual = given.get("DefaultTTL", max(DAY, least))
+    return {"MinTTL": str(least), "DefaultTTL": str(usual), "MaxTTL": str(max(YEAR, usual))}
 
 
 def _items(config: Element, group: str, member: str) -> list[Element]:

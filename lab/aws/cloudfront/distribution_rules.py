@@ -136,6 +136,9 @@ def _check_origin(origin: Config) -> None:
         raise invalid("The parameter ConnectionAttempts must be 1, 2 or 3.")
     if not 1 <= origin.get("ConnectionTimeout", 10) <= 10:
         raise invalid("The parameter ConnectionTimeout must be 1 to 10 seconds.")
+    shield = origin.get("OriginShield") or {}
+    if shield.get("Enabled") and not shield.get("OriginShieldRegion"):
+        raise invalid("The parameter OriginShieldRegion is required when Origin Shield is enabled.")
     kind = origin[kinds[0]]
     read_timeout = kind.get("OriginReadTimeout", 30)
     if not 1 <= read_timeout <= _LARGEST_READ_TIMEOUT:

@@ -19,6 +19,7 @@ from lab.aws.cloudfront.document import parse
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.lifecycle import DISTRIBUTION_SECONDS, Config, Distribution, Invalidation, Revision, duration
 from lab.aws.cloudfront.model import structure
+from lab.aws.cloudfront.signing_keys import active_key_groups
 from lab.aws.cloudfront.staging_rules import policy_of
 from lab.aws.cloudfront.wire import Call, Values, Verbatim, read_structure, write_element
 
@@ -163,7 +164,6 @@ def find(context: Context, distribution_id: str) -> Distribution:
 def shown(context: Context, distribution: Distribution) -> Values:
     """The distribution as replies show it."""
     latest = distribution.latest
-    nobody = {"Enabled": False, "Quantity": 0}
     return {
         "Id": distribution.id,
         "ARN": distribution.arn,
@@ -173,8 +173,8 @@ def shown(context: Context, distribution: Distribution) -> Values:
             invalidation.status(context.now) == "InProgress" for invalidation in _invalidations(context, distribution)
         ),
         "DomainName": distribution.domain,
-        "ActiveTrustedSigners": nobody,
-        "ActiveTrustedKeyGroups": nobody,
+        "ActiveTrustedSigners": {"Enabled": False, "Quantity": 0},
+        "ActiveTrustedKeyGroups": active_key_groups(context, latest.config),
         "DistributionConfig": Verbatim(latest.raw.decode()),
     }
 

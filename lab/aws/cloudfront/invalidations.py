@@ -33,7 +33,11 @@ def create_invalidation(context: Context, call: Call) -> Values:
     for earlier in own:
         if earlier.reference == reference:
             if earlier.paths != paths:
-                raise invalid("The CallerReference was used for an invalidation of other paths.")
+                # The API reference speaks of InvalidationBatchAlreadyExists, which no list of errors has.
+                raise invalid(
+                    "Your request contains a caller reference that was used for a previous invalidation batch for the "
+                    "same distribution."
+                )
             return _created(context, earlier)
     _check_room(context, own, paths)
     invalidation_id = new_id("I", 25)

@@ -174,6 +174,17 @@ def trusted_key_groups(config: Config) -> Iterator[str]:
         yield from (behavior.get("TrustedKeyGroups") or {}).get("Items") or []
 
 
+def active_key_groups(context: Context, config: Config) -> Values:
+    """ActiveTrustedKeyGroups: the key groups that a configuration trusts, each once, with the keys that they hold."""
+    known = (context.store.key_groups.get(group_id) for group_id in dict.fromkeys(trusted_key_groups(config)))
+    items = [
+        {"KeyGroupId": group.id, "KeyPairIds": {"Quantity": len(group.config["Items"]), "Items": group.config["Items"]}}
+        for group in known
+        if group is not None
+    ]
+    return {"Enabled": bool(items), "Quantity": len(items), **({"Items": items} if items else {})}
+
+
 def check_trusted(context: Context, behavior: Config) -> None:
     """Refuse a behavior that trusts too many key groups, or one that does not exist.
 

@@ -138,6 +138,12 @@ def _check_certificate(context: Context, config: Config) -> None:
         raise invalid("CloudFrontDefaultCertificate cannot be true beside a certificate of your own.")
     if (arn or server_certificate) and not chosen.get("SSLSupportMethod"):
         raise invalid("The parameter SSLSupportMethod is required with a certificate of your own.")
+    if chosen.get("SSLSupportMethod") == "sni-only" and chosen.get("MinimumProtocolVersion") == "SSLv3":
+        raise CloudFrontError(
+            "InvalidProtocolSettings",
+            "You cannot specify SSLv3 as the minimum protocol version if you only want to support only clients that "
+            "support Server Name Indication (SNI).",
+        )
     if arn:
         found = attachments.find_certificate(context.account, arn)
         if found is None or not found.issued:
