@@ -6,6 +6,7 @@ state is restored, and never let one broken request or client end the process.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import select
@@ -15,6 +16,7 @@ import struct
 import threading
 import time
 from collections.abc import Iterable
+from http import HTTPStatus
 from typing import Any
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
@@ -26,7 +28,7 @@ from lab.aws.control import Control
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState, load_anchor
 from lab.aws.gaps import close_gaps
-from lab.aws.moto_world import Credential, HttpReply, MotoWorld
+from lab.aws.moto_world import Credential, HttpReply, MotoWorld, error_reply
 from lab.aws.settings import LabSettings
 from lab.certificates import ensure_certificates
 from lab.clock import LabClock
@@ -43,7 +45,8 @@ MAX_BODY = 16 * 1024 * 1024
 # Longer than any client waits for an answer of AWS.
 LONGEST_SILENCE = 120.0
 _CONNECTION = "lab.connection"
-_REASONS = {413: "Payload Too Large"}
+_LAB = "/_lab/"
+_REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 def run(config: LabConfig) -> None:
@@ -131,7 +134,7 @@ class _Handler(WSGIRequestHandler):
         self.close_connection = True
         if broken.ending == "half":
             head = [
-                f"HTTP/1.1 {broken.reply.status} Answer",
+                f"HTTP/1.1 {broken.reply.status} {_REASONS.get(broken.reply.status, 'Unknown')}",
                 *(f"{name}: {text}" for name, text in broken.reply.headers),
             ]
             lines = "\r\n".join([*head, f"Content-Length: {len(broken.reply.body)}", "Connection: close", "", ""])
@@ -192,25 +195,26 @@ class _Endpoint:
         headers = [*reply.headers]
         if reply.status != 204:
             headers.append(("Content-Length", str(len(reply.body))))
-        start_response(f"{reply.status} {_REASONS.get(reply.status, 'Answer')}", headers)
+        start_response(f"{reply.status} {_REASONS.get(reply.status, 'Unknown')}", headers)
         return [reply.body] if environ["REQUEST_METHOD"] != "HEAD" and reply.status != 204 else []
 
     def _reply(self, environ: dict[str, Any]) -> HttpReply | BrokenReply:
-        try:
-            body = _read_body(environ)
-        except OSError:
-            return HttpReply(400, (("Connection", "close"), ("Content-Type", "text/plain")), b"the body is cut short\n")
-        if body is None:
-            return HttpReply(413, (("Connection", "close"),), b"")
         method = environ["REQUEST_METHOD"]
         path, _, query = str(environ["RAW_URI"]).partition("?")
         headers = tuple(_headers(environ))
         lowered = {name.lower(): text for name, text in headers}
-        if path.startswith("/_lab/"):
-            return self._control.answer(method, path, query, body, lowered)
         credential = Credential.of(lowered.get("authorization", ""))
         for_cloudfront = path.startswith(f"/{API_VERSION}/") or (credential and credential.service == CLOUDFRONT)
         service = CLOUDFRONT if for_cloudfront else credential.service if credential else ""
+        try:
+            body = _read_body(environ)
+        except OSError:
+            why = "The body is shorter than its header says, or malformed."
+            return _unread(path, service, 400, "IncompleteBody", why)
+        if body is None:
+            return _unread(path, service, 413, "RequestEntityTooLarge", f"The body is longer than {MAX_BODY} bytes.")
+        if path.startswith(_LAB):
+            return self._control.answer(method, path, query, body, lowered)
 
         def perform() -> HttpReply:
             if for_cloudfront:
@@ -222,15 +226,31 @@ class _Endpoint:
 
 
 def _read_body(environ: dict[str, Any]) -> bytes | None:
-    """The whole body, None if it is too long. Read always, or the next request on the connection is garbled."""
+    """The whole body, None if it is too long. Read always, or the next request on the connection is garbled.
+
+    :raises OSError: it is cut short, or its framing is malformed.
+    """
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated"):
         body = bytes(stream.read(MAX_BODY + 1))
         return body if len(body) <= MAX_BODY else None
     length = str(environ.get("CONTENT_LENGTH") or "0")
-    if not length.isdecimal() or int(length) > MAX_BODY:
+    if not length.isdecimal() or not length.isascii():
+        raise OSError("Content-Length is no number")
+    if len(length) > 12 or int(length) > MAX_BODY:
         return None
-    return bytes(stream.read(int(length)))
+    body = bytes(stream.read(int(length)))
+    if len(body) < int(length):
+        raise OSError("the client left in the middle of the body")
+    return body
+
+
+def _unread(path: str, service: str, status: int, code: str, why: str) -> HttpReply:
+    """The answer to a request whose body cannot be read; what follows on the connection cannot be either."""
+    reply = error_reply(service, status, code, why)
+    if path.startswith(_LAB):
+        reply = HttpReply(status, (("Content-Type", "application/json"),), json.dumps({"error": why}).encode())
+    return HttpReply(status, (*reply.headers, ("Connection", "close")), reply.body)
 
 
 def _headers(environ: dict[str, Any]) -> Iterable[tuple[str, str]]:

@@ -158,6 +158,8 @@ def test_every_region_sees_the_same_account(account: Account) -> None:
         (b'<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>', "MalformedInput"),
         (b"<a>" * 100 + b"</a>" * 100, "MalformedInput"),
         (b"<DistributionConfig/>", "MalformedXML"),
+        (CONFIG.replace("DistributionConfig", "Distribution").encode(), "MalformedInput"),
+        (CONFIG.replace(NAMESPACE, "http://cloudfront.amazonaws.com/doc/2012-05-05/").encode(), "MalformedInput"),
         (CONFIG.replace("https-only", "sometimes").encode(), "MalformedXML"),
         (CONFIG.replace("<HTTPPort>80", "<HTTPPort>eighty").encode(), "MalformedInput"),
         (CONFIG.replace("<Enabled>true", "<Enabled>perhaps").encode(), "MalformedInput"),
@@ -190,6 +192,54 @@ def test_nonsense_in_a_body(account: Account, body: bytes, code: str) -> None:
 def test_nonsense_in_an_address(account: Account, method: str, path: str, status: int, code: str) -> None:
     answered, reply, _ = send(account, method, path)
     assert (answered, f"<Code>{code}</Code>".encode() in reply) == (status, True), reply
+
+
+@pytest.mark.rule("api/missing-version")
+def test_a_version_that_is_missing_has_its_own_code(account: Account) -> None:
+    """Also where the model requires the header, so that botocore would never leave it out."""
+    made = account.create_vpc_origin()["VpcOrigin"]["Id"]
+    status, reply, _ = send(account, "DELETE", f"{BASE}/vpc-origin/{made}")
+    assert (status, b"<Code>InvalidIfMatchVersion</Code>" in reply) == (400, True), reply
+
+
+CERTIFICATE = (
+    "<ViewerCertificate><ACMCertificateArn>{}</ACMCertificateArn><SSLSupportMethod>sni-only</SSLSupportMethod>"
+)
+
+
+@pytest.mark.parametrize(
+    ("given", "filled_in"),
+    [
+        ("<ViewerCertificate></ViewerCertificate>", {"CertificateSource": "cloudfront", "SSLSupportMethod": "vip"}),
+        (
+            CERTIFICATE.format("arn:a") + "</ViewerCertificate>",
+            {"CertificateSource": "acm", "Certificate": "arn:a", "CloudFrontDefaultCertificate": False},
+        ),
+        (
+            CERTIFICATE.format("arn:b") + "<Certificate>arn:a</Certificate></ViewerCertificate>",
+            {"Certificate": "arn:b", "MinimumProtocolVersion": "TLSv1"},
+        ),
+        (
+            "<ViewerCertificate><CloudFrontDefaultCertificate>true</CloudFrontDefaultCertificate>"
+            "<Certificate>arn:a</Certificate><CertificateSource>acm</CertificateSource></ViewerCertificate>",
+            {"CertificateSource": "cloudfront", "MinimumProtocolVersion": "TLSv1", "Certificate": None},
+        ),
+    ],
+)
+def test_which_certificate_was_chosen_is_said_again(given: str, filled_in: dict[str, object]) -> None:
+    sent = CONFIG.replace("<FutureSetting>", f"{given}<FutureSetting>").encode()
+    completed = complete(parse(sent))
+    chosen = read_structure("DistributionConfig", parse(completed).root)["ViewerCertificate"]
+    assert {name: chosen.get(name) for name in filled_in} == filled_in
+    assert complete(parse(completed)) == completed
+
+
+def test_legacy_cache_settings_are_filled_in_order() -> None:
+    legacy = "<ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies>"
+    sent = CONFIG.replace("<FutureBehaviorSetting/>", f"{legacy}</ForwardedValues><MinTTL>90000</MinTTL>").encode()
+    made = read_structure("DistributionConfig", parse(complete(parse(sent))).root)["DefaultCacheBehavior"]
+    assert (made["MinTTL"], made["DefaultTTL"], made["MaxTTL"]) == (90_000, 90_000, 31_536_000)
+    assert made["ForwardedValues"]["Headers"] == {"Quantity": 0}
 
 
 @pytest.mark.rule("api/unsigned")

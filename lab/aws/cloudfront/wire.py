@@ -113,14 +113,15 @@ def read_call(router: Router, method: str, path: str, query: str, headers: Mappi
         else:
             in_body.append(name)
             continue
-        if name in shape.required_members and name not in parameters:
+        # A version that is missing has a code of its own, which each operation gives once it knows the entity.
+        if name in shape.required_members and name not in parameters and wire_name != "If-Match":
             raise invalid(f"The parameter {wire_name} is required.")
     document = None
     if payload is not None:
-        document = parse(body)
+        document = _parse_as(shape.members[payload], payload, body)
         parameters[payload] = _read(shape.members[payload], document.root, _lower_first(payload))
     elif in_body:
-        document = parse(body)
+        document = _parse_as(shape, shape.name, body)
         read = _read(shape, document.root, "")
         parameters.update({name: read[name] for name in in_body if name in read})
     return Call(operation, parameters, document)
@@ -211,6 +212,14 @@ def _content(shape: Shape, value: Any) -> str:
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
     # A marker or a name comes back as it was sent, and may hold what XML cannot.
     return escape(printable(str(value)))
+
+
+def _parse_as(shape: Shape, name: str, body: bytes) -> Document:
+    """The body, whose root element must be the one that clients of this model write."""
+    document, wanted = parse(body), shape.serialization.get("name", name)
+    if document.root.name != wanted:
+        raise malformed(f"the root element is {document.root.name}; it must be {wanted} of the namespace {NAMESPACE}")
+    return document
 
 
 def _read(shape: Shape, element: Element, path: str) -> Any:
