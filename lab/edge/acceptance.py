@@ -16,6 +16,7 @@ from lab.edge.routing import LOCAL_SUFFIX, split_host
 MOST_CHAINED = 2
 MAX_URL_BYTES = 8192
 MAX_HEADER_BYTES = 32768
+_LAST = (("Connection", "close"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +42,14 @@ class Refusal:
 def refuse_form(request: ViewerRequest) -> Refusal | None:
     """URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page).
 
-    What is too large is not logged either (standard logging reference).
+    After either CloudFront ends the connection ("Maximum length of a request"), and does not log it (standard logging
+    reference).
     """
     if len(request.target) > MAX_URL_BYTES:
-        return Refusal(414, "InvalidRequest", "The URL is longer than 8,192 bytes.", logged=False)
+        return Refusal(414, "InvalidRequest", "The URL is longer than 8,192 bytes.", headers=_LAST, logged=False)
     if sum(len(name) + len(value) + 4 for name, value in request.headers) + len(request.target) > MAX_HEADER_BYTES:
-        return Refusal(494, "InvalidRequestHeader", "The request headers are larger than 32,768 bytes.", logged=False)
+        why = "The request headers are larger than 32,768 bytes."
+        return Refusal(494, "InvalidRequestHeader", why, headers=_LAST, logged=False)
     return None
 
 

@@ -6,6 +6,7 @@ connection closes, says ws or wss, and counts every byte of it. It must never be
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,13 +17,17 @@ from lab.edge.answers import POP
 from lab.edge.forwarding import Header, ViewerRequest
 
 CLIENT_LEFT = 0
+_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/")
 # What RFC 1738 calls safe or reserved stays as it is, as CloudFront writes it.
 _UNESCAPED = "/:;=?@&#%$-_.+!*'(),~[]"
 
 
 @dataclass(slots=True)
 class AccessRecord:
-    """One row in the making. Times are seconds of a monotonic clock; bytes are what the viewer's socket carried."""
+    """One row in the making. Times are seconds of a monotonic clock; bytes are what the viewer's socket carried.
+
+    `result_type` is how the response was classified when it began, `broken` that it did not arrive as a whole.
+    """
 
     request: ViewerRequest
     request_id: str
@@ -40,6 +45,8 @@ class AccessRecord:
     websocket: bool = False
     content_type: str = "-"
     content_length: str = "-"
+    content_range: tuple[str, str] = ("-", "-")
+    broken: bool = False
     cut_by: str = ""
 
     def begin(self, status: int, result_type: str, detail: str, headers: tuple[Header, ...] = ()) -> None:
@@ -49,6 +56,12 @@ class AccessRecord:
         named = {name.lower(): value for name, value in headers}
         self.content_type = named.get("content-type", "-")
         self.content_length = named.get("content-length", "-")
+        found = _RANGE.match(named.get("content-range", ""))
+        self.content_range = (found[1], found[2]) if found else ("-", "-")
+
+    def break_off(self, detail: str) -> None:
+        """The response ended before it was complete."""
+        self.broken, self.detail = True, detail
 
     def origin_answered(self) -> None:
         """The first byte of the origin's response is there."""
@@ -75,7 +88,7 @@ class AccessRecord:
             "cs(User-Agent)": _header(request, "user-agent"),
             "cs-uri-query": request.query or "-",
             "cs(Cookie)": _header(request, "cookie") if self.logs_cookies else "-",
-            "x-edge-result-type": self.result_type,
+            "x-edge-result-type": "Error" if self.broken else self.result_type,
             "x-edge-request-id": self.request_id,
             "x-host-header": request.header("host") or "-",
             "cs-protocol": protocol,
@@ -93,8 +106,8 @@ class AccessRecord:
             "x-edge-detailed-result-type": self.detail,
             "sc-content-type": self.content_type,
             "sc-content-len": self.content_length,
-            "sc-range-start": "-",
-            "sc-range-end": "-",
+            "sc-range-start": self.content_range[0],
+            "sc-range-end": self.content_range[1],
             "c-country": request.country or "-",
             "cache-behavior-path-pattern": self.path_pattern,
             "origin-fbl": "-" if self.origin_first_byte is None else round(self.origin_first_byte - self.started, 3),

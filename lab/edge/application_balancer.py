@@ -169,7 +169,8 @@ class ApplicationBalancer:
             return False
         headers = text_headers(reply)
         if isinstance(reply, h11.Response):
-            await relay_response(target, http, reply, [*end_to_end(headers), *self._cookies(chosen, headers)])
+            passed = [*end_to_end(headers), *self._cookies(chosen, headers)]
+            await relay_response(target, http, reply, passed, chosen.idle)
             return False
         if not websocket:
             await give(http, balancer_answer(502))

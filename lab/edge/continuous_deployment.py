@@ -21,7 +21,10 @@ COOKIE = "aws-cf-cd-session"
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPolicy:
-    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without stickiness."""
+    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without stickiness.
+
+    Sessions that began before the last of its `resets` are over.
+    """
 
     id: str
     enabled: bool
@@ -32,6 +35,12 @@ class DeploymentPolicy:
     weight: float
     idle_ttl: float | None
     maximum_ttl: float | None
+    resets: int = 0
+
+    @property
+    def sessions(self) -> str:
+        """What the cookie of a session must begin with."""
+        return f"{self.id}-{self.resets}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +64,7 @@ def parse_deployment_policy(id: str, entry: Json) -> DeploymentPolicy:
         weight=float(entry.get("weight") or 0),
         idle_ttl=None if idle is None else float(idle),
         maximum_ttl=None if maximum is None else float(maximum),
+        resets=int(entry.get("resets") or 0),
     )
 
 
@@ -90,7 +100,7 @@ def choose(
     left = began + policy.maximum_ttl / scale - now
     seconds = max(1, int(min(policy.idle_ttl / scale, left)))
     where = "staging" if to_staging else "primary"
-    cookie = f"{COOKIE}={policy.id}.{where}.{int(began)}.{int(now)}; Path=/; Max-Age={seconds}; HttpOnly"
+    cookie = f"{COOKIE}={policy.sessions}.{where}.{int(began)}.{int(now)}; Path=/; Max-Age={seconds}; HttpOnly"
     cookie += "; Secure" if request.scheme == "https" else ""
     return Choice(staging if to_staging else primary, cookie)
 
@@ -100,7 +110,12 @@ def _session(policy: DeploymentPolicy, request: ViewerRequest, now: float, scale
     for pair in request.header("cookie").split(";"):
         name, _, value = pair.strip().partition("=")
         fields = value.rsplit(".", 3)
-        if name != COOKIE or len(fields) != 4 or fields[0] != policy.id or fields[1] not in ("staging", "primary"):
+        if (
+            name != COOKIE
+            or len(fields) != 4
+            or fields[0] != policy.sessions
+            or fields[1] not in ("staging", "primary")
+        ):
             continue
         if not (fields[2].isdecimal() and fields[3].isdecimal()) or max(len(fields[2]), len(fields[3])) > 12:
             continue

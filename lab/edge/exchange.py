@@ -44,7 +44,7 @@ from lab.edge.lab_facts import WRONG_ACCEPT, find_fault
 from lab.edge.leg import Tunnel
 from lab.edge.origin_fetch import Fetched, OriginFetch
 from lab.edge.reception import Circumstances, EdgePorts, receive
-from lab.edge.response_headers import with_policy
+from lab.edge.response_headers import let_through, with_policy
 from lab.edge.signed_requests import without_signature
 from lab.edge.state import State
 
@@ -200,7 +200,9 @@ class _Exchange:
             error = fetched
         else:
             try:
-                body = await read_small_body(fetched.http, MOST_BODY_BYTES)
+                body = await read_small_body(fetched.http, MOST_BODY_BYTES, fetched.patience)
+            except TimeoutError:
+                return Refusal(504, "OriginCommError", "The origin stopped in the middle of its response.")
             finally:
                 fetched.http.leg.close()
             framing = ("content-length", "transfer-encoding")
@@ -223,7 +225,7 @@ class _Exchange:
             page.http.leg.close()
             return None
         head = h11.Response(status_code=mapping.response_code, headers=page.head.headers)
-        return Fetched(page.http, head)
+        return replace(page, head=head)
 
     async def _relay(
         self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
@@ -234,9 +236,16 @@ class _Exchange:
             self._begin(head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers)
             try:
                 async with asyncio.timeout_at(fetched.deadline):
-                    await relay_response(fetched.http, self.http, head, headers)
+                    await relay_response(fetched.http, self.http, head, headers, fetched.patience)
             except TimeoutError:
-                raise ConnectionAbortedError("the origin took longer than its response completion timeout") from None
+                self.record.break_off("ClientCommError" if self.http.gone else "OriginCommError")
+                raise ConnectionAbortedError("the origin took too long in the middle of its response") from None
+            except (ConnectionResetError, h11.RemoteProtocolError):
+                self.record.break_off("ClientCommError" if self.http.gone else "OriginReadError")
+                raise
+            except BaseException:
+                self.record.break_off("ClientCommError")
+                raise
             finally:
                 fetched.http.leg.close()
             return None
@@ -277,7 +286,8 @@ class _Exchange:
     def _headers(self, headers: Iterable[Header], behavior: Behavior, error: bool) -> tuple[Header, ...]:
         """The origin's headers as the viewer gets them."""
         policy = self.state.response_headers_policies.get(behavior.response_headers_policy_id)
-        relayed = relayed_headers(with_policy(headers, policy, self.request), error, self.identity)
+        kept = with_policy(let_through(headers, behavior), policy, self.request)
+        relayed = relayed_headers(kept, error, self.identity)
         return (*relayed, ("Set-Cookie", self.cookie)) if self.cookie else relayed
 
 

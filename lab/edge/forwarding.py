@@ -36,6 +36,7 @@ NEVER_FORWARDED = frozenset(
         "x-real-ip",
     }
 )
+_NEVER_FORWARDED_PREFIXES = ("cloudfront-", "x-edge-")
 # Forwarded whatever the policies say: they describe the body, the cache's question, or the framing.
 ALWAYS_FORWARDED = frozenset(
     {
@@ -153,10 +154,10 @@ def origin_request(request: ViewerRequest, behavior: Behavior, origin: Origin, e
         headers.append(("User-Agent", USER_AGENT))
     for name, value in request.headers:
         lowered = name.lower()
-        if lowered in NEVER_FORWARDED or lowered in custom or lowered.startswith("cloudfront-"):
+        if lowered in NEVER_FORWARDED or lowered in custom or lowered.startswith(_NEVER_FORWARDED_PREFIXES):
             continue
         if lowered == "cookie":
-            value = _keep_pairs(value, "; ", cookies)
+            value = _sorted_cookies(_keep_pairs(value, "; ", cookies))
             if not value:
                 continue
         elif lowered not in ALWAYS_FORWARDED and not chosen.passes(lowered):
@@ -179,6 +180,17 @@ def kept_by(policy: Policy, request: ViewerRequest) -> tuple[str, str, tuple[Hea
     )
     cookies = _keep_pairs(request.header("cookie"), "; ", _Choice(policy.cookies))
     return _keep_pairs(request.query, "&", _Choice(policy.query_strings)), cookies, headers
+
+
+def forwards_header(behavior: Behavior, name: str) -> bool:
+    """Whether a behavior lets a viewer's header of that name (in lower case) through because a policy selects it."""
+    chosen = _HeaderChoice(behavior)
+    return chosen.passes(name) or chosen.names(name)
+
+
+def forwards_cookies(behavior: Behavior) -> bool:
+    """Whether a behavior lets any cookie through."""
+    return any(policy.cookies.behavior != "none" for policy in (behavior.cache_policy, behavior.origin_request_policy))
 
 
 class _HeaderChoice:
@@ -229,6 +241,12 @@ def _keep_pairs(text: str, separator: str, choice: _Choice) -> str:
     """Keep the `name=value` pairs whose name is chosen, in their order and spelling."""
     kept = (pair for pair in text.split(separator.strip()) if choice.passes(pair.strip().partition("=")[0]))
     return separator.join(pair.strip() if separator != "&" else pair for pair in kept)
+
+
+def _sorted_cookies(text: str) -> str:
+    """By name, without those whose name begins with $ (Developer Guide, "Cache content based on cookies")."""
+    pairs = [pair for pair in text.split("; ") if pair and not pair.startswith("$")]
+    return "; ".join(sorted(pairs, key=lambda pair: pair.partition("=")[0]))
 
 
 def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:

@@ -119,7 +119,7 @@ class Gateways:
             await give(http, internal_error(request_id))
             return None
         if isinstance(reply, h11.Response):
-            await relay_response(app, http, reply, text_headers(reply))
+            await relay_response(app, http, reply, text_headers(reply), INTEGRATION_SECONDS)
             app.leg.close()
             return None
         await switch_protocols(http, app, reply, (*text_headers(reply), ("x-amzn-RequestId", request_id)))

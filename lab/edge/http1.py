@@ -157,11 +157,17 @@ async def ask(
         await asyncio.gather(pump, head, return_exceptions=True)
 
 
-async def relay_response(source: Http1, sink: Conversation, head: h11.Response, headers: Iterable[Header]) -> None:
-    """Pass a response on with other headers; its body goes through as it comes."""
+async def relay_response(
+    source: Http1, sink: Conversation, head: h11.Response, headers: Iterable[Header], patience: float | None
+) -> None:
+    """Pass a response on with other headers; its body goes through as it comes.
+
+    :raises TimeoutError: the source was silent for `patience` seconds in the middle of it.
+    """
     await sink.send(h11.Response(status_code=head.status_code, headers=wire_headers(headers), reason=head.reason))
     while True:
-        event = await source.next_event()
+        async with asyncio.timeout(patience):
+            event = await source.next_event()
         if isinstance(event, h11.Data):
             await sink.send(h11.Data(data=bytes(event.data)))
         elif isinstance(event, h11.EndOfMessage):
@@ -171,14 +177,16 @@ async def relay_response(source: Http1, sink: Conversation, head: h11.Response, 
             raise ConnectionResetError("the origin left in the middle of its response")
 
 
-async def read_small_body(source: Http1, most: int) -> bytes:
+async def read_small_body(source: Http1, most: int, patience: float | None) -> bytes:
     """The body of a response whose head was read, cut after `most` bytes.
 
     :raises ConnectionResetError: the origin left in the middle of it.
+    :raises TimeoutError: the origin was silent for `patience` seconds.
     """
     body = b""
     while len(body) < most:
-        event = await source.next_event()
+        async with asyncio.timeout(patience):
+            event = await source.next_event()
         if isinstance(event, h11.EndOfMessage):
             return body
         if not isinstance(event, h11.Data):

@@ -40,12 +40,14 @@ SOURCE_ADDRESSES = tuple(f"130.176.{block}.{host}" for block, host in ((14, 52),
 class Fetched:
     """An origin that answered: its connection and the head of its response.
 
-    `deadline`, a moment of the event loop's clock, is when the whole response must have come; None for never.
+    `patience` is for how many seconds it may be silent in the middle of its response. `deadline`, a moment of the event
+    loop's clock, is when the whole response must have come; None for never.
     """
 
     http: Http1
     head: h11.Response | h11.InformationalResponse
-    deadline: float | None = None
+    patience: float
+    deadline: float | None
 
 
 class OriginFetch:
@@ -107,7 +109,7 @@ class OriginFetch:
         except OSError:
             return Refusal(502, "OriginConnectError", "The origin refused the connection.")
         upstream = Http1(leg, h11.CLIENT)
-        patience = _real_seconds(origin.read_timeout, state)
+        patience = between = _real_seconds(origin.read_timeout, state)
         deadline = None
         if origin.completion_timeout is not None:
             whole = _real_seconds(origin.completion_timeout, state)
@@ -116,7 +118,7 @@ class OriginFetch:
             target = asked.target.encode("latin-1", "replace")
             to_origin = h11.Request(method=asked.method, target=target, headers=wire_headers(asked.headers))
             head = await ask(upstream, to_origin, body_from=body_from, patience=patience)
-            return Fetched(upstream, head, deadline)
+            return Fetched(upstream, head, between, deadline)
         except SenderFailed:
             refusal = Refusal(400, "ClientHungUpRequest", "The request's body broke off.")
         except TimeoutError:

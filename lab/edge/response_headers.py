@@ -1,17 +1,39 @@
-"""What a response headers policy makes of a response's headers (PURE).
+"""What becomes of the headers of an origin's response (PURE).
 
-It decides as the Developer Guide has it under "Understand response headers policies": remove, then CORS, then add. It
-must never be applied to an answer that the edge makes by itself.
+It decides as the Developer Guide has it under "HTTP response headers that CloudFront removes or replaces" and
+"Understand response headers policies": remove, then CORS, then add. It must never be applied to an answer that the edge
+makes by itself.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lab.edge.forwarding import Header, ViewerRequest
+from lab.edge.distribution_facts import Behavior
+from lab.edge.forwarding import Header, ViewerRequest, forwards_cookies, forwards_header
 from lab.edge.policy_facts import Cors, ResponseHeadersPolicy
 
+ALWAYS_IN_VARY = frozenset({"*", "accept-encoding", "cookie"})
+DEVICE_HEADERS = tuple(f"cloudfront-is-{device}-viewer" for device in ("desktop", "mobile", "smarttv", "tablet"))
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
+
+
+def let_through(headers: Iterable[Header], behavior: Behavior) -> tuple[Header, ...]:
+    """The origin's response headers without what the behavior keeps from viewers.
+
+    1. Set-Cookie goes with the cookies: it is removed where none is forwarded.
+    2. Of Vary stay `*`, Accept-Encoding, Cookie, and the names of headers that the behavior forwards.
+    """
+    kept: list[Header] = []
+    for name, value in headers:
+        if name.lower() == "set-cookie" and not forwards_cookies(behavior):
+            continue
+        if name.lower() == "vary":
+            value = ", ".join(part for part in map(str.strip, value.split(",")) if _varies(part.lower(), behavior))
+            if not value:
+                continue
+        kept.append((name, value))
+    return tuple(kept)
 
 
 def with_policy(
@@ -37,6 +59,12 @@ def with_policy(
             continue
         kept.append((name, value))
     return tuple(kept)
+
+
+def _varies(name: str, behavior: Behavior) -> bool:
+    if name in ALWAYS_IN_VARY or forwards_header(behavior, name):
+        return True
+    return name == "user-agent" and any(forwards_header(behavior, device) for device in DEVICE_HEADERS)
 
 
 def _cors(cors: Cors, request: ViewerRequest) -> list[Header]:

@@ -7,6 +7,7 @@ the behaviors in the order in which they are configured, then the default one. I
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable
 from functools import lru_cache
 
@@ -14,6 +15,8 @@ from lab.edge.distribution_facts import Behavior, Distribution
 
 CLOUDFRONT_SUFFIX = ".cloudfront.net"
 LOCAL_SUFFIX = ".edge.localhost"
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
 
 
 def split_host(host: str) -> tuple[str, str]:
@@ -27,26 +30,50 @@ def find_distribution(distributions: Iterable[Distribution], host: str) -> Distr
 
     1. `dXXX.edge.localhost` is the lab's spelling of `dXXX.cloudfront.net`: browsers resolve it to loopback by
        themselves.
-    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one label or more).
+    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one label or more), and the longer
+       wildcard over the shorter one.
     """
     name, _ = split_host(host)
     if name.endswith(LOCAL_SUFFIX):
         name = name.removesuffix(LOCAL_SUFFIX) + CLOUDFRONT_SUFFIX
-    by_wildcard = None
+    by_wildcard, longest = None, 0
     for distribution in distributions:
         if name == distribution.domain or name in distribution.aliases:
             return distribution
-        if any(alias.startswith("*.") and name.endswith(alias[1:]) for alias in distribution.aliases):
-            by_wildcard = by_wildcard or distribution
+        for alias in distribution.aliases:
+            if len(alias) > longest and alias.startswith("*.") and name.endswith(alias[1:]):
+                by_wildcard, longest = distribution, len(alias)
     return by_wildcard
 
 
 def find_behavior(distribution: Distribution, path: str) -> Behavior:
-    """The first behavior whose pattern matches `path`; the default one if none does."""
+    """The first behavior whose pattern matches the normal form of `path`; the default one if none does."""
+    normal = normalized(path)
     for behavior in distribution.behaviors:
-        if behavior.path_pattern is not None and matches(behavior.path_pattern, path):
+        if behavior.path_pattern is not None and matches(behavior.path_pattern, normal):
             return behavior
     return distribution.default_behavior
+
+
+def normalized(path: str) -> str:
+    """A path as patterns are matched with it; the origin gets it as it came (Developer Guide, "Path normalization").
+
+    1. Percent-encoded letters, digits and -._~ are decoded, other escapes get capital letters (RFC 3986 section 6.2.2).
+    2. Runs of slashes become one; the segments `.` and `..` are resolved (section 5.2.4).
+    """
+    if "%" in path:
+        path = _ESCAPE.sub(_decoded, path)
+    if "//" not in path and "/." not in path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[-1:]
+        elif segment not in ("", "."):
+            kept.append(segment)
+    inside = kept and segments[-1] in ("", ".", "..")
+    return "/" + "/".join(kept) + ("/" if inside else "")
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -56,6 +83,11 @@ def matches(pattern: str, path: str) -> bool:
     Guide, "Path pattern"). So `/ws/*` matches `/ws/` and `/ws/chat` but not `/ws`.
     """
     return _compiled(pattern).fullmatch(path.partition("?")[0]) is not None
+
+
+def _decoded(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _UNRESERVED else escape[0].upper()
 
 
 @lru_cache(maxsize=1024)

@@ -178,6 +178,7 @@ _DEPLOYMENT = (
     Rule("continuous-deployment/weight-routes", "That share of the requests goes to staging.", DEPLOYMENT, _D),
     Rule("continuous-deployment/session-stickiness", "TTLs of a session are 300 to 3600 s.", DEPLOYMENT, _D),
     Rule("continuous-deployment/session-stays", "A sticky viewer stays with its distribution.", DEPLOYMENT, _D),
+    Rule("continuous-deployment/sessions-reset", "Switching policy or stickiness ends all sessions.", DEPLOYMENT, _D),
     Rule("continuous-deployment/update-replaces", "UpdateContinuousDeploymentPolicy replaces all.", MODEL, _B),
     Rule("continuous-deployment/attached-by-update", "UpdateDistribution attaches the policy.", DEPLOYMENT, _D),
     Rule("continuous-deployment/policy-once", "One policy for a staging distribution.", MODEL, _B),

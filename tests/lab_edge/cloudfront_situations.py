@@ -62,6 +62,8 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     made.append(distribution("dheaders", to_chat + to_odd, {**behavior("chat"), **headers}, [cookies]))
     capped = vpc_origin_ref("odd", ResponseCompletionTimeout=1)
     made.append(distribution("dcapped", [capped], behavior("odd")))
+    patient = vpc_origin_ref("odd", VpcOriginConfig={"VpcOriginId": "vo_odd", "OriginReadTimeout": 1})
+    made.append(distribution("dstalled", [patient], behavior("odd")))
     cached = {"CachePolicyId": CACHING}
     made.append(distribution("derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached}))
     members = {"Members": items([{"OriginId": "odd"}, {"OriginId": "chat"}])}

@@ -53,6 +53,14 @@ def test_the_documented_fields_in_their_order() -> None:
     assert made.row(10, 20, 101.5, datetime.now(UTC))["cs(Cookie)"] == "secret=1"
 
 
+@pytest.mark.rule("log/content-range")
+def test_the_range_is_the_responses() -> None:
+    made = record()
+    made.begin(206, "Miss", "Miss", (("Content-Range", "bytes 10-19/200"),))
+    row = made.row(10, 20, 101.0, datetime.now(UTC))
+    assert (row["sc-range-start"], row["sc-range-end"]) == ("10", "19")
+
+
 @pytest.mark.rule("log/viewer-left-first")
 def test_who_leaves_before_the_answer_is_000() -> None:
     row = record().row(0, 20, 101.0, datetime.now(UTC))

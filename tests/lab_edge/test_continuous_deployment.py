@@ -88,8 +88,16 @@ def test_sessions_run_with_the_labs_clock() -> None:
     assert chosen(STICKY, 0.9, now=NOW + 60, scale=6.0, cookie=cookie.partition(";")[0]).distribution.id == "EDMAIN"
 
 
+@pytest.mark.rule("continuous-deployment/sessions-reset")
+def test_a_switch_ends_all_sessions() -> None:
+    cookie = chosen(STICKY, 0.0).cookie.partition(";")[0]
+    assert chosen(STICKY, 0.9, cookie=cookie).distribution.id == "EDNEW"
+    assert chosen({**STICKY, "resets": 2}, 0.9, cookie=cookie).distribution.id == "EDMAIN"
+
+
 @pytest.mark.parametrize(
-    "cookie", ["", "p.staging", "p.staging.x.y", "q.staging.1800000000.1800000000", "p.staging.1800000100.1800000100"]
+    "cookie",
+    ["", "p-0.staging", "p-0.staging.x.y", "q-0.staging.1800000000.1800000000", "p-0.staging.1800000100.1800000100"],
 )
 def test_a_cookie_that_is_not_of_this_session_says_nothing(cookie: str) -> None:
     assert chosen(STICKY, 0.9, cookie=f"{COOKIE}={cookie}").distribution.id == "EDMAIN"
@@ -113,10 +121,10 @@ def test_weight_leads_to_staging_and_a_cookie_says_so(stage: Stage) -> None:
     status, headers, body = stage.request("dweight", path="/chunks")
     assert (status, body) == (200, b"abcde")
     began = headers["set-cookie"].partition(";")[0]
-    assert began.startswith(f"{COOKIE}=by-weight.staging.")
+    assert began.startswith(f"{COOKIE}=by-weight-0.staging.")
     primary = began.replace(".staging.", ".primary.")
     status, headers, body = stage.request("dweight", path="/healthz", headers={"Cookie": primary})
     assert (status, body) == (200, b"ok\n")
     with stage.websocket("dweight", additional_headers={"Cookie": primary}) as client:
         assert client.recv()["type"] == "welcome"
-        assert client.response.headers["set-cookie"].startswith(f"{COOKIE}=by-weight.primary.")
+        assert client.response.headers["set-cookie"].startswith(f"{COOKIE}=by-weight-0.primary.")

@@ -141,6 +141,14 @@ def test_an_ordinary_request_loses_upgrade_and_keeps_its_own_chain_of_addresses(
     assert header(request, "via") == "1.1 proxy, 1.1 abc.cloudfront.net (CloudFront)"
 
 
+@pytest.mark.rule("policy/cookies-sorted", "policy/edge-headers-removed")
+def test_cookies_are_sorted_and_what_looks_like_the_edges_own_is_removed() -> None:
+    odd = (("Host", "h"), ("Cookie", "b=1; $Path=/; a=2; B=3; a=1"), ("X-Edge-Location", "here"))
+    request = forwarded(ALL_VIEWER, headers=odd)
+    assert header(request, "cookie") == "B=3; a=2; a=1; b=1"
+    assert header(request, "x-edge-location") is None
+
+
 def test_the_body_and_the_caches_questions_pass_without_any_policy() -> None:
     headers = (("Host", "h"), ("Content-Type", "text/plain"), ("Range", "bytes=0-1"), ("Authorization", "secret"))
     request = forwarded(None, headers=headers)

@@ -45,6 +45,22 @@ def test_a_response_that_breaks_off_is_not_passed_as_whole(stage: Stage) -> None
     assert stage.request("dchat")[0] == 200
 
 
+@pytest.mark.rule("timeout/origin-read-between-packets", "log/viewer-left-midway")
+@pytest.mark.parametrize(
+    ("name", "path", "detail"),
+    [("dodd", "/half", "OriginReadError"), ("dstalled", "/half-and-wait", "OriginCommError")],
+)
+def test_an_origin_that_stops_in_the_middle_is_an_error_that_began_well(
+    stage: Stage, name: str, path: str, detail: str
+) -> None:
+    with pytest.raises(http.client.IncompleteRead):
+        stage.request(name, path=path)
+    of_this = (path, f"{name}.cloudfront.net")
+    row = stage.edge.wait_for_entry(lambda entry: (entry["cs-uri-stem"], entry["cs(Host)"]) == of_this)
+    assert (row["sc-status"], row["x-edge-response-result-type"]) == ("200", "Miss")
+    assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == ("Error", detail)
+
+
 def test_repeated_headers_stay_apart_and_via_grows(stage: Stage) -> None:
     _, headers, _ = stage.request("dodd", path="/cookies")
     assert headers.get_all("set-cookie") == ["a=1", "b=2"]

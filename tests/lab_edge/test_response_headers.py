@@ -6,9 +6,20 @@ import pytest
 
 from lab.edge.forwarding import Header, ViewerRequest
 from lab.edge.policy_facts import parse_response_headers_policy
-from lab.edge.response_headers import with_policy
+from lab.edge.response_headers import let_through, with_policy
+from lab.edge.state import parse_state
 
-from .account import Json, items
+from .account import (
+    ALL_VIEWER,
+    POLICIES,
+    SOCKET_HEADERS_ONLY,
+    Json,
+    account,
+    behavior,
+    distribution,
+    items,
+    vpc_origin_ref,
+)
 from .cloudfront_situations import response_headers_policy
 from .stage import Stage
 
@@ -47,6 +58,26 @@ def test_override_decides_whose_header_stays() -> None:
         assert after(config, ("x-a", "theirs")) == {"x-a": value}
         assert after(config) == {"x-a": "ours"}
     assert after({"RemoveHeadersConfig": items([{"Header": "X-A"}])}, ("x-a", "1"), ("x-b", "2")) == {"x-b": "2"}
+
+
+@pytest.mark.rule("policy/set-cookie", "policy/vary")
+@pytest.mark.parametrize(
+    ("policy", "kept"),
+    [
+        (None, {"x-a": "1", "vary": "Accept-Encoding, Cookie"}),
+        (ALL_VIEWER, {"x-a": "1", "set-cookie": "a=1", "vary": "Accept-Encoding, Origin, Cookie, User-Agent"}),
+        (SOCKET_HEADERS_ONLY, {"x-a": "1", "set-cookie": "a=1", "vary": "Accept-Encoding, Cookie"}),
+    ],
+)
+def test_cookies_and_vary_come_back_as_far_as_they_were_forwarded(policy: str | None, kept: dict[str, str]) -> None:
+    headers = (("X-A", "1"), ("Set-Cookie", "a=1"), ("Vary", "Accept-Encoding, Origin, Cookie, User-Agent"))
+    made = distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", policy=policy))
+    state = parse_state({**account([made]), "origin_request_policies": POLICIES})
+    passed = let_through(headers, state.distributions[0].default_behavior)
+    assert {name.lower(): value for name, value in passed} == kept
+    assert let_through([("Vary", "Origin")], state.distributions[0].default_behavior) == (
+        (("Vary", "Origin"),) if policy == ALL_VIEWER else ()
+    )
 
 
 @pytest.mark.parametrize(

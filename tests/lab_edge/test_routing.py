@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.edge.routing import find_behavior, find_distribution, matches, split_host
+from lab.edge.routing import find_behavior, find_distribution, matches, normalized, split_host
 from lab.edge.state import parse_state
 
 from .account import account, behavior, distribution, items, vpc_origin_ref
@@ -43,6 +43,7 @@ STATE = parse_state(
         ("chat.example.COM", "EDCHAT"),
         ("b.wild.example", "EDCHAT"),
         ("a.wild.example", "EDOTHER"),
+        ("deep.b.wild.example", "EDCHAT"),
         ("wild.example", None),
         ("dnew.cloudfront.net", None),
         ("dchat.example.net", None),
@@ -86,12 +87,42 @@ def test_path_patterns(pattern: str, path: str, expected: bool) -> None:
 @pytest.mark.rule("distribution/first-pattern-wins")
 @pytest.mark.parametrize(
     ("path", "pattern"),
-    [("/ws/chat", "/ws/*"), ("/ws/special", "/ws/*"), ("/ws", "ws"), ("/other", None), ("/", None)],
+    [
+        ("/ws/chat", "/ws/*"),
+        ("//a/..//ws/chat", "/ws/*"),
+        ("/ws/special", "/ws/*"),
+        ("/ws", "ws"),
+        ("/other", None),
+        ("/", None),
+    ],
 )
 def test_the_first_behavior_in_order_wins(path: str, pattern: str | None) -> None:
     found = find_distribution(STATE.distributions, "dchat.cloudfront.net")
     assert found is not None
     assert find_behavior(found, path).path_pattern == pattern
+
+
+@pytest.mark.rule("distribution/path-normalized")
+@pytest.mark.parametrize(
+    ("path", "normal"),
+    [
+        ("/", "/"),
+        ("/ws/chat", "/ws/chat"),
+        ("/ws/", "/ws/"),
+        ("//ws///chat//", "/ws/chat/"),
+        ("/a/b/..", "/a/"),
+        ("/a/./b/../../ws/chat", "/ws/chat"),
+        ("/../../ws", "/ws"),
+        ("/.", "/"),
+        ("/.well-known/x..y", "/.well-known/x..y"),
+        ("/%77s/%63hat%2fa%7e", "/ws/chat%2Fa~"),
+        ("/%2e%2e/ws", "/ws"),
+        ("/%", "/%"),
+    ],
+)
+def test_patterns_see_the_normal_form_of_a_path(path: str, normal: str) -> None:
+    assert normalized(path) == normal
+    assert normalized(normal) == normal
 
 
 @given(st.text(max_size=60), st.text(max_size=60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import random
 import socket
 import time
@@ -154,6 +155,18 @@ def test_too_long_urls_and_headers_have_their_own_status(stage: Stage) -> None:
     assert stage.request("dchat", headers={f"X-{n}": "a" * 7000 for n in range(4)})[0] == 200
     assert stage.request("dchat", headers={f"X-{n}": "a" * 7000 for n in range(5)})[0] == 494
     assert stage.request("dchat", headers={f"X-{n}": "a" * 7000 for n in range(40)})[0] == 494
+
+
+@pytest.mark.rule("answer/too-large-ends-connection")
+def test_what_is_too_large_ends_the_connection(stage: Stage) -> None:
+    with stage.raw("dchat.cloudfront.net") as raw:
+        for path, status, ends in (("/healthz", 200, False), ("/" + "a" * 8192, 414, True)):
+            raw.sendall(f"GET {path} HTTP/1.1\r\nHost: dchat.cloudfront.net\r\n\r\n".encode())
+            response = http.client.HTTPResponse(raw)
+            response.begin()
+            response.read()
+            assert (response.status, response.will_close) == (status, ends)
+        assert raw.recv(1) == b""
 
 
 @pytest.mark.rule("answer/bad-request")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, page
 from lab.aws.cloudfront.distributions import redeploy
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, Distribution
+from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, Distribution, switches
 from lab.aws.cloudfront.staging_rules import differences, primary_of
 from lab.aws.cloudfront.wire import Call, Values
 
@@ -126,6 +126,7 @@ def revised(
         config=config,
         modified=context.wall,
         rollout=[*policy.live(context.now), (moment, config)],
+        resets=policy.resets + (switches(policy.config) != switches(config)),
     )
     context.store.continuous_deployment_policies.put(changed)
     return changed

@@ -37,7 +37,7 @@ def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
         },
         "key_groups": {group.id: _keys(store, group) for group in store.key_groups.values()},
         "continuous_deployment_policies": {
-            policy.id: _continuous_deployment(policy.serving(now))
+            policy.id: {**_continuous_deployment(policy.serving(now)), "resets": policy.resets}
             for policy in store.continuous_deployment_policies.values()
         },
     }

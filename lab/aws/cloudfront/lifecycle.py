@@ -200,7 +200,8 @@ class ContinuousDeploymentPolicy:
     """Which part of a primary distribution's requests goes to its staging distribution.
 
     `config` is the newest accepted; `rollout` says what the edges follow: pairs of a moment and the configuration that
-    is out from then on, oldest first. The first one counts from the beginning.
+    is out from then on, oldest first. The first one counts from the beginning. `resets` counts how often all sticky
+    sessions ended because the policy, or the stickiness, was switched on or off.
     """
 
     account: str
@@ -209,6 +210,7 @@ class ContinuousDeploymentPolicy:
     config: Config
     modified: float
     rollout: list[tuple[float, Config]]
+    resets: int = 0
 
     @property
     def staging_domains(self) -> tuple[str, ...]:
@@ -229,6 +231,12 @@ class ContinuousDeploymentPolicy:
         for moment, _ in self.rollout:
             if moment > now:
                 yield moment
+
+
+def switches(config: Config) -> tuple[bool, bool]:
+    """Whether a continuous deployment policy is on, and whether its sessions are sticky."""
+    weight: Config = (config.get("TrafficConfig") or {}).get("SingleWeightConfig") or {}
+    return bool(config["Enabled"]), bool(weight.get("SessionStickinessConfig"))
 
 
 @dataclass(frozen=True)
