@@ -167,7 +167,12 @@ def _accounts_of(team: Team | None) -> list[AwsAccount]:
 
 def answers_of(wish: Mapping[str, Any], team: Team, justification: str) -> dict[str, Any]:
     """A stored wish as the form shows it, for editing."""
-    shown: dict[str, Any] = {"team": team.slug, "justification": justification}
+    return {"team": team.slug, "justification": justification} | fields_of(wish)
+
+
+def fields_of(wish: Mapping[str, Any]) -> dict[str, Any]:
+    """Parts of a wish as the form's fields have them."""
+    shown: dict[str, Any] = {}
     for key, value in wish.items():
         if isinstance(value, list | tuple):
             shown[key] = ", ".join(map(str, value))

@@ -17,6 +17,7 @@ urlpatterns = [
     path("requests/<uuid:pk>/edit/", asking.request_edit, name="request-edit"),
     path("requests/<uuid:pk>/standing/", requests.request_standing, name="request-standing"),
     path("requests/<uuid:pk>/plan-again/", requests.request_replan, name="request-replan"),
+    path("requests/<uuid:pk>/amend/", requests.request_amend, name="request-amend"),
     path("requests/<uuid:pk>/cancel/", requests.request_cancel, name="request-cancel"),
     path("requests/<uuid:pk>/events.<str:form>", requests.events_download, name="events-download"),
     path("requests/<uuid:pk>/decide/", deciding.decide, name="decide"),

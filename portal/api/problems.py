@@ -64,6 +64,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "wrong_state": Problem(409, "The request is in another state", "Read it again; its state says what can be done."),
     "busy": Problem(409, "Something else is under way", "Ask again when it has ended."),
     "too_many": Problem(409, "There are too many of these", "Remove one first."),
+    "nothing_proposed": Problem(
+        409, "The preflight proposes no such change", "Read the request again; its preflight has what can be taken up."
+    ),
     "stale_plan": Problem(409, "The plan has changed", "Read the request again and decide on its present plan."),
     "name_taken": Problem(409, "The name is taken", "Choose another name for the endpoint."),
     "idempotency_conflict": Problem(

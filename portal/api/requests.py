@@ -22,6 +22,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.actions import approve_request, cancel_request, reject_request, replan_request
+from portal.amendments import amend_request
 from portal.api import schema
 from portal.api.creation import create
 from portal.api.problems import refused
@@ -213,6 +214,25 @@ class Replan(Decide):
 
     def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
         return replan_request(self.person, request, now=self.now)
+
+
+class Amend(Decide):
+    """Take up what the preflight proposes."""
+
+    scopes: ClassVar[Mapping[str, str]] = {"POST": WRITE}
+    fields = frozenset({"code", "amendment_label"})
+
+    @extend_schema(**schema.AMEND_REQUEST)
+    def post(self, request: Request, request_id: uuid.UUID) -> Response:
+        return self.decide(request, request_id)
+
+    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
+        if not said.get("code"):
+            raise SpecError(
+                [FieldError("code", "required", "Needed. The code of a preflight result, as PF-PATH-BARE.")]
+            )
+        code, label = said["code"], said.get("amendment_label", "")
+        return amend_request(self.person, request, code=code, label=label, now=self.now)
 
 
 def whole_number(text: str, name: str, low: int, high: int) -> int:

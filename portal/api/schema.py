@@ -166,7 +166,11 @@ class EndpointRequest(RequestSummary):
     spec = s.DictField(help_text="Every setting, given or derived.")
     plan = Plan(allow_null=True)
     plan_changes = s.ListField(child=s.DictField(), help_text="What differs from the plan shown before.")
-    preflight = s.ListField(child=s.DictField(), help_text="What was found out about the target.")
+    preflight = s.ListField(
+        child=s.DictField(),
+        help_text="What was found out about the target: code, level, seen, why, fix, and where the request itself can "
+        "put it right an amendment (see amendRequest).",
+    )
 
 
 class RequestPage(Body):
@@ -270,6 +274,13 @@ class Approval(Body):
 
 class Refusal(Body):
     reason = s.CharField(help_text="What the team should know.")
+
+
+class Amendment(Body):
+    code = s.CharField(help_text="The code of the result, as PF-PATH-BARE.")
+    amendment_label = s.CharField(
+        required=False, help_text="The amendment's own words, where one code proposes several; else the first is meant."
+    )
 
 
 class Withdrawal(Body):
@@ -612,6 +623,15 @@ CANCEL_REQUEST = _verb(
 REPLAN_REQUEST = _verb(
     "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", _WRITE, None, None,
 )  # fmt: skip
+AMEND_REQUEST = _verb(
+    "amendRequest",
+    "Take up what the preflight proposes",
+    "A result of the preflight may carry an `amendment`: fields of the request with other values, with which the plan "
+    "puts the matter right. This changes the request so, and plans it anew.",
+    _WRITE,
+    Amendment,
+    {"code": "PF-PATH-BARE", "amendment_label": "Add /ws/chat to the paths"},
+)
 LIST_ENDPOINTS = _operation(
     "listEndpoints",
     "List endpoints",

@@ -168,6 +168,16 @@ def by_outcome(results: Any) -> list[dict[str, Any]]:
     return groups
 
 
+@register.filter
+def amended(result: Any) -> dict[str, Any] | None:
+    """What a preflight result, an object or its stored dict, proposes: its words, and its changes as JSON."""
+    if isinstance(result, dict):
+        found = result.get("amendment")
+    else:
+        found = result.amendment.to_dict() if result.amendment else None
+    return {"label": found["label"], "changes": json.dumps(found["changes"])} if found else None
+
+
 AUDIT = {"pass": ("Holds", "good"), "fail": ("Does not hold", "bad"), "unknown": ("Not known", "warn")}
 
 

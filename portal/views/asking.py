@@ -20,7 +20,8 @@ from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, j
 from checks.preflight.origins import judge_behavior
 from portal import inventory
 from portal.actions import edit_request, submit_request
-from portal.forms import ADVANCED, RequestForm, answers_of
+from portal.amendments import read_changes
+from portal.forms import ADVANCED, ANSWERS, RequestForm, answers_of, fields_of
 from portal.inventory import Inventory, Look
 from portal.lifecycle import Denied, may_edit
 from portal.models import EndpointRequest
@@ -85,8 +86,8 @@ def request_new(request: SignedIn) -> HttpResponse:
     initial = {"max_silence_seconds": DEFAULT_SILENCE} | given
     if request.method != "POST":
         return _page(request, RequestForm(None, teams=teams, initial=initial), None)
-    form = RequestForm(request.POST, teams=teams, initial=initial)
-    if "look" in request.POST:
+    form = RequestForm(_typed(request), teams=teams, initial=initial)
+    if "look" in request.POST or "amend" in request.POST:
         return _looked(request, form, None)
     if form.is_valid():
         assert form.chosen_team is not None  # noqa: S101  a valid form has a team
@@ -119,8 +120,8 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
     initial = answers_of(editing.wish, editing.team, editing.justification)
     if request.method != "POST":
         return _page(request, RequestForm(None, teams=[editing.team], initial=initial), editing)
-    form = RequestForm(request.POST, teams=[editing.team], initial=initial)
-    if "look" in request.POST:
+    form = RequestForm(_typed(request), teams=[editing.team], initial=initial)
+    if "look" in request.POST or "amend" in request.POST:
         return _looked(request, form, editing)
     if form.is_valid():
         try:
@@ -153,9 +154,20 @@ def request_look(request: SignedIn) -> HttpResponse:
     return render(request, template, context | {"form": form, "fragment": True})
 
 
+def _typed(request: SignedIn) -> Mapping[str, Any]:
+    """What was typed, with the change of a pressed "amend" button in it. The person sees it, and still has to send."""
+    changes = read_changes(request.POST.get("amend", ""), frozenset((*ANSWERS, *ADVANCED)))
+    if not changes:
+        return request.POST
+    typed = request.POST.copy()
+    for field, text in fields_of(changes).items():
+        typed[field] = text
+    return typed
+
+
 def _looked(request: SignedIn, form: RequestForm, editing: EndpointRequest | None) -> HttpResponse:
     """Everything typed, with what AWS says and without complaints about what is still missing."""
-    if request.POST["look"] == "anew" and form.account:
+    if request.POST.get("look") == "anew" and form.account:
         inventory.forget(form.account)
     form.errors.clear()
     return _page(request, form, editing, looked=True)
@@ -215,8 +227,7 @@ def _judged(form: RequestForm) -> dict[str, Any]:
         look = _snapshot(form, wish)
         snapshot = look.seen if look else None
         judgement = _judgement(wish, look)
-    listeners = snapshot.target.listener_protocols() if snapshot and snapshot.target else None
-    return {"judgement": judgement, "advanced": _settings(form, wish, listeners)}
+    return {"judgement": judgement, "advanced": _settings(form, wish, snapshot.target if snapshot else None)}
 
 
 def _snapshot(form: RequestForm, wish: Mapping[str, Any]) -> Look[Snapshot] | None:
@@ -233,8 +244,7 @@ def _judgement(wish: Mapping[str, Any], look: Look[Snapshot] | None) -> Judgemen
         return Judgement(trouble="This is no load balancer or instance of the chosen account. Pick one of the list.")
     if look.seen is None:
         return Judgement(waiting=look.pending, trouble=look.trouble, fix=look.fix)
-    target = look.seen.target
-    subject = _subject(wish, target.listener_protocols() if target else None)
+    subject = _subject(wish, look.seen.target)
     results = judge(subject, look.seen) if subject else ()
     return Judgement(
         tuple(sorted(results, key=lambda one: WORST_FIRST.index(one.level))),
@@ -257,9 +267,9 @@ def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
     return tuple(sorted(against, key=lambda one: WORST_FIRST.index(one.level)))
 
 
-def _subject(wish: Mapping[str, Any], listeners: Mapping[int, str] | None = None) -> PreflightSubject | None:
+def _subject(wish: Mapping[str, Any], target: TargetFacts | None = None) -> PreflightSubject | None:
     """As much of the wish as is well formed. None when the target itself is none of the account's."""
-    complete = complete_wish(wish, listeners)
+    complete = complete_wish(wish, *_told(target))
     try:
         return PreflightSubject.of(parse_spec(complete))
     except SpecError as error:
@@ -286,9 +296,14 @@ def _subject(wish: Mapping[str, Any], listeners: Mapping[int, str] | None = None
     )
 
 
-def _settings(form: RequestForm, wish: Mapping[str, Any], listeners: Mapping[int, str] | None) -> list[Setting]:
+def _told(target: TargetFacts | None) -> tuple[dict[int, str], dict[int, tuple[str, ...]]]:
+    """What settings are derived from: the target's listeners, and the names that they show."""
+    return (target.listener_protocols(), target.certificate_names()) if target else ({}, {})
+
+
+def _settings(form: RequestForm, wish: Mapping[str, Any], target: TargetFacts | None) -> list[Setting]:
     shown = []
-    for derived in derive_settings(wish, listeners):
+    for derived in derive_settings(wish, *_told(target)):
         label, options = ADVANCED[derived.field]
         faults = [str(fault) for fault in form.errors.get(derived.field, ())] if form.is_bound else []
         shown.append(

@@ -19,12 +19,14 @@ from django.views.decorators.http import require_POST, require_safe
 from checks.models import Check
 from checks.verdicts import VERDICTS
 from portal.actions import cancel_request, replan_request
+from portal.amendments import amend_request
 from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_cancel, may_edit
 from portal.models import Approval, EndpointRequest, Person
 from portal.plan_lines import plan_view
 from portal.views.access import SignedIn, request_or_404, signed_in, typed
 from provisioning.models import Event, Run
 from provisioning.progress import progress
+from provisioning.spec import SpecError
 
 EVENTS_SHOWN = 500
 APPROVERS_NAMED = 4
@@ -81,6 +83,21 @@ def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
     """Ask AWS again."""
     shown = request_or_404(request.user, pk)
     _say(request, replan_request(request.user, shown, now=timezone.now()), "The plan is being made anew.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_amend(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take up what the preflight proposes; the plan is made anew with it."""
+    shown = request_or_404(request.user, pk)
+    code, label = request.POST.get("code", "")[:40], request.POST.get("label", "")[:400]
+    try:
+        outcome = amend_request(request.user, shown, code=code, label=label, now=timezone.now())
+    except SpecError as error:
+        messages.warning(request, f"The request does not go with it: {error} Change it yourself.")
+    else:
+        _say(request, outcome, "The request is changed, and the plan is being made anew.")
     return redirect("request-detail", pk)
 
 

@@ -317,10 +317,26 @@ def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
     assert code(post(f"{API}/{request.pk}/cancel", {"reson": "x"}, headers)) == (422, "invalid_fields")
 
 
-@pytest.mark.parametrize("verb", ["", "/events", "/approve", "/reject", "/cancel", "/replan"])
+def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: Stage) -> None:
+    request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
+    offers = [{"label": f"Add {path}", "changes": {"path_patterns": ["/a/*", path]}} for path in ("/a", "/b")]
+    found = [{"code": "PF-PATH-BARE", "level": "warn", "amendment": offer} for offer in (None, *offers)]
+    put(request, State.AWAITING_APPROVAL, preflight_data=found)
+    url = f"{API}/{request.pk}/amend"
+    assert get(f"{API}/{request.pk}", headers).json()["preflight"] == found
+    assert code(post(url, {"code": "PF-PATH-BARE"}, bearer(stage.petra))) == (403, "not_your_team")
+    assert code(post(url, {"code": "PF-GROUP"}, headers)) == (409, "nothing_proposed")
+    assert code(post(url, {}, headers)) == (422, "invalid_fields")
+    amended = post(url, {"code": "PF-PATH-BARE", "amendment_label": "Add /b"}, headers).json()
+    assert (amended["state"], amended["spec"]["path_patterns"]) == ("planning", ["/a/*", "/b"])
+    assert code(post(url, {"code": "PF-PATH-BARE"}, headers)) == (409, "wrong_state")
+
+
+@pytest.mark.parametrize("verb", ["", "/events", "/approve", "/reject", "/cancel", "/replan", "/amend"])
 def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage, verb: str) -> None:
     foreign, headers = ask(stage.ana, stage.chat), bearer(stage.tom)
-    body = {"plan_digest": "x"} if verb == "/approve" else {"reason": "x"} if verb in ("/reject", "/cancel") else {}
+    bodies = {"/approve": {"plan_digest": "x"}, "/reject": {"reason": "x"}, "/cancel": {"reason": "x"}}
+    body = bodies.get(verb, {"code": "x"} if verb == "/amend" else {})
     answers = []
     for pk in (foreign.pk, uuid.uuid4()):
         answer = (
@@ -345,6 +361,7 @@ def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage
         ("post", "/{id}/reject", "approvals:write"),
         ("post", "/{id}/cancel", "requests:write"),
         ("post", "/{id}/replan", "requests:write"),
+        ("post", "/{id}/amend", "requests:write"),
     ],
 )
 def test_each_method_needs_its_scope(stage: Stage, method: str, path: str, scope: str) -> None:

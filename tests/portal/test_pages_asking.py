@@ -93,6 +93,28 @@ def test_without_script_the_button_gives_the_same_and_keeps_everything(people: S
     assert not EndpointRequest.objects.exists()
 
 
+def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(people: Stage, lab: Lab) -> None:
+    said = answers(lab, "int-orders", path_patterns="/ws/*", open_security_group="false", name="NOT ok", look="1")
+    del said["send"]
+    client = browser(people.ana)
+    page = client.post("/requests/new/", said).content.decode()
+    assert "Add /ws to the paths" in page
+    assert "Let the plan open the security group" in page
+    said.pop("look")
+    added = client.post("/requests/new/", said | {"amend": '{"path_patterns": ["/ws/*", "/ws"]}'}).content.decode()
+    assert 'value="/ws/*, /ws"' in added
+    assert 'value="NOT ok"' in added
+    assert "Add /ws to the paths" not in added
+    opened = text_of(client.post("/requests/new/", said | {"amend": '{"open_security_group": true}'}))
+    assert "In the plan" in opened
+    assert "Let the plan open the security group" not in opened
+    for nonsense in ("", "{", "[1]", '{"team": "trading"}', '{"path_patterns": {"a": 1}}', "9" * 5000):
+        kept = client.post("/requests/new/", said | {"amend": nonsense})
+        assert kept.status_code == 200
+        assert 'value="/ws/*"' in kept.content.decode()
+    assert not EndpointRequest.objects.exists()
+
+
 def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(people: Stage, lab: Lab) -> None:
     said = answers(lab, name="NOT ok", path_patterns="ws", justification="", read_timeout="500")
     page = browser(people.ana).post("/requests/new/", said)

@@ -72,6 +72,26 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(people
     assert request.state == State.PLANNING
 
 
+def test_the_team_takes_up_what_the_preflight_proposes(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people, path_patterns="/ws/*")
+    digest = request.plan_digest
+    assert "Add /ws to the paths, and plan again" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "Add /ws to the paths" not in text_of(browser(people.petra).get(f"/requests/{request.pk}/"))
+    said = {"code": "PF-PATH-BARE", "label": "Add /ws to the paths"}
+    refused = browser(people.petra).post(f"/requests/{request.pk}/amend/", said, follow=True)
+    assert "Only a member of the team" in text_of(refused)
+    assert "plan is being made anew" in text_of(
+        browser(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
+    )
+    plan_again(request)
+    assert request.spec.path_patterns == ("/ws/*", "/ws")
+    assert request.state == State.AWAITING_APPROVAL
+    assert request.plan_digest != digest
+    assert any(item["title"].startswith("Behavior /ws in") for item in request.plan_data["items"])
+    again = browser(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
+    assert "proposes no such change" in text_of(again)
+
+
 def test_the_team_cancels_and_others_cannot(people: Stage, lab: Lab) -> None:
     request = planned(lab, people)
     refused = browser(people.petra).post(f"/requests/{request.pk}/cancel/", follow=True)
