@@ -193,3 +193,16 @@ def test_service_quotas_show_the_labs_quotas(lab: Lab, account: Account) -> None
         quotas.get_service_quota(ServiceCode="cloudfront", QuotaCode="L-0")
     with refused("NoSuchResourceException", 400):
         account.client("service-quotas", region="eu-west-1").list_service_quotas(ServiceCode="cloudfront")
+
+
+def test_public_images_are_there_for_whoever_asks(account: Account) -> None:
+    """They are made when somebody looks, which must not show: neither in what is found nor in other ids."""
+    network = account.ec2.describe_vpcs()["Vpcs"]
+    amazon_linux = [{"Name": "name", "Values": ["al2023-ami-*-x86_64"]}]
+    (image, *_) = account.ec2.describe_images(Owners=["amazon"], Filters=amazon_linux)["Images"]
+    snapshot = image["BlockDeviceMappings"][0]["Ebs"]["SnapshotId"]
+    found = account.ec2.describe_snapshots(SnapshotIds=[snapshot])["Snapshots"]
+    assert [item["SnapshotId"] for item in found] == [snapshot]
+    assert account.ec2.describe_vpcs()["Vpcs"] == network
+    with refused("InvalidAMIID.NotFound", 400):
+        account.ec2.describe_images(ImageIds=["ami-0123456789abcdef0"])

@@ -53,6 +53,17 @@ def lab_now() -> float:
     return _MotoTime.lab
 
 
+@contextlib.contextmanager
+def random_numbers_of(name: str) -> Iterator[None]:
+    """Inside, moto's random numbers follow from the name; those of the request are not used up."""
+    state = mock_random.getstate()
+    mock_random.seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
+    try:
+        yield
+    finally:
+        mock_random.setstate(state)
+
+
 def make_repeatable() -> None:
     """moto's clock is ours, and its backends' ids do not depend on when somebody first looks.
 
@@ -67,12 +78,7 @@ def make_repeatable() -> None:
     def getitem(self: Any, region_name: str) -> Any:
         if region_name in self.keys() or region_name == "global":
             return original(self, region_name)
-        state = mock_random.getstate()
-        name = f"{self.service_name}/{self.account_id}/{region_name}"
-        mock_random.seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
-        try:
+        with random_numbers_of(f"{self.service_name}/{self.account_id}/{region_name}"):
             return original(self, region_name)
-        finally:
-            mock_random.setstate(state)
 
     base_backend.AccountSpecificBackend.__getitem__ = getitem  # type: ignore[method-assign]
