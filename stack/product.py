@@ -195,7 +195,8 @@ class Stack:
             self._postgres.ensure_database()
         with_portal = any(name in self.parts for name in PORTAL)
         if with_portal:
-            self.manage("migrate", "--no-input", "-v", "0")
+            # The ticker checks the settings at its start; here that would import every view once more.
+            self.manage("migrate", "--no-input", "-v", "0", "--skip-checks")
         self._start_python("web", self._uvicorn(), listens=self.ports.web)
         self._start_python("worker", self._celery(), grace_seconds=10.0)
         self._start_python("ticker", ["manage.py", "tick"])
