@@ -74,14 +74,22 @@ class People:
             self.complaints.append(f"{page.url}: {line.text}")
 
 
-@pytest.fixture
-def people(product: Product, chromium: str) -> Iterator[People]:
-    """Afterwards no page may have broken the content security policy or thrown an error."""
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """One program; everybody has a context of their own in it."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIETLY))
-        people = People(product, browser)
-        yield people
+        yield browser
         browser.close()
+
+
+@pytest.fixture
+def people(product: Product, browser: Browser) -> Iterator[People]:
+    """Afterwards no page may have broken the content security policy or thrown an error."""
+    people = People(product, browser)
+    yield people
+    for context in browser.contexts:
+        context.close()
     assert not people.complaints, "\n".join(people.complaints)
 
 

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 import pytest
 import redis
 from django.conf import settings
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.utils import timezone
+from playwright.sync_api import Browser, sync_playwright
 
 from portal import counting, inventory
 from portal.lifecycle import State
@@ -15,6 +17,14 @@ from provisioning.models import AwsAccount, Endpoint
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage, ask, put, set_stage
 from tests.portal.pages_stage import enter_by_role
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_rounds() -> Iterator[None]:
+    """Passwords are hashed as always, but with fewer rounds: a million of them cost half a second each time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PBKDF2PasswordHasher, "iterations", 1000)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -52,6 +62,17 @@ def counted(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     counting.counts.cache_clear()
     yield redis_url
     counting.counts.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def browser(chromium: str) -> Iterator[Browser]:
+    """A Chromium for the tests of one module; each has a context of its own, as if it were another person's machine."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright runs an event loop in this thread; the tests' own queries are between its calls.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
 
 
 @pytest.fixture

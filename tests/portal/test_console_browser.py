@@ -13,7 +13,7 @@ from channels.routing import ProtocolTypeRouter
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Page, WebSocketRoute, expect, sync_playwright
+from playwright.sync_api import Browser, Page, WebSocketRoute, expect
 
 from portal.console.routing import websocket_application
 from portal.lifecycle import State
@@ -52,23 +52,19 @@ def site(transactional_db: None, redis_url: str, settings: Any) -> Iterator[str]
 
 
 @pytest.fixture
-def page(chromium: str, site: str, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(browser: Browser, site: str, stage: Stage) -> Iterator[Page]:
     """Ana's browser. A violation of the content security policy, or an error of a script, fails the test."""
-    # Playwright runs an event loop in this thread; the test's own queries are between its calls.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
     session = Client()
     session.force_login(stage.ana)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        context = browser.new_context(reduced_motion="reduce")
-        context.add_cookies([{"name": "sessionid", "value": session.cookies["sessionid"].value, "url": site}])
-        page = context.new_page()
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
-        yield page
-        browser.close()
-        connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
+    context = browser.new_context(reduced_motion="reduce")
+    context.add_cookies([{"name": "sessionid", "value": session.cookies["sessionid"].value, "url": site}])
+    page = context.new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+    yield page
+    context.close()
+    connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
     assert wrong == []
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
 from portal.models import EndpointRequest, Person
@@ -28,20 +28,16 @@ def stage(transactional_db: None, fresh_looks: None, lab: Lab) -> Stage:
 
 
 @pytest.fixture
-def page(chromium: str, live_server: LiveServer, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
+def page(browser: Browser, live_server: LiveServer, stage: Stage) -> Iterator[Page]:
     """Ana's browser. A violation of the content security policy, or an error of a script, fails the test."""
-    # Playwright runs an event loop in this thread; the test's own queries are between its calls.
-    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        page = browser.new_context(base_url=live_server.url, reduced_motion="reduce").new_page()
-        wrong: list[str] = []
-        page.on("pageerror", lambda error: wrong.append(str(error)))
-        page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
-        enter(page, stage.ana)
-        yield page
-        browser.close()
-        connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
+    page = browser.new_context(base_url=live_server.url, reduced_motion="reduce").new_page()
+    wrong: list[str] = []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+    enter(page, stage.ana)
+    yield page
+    page.context.close()
+    connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
     assert wrong == []
 
 
