@@ -64,6 +64,7 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
             target_arn=spec.target_arn,
             distribution_id=spec.distribution_id,
             owner=settings.PROVISIONING_OWNER,
+            permissions=True,
         )
     except EdgeError as error:
         _store_blocked(request, [], f"AWS could not be asked: {error} {error.fix}".strip(), now)

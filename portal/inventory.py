@@ -112,6 +112,7 @@ def snapshot_of(account: AwsAccount, target_arn: str, distribution_id: str, now:
             target_arn=target_arn,
             distribution_id=distribution_id,
             owner=settings.PROVISIONING_OWNER,
+            permissions=True,
         )
 
     return _looks.look(("snapshot", account.pk, target_arn, distribution_id), ask, now)

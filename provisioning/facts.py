@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from provisioning.forwarding import Forwarding
 from provisioning.names import Arn, DistributionId, SecurityGroupId, VpcOriginId
+from provisioning.permissions import Permission
 
 
 @dataclass(frozen=True)
@@ -290,8 +291,9 @@ class Snapshot:
     """Everything one judgement is based on, looked at together.
 
     `viewer_certificate` is what the distribution shows to viewers under its own names; `service_role` says whether
-    the account has CloudFront's role for VPC origins. None where it was not looked at. `request_policies` are the
-    custom origin request policies that the distribution's behaviors have, by id, as far as AWS showed them.
+    the account has CloudFront's role for VPC origins; `permissions` is what the portal's own role may do. None where it
+    was not looked at. `request_policies` are the custom origin request policies that the distribution's behaviors have,
+    by id, as far as AWS showed them.
     """
 
     target: TargetFacts | None
@@ -301,6 +303,7 @@ class Snapshot:
     behavior_quota: int = 75
     viewer_certificate: Certificate | None = None
     service_role: bool | None = None
+    permissions: tuple[Permission, ...] | None = None
     request_policies: tuple[tuple[str, Forwarding], ...] = ()
     gaps: tuple[Gap, ...] = field(default=())
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from checks.preflight.distribution import DISTRIBUTION_CHECKS, distribution_exists, service_role, vpc_origin
+from checks.preflight.distribution import DISTRIBUTION_CHECKS, distribution_exists, vpc_origin
+from checks.preflight.permissions import permissions, service_role
 from checks.preflight.results import TITLES, Fix, Level, PreflightResult, PreflightSubject
 from checks.preflight.target import judge_target, target_exists
 from provisioning.facts import Snapshot
@@ -19,7 +20,7 @@ __all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blo
 def judge(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResult, ...]:
     """1. The target, if one is named: that it is there, what it is, and whether CloudFront can reach it.
     2. The distribution, if one is named: that it is there, and whether the paths fit in.
-    3. The account's VPC origins, and its role for them.
+    3. The account's VPC origins, its role for them, and what the portal's own role may do.
     Where the thing itself is missing or unknown, nothing is said about its parts.
     """
     results: list[PreflightResult] = []
@@ -33,7 +34,7 @@ def judge(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResul
             for distribution_check in DISTRIBUTION_CHECKS:
                 results += distribution_check(subject, snapshot.distribution, snapshot)
     if subject.target_arn:
-        results += [vpc_origin(subject, snapshot), service_role(subject, snapshot)]
+        results += [question(subject, snapshot) for question in (vpc_origin, service_role, permissions)]
     return tuple(results)
 
 

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from checks.preflight.certificates import viewer_certificate
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
 from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
-from provisioning.names import SERVICE_ROLE_NAME
 from provisioning.patterns import covers, matches, overlap
 from provisioning.plan import position_for
 from provisioning.spec import MOST_PATHS
@@ -206,30 +205,6 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
         f"{origin.id} would be reused, but it is {origin.status}.",
         "AWS documents no such status. It may not carry traffic.",
         Fix(f"CloudFront > VPC origins > {origin.id}: look at its status."),
-    )
-
-
-def service_role(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
-    """AWS makes the role with the first VPC origin, if the portal's role may have it made."""
-    if gap := snapshot.gap("service_role") or snapshot.gap("vpc_origins"):
-        return unknown("PF-ROLE", gap.reason)
-    if snapshot.service_role is None:
-        return unknown("PF-ROLE", "It was not looked at.")
-    if snapshot.service_role:
-        return PreflightResult("PF-ROLE", Level.PASS, f"{SERVICE_ROLE_NAME} is there.")
-    return PreflightResult(
-        "PF-ROLE",
-        Level.WARN,
-        f"The account has no {SERVICE_ROLE_NAME} yet.",
-        "AWS makes it with the account's first VPC origin. If the portal may not create it, AWS answers with a bare "
-        "AccessDenied that names no action.",
-        Fix(
-            "IAM > Roles > edge-portal: allow iam:CreateServiceLinkedRole as in the portal's IAM policy; or have the "
-            "role made once.",
-            "aws iam create-service-linked-role --aws-service-name vpcorigin.cloudfront.amazonaws.com",
-            'resource "aws_iam_service_linked_role" "vpcorigin" '
-            '{ aws_service_name = "vpcorigin.cloudfront.amazonaws.com" }',
-        ),
     )
 
 

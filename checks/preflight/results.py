@@ -61,6 +61,7 @@ TITLES = {
     "PF-BEHAVIORS": "The distribution has room for behaviors",
     "PF-VIEWER-CERTIFICATE": "Viewers are shown a certificate for the distribution's names",
     "PF-ROLE": "The account has CloudFront's role for VPC origins",
+    "PF-PERMISSION": "The portal's role may do what the plan needs",
     "PF-ORIGIN-HEADERS": "The behavior forwards the handshake's headers",
     "PF-ORIGIN-CACHE": "The behavior caches nothing",
     "PF-ORIGIN-VIEWERS": "The behavior does not redirect handshakes",

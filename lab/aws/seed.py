@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import boto3
@@ -23,6 +24,7 @@ CHAT_ACCOUNT = "111122223333"
 TRADING_ACCOUNT = "444455556666"
 SECURE_NAME = "secure.chat.example"
 PORTAL_ROLE = "edge-portal"
+ROLE_POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 
@@ -80,7 +82,9 @@ class _Account:
             '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:AssumeRole",'
             f'"Principal":{{"AWS":"arn:aws:iam::{PORTAL_ACCOUNT}:root"}}}}]}}'
         )
-        boto3.client("iam", **keys).create_role(RoleName=PORTAL_ROLE, AssumeRolePolicyDocument=trust)
+        iam: Any = boto3.client("iam", **keys)
+        iam.create_role(RoleName=PORTAL_ROLE, AssumeRolePolicyDocument=trust)
+        iam.put_role_policy(RoleName=PORTAL_ROLE, PolicyName=PORTAL_ROLE, PolicyDocument=ROLE_POLICY.read_text())
         found = self.ec2.describe_managed_prefix_lists(
             Filters=[{"Name": "prefix-list-name", "Values": [ORIGIN_FACING_LIST]}]
         )

@@ -13,25 +13,30 @@ from typing import TypeVar
 from provisioning.edge import distributions, request_policies, targets, vpc_origins
 from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
+from provisioning.edge.permissions import simulate
 from provisioning.edge.service_role import has_service_role
 from provisioning.edge.session import Aws
 from provisioning.facts import DistributionFacts, Gap, Snapshot, VpcOriginFacts
 from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
+from provisioning.permissions import questions
 
 Part = TypeVar("Part")
 Unknown = TypeVar("Unknown")
 
 
-def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str) -> Snapshot:
+def take_snapshot(
+    aws: Aws, *, target_arn: str, distribution_id: str, owner: str, permissions: bool = False
+) -> Snapshot:
     """Target, distribution and the account's VPC origins. An empty ARN or id is not asked for, and is no gap.
 
     VPC origins named like this portal's that lead to the target (to any, without an ARN) are also asked whether they
     carry its tag (`ours`), and ours how many distributions use them: not the account's others, which no judgement of
     this target needs.
     An account that has VPC origins has CloudFront's role for them too; only of others IAM is asked.
-    Gaps are named target, distribution, request_policies, vpc_origins, viewer_certificate, service_role, and for parts
-    of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway, block_public_access,
-    prefix_list, service_group, target_health, attributes, addresses, doors.
+    With `permissions`, IAM is also asked what the portal's role may do to this target and distribution.
+    Gaps are named target, distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
+    and for parts of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
+    block_public_access, prefix_list, service_group, target_health, attributes, addresses, doors.
     """
     gaps: list[Gap] = []
 
@@ -59,6 +64,20 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         role = whole.submit(has_service_role, aws) if asked else None
         viewer_certificate = settle("viewer_certificate", viewer, None)
         service_role = settle("service_role", role, True if known else None)
+        allowed = None
+        if permissions and target_arn and not aws.account.role_arn:
+            gaps.append(Gap("permissions", "The portal has no role in this account, so IAM cannot be asked about it."))
+        elif permissions and target_arn:
+            groups = survey.facts.security_groups if survey.facts else ()
+            asked_of_iam = questions(
+                aws.account.account_id,
+                target_arn.split(":")[3],
+                owner,
+                group_id=groups[0] if groups else "",
+                distribution_id=distribution_id,
+                needs_role=service_role is False,
+            )
+            allowed = settle("permissions", whole.submit(simulate, aws, asked_of_iam, parts), None)
         custom_policies = settle("request_policies", policies, ())
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
@@ -67,6 +86,7 @@ def take_snapshot(aws: Aws, *, target_arn: str, distribution_id: str, owner: str
         vpc_origins=known,
         viewer_certificate=viewer_certificate,
         service_role=service_role,
+        permissions=allowed,
         request_policies=custom_policies,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
     )

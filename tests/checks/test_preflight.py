@@ -26,10 +26,9 @@ from provisioning.facts import (
     VpcOriginFacts,
 )
 from provisioning.names import Arn, SecurityGroupId, VpcOriginId
+from provisioning.permissions import Permission
 from provisioning.plan import Unplannable, make_plan
-from provisioning.spec import complete_wish, parse_spec
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
-from tests.provisioning.examples import WISH as OWN_WISH
 
 ALL_OUT = (AclEntry(100, True, "-1", "0.0.0.0/0"), AclEntry(32767, False, "-1", "0.0.0.0/0"))
 SUBNETS = tuple(
@@ -58,10 +57,12 @@ READY: dict[str, Any] = {
 }
 IDLE = {"TCP": 350, "TLS": 350}
 WISH: dict[str, Any] = {"path_patterns": ["/ws/chat", "/ws/chat/*"]}
+MAKE, PUBLISH, OPEN = "cloudfront:CreateVpcOrigin", "cloudfront:UpdateDistribution", "ec2:AuthorizeSecurityGroupIngress"
+MAY = tuple(Permission(action, "*", "allowed") for action in (MAKE, PUBLISH, OPEN))
 
 
 def seen(target: dict[str, Any] | None = None, **more: Any) -> Snapshot:
-    return snapshot(target=READY | (target or {}), **({"service_role": True} | more))
+    return snapshot(target=READY | (target or {}), **({"service_role": True, "permissions": MAY} | more))
 
 
 def judged(
@@ -266,6 +267,7 @@ GAPS = {
     "addresses": ("PF-PUBLIC-ADDRESS",),
     "doors": ("PF-OTHER-DOOR",),
     "service_role": ("PF-ROLE",),
+    "permissions": ("PF-PERMISSION",),
     "internet_gateway": ("PF-GATEWAY",),
     "block_public_access": ("PF-BPA",),
     "target_health": ("PF-HEALTH", "PF-TARGET-GROUP", "PF-STICKY"),
@@ -361,46 +363,6 @@ def test_a_behavior_of_ours_that_was_moved_behind_a_broader_one_is_told() -> Non
 def test_the_path_without_its_slash(patterns: list[str], missing: list[str]) -> None:
     found = judged({"path_patterns": patterns}).get("PF-PATH-BARE", [])
     assert [result.seen.split(" does not match ")[1].rstrip(".") for result in found] == missing
-
-
-REDIRECTING = listener(action="redirect", redirect_protocol="HTTPS")
-PLAIN = {"http_port": 80, "origin_protocol": "http-only"}
-
-
-@pytest.mark.parametrize(
-    ("code", "wish", "facts", "changes"),
-    [
-        ("PF-PATH-BARE", {"path_patterns": ["/ws/*"]}, seen(), {"path_patterns": ["/ws/*", "/ws"]}),
-        ("PF-PATH-BARE", {"path_patterns": [f"/{n}/*" for n in range(5)]}, seen(), None),
-        ("PF-PATH-BARE", {"path_patterns": ["/a/*"]}, seen(distribution={"behaviors": (behavior("/a"),)}), None),
-        ("PF-INGRESS", {"open_security_group": False}, seen({"ingress": ()}), {"open_security_group": True}),
-        ("PF-INGRESS", {}, seen({"ingress": ()}), None),
-        (
-            "PF-ACTION",
-            PLAIN,
-            seen({"listeners": (REDIRECTING, listener(443, "HTTPS"))}),
-            {"origin_protocol": "https-only", "https_port": 443, "forward_host": "", "origin_domain": ""},
-        ),
-        ("PF-ACTION", PLAIN, seen({"listeners": (REDIRECTING, listener(443, "HTTPS", "redirect"))}), None),
-        ("PF-ACTION", PLAIN, seen({"listeners": (REDIRECTING, listener(444, "HTTPS"))}), None),
-        ("PF-ACTION", PLAIN, seen({"listeners": (listener(action="fixed-response"),)}), None),
-    ],
-)
-def test_what_the_request_itself_can_put_right_is_proposed(
-    code: str, wish: dict[str, Any], facts: Snapshot, changes: dict[str, Any] | None
-) -> None:
-    result = judged(wish, facts)[code][0]
-    assert result.level is not Level.PASS
-    amendment = result.to_dict()["amendment"]
-    assert (amendment and amendment["changes"]) == changes
-    if changes is None:
-        return
-    taken_up = {field: value for field, value in (WISH | wish | changes).items() if value != ""}
-    target = facts.target
-    assert target is not None
-    complete = complete_wish(OWN_WISH | taken_up, target.listener_protocols(), target.certificate_names())
-    again = [one for one in judge(PreflightSubject.of(parse_spec(complete)), facts) if one.code == code]
-    assert {one.level for one in again} <= {Level.PASS, Level.FIXABLE}
 
 
 def ours(**changes: Any) -> VpcOriginFacts:

@@ -9,6 +9,7 @@ import pytest
 
 from checks.preflight import Level
 from provisioning.facts import Certificate, Gap, Listener, Snapshot
+from provisioning.permissions import CREATE_SERVICE_ROLE, Permission
 from tests.checks.test_preflight import judged, level, seen
 
 SECURE: dict[str, Any] = {"origin_protocol": "https-only", "https_port": 443, "http_port": 80}
@@ -128,6 +129,9 @@ def test_viewers_are_shown_a_certificate_for_each_name(facts: Snapshot, expected
         (seen(service_role=False), "warn"),
         (seen(service_role=None), "unknown"),
         (seen(gaps=(Gap("service_role", "denied"),)), "unknown"),
+        (seen(service_role=False, permissions=(Permission(CREATE_SERVICE_ROLE, "*", "allowed"),)), "pass"),
+        (seen(service_role=False, permissions=(Permission(CREATE_SERVICE_ROLE, "*", "implicitDeny"),)), "warn"),
+        (seen(service_role=False, permissions=()), "warn"),
     ],
 )
 def test_the_first_vpc_origin_of_an_account_needs_a_role(facts: Snapshot, expected: str) -> None:

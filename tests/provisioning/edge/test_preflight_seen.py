@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
+from copy import deepcopy
+from typing import Any
+
 from checks.preflight import Level, PreflightResult, PreflightSubject, judge
 from provisioning.edge import distributions, targets
 from provisioning.edge.session import Aws
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.spec import complete_wish, parse_spec
-from tests.lab.account import CHAT_ACCOUNT, REGION, Account
+from tests.lab.account import CHAT_ACCOUNT, REGION, REPOSITORY, Account
 
 OWNER = "edge-portal"
+POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
+
+
+def give_role(account: Account, statements: Iterable[Any] = POLICY["Statement"]) -> None:
+    """The portal's role, with these rights and no others."""
+    trust = {"Version": "2012-10-17", "Statement": []}
+    names = {one["RoleName"] for one in account.iam.list_roles()["Roles"]}
+    if OWNER not in names:
+        account.iam.create_role(RoleName=OWNER, AssumeRolePolicyDocument=json.dumps(trust))
+    document = json.dumps(POLICY | {"Statement": list(statements)})
+    account.iam.put_role_policy(RoleName=OWNER, PolicyName=OWNER, PolicyDocument=document)
 
 
 def asked(aws: Aws, account_id: str, arn: str, distribution_id: str = "", **more: object) -> dict[str, PreflightResult]:
     """The worst result under each code, with settings derived as the form derives them."""
-    snapshot = take_snapshot(aws, target_arn=arn, distribution_id=distribution_id, owner=OWNER)
+    snapshot = take_snapshot(aws, target_arn=arn, distribution_id=distribution_id, owner=OWNER, permissions=True)
     assert snapshot.gaps == ()
     wish = {
         "name": "chat",
@@ -43,19 +59,19 @@ def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
     def verdict(name: str, **more: object) -> dict[str, str]:
         return against(asked(chat, CHAT_ACCOUNT, arns[name], front_door.id, **more))
 
-    # No VPC origin was made in this account yet, so its role is not there either.
-    first = {"PF-ROLE": "warn"}
-    assert verdict("int-chat") == first
-    assert verdict("int-orders") == first | {"PF-INGRESS": "fixable"}
+    # No VPC origin was made in this account yet, so its role is not there; the portal's may have it made.
+    assert verdict("int-chat") == {}
+    assert verdict("int-orders") == {"PF-INGRESS": "fixable"}
     assert verdict("pub-web")["PF-SCHEME"] == "block"
     assert verdict("int-web")["PF-OTHER-DOOR"] == "warn"
     assert verdict("gwlb-inspect")["PF-KIND"] == "block"
     # Its certificate has one name, which becomes the origin's domain unless somebody says another.
-    assert verdict("int-secure") == first | {"PF-CERTIFICATE": "unknown"}
+    assert verdict("int-secure") == {"PF-CERTIFICATE": "unknown"}
     assert verdict("int-secure", origin_domain="other.chat.example")["PF-CERTIFICATE"] == "block"
 
 
 def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None:
+    give_role(account)
     network = account.vpc()
     arn = account.balancer(network)
     group = account.elbv2.create_target_group(
@@ -94,3 +110,27 @@ def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None
     assert after["PF-NACL"].level is Level.WARN
     assert acl in after["PF-NACL"].seen
     assert after["PF-BPA"].level is Level.BLOCK
+
+
+def test_what_the_portals_role_may_not_do_is_told_before_the_run(account: Account, aws: Aws) -> None:
+    """The role of docs/iam-policy.json passes; then without one of its rights, then with one bound to a place."""
+    arn = account.balancer(account.vpc())
+    give_role(account)
+    made = asked(aws, account.number, arn)
+    assert made["PF-PERMISSION"].level is Level.PASS
+    assert made["PF-ROLE"].level is Level.PASS
+
+    rights = {one["Sid"]: one for one in deepcopy(POLICY["Statement"])}
+    del rights["CreateMarkedVpcOrigins"], rights["MakeTheFirstVpcOriginsServiceRole"]
+    give_role(account, rights.values())
+    less = asked(aws, account.number, arn)
+    assert less["PF-PERMISSION"].level is Level.WARN
+    assert "IAM would refuse cloudfront:CreateVpcOrigin to" in less["PF-PERMISSION"].seen
+    assert less["PF-ROLE"].level is Level.WARN
+
+    rights["DeleteOurVpcOrigins"]["Condition"]["StringEquals"]["aws:SourceVpc"] = "vpc-1"
+    rights["CreateMarkedVpcOrigins"] = {"Effect": "Allow", "Action": "cloudfront:CreateVpcOrigin", "Resource": "*"}
+    give_role(account, rights.values())
+    depends = asked(aws, account.number, arn)["PF-PERMISSION"]
+    assert depends.level is Level.UNKNOWN
+    assert "cloudfront:DeleteVpcOrigin depends on aws:SourceVpc" in depends.why
