@@ -206,3 +206,23 @@ def test_public_images_are_there_for_whoever_asks(account: Account) -> None:
     assert account.ec2.describe_vpcs()["Vpcs"] == network
     with refused("InvalidAMIID.NotFound", 400):
         account.ec2.describe_images(ImageIds=["ami-0123456789abcdef0"])
+
+
+def test_an_acl_is_found_by_any_of_its_subnets(account: Account) -> None:
+    network = account.vpc()
+    one, other = network.subnets
+    spare = account.ec2.create_subnet(VpcId=network.vpc, CidrBlock="10.9.77.0/24")["Subnet"]["SubnetId"]
+    own = account.ec2.create_network_acl(VpcId=network.vpc)["NetworkAcl"]["NetworkAclId"]
+
+    def found(*subnets: str) -> list[str]:
+        by_subnet = [{"Name": "association.subnet-id", "Values": list(subnets)}]
+        return [acl["NetworkAclId"] for acl in account.ec2.describe_network_acls(Filters=by_subnet)["NetworkAcls"]]
+
+    (default,) = found(one)
+    before = account.ec2.describe_network_acls(NetworkAclIds=[default])["NetworkAcls"][0]["Associations"]
+    (of_spare,) = (each["NetworkAclAssociationId"] for each in before if each["SubnetId"] == spare)
+    account.ec2.replace_network_acl_association(AssociationId=of_spare, NetworkAclId=own)
+    assert found(one, spare) == [default, own]
+    assert found(spare) == [own]
+    assert found(one, other) == [default]
+    assert found("subnet-0123456789abcdef0") == []

@@ -10,6 +10,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError, RulesPerSecurityGroupLimitExceededError
 from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
 from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
+from moto.ec2.models.network_acls import NetworkAclBackend
 from moto.ec2.models.security_groups import SecurityGroupBackend, SecurityGroupRule
 from moto.ec2.responses import EC2Response
 
@@ -29,6 +30,7 @@ def close_vpc_gaps() -> None:
     _keep_what_is_cloudfronts()
     _complete_prefix_lists()
     _weigh_prefix_lists()
+    _find_acls_by_any_subnet()
     setattr(EC2Response, "describe_security_group_references", _describe_group_references)  # noqa: B010
     setattr(EC2Response, "get_security_groups_for_vpc", _get_groups_for_vpc)  # noqa: B010
 
@@ -100,6 +102,22 @@ def _weigh_prefix_lists() -> None:
         return rules, group
 
     SecurityGroupBackend.authorize_security_group_ingress = authorize  # type: ignore[method-assign]
+
+
+def _find_acls_by_any_subnet() -> None:
+    """An ACL is found by any of its subnets: a filter's values are joined by OR (EC2 API reference). moto wants all."""
+    original: Callable[..., Any] = NetworkAclBackend.describe_network_acls
+    by_subnet = "association.subnet-id"
+
+    def describe(self: Any, network_acl_ids: Any = None, filters: Any = None) -> Any:
+        others = {name: values for name, values in (filters or {}).items() if name != by_subnet}
+        found = original(self, network_acl_ids, others)
+        if by_subnet not in (filters or {}):
+            return found
+        wanted = set(filters[by_subnet])
+        return [acl for acl in found if wanted & {one.subnet_id for one in acl.associations}]
+
+    NetworkAclBackend.describe_network_acls = describe  # type: ignore[method-assign]
 
 
 def _weight(backend: Any, rule: Any) -> int:
