@@ -791,7 +791,8 @@ _ALL = (
         "in "
         "between does not carry WebSockets.",
         fix="Look for a crash in the app's log. Send a ping from the server every 20 to 30 seconds against idle "
-        "clocks.",
+        "clocks. CloudFront reconnects nobody: let clients come back by themselves, with growing, random delays, and "
+        "ask for what they missed.",
         confirm="Hold the socket silent and time it: the second at which it ends names the clock.",
     ),
     Verdict(

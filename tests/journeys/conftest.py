@@ -26,9 +26,12 @@ from tests.ports import free_port
 TIME_SCALE = 90.0
 """A quarter of an hour in ten seconds: long enough to be caught in the middle."""
 
-IDLE_SECONDS_OF_AWS, FASTEST_IDLE_CLOCK = 24, 6
+IDLE_SECONDS_OF_AWS, USUAL_IDLE_SECONDS, FASTEST_IDLE_CLOCK = 24, 60, 6
 """The meeting place's load balancer is set to less than the usual 60 s; the lab's idle clocks run at most six times
 faster than AWS's."""
+
+SECURE_NAME = "secure.chat.example"
+"""What the certificate of int-secure names."""
 
 LOG_LINES, LOG_COLUMNS = 15, 400
 RUNNING = pytest.StashKey[Stack]()
@@ -134,24 +137,52 @@ class LiveEndpoint:
 
 
 @pytest.fixture(scope="package")
-def live_endpoint(product: Product) -> LiveEndpoint:
-    """Ana's endpoint on int-chat, approved by Olga, live. Several stories meet there."""
-    ana, target = product.api("ana"), product.account.target("int-chat")
-    product.account.set_idle_timeout(target, IDLE_SECONDS_OF_AWS)
-    asked = ana.ask(**product.wish("meeting-place", target, "/ws,/ws/*", max_silence_seconds="12"))
-    planned = ana.await_state(asked["id"], "awaiting_approval")
-    assert product.api("olga").approve(planned).status_code == 200
-    live = ana.await_state(asked["id"], "live")
+def endpoints(product: Product) -> dict[str, LiveEndpoint]:
+    """Ana's endpoints where several stories meet, by target: approved by Olga, and live. Made at the same time, they
+    cost the time of one.
+    """
+    chat, secure = (product.account.target(name) for name in ("int-chat", "int-secure"))
+    product.account.set_idle_timeout(chat, IDLE_SECONDS_OF_AWS)
+    own_name = {"origin_protocol": "https-only", "origin_domain": SECURE_NAME, "forward_host": "false"}
+    asked = {
+        chat: product.wish("meeting-place", chat, "/ws,/ws/*", max_silence_seconds="12"),
+        secure: product.wish("meeting-in-private", secure, "/secure", **own_name),
+    }
+    ana, olga = product.api("ana"), product.api("olga")
+    made = {target: ana.ask(**wish)["id"] for target, wish in asked.items()}
+    for request_id in made.values():
+        assert olga.approve(ana.await_state(request_id, "awaiting_approval")).status_code == 200
+    return {
+        "int-chat": reached(product, made[chat], chat, IDLE_SECONDS_OF_AWS),
+        "int-secure": reached(product, made[secure], secure, USUAL_IDLE_SECONDS),
+    }
+
+
+@pytest.fixture(scope="package")
+def live_endpoint(endpoints: dict[str, LiveEndpoint]) -> LiveEndpoint:
+    """The one on int-chat, to which CloudFront speaks plain HTTP."""
+    return endpoints["int-chat"]
+
+
+@pytest.fixture(scope="package")
+def secure_endpoint(endpoints: dict[str, LiveEndpoint]) -> LiveEndpoint:
+    """The one on int-secure, to which CloudFront speaks TLS."""
+    return endpoints["int-secure"]
+
+
+def reached(product: Product, request_id: str, target: Target, idle_seconds_of_aws: int) -> LiveEndpoint:
+    """The endpoint of an approved request, when it is live."""
+    live = product.api("ana").await_state(request_id, "live")
     address = urlsplit(live["endpoint"]["url"])
     edge = (LOOPBACK, product.stack.ports.edge_tls)
     return LiveEndpoint(
-        request_id=asked["id"],
+        request_id=request_id,
         endpoint_id=live["endpoint"]["id"],
         host=str(address.hostname),
         path=address.path,
         edge=edge,
         target=target,
-        idle_seconds=IDLE_SECONDS_OF_AWS / FASTEST_IDLE_CLOCK,
+        idle_seconds=idle_seconds_of_aws / FASTEST_IDLE_CLOCK,
     )
 
 

@@ -46,9 +46,9 @@ class TeamAccount:
             "aws_secret_access_key": given["SecretAccessKey"],
             "aws_session_token": given["SessionToken"],
         }
-        self.cloudfront: Any = self._client("cloudfront")
-        self.elbv2: Any = self._client("elbv2")
-        self.ec2: Any = self._client("ec2")
+        self.cloudfront: Any = self.client("cloudfront")
+        self.elbv2: Any = self.client("elbv2")
+        self.ec2: Any = self.client("ec2")
 
     # What there is
 
@@ -129,5 +129,6 @@ class TeamAccount:
         attribute = {"Key": "idle_timeout.timeout_seconds", "Value": str(seconds)}
         self.elbv2.modify_load_balancer_attributes(LoadBalancerArn=target.arn, Attributes=[attribute])
 
-    def _client(self, service: str) -> Any:
+    def client(self, service: str) -> Any:
+        """A client of another service of the account."""
         return boto3.client(service, **self._where, **self.keys)  # type: ignore[call-overload]

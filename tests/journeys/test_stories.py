@@ -1,12 +1,17 @@
 """What people wrote about WebSockets behind CloudFront, lived through: each trouble is set in the lab, and the check of
 a live endpoint, asked as a team asks, says which it is.
 
-That four clients hear each other is told in `test_clients_at_the_edge.py`. The endpoint is the one where several
-stories meet; whatever is broken is put right, and seen to be right, before the next story begins.
+That four clients hear each other is told in `test_clients_at_the_edge.py`; what the long article of 2026 warns of in
+`test_gotchas.py`; API Gateway in `test_api_gateway.py`; more of what works at the origin only in
+`tests/lab_edge/test_works_at_the_origin.py`. The endpoints are those where several stories meet; whatever is broken is
+put right, and seen to be right, before the next story begins.
 """
 
 from __future__ import annotations
 
+import html
+import json
+import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,10 +20,10 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from checks.preflight.results import TITLES
 from checks.verdicts import VERDICTS
 from tests.journeys.conftest import LiveEndpoint, Product
 from tests.journeys.portal_clients import words_of
+from tests.journeys.probe_command import typed
 from tests.journeys.until import until
 
 CHECK_SECONDS, HEAL_SECONDS = 60.0, 30.0
@@ -30,15 +35,27 @@ def test_what_failed_in_2025_is_named_with_its_workaround_and_with_what_helps_to
     """The field report of March 2025: 502 and OriginDnsError, though an ordinary request works."""
     with broken(product, live_endpoint, "era-2025"):
         check = checked(product, live_endpoint)
+        # The report's own comparison: the same distribution, by a custom origin to a public load balancer.
+        workaround = typed(product, f"wss://{live_endpoint.host}/by/the/custom/origin")
     assert not check["ok"]
     assert check["transcript"]["response"]["status"] == 502
     assert check["verdict"]["code"] == "WSE-502-2025"
     assert "OriginDnsError" in check["verdict"]["plain"]
+    assert (workaround.exit_code, workaround.code) == (0, "WSE-LIVE")
     assert "use a custom origin with an internet-facing load balancer" in check["verdict"]["fix"], "the workaround"
+    assert "admits only the CloudFront prefix list" in check["verdict"]["fix"], "and how it is kept closed"
     assert "make sure the origin has its VpcOriginConfig" in check["verdict"]["fix"], "today's fix"
     page = product.visitor("ana").get(urlsplit(check["verdict"]["page"]).path)
     assert page.status_code == 200
     assert "Until May 2026" in words_of(page)
+
+
+def test_the_vpc_of_2026_has_no_public_subnet_and_needs_none(product: Product, live_endpoint: LiveEndpoint) -> None:
+    """The article of May 2026: an internal load balancer, an internet gateway without routes, nothing public at all."""
+    found = {one["code"]: one for one in product.api("ana").request(live_endpoint.request_id)["preflight"]}
+    for code in ("PF-SCHEME", "PF-SUBNET", "PF-GATEWAY", "PF-PUBLIC", "PF-PUBLIC-ADDRESS", "PF-INGRESS"):
+        assert found[code]["level"] == "pass", found[code]
+    assert "No route to it is needed" in found["PF-GATEWAY"]["seen"]
 
 
 def test_a_quiet_connection_is_explained_by_the_clock_that_cut_it_and_the_setting_that_moves_it(
@@ -80,20 +97,44 @@ def test_works_from_the_origin_but_not_through_cloudfront(
     assert check["verdict"]["code"] == code, check["findings"]
 
 
-GOTCHAS = {
-    "the handshake is HTTP/1.1 only": ("PF-TARGET-GROUP",),
-    "idle connections die": ("PF-IDLE", "WSE-IDLE-ALB", "WSE-IDLE-CLOUDFRONT"),
-    "nobody reconnects by itself": ("WSE-1006",),
-    "header forwarding is mandatory": ("WSE-400-NOKEY",),
-    "a new VPC origin takes a quarter of an hour": ("WSE-502-VPCORIGIN", "PF-VPC-ORIGIN"),
-    "sticky sessions still apply": ("PF-STICKY",),
-    "VPC origins are not in every Region and zone": ("PF-ZONE",),
-}
-"""The limitations that the 2026 article lists, and what the portal says to each before or after."""
+def test_a_certificate_that_cloudfront_does_not_trust_is_named_though_it_only_says_502(
+    product: Product, secure_endpoint: LiveEndpoint
+) -> None:
+    """AWS's list begins with it: a 502 is likely the TLS between CloudFront and the origin."""
+    with broken(product, secure_endpoint, "origin-certificate-wrong-name"):
+        check = checked(product, secure_endpoint)
+    assert check["transcript"]["response"]["status"] == 502
+    assert check["verdict"]["code"] == "WSE-502-TLS", check["findings"]
+    assert "for another name" in check["verdict"]["cause"]
+    assert "AllViewerExceptHostHeader" in check["verdict"]["fix"]
 
 
-def test_every_gotcha_of_the_article_has_a_code() -> None:
-    assert [code for codes in GOTCHAS.values() for code in codes if code not in VERDICTS and code not in TITLES] == []
+def test_a_method_that_is_not_allowed_is_found_by_its_log_row_beside_a_handshake_that_opens(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
+    """AWS's list: CloudFront allows GET and HEAD only. The handshake is a GET; the polling of Socket.IO posts."""
+    trust = ssl.create_default_context(cafile=str(product.ca_file))
+    with httpx.Client(verify=trust, trust_env=False) as poller:
+        post = poller.post(
+            "https://{}:{}{}".format(*live_endpoint.edge, live_endpoint.path),
+            headers={"Host": live_endpoint.host},
+            extensions={"sni_hostname": live_endpoint.host},
+        )
+    assert post.status_code == 403
+    row = until(lambda: log_row(product, post.headers["x-amz-cf-id"]), "the row of the POST", 10)
+    check = checked(product, live_endpoint)
+    assert (check["ok"], [found["code"] for found in check["findings"]]) == (True, ["WSE-LIVE"])
+
+    ana, address = product.visitor("ana"), f"/endpoints/{live_endpoint.endpoint_id}"
+    assert ana.post(f"{address}/checks/{check['id']}/log-rows/", rows_text=json.dumps(row)).status_code == 302
+
+    def told() -> str:
+        words = words_of(ana.get(f"{address}/?check={check['id']}"))
+        return words if "Weighed again with CloudFront's log" in html.unescape(words) else ""
+
+    words = html.unescape(until(told, "the log row weighed", CHECK_SECONDS))
+    assert VERDICTS["WSE-403-METHOD"].title in words
+    assert "Set the behavior's allowed methods to all seven" in words
 
 
 @contextmanager
@@ -130,3 +171,10 @@ def checked(product: Product, endpoint: LiveEndpoint, **asked: str) -> dict[str,
         return shown if shown["state"] == "finished" else None
 
     return until(look, f"the end of check {check_id}", CHECK_SECONDS)
+
+
+def log_row(product: Product, request_id: str) -> dict[str, Any] | None:
+    """CloudFront's log row of a request, as the lab's edge delivers it."""
+    edge = f"http://127.0.0.1:{product.stack.ports.edge}/_lab/logs"
+    rows = httpx.get(edge, headers={"Host": "lab.localhost"}, trust_env=False, timeout=10).json()["rows"]
+    return next((row for row in rows if row["x-edge-request-id"] == request_id), None)
