@@ -1,6 +1,7 @@
 """Which further probes can be asked for, what bounds them, and which ways the operator allows (PURE).
 
-Decides the kinds, their numbers, and the longest each may take. It must never open anything.
+Decides the kinds, their numbers, the longest each may take, and how a fault is worded, so that page and API refuse
+alike. It must never open anything.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from checks.idle import ALB_SECONDS
+from checks.wanted import WantedError, parse_wanted
 
 MOST_WAYS = 4
 HEARS_WITHIN = 5.0
@@ -54,6 +56,45 @@ def usual_silence(pace: float) -> int:
     """Seconds that show the shortest of AWS's idle clocks; `pace`: its seconds for one here."""
     least, most = BOUNDS[Kind.IDLE]
     return max(least, min(most, math.ceil(ALB_SECONDS * 1.25 / pace)))
+
+
+def usual_number(kind: Kind, *, idle_pace: float) -> int:
+    """What a kind takes when nobody says: enough to show something; 0 for a kind without a number."""
+    return {Kind.RECONNECT: 5, Kind.CROWD: 3, Kind.IDLE: usual_silence(idle_pace)}.get(kind, 0)
+
+
+class AskedError(ValueError):
+    """What cannot be asked for: field to message."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__(dict(faults))
+        self.faults = dict(faults)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {fault}" for name, fault in self.faults.items())
+
+
+def parse_asked(kind: Kind, number: int | None, path: str, *, url: str, idle_pace: float) -> Asked:
+    """The probe of an endpoint at `url` with what its kind takes: a number (its usual one for None), or a path that
+    the handshake bench would take. Raises AskedError.
+    """
+    faults = {}
+    if kind in BOUNDS:
+        least, most = BOUNDS[kind]
+        if number is not None and not least <= number <= most:
+            faults["number"] = f"A whole number from {least} to {most}. More: manage.py probe."
+        if path:
+            faults["path"] = f"A probe of kind {kind} takes a number and no path. Leave it out."
+    else:
+        if number is not None:
+            faults["number"] = f"A probe of kind {kind} takes no number. Leave it out."
+        try:
+            parse_wanted({"path": path}, url=url)
+        except WantedError as error:
+            faults["path"] = "; ".join(error.faults.values())
+    if faults:
+        raise AskedError(faults)
+    return Asked(kind, usual_number(kind, idle_pace=idle_pace) if number is None else number, path)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, us
 from checks.asked import WITH_AWS, Asked, Kind, longest, parse_ways
 from checks.beside import Held
 from checks.further import Surroundings, make_report
-from checks.log_rows import LogRow
+from checks.log_rows import LogRow, LogRowError, parse_log_rows
 from checks.look import AwsView, look_at_aws
 from checks.models import Check, Probe
 from checks.prober import Limits, Script
@@ -32,6 +32,8 @@ from checks.wanted import Wanted
 from checks.weigh import Observations, weigh
 from provisioning.models import Endpoint
 
+LONGEST_LOG_ROWS = 60_000
+"""Characters of log rows that can be given with one check."""
 LOOK_SECONDS = 60.0
 """The most that looking at AWS may add to a probe's lease."""
 SENT_HEADERS = ("Host", "Upgrade", "Connection", "Origin", *HANDSHAKE_HEADERS)
@@ -64,6 +66,21 @@ def request_probe(
             asked_at=now,
         )
     return None
+
+
+def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
+    """The rows of CloudFront's log for a check; at least one must be of this very handshake, where both say which
+    request they are of, or of a request that is no handshake. Raises LogRowError.
+    """
+    rows = parse_log_rows(text)
+    try:
+        ours = Transcript.from_dict(check.transcript_data or {}).edge_request_id
+    except ValueError as error:
+        stored = "This test was stored by another version of the portal. Test again, then paste the rows of that."
+        raise LogRowError(stored) from error
+    if ours and all(row.request_id and row.request_id != ours and not row.of_no_handshake for row in rows):
+        raise LogRowError(f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row with that id.")
+    return rows
 
 
 def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report] | None:

@@ -820,7 +820,7 @@ VERDICTS = MappingProxyType({verdict.code: verdict for verdict in _ALL})
 """Every verdict by its code."""
 
 _OWN_BEHAVIOR = "An endpoint of its own has a behavior for exactly this path, before every broader one."
-_FORWARDS = "An endpoint of its own has a behavior that forwards every header of the handshake and caches nothing."
+_FORWARDS = "An endpoint of its own has a behavior that passes header lines, cookies and queries on, and caches none."
 BY_REQUEST = MappingProxyType(
     {
         "WSE-PATH": _OWN_BEHAVIOR,
@@ -828,12 +828,13 @@ BY_REQUEST = MappingProxyType(
         "WSE-200-NOUPGRADE": _OWN_BEHAVIOR,
         "WSE-404-PATH": _OWN_BEHAVIOR,
         "WSE-400-NOKEY": _FORWARDS,
+        "WSE-NOT-FORWARDED": _FORWARDS,
         "WSE-426-VERSION": _FORWARDS,
         "WSE-101-POLICY": _FORWARDS,
         "WSE-502-DNS": "An endpoint of its own has a VPC origin, which needs no public name.",
     }
 )
 """What a request for a new endpoint brings, by the verdict's code, where the cause is the behavior or the origin that
-answers a path which is no endpoint's yet. No other verdict is here: what is wrong in the app, the network, the name, the
+answers a path that no endpoint has yet. No other verdict is here: what is wrong in the app, the network, the name, the
 certificate or the client stays wrong behind a new endpoint, and one that exists is not changed by asking for another.
 """

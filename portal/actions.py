@@ -33,6 +33,8 @@ from provisioning.spec import EndpointSpec, FieldError, SpecError, complete_wish
 
 TOKEN_PREFIX = "pwe_"  # noqa: S105  the visible beginning of every token, not a secret
 MOST_SAVED_CHECKS = 20
+SCHEDULES = (0, 15, 60, 1440)
+"""How often a saved check can be made by itself, in minutes; 0 is only by hand."""
 LONGEST_TOKEN_DAYS = 365
 
 
@@ -252,11 +254,15 @@ def ask_for_check(
 
 
 def ask_for_probe(person: Person, endpoint: Endpoint, asked: Asked, *, now: datetime) -> Probe | Denied:
-    """Ask for a further probe; refused while another one of this endpoint is under way."""
+    """Ask for a further probe. One at a time: asking for the same again gives the one under way; another is refused."""
     refusal = why_not_test(person, endpoint)
     if refusal:
         return refusal
-    return request_probe(endpoint, asked, by=str(person), now=now) or _PROBE_UNDER_WAY
+    made = request_probe(endpoint, asked, by=str(person), now=now)
+    if made is None:
+        same = Probe.objects.filter(kind=asked.kind, number=asked.number, path=asked.path)
+        made = same.filter(endpoint=endpoint, finished_at__isnull=True, of_check__isnull=True).first()
+    return made or _PROBE_UNDER_WAY
 
 
 def weigh_with_log_rows(person: Person, check: Check, rows: Sequence[LogRow], *, now: datetime) -> Probe | Denied:

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 
-from checks.asked import BOUNDS, Asked, Kind
-from checks.log_rows import LogRow, LogRowError, parse_log_rows
+from checks.asked import Asked, AskedError, Kind, parse_asked
+from checks.log_rows import LogRow, LogRowError
 from checks.models import Check
-from checks.transcript import Transcript
+from checks.probing import LONGEST_LOG_ROWS, read_log_rows
 from checks.wanted import Wanted, WantedError, parse_wanted
 from portal.actions import LONGEST_TOKEN_DAYS
 from portal.models import ApiToken, Team
@@ -279,7 +280,7 @@ class BenchForm(SummedUpForm):
 
 
 class ProbeForm(SummedUpForm):
-    """A further probe: its kind, and what that kind takes. Bounds are those of checks.asked."""
+    """A further probe: its kind, and what that kind takes. What may be asked for is decided by checks.asked."""
 
     labels: ClassVar[dict[str, str]] = {"kind": "Probe", "number": "How many", "path": "Path"}
 
@@ -296,34 +297,26 @@ class ProbeForm(SummedUpForm):
         self.asked = Asked(Kind.PLAIN_GET)
 
     def clean(self) -> dict[str, Any]:
-        """Hold the number within the kind's bounds, and read the path as the handshake bench does."""
+        """Read number and path as the kind takes them."""
         given = dict(self.cleaned_data)
         if self.errors:
             return given
-        kind = Kind(given["kind"])
-        number, path = 0, ""
-        if kind in BOUNDS:
-            least, most = BOUNDS[kind]
-            number = given["number"] if given["number"] is not None else least
-            if not least <= number <= most:
-                self.add_error("number", f"A whole number from {least} to {most}. More: manage.py probe.")
-        else:
-            path = given["path"]
-            try:
-                parse_wanted({"path": path}, url=self._url)
-            except WantedError as error:
-                self.add_error("path", "; ".join(error.faults.values()))
-        self.asked = Asked(kind, number, path)
+        kind, pace = Kind(given["kind"]), settings.PROBE_IDLE_PACE
+        try:
+            self.asked = parse_asked(kind, given["number"], given["path"], url=self._url, idle_pace=pace)
+        except AskedError as error:
+            for field, fault in error.faults.items():
+                self.add_error(field, fault)
         return given
 
 
 class LogRowsForm(SummedUpForm):
-    """Rows of CloudFront's log, to weigh a check again with. How they are read is decided by checks.log_rows."""
+    """Rows of CloudFront's log, to weigh a check again with. How they are read is decided by checks."""
 
     labels: ClassVar[dict[str, str]] = {"rows_text": "Log rows"}
 
     rows_text = forms.CharField(
-        max_length=60_000,
+        max_length=LONGEST_LOG_ROWS,
         strip=False,
         error_messages={
             "required": "Paste at least one row of CloudFront's log.",
@@ -337,20 +330,10 @@ class LogRowsForm(SummedUpForm):
         self.rows: tuple[LogRow, ...] = ()
 
     def clean_rows_text(self) -> str:
-        """Read the rows; at least one must be of this very handshake, where both say which request they are of, or of a
-        request that is no handshake.
-        """
+        """Read the rows."""
         text = str(self.cleaned_data["rows_text"])
         try:
-            self.rows = parse_log_rows(text)
-            ours = Transcript.from_dict(self._check.transcript_data or {}).edge_request_id
+            self.rows = read_log_rows(self._check, text)
         except LogRowError as error:
             raise forms.ValidationError(str(error)) from error
-        except ValueError as error:
-            stored = "This test was stored by another version of the portal. Test again, then paste the rows of that."
-            raise forms.ValidationError(stored) from error
-        if ours and all(row.request_id and row.request_id != ours and not row.of_no_handshake for row in self.rows):
-            raise forms.ValidationError(
-                f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row with that id."
-            )
         return text

@@ -32,6 +32,7 @@ from portal.models import EndpointRequest, Team
 from portal.proof import SPANS, Sample, draw, prove, span_of
 from portal.views.access import SignedIn, endpoint_or_404, signed_in
 from portal.views.privacy import privacy_context
+from portal.ways_out import WayOut, ways_out_of
 from provisioning.models import Endpoint
 from provisioning.spec import EndpointSpec, derive_settings
 
@@ -54,11 +55,12 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with what speaks for it in this check."""
+    """A verdict with what speaks for it in this check, and the request that puts it right, where there is one."""
 
     verdict: Verdict
     certainty: str
     evidence: list[str]
+    way_out: WayOut | None = None
 
 
 @dataclass(frozen=True)
@@ -154,7 +156,7 @@ def _check_context(
         "running": running,
         "check": shown,
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
-        "findings": _findings(shown) if shown else [],
+        "findings": _findings(shown, ways_out_of(request.user, shown)) if shown else [],
         "transcript": _transcript(shown) if shown else None,
         "further": _further(shown) if shown else [],
         "next_probe": PROBES.get(shown.next_probe, "") if shown else "",
@@ -206,15 +208,19 @@ def _transcript(check: Check) -> dict[str, Any] | None:
     return {"seen": seen, "timings": [(PHASES[key], timings[key]) for key in PHASES if timings.get(key) is not None]}
 
 
-def _findings(check: Check) -> list[Finding]:
+def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
     """The verdicts of a check, most certain first; at least its own."""
-    found = [
-        Finding(VERDICTS[one["code"]], str(one.get("certainty", "")), [str(line) for line in one.get("evidence", ())])
-        for one in check.findings
-        if one.get("code") in VERDICTS
+    known = [one for one in check.findings if one.get("code") in VERDICTS]
+    own = [{"code": check.verdict}] if check.verdict in VERDICTS else []
+    return [
+        Finding(
+            VERDICTS[one["code"]],
+            str(one.get("certainty", "")),
+            [str(line) for line in one.get("evidence", ())],
+            ways_out.get(one["code"]),
+        )
+        for one in known or own
     ]
-    verdict = VERDICTS.get(check.verdict)
-    return found or ([Finding(verdict, "", [])] if verdict else [])
 
 
 def _further(check: Check) -> list[Further]:

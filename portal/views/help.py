@@ -1,16 +1,24 @@
-"""Help that is served with the portal: what a verdict means, each under an address of its own."""
+"""Help that is served with the portal: what a verdict means, each under an address of its own.
+
+With `?check=` it is help about that check: the request that puts a verdict right is filled in with what it tested.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
 
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
 from checks.verdicts import VERDICTS
 from portal.lifecycle import NEXT_STEPS, TITLES
 from portal.questions import QUESTIONS
-from portal.views.access import SignedIn, signed_in
+from portal.views.access import SignedIn, endpoint_or_404, signed_in
+from portal.ways_out import WayOut, ways_out_anywhere, ways_out_of
 
 
 @signed_in
@@ -28,11 +36,35 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     """One verdict: what was seen, the usual cause, the fix, how to be sure."""
     if code not in VERDICTS:
         raise Http404
-    return render(request, "help/verdict.html", {"verdict": VERDICTS[code]})
+    check = _check(request)
+    context = {"verdict": VERDICTS[code], "check": check, "way_out": _ways_out(request, check).get(code)}
+    return render(request, "help/verdict.html", context)
 
 
 @signed_in
 @require_safe
 def help_questions(request: SignedIn) -> HttpResponse:
     """The entry for people who know only that it works at the origin."""
-    return render(request, "help/questions.html", {"questions": QUESTIONS})
+    check = _check(request)
+    found = _ways_out(request, check)
+    questions = [(one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS]
+    return render(request, "help/questions.html", {"questions": questions, "check": check})
+
+
+def _check(request: SignedIn) -> Check | None:
+    """The check in question, if the address names one that this person may know of."""
+    wanted = request.GET.get("check", "")
+    if not wanted:
+        return None
+    try:
+        check: Check | None = Check.objects.select_related("endpoint").filter(pk=UUID(wanted)).first()
+    except ValueError:
+        raise Http404 from None
+    if check is None:
+        raise Http404
+    endpoint_or_404(request.user, check.endpoint_id)
+    return check
+
+
+def _ways_out(request: SignedIn, check: Check | None) -> Mapping[str, WayOut]:
+    return ways_out_of(request.user, check) if check else ways_out_anywhere(request.user)

@@ -14,7 +14,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from checks.asked import BOUNDS, Kind, usual_silence
+from checks.asked import BOUNDS, Kind, usual_number
 from checks.models import Check, Probe
 from checks.reports import Report
 from checks.verdicts import VERDICTS
@@ -23,6 +23,7 @@ from portal.forms import LogRowsForm, ProbeForm
 from portal.lifecycle import Denied
 from portal.views.access import SignedIn, endpoint_or_404, signed_in
 from portal.views.endpoints import detail_page
+from portal.ways_out import ways_out_of_probe
 from provisioning.models import Endpoint
 
 HISTORY_SHOWN = 20
@@ -46,7 +47,8 @@ class Choice:
 def _choices() -> tuple[Choice, ...]:
     """In the order of the page."""
 
-    def numbered(kind: Kind, usual: int, title: str, what: str, number: str) -> Choice:
+    def numbered(kind: Kind, title: str, what: str, number: str) -> Choice:
+        usual = usual_number(kind, idle_pace=settings.PROBE_IDLE_PACE)
         return Choice(kind, title, what, number=number, least=BOUNDS[kind][0], most=BOUNDS[kind][1], usual=usual)
 
     return (
@@ -82,21 +84,18 @@ def _choices() -> tuple[Choice, ...]:
         ),
         numbered(
             Kind.RECONNECT,
-            5,
             "Reconnect drill",
             "Connects, closes and comes back, as clients do after a deployment: how often, and how fast.",
             "How many times",
         ),
         numbered(
             Kind.CROWD,
-            3,
             "A crowd",
             "Several clients at once; each says one line and must hear every other's. For apps that pass messages on.",
             "How many clients",
         ),
         numbered(
             Kind.IDLE,
-            usual_silence(settings.PROBE_IDLE_PACE),
             "Idle meter",
             "Holds a silent socket beside two that talk, and names the clock that ends it. Longer silences: manage.py "
             "probe --idle.",
@@ -130,7 +129,8 @@ def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
     probe = Probe.objects.filter(endpoint=endpoint, pk=probe_pk).first()
     if probe is None:
         raise Http404
-    return render(request, "endpoints/_probe.html", {"endpoint": endpoint, "fragment": True} | _shown(probe))
+    shown = _shown(request, probe)
+    return render(request, "endpoints/_probe.html", {"endpoint": endpoint, "fragment": True} | shown)
 
 
 @signed_in
@@ -172,20 +172,22 @@ def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> Http
         "busy": running is not None,
     }
     if shown is not None:
-        context |= _shown(shown)
+        context |= _shown(request, shown)
     return render(request, "endpoints/probes.html", context, status=422 if form else 200)
 
 
-def _shown(probe: Probe) -> dict[str, Any]:
+def _shown(request: SignedIn, probe: Probe) -> dict[str, Any]:
     """A probe with its report; without one where another version of the portal stored it."""
     titles = {choice.kind.value: choice.title for choice in _choices()}
     try:
         report = Report.from_dict(probe.report or {})
     except ValueError:
         report = None
+    code = report.code if report else ""
     return {
+        "way_out": ways_out_of_probe(request.user, probe).get(code),
         "probe": probe,
         "title": titles.get(probe.kind, probe.kind),
         "report": report,
-        "verdict": VERDICTS.get(report.code) if report else None,
+        "verdict": VERDICTS.get(code),
     }
