@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -25,12 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--state", type=Path, default=PROJECT / ".state", help="where data, secrets and logs live")
     demo.add_argument("--port", type=_port, default=8000, help="first of six ports in a row")
     demo.add_argument("--clean", action="store_true", help="empty the state folder first")
-    demo.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS")
+    demo.add_argument("--time-scale", type=_scale, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS")
 
     rehearse = commands.add_parser("rehearse", help="run the main job, from request to echo, against a fresh stack")
     rehearse.add_argument("--port", type=_port, help="first of six ports in a row; free ones unless given")
     rehearse.add_argument("--hold", action="store_true", help="keep running afterwards")
-    rehearse.add_argument("--time-scale", type=float, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS")
+    rehearse.add_argument(
+        "--time-scale", type=_scale, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS"
+    )
 
     services = commands.add_parser("test-services", help="run a command with a fresh PostgreSQL and Redis")
     services.add_argument("wrapped", nargs=argparse.REMAINDER, help="the command, after --")
@@ -60,6 +63,12 @@ def _port(text: str) -> int:
     if not text.isdecimal() or not 1024 <= int(text) <= 65_530:
         raise argparse.ArgumentTypeError(f"{text!r} is not a port between 1024 and 65530")
     return int(text)
+
+
+def _scale(text: str) -> float:
+    if re.fullmatch(r"[0-9]{1,4}(\.[0-9]+)?", text, re.ASCII) and float(text) > 0:
+        return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0 and below 10000")
 
 
 if __name__ == "__main__":

@@ -14,13 +14,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
-from stack.ports import LOOPBACK, PortTaken
+from stack.ports import LOOPBACK, NoFreePorts, PortTaken
 from stack.processes import ProcessError
 from stack.product import CommandFailed, Stack
 from stack.services import ServiceError
 from stack.state import StateError
 
-REFUSALS = (StateError, PortTaken, ServiceError, ProcessError, CommandFailed)
+REFUSALS = (StateError, PortTaken, NoFreePorts, ServiceError, ProcessError, CommandFailed)
 """What keeps the product from starting or running; the message is for the person at the console."""
 
 
@@ -42,7 +42,7 @@ def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> i
         with ends_on_signals():
             try:
                 stack.start(clean=clean)
-                print(_welcome(stack, time.monotonic() - begun), flush=True)
+                show(_welcome(stack, time.monotonic() - begun))
                 broken.wait()
             except Stopped:
                 _ignore_signals()
@@ -61,8 +61,9 @@ def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> i
 
 @contextlib.contextmanager
 def ends_on_signals() -> Iterator[None]:
-    """Ctrl-C, a closed terminal and `kill` raise Stopped in the main thread, once."""
-    before = {number: signal.signal(number, _raise_stopped) for number in ENDING_SIGNALS}
+    """Ctrl-C, `kill` and, unless under nohup, a closed terminal raise Stopped in the main thread, once."""
+    heeded = [n for n in ENDING_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _raise_stopped) for number in heeded}
     try:
         yield
     finally:
@@ -71,9 +72,14 @@ def ends_on_signals() -> Iterator[None]:
 
 
 def say(line: str) -> None:
-    """One line with the time. A console that is gone must not end what it looked at."""
+    """One line with the time."""
+    show(f"{time.strftime('%H:%M:%S')}  {line}")
+
+
+def show(text: str) -> None:
+    """On the console at once. One that is gone must not end what it looked at."""
     with contextlib.suppress(OSError):
-        print(f"{time.strftime('%H:%M:%S')}  {line}", flush=True)
+        print(text, flush=True)
 
 
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -24,6 +24,10 @@ class PortTaken(Exception):
         return f"port {self.port} ({self.purpose}) is taken{by}; run it with PORT={self.suggestion}"
 
 
+class NoFreePorts(Exception):
+    """All are taken; the message says which range was looked through."""
+
+
 @dataclass(frozen=True)
 class Ports:
     """One port per listener, all on loopback."""
@@ -48,7 +52,7 @@ class Ports:
             base = 10_000 + secrets.randbelow(2_000) * 10
             if all(is_free(base + offset) for offset in range(len(fields(cls)))):
                 return cls.from_base(base)
-        raise OSError(errno.EADDRINUSE, "no six free ports in a row between 10000 and 30000")
+        raise NoFreePorts("there are no six free ports in a row between 10000 and 30000; end something, or say PORT=")
 
     def check(self) -> None:
         """:raises PortTaken: the first port that cannot be listened on."""

@@ -207,7 +207,7 @@ class Supervisor:
             match order:
                 case _Start(child, done):
                     try:
-                        self._spawn(child)
+                        self._try_to_spawn(child)
                     finally:
                         done.set()
                 case _Ended(running, code):
@@ -226,7 +226,15 @@ class Supervisor:
             if due <= now:
                 del self._due[name]
                 if not self._stopping:
-                    self._spawn(child)
+                    self._try_to_spawn(child)
+
+    def _try_to_spawn(self, child: Child) -> None:
+        """No process, no memory or no room on the disk: that is said, and must not end this thread."""
+        try:
+            self._spawn(child)
+        except OSError as error:
+            self.failure = ProcessError(child.name, f"cannot be started: {error}", self.log_path(child.name))
+            self._on_failure()
 
     def _spawn(self, child: Child) -> None:
         command = launched(child.command, death_signal=child.death_signal, user=child.user)
@@ -242,8 +250,8 @@ class Supervisor:
             )
         running = _Running(child, process, time.monotonic(), started_at(process.pid))
         self._running[child.name] = running
-        self._write_pid_file()
         threading.Thread(target=self._await_end, args=(running,), name=f"wait-{child.name}", daemon=True).start()
+        self._write_pid_file()
 
     def _await_end(self, running: _Running) -> None:
         process = running.process
@@ -262,7 +270,8 @@ class Supervisor:
             return
         quick = time.monotonic() - running.started < QUICK_DEATH_SECONDS
         deaths = self._quick_deaths[child.name] = self._quick_deaths.get(child.name, 0) + 1 if quick else 1
-        if deaths >= QUICK_DEATHS_ALLOWED:
+        # Somebody's kill -9, however often, does not mean that it cannot run.
+        if deaths >= QUICK_DEATHS_ALLOWED and code != -signal.SIGKILL:
             problem = f"{how_it_ended(code)}; {deaths} times in a row, giving up"
             self.say(f"{child.name} {problem}")
             self.failure = ProcessError(child.name, problem, self.log_path(child.name))

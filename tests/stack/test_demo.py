@@ -12,12 +12,14 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from stack.demo import Stopped, ends_on_signals
 from stack.product import EVERYTHING
 from tests.ports import free_ports
 
@@ -29,7 +31,10 @@ class Demo:
 
     def __init__(self, state: Path, port: int) -> None:
         command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--port", str(port)]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        # A suite that runs under nohup hands on that hang-ups are ignored.
+        hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, preexec_fn=hears)
         self.lines: list[str] = []
         self.welcomed = threading.Event()
         self._reader = threading.Thread(target=self._read)
@@ -142,6 +147,18 @@ def test_a_folder_of_somebody_else_is_refused_also_with_clean(state: Path) -> No
     assert ended.returncode == 1
     assert "not ours" in ended.stderr
     assert (state / "thesis.tex").exists()
+
+
+def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with ends_on_signals():
+            os.kill(os.getpid(), signal.SIGHUP)
+            with pytest.raises(Stopped):
+                os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_port_that_is_none_is_refused_in_one_line() -> None:

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from stack.ports import Ports, PortTaken
+from stack.ports import NoFreePorts, Ports, PortTaken
 
 
 def test_six_ports_follow_the_first() -> None:
@@ -15,6 +15,12 @@ def test_six_ports_follow_the_first() -> None:
 
 def test_free_ports_pass_the_check() -> None:
     Ports.free().check()
+
+
+def test_a_machine_without_free_ports_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.ports.is_free", lambda port: False)
+    with pytest.raises(NoFreePorts, match="PORT="):
+        Ports.free()
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -99,6 +101,24 @@ def test_one_that_keeps_dying_is_given_up_with_the_end_of_its_log(
     assert len(story.said) == QUICK_DEATHS_ALLOWED
     assert story.said[-1] == f"web ended with exit code 1; {QUICK_DEATHS_ALLOWED} times in a row, giving up"
     assert "cannot import portal" in str(story.supervisor.failure)
+
+
+def test_one_that_is_killed_again_and_again_is_not_given_up(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.processes.BACKOFF_SECONDS", (0.01,))
+    pid = story.start("worker")
+    for _ in range(QUICK_DEATHS_ALLOWED + 1):
+        assert story.supervisor.kill("worker") == pid
+        eventually(partial(lambda before: story.supervisor.pid("worker") not in (None, before), pid))
+        pid = story.supervisor.pid("worker")
+    assert story.supervisor.failure is None
+
+
+def test_one_for_which_there_is_no_room_is_said(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.processes.Supervisor._write_pid_file", Mock(side_effect=OSError(28, "No space left")))
+    child = story.child("worker")
+    story.supervisor.start(child)
+    with pytest.raises(ProcessError, match=r"cannot be started: .*No space left"):
+        story.supervisor.wait_ready(replace(child, ready=lambda: False))
 
 
 def test_waiting_for_one_that_is_given_up_ends_with_its_reason(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:

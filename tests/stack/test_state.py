@@ -26,6 +26,13 @@ def test_a_folder_with_files_of_somebody_else_is_refused_and_untouched(tmp_path:
     assert [entry.name for entry in tmp_path.iterdir()] == ["thesis.tex"]
 
 
+def test_a_folder_that_cannot_be_is_refused_in_words(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("ten years of work")
+    for path in (tmp_path / "thesis.tex", tmp_path / "thesis.tex" / "state"):
+        with pytest.raises(StateError, match=r"cannot be used: .*choose another folder"):
+            StateDir(path).take()
+
+
 def test_two_at_once_are_refused_and_the_second_may_come_after(tmp_path: Path) -> None:
     first, second = StateDir(tmp_path / "state"), StateDir(tmp_path / "state")
     first.take()
