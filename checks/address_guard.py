@@ -8,9 +8,10 @@ or repair: what is not plainly right is refused with a code and a reason a perso
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,7 +20,8 @@ IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_PORTS = {"https": 443, "wss": 443, "http": 80, "ws": 80}
 ALLOWED_SCHEMES = frozenset(DEFAULT_PORTS)
-ALLOWED_PORTS = frozenset({80, 443})
+Ports = frozenset[int] | range | tuple[int, ...]
+ALLOWED_PORTS: Ports = frozenset({80, 443})
 MAX_URL = 8192
 """CloudFront refuses a longer URL with 414 (quotas page)."""
 
@@ -79,11 +81,13 @@ class Refused:
     reason: str
 
 
+# Kept, because the same few endpoints are checked again and again.
+@functools.lru_cache(maxsize=1024)
 def judge_url(
     url: str,
     *,
-    schemes: Collection[str] = ALLOWED_SCHEMES,
-    ports: Collection[int] = ALLOWED_PORTS,
+    schemes: frozenset[str] | tuple[str, ...] = ALLOWED_SCHEMES,
+    ports: Ports = ALLOWED_PORTS,
     allow_ip_literals: bool = False,
 ) -> AllowedUrl | Refused:
     """May a request be made to this URL, as far as its characters tell?
@@ -123,7 +127,8 @@ def judge_url(
     return AllowedUrl(scheme, host, port, resource)
 
 
-def judge_address(address: str, allowed_networks: Sequence[IPNetwork] = ()) -> AllowedAddress | Refused:
+@functools.lru_cache(maxsize=4096)
+def judge_address(address: str, allowed_networks: tuple[IPNetwork, ...] = ()) -> AllowedAddress | Refused:
     """May this address be connected to?
 
     `allowed_networks` admits addresses although they are not public (the lab's 127.0.0.1/32); an address that merely
@@ -152,7 +157,7 @@ def judge_address(address: str, allowed_networks: Sequence[IPNetwork] = ()) -> A
 
 
 def judge_addresses(
-    addresses: Iterable[str], allowed_networks: Sequence[IPNetwork] = ()
+    addresses: Iterable[str], allowed_networks: tuple[IPNetwork, ...] = ()
 ) -> tuple[AllowedAddress, ...] | Refused:
     """Judge all answers of one resolution: a single refused one refuses the name, because the next try might get it."""
     judged = [judge_address(address, allowed_networks) for address in dict.fromkeys(addresses)]

@@ -75,13 +75,7 @@ def build_request(
     if len(key_bytes) != 16:
         raise RequestError("Sec-WebSocket-Key", "must be made of 16 bytes (RFC 6455 4.1 item 7)")
     key = base64.b64encode(key_bytes).decode("ascii")
-    lines = [
-        _line("Host", url.authority),
-        _line("Upgrade", "websocket"),
-        _line("Connection", "Upgrade"),
-        _line("Sec-WebSocket-Key", key),
-        _line("Sec-WebSocket-Version", "13"),
-    ]
+    lines = [_line("Host", url.authority), _UPGRADE, _CONNECTION, _line("Sec-WebSocket-Key", key), _VERSION]
     if subprotocols:
         for name in subprotocols:
             if not _TOKEN.fullmatch(name):
@@ -150,41 +144,42 @@ class HeadParser:
             self.rest += data
             return
         self._pending += data
-        self._refuse_other_protocols()
-        while self.head is None and (end := self._pending.find(b"\n", self._searched)) >= 0:
-            line = bytes(self._pending[:end]).removesuffix(b"\r")
-            del self._pending[: end + 1]
-            self._searched = 0
-            self._taken += end + 1
-            self._check_size(0)
+        if self._taken == 0:
+            self._refuse_other_protocols()
+        begin = 0
+        while self.head is None and (end := self._pending.find(b"\n", max(begin, self._searched))) >= 0:
+            line = self._pending[begin:end].decode("latin-1").removesuffix("\r")
+            self._taken += end + 1 - begin
+            begin = end + 1
+            self._total_lines += bool(line)
+            self._check_size(self._taken)
             self._take(line)
         if self.head is not None:
-            self.rest = bytes(self._pending)
+            self.rest = bytes(self._pending[begin:])
             self._pending.clear()
-        else:
-            self._searched = len(self._pending)
-            self._check_size(len(self._pending))
+            return
+        del self._pending[:begin]
+        self._searched = len(self._pending)
+        self._check_size(self._taken + self._searched)
 
-    def _check_size(self, unfinished: int) -> None:
-        if self._taken + unfinished > self._max_bytes:
+    def _check_size(self, seen: int) -> None:
+        if seen > self._max_bytes:
             raise HeadError(Reason.HEAD_TOO_LARGE, f"the head is larger than {self._max_bytes:,} bytes")
         if self._total_lines > self._max_lines:
             raise HeadError(Reason.HEAD_TOO_LARGE, f"the head has more than {self._max_lines} lines")
 
     def _refuse_other_protocols(self) -> None:
         start = bytes(self._pending[:24])
-        if self._taken == 0 and _HTTP[: len(start)] != start[: len(_HTTP)]:
+        if _HTTP[: len(start)] != start[: len(_HTTP)]:
             raise HeadError(Reason.NOT_HTTP, f"the answer begins with {start!r}, which is not HTTP/1.1")
 
-    def _take(self, line: bytes) -> None:
+    def _take(self, line: str) -> None:
         if line:
-            self._total_lines += 1
-            self._check_size(0)
-            self._lines.append(line.decode("latin-1"))
+            self._lines.append(line)
             return
         if not self._lines:
             raise HeadError(Reason.HEAD_MALFORMED, "the head begins with an empty line")
-        head = _parse_head(self._lines)
+        head = _parse_head(self._lines, tuple(self._interim))
         self._lines = []
         # RFC 9110 15.2: a client takes any number of interim answers before the final one; we take a few.
         if 100 <= head.status < 200 and head.status != 101:
@@ -192,7 +187,7 @@ class HeadParser:
             if len(self._interim) > MAX_INTERIM:
                 raise HeadError(Reason.HEAD_TOO_LARGE, f"more than {MAX_INTERIM} interim answers")
             return
-        self.head = replace(head, interim=tuple(self._interim))
+        self.head = head
 
 
 class RefusedBody:
@@ -255,8 +250,8 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
 def explain(head: ResponseHead, findings: Sequence[Finding]) -> ResponseHead:
     """The same head with a note in plain words beside every line that matters."""
     texts = {finding.rule: finding.text for finding in findings}
-    noted = tuple(HeaderLine(line.name, line.value, line.raw, _note(line, texts)) for line in head.headers)
-    return replace(head, headers=noted)
+    noted = [HeaderLine(line.name, line.value, line.raw, _note(line, texts)) for line in head.headers]
+    return ResponseHead(head.status_line, head.version, head.status, head.reason, tuple(noted), head.interim)
 
 
 def _judge_version(head: ResponseHead) -> Finding:
@@ -386,6 +381,11 @@ def _line(name: str, value: str) -> HeaderLine:
     return HeaderLine(name, value, raw, _REQUEST_NOTES.get(name.lower(), ""))
 
 
+_UPGRADE = _line("Upgrade", "websocket")
+_CONNECTION = _line("Connection", "Upgrade")
+_VERSION = _line("Sec-WebSocket-Version", "13")
+
+
 def _checked(name: str, value: str) -> str:
     if found := _CONTROL.search(value):
         raise RequestError(name, f"the value contains the control character {found.group()!r}")
@@ -396,7 +396,7 @@ def _checked(name: str, value: str) -> str:
     return value.strip()
 
 
-def _parse_head(lines: Sequence[str]) -> ResponseHead:
+def _parse_head(lines: Sequence[str], interim: tuple[int, ...]) -> ResponseHead:
     status = _STATUS_LINE.fullmatch(lines[0])
     if not status or _CONTROL.search(lines[0]):
         raise HeadError(Reason.HEAD_MALFORMED, f"the status line is {lines[0][:80]!r}")
@@ -406,7 +406,7 @@ def _parse_head(lines: Sequence[str]) -> ResponseHead:
         if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
             raise HeadError(Reason.HEAD_MALFORMED, f"this line is no header: {line[:80]!r}")
         headers.append(HeaderLine(name, value.strip(" \t"), line))
-    return ResponseHead(lines[0], status[1], int(status[2]), status[3] or "", tuple(headers))
+    return ResponseHead(lines[0], status[1], int(status[2]), status[3] or "", tuple(headers), interim)
 
 
 def _dechunk(raw: bytes) -> tuple[bytes, bool]:

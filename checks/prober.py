@@ -17,9 +17,9 @@ import socket
 import ssl
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from checks.address_guard import (
@@ -27,6 +27,7 @@ from checks.address_guard import (
     AllowedAddress,
     AllowedUrl,
     IPNetwork,
+    Ports,
     Refused,
     judge_addresses,
     judge_url,
@@ -80,6 +81,8 @@ from checks.wire import Wire
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses; raises OSError when there are none."""
 
+SHORTEST_S = 0.001
+"""asyncio takes no timeout of nothing."""
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
 
@@ -144,7 +147,7 @@ class ProbeNetwork:
     connect_to: tuple[ConnectRule, ...] = ()
     ca_file: str | None = None
     allowed_networks: tuple[IPNetwork, ...] = ()
-    allowed_ports: Collection[int] = ALLOWED_PORTS
+    allowed_ports: Ports = ALLOWED_PORTS
     allow_ip_literals: bool = False
     resolve: Resolver = resolve_with_getaddrinfo
 
@@ -188,7 +191,11 @@ class _Probe:
         self._until = self._began + limits.total_s
         self._nonce = secrets.token_hex(8)
         self._failures: list[Failure] = []
-        self._route: Route | None = None
+        self._url: AllowedUrl | None = None
+        self._destination: Destination | None = None
+        self._answers: Sequence[str] = ()
+        self._attempts: list[Attempt] = []
+        self._connected = ""
         self._tls: TlsFacts | None = None
         self._request: HandshakeRequest | None = None
         self._response: ResponseHead | None = None
@@ -215,7 +222,7 @@ class _Probe:
         return Transcript(
             url=self._target.url,
             started_at=started_at,
-            route=self._route,
+            route=self._route(),
             tls=self._tls,
             request=self._request,
             response=self._response,
@@ -236,7 +243,8 @@ class _Probe:
         request = self._request = self._build(url)
         self._wire = Wire(self._limits.bytes_in, request.to_bytes())
         context = self._trust() if url.secure else None
-        destination, addresses = await self._resolve(url)
+        destination = self._destination = pick(self._network.connect_to, url.host, url.port)
+        addresses = await self._resolve(destination)
         sock, address = await self._connect(destination, addresses)
         await self._open(sock, context, url, (address, destination.port))
         await self._upgrade(request)
@@ -258,6 +266,7 @@ class _Probe:
         )
         if isinstance(url, Refused):
             raise _Stop(Phase.URL, Reason.BAD_URL, url.reason)
+        self._url = url
         return url
 
     def _build(self, url: AllowedUrl) -> HandshakeRequest:
@@ -282,9 +291,7 @@ class _Probe:
         except (OSError, ssl.SSLError) as error:
             raise _Stop(Phase.TLS, Reason.PROBE_ERROR, f"PROBE_CA_FILE cannot be used: {error}") from error
 
-    async def _resolve(self, url: AllowedUrl) -> tuple[Destination, tuple[AllowedAddress, ...]]:
-        destination = pick(self._network.connect_to, url.host, url.port)
-        self._route = route = Route(url.host, url.port, destination.host, destination.port, destination.rule)
+    async def _resolve(self, destination: Destination) -> tuple[AllowedAddress, ...]:
         answers: Sequence[str]
         if _is_address(destination.host):
             answers = (destination.host,)
@@ -301,10 +308,26 @@ class _Probe:
                 raise _Stop(Phase.DNS, Reason.DNS_FAILURE, detail) from error
             self._timing["dns"] = self._since(began)
         judged = judge_addresses(answers, self._network.allowed_networks)
-        self._route = replace(route, addresses=tuple(dict.fromkeys(answers)))
+        self._answers = answers
         if isinstance(judged, Refused):
             raise _Stop(Phase.GUARD, Reason.ADDRESS_REFUSED, f"{destination.host}: {judged.reason}")
-        return destination, judged
+        return judged
+
+    def _route(self) -> Route | None:
+        """How far the way to the other side is known."""
+        url, destination = self._url, self._destination
+        if url is None or destination is None:
+            return None
+        return Route(
+            url.host,
+            url.port,
+            destination.host,
+            destination.port,
+            destination.rule,
+            tuple(dict.fromkeys(self._answers)),
+            self._connected,
+            tuple(self._attempts),
+        )
 
     async def _connect(
         self, destination: Destination, addresses: Sequence[AllowedAddress]
@@ -312,7 +335,6 @@ class _Probe:
         """Try the judged addresses in the resolver's order; the time for connecting is shared out evenly."""
         until = time.perf_counter() + self._left(self._limits.connect_s)
         tried = addresses[:MAX_ADDRESSES]
-        attempts: list[Attempt] = []
         stop = _Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, "no time was left to connect")
         for index, allowed in enumerate(tried):
             began = time.perf_counter()
@@ -330,16 +352,11 @@ class _Probe:
                 stop = _Stop(Phase.TCP, Reason.CONNECT_UNREACHABLE, detail)
             else:
                 self._timing["tcp"] = self._since(began)
-                attempts.append(Attempt(allowed.address, "connected", self._timing["tcp"]))
-                self._routed(attempts, allowed.address)
+                self._attempts.append(Attempt(allowed.address, "connected", self._timing["tcp"]))
+                self._connected = allowed.address
                 return sock, allowed.address
-            attempts.append(Attempt(allowed.address, stop.failure.reason.value, self._since(began)))
-            self._routed(attempts, "")
+            self._attempts.append(Attempt(allowed.address, stop.failure.reason.value, self._since(began)))
         raise stop
-
-    def _routed(self, attempts: Sequence[Attempt], connected: str) -> None:
-        if self._route is not None:
-            self._route = replace(self._route, attempts=tuple(attempts), connected=connected)
 
     async def _open(
         self, sock: socket.socket, context: ssl.SSLContext | None, url: AllowedUrl, address: tuple[str, int]
@@ -351,14 +368,15 @@ class _Probe:
             await loop.create_connection(lambda: self._wire, sock=sock)
             return
         self._tls = TlsFacts(url.host)
+        seconds = self._left(self._limits.tls_s)
         try:
-            async with asyncio.timeout(self._left(self._limits.tls_s)):
-                transport, _ = await loop.create_connection(
-                    lambda: self._wire, sock=sock, ssl=context, server_hostname=url.host
-                )
-        except TimeoutError as error:
-            detail = f"the TLS handshake did not finish within {self._limits.tls_s:g} s"
-            raise _Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
+            transport, _ = await loop.create_connection(
+                lambda: self._wire,
+                sock=sock,
+                ssl=context,
+                server_hostname=url.host,
+                ssl_handshake_timeout=max(seconds, SHORTEST_S),
+            )
         except ssl.SSLCertVerificationError as error:
             self._tls = await self._look_without_trust(address, url.host)
             raise _Stop(Phase.TLS, verify_reason(error), error.verify_message) from error
@@ -367,6 +385,10 @@ class _Probe:
         except ConnectionResetError as error:
             raise _Stop(Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake") from error
         except OSError as error:
+            # asyncio says an expired handshake as an aborted connection, without a number of the system's.
+            if isinstance(error, ConnectionAbortedError) and error.errno is None:
+                detail = f"the TLS handshake did not finish within {seconds:.1f} s"
+                raise _Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
             raise _Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
         self._timing["tls"] = round((self._wire.made - began) * 1000, 3)
         self._tls = tls_facts(transport.get_extra_info("ssl_object"), url.host, trusted=True)
@@ -663,6 +685,7 @@ async def _connected(address: str, port: int, seconds: float) -> socket.socket:
     return sock
 
 
+@functools.lru_cache(maxsize=256)
 def _is_address(host: str) -> bool:
     try:
         ipaddress.ip_address(host)

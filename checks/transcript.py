@@ -115,7 +115,7 @@ class HandshakeRequest:
 
     def to_bytes(self) -> bytes:
         """The request exactly as it goes onto the wire."""
-        lines = [self.request_line, *(line.raw for line in self.headers), "", ""]
+        lines = [self.request_line, *[line.raw for line in self.headers], "", ""]
         return "\r\n".join(lines).encode("latin-1")
 
 
@@ -133,7 +133,7 @@ class ResponseHead:
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order of arrival; names compare case-insensitively (RFC 9110 5.1)."""
         wanted = name.lower()
-        return tuple(line.value for line in self.headers if line.name.lower() == wanted)
+        return tuple([line.value for line in self.headers if line.name.lower() == wanted])
 
     def get(self, name: str) -> str:
         """The values of a header joined as one list (RFC 9110 5.3), or an empty string."""

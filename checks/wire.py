@@ -9,6 +9,9 @@ import asyncio
 import time
 from typing import cast
 
+LONGEST_SLEEP_S = 0.25
+"""How long one timer runs. It serves every wait that begins meanwhile, so that a quick check needs a single one."""
+
 
 class Wire(asyncio.Protocol):
     """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`.
@@ -30,6 +33,9 @@ class Wire(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -63,19 +69,19 @@ class Wire(asyncio.Protocol):
 
     def abort(self) -> None:
         """End the connection now."""
+        self._stop_timer()
         if self._transport is not None:
             self._transport.abort()
 
     async def wait(self, deadline: float) -> bool:
         """Wait until there are bytes or the end of the stream: True; or until `deadline` (perf_counter): False."""
         if not (self._buffer or self.eof):
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            timer = loop.call_later(max(0.0, deadline - time.perf_counter()), self._wake)
+            self._waiter = asyncio.get_running_loop().create_future()
+            self._deadline = deadline
+            self._set_timer()
             try:
                 await self._waiter
             finally:
-                timer.cancel()
                 self._waiter = None
         return bool(self._buffer) or self.eof
 
@@ -87,6 +93,30 @@ class Wire(asyncio.Protocol):
             self._paused = False
             self._transport.resume_reading()
         return data
+
+    def _set_timer(self) -> None:
+        """Have a timer that ends at the deadline or before; one that runs already is kept where it does."""
+        now = time.perf_counter()
+        wanted = min(self._deadline, now + LONGEST_SLEEP_S)
+        if self._timer is not None and self._timer_at <= wanted:
+            return
+        self._stop_timer()
+        self._timer_at = wanted
+        self._timer = asyncio.get_running_loop().call_later(max(0.0, wanted - now), self._look_at_deadline)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look_at_deadline(self) -> None:
+        self._timer = None
+        if self._waiter is None:
+            return
+        if time.perf_counter() >= self._deadline:
+            self._wake()
+        else:
+            self._set_timer()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():

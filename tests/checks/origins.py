@@ -227,7 +227,7 @@ async def endless_headers(reader: asyncio.StreamReader, writer: asyncio.StreamWr
     await reader.readuntil(b"\r\n\r\n")
     writer.write(b"HTTP/1.1 101 Switching Protocols\r\n")
     while True:
-        writer.write(b"X-More: and more\r\n" * 20)
+        writer.write(b"X-More: and more\r\n" * 400)
         await writer.drain()
 
 
