@@ -12,6 +12,9 @@ from provisioning.forwarding import Forwarding
 from provisioning.names import Arn, DistributionId, SecurityGroupId, VpcOriginId
 from provisioning.permissions import Permission
 
+# Amazon VPC User Guide, AWS-managed prefix lists: what CloudFront's counts for among a security group's rules.
+CLOUDFRONT_LIST_WEIGHT = 55
+
 
 @dataclass(frozen=True)
 class Gap:
@@ -159,6 +162,7 @@ class Subnet:
 class TargetFacts:
     """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts.
 
+    `list_weights` say how many rules the other prefix lists of its groups count for, None where AWS does not tell.
     `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces.
     `other_doors` are internet-facing load balancers of the VPC that lead to the same targets. None: not looked at.
     """
@@ -186,6 +190,7 @@ class TargetFacts:
     public_addresses: tuple[str, ...] | None = None
     other_doors: tuple[str, ...] | None = None
     origin_facing_prefix_list: str = ""
+    list_weights: tuple[tuple[str, int | None], ...] = ()
     service_group_id: str = ""
 
     def attribute(self, key: str) -> str | None:
@@ -210,6 +215,14 @@ class TargetFacts:
                 names = (name.lower() for one in listener.certificates if one.in_force for name in one.names)
                 found[listener.port] = tuple(dict.fromkeys(name for name in names if "*" not in name))
         return found
+
+    def rules_used(self, group_id: str) -> int | None:
+        """How many of a group's IPv4 rules are used; IPv6 is counted apart. None where a list's weight is not known."""
+        weights = {self.origin_facing_prefix_list: CLOUDFRONT_LIST_WEIGHT, **dict(self.list_weights)}
+        rules = [rule for rule in self.ingress if rule.group_id == group_id and ":" not in rule.source]
+        counted = [weights.get(rule.source) if rule.source_kind == "prefix-list" else 1 for rule in rules]
+        known = [one for one in counted if one is not None]
+        return sum(known) if len(known) == len(counted) else None
 
     def admits_cloudfront(self, port: int) -> IngressRule | None:
         """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service group, or everybody."""
@@ -288,7 +301,8 @@ class VpcOriginFacts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything one judgement is based on, looked at together.
+    """Everything one judgement is based on, looked at together. Quotas are AWS's defaults, unless they would not do and
+    AWS told what applies.
 
     `viewer_certificate` is what the distribution shows to viewers under its own names; `service_role` says whether
     the account has CloudFront's role for VPC origins; `permissions` is what the portal's own role may do. None where it
@@ -301,6 +315,8 @@ class Snapshot:
     vpc_origins: tuple[VpcOriginFacts, ...] = ()
     vpc_origin_quota: int = 25
     behavior_quota: int = 75
+    origin_quota: int = 100
+    rules_per_group: int = 60
     viewer_certificate: Certificate | None = None
     service_role: bool | None = None
     permissions: tuple[Permission, ...] | None = None

@@ -102,7 +102,7 @@ def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owne
     vpc_origin = _vpc_origin_item(spec, snapshot, owner)
     items = [vpc_origin, *_ingress_items(spec, target, owner)]
     items.append(_origin_item(spec, target, distribution, endpoint_key, owner))
-    items += _behavior_items(spec, distribution, endpoint_key, owner)
+    items += _behavior_items(spec, distribution, endpoint_key, owner, snapshot.behavior_quota)
     seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300
     return Plan(endpoint_key, spec, tuple(items), _relies_on(spec, target, distribution, snapshot), seconds)
 
@@ -255,7 +255,7 @@ def _origin_item(
 
 
 def _behavior_items(
-    spec: EndpointSpec, distribution: DistributionFacts, endpoint_key: str, owner: str
+    spec: EndpointSpec, distribution: DistributionFacts, endpoint_key: str, owner: str, quota: int
 ) -> list[PlanItem]:
     items = []
     ours = names.origin_id(owner, endpoint_key)
@@ -279,9 +279,9 @@ def _behavior_items(
         before = {"answered_by": answering.path_pattern, "TargetOriginId": answering.target_origin_id}
         note = f"Today {pattern} is answered by the behavior {answering.path_pattern}. {ahead}"
         items.append(PlanItem("behavior", CREATE, title, before, after, note))
-    if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > 75:
+    if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > quota:
         raise Unplannable(
-            "behavior_quota", "The distribution would have more than 75 behaviors. Choose another distribution."
+            "behavior_quota", f"The distribution would have more than {quota} behaviors. Choose another distribution."
         )
     return items
 

@@ -14,7 +14,6 @@ from provisioning.patterns import covers, matches, overlap
 from provisioning.plan import position_for
 from provisioning.spec import MOST_PATHS
 
-ORIGIN_QUOTA = 100
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
 
 
@@ -136,15 +135,16 @@ def _behavior_room(
         return
     behaviors = len(distribution.behaviors) + sum(distribution.behavior(p) is None for p in subject.path_patterns)
     origins = len(distribution.origins) + (not subject.origin_id or distribution.origin(subject.origin_id) is None)
-    seen = f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of {ORIGIN_QUOTA} origins."
-    if behaviors <= snapshot.behavior_quota and origins <= ORIGIN_QUOTA:
+    quota = snapshot.origin_quota
+    seen = f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of {quota} origins."
+    if behaviors <= snapshot.behavior_quota and origins <= quota:
         yield PreflightResult("PF-BEHAVIORS", Level.PASS, seen)
     else:
         yield PreflightResult(
             "PF-BEHAVIORS",
             Level.BLOCK,
             seen,
-            "AWS allows no more in one distribution.",
+            f"AWS allows no more in one distribution.{_by_default(snapshot)}",
             Fix("Choose another distribution, or ask for a higher quota: Service Quotas > Amazon CloudFront."),
         )
 
@@ -165,13 +165,18 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
             "PF-VPC-ORIGIN",
             Level.BLOCK,
             seen,
-            "This endpoint needs one of its own, and AWS allows no more.",
+            f"This endpoint needs one of its own, and AWS allows no more.{_by_default(snapshot)}",
             Fix("CloudFront > VPC origins: delete what no distribution uses; or Service Quotas > Amazon CloudFront."),
         )
     others = [origin.id for origin in snapshot.vpc_origins if origin.target_arn == subject.target_arn]
     if others:
         seen += f" {', '.join(others)} leads to the same target with other settings, and stays as it is."
     return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
+
+
+def _by_default(snapshot: Snapshot) -> str:
+    gap = snapshot.gap("quotas")
+    return f" That is by default; what the account may have could not be seen: {gap.reason}" if gap else ""
 
 
 def _reuse(origin: VpcOriginFacts) -> PreflightResult:

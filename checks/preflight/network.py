@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
 from provisioning import names
-from provisioning.facts import IngressRule, Snapshot, TargetFacts
+from provisioning.facts import CLOUDFRONT_LIST_WEIGHT, IngressRule, Snapshot, TargetFacts
 
 # CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names differ by account.
 REGIONS = frozenset(
@@ -28,9 +28,6 @@ EXCLUDED_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
 
 
 FEW_ADDRESSES = 8
-
-# Amazon VPC User Guide: rules per security group by default, and what CloudFront's prefix list counts for in them.
-RULES_PER_GROUP, PREFIX_LIST_WEIGHT = 60, 55
 
 
 def gateway(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
@@ -224,21 +221,24 @@ def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
         return
     adding = sum(target.admits_cloudfront(port) is None for port in subject.origin_ports)
     group = target.security_groups[0]
-    rules = [rule for rule in target.ingress if rule.group_id == group and ":" not in rule.source]
-    listed = [rule for rule in rules if rule.source_kind == "prefix-list"]
-    if adding and any(rule.source != target.origin_facing_prefix_list for rule in listed):
-        yield unknown("PF-GROUP-ROOM", f"{group} names prefix lists whose weight was not looked at.")
+    used = target.rules_used(group)
+    if used is None:
+        if adding:
+            gap = snapshot.gap("list_weights")
+            reason = gap.reason if gap else f"AWS does not tell how many rules the prefix lists of {group} count for."
+            yield unknown("PF-GROUP-ROOM", reason)
         return
-    used = len(rules) + len(listed) * (PREFIX_LIST_WEIGHT - 1)
-    seen = f"{group} uses {used} of {RULES_PER_GROUP} rules; CloudFront's prefix list counts for {PREFIX_LIST_WEIGHT}."
-    if not adding or used + adding <= RULES_PER_GROUP:
+    quota = snapshot.rules_per_group
+    seen = f"{group} uses {used} of {quota} rules; CloudFront's prefix list counts for {CLOUDFRONT_LIST_WEIGHT}."
+    if not adding or used + adding <= quota:
         yield PreflightResult("PF-GROUP-ROOM", Level.PASS, seen)
         return
+    unless = ", unless the account may have more than by default" if snapshot.gap("quotas") else ""
     yield PreflightResult(
         "PF-GROUP-ROOM",
         Level.WARN,
         seen,
-        "The rule of the plan does not fit in, unless AWS has allowed the account more rules per group.",
+        f"The rule of the plan does not fit in{unless}.",
         Fix(
             f"EC2 > Security Groups > {group}: remove rules; or Service Quotas > Amazon VPC > Inbound or outbound "
             "rules per security group.",

@@ -36,6 +36,7 @@ ABSENT = frozenset(
         "InvalidSecurityGroupRuleId.NotFound",
         "NoSuchEntity",
         "ResourceNotFoundException",
+        "NoSuchResourceException",
     }
 )
 EXISTING = frozenset({"EntityAlreadyExists", "DistributionAlreadyExists", "InvalidPermission.Duplicate"})
@@ -172,6 +173,7 @@ VIEWS: dict[str, View] = {
     "NoSuchDistribution": View(False, "The distribution was removed, or is in another account. Choose another."),
     "NoSuchEntity": View(False, "It does not exist in the account."),
     "ResourceNotFoundException": View(False, "It was removed, or is in another account or Region."),
+    "NoSuchResourceException": View(False, "AWS does not know it in this account and Region."),
     "NoSuchResource": View(False, "It was removed. Start again."),
     "LoadBalancerNotFound": View(False, "The load balancer was removed, or is in another account. Choose another."),
     "TargetGroupNotFound": View(False, "The target group was removed. Look at the load balancer's listeners."),

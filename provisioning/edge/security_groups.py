@@ -10,9 +10,11 @@ from typing import Any, cast
 
 from provisioning.edge.errors import EdgeError, calling
 from provisioning.edge.session import Aws
-from provisioning.facts import IngressRule
+from provisioning.facts import CLOUDFRONT_LIST_WEIGHT, IngressRule
 from provisioning.names import ORIGIN_FACING_PREFIX_LIST, OWNER_TAG, SERVICE_GROUP_NAME, SecurityGroupId
 
+# Amazon VPC User Guide, weights of AWS-managed prefix lists, by the ending of the name.
+_WEIGHTS = {".s3": 1, ".dynamodb": 1, ".cloudfront.origin-facing": CLOUDFRONT_LIST_WEIGHT}
 _DUPLICATE = "InvalidPermission.Duplicate"
 
 
@@ -44,6 +46,23 @@ def origin_facing_prefix_list(aws: Aws, region: str) -> str:
             Filters=[{"Name": "prefix-list-name", "Values": [ORIGIN_FACING_PREFIX_LIST]}]
         )["PrefixLists"]
     return found[0]["PrefixListId"] if found else ""
+
+
+def list_weights(aws: Aws, region: str, list_ids: Sequence[str]) -> tuple[tuple[str, int | None], ...]:
+    """How many rules each prefix list counts for in a security group: its most entries, or what AWS documents of its
+    own lists; None for those of its own of which it documents nothing.
+    """
+    if not list_ids:
+        return ()
+    weights: dict[str, int | None] = dict.fromkeys(list_ids)
+    with calling("DescribeManagedPrefixLists"):
+        pages = aws.ec2_read(region).get_paginator("describe_managed_prefix_lists")
+        for page in pages.paginate(PrefixListIds=list(list_ids)):
+            for found in page["PrefixLists"]:
+                name = found.get("PrefixListName", "")
+                documented = next((weight for ending, weight in _WEIGHTS.items() if name.endswith(ending)), None)
+                weights[found["PrefixListId"]] = found.get("MaxEntries") or documented
+    return tuple(weights.items())
 
 
 def authorize(

@@ -106,6 +106,10 @@ class Aws:
         """For Describe; a distribution's own certificate is in us-east-1."""
         return self._client("acm", region, writes=False)
 
+    def quotas_read(self, region: str) -> Any:
+        """For Get and List; CloudFront's quotas are kept in us-east-1."""
+        return self._client("service-quotas", region, writes=False)
+
     @property
     def iam_read(self) -> Any:
         """For Get. The portal changes nothing in IAM."""

@@ -6,20 +6,24 @@ It never raises for something that AWS refuses or does not answer: that becomes 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from provisioning.edge import distributions, request_policies, targets, vpc_origins
+from provisioning.edge import quotas as service_quotas
 from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.permissions import simulate
 from provisioning.edge.service_role import has_service_role
 from provisioning.edge.session import Aws
-from provisioning.facts import DistributionFacts, Gap, Snapshot, VpcOriginFacts
+from provisioning.facts import DistributionFacts, Gap, Snapshot, TargetFacts, VpcOriginFacts
 from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.permissions import questions
+from provisioning.spec import MOST_PATHS
 
+MOST_PORTS = 2
 Part = TypeVar("Part")
 Unknown = TypeVar("Unknown")
 
@@ -32,11 +36,12 @@ def take_snapshot(
     VPC origins named like this portal's that lead to the target (to any, without an ARN) are also asked whether they
     carry its tag (`ours`), and ours how many distributions use them: not the account's others, which no judgement of
     this target needs.
+    Service Quotas is asked only where the account is so full that AWS's defaults would not do.
     An account that has VPC origins has CloudFront's role for them too; only of others IAM is asked.
     With `permissions`, IAM is also asked what the portal's role may do to this target and distribution.
     Gaps are named target, distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
-    and for parts of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
-    block_public_access, prefix_list, service_group, target_health, attributes, addresses, doors.
+    quotas, and for parts of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
+    block_public_access, prefix_list, list_weights, service_group, target_health, attributes, addresses, doors.
     """
     gaps: list[Gap] = []
 
@@ -78,6 +83,7 @@ def take_snapshot(
                 needs_role=service_role is False,
             )
             allowed = settle("permissions", whole.submit(simulate, aws, asked_of_iam, parts), None)
+        quotas = settle("quotas", whole.submit(_quotas, aws, known, record, survey.facts), {})
         custom_policies = settle("request_policies", policies, ())
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
@@ -88,6 +94,7 @@ def take_snapshot(
         service_role=service_role,
         permissions=allowed,
         request_policies=custom_policies,
+        **quotas,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
     )
 
@@ -96,6 +103,26 @@ def _gap(what: str, error: EdgeError) -> Gap:
     """The reason, with what can be done about it."""
     turn = (error.retry_after or 0.0) if error.code == OVER_BUDGET else None
     return Gap(what, f"{error} {error.fix}".strip(), turn)
+
+
+def _quotas(
+    aws: Aws,
+    known: Sequence[VpcOriginFacts],
+    record: distributions.DistributionRecord | None,
+    target: TargetFacts | None,
+) -> dict[str, Any]:
+    """What applies in the account, as fields of the snapshot."""
+    default = Snapshot(None, None)
+    found: dict[str, Any] = {}
+    behaviors, origins = (len(record.facts.behaviors), len(record.facts.origins)) if record else (0, 0)
+    full = behaviors + MOST_PATHS > default.behavior_quota or origins >= default.origin_quota
+    if full or len(known) >= default.vpc_origin_quota:
+        found |= service_quotas.of_cloudfront(aws)
+    if target is not None and target.security_groups:
+        used = target.rules_used(target.security_groups[0])
+        if used is not None and used + MOST_PORTS > default.rules_per_group:
+            found |= service_quotas.of_security_groups(aws, target.arn.split(":")[3])
+    return found
 
 
 def _request_policies(aws: Aws, facts: DistributionFacts) -> tuple[tuple[str, Forwarding], ...]:

@@ -13,7 +13,12 @@ from typing import Any, TypeVar, cast
 from provisioning.edge import target_groups, vpcs
 from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import EdgeError, calling
-from provisioning.edge.security_groups import ingress_rules, origin_facing_prefix_list, service_group
+from provisioning.edge.security_groups import (
+    ingress_rules,
+    list_weights,
+    origin_facing_prefix_list,
+    service_group,
+)
 from provisioning.edge.session import Aws
 from provisioning.facts import AclEntry, Certificate, Listener, ListenerRule, Subnet, TargetFacts, TargetGroup
 from provisioning.names import Arn, SecurityGroupId
@@ -123,6 +128,9 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         listeners = tuple(
             replace(one, rules=rules.get(one.arn), certificates=certificates.get(one.arn)) for one in listeners
         )
+    ingress, cloudfronts = part("ingress", target.ingress), part("prefix_list", "")
+    others = {rule.source for rule in ingress if rule.source_kind == "prefix-list"} - {cloudfronts}
+    looks["list_weights"] = pool.submit(list_weights, aws, region, sorted(others))
     groups = part("target_health", cast("tuple[TargetGroup, ...] | None", None))
     registered = None if groups is None else [one for group in groups for one in group.targets]
     attributes = part("attributes", cast("dict[str, str] | None", None))
@@ -132,7 +140,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         target,
         listeners=listeners,
         subnets=tuple(_with_acl(one, acls) for one in part("subnets", cast("tuple[Subnet, ...]", ()))),
-        ingress=part("ingress", target.ingress),
+        ingress=ingress,
         attributes=None if attributes is None else tuple(sorted(attributes.items())),
         idle_timeout_seconds=_seconds(attributes or {}, _ALB_IDLE),
         groups=groups,
@@ -143,7 +151,8 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         exclusions_allowed=exclusions_allowed,
         public_addresses=part("addresses", cast("tuple[str, ...] | None", None)),
         other_doors=part("doors", cast("tuple[str, ...] | None", None)),
-        origin_facing_prefix_list=part("prefix_list", ""),
+        origin_facing_prefix_list=cloudfronts,
+        list_weights=part("list_weights", cast("tuple[tuple[str, int | None], ...]", ())),
         service_group_id=part("service_group", ""),
     )
     return Survey(facts, failures)

@@ -15,13 +15,14 @@ from provisioning.names import OWNER_TAG
 from tests.architecture.source import PROJECT, modules, parse
 
 SERVICES = {
+    "service-quotas": "servicequotas",
     "acm": "acm",
     "cloudfront": "cloudfront",
     "ec2": "ec2",
     "elbv2": "elasticloadbalancing",
     "iam": "iam",
 }
-"""botocore's name of a service → its prefix in policies."""
+"""botocore's name of a service → its prefix in policies. An operation that several have is that of the last."""
 
 ALSO_NEEDED = {
     "cloudfront:TagResource": "CreateVpcOrigin with Tags",

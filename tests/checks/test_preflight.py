@@ -121,6 +121,7 @@ def test_the_seeded_cast_is_judged_as_its_names_say() -> None:
     assert worst(seen({"kind": "gateway", "security_groups": (), "listeners": ()})) == {("PF-KIND", "block")}
 
 
+OTHER_LIST: dict[str, Any] = {"ingress": (ingress("prefix-list", "pl-other"),)}
 TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-STATE", {"state": "active"}, "pass"),
     ("PF-STATE", {"state": "active_impaired"}, "warn"),
@@ -197,6 +198,9 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-1", 443), *inner(4))}, "pass"),
     ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-1", 443), *inner(5))}, "warn"),
     ("PF-GROUP-ROOM", {"ingress": (ingress("prefix-list", "pl-other"),)}, "unknown"),
+    ("PF-GROUP-ROOM", OTHER_LIST | {"list_weights": (("pl-other", None),)}, "unknown"),
+    ("PF-GROUP-ROOM", OTHER_LIST | {"list_weights": (("pl-other", 59),)}, "pass"),
+    ("PF-GROUP-ROOM", OTHER_LIST | {"list_weights": (("pl-other", 60),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "0.0.0.0/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "::/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "8.0.0.0/8"),)}, "warn"),
@@ -272,6 +276,7 @@ GAPS = {
     "block_public_access": ("PF-BPA",),
     "target_health": ("PF-HEALTH", "PF-TARGET-GROUP", "PF-STICKY"),
     "attributes": ("PF-IDLE", "PF-ATTRIBUTES"),
+    "list_weights": ("PF-GROUP-ROOM",),
 }
 BLANK: dict[str, dict[str, Any]] = {
     "listeners": {"listeners": ()},
@@ -287,6 +292,7 @@ BLANK: dict[str, dict[str, Any]] = {
     "acls": {"subnets": tuple(replace(subnet, acl_egress=None) for subnet in SUBNETS)},
     "addresses": {"public_addresses": None},
     "doors": {"other_doors": None},
+    "list_weights": {"ingress": (ingress("prefix-list", "pl-other"),)},
 }
 
 
@@ -404,6 +410,24 @@ def test_there_must_be_room_for_behaviors_and_for_the_origin() -> None:
     assert level("PF-BEHAVIORS", facts=seen(distribution={"origins": origins}), origin_id="o5") == Level.PASS
 
 
+def test_what_aws_allows_an_account_beyond_its_defaults_counts() -> None:
+    """And where that could not be seen, it is said that the default was taken."""
+    full = tuple(behavior(f"/p{number}") for number in range(74))
+    origins = tuple(Origin(f"o{number}", "x.example.com", "") for number in range(100))
+    many = seen(distribution={"behaviors": full, "origins": origins}, vpc_origins=others(25))
+    more = replace(many, vpc_origin_quota=40, behavior_quota=100, origin_quota=120)
+    assert (level("PF-BEHAVIORS", facts=more), level("PF-VPC-ORIGIN", facts=more)) == (Level.PASS, Level.PASS)
+    assert make_plan(spec(**WISH), more, endpoint_key=KEY, owner=OWNER).items
+    unseen = replace(many, gaps=(Gap("quotas", "AccessDenied: not authorized"),))
+    for code in ("PF-BEHAVIORS", "PF-VPC-ORIGIN"):
+        (blocked,) = judged(facts=unseen)[code]
+        assert blocked.level is Level.BLOCK
+        assert "not authorized" in blocked.why
+    crowded = seen({"ingress": inner(60)})
+    assert level("PF-GROUP-ROOM", facts=crowded) == Level.WARN
+    assert level("PF-GROUP-ROOM", facts=replace(crowded, rules_per_group=100)) == Level.PASS
+
+
 def everything_said() -> list[PreflightResult]:
     said = []
     for code, target, _ in TARGET_CASES:
@@ -462,7 +486,7 @@ def test_whatever_aws_says_it_is_judged_and_no_gap_passes(target: dict[str, Any]
     found = judged({"http_port": 80, "origin_protocol": "http-only"}, facts)
     assert set(found) <= set(TITLES)
     for gap in gaps:
-        if gap.what not in ("target", "prefix_list", "service_group"):
+        if gap.what not in ("target", "prefix_list", "service_group", "list_weights"):
             said = [result for code in GAPS[gap.what] for result in found.get(code, ())]
             assert all(result.level is not Level.PASS for result in said)
 

@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, judge
-from provisioning.edge import distributions, targets
+from provisioning.edge import distributions, quotas, targets
 from provisioning.edge.session import Aws
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.spec import complete_wish, parse_spec
@@ -134,3 +134,26 @@ def test_what_the_portals_role_may_not_do_is_told_before_the_run(account: Accoun
     depends = asked(aws, account.number, arn)["PF-PERMISSION"]
     assert depends.level is Level.UNKNOWN
     assert "cloudfront:DeleteVpcOrigin depends on aws:SourceVpc" in depends.why
+
+
+def test_a_crowded_group_is_counted_with_its_lists_and_with_what_aws_allows(account: Account, aws: Aws) -> None:
+    """Fifty rules by a list of the team's own and ten by addresses: sixty are there, and one more has no room."""
+    give_role(account)
+    network = account.vpc()
+    arn = account.balancer(network)
+    ours = account.ec2.create_managed_prefix_list(PrefixListName="offices", MaxEntries=50, AddressFamily="IPv4")
+    offices = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80} | {
+        "PrefixListIds": [{"PrefixListId": ours["PrefixList"]["PrefixListId"]}]
+    }
+    account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[offices])
+    roomy = asked(aws, account.number, arn)["PF-GROUP-ROOM"]
+    assert roomy.level is Level.PASS
+    assert f"{network.group} uses 50 of 60 rules" in roomy.seen
+    ranges = [{"CidrIp": f"10.1.{number}.0/24"} for number in range(10)]
+    addresses = {"IpProtocol": "tcp", "FromPort": 443, "ToPort": 443, "IpRanges": ranges}
+    account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[addresses])
+    full = asked(aws, account.number, arn)["PF-GROUP-ROOM"]
+    assert full.level is Level.WARN
+    assert f"{network.group} uses 60 of 60 rules" in full.seen
+    assert quotas.of_security_groups(aws, REGION) == {"rules_per_group": 60}
+    assert quotas.of_cloudfront(aws) == {"vpc_origin_quota": 25, "behavior_quota": 75, "origin_quota": 100}

@@ -206,7 +206,10 @@ PARTS = [
     (target_groups, "other_doors", "doors"),
     (targets, "survey_target", "target"),
     (distributions, "read", "distribution"),
+    (targets, "list_weights", "list_weights"),
     (snapshot_module, "has_service_role", "service_role"),
+    (snapshot_module, "simulate", "permissions"),
+    (snapshot_module, "_quotas", "quotas"),
     (vpc_origins, "list_all", "vpc_origins"),
 ]
 
@@ -222,7 +225,7 @@ def test_what_is_not_allowed_becomes_a_gap_and_the_rest_is_there(
         raise denied(function)
 
     monkeypatch.setattr(module, function, refuse)
-    snapshot = take_snapshot(chat, target_arn=arn, distribution_id=front_door.id, owner=OWNER)
+    snapshot = take_snapshot(chat, target_arn=arn, distribution_id=front_door.id, owner=OWNER, permissions=True)
     assert [one.what for one in snapshot.gaps] == [gap]
     assert "not authorized" in snapshot.gaps[0].reason
     assert "Ask whoever administers the account" in snapshot.gaps[0].reason
