@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -24,6 +25,7 @@ from lab.faults.aiming import Aim, FaultRefused, aim
 from lab.faults.aws import Aws
 from lab.faults.calls import Call, matches_call
 from lab.faults.fault import Fault, Kind
+from lab.faults.other_faults import in_the_way, names_now, renamed, without_change
 from lab.faults.plans_of_distributions import PLANS as DISTRIBUTION_PLANS
 from lab.faults.plans_of_networks import PLANS as NETWORK_PLANS
 from lab.faults.plans_of_networks import Circumstances, Plan
@@ -173,15 +175,39 @@ class Faults:
     def _take_back(self, fault: SetFault) -> None:
         while fault.steps:
             step = fault.steps[-1]
+            shorter = without_last_step(fault)
             try:
-                if not self._handed_over(fault, step):
-                    _VERBS[step.verb].undo(self._hands, step)
+                if self._handed_over(fault, step):
+                    self._keep(shorter)
+                else:
+                    self._keep(*self._undone(shorter, step))
             except (ClientError, BotoCoreError) as error:
                 why = f"{fault.name} is still set, because {step.verb} could not be taken back: {error}. Try again"
                 raise FaultRefused(why, 409) from error
-            fault = without_last_step(fault)
-            self._keep(fault)
+            fault = self._set[fault.id]
         self._forget(fault)
+
+    def _undone(self, fault: SetFault, step: Step) -> list[SetFault]:
+        """Take a step back in the account. The fault without it, and the others as they must be from then on: kept
+        together, so that whoever is killed before does it once more to the same end.
+        """
+        others = [other for other in self.listing() if other.id != fault.id]
+        names: dict[str, str] = {}
+        with self._put_aside(in_the_way(step, others)):
+            for named in names_now(step, others):
+                names |= _VERBS[step.verb].undo(self._hands, named) or {}
+        changed = [renamed(without_change(other, step), names) for other in others]
+        return [renamed(fault, names), *(new for new, old in zip(changed, others, strict=True) if new != old)]
+
+    @contextmanager
+    def _put_aside(self, steps: Sequence[Step]) -> Iterator[None]:
+        for step in reversed(steps):
+            _VERBS[step.verb].undo(self._hands, step)
+        try:
+            yield
+        finally:
+            for step in steps:
+                _VERBS[step.verb].do(self._hands, step)
 
     def _handed_over(self, fault: SetFault, leaving: Step) -> bool:
         """Whether another fault that changes the same thing takes over what is to be put back in the end."""
@@ -204,10 +230,11 @@ class Faults:
                     return True
         return False
 
-    def _keep(self, fault: SetFault, *, edge: bool = True) -> None:
+    def _keep(self, *faults: SetFault, edge: bool = True) -> None:
         with self._cloudfront.world.lock, self._database.transaction():
-            self._database.put_entity(_ENTITY, fault.id, fault.document())
-            self._set = {**self._set, fault.id: fault}
+            for fault in faults:
+                self._database.put_entity(_ENTITY, fault.id, fault.document())
+            self._set = {**self._set, **{fault.id: fault for fault in faults}}
             self.changes += edge
 
     def _forget(self, fault: SetFault) -> None:

@@ -96,9 +96,12 @@ def remove_listener(given: Circumstances) -> Plan:
         },
         "rules": [
             {
-                "Priority": int(rule["Priority"]),
-                "Conditions": [plain_action(condition) for condition in rule["Conditions"]],
-                "Actions": [plain_action(action) for action in rule["Actions"]],
+                "arn": rule["RuleArn"],
+                "given": {
+                    "Priority": int(rule["Priority"]),
+                    "Conditions": [plain_action(condition) for condition in rule["Conditions"]],
+                    "Actions": [plain_action(action) for action in rule["Actions"]],
+                },
             }
             for rule in rules
             if not rule["IsDefault"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -21,3 +22,13 @@ class Step:
     key: str
     before: Any
     after: Any
+
+
+def like(current: Any, wanted: Any) -> bool:
+    """Whether AWS's answer is what a fault once wrote: lists in any order, and what AWS filled in does not count."""
+    if isinstance(wanted, Mapping):
+        return isinstance(current, Mapping) and all(like(current.get(key), value) for key, value in wanted.items())
+    if isinstance(wanted, list):
+        given = list(current or ())
+        return len(given) == len(wanted) and all(any(like(item, other) for item in given) for other in wanted)
+    return bool(current == wanted) or (not current and not wanted)

@@ -33,12 +33,13 @@ class Hands:
 class Verb:
     """How a kind of step is done and taken back.
 
-    `do` may give a value, such as the id of what it made. A `collects` verb removes a list of things: `before` holds
-    them, and whoever else removes from the same place can take over what is still to be put back.
+    `do` may give a value, such as the id of what it made. `undo` may say how things are called that it had to make
+    again, by their old ARNs; done once more, it says the same. A `collects` verb removes a list of things: `before`
+    holds them, and whoever else removes from the same place can take over what is still to be put back.
     """
 
     do: Callable[[Hands, Step], Any]
-    undo: Callable[[Hands, Step], None]
+    undo: Callable[[Hands, Step], Mapping[str, str] | None]
     collects: bool = False
 
 
@@ -53,16 +54,6 @@ def hand_over(verb: Verb, leaving: Step, staying: Step, *, later: bool) -> Step 
         missing = [item for item in leaving.before if item not in staying.before]
         return replace(staying, before=[*staying.before, *missing])
     return replace(staying, before=leaving.before) if later else None
-
-
-def like(current: Any, wanted: Any) -> bool:
-    """Whether AWS's answer is what a fault once wrote: lists in any order, and what AWS filled in does not count."""
-    if isinstance(wanted, Mapping):
-        return isinstance(current, Mapping) and all(like(current.get(key), value) for key, value in wanted.items())
-    if isinstance(wanted, list):
-        given = list(current or ())
-        return len(given) == len(wanted) and all(any(like(item, other) for item in given) for other in wanted)
-    return bool(current == wanted) or (not current and not wanted)
 
 
 def unless(codes: Iterable[str], call: Callable[[], Any]) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.lifecycle import VpcOrigin
 from lab.aws.cloudfront.service import CloudFront
-from lab.faults.step import JsonObject, Step
-from lab.faults.steps import Hands, Verb, like, unless
+from lab.faults.step import JsonObject, Step, like
+from lab.faults.steps import Hands, Verb, unless
 
 _TRIES = 5
 # The year 9000: what is deployed then is deployed never.
@@ -43,7 +43,7 @@ def _rewrite(hands: Hands, step: Step, old: Any, new: Any, *, only_if_ours: bool
             return
         etag, config = found
         place = _place(config, where, old if field == "PathPattern" else None)
-        if place is None or (only_if_ours and not like(place.get(field), old)):
+        if place is None or place.get(field) == new or (only_if_ours and not like(place.get(field), old)):
             return
         if new is None:
             place.pop(field, None)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.faults.step import JsonObject, Step
-from lab.faults.steps import Hands, Verb, like, unless
+from lab.faults.step import JsonObject, Step, like
+from lab.faults.steps import Hands, Verb, unless
 
 _GONE = ("ListenerNotFound", "LoadBalancerNotFound", "RuleNotFound", "TargetGroupNotFound")
 # Rule numbers below AWS's own 100; a deny must come before whatever allows.
@@ -82,21 +82,44 @@ def _remove_listener(hands: Hands, step: Step) -> None:
         hands.client("elbv2", step).delete_listener(ListenerArn=item["arn"])
 
 
-def _make_listener(hands: Hands, step: Step) -> None:
-    """As it was, with another ARN: AWS gives every listener one of its own. A listener that is there now stays."""
+def _make_listener(hands: Hands, step: Step) -> Mapping[str, str]:
+    """As it was, with other ARNs: AWS gives every listener and every rule one of its own."""
     elbv2 = hands.client("elbv2", step)
+    renamed: dict[str, str] = {}
     for item in step.before:
-        made = unless(
-            ("DuplicateListener", "LoadBalancerNotFound", "TargetGroupNotFound", "CertificateNotFound"),
-            lambda item=item: elbv2.create_listener(**item["listener"]),  # type: ignore[misc]
-        )
-        if made is None:
+        arn = _made_again(elbv2, item["listener"])
+        if arn is None:
             continue
-        arn = made["Listeners"][0]["ListenerArn"]
+        renamed[item["arn"]] = arn
+        there = {rule["Priority"]: rule["RuleArn"] for rule in elbv2.describe_rules(ListenerArn=arn)["Rules"]}
         for rule in item["rules"]:
-            elbv2.create_rule(ListenerArn=arn, **rule)
+            priority = str(rule["given"]["Priority"])
+            if priority not in there:
+                made = unless(
+                    ("TargetGroupNotFound",),
+                    lambda arn=arn, rule=rule: elbv2.create_rule(ListenerArn=arn, **rule["given"]),  # type: ignore[misc]
+                )
+                there |= {priority: made["Rules"][0]["RuleArn"]} if made else {}
+            if priority in there:
+                renamed[rule["arn"]] = there[priority]
         if item["attributes"]:
             elbv2.modify_listener_attributes(ListenerArn=arn, Attributes=item["attributes"])
+    return renamed
+
+
+def _made_again(elbv2: Any, listener: JsonObject) -> str | None:
+    """The ARN of a listener that was made again, now or before this process was killed; None where somebody has put
+    another one on its port, which stays, or where it has no place any more.
+    """
+    shown = unless(_GONE, lambda: elbv2.describe_listeners(LoadBalancerArn=listener["LoadBalancerArn"]))
+    for other in (shown or {}).get("Listeners", []):
+        if other["Port"] == listener["Port"]:
+            return str(other["ListenerArn"]) if like(other, listener) else None
+    made = unless(
+        ("DuplicateListener", "LoadBalancerNotFound", "TargetGroupNotFound", "CertificateNotFound"),
+        lambda: elbv2.create_listener(**listener),
+    )
+    return None if made is None else str(made["Listeners"][0]["ListenerArn"])
 
 
 def _move_listener(hands: Hands, step: Step) -> None:

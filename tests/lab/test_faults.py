@@ -95,13 +95,16 @@ class Endpoint:
         found: str | None = next(item.get("OriginRequestPolicyId") for item in items if item["PathPattern"] == pattern)
         return found
 
+    def listeners(self) -> Any:
+        return self.account.elbv2.describe_listeners(LoadBalancerArn=self.balancer)["Listeners"]
+
     def config(self) -> Any:
         return self.account.cloudfront.get_distribution_config(Id=self.distribution)["DistributionConfig"]
 
     def seen(self) -> Any:
         """What the account looks like to whoever asks AWS, without what a change always leaves: ETags and times."""
         account, elbv2 = self.account, self.account.elbv2
-        listeners = elbv2.describe_listeners(LoadBalancerArn=self.balancer)["Listeners"]
+        listeners = self.listeners()
         rules = [elbv2.describe_rules(ListenerArn=item["ListenerArn"])["Rules"] for item in listeners]
         acls = account.ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [self.network.vpc]}])
         seen = {
@@ -141,6 +144,13 @@ def nothing_stays_set(lab: Lab) -> Iterator[None]:
 # A distribution without aliases, and one whose origin is no API Gateway.
 ELSEWHERE = ("alias-absent", "apigateway-host-forwarded")
 OF_ACCOUNTS = [fault.name for fault in EVERY if fault.kind is Kind.ACCOUNT and fault.name not in ELSEWHERE]
+# Each takes away, moves or writes over what another one changed.
+TELLING = [
+    ("spa-error-page", "listener-redirect", "listener-missing"),
+    ("listener-redirect", "listener-missing"),
+    ("headers-not-forwarded", "subprotocol-not-forwarded", "path-not-matched"),
+    ("viewer-https-only", "waf-block", "vpc-origin-deploying", "vpc-origin-deleted"),
+]
 
 
 class TestAccounts:
@@ -180,6 +190,70 @@ class TestAccounts:
             endpoint.clear(second if first_goes_first else first)
         seen = endpoint.seen()
         assert (seen["admitted"], seen["public access"]) == (["0.0.0.0/0"], "off")
+
+    @pytest.mark.parametrize("names", TELLING, ids=lambda names: " + ".join(names))
+    def test_set_together_and_cleared_in_any_order(self, endpoint: Endpoint, names: tuple[str, ...]) -> None:
+        before = endpoint.seen()
+        for order in (list(range(len(names))), list(reversed(range(len(names))))):
+            ids = [endpoint.set(name) for name in names]
+            for number in order:
+                endpoint.clear(ids[number])
+            assert endpoint.seen() == before, order
+
+    def test_a_listener_that_is_made_again_keeps_its_other_faults(self, endpoint: Endpoint) -> None:
+        before = endpoint.seen()
+        page, away = endpoint.set("spa-error-page"), endpoint.set("listener-missing")
+        endpoint.clear(away)
+        assert endpoint.seen()["actions"] != before["actions"], "the rule that says 404 is there again"
+        (listener,) = endpoint.listeners()
+        (shown,) = endpoint.lab.get("/_lab/faults")["set"]
+        assert shown["hit"]["listener"] == listener["ListenerArn"]
+        endpoint.clear(page)
+        assert endpoint.seen() == before
+
+    @pytest.mark.slow  # three minutes; the telling ones are in TELLING
+    @pytest.mark.parametrize("first", OF_ACCOUNTS)
+    def test_each_with_each_other_cleared_in_either_order(self, lab: Lab, endpoint: Endpoint, first: str) -> None:
+        before = endpoint.seen()
+        together = 0
+        for second in (name for name in OF_ACCOUNTS if name != first):
+            for oldest_first in (True, False):
+                ids = [endpoint.set(first)]
+                where = {"distribution": endpoint.distribution, "path": "/ws/chat"}
+                given = {name: value for name, value in where.items() if name in FAULTS[second].takes}
+                status, made = ask(lab, "POST", "/_lab/faults", {"name": second, **given})
+                assert status in (201, 409), made
+                together += status == 201
+                ids += [made["id"]] if status == 201 else []
+                for fault_id in ids if oldest_first else reversed(ids):
+                    endpoint.clear(fault_id)
+                assert endpoint.seen() == before, (second, oldest_first)
+        assert together
+
+    def test_what_was_half_put_back_is_put_back_whole(self, endpoint: Endpoint) -> None:
+        """As after kill -9 in the midst of clearing: the listener is there again, its rules are not."""
+        before, elbv2 = endpoint.seen(), endpoint.account.elbv2
+        page, away = endpoint.set("spa-error-page"), endpoint.set("listener-missing")
+        forward = [{"Type": "forward", "TargetGroupArn": endpoint.group}]
+        given = {"LoadBalancerArn": endpoint.balancer, "Protocol": "HTTP", "Port": 80}
+        elbv2.create_listener(**given, DefaultActions=forward)
+        endpoint.clear(away)
+        assert len(endpoint.seen()["actions"][0]) == 2
+        endpoint.clear(page)
+        assert endpoint.seen() == before
+
+    def test_another_listener_that_somebody_put_there_meanwhile_stays_as_it_is(self, endpoint: Endpoint) -> None:
+        elbv2 = endpoint.account.elbv2
+        ids = [endpoint.set("spa-error-page"), endpoint.set("listener-missing")]
+        fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "418"}}
+        given = {"LoadBalancerArn": endpoint.balancer, "Protocol": "HTTP", "Port": 80}
+        theirs = elbv2.create_listener(**given, DefaultActions=[fixed])["Listeners"][0]["ListenerArn"]
+        for fault_id in reversed(ids):
+            endpoint.clear(fault_id)
+        ((only,),) = endpoint.seen()["actions"]
+        assert only[0]["FixedResponseConfig"]["StatusCode"] == "418"
+        elbv2.delete_listener(ListenerArn=theirs)
+        elbv2.create_listener(**given, DefaultActions=[{"Type": "forward", "TargetGroupArn": endpoint.group}])
 
     def test_what_somebody_else_changed_meanwhile_stays(self, endpoint: Endpoint) -> None:
         cloudfront, ec2 = endpoint.account.cloudfront, endpoint.account.ec2
