@@ -16,9 +16,6 @@ from typing import Any
 from django.conf import settings
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from checks.models import Check
-from checks.verdicts import VERDICTS
-from checks.weigh import PROBES
 from portal.api.problems import ApiProblem
 from portal.lifecycle import NEXT_STEPS, SETTLED, TITLES, State
 from portal.models import EndpointRequest, EndpointRequestQuerySet
@@ -46,51 +43,20 @@ def get_request(requests: EndpointRequestQuerySet) -> dict[str, Any] | None:
 
 def list_requests(requests: EndpointRequestQuerySet, cursor: str, limit: int) -> dict[str, Any]:
     """One page, newest first, and the cursor of the next. One query whatever the page holds."""
-    rows = _page(_with_last_seq(requests), cursor, limit, (*SUMMARY, "last_seq"))
-    return {"requests": [_summary(row) for row in rows[:limit]], "next_cursor": _next(rows, limit)}
+    rows = page(_with_last_seq(requests), cursor, limit, (*SUMMARY, "last_seq"))
+    return {"requests": [_summary(row) for row in rows[:limit]], "next_cursor": next_cursor(rows, limit)}
 
 
 def list_endpoints(endpoints: QuerySet[Endpoint], cursor: str, limit: int) -> dict[str, Any]:
     """One page of endpoints, newest first."""
-    rows = _page(endpoints, cursor, limit, ENDPOINT)
-    return {"endpoints": [_endpoint(row) for row in rows[:limit]], "next_cursor": _next(rows, limit)}
+    rows = page(endpoints, cursor, limit, ENDPOINT)
+    return {"endpoints": [_endpoint(row) for row in rows[:limit]], "next_cursor": next_cursor(rows, limit)}
 
 
 def get_endpoint(endpoints: QuerySet[Endpoint]) -> dict[str, Any] | None:
     """The first of a set. One query."""
     row = endpoints.values(*ENDPOINT).first()
     return None if row is None else _endpoint(row)
-
-
-def show_check(check: Check) -> dict[str, Any]:
-    """A check, with its verdict in words."""
-    verdict = VERDICTS.get(check.verdict)
-    return {
-        "id": str(check.pk),
-        "url": f"{settings.PORTAL_URL}/api/v1/endpoints/{check.endpoint_id}/checks/{check.pk}",
-        "endpoint": str(check.endpoint_id),
-        "state": "finished" if check.finished_at else "running",
-        "ok": check.ok,
-        "verdict": {
-            "code": verdict.code,
-            "title": verdict.title,
-            "plain": verdict.plain,
-            "cause": verdict.cause,
-            "fix": verdict.fix,
-            "page": f"{settings.PORTAL_URL}/help/verdicts/{verdict.code}/",
-        }
-        if verdict
-        else None,
-        "findings": check.findings,
-        "next_probe": PROBES.get(check.next_probe, ""),
-        "probes": check.probes,
-        "wanted": check.wanted,
-        "total_ms": check.total_ms,
-        "requested_by": check.requested_by,
-        "asked_at": time(check.asked_at),
-        "finished_at": time(check.finished_at),
-        "transcript": check.transcript_data,
-    }
 
 
 def retry_after(state: str) -> int | None:
@@ -203,7 +169,12 @@ def _endpoint(row: Mapping[str, Any]) -> dict[str, Any]:
         "state": row["state"],
         "endpoint_url": _url(row["domain_name"], row["spec_data"]),
         "spec": row["spec_data"],
-        "links": {"portal": f"{settings.PORTAL_URL}/endpoints/{row['id']}/", "checks": f"{api}/checks"},
+        "links": {
+            "portal": f"{settings.PORTAL_URL}/endpoints/{row['id']}/",
+            "checks": f"{api}/checks",
+            "probes": f"{api}/probes",
+            "saved_checks": f"{api}/saved-checks",
+        },
         "created_at": time(row["created_at"]),
         "deployed_at": time(row["deployed_at"]),
     }
@@ -213,19 +184,22 @@ def _url(domain_name: str | None, spec_data: Mapping[str, Any] | None) -> str:
     return Endpoint(domain_name=domain_name, spec_data=spec_data).url if domain_name and spec_data else ""
 
 
-def _page(rows: QuerySet[Any], cursor: str, limit: int, fields: Sequence[str]) -> list[dict[str, Any]]:
-    """`limit` + 1 rows after the cursor by (created_at, id), newest first: keyset, never an offset, never a count."""
+def page(
+    rows: QuerySet[Any], cursor: str, limit: int, fields: Sequence[str], *, at: str = "created_at"
+) -> list[dict[str, Any]]:
+    """`limit` + 1 rows after the cursor by (`at`, id), newest first: keyset, never an offset, never a count."""
     if cursor:
-        at, last_id = _read_cursor(cursor)
-        rows = rows.filter(created_at__lte=at).exclude(Q(created_at=at) & Q(id__gte=last_id))
-    return list(rows.order_by("-created_at", "-id").values(*fields)[: limit + 1])
+        moment, last_id = _read_cursor(cursor)
+        rows = rows.filter(**{f"{at}__lte": moment}).exclude(Q(**{at: moment}) & Q(id__gte=last_id))
+    return list(rows.order_by(f"-{at}", "-id").values(*fields)[: limit + 1])
 
 
-def _next(rows: Sequence[Mapping[str, Any]], limit: int) -> str | None:
+def next_cursor(rows: Sequence[Mapping[str, Any]], limit: int, *, at: str = "created_at") -> str | None:
+    """What leads to the page after these rows; None after the last."""
     if len(rows) <= limit:
         return None
     last = rows[limit - 1]
-    return base64.urlsafe_b64encode(json.dumps([last["created_at"].isoformat(), last["id"].hex]).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps([last[at].isoformat(), last["id"].hex]).encode()).decode()
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:

@@ -218,55 +218,6 @@ class EndpointPage(Body):
     next_cursor = s.CharField(allow_null=True)
 
 
-class Verdict(Body):
-    """A coded conclusion."""
-
-    code = s.CharField()
-    title = s.CharField()
-    plain = s.CharField()
-    cause = s.CharField()
-    fix = s.CharField()
-    page = s.CharField()
-
-
-class Finding(Body):
-    code = s.CharField()
-    certainty = s.ChoiceField(["low", "medium", "high"])
-    evidence = s.ListField(child=s.CharField())
-
-
-class CheckShown(Body):
-    """A recorded handshake check."""
-
-    id = s.UUIDField()
-    url = s.CharField()
-    endpoint = s.UUIDField()
-    state = s.ChoiceField(["running", "finished"])
-    ok = s.BooleanField(allow_null=True)
-    verdict = Verdict(allow_null=True)
-    findings = s.ListField(child=Finding(), help_text="Every verdict with its evidence, most certain first.")
-    next_probe = s.CharField(help_text="What would tell more about a failure; empty when a cause was shown.")
-    probes = s.ListField(child=s.DictField(), help_text="What was tried to explain a failure: kind and transcript.")
-    wanted = s.DictField(help_text="What was wanted in particular; empty for the usual handshake.")
-    total_ms = s.FloatField(allow_null=True)
-    requested_by = s.CharField()
-    asked_at = s.DateTimeField()
-    finished_at = s.DateTimeField(allow_null=True)
-    transcript = s.DictField(allow_null=True, help_text="Every header line as sent and received, and the timings.")
-
-
-class CheckWanted(Body):
-    """A handshake of one's own; every field may be left out."""
-
-    path = s.CharField(required=False, help_text="Another path at the endpoint's own host, with a query.")
-    unencrypted = s.CharField(required=False, help_text="true asks over ws://.")
-    origin = s.CharField(required=False, help_text="The Origin line; none sends none.")
-    subprotocols = s.CharField(required=False, help_text="Best first, separated by commas.")
-    headers = s.CharField(required=False, help_text="One a line; tokens and cookies are used once and not kept.")
-    compress = s.CharField(required=False, help_text="true offers permessage-deflate.")
-    script = s.CharField(required=False, help_text="What to say and what must come back, one step a line.")
-
-
 class Approval(Body):
     plan_digest = s.CharField(help_text="plan_digest of the request as you read it.")
     reason = s.CharField(required=False)
@@ -412,34 +363,13 @@ ENDPOINT_EXAMPLE = {
     "spec": {"name": "team-chat", "path_patterns": ["/ws/chat"]},
     "links": {
         "portal": f"https://portal.example/endpoints/{REQUEST_ID}/",
-        "checks": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/checks",
+        **{
+            link: f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/{link.replace('_', '-')}"
+            for link in ("checks", "probes", "saved_checks")
+        },
     },
     "created_at": "2026-11-21T09:05:00.000Z",
     "deployed_at": "2026-11-21T09:20:00.000Z",
-}
-CHECK_EXAMPLE = {
-    "id": "5f0e2a44-8f2e-4c55-9d0b-0f6a6d4a1c22",
-    "url": f"https://portal.example/api/v1/endpoints/{REQUEST_ID}/checks/5f0e2a44-8f2e-4c55-9d0b-0f6a6d4a1c22",
-    "endpoint": REQUEST_ID,
-    "state": "finished",
-    "ok": True,
-    "verdict": {
-        "code": "WSE-LIVE",
-        "title": "The endpoint is live",
-        "plain": "A WebSocket opened through this address and answered. Clients can connect.",
-        "cause": "The 101 and its Sec-WebSocket-Accept prove that a WebSocket server read this very request.",
-        "fix": "Nothing to change.",
-        "page": "https://portal.example/help/verdicts/WSE-LIVE/",
-    },
-    "findings": [{"code": "WSE-LIVE", "certainty": "high", "evidence": ["HTTP/1.1 101 Switching Protocols"]}],
-    "next_probe": "",
-    "probes": [],
-    "wanted": {},
-    "total_ms": 61.4,
-    "requested_by": "Ana",
-    "asked_at": "2026-11-21T09:21:00.000Z",
-    "finished_at": "2026-11-21T09:21:01.000Z",
-    "transcript": {},
 }
 PROBLEM_EXAMPLE = {
     "type": "https://portal.example/api/v1/problems/invalid_fields",
@@ -467,7 +397,7 @@ WHY_NOT = {
 }
 
 
-def _parameter(name: str, kind: Any, text: str) -> OpenApiParameter:
+def parameter(name: str, kind: Any, text: str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=text)
 
 
@@ -475,7 +405,7 @@ def _header(name: str, text: str) -> OpenApiParameter:
     return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=text)
 
 
-def _operation(
+def operation(
     operation_id: str,
     summary: str,
     description: str,
@@ -492,9 +422,10 @@ def _operation(
     also: dict[Any, Any] | None = None,
 ) -> dict[str, Any]:
     """The keyword arguments of extend_schema."""
-    examples = [
-        OpenApiExample("answer", value=example, response_only=True, status_codes=[str(status) for status in statuses])
-    ]
+    examples = []
+    if example is not None:
+        told = [str(status) for status in statuses]
+        examples.append(OpenApiExample("answer", value=example, response_only=True, status_codes=told))
     if body_example is not None:
         examples.append(OpenApiExample("body", value=body_example, request_only=True))
     responses: dict[Any, Any] = {status: OpenApiResponse(answer, description="As asked.") for status in statuses}
@@ -513,15 +444,15 @@ def _operation(
     }
 
 
-_READ, _WRITE, _APPROVE = ApiToken.Scope.READ.value, ApiToken.Scope.WRITE.value, ApiToken.Scope.APPROVE.value
-_PAGING = (
-    _parameter("cursor", OpenApiTypes.STR, "next_cursor of the page before."),
-    _parameter("limit", OpenApiTypes.INT, "1 to 100; 50 if absent."),
+READ, WRITE, APPROVE = ApiToken.Scope.READ.value, ApiToken.Scope.WRITE.value, ApiToken.Scope.APPROVE.value
+PAGING = (
+    parameter("cursor", OpenApiTypes.STR, "next_cursor of the page before."),
+    parameter("limit", OpenApiTypes.INT, "1 to 100; 50 if absent."),
 )
 _UNCHANGED = {304: OpenApiResponse(description="Unchanged since the ETag in If-None-Match.")}
 _IF_NONE_MATCH = _header("If-None-Match", "ETag of the answer that you have.")
 
-CREATE_REQUEST = _operation(
+CREATE_REQUEST = operation(
     "createRequest",
     "Ask for an endpoint",
     "Answers at once; planning, approval and provisioning follow. Idempotent by Idempotency-Key, or else by "
@@ -530,39 +461,39 @@ CREATE_REQUEST = _operation(
     "requests",
     EndpointRequest,
     FULL_EXAMPLE,
-    scope=_WRITE,
+    scope=WRITE,
     body=NewRequest,
     body_example=NEW_EXAMPLE,
     parameters=(_header("Idempotency-Key", "Any text of up to 120 characters, new for each wish."),),
     statuses=(200, 201),
     refusals=(400, 409, 413, 415, 422),
 )
-LIST_REQUESTS = _operation(
+LIST_REQUESTS = operation(
     "listRequests",
     "List requests",
     "Newest first. Pages by an opaque cursor.",
     "requests",
     RequestPage,
     {"requests": [SUMMARY_EXAMPLE], "next_cursor": None},
-    scope=_READ,
+    scope=READ,
     parameters=(
-        _parameter("state", OpenApiTypes.STR, f"Some of {', '.join(State)}, separated by commas."),
-        _parameter("team", OpenApiTypes.STR, "A team's short name."),
-        _parameter("external_system", OpenApiTypes.STR, "servicenow, jira, …"),
-        _parameter("external_id__in", OpenApiTypes.STR, "Up to 100 ticket numbers, separated by commas."),
-        _parameter("updated_since", OpenApiTypes.DATETIME, "Only those changed at or after this time."),
-        *_PAGING,
+        parameter("state", OpenApiTypes.STR, f"Some of {', '.join(State)}, separated by commas."),
+        parameter("team", OpenApiTypes.STR, "A team's short name."),
+        parameter("external_system", OpenApiTypes.STR, "servicenow, jira, …"),
+        parameter("external_id__in", OpenApiTypes.STR, "Up to 100 ticket numbers, separated by commas."),
+        parameter("updated_since", OpenApiTypes.DATETIME, "Only those changed at or after this time."),
+        *PAGING,
     ),
     refusals=(400,),
 )
-GET_REQUEST = _operation(
+GET_REQUEST = operation(
     "getRequest",
     "Read a request",
     "Carries Retry-After while something is going on, and an ETag.",
     "requests",
     EndpointRequest,
     FULL_EXAMPLE,
-    scope=_READ,
+    scope=READ,
     parameters=(_IF_NONE_MATCH,),
     refusals=(400, 404),
     also=_UNCHANGED,
@@ -571,18 +502,18 @@ GET_REQUEST_BY_TICKET = GET_REQUEST | {
     "operation_id": "getRequestByTicket",
     "summary": "Read the newest request of a ticket",
 }
-LIST_EVENTS = _operation(
+LIST_EVENTS = operation(
     "listRequestEvents",
     "Read events after a cursor",
     "Events are numbered from 1 without gaps. With Accept: application/x-ndjson one event per line.",
     "requests",
     EventPage,
     {"events": [EVENT_EXAMPLE], "next_after": 1, "more": False, "state": "planning", "settled": False},
-    scope=_READ,
+    scope=READ,
     parameters=(
-        _parameter("after", OpenApiTypes.INT, "Number of the last event that you have; 0 for all."),
-        _parameter("limit", OpenApiTypes.INT, "1 to 1000; 200 if absent."),
-        _parameter("html", OpenApiTypes.BOOL, "true adds each event as a fragment of HTML."),
+        parameter("after", OpenApiTypes.INT, "Number of the last event that you have; 0 for all."),
+        parameter("limit", OpenApiTypes.INT, "1 to 1000; 200 if absent."),
+        parameter("html", OpenApiTypes.BOOL, "true adds each event as a fragment of HTML."),
     ),
     refusals=(400, 404),
     also={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, description="One JSON object per line.")},
@@ -590,7 +521,7 @@ LIST_EVENTS = _operation(
 
 
 def _verb(operation_id: str, summary: str, description: str, scope: str, body: Any, example: Any) -> dict[str, Any]:
-    return _operation(
+    return operation(
         operation_id,
         summary,
         description,
@@ -608,75 +539,48 @@ APPROVE_REQUEST = _verb(
     "approveRequest",
     "Approve a plan",
     "Agrees to exactly the plan with this digest. Nobody approves what they asked for, edited or benefit from.",
-    _APPROVE,
+    APPROVE,
     Approval,
     {"plan_digest": DIGEST, "reason": "Checked with the network team"},
 )
 REJECT_REQUEST = _verb(
-    "rejectRequest", "Reject a request", "With a reason that the team sees.", _APPROVE, Refusal,
+    "rejectRequest", "Reject a request", "With a reason that the team sees.", APPROVE, Refusal,
     {"reason": "Use the shared chat endpoint instead"},
 )  # fmt: skip
 CANCEL_REQUEST = _verb(
-    "cancelRequest", "Cancel a request", "What is being built is undone first.", _WRITE, Withdrawal,
+    "cancelRequest", "Cancel a request", "What is being built is undone first.", WRITE, Withdrawal,
     {"reason": "Not needed any more"},
 )  # fmt: skip
 REPLAN_REQUEST = _verb(
-    "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", _WRITE, None, None,
+    "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", WRITE, None, None,
 )  # fmt: skip
 AMEND_REQUEST = _verb(
     "amendRequest",
     "Take up what the preflight proposes",
     "A result of the preflight may carry an `amendment`: fields of the request with other values, with which the plan "
     "puts the matter right. This changes the request so, and plans it anew.",
-    _WRITE,
+    WRITE,
     Amendment,
     {"code": "PF-PATH-BARE", "amendment_label": "Add /ws/chat to the paths"},
 )
-LIST_ENDPOINTS = _operation(
+LIST_ENDPOINTS = operation(
     "listEndpoints",
     "List endpoints",
     "Newest first. Pages by an opaque cursor.",
     "endpoints",
     EndpointPage,
     {"endpoints": [ENDPOINT_EXAMPLE], "next_cursor": None},
-    scope=_READ,
-    parameters=(_parameter("team", OpenApiTypes.STR, "A team's short name."), *_PAGING),
+    scope=READ,
+    parameters=(parameter("team", OpenApiTypes.STR, "A team's short name."), *PAGING),
     refusals=(400,),
 )
-GET_ENDPOINT = _operation(
+GET_ENDPOINT = operation(
     "getEndpoint",
     "Read an endpoint",
     "What it is and where viewers connect.",
     "endpoints",
     EndpointShown,
     ENDPOINT_EXAMPLE,
-    scope=_READ,
-    refusals=(400, 404),
-)
-CREATE_CHECK = _operation(
-    "createCheck",
-    "Test the handshake now",
-    "A real WebSocket handshake through the edge. Answers at once; read the check until it is finished. "
-    "One at a time: while one is under way, that one is returned, and another kind of test is refused. "
-    "Without a body it is the endpoint's usual handshake.",
-    "endpoints",
-    CheckShown,
-    CHECK_EXAMPLE
-    | {"state": "running", "ok": None, "verdict": None, "findings": [], "total_ms": None, "finished_at": None}
-    | {"transcript": None},
-    scope=_WRITE,
-    statuses=(202,),
-    refusals=(400, 404, 409, 413, 415, 422),
-    body=CheckWanted,
-    body_example={"path": "/ws/chat?room=1", "script": "send hello\nexpect text hello within 5"},
-)
-GET_CHECK = _operation(
-    "getCheck",
-    "Read a check",
-    "Every header line sent and received, the timings, and the verdict with cause and fix.",
-    "endpoints",
-    CheckShown,
-    CHECK_EXAMPLE,
-    scope=_READ,
+    scope=READ,
     refusals=(400, 404),
 )

@@ -2,7 +2,7 @@
 
 from django.urls import path, re_path
 
-from portal.api import docs, endpoints, requests
+from portal.api import checks, docs, endpoints, requests
 from portal.api.view import Nowhere
 
 requests_and_endpoints = [
@@ -17,8 +17,14 @@ requests_and_endpoints = [
     path("requests/<uuid:request_id>/amend", requests.Amend.as_view()),
     path("endpoints", endpoints.Endpoints.as_view()),
     path("endpoints/<uuid:endpoint_id>", endpoints.OneEndpoint.as_view()),
-    path("endpoints/<uuid:endpoint_id>/checks", endpoints.Checks.as_view()),
-    path("endpoints/<uuid:endpoint_id>/checks/<uuid:check_id>", endpoints.OneCheck.as_view()),
+    path("endpoints/<uuid:endpoint_id>/checks", checks.Checks.as_view()),
+    path("endpoints/<uuid:endpoint_id>/checks/<uuid:check_id>", checks.OneCheck.as_view()),
+    path("endpoints/<uuid:endpoint_id>/checks/<uuid:check_id>/log-rows", checks.LogRows.as_view()),
+    path("endpoints/<uuid:endpoint_id>/probes", checks.Probes.as_view()),
+    path("endpoints/<uuid:endpoint_id>/probes/<uuid:probe_id>", checks.OneProbe.as_view()),
+    path("endpoints/<uuid:endpoint_id>/saved-checks", checks.SavedChecks.as_view()),
+    path("endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>", checks.OneSavedCheck.as_view()),
+    path("endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>/checks", checks.ChecksOfSaved.as_view()),
 ]
 
 urlpatterns = [

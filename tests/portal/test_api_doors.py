@@ -340,8 +340,9 @@ def test_the_document_has_every_route_and_what_may_go_wrong() -> None:
                 if status < "300"
                 for content in answer.get("content", {}).values()
             ]
-            assert any(content.get("examples") for content in answers), operation["operationId"]
-            if method == "post" and operation["operationId"] not in ("replanRequest", "createCheck"):
+            if method != "delete":
+                assert any(content.get("examples") for content in answers), operation["operationId"]
+            if method == "post" and operation["operationId"] not in ("replanRequest", "createCheck", "runSavedCheck"):
                 assert operation["requestBody"]["content"]["application/json"]["examples"]
                 assert {"400", "413", "415", "422"} <= set(operation["responses"])
     assert len(set(ids)) == len(ids)
