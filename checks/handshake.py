@@ -129,8 +129,8 @@ class HeadParser:
         self._pending = bytearray()
         self._searched = 0
         self._taken = 0
-        self._lines: list[str] = []
         self._total_lines = 0
+        self._unfinished_lines = 0
         self._interim: list[int] = []
 
     @property
@@ -146,26 +146,27 @@ class HeadParser:
         self._pending += data
         if self._taken == 0:
             self._refuse_other_protocols()
-        begin = 0
-        while self.head is None and (end := self._pending.find(b"\n", max(begin, self._searched))) >= 0:
-            line = self._pending[begin:end].decode("latin-1").removesuffix("\r")
-            self._taken += end + 1 - begin
-            begin = end + 1
-            self._total_lines += bool(line)
+        while self.head is None and (end := _END_OF_HEAD.search(self._pending, max(0, self._searched - 3))):
+            lines = self._pending[: end.start()].decode("latin-1").split("\n")
+            del self._pending[: end.end()]
+            self._searched = 0
+            self._taken += end.end()
+            self._total_lines += len(lines)
+            self._unfinished_lines = 0
             self._check_size(self._taken)
-            self._take(line)
+            self._take([line.removesuffix("\r") for line in lines])
         if self.head is not None:
-            self.rest = bytes(self._pending[begin:])
+            self.rest = bytes(self._pending)
             self._pending.clear()
             return
-        del self._pending[:begin]
+        self._unfinished_lines += self._pending.count(b"\n", self._searched)
         self._searched = len(self._pending)
         self._check_size(self._taken + self._searched)
 
     def _check_size(self, seen: int) -> None:
         if seen > self._max_bytes:
             raise HeadError(Reason.HEAD_TOO_LARGE, f"the head is larger than {self._max_bytes:,} bytes")
-        if self._total_lines > self._max_lines:
+        if self._total_lines + self._unfinished_lines > self._max_lines:
             raise HeadError(Reason.HEAD_TOO_LARGE, f"the head has more than {self._max_lines} lines")
 
     def _refuse_other_protocols(self) -> None:
@@ -173,14 +174,8 @@ class HeadParser:
         if _HTTP[: len(start)] != start[: len(_HTTP)]:
             raise HeadError(Reason.NOT_HTTP, f"the answer begins with {start!r}, which is not HTTP/1.1")
 
-    def _take(self, line: str) -> None:
-        if line:
-            self._lines.append(line)
-            return
-        if not self._lines:
-            raise HeadError(Reason.HEAD_MALFORMED, "the head begins with an empty line")
-        head = _parse_head(self._lines, tuple(self._interim))
-        self._lines = []
+    def _take(self, lines: Sequence[str]) -> None:
+        head = _parse_head(lines, tuple(self._interim))
         # RFC 9110 15.2: a client takes any number of interim answers before the final one; we take a few.
         if 100 <= head.status < 200 and head.status != 101:
             self._interim.append(head.status)
@@ -315,6 +310,7 @@ def _judge_subprotocol(request: HandshakeRequest, head: ResponseHead) -> Finding
 
 
 _HTTP = b"HTTP/1."
+_END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

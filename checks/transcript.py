@@ -132,8 +132,8 @@ class ResponseHead:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order of arrival; names compare case-insensitively (RFC 9110 5.1)."""
-        wanted = name.lower()
-        return tuple([line.value for line in self.headers if line.name.lower() == wanted])
+        wanted, size = name.lower(), len(name)
+        return tuple([line.value for line in self.headers if len(line.name) == size and line.name.lower() == wanted])
 
     def get(self, name: str) -> str:
         """The values of a header joined as one list (RFC 9110 5.3), or an empty string."""

@@ -165,6 +165,14 @@ def test_what_is_no_head_is_named(wire: bytes, reason: Reason) -> None:
     assert caught.value.reason is reason
 
 
+def test_exactly_the_lines_that_are_allowed_are_read_also_in_drips() -> None:
+    interim, final = b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n", b"HTTP/1.1 101 X\r\n" + b"A: b\n" * 197 + b"\n"
+    parser = HeadParser()
+    feed_bytewise(parser, interim + final + b"rest")
+    assert parser.head is not None
+    assert (len(parser.head.headers), parser.head.interim, parser.rest) == (197, (103,), b"rest")
+
+
 @given(st.binary(max_size=300))
 def test_no_bytes_ever_do_worse_than_a_named_error(data: bytes) -> None:
     for prefix in (b"", b"HTTP/1.1 101 Switching\r\n"):
