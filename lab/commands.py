@@ -59,7 +59,12 @@ def main(arguments: Sequence[str], program: str = "python -m lab") -> int:
     except LabError as error:
         print(error, file=sys.stderr)
         return 1
-    print(json.dumps(answer, indent=2) if chosen.json else text)
+    try:
+        print(json.dumps(answer, indent=2) if chosen.json else text, flush=True)
+    except BrokenPipeError:
+        # Whoever reads has enough. Python would complain once more when it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qs
@@ -22,6 +23,8 @@ from lab.clock import FASTEST, LabClock, read_step
 from lab.faults.keeper import Faults
 from lab.page.desk import PATH as PAGE_PATH
 from lab.page.desk import Page
+
+_PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}:([0-9]{1,5})")
 
 
 class Control:
@@ -128,10 +131,18 @@ class Control:
         return _json(200, self._state.viewers())
 
     def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
-        if not all(isinstance(where, str) for where in given.values()):
-            return _json(400, {"error": "every value must be host:port, or empty to remove the entry"})
+        for place, where in given.items():
+            if not _is_place(place) or (where != "" and not _is_place(where)):
+                why = f"{place!r} and its value must be host:port; an empty value removes the entry"
+                return _json(400, {"error": why})
         self._state.set_hosts(given)
         return _json(200, {"hosts": len(given)})
+
+
+def _is_place(given: Any) -> bool:
+    """Whether it is host:port, such as 10.10.8.180:8080."""
+    found = _PLACE.fullmatch(given) if isinstance(given, str) else None
+    return found is not None and 0 < int(found[1]) < 65536
 
 
 def _json(status: int, document: bytes | dict[str, Any]) -> HttpReply:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from email.utils import formatdate
 from typing import Protocol, cast
 
 import h11
@@ -207,9 +208,12 @@ async def switch_protocols(
 
 
 async def give(http: Conversation, answer: Answer, *, head: bool = False) -> None:
-    """Send a complete answer; only its head if it answers a HEAD request."""
+    """Send a complete answer, dated if it is not yet; only its head if it answers a HEAD request."""
     reason = reason_phrase(answer.status).encode()
-    await http.send(h11.Response(status_code=answer.status, headers=wire_headers(answer.headers), reason=reason))
+    headers = list(answer.headers)
+    if all(name.lower() != "date" for name, _ in headers):
+        headers.insert(0, ("Date", formatdate(usegmt=True)))
+    await http.send(h11.Response(status_code=answer.status, headers=wire_headers(headers), reason=reason))
     if answer.body and not head:
         await http.send(h11.Data(data=answer.body))
     await http.send(h11.EndOfMessage())

@@ -281,6 +281,7 @@ class TestAttachment:
             "weight": 0.1,
             "idle_ttl": 300,
             "maximum_ttl": 600,
+            "resets": 0,
         }
         # A change of the policy goes out with the primary, which is InProgress for it.
         etag = pair.etag(pair.primary)
@@ -290,7 +291,7 @@ class TestAttachment:
         assert followed(lab, policy)["type"] == "SingleWeight"
         lab.advance()
         assert pair.status(pair.primary) == "Deployed"
-        assert followed(lab, policy)["header"] == "aws-cf-cd-trial"
+        assert (followed(lab, policy)["header"], followed(lab, policy)["resets"]) == ("aws-cf-cd-trial", 1)
 
     @pytest.mark.rule("continuous-deployment/attached-by-update")
     def test_a_policy_has_one_primary_which_existed_before(self, account: Account, pair: Pair) -> None:

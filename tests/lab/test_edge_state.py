@@ -77,6 +77,15 @@ def test_hosts_can_be_added(lab: Lab) -> None:
     assert "10.9.8.1:9000" not in lab.get("/_lab/state")["hosts"]
 
 
+@pytest.mark.parametrize(
+    "given", [{"10.9.8.1:9000": "somewhere"}, {"10.9.8.1:9000": "127.0.0.1:65536"}, {"a": "127.0.0.1:1"}, {"a:1": 1}]
+)
+def test_what_is_no_place_is_refused_with_words(lab: Lab, given: dict[str, Any]) -> None:
+    with pytest.raises(urllib.error.HTTPError) as caught:
+        lab.post("/_lab/hosts", given)
+    assert (caught.value.code, b"must be host:port" in caught.value.read()) == (400, True)
+
+
 class TestSeed:
     def test_a_target_that_is_ready(self, lab: Lab) -> None:
         state = lab.get("/_lab/state")

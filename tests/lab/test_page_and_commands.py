@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -170,6 +171,13 @@ class TestCommands:
         given, out, err = self.run(lab, capsys, *words)
         assert (given, out) == (code, "")
         assert says in err
+
+    def test_a_reader_that_has_enough_is_no_traceback(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+        reading, writing = os.pipe()
+        os.close(reading)
+        with os.fdopen(writing, "w") as closed:
+            monkeypatch.setattr("sys.stdout", closed)
+            assert commands.main(["clock", "--lab", lab.url]) == 1
 
     def test_help_is_no_mistake(self, capsys: pytest.CaptureFixture[str]) -> None:
         assert commands.main(["--help"]) == 0

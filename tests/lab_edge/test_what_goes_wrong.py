@@ -53,6 +53,7 @@ def test_the_edge_says_why_it_cannot_reach_the_origin(stage: Stage, name: str, s
     assert response.status_code == status
     assert response.headers["server"] == "CloudFront"
     assert response.headers["x-cache"] == "Error from cloudfront"
+    assert response.headers["date"].endswith(" GMT")
     assert logged_detail(stage, response) == detail
 
 
