@@ -22,10 +22,10 @@ from xml.sax.saxutils import escape
 
 from botocore.model import OperationNotFoundError
 from moto.iam.models import get_account_id_from
-from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.test import create_environ, run_wsgi_app
 
 from lab.aws.database import JournalEntry, LabDatabase
+from lab.aws.dispatch import Dispatcher
 from lab.aws.gaps import moto_moment
 from lab.aws.protocols import bad_input, no_such_operation, protocol_of
 
@@ -92,7 +92,7 @@ class MotoWorld:
         self.changes = 0
         self._database = database
         self._lab_now = lab_now
-        self._application = DomainDispatcherApplication(create_backend_app)
+        self._application = Dispatcher()
         self._internal: dict[str, InternalChange] = {}
         # By service: asked, with account, Region, path and body, about what moto cannot know. A refused request is not
         # journaled, because a replay could not ask again.

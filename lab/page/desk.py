@@ -51,10 +51,9 @@ class Page:
         self._state = state
         self._clock = clock
         self._edge_url = edge_url
-        pages = Environment(
+        self._pages = Environment(
             loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
         )
-        self._template = pages.get_template("page.html")
         # Our own words, not anybody's input: quotes in it must stay quotes.
         self._style = Markup((_HERE / "style.css").read_text())  # noqa: S704
 
@@ -64,7 +63,7 @@ class Page:
         sockets = self._sockets()
         document = json.loads(self._state.document(None) or b"{}")
         faults = self._desk.listing()
-        text = self._template.render(
+        text = self._pages.get_template("page.html").render(
             style=self._style,
             live="live" in asked,
             message=message or _DONE.get("".join(asked.get("done", [])), ""),

@@ -11,8 +11,9 @@ from lab.aws.gaps.block_public_access import block_public_access, close_block_pu
 from lab.aws.gaps.identity import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE, close_identity_gaps
 from lab.aws.gaps.idle_clocks import close_idle_clock_gaps
 from lab.aws.gaps.moments import make_repeatable, moto_moment
-from lab.aws.gaps.public_images import close_public_image_gaps
 from lab.aws.gaps.policy_simulation import close_policy_simulation_gaps
+from lab.aws.gaps.public_images import close_public_image_gaps
+from lab.aws.gaps.repetitions import find_out_once
 from lab.aws.gaps.resource_shares import close_resource_share_gaps
 from lab.aws.gaps.service_quotas import close_service_quota_gaps, use_quotas
 from lab.aws.gaps.target_health import close_target_health_gaps, report_target_health
@@ -52,3 +53,4 @@ def close_gaps() -> None:
     close_policy_simulation_gaps()
     close_resource_share_gaps()
     close_service_quota_gaps()
+    find_out_once()

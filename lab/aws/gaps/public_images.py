@@ -36,6 +36,6 @@ def close_public_image_gaps() -> None:
 
         return property(get, put)
 
-    AmiBackend._load_amis = later  # type: ignore[method-assign]
+    setattr(AmiBackend, "_load_amis", later)  # noqa: B010
     setattr(AmiBackend, "amis", complete("amis"))  # noqa: B010
     setattr(EBSBackend, "snapshots", complete("snapshots"))  # noqa: B010
