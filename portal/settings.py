@@ -118,7 +118,7 @@ LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 
 # The views name their own parsers, credentials and limits; only what DRF cannot be told per view stands here.
-REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema"}
+REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema", "URL_FORMAT_OVERRIDE": None}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Private WebSocket endpoints",
     "DESCRIPTION": "Ask for WebSocket endpoints at the edge in front of private targets, follow and test them.",

@@ -113,9 +113,11 @@ class EndpointSpec:
 
     @property
     def handshake_path(self) -> str:
-        """A concrete path that the first pattern matches: where a handshake check knocks."""
-        path = self.path_patterns[0].replace("*", "").replace("?", "x")
-        return path if path == "/" else path.rstrip("/") or "/"
+        """A concrete path that one of the patterns matches: where a handshake check knocks. One without wildcards if
+        there is one; else what the first leaves, with its last slash: `/ws/*` does not match `/ws`.
+        """
+        plain = (pattern for pattern in self.path_patterns if not set(pattern) & {"*", "?"})
+        return next(plain, self.path_patterns[0].replace("*", "").replace("?", "x"))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; the inverse of `parse_spec`."""
@@ -355,7 +357,8 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
                     "target_arn", "other_account", "The target belongs to another account. Pick one of this account."
                 )
             )
-    if "/" in values.get("path_patterns", ()) or "/*" in values.get("path_patterns", ()):
+    # Also "/**", "/?*" and the like: nothing in them is anybody's own.
+    if not all(pattern.strip("/*?") for pattern in values.get("path_patterns", ())):
         errors.append(
             FieldError(
                 "path_patterns",

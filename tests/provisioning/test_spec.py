@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.facts import Certificate, Listener
+from provisioning.patterns import matches
 from provisioning.spec import SpecError, complete_wish, derive_settings, parse_spec
 from tests.provisioning.examples import ACCOUNT, TARGET, TARGET_FACTS, WISH, spec
 
@@ -20,6 +21,24 @@ def test_a_wish_with_five_answers_becomes_a_complete_spec() -> None:
     assert made.path_patterns == ("/ws/chat", "/ws/chat/*")
     assert made.handshake_path == "/ws/chat"
     assert made.region == "us-east-1"
+
+
+@pytest.mark.parametrize(
+    ("patterns", "path"),
+    [
+        (["/ws/*"], "/ws/"),
+        (["/ws/*", "/ws"], "/ws"),
+        (["/ws*"], "/ws"),
+        (["/v?/chat/*", "/x/*"], "/vx/chat/"),
+        (["/*/ws"], "//ws"),
+    ],
+)
+def test_a_handshake_knocks_where_the_endpoint_is_and_not_where_another_behavior_answers(
+    patterns: list[str], path: str
+) -> None:
+    made = spec(path_patterns=patterns)
+    assert made.handshake_path == path
+    assert any(matches(pattern, path) for pattern in made.path_patterns)
 
 
 def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
@@ -48,7 +67,7 @@ def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
         ({"path_patterns": []}, "path_patterns", "required"),
         ({"path_patterns": ["ws"]}, "path_patterns", "invalid"),
         ({"path_patterns": ["/ws", "/ws"]}, "path_patterns", "duplicate"),
-        ({"path_patterns": ["/*"]}, "path_patterns", "catch_all"),
+        *(({"path_patterns": ["/ws", all_of_it]}, "path_patterns", "catch_all") for all_of_it in ("/*", "/**", "/?*")),
         ({"path_patterns": ["/" + "a" * 255]}, "path_patterns", "invalid"),
         ({"path_patterns": ["/a%2f"]}, "path_patterns", "invalid"),
         ({"path_patterns": [f"/{n}" for n in range(6)]}, "path_patterns", "too_many"),
