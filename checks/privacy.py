@@ -32,7 +32,7 @@ QUESTIONS = {
     "PF-GROUP": "A security group guards the target",
     "PF-PUBLIC": "The security group admits nothing public",
     "PA-ONLY-CLOUDFRONT": "The security group admits only CloudFront to the endpoint's ports",
-    "PF-OTHER-DOOR": "No internet-facing load balancer leads to the same targets",
+    "PF-OTHER-DOOR": "No other way leads in from the internet",
     "PF-IPV6": "Nothing comes in over IPv6",
     "PA-VPC-ORIGIN": "The endpoint's paths lead through the VPC origin of its target",
 }

@@ -163,8 +163,9 @@ class TargetFacts:
     """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts.
 
     `list_weights` say how many rules the other prefix lists of its groups count for, None where AWS does not tell.
-    `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces.
-    `other_doors` are internet-facing load balancers of the VPC that lead to the same targets. None: not looked at.
+    `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces,
+    `addresses_behind` those of what is registered with it. `other_doors` are internet-facing load balancers of the VPC
+    that lead to the same targets, `api_doors` what of API Gateway leads to it. None: not looked at.
     """
 
     arn: Arn
@@ -188,7 +189,9 @@ class TargetFacts:
     attributes: tuple[tuple[str, str], ...] | None = None
     groups: tuple[TargetGroup, ...] | None = None
     public_addresses: tuple[str, ...] | None = None
+    addresses_behind: tuple[str, ...] = ()
     other_doors: tuple[str, ...] | None = None
+    api_doors: tuple[str, ...] = ()
     origin_facing_prefix_list: str = ""
     list_weights: tuple[tuple[str, int | None], ...] = ()
     service_group_id: str = ""

@@ -88,6 +88,23 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             ),
         )
         return
+    if target.addresses_behind:
+        first = target.addresses_behind[0]
+        yield PreflightResult(
+            "PF-PUBLIC-ADDRESS",
+            Level.WARN,
+            f"What {target.name} leads to has {', '.join(target.addresses_behind)}.",
+            "The internet may reach the app past CloudFront, as far as its own security group lets it in.",
+            Fix(
+                f"EC2 > Network interfaces, filter {first}: take the public address away; or use private subnets.",
+                f"aws ec2 describe-network-interfaces --filters Name=association.public-ip,Values={first}",
+                "associate_public_ip_address = false in the aws_instance; no aws_eip",
+            ),
+        )
+        return
+    if gap := snapshot.gap("addresses_behind"):
+        yield unknown("PF-PUBLIC-ADDRESS", gap.reason)
+        return
     giving = _giving_addresses(target.subnets)
     if giving and target.kind == "instance":
         yield PreflightResult(
@@ -102,32 +119,58 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             ),
         )
         return
-    yield PreflightResult("PF-PUBLIC-ADDRESS", Level.PASS, "No network interface of the target has one.")
+    yield PreflightResult(
+        "PF-PUBLIC-ADDRESS", Level.PASS, "No network interface of the target has one, nor what is behind it."
+    )
 
 
 def other_doors(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Internet-facing load balancers to the same targets. Other services that could lead there are not looked at."""
-    if gap := snapshot.gap("doors"):
+    """Internet-facing load balancers to the same targets, and API Gateway. What else could lead there is not looked at.
+
+    A name in DNS is no door: it opens nothing that is closed.
+    """
+    if target.other_doors:
+        yield _balancer_door(target.other_doors)
+    if target.api_doors:
+        yield _api_door(target)
+    if target.other_doors or target.api_doors:
+        return
+    if gap := snapshot.gap("doors") or snapshot.gap("api_gateway"):
         yield unknown("PF-OTHER-DOOR", gap.reason)
     elif target.other_doors is None:
         yield unknown("PF-OTHER-DOOR", "It was not looked at.")
-    elif not target.other_doors:
-        seen = "No internet-facing load balancer of the VPC leads to the same targets. Global Accelerator, API Gateway "
-        yield PreflightResult("PF-OTHER-DOOR", Level.PASS, f"{seen}links and DNS were not looked at.")
     else:
-        door = target.other_doors[0]
-        yield PreflightResult(
-            "PF-OTHER-DOOR",
-            Level.WARN,
-            f"{', '.join(target.other_doors)}: open to the internet, leading to the same targets.",
-            "Whoever knows that address gets past CloudFront and everything that it guards.",
-            Fix(
-                f"Once nobody uses it: EC2 > Load Balancers > {door} > Listeners: remove those that lead there.",
-                f"aws elbv2 describe-target-groups --query "
-                f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{door}/')]\"",
-                f"no listener of the aws_lb {door} that forwards to these targets",
-            ),
-        )
+        seen = "No internet-facing load balancer of the VPC and no HTTP API leads to the same targets. Global "
+        yield PreflightResult("PF-OTHER-DOOR", Level.PASS, f"{seen}Accelerator was not looked at.")
+
+
+def _balancer_door(doors: Sequence[str]) -> PreflightResult:
+    return PreflightResult(
+        "PF-OTHER-DOOR",
+        Level.WARN,
+        f"{', '.join(doors)}: open to the internet, leading to the same targets.",
+        "Whoever knows that address gets past CloudFront and everything that it guards.",
+        Fix(
+            f"Once nobody uses it: EC2 > Load Balancers > {doors[0]} > Listeners: remove those that lead there.",
+            f"aws elbv2 describe-target-groups --query "
+            f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
+            f"no listener of the aws_lb {doors[0]} that forwards to these targets",
+        ),
+    )
+
+
+def _api_door(target: TargetFacts) -> PreflightResult:
+    return PreflightResult(
+        "PF-OTHER-DOOR",
+        Level.WARN,
+        f"{', '.join(target.api_doors)} of API Gateway leads to {target.name}.",
+        "An API has an address of its own on the internet: whoever knows it gets past CloudFront.",
+        Fix(
+            "Once nobody uses it: API Gateway > APIs > Integrations, and VPC links: remove those that lead there.",
+            "aws apigatewayv2 get-integrations --api-id API",
+            "no aws_apigatewayv2_integration of connection_type VPC_LINK to this listener, no aws_api_gateway_vpc_link",
+        ),
+    )
 
 
 def ipv6(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:

@@ -106,6 +106,14 @@ class Aws:
         """For Describe; a distribution's own certificate is in us-east-1."""
         return self._client("acm", region, writes=False)
 
+    def api_gateway_read(self, region: str) -> Any:
+        """For Get, of REST APIs."""
+        return self._client("apigateway", region, writes=False)
+
+    def http_apis_read(self, region: str) -> Any:
+        """For Get, of HTTP and WebSocket APIs."""
+        return self._client("apigatewayv2", region, writes=False)
+
     def quotas_read(self, region: str) -> Any:
         """For Get and List; CloudFront's quotas are kept in us-east-1."""
         return self._client("service-quotas", region, writes=False)

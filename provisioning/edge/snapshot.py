@@ -41,7 +41,8 @@ def take_snapshot(
     With `permissions`, IAM is also asked what the portal's role may do to this target and distribution.
     Gaps are named target, distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
     quotas, and for parts of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
-    block_public_access, prefix_list, list_weights, service_group, target_health, attributes, addresses, doors.
+    block_public_access, prefix_list, list_weights, service_group, target_health, attributes, addresses,
+    addresses_behind, doors, api_gateway.
     """
     gaps: list[Gap] = []
 

@@ -5,12 +5,13 @@ It judges nothing. A part that could not be looked at is named with its error, n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from provisioning.edge import target_groups, vpcs
+from provisioning.edge import api_gateway, target_groups, vpcs
 from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import EdgeError, calling
 from provisioning.edge.security_groups import (
@@ -26,6 +27,8 @@ from provisioning.names import Arn, SecurityGroupId
 APPLICATION, NETWORK, GATEWAY, INSTANCE = "application", "network", "gateway", "instance"
 INTERNAL, INTERNET_FACING = "internal", "internet-facing"
 LOOKS_AT_ONCE = 8
+_VALUES_OF_A_FILTER = 200
+_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)
 _ALB_IDLE, _NLB_IDLE = "idle_timeout.timeout_seconds", "tcp.idle_timeout.seconds"
 
 Part = TypeVar("Part")
@@ -99,7 +102,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         "block_public_access": pool.submit(vpcs.block_public_access, aws, region, target.vpc_id, subnet_ids),
         "prefix_list": pool.submit(origin_facing_prefix_list, aws, region),
         "service_group": pool.submit(service_group, aws, region, target.vpc_id),
-        "addresses": pool.submit(vpcs.public_addresses, aws, region, *_interfaces_of(target)),
+        "addresses": pool.submit(_own_addresses, aws, region, target),
         "doors": pool.submit(target_groups.other_doors, aws, region, arn, target.vpc_id),
     }
     if balanced:
@@ -131,7 +134,12 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     ingress, cloudfronts = part("ingress", target.ingress), part("prefix_list", "")
     others = {rule.source for rule in ingress if rule.source_kind == "prefix-list"} - {cloudfronts}
     looks["list_weights"] = pool.submit(list_weights, aws, region, sorted(others))
+    if balanced and "listeners" not in failures:
+        arns = [listener.arn for listener in listeners]
+        looks["api_gateway"] = pool.submit(api_gateway.doors, aws, region, arn, arns)
     groups = part("target_health", cast("tuple[TargetGroup, ...] | None", None))
+    if groups:
+        looks["addresses_behind"] = pool.submit(_addresses_behind, aws, region, target.vpc_id, groups)
     registered = None if groups is None else [one for group in groups for one in group.targets]
     attributes = part("attributes", cast("dict[str, str] | None", None))
     acls = part("acls", cast("dict[str, tuple[str, tuple[AclEntry, ...]]]", {}))
@@ -150,7 +158,9 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         block_public_access=mode,
         exclusions_allowed=exclusions_allowed,
         public_addresses=part("addresses", cast("tuple[str, ...] | None", None)),
+        addresses_behind=part("addresses_behind", cast("tuple[str, ...]", ())),
         other_doors=part("doors", cast("tuple[str, ...] | None", None)),
+        api_doors=part("api_gateway", cast("tuple[str, ...]", ())),
         origin_facing_prefix_list=cloudfronts,
         list_weights=part("list_weights", cast("tuple[tuple[str, int | None], ...]", ())),
         service_group_id=part("service_group", ""),
@@ -158,11 +168,25 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     return Survey(facts, failures)
 
 
-def _interfaces_of(target: TargetFacts) -> tuple[str, str]:
-    """The filter of DescribeNetworkInterfaces that finds its interfaces; a load balancer's are known by description."""
+def _own_addresses(aws: Aws, region: str, target: TargetFacts) -> tuple[str, ...]:
+    """Public addresses of the target's own interfaces; a load balancer's are known by their description."""
+    name, value = "description", f"ELB {target.arn.split('loadbalancer/', 1)[-1]}"
     if target.kind == INSTANCE:
-        return "attachment.instance-id", target.arn.rsplit("/", 1)[1]
-    return "description", f"ELB {target.arn.split('loadbalancer/', 1)[-1]}"
+        name, value = "attachment.instance-id", target.arn.rsplit("/", 1)[1]
+    return vpcs.public_addresses(aws, region, target.vpc_id, name, [value])
+
+
+def _addresses_behind(aws: Aws, region: str, vpc_id: str, groups: Sequence[TargetGroup]) -> tuple[str, ...]:
+    """Public addresses of what is registered with the target: of instances by id, else by private address."""
+    registered = {one.id for group in groups for one in group.targets}
+    instances = sorted(one for one in registered if one.startswith("i-"))
+    private = sorted(one for one in registered if _ADDRESS.fullmatch(one))
+    found: list[str] = []
+    for name, values in (("attachment.instance-id", instances), ("addresses.private-ip-address", private)):
+        for start in range(0, len(values), _VALUES_OF_A_FILTER):
+            part = values[start : start + _VALUES_OF_A_FILTER]
+            found += vpcs.public_addresses(aws, region, vpc_id, name, part)
+    return tuple(sorted(set(found)))
 
 
 def _with_acl(subnet: Subnet, acls: Mapping[str, tuple[str, tuple[AclEntry, ...]]]) -> Subnet:

@@ -93,12 +93,13 @@ def block_public_access(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence
     return f"{mode}+{weakest}", allowed
 
 
-def public_addresses(aws: Aws, region: str, name: str, value: str) -> tuple[str, ...]:
-    """The public IPv4 addresses of the network interfaces that one filter of DescribeNetworkInterfaces finds."""
+def public_addresses(aws: Aws, region: str, vpc_id: str, name: str, values: Sequence[str]) -> tuple[str, ...]:
+    """The public IPv4 addresses of the VPC's network interfaces that one filter of DescribeNetworkInterfaces finds."""
     addresses: list[str] = []
+    filters = [{"Name": name, "Values": list(values)}, {"Name": "vpc-id", "Values": [vpc_id]}]
     with calling("DescribeNetworkInterfaces"):
         pages = aws.ec2_read(region).get_paginator("describe_network_interfaces")
-        for page in pages.paginate(Filters=[{"Name": name, "Values": [value]}]):
+        for page in pages.paginate(Filters=cast("Any", filters)):
             for interface in cast("Any", page["NetworkInterfaces"]):
                 if address := interface.get("Association", {}).get("PublicIp"):
                     addresses.append(address)

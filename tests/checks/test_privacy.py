@@ -159,7 +159,7 @@ def test_people_are_told_when_the_outcome_changes(endpoint: Endpoint, monkeypatc
     assert told == [0, 0, 1, 1, 2, 3]
     first, second, third = Event.objects.order_by("seq")
     assert (first.level, first.kind) == ("error", "privacy.audited")
-    assert "No internet-facing load balancer leads to the same targets. pub-nlb" in first.text
+    assert "No other way leads in from the internet. pub-nlb" in first.text
     assert (second.level, third.level) == ("warning", "good")
     assert list(PrivacyAudit.objects.order_by("asked_at").values_list("outcome", flat=True)) == [
         *("pass", "pass", "fail", "fail", "unknown", "pass")

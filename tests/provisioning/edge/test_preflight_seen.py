@@ -157,3 +157,41 @@ def test_a_crowded_group_is_counted_with_its_lists_and_with_what_aws_allows(acco
     assert f"{network.group} uses 60 of 60 rules" in full.seen
     assert quotas.of_security_groups(aws, REGION) == {"rules_per_group": 60}
     assert quotas.of_cloudfront(aws) == {"vpc_origin_quota": 25, "behavior_quota": 75, "origin_quota": 100}
+
+
+def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, aws: Aws) -> None:
+    """A target behind the load balancer with an address of its own; an HTTP API and a REST API's link into the VPC."""
+    give_role(account)
+    network = account.vpc()
+    arn, inner = account.balancer(network), account.balancer(network, "int-tcp", Type="network")
+    group = account.elbv2.create_target_group(Name="app", Protocol="HTTP", Port=80, VpcId=network.vpc, TargetType="ip")[
+        "TargetGroups"
+    ][0]["TargetGroupArn"]
+    forward = [{"Type": "forward", "TargetGroupArn": group}]
+    listener = account.elbv2.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=forward)
+    app = account.ec2.create_network_interface(SubnetId=network.subnets[0])["NetworkInterface"]
+    account.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": app["PrivateIpAddress"]}])
+    closed = asked(aws, account.number, arn)
+    assert (closed["PF-OTHER-DOOR"].level, closed["PF-PUBLIC-ADDRESS"].level) == (Level.PASS, Level.PASS)
+
+    address = account.ec2.allocate_address(Domain="vpc")
+    account.ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=app["NetworkInterfaceId"])
+    http, rest = account.client("apigatewayv2"), account.client("apigateway")
+    link = http.create_vpc_link(Name="into", SubnetIds=network.subnets)["VpcLinkId"]
+    api = http.create_api(Name="chat-http", ProtocolType="HTTP")["ApiId"]
+    integration = http.create_integration(
+        ApiId=api,
+        IntegrationType="HTTP_PROXY",
+        IntegrationMethod="ANY",
+        ConnectionType="VPC_LINK",
+        ConnectionId=link,
+        IntegrationUri=listener["Listeners"][0]["ListenerArn"],
+    )["IntegrationId"]
+    rest.create_vpc_link(name="from-rest", targetArns=[inner])
+    opened = asked(aws, account.number, arn)
+    assert opened["PF-PUBLIC-ADDRESS"].level is Level.WARN
+    assert address["PublicIp"] in opened["PF-PUBLIC-ADDRESS"].seen
+    assert "API chat-http of API Gateway leads to int-app" in opened["PF-OTHER-DOOR"].seen
+    assert "VPC link from-rest of API Gateway" in asked(aws, account.number, inner)["PF-OTHER-DOOR"].seen
+    http.delete_integration(ApiId=api, IntegrationId=integration)
+    assert asked(aws, account.number, arn)["PF-OTHER-DOOR"].level is Level.PASS

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from provisioning.edge import distributions, target_groups, targets, vpc_origins, vpcs
+from provisioning.edge import api_gateway, distributions, target_groups, targets, vpc_origins, vpcs
 from provisioning.edge import snapshot as snapshot_module
 from provisioning.edge.errors import EdgeError, translate
 from provisioning.edge.session import Aws
@@ -195,7 +195,7 @@ PARTS = [
     (vpcs, "acls", "acls"),
     (vpcs, "has_internet_gateway", "internet_gateway"),
     (vpcs, "block_public_access", "block_public_access"),
-    (vpcs, "public_addresses", "addresses"),
+    (targets, "_own_addresses", "addresses"),
     (targets, "origin_facing_prefix_list", "prefix_list"),
     (targets, "service_group", "service_group"),
     (targets, "_listeners", "listeners"),
@@ -204,6 +204,8 @@ PARTS = [
     (targets, "_attributes", "attributes"),
     (target_groups, "groups_of", "target_health"),
     (target_groups, "other_doors", "doors"),
+    (api_gateway, "doors", "api_gateway"),
+    (targets, "_addresses_behind", "addresses_behind"),
     (targets, "survey_target", "target"),
     (distributions, "read", "distribution"),
     (targets, "list_weights", "list_weights"),
