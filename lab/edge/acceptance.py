@@ -25,7 +25,8 @@ class Refusal:
 
     `result_type` and `detail` are the log's x-edge-result-type and x-edge-detailed-result-type; `why` is one sentence
     for people, shown on the page. With a `code` the page is AWS's error document in XML. `pageable` says that a custom
-    error response may take its place, `logged` whether CloudFront writes a log row at all.
+    error response may take its place, `logged` whether CloudFront writes a log row at all, `unconnected` that there was
+    no connection to the origin.
     """
 
     status: int
@@ -37,6 +38,7 @@ class Refusal:
     headers: tuple[Header, ...] = ()
     pageable: bool = False
     logged: bool = True
+    unconnected: bool = False
 
 
 def refuse_form(request: ViewerRequest) -> Refusal | None:

@@ -23,7 +23,8 @@ ERROR_CACHING_SECONDS = 10.0
 class Behavior:
     """One cache behavior. `path_pattern` is None for the default behavior.
 
-    `signed_by` names the key groups that may sign; it is None where no signature is asked for.
+    `caches_options` says whether OPTIONS is one of its cached methods. `signed_by` names the key groups that may sign;
+    it is None where no signature is asked for.
     """
 
     path_pattern: str | None
@@ -34,6 +35,7 @@ class Behavior:
     origin_request_policy: Policy
     response_headers_policy_id: str = ""
     signed_by: tuple[str, ...] | None = None
+    caches_options: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,7 @@ def _behavior(item: Json, policies: Mapping[str, Policy]) -> Behavior:
         origin_request_policy=policies.get(item.get("OriginRequestPolicyId") or "", Policy()),
         response_headers_policy_id=item.get("ResponseHeadersPolicyId") or "",
         signed_by=_signers(item),
+        caches_options="OPTIONS" in items(item.get("AllowedMethods") or {}, "CachedMethods"),
     )
 
 

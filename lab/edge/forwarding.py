@@ -57,6 +57,8 @@ ALWAYS_FORWARDED = frozenset(
         "transfer-encoding",
     }
 )
+# Developer Guide, "Headers to determine the viewer's header structure".
+_LONGEST_ORDER = 7680
 USER_AGENT = "Amazon CloudFront"
 
 
@@ -257,6 +259,7 @@ def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
         "CloudFront-Viewer-Address": f"{address}:{request.port}",
         "CloudFront-Viewer-Http-Version": request.http_version,
         "CloudFront-Viewer-Header-Count": str(len(request.headers)),
+        "CloudFront-Viewer-Header-Order": ":".join(name for name, _ in request.headers)[:_LONGEST_ORDER],
         **_device_headers(request.header("user-agent").lower()),
     }
     if request.country:

@@ -28,8 +28,12 @@ from lab.edge.routing import find_behavior, find_distribution, split_host
 from lab.edge.state import State
 
 GATEWAY_PORT = 443
-# Origin groups fail over for these only.
-REPEATABLE = frozenset({"GET", "HEAD", "OPTIONS"})
+# Origin groups fail over for these only, and for OPTIONS if it is cached.
+REPEATABLE = frozenset({"GET", "HEAD"})
+# The failover code that stands for an origin to which CloudFront cannot connect.
+UNCONNECTED = 503
+# Quotas page: the longest head of a response.
+MOST_HEADER_BYTES = 32768
 # However fast the lab's clock runs, the apps behind it run in real time.
 SHORTEST_READ_TIMEOUT = 5.0
 # CloudFront's origin-facing servers have public addresses; this edge has a few out of 130.176.0.0/18.
@@ -68,8 +72,8 @@ class OriginFetch:
     ) -> Fetched | Refusal:
         """The origin's answer to a viewer's request, or the error that CloudFront gives in its place.
 
-        Of an origin group the next member is asked after an error that the group names; only for requests that may be
-        repeated.
+        Of an origin group the next member is asked after an error that the group names (503 also names an origin that
+        cannot be connected to); only for requests that may be repeated.
         """
         if request.path == "/" and distribution.default_root_object:
             request = replace(request, target="/" + distribution.default_root_object + request.target[1:])
@@ -81,7 +85,9 @@ class OriginFetch:
             asked = origin_request(request, behavior, origin, identity)
             fetched = await self._fetch_from(state, distribution, origin, request, asked, body_from)
             status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
-            fails_over = group is not None and status in group.status_codes and request.method in REPEATABLE
+            statuses = {status, UNCONNECTED} if isinstance(fetched, Refusal) and fetched.unconnected else {status}
+            repeatable = request.method in REPEATABLE or (request.method == "OPTIONS" and behavior.caches_options)
+            fails_over = group is not None and not group.status_codes.isdisjoint(statuses) and repeatable
             if not fails_over or origin is tries[-1]:
                 return fetched
             if isinstance(fetched, Fetched):
@@ -105,9 +111,9 @@ class OriginFetch:
             else:
                 leg = await self._connect(state, distribution, origin, request, asked)
         except _NoWay as no_way:
-            return no_way.refusal
+            return replace(no_way.refusal, unconnected=True)
         except OSError:
-            return Refusal(502, "OriginConnectError", "The origin refused the connection.")
+            return Refusal(502, "OriginConnectError", "The origin refused the connection.", unconnected=True)
         upstream = Http1(leg, h11.CLIENT)
         patience = between = _real_seconds(origin.read_timeout, state)
         deadline = None
@@ -118,13 +124,17 @@ class OriginFetch:
             target = asked.target.encode("latin-1", "replace")
             to_origin = h11.Request(method=asked.method, target=target, headers=wire_headers(asked.headers))
             head = await ask(upstream, to_origin, body_from=body_from, patience=patience)
-            return Fetched(upstream, head, between, deadline)
+            if sum(len(name) + len(value) + 4 for name, value in head.headers) <= MOST_HEADER_BYTES:
+                return Fetched(upstream, head, between, deadline)
+            refusal = _too_large()
         except SenderFailed:
             refusal = Refusal(400, "ClientHungUpRequest", "The request's body broke off.")
         except TimeoutError:
             refusal = Refusal(504, "OriginCommError", "The origin did not answer in time.")
-        except h11.ProtocolError:
+        except h11.ProtocolError as error:
             refusal = Refusal(502, "OriginInvalidResponseError", "The origin's response is not well-formed HTTP/1.1.")
+            if error.error_status_hint == 431:
+                refusal = _too_large()
         except OSError:
             refusal = Refusal(502, "OriginError", "The origin closed the connection without a response.")
         except BaseException:
@@ -193,6 +203,10 @@ class OriginFetch:
             why = f"API Gateway refused the {scheme} connection on port {port}: it speaks HTTPS on {GATEWAY_PORT} only."
             raise _NoWay(Refusal(502, "OriginConnectError", why))
         return await self._gateways.connect()
+
+
+def _too_large() -> Refusal:
+    return Refusal(502, "OriginHeaderTooBigError", "The headers of the origin's response are larger than 32,768 bytes.")
 
 
 def _scheme(custom: CustomOrigin, viewer_scheme: str) -> str:

@@ -164,6 +164,7 @@ _POLICY = (
     Rule("policy/name-once", "A name that is taken is refused.", MODEL, _B),
     Rule("policy/in-use-stays", "A policy in use is not deleted.", MODEL, _B),
     Rule("policy/list-needs-items", "A whitelist names something; none and all name nothing.", MODEL, _B),
+    Rule("policy/not-in-cache-key", "Address, ASN, TLS and fingerprints never are in a cache key.", POLICIES, _D),
     Rule("policy/update-at-once", "An updated policy is at once at every edge.", NOBODY, _U),
     Rule("policy/key-groups", "Key groups hold public keys; a key in use stays.", MODEL, _B),
 )
@@ -227,6 +228,7 @@ _QUOTA = (
     Rule("quota/aliases", "100 alternate domain names in a distribution.", QUOTAS, _D),
     Rule("quota/policies", "20 custom policies of each kind in an account.", QUOTAS, _D),
     Rule("quota/distributions-per-policy", "100 distributions on a policy.", QUOTAS, _D),
+    Rule("quota/names-in-policy", "All names in a policy have 1,024 characters together.", QUOTAS, _D),
     Rule("quota/headers-in-policy", "10 headers in an origin request policy.", QUOTAS, _D),
     Rule("quota/custom-headers", "30 custom headers: names to 256, values to 1,783 characters.", QUOTAS, _D),
     Rule("quota/staging", "20 staging distributions and 20 policies in an account.", QUOTAS, _D),

@@ -48,6 +48,7 @@ _REQUEST = (
     Rule("distribution/api-gateway-host", "API Gateway refuses a forwarded Host with 403.", "field report", _F),
     Rule("distribution/api-gateway-stage", "The origin path is the API's stage.", "field report", _F),
     Rule("distribution/origin-groups", "An origin group fails over for the status codes it names.", SETTINGS, _D),
+    Rule("distribution/origin-group-unconnected", "503 stands for an origin it cannot connect to.", SETTINGS, _D),
     Rule("distribution/default-root-object", "It answers for the root.", SETTINGS, _D),
     Rule(
         "distribution/functions",
@@ -201,6 +202,7 @@ _ANSWER = (
     Rule("answer/origin-dns", "A name that does not resolve is 502.", TROUBLE, _D),
     Rule("answer/malformed-origin", "An origin's malformed answer is 502.", TROUBLE, _D),
     Rule("answer/vpc-origin-not-deployed", "A VPC origin that is not Deployed is 502.", NOBODY, _U),
+    Rule("answer/origin-headers-too-large", "Response headers over 32,768 bytes are 502.", QUOTAS, _D),
     Rule("answer/passes-the-origins", "Other answers of the origin pass as they are.", CUSTOM_ORIGIN, _D),
     Rule("answer/edge-capacity", "503 when the edge lacks capacity.", TROUBLE, _D),
     Rule("answer/expect-continue", "Expect: 100-continue is answered.", CUSTOM_ORIGIN, _D),

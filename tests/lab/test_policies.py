@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from lab.aws.cloudfront.errors import CloudFrontError
+from lab.aws.cloudfront.policy_rules import check_cache_policy
+from lab.config import DEFAULT_QUOTAS
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, Lab, behavior, listed, refused
 from tests.lab.contract_stories import pem
 
@@ -99,6 +103,30 @@ class TestCustom:
             create(OriginRequestPolicyConfig=policy("many", HeadersConfig=headers))
         with refused("InvalidArgument", 400):
             create(OriginRequestPolicyConfig=policy("none", HeadersConfig={"HeaderBehavior": "whitelist"}))
+
+
+@pytest.mark.rule("policy/not-in-cache-key", "quota/names-in-policy")
+@pytest.mark.parametrize(
+    ("headers", "cookies", "accepted"),
+    [
+        (["CloudFront-Viewer-Country"], [], True),
+        (["cloudfront-viewer-address"], [], False),
+        (["CloudFront-Viewer-TLS"], [], False),
+        (["x" * 256], ["c" * 256, "d" * 256, "e" * 256], True),
+        (["x" * 256], ["c" * 256, "d" * 256, "e" * 257], False),
+    ],
+)
+def test_what_a_cache_key_cannot_hold(headers: list[str], cookies: list[str], accepted: bool) -> None:
+    key = {
+        "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": listed(*headers)},
+        "CookiesConfig": {"CookieBehavior": "whitelist", "Cookies": listed(*cookies)}
+        if cookies
+        else {"CookieBehavior": "none"},
+        "QueryStringsConfig": {"QueryStringBehavior": "none"},
+    }
+    config = {"Name": "key", "MinTTL": 0, "DefaultTTL": 1, "MaxTTL": 1, "ParametersInCacheKeyAndForwardedToOrigin": key}
+    with contextlib.nullcontext() if accepted else pytest.raises(CloudFrontError, match="InvalidArgument"):
+        check_cache_policy(config, DEFAULT_QUOTAS)
 
 
 @pytest.mark.rule("api/tags", "api/invalid-tags", "vpc-origin/tags")

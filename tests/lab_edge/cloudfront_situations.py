@@ -70,6 +70,10 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     failing = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([404, 502])}, **members}
     either = behavior("both", methods=ALL_METHODS)
     made.append(distribution("dgroup", to_odd + to_chat, either, OriginGroups=items([failing])))
+    closed = {"Members": items([{"OriginId": "port"}, {"OriginId": "chat"}])}
+    unconnected = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([503])}, **closed}
+    to_closed = [vpc_origin_ref("port"), *to_chat]
+    made.append(distribution("dgroupdown", to_closed, behavior("both"), OriginGroups=items([unconnected])))
     for name, to, protocol in (
         ("dtwo", "dchat", "https-only"),
         ("dthree", "dtwo", "https-only"),

@@ -97,6 +97,7 @@ class OddOrigin:
         "/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
         "/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVia: 1.0 x\r\nContent-Length: 0\r\n\r\n",
         "/endless-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10_000,
+        "/long-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaa\r\n" * 1400 + b"Content-Length: 0\r\n\r\n",
         "/half-and-wait": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
         "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\ngone\n",
         "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,

@@ -125,6 +125,17 @@ def test_cloudfronts_own_headers_come_only_by_name_and_cannot_be_forged() -> Non
     assert header(forwarded(SOCKET_HEADERS_ONLY), "cloudfront-forwarded-proto") == "https"
 
 
+@pytest.mark.rule("policy/cloudfront-headers")
+def test_the_order_of_the_viewers_headers_can_be_told() -> None:
+    legacy = behavior("chat", policy=None)
+    del legacy["CachePolicyId"]
+    wanted = items(["CloudFront-Viewer-Header-Order", "CloudFront-Viewer-Header-Count"])
+    legacy["ForwardedValues"] = {"QueryString": False, "Cookies": {"Forward": "none"}, "Headers": wanted}
+    request = forwarded(None, default=legacy, headers=(("Host", "h"), ("accept", "*/*"), ("User-Agent", "a")))
+    assert header(request, "cloudfront-viewer-header-order") == "Host:accept:User-Agent"
+    assert header(request, "cloudfront-viewer-header-count") == "3"
+
+
 @pytest.mark.rule("websocket/upgrade-passes", "websocket/connection-replaced", "websocket/forwarded-for")
 def test_an_ordinary_request_loses_upgrade_and_keeps_its_own_chain_of_addresses() -> None:
     plain = (

@@ -30,13 +30,25 @@ def test_what_the_viewer_gets(stage: Stage, path: str, status: int, server: str 
     assert stage.edge.running()
 
 
-@pytest.mark.rule("answer/malformed-origin")
-@pytest.mark.parametrize(("path", "status"), [("/garbage", 502), ("/silence", 502), ("/switch", 502), ("/chunks", 200)])
+@pytest.mark.rule("answer/malformed-origin", "answer/origin-headers-too-large")
+@pytest.mark.parametrize(
+    ("path", "status", "detail"),
+    [
+        ("/garbage", 502, "OriginInvalidResponseError"),
+        ("/silence", 502, "OriginInvalidResponseError"),
+        ("/switch", 502, "OriginInvalidResponseError"),
+        ("/long-headers", 502, "OriginHeaderTooBigError"),
+        ("/endless-headers", 502, "OriginHeaderTooBigError"),
+        ("/chunks", 200, "Miss"),
+    ],
+)
 def test_without_a_load_balancers_own_answers_cloudfront_says_what_is_wrong(
-    stage: Stage, path: str, status: int
+    stage: Stage, path: str, status: int, detail: str
 ) -> None:
     got, headers, _ = stage.request("doddnlb", path=path)
     assert (got, headers["server"]) == (status, "CloudFront" if status == 502 else None)
+    row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+    assert row["x-edge-detailed-result-type"] == detail
 
 
 def test_a_response_that_breaks_off_is_not_passed_as_whole(stage: Stage) -> None:
@@ -111,6 +123,14 @@ def test_an_origin_group_asks_the_next_one_after_an_error_that_it_names(stage: S
     assert stage.request("dgroup", path="/garbage")[0] == 426
     assert stage.request("dgroup", path="/early")[0] == 413
     assert stage.request("dgroup", "POST", "/missing")[0] == 404
+    # OPTIONS is not cached.
+    assert stage.request("dgroup", "OPTIONS", "/missing")[0] == 404
+
+
+@pytest.mark.rule("distribution/origin-group-unconnected")
+def test_503_also_names_an_origin_that_cannot_be_connected_to(stage: Stage) -> None:
+    assert stage.request("dgroupdown", path="/healthz")[2] == b"ok\n"
+    assert stage.request("dport", path="/healthz")[0] == 502
 
 
 @pytest.mark.rule("timeout/completion")

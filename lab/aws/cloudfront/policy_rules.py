@@ -25,6 +25,16 @@ _PARTS = (
 )
 # Quotas page: the longest value of a header that a policy adds, and the longest Content-Security-Policy.
 _LONGEST_VALUE = 1783
+# Quotas page: all names of headers, cookies and query strings in a policy together.
+_LONGEST_NAMES = 1024
+# Developer Guide, "Add CloudFront request headers": for origin request policies only.
+_NEVER_IN_CACHE_KEY = (
+    "cloudfront-viewer-address",
+    "cloudfront-viewer-asn",
+    "cloudfront-viewer-ja3-fingerprint",
+    "cloudfront-viewer-ja4-fingerprint",
+    "cloudfront-viewer-tls",
+)
 # Developer Guide, "Understand response headers policies".
 _SECURITY_HEADERS = frozenset(
     {
@@ -85,6 +95,9 @@ def check_cache_policy(config: Config, quotas: Mapping[str, int]) -> None:
         for encoding in ("EnableAcceptEncodingGzip", "EnableAcceptEncodingBrotli"):
             if key.get(encoding):
                 raise invalid(f"The parameter {encoding} is invalid for policy with caching disabled.")
+    for name in _names(key["HeadersConfig"], "Headers"):
+        if name.lower().startswith(_NEVER_IN_CACHE_KEY):
+            raise invalid(f"The parameter Headers contains {name} that is not allowed in a cache policy.")
     _check_parts(key, quotas, "cache_policy", "CachePolicy")
 
 
@@ -97,7 +110,7 @@ def check_origin_request_policy(config: Config, quotas: Mapping[str, int]) -> No
     _check_parts(config, quotas, "origin_request_policy", "OriginRequestPolicy")
     headers = config["HeadersConfig"]
     if headers["HeaderBehavior"] != "allExcept":
-        for name in (headers.get("Headers") or {}).get("Items") or []:
+        for name in _names(headers, "Headers"):
             if name.lower() in ("authorization", "accept-encoding"):
                 raise invalid(f"The parameter Headers contains {name} that is not allowed.")
 
@@ -149,7 +162,7 @@ def _check_name(config: Config) -> None:
 def _check_parts(parts: Config, quotas: Mapping[str, int], quota: str, kind: str) -> None:
     """Names are given exactly when the behavior asks for some, each once, and few enough."""
     for part, behavior, names in _PARTS:
-        listed = (parts[part].get(names) or {}).get("Items") or []
+        listed = _names(parts[part], names)
         if (parts[part][behavior] in _LISTING_BEHAVIORS) != bool(listed):
             raise invalid(f"{names} must be given exactly when {behavior} names some.")
         limit = quotas[f"headers_per_{quota}" if names == "Headers" else "names_per_policy"]
@@ -158,6 +171,12 @@ def _check_parts(parts: Config, quotas: Mapping[str, int], quota: str, kind: str
             raise CloudFrontError(f"TooMany{names}In{kind}", f"The policy can name at most {limit} {names}.")
         if names == "Headers":
             _check_header_names(listed)
+    if sum(len(name) for part, _, names in _PARTS for name in _names(parts[part], names)) > _LONGEST_NAMES:
+        raise invalid(f"The names in a policy can have at most {_LONGEST_NAMES} characters together.")
+
+
+def _names(part: Config, name: str) -> list[str]:
+    return list((part.get(name) or {}).get("Items") or [])
 
 
 def _check_header_names(names: list[str]) -> None:
