@@ -1,36 +1,35 @@
 """Every fault of the lab, and the first verdict the portal gives for it.
 
 The whole product runs; two endpoints are made and proven live. Then each fault is set, the endpoint is tested through
-the portal's API as a team would, the verdict is read, the fault cleared. Pairs of faults are set together. Goals: the
-first verdict is the one that the fault names in at least 95 of 100 cases, nothing wrong is said with high certainty, a
-healthy endpoint has no finding, and of a pair both verdicts are among the first three in at least 80 of 100 cases.
+the portal's API as a team would, the verdict is read, the fault cleared. Two faults need another question: methods that
+are not allowed are refused to a POST, whose log row is given to the portal; API Gateway is no endpoint of the portal,
+and is asked with `manage.py probe`. Pairs of faults are set together.
 
-`python -m bench.confusion` takes about five minutes; `--pairs 0` leaves the pairs out, `--only NAME` takes one fault.
+Goals: the first verdict is the one that the fault names in at least 95 of 100 cases, nothing wrong is said with high
+certainty, a healthy endpoint has no finding, it is healthy again after each fault, and of a pair both verdicts are
+among the first three in at least 80 of 100 cases.
+
+`python -m bench.confusion` takes about eight minutes; `--pairs 0` leaves the pairs out, `--only NAME` takes one fault
+(may repeat, and leaves the pairs to those).
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
-import json
 import random
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import boto3
-import httpx
-
+from bench.confusion_site import GATEWAY_STAGE, Endpoint, Given, Site, put_doors_in_front, team_session
 from stack.product import Stack
 
 TIME_SCALE = 90.0
-ACCOUNT, DISTRIBUTION, SECURE_NAME = "111122223333", "Chat front door", "secure.chat.example"
-MAKING_PATIENCE, CHECK_PATIENCE = 240.0, 90.0
-HEAL_PATIENCE = 60.0
+SECURE_NAME = "secure.chat.example"
 GOAL_DIAGONAL, GOAL_PAIRS = 0.95, 0.8
 SEED = 20261121
 
@@ -42,134 +41,15 @@ ASKED: dict[str, dict[str, str]] = {
     "handshake, then a message": {},
     "handshake, then silence": {"script": "hold 20"},
     "several handshakes": {},
+    "POST": {},
 }
 """What a person asks for who sees what the fault's signature says."""
 NOT_BY_HANDSHAKE = {
-    "POST": "a handshake is a GET; the check sends no POST",
-    "handshake with an alias as host": "the check asks by the distribution's own name",
+    "handshake with an alias as host": "the portal asks by the distribution's own name, which it cannot lose",
 }
 TURNS = {"several handshakes": 8}
-
-
-@dataclass(frozen=True)
-class Given:
-    """The verdicts of one check: (code, certainty), ranked; `live` as the portal says."""
-
-    live: bool
-    verdicts: tuple[tuple[str, str], ...]
-
-    @property
-    def first(self) -> str:
-        """The code to act on."""
-        return self.verdicts[0][0] if self.verdicts else ""
-
-    def told(self, most: int = 3) -> tuple[str, ...]:
-        """The first codes."""
-        return tuple(code for code, _ in self.verdicts[:most])
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """An endpoint of the portal, and what the lab aims its faults at."""
-
-    id: str
-    distribution: str
-    path: str
-
-
-class Site:
-    """The running product and its lab, as a team and an operator reach them."""
-
-    def __init__(self, stack: Stack, team: boto3.Session) -> None:
-        tokens = json.loads(stack.tokens_file.read_text())
-        aws = stack.env["AWS_ENDPOINT_URL"]
-        self._api = _client(stack.url, tokens["ana"])
-        self._approver = _client(stack.url, tokens["olga"])
-        self._lab = httpx.Client(base_url=aws, timeout=60)
-        self._balancers = team.client("elbv2", endpoint_url=aws)
-        listed = team.client("cloudfront", endpoint_url=aws).list_distributions()["DistributionList"]["Items"]
-        self.distribution = next(item["Id"] for item in listed if item["Comment"] == DISTRIBUTION)
-
-    def make(self, name: str, target: str, path: str, **more: str) -> Endpoint:
-        """An endpoint, asked for, approved by somebody else, and live."""
-        arn = self._balancers.describe_load_balancers(Names=[target])["LoadBalancers"][0]["LoadBalancerArn"]
-        wish = {
-            "team": "chat",
-            "name": name,
-            "account_id": ACCOUNT,
-            "distribution_id": self.distribution,
-            "target_arn": arn,
-            "path_patterns": path,
-            "max_silence_seconds": "30",
-            "justification": "To be broken on purpose.",
-        }
-        asked = self._api.post("/requests", json=wish | more).raise_for_status().json()
-        planned = self._await(asked["id"], "awaiting_approval")
-        decision = {"plan_digest": planned["plan_digest"], "reason": "Measured."}
-        self._approver.post(f"/requests/{asked['id']}/approve", json=decision).raise_for_status()
-        made = self._await(asked["id"], "live")["endpoint"]
-        return Endpoint(made["id"], self.distribution, path.partition(",")[0])
-
-    def _await(self, request_id: str, state: str) -> dict[str, Any]:
-        until = time.monotonic() + MAKING_PATIENCE
-        while True:
-            shown: dict[str, Any] = self._api.get(f"/requests/{request_id}").json()
-            if shown["state"] == state:
-                return shown
-            if time.monotonic() > until or shown["state"] in ("blocked", "failed", "stuck", "unanswered"):
-                raise SystemExit(f"{shown['name']} is {shown['state']}, not {state}: {shown['reason']}")
-            time.sleep(0.5)
-
-    def faults(self) -> list[dict[str, Any]]:
-        """Those a handshake may meet."""
-        listed = self._lab.get("/_lab/faults").json()["faults"]
-        return [fault for fault in listed if fault["verdict"]]
-
-    def set(self, name: str, **given: str) -> str:
-        """Set a fault; its id."""
-        answer = self._lab.post("/_lab/faults", json={"name": name, **given})
-        if answer.status_code != 201:
-            raise RuntimeError(f"{name}: {answer.text}")
-        return str(answer.json()["id"])
-
-    def clear(self) -> None:
-        """Clear every fault."""
-        self._lab.delete("/_lab/faults").raise_for_status()
-
-    def check(self, endpoint_id: str, wanted: dict[str, str]) -> Given:
-        """Test as a team does, and read the verdicts."""
-        until = time.monotonic() + CHECK_PATIENCE
-        while True:
-            asked = self._api.post(f"/endpoints/{endpoint_id}/checks", json=wanted)
-            if asked.status_code == 202:
-                break
-            if asked.status_code not in (409, 429) or time.monotonic() > until:
-                raise RuntimeError(f"the check was not taken: {asked.text}")
-            time.sleep(1)
-        address = f"/endpoints/{endpoint_id}/checks/{asked.json()['id']}"
-        while True:
-            shown = self._api.get(address).json()
-            if shown.get("state") == "finished":
-                break
-            if time.monotonic() > until:
-                raise RuntimeError(f"the check did not end: {shown}")
-            time.sleep(0.4)
-        verdicts = tuple((found["code"], found["certainty"]) for found in shown["findings"])
-        return Given(bool(shown["ok"]), verdicts)
-
-    def heal(self, endpoint_id: str) -> Given:
-        """Clear, and test until the endpoint is live again."""
-        self.clear()
-        until = time.monotonic() + HEAL_PATIENCE
-        while True:
-            given = self.check(endpoint_id, {})
-            if given.live or time.monotonic() > until:
-                return given
-            time.sleep(1)
-
-
-def _client(url: str, token: str) -> httpx.Client:
-    return httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+BEFORE = {"edge-stale": "signed-cookies-required"}
+"""A fault that is set and cleared before another: an edge that lags behind shows only when what was before differed."""
 
 
 @dataclass(frozen=True)
@@ -205,33 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-portal-confusion-") as directory:
         stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=lambda line: None)
         with stack:
-            team = _team(stack)
-            _put_a_website_in_front(team, stack.env["AWS_ENDPOINT_URL"])
+            team = team_session(stack)
+            put_doors_in_front(team, stack.env["AWS_ENDPOINT_URL"])
             return _measure(Site(stack, team), chosen.only, chosen.pairs)
-
-
-def _team(stack: Stack) -> boto3.Session:
-    """The team's own access to its account."""
-    env = stack.env
-    own = boto3.Session("lab", "lab", region_name=env["AWS_DEFAULT_REGION"])
-    role = own.client("sts", endpoint_url=env["AWS_ENDPOINT_URL"]).assume_role(
-        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/edge-portal", RoleSessionName="bench"
-    )["Credentials"]
-    keys = (role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"])
-    return boto3.Session(*keys, region_name=env["AWS_DEFAULT_REGION"])
-
-
-def _put_a_website_in_front(team: boto3.Session, aws: str) -> None:
-    """The distribution's default behavior becomes that of a website: without an origin request policy, so that what
-    another behavior answers differs from what the endpoint answers.
-    """
-    cloudfront = team.client("cloudfront", endpoint_url=aws)
-    listed = cloudfront.list_distributions()["DistributionList"]["Items"]
-    found = next(item["Id"] for item in listed if item["Comment"] == DISTRIBUTION)
-    answer = cloudfront.get_distribution_config(Id=found)
-    config = answer["DistributionConfig"]
-    config["DefaultCacheBehavior"].pop("OriginRequestPolicyId", None)
-    cloudfront.update_distribution(Id=found, IfMatch=answer["ETag"], DistributionConfig=config)
 
 
 def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
@@ -239,7 +95,8 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
     secure = site.make(
         "secure", "int-secure", "/secure", origin_protocol="https-only", origin_domain=SECURE_NAME, forward_host="false"
     )
-    healthy = [site.check(endpoint.id, {}) for endpoint in (plain, secure)]
+    gateway = Endpoint("", site.distribution, GATEWAY_STAGE)
+    healthy = [site.look(endpoint, {}) for endpoint in (plain, secure, gateway)]
     print(f"healthy: {[given.told() for given in healthy]}", flush=True)
     cells: list[Cell] = []
     met: list[dict[str, Any]] = []
@@ -249,24 +106,27 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
         if fault["ask"] in NOT_BY_HANDSHAKE:
             print(f"{fault['name']:32} left out: {NOT_BY_HANDSHAKE[fault['ask']]}")
             continue
+        if fault["name"] in BEFORE:
+            site.set(BEFORE[fault["name"]], distribution=plain.distribution, path=plain.path)
+            site.heal(plain)
         try:
-            endpoint = _set_where_it_fits(site, fault, (plain, secure))
+            endpoint = _set_where_it_fits(site, fault, (plain, secure, gateway))
         except RuntimeError as refused:
             print(f"{fault['name']:32} left out: {refused}")
             continue
-        given = _look(site, endpoint.id, fault["ask"])
+        given = _look(site, endpoint, fault["ask"])
         cells.append(cell := Cell(fault["name"], fault["verdict"], given))
         if endpoint is plain:
             met.append(fault)
         mark = "" if cell.right else "  <-- wanted " + cell.wanted
         told = " ".join(f"{code}({sure})" for code, sure in given.verdicts[:3])
         print(f"{fault['name']:32} {told}{mark}", flush=True)
-        again = site.heal(endpoint.id)
+        again = site.heal(endpoint)
         if not again.live:
             print(f"  not healthy after {fault['name']}: {again.verdicts}")
-            return 1
-    found = _pairs(site, plain, met, pairs)
-    return _report(healthy, cells, found)
+            return _report(healthy, cells, [], healed=False)
+    found, healed = _pairs(site, plain, met, pairs)
+    return _report(healthy, cells, found, healed)
 
 
 def _set_where_it_fits(site: Site, fault: dict[str, Any], endpoints: Sequence[Endpoint]) -> Endpoint:
@@ -285,10 +145,12 @@ def _aim(fault: dict[str, Any], endpoint: Endpoint) -> dict[str, str]:
     return {name: value for name, value in aim.items() if name in fault["takes"]}
 
 
-def _look(site: Site, endpoint_id: str, asks: str) -> Given:
+def _look(site: Site, endpoint: Endpoint, asks: str) -> Given:
     """One check; where a fault shows only now and then, up to the first that fails."""
+    if asks == "POST":
+        return site.check_with_log_rows(endpoint)
     for _ in range(TURNS.get(asks, 1)):
-        given = site.check(endpoint_id, ASKED[asks])
+        given = site.look(endpoint, ASKED[asks])
         if not given.live:
             break
     return given
@@ -296,9 +158,11 @@ def _look(site: Site, endpoint_id: str, asks: str) -> Given:
 
 def _pairs(
     site: Site, endpoint: Endpoint, faults: list[dict[str, Any]], most: int
-) -> list[tuple[str, str, Given, bool]]:
-    """Pairs of faults that a plain handshake meets and that lie in different places."""
-    plain = [fault for fault in faults if ASKED[fault["ask"]] == {} and fault["kind"] == "account"]
+) -> tuple[list[tuple[str, str, Given, bool]], bool]:
+    """Pairs of faults that a plain handshake meets and that lie in different places; False where the endpoint stayed
+    broken after one, which is the last then.
+    """
+    plain = [fault for fault in faults if fault["ask"] == "handshake" and fault["kind"] == "account"]
     both = [(a, b) for a, b in itertools.combinations(plain, 2) if a["verdict"] != b["verdict"]]
     random.Random(SEED).shuffle(both)
     found = []
@@ -308,7 +172,7 @@ def _pairs(
                 site.set(fault["name"], **_aim(fault, endpoint))
         except RuntimeError as refused:
             print(f"{one['name']} + {other['name']}: left out: {refused}")
-            site.heal(endpoint.id)
+            site.heal(endpoint)
             continue
         given = site.check(endpoint.id, {})
         told = given.told(3)
@@ -316,13 +180,15 @@ def _pairs(
         found.append((one["name"], other["name"], given, right))
         mark = "" if right else f"  <-- wanted {one['verdict']} and {other['verdict']}"
         print(f"{one['name']} + {other['name']}: {' '.join(told)}{mark}", flush=True)
-        if not site.heal(endpoint.id).live:
+        if not site.heal(endpoint).live:
             print("  not healthy after that")
-            break
-    return found
+            return found, False
+    return found, True
 
 
-def _report(healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[tuple[str, str, Given, bool]]) -> int:
+def _report(
+    healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[tuple[str, str, Given, bool]], healed: bool
+) -> int:
     right = sum(cell.right for cell in cells)
     wrong = [(cell.fault, cell.surely_wrong) for cell in cells if cell.surely_wrong]
     both = sum(pair[3] for pair in pairs)
@@ -331,6 +197,7 @@ def _report(healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[tup
     print(f"{both} of {len(pairs)} pairs: both verdicts among the first three")
     goals = {
         "healthy endpoints have no finding": all(given.told() == ("WSE-LIVE",) for given in healthy),
+        "healthy again after each fault": healed,
         f"diagonal at least {GOAL_DIAGONAL:.0%}": right >= GOAL_DIAGONAL * len(cells),
         "nothing wrong with high certainty": not wrong,
         f"pairs at least {GOAL_PAIRS:.0%}": both >= GOAL_PAIRS * len(pairs),
