@@ -819,8 +819,8 @@ _ALL = (
 VERDICTS = MappingProxyType({verdict.code: verdict for verdict in _ALL})
 """Every verdict by its code."""
 
-_OWN_BEHAVIOR = "An endpoint of its own has a behavior for exactly this path, before every broader one."
-_FORWARDS = "An endpoint of its own has a behavior that passes header lines, cookies and queries on, and caches none."
+_OWN_BEHAVIOR = "A new endpoint gets a behavior for exactly its path, before every broader one."
+_FORWARDS = "A new endpoint gets a behavior that passes header lines, cookies and queries on, and caches none."
 BY_REQUEST = MappingProxyType(
     {
         "WSE-PATH": _OWN_BEHAVIOR,
@@ -831,7 +831,7 @@ BY_REQUEST = MappingProxyType(
         "WSE-NOT-FORWARDED": _FORWARDS,
         "WSE-426-VERSION": _FORWARDS,
         "WSE-101-POLICY": _FORWARDS,
-        "WSE-502-DNS": "An endpoint of its own has a VPC origin, which needs no public name.",
+        "WSE-502-DNS": "A new endpoint gets a VPC origin, which needs no public name.",
     }
 )
 """What a request for a new endpoint brings, by the verdict's code, where the cause is the behavior or the origin that
