@@ -409,15 +409,13 @@ def _too_slow(seen: Observations) -> Iterator[_Claim]:
 
 
 def _contradicted(code: str, seen: Observations) -> bool:
-    """Whether AWS's own answers rule a suggested cause out."""
+    """Whether AWS's own answers rule a suggested cause out. What ACM says of a certificate never does: the listener may
+    show another.
+    """
     if code == "WSE-400-NOKEY" and seen.serving is not None and seen.serving.meant:
         return all(seen.serving.passes(header) for header in HANDSHAKE_HEADERS[:2])
     passed = {result.code for result in seen.preflight if result.level is Level.PASS}
-    ruled_out = {
-        "WSE-504-SG": _ADMITTED,
-        "WSE-502-PORT": {"PF-LISTENER"},
-        "WSE-502-TLS": {"PF-CERTIFICATE"},
-    }.get(code)
+    ruled_out = {"WSE-504-SG": _ADMITTED, "WSE-502-PORT": {"PF-LISTENER"}}.get(code)
     return ruled_out is not None and ruled_out <= passed
 
 

@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl
 
 from lab.edge.answers import Answer, balancer_answer
 from lab.edge.forwarding import Header
-from lab.edge.network_facts import Action, Condition, Listener, LoadBalancer
+from lab.edge.network_facts import Action, Condition, Listener, LoadBalancer, Rule
 from lab.edge.routing import split_host
 
 MAX_LINE_BYTES = 16 * 1024
@@ -54,19 +54,23 @@ def oversized(request: FrontRequest) -> bool:
 
 
 def choose_action(listener: Listener, request: FrontRequest) -> Action | None:
-    """The action of the first rule, by priority, all of whose conditions hold; else the listener's default one.
+    """The action of the rule that decides; else the listener's default one.
 
     An authenticate action comes first and lets nobody pass, because no client has a session here, unless it says that
     those without one may.
     """
-    chosen = listener.default_actions
-    for rule in listener.rules:
-        if rule.actions and all(_holds(condition, request) for condition in rule.conditions):
-            chosen = rule.actions
-            break
-    for action in chosen:
+    rule = deciding_rule(listener, request)
+    for action in rule.actions if rule else listener.default_actions:
         if not (action.type.startswith("authenticate-") and action.on_unauthenticated == "allow"):
             return action
+    return None
+
+
+def deciding_rule(listener: Listener, request: FrontRequest) -> Rule | None:
+    """The first rule, by priority, all of whose conditions hold; None where the default action decides."""
+    for rule in listener.rules:
+        if rule.actions and all(_holds(condition, request) for condition in rule.conditions):
+            return rule
     return None
 
 

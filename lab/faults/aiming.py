@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.edge.balancing import FrontRequest, choose_action
+from lab.edge.balancing import FrontRequest, deciding_rule
 from lab.edge.distribution_facts import Behavior, Distribution, Origin, VpcOrigin
 from lab.edge.network_facts import Action, Listener, LoadBalancer, Rule, TargetGroup
 from lab.edge.routing import find_behavior, find_distribution, matches
@@ -182,9 +182,7 @@ def _ports(http: int, https: int, policy: str) -> Sequence[int]:
 
 
 def _rule(listener: Listener, path: str, host: str) -> Rule | None:
-    request = FrontRequest("GET", path, (("Host", host),), "130.176.0.1")
-    action = choose_action(listener, request)
-    return next((rule for rule in listener.rules if action is not None and action in rule.actions), None)
+    return deciding_rule(listener, FrontRequest("GET", path, (("Host", host),), "130.176.0.1"))
 
 
 def _groups(state: State, actions: Sequence[Action]) -> tuple[TargetGroup, ...]:

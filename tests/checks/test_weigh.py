@@ -186,6 +186,12 @@ def test_what_aws_does_not_show_stays_a_suggestion() -> None:
     assert "WSE-504-SG" not in [found.code for found in ruled_out.diagnoses]
 
 
+def test_a_certificate_that_acm_calls_right_may_not_be_the_one_that_is_shown() -> None:
+    unhealthy = (*ALL_PASS, asked("PF-HEALTH", Level.WARN))
+    first = weigh(Observations(refused(502), looked=True, origin_tls=True, preflight=unhealthy)).first
+    assert (first.code, first.certainty) == ("WSE-502-TLS", "medium")
+
+
 def test_a_503_of_the_app_is_not_a_missing_target() -> None:
     unhealthy = (asked("PF-HEALTH", Level.WARN),)
     conclusion = weigh(Observations(refused(503, APP), looked=True, preflight=unhealthy))

@@ -31,6 +31,7 @@ from .account import (
 )
 from .cloudfront_situations import add_cloudfront_situations
 from .network_situations import add_network_situations
+from .rehearsal import Rehearsal
 from .stage import Stage
 
 CHAT = "10.10.8.174:8080"
@@ -181,3 +182,10 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     prepared = Stage(directory)
     with prepared.play(whole_account(prepared)) as playing:
         yield playing
+
+
+@pytest.fixture(scope="session")
+def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
+    """A whole lab, in which faults are set and cleared again."""
+    with Rehearsal(tmp_path_factory.mktemp("rehearsal")).running() as running:
+        yield running

@@ -34,6 +34,7 @@ TLS_NAME = "app.faults.internal"
 CHAT_TARGET = ("10.9.8.10", 8080)
 SITE_TARGET = ("10.9.8.20", 8080)
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
+HANDSHAKE_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
 ALL_VIEWER_EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # Everything that is due in the lab is due at once.
@@ -53,8 +54,8 @@ class Rehearsal:
     """The running lab and the endpoint in it."""
 
     def __init__(self, directory: Path) -> None:
-        ports = free_ports()
-        self.tls_port, self.plain_port, self.app_port = ports.edge_tls, ports.edge, ports.apps
+        free = free_ports()
+        self.tls_port, self.plain_port, self.app_port = free.edge_tls, free.edge, free.apps
         ports = {
             "LAB_EDGE_TLS_PORT": str(self.tls_port),
             "LAB_EDGE_PORT": str(self.plain_port),
@@ -184,7 +185,9 @@ class Rehearsal:
         return ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
 
     def _build(self) -> None:
-        """One distribution: a website, a chat endpoint over HTTP, one over HTTPS, and one on API Gateway."""
+        """One distribution: a website, a chat endpoint over HTTP, the same with a policy that passes on nothing but the
+        handshake's own headers, one over HTTPS, and one on API Gateway.
+        """
         account = self.account
         network = account.vpc()
         lists = account.ec2.describe_managed_prefix_lists(
@@ -204,7 +207,11 @@ class Rehearsal:
         to_site = {"Type": "forward", "TargetGroupArn": self._target_group("site", network.vpc, SITE_TARGET)}
         certificate = account.client("acm").request_certificate(DomainName=TLS_NAME)["CertificateArn"]
         for balancer, action in ((chat, to_chat), (site, to_site)):
-            account.elbv2.create_listener(LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[action])
+            made = account.elbv2.create_listener(
+                LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[action]
+            )["Listeners"][0]["ListenerArn"]
+            if balancer == chat:
+                self._rooms(made, action)
         account.elbv2.create_listener(
             LoadBalancerArn=chat,
             Protocol="HTTPS",
@@ -222,6 +229,7 @@ class Rehearsal:
         methods = {**listed(*ALL_METHODS), "CachedMethods": listed("GET", "HEAD")}
         to_anybody = {"ViewerProtocolPolicy": "allow-all", "AllowedMethods": methods}
         except_host = {"OriginRequestPolicyId": ALL_VIEWER_EXCEPT_HOST}
+        handshake_only = {"OriginRequestPolicyId": self._handshake_only()}
         made = account.create_distribution(
             Aliases=listed(ALIAS),
             ViewerCertificate=viewer_certificate(account.certificate(ALIAS)),
@@ -238,6 +246,7 @@ class Rehearsal:
             DefaultCacheBehavior=behavior("site"),
             CacheBehaviors=listed(
                 {**behavior("chat", "/ws/*"), **to_anybody},
+                {**behavior("chat", "/kept/*"), **handshake_only},
                 {**behavior("tls", "/tls/*"), **except_host},
                 {**behavior("gateway", "/prod"), **except_host},
             ),
@@ -245,6 +254,28 @@ class Rehearsal:
         self.distribution, self.domain = made["Id"], made["DomainName"]
         self.lab.advance()
         self._until_live()
+
+    def _rooms(self, listener: str, to_chat: dict[str, str]) -> None:
+        """Paths that end in /room are for one room, which the query string must name."""
+        rooms = {"Field": "path-pattern", "Values": ["/*/room"]}
+        blue = {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "room", "Value": "blue"}]}}
+        unknown = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
+        for priority, conditions, action in ((1, [rooms, blue], to_chat), (2, [rooms], unknown)):
+            self.account.elbv2.create_rule(
+                ListenerArn=listener, Priority=priority, Conditions=conditions, Actions=[action]
+            )
+
+    def _handshake_only(self) -> str:
+        """An origin request policy."""
+        made = self.account.cloudfront.create_origin_request_policy(
+            OriginRequestPolicyConfig={
+                "Name": "handshake-only",
+                "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": listed(*HANDSHAKE_HEADERS)},
+                "CookiesConfig": {"CookieBehavior": "none"},
+                "QueryStringsConfig": {"QueryStringBehavior": "none"},
+            }
+        )
+        return str(made["OriginRequestPolicy"]["Id"])
 
     def _target_group(self, name: str, vpc: str, target: tuple[str, int]) -> str:
         elbv2 = self.account.elbv2

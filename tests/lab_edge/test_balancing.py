@@ -6,7 +6,14 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.edge.balancing import FrontRequest, choose_action, own_answer, redirect_location, target_headers
+from lab.edge.balancing import (
+    FrontRequest,
+    choose_action,
+    deciding_rule,
+    own_answer,
+    redirect_location,
+    target_headers,
+)
 from lab.edge.network_facts import Action, Listener, LoadBalancer, Target, TargetGroup
 from lab.edge.state import parse_state
 from lab.edge.target_choice import (
@@ -301,3 +308,10 @@ def test_the_host_header_gets_an_unusual_port_and_odd_names_are_dropped_if_asked
     strict = dict(target_headers(asked, strictly, at, "", websocket=False))
     assert strict["Host"] == "chat.example"
     assert "X_Odd" not in strict
+
+
+def test_the_rule_that_decides_is_told_from_one_with_the_same_action() -> None:
+    at = parsed(
+        [rule(1, "path-pattern", "/room", to="app"), rule(2, "path-pattern", "/ws/*", to="app")], forward("app")
+    )
+    assert [deciding_rule(at, request(target)) for target in ("/room", "/ws/chat", "/")] == [*at.rules, None]

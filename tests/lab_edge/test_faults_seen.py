@@ -6,7 +6,7 @@ The loop is the registry itself: what a fault says a client will see is what the
 from __future__ import annotations
 
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -19,12 +19,6 @@ from .rehearsal import ALIAS, Answer, Rehearsal
 ENDPOINT_FAULTS = [fault for fault in FAULTS.values() if fault.kind is not Kind.CALLS]
 ELSEWHERE = "Origin: https://elsewhere.example"
 CHAT_V1 = "Sec-WebSocket-Protocol: chat.v1"
-
-
-@pytest.fixture(scope="module")
-def rehearsal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rehearsal]:
-    with Rehearsal(tmp_path_factory.mktemp("faults")).running() as running:
-        yield running
 
 
 def path_for(fault: Fault) -> str:
