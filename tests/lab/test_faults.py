@@ -211,7 +211,7 @@ class TestAccounts:
         endpoint.clear(page)
         assert endpoint.seen() == before
 
-    @pytest.mark.slow  # three minutes; the telling ones are in TELLING
+    @pytest.mark.slow  # several minutes; the telling ones are in TELLING
     @pytest.mark.parametrize("first", OF_ACCOUNTS)
     def test_each_with_each_other_cleared_in_either_order(self, lab: Lab, endpoint: Endpoint, first: str) -> None:
         before = endpoint.seen()
