@@ -24,7 +24,7 @@ from lab.faults.keeper import Faults
 _HOSTS = "hosts"
 _CLOCK = "clock"
 # The edge asks several times a second; who has not asked for so long is not there.
-_EDGE_AWAY_SECONDS = 2.0
+_EDGE_AWAY_SECONDS = 4.0
 
 
 def load_anchor(database: LabDatabase) -> ClockAnchor | None:

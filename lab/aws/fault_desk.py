@@ -20,7 +20,7 @@ from lab.faults.registry import FAULTS
 
 PATH = "/_lab/faults"
 # The edge asks every 0.2 seconds; a busy machine may need longer.
-_PATIENCE = 3.0
+_PATIENCE = 10.0
 
 
 class FaultDesk:
