@@ -289,6 +289,15 @@ class DistributionFacts:
 
 
 @dataclass(frozen=True)
+class DomainConflict:
+    """A name of another distribution; its id and account as far as AWS shows them (`*` hides the rest)."""
+
+    domain: str
+    resource: str
+    account: str
+
+
+@dataclass(frozen=True)
 class VpcOriginFacts:
     """A VPC origin of the account. `ours` means that its owner tag carries this portal's name; `distributions` is how
     many use it, None where that was not asked.
@@ -308,8 +317,9 @@ class Snapshot:
     AWS told what applies.
 
     `viewer_certificate` is what the distribution shows to viewers under its own names; `service_role` says whether
-    the account has CloudFront's role for VPC origins; `permissions` is what the portal's own role may do. None where it
-    was not looked at. `request_policies` are the custom origin request policies that the distribution's behaviors have,
+    the account has CloudFront's role for VPC origins; `permissions` is what the portal's own role may do;
+    `domain_conflicts` what overlaps with those of the distribution's names that have a star. None where it was not
+    looked at. `request_policies` are the custom origin request policies that the distribution's behaviors have,
     by id, as far as AWS showed them.
     """
 
@@ -323,6 +333,7 @@ class Snapshot:
     viewer_certificate: Certificate | None = None
     service_role: bool | None = None
     permissions: tuple[Permission, ...] | None = None
+    domain_conflicts: tuple[DomainConflict, ...] | None = None
     request_policies: tuple[tuple[str, Forwarding], ...] = ()
     gaps: tuple[Gap, ...] = field(default=())
 

@@ -163,6 +163,47 @@ def viewer_certificate(
     )
 
 
+def other_owners(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """CloudFront Developer Guide, alternate domain names: of overlapping names the more specific one wins, wherever DNS
+    leads. The same name is never given twice, so only names with a star can lose some of theirs.
+    """
+    wide = [name.lower() for name in distribution.aliases if name.startswith("*.")]
+    if not wide:
+        return
+    if gap := snapshot.gap("domain_conflicts"):
+        yield unknown("PF-ALIAS", gap.reason)
+        return
+    if snapshot.domain_conflicts is None:
+        yield unknown("PF-ALIAS", "It was not looked at.")
+        return
+    own = {name.lower() for name in distribution.aliases}
+    taking = [
+        one
+        for one in snapshot.domain_conflicts
+        if one.domain.lower() not in own and any(one.domain.lower().endswith(name[1:]) for name in wide)
+    ]
+    if not taking:
+        yield PreflightResult("PF-ALIAS", Level.PASS, f"Nobody else has a name within {', '.join(wide)}.")
+        return
+    first = taking[0]
+    yield PreflightResult(
+        "PF-ALIAS",
+        Level.WARN,
+        f"{', '.join(sorted({one.domain for one in taking}))} belongs to another distribution ({first.resource} of "
+        f"account {first.account}).",
+        "CloudFront takes the more specific name, wherever DNS leads: clients that use it reach the other one.",
+        Fix(
+            f"Let clients use another name; or move it: CloudFront > Distributions > {distribution.id} > Settings > "
+            "Alternate domain names, with the other's owner.",
+            f"aws cloudfront list-domain-conflicts --domain {first.domain} "
+            f"--domain-control-validation-resource DistributionId={distribution.id}",
+            "aliases of the aws_cloudfront_distribution",
+        ),
+    )
+
+
 def _serves(certificate: Certificate, alias: str) -> bool:
     """An alias may itself begin with a star."""
     return alias.lower() in {name.lower() for name in certificate.names} or certificate.covers(alias)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from checks.preflight.certificates import viewer_certificate
+from checks.preflight.certificates import other_owners, viewer_certificate
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
 from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
 from provisioning.patterns import covers, matches, overlap
@@ -216,4 +216,10 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
 DistributionCheck = Callable[[PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]]
 
 
-DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (_library, _paths, _behavior_room, viewer_certificate)
+DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (
+    _library,
+    _paths,
+    _behavior_room,
+    viewer_certificate,
+    other_owners,
+)

@@ -60,6 +60,7 @@ TITLES = {
     "PF-VPC-ORIGIN": "A VPC origin can be reused or made",
     "PF-BEHAVIORS": "The distribution has room for behaviors",
     "PF-VIEWER-CERTIFICATE": "Viewers are shown a certificate for the distribution's names",
+    "PF-ALIAS": "The distribution's names lead to it alone",
     "PF-ROLE": "The account has CloudFront's role for VPC origins",
     "PF-PERMISSION": "The portal's role may do what the plan needs",
     "PF-ORIGIN-HEADERS": "The behavior forwards the handshake's headers",

@@ -11,7 +11,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from provisioning.edge import distributions, request_policies, targets, vpc_origins
+from provisioning.edge import distributions, domain_conflicts, request_policies, targets, vpc_origins
 from provisioning.edge import quotas as service_quotas
 from provisioning.edge.certificates import certificate
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
@@ -40,9 +40,9 @@ def take_snapshot(
     An account that has VPC origins has CloudFront's role for them too; only of others IAM is asked.
     With `permissions`, IAM is also asked what the portal's role may do to this target and distribution.
     Gaps are named target, distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
-    quotas, and for parts of the target listeners, rules, certificates, ingress, subnets, acls, internet_gateway,
-    block_public_access, prefix_list, list_weights, service_group, target_health, attributes, addresses,
-    addresses_behind, doors, api_gateway.
+    quotas, domain_conflicts, and for parts of the target listeners, rules, certificates, ingress, subnets, acls,
+    internet_gateway, block_public_access, prefix_list, list_weights, service_group, target_health, attributes,
+    addresses, addresses_behind, doors, api_gateway.
     """
     gaps: list[Gap] = []
 
@@ -65,6 +65,8 @@ def take_snapshot(
         known = settle("vpc_origins", origins, ())
         shown = record.facts.certificate_arn if record else ""
         viewer = whole.submit(certificate, aws, shown) if shown else None
+        wide = [name for name in record.facts.aliases if name.startswith("*.")] if record else []
+        conflicts = whole.submit(domain_conflicts.of_names, aws, distribution_id, wide) if record else None
         policies = whole.submit(_request_policies, aws, record.facts) if record else None
         asked = bool(target_arn) and not known and not any(gap.what == "vpc_origins" for gap in gaps)
         role = whole.submit(has_service_role, aws) if asked else None
@@ -85,6 +87,7 @@ def take_snapshot(
             )
             allowed = settle("permissions", whole.submit(simulate, aws, asked_of_iam, parts), None)
         quotas = settle("quotas", whole.submit(_quotas, aws, known, record, survey.facts), {})
+        overlapping = settle("domain_conflicts", conflicts, None)
         custom_policies = settle("request_policies", policies, ())
     gaps += [_gap(what, error) for what, error in survey.failures.items()]
     return Snapshot(
@@ -94,6 +97,7 @@ def take_snapshot(
         viewer_certificate=viewer_certificate,
         service_role=service_role,
         permissions=allowed,
+        domain_conflicts=overlapping,
         request_policies=custom_policies,
         **quotas,
         gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from checks.preflight import Level
-from provisioning.facts import Certificate, Gap, Listener, Snapshot
+from provisioning.facts import Certificate, DomainConflict, Gap, Listener, Snapshot
 from provisioning.permissions import CREATE_SERVICE_ROLE, Permission
 from tests.checks.test_preflight import judged, level, seen
 
@@ -136,6 +136,33 @@ def test_viewers_are_shown_a_certificate_for_each_name(facts: Snapshot, expected
 )
 def test_the_first_vpc_origin_of_an_account_needs_a_role(facts: Snapshot, expected: str) -> None:
     assert level("PF-ROLE", facts=facts) == expected
+
+
+WIDE = {"aliases": ("*.example.com", "example.com")}
+
+
+def taken(*domains: str) -> dict[str, Any]:
+    return {
+        "distribution": WIDE,
+        "domain_conflicts": tuple(DomainConflict(one, "*****ABCDE", "****1234") for one in domains),
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        (seen(), ""),
+        (seen(distribution=ALIAS), ""),
+        (seen(**taken()), "pass"),
+        (seen(**taken("chat.example.com")), "warn"),
+        (seen(**taken("*.eu.example.com")), "warn"),
+        (seen(**taken("*.example.com", "*.com")), "pass"),
+        (seen(distribution=WIDE), "unknown"),
+        (seen(distribution=WIDE, gaps=(Gap("domain_conflicts", "denied"),)), "unknown"),
+    ],
+)
+def test_a_name_with_a_star_may_lose_some_of_its_names_to_others(facts: Snapshot, expected: str) -> None:
+    assert [one.level.value for one in judged(facts=facts).get("PF-ALIAS", ())] == [expected][: bool(expected)]
 
 
 def test_several_targets_without_stickiness_matter_only_to_an_http_api() -> None:

@@ -12,7 +12,8 @@ from provisioning.edge import distributions, quotas, targets
 from provisioning.edge.session import Aws
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.spec import complete_wish, parse_spec
-from tests.lab.account import CHAT_ACCOUNT, REGION, REPOSITORY, Account
+from tests.lab.account import CHAT_ACCOUNT, REGION, REPOSITORY, Account, Lab, listed, viewer_certificate
+from tests.provisioning.edge.conftest import enter
 
 OWNER = "edge-portal"
 POLICY = json.loads((REPOSITORY / "docs" / "iam-policy.json").read_text())
@@ -195,3 +196,24 @@ def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, a
     assert "VPC link from-rest of API Gateway" in asked(aws, account.number, inner)["PF-OTHER-DOOR"].seen
     http.delete_integration(ApiId=api, IntegrationId=integration)
     assert asked(aws, account.number, arn)["PF-OTHER-DOOR"].level is Level.PASS
+
+
+def test_a_more_specific_name_of_another_account_is_told_and_a_wider_one_is_not(lab: Lab, account: Account) -> None:
+    zone = f"z{account.number}.example.com"
+
+    def serving(owner: Account, name: str) -> str:
+        shown = viewer_certificate(owner.certificate(name))
+        return str(owner.create_distribution(Aliases=listed(name), ViewerCertificate=shown)["Distribution"]["Id"])
+
+    give_role(account)
+    other, arn, mine = lab.account(), account.balancer(account.vpc()), serving(account, f"*.{zone}")
+    serving(other, f"*.{zone.partition('.')[2]}")
+    portal = enter(account.number)
+    alone = asked(portal, account.number, arn, mine)["PF-ALIAS"]
+    assert alone.level is Level.PASS
+    serving(other, f"chat.{zone}")
+    shared = asked(portal, account.number, arn, mine)["PF-ALIAS"]
+    assert shared.level is Level.WARN
+    assert f"chat.{zone} belongs to another distribution" in shared.seen
+    assert other.number[-4:] in shared.seen
+    assert other.number not in shared.seen

@@ -212,6 +212,7 @@ PARTS = [
     (snapshot_module, "has_service_role", "service_role"),
     (snapshot_module, "simulate", "permissions"),
     (snapshot_module, "_quotas", "quotas"),
+    (snapshot_module.domain_conflicts, "of_names", "domain_conflicts"),
     (vpc_origins, "list_all", "vpc_origins"),
 ]
 
