@@ -35,13 +35,16 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """The whole rail. `looked_at` is when AWS was last asked on behalf of this run's account."""
+    """The whole rail. `looked_at` is when AWS was last asked on behalf of this run's account; `trouble` why it told
+    nothing when it was asked since.
+    """
 
     steps: tuple[StepProgress, ...]
     looked_at: datetime | None
     seen: str
     elapsed_seconds: float
     expected_seconds: float
+    trouble: str = ""
 
     @property
     def done_steps(self) -> int:
@@ -53,13 +56,16 @@ def progress(run: Run, now: datetime) -> Progress:
     """The progress of a run at `now`."""
     pace = settings.PROVISIONING_PACE
     steps = step_progress(saga_steps(run.saga), run.journal(), run.finished_at or now, pace=pace)
+    account = run.endpoint.account
+    asked = account.next_sweep_at is not None and account.next_sweep_at > run.created_at
     busy = next((step for step in steps if step.state in (WAITING, DOING, UNDOING)), None)
     return Progress(
         steps,
-        run.endpoint.account.last_sweep_at,
+        account.last_sweep_at,
         busy.seen if busy else "",
         ((run.finished_at or now) - run.created_at).total_seconds(),
         sum(step.expected_seconds for step in steps),
+        account.last_sweep_error if asked and run.watch_id is not None and not run.over else "",
     )
 
 

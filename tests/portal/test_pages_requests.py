@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import timedelta
 
 import pytest
 from django.db import transaction
@@ -13,7 +14,7 @@ from portal.actions import approve_request
 from portal.lifecycle import NEXT_STEPS, State
 from portal.models import EndpointRequest
 from provisioning import events
-from provisioning.models import Run
+from provisioning.models import AwsAccount, Run, Watch
 from tests.lab.account import Lab
 from tests.portal.api_stage import Stage, ask, happen, put
 from tests.portal.pages_stage import browser, plan_again, planned, streamed, text_of
@@ -117,6 +118,14 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Stage, lab: Lab) ->
     assert "Add origin and behaviors to the distribution · to do" in words
     assert "Approved by petra" in words
     assert "Cancel and undo" in words
+    run, now = Run.objects.select_related("endpoint__account").get(endpoint_requests=request), timezone.now()
+    watch = {"resource": Watch.Resource.VPC_ORIGIN, "aws_id": "vo_1", "written_at": now, "seen_at": now}
+    run.watch = Watch.objects.create(account=run.endpoint.account, **watch)
+    run.save()
+    for asked_at, tells in ((now - timedelta(days=1), False), (now, True)):
+        AwsAccount.objects.update(last_sweep_error="ListVpcOrigins: no (AccessDenied).", next_sweep_at=asked_at)
+        words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+        assert ("tries again by itself. ListVpcOrigins: no (AccessDenied)." in words) == tells
     undoing = browser(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
     assert "It is being undone." in text_of(undoing)
     Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
