@@ -16,6 +16,7 @@ from provisioning.edge import distributions, targets
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.edge.session import AccountRef, Aws
 from provisioning.edge.snapshot import take_snapshot
+from provisioning.engine.decide import GIVE_UP_AFTER_SECONDS, GIVE_UP_AFTER_TRIES
 from provisioning.models import AwsAccount, Event, Run, Watch
 from tests.lab.account import REGION, Lab
 from tests.provisioning.machine import Machine
@@ -133,9 +134,9 @@ def test_a_run_waits_for_its_turn_without_a_word_and_is_never_given_up_for_it(
     run = site.start()
 
     class Shared:
-        """No call passes for two hours."""
+        """No call passes for twice as long as a failing step is tried again."""
 
-        free_at = machine.now.timestamp() + 7200
+        free_at = machine.now.timestamp() + 2 * GIVE_UP_AFTER_SECONDS
         asked = 0
 
         def take(self, account_id: str, *, per_second: float, now: float) -> float:
@@ -147,7 +148,7 @@ def test_a_run_waits_for_its_turn_without_a_word_and_is_never_given_up_for_it(
     monkeypatch.setattr(budget, "_shared", lambda: shared)
     machine.finish(run, most=3000)
     site.assert_built(run)
-    assert shared.asked > 60
+    assert shared.asked > 3 * GIVE_UP_AFTER_TRIES
     assert "step.retry" not in set(Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True))
 
 

@@ -88,6 +88,8 @@ def test_what_aws_refuses_is_undone_without_a_trace(machine: Machine, operation:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.slow)])
 def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine, every: int) -> None:
+    """Each case begins where the one before has left nothing."""
+
     def cancelled_run(site: Site) -> Run:
         run = site.start()
         while not site.behaviors():
@@ -96,13 +98,12 @@ def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine
         return run
 
     count = Boundaries()
-    first = machine.site()
-    run = cancelled_run(first)
-    run_to_the_end(machine, first, run, count)
-    first.assert_clean(run)
+    site = machine.site()
+    run = cancelled_run(site)
+    run_to_the_end(machine, site, run, count)
+    site.assert_clean(run)
     assert run.failure["code"] == "cancelled"
     for number in chosen(count, every):
-        site = machine.site()
         watch = Boundaries(die_at=number)
         run = cancelled_run(site)
         run_to_the_end(machine, site, run, watch)
