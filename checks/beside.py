@@ -24,15 +24,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[Result]):
-    """Work that waits: `wait` does it on an event loop and may not block; `then` keeps its result and may."""
+    """Work that waits: `wait` does it on an event loop and may not block; `then` keeps its result and may, and so may
+    `give_back`, which leaves the work to another process.
+    """
 
     wait: Callable[[], Coroutine[Any, Any, Result]]
     then: Callable[[Result], object]
+    give_back: Callable[[], object]
 
 
 class Loop:
     """An event loop on a thread of its own, for at most `most` pieces of work at once. What is under way when the
-    process ends is lost, as if the process had been killed: its lease runs out, and another worker begins anew.
+    process is killed is lost: its lease runs out, and another worker begins anew.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -40,6 +43,8 @@ class Loop:
         self._room = threading.BoundedSemaphore(most)
         self._lock = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._held: dict[int, Held[Any]] = {}
+        self._stopped = False
         self._keeper = ThreadPoolExecutor(1, f"{name}-kept")
 
     def take(self, begin: Callable[[], Held[Any] | None]) -> bool:
@@ -47,7 +52,7 @@ class Loop:
 
         `begin` is called here and now, and gives what is to be waited for, or None when nothing is left to do.
         """
-        if not self._room.acquire(blocking=False):
+        if self._stopped or not self._room.acquire(blocking=False):
             return False
         held = None
         try:
@@ -56,8 +61,24 @@ class Loop:
             if held is None:
                 self._room.release()
         if held is not None:
+            with self._lock:
+                self._held[id(held)] = held
             asyncio.run_coroutine_threadsafe(self._see_through(held), self._running())
         return True
+
+    def stop(self) -> None:
+        """Begin nothing more, and leave what is under way to other processes, which begin it anew at once."""
+        self._stopped = True
+        with self._lock:
+            held = tuple(self._held.values())
+        for one in held:
+            self._keeper.submit(self._given_back, one)
+
+    def _given_back(self, held: Held[Any]) -> None:
+        try:
+            _with_fresh_connection(lambda _: held.give_back(), None)
+        except Exception:
+            log.exception("%s: not given back; the lease runs out, and it is made anew", self._name)
 
     async def _see_through(self, held: Held[Any]) -> None:
         try:
@@ -66,6 +87,8 @@ class Loop:
         except Exception:
             log.exception("%s: nothing was kept; the lease runs out, and it is made anew", self._name)
         finally:
+            with self._lock:
+                self._held.pop(id(held), None)
             self._room.release()
 
     def _running(self) -> asyncio.AbstractEventLoop:

@@ -95,8 +95,8 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
     asked = Asked(Kind(probe.kind), probe.number, probe.path)
     limits = Limits() if asked.kind is Kind.RECONNECT else probe_limits(Script())
     lease = longest(asked, limits.total_s) + (LOOK_SECONDS if asked.kind in WITH_AWS else 0) + LEASE_MARGIN_SECONDS
-    due = Probe.objects.due(now).filter(pk=probe_id)
-    if due.update(lease_until=now + timedelta(seconds=lease)) != 1:
+    probe.lease_until = now + timedelta(seconds=lease)
+    if Probe.objects.due(now).filter(pk=probe_id).update(lease_until=probe.lease_until) != 1:
         return None
     try:
         if asked.kind is not Kind.LOG_ROWS:
@@ -119,7 +119,8 @@ def _waiting(probe: Probe, asked: Asked, around: Surroundings, clock: Callable[[
         except Exception as fault:
             return _our_fault(probe, fault)
 
-    return Held(wait, lambda report: _keep(probe, report, clock()))
+    ours = Probe.objects.filter(pk=probe.pk, lease_until=probe.lease_until)
+    return Held(wait, lambda report: _keep(probe, report, clock()), lambda: ours.update(lease_until=None))
 
 
 def _keep(probe: Probe, report: Report, now: datetime) -> None:

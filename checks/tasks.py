@@ -46,9 +46,10 @@ def make_audit(audit_id: str) -> None:
 
 
 @worker_shutting_down.connect
-def stop_checks(**_: Any) -> None:
-    """A worker that ends leaves the checks in its line to others."""
+def leave_to_others(**_: Any) -> None:
+    """A worker that ends leaves the checks in its line and the probes under way to others."""
     _checks.stop()
+    _probes.stop()
 
 
 def tick(now: datetime) -> None:

@@ -27,7 +27,7 @@ class Silence:
                 await asyncio.sleep(0.005)
             return name
 
-        return Held(wait, self.kept.put)
+        return Held(wait, self.kept.put, lambda: self.kept.put(f"{name} given back"))
 
 
 def test_fifty_silent_probes_cost_two_threads_and_the_next_finds_no_room() -> None:
@@ -56,7 +56,7 @@ def test_what_was_not_to_be_waited_for_or_failed_makes_room_again(caplog: pytest
     assert loop.take(lambda: None)
     with pytest.raises(ValueError, match="row"):
         loop.take(broken)
-    assert loop.take(lambda: Held(fail, silence.kept.put))
+    assert loop.take(lambda: Held(fail, silence.kept.put, lambda: None))
     assert _soon_taken(loop, silence)
     assert silence.kept.get(timeout=SECONDS) == "silence"
     assert "the loop is odd" in caplog.text
@@ -87,6 +87,16 @@ def test_checks_of_dead_origins_fill_their_own_threads_only(caplog: pytest.LogCa
     assert begun.get(timeout=SECONDS) == "last"
     assert begun.empty(), "each key once"
     assert "no answer at all" in caplog.text
+
+
+def test_a_worker_that_ends_gives_back_what_it_holds() -> None:
+    silence, loop = Silence(), Loop(3, "test-probes")
+    for name in ("a", "b"):
+        assert loop.take(lambda name=name: silence.begin(name))  # type: ignore[misc]
+    loop.stop()
+    assert {silence.kept.get(timeout=SECONDS) for _ in "ab"} == {"a given back", "b given back"}
+    assert not loop.take(silence.begin), "nothing more is begun"
+    silence.over.set()
 
 
 def test_a_worker_that_ends_leaves_the_line_to_others() -> None:

@@ -162,10 +162,15 @@ class TestARow:
         held = probing.begin_probe(str(probe.pk), clock=lambda: later)
         assert held is not None
         assert report == [], "the worker goes on; the sockets are opened where they are waited for"
+        held.give_back()
+        assert Probe.objects.due(later).get() == probe, "a worker that ends leaves it to another at once"
+        held = probing.begin_probe(str(probe.pk), clock=lambda: later + timedelta(seconds=1))
+        assert held is not None
         held.then(asyncio.run(held.wait()))
         probe.refresh_from_db()
         assert probe.report is not None
-        assert (probe.ok, probe.finished_at, probe.report["headline"], report) == (True, later, "well", [asked])
+        assert (probe.ok, probe.report["headline"], report) == (True, "well", [asked])
+        assert probe.finished_at == later + timedelta(seconds=1)
         assert probing.begin_probe(str(probe.pk), clock=lambda: later) is None
         assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is not None
 
