@@ -89,7 +89,7 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     setting.add_argument("name", metavar="NAME", help="its name, such as security-group-closed")
     setting.add_argument("--distribution", metavar="ID", help="id, domain name or alias of a distribution")
     setting.add_argument("--path", metavar="PATH", help="a path of the endpoint, such as /ws/chat")
-    setting.add_argument("--detail", metavar="TEXT", help="what the fault's sentence says")
+    setting.add_argument("--detail", metavar="TEXT", help="the result that the edge logs, such as CapacityExceeded")
     setting.add_argument("--account", metavar="ID", help="only calls of this account")
     setting.add_argument("--service", metavar="NAME", help="only calls of this service, such as cloudfront")
     setting.add_argument("--operation", metavar="NAME", help="only this operation; * stands for any letters")

@@ -28,6 +28,7 @@ from lab.edge.routing import find_behavior, find_distribution
 from lab.edge.signed_requests import refuse_unsigned
 from lab.edge.state import State
 
+DEFAULT_RESULT = "CapacityExceeded"
 # What an edge without capacity logs: detailed result and result (standard logs reference).
 CAPACITY_RESULTS = {
     "CapacityExceeded": "CapacityExceeded",
@@ -127,6 +128,6 @@ def _capacity(state: State, distribution: Distribution) -> Refusal | None:
     fault = find_fault(state.faults, EDGE_CAPACITY, distribution.id)
     if fault is None:
         return None
-    detail = fault.detail if fault.detail in CAPACITY_RESULTS else "CapacityExceeded"
+    detail = fault.detail if fault.detail in CAPACITY_RESULTS else DEFAULT_RESULT
     why = "CloudFront has no capacity for this request at the moment."
     return Refusal(503, detail, why, result_type=CAPACITY_RESULTS[detail])

@@ -83,7 +83,7 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
     {
         "distribution": "id, domain name or alias of a distribution",
         "path": "a path of the endpoint, such as /ws/chat; / if it is left out",
-        "detail": "what the fault's sentence says",
+        "detail": "the result that the edge logs, such as CapacityExceeded",
         "account": "twelve digits; every account if it is left out",
         "service": "an AWS service as requests name it: cloudfront, ec2, elasticloadbalancing, sts",
         "operation": "an operation such as CreateVpcOrigin; * stands for any letters",

@@ -9,6 +9,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from lab.edge.reception import CAPACITY_RESULTS, DEFAULT_RESULT
 from lab.faults.aiming import FaultRefused
 from lab.faults.fault import PARAMETERS, Fault
 from lab.faults.registry import FAULTS
@@ -41,6 +42,8 @@ def check(name: str, given: Mapping[str, Any]) -> tuple[Fault, dict[str, Any]]:
             raise FaultRefused(f"{name} needs {key}: {PARAMETERS[key]}")
     if not checked.get("account", "0" * 12).isdecimal() or len(checked.get("account", "0" * 12)) != 12:
         raise FaultRefused(f"account must be {PARAMETERS['account']}")
+    if checked.get("detail", DEFAULT_RESULT) not in CAPACITY_RESULTS:
+        raise FaultRefused(f"detail must be one of {', '.join(CAPACITY_RESULTS)}")
     return fault, checked
 
 

@@ -346,6 +346,7 @@ class TestRefusals:
             ({"name": "waf-block", "distribution": "", "path": "/"}, 400, "needs distribution"),
             ({"name": "waf-block", "distribution": ["E1"]}, 400, "distribution must be a text"),
             ({"name": "waf-block", "operation": "Create*"}, 400, "does not take 'operation'"),
+            ({"name": "edge-capacity", "distribution": "E", "detail": "Full"}, 400, "must be one of CapacityExceeded"),
             ({"name": "throttled", "times": 0}, 400, "times must be a whole number"),
             ({"name": "throttled", "nth": "many"}, 400, "nth must be a whole number"),
             ({"name": "throttled", "account": "chat"}, 400, "twelve digits"),
