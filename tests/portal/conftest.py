@@ -49,8 +49,8 @@ def lab(lab_process: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 @pytest.fixture
 def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is remembered from another test."""
-    monkeypatch.setattr(inventory, "_looks", inventory.Looks())
+    """Nothing is remembered from another test, and a page waits for AWS however busy this machine is."""
+    monkeypatch.setattr(inventory, "_looks", inventory.Looks(wait_seconds=30))
 
 
 @pytest.fixture
