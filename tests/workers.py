@@ -25,7 +25,6 @@ ALONE_AND_LONG = (
     "tests/provisioning/test_create_endpoint.py",
     "tests/stack/test_demo.py",
     "tests/stack/test_services.py",
-    "tests/stack/test_rehearse.py",
 )
 """Modules that take long by themselves."""
 

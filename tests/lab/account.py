@@ -19,6 +19,7 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import ClientCreator
 from botocore.config import Config
 from botocore.exceptions import ClientError
 from cryptography import x509
@@ -41,6 +42,19 @@ TIMEOUTS = {"OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
 DEPLOYMENT = 700
 
 _accounts = itertools.count(700_000_000_001)
+
+_make_class = ClientCreator._create_client_class
+_classes: dict[str, type] = {}
+
+
+def _class_of(creator: ClientCreator, service: str, model: Any) -> type:
+    """botocore makes a class for each client, for EC2 with seven hundred methods; hundreds of accounts share one."""
+    if service not in _classes:
+        _classes[service] = _make_class(creator, service, model)
+    return _classes[service]
+
+
+ClientCreator._create_client_class = _class_of
 
 
 @dataclass

@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.lab.account import Account
 
 AWS = Path(sys.executable).with_name("aws")
@@ -27,6 +29,7 @@ def aws(account: Account, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
 
+@pytest.mark.slow  # the script of tests/journeys does the same, and more, to what the portal made
 def test_it_lists_reads_and_is_refused_with_a_stale_version(account: Account, tmp_path: Path) -> None:
     made = account.create_vpc_origin("chat")["VpcOrigin"]["Id"]
     distribution = account.create_distribution(Comment="from the CLI")

@@ -15,9 +15,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from tests.lab.account import CHAT_ACCOUNT, Account, Lab, behavior, listed, vpc_origin
 
 
-@pytest.fixture
-def own_lab(tmp_path: Path) -> Iterator[Lab]:
-    running = Lab(tmp_path)
+@pytest.fixture(scope="module")
+def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """One that is killed by every story, and started again."""
+    running = Lab(tmp_path_factory.mktemp("own-lab"))
     running.start()
     yield running
     running.end()
