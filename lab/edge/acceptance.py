@@ -104,14 +104,18 @@ def refuse_by_behavior(
 ) -> Refusal | None:
     """What the behavior does not allow.
 
-    1. Plain HTTP under `redirect-to-https`: 301 to the same URL over HTTPS. Under `https-only`: 403.
+    1. Plain HTTP under `redirect-to-https`: GET and HEAD 301 to the same URL over HTTPS; other methods 307, so that
+       their body is sent again, or 403 below HTTP/1.1, which has no 307. Under `https-only`: 403.
     2. A method outside the behavior's set: 403.
     3. GET with a body: 403.
     """
     if request.scheme == "http":
         if behavior.viewer_protocol_policy == "redirect-to-https":
+            status = 301 if request.method in ("GET", "HEAD") else 307
+            if status == 307 and request.http_version == "1.0":
+                return Refusal(403, "Error", "This method is redirected to HTTPS from HTTP/1.1 on only.")
             location = _https_location(request, plain_port, tls_port)
-            return Refusal(301, "Redirect", "This address is served over HTTPS.", "Redirect", location)
+            return Refusal(status, "Redirect", "This address is served over HTTPS.", "Redirect", location)
         if behavior.viewer_protocol_policy == "https-only":
             return Refusal(403, "Error", "This address is served over HTTPS only.")
     if request.method not in behavior.allowed_methods:

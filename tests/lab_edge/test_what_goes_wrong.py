@@ -111,6 +111,16 @@ def test_plain_http_is_redirected_or_refused_as_the_behavior_says(stage: Stage) 
         pass
 
 
+@pytest.mark.rule("distribution/redirect-keeps-method")
+def test_other_methods_are_redirected_with_their_body(stage: Stage) -> None:
+    status, headers, _ = stage.request("dchat", method="POST", body=b"x", tls=False)
+    assert (status, headers["location"]) == (307, "https://dchat.cloudfront.net/")
+    assert headers["x-cache"] == "Redirect from cloudfront"
+    with stage.raw(tls=False) as raw:
+        raw.sendall(b"POST / HTTP/1.0\r\nHost: dchat.cloudfront.net\r\nContent-Length: 0\r\n\r\n")
+        assert raw.recv(65536).startswith(b"HTTP/1.1 403 ")
+
+
 @pytest.mark.rule("distribution/methods")
 def test_the_behaviors_methods_are_all_it_takes(stage: Stage) -> None:
     status, headers, _ = stage.request("dchat", method="POST", body=b"x")

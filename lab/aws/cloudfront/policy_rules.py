@@ -111,7 +111,7 @@ def check_origin_request_policy(config: Config, quotas: Mapping[str, int]) -> No
     headers = config["HeadersConfig"]
     if headers["HeaderBehavior"] != "allExcept":
         for name in _names(headers, "Headers"):
-            if name.lower() in ("authorization", "accept-encoding"):
+            if name.lower() == "accept-encoding":
                 raise invalid(f"The parameter Headers contains {name} that is not allowed.")
 
 
