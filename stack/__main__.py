@@ -8,13 +8,8 @@ import re
 import sys
 from pathlib import Path
 
-from stack.browser import print_browser
-from stack.demo import run_demo
-from stack.environment import DEFAULT_TIME_SCALE
-from stack.product import PROJECT
-from stack.rehearse import run_rehearsal
-from stack.screenshots import take_screenshots
-from stack.with_services import run_with_services
+PROJECT = Path(__file__).resolve().parent.parent
+INTERRUPTED = 130
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,14 +21,12 @@ def main(arguments: list[str] | None = None) -> int:
     demo.add_argument("--state", type=Path, default=PROJECT / ".state", help="where data, secrets and logs live")
     demo.add_argument("--port", type=_port, default=8000, help="first of six ports in a row")
     demo.add_argument("--clean", action="store_true", help="empty the state folder first")
-    demo.add_argument("--time-scale", type=_scale, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS")
+    demo.add_argument("--time-scale", type=_scale, help="how many times faster than AWS")
 
     rehearse = commands.add_parser("rehearse", help="run the main job, from request to echo, against a fresh stack")
     rehearse.add_argument("--port", type=_port, help="first of six ports in a row; free ones unless given")
     rehearse.add_argument("--hold", action="store_true", help="keep running afterwards")
-    rehearse.add_argument(
-        "--time-scale", type=_scale, default=DEFAULT_TIME_SCALE, help="how many times faster than AWS"
-    )
+    rehearse.add_argument("--time-scale", type=_scale, help="how many times faster than AWS")
 
     services = commands.add_parser("test-services", help="run a command with a fresh PostgreSQL and Redis")
     services.add_argument("wrapped", nargs=argparse.REMAINDER, help="the command, after --")
@@ -46,16 +39,40 @@ def main(arguments: list[str] | None = None) -> int:
 
     given = parser.parse_args(arguments)
     os.chdir(PROJECT)
+    try:
+        return _run(given)
+    except KeyboardInterrupt:
+        # While the modules were loaded: nothing was started yet.
+        print("stopped", file=sys.stderr)
+        return INTERRUPTED
+
+
+def _run(given: argparse.Namespace) -> int:
+    """Only what a command needs is loaded, and only here, where Ctrl-C is heeded."""
+    from stack.environment import DEFAULT_TIME_SCALE
+
     match given.command:
         case "demo":
-            return run_demo(given.state, given.port, clean=given.clean, time_scale=given.time_scale)
+            from stack.demo import run_demo
+
+            scale = given.time_scale or DEFAULT_TIME_SCALE
+            return run_demo(given.state, given.port, clean=given.clean, time_scale=scale)
         case "rehearse":
-            return run_rehearsal(given.port, hold=given.hold, time_scale=given.time_scale)
+            from stack.rehearse import run_rehearsal
+
+            scale = given.time_scale or DEFAULT_TIME_SCALE
+            return run_rehearsal(given.port, hold=given.hold, time_scale=scale)
         case "test-services":
+            from stack.with_services import run_with_services
+
             return run_with_services([word for word in given.wrapped if word != "--"])
         case "screenshots":
+            from stack.screenshots import take_screenshots
+
             return take_screenshots(given.folder)
         case _:
+            from stack.browser import print_browser
+
             return print_browser(fetch=given.fetch)
 
 

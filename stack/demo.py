@@ -6,6 +6,7 @@ It decides what a person sees on the console. It must leave nothing running, how
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -34,7 +35,7 @@ class Stopped(BaseException):
 
 def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> int:
     """Returns the exit code: 0 after Ctrl-C, 1 if the product could not start or gave up."""
-    broken = threading.Event()
+    broken, attended = threading.Event(), os.isatty(0)
     begun = time.monotonic()
     stack = Stack(state_dir, port, time_scale=time_scale, say=say, on_failure=broken.set)
     say(f"starting the portal and its lab from {stack.state.path} ...")
@@ -43,7 +44,7 @@ def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> i
             try:
                 stack.start(clean=clean)
                 show(_welcome(stack, time.monotonic() - begun))
-                broken.wait()
+                stay(broken, attended=attended)
             except Stopped:
                 _ignore_signals()
                 say("stopping ...")
@@ -71,6 +72,15 @@ def ends_on_signals() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def stay(until: threading.Event, *, attended: bool) -> None:
+    """Wait; Stopped, too, when the terminal that was there (`attended`) is gone without a signal: `make`, if it is a
+    terminal's first process, gets the hang-up and keeps it to itself.
+    """
+    while not until.wait(LOOK_SECONDS):
+        if attended and not os.isatty(0):
+            raise Stopped(signal.SIGHUP)
+
+
 def say(line: str) -> None:
     """One line with the time."""
     show(f"{time.strftime('%H:%M:%S')}  {line}")
@@ -82,6 +92,7 @@ def show(text: str) -> None:
         print(text, flush=True)
 
 
+LOOK_SECONDS = 0.5
 ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

@@ -8,6 +8,7 @@ It must never look into the database or the processes: what it shows is what a t
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -23,7 +24,7 @@ import httpx
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 
-from stack.demo import REFUSALS, Stopped, ends_on_signals, say
+from stack.demo import REFUSALS, Stopped, ends_on_signals, say, stay
 from stack.handshake_witness import NotProven, Witness
 from stack.ports import LOOPBACK
 from stack.product import Stack
@@ -49,7 +50,10 @@ class RehearsalFailed(Exception):
 def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
     """Returns the exit code; with `hold` only after a signal."""
     with tempfile.TemporaryDirectory(prefix="edge-portal-rehearsal-") as directory:
-        stack = Stack(Path(directory) / "state", port, time_scale=time_scale, durable=False, say=say)
+        broken, attended = threading.Event(), os.isatty(0)
+        stack = Stack(
+            Path(directory) / "state", port, time_scale=time_scale, durable=False, say=say, on_failure=broken.set
+        )
         try:
             with ends_on_signals():
                 say("starting a fresh stack ...")
@@ -58,7 +62,9 @@ def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
                     edge = Rehearsal(stack).play()
                     print(f"\nEDGE_URL={edge.url}\nEDGE_HOST={edge.host}\nEDGE_CA={edge.ca_file}", flush=True)
                     if hold:
-                        _hold(stack)
+                        stay(broken, attended=attended)
+                        if stack.supervisor.failure is not None:
+                            raise stack.supervisor.failure
             return 0
         except Stopped as stopped:
             return 0 if hold else 128 + stopped.number
@@ -271,10 +277,3 @@ class Console:
         self.show(
             f"    {event['seq']:>3} {event['at'][11:23]} {event['level']:<8}{event['step'] or '-':<22} {event['text']}"
         )
-
-
-def _hold(stack: Stack) -> None:
-    """Until a signal, or until a process gives up."""
-    while stack.supervisor.failure is None:
-        time.sleep(0.5)
-    raise stack.supervisor.failure

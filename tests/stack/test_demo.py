@@ -14,12 +14,14 @@ import threading
 from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
+from unittest.mock import Mock
 
 import httpx
 import psutil
 import pytest
 
-from stack.demo import Stopped, ends_on_signals
+from stack.__main__ import main
+from stack.demo import Stopped, ends_on_signals, stay
 from stack.product import EVERYTHING
 from tests.ports import free_ports
 
@@ -159,6 +161,25 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
         assert signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_a_terminal_that_is_gone_without_a_signal_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stack.demo.LOOK_SECONDS", 0.01)
+    monkeypatch.setattr("os.isatty", lambda descriptor: False)
+    with pytest.raises(Stopped):
+        stay(threading.Event(), attended=True)
+    broken = threading.Event()
+    threading.Timer(0.1, broken.set).start()
+    stay(broken, attended=False)
+
+
+def test_ctrl_c_while_the_modules_load_is_no_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("stack.demo.run_demo", Mock(side_effect=KeyboardInterrupt))
+    monkeypatch.setattr("os.chdir", Mock())
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == "stopped\n"
 
 
 def test_a_port_that_is_none_is_refused_in_one_line() -> None:
