@@ -69,11 +69,26 @@ class Cell:
     @property
     def surely_wrong(self) -> tuple[str, ...]:
         """Codes that were said with high certainty and are not the fault's."""
-        return tuple(
-            code
-            for code, certainty in self.given.verdicts
-            if certainty == "high" and code not in (self.wanted, "WSE-LIVE")
-        )
+        return self.given.sure_beyond(self.wanted)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two faults at once, their verdicts, and what was said."""
+
+    faults: tuple[str, str]
+    wanted: tuple[str, str]
+    given: Given
+
+    @property
+    def right(self) -> bool:
+        """Are both verdicts among the first three?"""
+        return set(self.wanted) <= set(self.given.told(3))
+
+    @property
+    def surely_wrong(self) -> tuple[str, ...]:
+        """Codes that were said with high certainty and are neither's."""
+        return self.given.sure_beyond(*self.wanted)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -156,42 +171,49 @@ def _look(site: Site, endpoint: Endpoint, asks: str) -> Given:
     return given
 
 
-def _pairs(
-    site: Site, endpoint: Endpoint, faults: list[dict[str, Any]], most: int
-) -> tuple[list[tuple[str, str, Given, bool]], bool]:
+def _pairs(site: Site, endpoint: Endpoint, faults: list[dict[str, Any]], most: int) -> tuple[list[Pair], bool]:
     """Pairs of faults that a plain handshake meets and that lie in different places; False where the endpoint stayed
     broken after one, which is the last then.
     """
     plain = [fault for fault in faults if fault["ask"] == "handshake" and fault["kind"] == "account"]
+    # What moves the path comes last, so that the other one hits the endpoint and not what answers in its place.
+    plain.sort(key=lambda fault: bool(fault["verdict"] == "WSE-PATH"))
     both = [(a, b) for a, b in itertools.combinations(plain, 2) if a["verdict"] != b["verdict"]]
     random.Random(SEED).shuffle(both)
     found = []
     for one, other in both[:most]:
-        try:
-            for fault in (one, other):
-                site.set(fault["name"], **_aim(fault, endpoint))
-        except RuntimeError as refused:
+        refused = _set_both(site, endpoint, one, other) and _set_both(site, endpoint, other, one)
+        if refused:
             print(f"{one['name']} + {other['name']}: left out: {refused}")
-            site.heal(endpoint)
             continue
         given = site.check(endpoint.id, {})
-        told = given.told(3)
-        right = one["verdict"] in told and other["verdict"] in told
-        found.append((one["name"], other["name"], given, right))
-        mark = "" if right else f"  <-- wanted {one['verdict']} and {other['verdict']}"
-        print(f"{one['name']} + {other['name']}: {' '.join(told)}{mark}", flush=True)
+        pair = Pair((one["name"], other["name"]), (one["verdict"], other["verdict"]), given)
+        found.append(pair)
+        mark = "" if pair.right else f"  <-- wanted {' and '.join(pair.wanted)}"
+        mark += f"  <-- surely wrong {' and '.join(pair.surely_wrong)}" if pair.surely_wrong else ""
+        print(f"{' + '.join(pair.faults)}: {' '.join(given.told(3))}{mark}", flush=True)
         if not site.heal(endpoint).live:
             print("  not healthy after that")
             return found, False
     return found, True
 
 
-def _report(
-    healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[tuple[str, str, Given, bool]], healed: bool
-) -> int:
+def _set_both(site: Site, endpoint: Endpoint, one: dict[str, Any], other: dict[str, Any]) -> str:
+    """Set two faults in this order; why not, with nothing set, where one hides what the other must hit."""
+    try:
+        for fault in (one, other):
+            site.set(fault["name"], **_aim(fault, endpoint))
+    except RuntimeError as refused:
+        site.heal(endpoint)
+        return str(refused)
+    return ""
+
+
+def _report(healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[Pair], healed: bool) -> int:
     right = sum(cell.right for cell in cells)
     wrong = [(cell.fault, cell.surely_wrong) for cell in cells if cell.surely_wrong]
-    both = sum(pair[3] for pair in pairs)
+    wrong += [(" + ".join(pair.faults), pair.surely_wrong) for pair in pairs if pair.surely_wrong]
+    both = sum(pair.right for pair in pairs)
     print(f"\n{right} of {len(cells)} faults: the first verdict is the fault's own")
     print(f"surely wrong: {wrong or 'nothing'}")
     print(f"{both} of {len(pairs)} pairs: both verdicts among the first three")

@@ -39,6 +39,10 @@ class Given:
         """The code to act on."""
         return self.verdicts[0][0] if self.verdicts else ""
 
+    def sure_beyond(self, *wanted: str) -> tuple[str, ...]:
+        """Codes that were said with high certainty and are none of these."""
+        return tuple(code for code, sure in self.verdicts if sure == "high" and code not in (*wanted, "WSE-LIVE"))
+
     def told(self, most: int = 3) -> tuple[str, ...]:
         """The first codes."""
         return tuple(code for code, _ in self.verdicts[:most])

@@ -305,11 +305,11 @@ def _configuration(seen: Observations) -> Iterator[_Claim]:
         )
     if refused and found.signed:
         yield claim("WSE-403-SIGNED", (403,), "the behavior demands signed URLs or cookies")
-    if refused and found.web_acl and seen.status == 403:
+    hidden = {status for status, replaced, _ in found.error_pages if replaced == seen.status}
+    if refused and found.web_acl and 403 in (seen.status, *hidden):
         said = _edge_said(seen, "request blocked")
-        yield _Claim(
-            "WSE-403-WAF", "high" if said else "medium", (f"the web ACL {found.web_acl} guards the distribution",)
-        )
+        sure: Certainty = "high" if said else "medium" if seen.status == 403 else "low"
+        yield _Claim("WSE-403-WAF", sure, (f"the web ACL {found.web_acl} guards the distribution",))
     if refused and found.meant and (dropped := _dropped(found, HANDSHAKE_HEADERS[:2])):
         yield claim("WSE-400-NOKEY", _FROM_APP, dropped)
     if _lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
@@ -523,9 +523,9 @@ def _edge_said(seen: Observations, phrase: str) -> bool:
 
 def _explains(code: str, seen: Observations) -> bool:
     """Whether the answer is the one that this cause brings on, beyond its status."""
+    head = seen.handshake.response
+    by_balancer = head is not None and author_of(head, seen.handshake.body)[0] == "balancer"
     if code == "WSE-301-LOOP":
-        return any(found.code == code for found in diagnose(seen.handshake))
-    if code == "WSE-503-NOTARGET":
-        head = seen.handshake.response
-        return head is not None and author_of(head, seen.handshake.body)[0] == "balancer"
-    return True
+        # Where Host is not forwarded, a listener redirects to the name that it heard instead.
+        return by_balancer or any(found.code == code for found in diagnose(seen.handshake))
+    return by_balancer if code == "WSE-503-NOTARGET" else True

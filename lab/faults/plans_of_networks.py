@@ -156,8 +156,9 @@ def shorten_idle_timeout(given: Circumstances) -> Plan:
 
 
 def deregister_targets(given: Circumstances) -> Plan:
-    """All targets of every group to which the path leads."""
+    """All targets of every group to which the path leads; there must be one to lose."""
     given.aim.need_balancer()
+    given.aim.need_targets()
     for group in given.aim.groups:
         account, region = place_of(group.arn)
         targets = [{"Id": target.id, "Port": target.port} for target in group.targets]

@@ -93,6 +93,11 @@ SHOWN = [
     (refused(502), {"vpc_origin_status": "Deploying"}, "WSE-502-VPCORIGIN"),
     (refused(502), {"vpc_origin_status": ""}, "WSE-502-VPCORIGIN"),
     (refused(503, ALB), {"preflight": (asked("PF-HEALTH", Level.WARN),)}, "WSE-503-NOTARGET"),
+    (
+        refused(301, ALB + "Location: https://internal-a.elb:443/ws\r\n"),
+        {"preflight": (asked("PF-ACTION", Level.BLOCK),), "serving": WITHOUT_KEY},
+        "WSE-301-LOOP",
+    ),
     (refused(400, APP), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
     (refused(426, APP), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
     (refused(404, APP), {"serving": served(path="/elsewhere")}, "WSE-PATH"),
@@ -214,6 +219,20 @@ def test_an_unknown_answer_rules_nothing_out_and_shows_nothing() -> None:
     unknown = tuple(asked(code, Level.UNKNOWN) for code in ("PF-INGRESS", "PF-BPA", "PF-NACL"))
     conclusion = weigh(Observations(refused(504), looked=True, preflight=unknown))
     assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-504-SG", "medium")
+
+
+def test_a_page_may_hide_that_a_web_acl_refused() -> None:
+    page = refused(200, "Content-Type: text/html\r\n")
+    hidden = weigh(Observations(page, looked=True, serving=served(error_pages=SPA, web_acl="arn:waf"))).diagnoses
+    assert [(found.code, found.certainty) for found in hidden[:2]] == [("WSE-200-SPA", "high"), ("WSE-403-WAF", "low")]
+    other = served(error_pages=((404, 200, "/index.html"),), web_acl="arn:waf")
+    assert "WSE-403-WAF" not in [found.code for found in weigh(Observations(page, serving=other)).diagnoses]
+
+
+def test_an_apps_own_redirect_is_not_the_listeners() -> None:
+    elsewhere = refused(302, APP + "Location: https://login.example.com/\r\n")
+    first = weigh(Observations(elsewhere, looked=True, preflight=(asked("PF-ACTION", Level.WARN),))).first
+    assert first.code == "WSE-3XX-APP"
 
 
 def test_a_second_cause_that_lies_behind_the_first_is_named_after_it() -> None:
