@@ -185,6 +185,12 @@ class Account:
         """ARN of a load balancer that may become a VPC origin."""
         return self.balancer(self.vpc())
 
+    @cached_property
+    def image(self) -> str:
+        """Id of a public image; there are more than a thousand."""
+        named = [{"Name": "name", "Values": ["amzn2-ami-hvm-2.0.*-x86_64-gp2"]}]
+        return str(self.ec2.describe_images(Filters=named)["Images"][0]["ImageId"])
+
     def create_vpc_origin(self, name: str = "app", **changes: Any) -> dict[str, Any]:
         """CreateVpcOrigin on `target`, or with whatever is given instead."""
         endpoint = {

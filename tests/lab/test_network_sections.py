@@ -35,9 +35,8 @@ def section(lab: Lab, name: str) -> Any:
 def test_subnets_acls_interfaces_and_instances_of_a_vpc_in_use(lab: Lab, account: Account) -> None:
     network = account.vpc()
     assert network.subnets[0] not in section(lab, "subnets"), "nothing there could be reached"
-    image = account.ec2.describe_images()["Images"][0]["ImageId"]
     (instance,) = account.ec2.run_instances(
-        ImageId=image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
+        ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
     )["Instances"]
     state = lab.get("/_lab/state")
     assert state["subnets"][network.subnets[0]]["vpc_id"] == network.vpc

@@ -203,9 +203,8 @@ class TestTargets:
     @pytest.mark.rule("vpc-origin/target-kinds", "vpc-origin/target-active")
     def test_an_instance(self, account: Account) -> None:
         network = account.vpc()
-        image = account.ec2.describe_images()["Images"][0]["ImageId"]
         made = account.ec2.run_instances(
-            ImageId=image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
+            ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
         )["Instances"][0]["InstanceId"]
         arn = f"arn:aws:ec2:us-east-1:{account.number}:instance/{made}"
         account.create_vpc_origin("instance", Arn=arn)

@@ -30,8 +30,7 @@ def looked_at(aws: Aws, arn: str) -> TargetFacts:
 
 
 def instance_in(account: Account, subnet: str, **given: Any) -> str:
-    image = account.ec2.describe_images()["Images"][0]["ImageId"]
-    made = account.ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SubnetId=subnet, **given)
+    made = account.ec2.run_instances(ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=subnet, **given)
     return f"arn:aws:ec2:{REGION}:{account.number}:instance/{made['Instances'][0]['InstanceId']}"
 
 
