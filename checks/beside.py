@@ -60,16 +60,21 @@ class Loop:
         finally:
             if held is None:
                 self._room.release()
-        if held is not None:
-            with self._lock:
-                self._held[id(held)] = held
+        if held is None:
+            return True
+        with self._lock:
+            self._held[id(held)] = held
+            late = self._stopped
+        if late:  # it was stopped while this began
+            self._keeper.submit(self._given_back, held)
+        else:
             asyncio.run_coroutine_threadsafe(self._see_through(held), self._running())
         return True
 
     def stop(self) -> None:
         """Begin nothing more, and leave what is under way to other processes, which begin it anew at once."""
-        self._stopped = True
         with self._lock:
+            self._stopped = True
             held = tuple(self._held.values())
         for one in held:
             self._keeper.submit(self._given_back, one)

@@ -95,6 +95,14 @@ def test_a_worker_that_ends_gives_back_what_it_holds() -> None:
         assert loop.take(lambda name=name: silence.begin(name))  # type: ignore[misc]
     loop.stop()
     assert {silence.kept.get(timeout=SECONDS) for _ in "ab"} == {"a given back", "b given back"}
+
+    def stopped_meanwhile() -> Held[str]:
+        other.stop()
+        return silence.begin("late")
+
+    other = Loop(1, "test-probes")
+    other.take(stopped_meanwhile)
+    assert silence.kept.get(timeout=SECONDS) == "late given back"
     assert not loop.take(silence.begin), "nothing more is begun"
     silence.over.set()
 
