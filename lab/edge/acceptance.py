@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 from lab.edge.distribution_facts import Behavior, Distribution
 from lab.edge.forwarding import Header, ViewerRequest
-from lab.edge.routing import LOCAL_SUFFIX, split_host
+from lab.edge.routing import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
 
 MOST_CHAINED = 2
 MAX_URL_BYTES = 8192
 MAX_HEADER_BYTES = 32768
+_CLOUDFRONTS_NAMES = (CLOUDFRONT_SUFFIX, LOCAL_SUFFIX)
 _LAST = (("Connection", "close"),)
 
 
@@ -78,12 +79,24 @@ def refuse_chain(request: ViewerRequest) -> Refusal | None:
     return Refusal(403, "Error", "The request came through too many distributions (CloudFront).")
 
 
-def refuse_connection(distribution: Distribution, named_by_tls: Distribution | None) -> Refusal | None:
+def refuse_connection(
+    distribution: Distribution, named_by_tls: Distribution | None, request: ViewerRequest
+) -> Refusal | None:
     """TLS was made for a distribution of another account than the one that Host names: 421 (RFC 9110 section 15.5.20).
 
-    CloudFront's guard against domain fronting. Names in TLS that lead to no distribution say nothing.
+    CloudFront's guard against domain fronting (Developer Guide, "Restrictions on using alternate domain names"). A Host
+    that the certificate covers passes: CloudFront's own covers all of CloudFront's names, a customer's is taken to
+    cover what the aliases with a star do. Names in TLS that lead to no distribution say nothing.
     """
     if named_by_tls is None or named_by_tls.account == distribution.account:
+        return None
+    host, _ = split_host(request.header("host"))
+    if request.server_name.endswith(_CLOUDFRONTS_NAMES):
+        covered = host.endswith(_CLOUDFRONTS_NAMES)
+    else:
+        stars = (alias[1:] for alias in named_by_tls.aliases if alias.startswith("*."))
+        covered = any(host.endswith(star) and "." not in host.removesuffix(star) for star in stars)
+    if covered:
         return None
     why = "The certificate of this TLS connection belongs to another AWS account than the requested host."
     return Refusal(421, "InvalidRequestCertificate", why)

@@ -89,7 +89,7 @@ def receive(
     if refusal is not None or distribution is None:
         return Reception(None, None, refusal or refuse_host(None))
     named = find_distribution(state.distributions, request.server_name) if request.server_name else None
-    refusal = refuse_connection(distribution, named) or refuse_chain(request)
+    refusal = refuse_connection(distribution, named, request) or refuse_chain(request)
     if refusal is not None:
         return Reception(distribution, None, refusal)
     choice = _configuration(state, distribution, request, circumstances)

@@ -92,7 +92,7 @@ class Lab:
         if self.process is None:
             return 0
         self.process.send_signal(signal_number)
-        code = self.process.wait(timeout=10)
+        code = self.process.wait(timeout=60)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None

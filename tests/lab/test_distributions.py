@@ -311,6 +311,8 @@ class TestConfigurationRules:
         certificate = viewer_certificate(account.certificate(name))
         with refused("InvalidViewerCertificate", 400):
             account.create_distribution(Aliases=alias)
+        with refused("InvalidArgument", 400):
+            account.create_distribution(Aliases=listed(name.upper()), ViewerCertificate=certificate)
         account.create_distribution(Aliases=alias, ViewerCertificate=certificate)
         other = lab.account()
         with refused("CNAMEAlreadyExists", 409):

@@ -22,7 +22,7 @@ from lab.edge.lab_facts import parse_settings
 from lab.edge.signed_requests import PublicKey, refuse_unsigned, without_signature
 from lab.edge.state import parse_state
 
-from .account import Json, account, behavior, distribution, vpc_origin_ref
+from .account import Json, account, behavior, distribution, items, vpc_origin_ref
 from .cloudfront_situations import BLOCKED_ADDRESS, IN_GERMANY, KEY_ID, byte_match, rule, signing_key
 from .stage import Stage
 
@@ -245,23 +245,42 @@ class TestSignatures:
 
 
 class TestCertificateOfAnotherAccount:
-    def test_only_another_account_is_misdirected(self) -> None:
+    @pytest.mark.rule("answer/wrong-certificate")
+    @pytest.mark.parametrize(
+        ("named", "in_tls", "host", "refused"),
+        [
+            ("da", "ws.a.example", "ws.a.example", False),
+            ("db", "ws.b.example", "ws.a.example", False),
+            (None, "elsewhere.example", "ws.a.example", False),
+            ("dc", "ws.c.example", "ws.a.example", True),
+            ("dc", "ws.c.example", "da.cloudfront.net", True),
+            ("dc", "dc.cloudfront.net", "ws.a.example", True),
+            ("dc", "dc.cloudfront.net", "da.cloudfront.net", False),
+            ("dc", "x.stars.example", "ws.stars.example", False),
+            ("dc", "x.stars.example", "deep.ws.stars.example", True),
+        ],
+    )
+    def test_only_a_host_of_another_account_that_the_certificate_does_not_cover_is_misdirected(
+        self, named: str | None, in_tls: str, host: str, refused: bool
+    ) -> None:
         entries = [distribution(name, [vpc_origin_ref("chat")], behavior("chat")) for name in ("da", "db", "dc")]
+        entries[2]["config"]["Aliases"] = items(["ws.c.example", "*.stars.example"])
         accounts = ("111122223333", "111122223333", "444455556666")
         told = [{**entry, "account": number} for entry, number in zip(entries, accounts, strict=True)]
-        a, b, c = parse_state(account(told)).distributions
-        assert refuse_connection(a, a) is None
-        assert refuse_connection(a, b) is None
-        assert refuse_connection(a, None) is None
-        refusal = refuse_connection(a, c)
-        assert refusal is not None
-        assert (refusal.status, refusal.detail) == (421, "InvalidRequestCertificate")
+        known = {f"d{found.id[-1].lower()}": found for found in parse_state(account(told)).distributions}
+        request = ViewerRequest("GET", "/", (("Host", host),), "https", "1.1", "198.51.100.7", 1, server_name=in_tls)
+        refusal = refuse_connection(known["da"], known[named] if named else None, request)
+        assert (refusal is not None) is refused
+        if refusal is not None:
+            assert (refusal.status, refusal.detail) == (421, "InvalidRequestCertificate")
 
     @pytest.mark.rule("answer/wrong-certificate")
     def test_a_host_behind_anothers_certificate(self, stage: Stage) -> None:
         assert get(stage, "dother", "/healthz")[0] == 200
         assert get(stage, "dother", "/healthz", server_name="localhost")[0] == 200
-        status, headers, _ = get(stage, "dother", "/healthz", server_name="dchat.cloudfront.net")
+        # CloudFront's own certificate covers all of its names, also those of other accounts.
+        assert get(stage, "dother", "/healthz", server_name="dchat.cloudfront.net")[0] == 200
+        status, headers, _ = get(stage, "dother", "/healthz", server_name="app.allowed.example")
         assert (status, headers["x-cache"]) == (421, "Error from cloudfront")
         row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
         assert (row["DistributionId"], row["x-edge-detailed-result-type"]) == ("EDOTHER", "InvalidRequestCertificate")
@@ -280,6 +299,8 @@ def get(
     host = f"{name}.cloudfront.net"
     plain = socket.create_connection(("127.0.0.1", stage.tls_port), timeout=20, source_address=(source, 0))
     context: ssl.SSLContext = stage.trust()
+    # The lab's certificate names no aliases.
+    context.check_hostname = not server_name
     with context.wrap_socket(plain, server_hostname=server_name or host) as raw:
         raw.sendall(
             f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {user_agent}\r\nConnection: close\r\n\r\n".encode()

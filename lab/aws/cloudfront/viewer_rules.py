@@ -13,7 +13,8 @@ from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config
 
-_ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([A-Za-z0-9_-]+\.)+[A-Za-z]{2,}")
+# Developer Guide, "Requirements for using alternate domain names": in lower case only.
+_ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9_-]+\.)+[a-z]{2,}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
 # Developer Guide, "Generate custom error responses": the statuses that may be replaced, and by which.
 _ERROR_CODES = frozenset({400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504})
@@ -48,7 +49,7 @@ def check_aliases(context: Context, config: Config, own_id: str | None) -> None:
     if len(aliases) > limit:
         raise CloudFrontError("TooManyDistributionCNAMEs", f"You cannot have more than {limit} aliases.")
     check_unique(aliases, "The parameter CNAME {} is a duplicate.")
-    for alias in aliases:
+    for alias in config["Aliases"]["Items"]:
         if not _ALIAS.fullmatch(alias):
             raise invalid(f"The parameter CNAME contains an invalid name: {alias}")
     certificate = config.get("ViewerCertificate") or {}
