@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import codecs
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from checks.deflate import BoundedDeflate, MessageTooBig
@@ -65,13 +65,24 @@ Heard = Text | Binary | PingHeard | PongHeard | CloseHeard | Violation
 
 
 class Conversation:
-    """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both directions."""
+    """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both directions.
 
-    def __init__(self, *, max_bytes: int, max_frames: int, deflate: BoundedDeflate | None = None) -> None:
+    `masking_key` gives four bytes that nobody can guess, others each time.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        max_frames: int,
+        masking_key: Callable[[], bytes],
+        deflate: BoundedDeflate | None = None,
+    ) -> None:
         self.frames: list[FrameSeen] = []
         self.close_sent = False
         """Has our close frame gone out?"""
         self._max_bytes, self._max_frames = max_bytes, max_frames
+        self._masking_key = masking_key
         self._deflate = deflate
         self._reader = FrameReader(max_bytes, compression=deflate is not None)
         self._bytes_in = 0
@@ -130,7 +141,7 @@ class Conversation:
         self.frames.append(FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=squeezed))
         if squeezed and self._deflate is not None:
             payload = self._deflate.deflate(payload)
-        return client_frame(opcode, payload, compressed=squeezed)
+        return client_frame(opcode, payload, key=self._masking_key(), compressed=squeezed)
 
     def _heard(self, data: bytes, at_ms: float) -> Iterator[Heard]:
         for frame in self._reader.feed(data, at_ms):

@@ -7,7 +7,6 @@ payload means (`conversation` does).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -45,8 +44,8 @@ class Violation:
     close_code: int
 
 
-def client_frame(opcode: Opcode, payload: bytes, *, compressed: bool = False) -> bytes:
-    """The bytes of one whole frame, masked with a key that nobody can guess (RFC 6455 5.3)."""
+def client_frame(opcode: Opcode, payload: bytes, *, key: bytes, compressed: bool = False) -> bytes:
+    """The bytes of one whole frame, masked with a key of four bytes that nobody can guess (RFC 6455 5.3)."""
     first = _FINAL | (_RSV1 if compressed else 0) | _NUMBERS[opcode]
     size = len(payload)
     if size < _TWO_BYTES:
@@ -55,7 +54,6 @@ def client_frame(opcode: Opcode, payload: bytes, *, compressed: bool = False) ->
         head = bytes((first, _MASKED | _TWO_BYTES)) + size.to_bytes(2, "big")
     else:
         head = bytes((first, _MASKED | _EIGHT_BYTES)) + size.to_bytes(8, "big")
-    key = os.urandom(4)
     repeated = (key * (size // 4 + 1))[:size]
     masked = int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")
     return head + key + masked.to_bytes(size, "big")

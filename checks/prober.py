@@ -43,7 +43,7 @@ from checks.conversation import (
     Text,
     preview_of,
 )
-from checks.deflate import agreed
+from checks.deflate import BoundedDeflate, agreed
 from checks.frames import Violation
 from checks.handshake import (
     MAX_BODY_BYTES,
@@ -204,7 +204,7 @@ class _Probe:
         self._body_truncated = False
         self._timing: dict[str, float] = {}
         self._wire = Wire(limits.bytes_in)
-        self._talk = Conversation(max_bytes=limits.bytes_in, max_frames=limits.frames_in)
+        self._talk = self._conversation()
         self._inbox: deque[Heard] = deque()
         self._steps: list[StepSeen] = []
         self._unread: list[str] = []
@@ -448,6 +448,14 @@ class _Probe:
         self._agree(parser.head)
         self._inbox.extend(self._talk.receive(parser.rest, self._at(wire.arrived)))
 
+    def _conversation(self, deflate: BoundedDeflate | None = None) -> Conversation:
+        return Conversation(
+            max_bytes=self._limits.bytes_in,
+            max_frames=self._limits.frames_in,
+            masking_key=functools.partial(secrets.token_bytes, 4),
+            deflate=deflate,
+        )
+
     def _agree(self, head: ResponseHead) -> None:
         """Read frames with the extension that the answer switched on."""
         limits = self._limits
@@ -456,7 +464,7 @@ class _Probe:
         except ValueError as error:
             raise _Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"extensions: {error}") from error
         if deflate is not None:
-            self._talk = Conversation(max_bytes=limits.bytes_in, max_frames=limits.frames_in, deflate=deflate)
+            self._talk = self._conversation(deflate)
 
     async def _refused_body(self, head: ResponseHead, rest: bytes) -> None:
         body = RefusedBody(head, limit=self._limits.body_bytes)

@@ -17,8 +17,11 @@ from checks.frames import Violation
 from checks.transcript import Reason
 
 
-def conversation(max_bytes: int = 65_536, max_frames: int = 64) -> Conversation:
-    return Conversation(max_bytes=max_bytes, max_frames=max_frames)
+def conversation(max_bytes: int = 65_536, max_frames: int = 64, *, terms: str = "") -> Conversation:
+    deflate = agreed(terms, max_bytes)
+    return Conversation(
+        max_bytes=max_bytes, max_frames=max_frames, masking_key=lambda: b"\x01\x02\x03\x04", deflate=deflate
+    )
 
 
 def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = False) -> bytes:
@@ -209,6 +212,7 @@ def test_what_we_send_is_recorded_and_masked() -> None:
     wire = talk.send_text("hello", 1.0)
     assert wire[0] == 0x81
     assert wire[1] == 0x80 | 5
+    assert bytes(byte ^ key for byte, key in zip(wire[6:], b"\x01\x02\x03\x04\x01", strict=True)) == b"hello"
     talk.send_ping(b"p", 2.0)
     talk.send_pong(b"q", 3.0)
     talk.send_close(1000, "done", 4.0)
@@ -232,7 +236,7 @@ def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> N
         wire = frame(10) + frame(1, whole, rsv=0x40)
     else:
         wire = frame(1, whole[:half], fin=False, rsv=0x40) + frame(10) + frame(0, whole[half:])
-    talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
+    talk = conversation(1024, terms="permessage-deflate")
     assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, Text)] == ["hello hello"]
 
 
@@ -240,7 +244,7 @@ def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> N
 @pytest.mark.parametrize("bits", [8, 9, 15])
 def test_compressed_both_ways_with_every_window(terms: str, bits: int) -> None:
     answer = f"permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}{terms}"
-    talk = Conversation(max_bytes=4096, max_frames=10, deflate=agreed(answer, 4096))
+    talk = conversation(4096, terms=answer)
     server = agreed(answer, 4096)
     assert server
     for _ in range(2):
@@ -251,14 +255,14 @@ def test_compressed_both_ways_with_every_window(terms: str, bits: int) -> None:
 
 
 def test_a_stream_that_the_sender_ended_is_followed_by_another() -> None:
-    talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
+    talk = conversation(1024, terms="permessage-deflate")
     for _ in range(2):
         ended = zlib.compress(b"hello", wbits=-15) + b"\x00"
         assert talk.receive(frame(1, ended, rsv=0x40), 1.0) == [Text("hello")]
 
 
 def test_what_cannot_be_inflated_is_named() -> None:
-    talk = Conversation(max_bytes=1024, max_frames=10, deflate=agreed("permessage-deflate", 1024))
+    talk = conversation(1024, terms="permessage-deflate")
     (broken,) = talk.receive(frame(1, b"\xff\xff\xff", rsv=0x40), 1.0)
     assert isinstance(broken, Violation)
     assert broken.close_code == 1007
