@@ -121,7 +121,7 @@ class RequestEvents(ApiView):
         said = request.query_params
         after = whole_number(said.get("after", "0"), "after", 0, LARGEST_SEQ)
         limit = whole_number(said.get("limit", "200"), "limit", 1, LARGEST_EVENT_PAGE)
-        html = said.get("html", "") == "true"
+        html = yes_or_no(said.get("html", "false"), "html")
         asked = EndpointRequest.objects.visible_to(self.person).filter(pk=request_id)
         row = asked.values("stream", "state").first()
         if row is None:
@@ -240,6 +240,13 @@ def whole_number(text: str, name: str, low: int, high: int) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high:
         return int(text)
     raise bad_parameters([FieldError(name, "invalid", f"A whole number from {low} to {high}.")])
+
+
+def yes_or_no(text: str, name: str) -> bool:
+    """A query parameter that is true or false; raises ApiProblem."""
+    if text not in ("true", "false"):
+        raise bad_parameters([FieldError(name, "invalid", "true or false.")])
+    return text == "true"
 
 
 def _filtered(requests: EndpointRequestQuerySet, said: Mapping[str, str]) -> EndpointRequestQuerySet:

@@ -401,6 +401,11 @@ def parameter(name: str, kind: Any, text: str) -> OpenApiParameter:
     return OpenApiParameter(name, kind, OpenApiParameter.QUERY, description=text)
 
 
+def whole(least: int, most: int) -> dict[str, Any]:
+    """A whole number with its bounds."""
+    return {"type": "integer", "minimum": least, "maximum": most}
+
+
 def _header(name: str, text: str) -> OpenApiParameter:
     return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=text)
 
@@ -447,7 +452,7 @@ def operation(
 READ, WRITE, APPROVE = ApiToken.Scope.READ.value, ApiToken.Scope.WRITE.value, ApiToken.Scope.APPROVE.value
 PAGING = (
     parameter("cursor", OpenApiTypes.STR, "next_cursor of the page before."),
-    parameter("limit", OpenApiTypes.INT, "1 to 100; 50 if absent."),
+    parameter("limit", whole(1, 100), "50 if absent."),
 )
 _UNCHANGED = {304: OpenApiResponse(description="Unchanged since the ETag in If-None-Match.")}
 _IF_NONE_MATCH = _header("If-None-Match", "ETag of the answer that you have.")
@@ -511,8 +516,8 @@ LIST_EVENTS = operation(
     {"events": [EVENT_EXAMPLE], "next_after": 1, "more": False, "state": "planning", "settled": False},
     scope=READ,
     parameters=(
-        parameter("after", OpenApiTypes.INT, "Number of the last event that you have; 0 for all."),
-        parameter("limit", OpenApiTypes.INT, "1 to 1000; 200 if absent."),
+        parameter("after", whole(0, 2**63 - 1), "Number of the last event that you have; 0 for all."),
+        parameter("limit", whole(1, 1000), "200 if absent."),
         parameter("html", OpenApiTypes.BOOL, "true adds each event as a fragment of HTML."),
     ),
     refusals=(400, 404),

@@ -259,6 +259,7 @@ def test_who_has_it_already_is_told_so(stage: Stage) -> None:
 def test_events_after_a_cursor(stage: Stage) -> None:
     request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
     happen(request, "<b>bold</b>", times=4)
+    assert code(get(f"{API}/{request.pk}/events?html=1", headers)) == (400, "bad_parameter")
     page = get(f"{API}/{request.pk}/events?after=1&limit=2&html=true", headers).json()
     assert [event["seq"] for event in page["events"]] == [2, 3]
     assert (page["more"], page["next_after"], page["settled"]) == (True, 3, False)
