@@ -76,6 +76,18 @@ def test_a_quiet_connection_is_explained_by_the_clock_that_cut_it_and_the_settin
     assert talking["ok"], talking["findings"]
 
 
+def test_a_connection_that_breaks_is_not_rebuilt_by_cloudfront_and_the_client_is_told_to_come_back(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
+    """The long article of 2026: no automatic reconnection. Targets are replaced, as by any deployment of the app."""
+    with broken(product, live_endpoint, "target-cut"):
+        check = checked(product, live_endpoint, script="hold 20")
+    assert check["transcript"]["response"]["status"] == 101
+    assert check["verdict"]["code"] == "WSE-1006", check["findings"]
+    assert "CloudFront reconnects nobody" in check["verdict"]["fix"]
+    assert "growing, random delays" in check["verdict"]["fix"]
+
+
 @pytest.mark.parametrize(
     ("fault", "asked", "status", "code"),
     [
