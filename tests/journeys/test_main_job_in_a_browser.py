@@ -28,6 +28,8 @@ PORTAL_IS_AWAY = r"net::ERR_|WebSocket connection to |^htmx:sendError"
 ANSWERED_WITH_FAULTS = r"status of 422"
 OVERTAKEN = re.compile(r"^htmx:(afterRequest|sendAbort), ")
 """What htmx says of a question that a newer one, or the next page, has overtaken."""
+PATIENCE = 30_000
+"""Milliseconds for a page to show what it shall: a bound for a busy machine, not a pause."""
 BUILT_WITHIN = 60_000
 """Milliseconds: a run of ten seconds, of which the web process is away for some."""
 
@@ -77,6 +79,7 @@ class People:
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
     """One program; everybody has a context of their own in it."""
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(QUIETLY))
         yield browser

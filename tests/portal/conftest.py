@@ -9,7 +9,7 @@ import redis
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.utils import timezone
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from portal import counting, inventory
 from portal.lifecycle import State
@@ -17,6 +17,9 @@ from provisioning.models import AwsAccount, Endpoint
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage, ask, put, set_stage
 from tests.portal.pages_stage import enter_by_role
+
+PATIENCE = 30_000
+"""Milliseconds for a page to show what it shall: a bound for a busy machine, not a pause."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -70,6 +73,7 @@ def browser(chromium: str) -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright runs an event loop in this thread; the tests' own queries are between its calls.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        expect.set_options(timeout=PATIENCE)
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         yield running
         running.close()
