@@ -51,7 +51,6 @@ from provisioning.spec import FieldError, SpecError
 
 READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
 LOOK_AGAIN = {"Retry-After": "1"}
-PROBE_KINDS = tuple(kind for kind in Kind if kind is not Kind.LOG_ROWS)
 LARGEST_NUMBER = 10**6
 LONGEST_PATH = 2000
 
@@ -165,9 +164,9 @@ class Probes(ChecksView):
         number, faults = _number(body.pop("number", None))
         said, more = _texts(body, frozenset({"kind", "path"}), longest=LONGEST_PATH)
         faults += more
-        kind = next((kind for kind in PROBE_KINDS if kind == said.get("kind")), None)
+        kind = next((Kind(name) for name in schema.PROBE_KINDS if name == said.get("kind")), None)
         if kind is None and not any(fault.field == "kind" for fault in faults):
-            advice = f"Choose one of: {', '.join(PROBE_KINDS)}."
+            advice = f"Choose one of: {', '.join(schema.PROBE_KINDS)}."
             faults.append(FieldError("kind", "invalid" if said.get("kind") else "required", advice))
         endpoint = self.endpoint(endpoint_id)
         if faults or kind is None:
