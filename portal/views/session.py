@@ -10,6 +10,7 @@ from django.contrib.auth.views import LoginView
 from django.http import HttpResponse
 
 from portal.counting import counts
+from portal.sessions import SessionStore
 
 # A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all share an address.
 ATTEMPTS_PER_NAME_AND_ADDRESS = 8
@@ -44,8 +45,11 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """The right password ends the counting for this name from this address, and nothing else."""
+        """The right password ends the counting for this name from this address, and nothing else. Sessions that have
+        expired, of anybody, are deleted with it: nobody else would.
+        """
         counts().forget(self._counters()[0][0])
+        SessionStore.clear_expired()
         return super().form_valid(form)
 
     def _counters(self) -> list[tuple[str, int]]:
