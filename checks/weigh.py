@@ -127,6 +127,7 @@ def weigh(seen: Observations) -> Conclusion:
     if seen.handshake.live and not any(claim.certainty == "high" for claim in claims):
         # All is well: what could go wrong elsewhere is no finding here.
         return Conclusion(first_look, _next_probe(seen, first_look, set()))
+    claimed = {claim.code for claim in claims}
     confirmed = {claim.code for claim in claims if claim.certainty == "high"}
     merged: dict[str, Diagnosis] = {}
     for claim in sorted(claims, key=_claim_order):
@@ -139,21 +140,22 @@ def weigh(seen: Observations) -> Conclusion:
             known = merged[found.code]
             merged[found.code] = replace(known, evidence=tuple(dict.fromkeys((*known.evidence, *found.evidence))))
         elif not _contradicted(found.code, seen) or len(first_look) == 1:
-            merged[found.code] = _as_far_as_shown(found, seen, bool(confirmed))
-    claimed = {claim.code for claim in claims}
+            merged[found.code] = _as_far_as_shown(found, seen, bool(confirmed), _KEPT_BACK in claimed)
     ranked = sorted(merged.values(), key=lambda found: _order(found, found.code in claimed))
     if not ranked:
         ranked = [Diagnosis(VERDICTS["WSE-UNKNOWN"], "low", ())]
     return Conclusion(tuple(_live_first(ranked, seen)), _next_probe(seen, ranked, confirmed))
 
 
-def _as_far_as_shown(found: Diagnosis, seen: Observations, shown: bool) -> Diagnosis:
-    """What only one answer suggests steps back behind a cause that is shown, and where the answers differ."""
+def _as_far_as_shown(found: Diagnosis, seen: Observations, shown: bool, incomplete: bool) -> Diagnosis:
+    """What only one answer suggests steps back behind a cause that is shown, where the answers differ, and where the
+    app answered a request that did not reach it whole.
+    """
     if found.code == "WSE-LIVE":
         return found
     if shown or _contradicted(found.code, seen):
         return replace(found, certainty="low")
-    return replace(found, certainty=_WEAKER[found.certainty]) if seen.wavers else found
+    return replace(found, certainty=_WEAKER[found.certainty]) if seen.wavers or incomplete else found
 
 
 def _order(found: Diagnosis, claimed: bool) -> tuple[int, bool, int]:
@@ -320,7 +322,9 @@ def _configuration(seen: Observations) -> Iterator[_Claim]:
         yield _Claim("WSE-200-SPA", "high" if seen.status == 200 else "low", (f"custom error responses: {pages}",))
 
 
-_FOR_LACK_OF_SOMETHING = (301, 302, 303, 307, 308, 400, 401, 403, 404)
+_KEPT_BACK = "WSE-NOT-FORWARDED"
+_REFUSES_WHO_ASKS = (401, 403)
+_MAY_LACK_SOMETHING = (301, 302, 303, 307, 308, 400, 404)
 
 
 def _left_behind(seen: Observations) -> Iterator[_Claim]:
@@ -339,9 +343,9 @@ def _left_behind(seen: Observations) -> Iterator[_Claim]:
     if found.passes("Origin") is False and spoken_of and seen.handshake.request and seen.handshake.request.origin:
         lost.append(next(one for one in found.passages if one.name == "Origin"))
     if lost:
-        explains = seen.status in _FOR_LACK_OF_SOMETHING
         evidence = tuple(f"the {one.part} {one.name} is not forwarded: {one.why}" for one in lost)
-        yield _Claim("WSE-NOT-FORWARDED", "high" if explains else "medium", evidence)
+        likely: Certainty = "medium" if seen.status in _MAY_LACK_SOMETHING else "low"
+        yield _Claim(_KEPT_BACK, "high" if seen.status in _REFUSES_WHO_ASKS else likely, evidence)
 
 
 def _own(header: str) -> bool:

@@ -401,7 +401,10 @@ def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_n
     refusal = refused(status, APP + "Location: /login\r\n", body)
     kept = passing(Forwarding(SOCKET_HEADERS), query=query, headers=headers)
     conclusion = weigh(Observations(refusal, looked=True, serving=kept))
-    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-NOT-FORWARDED", "high"), conclusion.diagnoses
+    # A 404 or a redirect can have other reasons, so neither is certain then.
+    sure = "high" if status in (401, 403) else "medium"
+    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-NOT-FORWARDED", sure), conclusion.diagnoses
+    assert "high" not in [found.certainty for found in conclusion.diagnoses[1:]]
     assert any(line.startswith(evidence) for line in conclusion.first.evidence), conclusion.first.evidence
     everything = MANAGED_REQUEST_POLICIES[ALL_VIEWER]
     sent_on = weigh(Observations(refusal, looked=True, serving=passing(everything, query=query, headers=headers)))
