@@ -231,14 +231,15 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
             f"The answer is {head.status} {head.reason}".rstrip() + "; only 101 Switching Protocols opens a WebSocket."
         )
         return (Finding("status", False, text, "RFC 6455 4.1 item 1"),)
+    values = head.by_name()
     return (
         Finding("status", True, "101: the server agreed to switch to WebSocket.", "RFC 6455 4.1 item 1"),
         _judge_version(head),
-        _judge_upgrade(head),
-        _judge_connection(head),
-        _judge_accept(request, head),
-        _judge_extensions(request, head),
-        _judge_subprotocol(request, head),
+        _judge_upgrade(", ".join(values.get("upgrade", ()))),
+        _judge_connection(", ".join(values.get("connection", ()))),
+        _judge_accept(request, values.get("sec-websocket-accept", ())),
+        _judge_extensions(request, ", ".join(values.get("sec-websocket-extensions", ()))),
+        _judge_subprotocol(request, values.get("sec-websocket-protocol", ())),
     )
 
 
@@ -255,8 +256,8 @@ def _judge_version(head: ResponseHead) -> Finding:
     return Finding("version", True, "HTTP/1.1, the only version with this upgrade.", "RFC 9110 7.8")
 
 
-def _judge_upgrade(head: ResponseHead) -> Finding:
-    source, value = "RFC 6455 4.1 item 2", head.get("upgrade")
+def _judge_upgrade(value: str) -> Finding:
+    source = "RFC 6455 4.1 item 2"
     if not value:
         return Finding("upgrade", False, "The line 'Upgrade: websocket' is missing.", source)
     if value.strip().lower() != "websocket":
@@ -264,16 +265,16 @@ def _judge_upgrade(head: ResponseHead) -> Finding:
     return Finding("upgrade", True, "Upgrade names websocket, as it must.", source)
 
 
-def _judge_connection(head: ResponseHead) -> Finding:
-    source, value = "RFC 6455 4.1 item 3", head.get("connection")
+def _judge_connection(value: str) -> Finding:
+    source = "RFC 6455 4.1 item 3"
     if "upgrade" not in _tokens(value):
         seen = f"Connection says {value!r}" if value else "The Connection line is missing"
         return Finding("connection", False, f"{seen} and must contain Upgrade.", source)
     return Finding("connection", True, "Connection contains Upgrade, as it must.", source)
 
 
-def _judge_accept(request: HandshakeRequest, head: ResponseHead) -> Finding:
-    source, values = "RFC 6455 4.1 item 4 and 4.2.2 item 5.4", head.all("sec-websocket-accept")
+def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
+    source = "RFC 6455 4.1 item 4 and 4.2.2 item 5.4"
     if not values:
         return Finding("accept", False, "Sec-WebSocket-Accept is missing: nothing proves the key was read.", source)
     if len(values) > 1:
@@ -285,8 +286,8 @@ def _judge_accept(request: HandshakeRequest, head: ResponseHead) -> Finding:
     return Finding("accept", True, text, source)
 
 
-def _judge_extensions(request: HandshakeRequest, head: ResponseHead) -> Finding:
-    source, value = "RFC 6455 4.1 item 5", head.get("sec-websocket-extensions")
+def _judge_extensions(request: HandshakeRequest, value: str) -> Finding:
+    source = "RFC 6455 4.1 item 5"
     named = [item.split(";")[0].strip().lower() for item in value.split(",") if item.strip()]
     if unasked := [name for name in named if name not in request.extensions]:
         text = f"The server switched on {', '.join(unasked)}, which was not asked for"
@@ -294,8 +295,8 @@ def _judge_extensions(request: HandshakeRequest, head: ResponseHead) -> Finding:
     return Finding("extensions", True, "No extension that was not asked for.", source)
 
 
-def _judge_subprotocol(request: HandshakeRequest, head: ResponseHead) -> Finding:
-    source, values = "RFC 6455 4.1 item 6", head.all("sec-websocket-protocol")
+def _judge_subprotocol(request: HandshakeRequest, values: Sequence[str]) -> Finding:
+    source = "RFC 6455 4.1 item 6"
     asked = ", ".join(request.subprotocols)
     if len(values) > 1:
         return Finding("subprotocol", False, "Sec-WebSocket-Protocol appears more than once (RFC 6455 11.3.4).", source)
@@ -313,6 +314,7 @@ _HTTP = b"HTTP/1."
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?")
+_HEADER_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UPGRADE_HEADERS = frozenset({"upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "accept"})
 _OWN_HEADERS = frozenset(
@@ -398,10 +400,10 @@ def _parse_head(lines: Sequence[str], interim: tuple[int, ...]) -> ResponseHead:
         raise HeadError(Reason.HEAD_MALFORMED, f"the status line is {lines[0][:80]!r}")
     headers = []
     for line in lines[1:]:
-        name, colon, value = line.partition(":")
-        if not colon or not _TOKEN.fullmatch(name) or _CONTROL.search(value):
+        header = _HEADER_LINE.fullmatch(line)
+        if not header:
             raise HeadError(Reason.HEAD_MALFORMED, f"this line is no header: {line[:80]!r}")
-        headers.append(HeaderLine(name, value.strip(" \t"), line))
+        headers.append(HeaderLine(header[1], header[2].rstrip(" \t"), line))
     return ResponseHead(lines[0], status[1], int(status[2]), status[3] or "", tuple(headers), interim)
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import ipaddress
+import os
 import secrets
 import socket
 import ssl
@@ -199,6 +200,7 @@ class _Probe:
         self._tls: TlsFacts | None = None
         self._request: HandshakeRequest | None = None
         self._response: ResponseHead | None = None
+        self._noted = False
         self._findings: tuple[Finding, ...] = ()
         self._body = ""
         self._body_truncated = False
@@ -219,6 +221,7 @@ class _Probe:
             self._failures.append(stop.failure)
         finally:
             self._wire.abort()
+        self._add_notes()
         return Transcript(
             url=self._target.url,
             started_at=started_at,
@@ -250,10 +253,15 @@ class _Probe:
         await self._upgrade(request)
         if not request.upgrade:
             return
-        await self._first_frame()
-        await self._echo()
-        await self._ping()
-        await self._follow_script()
+        asked = self._script
+        if asked.first_frame_s > 0:
+            await self._first_frame()
+        if asked.message:
+            await self._echo()
+        if asked.ping:
+            await self._ping()
+        if asked.steps:
+            await self._follow_script()
         if self._close is None:
             await self._say_goodbye(1000, "", self._limits.close_s)
 
@@ -434,7 +442,7 @@ class _Probe:
                 self._timing["first_byte"] = round((wire.first_arrived - sent) * 1000, 3)
         self._timing["upgrade"] = round((wire.arrived - sent) * 1000, 3)
         self._findings = findings = judge(request, parser.head) if request.upgrade else ()
-        self._response = explain(parser.head, findings)
+        self._response = parser.head
         if not request.upgrade:
             await self._refused_body(parser.head, parser.rest)
             return
@@ -447,6 +455,12 @@ class _Probe:
                 raise _Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")
         self._agree(parser.head)
         self._inbox.extend(self._talk.receive(parser.rest, self._at(wire.arrived)))
+
+    def _add_notes(self) -> None:
+        """Explain the answer's lines; best while the other side has something to do."""
+        if self._response is not None and not self._noted:
+            self._noted = True
+            self._response = explain(self._response, self._findings)
 
     def _conversation(self, deflate: BoundedDeflate | None = None) -> Conversation:
         return Conversation(
@@ -478,8 +492,6 @@ class _Probe:
         self._body, self._body_truncated = body.text, body.truncated
 
     async def _first_frame(self) -> None:
-        if self._script.first_frame_s <= 0:
-            return
         opened = time.perf_counter()
         until = self._begin(Phase.FIRST_FRAME, self._script.first_frame_s)
         heard = await self._hear(Phase.FIRST_FRAME, until, lambda _: True)
@@ -487,8 +499,6 @@ class _Probe:
             self._timing["first_frame"] = self._since(opened)
 
     async def _echo(self) -> None:
-        if not self._script.message:
-            return
         until = await self._begin_saying(Phase.ECHO, self._script.echo_s)
         said = time.perf_counter()
         message = self._script.message.replace("{nonce}", self._nonce)
@@ -500,8 +510,6 @@ class _Probe:
             self._failures.append(Failure(Phase.ECHO, Reason.NO_ECHO, detail))
 
     async def _ping(self) -> None:
-        if not self._script.ping:
-            return
         until = await self._begin_saying(Phase.PING, self._script.ping_s)
         said = time.perf_counter()
         payload = self._nonce.encode()
@@ -595,6 +603,7 @@ class _Probe:
                 break
         self._timing["close"] = self._since(said)
         self._close = CloseSeen(heard.code, heard.reason, clean=True, by="us")
+        self._add_notes()
         until = min(until, time.perf_counter() + 0.25)
         while not self._wire.eof and await self._wire.wait(until):
             self._wire.take()
@@ -685,12 +694,28 @@ async def _connected(address: str, port: int, seconds: float) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
-        async with asyncio.timeout(max(0.0, seconds)):
-            await asyncio.get_running_loop().sock_connect(sock, (address, port))
+        try:
+            sock.connect((address, port))
+        except BlockingIOError:
+            async with asyncio.timeout(max(0.0, seconds)):
+                await _writable(sock)
+            if error := sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(error, os.strerror(error)) from None
     except BaseException:
         sock.close()
         raise
     return sock
+
+
+async def _writable(sock: socket.socket) -> None:
+    """Until a connection under way stands or has failed."""
+    loop = asyncio.get_running_loop()
+    ready = asyncio.Event()
+    loop.add_writer(sock, ready.set)
+    try:
+        await ready.wait()
+    finally:
+        loop.remove_writer(sock)
 
 
 @functools.lru_cache(maxsize=256)

@@ -132,8 +132,14 @@ class ResponseHead:
 
     def all(self, name: str) -> tuple[str, ...]:
         """Every value of a header, in order of arrival; names compare case-insensitively (RFC 9110 5.1)."""
-        wanted, size = name.lower(), len(name)
-        return tuple([line.value for line in self.headers if len(line.name) == size and line.name.lower() == wanted])
+        return tuple(self.by_name().get(name.lower(), ()))
+
+    def by_name(self) -> dict[str, list[str]]:
+        """Every header's values, in order of arrival, by its name in lower case."""
+        found: dict[str, list[str]] = {}
+        for line in self.headers:
+            found.setdefault(line.name.lower(), []).append(line.value)
+        return found
 
     def get(self, name: str) -> str:
         """The values of a header joined as one list (RFC 9110 5.3), or an empty string."""
