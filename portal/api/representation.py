@@ -19,6 +19,7 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 from portal.api.problems import ApiProblem
 from portal.lifecycle import NEXT_STEPS, SETTLED, TITLES, State
 from portal.models import EndpointRequest, EndpointRequestQuerySet
+from portal.moments import read_moment
 from portal.tickets import ticket_values
 from provisioning.models import Endpoint, EventStream
 
@@ -205,11 +206,8 @@ def next_cursor(rows: Sequence[Mapping[str, Any]], limit: int, *, at: str = "cre
 def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:
     try:
         at, last_id = json.loads(base64.b64decode(cursor, altchars=b"-_", validate=True))
-        moment = datetime.fromisoformat(at)
-        if moment.tzinfo is None:
-            raise ValueError(cursor)
-        return moment, uuid.UUID(last_id)
-    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        return read_moment(at), uuid.UUID(last_id)
+    except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
         raise ApiProblem("bad_cursor") from None
 
 

@@ -10,10 +10,8 @@ import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any, ClassVar
 
-from django.db.models import Q
 from django.http import Http404
 from django.template.loader import render_to_string
 from drf_spectacular.utils import extend_schema
@@ -30,6 +28,7 @@ from portal.api.representation import LARGEST_PAGE, get_request, list_requests, 
 from portal.api.view import ApiView, bad_parameters, header_value
 from portal.lifecycle import SETTLED, Allowed, Denied, State
 from portal.models import ApiToken, EndpointRequest, EndpointRequestQuerySet
+from portal.moments import read_moment
 from provisioning.models import Event
 from provisioning.spec import FieldError, SpecError
 
@@ -269,10 +268,9 @@ def _filtered(requests: EndpointRequestQuerySet, said: Mapping[str, str]) -> End
         requests = requests.filter(external_id__in=ids)
     if "updated_since" in said:
         try:
-            since = datetime.fromisoformat(said["updated_since"].replace(" ", "+"))
-            if since.tzinfo is None:
-                raise ValueError
-            requests = requests.filter(Q(updated_at__gte=since))
+            # A + that was not sent as %2B arrives as a space.
+            since = read_moment(said["updated_since"].replace(" ", "+"))
+            requests = requests.filter(updated_at__gte=since)
         except ValueError:
             faults.append(FieldError("updated_since", "invalid", "A time with zone, as in 2026-11-21T09:00:00Z."))
     if faults:

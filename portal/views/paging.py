@@ -12,7 +12,8 @@ from typing import Any, Generic, TypeVar
 from uuid import UUID
 
 from django.db.models import Model, Q, QuerySet
-from django.utils.dateparse import parse_datetime
+
+from portal.moments import read_moment
 
 PAGE_SIZE = 25
 
@@ -52,7 +53,6 @@ def _write(row: Any) -> str:
 def _read(cursor: str) -> tuple[datetime, UUID] | None:
     at, _, pk = cursor.partition("_")
     try:
-        moment = parse_datetime(at)
-        return (moment, UUID(pk)) if moment and moment.tzinfo else None
+        return read_moment(at), UUID(pk)
     except ValueError:
         return None
