@@ -2,14 +2,15 @@
 
 Django answers in a few threads, and WSGI knows neither bodies without a length nor query strings beyond ASCII. So the
 body is awaited here, in the event loop, where a thousand slow senders cost nothing: what is sent in chunks gets a
-length, what is too long or too slow is refused, and what its sender did not finish never reaches a view. It decides
-nothing about what a request says.
+length, what is too long or too slow is refused, and what its sender did not finish never reaches a view. Whatever
+encoding a client names, what it sends is read as UTF-8. It decides nothing about what a request says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
@@ -32,6 +33,9 @@ LARGEST_BODY = 262_144
 
 WHOLE_WITHIN_SECONDS = 30.0
 LINGER_SECONDS = 2.0
+
+
+_BOUNDARY = re.compile(rb';\s*(boundary=(?:"[^"]*"|[^;\s"]+))', re.IGNORECASE)
 
 
 class Unfinished(Exception):
@@ -64,8 +68,20 @@ def arriving_whole(application: Application, *, within_seconds: float = WHOLE_WI
 
 
 def known_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Without names that hold an underscore: WSGI cannot tell X_Forwarded_Proto from the proxy's X-Forwarded-Proto."""
-    return [(name, value) for name, value in headers if b"_" not in name]
+    """Without names that hold an underscore: WSGI cannot tell X_Forwarded_Proto from the proxy's X-Forwarded-Proto.
+    And without what nobody here reads of a Content-Type.
+    """
+    return [
+        (name, plain_type(value) if name == b"content-type" else value) for name, value in headers if b"_" not in name
+    ]
+
+
+def plain_type(value: bytes) -> bytes:
+    """The media type and a form's boundary. By any other charset Django would read the query string too, be it base64,
+    and it fails before any view over parameters that it cannot decode.
+    """
+    boundary = _BOUNDARY.search(value)
+    return value.partition(b";")[0] + (b"; " + boundary[1] if boundary else b"")
 
 
 def as_ascii(query: bytes) -> bytes:

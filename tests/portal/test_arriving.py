@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from portal.arriving import LARGEST_BODY, arriving_whole, as_ascii
+from portal.arriving import LARGEST_BODY, arriving_whole, as_ascii, plain_type
 
 Seen = list[dict[str, Any]]
 
@@ -88,3 +88,24 @@ def test_a_query_beyond_ascii_and_names_with_underscores_do_not_reach_wsgi() -> 
     assert seen[0]["query_string"] == b"team=m%C3%BCnchen&x=%2F"
     assert seen[0]["headers"] == [(b"x-forwarded-proto", b"http")]
     assert as_ascii(b"a=b c%zz&d=[1]") == b"a=b c%zz&d=[1]"
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        (b"application/json", b"application/json"),
+        (b"application/json; charset=utf-8", b"application/json"),
+        (b"text/plain; charset=base64", b"text/plain"),
+        (b"text/plain; a*=bogus''x", b"text/plain"),
+        (b"text/plain; charset*0=ba; charset*1=se64", b"text/plain"),
+        (b"multipart/form-data; charset=idna; boundary=----x1", b"multipart/form-data; boundary=----x1"),
+        (b'multipart/form-data; Boundary="a;b c"; charset=latin-1', b'multipart/form-data; Boundary="a;b c"'),
+        (b"multipart/form-data; boundary=", b"multipart/form-data"),
+        (b"\xff;;;=", b"\xff"),
+        (b"", b""),
+    ],
+)
+def test_no_client_chooses_in_which_encoding_it_is_read(sent: bytes, read: bytes) -> None:
+    assert plain_type(sent) == read
+    seen, _ = send([b"{}"], {"content-type": sent.decode("latin-1"), "content-length": "2"})
+    assert seen[0]["headers"][0] == (b"content-type", read.decode("latin-1").encode())
