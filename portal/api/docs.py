@@ -1,6 +1,7 @@
 """The API's documents: the OpenAPI file at a fixed address, its rendering for people, and a page per problem code.
 
-Public, because they hold nothing but what the API is; no script and nothing from another host.
+Public, because they hold nothing but what the API is; no script and nothing from another host. They change nothing, so
+that any other method is refused as such, before anybody asks for a form's protection.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import include, path
+from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
@@ -21,12 +23,14 @@ from portal.api.problems import PROBLEMS
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
+@csrf_exempt
 @require_safe
 def openapi(request: HttpRequest) -> HttpResponse:
     """The OpenAPI 3.0.3 document, JSON."""
     return HttpResponse(_json(), content_type="application/json")
 
 
+@csrf_exempt
 @require_safe
 def browse(request: HttpRequest) -> HttpResponse:
     """The same for people."""
@@ -40,6 +44,7 @@ def browse(request: HttpRequest) -> HttpResponse:
     return render(request, "api/docs.html", {"document": document, "operations": operations, "problems": PROBLEMS})
 
 
+@csrf_exempt
 @require_safe
 def problem(request: HttpRequest, code: str) -> HttpResponse:
     """What a code means and what to do."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 from django.core.cache import cache
@@ -193,6 +195,31 @@ def test_methods_that_do_not_exist(stage: Stage) -> None:
     ):
         for method in methods:
             assert code(getattr(Client(), method)(url, headers=bearer(stage.petra))) == (405, "method_not_allowed")
+
+
+def test_the_documents_are_only_read_and_say_so(db: None) -> None:
+    script = Client(enforce_csrf_checks=True)
+    for url in ("/api/v1/schema", "/api/v1/docs", "/api/v1/problems/not_found"):
+        assert script.get(url).status_code == 200
+        for method in ("post", "put", "patch", "delete", "options"):
+            refused = getattr(script, method)(url)
+            assert code(refused) == (405, "method_not_allowed")
+            assert refused["Allow"] == "GET, HEAD"
+
+
+def test_no_time_is_too_early_or_too_late_to_ask_for(stage: Stage) -> None:
+    ask(stage.ana, stage.chat)
+    headers = bearer(stage.ana)
+
+    def cursor(moment: str) -> str:
+        return base64.urlsafe_b64encode(json.dumps([moment, uuid4().hex]).encode()).decode()
+
+    for moment, found in (("0001-01-01T00:00:00Z", 1), ("9999-12-31T23:59:59Z", 0)):
+        assert len(Client().get(API, {"updated_since": moment}, headers=headers).json()["requests"]) == found
+        assert len(Client().get(API, {"cursor": cursor(moment)}, headers=headers).json()["requests"]) == 1 - found
+    for moment in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
+        assert code(Client().get(API, {"updated_since": moment}, headers=headers)) == (400, "bad_parameter")
+        assert code(Client().get(API, {"cursor": cursor(moment)}, headers=headers)) == (400, "bad_cursor")
 
 
 def test_only_the_head_needs_the_same_scope(stage: Stage) -> None:

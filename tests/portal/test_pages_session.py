@@ -165,3 +165,19 @@ def test_pages_forbid_inline_script_and_eval(people: Stage) -> None:
     assert "style=" not in body
     assert "onclick" not in body
     assert '"allowEval":false' in body
+
+
+def test_an_address_that_is_only_read_or_only_pressed_says_so_on_a_page(people: Stage) -> None:
+    client = browser(people.ana)
+    request = ask(people.ana, people.chat)
+    assert client.get(f"/requests/{request.pk}/").status_code == 200
+    for refused, allowed in (
+        (client.post(f"/requests/{request.pk}/"), "GET, HEAD"),
+        (client.put("/tokens/"), "GET, HEAD, POST"),
+        (client.get(f"/requests/{request.pk}/cancel/"), "POST"),
+        (client.get("/sign-out/"), "POST, OPTIONS"),
+    ):
+        assert (refused.status_code, refused["Allow"]) == (405, allowed)
+        assert "nothing was changed" in text_of(refused)
+        assert b'href="/"' in refused.content
+    assert client.post("/sign-out/").status_code == 302
