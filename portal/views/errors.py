@@ -25,7 +25,7 @@ AWAY_SECONDS = "5"
 
 
 def with_a_way_on(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Middleware: Django answers a method that does not exist with an empty page; a person gets one that can be left."""
+    """Middleware: for a method that does not exist Django has an empty page; people get one that can be left."""
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
