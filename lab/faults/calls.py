@@ -11,6 +11,18 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 CLOUDFRONT = "cloudfront"
+ONLY_SOME = ("third-party-edit", "quota-reached")
+"""The faults of calls that make sense for some operations only."""
+
+_WITH_A_DISTRIBUTIONS_ETAG = frozenset(
+    {
+        "AssociateDistributionWebACL",
+        "DeleteDistribution",
+        "DisassociateDistributionWebACL",
+        "UpdateDistribution",
+        "UpdateDistributionWithStagingConfig",
+    }
+)
 _MADE_BY_WRITES = ("Create", "Update", "Associate", "Copy", "Authorize", "Register", "Tag", "Allocate")
 
 
@@ -41,11 +53,19 @@ def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:
     if "service" in given and given["service"].lower() != call.service.lower():
         return False
     if "operation" in given:
-        return bool(call.operation) and fnmatchcase(call.operation.lower(), given["operation"].lower())
+        named = bool(call.operation) and fnmatchcase(call.operation.lower(), given["operation"].lower())
+        return named and can_hit(name, call.service, call.operation)
     if name == "third-party-edit":
         return call.operation == "UpdateDistribution"
+    return can_hit(name, call.service, call.operation)
+
+
+def can_hit(name: str, service: str, operation: str) -> bool:
+    """Whether a fault of calls makes sense for an operation: a stale ETag needs one, and so does a quota."""
+    if name == "third-party-edit":
+        return service == CLOUDFRONT and operation in _WITH_A_DISTRIBUTIONS_ETAG
     if name == "quota-reached":
-        return call.operation.startswith(_MADE_BY_WRITES)
+        return operation.startswith(_MADE_BY_WRITES)
     return True
 
 

@@ -32,6 +32,7 @@ from lab.faults.plans_of_networks import Circumstances, Plan
 from lab.faults.record import SetFault, edge_section, hosts_with, read, with_step, without_last_step
 from lab.faults.registry import FAULTS
 from lab.faults.request import check
+from lab.faults.services import operations_of
 from lab.faults.step import Step
 from lab.faults.steps import Hands, Verb, hand_over
 from lab.faults.steps_of_cloudfront import VERBS as CLOUDFRONT_VERBS
@@ -78,7 +79,7 @@ class Faults:
 
         :raises FaultRefused: no such fault, wrong parameters, nothing there to hit, or AWS refused a change.
         """
-        fault, checked = check(name, given)
+        fault, checked = check(name, given, operations_of)
         with self._turn:
             number = max((other.number for other in self._set.values()), default=0) + 1
             made = SetFault(f"fault-{secrets.token_hex(4)}", number, fault.name, self._clock.now(), checked)

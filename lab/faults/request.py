@@ -6,45 +6,106 @@ It decides whether a name and its parameters make sense, and says what would. It
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias
 
 from lab.edge.reception import CAPACITY_RESULTS, DEFAULT_RESULT
 from lab.faults.aiming import FaultRefused
+from lab.faults.calls import ONLY_SOME, can_hit
 from lab.faults.fault import PARAMETERS, Fault
 from lab.faults.registry import FAULTS
 
+# Clients that are not called like what their requests are signed for.
+CLIENT_NAMES: Mapping[str, str] = {
+    "apigateway": "apigateway",
+    "apigatewayv2": "apigateway",
+    "cloudwatch": "monitoring",
+    "elb": "elasticloadbalancing",
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tagging",
+    "service-quotas": "servicequotas",
+    "ses": "email",
+    "sesv2": "email",
+    "stepfunctions": "states",
+}
+# Where an operation is looked for if no service is given: those that have to do with endpoints.
+SERVICES = (
+    "cloudfront",
+    "ec2",
+    "elasticloadbalancing",
+    "sts",
+    "iam",
+    "acm",
+    "wafv2",
+    "servicequotas",
+    "logs",
+    "monitoring",
+)
+Operations: TypeAlias = Callable[[str], Collection[str] | None]
+
 _NUMBERS = ("nth", "times")
+_ACCOUNT = re.compile("[0-9]{12}")
 _LONGEST = 2048
 _MOST = 10**6
 
 
-def check(name: str, given: Mapping[str, Any]) -> tuple[Fault, dict[str, Any]]:
+def check(name: str, given: Mapping[str, Any], operations_of: Operations) -> tuple[Fault, dict[str, Any]]:
     """The fault and its parameters; numbers may come as text, and what is empty counts as left out.
+
+    `operations_of` gives the operations of a service: None if nothing is signed for it, none if calls do not tell.
 
     :raises FaultRefused: no such fault, or a parameter that is unknown, missing or cannot be read.
     """
     fault = FAULTS.get(name)
     if fault is None:
-        close = difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.4)
-        hint = f"did you mean {' or '.join(close)}? " if close else ""
+        hint = _hint(difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.4))
         raise FaultRefused(f"no fault is called {name[:80]!r}; {hint}GET /_lab/faults lists all", 404)
     checked: dict[str, Any] = {}
     for key, value in given.items():
         if key not in fault.takes:
             takes = ", ".join(fault.takes) or "nothing"
             raise FaultRefused(f"{name} does not take {str(key)[:80]!r}; it takes {takes}")
-        if value in (None, ""):
+        if value is None or (isinstance(value, str) and not value.strip()):
             continue
         checked[key] = _number(key, value) if key in _NUMBERS else _text(key, value)
     for key in fault.needs:
         if key not in checked:
             raise FaultRefused(f"{name} needs {key}: {PARAMETERS[key]}")
-    if not checked.get("account", "0" * 12).isdecimal() or len(checked.get("account", "0" * 12)) != 12:
+    if not _ACCOUNT.fullmatch(checked.get("account", "0" * 12)):
         raise FaultRefused(f"account must be {PARAMETERS['account']}")
     if checked.get("detail", DEFAULT_RESULT) not in CAPACITY_RESULTS:
         raise FaultRefused(f"detail must be one of {', '.join(CAPACITY_RESULTS)}")
+    _check_call(name, checked.get("service", "").lower(), checked.get("operation", "*"), operations_of)
     return fault, checked
+
+
+def _check_call(name: str, service: str, operation: str, operations_of: Operations) -> None:
+    """Refuse a service that nothing is signed for, and an operation that the fault can never meet."""
+    if service and operations_of(service) is None:
+        close = [CLIENT_NAMES[service]] if service in CLIENT_NAMES else difflib.get_close_matches(service, SERVICES)
+        raise FaultRefused(
+            f"no request is signed for {service[:80]!r}; {_hint(close)}service is {PARAMETERS['service']}"
+        )
+    known: set[str] = set()
+    for looked_at in (service,) if service else SERVICES:
+        found = [each for each in operations_of(looked_at) or () if can_hit(name, looked_at, each)]
+        if any(fnmatchcase(each.lower(), operation.lower()) for each in found):
+            return
+        known.update(found)
+    if known:
+        hint = _hint(difflib.get_close_matches(operation, sorted(known), cutoff=0.5))
+        where = service or "any service that endpoints need"
+        raise FaultRefused(
+            f"{name} hits no operation {operation[:80]!r} of {where}; {hint}operation is {PARAMETERS['operation']}"
+        )
+    if operation != "*" or name in ONLY_SOME:
+        raise FaultRefused(f"{name} cannot tell the operations of {service} apart; leave operation or service out")
+
+
+def _hint(close: Sequence[str]) -> str:
+    return f"did you mean {' or '.join(close)}? " if close else ""
 
 
 def _number(key: str, value: Any) -> int:

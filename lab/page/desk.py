@@ -22,7 +22,7 @@ from lab.aws.moto_world import HttpReply
 from lab.clock import LabClock, read_step
 from lab.edge.state import parse_state
 from lab.faults.aiming import FaultRefused
-from lab.faults.fault import Fault, Kind
+from lab.faults.fault import ENDPOINT, Fault, Kind
 from lab.faults.registry import FAULTS
 from lab.page.picture import draw
 
@@ -92,10 +92,10 @@ class Page:
         return HttpReply(303, (("Location", f"{PATH}?done={done}"),), b"")
 
     def set(self, form: Mapping[str, str]) -> str:
-        """Set a fault; fields that it does not take are left out, because one form serves many faults."""
+        """Set a fault; where a form stands is left out if the fault has no place, what somebody typed never is."""
         fault = FAULTS.get(form.get("name", ""))
-        taken = {key: value for key, value in form.items() if fault is None or key in (*fault.takes, "name")}
-        self._desk.set(dict(taken))
+        left_out = [key for key in ENDPOINT if fault is not None and key not in fault.takes]
+        self._desk.set({key: value for key, value in form.items() if value and key not in left_out})
         return "set"
 
     def clear(self, form: Mapping[str, str]) -> str:

@@ -352,6 +352,17 @@ class TestRefusals:
             ({"name": "throttled", "times": 0}, 400, "times must be a whole number"),
             ({"name": "throttled", "nth": "many"}, 400, "nth must be a whole number"),
             ({"name": "throttled", "account": "chat"}, 400, "twelve digits"),
+            ({"name": "throttled", "account": "١١١١٢٢٢٢٣٣٣٣"}, 400, "twelve digits"),
+            ({"name": "throttled", "service": "nope"}, 400, "no request is signed for 'nope'; service is"),
+            ({"name": "throttled", "service": "elbv2"}, 400, "did you mean elasticloadbalancing?"),
+            ({"name": "throttled", "service": "cloudfrnt"}, 400, "did you mean cloudfront?"),
+            ({"name": "half-body", "operation": "CreateVpcOrgin"}, 400, "did you mean CreateVpcOrigin"),
+            ({"name": "throttled", "service": "ec2", "operation": "CreateVpcOrigin"}, 400, "hits no operation"),
+            ({"name": "third-party-edit", "operation": "GetDistribution"}, 400, "did you mean DeleteDistribution"),
+            ({"name": "third-party-edit", "service": "ec2"}, 400, "leave operation or service out"),
+            ({"name": "throttled", "service": "ram", "operation": "Create*"}, 400, "cannot tell the operations of ram"),
+            ({"name": "quota-reached", "operation": "List*"}, 400, "hits no operation 'List*'"),
+            ({"name": "never-deployed", "service": "cloudfront"}, 400, "does not take 'service'"),
         ],
     )
     def test_what_cannot_be_set_is_told_why(self, lab: Lab, given: Any, status: int, says: str) -> None:

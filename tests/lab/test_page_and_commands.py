@@ -67,6 +67,8 @@ class TestPage:
         [
             {"do": "set", "name": "nonsense"},
             {"do": "set", "name": "waf-block"},
+            {"do": "set", "name": "throttled", "service": "nope"},
+            {"do": "set", "name": "never-deployed", "service": "cloudfront"},
             {"do": "clear", "id": ""},
             {"do": "step", "step": "-1h"},
             {"do": "step", "step": "+999999999d"},
@@ -88,8 +90,9 @@ class TestPage:
         assert page(lab, form, Origin=lab.url)[0] == 200
 
     def test_what_somebody_typed_is_only_text(self, lab: Lab) -> None:
+        # A set of letters, one of which fits.
         evil = "<img/src=x>"
-        lab.post("/_lab/faults", {"name": "throttled", "operation": evil, "times": 1})
+        lab.post("/_lab/faults", {"name": "throttled", "operation": f"[{evil}C]reate*", "times": 1})
         _, text = page(lab)
         assert evil not in text
         assert "&lt;img/src=x&gt;" in text
