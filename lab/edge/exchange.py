@@ -149,7 +149,12 @@ class _Exchange:
         status = outcome.head.status_code if isinstance(outcome, Fetched) else outcome.status
         error = status >= 400
         if error and (refusal is None or refusal.pageable):
-            page = await self._error_page(distribution, status)
+            try:
+                page = await self._error_page(distribution, status)
+            except BaseException:
+                if isinstance(outcome, Fetched):
+                    outcome.http.leg.close()
+                raise
             if page is not None:
                 if isinstance(outcome, Fetched):
                     outcome.http.leg.close()
@@ -230,6 +235,18 @@ class _Exchange:
     async def _relay(
         self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
     ) -> Tunnel | None:
+        """Pass the origin's answer on. However that ends, its connection is closed, unless a tunnel has it."""
+        tunnel: Tunnel | None = None
+        try:
+            tunnel = await self._pass_on(fetched, distribution, behavior, error)
+        finally:
+            if tunnel is None:
+                fetched.http.leg.close()
+        return tunnel
+
+    async def _pass_on(
+        self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
+    ) -> Tunnel | None:
         head = fetched.head
         if isinstance(head, h11.Response):
             headers = self._headers(end_to_end(text_headers(head)), behavior, error)
@@ -246,11 +263,8 @@ class _Exchange:
             except BaseException:
                 self.record.break_off("ClientCommError")
                 raise
-            finally:
-                fetched.http.leg.close()
             return None
         if not isinstance(self.http, Http1) or not self.request.is_websocket_handshake:
-            fetched.http.leg.close()
             why = "The origin switched protocols without being asked."
             await self.refuse(Refusal(502, "OriginInvalidResponseError", why))
             return None
@@ -259,11 +273,7 @@ class _Exchange:
             headers = with_wrong_accept(headers)
         self._begin(head.status_code, "Miss", "Miss", headers)
         self.record.websocket = True
-        try:
-            await switch_protocols(self.http, fetched.http, head, headers)
-        except BaseException:
-            fetched.http.leg.close()
-            raise
+        await switch_protocols(self.http, fetched.http, head, headers)
         idle = WEBSOCKET_IDLE_SECONDS / self.state.socket_scale
         return Tunnel(
             self.http.leg,
