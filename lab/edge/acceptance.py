@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from lab.edge.distribution_facts import Behavior, Distribution
 from lab.edge.forwarding import Header, ViewerRequest
-from lab.edge.routing import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
+from lab.edge.routing import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, is_host, split_host
 
 MOST_CHAINED = 2
 MAX_URL_BYTES = 8192
@@ -43,16 +43,18 @@ class Refusal:
 
 
 def refuse_form(request: ViewerRequest) -> Refusal | None:
-    """URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page).
+    """URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page). A Host that is none: 400.
 
-    After either CloudFront ends the connection ("Maximum length of a request"), and does not log it (standard logging
-    reference).
+    After the first two CloudFront ends the connection ("Maximum length of a request"), and does not log it (standard
+    logging reference).
     """
     if len(request.target) > MAX_URL_BYTES:
         return Refusal(414, "InvalidRequest", "The URL is longer than 8,192 bytes.", headers=_LAST, logged=False)
     if sum(len(name) + len(value) + 4 for name, value in request.headers) + len(request.target) > MAX_HEADER_BYTES:
         why = "The request headers are larger than 32,768 bytes."
         return Refusal(494, "InvalidRequestHeader", why, headers=_LAST, logged=False)
+    if not is_host(request.header("host")):
+        return Refusal(400, "InvalidRequestHeader", "The Host header is not a host name.")
     return None
 
 

@@ -81,11 +81,22 @@ class ApplicationBalancer:
         self._secret = secrets.token_bytes(32)
 
     async def serve(self, find: Callable[[], Found | None], leg: Leg, passage: Passage) -> None:
-        """Requests on one connection, one after the other, until it closes or became a tunnel that has ended."""
+        """Requests on one connection, one after the other, until it closes or became a tunnel that has ended.
+
+        A client that says nothing for as long as the idle timeout is cut, with 408 in the middle of a request (ALB
+        guide, "HTTP 408: Request timeout").
+        """
         http = Http1(leg, h11.SERVER)
         while True:
+            found = find()
+            if found is None:
+                return
             try:
-                event = await http.next_event()
+                event = await http.next_event(_idle_seconds(found[0]) / self._state().socket_scale)
+            except TimeoutError:
+                if http.trailing_bytes():
+                    await give(http, balancer_answer(408))
+                return
             except h11.RemoteProtocolError:
                 if http.may_answer:
                     await give(http, balancer_answer(400))
@@ -106,7 +117,8 @@ class ApplicationBalancer:
         body_from = http if has_body(request.headers) else None
         if body_from is None:
             await http.next_event()  # the end of the request
-        if oversized(request):
+        strictest = balancer.attributes.get("routing.http.desync_mitigation_mode") == "strictest"
+        if oversized(request) or (http.ambiguous and strictest):
             await give(http, balancer_answer(400), head=head)
             return False
         action = choose_action(listener, request)
@@ -132,7 +144,7 @@ class ApplicationBalancer:
         if group is None or target is None:
             await give(http, balancer_answer(503), head=head)
             return False
-        aws_idle = float(balancer.attributes.get("idle_timeout.timeout_seconds", ALB_IDLE_SECONDS))
+        aws_idle = _idle_seconds(balancer)
         chosen = _Chosen(action, group, target, aws_idle / state.socket_scale, aws_idle)
         try:
             far = await self._targets.connect(Errand(balancer, group, target, passage))
@@ -161,11 +173,10 @@ class ApplicationBalancer:
         sent = wire_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
         to_target = h11.Request(method=event.method, target=event.target, headers=sent)
         try:
-            reply = await ask(target, to_target, body_from=body_from, patience=chosen.idle)
+            reply = await ask(target, to_target, body_from=body_from, patience=chosen.idle, body_patience=chosen.idle)
         except (TimeoutError, SenderFailed, h11.ProtocolError, OSError) as error:
             if http.may_answer:
-                status = 504 if isinstance(error, TimeoutError) else 400 if isinstance(error, SenderFailed) else 502
-                await give(http, balancer_answer(status), head=request.method == "HEAD")
+                await give(http, balancer_answer(_failure_status(error)), head=request.method == "HEAD")
             return False
         headers = text_headers(reply)
         if isinstance(reply, h11.Response):
@@ -193,6 +204,18 @@ class ApplicationBalancer:
             if not name.startswith("AWSALBAPP"):
                 made.append(("Set-Cookie", f"{name}CORS={value}; Expires={until}; Path=/; SameSite=None; Secure"))
         return made
+
+
+def _idle_seconds(balancer: LoadBalancer) -> float:
+    """The balancer's idle timeout on AWS."""
+    return float(balancer.attributes.get("idle_timeout.timeout_seconds", ALB_IDLE_SECONDS))
+
+
+def _failure_status(error: Exception) -> int:
+    """The balancer's answer where a request or its response did not get through."""
+    if isinstance(error, SenderFailed):
+        return 408 if isinstance(error.__cause__, TimeoutError) else 400
+    return 504 if isinstance(error, TimeoutError) else 502
 
 
 def _front_request(event: h11.Request, leg: Leg, passage: Passage) -> FrontRequest:

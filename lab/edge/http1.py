@@ -49,20 +49,31 @@ class Http1:
 
     def __init__(self, leg: Leg, role: type[h11.SERVER] | type[h11.CLIENT]) -> None:
         self.leg = leg
+        # The request was framed in two ways at once.
+        self.ambiguous = False
         self._connection = h11.Connection(role, max_incomplete_event_size=MOST_HEADER_BYTES)
 
-    async def next_event(self) -> h11.Event | type[h11.PAUSED]:
+    async def next_event(self, patience: float | None = None) -> h11.Event | type[h11.PAUSED]:
         """The next event from the other side; waits for it.
 
+        A request with both Transfer-Encoding and Content-Length loses the latter here, so that nobody further on can
+        read its end differently, and is the last one of its connection (RFC 9112 section 6.1).
+
         :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
+        :raises TimeoutError: nothing at all came for `patience` seconds.
         """
         while True:
             event = self._connection.next_event()
+            if isinstance(event, h11.Request) and _framed_twice(event):
+                self.ambiguous = True
+                return _without_length(event)
             if event is not h11.NEED_DATA:
                 return cast("h11.Event | type[h11.PAUSED]", event)
             if self._connection.they_are_waiting_for_100_continue:
                 await self.send(h11.InformationalResponse(status_code=100, headers=[]))
-            self._connection.receive_data(await self.leg.receive())
+            async with asyncio.timeout(patience):
+                data = await self.leg.receive()
+            self._connection.receive_data(data)
 
     async def send(self, event: h11.Event) -> None:
         """Send one event.
@@ -70,12 +81,16 @@ class Http1:
         :raises h11.LocalProtocolError: it does not fit what was sent before.
         :raises ConnectionResetError: the other side is gone.
         """
+        if self.ambiguous and isinstance(event, h11.Response):
+            headers = [(name, value) for name, value in event.headers.raw_items() if name.lower() != b"connection"]
+            headers.append((b"Connection", b"close"))
+            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
         data = self._connection.send(event)
         if data:
             await self.leg.send(data)
 
     def trailing_bytes(self) -> bytes:
-        """What came after the upgrade request or reply and belongs to the new protocol already."""
+        """What came and was not read yet: half a request, or after an upgrade what belongs to the new protocol."""
         return bytes(self._connection.trailing_data[0])
 
     def ready_for_next(self) -> bool:
@@ -122,19 +137,34 @@ def has_body(headers: Iterable[Header]) -> bool:
     return "transfer-encoding" in names or names.get("content-length", "0") != "0"
 
 
+def _framed_twice(request: h11.Request) -> bool:
+    names = {name for name, _ in request.headers}
+    return b"content-length" in names and b"transfer-encoding" in names
+
+
+def _without_length(request: h11.Request) -> h11.Request:
+    headers = [(name, value) for name, value in request.headers.raw_items() if name.lower() != b"content-length"]
+    return h11.Request(method=request.method, target=request.target, headers=headers, http_version=request.http_version)
+
+
 class SenderFailed(Exception):
     """Whoever sent the request left, or spoke nonsense, before the request was complete."""
 
 
 async def ask(
-    sink: Http1, request: h11.Request, *, body_from: Conversation | None, patience: float
+    sink: Http1,
+    request: h11.Request,
+    *,
+    body_from: Conversation | None,
+    patience: float,
+    body_patience: float = BODY_PATIENCE,
 ) -> h11.Response | h11.InformationalResponse:
     """Send a request, with the body that `body_from` still has to give, and wait for the head of the response.
 
     A response that comes before the body is through ends the body: HTTP/1.1 has no better use for the rest.
 
     :raises TimeoutError: the request was sent and no response began within `patience` seconds.
-    :raises SenderFailed: the body broke off.
+    :raises SenderFailed: the body broke off, or its sender paused for `body_patience` seconds (its cause says which).
     :raises h11.RemoteProtocolError: the response is not HTTP/1.1.
     :raises OSError: the other side is gone.
     """
@@ -144,7 +174,7 @@ async def ask(
         async with asyncio.timeout(patience):
             return await read_response_head(sink)
     loop = asyncio.get_running_loop()
-    pump = loop.create_task(_relay_request_body(body_from, sink))
+    pump = loop.create_task(_relay_request_body(body_from, sink, body_patience))
     head = loop.create_task(read_response_head(sink))
     try:
         await asyncio.wait({pump, head}, return_when=asyncio.FIRST_COMPLETED)
@@ -236,11 +266,11 @@ async def read_response_head(source: Http1) -> h11.Response | h11.InformationalR
             raise ConnectionResetError("closed without a response")
 
 
-async def _relay_request_body(source: Conversation, sink: Http1) -> None:
+async def _relay_request_body(source: Conversation, sink: Http1, patience: float) -> None:
     sink_listens = True
     while True:
         try:
-            async with asyncio.timeout(BODY_PATIENCE):
+            async with asyncio.timeout(patience):
                 event = await source.next_event()
         except (h11.RemoteProtocolError, OSError, TimeoutError) as error:
             raise SenderFailed from error

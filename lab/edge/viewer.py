@@ -23,7 +23,7 @@ from lab.edge.http2 import Http2, NotHttp2, Stream
 from lab.edge.leg import Leg, Tunnel
 from lab.edge.live import SOCKETS, Live
 from lab.edge.log_shelf import LOGS, OWN_NAMES, LogShelf
-from lab.edge.routing import split_host
+from lab.edge.routing import split_host, split_target
 from lab.edge.viewer_tls import HTTP2, requested_name
 
 # How long a viewer may take to send a request's head, also between two requests.
@@ -82,17 +82,17 @@ class Viewers:
             try:
                 async with asyncio.timeout(HEAD_PATIENCE):
                     event = await http.next_event()
-                if isinstance(event, h11.Request) and event.http_version not in HTTP1_VERSIONS:
+                if not isinstance(event, h11.Request):
+                    return None
+                if event.http_version not in HTTP1_VERSIONS:
                     raise h11.RemoteProtocolError("another version of HTTP")
+                request = self._viewer_request(event, leg)
             except TimeoutError:
                 return None
             except h11.RemoteProtocolError as error:
                 await self._refuse_garbage(http, error)
                 await leg.part()
                 return None
-            if not isinstance(event, h11.Request):
-                return None
-            request = self._viewer_request(event, leg)
             own = self._own_answer(request)
             if own is not None:
                 await give(http, own)
@@ -146,13 +146,25 @@ class Viewers:
         return pages[request.path]() if request.path in pages else None
 
     def _viewer_request(self, event: h11.Request, leg: Leg) -> ViewerRequest:
+        """The request as later decisions read it.
+
+        :raises h11.RemoteProtocolError: its target is none.
+        """
+        method = event.method.decode()
+        split = split_target(method, event.target.decode("latin-1"))
+        if split is None:
+            raise h11.RemoteProtocolError("not a request target")
+        authority, target = split
+        headers = text_headers(event)
+        if authority:
+            headers = (("Host", authority), *(header for header in headers if header[0].lower() != "host"))
         peer = leg.transport.get_extra_info("peername")
         cipher = leg.transport.get_extra_info("cipher")
         address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - what the log says of a viewer that left at once
         return ViewerRequest(
-            method=event.method.decode(),
-            target=_origin_form(event.target.decode("latin-1")),
-            headers=text_headers(event),
+            method=method,
+            target=target,
+            headers=headers,
             scheme="https" if cipher else "http",
             http_version=event.http_version.decode(),
             address=address,
@@ -161,14 +173,6 @@ class Viewers:
             server_name=requested_name(leg.transport.get_extra_info("ssl_object")),
             country=self._country_of(address),
         )
-
-
-def _origin_form(target: str) -> str:
-    """`http://host/path` as a proxy's client would say it, or `*`, in the form that behaviors are matched with."""
-    if target.startswith("/"):
-        return target
-    _, separator, rest = target.partition("://")
-    return f"/{rest.partition('/')[2]}" if separator else "/"
 
 
 def _request_id() -> str:

@@ -163,6 +163,8 @@ _BALANCER = (
     Rule("balancer/no-targets", "Without a target it answers 503.", ELB_GUIDE, _D),
     Rule("balancer/target-refuses", "A target that refuses or breaks off is 502.", ELB_GUIDE, _D),
     Rule("balancer/target-silent", "A target that does not answer is 504.", ELB_GUIDE, _D),
+    Rule("balancer/client-silent", "A client that stops in the middle is 408 after the idle timeout.", ELB_GUIDE, _D),
+    Rule("balancer/desync-mitigation", "The strictest mode refuses what is framed ambiguously.", ELB_GUIDE, _D),
     Rule("balancer/too-large-headers", "Lines over 16 KB, headers over 64 KB are 400.", ELB_GUIDE, _D),
     Rule("balancer/redirects", "A redirect action fills in its placeholders.", MODEL_ELB, _B),
     Rule("balancer/redirect-loop", "HTTP to HTTPS behind http-only is a loop of 301.", "articles", _F),

@@ -150,6 +150,15 @@ def whole_account(prepared: Stage) -> Json:
             load_balancer("record", [listener("record", forward("record"))]),
             load_balancer("recordnlb", [listener("recordnlb", forward("record"), protocol="TCP")], type="network"),
             load_balancer("apps", [listener("apps", fixed, rules=app_rules)]),
+            {
+                **load_balancer(
+                    "pub-brisk", [listener("pub-brisk", forward("odd"))], group="sg-world", scheme="internet-facing"
+                ),
+                "attributes": {
+                    "idle_timeout.timeout_seconds": "3",
+                    "routing.http.desync_mitigation_mode": "strictest",
+                },
+            },
             load_balancer(
                 "pub-web", [listener("pub-web", forward("chat"))], group="sg-world", scheme="internet-facing"
             ),

@@ -102,12 +102,16 @@ class OddOrigin:
         "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\ngone\n",
         "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
         "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nframe!",
+        "/late": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
     }
 
     def __init__(self) -> None:
         origin = self
         self.bodies: list[bytes] = []
         self.asked: list[str] = []
+        # Paths of connections that the other side closed.
+        self.left: list[str] = []
+        self.may_answer_late = threading.Event()
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
@@ -118,10 +122,13 @@ class OddOrigin:
                     origin.bodies.append(origin.read_body(self.rfile, headers))
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
                     return
+                if path == "/late":
+                    origin.may_answer_late.wait(PATIENCE)
                 with contextlib.suppress(OSError):
                     self.wfile.write(origin.ANSWERS[path])
-                if path.startswith(("/early-frame", "/switch", "/half-and-wait")):
+                if path.startswith(("/early-frame", "/switch", "/half-and-wait", "/late")):
                     self.rfile.read()
+                    origin.left.append(path)
 
         self._server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+from collections.abc import Iterator
+
 import pytest
 
-from .stage import Stage
+from .stage import PATIENCE, Stage, wait_until
 
 
 @pytest.mark.rule("balancer/too-large-headers")
@@ -31,3 +35,45 @@ def test_an_nlb_forgets_a_silent_connection_and_not_one_that_talks(stage: Stage)
         assert silent.wait_closed() == 1006
         talking.send("still here")
         assert talking.recv()["message"] == "still here"
+
+
+@pytest.mark.rule("balancer/client-silent")
+@pytest.mark.parametrize(
+    ("said", "answer"),
+    [
+        (b"", b""),
+        (b"GET / HTTP/1.1\r\nHost: a.ex", b"HTTP/1.1 408 "),
+        (b"POST /body HTTP/1.1\r\nHost: a.example\r\nContent-Length: 9\r\n\r\nhalf", b"HTTP/1.1 408 "),
+        (b"GET /chunks HTTP/1.1\r\nHost: a.example\r\n\r\n", b"HTTP/1.1 200 "),
+    ],
+)
+def test_a_client_that_falls_silent_is_cut_after_the_idle_timeout(stage: Stage, said: bytes, answer: bytes) -> None:
+    """Called directly; the edge itself would never stop in the middle."""
+    with brisk(stage) as raw:
+        raw.sendall(said)
+        assert everything(raw)[: len(answer) or 1] == answer
+
+
+@pytest.mark.rule("balancer/desync-mitigation")
+def test_the_strictest_mode_refuses_a_request_framed_twice(stage: Stage) -> None:
+    head = b"POST /body HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    for extra, refused in ((b"Content-Length: 9\r\n", True), (b"", False)):
+        with brisk(stage) as raw:
+            raw.sendall(head + extra + b"\r\n0\r\n\r\n")
+            assert everything(raw).startswith(b"HTTP/1.1 400 ") is refused
+
+
+@contextlib.contextmanager
+def brisk(stage: Stage) -> Iterator[socket.socket]:
+    """A client of a public balancer whose idle timeout is half a second here."""
+    wait_until(lambda: bool(stage.aws.report))
+    host, _, port = stage.aws.report["public"]["pub-brisk.elb.amazonaws.com:80"].rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as raw:
+        yield raw
+
+
+def everything(raw: socket.socket) -> bytes:
+    heard = b""
+    while piece := raw.recv(65536):
+        heard += piece
+    return heard

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import http.client
+import socket
+import struct
 
 import pytest
 
-from .stage import Stage
+from .stage import Stage, wait_until
 
 
 @pytest.mark.rule("answer/passes-the-origins", "balancer/target-refuses")
@@ -138,3 +140,30 @@ def test_a_response_that_goes_on_too_long_is_cut(stage: Stage) -> None:
     assert stage.request("dcapped", path="/chunks")[2] == b"abcde"
     with pytest.raises(http.client.IncompleteRead):
         stage.request("dcapped", path="/half-and-wait")
+
+
+def test_a_request_framed_twice_has_one_end_for_everybody_and_is_the_last(stage: Stage) -> None:
+    """Content-Length and Transfer-Encoding at once (RFC 9112 section 6.3), beside the latter alone."""
+    for extra, ends in (("Content-Length: 9\r\n", True), ("", False)):
+        with stage.raw("dodd.cloudfront.net") as raw:
+            head = f"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\n{extra}Transfer-Encoding: chunked\r\n\r\n"
+            raw.sendall(head.encode() + b"3\r\nabc\r\n0\r\n\r\n")
+            response = http.client.HTTPResponse(raw)
+            response.begin()
+            assert (response.status, response.will_close) == (200, ends)
+            assert stage.odd.bodies[-1] == b"abc"
+            if ends:
+                assert raw.recv(1) == b""
+
+
+@pytest.mark.rule("log/viewer-left-first")
+def test_a_viewer_that_leaves_before_the_answer_leaves_no_connection_behind(stage: Stage) -> None:
+    stage.odd.may_answer_late.clear()
+    with stage.raw("doddnlb.cloudfront.net") as raw:
+        raw.sendall(b"GET /late HTTP/1.1\r\nHost: doddnlb.cloudfront.net\r\n\r\n")
+        wait_until(lambda: "/late" in stage.odd.asked)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stage.odd.may_answer_late.set()
+    row = stage.edge.wait_for_entry(lambda entry: entry["cs-uri-stem"] == "/late")
+    assert (row["sc-status"], row["x-edge-detailed-result-type"]) == ("000", "ClientCommError")
+    wait_until(lambda: "/late" in stage.odd.left)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.edge.routing import find_behavior, find_distribution, matches, normalized, split_host
+from lab.edge.routing import (
+    find_behavior,
+    find_distribution,
+    is_host,
+    matches,
+    normalized,
+    split_host,
+    split_target,
+)
 from lab.edge.state import parse_state
 
 from .account import account, behavior, distribution, items, vpc_origin_ref
@@ -144,3 +152,37 @@ def test_any_host_splits(host: str) -> None:
     assert ":" not in name
     assert find_distribution(STATE.distributions, host) is None or name
     assert port is not None
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "split"),
+    [
+        ("GET", "/ws/chat?a=1", ("", "/ws/chat?a=1")),
+        ("GET", "//other.example/ws", ("", "//other.example/ws")),
+        ("GET", "https://chat.example.com/ws?a=/b", ("chat.example.com", "/ws?a=/b")),
+        ("GET", "HTTP://chat.example.com:8080", ("chat.example.com:8080", "/")),
+        ("GET", "http://chat.example.com?a=1", ("chat.example.com", "/?a=1")),
+        ("OPTIONS", "*", ("", "/")),
+        ("CONNECT", "chat.example.com:443", ("", "/")),
+        ("GET", "*", None),
+        ("GET", "ws/chat", None),
+        ("GET", "chat.example.com:443", None),
+        ("GET", "http:///ws", None),
+        ("GET", "ftp://chat.example.com/", None),
+        ("GET", "", None),
+    ],
+)
+def test_the_four_forms_of_a_request_target(method: str, target: str, split: tuple[str, str] | None) -> None:
+    assert split_target(method, target) == split
+
+
+@pytest.mark.parametrize(
+    "host", ["", "d1.cloudfront.net", "D1.cloudfront.net.:443", "a_b.example:", "[::1]:80", "10.0.0.1"]
+)
+def test_what_may_stand_in_host(host: str) -> None:
+    assert is_host(host)
+
+
+@pytest.mark.parametrize("host", ["a b", "a/b", "u@a", "a:b", "a,b:1:2", "[::1", "a#b", "a?b", "\xe4.example"])
+def test_what_may_not_stand_in_host(host: str) -> None:
+    assert not is_host(host)

@@ -191,6 +191,8 @@ def test_what_is_too_large_ends_the_connection(stage: Stage) -> None:
         b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: dchat.cloudfront.net\r\nBad Header: x\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: dchat.cloudfront.net\r\nContent-Length: -4\r\n\r\n",
+        b"GET chat HTTP/1.1\r\nHost: dchat.cloudfront.net\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: dchat.cloudfront.net/x\r\nConnection: close\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x99" * 64 + b"\r\n\r\n",
     ],
 )
@@ -241,6 +243,13 @@ def test_a_viewer_that_breaks_off_in_the_middle_harms_nobody(stage: Stage) -> No
                 raw.sendall(whole[:length])
     assert stage.edge.running()
     assert stage.request("dchat")[0] == 200
+
+
+@pytest.mark.rule("distribution/answers-by-name")
+def test_a_whole_url_on_the_request_line_names_the_host(stage: Stage) -> None:
+    url = "http://dmatch.cloudfront.net/healthz"
+    for path, host, status in ((url, "dunknown.cloudfront.net", 200), ("/healthz", "dunknown.cloudfront.net", 403)):
+        assert stage.request("dmatch", path=path, headers={"Host": host}, tls=False)[0] == status
 
 
 def test_one_connection_serves_several_requests(stage: Stage) -> None:
