@@ -294,19 +294,22 @@ def save_check(
     refusal = why_not_test(person, endpoint)
     if refusal:
         return refusal
-    known = SavedCheck.objects.filter(endpoint=endpoint)
-    if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
-        return Denied("too_many", f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.")
-    return checks.save_check(
-        endpoint,
-        name,
-        wanted,
-        every_minutes=every_minutes,
-        after_changes=after_changes,
-        by=str(person),
-        stream=_stream(endpoint),
-        now=now,
-    )
+    with transaction.atomic():
+        # Two at once take their turn here; the second counts the first.
+        Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        known = SavedCheck.objects.filter(endpoint=endpoint)
+        if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
+            return Denied("too_many", f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.")
+        return checks.save_check(
+            endpoint,
+            name,
+            wanted,
+            every_minutes=every_minutes,
+            after_changes=after_changes,
+            by=str(person),
+            stream=_stream(endpoint),
+            now=now,
+        )
 
 
 def drop_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
@@ -356,11 +359,10 @@ def token_digest(clear: str) -> str:
 
 
 def _locked(request: EndpointRequest) -> EndpointRequest:
-    locked: EndpointRequest = (
-        EndpointRequest.objects.select_for_update(of=("self",))
-        .select_related("team", "run", "endpoint")
-        .get(pk=request.pk)
-    )
+    """The row as it is once nobody else holds it. Without joins: PostgreSQL looks at the row again after waiting, but
+    joins to it what it had found before, so that a request just approved would have no run.
+    """
+    locked: EndpointRequest = EndpointRequest.objects.select_for_update().get(pk=request.pk)
     return locked
 
 

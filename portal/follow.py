@@ -107,12 +107,7 @@ def follow(request_id: str, *, now: datetime) -> None:
 
 def _follow(request_id: str, now: datetime) -> None:
     with transaction.atomic():
-        request = (
-            EndpointRequest.objects.select_for_update(of=("self",))
-            .select_related("run", "endpoint", "team")
-            .filter(pk=request_id)
-            .first()
-        )
+        request = EndpointRequest.objects.select_for_update().filter(pk=request_id).first()
         if request is None:
             return
         news = list(Event.objects.after(request.stream, request.cursor))
@@ -127,7 +122,7 @@ def _follow(request_id: str, now: datetime) -> None:
 def _note_fault(request_id: str, fault: Exception, now: datetime) -> None:
     name = type(fault).__name__
     with transaction.atomic():
-        request = EndpointRequest.objects.select_for_update(of=("self",)).get(pk=request_id)
+        request = EndpointRequest.objects.select_for_update().get(pk=request_id)
         known = request.follow_fault == name
         EndpointRequest.objects.filter(pk=request.pk).update(
             follow_again_at=now + timedelta(seconds=FOLLOW_AGAIN_SECONDS), follow_fault=name

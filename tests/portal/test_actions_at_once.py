@@ -1,0 +1,95 @@
+"""Two people do something to the same thing in the same moment: the second decides on what the first has left."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection, connections, transaction
+from django.utils import timezone
+
+from checks.models import SavedCheck
+from checks.wanted import Wanted
+from portal import actions
+from portal.lifecycle import Allowed, Denied
+from portal.models import EndpointRequest
+from provisioning.engine.decide import Kind
+from provisioning.models import Endpoint, Event, JournalEntry, Run
+from tests.portal.people import NOW, WISH, make_cast, planned
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def begun_meanwhile(second: Callable[[], Any]) -> Callable[[], Any]:
+    """Begin `second` in a connection of its own and return once it waits for a lock of ours; call to get its answer."""
+    answers: list[Any] = []
+
+    def run() -> None:
+        try:
+            answers.append(second())
+        finally:
+            connections.close_all()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    for _ in range(500):
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            if cursor.fetchone()[0]:
+                break
+        time.sleep(0.01)
+    else:
+        pytest.fail("it did not wait")
+
+    def answer() -> Any:
+        thread.join(30)
+        return answers[0]
+
+    return answer
+
+
+def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
+    people = make_cast()
+    request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    with transaction.atomic():
+        approved = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+        cancelled = begun_meanwhile(
+            lambda: actions.cancel_request(people.ben, EndpointRequest.objects.get(pk=request.pk), now=NOW)
+        )
+    assert isinstance(approved, Allowed)
+    assert isinstance(cancelled(), Allowed)
+    assert JournalEntry.objects.get(kind=Kind.CANCEL).run == Run.objects.get()
+    told = Event.objects.filter(stream_id=request.stream).order_by("seq").values_list("kind", flat=True)
+    assert list(told)[-2:] == ["request.approved", "request.cancelling"]
+
+
+def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
+    people = make_cast()
+    request = actions.submit_request(people.ana, people.chat, WISH, now=NOW)
+    endpoint = Endpoint.objects.create(
+        account_id=WISH["account_id"],
+        owner="chat",
+        name="team-chat",
+        spec_data=request.spec_data,
+        state=Endpoint.State.DEPLOYED,
+        domain_name="d1.cloudfront.net",
+        created_at=timezone.now(),
+    )
+
+    def save(name: str) -> SavedCheck | Denied:
+        kept = {"every_minutes": 0, "after_changes": False}
+        return actions.save_check(people.ana, endpoint, name, Wanted(), now=NOW, **kept)
+
+    for number in range(actions.MOST_SAVED_CHECKS - 1):
+        assert isinstance(save(f"check {number}"), SavedCheck)
+    with transaction.atomic():
+        first = save("one more")
+        second = begun_meanwhile(lambda: save("and another"))
+    assert isinstance(first, SavedCheck)
+    refused = second()
+    assert isinstance(refused, Denied)
+    assert refused.code == "too_many"
+    assert SavedCheck.objects.count() == actions.MOST_SAVED_CHECKS
