@@ -63,5 +63,7 @@ def read_changes(text: str, known: frozenset[str]) -> dict[str, Any]:
 
 def _plain(value: Any) -> bool:
     if isinstance(value, list):
-        return all(isinstance(one, str) for one in value)
-    return isinstance(value, str | bool | int)
+        return all(isinstance(one, str) and _plain(one) for one in value)
+    if isinstance(value, str):
+        return not any("\ud800" <= character <= "\udfff" for character in value)  # halves of pairs: no page shows them
+    return isinstance(value, bool | int)

@@ -108,7 +108,15 @@ def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(peop
     opened = text_of(client.post("/requests/new/", said | {"amend": '{"open_security_group": true}'}))
     assert "In the plan" in opened
     assert "Let the plan open the security group" not in opened
-    for nonsense in ("", "{", "[1]", '{"team": "trading"}', '{"path_patterns": {"a": 1}}', "9" * 5000):
+    for nonsense in (
+        "",
+        "{",
+        "[1]",
+        '{"team": "trading"}',
+        '{"path_patterns": {"a": 1}}',
+        '{"name": "\\ud800"}',
+        "9" * 5000,
+    ):
         kept = client.post("/requests/new/", said | {"amend": nonsense})
         assert kept.status_code == 200
         assert 'value="/ws/*"' in kept.content.decode()
