@@ -82,8 +82,6 @@ from checks.wire import Wire
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses; raises OSError when there are none."""
 
-SHORTEST_S = 0.001
-"""asyncio takes no timeout of nothing."""
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
 
@@ -244,12 +242,14 @@ class _Probe:
     async def _phases(self) -> None:
         url = self._judge_url()
         request = self._request = self._build(url)
-        self._wire = Wire(self._limits.bytes_in, request.to_bytes())
         context = self._trust() if url.secure else None
         destination = self._destination = pick(self._network.connect_to, url.host, url.port)
         addresses = await self._resolve(destination)
         sock, address = await self._connect(destination, addresses)
-        await self._open(sock, context, url, (address, destination.port))
+        if context is None:
+            self._wire.open_plain(sock, request.to_bytes())
+        else:
+            await self._open_tls(sock, context, request, url.host, (address, destination.port))
         await self._upgrade(request)
         if not request.upgrade:
             return
@@ -366,57 +366,50 @@ class _Probe:
             self._attempts.append(Attempt(allowed.address, stop.failure.reason.value, self._since(began)))
         raise stop
 
-    async def _open(
-        self, sock: socket.socket, context: ssl.SSLContext | None, url: AllowedUrl, address: tuple[str, int]
+    async def _open_tls(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        request: HandshakeRequest,
+        host: str,
+        address: tuple[str, int],
     ) -> None:
-        """Hand the socket to the event loop, through TLS for wss://; the request goes out as soon as that stands."""
+        """TLS over the connection; the request goes out as soon as that stands."""
         began = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        if context is None:
-            await loop.create_connection(lambda: self._wire, sock=sock)
-            return
-        self._tls = TlsFacts(url.host)
+        self._tls = TlsFacts(host)
         seconds = self._left(self._limits.tls_s)
         try:
-            transport, _ = await loop.create_connection(
-                lambda: self._wire,
-                sock=sock,
-                ssl=context,
-                server_hostname=url.host,
-                ssl_handshake_timeout=max(seconds, SHORTEST_S),
+            secured = await self._wire.open_tls(
+                sock, request.to_bytes(), context=context, server_name=host, deadline=began + seconds
             )
+        except TimeoutError as error:
+            detail = f"the TLS handshake did not finish within {seconds:.1f} s"
+            raise _Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
         except ssl.SSLCertVerificationError as error:
-            self._tls = await self._look_without_trust(address, url.host)
+            self._tls = await self._look_without_trust(address, host)
             raise _Stop(Phase.TLS, verify_reason(error), error.verify_message) from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise _Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
         except ssl.SSLError as error:
             raise _Stop(Phase.TLS, Reason.TLS_PROTOCOL, error.reason or str(error)) from error
-        except ConnectionResetError as error:
-            raise _Stop(Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake") from error
         except OSError as error:
-            # asyncio says an expired handshake as an aborted connection, without a number of the system's.
-            if isinstance(error, ConnectionAbortedError) and error.errno is None:
-                detail = f"the TLS handshake did not finish within {seconds:.1f} s"
-                raise _Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
-            raise _Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
+            # A socket that was reset before its TLS began is no longer connected to anybody.
+            raise _Stop(Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake") from error
         self._timing["tls"] = round((self._wire.made - began) * 1000, 3)
-        self._tls = tls_facts(transport.get_extra_info("ssl_object"), url.host, trusted=True)
+        self._tls = tls_facts(secured, host, trusted=True)
 
     async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
         """Show the certificate that was not trusted: one more TLS handshake to the same address, nothing sent in it."""
-        facts = TlsFacts(host)
         wire = Wire(0)
+        deadline = time.perf_counter() + self._left(self._limits.tls_s)
         try:
-            async with asyncio.timeout(self._left(self._limits.tls_s)):
-                sock = await _connected(address[0], address[1], self._limits.tls_s)
-                transport, _ = await asyncio.get_running_loop().create_connection(
-                    lambda: wire, sock=sock, ssl=distrusting_context(), server_hostname=host
-                )
-                facts = tls_facts(transport.get_extra_info("ssl_object"), host, trusted=False)
+            sock = await _connected(address[0], address[1], deadline - time.perf_counter())
+            secured = await wire.open_tls(sock, b"", context=distrusting_context(), server_name=host, deadline=deadline)
+            return tls_facts(secured, host, trusted=False)
         except OSError:
-            return facts
+            return TlsFacts(host)
         finally:
             wire.abort()
-        return facts
 
     async def _upgrade(self, request: HandshakeRequest) -> None:
         wire = self._wire

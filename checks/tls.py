@@ -64,7 +64,7 @@ def verify_reason(error: ssl.SSLCertVerificationError) -> Reason:
     return _VERIFY_REASONS.get(error.verify_code, Reason.TLS_UNTRUSTED)
 
 
-def tls_facts(connection: ssl.SSLObject, host: str, *, trusted: bool) -> TlsFacts:
+def tls_facts(connection: ssl.SSLSocket, host: str, *, trusted: bool) -> TlsFacts:
     """What a finished TLS handshake agreed on."""
     der = connection.getpeercert(binary_form=True)
     cipher = connection.cipher()

@@ -262,8 +262,19 @@ async def dripping_body(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 async def resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Answer the request with a TCP reset."""
     await reader.readuntil(b"\r\n\r\n")
+    reset(writer)
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """End the connection by a TCP reset."""
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
+
+
+async def ends_tcp_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Take the request and end TCP in order, without a word of TLS."""
+    await reader.readuntil(b"\r\n\r\n")
     writer.transport.abort()
 
 

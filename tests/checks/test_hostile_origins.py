@@ -25,19 +25,20 @@ from checks.prober import ProbeNetwork, Script
 from checks.script import parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
-from checks.wire import Wire
+from checks.wire import READ_SIZE, Wire
 from tests.checks import origins
 from tests.checks.origins import ASK, HOST, ONE_TURN, QUICK, Authority, Behave, ask, opens_and_says, origin, says
 
-ONE_READ = 256 * 1024
-"""asyncio hands over at most so much at once, and the limit can only be looked at afterwards."""
 MOST_SECONDS = QUICK.total_s + ONE_TURN
-MOST_BYTES = QUICK.bytes_in + ONE_READ
+MOST_BYTES = QUICK.bytes_in + READ_SIZE
+"""The limit can only be looked at after a read."""
 MOST_MEMORY = 4 * 1024 * 1024
 
 WRONG_ACCEPT = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: bm8=\r\n\r\n"
 HUGE_FRAME = b"\x82\x7f" + struct.pack("!Q", 1 << 62)
-NEVER_ENDING = b"\x01\x00" + b"\x00\x00" * 200_000
+PIECE = b"\x00\x7e\x10\x00" + b"x" * 4_096
+NEVER_ENDING = b"\x01\x00" + PIECE * 100
+EMPTY_FOR_EVER = b"\x01\x00" + b"\x00\x00" * 100
 LARGE_FRAME = b"\x82\x7e\xff\xff" + b"x" * 65_535
 
 
@@ -61,6 +62,7 @@ TABLE = [
     Row("endless header lines", origins.endless_headers, UPGRADE, Reason.HEAD_TOO_LARGE, verdict="WSE-HEAD"),
     Row("an endless header line", origins.endless_line, UPGRADE, Reason.HEAD_TOO_LARGE, verdict="WSE-HEAD"),
     Row("a reset", origins.resets, UPGRADE, Reason.RESET),
+    Row("ends without TLS's goodbye", origins.ends_tcp_alone, UPGRADE, Reason.CLOSED_EARLY),
     Row("hangs up", origins.hangs_up, UPGRADE, Reason.CLOSED_EARLY),
     Row("SSH", says(b"SSH-2.0-OpenSSH_9.9\r\n"), UPGRADE, Reason.NOT_HTTP),
     Row("no header", says(b"HTTP/1.1 101 X\r\nbroken line\r\n\r\n"), UPGRADE, Reason.HEAD_MALFORMED),
@@ -71,6 +73,7 @@ TABLE = [
     Row("a body in drips", origins.dripping_body, UPGRADE, Reason.UPGRADE_REFUSED),
     Row("a frame header of 4 EiB", opens_and_says(HUGE_FRAME), FIRST, Reason.TOO_MUCH_DATA, verdict="WSE-LIMIT"),
     Row("never-ending fragments", opens_and_says(NEVER_ENDING), FIRST, Reason.TOO_MUCH_DATA, verdict="WSE-LIMIT"),
+    Row("endless empty fragments", opens_and_says(EMPTY_FOR_EVER), FIRST, Reason.TOO_MANY_FRAMES, verdict="WSE-LIMIT"),
     # The pings may all arrive while the greeting is awaited, or after it.
     Row("a flood of pings", opens_and_says(b"\x89\x00" * 100), FIRST, Reason.TOO_MANY_FRAMES, verdict="WSE-LIMIT"),
     Row("a flood of data", opens_and_says(LARGE_FRAME, repeat=50), FIRST, Reason.TOO_MUCH_DATA, verdict="WSE-LIMIT"),
@@ -130,9 +133,10 @@ def counting(taken: list[int]) -> type[Wire]:
     """A wire that notes how many bytes the probe took."""
 
     class Counted(Wire):
-        def data_received(self, data: bytes) -> None:
+        def take(self) -> bytes:
+            data = super().take()
             taken.append(len(data))
-            super().data_received(data)
+            return data
 
     return Counted
 

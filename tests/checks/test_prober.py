@@ -471,12 +471,24 @@ async def ends_at_once(_: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
     writer.close()
 
 
+async def listens_and_ends(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(64 * 1024)
+    writer.close()
+
+
+async def listens_and_resets(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.read(10)
+    origins.reset(writer)
+
+
 @pytest.mark.parametrize(
     ("behave", "reasons"),
     [
         (answers_http_to_anything, {Reason.TLS_PROTOCOL}),
         (origins.silent, {Reason.TLS_TIMEOUT}),
         (ends_at_once, {Reason.CLOSED_EARLY, Reason.RESET}),
+        (listens_and_ends, {Reason.CLOSED_EARLY}),
+        (listens_and_resets, {Reason.RESET}),
     ],
 )
 def test_what_does_not_speak_tls(behave: Behave, reasons: set[Reason], authority: Authority) -> None:
