@@ -17,11 +17,12 @@ from checks.connect_to import parse_connect_to
 from checks.explaining import AGAIN, MOST_PROBES, Explained, explain
 from checks.look import look_at_aws
 from checks.models import Check, SavedCheck
+from checks.observations import Observations
 from checks.prober import Limits, ProbeNetwork, Script, probe_blocking
 from checks.target import ProbeTarget
 from checks.transcript import Failure, Phase, Reason, Transcript
 from checks.wanted import Wanted
-from checks.weigh import Observations, ProbeKind, weigh
+from checks.weigh import ProbeKind, weigh
 from provisioning import events
 from provisioning.models import Endpoint
 

@@ -7,17 +7,14 @@ that one handshake cannot tell from another: CloudFront hides from its viewer wh
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
-from urllib.parse import urljoin, urlsplit
+from typing import Any
 
+from checks.refusals import Certainty, Found, Refusal, causes
 from checks.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
 from checks.verdicts import VERDICTS, Verdict
 
-Certainty = Literal["low", "medium", "high"]
 _RANK: dict[Certainty, int] = {"high": 0, "medium": 1, "low": 2}
-_Found = tuple[tuple[str, Certainty], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +75,7 @@ def _explain(seen: Transcript, failure: Failure, origin_tls: bool | None) -> lis
     return [_verdict(code, certainty, *evidence) for code, certainty in _codes(seen, failure)]
 
 
-def _codes(seen: Transcript, failure: Failure) -> _Found:
+def _codes(seen: Transcript, failure: Failure) -> Found:
     """What the reason says; a connection that is cut means something else in each phase."""
     if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
         if seen.upgraded:
@@ -88,7 +85,7 @@ def _codes(seen: Transcript, failure: Failure) -> _Found:
     return _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", "low"),))
 
 
-_BY_REASON: dict[Reason, _Found] = {
+_BY_REASON: dict[Reason, Found] = {
     Reason.BAD_URL: (("WSE-URL", "high"),),
     Reason.BAD_REQUEST: (("WSE-URL", "high"),),
     Reason.PROBE_ERROR: (("WSE-PROBE", "high"),),
@@ -143,200 +140,11 @@ def _by_broken_rule(seen: Transcript) -> list[Diagnosis]:
     ]
 
 
-Author = Literal["edge", "balancer", "apigateway", "app"]
-
-
-def author_of(head: ResponseHead, body: str = "") -> tuple[Author, Certainty]:
-    """Who wrote this answer, and how certain that is.
-
-    API Gateway and load balancers sign theirs. CloudFront signs as `server: CloudFront`, but does so too for an origin
-    that sends no Server line, so only its own page or an `x-cache` that only the edge writes makes that certain.
-    """
-    server = head.get("server").lower()
-    if head.get("x-amz-apigw-id") or "forbiddenexception" in head.get("x-amzn-errortype").lower():
-        return "apigateway", "high"
-    if server.startswith("awselb"):
-        return "balancer", "high"
-    if server == "cloudfront":
-        own_page = "cloudfront" in body.lower() or head.get("x-cache").lower().startswith("redirect from cloudfront")
-        return "edge", "high" if own_page else "medium"
-    return "app", "high" if server else "medium"
-
-
-_EDGE_PHRASES: tuple[tuple[int, str, str], ...] = (
-    (403, "not configured to allow the http request method", "WSE-403-METHOD"),
-    (403, "block access from your country", "WSE-403-GEO"),
-    (403, "missingkey", "WSE-403-SIGNED"),
-    (403, "missing key-pair-id", "WSE-403-SIGNED"),
-    (403, "request blocked", "WSE-403-WAF"),
-    (502, "domain name", "WSE-502-DNS"),
-)
-"""What CloudFront's own error pages say, in lower case. A custom page may replace one, so absence tells nothing."""
-
-
 def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) -> list[Diagnosis]:
-    """Refused with a status: the rule for the status, else the rule for its class."""
-    rule = _STATUS_RULES.get(head.status)
-    if rule is None and 300 <= head.status < 400:
-        rule = _redirected
-    case = _Refusal(seen, head, *author_of(head, seen.body), origin_tls)
-    if rule is not None:
-        return [_verdict(code, certainty, *case.evidence) for code, certainty in rule(case)]
-    if head.status == 101:
-        return []
-    fallback = "WSE-200-NOUPGRADE" if head.status < 300 else "WSE-4XX" if head.status < 500 else "WSE-5XX"
-    return [_verdict(fallback, "medium", *case.evidence)]
-
-
-@dataclass(frozen=True, slots=True)
-class _Refusal:
-    seen: Transcript
-    head: ResponseHead
-    author: Author
-    signed: Certainty
-    origin_tls: bool | None
-
-    @property
-    def evidence(self) -> tuple[str, ...]:
-        who = {
-            "edge": "CloudFront",
-            "balancer": "the load balancer",
-            "apigateway": "API Gateway",
-            "app": "the app (or a proxy before it)",
-        }[self.author]
-        return (*_head_evidence(self.head), f"written by {who}, {self.signed} certainty")
-
-    @property
-    def plain_http(self) -> bool:
-        return self.seen.url.lower().startswith("ws://")
-
-    @property
-    def html(self) -> bool:
-        return "text/html" in self.head.get("content-type").lower()
-
-
-def _page(case: _Refusal) -> _Found:
-    if case.html:
-        return (("WSE-200-SPA", "high"), ("WSE-200-NOUPGRADE", "low"))
-    return (("WSE-200-NOUPGRADE", "high"), ("WSE-200-SPA", "low"))
-
-
-def _redirected(case: _Refusal) -> _Found:
-    location = case.head.get("location")
-    same_place = bool(location) and _destination(case.seen.url, location) == _place(case.seen.url)
-    if same_place and case.plain_http and case.author != "balancer":
-        return (("WSE-301-REDIRECT", "high" if case.author == "edge" else "medium"),)
-    if same_place:
-        return (("WSE-301-LOOP", "high"),)
-    return (("WSE-3XX-APP", "high" if location else "medium"),)
-
-
-def _bad_request(case: _Refusal) -> _Found:
-    if case.author in ("edge", "balancer"):
-        return (("WSE-400-EDGE", "medium"), ("WSE-400-NOKEY", "low"))
-    if any(word in case.seen.body.lower() for word in ("allowed_hosts", "disallowedhost", "invalid host")):
-        return (("WSE-400-HOST", "high"),)
-    if any(word in case.seen.body.lower() for word in ("websocket", "upgrade")):
-        return (("WSE-400-NOKEY", "high"),)
-    return (("WSE-400-NOKEY", "medium"), ("WSE-400-HOST", "low"))
-
-
-def _forbidden(case: _Refusal) -> _Found:
-    """403: API Gateway and WAF sign theirs, CloudFront's pages say why, and apps that mind the Origin name it."""
-    if case.author == "apigateway":
-        return (("WSE-403-APIGW", "high"),)
-    if case.head.get("x-amzn-waf-action"):
-        return (("WSE-403-WAF", "high"),)
-    if case.author == "edge":
-        if code := _phrase(case):
-            return ((code, "medium"), ("WSE-403-EDGE", "low"))
-        if case.plain_http:
-            return (("WSE-403-VIEWER", "medium"), ("WSE-403-EDGE", "medium"))
-        return (("WSE-403-EDGE", case.signed), ("WSE-403-WAF", "low"), ("WSE-403-APP", "low"))
-    if "origin" in case.seen.body.lower():
-        return (("WSE-403-ORIGIN", "high"), ("WSE-403-APP", "low"))
-    origin = case.seen.request is not None and case.seen.request.origin is not None
-    if origin:
-        return (("WSE-403-ORIGIN", "medium"), ("WSE-403-APP", "low"))
-    return (("WSE-403-APP", "medium"), ("WSE-403-ORIGIN", "low"), ("WSE-403-WAF", "low"))
-
-
-def _upgrade_required(_: _Refusal) -> _Found:
-    return (("WSE-426-VERSION", "high"), ("WSE-400-NOKEY", "medium"))
-
-
-def _bad_gateway(case: _Refusal) -> _Found:
-    if case.author == "balancer":
-        return (("WSE-502-ALB", "high"),)
-    if case.author == "edge" and (code := _phrase(case)):
-        return ((code, "medium"), ("WSE-502-ORIGIN", "low"))
-    if case.origin_tls is True:
-        return (("WSE-502-TLS", "medium"), ("WSE-502-ORIGIN", "low"), ("WSE-502-DNS", "low"))
-    if case.origin_tls is False:
-        return (("WSE-502-ORIGIN", "medium"), ("WSE-502-DNS", "low"))
-    return (("WSE-502-ORIGIN", "medium"), ("WSE-502-TLS", "medium"), ("WSE-502-DNS", "low"))
-
-
-def _unavailable(case: _Refusal) -> _Found:
-    if case.author == "balancer":
-        return (("WSE-503-NOTARGET", "high"),)
-    if case.author == "edge":
-        return (("WSE-503-EDGE", "medium"), ("WSE-503-NOTARGET", "low"))
-    return (("WSE-503-APP", "medium"), ("WSE-503-NOTARGET", "low"))
-
-
-def _gateway_timeout(case: _Refusal) -> _Found:
-    if case.author == "balancer":
-        return (("WSE-504-ALB", "high"),)
-    return (("WSE-504-SG", "medium"), ("WSE-504-SLOW", "low"))
-
-
-def _always(code: str, certainty: Certainty) -> Callable[[_Refusal], _Found]:
-    return lambda _: ((code, certainty),)
-
-
-_STATUS_RULES: dict[int, Callable[[_Refusal], _Found]] = {
-    200: _page,
-    400: _bad_request,
-    401: _always("WSE-401-AUTH", "high"),
-    403: _forbidden,
-    404: _always("WSE-404-PATH", "high"),
-    405: _always("WSE-405-METHOD", "high"),
-    414: _always("WSE-431-HEADERS", "medium"),
-    421: _always("WSE-421-DOMAIN", "medium"),
-    426: _upgrade_required,
-    429: _always("WSE-429-RATE", "high"),
-    431: _always("WSE-431-HEADERS", "high"),
-    494: _always("WSE-431-HEADERS", "high"),
-    500: _always("WSE-500-APP", "medium"),
-    502: _bad_gateway,
-    503: _unavailable,
-    504: _gateway_timeout,
-}
-
-
-def _phrase(case: _Refusal) -> str:
-    body = case.seen.body.lower()
-    return next((code for status, phrase, code in _EDGE_PHRASES if status == case.head.status and phrase in body), "")
-
-
-def _destination(asked: str, location: str) -> tuple[str, str, str]:
-    """Where a Location leads that was given for this address; it may be relative (RFC 9110 10.2.2)."""
-    scheme, _, rest = asked.partition("://")
-    base = f"{'https' if scheme.lower() == 'wss' else 'http'}://{rest}"
-    try:
-        return _place(urljoin(base, location))
-    except ValueError:
-        return (location, "", "")
-
-
-def _place(url: str) -> tuple[str, str, str]:
-    """Host, path and query: what must not change for a redirect to lead to the same place."""
-    try:
-        parts = urlsplit(url)
-        return (parts.hostname or "", parts.path or "/", parts.query)
-    except ValueError:
-        return (url, "", "")
+    """Refused with a status; nothing for a 101."""
+    case = Refusal.of(seen, head, origin_tls)
+    evidence = (*_head_evidence(head), case.written_by)
+    return [_verdict(code, certainty, *evidence) for code, certainty in causes(case)]
 
 
 def _verdict(code: str, certainty: Certainty, *evidence: str) -> Diagnosis:

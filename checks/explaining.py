@@ -11,9 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from checks.look import AwsView
+from checks.observations import Observations
 from checks.target import ProbeTarget
 from checks.transcript import Reason, Transcript
-from checks.weigh import Conclusion, Observations, weigh
+from checks.weigh import Conclusion, weigh
 
 MOST_PROBES = 6
 AGAIN, MOST_AGAIN = 2, 4

@@ -52,6 +52,9 @@ def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]]
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
     known = served is not None and bool(served.vpc_origin_id) and taken.gap("vpc_origins") is None
+    if served is not None and served.vpc_origin_owner not in ("", endpoint.account.account_id):
+        # Another account shares it: that ours does not list it says nothing.
+        known = served.vpc_origin_id in statuses
     return AwsView(
         serving=served,
         preflight=preflight.judge(subject, taken),

@@ -24,12 +24,13 @@ from checks.further import Surroundings, make_report
 from checks.log_rows import LogRow, LogRowError, parse_log_rows
 from checks.look import AwsView, look_at_aws
 from checks.models import Check, Probe
+from checks.observations import Observations
 from checks.prober import Limits, Script
 from checks.reports import Report
 from checks.serving import HANDSHAKE_HEADERS
 from checks.transcript import Transcript
 from checks.wanted import Wanted
-from checks.weigh import Observations, weigh
+from checks.weigh import weigh
 from provisioning.models import Endpoint
 
 LONGEST_LOG_ROWS = 60_000

@@ -42,7 +42,8 @@ class Passage:
 class Serving:
     """How a distribution serves one path. `error_pages` are (status, replacing status, page).
 
-    `meant` is False when another behavior than one of the endpoint's own patterns gets the path.
+    `meant` is False when another behavior than one of the endpoint's own patterns gets the path. `vpc_origin_owner` is
+    the account that shares its VPC origin, "" for the distribution's own.
     """
 
     enabled: bool
@@ -60,6 +61,7 @@ class Serving:
     web_acl: str = ""
     functions: bool = False
     continuous_deployment: bool = False
+    vpc_origin_owner: str = ""
 
     def passes(self, header: str) -> bool | None:
         """Whether a header line reaches the app; None when that is not known."""
@@ -118,6 +120,7 @@ def serving(
         web_acl=str(config.get("WebACLId") or ""),
         functions=bool(_items(behavior, "FunctionAssociations") or _items(behavior, "LambdaFunctionAssociations")),
         continuous_deployment=bool(config.get("ContinuousDeploymentPolicyId")),
+        vpc_origin_owner=str((origin.get("VpcOriginConfig") or {}).get("OwnerAccountId", "")),
     )
 
 

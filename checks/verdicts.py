@@ -241,6 +241,28 @@ _ALL = (
         fix="Forward Sec-WebSocket-Extensions in full (AllViewer), or switch compression off in the app.",
         confirm="Compare Sec-WebSocket-Extensions in request and answer.",
     ),
+    # --- refused: whatever the status ---------------------------------------------------------------------------------
+    Verdict(
+        code="WSE-EDGE-FUNCTION",
+        title="A function at the edge is in the way",
+        plain="A CloudFront Function or Lambda@Edge answered the request itself, or failed. The app never saw it.",
+        cause="The behavior runs a function for every request, such as a sign-in, a redirect or a rewrite, and it was "
+        "not written for WebSocket handshakes. Or it ended with an error, or took too long.",
+        fix="Take the function off the behavior of the WebSocket path, or let it pass on requests that carry "
+        "Upgrade: websocket. Its errors are in its log in CloudWatch, for Lambda@Edge in the Region of the edge.",
+        confirm="CloudFront console → distribution → Behaviors → the path → Function associations. CloudFront's log "
+        "row has MissGeneratedResponse, LambdaExecutionError or LambdaLimitExceeded.",
+    ),
+    Verdict(
+        code="WSE-ALB-RULE",
+        title="A rule of the load balancer answers itself",
+        plain="The load balancer answered with a fixed text instead of passing the request on to the app.",
+        cause="The listener's default action, or one of its rules, is a fixed response: often for a Host or path that "
+        "no other rule names. CloudFront sends the viewer's Host or the origin's name, as its policy says.",
+        fix="Add a rule to the listener that forwards this path and Host to the app's target group, before the one "
+        "that answers: EC2 > Load Balancers > Listeners > Rules.",
+        confirm="aws elbv2 describe-rules --listener-arn ARN shows the fixed response with the text of this answer.",
+    ),
     # --- refused: 2xx and 3xx ----------------------------------------------------------------------------------------
     Verdict(
         code="WSE-200-NOUPGRADE",
@@ -406,7 +428,9 @@ _ALL = (
         code="WSE-403-WAF",
         title="AWS WAF blocks the handshake",
         plain="A firewall rule refused the request; the app never saw it.",
-        cause="A rule of the web ACL matches handshakes: a rate rule, an address list, or a managed rule group.",
+        cause="A rule of a web ACL, on the distribution or on the load balancer, matches handshakes: a rate rule, an "
+        "address list, or a managed rule group. A CAPTCHA or Challenge has the same effect: no WebSocket client can "
+        "solve one.",
         fix="Find the rule under WAF → web ACL → Sampled requests; exclude the WebSocket path from it or set it to "
         "Count.",
         confirm="The sampled request has the time and address of this check.",
@@ -587,7 +611,8 @@ _ALL = (
     Verdict(
         code="WSE-502-ALB",
         title="The load balancer could not talk to the app",
-        plain="The load balancer answered 502: the app closed the connection or its answer made no sense.",
+        plain="The load balancer, or a proxy behind it, answered 502: the app closed the connection or its answer made "
+        "no sense.",
         cause="The app crashed or reset the connection while accepting, or the target group speaks HTTP/2 or HTTPS "
         "to an "
         "app that speaks HTTP/1.1.",
@@ -608,11 +633,11 @@ _ALL = (
     Verdict(
         code="WSE-503-EDGE",
         title="CloudFront cannot serve the request now",
-        plain="The 503 comes from the edge: capacity, a function, or a limit.",
-        cause="A CloudFront Function or Lambda@Edge failed or hit its limit, or the edge location is short of "
-        "capacity.",
+        plain="The 503 comes from the edge itself: it is short of capacity, or a limit is reached.",
+        cause="The edge location is short of capacity, a limit of the distribution is reached, or a function at the "
+        "edge failed (WSE-EDGE-FUNCTION).",
         fix="Try again after a minute. If it stays, take functions off the WebSocket behavior and look at their logs.",
-        confirm="CloudFront's log row has LambdaExecutionError, LambdaLimitExceeded or CapacityExceeded.",
+        confirm="CloudFront's log row has CapacityExceeded or LimitExceeded.",
     ),
     Verdict(
         code="WSE-503-APP",
@@ -658,7 +683,7 @@ _ALL = (
     Verdict(
         code="WSE-504-ALB",
         title="The app does not answer the load balancer",
-        plain="The load balancer waited for the app and gave up.",
+        plain="The load balancer, or a proxy behind it, waited for the app and gave up.",
         cause="The app's security group does not admit the load balancer, or the app accepts too slowly.",
         fix="Admit the load balancer's security group on the app's port; then look for what delays the accept.",
         confirm="The load balancer's metrics show the request, and HTTPCode_ELB_504_Count rises.",

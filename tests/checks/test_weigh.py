@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from checks.idle import usual_clocks
-from checks.log_rows import LogRowError, parse_log_rows
+from checks.log_rows import parse_log_rows
+from checks.observations import Observations
 from checks.preflight import Level, PreflightResult
 from checks.serving import Serving, serving
 from checks.transcript import Failure, Phase, Reason, StepSeen, Transcript
 from checks.verdicts import VERDICTS
-from checks.weigh import Observations, weigh
+from checks.weigh import weigh
 from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
 from tests.checks.seen import GOOD, answered, failed, live, request_to
 
@@ -183,7 +184,67 @@ def test_pages_in_place_of_errors_wait_behind_another_failure(
     assert "WSE-200-SPA" not in [found.code for found in kept.diagnoses], "an error that stays an error hides nothing"
 
 
+CLOSED = (asked("PF-INGRESS", Level.FIXABLE), asked("PF-LISTENER", Level.BLOCK))
+HELD = replace(live(), failures=(Failure(Phase.ECHO, Reason.NO_ECHO, "x"),))
+GEO = "configured to block access from your country"
+LOGIN = refused(302, ALB + "Location: https://pool.auth.amazoncognito.com/login?x=1\r\n")
+NO_CAUSE = [
+    # What somebody behind the edge answered, the edge let pass and the network did not drop.
+    (refused(403, APP), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
+    (refused(403, ALB), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
+    (refused(403, APP), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
+    (refused(404, APP), {"serving": served(enabled=False, knows_host=False)}, "WSE-403-ALIAS"),
+    (refused(403, APP, GEO), {"serving": served(geo_restricted=True)}, "WSE-403-GEO"),
+    (refused(403, APP, "Request blocked"), {"serving": served(web_acl="arn:waf")}, "WSE-403-WAF"),
+    (refused(404, APP), {"serving": served(), "preflight": CLOSED}, "WSE-504-SG"),
+    (refused(503, ALB), {"serving": served(), "preflight": CLOSED}, "WSE-502-PORT"),
+    (refused(404, ALB), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (HELD, {"preflight": CLOSED, "serving": WITHOUT_KEY}, "WSE-504-SG"),
+    (HELD, {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
+    # Nobody was asked: what would have happened then is no cause.
+    (failed(Phase.DNS, Reason.DNS_FAILURE), {"preflight": CLOSED}, "WSE-504-SG"),
+    (failed(Phase.TLS, Reason.TLS_EXPIRED), {"preflight": CLOSED, "serving": served(enabled=False)}, "WSE-504-SG"),
+    (failed(Phase.TCP, Reason.CONNECT_REFUSED), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
+    # What only has the same status.
+    (LOGIN, {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-301-LOOP"),
+    (refused(503, ALB, "maintenance"), {"preflight": (asked("PF-HEALTH", Level.WARN),)}, "WSE-503-NOTARGET"),
+]
+
+
+@pytest.mark.parametrize(("handshake", "known", "code"), NO_CAUSE, ids=[f"{n}-{r[2]}" for n, r in enumerate(NO_CAUSE)])
+def test_nothing_is_certain_that_the_answer_itself_rules_out(
+    handshake: Transcript, known: dict[str, object], code: str
+) -> None:
+    found = weigh(Observations(handshake, looked=True, **known)).diagnoses  # type: ignore[arg-type]
+    assert found[0].code != code
+    assert (code, "high") not in [(one.code, one.certainty) for one in found]
+
+
+BEHIND_AN_ANSWER = [
+    (refused(404, ALB, "no such place"), {"preflight": (asked("PF-RULES", Level.WARN),)}, "WSE-ALB-RULE"),
+    (refused(200, ALB), {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-ALB-RULE"),
+    (failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT), {"preflight": CLOSED}, "WSE-504-SG"),
+    (failed(Phase.DNS, Reason.DNS_FAILURE), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
+    (failed(Phase.TLS, Reason.TLS_NAME_MISMATCH), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
+    (refused(400, "Server: CloudFront\r\n", "Bad Request"), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
+]
+
+
+@pytest.mark.parametrize(
+    ("handshake", "known", "code"), BEHIND_AN_ANSWER, ids=[f"{n}-{r[2]}" for n, r in enumerate(BEHIND_AN_ANSWER)]
+)
+def test_aws_makes_certain_what_the_answer_leaves_open(
+    handshake: Transcript, known: dict[str, object], code: str
+) -> None:
+    assert weigh(Observations(handshake)).next_probe is not None, "AWS is asked"
+    first = weigh(Observations(handshake, looked=True, **known)).first  # type: ignore[arg-type]
+    assert (first.code, first.certainty) == (code, "high")
+
+
 def test_what_aws_does_not_show_stays_a_suggestion() -> None:
+    alike = weigh(Observations(refused(403, APP), looked=True, without_origin=refused(403, APP)))
+    assert (alike.first.code, alike.first.certainty) == ("WSE-403-APP", "medium")
+    assert "WSE-403-ORIGIN" not in [found.code for found in alike.diagnoses]
     alone = weigh(Observations(refused(504), looked=True))
     assert (alone.first.code, alone.first.certainty) == ("WSE-504-SG", "medium")
     ruled_out = weigh(Observations(refused(504), looked=True, preflight=ALL_PASS))
@@ -296,6 +357,10 @@ def test_the_upgrade_alone_failing_is_the_failure_of_2025() -> None:
         ("ClientGeoBlocked", 403, "WSE-403-GEO"),
         ("InvalidRequestMethod", 403, "WSE-403-METHOD"),
         ("CapacityExceeded", 503, "WSE-503-EDGE"),
+        ("NonS3OriginDnsError", 502, "WSE-502-DNS"),
+        ("InvalidRequestBlocked", 403, "WSE-403-WAF"),
+        ("InvalidRequestCertificate", 421, "WSE-421-DOMAIN"),
+        ("LambdaExecutionError", 502, "WSE-EDGE-FUNCTION"),
     ],
 )
 def test_the_row_of_this_very_request_is_certain_and_that_of_another_is_not(
@@ -310,21 +375,26 @@ def test_the_row_of_this_very_request_is_certain_and_that_of_another_is_not(
     assert other.first.certainty != "high"
 
 
-def test_log_rows_are_read_as_they_are_pasted() -> None:
-    tabs = "\t".join(
-        ["2026-11-21", "09:00:00", "FRA56", "10", "192.0.2.1", "GET", "d111.cloudfront.net", "/ws%20a", "502"]
-        + ["-"] * 4 + ["Error", "abc", "chat.example.com", "wss", "20", "0.5"]
-    )  # fmt: skip
-    (row,) = parse_log_rows(f"#Version: 1.0\n{tabs}\n")
-    assert (row.status, row.path, row.result, row.request_id, row.seconds) == (502, "/ws a", "Error", "abc", 0.5)
-    named = parse_log_rows(
-        "#Fields: sc-status x-edge-request-id " + " ".join("abcdefghijklm") + "\n" + "403 q " + "- " * 13
-    )
-    assert (named[0].status, named[0].request_id) == (403, "q")
-    assert parse_log_rows('[{"sc-status": 101}]')[0].status == 101
-    for text in ("", "#Fields: a b\n", "GET / HTTP/1.1", "{broken", "[1", "x" * 300_000):
-        with pytest.raises(LogRowError):
-            parse_log_rows(text)
+HINTS = [
+    # a row, the answer that came, what is known besides, and the first verdict: never certain of one of several causes
+    ('"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"', 504, {}, "WSE-504-SG"),
+    ('"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"', 504, {"preflight": ALL_PASS}, "WSE-504-SLOW"),
+    ('"sc-status":"502","x-edge-detailed-result-type":"OriginCommError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
+    ('"sc-status":"502","x-edge-detailed-result-type":"OriginConnectError"', 502, {}, "WSE-502-PORT"),
+    ('"sc-status":"502","x-edge-detailed-result-type":"OriginReadError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
+    ('"sc-status":"503","x-edge-result-type":"LimitExceeded"', 503, {}, "WSE-503-EDGE"),
+    # of another path, of another end, of the viewer's own leaving
+    ('"sc-status":"502","cs-uri-stem":"/b","x-edge-detailed-result-type":"OriginDnsError"', 502, {}, "WSE-502-TLS"),
+    ('"sc-status":"502","x-edge-detailed-result-type":"OriginDnsError"', 504, {}, "WSE-504-SG"),
+    ('"sc-status":"000","x-edge-detailed-result-type":"ClientCommError"', 504, {}, "WSE-504-SG"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "status", "known", "code"), HINTS, ids=[str(n) for n in range(len(HINTS))])
+def test_a_row_hints_at_what_it_can_tell(row: str, status: int, known: dict[str, object], code: str) -> None:
+    rows = parse_log_rows(f'{{"x-edge-request-id":"-",{row}}}')
+    first = weigh(Observations(refused(status), looked=True, log_rows=rows, **known)).first  # type: ignore[arg-type]
+    assert (first.code, first.certainty != "high") == (code, True)
 
 
 NEXT = [
@@ -336,7 +406,9 @@ NEXT = [
     (Observations(live()), None),
     (Observations(refused(404, APP), looked=True), "again"),
     (Observations(refused(404, APP), looked=True, again=(refused(404, APP),) * 2), None),
+    (Observations(failed(Phase.DNS, Reason.DNS_FAILURE)), "AWS"),
     (Observations(failed(Phase.DNS, Reason.DNS_FAILURE), looked=True), None),
+    (Observations(failed(Phase.URL, Reason.BAD_URL)), None),
     (Observations(answered(GOOD, request=request_to(subprotocols=("chat.v1",)))), "AWS"),
     (Observations(refused(504), looked=True, preflight=(asked("PF-INGRESS", Level.BLOCK),)), None),
 ]

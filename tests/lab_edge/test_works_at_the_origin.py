@@ -17,10 +17,10 @@ from checks import look
 from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.explaining import Explained, explain
+from checks.observations import Observations
 from checks.prober import Limits, ProbeNetwork, Script, probe_blocking
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
-from checks.weigh import Observations
 from lab.apps.choosy import ALLOWED_ORIGIN, TOKEN
 from provisioning.edge.session import AccountRef, Aws
 from provisioning.models import AwsAccount, Endpoint

@@ -9,8 +9,9 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from checks.diagnose import Certainty, Diagnosis
+from checks.diagnose import Diagnosis
 from checks.models import Check
+from checks.refusals import Certainty
 from checks.verdicts import BY_REQUEST, VERDICTS
 from portal.lifecycle import State
 from portal.models import EndpointRequest, Person

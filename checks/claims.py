@@ -1,0 +1,368 @@
+"""What each observation says about the cause: claims, each with its certainty and the line it was read from (PURE).
+
+Decides, rule by rule, what the other probes, the distribution's configuration, the preflight and CloudFront's log rows
+confirm or rule out. It must never look anything up, never rank (`weigh` does), and never be certain of a cause that the
+answer which came does not show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+from checks.diagnose import diagnose
+from checks.idle import judge_idle, silence_of
+from checks.log_rows import LogRow
+from checks.observations import Observations
+from checks.preflight.results import Level
+from checks.refusals import Certainty, author_of, speaks_of_origin
+from checks.serving import HANDSHAKE_HEADERS, Serving
+from checks.transcript import Phase, Transcript
+from checks.verdicts import VERDICTS
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One rule's word: a code, how certain it is, and what it was read from."""
+
+    code: str
+    certainty: Certainty
+    evidence: tuple[str, ...]
+
+
+# --- what the other probes say ----------------------------------------------------------------------------------------
+
+
+def _repeated(seen: Observations) -> Iterator[Claim]:
+    outcomes = [transcript.upgraded for transcript in (seen.handshake, *seen.again)]
+    if len(outcomes) > 2 and seen.wavers:
+        opened = f"{sum(outcomes)} of {len(outcomes)} handshakes opened"
+        settled = (
+            seen.serving is not None and seen.serving.status == "Deployed" and not seen.serving.continuous_deployment
+        )
+        yield Claim("WSE-MIXED", "medium" if settled else "high", (opened,))
+
+
+def _without_origin(seen: Observations) -> Iterator[Claim]:
+    if seen.without_origin is None or seen.handshake.live or seen.status not in (400, 401, 403):
+        return
+    if seen.without_origin.upgraded:
+        # By chance, where edges differ: certain when it goes on failing with the line, nothing when it opens with it.
+        if not seen.wavers:
+            kept = (f"with it, it failed {len(seen.again) + 1} times",) if seen.steady else ()
+            opened = "the same handshake without an Origin line opened"
+            yield Claim("WSE-403-ORIGIN", "high" if seen.steady else "medium", (opened, *kept))
+    elif _answer(seen.without_origin) == _answer(seen.handshake):
+        said = "the same handshake without an Origin line got the same answer"
+        if seen.status == 403 and seen.author in ("app", "edge"):
+            yield Claim("WSE-403-APP" if seen.by_app else "WSE-403-EDGE", "medium" if seen.by_app else "low", (said,))
+
+
+def _upgrade_only(seen: Observations) -> Iterator[Claim]:
+    """Ordinary requests pass and the upgrade does not: as VPC origins were before they carried WebSockets."""
+    plain = seen.plain_get
+    if (
+        plain is None
+        or plain.response is None
+        or seen.status != 502
+        or seen.wavers
+        or author_of(plain.response, plain.body)[0] == "balancer"
+    ):
+        return
+    if plain.response.status < 500:
+        evidence = (f"a plain GET of the same path is answered with {plain.response.status}, the upgrade with 502",)
+        named = any(row.detail.endswith("OriginDnsError") for row in seen.log_rows)
+        private = seen.serving is not None and bool(seen.serving.vpc_origin_id)
+        yield Claim("WSE-502-2025", "high" if named and private else "medium", evidence)
+
+
+def _other_ways(seen: Observations) -> Iterator[Claim]:
+    """A way past CloudFront that works, or fails alike, says on which side to look."""
+    for name, other in seen.other_ways:
+        if seen.handshake.live or seen.wavers:
+            return
+        if _answer(other) == _answer(seen.handshake) and other.response is not None and seen.by_app:
+            code = {404: "WSE-404-PATH", 403: "WSE-403-APP", 500: "WSE-500-APP", 401: "WSE-401-AUTH"}.get(seen.status)
+            if code:
+                yield Claim(code, "high", (f"the way {name} gets the same {seen.status}, so it is the app's own",))
+        elif other.upgraded and seen.status in (400, 426) and seen.by_app:
+            yield Claim("WSE-400-NOKEY", "medium", (f"the way {name}, past CloudFront, opens",))
+
+
+def _silence(seen: Observations) -> Iterator[Claim]:
+    """A socket that was cut while the script held it silent: the second at which it ended may name the clock."""
+    held = [step for step in seen.handshake.steps if step.text.startswith("hold ") and not step.ok]
+    if not held:
+        return
+    reading = silence_of(held[-1].took_ms / 1000, seen.handshake)
+    found = judge_idle((reading,), seen.clocks) if reading else None
+    if found is not None and found.code in VERDICTS and found.code != "WSE-1006":
+        yield Claim(found.code, "high", (found.text,))
+
+
+# --- what the distribution's configuration says -----------------------------------------------------------------------
+
+_ANY_ANSWER = range(200, 600)
+_FROM_APP = (200, 400, 404, 405, 426, 500)
+
+
+def _configuration(seen: Observations) -> Iterator[Claim]:
+    """Where somebody behind the edge answered, the edge let the request pass: what it might refuse is then no cause."""
+    found = seen.serving
+    if found is None:
+        return
+
+    def claim(code: str, shown: bool, evidence: str) -> Claim:
+        return Claim(code, "high" if shown else "medium", (evidence,))
+
+    refused = not seen.handshake.upgraded
+    at_edge = refused and seen.author in ("edge", None)
+    if at_edge and not found.enabled:
+        shown = seen.status in (403, 404) or seen.failed_in(Phase.DNS)
+        yield claim("WSE-403-DISABLED", shown, "the distribution is disabled")
+    if at_edge and not found.knows_host:
+        shown = seen.status in (403, 421) or seen.failed_in(Phase.TLS)
+        yield claim("WSE-403-ALIAS", shown, "the distribution does not list the name")
+    if not seen.handshake.live and not found.meant:
+        told = f"the behavior {found.path_pattern} gets this path, none of the endpoint's"
+        yield claim("WSE-PATH", seen.status in _ANY_ANSWER, told)
+    if at_edge and found.geo_restricted:
+        shown = seen.status == 403 and _edge_said(seen, "country")
+        yield claim("WSE-403-GEO", shown, "the distribution restricts countries")
+    if at_edge and found.signed:
+        yield claim("WSE-403-SIGNED", seen.status == 403, "the behavior demands signed URLs or cookies")
+    hidden = {status for status, replaced, _ in found.error_pages if replaced == seen.status}
+    if refused and found.web_acl and 403 in (seen.status, *hidden):
+        said = _edge_said(seen, "request blocked")
+        likely: Certainty = "medium" if seen.status == 403 and at_edge else "low"
+        guarded = f"the web ACL {found.web_acl} guards the distribution"
+        yield Claim("WSE-403-WAF", "high" if said else likely, (guarded,))
+    if refused and found.meant and (dropped := _dropped(found, HANDSHAKE_HEADERS[:2])):
+        yield claim("WSE-400-NOKEY", seen.status in _FROM_APP and seen.may_be_of_app, dropped)
+    if lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
+        yield Claim("WSE-101-POLICY", "high", (dropped,))
+    if refused and any(replaced == 200 for _, replaced, _ in found.error_pages):
+        pages = ", ".join(f"{status} → {replaced} {page}" for status, replaced, page in found.error_pages)
+        # Behind another failure it may only wait to hide the next one.
+        yield Claim("WSE-200-SPA", "high" if seen.status == 200 else "low", (f"custom error responses: {pages}",))
+
+
+KEPT_BACK = "WSE-NOT-FORWARDED"
+_REFUSES_WHO_ASKS = (401, 403)
+_MAY_LACK_SOMETHING = (301, 302, 303, 307, 308, 400, 404)
+
+
+def _left_behind(seen: Observations) -> Iterator[Claim]:
+    """What the request carried and the policies keep from the app: header lines, cookies, parts of the query string.
+
+    What the edge refuses by itself is not for lack of them. Origin goes with every test, so that it counts only where
+    the app itself speaks of it. Where the handshake's own headers stay behind, that is the cause.
+    """
+    found = seen.serving
+    if found is None or not found.meant or seen.handshake.live or not seen.status or seen.by_edge:
+        return
+    if _dropped(found, HANDSHAKE_HEADERS[:2]):
+        return
+    lost = [one for one in found.passages if one.passes is False and (one.part != "header" or _own(one.name))]
+    spoken_of = seen.status == 403 and speaks_of_origin(seen.handshake.body)
+    if found.passes("Origin") is False and spoken_of and seen.handshake.request and seen.handshake.request.origin:
+        lost.append(next(one for one in found.passages if one.name == "Origin"))
+    if lost:
+        evidence = tuple(f"the {one.part} {one.name} is not forwarded: {one.why}" for one in lost)
+        likely: Certainty = "medium" if seen.status in _MAY_LACK_SOMETHING else "low"
+        yield Claim(KEPT_BACK, "high" if seen.status in _REFUSES_WHO_ASKS else likely, evidence)
+
+
+def _own(header: str) -> bool:
+    """Whether somebody added this line: no handshake has it by itself."""
+    return header not in (*HANDSHAKE_HEADERS, "Host", "Origin")
+
+
+def _vpc_origin(seen: Observations) -> Iterator[Claim]:
+    if seen.handshake.live or seen.vpc_origin_status in (None, "Deployed"):
+        return
+    state = f"is {seen.vpc_origin_status}" if seen.vpc_origin_status else "does not exist"
+    certainty: Certainty = "high" if seen.status in (502, 503, 504) else "medium"
+    yield Claim("WSE-502-VPCORIGIN", certainty, (f"the VPC origin {state}",))
+
+
+def _dropped(found: Serving, headers: Sequence[str]) -> str:
+    lost = [header for header in headers if found.passes(header) is False]
+    why = next((passage.why for passage in found.passages if passage.name in lost), "")
+    return f"{' and '.join(lost)} not forwarded: {why}" if lost else ""
+
+
+def lacks_subprotocol(seen: Observations) -> bool:
+    asked, head = seen.handshake.request, seen.handshake.response
+    wanted = asked is not None and bool(asked.subprotocols)
+    return wanted and head is not None and head.status in (101, 400) and not head.get("sec-websocket-protocol")
+
+
+# --- what the preflight of the target says ----------------------------------------------------------------------------
+
+_NO_ANSWER = 0
+"""In place of a status: nobody answered in time."""
+_BY_PREFLIGHT: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+    ("PF-TARGET", "WSE-502-VPCORIGIN", (502, 503, 504)),
+    ("PF-STATE", "WSE-502-VPCORIGIN", (502, 503, 504)),
+    ("PF-BPA", "WSE-504-BPA", (_NO_ANSWER, 504)),
+    ("PF-INGRESS", "WSE-504-SG", (_NO_ANSWER, 504)),
+    ("PF-NACL", "WSE-504-NACL", (_NO_ANSWER, 504)),
+    ("PF-LISTENER", "WSE-502-PORT", (502, 504)),
+    ("PF-CERTIFICATE", "WSE-502-TLS", (502,)),
+    ("PF-ACTION", "WSE-301-LOOP", (301, 302, 307, 308)),
+    ("PF-ACTION", "WSE-ALB-RULE", (200, 400, 403, 404, 500, 502, 503)),
+    ("PF-RULES", "WSE-ALB-RULE", (200, 400, 403, 404, 500, 502, 503)),
+    ("PF-HEALTH", "WSE-503-NOTARGET", (503,)),
+)
+_TO_THE_TARGET = frozenset(
+    {"PF-TARGET", "PF-STATE", "PF-BPA", "PF-INGRESS", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE"}
+)
+_AGAINST = frozenset({Level.BLOCK, Level.FIXABLE, Level.WARN})
+
+
+def _preflight(seen: Observations) -> Iterator[Claim]:
+    """What AWS says against the way to the target explains nothing once the target was reached."""
+    if seen.handshake.upgraded or (seen.status == _NO_ANSWER and not seen.timed_out):
+        return
+    for question, code, statuses in _BY_PREFLIGHT:
+        result = seen.result(question)
+        if result is None or result.level not in _AGAINST:
+            continue
+        loops = result.level is Level.BLOCK or 300 <= seen.status < 400
+        if question == "PF-ACTION" and loops != (code == "WSE-301-LOOP"):
+            continue
+        explains = seen.status in statuses and _explains(code, seen)
+        if not explains and question in _TO_THE_TARGET and seen.reached_target:
+            continue
+        behind: Certainty = "low" if result.level is Level.WARN else "medium"
+        yield Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",))
+
+
+_ADMITTED = frozenset({"PF-INGRESS", "PF-BPA", "PF-NACL"})
+
+
+def _too_slow(seen: Observations) -> Iterator[Claim]:
+    """A timeout, though nothing on the way drops packets: whoever was reached did not answer in time."""
+    passed = {result.code for result in seen.preflight if result.level is Level.PASS}
+    if seen.status == 504 and passed >= _ADMITTED and seen.by_edge:
+        yield Claim("WSE-504-SLOW", "medium", ("AWS: security group, network ACL and Block Public Access let it in",))
+
+
+def contradicted(code: str, seen: Observations) -> bool:
+    """Whether a further probe or AWS's own answers rule a suggested cause out. What ACM says of a certificate never
+    does: the listener may show another.
+    """
+    if code == "WSE-403-ORIGIN" and seen.without_origin is not None and not speaks_of_origin(seen.handshake.body):
+        return _answer(seen.without_origin) == _answer(seen.handshake)
+    if code == "WSE-400-NOKEY" and seen.serving is not None and seen.serving.meant:
+        return all(seen.serving.passes(header) for header in HANDSHAKE_HEADERS[:2])
+    passed = {result.code for result in seen.preflight if result.level is Level.PASS}
+    ruled_out = {"WSE-504-SG": _ADMITTED, "WSE-502-PORT": {"PF-LISTENER"}}.get(code)
+    return ruled_out is not None and ruled_out <= passed
+
+
+# --- what CloudFront's log says ---------------------------------------------------------------------------------------
+
+_BY_DETAIL: dict[str, str] = {
+    "OriginDnsError": "WSE-502-DNS",
+    "NonS3OriginDnsError": "WSE-502-DNS",
+    "OriginConnectError": "WSE-502-PORT",
+    "OriginCommError": "WSE-504-SG",
+    "AbortedOrigin": "WSE-502-ORIGIN",
+    "OriginError": "WSE-502-ORIGIN",
+    "OriginHeaderTooBigError": "WSE-502-ORIGIN",
+    "OriginInvalidResponseError": "WSE-502-ORIGIN",
+    "OriginReadError": "WSE-502-ORIGIN",
+    "OriginWriteError": "WSE-502-ORIGIN",
+    "OriginZeroSizeObjectError": "WSE-502-ORIGIN",
+    "ClientGeoBlocked": "WSE-403-GEO",
+    "InvalidRequest": "WSE-400-EDGE",
+    "InvalidRequestMethod": "WSE-403-METHOD",
+    "InvalidRequestBlocked": "WSE-403-WAF",
+    "InvalidRequestCertificate": "WSE-421-DOMAIN",
+    "InvalidRequestHeader": "WSE-400-EDGE",
+    "MissGeneratedResponse": "WSE-EDGE-FUNCTION",
+    "LambdaLimitExceeded": "WSE-EDGE-FUNCTION",
+    "LambdaExecutionError": "WSE-EDGE-FUNCTION",
+    "CapacityExceeded": "WSE-503-EDGE",
+    "InternalError": "WSE-503-EDGE",
+    "LimitExceeded": "WSE-503-EDGE",
+}
+_ONE_OF_SEVERAL = frozenset({"WSE-502-PORT", "WSE-504-SG", "WSE-504-SLOW", "WSE-502-ORIGIN"})
+"""What a detail suggests although other causes are logged alike."""
+
+
+def _log(seen: Observations) -> Iterator[Claim]:
+    """Rows of this handshake, or of one like it. A method that is not allowed hits other requests of the path only."""
+    for row in seen.log_rows:
+        if row.of_no_handshake and row.detail == "InvalidRequestMethod":
+            yield Claim("WSE-403-METHOD", "high" if seen.handshake.live else "medium", (str(row),))
+    if seen.handshake.live:
+        return
+    ours = seen.handshake.edge_request_id
+    for row in seen.log_rows:
+        exact = bool(ours) and row.request_id == ours
+        if row.of_no_handshake or (ours and row.request_id and not exact) or (not exact and _elsewhere(row, seen)):
+            continue
+        if code := _logged(row, seen):
+            yield Claim(code, "high" if exact and code not in _ONE_OF_SEVERAL else "medium", (str(row),))
+        if row.path_pattern and seen.serving is None and row.path_pattern == "*":
+            yield Claim("WSE-PATH", "medium", (f"CloudFront's log: the behavior {row.path_pattern} got the path",))
+
+
+def _logged(row: LogRow, seen: Observations) -> str:
+    """The code that a row speaks for. OriginCommError is a time-out, while connecting or while waiting for the answer.
+
+    What an origin answers by itself is no cause of an answer that somebody behind the edge signed.
+    """
+    code = _BY_DETAIL.get(row.detail) or _BY_DETAIL.get(row.result, "")
+    status = row.status or seen.status
+    if code == "WSE-504-SG" and status != 504:
+        code = "WSE-502-ORIGIN"
+    if code == "WSE-504-SG" and contradicted(code, seen):
+        code = "WSE-504-SLOW"
+    return "" if code == "WSE-502-ORIGIN" and status != 502 else code
+
+
+def _elsewhere(row: LogRow, seen: Observations) -> bool:
+    """Whether a row that does not say which request it is of tells of another path, or ended otherwise."""
+    path = unquote(urlsplit(seen.handshake.url).path) or "/"
+    return (row.path not in ("", path)) or (row.status not in (0, seen.status) and seen.status != 0)
+
+
+RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
+    _repeated,
+    _without_origin,
+    _upgrade_only,
+    _other_ways,
+    _silence,
+    _configuration,
+    _left_behind,
+    _vpc_origin,
+    _preflight,
+    _too_slow,
+    _log,
+)
+
+
+def _answer(seen: Transcript) -> tuple[int, str]:
+    if seen.response is None:
+        return 0, seen.failure.reason.value if seen.failure else ""
+    return seen.response.status, seen.response.get("server").lower()
+
+
+def _edge_said(seen: Observations, phrase: str) -> bool:
+    return seen.by_edge and phrase in seen.handshake.body.lower()
+
+
+def _explains(code: str, seen: Observations) -> bool:
+    """Whether the answer is the one that this cause brings on, beyond its status."""
+    if code == "WSE-301-LOOP":
+        return any(found.code == code for found in diagnose(seen.handshake))
+    if code == "WSE-ALB-RULE":
+        return seen.author == "balancer" and seen.status not in (502, 503)
+    if code == "WSE-503-NOTARGET":
+        return diagnose(seen.handshake)[0].code == code
+    return True
