@@ -269,16 +269,17 @@ class Supervisor:
         if self._stopping or self._running.get(child.name) is not running:
             return
         quick = time.monotonic() - running.started < QUICK_DEATH_SECONDS
-        deaths = self._quick_deaths[child.name] = self._quick_deaths.get(child.name, 0) + 1 if quick else 1
+        deaths = self._quick_deaths.get(child.name, 0) if quick else 0
         # Somebody's kill -9, however often, does not mean that it cannot run.
-        if deaths >= QUICK_DEATHS_ALLOWED and code != -signal.SIGKILL:
+        deaths = self._quick_deaths[child.name] = deaths + (code != -signal.SIGKILL)
+        if deaths >= QUICK_DEATHS_ALLOWED:
             problem = f"{how_it_ended(code)}; {deaths} times in a row, giving up"
             self.say(f"{child.name} {problem}")
             self.failure = ProcessError(child.name, problem, self.log_path(child.name))
             self._on_failure()
             return
         self.say(f"{child.name} {how_it_ended(code)}; starting it again")
-        delay = BACKOFF_SECONDS[min(deaths, len(BACKOFF_SECONDS)) - 1]
+        delay = BACKOFF_SECONDS[min(max(deaths, 1), len(BACKOFF_SECONDS)) - 1]
         self._due[child.name] = (time.monotonic() + delay, child)
 
     # Small parts
