@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -17,7 +18,17 @@ from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.model import SERVICE_MODEL
 from lab.aws.cloudfront.wire import Router, read_call
 from tests.lab.account import Lab
-from tests.lab.fuzzing import MONSTERS, TEXTS, Request, Sender, cloudfront_request, judge, lab_request, moto_request
+from tests.lab.fuzzing import (
+    MONSTERS,
+    SCOPE,
+    TEXTS,
+    Request,
+    Sender,
+    cloudfront_request,
+    judge,
+    lab_request,
+    moto_request,
+)
 
 SEED = 20261121
 ROUTER = Router.for_all_operations()
@@ -69,6 +80,75 @@ def test_monsters(sender: Sender, number: int) -> None:
     assert status == 400
 
 
+def exchange(lab: Lab, raw: bytes) -> bytes:
+    """Everything that comes back on a connection."""
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
+        connection.sendall(raw)
+        connection.shutdown(socket.SHUT_WR)
+        reply = b""
+        while piece := connection.recv(65536):
+            reply += piece
+    return reply
+
+
+def request_of(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
+    """An HTTP/1.1 request that is signed, as far as the lab looks."""
+    signed = f"Authorization: {SCOPE.format('cloudfront')}"
+    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", signed, *headers, "", ""]).encode() + body
+
+
+LISTING = "/2020-05-31/vpc-origin?MaxItems=1"
+
+
+def test_a_connection_carries_many_requests(lab: Lab) -> None:
+    """As AWS's do, also when the next request comes before the answer. A body that nobody asked for is read over."""
+    several = [
+        request_of("GET", LISTING),
+        request_of("HEAD", LISTING),
+        request_of("DELETE", "/2020-05-31/vpc-origin/vo_x", "Content-Length: 3", body=b"abc"),
+        request_of("GET", f"http://cloudfront.amazonaws.com{LISTING}"),
+        request_of("GET", "/_lab/state?version=999999999"),
+        request_of("GET", LISTING, "Connection: close"),
+        request_of("GET", LISTING),
+    ]
+    reply = exchange(lab, b"".join(several))
+    assert re.findall(rb"HTTP/1.1 (\d+)", reply)[:4] == [b"200", b"404", b"404", b"200"]
+    assert reply.count(b"HTTP/1.1 ") == 6, "what follows on a closed connection is not answered"
+    assert reply.count(b"Connection: close") == 1
+
+
+def test_chunks_with_extensions_and_trailers(lab: Lab) -> None:
+    body = b'1;name="a;b"\r\n<\r\n3\r\na/>\r\n0\r\nX-Checksum: 1\r\n\r\n'
+    first = request_of("POST", "/2020-05-31/distribution", "Transfer-Encoding: chunked", body=body)
+    reply = exchange(lab, first + request_of("GET", LISTING))
+    assert b"the root element is a;" in reply
+    assert b"<VpcOriginList" in reply
+
+
+def test_a_client_may_ask_before_it_sends_a_body(lab: Lab) -> None:
+    head = request_of("POST", "/2020-05-31/distribution", "Content-Length: 4", "Expect: 100-continue")
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
+        connection.sendall(head)
+        assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(b"<a/>")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 400 Bad Request\r\n")
+
+
+@pytest.mark.parametrize(
+    ("raw", "status"),
+    [
+        (b"GET / HTTP/2.0\r\n\r\n", b"505"),
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\n\r\n", b"414"),
+        (b"GET / HTTP/1.1\r\nX: " + b"b" * 70_000 + b"\r\n\r\n", b"431"),
+    ],
+)
+def test_what_is_no_http_is_told_so_in_http(lab: Lab, raw: bytes, status: bytes) -> None:
+    reply = exchange(lab, raw)
+    assert reply.startswith(b"HTTP/1.1 " + status + b" ")
+    assert b"<ErrorResponse>" in reply
+
+
 @pytest.mark.parametrize(
     "raw",
     [
@@ -76,16 +156,14 @@ def test_monsters(sender: Sender, number: int) -> None:
         b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
         b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n<a/>",
         b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n<a/>",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 0\r\n\r\n<a/>",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n",
         b"POST /_lab/clock HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
     ],
 )
 def test_broken_framing(lab: Lab, raw: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
-        connection.sendall(raw)
-        connection.shutdown(socket.SHUT_WR)
-        reply = b""
-        while piece := connection.recv(65536):
-            reply += piece
+    reply = exchange(lab, raw)
     assert reply.startswith(b"HTTP/1.1 400 Bad Request\r\n"), reply
     assert b"<Code>IncompleteBody</Code>" in reply or raw.startswith(b"POST /_lab/"), reply
     assert lab.get("/_lab/clock")

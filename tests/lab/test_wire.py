@@ -14,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from lab.aws.cloudfront.completion import complete
-from lab.aws.cloudfront.document import parse
+from lab.aws.cloudfront.document import MAX_ELEMENTS, parse
 from lab.aws.cloudfront.editing import aliases_member, flag_member, text_member, with_members
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.model import NAMESPACE, SERVICE_MODEL
@@ -112,6 +112,18 @@ def test_completion_only_inserts() -> None:
     }
 
 
+def test_prefixes_are_taken_away_because_not_every_client_looks_through_them() -> None:
+    plain = parse(CONFIG.encode())
+    prefixed = re.sub(r"<(/?)(?=[A-Z])", r"<\1c:", CONFIG).replace("xmlns=", "xmlns:c=")
+    read = parse(prefixed.encode())
+    assert read.raw == CONFIG.replace(" xmlns=", " xmlns:c=").replace("fig xm", f'fig xmlns="{NAMESPACE}" xm').encode()
+    assert complete(read) == complete(plain).replace(b" xmlns=", b' xmlns="%s" xmlns:c=' % NAMESPACE.encode())
+    tagged = f"<t:A xmlns:t='{NAMESPACE}'><t:B xmlns:x='urn:x' x:y='>'><x:C/></t:B></t:A>"
+    inner = parse(tagged.encode()).root.children[0]
+    assert (inner.name, inner.children[0].name) == ("B", "{urn:x}C")
+    assert parse(parse(tagged.encode()).cut(inner)).root.children[0].name == "{urn:x}C"
+
+
 def test_every_implemented_operation_is_found_by_its_uri() -> None:
     router = Router.for_all_operations()
     for name in OPERATIONS:
@@ -164,6 +176,8 @@ def test_every_region_sees_the_same_account(account: Account) -> None:
         (CONFIG.replace("<HTTPPort>80", "<HTTPPort>eighty").encode(), "MalformedInput"),
         (CONFIG.replace("<Enabled>true", "<Enabled>perhaps").encode(), "MalformedInput"),
         (CONFIG.replace("<Quantity>1", "<Quantity>3").encode(), "InconsistentQuantities"),
+        (CONFIG.replace("<Quantity>1", "<Quantity>\u0661").encode(), "MalformedInput"),
+        (b"<a>" + b"<b/>" * MAX_ELEMENTS + b"</a>", "MalformedInput"),
         (CONFIG.replace("<Comment>", "<Comment>one</Comment><Comment>").encode(), "MalformedInput"),
     ],
 )
@@ -184,6 +198,7 @@ def test_nonsense_in_a_body(account: Account, body: bytes, code: str) -> None:
         ("GET", "/2020-05-31/vpc-origin/..%2f..%2fetc", 404, "EntityNotFound"),
         ("GET", "/2020-05-31/distribution?MaxItems=-1", 400, "InvalidArgument"),
         ("GET", "/2020-05-31/distribution?MaxItems=99999999999999999999", 400, "InvalidArgument"),
+        ("GET", "/2020-05-31/distribution?MaxItems=%D9%A1", 400, "InvalidArgument"),
         ("GET", "/2020-05-31/origin-request-policy?Type=mine", 400, "MalformedXML"),
         ("GET", "/2020-05-31/tagging?Resource=arn:aws:s3:::b", 400, "InvalidArgument"),
         ("GET", "/2020-05-31/origin-access-control", 400, "UnsupportedOperation"),

@@ -74,7 +74,7 @@ def page(
     marker = str(parameters.get("Marker", ""))
     limit = context.quotas["page_size"]
     text = str(parameters.get("MaxItems", limit)).strip()
-    if not text.isdecimal() or len(text) > 9 or int(text) < 1:
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) < 1:
         raise invalid(f"The value {text!r} of MaxItems is not valid.")
     size = min(int(text), limit)
     rest = sorted((entity for entity in entities if identify(entity) > marker), key=identify)

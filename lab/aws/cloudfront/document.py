@@ -14,7 +14,12 @@ from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.model import NAMESPACE
 
 MAX_DEPTH = 48
+# Twice as many as a distribution with every origin, header and behavior that quotas allow.
+MAX_ELEMENTS = 50_000
 _OPENING_NAME = re.compile(rb"<[^\s/>]+")
+_PREFIX = re.compile(rb"[^\s/>:]+:")
+_TAG = re.compile(rb"""[^>"']*(?:(?:"[^"]*"|'[^']*')[^>"']*)*>""")
+_DEFAULT_NAMESPACE = re.compile(rb"\sxmlns\s*=")
 
 
 @dataclass(slots=True)
@@ -50,12 +55,7 @@ class Document:
         """The bytes of one element, made to stand alone (its namespace declared in its own opening tag)."""
         piece = self.raw[element.start : element.end]
         opening = _opening_end(piece, 0)
-        if b"xmlns" in piece[:opening]:
-            return piece
-        name = _OPENING_NAME.match(piece)
-        if name is None:
-            raise malformed("an element without a name")
-        return piece[: name.end()] + f' xmlns="{NAMESPACE}"'.encode() + piece[name.end() :]
+        return piece if _DEFAULT_NAMESPACE.search(piece, 0, opening) else _with_namespace(piece, 0)
 
     def with_insertions(self, insertions: list[tuple[Element, str]]) -> bytes:
         """The bytes with each text put at the end of its element's content."""
@@ -94,20 +94,32 @@ def parse(raw: bytes) -> Document:
         raw.decode("utf-8")
     except UnicodeDecodeError:
         raise malformed("it is not UTF-8") from None
+    builder = _built(raw)
+    if builder.prefixes:
+        # Clients that look for plain names must find them in the answer.
+        raw = _without(raw, builder.prefixes)
+        root = builder.root.start
+        if not _DEFAULT_NAMESPACE.search(raw, root, _opening_end(raw, root)):
+            raw = _with_namespace(raw, root)
+        builder = _built(raw)
+    return Document(raw, builder.root)
+
+
+def _built(raw: bytes) -> _Builder:
     builder = _Builder(raw)
     try:
         builder.parser.Parse(raw, True)
     except expat.ExpatError as error:
         raise malformed(str(error)) from None
-    if builder.root is None:
-        raise malformed("it has no root element")
-    return Document(raw, builder.root)
+    return builder
 
 
 class _Builder:
     def __init__(self, raw: bytes) -> None:
         self.raw = raw
-        self.root: Element | None = None
+        self.root = Element("", 0)
+        self.prefixes: list[tuple[int, int]] = []
+        self._elements = 0
         self._open: list[Element] = []
         self._texts: list[list[str]] = []
         self.parser = expat.ParserCreate("utf-8", namespace_separator="}")
@@ -123,7 +135,11 @@ class _Builder:
     def _start(self, name: str, _attributes: dict[str, str]) -> None:
         if len(self._open) >= MAX_DEPTH:
             raise malformed("it is nested too deeply")
+        self._elements += 1
+        if self._elements > MAX_ELEMENTS:
+            raise malformed(f"it has more than {MAX_ELEMENTS} elements")
         uri, _, local = name.rpartition("}")
+        self._note_prefix(uri, self.parser.CurrentByteIndex + 1)
         element = Element(local if uri in ("", NAMESPACE) else f"{{{name}", self.parser.CurrentByteIndex)
         if self._open:
             self._open[-1].children.append(element)
@@ -132,12 +148,19 @@ class _Builder:
         self._open.append(element)
         self._texts.append([])
 
-    def _end(self, _name: str) -> None:
+    def _note_prefix(self, uri: str, at: int) -> None:
+        """Where a prefix stands that means CloudFront's namespace."""
+        found = _PREFIX.match(self.raw, at) if uri == NAMESPACE else None
+        if found:
+            self.prefixes.append(found.span())
+
+    def _end(self, name: str) -> None:
         element = self._open.pop()
         element.text = "".join(self._texts.pop())
         at = self.parser.CurrentByteIndex
         if self.raw[at : at + 2] == b"</":
             element.inner_end = at
+            self._note_prefix(name.rpartition("}")[0], at + 2)
             element.end = self.raw.find(b">", at) + 1
             if not element.end:
                 # expat reports the end before it sees that the tag is cut short.
@@ -150,16 +173,25 @@ class _Builder:
         self._texts[-1].append(text)
 
 
+def _without(raw: bytes, spans: list[tuple[int, int]]) -> bytes:
+    pieces, position = [], 0
+    for start, end in spans:
+        pieces.append(raw[position:start])
+        position = end
+    return b"".join([*pieces, raw[position:]])
+
+
+def _with_namespace(raw: bytes, at: int) -> bytes:
+    """With CloudFront's namespace declared as the default one in the tag that opens there."""
+    name = _OPENING_NAME.match(raw, at)
+    if name is None:
+        raise malformed("an element without a name")
+    return raw[: name.end()] + f' xmlns="{NAMESPACE}"'.encode() + raw[name.end() :]
+
+
 def _opening_end(raw: bytes, start: int) -> int:
     """Offset behind the tag that begins at `start`; a ">" inside quotes does not end it."""
-    quote = 0
-    for offset in range(start, len(raw)):
-        byte = raw[offset]
-        if quote:
-            if byte == quote:
-                quote = 0
-        elif byte in (0x22, 0x27):
-            quote = byte
-        elif byte == 0x3E:
-            return offset + 1
-    raise malformed("a tag is not closed")
+    tag = _TAG.match(raw, start)
+    if tag is None:
+        raise malformed("a tag is not closed")
+    return tag.end()

@@ -23,8 +23,8 @@ from lab.aws.cloudfront.model import API_VERSION, NAMESPACE, SERVICE_MODEL, stru
 from lab.aws.moto_world import HttpReply, printable
 
 Values: TypeAlias = dict[str, Any]
-_INTEGER = re.compile(r"[+-]?\d{1,19}")
-_DECIMAL = re.compile(r"[+-]?(\d{1,30}(\.\d{0,30})?|\.\d{1,30})([eE][+-]?\d{1,2})?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,19}")
+_DECIMAL = re.compile(r"[+-]?([0-9]{1,30}(\.[0-9]{0,30})?|\.[0-9]{1,30})([eE][+-]?[0-9]{1,2})?")
 _LIMITS = {"integer": 2**31, "long": 2**63}
 
 
@@ -66,7 +66,6 @@ class Router:
             operation = SERVICE_MODEL.operation_model(name)
             path, _, query = operation.http["requestUri"].partition("?")
             pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
-            # The ARN in some URIs holds slashes of its own; botocore sends them escaped or not.
             fixed = frozenset(parse_qsl(query, keep_blank_values=True))
             routes.append(_Route(operation, operation.http["method"], re.compile(pattern + "/?"), fixed))
         return cls(sorted(routes, key=lambda route: -len(route.query)))
