@@ -6,6 +6,8 @@ never an empty value, so that "unknown" cannot look like "fine".
 
 from __future__ import annotations
 
+import ipaddress
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from provisioning.forwarding import Forwarding
@@ -14,6 +16,17 @@ from provisioning.permissions import Permission
 
 # Amazon VPC User Guide, AWS-managed prefix lists: what CloudFront's counts for among a security group's rules.
 CLOUDFRONT_LIST_WEIGHT = 55
+
+
+def everybody(ranges: Iterable[str]) -> bool:
+    """Whether these IPv4 ranges (CIDR) together hold every address. What cannot be read holds none."""
+    networks = []
+    for text in ranges:
+        try:
+            networks.append(ipaddress.IPv4Network(text, strict=False))
+        except ValueError:
+            continue
+    return any(network.prefixlen == 0 for network in ipaddress.collapse_addresses(networks))
 
 
 @dataclass(frozen=True)
@@ -55,20 +68,22 @@ class Certificate:
 class ListenerRule:
     """A rule of a listener, in the order in which they are asked. Empty `hosts` and `paths` mean any.
 
-    `narrow`: it has conditions besides, which not every handshake meets. `action` is the type of what comes first.
+    `narrow`: it has conditions besides, which not every handshake meets. `action` is the type of what comes first,
+    `target_groups` are the ARNs of those that it forwards to, without those of weight 0.
     """
 
     hosts: tuple[str, ...]
     paths: tuple[str, ...]
     narrow: bool
     action: str
+    target_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Listener:
     """A listener of a load balancer. `default_action` is AWS's Type: forward, redirect, fixed-response, …
 
-    `certificates` and `rules` are None where they were not looked at.
+    `certificates` and `rules` are None where they were not looked at. `target_groups` are those of the default action.
     """
 
     port: int
@@ -79,6 +94,7 @@ class Listener:
     arn: str = ""
     certificates: tuple[Certificate, ...] | None = None
     rules: tuple[ListenerRule, ...] | None = None
+    target_groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -88,6 +104,11 @@ class RegisteredTarget:
     id: str
     state: str
     reason: str = ""
+
+    @property
+    def well(self) -> bool:
+        """Healthy, or not asked: the health check of a Lambda function may be switched off."""
+        return self.state == "healthy" or self.reason == "Target.HealthCheckDisabled"
 
 
 @dataclass(frozen=True)
@@ -142,7 +163,7 @@ class AclEntry:
 
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet of the target. `public` means that its route table leads 0.0.0.0/0 or ::/0 to an internet gateway.
+    """A subnet of the target. `public` means that its route table leads somewhere by an internet gateway.
 
     `maps_public` means that whatever starts in it gets a public address. `acl_egress` are the outbound entries of its
     network ACL, in their order; None where they were not looked at.
@@ -162,7 +183,8 @@ class Subnet:
 class TargetFacts:
     """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts.
 
-    `list_weights` say how many rules the other prefix lists of its groups count for, None where AWS does not tell.
+    `list_weights` say how many rules the other prefix lists of its groups count for, None where AWS does not tell;
+    `own_lists` are those of them that are not AWS's.
     `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces,
     `addresses_behind` those of what is registered with it. `other_doors` are internet-facing load balancers of the VPC
     that lead to the same targets, `api_doors` what of API Gateway leads to it. None: not looked at.
@@ -194,6 +216,7 @@ class TargetFacts:
     api_doors: tuple[str, ...] = ()
     origin_facing_prefix_list: str = ""
     list_weights: tuple[tuple[str, int | None], ...] = ()
+    own_lists: tuple[str, ...] = ()
     service_group_id: str = ""
 
     def attribute(self, key: str) -> str | None:
@@ -228,14 +251,20 @@ class TargetFacts:
         return sum(known) if len(known) == len(counted) else None
 
     def admits_cloudfront(self, port: int) -> IngressRule | None:
-        """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service group, or everybody."""
-        for rule in self.ingress:
-            named = rule.source_kind == "prefix-list" and rule.source == self.origin_facing_prefix_list
-            service = rule.source_kind == "group" and bool(rule.source) and rule.source == self.service_group_id
-            everybody = rule.source_kind == "cidr" and rule.source in ("0.0.0.0/0",)
-            if (named or service or everybody) and rule.covers(port):
+        """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service group, or everybody.
+
+        Everybody may also be let in by several ranges together; the first of them is then given.
+        """
+        rules = [rule for rule in self.ingress if rule.covers(port)]
+        for rule in rules:
+            named = rule.source_kind == "prefix-list" and bool(rule.source)
+            service = rule.source_kind == "group" and bool(rule.source)
+            if named and rule.source == self.origin_facing_prefix_list:
                 return rule
-        return None
+            if service and rule.source == self.service_group_id:
+                return rule
+        ranges = [rule for rule in rules if rule.source_kind == "cidr" and ":" not in rule.source]
+        return ranges[0] if everybody(rule.source for rule in ranges) else None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ PURE. None of them keeps an endpoint from working, except an ACL that drops the 
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections.abc import Iterator, Sequence
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts import AclEntry, Snapshot, Subnet, TargetFacts
+from provisioning.facts import AclEntry, Snapshot, Subnet, TargetFacts, everybody
 
 FIRST_PORT, LAST_PORT = 1024, 65535
 _TCP, _ALL = "6", "-1"
@@ -52,17 +53,26 @@ def lets_answers_out(entries: Sequence[AclEntry]) -> bool:
     1. Entries are asked by number; each port is decided by the first that fits.
     2. A denial of public addresses counts for all: which addresses CloudFront uses is not known here.
     """
-    open_ports: list[tuple[int, int]] = []
+    allowed: list[tuple[int, int, str]] = []
     for entry in entries:
         if entry.protocol not in (_TCP, _ALL) or ":" in entry.cidr:
             continue
         low, high = (FIRST_PORT, LAST_PORT) if entry.protocol == _ALL else (entry.from_port, entry.to_port)
         if entry.allow:
-            if entry.cidr == "0.0.0.0/0":
-                open_ports.append((low, high))
-        elif _public(entry.cidr) and _uncovered(open_ports, max(low, FIRST_PORT), min(high, LAST_PORT)):
+            allowed.append((low, high, entry.cidr))
+        elif _public(entry.cidr) and _uncovered(_open_to_all(allowed), max(low, FIRST_PORT), min(high, LAST_PORT)):
             return False
-    return not _uncovered(open_ports, FIRST_PORT, LAST_PORT)
+    return not _uncovered(_open_to_all(allowed), FIRST_PORT, LAST_PORT)
+
+
+def _open_to_all(allowed: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
+    """The ports that may be sent to every address: each stretch between two bounds, by the ranges that allow it."""
+    bounds = sorted({low for low, _, _ in allowed} | {high + 1 for _, high, _ in allowed})
+    return [
+        (start, end - 1)
+        for start, end in itertools.pairwise(bounds)
+        if everybody(cidr for low, high, cidr in allowed if low <= start and end - 1 <= high)
+    ]
 
 
 def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:

@@ -5,9 +5,10 @@ PURE.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.rules import groups_reached
 from provisioning.facts import Snapshot, TargetFacts, TargetGroup
 
 _UPGRADING = ("", "HTTP1")
@@ -25,11 +26,17 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
         return
     gap = snapshot.gap("target_health")
     healthy, registered = target.healthy_targets, target.registered_targets
+    groups = _groups(subject, target, snapshot)
+    if groups and _narrowed(subject, target, snapshot):
+        # What leaves is no longer counted, unless nothing else is there.
+        staying = [one for group in groups for one in group.targets if one.state != "draining"]
+        healthy, registered = sum(one.well for one in staying), len(staying)
     if gap or healthy is None or registered is None:
         yield unknown("PF-HEALTH", gap.reason if gap else "It was not looked at.")
         return
-    seen = f"{healthy} of {registered} are healthy{_reasons(target)}."
-    group = next((one for one in target.groups or () if any(t.state != "healthy" for t in one.targets)), None)
+    seen = f"{healthy} of {registered} are healthy{_reasons(groups or ())}."
+    ailing = next((one for one in groups or () if not any(t.well for t in one.targets)), None)
+    group = ailing or next((one for one in groups or () if not all(t.well for t in one.targets)), None)
     fix = Fix(
         f"EC2 > Target Groups > {group.name if group else 'the group'} > Targets: look at the health status details.",
         f"aws elbv2 describe-target-health --target-group-arn {group.arn if group else 'TARGET-GROUP'}",
@@ -40,9 +47,15 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
     elif healthy == 0:
         why = "With no healthy target the load balancer tries all of them, and handshakes are likely to fail."
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
+    elif ailing is not None and _narrowed(subject, target, snapshot):
+        why = f"{ailing.name} has no healthy target: handshakes that the listener sends there are likely to fail."
+        yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif healthy < registered:
         why = "The endpoint works, with less behind it than was meant."
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
+    elif ailing is not None:
+        told = f"{ailing.name} has no healthy target; whether handshakes are sent there is not known."
+        yield unknown("PF-HEALTH", told)
     else:
         yield PreflightResult("PF-HEALTH", Level.PASS, seen)
 
@@ -51,7 +64,7 @@ def group_fit(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
     """Only HTTP/1.1 carries an upgrade on from an Application Load Balancer."""
     if target.kind != "application":
         return
-    groups = _groups(target, snapshot)
+    groups = _groups(subject, target, snapshot)
     if groups is None:
         gap = snapshot.gap("target_health")
         yield unknown("PF-TARGET-GROUP", gap.reason if gap else "They were not looked at.")
@@ -81,7 +94,7 @@ def stickiness(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
     """Good to know: an open WebSocket stays with its target anyway; cookies matter for reconnects and polling."""
     if target.kind != "application":
         return
-    groups = _groups(target, snapshot)
+    groups = _groups(subject, target, snapshot)
     if groups is None or any(group.sticky is None for group in groups):
         gap = snapshot.gap("target_health")
         yield unknown("PF-STICKY", gap.reason if gap else "It was not looked at.")
@@ -122,12 +135,22 @@ def attributes(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
         yield unknown("PF-ATTRIBUTES", "AWS did not tell them.")
 
 
-def _groups(target: TargetFacts, snapshot: Snapshot) -> tuple[TargetGroup, ...] | None:
-    return None if snapshot.gap("target_health") else target.groups
+def _groups(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> tuple[TargetGroup, ...] | None:
+    """Those that handshakes may be sent to: what others of the same load balancer need, this endpoint does not. All,
+    where it is not known which.
+    """
+    if snapshot.gap("target_health") or target.groups is None:
+        return None
+    reached = groups_reached(subject, target, snapshot)
+    return tuple(one for one in target.groups if one.arn in reached) if reached is not None else target.groups
 
 
-def _reasons(target: TargetFacts) -> str:
+def _narrowed(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> bool:
+    return groups_reached(subject, target, snapshot) is not None
+
+
+def _reasons(groups: Iterable[TargetGroup]) -> str:
     """AWS's reason codes of those that are not healthy."""
-    found = {one.reason for group in target.groups or () for one in group.targets if one.state != "healthy"}
+    found = {one.reason for group in groups for one in group.targets if not one.well}
     told = ", ".join(sorted(found - {""}))
     return f" (AWS: {told})" if told else ""

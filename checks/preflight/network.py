@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterator
+from dataclasses import replace
 
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
 from provisioning import names
@@ -193,6 +194,12 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
         yield unknown("PF-INGRESS", gap.reason)
         return
     seen = f"{', '.join(target.security_groups)}: nothing admits CloudFront to {in_words(closed)}."
+    listed = sorted({rule.source for rule in target.ingress for port in closed if _by_list(rule, target, port)})
+    if listed and not subject.open_security_group:
+        told = f"{', '.join(listed)} may hold CloudFront's addresses; its entries are not looked at. If it does not, "
+        opening = Amendment("Let the plan open the security group", (("open_security_group", True),))
+        yield replace(unknown("PF-INGRESS", f"{told}handshakes end with 504."), amendment=opening)
+        return
     group = target.security_groups[0]
     source = target.origin_facing_prefix_list or "PREFIX-LIST"
     fix = Fix(
@@ -256,6 +263,10 @@ def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
         yield unknown("PF-PUBLIC", gap.reason)
         return
     public = [rule for rule in target.ingress if rule.source_kind == "cidr" and _is_public(rule.source)]
+    lists = sorted({rule.source for rule in target.ingress if rule.source in target.own_lists})
+    if lists and not public:
+        yield unknown("PF-PUBLIC", f"Whether {', '.join(lists)} holds public addresses is not looked at.")
+        return
     if not public:
         yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule names public addresses.")
         return
@@ -275,6 +286,11 @@ def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
             "no cidr_ipv4 with public addresses in the group's ingress rules",
         ),
     )
+
+
+def _by_list(rule: IngressRule, target: TargetFacts, port: int) -> bool:
+    """Whether a prefix list that is not AWS's is admitted to the port."""
+    return rule.source_kind == "prefix-list" and rule.source in target.own_lists and rule.covers(port)
 
 
 def _source(rule: IngressRule) -> str:

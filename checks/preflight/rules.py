@@ -73,6 +73,49 @@ def answering(listener: Listener, host: str, pattern: str) -> tuple[str, bool]:
     return listener.default_action, sure
 
 
+def groups_reached(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> tuple[str, ...] | None:
+    """The ARNs of the target groups that handshakes may be sent to, in the order of the rules. None where that is not
+    known: then it may be any.
+    """
+    hosts = hosts_seen(subject, target, snapshot.distribution)
+    listeners = _ours(subject, target)
+    if snapshot.gap("listeners") or not listeners:
+        return None
+    if target.kind == "application" and (snapshot.gap("rules") or not hosts or not subject.path_patterns):
+        return None
+    reached: dict[str, None] = {}
+    for listener in listeners:
+        if target.kind == "application" and listener.rules is None:
+            return None
+        for host in hosts if listener.rules else ("",):
+            for pattern in subject.path_patterns or ("*",):
+                reached |= dict.fromkeys(_forwarded_to(listener, host, pattern))
+    return tuple(reached) or None
+
+
+def _forwarded_to(listener: Listener, host: str, pattern: str) -> Iterator[str]:
+    """What the rules forward `pattern` to: the first that fits all of it ends the search, others may take a part."""
+    for rule in listener.rules or ():
+        if rule.hosts and not any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts):
+            continue
+        if rule.paths and not any(overlap(path, pattern) for path in rule.paths):
+            continue
+        yield from rule.target_groups
+        if not rule.narrow and (not rule.paths or any(covers(path, pattern) for path in rule.paths)):
+            return
+    yield from listener.target_groups
+
+
+def _may_be_forwarded(listener: Listener, host: str, pattern: str) -> bool:
+    """Whether a rule with further conditions, such as a regular expression, may send it to the app."""
+    fitting = (rule for rule in listener.rules or () if rule.narrow and rule.action == FORWARD)
+    return any(
+        (not rule.hosts or any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts))
+        and (not rule.paths or any(overlap(path, pattern) for path in rule.paths))
+        for rule in fitting
+    )
+
+
 def _by_rules(
     subject: PreflightSubject, target: TargetFacts, listener: Listener, hosts: tuple[str, ...]
 ) -> PreflightResult:
@@ -87,6 +130,12 @@ def _by_rules(
         (host, pattern, *answering(listener, host, pattern)) for host in hosts for pattern in subject.path_patterns
     ]
     for host, pattern, action, _ in asked:
+        if rules and action != FORWARD and _may_be_forwarded(listener, host, pattern):
+            return unknown(
+                "PF-RULES",
+                f"A rule on {listener.port} forwards {pattern} under conditions that cannot be compared from here; "
+                f"without it, the listener does: {action or 'nothing'}.",
+            )
         if rules and action != FORWARD:
             return PreflightResult(
                 "PF-RULES",
@@ -134,6 +183,8 @@ def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Li
             why += " Choose https-only as origin protocol, or let this listener forward."
             level = Level.BLOCK if listener.rules == () else Level.WARN
             amendment = _over_https(subject, target)
+    elif listener.default_action == "jwt-validation":
+        why = "Only handshakes with a valid token in Authorization get through. Browsers cannot send that line."
     elif listener.default_action.startswith("authenticate-"):
         why = "A WebSocket client cannot sign in: without a session cookie the handshake is redirected and fails."
     return PreflightResult(

@@ -20,7 +20,8 @@ CLOUDFRONT_IDLE_SECONDS = 600
 
 
 # Protocols of a listener that can carry the leg; over TCP the target itself speaks HTTP or TLS.
-_PLAIN, _SECURE = frozenset({"HTTP", "TCP", "TCP_UDP"}), frozenset({"HTTPS", "TCP", "TCP_UDP"})
+_OVER_TCP = frozenset({"TCP", "TCP_UDP", "TCP_QUIC"})
+_PLAIN, _SECURE = _OVER_TCP | {"HTTP"}, _OVER_TCP | {"HTTPS"}
 
 
 _KINDS = {

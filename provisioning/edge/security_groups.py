@@ -15,6 +15,7 @@ from provisioning.names import ORIGIN_FACING_PREFIX_LIST, OWNER_TAG, SERVICE_GRO
 
 # Amazon VPC User Guide, weights of AWS-managed prefix lists, by the ending of the name.
 _WEIGHTS = {".s3": 1, ".dynamodb": 1, ".cloudfront.origin-facing": CLOUDFRONT_LIST_WEIGHT}
+_AWS = "AWS"
 _DUPLICATE = "InvalidPermission.Duplicate"
 
 
@@ -48,13 +49,16 @@ def origin_facing_prefix_list(aws: Aws, region: str) -> str:
     return found[0]["PrefixListId"] if found else ""
 
 
-def list_weights(aws: Aws, region: str, list_ids: Sequence[str]) -> tuple[tuple[str, int | None], ...]:
+def list_weights(
+    aws: Aws, region: str, list_ids: Sequence[str]
+) -> tuple[tuple[tuple[str, int | None], ...], tuple[str, ...]]:
     """How many rules each prefix list counts for in a security group: its most entries, or what AWS documents of its
-    own lists; None for those of its own of which it documents nothing.
+    own lists; None for those of its own of which it documents nothing. And which of them are not AWS's.
     """
     if not list_ids:
-        return ()
+        return (), ()
     weights: dict[str, int | None] = dict.fromkeys(list_ids)
+    own = []
     with calling("DescribeManagedPrefixLists"):
         pages = aws.ec2_read(region).get_paginator("describe_managed_prefix_lists")
         for page in pages.paginate(PrefixListIds=list(list_ids)):
@@ -62,7 +66,9 @@ def list_weights(aws: Aws, region: str, list_ids: Sequence[str]) -> tuple[tuple[
                 name = found.get("PrefixListName", "")
                 documented = next((weight for ending, weight in _WEIGHTS.items() if name.endswith(ending)), None)
                 weights[found["PrefixListId"]] = found.get("MaxEntries") or documented
-    return tuple(weights.items())
+                if found.get("OwnerId") != _AWS:
+                    own.append(found["PrefixListId"])
+    return tuple(weights.items()), tuple(sorted(own))
 
 
 def authorize(

@@ -29,6 +29,11 @@ INTERNAL, INTERNET_FACING = "internal", "internet-facing"
 LOOKS_AT_ONCE = 8
 _VALUES_OF_A_FILTER = 200
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)
+_CARRIED = {
+    "upgrade": frozenset({"websocket", "*"}),
+    "connection": frozenset({"upgrade", "*upgrade*", "*"}),
+    "sec-websocket-version": frozenset({"13", "*"}),
+}
 _ALB_IDLE, _NLB_IDLE = "idle_timeout.timeout_seconds", "tcp.idle_timeout.seconds"
 
 Part = TypeVar("Part")
@@ -137,6 +142,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     if balanced and "listeners" not in failures:
         arns = [listener.arn for listener in listeners]
         looks["api_gateway"] = pool.submit(api_gateway.doors, aws, region, arn, arns)
+    weights, own_lists = part("list_weights", cast("tuple[Any, tuple[str, ...]]", ((), tuple(sorted(others)))))
     groups = part("target_health", cast("tuple[TargetGroup, ...] | None", None))
     if groups:
         looks["addresses_behind"] = pool.submit(_addresses_behind, aws, region, target.vpc_id, groups)
@@ -162,7 +168,8 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         other_doors=part("doors", cast("tuple[str, ...] | None", None)),
         api_doors=part("api_gateway", cast("tuple[str, ...]", ())),
         origin_facing_prefix_list=cloudfronts,
-        list_weights=part("list_weights", cast("tuple[tuple[str, int | None], ...]", ())),
+        list_weights=weights,
+        own_lists=own_lists,
         service_group_id=part("service_group", ""),
     )
     return Survey(facts, failures)
@@ -299,7 +306,21 @@ def _listener(found: Mapping[str, Any], idle_timeout_seconds: int | None) -> Lis
         redirect_protocol=first.get("RedirectConfig", {}).get("Protocol", ""),
         idle_timeout_seconds=idle_timeout_seconds,
         arn=found.get("ListenerArn", ""),
+        target_groups=_forwarded_to(actions),
     )
+
+
+def _forwarded_to(actions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The ARNs of the target groups that actions forward to; one of weight 0 gets nothing."""
+    arns: dict[str, None] = {}
+    for action in actions:
+        if action.get("Type") != "forward":
+            continue
+        weighted = action.get("ForwardConfig", {}).get("TargetGroups") or ()
+        arns |= dict.fromkeys(one["TargetGroupArn"] for one in weighted if one.get("Weight", 1) != 0)
+        if not weighted and action.get("TargetGroupArn"):
+            arns[action["TargetGroupArn"]] = None
+    return tuple(arns)
 
 
 def _all_rules(aws: Aws, region: str, listeners: Sequence[Listener]) -> dict[str, tuple[ListenerRule, ...]]:
@@ -323,13 +344,29 @@ def _rule(found: Mapping[str, Any]) -> ListenerRule:
         values = condition.get("Values") or ()
         match condition.get("Field"):
             case "host-header":
-                hosts += condition.get("HostHeaderConfig", {}).get("Values") or values
+                wanted = condition.get("HostHeaderConfig", {}).get("Values") or values
+                hosts += wanted
+                narrow = narrow or not wanted
             case "path-pattern":
-                paths += condition.get("PathPatternConfig", {}).get("Values") or values
+                wanted = condition.get("PathPatternConfig", {}).get("Values") or values
+                paths += wanted
+                narrow = narrow or not wanted
             case _:
-                narrow = True
+                narrow = narrow or not _met_by_every_handshake(condition)
     actions = sorted(found.get("Actions", ()), key=lambda action: action.get("Order", 0))
-    return ListenerRule(tuple(hosts), tuple(paths), narrow, actions[0].get("Type", "") if actions else "")
+    first = actions[0].get("Type", "") if actions else ""
+    return ListenerRule(tuple(hosts), tuple(paths), narrow, first, _forwarded_to(actions))
+
+
+def _met_by_every_handshake(condition: Mapping[str, Any]) -> bool:
+    """A condition on what all handshakes have: the method, and the header lines of RFC 6455 4.1. Regular expressions
+    are not read.
+    """
+    methods = condition.get("HttpRequestMethodConfig", {}).get("Values") or ()
+    header = condition.get("HttpHeaderConfig", {})
+    wanted = {str(value).lower() for value in header.get("Values") or ()}
+    carried = _CARRIED.get(str(header.get("HttpHeaderName", "")).lower(), frozenset())
+    return "GET" in methods or bool(wanted & carried)
 
 
 def _all_certificates(aws: Aws, region: str, listeners: Sequence[Listener]) -> dict[str, tuple[Certificate, ...]]:
