@@ -8,6 +8,8 @@ HOLD ?=
 TESTS ?=
 WORKERS ?= $(if $(TESTS),0,3)
 export PYTHON
+# Whatever the locale: files and output are UTF-8.
+export PYTHONUTF8 := 1
 
 .PHONY: help demo test soak rehearse check bench fmt screenshots setup
 

@@ -78,6 +78,8 @@ def product_environment(
         "NO_PROXY": f"{LOOPBACK},localhost",
         "no_proxy": f"{LOOPBACK},localhost",
         "PYTHONUNBUFFERED": "1",
+        # Whatever the person's locale: files and output are UTF-8.
+        "PYTHONUTF8": "1",
     }
 
 

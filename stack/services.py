@@ -69,7 +69,7 @@ class Postgres:
 
     def url(self, database: str = DATABASE) -> str:
         """DATABASE_URL: understood by libpq, psycopg and django-environ alike."""
-        return f"postgresql://{POSTGRES_USER}@/{database}?host={quote(str(self.socket_dir))}"
+        return f"postgresql://{POSTGRES_USER}@/{database}?host={quote(os.fsencode(self.socket_dir))}"
 
     def prepare(self) -> None:
         """Make the data directory if there is none, and clear away a server that was left running on it.
@@ -141,7 +141,8 @@ class Postgres:
             cwd=self.directory,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
         )
         if made.returncode != 0:

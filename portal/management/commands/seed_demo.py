@@ -133,8 +133,11 @@ class Command(BaseCommand):
             demo.username: issue_token(people[demo.username], TOKEN_NAME, demo.scopes, days=TOKEN_DAYS, now=now)[0]
             for demo in PEOPLE
         }
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        # Beside its place, then renamed: half a file would be taken for the tokens at the next start.
+        fresh = path.with_suffix(".new")
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:
             os.fchmod(file.fileno(), 0o600)
             json.dump(clear, file, indent=2)
             file.write("\n")
+        fresh.replace(path)
