@@ -86,6 +86,14 @@ def until(moment: datetime) -> SafeString:
 
 
 @register.filter
+def every(minutes: int) -> str:
+    """How often, in the largest unit that fits: “every day”, “every 2 hours”, “every 15 minutes”."""
+    units = (("day", 1440), ("hour", 60), ("minute", 1))
+    unit, size = next((unit, size) for unit, size in units if minutes % size == 0)
+    return f"every {unit}" if minutes == size else f"every {minutes // size} {unit}s"
+
+
+@register.filter
 def milliseconds(value: float | None) -> str:
     """Two digits where they matter: “0.42 ms”, “17 ms”."""
     if value is None:

@@ -51,6 +51,7 @@ def home(request: SignedIn) -> HttpResponse:
     busy = EndpointRequest.objects.visible_to(person).exclude(state__in=[*FINAL, State.LIVE, State.UNANSWERED])
     if chosen:
         busy = busy.filter(team=chosen)
+    under_way = list(busy.select_related("team", "requester").order_by("-created_at", "-id")[: OPEN_SHOWN + 1])
     return render(
         request,
         "endpoints/list.html",
@@ -62,7 +63,8 @@ def home(request: SignedIn) -> HttpResponse:
             "chosen": chosen,
             "may_ask": bool(teams_of(person)),
             "unseen": list(AwsAccount.objects.not_seen()) if person.sees_everything else [],
-            "open": list(busy.select_related("team", "requester").order_by("-created_at", "-id")[:OPEN_SHOWN]),
+            "open": under_way[:OPEN_SHOWN],
+            "more_open": len(under_way) > OPEN_SHOWN,
         },
     )
 

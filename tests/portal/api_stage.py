@@ -17,7 +17,7 @@ from portal.actions import Ticket, issue_token, submit_request
 from portal.lifecycle import State
 from portal.models import ApiToken, EndpointRequest, Membership, Person, Team
 from provisioning import events
-from provisioning.models import AwsAccount
+from provisioning.models import AwsAccount, Endpoint
 
 ACCOUNT = "111122223333"
 TARGET = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"
@@ -96,6 +96,24 @@ def ready_to_decide(request: EndpointRequest) -> EndpointRequest:
     """With a plan, waiting for approval."""
     plan = PLAN | {"spec": request.spec_data}
     return put(request, State.AWAITING_APPROVAL, plan_data=plan, plan_digest=PLAN["digest"], planned_at=timezone.now())
+
+
+def deploy(request: EndpointRequest, **changes: Any) -> Endpoint:
+    """What a run makes of a request: its endpoint, deployed, and the request live."""
+    at = timezone.now()
+    values: dict[str, Any] = {
+        "account_id": request.spec_data["account_id"],
+        "owner": request.team.slug,
+        "name": request.spec_data["name"],
+        "spec_data": request.spec_data,
+        "state": Endpoint.State.DEPLOYED,
+        "domain_name": "d111111abcdef8.cloudfront.net",
+        "created_at": at,
+        "deployed_at": at,
+    }
+    made = Endpoint.objects.create(**values | changes)
+    put(request, State.LIVE, endpoint=made)
+    return made
 
 
 def happen(request: EndpointRequest, text: str = "Something happened.", times: int = 1, state: str = "") -> int:

@@ -8,14 +8,12 @@ import pytest
 import redis
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
-from django.utils import timezone
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from portal import counting, inventory
-from portal.lifecycle import State
-from provisioning.models import AwsAccount, Endpoint
+from provisioning.models import Endpoint
 from tests.lab.account import Lab
-from tests.portal.api_stage import ACCOUNT, Stage, ask, put, set_stage
+from tests.portal.api_stage import Stage, ask, deploy, set_stage
 from tests.portal.pages_stage import enter_by_role
 
 PATIENCE = 30_000
@@ -90,17 +88,4 @@ def people(db: None, fresh_looks: None) -> Stage:
 @pytest.fixture
 def endpoint(people: Stage) -> Endpoint:
     """Ana's, deployed."""
-    request = ask(people.ana, people.chat)
-    at = timezone.now()
-    made = Endpoint.objects.create(
-        account=AwsAccount.objects.get(pk=ACCOUNT),
-        owner="chat",
-        name="team-chat",
-        spec_data=request.spec_data,
-        state=Endpoint.State.DEPLOYED,
-        domain_name="d111111abcdef8.cloudfront.net",
-        created_at=at,
-        deployed_at=at,
-    )
-    put(request, State.LIVE, endpoint=made)
-    return made
+    return deploy(ask(people.ana, people.chat))

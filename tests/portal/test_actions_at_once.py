@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from django.db import connection, connections, transaction
-from django.utils import timezone
 
 from checks.models import SavedCheck
 from checks.wanted import Wanted
@@ -17,7 +16,8 @@ from portal import actions
 from portal.lifecycle import Allowed, Denied
 from portal.models import EndpointRequest
 from provisioning.engine.decide import Kind
-from provisioning.models import Endpoint, Event, JournalEntry, Run
+from provisioning.models import Event, JournalEntry, Run
+from tests.portal.api_stage import deploy
 from tests.portal.people import NOW, WISH, make_cast, planned
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -68,16 +68,7 @@ def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
 
 def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
     people = make_cast()
-    request = actions.submit_request(people.ana, people.chat, WISH, now=NOW)
-    endpoint = Endpoint.objects.create(
-        account_id=WISH["account_id"],
-        owner="chat",
-        name="team-chat",
-        spec_data=request.spec_data,
-        state=Endpoint.State.DEPLOYED,
-        domain_name="d1.cloudfront.net",
-        created_at=timezone.now(),
-    )
+    endpoint = deploy(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
 
     def save(name: str) -> SavedCheck | Denied:
         kept = {"every_minutes": 0, "after_changes": False}

@@ -28,7 +28,7 @@ from portal.lifecycle import State
 from portal.models import ApiToken, EndpointRequest, Person
 from portal.tickets import MAPPING, ticket_values
 from provisioning.models import Endpoint
-from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, set_stage
+from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, deploy, set_stage
 
 API = "/api/v1/requests"
 CALM = settings(
@@ -320,15 +320,7 @@ def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: S
 
 def deployed(stage: Stage) -> Endpoint:
     """Trading's endpoint."""
-    return Endpoint.objects.create(
-        account_id="444455556666",
-        owner="trading",
-        name="quotes",
-        spec_data=ask(stage.tom, stage.trading).spec_data,
-        domain_name="d1.cloudfront.net",
-        state=Endpoint.State.DEPLOYED,
-        created_at=timezone.now(),
-    )
+    return deploy(ask(stage.tom, stage.trading), name="quotes", domain_name="d1.cloudfront.net")
 
 
 JSON = st.recursive(

@@ -59,7 +59,7 @@ def test_a_check_is_saved_shown_made_again_and_dropped(people: Stage, endpoint: 
     assert (saved.name, saved.every_minutes, saved.created_by) == ("Room 1", 60, "ana")
     page = browser(people.ana).get(f"{address}?saved={saved.pk}")
     assert "expect text {nonce} within 2" in page.content.decode()
-    assert "every 60 minutes" in text_of(page)
+    assert "every hour, next in 59 min" in text_of(page)
     browser(people.ana).post(f"{address}{saved.pk}/test/")
     assert Check.objects.get().saved == saved
     browser(people.ana).post(f"{address}{saved.pk}/drop/")

@@ -12,9 +12,10 @@ from django.utils import timezone
 from checks.models import Check
 from portal.lifecycle import State
 from portal.models import Person
+from portal.views.home import OPEN_SHOWN
 from portal.views.paging import PAGE_SIZE
 from provisioning.models import AwsAccount, Endpoint, Run
-from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from tests.portal.api_stage import ACCOUNT, Stage, ask, deploy, put
 from tests.portal.pages_stage import browser, text_of
 
 pytestmark = pytest.mark.django_db
@@ -24,17 +25,8 @@ def build(stage: Stage, name: str, *, owner: str = "chat", minutes_ago: int = 0,
     """An endpoint that was deployed, and tested unless `ok` is None."""
     at = timezone.now() - timedelta(minutes=minutes_ago)
     source = ask(stage.ana, stage.chat)
-    endpoint = Endpoint.objects.create(
-        account=AwsAccount.objects.get(pk=ACCOUNT),
-        owner=owner,
-        name=name,
-        spec_data=source.spec_data | {"name": name},
-        state=Endpoint.State.DEPLOYED,
-        domain_name="d111111abcdef8.cloudfront.net",
-        created_at=at,
-        deployed_at=at,
-    )
-    put(source, State.LIVE, endpoint=endpoint)
+    spec = source.spec_data | {"name": name}
+    endpoint = deploy(source, owner=owner, name=name, spec_data=spec, created_at=at, deployed_at=at)
     if ok is not None:
         Check.objects.create(
             endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, ok=ok, verdict="WSE-LIVE"
@@ -142,3 +134,31 @@ def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_someb
     assert "cannot see" not in text_of(browser(people.ana).get("/")), "nothing that a team could do about it"
     Run.objects.filter(pk=run.pk).update(state="done")
     assert "cannot see" not in text_of(browser(people.petra).get("/"))
+
+
+def test_what_is_under_way_beyond_ten_is_one_click_away(people: Stage) -> None:
+    def page(url: str = "/") -> str:
+        return browser(people.otto).get(url).content.decode()
+
+    for _ in range(OPEN_SHOWN):
+        ask(people.ana, people.chat)
+    assert "More is under way" not in page()
+    ask(people.ana, people.chat)
+    assert '<a href="/requests/">More is under way' in page()
+    assert '<a href="/requests/?team=chat">More is under way' in page("/?team=chat")
+    assert "More is under way" not in page("/?team=trading")
+
+
+def test_the_navigation_says_where_a_page_belongs(people: Stage, endpoint: Endpoint) -> None:
+    for path, name in (
+        ("/", "My endpoints"),
+        (f"/endpoints/{endpoint.pk}/bench/", "My endpoints"),
+        (f"/endpoints/{endpoint.pk}/probes/", "My endpoints"),
+        (f"/endpoints/{endpoint.pk}/privacy/", "My endpoints"),
+        ("/requests/", "Requests"),
+        ("/help/works-at-the-origin/", "Help"),
+        ("/help/evidence/", "Help"),
+    ):
+        page = browser(people.ana).get(path).content.decode()
+        assert page.count('aria-current="page"') == 1, path
+        assert f'aria-current="page">{name}</a>' in page, path

@@ -18,10 +18,9 @@ from checks import evidence
 from checks.models import Check, PrivacyAudit
 from checks.verdicts import VERDICTS
 from portal import privacy
-from portal.lifecycle import State
 from portal.proof import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
-from provisioning.models import AwsAccount, Endpoint
-from tests.portal.api_stage import ACCOUNT, Stage, ask, put
+from provisioning.models import Endpoint
+from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, text_of
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
@@ -71,24 +70,6 @@ def test_the_scale_ends_at_a_round_figure(worst: float, ceiling: float) -> None:
 def test_a_span_that_nobody_knows_is_the_shortest() -> None:
     assert span_of("7d").words == "7 days"
     assert span_of("<script>") == DAY
-
-
-@pytest.fixture
-def endpoint(people: Stage) -> Endpoint:
-    """Ana's, live."""
-    request = ask(people.ana, people.chat)
-    made = Endpoint.objects.create(
-        account=AwsAccount.objects.get(pk=ACCOUNT),
-        owner="chat",
-        name="team-chat",
-        spec_data=request.spec_data,
-        state=Endpoint.State.DEPLOYED,
-        domain_name="d111111abcdef8.cloudfront.net",
-        created_at=timezone.now(),
-        deployed_at=timezone.now(),
-    )
-    put(request, State.LIVE, endpoint=made)
-    return made
 
 
 def was_tested(

@@ -136,3 +136,18 @@ def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
     assert "1 question could not be answered" in told
     assert told.index("Could not be seen") < told.index("Worth a look") < told.index("1 question passed")
     assert "Not ready." in page("unknown", "block")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "said"),
+    [
+        (1, "every minute"),
+        (15, "every 15 minutes"),
+        (60, "every hour"),
+        (90, "every 90 minutes"),
+        (120, "every 2 hours"),
+        (1440, "every day"),
+    ],
+)
+def test_how_often_is_said_in_the_largest_unit_that_fits(minutes: int, said: str) -> None:
+    assert words.every(minutes) == said
