@@ -17,6 +17,8 @@ VPC_ORIGIN_DEPLOYED = "Deployed"
 HTTP2_VERSIONS = frozenset({"http2", "http2and3"})
 # Custom error responses, "Error caching minimum TTL": the default.
 ERROR_CACHING_SECONDS = 10.0
+# All versions of TLS since 1.0.
+DEFAULT_SECURITY_POLICY = "TLSv1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,7 @@ class Distribution:
     error_mappings: tuple[ErrorMapping, ...]
     account: str = ""
     http2: bool = True
+    security_policy: str = DEFAULT_SECURITY_POLICY
     staging: bool = False
     continuous_deployment_policy_id: str = ""
     web_acl: str = ""
@@ -144,6 +147,7 @@ def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribut
         error_mappings=tuple(_error_mapping(item) for item in items(config, "CustomErrorResponses")),
         account=entry.get("account") or "",
         http2=config.get("HttpVersion", "http2") in HTTP2_VERSIONS,
+        security_policy=_security_policy(config.get("ViewerCertificate") or {}),
         staging=bool(entry.get("staging")),
         continuous_deployment_policy_id=entry.get("continuous_deployment_policy_id") or "",
         web_acl=config.get("WebACLId") or "",
@@ -168,6 +172,13 @@ def _error_mapping(item: Json) -> ErrorMapping:
         response_code=int(item.get("ResponseCode") or item["ErrorCode"]),
         caching_seconds=ERROR_CACHING_SECONDS if seconds is None else float(seconds),
     )
+
+
+def _security_policy(certificate: Json) -> str:
+    """MinimumProtocolVersion; CloudFront's own certificate comes with TLSv1, whatever is asked for (its settings)."""
+    if certificate.get("CloudFrontDefaultCertificate"):
+        return DEFAULT_SECURITY_POLICY
+    return certificate.get("MinimumProtocolVersion") or DEFAULT_SECURITY_POLICY
 
 
 def _geo(given: Json) -> GeoRestriction:

@@ -22,7 +22,7 @@ _VERSIONS = {
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
 }
 # What OpenSSL can still speak, also where it would not by default: TLS 1.0 and 1.1 need its lowest security level.
-_EVERYTHING = "DEFAULT:@SECLEVEL=0"
+EVERYTHING = "DEFAULT:@SECLEVEL=0"
 # Part of a policy's name -> the versions it allows (ALB guide, "Security policies"); the first that fits counts.
 _POLICIES: Sequence[tuple[str, ssl.TLSVersion, ssl.TLSVersion]] = (
     ("TLS13-1-3", ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
@@ -134,7 +134,7 @@ class ListenerCertificates:
                 self._authority = self._authority or OriginAuthority.kept_in(self._state_dir)
                 issued = self._authority.issue(certificate.names or ("unnamed.invalid",), flaw)
                 chain, private = issued.chain, issued.key
-            context.set_ciphers(_EVERYTHING)
+            context.set_ciphers(EVERYTHING)
             _load(context, chain, private)
             context.set_alpn_protocols(["http/1.1"])
             self._contexts[key] = context
@@ -159,7 +159,7 @@ def policy_versions(policy: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
 
 def _limit(context: ssl.SSLContext, lowest: ssl.TLSVersion, highest: ssl.TLSVersion) -> None:
     if lowest < ssl.TLSVersion.TLSv1_2:
-        context.set_ciphers(_EVERYTHING)
+        context.set_ciphers(EVERYTHING)
     context.minimum_version = lowest
     context.maximum_version = highest
 

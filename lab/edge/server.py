@@ -26,11 +26,8 @@ from lab.edge.routing import find_distribution
 from lab.edge.source import StateSource
 from lab.edge.state import State
 from lab.edge.viewer import Viewers
-from lab.edge.viewer_tls import tls_context
+from lab.edge.viewer_tls import TlsProtocol, tls_context
 
-# asyncio gives every TLS connection a read buffer of 256 KB. Thousands of silent sockets are what this process is for,
-# and a TLS record holds at most 16 KB.
-TLS_READ_BUFFER = 16 * 1024
 TLS_SHUTDOWN_SECONDS = 2.0
 BACKLOG = 1024
 MOST_SOCKETS = 65536
@@ -53,7 +50,7 @@ async def _serve(config: LabConfig) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, ended.set)
     _allow_many_sockets()
-    sslproto.SSLProtocol.max_size = TLS_READ_BUFFER
+    sslproto.SSLProtocol = TlsProtocol  # type: ignore[misc]
     edge = _Edge(config)
     following = [
         loop.create_task(work)
@@ -100,7 +97,7 @@ class _Edge:
 
     async def listen(self) -> None:
         # Only now: the AWS process has answered, so it will not be making certificates at the same moment.
-        context = tls_context(self._config.state_dir, self._allows_http2)
+        context = tls_context(self._config.state_dir, self._distribution_of)
         loop = asyncio.get_running_loop()
         await self.gateways.listen()
         self._servers = [
@@ -141,9 +138,8 @@ class _Edge:
         self.health.follow(state)
         self.tell()
 
-    def _allows_http2(self, name: str) -> bool:
-        distribution = find_distribution(self._state.distributions, name)
-        return distribution is None or distribution.http2
+    def _distribution_of(self, name: str) -> Distribution | None:
+        return find_distribution(self._state.distributions, name)
 
 
 async def _first_of(awaited: asyncio.Event, ended: asyncio.Event) -> bool:

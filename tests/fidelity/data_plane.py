@@ -31,6 +31,7 @@ _REQUEST = (
     Rule("distribution/pattern-characters", "* is any characters, ? one; case matters.", SETTINGS, _D),
     Rule("distribution/path-normalized", "Patterns see the path's normal form, the origin its raw one.", SETTINGS, _D),
     Rule("distribution/viewer-protocol-policy", "http:// is served, redirected (301) or refused (403).", MODEL, _B),
+    Rule("distribution/security-policy", "Viewers need the TLS version of the security policy.", SETTINGS, _D),
     Rule("distribution/redirect-keeps-method", "Other methods than GET and HEAD get 307, or 403.", SETTINGS, _D),
     Rule("distribution/methods", "A method outside the set is 403.", TROUBLE, _D),
     Rule("distribution/get-with-body", "GET with a body is 403.", CUSTOM_ORIGIN, _D),

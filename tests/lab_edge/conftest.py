@@ -64,6 +64,19 @@ def whole_account(prepared: Stage) -> Json:
             distribution("dnopolicy", [vpc_origin_ref("chat")], behavior("chat", policy=None)),
             distribution("dexcept", [vpc_origin_ref("chat")], behavior("chat", policy=ALL_EXCEPT_HOST)),
             distribution("dlist", [vpc_origin_ref("chat")], behavior("chat", policy=SOCKET_HEADERS_ONLY)),
+            *(
+                distribution(
+                    name,
+                    [vpc_origin_ref("chat")],
+                    behavior("chat"),
+                    ViewerCertificate={"MinimumProtocolVersion": policy},
+                )
+                for name, policy in (
+                    ("dtls11", "TLSv1.1_2016"),
+                    ("dtls12", "TLSv1.2_2021"),
+                    ("dtls13", "TLSv1.3_2025"),
+                )
+            ),
             distribution("dclosed", [vpc_origin_ref("closed")], behavior("closed")),
             distribution("dservice", [vpc_origin_ref("service")], behavior("service")),
             distribution("dport", [vpc_origin_ref("port")], behavior("port")),
