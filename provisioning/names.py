@@ -21,7 +21,6 @@ ORIGIN_FACING_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
 SERVICE_ROLE_NAME = "AWSServiceRoleForCloudFrontVPCOrigin"
 OWNER_TAG = "edge-portal:owner"
-ENDPOINT_TAG = "edge-portal:endpoint"
 
 
 def vpc_origin_key(target_arn: Arn, protocol: str, http_port: int, https_port: int) -> str:

@@ -13,7 +13,6 @@ from provisioning.facts import Snapshot
 from provisioning.names import SERVICE_ROLE_NAME
 from provisioning.permissions import CREATE_SERVICE_ROLE, VPC_ORIGIN_SERVICE, Permission
 
-MAKING = "cloudfront:CreateVpcOrigin"
 _OPENING = frozenset({"ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:CreateTags"})
 
 
