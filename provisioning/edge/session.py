@@ -26,6 +26,7 @@ from botocore.credentials import (
     DeferredRefreshableCredentials,
 )
 from botocore.exceptions import NoCredentialsError
+from botocore.parsers import ResponseParserError
 
 from provisioning.edge import unknown_elements
 from provisioning.edge.errors import calling
@@ -54,6 +55,7 @@ WRITE = Config(
 )
 
 Client = TypeVar("Client")
+_PAGES = (b"<html", b"<!doctype html")
 
 
 @dataclass(frozen=True)
@@ -210,4 +212,12 @@ def _open_session(account: AccountRef) -> boto3.Session:
 def _botocore_session() -> botocore.session.Session:
     session = botocore.session.get_session()
     session.register_component("data_loader", _models)
+    session.register("before-parse", _refuse_web_pages)
     return session
+
+
+def _refuse_web_pages(**event: Any) -> None:
+    """A proxy's sign-in page with status 200 is XML enough for botocore, which would read it as an empty answer."""
+    answer = event["response_dict"]
+    if answer["status_code"] < 300 and bytes(answer["body"][:200]).lstrip().lower().startswith(_PAGES):
+        raise ResponseParserError("a web page came in the place of AWS's answer; a proxy may be in the way")

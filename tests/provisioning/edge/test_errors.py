@@ -22,6 +22,7 @@ CONFIG = {
     "HTTPSPort": 443,
     "OriginProtocolPolicy": "http-only",
 }
+WEB_PAGE = "<html><body>Sign in to the network.</body></html>"
 
 
 def refusal(
@@ -166,13 +167,20 @@ def test_a_read_is_repeated_twice(monkeypatch: pytest.MonkeyPatch, quick: None) 
         assert (caught.value.code, caught.value.retry_after, len(wire.requests)) == ("Throttling", 7.0, 3)
 
 
-@pytest.mark.parametrize("body", ["not XML at all", "<VpcOrigin><Id>vo_1"])
+@pytest.mark.parametrize("body", ["not XML at all", "<VpcOrigin><Id>vo_1", WEB_PAGE])
 def test_an_answer_that_cannot_be_read_may_have_been_a_yes(
     body: str, monkeypatch: pytest.MonkeyPatch, quick: None
 ) -> None:
     with listening(Reply(202, body)) as wire:
         with pytest.raises(EdgeError) as caught:
             vpc_origins.create(at(wire.url, monkeypatch), CONFIG, {})
+        assert (caught.value.code, caught.value.transient) == ("UnreadableAnswer", True)
+
+
+def test_a_web_page_in_the_place_of_a_list_is_not_an_empty_list(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+    with listening(Reply(200, WEB_PAGE)) as wire:
+        with pytest.raises(EdgeError) as caught:
+            vpc_origins.list_all(at(wire.url, monkeypatch))
         assert (caught.value.code, caught.value.transient) == ("UnreadableAnswer", True)
 
 
