@@ -1,4 +1,6 @@
-"""What the layer above can ask of provisioning: start a run, cancel it. A transaction each; the tick does the rest."""
+"""What the layer above can ask of provisioning: start a run, cancel it, have a failed undo tried again. A transaction
+each; the tick does the rest.
+"""
 
 from __future__ import annotations
 
@@ -72,15 +74,25 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
         asked = JournalEntry.objects.filter(run=locked, kind=Kind.CANCEL).exists()
         if asked or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
             return False
-        last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
-        JournalEntry.objects.create(
-            run=locked,
-            seq=last + 1,
-            kind=Kind.CANCEL,
-            direction=Direction.FORWARD,
-            at=now,
-            since=now,
-            data={"reason": reason, "code": "cancelled"},
-        )
+        _append(locked, Kind.CANCEL, Direction.FORWARD, "", {"reason": reason, "code": "cancelled"}, now)
         Run.objects.filter(pk=locked.pk).update(due_at=now)
     return True
+
+
+def undo_again(run: Run, *, reason: str, now: datetime) -> bool:
+    """Have the undo of a stuck run tried again, from the step at which it stopped. False when it is not stuck."""
+    with transaction.atomic():
+        locked = Run.objects.select_for_update().get(pk=run.pk)
+        if locked.state != Run.State.STUCK:
+            return False
+        _append(locked, Kind.AGAIN, Direction.BACKWARD, locked.failure["step"], {"reason": reason}, now)
+        Run.objects.filter(pk=locked.pk).update(state=Run.State.UNDOING, due_at=now, finished_at=None, failure={})
+    return True
+
+
+def _append(locked: Run, kind: Kind, direction: Direction, step: str, data: Mapping[str, Any], now: datetime) -> None:
+    """What a person wants, in the journal of a run whose row is locked."""
+    last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
+    JournalEntry.objects.create(
+        run=locked, seq=last + 1, step=step, kind=kind, direction=direction, at=now, since=now, data=dict(data)
+    )

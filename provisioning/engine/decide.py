@@ -14,6 +14,7 @@ meant or done. Deleting every event a person can read changes no decision made h
     refused        it will never work                           unwind (backward: stuck)
     ready          as wanted                                    next step (backward: the one before)
     cancel         a person wants it undone                     unwind
+    again          a person wants the undo tried again          Undo, with new patience
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ FIRST_RETRY_SECONDS = 2.0
 LONGEST_RETRY_SECONDS = 60.0
 GIVE_UP_AFTER_SECONDS = 1800.0
 GIVE_UP_AFTER_TRIES = 8  # a portal that was away for an hour has not tried for an hour
+SETTLING_SECONDS = 30.0
+"""Longer than a write may be under way, and than reads of AWS usually lag behind it."""
 
 
 class Kind(enum.StrEnum):
@@ -44,6 +47,7 @@ class Kind(enum.StrEnum):
     RETRY = "retry"
     REFUSED = "refused"
     CANCEL = "cancel"
+    AGAIN = "again"
 
 
 class Direction(enum.StrEnum):
@@ -88,6 +92,7 @@ class WaitUntil:
 
     at: datetime
     step: str
+    direction: Direction = Direction.FORWARD
 
 
 @dataclass(frozen=True)
@@ -124,7 +129,8 @@ Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
 def decide(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0) -> Decision:
     """1. Going forward unless a person cancelled or a step failed for good.
     2. Forward: the first step that is not ready decides; none left means done.
-    3. Backward: the failed step first, then those before it; none left means undone.
+    3. Backward: the failed step first, then those before it; none left means undone. What may just have been written is
+       not looked at for half a minute: not to be seen yet, it would pass for gone.
     `pace` divides every interval (1 on real AWS).
     """
     why = reason_to_unwind(journal, pace)
@@ -135,8 +141,9 @@ def decide(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run is unwinding: the step (empty when cancelled), the reason, its code and the fix."""
+    """Why a run is unwinding, and since when: the step (empty when cancelled), the reason, its code and the fix."""
 
+    at: datetime
     step: str
     reason: str
     code: str
@@ -149,7 +156,7 @@ def reason_to_unwind(journal: Sequence[Entry], pace: float = 1.0) -> Failure | N
         if entry.direction is Direction.BACKWARD:
             continue
         if entry.kind is Kind.CANCEL:
-            return Failure("", str(entry.data.get("reason", "Cancelled.")), "cancelled")
+            return Failure(entry.at, "", str(entry.data.get("reason", "Cancelled.")), "cancelled")
         if entry.kind is Kind.REFUSED:
             return _failure(entry)
         if entry.kind is Kind.RETRY and exhausted(entry, pace):
@@ -190,7 +197,8 @@ def _backward(
     for step in reversed([step for step in steps if step.name in touched]):
         entry = last.get(step.name)
         if entry is None:
-            return Undo(step.name)
+            at = _settled_at(journal, step.name, why, pace)
+            return Undo(step.name) if at is None or at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
         match entry.kind:
             case Kind.READY:
                 continue
@@ -201,7 +209,7 @@ def _backward(
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
             case Kind.RETRY:
                 at = next_try(entry, pace)
-                return Undo(step.name) if at <= now else WaitUntil(at, step.name)
+                return Undo(step.name) if at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
             case Kind.REFUSED:
                 failure = _failure(entry)
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
@@ -210,10 +218,19 @@ def _backward(
     return Finish(clean=True, undone=True, reason=why.reason, code=why.code, fix=why.fix)
 
 
+def _settled_at(journal: Sequence[Entry], step: str, why: Failure, pace: float) -> datetime | None:
+    """From when on a step that wrote, or was about to, can be looked at backward; None when it never came to that.
+    Counted from the unwinding at the earliest: until then somebody else may have been writing for this run as well.
+    """
+    wrote = (Kind.INTENT, Kind.ACTED)
+    writes = [e.at for e in journal if (e.step, e.direction) == (step, Direction.FORWARD) and e.kind in wrote]
+    return max(why.at, writes[-1]) + timedelta(seconds=SETTLING_SECONDS / pace) if writes else None
+
+
 def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> Decision:
     # Noted by a machine whose clock is ahead, it may lie in the future: whoever was woken looks all the same.
     if entry.at == now:
-        return WaitUntil(entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name)
+        return WaitUntil(entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name, entry.direction)
     overdue = now - entry.since > timedelta(seconds=step.patience_seconds / pace)
     return Poll(step.name, entry.direction, overdue)
 
@@ -236,7 +253,8 @@ def exhausted(entry: Entry, pace: float) -> bool:
 
 def _failure(entry: Entry) -> Failure:
     data = entry.data
-    return Failure(entry.step, str(data.get("reason", "")), str(data.get("code", "")), str(data.get("fix", "")))
+    reason, code, fix = (str(data.get(name, "")) for name in ("reason", "code", "fix"))
+    return Failure(entry.at, entry.step, reason, code, fix)
 
 
 def _last(journal: Sequence[Entry], direction: Direction) -> dict[str, Entry]:

@@ -177,8 +177,8 @@ def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime],
                 goes_on = turn.look_and_act(context)
             case Poll(step=name, direction=direction, overdue=overdue):
                 goes_on = Turn(lease, steps[name], direction, journal, clock, pace).poll(context, overdue=overdue)
-            case WaitUntil(at=at):
-                lease.rest(now, at, state=run.state)
+            case WaitUntil(at=at, direction=direction):
+                lease.rest(now, at, state=run.state if direction is Direction.FORWARD else Run.State.UNDOING)
                 return
             case Finish():
                 try:
@@ -341,8 +341,8 @@ class Turn(Generic[Context]):
         return {"kind": kind, "text": text, "level": level, "step": self.step.name, "data": data}
 
     def _entry(self, kind: Kind, now: datetime, data: Mapping[str, Any]) -> Entry:
-        """A spell of working ends with anything else; one of retries with success only, not with another try.
-        Having waited for one's turn is no part of it.
+        """A spell of working ends with anything else; one of retries with success only, not with another try
+        of ours; a person's gives it new patience. Having waited for one's turn is no part of it.
         """
         before = self._last(kind)
         if before is None or before.data.get("quiet"):
@@ -353,7 +353,7 @@ class Turn(Generic[Context]):
         """The entry that this spell continues, if it does."""
         ends_it = {
             Kind.WORKING: set(Kind) - {Kind.WORKING},
-            Kind.RETRY: {Kind.READY, Kind.WORKING},
+            Kind.RETRY: {Kind.READY, Kind.WORKING, Kind.AGAIN},
         }.get(kind, set(Kind))
         for entry in reversed(self.journal):
             if entry.step != self.step.name or entry.direction is not self.direction:

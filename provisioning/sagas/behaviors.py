@@ -54,6 +54,7 @@ def publish(context: RunContext) -> Outcome:
             .select_related("endpoint")
             .filter(writes_distribution=distribution_id, endpoint__account=context.account)
             .exclude(state=Run.State.UNDOING)
+            .exclude(entries__kind=Kind.CANCEL)
             .exclude(pk=context.run.pk)
         )
         try:

@@ -24,6 +24,7 @@ from provisioning.watching import DEPLOYED, GONE, note_look, note_write
 
 FRESH_SECONDS = 60.0
 DEPLOYING = "Deploying"
+BUSY = Retry("Another run is at work on the same VPC origin.", "busy", after=1.0, quiet=True)
 
 
 @answering_errors
@@ -56,9 +57,9 @@ def see(context: RunContext) -> Outcome:
 def create(context: RunContext) -> Outcome:
     """Adopt ours, refuse a stranger's, else create. One at a time for each VPC origin."""
     row = _claim(context)
-    with only_one(f"vpc-origin {context.account.pk} {row.key}") as alone:
+    with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is creating the same VPC origin.", "busy", after=1.0, quiet=True)
+            return BUSY
         found = vpc_origins.find(context.aws, _name(context))
         if found is not None:
             arn = vpc_origins.arn(context.account.account_id, found.id)
@@ -86,11 +87,16 @@ def create(context: RunContext) -> Outcome:
 
 @answering_errors
 def see_that_it_is_gone(context: RunContext) -> Outcome:
-    """Gone, or kept because somebody else uses it. Found by name, in case a reply was lost before its id was stored."""
+    """Gone, or kept because somebody else uses it. Found by name, in case a reply was lost before its id was stored,
+    and not while another worker may just be making it.
+    """
     row, others = _release(context)
     if others:
         return Ready(f"{row.aws_id or 'The VPC origin'} stays: {others} other endpoint(s) use it.")
-    found = vpc_origins.find(context.aws, _name(context))
+    with only_one(_lock(context)) as alone:
+        if not alone:
+            return BUSY
+        found = vpc_origins.find(context.aws, _name(context))
     if found is None:
         VpcOrigin.objects.filter(pk=row.pk, users__isnull=True).update(aws_id="")
         return Ready("No VPC origin is left.")
@@ -110,9 +116,9 @@ def delete(context: RunContext) -> Outcome:
     That it is being deleted is written down before it is sent, in the transaction that sees no user: who claims it
     before is seen here, and who claims it after reads that it must not be relied on.
     """
-    with only_one(f"vpc-origin {context.account.pk} {context.spec.vpc_origin_key}") as alone:
+    with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is at work on the same VPC origin.", "busy", after=1.0, quiet=True)
+            return BUSY
         row, others = _release(context)
         if others or not row.aws_id:
             return Ready("Nothing to delete any more.")
@@ -135,6 +141,10 @@ def delete(context: RunContext) -> Outcome:
             raise
         _announce(context, record.facts.id, DEPLOYING, deleting=True)
         return Ready(f"AWS is deleting {row.aws_id}.")
+
+
+def _lock(context: RunContext) -> str:
+    return f"vpc-origin {context.account.pk} {context.spec.vpc_origin_key}"
 
 
 def _name(context: RunContext) -> str:

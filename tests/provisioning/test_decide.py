@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from provisioning.engine.decide import (
     GIVE_UP_AFTER_SECONDS,
     POLL_SECONDS,
+    SETTLING_SECONDS,
     Direction,
     Do,
     Entry,
@@ -44,6 +45,7 @@ def at(seconds: float) -> datetime:
 
 
 READY_A = entry("a", Kind.READY)
+INTENT_B = entry("b", Kind.INTENT)
 REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
 
 
@@ -61,6 +63,10 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
         ([READY_A, entry("b", Kind.WORKING, at=61, since=0)], 62, Poll("b", F, overdue=True)),
         ([READY_A, entry("b", Kind.READY), entry("c", Kind.READY)], 0, Finish(clean=True, undone=False)),
         ([READY_A, REFUSED_B], 0, Undo("b")),
+        ([READY_A, INTENT_B, REFUSED_B], 29, WaitUntil(at(SETTLING_SECONDS), "b", B)),
+        ([READY_A, INTENT_B, REFUSED_B], 30, Undo("b")),
+        ([READY_A, INTENT_B, entry("", Kind.CANCEL, at=9)], 38, WaitUntil(at(9 + SETTLING_SECONDS), "b", B)),
+        ([READY_A, entry("", Kind.CANCEL), entry("b", Kind.ACTED, at=9)], 38, WaitUntil(at(39), "b", B)),
         ([READY_A, REFUSED_B, entry("b", Kind.INTENT, B)], 0, Undo("b")),
         ([READY_A, REFUSED_B, entry("b", Kind.WORKING, B)], 1, Poll("b", B, overdue=False)),
         ([READY_A, REFUSED_B, entry("b", Kind.READY, B)], 0, Undo("a")),
@@ -74,6 +80,7 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
             0,
             Stuck("b", "Foreign.", "Y", "Look."),
         ),
+        ([READY_A, REFUSED_B, entry("b", Kind.REFUSED, B), entry("b", Kind.AGAIN, B)], 0, Undo("b")),
         ([READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")], 0, Undo("a")),
         ([entry("", Kind.CANCEL, code="cancelled")], 0, Finish(True, True, "Cancelled.", "cancelled")),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from provisioning.engine import runner
 from provisioning.engine.decide import Finish, Kind, decide
 from provisioning.models import Event, Run
 from provisioning.sagas import behaviors, vpc_origin
-from tests.provisioning.machine import LEASE_SECONDS, Killed, Machine
+from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, boundaries
 
 
 def test_a_fault_of_our_own_is_told_and_tried_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +122,52 @@ def test_a_worker_that_was_stopped_and_wakes_after_the_undo_makes_nothing(
     with pytest.raises(runner.LeaseLost):
         machine.finish(run)
     assert stalled
+    site.assert_clean(run)
+
+
+@pytest.mark.parametrize("operation", ["CreateVpcOrigin", "AuthorizeSecurityGroupIngress", "UpdateDistribution"])
+def test_what_was_just_written_and_cannot_be_seen_yet_does_not_pass_for_gone(machine: Machine, operation: str) -> None:
+    """Reads of AWS lag behind its writes. Somebody cancels in that moment, and the worker that had the answer dies."""
+    site = machine.site()
+    run = site.start()
+
+    class Dying(Boundaries):
+        def __call__(self, label: str) -> None:
+            if label == f"after {operation}":
+                raise Killed(label)
+
+    machine.lab.post("/_lab/settings", {"reads": {"lag_seconds": 20}})
+    with boundaries(Dying()), pytest.raises(Killed):
+        machine.finish(run)
+    assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+    Run.objects.update(lease_until=machine.now)
+    machine.finish(run)
+    machine.lab.post("/_lab/settings", {"reads": {"lag_seconds": None}})
+    site.assert_clean(run)
+
+
+def test_what_a_worker_is_just_making_does_not_pass_for_gone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is stopped with its call on the way, and another worker undoes the run."""
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    create, at_work = vpc_origins.create, []
+
+    def slowly(*given: Any) -> Any:
+        machine.step(LEASE_SECONDS + 1)
+        assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+        monkeypatch.setattr(vpc_origin, "only_one", lambda _: nullcontext(False))
+        for _ in range(3):
+            machine.turn()
+            machine.step(60)
+        at_work.append(run.entries.filter(direction="backward").values_list("kind", flat=True))
+        monkeypatch.undo()
+        return create(*given)
+
+    monkeypatch.setattr(vpc_origins, "create", slowly)
+    with pytest.raises(runner.LeaseLost):
+        machine.finish(run)
+    assert [list(kinds) for kinds in at_work] == [["retry"]]
+    machine.finish(run)
     site.assert_clean(run)
 
 

@@ -40,6 +40,13 @@ def cancel(machine: Machine, run: Run) -> None:
     assert actions.cancel_run(run, reason="No longer wanted.", now=machine.now)
 
 
+def tried_again(machine: Machine, run: Run) -> None:
+    assert actions.undo_again(run, reason="Put right.", now=machine.now)
+    assert not actions.undo_again(run, reason="Put right.", now=machine.now)
+    run.refresh_from_db()
+    machine.finish(run, most=60)
+
+
 def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(machine: Machine) -> None:
     site = machine.site(open_to_cloudfront=True)
     first, second = site.start(path_patterns=["/ws/same"]), site.start(path_patterns=["/ws/same"])
@@ -65,6 +72,14 @@ def test_a_default_behavior_led_to_our_origin_by_others_is_left_to_a_person(mach
     cancel(machine, run)
     machine.finish(run, most=60)
     assert (run.state, run.failure["code"], run.watch_id) == (Run.State.STUCK, "origin_shared", None)
+    tried_again(machine, run)
+    assert (run.state, run.failure["code"]) == (Run.State.STUCK, "origin_shared"), "nothing was put right"
+    config["DefaultCacheBehavior"]["TargetOriginId"] = "web"
+    etag = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)["ETag"]
+    site.account.cloudfront.update_distribution(Id=site.distribution_id, IfMatch=etag, DistributionConfig=config)
+    tried_again(machine, run)
+    assert (site.behaviors(), site.origins(), site.vpc_origins()) == ({}, ["web"], [])
+    assert (run.state, run.failure["code"]) == (Run.State.UNDONE, "cancelled")
 
 
 def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(
