@@ -24,7 +24,18 @@ from checks.log_rows import LogRow
 from checks.models import Check, Probe, SavedCheck
 from checks.probing import request_probe
 from checks.wanted import Wanted
-from portal.lifecycle import Allowed, Denied, State, Verb, after, may_approve, may_cancel, may_edit, may_reject
+from portal.lifecycle import (
+    Allowed,
+    Denied,
+    State,
+    Verb,
+    after,
+    may_approve,
+    may_cancel,
+    may_edit,
+    may_reject,
+    may_undo_again,
+)
 from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
 from provisioning import actions as provisioning
 from provisioning import events
@@ -219,6 +230,21 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
             return allowed
         move(locked, Verb.CANCEL, now, reason=reason)
         tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
+    return allowed
+
+
+def undo_again(person: Person, request: EndpointRequest, *, reason: str = "", now: datetime) -> Allowed | Denied:
+    """Have the undo of a stuck request tried again, once what made it fail is put right."""
+    with transaction.atomic():
+        locked = _locked(request)
+        allowed = may_undo_again(person.actor_for(locked.team), locked.standing)
+        if isinstance(allowed, Denied):
+            return allowed
+        if locked.run is None or not provisioning.undo_again(locked.run, reason=reason, now=now):
+            return Denied("wrong_state", "There is no undo to try again. Look again in a moment.")
+        move(locked, Verb.UNDO_AGAIN, now, reason="")
+        text = _with_reason(f"{person} had the undo tried again", reason)
+        tell(locked, "request.undoing_again", text, now, by=person)
     return allowed
 
 

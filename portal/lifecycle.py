@@ -34,6 +34,7 @@ class Verb(enum.StrEnum):
     CANCEL = "cancel"
     EDIT = "edit"
     REPLAN = "replan"
+    UNDO_AGAIN = "undo again"
     PLANNED = "planned"
     FOUND_BLOCKED = "found blocked"
     VOIDED = "voided"
@@ -65,6 +66,7 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.PROVISIONING, V.GAVE_UP): S.FAILED,
     (S.PROVISIONING, V.GOT_STUCK): S.STUCK,
     (S.PROVISIONING, V.UNDONE_ON_WISH): S.CANCELLED,
+    (S.STUCK, V.UNDO_AGAIN): S.PROVISIONING,
     (S.VERIFYING, V.ANSWERED): S.LIVE,
     (S.VERIFYING, V.DID_NOT_ANSWER): S.UNANSWERED,
     (S.UNANSWERED, V.ANSWERED): S.LIVE,
@@ -97,7 +99,7 @@ NEXT_STEPS: dict[State, str] = {
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was torn down.",
     S.FAILED: "Everything this request had made in AWS is gone again. The reason is below.",
-    S.STUCK: "An undo failed. The platform team has to look at it.",
+    S.STUCK: "An undo failed. A platform admin has to put right what the reason names, then have it tried again.",
     S.REJECTED: "The reason is below. A new request can take it into account.",
     S.CANCELLED: "Nothing of it is left in AWS.",
 }
@@ -126,6 +128,7 @@ class Actor:
     is_team_member: bool = False
     is_approver: bool = False
     is_active: bool = True
+    is_admin: bool = False
 
 
 @dataclass(frozen=True)
@@ -177,6 +180,16 @@ def may_edit(actor: Actor, standing: Standing) -> Allowed | Denied:
     to = after(standing.state, V.EDIT)
     if to is None:
         return Denied("wrong_state", f"This request cannot be changed any more: {_is(standing.state)}.")
+    return Allowed(to)
+
+
+def may_undo_again(actor: Actor, standing: Standing) -> Allowed | Denied:
+    """A platform admin may have a failed undo tried again, whoever asked: it only removes what the portal made."""
+    if not (actor.is_active and actor.is_admin):
+        return Denied("not_platform_admin", "Only a platform admin may have an undo tried again.")
+    to = after(standing.state, V.UNDO_AGAIN)
+    if to is None:
+        return Denied("wrong_state", f"There is no undo to try again: {_is(standing.state)}.")
     return Allowed(to)
 
 

@@ -57,7 +57,8 @@ class Person(AbstractUser):
     def actor_for(self, team: Team) -> Actor:
         """This person as the lifecycle's rules see them, asked of the database anew each time."""
         member = Membership.objects.filter(person=self, team=team).exists()
-        return Actor(self.pk, is_team_member=member, is_approver=self.decides, is_active=self.is_active)
+        admin = self.role == self.Role.PLATFORM_ADMIN
+        return Actor(self.pk, is_team_member=member, is_approver=self.decides, is_active=self.is_active, is_admin=admin)
 
 
 class Membership(models.Model):

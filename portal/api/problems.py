@@ -57,6 +57,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "own_request": Problem(403, "Nobody decides on their own request", "Ask another approver."),
     "beneficiary": Problem(403, "Nobody decides on what is made for them", "Ask another approver."),
     "editor": Problem(403, "Nobody decides on what they edited", "Ask another approver."),
+    "not_platform_admin": Problem(403, "Only a platform admin may do this", "Ask an admin of the platform team."),
     "not_your_team": Problem(403, "Only the team itself may do this", "Ask a member of the team."),
     "not_found": Problem(404, "There is nothing here", "Check the id. What belongs to other teams is not shown."),
     "method_not_allowed": Problem(405, "This method does not exist here", "The Allow header lists those that do."),

@@ -556,6 +556,15 @@ CANCEL_REQUEST = _verb(
     "cancelRequest", "Cancel a request", "What is being built is undone first.", WRITE, Withdrawal,
     {"reason": "Not needed any more"},
 )  # fmt: skip
+UNDO_AGAIN = _verb(
+    "undoRequestAgain",
+    "Try a failed undo again",
+    "For a platform admin, of a request that is stuck. Put right first what its reason names; what is gone by then, by "
+    "whatever hand, counts as undone.",
+    APPROVE,
+    Withdrawal,
+    {"reason": "The role may delete VPC origins again"},
+)
 REPLAN_REQUEST = _verb(
     "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", WRITE, None, None,
 )  # fmt: skip

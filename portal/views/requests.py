@@ -18,9 +18,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from checks.models import Check
 from checks.verdicts import VERDICTS
-from portal.actions import cancel_request, replan_request
+from portal.actions import cancel_request, replan_request, undo_again
 from portal.amendments import amend_request
-from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_cancel, may_edit
+from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_cancel, may_edit, may_undo_again
 from portal.models import Approval, EndpointRequest, Person
 from portal.plan_lines import plan_view
 from portal.views.access import SignedIn, request_or_404, signed_in, typed
@@ -74,6 +74,16 @@ def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
     outcome = cancel_request(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
     undoing = shown.state == State.PROVISIONING
     _say(request, outcome, "It is being undone. This page shows how far." if undoing else "Cancelled.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_undo_again(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Have a failed undo tried again."""
+    shown = request_or_404(request.user, pk)
+    outcome = undo_again(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
+    _say(request, outcome, "The undo is tried again. This page shows how far.")
     return redirect("request-detail", pk)
 
 
@@ -148,6 +158,7 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
         "may_edit": isinstance(edit, Allowed),
         "may_cancel": isinstance(cancel, Allowed) and not _undoing(shown),
+        "may_undo_again": isinstance(may_undo_again(actor, shown.standing), Allowed),
         "may_decide": isinstance(may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed),
         "settled": state in SETTLED,
     } | plan_context(shown)

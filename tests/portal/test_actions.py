@@ -156,6 +156,31 @@ def test_the_team_cancels_before_and_during_the_run(people: Cast) -> None:
     assert told(during)[-1] == "request.cancelling"
 
 
+def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(people: Cast) -> None:
+    request = planned(asked(people))
+    actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    request.refresh_from_db()
+    run = request.run
+    assert run is not None
+    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), "nothing is stuck yet"
+    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin", "code": "AccessDenied"}, finished_at=NOW)
+    EndpointRequest.objects.update(state=State.STUCK, reason="DeleteVpcOrigin: no.")
+    for somebody in (people.olga, people.ana, people.rita):
+        refusal = actions.undo_again(somebody, request, now=NOW)
+        assert isinstance(refusal, Denied)
+        assert refusal.code == "not_platform_admin"
+    assert isinstance(actions.undo_again(people.max, request, reason="It may again.", now=NOW), Allowed)
+    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), "it is tried already"
+    request.refresh_from_db()
+    run.refresh_from_db()
+    assert (request.state, request.reason) == (State.PROVISIONING, "")
+    assert (run.state, run.failure, run.finished_at, run.over) == (Run.State.UNDOING, {}, None, False)
+    assert (run.entries.get().kind, run.entries.get().step) == ("again", "vpc-origin")
+    event = Event.objects.filter(stream_id=request.stream).latest("seq")
+    assert (event.kind, event.data["by"]) == ("request.undoing_again", "max")
+    assert "It may again." in event.text
+
+
 def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(people: Cast) -> None:
     first, second = planned(asked(people)), planned(asked(people))
     assert isinstance(actions.approve_request(people.olga, first, digest=first.plan_digest, now=NOW), Allowed)

@@ -17,7 +17,8 @@ from django.test import Client
 from portal.api.creation import ALIASES, OTHER_FIELDS, WISH_FIELDS
 from portal.api.schema import NewRequest
 from portal.lifecycle import State
-from portal.models import ApiToken, EndpointRequest, IdempotencyKey
+from portal.models import ApiToken, EndpointRequest, IdempotencyKey, Person
+from provisioning.models import Run
 from tests.portal.api_stage import BODY, PLAN, Stage, ask, bearer, happen, long_ago, put, ready_to_decide, set_stage
 
 API = "/api/v1/requests"
@@ -318,6 +319,19 @@ def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
     assert code(post(f"{API}/{request.pk}/cancel", {"reson": "x"}, headers)) == (422, "invalid_fields")
 
 
+def test_only_a_platform_admin_has_a_failed_undo_tried_again(stage: Stage) -> None:
+    request = ready_to_decide(ask(stage.ana, stage.chat))
+    decision, url = {"plan_digest": PLAN["digest"]}, f"{API}/{request.pk}/undo-again"
+    assert post(f"{API}/{request.pk}/approve", decision, bearer(stage.petra)).status_code == 200
+    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
+    put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
+    assert code(post(url, {}, bearer(stage.petra))) == (403, "not_platform_admin")
+    Person.objects.filter(pk=stage.petra.pk).update(role=Person.Role.PLATFORM_ADMIN)
+    tried = post(url, {"reason": "It may again."}, bearer(stage.petra)).json()
+    assert (tried["state"], tried["reason"], tried["run"]["state"]) == ("provisioning", "", "undoing")
+    assert code(post(url, {}, bearer(stage.petra))) == (409, "wrong_state")
+
+
 def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: Stage) -> None:
     request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
     offers = [{"label": f"Add {path}", "changes": {"path_patterns": ["/a/*", path]}} for path in ("/a", "/b")]
@@ -333,7 +347,7 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: St
     assert code(post(url, {"code": "PF-PATH-BARE"}, headers)) == (409, "wrong_state")
 
 
-@pytest.mark.parametrize("verb", ["", "/events", "/approve", "/reject", "/cancel", "/replan", "/amend"])
+@pytest.mark.parametrize("verb", ["", "/events", "/approve", "/reject", "/cancel", "/undo-again", "/replan", "/amend"])
 def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage, verb: str) -> None:
     foreign, headers = ask(stage.ana, stage.chat), bearer(stage.tom)
     bodies = {"/approve": {"plan_digest": "x"}, "/reject": {"reason": "x"}, "/cancel": {"reason": "x"}}
@@ -361,6 +375,7 @@ def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage
         ("post", "/{id}/approve", "approvals:write"),
         ("post", "/{id}/reject", "approvals:write"),
         ("post", "/{id}/cancel", "requests:write"),
+        ("post", "/{id}/undo-again", "approvals:write"),
         ("post", "/{id}/replan", "requests:write"),
         ("post", "/{id}/amend", "requests:write"),
     ],

@@ -24,6 +24,7 @@ from portal.lifecycle import (
     may_cancel,
     may_edit,
     may_reject,
+    may_undo_again,
 )
 
 ANA, BEN, OLGA = 1, 2, 3
@@ -67,6 +68,17 @@ def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State)
     assert isinstance(may_edit(MEMBER, standing), Allowed) is ((state, Verb.EDIT) in TRANSITIONS)
     assert isinstance(may_cancel(APPROVER, standing), Denied)
     assert isinstance(may_edit(APPROVER, standing), Denied)
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_platform_admin_has_an_undo_tried_again_just_while_it_is_stuck(state: State) -> None:
+    standing = replace(WAITING, state=state)
+    admin = Actor(OLGA, is_approver=True, is_admin=True)
+    assert isinstance(may_undo_again(admin, standing), Allowed) is (state is State.STUCK)
+    for nobody in (MEMBER, APPROVER, replace(admin, is_active=False)):
+        refusal = may_undo_again(nobody, standing)
+        assert isinstance(refusal, Denied)
+        assert refusal.code == "not_platform_admin"
 
 
 def test_every_state_can_be_reached_and_speaks_to_people() -> None:

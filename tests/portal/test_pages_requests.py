@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from portal.actions import approve_request
 from portal.lifecycle import NEXT_STEPS, State
-from portal.models import EndpointRequest
+from portal.models import EndpointRequest, Person
 from provisioning import events
 from provisioning.models import AwsAccount, Run, Watch
 from tests.lab.account import Lab
@@ -161,6 +161,23 @@ def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
     assert text["Content-Disposition"].startswith('attachment; filename="team-chat-')
     assert len(streamed(text).splitlines()) == 6
     assert client.get(f"/requests/{request.pk}/events.exe").status_code == 404
+
+
+def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
+    Run.objects.filter(endpoint_requests=request).update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
+    put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
+    page, button = f"/requests/{request.pk}/", "Try the undo again"
+    assert button not in text_of(browser(people.petra).get(page))
+    assert "Only a platform admin" in text_of(browser(people.petra).post(f"{page}undo-again/", follow=True))
+    people.petra.role = Person.Role.PLATFORM_ADMIN
+    people.petra.save()
+    assert button in text_of(browser(people.petra).get(page))
+    words = text_of(browser(people.petra).post(f"{page}undo-again/", {"reason": "It may again."}, follow=True))
+    assert "The undo is tried again." in words
+    assert "Being removed again" in words
+    assert button not in words
 
 
 def test_every_state_has_a_page(people: Stage, lab: Lab) -> None:
