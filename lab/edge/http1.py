@@ -7,6 +7,7 @@ request means, and must never let a malformed one raise anything but h11's proto
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Iterable
 from email.utils import formatdate
 from typing import Protocol, cast
@@ -56,16 +57,16 @@ class Http1:
     async def next_event(self, patience: float | None = None) -> h11.Event | type[h11.PAUSED]:
         """The next event from the other side; waits for it.
 
-        A request with both Transfer-Encoding and Content-Length loses the latter here, so that nobody further on can
-        read its end differently, and is the last one of its connection (RFC 9112 section 6.1).
+        A message with both Transfer-Encoding and Content-Length loses the latter here, so that nobody further on can
+        read its end differently. Such a request is the last one of its connection (RFC 9112 section 6.1).
 
         :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
         :raises TimeoutError: nothing at all came for `patience` seconds.
         """
         while True:
             event = self._connection.next_event()
-            if isinstance(event, h11.Request) and _framed_twice(event):
-                self.ambiguous = True
+            if isinstance(event, h11.Request | h11.Response) and _framed_twice(event):
+                self.ambiguous = isinstance(event, h11.Request)
                 return _without_length(event)
             if event is not h11.NEED_DATA:
                 return cast("h11.Event | type[h11.PAUSED]", event)
@@ -137,14 +138,17 @@ def has_body(headers: Iterable[Header]) -> bool:
     return "transfer-encoding" in names or names.get("content-length", "0") != "0"
 
 
-def _framed_twice(request: h11.Request) -> bool:
-    names = {name for name, _ in request.headers}
+def _framed_twice(message: h11.Request | h11.Response) -> bool:
+    names = {name for name, _ in message.headers}
     return b"content-length" in names and b"transfer-encoding" in names
 
 
-def _without_length(request: h11.Request) -> h11.Request:
-    headers = [(name, value) for name, value in request.headers.raw_items() if name.lower() != b"content-length"]
-    return h11.Request(method=request.method, target=request.target, headers=headers, http_version=request.http_version)
+def _without_length(message: h11.Request | h11.Response) -> h11.Request | h11.Response:
+    headers = [(name, value) for name, value in message.headers.raw_items() if name.lower() != b"content-length"]
+    version = message.http_version
+    if isinstance(message, h11.Request):
+        return h11.Request(method=message.method, target=message.target, headers=headers, http_version=version)
+    return h11.Response(status_code=message.status_code, headers=headers, reason=message.reason, http_version=version)
 
 
 class SenderFailed(Exception):
@@ -158,6 +162,7 @@ async def ask(
     body_from: Conversation | None,
     patience: float,
     body_patience: float = BODY_PATIENCE,
+    most_continues: float = math.inf,
 ) -> h11.Response | h11.InformationalResponse:
     """Send a request, with the body that `body_from` still has to give, and wait for the head of the response.
 
@@ -172,10 +177,10 @@ async def ask(
     if body_from is None:
         await sink.send(h11.EndOfMessage())
         async with asyncio.timeout(patience):
-            return await read_response_head(sink)
+            return await read_response_head(sink, most_continues)
     loop = asyncio.get_running_loop()
     pump = loop.create_task(_relay_request_body(body_from, sink, body_patience))
-    head = loop.create_task(read_response_head(sink))
+    head = loop.create_task(read_response_head(sink, most_continues))
     try:
         await asyncio.wait({pump, head}, return_when=asyncio.FIRST_COMPLETED)
         if not head.done():
@@ -249,10 +254,12 @@ async def give(http: Conversation, answer: Answer, *, head: bool = False) -> Non
     await http.send(h11.EndOfMessage())
 
 
-async def read_response_head(source: Http1) -> h11.Response | h11.InformationalResponse:
+async def read_response_head(
+    source: Http1, most_continues: float = math.inf
+) -> h11.Response | h11.InformationalResponse:
     """The response to a request that was sent: a final one, or 101. Other 1xx are skipped.
 
-    :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
+    :raises h11.RemoteProtocolError: what came is not HTTP/1.1, or came after more 100s than `most_continues`.
     :raises ConnectionResetError: nothing came before the end.
     """
     while True:
@@ -262,6 +269,9 @@ async def read_response_head(source: Http1) -> h11.Response | h11.InformationalR
         if isinstance(event, h11.InformationalResponse):
             if event.status_code == 101:
                 return event
+            most_continues -= event.status_code == 100
+            if most_continues < 0:
+                raise h11.RemoteProtocolError("100 Continue again")
         else:
             raise ConnectionResetError("closed without a response")
 

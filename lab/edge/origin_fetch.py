@@ -34,6 +34,8 @@ REPEATABLE = frozenset({"GET", "HEAD"})
 UNCONNECTED = 503
 # Quotas page: the longest head of a response.
 MOST_HEADER_BYTES = 32768
+# Developer Guide, "100 Continue responses": after another one CloudFront returns an error.
+MOST_CONTINUES = 1
 # However fast the lab's clock runs, the apps behind it run in real time.
 SHORTEST_READ_TIMEOUT = 5.0
 # CloudFront's origin-facing servers have public addresses; this edge has a few out of 130.176.0.0/18.
@@ -123,7 +125,7 @@ class OriginFetch:
         try:
             target = asked.target.encode("latin-1", "replace")
             to_origin = h11.Request(method=asked.method, target=target, headers=wire_headers(asked.headers))
-            head = await ask(upstream, to_origin, body_from=body_from, patience=patience)
+            head = await ask(upstream, to_origin, body_from=body_from, patience=patience, most_continues=MOST_CONTINUES)
             if sum(len(name) + len(value) + 4 for name, value in head.headers) <= MOST_HEADER_BYTES:
                 return Fetched(upstream, head, between, deadline)
             refusal = _too_large()

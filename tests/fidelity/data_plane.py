@@ -209,6 +209,7 @@ _ANSWER = (
     Rule("answer/origin-headers-too-large", "Response headers over 32,768 bytes are 502.", QUOTAS, _D),
     Rule("answer/passes-the-origins", "Other answers of the origin pass as they are.", CUSTOM_ORIGIN, _D),
     Rule("answer/edge-capacity", "503 when the edge lacks capacity.", TROUBLE, _D),
+    Rule("answer/one-continue", "An origin's second 100 Continue is an error.", CUSTOM_ORIGIN, _D),
     Rule("answer/expect-continue", "Expect: 100-continue is answered.", CUSTOM_ORIGIN, _D),
 )
 

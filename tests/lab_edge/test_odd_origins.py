@@ -22,17 +22,18 @@ from .stage import Stage, wait_until
         ("/early", 413, None),
         ("/to-the-end", 200, None),
         ("/chunks", 200, None),
+        ("/two-framings", 200, None),
     ],
 )
 def test_what_the_viewer_gets(stage: Stage, path: str, status: int, server: str | None) -> None:
     got, headers, body = stage.request("dodd", path=path)
     assert (got, headers["server"]) == (status, server)
     assert headers["x-cache"] == ("Error from cloudfront" if status >= 400 else "Miss from cloudfront")
-    assert {"/to-the-end": b"until I close", "/chunks": b"abcde"}.get(path, body) == body
+    assert {"/to-the-end": b"until I close", "/chunks": b"abcde", "/two-framings": b"abc"}.get(path, body) == body
     assert stage.edge.running()
 
 
-@pytest.mark.rule("answer/malformed-origin", "answer/origin-headers-too-large")
+@pytest.mark.rule("answer/malformed-origin", "answer/origin-headers-too-large", "answer/one-continue")
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
@@ -41,6 +42,8 @@ def test_what_the_viewer_gets(stage: Stage, path: str, status: int, server: str 
         ("/switch", 502, "OriginInvalidResponseError"),
         ("/long-headers", 502, "OriginHeaderTooBigError"),
         ("/endless-headers", 502, "OriginHeaderTooBigError"),
+        ("/continues", 502, "OriginInvalidResponseError"),
+        ("/continue", 200, "Miss"),
         ("/chunks", 200, "Miss"),
     ],
 )
