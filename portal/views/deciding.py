@@ -73,9 +73,18 @@ def decide(request: SignedIn, pk: UUID) -> HttpResponse:
     if not isinstance(outcome, Denied):
         messages.success(request, done)
         return redirect("request-detail", pk)
+    if _recorded(request.user, shown, decision):
+        return redirect("request-detail", pk)
     fault = outcome.reason if outcome.code == "reason_required" else ""
     context = {"refused": outcome, "fault": fault, "typed": reason}
     return _page(request, request_or_404(request.user, pk), status=422 if fault else 409, **context)
+
+
+def _recorded(person: Person, shown: EndpointRequest, decision: str) -> bool:
+    """Whether this person has decided just that already: of two clicks a browser shows the answer to the second."""
+    verdicts = {"approve": Approval.Decision.APPROVED, "reject": Approval.Decision.REJECTED}
+    same = Approval.objects.filter(request=shown, revision=shown.revision, decider=person)
+    return same.filter(decision=verdicts[decision]).exists()
 
 
 def _page(request: SignedIn, shown: EndpointRequest, *, status: int = 200, **more: Any) -> HttpResponse:

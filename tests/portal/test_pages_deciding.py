@@ -35,6 +35,21 @@ def test_petra_reads_and_approves_exactly_this_plan(people: Stage, lab: Lab) -> 
     assert "Nothing waits for a decision" in text_of(client.get("/approvals/"))
 
 
+def test_of_two_clicks_the_second_is_no_refusal_but_another_decision_is(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    approval = {"decision": "approve", "digest": request.plan_digest}
+    rejection = {"decision": "reject", "reason": "Use /ws/support"}
+    petra, paul = browser(people.petra), browser(Person.objects.create_user("paul", role=Person.Role.APPROVER))
+    url = f"/requests/{request.pk}/decide/"
+    assert [petra.post(url, approval).get("Location") for _ in range(2)] == [f"/requests/{request.pk}/"] * 2
+    for refused in (petra.post(url, rejection), paul.post(url, approval)):
+        assert refused.status_code == 409
+        assert "Your decision was not recorded" in text_of(refused)
+    EndpointRequest.objects.filter(pk=request.pk).update(state=State.PLANNING, revision=request.revision + 1)
+    assert petra.post(url, approval).status_code == 409, "that was another plan"
+    assert Approval.objects.count() == 1
+
+
 def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Stage, lab: Lab) -> None:
     request = planned(lab, people)
     client = browser(people.petra)
