@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, cast
 
 from provisioning.edge import unknown_elements
@@ -33,7 +32,6 @@ class DistributionSummary:
     comment: str
     enabled: bool
     aliases: tuple[str, ...]
-    last_modified: datetime
     staging: bool = False
 
 
@@ -58,7 +56,6 @@ def list_all(aws: Aws) -> tuple[DistributionSummary, ...]:
             item.get("Comment", ""),
             item["Enabled"],
             tuple(item["Aliases"].get("Items", ())),
-            item["LastModifiedTime"],
             item.get("Staging", False),
         )
         for item in _summaries(aws)
