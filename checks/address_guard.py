@@ -146,7 +146,7 @@ def judge_address(address: str, allowed_networks: tuple[IPNetwork, ...] = ()) ->
         for kind, inside in _embedded(ip):
             verdict = judge_address(str(inside), allowed_networks)
             if isinstance(verdict, Refused):
-                return Refused("network", f"{ip} is an {kind} form of {inside}: {verdict.reason}")
+                return Refused("network", f"{ip} is {inside} in the form of {kind}: {verdict.reason}")
         if ip.ipv4_mapped is not None:
             return AllowedAddress(str(ip))
         if ip not in _GLOBAL_UNICAST and not any(ip in network for network in _NAT64_NETWORKS):

@@ -17,7 +17,9 @@ and a JSON path names one place, without filters.
 
 from __future__ import annotations
 
+import functools
 import json
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +34,10 @@ MAX_SECONDS = 120.0
 """The longest a whole script may wait, all its steps together."""
 DEFAULT_WITHIN = 5.0
 NONCE = "{nonce}"
+SAMPLE = "0a1b2c3d4e5f6071"
+"""What stands in for the nonce while a script is read: sixteen hexadecimal digits, as it will be."""
+MAX_PATH = 500
+MAX_QUOTED = 80
 
 _RE2_OPTIONS = re2.Options()
 _RE2_OPTIONS.log_errors = False
@@ -92,12 +98,11 @@ class ExpectJson:
     def fits(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         try:
-            found = jsonpath.compile(self.path).match(json.loads(message))
+            found = _compiled(self.path).match(json.loads(message))
+            wanted = json.loads(self.value.replace(NONCE, nonce)) if self.value else None
+            return found is not None and (not self.value or _same(found.obj, wanted))
         except (ValueError, RecursionError, jsonpath.JSONPathError):
             return False
-        if found is None:
-            return False
-        return not self.value or _same(found.obj, json.loads(self.value.replace(NONCE, nonce)))
 
     def __str__(self) -> str:
         wanted = f" == {self.value}" if self.value else ""
@@ -113,8 +118,11 @@ class ExpectRegex:
 
     def fits(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
-        pattern = self.pattern.replace(NONCE, nonce)
-        return re2.compile(pattern, _RE2_OPTIONS).search(message) is not None
+        try:
+            return re2.compile(self.pattern.replace(NONCE, nonce), _RE2_OPTIONS).search(message) is not None
+        except re2.error:
+            # A range that ends with the nonce is none with some nonces.
+            return False
 
     def __str__(self) -> str:
         return f"expect regex {self.pattern} within {self.seconds:g}"
@@ -172,7 +180,7 @@ Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | SendClose
 def parse_script(text: str) -> tuple[Step, ...]:
     """The steps of a script, one a line; empty lines and lines that begin with # are skipped. Raises ScriptError."""
     steps: list[Step] = []
-    for number, raw in enumerate(text.split("\n"), 1):
+    for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = raw.strip(" \t\r")
         if not line or line.startswith("#"):
             continue
@@ -224,9 +232,9 @@ def _expect(rest: str) -> Step:
             return _expect_json(wanted, seconds)
         case "regex":
             try:
-                re2.compile(wanted.replace(NONCE, "0"), _RE2_OPTIONS)
+                re2.compile(wanted.replace(NONCE, SAMPLE), _RE2_OPTIONS)
             except re2.error as error:
-                raise ValueError(f"{wanted!r} is no regular expression of RE2: {_said(error)}.") from error
+                raise ValueError(f"{_quoted(wanted)} is no regular expression of RE2: {_said(error)}.") from error
             return ExpectRegex(wanted, seconds)
         case _:
             raise ValueError(f"expects {kind[:40]!r}; write expect text, expect json or expect regex.")
@@ -234,18 +242,42 @@ def _expect(rest: str) -> Step:
 
 def _expect_json(wanted: str, seconds: float) -> Step:
     path, equals, value = (part.strip() for part in wanted.partition("=="))
+    if len(path) > MAX_PATH:
+        raise ValueError(f"has a JSON path longer than {MAX_PATH} characters.")
     try:
-        compiled = jsonpath.compile(path)
+        compiled = _compiled(path)
     except (jsonpath.JSONPathError, RecursionError) as error:
-        raise ValueError(f"{path!r} is no JSON path; write for example $.type or $.items[0].id.") from error
+        raise ValueError(f"{_quoted(path)} is no JSON path; write for example $.type or $.items[0].id.") from error
     if not isinstance(compiled, jsonpath.JSONPath) or not compiled.singular_query():
-        raise ValueError(f"{path!r} names several places; a path without *, .. and filters names one.")
+        raise ValueError(f"{_quoted(path)} names several places; a path without *, .. and filters names one.")
+    if not path.startswith("$"):
+        raise ValueError(f"{_quoted(path)} is no JSON path, which begins with $; write for example $.type.")
     if equals:
         try:
-            json.loads(value.replace(NONCE, "0"))
+            json.loads(value.replace(NONCE, SAMPLE), parse_constant=_no_number, parse_float=_number)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{value!r} is no JSON value; texts stand in double quotes.") from error
+            raise ValueError(f"{_quoted(value)} is no JSON value; texts stand in double quotes.") from error
     return ExpectJson(path, value, seconds)
+
+
+@functools.lru_cache(maxsize=256)
+def _compiled(path: str) -> Any:
+    """Once per path, not once per message."""
+    return jsonpath.compile(path)
+
+
+def _no_number(text: str) -> float:
+    """NaN equals nothing, and JSON (RFC 8259) has no Infinity."""
+    raise ValueError(text)
+
+
+def _number(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _no_number(text)
+
+
+def _quoted(text: str) -> str:
+    return repr(text if len(text) <= MAX_QUOTED else f"{text[:MAX_QUOTED]}…")
 
 
 def _ping(rest: str) -> Step:
@@ -317,4 +349,4 @@ def _same(found: Any, wanted: Any) -> bool:
 
 def _said(error: Exception) -> str:
     said = error.args[0] if error.args else ""
-    return said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said)
+    return (said.decode("utf-8", "replace") if isinstance(said, bytes) else str(said))[:MAX_QUOTED]

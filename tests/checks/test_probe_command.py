@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from checks.comparison import compare
+from checks.management.commands.probe import Command
 from tests.checks.origins import HOST, free_port
 from tests.checks.seen import answered, live
 
@@ -208,3 +210,84 @@ def test_a_comparison_calls_nothing_good_that_was_not_reached() -> None:
     assert table.first_bad is not None
     assert table.first_bad[:2] == ("edge", "Upgraded (101)")
     assert compare([("edge", live()), ("direct", live())]).first_bad is None
+
+
+def entered(*argv: str) -> int:
+    """The exit code of the command as a shell calls it."""
+    with pytest.raises(SystemExit) as end:
+        Command().run_from_argv(["manage.py", "probe", *argv])
+    assert isinstance(end.value.code, int)
+    return end.value.code
+
+
+HERE = ("--allow", "127.0.0.0/8", "--any-port")
+UNUSABLE = [
+    ((), "the following arguments are required: url"),
+    (("ws://a.example/", "--crowd", "0000000039999"), "not a whole number from 2 to 20"),
+    (("ws://a.example/", "--crowd", "３"), "not a whole number"),
+    (("ws://a.example/", "--timeout", "nan"), "not between 0 and 900 seconds"),
+    (("ws://a.example/", "--idle", "-5"), "not between 0 and 900 seconds"),
+    (("ws://a.example/", "--idle", "5", "--crowd", "3"), "not allowed with argument"),
+    (("ws://a.example/", "--idle", "5", "--plain"), "--plain cannot be combined"),
+    (("ws://a.example/", "--every", "5"), "--every goes with --idle"),
+    (("ws://a.example/", "--without-origin"), "needs --origin"),
+    (("ws://a.example/", *("--compare", "ws://b.example/") * 6), "At most 6 ways"),
+    (("ws://a.example/", "--header", "nonsense"), "write 'Name: value'"),
+    (("ws://a.example/", "--allow", "10.0.0.0/99"), "is no network"),
+    (("ws://a.example/", "--connect-to", "a:b"), "argument --connect-to"),
+    (("ws://a.example/", "--script", "/dev/zero"), "that is no script"),
+    (("ws://a.example/", "--script", "/dev/null"), "has no step"),
+    (("ws://a.example/", "--script", "/"), "cannot be read"),
+    (("ws://a.example/", "--nonsense"), "unrecognized arguments"),
+]
+
+
+@pytest.mark.parametrize(("options", "says"), UNUSABLE, ids=[says for _, says in UNUSABLE])
+def test_what_cannot_be_done_is_told_in_words_and_as_json(
+    options: tuple[str, ...], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert entered(*options, "--json") == 2
+    printed = capsys.readouterr()
+    assert says in json.loads(printed.out)["error"]
+    assert says in printed.err
+    if options:
+        assert entered(*options) == 2
+        printed = capsys.readouterr()
+        assert (printed.out, says in printed.err) == ("", True)
+
+
+def test_without_an_address_it_shows_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:
+    assert entered() == 2
+    told = capsys.readouterr().err
+    assert "probe wss://chat.example.com/ws\n" in told
+    assert "--help" in told
+
+
+REFUSED = [
+    ("ws://localhost:1/", (), "WSE-URL", 2, "--any-port"),
+    ("ws://localhost/", (), "WSE-GUARD", 2, "--allow 127.0.0.0/8"),
+    ("ws://localhost:1/", HERE, "WSE-TCP-REFUSED", 1, "Use the port"),
+    ("wss://\udcff/", (), "WSE-URL", 2, "must not contain"),
+    ("ws://0x7f.1/", HERE, "WSE-URL", 2, "another notation"),
+]
+
+
+@pytest.mark.parametrize(("url", "options", "code", "ends", "says"), REFUSED, ids=[f"{r[2]}-{r[3]}" for r in REFUSED])
+def test_a_newcomers_first_attempts_say_what_to_try_next(
+    url: str, options: tuple[str, ...], code: str, ends: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert entered(url, *options) == ends
+    told = capsys.readouterr().out.encode("utf-8", "backslashreplace").decode()
+    assert code in told
+    assert says in told
+    assert entered(url, *options, "--json") == ends
+    assert json.loads(capsys.readouterr().out)["ways"][0]["verdicts"][0]["code"] == code
+
+
+def test_ctrl_c_ends_it_with_a_word_and_no_traceback(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    timer = threading.Timer(0.4, signal.pthread_kill, (threading.get_ident(), signal.SIGINT))
+    timer.start()
+    assert entered(f"ws://localhost:{port}/", *HERE, "--idle", "60", "--json") == 130
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["error"] == "interrupted"
+    assert "Traceback" not in printed.err

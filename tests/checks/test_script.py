@@ -61,6 +61,17 @@ def test_a_whole_script_is_read_line_by_line() -> None:
         ("expect json $..id", "names several places"),
         ("expect json $.items[?@.a == 1]", "is no JSON path"),
         ("expect json $.type == welcome", "texts stand in double quotes"),
+        ("expect json == 1", "which begins with $"),
+        ("expect json $.a == NaN", "is no JSON value"),
+        ("expect json $.a == [1, -Infinity]", "is no JSON value"),
+        ("expect json $.a == 1e999", "is no JSON value"),
+        ("expect json $.a == {nonce}", "texts stand in double quotes"),
+        ("expect json $.a == " + "[" * 2000, "is no JSON value"),
+        ("expect json $" + "[0]" * 400, "longer than 500 characters"),
+        ("expect json $[99999999999999999999]", "is no JSON path"),
+        ("expect regex ((a{1000}){1000}){1000}", "invalid repetition size"),
+        ("expect regex " + "(?:" * 1300, "no regular expression of RE2"),
+        ("ping within 1e400", "write ping, or ping within 5"),
         ("expect regex (", "no regular expression of RE2: missing )"),
         ("expect regex (?=a)", "no regular expression of RE2"),
         ("expect text a within 0", "not between 0 and 120 seconds"),
@@ -79,6 +90,7 @@ def test_a_line_that_is_no_step_says_what_to_write(line: str, says: str) -> None
         parse_script(f"ping\n\n{line}")
     assert caught.value.line == 3
     assert says in str(caught.value)
+    assert len(str(caught.value)) < 300
     assert str(caught.value).startswith("Line 3: ")
 
 
@@ -109,6 +121,9 @@ def test_a_script_has_an_end_and_a_limit() -> None:
         (ExpectJson("$.id", '"{nonce}"'), ['{"id":"n1"}'], ['{"id":"{nonce}"}']),
         (ExpectRegex("^echo: {nonce}$"), ["echo: n1"], [" echo: n1", "echo: n11"]),
         (ExpectRegex("^(a+)+$"), ["aaaa"], ["a" * 60_000 + "!"]),
+        (ExpectRegex("[z-{nonce}]"), [], ["n1"]),
+        (ExpectJson("$.id", "{nonce}"), [], ['{"id":"n1"}']),
+        (ExpectJson("$.n"), ['{"n":NaN}'], ['{"n":' + "9" * 5000 + "}"]),
     ],
 )
 def test_an_expectation_takes_its_message_and_no_other(
@@ -140,3 +155,7 @@ def test_a_script_written_down_is_read_back(script: list[Step]) -> None:
 def test_no_text_does_anything_but_parse_or_say_why_not(text: str) -> None:
     with contextlib.suppress(ScriptError):
         assert parse_script(script_text(parse_script(text))) == parse_script(text)
+
+
+def test_a_file_that_windows_wrote_is_read() -> None:
+    assert parse_script("\ufeffsend hello\r\nping\r\n") == (Send("hello"), SendPing())

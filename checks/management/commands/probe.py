@@ -7,9 +7,14 @@ it operates the portal.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
+import contextlib
+import io
 import json
+import os
 import sys
+import textwrap
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,31 +22,54 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter, OutputWrapper
 
 from checks.actions import probe_network
 from checks.address_guard import IPNetwork, parse_networks
-from checks.comparison import Cell, Comparison, compare
+from checks.comparison import compare
 from checks.connect_to import ConnectRule, ConnectToError, parse_connect_to
 from checks.deflate import OFFER
-from checks.diagnose import Diagnosis, diagnose
+from checks.diagnose import diagnose
 from checks.idle import ALB_SECONDS, NLB_SECONDS, judge_idle, usual_clocks
 from checks.meters import MOST_CLIENTS, MOST_IDLE_SECONDS, MOST_RECONNECTS, gather_crowd, measure_idle, reconnect
+from checks.printing import comparison_lines, document, report_lines, way_lines
 from checks.prober import Limits, ProbeNetwork, Script, probe
 from checks.reports import Report, crowd_report, idle_report, reconnect_report
 from checks.script import ScriptError, Step, parse_script
 from checks.target import ProbeTarget
-from checks.transcript import Phase, Reason, Transcript
+from checks.transcript import Reason, Transcript
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
 MOST_WAYS = 6
+EXAMPLES = """examples:
+  python manage.py probe wss://chat.example.com/ws
+  python manage.py probe wss://chat.example.com/ws --origin https://app.example.com --without-origin
+  python manage.py probe wss://chat.example.com/ws --compare direct=wss://direct.example.com/ws
+  python manage.py probe wss://chat.example.com/ws --header 'Authorization: Bearer …' --handshake-only
+  python manage.py probe ws://localhost:8080/ws --allow 127.0.0.0/8 --any-port
+  python manage.py probe wss://chat.example.com/ws --json
+"""
 EPILOG = (
     "Exit code: 0 live (the silent socket stayed open, everybody heard everybody, every reconnect came back), 1 not, "
-    "2 the probe could not be made as asked (a wrong option, a refused address)."
+    "2 the probe could not be made as asked (a wrong option, a refused address), 130 interrupted."
 )
+LONGEST_FILE = 256 * 1024
+INTERRUPTED = 130
+"""As shells count a process that Ctrl-C ended."""
 METERS = ("idle", "crowd", "reconnect")
 BEATS = 12
 """Without --every, the talking sockets of the idle meter say something this often."""
+
+
+class UnusableError(CommandError):
+    """Options that do not go together; the exit code says so too."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(problem, returncode=UNUSABLE)
+
+
+class _Formatter(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    """Keeps the lines of the examples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +87,63 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def create_parser(self, prog_name: str, subcommand: str, **options: Any) -> CommandParser:
-        """Django's parser, with the exit codes under it."""
-        return super().create_parser(prog_name, subcommand, epilog=EPILOG, **options)
+        """Django's parser, with examples and the exit codes under it."""
+        told = f"{EXAMPLES}\n{textwrap.fill(EPILOG, 100)}"
+        parser = super().create_parser(prog_name, subcommand, epilog=told, **options)
+        parser.formatter_class = _Formatter
+        return parser
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """Whatever happens ends in words and an exit code: with --json, in one JSON document too."""
+        as_json = "--json" in argv
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A terminal may not know every sign, and a name from the command line may be no text.
+                stream.reconfigure(errors="backslashreplace")
+        if not argv[2:]:
+            self.stderr.write(f"Say which address to try.\n\n{EXAMPLES}\nAll options: python manage.py probe --help")
+            sys.exit(UNUSABLE)
+        said = io.StringIO()
+        if as_json:
+            self.stderr = OutputWrapper(said)
+        try:
+            with contextlib.redirect_stderr(said) if as_json else contextlib.nullcontext():
+                super().run_from_argv(argv)
+            self.stdout.flush()
+        except SystemExit as end:
+            if as_json and end.code == UNUSABLE and said.getvalue():
+                self._as_json(said.getvalue(), "error: ")
+            sys.exit(end.code)
+        except KeyboardInterrupt:
+            if as_json:
+                self._as_json("interrupted")
+            sys.stderr.write("Interrupted: nothing is known of the endpoint.\n")
+            sys.exit(INTERRUPTED)
+        except BrokenPipeError:
+            # Whoever read our output, such as head, has enough. Python would complain when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(NOT_LIVE)
+
+    def _as_json(self, text: str, after: str = "") -> None:
+        """One document on standard output, the same words on standard error."""
+        told = (text.rpartition(after)[2] if after else text).strip().removeprefix("UnusableError: ")
+        sys.stderr.write(text if text.endswith("\n") else f"{text}\n")
+        self.stdout.write(json.dumps({"live": False, "error": told}, indent=2))
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What can be said."""
         parser.add_argument("url", help="wss://host/path or ws://host/path")
-        parser.add_argument("--header", action="append", default=[], type=_header, metavar="'NAME: VALUE'")
-        parser.add_argument("--subprotocol", action="append", default=[], metavar="NAME")
+        parser.add_argument(
+            "--header",
+            action="append",
+            default=[],
+            type=_header,
+            metavar="'NAME: VALUE'",
+            help="a header line besides the usual ones; may repeat",
+        )
+        parser.add_argument(
+            "--subprotocol", action="append", default=[], metavar="NAME", help="offer this subprotocol; may repeat"
+        )
         parser.add_argument("--origin", metavar="ORIGIN", help="the page a browser would have open")
         parser.add_argument("--compress", action="store_true", help="offer permessage-deflate, as browsers do")
         parser.add_argument("--plain", action="store_true", help="beside it, a plain GET of the same address")
@@ -99,9 +176,23 @@ class Command(BaseCommand):
             metavar="[NAME=]URL",
             help="another way to the same app; may repeat",
         )
-        parser.add_argument("--connect-to", action="append", default=[], type=_rules, metavar="HOST:PORT:TO:PORT")
+        parser.add_argument(
+            "--connect-to",
+            action="append",
+            default=[],
+            type=_rules,
+            metavar="HOST:PORT:TO:PORT",
+            help="where to connect instead, as curl does; Host and TLS name stay",
+        )
         parser.add_argument("--ca", metavar="FILE", help="trust this CA file as well")
-        parser.add_argument("--allow", action="append", default=[], type=_networks, metavar="NETWORK", help="CIDR")
+        parser.add_argument(
+            "--allow",
+            action="append",
+            default=[],
+            type=_networks,
+            metavar="NETWORK",
+            help="addresses that are not public and may be contacted all the same, such as 10.0.0.0/8",
+        )
         parser.add_argument("--any-port", action="store_true", help="not only 80 and 443")
         parser.add_argument(
             "--timeout",
@@ -116,7 +207,7 @@ class Command(BaseCommand):
         if any(options[name] is not None for name in METERS):
             self._measure(options)
         if options["every"] is not None:
-            raise CommandError("--every goes with --idle.")
+            raise UnusableError("--every goes with --idle.")
         steps: tuple[Step, ...] = options["script"] or ()
         script = Script.of_steps(steps) if steps or options["handshake_only"] else Script()
         usual = Limits()
@@ -125,29 +216,30 @@ class Command(BaseCommand):
         seen = asyncio.run(_probe_all(ways, _network(options), script, replace(usual, total_s=total)))
         judged = [(way.name, transcript, diagnose(transcript)) for way, transcript in zip(ways, seen, strict=True)]
         if options["json"]:
-            self.stdout.write(json.dumps(_document(judged), indent=2))
+            live = all(_exit_code(transcript) == LIVE for transcript in seen)
+            self.stdout.write(json.dumps(document(live, judged), indent=2))
         else:
             for name, transcript, diagnoses in judged:
-                self.stdout.write("\n".join(_told(name if len(judged) > 1 else "", transcript, diagnoses)))
+                self.stdout.write("\n".join(way_lines(name if len(judged) > 1 else "", transcript, diagnoses)))
             if len(judged) > 1:
-                self.stdout.write("\n".join(_table(compare([(name, shown) for name, shown, _ in judged]))))
+                self.stdout.write("\n".join(comparison_lines(compare([(name, shown) for name, shown, _ in judged]))))
         sys.exit(max(_exit_code(transcript) for transcript in seen))
 
     def _measure(self, options: dict[str, Any]) -> None:
         """One meter at one address; ends with the exit code."""
         beside = [f"--{name.replace('_', '-')}" for name in _ONE_HANDSHAKE if options[name]]
         if beside:
-            raise CommandError(f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect.")
+            raise UnusableError(f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect.")
         if options["every"] is not None and options["idle"] is None:
-            raise CommandError("--every goes with --idle.")
+            raise UnusableError("--every goes with --idle.")
         if options["timeout"] is not None and options["idle"] is not None:
-            raise CommandError("--timeout does not go with --idle, which says how long by itself.")
+            raise UnusableError("--timeout does not go with --idle, which says how long by itself.")
         told, seen, measured = asyncio.run(_meter(options, _target(options), _network(options)))
         code = max(_exit_code(one) for one in seen if one.failure is not None) if _refused(seen) else int(not told.ok)
         if options["json"]:
             self.stdout.write(json.dumps({"url": options["url"], **told.to_dict(), **measured}, indent=2))
         else:
-            self.stdout.write("\n".join(_printed(told)))
+            self.stdout.write("\n".join(report_lines(told)))
         sys.exit(code)
 
 
@@ -204,12 +296,14 @@ def _ways(options: dict[str, Any]) -> list[_Way]:
         ways.append(_Way("plain GET", replace(first, upgrade=False)))
     if options["without_origin"]:
         if first.origin is None:
-            raise CommandError("--without-origin needs --origin: without it no Origin line is sent anyway.")
+            raise UnusableError("--without-origin needs --origin: without it no Origin line is sent anyway.")
         ways.append(_Way("without Origin", replace(first, origin=None)))
-    for number, text in enumerate(options["compare"][: MOST_WAYS - len(ways)], len(ways) + 1):
+    if len(ways) + len(options["compare"]) > MOST_WAYS:
+        raise UnusableError(f"At most {MOST_WAYS} ways can be compared at once, the first address among them.")
+    for number, text in enumerate(options["compare"], len(ways) + 1):
         name, separator, url = text.partition("=")
-        named = separator and "/" not in name
-        ways.append(_Way(name if named else f"way {number}", replace(first, url=url if named else text)))
+        named = bool(separator) and "/" not in name
+        ways.append(_Way((named and name.strip()) or f"way {number}", replace(first, url=url if named else text)))
     return ways
 
 
@@ -238,88 +332,10 @@ def _refused(seen: Sequence[Transcript]) -> bool:
     return any(one.failure is not None and one.failure.reason in refused for one in seen)
 
 
-def _document(judged: Sequence[tuple[str, Transcript, tuple[Diagnosis, ...]]]) -> dict[str, Any]:
-    return {
-        "live": all(_exit_code(seen) == LIVE for _, seen, _ in judged),
-        "ways": [
-            {
-                "name": name,
-                "url": seen.url,
-                "live": seen.live,
-                "verdicts": [
-                    {**found.to_dict(), "title": found.verdict.title, "fix": found.verdict.fix} for found in diagnoses
-                ],
-                "transcript": seen.to_dict(),
-            }
-            for name, seen, diagnoses in judged
-        ],
-    }
-
-
-def _told(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> list[str]:
-    """Plain words first, the evidence under them, the transcript last."""
-    first = diagnoses[0]
-    lines = [f"=== {name}: {seen.url}"] if name else []
-    plain = seen.request is not None and not seen.request.upgrade and seen.response is not None
-    if plain and seen.response is not None:
-        lines.append(f"A plain GET is answered with {seen.response.status_line}")
-    else:
-        lines += [f"{first.verdict.title} ({first.code}, {first.certainty} certainty)", f"  {first.verdict.plain}"]
-    if not seen.live and not plain:
-        lines += [f"  Fix: {first.verdict.fix}", f"  Make sure: {first.verdict.confirm}"]
-        lines += [f"  Seen: {line}" for line in first.evidence]
-        lines += [f"  Or: {other.verdict.title} ({other.code}, {other.certainty})" for other in diagnoses[1:]]
-    shown = seen.redacted()
-    if shown.request is not None:
-        lines += ["", f"> {shown.request.request_line}"]
-        lines += [f"> {line.raw}" for line in shown.request.headers]
-    if shown.response is not None:
-        lines += ["", f"< {shown.response.status_line}"]
-        lines += [f"< {line.raw}{f'    ({line.note})' if line.note else ''}" for line in shown.response.headers]
-    lines += [
-        f"  {frame.direction:8} {frame.opcode:12} {frame.size:6} B {frame.at_ms:9.1f} ms  {frame.preview}"
-        for frame in shown.frames
-    ]
-    lines += [
-        f"  {'ok' if step.ok else 'NO':3} {step.text}  ({step.took_ms:.0f} ms) {step.detail}" for step in seen.steps
-    ]
-    times = [(phase, getattr(seen.timing, phase, None)) for phase in (*(phase.value for phase in Phase), "total")]
-    lines += ["", "  ".join(f"{phase} {ms:.1f} ms" for phase, ms in times if ms is not None), ""]
-    return lines
-
-
-def _table(table: Comparison) -> list[str]:
-    width = max(18, *(len(way) for way in table.ways))
-    lines = [f"{'':20}" + "".join(f"{way:<{width + 2}}" for way in table.ways)]
-    for title, cells in table.rows:
-        shown = (f"{'NO ' if cell.state == 'bad' else ''}{cell.text or cell.state}" for cell in cells)
-        lines.append(f"{title:20}" + "".join(f"{text[:width]:<{width + 2}}" for text in shown))
-    if table.first_bad is not None:
-        way, row, text = table.first_bad
-        lines.append(f"First difference: {way}, {row}: {text}")
-    return lines
-
-
-def _printed(told: Report) -> list[str]:
-    """The sentence, what else to know, the table."""
-    lines = [f"{told.headline} ({told.code})" if told.code else told.headline]
-    lines += [f"  {line}" for line in told.lines]
-    if told.rows:
-        first = max(len(title) for title, _ in told.rows) + 2
-        lines += ["", " " * first + "".join(f"{column:<34}" for column in told.columns)]
-    for title, cells in told.rows:
-        lines.append(f"{title:<{first}}" + "".join(f"{_cell_text(cell):<34}" for cell in cells).rstrip())
-    return [*lines, ""]
-
-
-def _cell_text(cell: Cell) -> str:
-    return f"NO {cell.text}" if cell.state == "bad" else cell.text or cell.state
-
-
 def _from(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not (text.isascii() and text.isdigit()) or not least <= int(text[:9]) <= most:
-            raise ArgumentTypeError(f"{text!r} is not a whole number from {least} to {most}")
+        if not (text.isascii() and text.isdigit() and len(text) < 10) or not least <= int(text) <= most:
+            raise ArgumentTypeError(f"{text[:20]!r} is not a whole number from {least} to {most}")
         return int(text)
 
     return number
@@ -334,11 +350,18 @@ def _header(text: str) -> tuple[str, str]:
 
 def _script(name: str) -> tuple[Step, ...]:
     try:
-        return parse_script(sys.stdin.read() if name == "-" else Path(name).read_text())
+        with contextlib.nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8") as file:
+            text = file.read(LONGEST_FILE + 1)
+        if len(text) > LONGEST_FILE:
+            raise ArgumentTypeError(f"{name} is longer than {LONGEST_FILE // 1024} KiB; that is no script.")
+        steps = parse_script(text)
     except ScriptError as error:
         raise ArgumentTypeError(f"{name}: {error}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ArgumentTypeError(f"{name} cannot be read: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"{name!r} cannot be read: {error}") from error
+    if not steps:
+        raise ArgumentTypeError(f"{name} has no step; write for example send hello, then expect text hello.")
+    return steps
 
 
 def _rules(text: str) -> tuple[ConnectRule, ...]:
