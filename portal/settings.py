@@ -69,6 +69,17 @@ TEMPLATES = [
 DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://portal@127.0.0.1:5432/portal")}
 DATABASES["default"]["CONN_MAX_AGE"] = 300
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+# A server that does not answer is a 503 after ten seconds, a machine that is gone is noticed after thirty, and a
+# process that was frozen within a transaction loses it, with its locks, after a minute. DATABASE_URL may say otherwise.
+POSTGRES_PATIENCE = {
+    "connect_timeout": 10,
+    "keepalives_idle": 15,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 30_000,
+    "options": "-c idle_in_transaction_session_timeout=60s",
+}
+DATABASES["default"]["OPTIONS"] = POSTGRES_PATIENCE | DATABASES["default"].get("OPTIONS", {})
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis carries hints only (Celery messages and pokes). It may be emptied or away at any time.

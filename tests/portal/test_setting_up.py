@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from io import StringIO
 
+import psycopg
 import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from portal.actions import token_digest
 from portal.models import ApiToken, Person, Team
+from portal.settings import POSTGRES_PATIENCE
 from provisioning.models import AwsAccount
 
 pytestmark = pytest.mark.django_db
@@ -58,3 +60,9 @@ def test_an_account_is_registered_once() -> None:
     run("add_account", "111122223333", "Chat")
     with pytest.raises(CommandError, match="already"):
         run("add_account", "111122223333", "Other")
+
+
+def test_a_process_that_is_frozen_within_a_transaction_loses_it_and_a_person_may_say_when(database_url: str) -> None:
+    for more, ends_after in (({}, "1min"), ({"options": "-c idle_in_transaction_session_timeout=5s"}, "5s")):
+        with psycopg.connect(database_url, **(POSTGRES_PATIENCE | more)) as session:
+            assert session.execute("SHOW idle_in_transaction_session_timeout").fetchone() == (ends_after,)
