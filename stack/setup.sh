@@ -47,18 +47,15 @@ create_venv() {
     say "Creating $VENV with $("$python" --version) ..."
     rm -rf "$VENV"
     if "$python" -m venv "$VENV" >"$VENV.log" 2>&1; then
-        rm -f "$VENV.log"
         return 0
     fi
     # Debian and Ubuntu ship Python without ensurepip.
     rm -rf "$VENV"
     if "$python" -m virtualenv -q "$VENV" >/dev/null 2>&1 || virtualenv -q -p "$python" "$VENV" >/dev/null 2>&1; then
-        rm -f "$VENV.log"
         return 0
     fi
     rm -rf "$VENV"
     cat "$VENV.log" >&2
-    rm -f "$VENV.log"
     say "Python can make no virtual environment. Install its venv module (apt-get install python3-venv)"
     say "or virtualenv (python3 -m pip install --user virtualenv), then try again."
     return 1
@@ -90,7 +87,7 @@ take_turn() {
             sleep 1
         fi
     done
-    trap 'rm -f "$LOCK"' EXIT
+    trap 'rm -f "$LOCK" "$VENV.log"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' HUP TERM
 }
@@ -102,11 +99,9 @@ take_turn
 if is_ready; then
     exit 0
 fi
-if ! runs "$VENV/bin/python"; then
+# One without pip was interrupted while it was made.
+if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || ! runs "$VENV/bin/python"; then
     create_venv
-fi
-if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
-    "$VENV/bin/python" -m ensurepip >&2 || { say "There is no pip in $VENV; delete it and try again."; exit 1; }
 fi
 say "Installing the packages that requirements-dev.txt pins (once, a minute or two) ..."
 "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r requirements-dev.txt >&2 || {
