@@ -27,6 +27,7 @@ from lab.edge.balancing import (
 )
 from lab.edge.forwarding import Header, ViewerRequest
 from lab.edge.http1 import (
+    HTTP1_VERSIONS,
     Http1,
     SenderFailed,
     ask,
@@ -35,6 +36,7 @@ from lab.edge.http1 import (
     has_body,
     relay_response,
     switch_protocols,
+    target_and_headers,
     text_headers,
     wire_headers,
 )
@@ -93,6 +95,9 @@ class ApplicationBalancer:
                 return
             try:
                 event = await http.next_event(_idle_seconds(found[0]) / self._state().socket_scale)
+                if not isinstance(event, h11.Request):
+                    return
+                request = _front_request(event, leg, passage)
             except TimeoutError:
                 if http.trailing_bytes():
                     await give(http, balancer_answer(408))
@@ -100,19 +105,25 @@ class ApplicationBalancer:
             except h11.RemoteProtocolError:
                 if http.may_answer:
                     await give(http, balancer_answer(400))
+                    await leg.part()
                 return
             # As it is configured now: a connection may outlive several configurations.
             found = find()
-            if not isinstance(event, h11.Request) or found is None:
+            if found is None:
                 return
-            if await self._exchange(*found, http, event, passage) or not http.ready_for_next():
+            if await self._exchange(*found, http, event, request, passage) or not http.ready_for_next():
                 return
 
     async def _exchange(
-        self, balancer: LoadBalancer, listener: Listener, http: Http1, event: h11.Request, passage: Passage
+        self,
+        balancer: LoadBalancer,
+        listener: Listener,
+        http: Http1,
+        event: h11.Request,
+        request: FrontRequest,
+        passage: Passage,
     ) -> bool:
         """One request; whether it became a tunnel."""
-        request = _front_request(event, http.leg, passage)
         head = request.method == "HEAD"
         body_from = http if has_body(request.headers) else None
         if body_from is None:
@@ -171,7 +182,7 @@ class ApplicationBalancer:
         websocket = _asks_for_websocket(request, event)
         target = Http1(far, h11.CLIENT)
         sent = wire_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
-        to_target = h11.Request(method=event.method, target=event.target, headers=sent)
+        to_target = h11.Request(method=event.method, target=request.target.encode("latin-1"), headers=sent)
         try:
             reply = await ask(target, to_target, body_from=body_from, patience=chosen.idle, body_patience=chosen.idle)
         except (TimeoutError, SenderFailed, h11.ProtocolError, OSError) as error:
@@ -219,12 +230,19 @@ def _failure_status(error: Exception) -> int:
 
 
 def _front_request(event: h11.Request, leg: Leg, passage: Passage) -> FrontRequest:
+    """The request as the balancer got it.
+
+    :raises h11.RemoteProtocolError: it is none of HTTP/1.
+    """
+    if event.http_version not in HTTP1_VERSIONS:
+        raise h11.RemoteProtocolError("another version of HTTP")
+    target, headers = target_and_headers(event)
     peer = leg.transport.get_extra_info("peername") or ("", 0)
     cipher = leg.transport.get_extra_info("cipher")
     return FrontRequest(
         method=event.method.decode(),
-        target=event.target.decode("latin-1"),
-        headers=text_headers(event),
+        target=target,
+        headers=headers,
         source=passage.source,
         source_port=int(peer[1]),
         tls=(str(cipher[1]), str(cipher[0])) if cipher else None,

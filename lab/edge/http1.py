@@ -17,11 +17,13 @@ import h11
 from lab.edge.answers import Answer, reason_phrase
 from lab.edge.forwarding import Header
 from lab.edge.leg import Leg
+from lab.edge.routing import split_target
 
 # Beyond this, h11 itself gives up on a request line with its headers (its hint is 431).
 MOST_HEADER_BYTES = 96 * 1024
 # How long a sender may pause in the middle of its request.
 BODY_PATIENCE = 30.0
+HTTP1_VERSIONS = (b"1.0", b"1.1")
 HOP_BY_HOP = frozenset(
     {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
 )
@@ -120,6 +122,21 @@ class Http1:
 def text_headers(event: h11.Request | h11.Response | h11.InformationalResponse) -> tuple[Header, ...]:
     """The headers of a message as text, in the spelling in which they came."""
     return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
+
+
+def target_and_headers(event: h11.Request) -> tuple[str, tuple[Header, ...]]:
+    """A request's target as path with query string, and its headers; a host in the target takes Host's place.
+
+    :raises h11.RemoteProtocolError: the target is none.
+    """
+    split = split_target(event.method.decode(), event.target.decode("latin-1"))
+    if split is None:
+        raise h11.RemoteProtocolError("not a request target")
+    host, target = split
+    headers = text_headers(event)
+    if host:
+        headers = (("Host", host), *(header for header in headers if header[0].lower() != "host"))
+    return target, headers
 
 
 def wire_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:

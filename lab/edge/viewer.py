@@ -18,17 +18,16 @@ from lab.edge.access_log import AccessRecord
 from lab.edge.answers import Answer, edge_answer
 from lab.edge.exchange import Exchanges
 from lab.edge.forwarding import ViewerRequest
-from lab.edge.http1 import Http1, give, text_headers
+from lab.edge.http1 import HTTP1_VERSIONS, Http1, give, target_and_headers
 from lab.edge.http2 import Http2, NotHttp2, Stream
 from lab.edge.leg import Leg, Tunnel
 from lab.edge.live import SOCKETS, Live
 from lab.edge.log_shelf import LOGS, OWN_NAMES, LogShelf
-from lab.edge.routing import split_host, split_target
+from lab.edge.routing import split_host
 from lab.edge.viewer_tls import HTTP2, requested_name
 
 # How long a viewer may take to send a request's head, also between two requests.
 HEAD_PATIENCE = 60.0
-HTTP1_VERSIONS = (b"1.0", b"1.1")
 
 
 class Viewers:
@@ -150,19 +149,12 @@ class Viewers:
 
         :raises h11.RemoteProtocolError: its target is none.
         """
-        method = event.method.decode()
-        split = split_target(method, event.target.decode("latin-1"))
-        if split is None:
-            raise h11.RemoteProtocolError("not a request target")
-        authority, target = split
-        headers = text_headers(event)
-        if authority:
-            headers = (("Host", authority), *(header for header in headers if header[0].lower() != "host"))
+        target, headers = target_and_headers(event)
         peer = leg.transport.get_extra_info("peername")
         cipher = leg.transport.get_extra_info("cipher")
         address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - what the log says of a viewer that left at once
         return ViewerRequest(
-            method=method,
+            method=event.method.decode(),
             target=target,
             headers=headers,
             scheme="https" if cipher else "http",

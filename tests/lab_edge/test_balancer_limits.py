@@ -63,6 +63,23 @@ def test_the_strictest_mode_refuses_a_request_framed_twice(stage: Stage) -> None
             assert everything(raw).startswith(b"HTTP/1.1 400 ") is refused
 
 
+@pytest.mark.rule("balancer/malformed")
+@pytest.mark.parametrize(
+    ("line", "status"),
+    [
+        (b"GET chunks HTTP/1.1", b"400"),
+        (b"GET /chunks HTTP/2.0", b"400"),
+        (b"GET /chunks HTTP/1.1", b"200"),
+        (b"GET http://b.example/chunks HTTP/1.1", b"200"),
+    ],
+)
+def test_what_is_no_request_of_http_1_is_400(stage: Stage, line: bytes, status: bytes) -> None:
+    with brisk(stage) as raw:
+        raw.sendall(line + b"\r\nHost: a.example\r\nConnection: close\r\n\r\n")
+        raw.shutdown(socket.SHUT_WR)
+        assert everything(raw).startswith(b"HTTP/1.1 " + status)
+
+
 @contextlib.contextmanager
 def brisk(stage: Stage) -> Iterator[socket.socket]:
     """A client of a public balancer whose idle timeout is half a second here."""
