@@ -12,7 +12,7 @@ from typing import Any
 
 from django.conf import settings
 
-from provisioning.engine.decide import Direction, Entry, Kind, reason_to_unwind
+from provisioning.engine.decide import Direction, Entry, Kind, exhausted, reason_to_unwind
 from provisioning.engine.step import Step
 from provisioning.models import Run
 from provisioning.sagas import saga_steps
@@ -79,7 +79,8 @@ def step_progress(
     for step in steps:
         forward = [e for e in journal if e.step == step.name and e.direction is Direction.FORWARD]
         backward = [e for e in journal if e.step == step.name and e.direction is Direction.BACKWARD]
-        state = _state(forward, backward, reached=reached, failed=unwinding is not None and unwinding.step == step.name)
+        failed = unwinding is not None and unwinding.step == step.name
+        state = _state(forward, backward, reached=reached, failed=failed, pace=pace)
         reached = reached and state == DONE
         entries = backward or forward
         elapsed = None
@@ -91,14 +92,15 @@ def step_progress(
     return tuple(lines)
 
 
-def _state(forward: Sequence[Entry], backward: Sequence[Entry], *, reached: bool, failed: bool) -> str:
+def _state(forward: Sequence[Entry], backward: Sequence[Entry], *, reached: bool, failed: bool, pace: float) -> str:
     if backward:
-        return UNDONE if backward[-1].kind is Kind.READY else FAILED if backward[-1].kind is Kind.REFUSED else UNDOING
+        last = backward[-1]
+        given_up = last.kind is Kind.REFUSED or (last.kind is Kind.RETRY and exhausted(last, pace))
+        return UNDONE if last.kind is Kind.READY else FAILED if given_up else UNDOING
     if failed:
         return FAILED
     if not forward:
         return DOING if reached else TODO
-    last = forward[-1].kind
-    if last is Kind.READY:
+    if forward[-1].kind is Kind.READY:
         return DONE
-    return WAITING if last is Kind.WORKING else DOING
+    return WAITING if forward[-1].kind is Kind.WORKING else DOING

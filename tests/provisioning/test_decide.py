@@ -27,6 +27,7 @@ from provisioning.engine.decide import (
 )
 from provisioning.engine.outcome import Ready
 from provisioning.engine.step import Step, Way
+from provisioning.progress import step_progress
 
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 WAY: Way[None] = Way(lambda _: Ready(""), lambda _: Ready(""))
@@ -117,6 +118,22 @@ def test_retries_that_never_succeed_end_in_undo_and_a_failing_undo_in_stuck() ->
     assert decide(STEPS, [away_meanwhile], at(late + 99)) == Do("a")
     undo_failed = entry("a", Kind.RETRY, B, at=2 * late, since=late, times=33, reason="Throttled.", code="Throttling")
     assert decide(STEPS, [gave_up, undo_failed], at(2 * late)) == Stuck("a", "Throttled.", "Throttling", "")
+
+
+@pytest.mark.parametrize(
+    ("undo", "state"),
+    [
+        (entry("b", Kind.WORKING, B), "undoing"),
+        (entry("b", Kind.RETRY, B, at=1800, since=0, times=7), "undoing"),
+        (entry("b", Kind.RETRY, B, at=1800, since=0, times=8), "failed"),
+        (entry("b", Kind.REFUSED, B), "failed"),
+        (entry("b", Kind.AGAIN, B), "undoing"),
+        (entry("b", Kind.READY, B), "undone"),
+    ],
+)
+def test_the_rail_shows_where_an_undo_stopped(undo: Entry, state: str) -> None:
+    rail = step_progress(STEPS, [READY_A, REFUSED_B, undo], at(1801), pace=1)
+    assert [line.state for line in rail] == ["done", state, "todo"]
 
 
 def test_pace_divides_every_interval() -> None:
