@@ -1,7 +1,7 @@
 """What the OpenAPI document says about checks, further probes and saved checks.
 
-As in portal.api.schema these serializers only describe; tests compare them with what portal.api.checks_representation
-shows.
+As in portal.api.requests_schema these serializers only describe; tests compare them with what
+portal.api.checks_representation shows.
 """
 
 from __future__ import annotations

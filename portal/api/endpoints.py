@@ -12,7 +12,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.api import schema
+from portal.api import endpoints_schema as schema
 from portal.api.representation import LARGEST_PAGE, get_endpoint, list_endpoints
 from portal.api.requests import whole_number
 from portal.api.view import ApiView

@@ -21,7 +21,7 @@ from rest_framework.response import Response
 
 from portal.actions import approve_request, cancel_request, reject_request, replan_request, undo_again
 from portal.amendments import amend_request
-from portal.api import schema
+from portal.api import requests_schema as schema
 from portal.api.creation import create
 from portal.api.problems import refused
 from portal.api.representation import LARGEST_PAGE, get_request, list_requests, retry_after, states

@@ -15,7 +15,7 @@ from django.db.models import F
 from django.test import Client
 
 from portal.api.creation import ALIASES, OTHER_FIELDS, WISH_FIELDS
-from portal.api.schema import NewRequest
+from portal.api.requests_schema import NewRequest
 from portal.lifecycle import State
 from portal.models import ApiToken, EndpointRequest, IdempotencyKey, Person
 from provisioning.models import Run
