@@ -32,6 +32,11 @@ that an audit holds, it writes the canonical form of RFC 8785.
 """
 
 
+_SIGNED, _NOT_SIGNED = "Signed over the RFC 8785 form of `document`.", "NOT SIGNED: this proves nothing by itself."
+_FIELDS = {"document", "sha256", "signature", "note"}
+_SIGNATURE_FIELDS = {"algorithm", "key_id", "value"}
+
+
 def canonical(document: Mapping[str, Any]) -> bytes:
     """The bytes that are signed."""
     return rfc8785.dumps(dict(document))
@@ -55,9 +60,7 @@ def sign(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, str]:
 
 def sealed(document: Mapping[str, Any], sha256: str, signature: Mapping[str, str]) -> dict[str, Any]:
     """What people keep: the document beside its digest and signature. Without one it says so."""
-    plain = (
-        "Signed over the RFC 8785 form of `document`." if signature else "NOT SIGNED: this proves nothing by itself."
-    )
+    plain = _SIGNED if signature else _NOT_SIGNED
     return {"document": dict(document), "sha256": sha256, "signature": dict(signature) or None, "note": plain}
 
 
@@ -66,7 +69,9 @@ def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
     if len(kept) > MOST_BYTES:
         return [f"It has more than {MOST_BYTES} bytes; no evidence of this portal has."]
     try:
-        read = json.loads(kept)
+        read = json.loads(kept, object_pairs_hook=_each_once)
+    except _TwiceError as twice:
+        return [f"It has {str(twice)[:60]!r} twice: readers differ in which of them they show."]
     except (ValueError, RecursionError):
         return ["It is not JSON. Keep the file as it was downloaded."]
     if not isinstance(read, dict) or not isinstance(read.get("document"), dict):
@@ -75,7 +80,9 @@ def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
         form = canonical(read["document"])
     except (rfc8785.CanonicalizationError, RecursionError) as error:
         return [f"Its document has no canonical form: {error}"]
-    faults = []
+    faults = [f"It has {name[:60]!r}, which no signature covers." for name in sorted(read.keys() - _FIELDS)]
+    if read.get("note", _SIGNED) != _SIGNED and read.get("signature") is not None:
+        faults.append("`note` is not what the portal writes there, and no signature covers it.")
     if read.get("sha256") != hashlib.sha256(form).hexdigest():
         faults.append("`sha256` is not the digest of `document`: one of them was changed.")
     return faults + _wrong_with_signature(read.get("signature"), form, key)
@@ -86,12 +93,29 @@ def _wrong_with_signature(signature: Any, form: bytes, key: Ed25519PublicKey) ->
         return ["It is not signed: anybody could have written it."]
     if not isinstance(signature, dict) or signature.get("algorithm") != ALGORITHM:
         return [f"Its signature is not one by {ALGORITHM}."]
+    if more := sorted(signature.keys() - _SIGNATURE_FIELDS):
+        return [f"Its signature has {more[0][:60]!r}, which the portal does not write there."]
     if signature.get("key_id") != key_id(key):
         return [
             f"It names the key {str(signature.get('key_id'))[:40]}; this one is {key_id(key)}. Use the key it names."
         ]
+    value = str(signature.get("value"))
     try:
-        key.verify(base64.b64decode(str(signature.get("value")), validate=True), form)
+        written = base64.b64decode(value, validate=True)
+        key.verify(written, form)
     except (ValueError, InvalidSignature):
         return ["The signature does not fit `document`: one of them was changed."]
-    return []
+    # Base64 has spare bits, so that several texts may stand for the same bytes.
+    return [] if base64.b64encode(written).decode() == value else ["The signature is not written as it was signed."]
+
+
+class _TwiceError(ValueError):
+    """A name that an object has twice."""
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _TwiceError(next(name for name in names if names.count(name) > 1))
+    return found

@@ -14,6 +14,7 @@ from typing import Any
 
 from checks.preflight import Level, PreflightResult, PreflightSubject, judge
 from provisioning.facts import IngressRule, Snapshot, TargetFacts
+from provisioning.patterns import covers
 
 
 class Outcome(enum.StrEnum):
@@ -179,6 +180,10 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
         origin = distribution.origin(behavior.target_origin_id) if behavior else None
         if behavior is None or origin is None:
             return Answer(code, Outcome.FAIL, f"{pattern} has no behavior of its own.", why, fix)
+        patterns = [one.path_pattern for one in distribution.behaviors]
+        before = next((other for other in patterns[: patterns.index(pattern)] if covers(other, pattern)), None)
+        if before is not None:
+            return Answer(code, Outcome.FAIL, f"{before} stands before {pattern} and answers all of it.", why, fix)
         if not origin.vpc_origin_id:
             return Answer(code, Outcome.FAIL, f"{pattern} leads to {origin.domain_name}, a public origin.", why, fix)
         if origin.vpc_origin_id not in targets:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -11,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from django.core.management import CommandError, call_command
@@ -25,6 +28,7 @@ from provisioning.edge.errors import EdgeError
 from provisioning.facts import Gap, Origin, Snapshot, VpcOriginFacts
 from provisioning.models import Endpoint, Event
 from provisioning.names import Arn, VpcOriginId
+from tests.architecture.source import PROJECT
 from tests.checks.conftest import NOW
 from tests.checks.test_preflight import READY, SUBNETS
 from tests.provisioning.examples import TARGET, behavior, rule, snapshot, spec
@@ -77,6 +81,13 @@ def test_every_opening_fails_its_own_question(
     found = not_passed(seen(target, distribution))
     assert found == dict.fromkeys(codes, Outcome.FAIL)
     assert all(one.fix for one in audit(SUBJECT, seen(target, distribution)) if one.outcome is Outcome.FAIL)
+
+
+def test_a_behavior_that_takes_the_whole_path_leads_past_the_vpc_origin() -> None:
+    first = {"behaviors": (behavior("/ws/*", "web"), *OURS["behaviors"])}
+    assert not_passed(seen(distribution=first)) == {"PA-VPC-ORIGIN": Outcome.FAIL}
+    last = {"behaviors": (*OURS["behaviors"], behavior("/ws/*", "web"))}
+    assert not_passed(seen(distribution=last)) == {}
 
 
 def test_a_rule_for_another_port_leads_nowhere_near_the_endpoint() -> None:
@@ -204,6 +215,81 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
     file.write_text(json.dumps(forged))
     with pytest.raises(CommandError, match="does not fit"):
         call_command("verify_evidence", str(file))
+
+
+DOCUMENT: dict[str, Any] = {
+    "outcome": "pass",
+    "endpoint": {"name": "team-chat", "paths": ["/ws", "/wé/*"]},
+    "questions": [{"code": "PF-SCHEME", "outcome": "pass", "seen": "It is internal."}, {"code": "PF-IPV6", "count": 3}],
+    "facts": {"target": None, "looked": True},
+}
+
+
+def an_auditors_own_check(kept: dict[str, Any], key: Ed25519PrivateKey) -> bool:
+    """Written from what the help page says, without the portal's code: the signature fits the document."""
+    form = json.dumps(kept["document"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    try:
+        key.public_key().verify(base64.b64decode(kept["signature"]["value"]), form)
+    except InvalidSignature:
+        return False
+    return hashlib.sha256(form).hexdigest() == kept["sha256"]
+
+
+def every_change(value: Any) -> Iterator[Any]:
+    """The value with one leaf changed, one entry gone, one more, or two swapped: each possible one."""
+    if isinstance(value, dict):
+        yield {**value, "added": 1}
+        for name in value:
+            yield {key: kept for key, kept in value.items() if key != name}
+            yield {(f"{key}x" if key == name else key): kept for key, kept in value.items()}
+            yield from ({**value, name: changed} for changed in every_change(value[name]))
+    elif isinstance(value, list):
+        yield [*value, 1]
+        yield value[::-1]
+        for place in range(len(value)):
+            yield value[:place] + value[place + 1 :]
+            yield from ([*value[:place], changed, *value[place + 1 :]] for changed in every_change(value[place]))
+    elif isinstance(value, str):
+        yield from (f"{value} ", value[:-1] + "!", None, "")
+    else:
+        yield from (not value, 7, "true")
+
+
+def test_an_auditor_needs_no_code_of_the_portal_and_each_field_that_is_changed_shows() -> None:
+    own = Ed25519PrivateKey.generate()
+    kept = evidence.sealed(DOCUMENT, evidence.digest(DOCUMENT), evidence.sign(DOCUMENT, own))
+    assert an_auditors_own_check(kept, own)
+    assert evidence.what_is_wrong(json.dumps(kept, indent=3).encode(), own.public_key()) == []
+    changes = [changed for changed in every_change(kept) if changed != kept and "note" in changed]
+    assert len(changes) > 100
+    unseen = [one for one in changes if not evidence.what_is_wrong(json.dumps(one).encode(), own.public_key())]
+    assert unseen == []
+    forged = [one for one in changes if one.get("document") not in (None, DOCUMENT) and "signature" in one]
+    assert not any(an_auditors_own_check(one, own) for one in forged if one["signature"] == kept["signature"])
+
+
+def test_an_auditor_without_an_account_finds_the_lines_in_the_documentation() -> None:
+    told = (PROJECT / "docs" / "evidence.md").read_text()
+    assert [line for line in evidence.HOW_TO_VERIFY if f"\n{line}\n" not in told] == []
+
+
+def test_a_document_that_two_readers_read_differently_is_refused() -> None:
+    own = Ed25519PrivateKey.generate()
+    kept = evidence.sealed(DOCUMENT, evidence.digest(DOCUMENT), evidence.sign(DOCUMENT, own))
+    text = json.dumps(kept)
+    twice = text.replace('"document":', '"document": {"outcome": "fail"}, "document":', 1)
+    assert json.loads(twice) == kept, "Python takes the last, others the first"
+    assert "twice" in evidence.what_is_wrong(twice.encode(), own.public_key())[0]
+    value = kept["signature"]["value"]
+    assert value.endswith("==")
+    last = ALPHABET[(ALPHABET.index(value[-3]) & ~15) | ((ALPHABET.index(value[-3]) + 1) & 15)]
+    other = f"{value[:-3]}{last}=="
+    assert base64.b64decode(other) == base64.b64decode(value)
+    spelled = {**kept, "signature": {**kept["signature"], "value": other}}
+    assert evidence.what_is_wrong(json.dumps(spelled).encode(), own.public_key()) != []
+
+
+ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 
 
 @pytest.mark.parametrize(
