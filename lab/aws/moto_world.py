@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
 from botocore.model import OperationNotFoundError
-from moto.iam.models import get_account_id_from
+from moto.iam.models import get_account_id_from, iam_backends
 from werkzeug.test import create_environ, run_wsgi_app
 
 from lab.aws.database import JournalEntry, LabDatabase
@@ -110,6 +110,12 @@ class MotoWorld:
         credential = Credential.of(headers.get("authorization", ""))
         return str(get_account_id_from(credential.access_key if credential else ""))
 
+    def knows_key(self, access_key: str) -> bool:
+        """Whether IAM or STS gave this access key to somebody, in any account."""
+        return any(
+            access_key in backend.access_keys for account in list(iam_backends.values()) for backend in account.values()
+        )
+
     def request(
         self, method: str, path: str, query: str, headers: tuple[tuple[str, str], ...], body: bytes
     ) -> HttpReply:
@@ -117,7 +123,7 @@ class MotoWorld:
         lowered = {name.lower(): text for name, text in headers}
         credential = Credential.of(lowered.get("authorization", ""))
         if credential is None:
-            return error_reply("", 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+            raise ValueError("a request without a credential scope never comes here")
         if path.startswith(_MOTOS_OWN_PATHS):
             return error_reply(credential.service, 404, "NoSuchOperation", f"There is nothing at {path}")
         # Named, so that a replay does not depend on the temporary key that signed the request.

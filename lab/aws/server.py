@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from lab.aws import seed, service_network
+from lab.aws.callers import refused_caller
 from lab.aws.cloudfront.model import API_VERSION
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.connections import MAX_BODY, Handler, headers_of, read_body, target_of
@@ -142,6 +143,9 @@ class _Endpoint:
             return _unread(path, service, 413, "RequestEntityTooLarge", f"The body is longer than {MAX_BODY} bytes.")
         if path.startswith(_LAB):
             return self._control.answer(method, path, query, body, lowered)
+        refused = refused_caller(service, lowered.get("authorization", ""), self._world.knows_key)
+        if refused is not None:
+            return refused
 
         def perform() -> HttpReply:
             if for_cloudfront:

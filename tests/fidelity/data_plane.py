@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.fidelity.rule import (
+    COMMON,
     CUSTOM_ORIGIN,
     ELB_GUIDE,
     ERRORS,

@@ -15,8 +15,8 @@ SCOPE = "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, Sig
 FORM = "application/x-www-form-urlencoded"
 
 
-def send(lab: Lab, service: str | None, body: bytes, path: str = "/", content_type: str = FORM) -> tuple[int, bytes]:
-    headers = {"Content-Type": content_type}
+def send(lab: Lab, service: str | None, body: bytes, path: str = "/", **given: str) -> tuple[int, bytes]:
+    headers = {"Content-Type": FORM, **given}
     if service is not None:
         headers["Authorization"] = SCOPE.format(service)
     request = urllib.request.Request(lab.url + path, data=body, headers=headers)
@@ -53,6 +53,32 @@ def test_no_signature(lab: Lab) -> None:
     for path in ("/", "/moto-api/reset", "/bucket/key", "/latest/meta-data/"):
         status, reply = send(lab, None, b"", path)
         assert (status, b"MissingAuthenticationToken" in reply) == (403, True)
+
+
+@pytest.mark.rule("api/unknown-key")
+@pytest.mark.parametrize(
+    ("service", "path", "status", "code"),
+    [
+        ("cloudfront", "/2020-05-31/distribution", 403, b"<Code>InvalidClientTokenId</Code>"),
+        ("sts", "/", 403, b"<Code>InvalidClientTokenId</Code>"),
+        ("ec2", "/", 401, b"<Code>AuthFailure</Code>"),
+        ("acm", "/", 400, b'"UnrecognizedClientException"'),
+    ],
+)
+def test_a_key_that_nobody_was_given(lab: Lab, service: str, path: str, status: int, code: bytes) -> None:
+    """Such as one of another lab: without this its caller would see the account of nobody in particular."""
+    signed = SCOPE.format(service)
+    strange = signed.replace("=lab/", "=ASIAXXXXXXXXXXXXXXXX/")
+    answered, reply = send(lab, None, b"", path, Authorization=strange)
+    assert (answered, code in reply) == (status, True)
+    given = signed.replace("=lab/", f"={lab.account().keys['aws_access_key_id']}/")
+    assert send(lab, None, b"", path, Authorization=given)[0] not in (401, 403)
+
+
+@pytest.mark.parametrize("given", ["Basic bGFiOmxhYg==", "AWS4-HMAC-SHA256 Credential=lab, Signature=0", "AWS lab:0"])
+def test_what_is_no_signature_of_version_4(lab: Lab, given: str) -> None:
+    status, reply = send(lab, None, b"", "/2020-05-31/distribution", Authorization=given)
+    assert (status, b"<Code>IncompleteSignature</Code>" in reply) == (400, True)
 
 
 def test_motos_own_door_is_shut(lab: Lab) -> None:

@@ -11,7 +11,6 @@ from lab.aws.cloudfront.model import SERVICE_MODEL
 _COMMON = {
     "MalformedInput": 400,
     "MalformedXML": 400,
-    "MissingAuthenticationToken": 403,
     "Throttling": 400,
     "NoSuchOperation": 404,
     "InternalError": 500,
