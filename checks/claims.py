@@ -290,8 +290,12 @@ _BY_DETAIL: dict[str, str] = {
     "InternalError": "WSE-503-EDGE",
     "LimitExceeded": "WSE-503-EDGE",
 }
-_ONE_OF_SEVERAL = frozenset({"WSE-502-PORT", "WSE-504-SG", "WSE-504-SLOW", "WSE-502-ORIGIN"})
-"""What a detail suggests although other causes are logged alike."""
+_ONE_OF_SEVERAL = frozenset({"WSE-403-WAF", "WSE-502-PORT", "WSE-504-SG", "WSE-504-SLOW", "WSE-502-ORIGIN"})
+"""What a detail suggests although other causes are logged alike: InvalidRequestBlocked is also said of a name that no
+distribution has.
+"""
+_ONLY_WITH = {"WSE-502-ORIGIN": 502, "WSE-400-EDGE": 400}
+"""A detail that comes with several statuses means this only with one of them."""
 
 
 def _log(seen: Observations) -> Iterator[Claim]:
@@ -313,17 +317,14 @@ def _log(seen: Observations) -> Iterator[Claim]:
 
 
 def _logged(row: LogRow, seen: Observations) -> str:
-    """The code that a row speaks for. OriginCommError is a time-out, while connecting or while waiting for the answer.
-
-    What an origin answers by itself is no cause of an answer that somebody behind the edge signed.
-    """
+    """The code that a row speaks for. OriginCommError is a time-out, while connecting or waiting for the answer."""
     code = _BY_DETAIL.get(row.detail) or _BY_DETAIL.get(row.result, "")
     status = row.status or seen.status
     if code == "WSE-504-SG" and status != 504:
         code = "WSE-502-ORIGIN"
     if code == "WSE-504-SG" and contradicted(code, seen):
         code = "WSE-504-SLOW"
-    return "" if code == "WSE-502-ORIGIN" and status != 502 else code
+    return "" if _ONLY_WITH.get(code, status) != status else code
 
 
 def _elsewhere(row: LogRow, seen: Observations) -> bool:
@@ -362,7 +363,8 @@ def _explains(code: str, seen: Observations) -> bool:
     if code == "WSE-301-LOOP":
         return any(found.code == code for found in diagnose(seen.handshake))
     if code == "WSE-ALB-RULE":
-        return seen.author == "balancer" and seen.status not in (502, 503)
+        # A rule may answer because what it looks at was kept back on the way: then that is the cause.
+        return seen.author == "balancer" and seen.status not in (502, 503) and not any(_left_behind(seen))
     if code == "WSE-503-NOTARGET":
         return diagnose(seen.handshake)[0].code == code
     return True

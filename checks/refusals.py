@@ -62,7 +62,7 @@ _EDGE_PHRASES: tuple[tuple[tuple[int, ...], str, str], ...] = (
     ((403,), "<code>invalidkey</code>", "WSE-403-SIGNED"),
     ((403,), "<code>accessdenied</code>", "WSE-403-SIGNED"),
     ((403,), "request blocked", "WSE-403-WAF"),
-    ((502,), "resolve the origin domain name", "WSE-502-DNS"),
+    ((502,), "domain name", "WSE-502-DNS"),
     ((500, 502, 503), "lambda function", "WSE-EDGE-FUNCTION"),
     ((500, 502, 503), "cloudfront function", "WSE-EDGE-FUNCTION"),
 )

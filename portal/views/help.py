@@ -12,6 +12,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from checks.glossary import words_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
 from checks.verdicts import VERDICTS
@@ -37,7 +38,9 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     if code not in VERDICTS:
         raise Http404
     check = _check(request)
-    context = {"verdict": VERDICTS[code], "check": check, "way_out": _ways_out(request, check).get(code)}
+    verdict = VERDICTS[code]
+    words = words_of((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
+    context = {"verdict": verdict, "check": check, "way_out": _ways_out(request, check).get(code), "words": words}
     return render(request, "help/verdict.html", context)
 
 

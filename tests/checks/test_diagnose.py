@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from checks import claims, idle, refusals
 from checks import diagnose as diagnoses
 from checks.diagnose import diagnose
+from checks.glossary import WORDS, words_of
 from checks.refusals import author_of
 from checks.transcript import CloseSeen, Failure, Phase, Reason, Transcript
 from checks.verdicts import VERDICTS, Severity
@@ -321,6 +322,17 @@ def test_every_verdict_says_everything_a_stranger_needs() -> None:
         assert verdict.plain.endswith("."), code
         assert not verdict.title.endswith("."), code
         assert len(verdict.plain) < 220, code
+
+
+def test_every_word_that_a_stranger_may_not_know_is_explained_where_it_stands() -> None:
+    said = {code: (one.title, one.plain, one.cause, one.fix, one.confirm) for code, one in VERDICTS.items()}
+    told = {code: {name for name, _ in words_of(texts)} for code, texts in said.items()}
+    assert {name for names in told.values() for name in names} == {name for name, _, _ in WORDS}
+    assert {"handshake, upgrade, 101", "policy, AllViewer"} <= told["WSE-400-NOKEY"]
+    assert "security group, network ACL" in told["WSE-504-SG"]
+    assert "Origin (the header line)" in told["WSE-403-ORIGIN"]
+    assert "Origin (the header line)" not in told["WSE-502-TLS"]
+    assert words_of(("Nothing to change.",)) == ()
 
 
 def test_every_verdict_can_be_reached() -> None:

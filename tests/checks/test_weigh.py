@@ -358,7 +358,6 @@ def test_the_upgrade_alone_failing_is_the_failure_of_2025() -> None:
         ("InvalidRequestMethod", 403, "WSE-403-METHOD"),
         ("CapacityExceeded", 503, "WSE-503-EDGE"),
         ("NonS3OriginDnsError", 502, "WSE-502-DNS"),
-        ("InvalidRequestBlocked", 403, "WSE-403-WAF"),
         ("InvalidRequestCertificate", 421, "WSE-421-DOMAIN"),
         ("LambdaExecutionError", 502, "WSE-EDGE-FUNCTION"),
     ],
@@ -382,6 +381,8 @@ HINTS = [
     ('"sc-status":"502","x-edge-detailed-result-type":"OriginCommError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
     ('"sc-status":"502","x-edge-detailed-result-type":"OriginConnectError"', 502, {}, "WSE-502-PORT"),
     ('"sc-status":"502","x-edge-detailed-result-type":"OriginReadError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
+    ('"sc-status":"403","x-edge-detailed-result-type":"InvalidRequestBlocked"', 403, {}, "WSE-403-WAF"),
+    ('"sc-status":"403","x-edge-detailed-result-type":"InvalidRequest"', 403, {}, "WSE-403-EDGE"),
     ('"sc-status":"503","x-edge-result-type":"LimitExceeded"', 503, {}, "WSE-503-EDGE"),
     # of another path, of another end, of the viewer's own leaving
     ('"sc-status":"502","cs-uri-stem":"/b","x-edge-detailed-result-type":"OriginDnsError"', 502, {}, "WSE-502-TLS"),
@@ -481,6 +482,16 @@ def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_n
     everything = MANAGED_REQUEST_POLICIES[ALL_VIEWER]
     sent_on = weigh(Observations(refusal, looked=True, serving=passing(everything, query=query, headers=headers)))
     assert "WSE-NOT-FORWARDED" not in [found.code for found in sent_on.diagnoses]
+
+
+def test_a_rule_that_looks_at_what_was_kept_back_is_not_the_cause() -> None:
+    kept = passing(Forwarding(SOCKET_HEADERS), query="room=blue")
+    rules = (asked("PF-RULES", Level.WARN),)
+    first = weigh(Observations(refused(404, ALB, "no room"), looked=True, serving=kept, preflight=rules)).first
+    assert first.code == "WSE-NOT-FORWARDED"
+    whole = passing(MANAGED_REQUEST_POLICIES[ALL_VIEWER], query="room=blue")
+    first = weigh(Observations(refused(404, ALB, "no room"), looked=True, serving=whole, preflight=rules)).first
+    assert (first.code, first.certainty) == ("WSE-ALB-RULE", "high")
 
 
 def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
