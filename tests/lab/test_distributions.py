@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from botocore.exceptions import WaiterError
+from botocore.exceptions import ClientError, WaiterError
 
 from tests.lab.account import (
     CACHING_DISABLED,
@@ -507,6 +510,42 @@ class TestConfigurationRules:
         with refused("InvalidArgument", 400):
             create(group("web", "spare"), "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE")
         create(group("web", "spare"), "GET", "HEAD")
+
+
+@pytest.mark.rule("api/stale-version", "distribution/caller-reference-once")
+def test_of_many_at_once_exactly_one_wins(account: Account) -> None:
+    """Fifty updates on one version, then creates of one reference and of one name."""
+    made = account.create_distribution()
+    distribution, config = made["Distribution"]["Id"], made["Distribution"]["DistributionConfig"]
+    account.target  # noqa: B018 - made before the crowd comes
+
+    def outcome(call: Callable[[], Any]) -> str:
+        try:
+            call()
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "won"
+
+    def update(number: int) -> None:
+        changed = {**config, "Comment": str(number)}
+        account.cloudfront.update_distribution(Id=distribution, IfMatch=made["ETag"], DistributionConfig=changed)
+        written.append(str(number))
+
+    written: list[str] = []
+    with ThreadPoolExecutor(max_workers=50) as crowd:
+        updates = Counter(crowd.map(lambda number: outcome(lambda: update(number)), range(50)))
+        once = configuration(CallerReference=f"once-{account.number}")
+        creates = Counter(
+            crowd.map(
+                lambda _: outcome(lambda: account.cloudfront.create_distribution(DistributionConfig=once)), range(10)
+            )
+        )
+        origins = Counter(crowd.map(lambda _: outcome(lambda: account.create_vpc_origin("once")), range(10)))
+    assert updates == {"won": 1, "PreconditionFailed": 49}
+    shown = account.cloudfront.get_distribution_config(Id=distribution)["DistributionConfig"]
+    assert [shown["Comment"]] == written
+    assert creates == {"won": 1, "DistributionAlreadyExists": 9}
+    assert origins == {"won": 1, "EntityAlreadyExists": 9}
 
 
 class TestVpcOrigins:
