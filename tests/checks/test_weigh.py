@@ -426,6 +426,15 @@ def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     assert [good.passes(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")] == [True] * 3
     assert (good.path_pattern, good.meant, good.vpc_origin_id) == ("/ws", True, "vo_1")
     assert WITHOUT_KEY.passes("Sec-WebSocket-Key") is False
+    shared = {"Id": "ours", "VpcOriginConfig": {"VpcOriginId": "vo_9", "OwnerAccountId": "222222222222"}}
+    theirs = serving(
+        {**GOOD_CONFIG, "Origins": {"Items": [shared]}},
+        domain_name="d111.cloudfront.net",
+        status="Deployed",
+        host="d111.cloudfront.net",
+        path="/ws",
+    )
+    assert (good.vpc_origin_owner, theirs.vpc_origin_owner) == ("", "222222222222")
     custom = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0], OriginRequestPolicyId="custom")  # type: ignore[index]
     unknown = serving(
         {**GOOD_CONFIG, "CacheBehaviors": {"Items": [custom]}},

@@ -152,6 +152,14 @@ class TestLogRows:
         assert says in text_of(answer) or "\x00" in text
         assert not Probe.objects.exists()
 
+    def test_a_row_with_what_no_database_keeps_is_taken_all_the_same(self, people: Stage, check: Check) -> None:
+        odd = (
+            '{"x-edge-request-id":"abc","sc-status":"502","cs-uri-stem":"/%00","x-host-header":"\\ud800","time-taken":"'
+        )
+        sent = browser(people.ana).post(self.url(check), {"rows_text": f'{odd}{"9" * 400}"}}'})
+        assert sent.status_code == 302
+        assert (Probe.objects.get().rows[0]["status"], Probe.objects.get().rows[0]["seconds"]) == (502, None)
+
     def test_beside_a_test_that_went_well_only_another_method_tells_something(
         self, people: Stage, endpoint: Endpoint
     ) -> None:
