@@ -66,6 +66,7 @@ def _upgrade_only(seen: Observations) -> Iterator[Claim]:
         plain is None
         or plain.response is None
         or seen.status != 502
+        or not seen.by_edge
         or seen.wavers
         or author_of(plain.response, plain.body)[0] == "balancer"
     ):
@@ -124,6 +125,10 @@ def _configuration(seen: Observations) -> Iterator[Claim]:
     if at_edge and not found.knows_host:
         shown = seen.status in (403, 421) or seen.failed_in(Phase.TLS)
         yield claim("WSE-403-ALIAS", shown, "the distribution does not list the name")
+    if at_edge and found.viewer_protocol_policy == "https-only" and seen.handshake.url.lower().startswith("ws://"):
+        yield claim(
+            "WSE-403-VIEWER", seen.status == 403, "the behavior takes https only, and the address begins with ws"
+        )
     if not seen.handshake.live and not found.meant:
         told = f"the behavior {found.path_pattern} gets this path, none of the endpoint's"
         yield claim("WSE-PATH", seen.status in _ANY_ANSWER, told)

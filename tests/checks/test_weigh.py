@@ -108,6 +108,11 @@ SHOWN = [
         {"serving": served(error_pages=((404, 200, "/index.html"),))},
         "WSE-200-SPA",
     ),
+    (
+        answered(f"HTTP/1.1 403 No\r\n{EDGE}", url="ws://d111.cloudfront.net/ws"),
+        {"serving": served()},
+        "WSE-403-VIEWER",
+    ),
     (refused(403), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
     (refused(403), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
     (refused(403, body="<Code>MissingKey</Code>"), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
@@ -206,6 +211,8 @@ NO_CAUSE = [
     (failed(Phase.TLS, Reason.TLS_EXPIRED), {"preflight": CLOSED, "serving": served(enabled=False)}, "WSE-504-SG"),
     (failed(Phase.TCP, Reason.CONNECT_REFUSED), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
     # What only has the same status.
+    (refused(403), {"serving": served()}, "WSE-403-VIEWER"),
+    (refused(502, ALB), {"plain_get": answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n")}, "WSE-502-2025"),
     (LOGIN, {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-301-LOOP"),
     (refused(503, ALB, "maintenance"), {"preflight": (asked("PF-HEALTH", Level.WARN),)}, "WSE-503-NOTARGET"),
 ]
