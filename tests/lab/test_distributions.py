@@ -275,12 +275,16 @@ class TestConfigurationRules:
 
     @pytest.mark.rule("distribution/method-sets")
     def test_methods_come_in_three_sets(self, account: Account) -> None:
-        for methods in (["GET", "HEAD"], ["GET", "HEAD", "OPTIONS"]):
+        every = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]
+
+        def allow(methods: list[str]) -> None:
             account.create_distribution(DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed(*methods)})
-        with refused("InvalidArgument", 400):
-            account.create_distribution(
-                DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed("GET", "POST")}
-            )
+
+        for methods in (every[:2], every[:3], every, every[::-1]):
+            allow(methods)
+        for methods in (["GET"], ["GET", "POST"], [*every[:2], "PUT"], every[:-1], ["GET", "GET"]):
+            with refused("InvalidArgument", 400):
+                allow(methods)
 
     @pytest.mark.rule("distribution/cache-policy-or-forwarded-values")
     def test_a_cache_policy_or_the_old_way_never_both(self, account: Account) -> None:
@@ -301,11 +305,13 @@ class TestConfigurationRules:
             made["CustomOriginConfig"].update(timeouts)
             return listed(made)
 
-        account.create_distribution(Origins=origin(OriginReadTimeout=120))
-        with refused("InvalidOriginReadTimeout", 400):
-            account.create_distribution(Origins=origin(OriginReadTimeout=121))
-        with refused("InvalidOriginKeepaliveTimeout", 400):
-            account.create_distribution(Origins=origin(OriginKeepaliveTimeout=0))
+        for read, kept in ((1, 1), (120, 300)):
+            account.create_distribution(Origins=origin(OriginReadTimeout=read, OriginKeepaliveTimeout=kept))
+        for read, kept in ((0, 0), (121, 301)):
+            with refused("InvalidOriginReadTimeout", 400):
+                account.create_distribution(Origins=origin(OriginReadTimeout=read))
+            with refused("InvalidOriginKeepaliveTimeout", 400):
+                account.create_distribution(Origins=origin(OriginKeepaliveTimeout=kept))
 
     @pytest.mark.rule("distribution/alias-needs-certificate", "distribution/alias-once")
     def test_an_alias_needs_a_certificate_and_belongs_to_one_distribution(self, lab: Lab, account: Account) -> None:

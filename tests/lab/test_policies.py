@@ -29,7 +29,37 @@ def policy(name: str = "websocket", **changes: Any) -> dict[str, Any]:
     }
 
 
+# CloudFront Developer Guide: Use managed cache policies, Use managed origin request policies.
+CACHE_IDS = {
+    "Managed-CachingDisabled": CACHING_DISABLED,
+    "Managed-CachingOptimized": "658327ea-f89d-4fab-a63d-7e88639e58f6",
+    "Managed-CachingOptimizedForUncompressedObjects": "b2884449-e4de-46a7-ac36-70bc7f1ddd6d",
+    "UseOriginCacheControlHeaders": "83da9c7e-98b4-4e11-a168-04f0df8e2c65",
+    "UseOriginCacheControlHeaders-QueryStrings": "4cc15a8a-d715-48a4-82b8-cc0b614638fe",
+}
+ORIGIN_REQUEST_IDS = {
+    "Managed-AllViewer": ALL_VIEWER,
+    "Managed-AllViewerExceptHostHeader": "b689b0a8-53d0-40ab-baf2-68738e2966ac",
+    "Managed-AllViewerAndCloudFrontHeaders-2022-06": "33f36d7e-f396-46d9-90e0-52428a34d9dc",
+    "Managed-HostHeaderOnly": "bf0718e1-ba1e-49d1-88b1-f726733018ae",
+    "Managed-CORS-CustomOrigin": "59781a5b-3903-41f3-afcb-af62929ccde1",
+    "Managed-CORS-S3Origin": "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf",
+    "Managed-UserAgentRefererHeaders": "acba4595-bd28-49b8-b9fe-13317c0390fa",
+}
+
+
 class TestManaged:
+    @pytest.mark.rule("policy/managed-ids")
+    def test_every_id_is_awss(self, lab: Lab, account: Account) -> None:
+        for who in (account, lab.account()):
+            cloudfront = who.cloudfront
+            caches = cloudfront.list_cache_policies(Type="managed")["CachePolicyList"]["Items"]
+            requests = cloudfront.list_origin_request_policies(Type="managed")["OriginRequestPolicyList"]["Items"]
+            given = [item["CachePolicy"] for item in caches]
+            assert {each["CachePolicyConfig"]["Name"]: each["Id"] for each in given} == CACHE_IDS
+            given = [item["OriginRequestPolicy"] for item in requests]
+            assert {each["OriginRequestPolicyConfig"]["Name"]: each["Id"] for each in given} == ORIGIN_REQUEST_IDS
+
     @pytest.mark.rule("policy/managed-ids")
     def test_with_awss_ids_and_contents(self, account: Account) -> None:
         listed_policies = account.cloudfront.list_origin_request_policies(Type="managed")["OriginRequestPolicyList"]

@@ -386,3 +386,21 @@ def test_lists_come_in_pages(account: Account) -> None:
     assert sorted(seen) == sorted(ids)
     with refused("InvalidArgument", 400):
         account.cloudfront.list_vpc_origins(MaxItems="many")
+
+
+@pytest.mark.rule("api/pages")
+def test_a_full_last_page_is_the_last(account: Account) -> None:
+    """As botocore's paginator sees it, whose pages end where NextMarker does."""
+    ids = {account.create_distribution()["Distribution"]["Id"] for _ in range(4)}
+    paginator = account.cloudfront.get_paginator("list_distributions")
+    pages = [page["DistributionList"] for page in paginator.paginate(PaginationConfig={"PageSize": 2})]
+    assert [(page["Quantity"], page["IsTruncated"], "NextMarker" in page) for page in pages] == [
+        (2, True, True),
+        (2, False, False),
+    ]
+    assert pages[1]["Marker"] == pages[0]["NextMarker"]
+    assert {item["Id"] for page in pages for item in page["Items"]} == ids
+    first = paginator.paginate(PaginationConfig={"MaxItems": 3}).build_full_result()
+    rest = paginator.paginate(PaginationConfig={"StartingToken": first["NextToken"]}).build_full_result()
+    both = [*first["DistributionList"]["Items"], *rest["DistributionList"]["Items"]]
+    assert sorted(item["Id"] for item in both) == sorted(ids)
