@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -25,6 +26,8 @@ SERVICES = ("postgres", "redis")
 LAB = ("aws", "apps", "edge")
 PORTAL = ("web", "worker", "ticker")
 EVERYTHING = (*SERVICES, *LAB, *PORTAL)
+TOKENS_LAST_SECONDS = 23 * 86_400
+"""seed_demo's tokens expire after thirty days; a demo may stay up for a week."""
 
 
 class CommandFailed(Exception):
@@ -208,9 +211,11 @@ class Stack:
             self.wait_ready(name)
 
     def _seed(self) -> None:
-        """Tokens are shown once and replaced when asked for again, so they are asked for only if the file is lost."""
-        tokens = [] if self.tokens_file.exists() else ["--tokens", str(self.tokens_file)]
-        self.people = self.manage("seed_demo", *tokens)
+        """Tokens are shown once and replaced when asked for again, so they are asked for only if the file is lost or
+        the tokens in it expire soon.
+        """
+        known = self.tokens_file.exists() and time.time() - self.tokens_file.stat().st_mtime < TOKENS_LAST_SECONDS
+        self.people = self.manage("seed_demo", *([] if known else ["--tokens", str(self.tokens_file)]))
 
     def _start_python(
         self, name: str, arguments: list[str], *, listens: int | None = None, grace_seconds: float = 5.0

@@ -64,7 +64,7 @@ class StateDir:
             lock.close()
             raise StateError(
                 f"the product already runs from {self.path} ({holder}). Stop it with Ctrl-C where it runs, "
-                "or use a clone in another folder with another PORT."
+                "end that process, or use a clone in another folder with another PORT."
             ) from None
         lock.seek(0)
         lock.truncate()

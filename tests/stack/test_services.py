@@ -257,3 +257,19 @@ def test_redis_is_configured_on_the_given_port_only(short_dir: Path) -> None:
     redis_server.prepare()
     assert f"port {port}\n" in (short_dir / "redis" / "redis.conf").read_text()
     assert redis_server.url == f"redis://:secret@127.0.0.1:{port}/0"
+
+
+def test_tokens_are_asked_for_when_they_are_lost_or_expire_soon(
+    short_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(short_dir, free_ports().web)
+    asked: list[tuple[str, ...]] = []
+    monkeypatch.setattr(stack, "manage", lambda *command: asked.append(command) or "people")
+    stack._seed()
+    stack.tokens_file.write_text("{}")
+    stack._seed()
+    month_old = time.time() - 30 * 86_400
+    os.utime(stack.tokens_file, (month_old, month_old))
+    stack._seed()
+    anew = ("seed_demo", "--tokens", str(stack.tokens_file))
+    assert asked == [anew, ("seed_demo",), anew]
