@@ -28,7 +28,7 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
     healthy, registered = target.healthy_targets, target.registered_targets
     groups = _groups(subject, target, snapshot)
     if groups and _narrowed(subject, target, snapshot):
-        # What leaves is no longer counted, unless nothing else is there.
+        # What is being taken out gets no new connection.
         staying = [one for group in groups for one in group.targets if one.state != "draining"]
         healthy, registered = sum(one.well for one in staying), len(staying)
     if gap or healthy is None or registered is None:
