@@ -155,19 +155,6 @@ def has_body(headers: Iterable[Header]) -> bool:
     return "transfer-encoding" in names or names.get("content-length", "0") != "0"
 
 
-def _framed_twice(message: h11.Request | h11.Response) -> bool:
-    names = {name for name, _ in message.headers}
-    return b"content-length" in names and b"transfer-encoding" in names
-
-
-def _without_length(message: h11.Request | h11.Response) -> h11.Request | h11.Response:
-    headers = [(name, value) for name, value in message.headers.raw_items() if name.lower() != b"content-length"]
-    version = message.http_version
-    if isinstance(message, h11.Request):
-        return h11.Request(method=message.method, target=message.target, headers=headers, http_version=version)
-    return h11.Response(status_code=message.status_code, headers=headers, reason=message.reason, http_version=version)
-
-
 class SenderFailed(Exception):
     """Whoever sent the request left, or spoke nonsense, before the request was complete."""
 
@@ -311,3 +298,16 @@ async def _relay_request_body(source: Conversation, sink: Http1, patience: float
                 sink_listens = False
         if isinstance(event, h11.EndOfMessage):
             return
+
+
+def _framed_twice(message: h11.Request | h11.Response) -> bool:
+    names = {name for name, _ in message.headers}
+    return b"content-length" in names and b"transfer-encoding" in names
+
+
+def _without_length(message: h11.Request | h11.Response) -> h11.Request | h11.Response:
+    headers = [(name, value) for name, value in message.headers.raw_items() if name.lower() != b"content-length"]
+    version = message.http_version
+    if isinstance(message, h11.Request):
+        return h11.Request(method=message.method, target=message.target, headers=headers, http_version=version)
+    return h11.Response(status_code=message.status_code, headers=headers, reason=message.reason, http_version=version)
