@@ -228,7 +228,9 @@ _AGAINST = frozenset({Level.BLOCK, Level.FIXABLE, Level.WARN})
 
 
 def _preflight(seen: Observations) -> Iterator[Claim]:
-    """What AWS says against the way to the target explains nothing once the target was reached."""
+    """What AWS says against the way to the target explains nothing once the target was reached, nor that no target is
+    well once the app itself answered.
+    """
     if seen.handshake.upgraded or (seen.status == _NO_ANSWER and not seen.timed_out):
         return
     for question, code, statuses in _BY_PREFLIGHT:
@@ -240,6 +242,8 @@ def _preflight(seen: Observations) -> Iterator[Claim]:
             continue
         explains = seen.status in statuses and _explains(code, seen)
         if not explains and question in _TO_THE_TARGET and seen.reached_target:
+            continue
+        if question == "PF-HEALTH" and seen.by_app:
             continue
         behind: Certainty = "low" if result.level is Level.WARN else "medium"
         yield Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",))

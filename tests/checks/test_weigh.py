@@ -269,6 +269,8 @@ def test_a_503_of_the_app_is_not_a_missing_target() -> None:
     unhealthy = (asked("PF-HEALTH", Level.WARN),)
     conclusion = weigh(Observations(refused(503, APP), looked=True, preflight=unhealthy))
     assert conclusion.first.code == "WSE-503-APP"
+    refuses = weigh(Observations(refused(401, APP), looked=True, preflight=unhealthy))
+    assert [found.code for found in refuses.diagnoses] == ["WSE-401-AUTH"], "an app that answers is a target"
 
 
 def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
