@@ -93,7 +93,10 @@ class Rehearsal:
     def set(self, name: str, **given: Any) -> dict[str, Any]:
         """Set a fault; the edge knows it when this returns."""
         made: dict[str, Any] = self.lab.post("/_lab/faults", {"name": name, **given})
-        assert made["edge_knows"] or not made["hit"], made
+        if made["hit"] and not made["edge_knows"]:
+            # A busy machine: let this test fail alone.
+            self.clear(made["id"])
+            raise AssertionError(f"the edge does not know of the fault yet: {made}")
         return made
 
     def clear(self, fault_id: str = "") -> list[dict[str, Any]]:
