@@ -92,7 +92,22 @@ class Authority:
         if names:
             listed = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             builder = builder.add_extension(listed, critical=False)
-        return builder.sign(signer or key, hashes.SHA256())
+        # RFC 5280 4.2.1 wants these of every CA and of what it signs; Python verifies so from 3.13 on.
+        signing = x509.KeyUsage(
+            digital_signature=not ca,
+            content_commitment=False,
+            key_encipherment=False,
+            data_encipherment=False,
+            key_agreement=False,
+            key_cert_sign=ca,
+            crl_sign=ca,
+            encipher_only=False,
+            decipher_only=False,
+        )
+        issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key((signer or key).public_key())
+        builder = builder.add_extension(signing, critical=True).add_extension(issued_by, critical=False)
+        own_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
+        return builder.add_extension(own_key, critical=False).sign(signer or key, hashes.SHA256())
 
 
 @dataclass
