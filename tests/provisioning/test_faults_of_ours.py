@@ -137,12 +137,14 @@ def test_what_was_just_written_and_cannot_be_seen_yet_does_not_pass_for_gone(mac
                 raise Killed(label)
 
     machine.lab.post("/_lab/settings", {"reads": {"lag_seconds": 20}})
-    with boundaries(Dying()), pytest.raises(Killed):
+    try:
+        with boundaries(Dying()), pytest.raises(Killed):
+            machine.finish(run)
+        assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+        Run.objects.update(lease_until=machine.now)
         machine.finish(run)
-    assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
-    Run.objects.update(lease_until=machine.now)
-    machine.finish(run)
-    machine.lab.post("/_lab/settings", {"reads": {"lag_seconds": None}})
+    finally:
+        machine.lab.post("/_lab/settings", {"reads": {"lag_seconds": None}})
     site.assert_clean(run)
 
 
