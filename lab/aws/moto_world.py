@@ -36,6 +36,8 @@ InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 
 _CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _ACCOUNT = re.compile(r"[0-9]{12}")
+# What moto's GetSessionToken and GetFederationToken give to everybody.
+_SESSION_TOKENS_KEY = "AKIAIOSFODNN7EXAMPLE"
 _ACCOUNT_HEADER = "x-moto-account-id"
 # At which lab time a request came in; kept in the journal with the request's other headers.
 _LAB_TIME_HEADER = "x-lab-time"
@@ -112,9 +114,8 @@ class MotoWorld:
 
     def knows_key(self, access_key: str) -> bool:
         """Whether IAM or STS gave this access key to somebody, in any account."""
-        return any(
-            access_key in backend.access_keys for account in list(iam_backends.values()) for backend in account.values()
-        )
+        backends = [backend for account in list(iam_backends.values()) for backend in list(account.values())]
+        return access_key == _SESSION_TOKENS_KEY or any(access_key in backend.access_keys for backend in backends)
 
     def request(
         self, method: str, path: str, query: str, headers: tuple[tuple[str, str], ...], body: bytes

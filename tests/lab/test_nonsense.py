@@ -71,8 +71,14 @@ def test_a_key_that_nobody_was_given(lab: Lab, service: str, path: str, status: 
     strange = signed.replace("=lab/", "=ASIAXXXXXXXXXXXXXXXX/")
     answered, reply = send(lab, None, b"", path, Authorization=strange)
     assert (answered, code in reply) == (status, True)
-    given = signed.replace("=lab/", f"={lab.account().keys['aws_access_key_id']}/")
-    assert send(lab, None, b"", path, Authorization=given)[0] not in (401, 403)
+    account = lab.account()
+    account.iam.create_user(UserName="ci")
+    of_role = account.keys["aws_access_key_id"]
+    of_user = account.iam.create_access_key(UserName="ci")["AccessKey"]["AccessKeyId"]
+    of_session = account.client("sts").get_session_token()["Credentials"]["AccessKeyId"]
+    for key in (of_role, of_user, of_session):
+        given = signed.replace("=lab/", f"={key}/")
+        assert send(lab, None, b"", path, Authorization=given)[0] not in (401, 403)
 
 
 @pytest.mark.parametrize("given", ["Basic bGFiOmxhYg==", "AWS4-HMAC-SHA256 Credential=lab, Signature=0", "AWS lab:0"])
