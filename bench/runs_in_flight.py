@@ -53,12 +53,17 @@ GOAL_EXTRA_SECONDS = 2.0
 GOAL_MEMORY = 0.25
 GOAL_SLOPE = 1.0
 GOAL_RUNS_PER_WRITE = 10.0
+GOAL_AT_WORK = 0.5
+"""Of four threads. One that slept for a run would be at work in every sample; the safety net's looks, every two minutes
+for each run, are a fifth of a thread for a thousand."""
 MIB = 1 << 20
 
 
 @dataclass
 class Row:
-    """What was seen while so many runs waited. Calls per minute; MiB; MiB per minute; percent of one core."""
+    """What was seen while so many runs waited. Calls per minute; MiB; MiB per minute; percent of one core; threads at
+    work, the mean of the samples.
+    """
 
     runs: int
     calls: float
@@ -66,7 +71,7 @@ class Row:
     uss: float
     slope: float
     cpu: float
-    active: int
+    at_work: float
 
 
 def main() -> int:
@@ -133,10 +138,10 @@ class Bench:
         self.next_sweep()
         calls, began, cpu = self.site.calls(), time.monotonic(), self.worker.cpu_times()
         samples = []
-        active = 0
+        at_work = []
         while time.monotonic() - began < window:
             samples.append((time.monotonic() - began, self.worker.memory_full_info().uss))
-            active = max(active, self.active_tasks())
+            at_work.append(self.active_tasks())
             time.sleep(0.5)
         self.next_sweep()
         seconds = time.monotonic() - began
@@ -146,7 +151,7 @@ class Bench:
         naive = self.site.naive_round() * 60 / SWEEP_SECONDS
         uss = statistics.median(size for _, size in samples) / MIB
         slope = statistics.linear_regression(*zip(*samples, strict=True)).slope * 60 / MIB
-        return Row(count, asked * 60 / seconds, naive, uss, slope, 100 * busy / seconds, active)
+        return Row(count, asked * 60 / seconds, naive, uss, slope, 100 * busy / seconds, statistics.mean(at_work))
 
     def extra_run(self) -> float:
         """Seconds from the commit of one more run until it, too, waits for AWS."""
@@ -196,12 +201,12 @@ class Bench:
         few, many = self.rows[0], self.rows[-1]
         print(
             f"\n{'waiting':>8}{'calls/min':>11}{'naive/min':>11}{'ratio':>8}{'USS MiB':>9}{'MiB/min':>9}"
-            f"{'CPU %':>7}{'busy':>6}"
+            f"{'CPU %':>7}{'at work':>9}"
         )
         for row in self.rows:
             print(
                 f"{row.runs:>8}{row.calls:>11.1f}{row.naive:>11.0f}{row.naive / row.calls:>8.1f}{row.uss:>9.1f}"
-                f"{row.slope:>9.2f}{row.cpu:>7.1f}{row.active:>6}"
+                f"{row.slope:>9.2f}{row.cpu:>7.1f}{row.at_work:>9.2f}"
             )
         # The first hundred also fill what a worker keeps anyway: clients, models, arenas of its threads.
         warm = self.rows[-2]
@@ -215,7 +220,7 @@ class Bench:
             <= GOAL_CALLS,
             f"the poller's at least {GOAL_NAIVE:g} times": many.naive / few.naive >= GOAL_NAIVE * many.runs / 1000,
             f"one more run within {GOAL_EXTRA_SECONDS:g} s": extra <= GOAL_EXTRA_SECONDS,
-            "no thread busy for waiting": many.active <= 1,
+            f"at most {GOAL_AT_WORK:g} of a thread at work": many.at_work <= GOAL_AT_WORK,
             f"memory per run at most {GOAL_MEMORY:g} of a countdown's": each <= GOAL_MEMORY * countdown,
             f"memory grows by at most {GOAL_SLOPE:g} MiB per minute": many.slope <= GOAL_SLOPE,
             "every run is done": done == self.most + 1,
