@@ -303,8 +303,9 @@ class TestUpdateAndDelete:
         update = account.cloudfront.update_vpc_origin
         with refused("InvalidIfMatchVersion", 400):
             update(Id=origin_id, IfMatch="nonsense", VpcOriginEndpointConfig=changed)
-        with refused("PreconditionFailed", 412):
-            update(Id=origin_id, IfMatch="E000000000000", VpcOriginEndpointConfig=changed)
+        for old in ("E000000000000", "EOLD"):
+            with refused("PreconditionFailed", 412):
+                update(Id=origin_id, IfMatch=old, VpcOriginEndpointConfig=changed)
         written = update(Id=origin_id, IfMatch=made["ETag"], VpcOriginEndpointConfig=changed)
         assert written["ETag"] != made["ETag"]
         assert written["VpcOrigin"]["Status"] == "Deploying"

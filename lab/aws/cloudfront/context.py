@@ -17,7 +17,8 @@ from lab.aws.moto_world import MotoWorld
 Item = TypeVar("Item")
 
 _CAPITALS = string.ascii_uppercase + string.digits
-_ETAG = re.compile(r"E[A-Z0-9]{9,15}")
+_ETAG = re.compile(r"E[A-Z0-9]{2,31}")
+"""AWS does not say how long a version may be: what looks like one and is not the current one counts as stale."""
 
 
 @dataclass(frozen=True)
