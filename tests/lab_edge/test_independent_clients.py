@@ -6,10 +6,13 @@ import asyncio
 import hashlib
 import json
 import random
+import select
 import socket
+import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -228,29 +231,36 @@ def test_every_byte_arrives_as_it_was_sent(stage: Stage, name: str) -> None:
             f"GET /{name} HTTP/1.1\r\nHost: {name}.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
             "Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
         )
-        heard = threading.Thread(target=lambda: received.append(everything(raw, len(said))))
-        received: list[bytes] = []
-        heard.start()
-        at = 0
-        while at < len(sent):
-            size = chance.randrange(1, 100_000)
-            raw.sendall(sent[at : at + size])
-            at += size
-        heard.join()
+        received = both_ways(raw, sent, lambda: chance.randrange(1, 100_000), len(said))
         wait_until(lambda: len(stage.recorder.heard.get(f"/{name}", b"")) >= len(sent))
     assert stage.recorder.heads[f"/{name}"].startswith(f"GET /{name} HTTP/1.1\r\n".encode())
     assert stage.recorder.heard[f"/{name}"] == sent
-    assert received[0].partition(b"\r\n\r\n")[2] == said
+    assert received.partition(b"\r\n\r\n")[2] == said
 
 
-def everything(raw: socket.socket, size: int) -> bytes:
-    """The answer to the handshake and so many bytes after it."""
+def both_ways(raw: socket.socket, sent: bytes, next_size: Callable[[], int], size: int) -> bytes:
+    """Send all in pieces, and meanwhile hear the answer to the handshake and so many bytes after it. By one thread:
+    two must not use one TLS connection at once.
+    """
+    raw.setblocking(False)
     heard = bytearray()
-    while len(heard.partition(b"\r\n\r\n")[2]) < size:
-        piece = raw.recv(65536)
-        if not piece:
-            break
-        heard += piece
+    unsent, piece = memoryview(sent), memoryview(b"")
+    while unsent or len(heard) - heard.find(b"\r\n\r\n") - 4 < size:
+        piece = piece or unsent[: next_size()]
+        moved = False
+        with suppress(ssl.SSLWantReadError):
+            got = raw.recv(65536)
+            if not got:
+                break
+            heard += got
+            moved = True
+        if piece:
+            with suppress(ssl.SSLWantWriteError):
+                done = raw.send(piece)
+                piece, unsent = piece[done:], unsent[done:]
+                moved = True
+        if not moved:
+            assert any(select.select([raw], [raw] if piece else [], [], 10)), "neither heard nor taken for ten seconds"
     return bytes(heard)
 
 
