@@ -18,6 +18,8 @@ from checks.wanted import WantedError, parse_wanted
 MOST_WAYS = 4
 HEARS_WITHIN = 5.0
 """Seconds in which each line of a crowd must be heard."""
+JOINS_WITHIN = 10.0
+"""Seconds that those of a crowd who are in wait for those who are not."""
 OPENING_SECONDS = 15.0
 """What opening the sockets of a meter may take beside what it measures."""
 
@@ -128,7 +130,7 @@ def longest(asked: Asked, socket_seconds: float) -> float:
         case Kind.RECONNECT:
             return asked.number * socket_seconds
         case Kind.CROWD:
-            return OPENING_SECONDS + 1 + HEARS_WITHIN * asked.number
+            return OPENING_SECONDS + JOINS_WITHIN + HEARS_WITHIN * asked.number
         case Kind.IDLE:
             return OPENING_SECONDS + asked.number
         case _:

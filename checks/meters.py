@@ -10,11 +10,11 @@ import asyncio
 import secrets
 from dataclasses import dataclass
 
-from checks.asked import OPENING_SECONDS
+from checks.asked import HEARS_WITHIN, JOINS_WITHIN, OPENING_SECONDS
 from checks.idle import VARIANTS, Reading, reading_of, steps_for
 from checks.prober import Limits, ProbeNetwork, Script, probe
 from checks.reports import Crowd
-from checks.script import ExpectText, Hold, Send, Step
+from checks.script import ExpectText, Gather, Hold, Send
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 
@@ -48,18 +48,34 @@ async def measure_idle(target: ProbeTarget, *, network: ProbeNetwork, seconds: f
 
 
 async def gather_crowd(
-    target: ProbeTarget, *, network: ProbeNetwork, clients: int = 3, join_s: float = 1.0, within_s: float = 5.0
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    clients: int = 3,
+    join_s: float = JOINS_WITHIN,
+    within_s: float = HEARS_WITHIN,
 ) -> Crowd:
-    """The test with several browser windows: all join, each says one line, each must hear every other's, all leave."""
+    """The test with several browser windows: all join, each says one line, each must hear every other's, all leave.
+
+    Nobody speaks before all are in, or `join_s` are over for those who do not come.
+    """
     clients = max(2, min(clients, MOST_CLIENTS))
     mark = secrets.token_hex(6)
     lines = [f"crowd {mark} client {number}" for number in range(1, clients + 1)]
     limits = Limits(total_s=OPENING_SECONDS + join_s + within_s * clients, frames_in=64 + 8 * clients)
+    inside: set[int] = set()
+
+    def part(mine: int) -> Script:
+        def complete() -> bool:
+            inside.add(mine)
+            return len(inside) == clients
+
+        others = (ExpectText(line, within_s) for number, line in enumerate(lines) if number != mine)
+        # Whoever leaves first must not be missed by those who still listen.
+        return Script.of_steps((Gather(complete, join_s), Send(lines[mine]), *others, Hold(0.2)))
+
     seen = await asyncio.gather(
-        *(
-            probe(target, network=network, script=Script.of_steps(_part(lines, mine, join_s, within_s)), limits=limits)
-            for mine in range(clients)
-        )
+        *(probe(target, network=network, script=part(mine), limits=limits) for mine in range(clients))
     )
     missing: list[str] = []
     for number, transcript in enumerate(seen, 1):
@@ -70,12 +86,6 @@ async def gather_crowd(
         ]
     heard = sum(1 for transcript in seen if transcript.upgraded and not transcript.failures)
     return Crowd(clients, sum(1 for transcript in seen if transcript.upgraded), heard, tuple(missing), tuple(seen))
-
-
-def _part(lines: list[str], mine: int, join_s: float, within_s: float) -> tuple[Step, ...]:
-    others = (ExpectText(line, within_s) for number, line in enumerate(lines) if number != mine)
-    # Whoever leaves first must not be missed by those who still listen.
-    return (Hold(join_s), Send(lines[mine]), *others, Hold(0.2))
 
 
 async def reconnect(

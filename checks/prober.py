@@ -59,7 +59,7 @@ from checks.handshake import (
     explain,
     judge,
 )
-from checks.script import NONCE, Expectation, Hold, Send, SendClose, SendPing, SendPong, Step
+from checks.script import NONCE, Expectation, Gather, Hold, Send, SendClose, SendPing, SendPong, Step
 from checks.target import ProbeTarget
 from checks.tls import distrusting_context, tls_context, tls_facts, verify_reason
 from checks.transcript import (
@@ -82,6 +82,8 @@ from checks.wire import Wire
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses; raises OSError when there are none."""
 
+GLANCE_S = 0.05
+"""How often one who waits for others looks whether they are there."""
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
 
@@ -550,6 +552,10 @@ class _Probe:
                 if time.perf_counter() < now + step.seconds:
                     return False, f"the {self._limits.total_s:g} s for the whole check were over"
                 return True, "the socket stayed open"
+            case Gather():
+                while not step.complete() and time.perf_counter() < until:
+                    await self._hear(Phase.SCRIPT, min(until, time.perf_counter() + GLANCE_S), self._lay_aside)
+                return True, ""
             case SendClose():
                 await self._say_goodbye(step.code, step.reason, step.seconds)
                 answer = self._close

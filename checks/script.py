@@ -162,6 +162,17 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True)
+class Gather:
+    """Say nothing until `complete` says that all who were asked are there; `seconds` at most. No script can say it."""
+
+    complete: Callable[[], bool]
+    seconds: float
+
+    def __str__(self) -> str:
+        return "wait for the others"
+
+
+@dataclass(frozen=True, slots=True)
 class SendClose:
     """Close with this code and reason and wait for the answer."""
 
@@ -174,7 +185,7 @@ class SendClose:
 
 
 Expectation: TypeAlias = ExpectText | ExpectJson | ExpectRegex
-Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | SendClose
+Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | Gather | SendClose
 
 
 def parse_script(text: str) -> tuple[Step, ...]:

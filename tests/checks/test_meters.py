@@ -110,6 +110,20 @@ def test_a_crowd_hears_itself() -> None:
     assert (crowd.ok, crowd.opened, crowd.heard_all, crowd.missing) == (True, 3, 3, ())
 
 
+def test_nobody_of_a_crowd_speaks_before_the_last_is_in() -> None:
+    asked: list[object] = []
+
+    async def slow_to_the_third(_: ServerConnection, request: object) -> None:
+        asked.append(request)
+        await asyncio.sleep(1.2 if len(asked) == 3 else 0)
+
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=3)
+
+    crowd = against(Room(), story, process_request=slow_to_the_third)
+    assert (crowd.ok, crowd.missing) == (True, ())
+
+
 def test_a_crowd_in_which_one_is_not_reached_says_who() -> None:
     crowd = against(Room(deaf=1), crowd_of_three)
     assert (crowd.ok, crowd.opened, crowd.heard_all) == (False, 3, 2)
