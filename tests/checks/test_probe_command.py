@@ -286,17 +286,22 @@ def test_a_newcomers_first_attempts_say_what_to_try_next(
 
 
 def test_ctrl_c_ends_it_with_a_word_and_no_traceback(port: int, capsys: pytest.CaptureFixture[str]) -> None:
-    ours, here = signal.getsignal(signal.SIGINT), threading.get_ident()
+    # A shell that starts the tests in the background has them ignore it.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    here = threading.get_ident()
 
     def press() -> None:
         # Once asyncio listens: Python drops a KeyboardInterrupt that it raises within a callback of the collector.
-        while signal.getsignal(signal.SIGINT) == ours:
+        while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             time.sleep(0.01)
         time.sleep(0.2)
         signal.pthread_kill(here, signal.SIGINT)
 
     threading.Thread(target=press, daemon=True).start()
-    assert entered(f"ws://localhost:{port}/", *HERE, "--idle", "60", "--json") == 130
+    try:
+        assert entered(f"ws://localhost:{port}/", *HERE, "--idle", "60", "--json") == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     printed = capsys.readouterr()
     assert json.loads(printed.out)["error"] == "interrupted"
     assert "Traceback" not in printed.err
