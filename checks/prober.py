@@ -553,7 +553,7 @@ class _Probe:
                     return False, f"the {self._limits.total_s:g} s for the whole check were over"
                 return True, "the socket stayed open"
             case Gather():
-                while not step.complete() and time.perf_counter() < until:
+                while not step.arrive() and time.perf_counter() < until:
                     await self._hear(Phase.SCRIPT, min(until, time.perf_counter() + GLANCE_S), self._lay_aside)
                 return True, ""
             case SendClose():

@@ -163,9 +163,12 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Say nothing until `complete` says that all who were asked are there; `seconds` at most. No script can say it."""
+    """Say nothing before all are there, `seconds` at most: `arrive` says that this one is, and answers whether all are.
 
-    complete: Callable[[], bool]
+    For probes of several clients; the language of scripts has no word for it.
+    """
+
+    arrive: Callable[[], bool]
     seconds: float
 
     def __str__(self) -> str:

@@ -228,8 +228,8 @@ class Wire:
 def _truth_of(error: OSError, sock: socket.socket) -> OSError | None:
     """What an error in reading means; None for an end without TLS's own goodbye, which many servers leave out.
 
-    Until 3.12 Python says a reset within TLS as such an end too. OpenSSL gives a real one its reason, and before
-    OpenSSL 3, which gives none, a real one leaves the other side's address known.
+    Python 3.11 and 3.12 say a reset within TLS as such an end too. OpenSSL 3 gives a real one its reason; where there
+    is none, a connection that has lost its other side was reset.
     """
     if not isinstance(error, ssl.SSLEOFError):
         return error

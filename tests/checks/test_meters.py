@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from checks.asked import JOINS_WITHIN
 from checks.idle import Reading, judge_idle, usual_clocks
 from checks.meters import Silence, gather_crowd, measure_idle, reconnect
 from checks.prober import ProbeNetwork
@@ -108,6 +109,21 @@ async def crowd_of_three(target: ProbeTarget, network: ProbeNetwork) -> Any:
 def test_a_crowd_hears_itself() -> None:
     crowd = against(Room(), crowd_of_three)
     assert (crowd.ok, crowd.opened, crowd.heard_all, crowd.missing) == (True, 3, 3, ())
+
+
+def test_who_is_refused_keeps_nobody_of_a_crowd_waiting() -> None:
+    asked: list[object] = []
+
+    def full(connection: ServerConnection, request: object) -> Any:
+        asked.append(request)
+        return connection.respond(503, "full") if len(asked) == 3 else None
+
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=3, within_s=0.3)
+
+    crowd = against(Room(), story, process_request=full)
+    assert (crowd.ok, crowd.opened) == (False, 2)
+    assert all((transcript.timing.total or 0) < JOINS_WITHIN * 1000 / 2 for transcript in crowd.seen)
 
 
 def test_nobody_of_a_crowd_speaks_before_the_last_is_in() -> None:
