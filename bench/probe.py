@@ -38,7 +38,8 @@ from websockets.asyncio.client import connect
 from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.handshake import accept_for
-from checks.prober import ProbeNetwork, Script, probe
+from checks.prober import ProbeNetwork, probe
+from checks.script import Script
 from checks.target import ProbeTarget
 from checks.tls import tls_context
 from lab.apps import rfc6455

@@ -13,12 +13,14 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError, transaction
 
 from checks.address_guard import parse_networks
+from checks.bounds import Limits
 from checks.connect_to import parse_connect_to
 from checks.explaining import AGAIN, MOST_PROBES, Explained, explain
 from checks.look import look_at_aws
 from checks.models import Check, SavedCheck
 from checks.observations import Observations
-from checks.prober import Limits, ProbeNetwork, Script, probe_blocking
+from checks.prober import ProbeNetwork, probe_blocking
+from checks.script import Script
 from checks.target import ProbeTarget
 from checks.transcript import Failure, Phase, Reason, Transcript
 from checks.wanted import Wanted

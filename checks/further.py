@@ -13,11 +13,12 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from checks.asked import HEARS_WITHIN, Asked, Kind, Way
+from checks.bounds import Limits
 from checks.deflate import OFFER
 from checks.idle import usual_clocks
 from checks.look import AwsView
 from checks.meters import gather_crowd, measure_idle, reconnect
-from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.prober import ProbeNetwork, probe
 from checks.reports import (
     Report,
     arrived_headers,
@@ -29,7 +30,7 @@ from checks.reports import (
     reconnect_report,
     ways_report,
 )
-from checks.script import ExpectText
+from checks.script import ExpectText, Script
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 from checks.wanted import Wanted

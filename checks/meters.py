@@ -11,10 +11,11 @@ import secrets
 from dataclasses import dataclass
 
 from checks.asked import HEARS_WITHIN, JOINS_WITHIN, OPENING_SECONDS
+from checks.bounds import Limits
 from checks.idle import VARIANTS, Reading, reading_of, steps_for
-from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.prober import ProbeNetwork, probe
 from checks.reports import Crowd
-from checks.script import ExpectText, Gather, Hold, Send
+from checks.script import ExpectText, Gather, Hold, Script, Send
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 

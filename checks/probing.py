@@ -20,13 +20,14 @@ from django.db import IntegrityError, transaction
 from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, usual_target
 from checks.asked import WITH_AWS, Asked, Kind, longest, parse_ways
 from checks.beside import Held
+from checks.bounds import Limits
 from checks.further import Surroundings, make_report
 from checks.log_rows import LogRow, LogRowError, parse_log_rows
 from checks.look import AwsView, look_at_aws
 from checks.models import Check, Probe
 from checks.observations import Observations
-from checks.prober import Limits, Script
 from checks.reports import Report
+from checks.script import Script
 from checks.serving import HANDSHAKE_HEADERS
 from checks.transcript import Transcript
 from checks.wanted import Wanted

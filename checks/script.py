@@ -191,6 +191,32 @@ Expectation: TypeAlias = ExpectText | ExpectJson | ExpectRegex
 Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | Gather | SendClose
 
 
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back with it.
+
+    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for no echo. `steps`
+    come after that; the first one that fails ends them.
+    """
+
+    first_frame_s: float = 2.0
+    message: str = "edge check {nonce}"
+    echo_s: float = 5.0
+    ping: bool = True
+    ping_s: float = 5.0
+    steps: tuple[Step, ...] = ()
+
+    @classmethod
+    def handshake_only(cls) -> Script:
+        """Upgrade, then close."""
+        return cls.of_steps(())
+
+    @classmethod
+    def of_steps(cls, steps: tuple[Step, ...]) -> Script:
+        """Upgrade, then these steps and nothing else."""
+        return cls(first_frame_s=0, message="", ping=False, steps=steps)
+
+
 def parse_script(text: str) -> tuple[Step, ...]:
     """The steps of a script, one a line; empty lines and lines that begin with # are skipped. Raises ScriptError."""
     steps: list[Step] = []

@@ -85,6 +85,11 @@ class Wire:
             if not self._writing:
                 self._write(self._sock)
 
+    @property
+    def was_reset(self) -> bool:
+        """Did the connection end by a reset, and not in order?"""
+        return isinstance(self.error, ConnectionResetError | BrokenPipeError)
+
     def abort(self) -> None:
         """End the connection; the socket is closed in the loop's next round, so that nobody waits for the system."""
         self._stop_timer()

@@ -22,10 +22,12 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from checks.address_guard import parse_networks
+from checks.bounds import Limits
 from checks.connect_to import parse_connect_to
 from checks.diagnose import diagnose
 from checks.handshake import accept_for
-from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.prober import ProbeNetwork, probe
+from checks.script import Script
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 
@@ -157,7 +159,7 @@ def network_to(port: int, authority: Authority | None = None) -> ProbeNetwork:
     )
 
 
-QUICK = Limits(total_s=0.6, dns_s=0.2, connect_s=0.3, tls_s=0.4, body_s=0.15, close_s=0.15)
+QUICK = Limits(total_s=1.5, dns_s=0.2, connect_s=0.5, tls_s=1.0, body_s=0.15, close_s=0.15)
 ONE_TURN = 1.0
 """What may remain after the limit: one turn of the event loop on a busy machine, in seconds."""
 ASK = Script(first_frame_s=0.05, echo_s=0.2, ping_s=0.2)

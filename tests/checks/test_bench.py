@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from checks.bounds import Limits
 from checks.deflate import OFFER, agreed
 from checks.diagnose import diagnose
-from checks.prober import Limits, Script, probe
-from checks.script import parse_script
+from checks.prober import probe
+from checks.script import Script, parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
 from tests.checks.origins import HOST, network_to

@@ -10,10 +10,10 @@ from itertools import chain, repeat
 import pytest
 
 from checks import actions
+from checks.bounds import Limits
 from checks.look import AwsView
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
-from checks.prober import Limits
 from checks.target import ProbeTarget
 from checks.transcript import Timing, Transcript
 from provisioning.models import Endpoint, Event

@@ -21,8 +21,8 @@ from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.deflate import OFFER
 from checks.diagnose import diagnose
-from checks.prober import ProbeNetwork, Script
-from checks.script import parse_script
+from checks.prober import ProbeNetwork
+from checks.script import Script, parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
 from checks.wire import READ_SIZE, Wire

@@ -26,7 +26,8 @@ from checks import prober
 from checks.address_guard import parse_networks
 from checks.connect_to import parse_connect_to
 from checks.diagnose import diagnose
-from checks.prober import ProbeNetwork, Script, probe, probe_blocking
+from checks.prober import ProbeNetwork, probe, probe_blocking
+from checks.script import Script
 from checks.target import ProbeTarget
 from checks.tls import tls_context
 from checks.transcript import Phase, Reason, Transcript
@@ -274,7 +275,7 @@ def contacted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         addresses.append(address)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(prober, "_connected", refuse)
+    monkeypatch.setattr(prober, "connected", refuse)
     return addresses
 
 

@@ -18,12 +18,13 @@ from checks import probing, tasks
 from checks.address_guard import parse_networks
 from checks.asked import BOUNDS, Asked, Kind, Way, WaysError, longest, parse_ways, usual_silence
 from checks.beside import Held
+from checks.bounds import Limits
 from checks.connect_to import parse_connect_to
 from checks.further import Surroundings, make_report
 from checks.log_rows import parse_log_rows
 from checks.look import AwsView
 from checks.models import Check, Probe
-from checks.prober import Limits, ProbeNetwork
+from checks.prober import ProbeNetwork
 from checks.reports import Report, arrived_headers
 from checks.target import ProbeTarget
 from provisioning.models import Endpoint

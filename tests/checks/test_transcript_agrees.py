@@ -21,8 +21,8 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader as Buffer
 from websockets.typing import Subprotocol
 
-from checks.prober import Script, probe
-from checks.script import parse_script
+from checks.prober import probe
+from checks.script import Script, parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 from tests.checks.origins import HOST, network_to

@@ -8,11 +8,12 @@ import pytest
 
 from checks.address_guard import parse_networks
 from checks.asked import Asked, Kind
+from checks.bounds import Limits
 from checks.connect_to import parse_connect_to
 from checks.further import Surroundings, make_report
 from checks.idle import usual_clocks
 from checks.look import AwsView
-from checks.prober import Limits, ProbeNetwork
+from checks.prober import ProbeNetwork
 from checks.target import ProbeTarget
 
 from .stage import Stage

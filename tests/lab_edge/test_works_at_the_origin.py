@@ -15,10 +15,12 @@ import pytest
 
 from checks import look
 from checks.address_guard import parse_networks
+from checks.bounds import Limits
 from checks.connect_to import parse_connect_to
 from checks.explaining import Explained, explain
 from checks.observations import Observations
-from checks.prober import Limits, ProbeNetwork, Script, probe_blocking
+from checks.prober import ProbeNetwork, probe_blocking
+from checks.script import Script
 from checks.target import ProbeTarget
 from checks.transcript import Transcript
 from lab.apps.choosy import ALLOWED_ORIGIN, TOKEN

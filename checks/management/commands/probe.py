@@ -26,6 +26,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from checks.actions import probe_network
 from checks.address_guard import IPNetwork, parse_networks
+from checks.bounds import Limits
 from checks.comparison import compare
 from checks.connect_to import ConnectRule, ConnectToError, parse_connect_to
 from checks.deflate import OFFER
@@ -33,9 +34,9 @@ from checks.diagnose import diagnose
 from checks.idle import ALB_SECONDS, NLB_SECONDS, judge_idle, usual_clocks
 from checks.meters import MOST_CLIENTS, MOST_IDLE_SECONDS, MOST_RECONNECTS, gather_crowd, measure_idle, reconnect
 from checks.printing import comparison_lines, document, report_lines, way_lines
-from checks.prober import Limits, ProbeNetwork, Script, probe
+from checks.prober import ProbeNetwork, probe
 from checks.reports import Report, crowd_report, idle_report, reconnect_report
-from checks.script import ScriptError, Step, parse_script
+from checks.script import Script, ScriptError, Step, parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Reason, Transcript
 
