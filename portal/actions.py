@@ -32,6 +32,7 @@ from portal.lifecycle import (
     after,
     may_approve,
     may_cancel,
+    may_close,
     may_edit,
     may_reject,
     may_undo_again,
@@ -245,6 +246,25 @@ def undo_again(person: Person, request: EndpointRequest, *, reason: str = "", no
         move(locked, Verb.UNDO_AGAIN, now, reason="")
         text = _with_reason(f"{person} had the undo tried again", reason)
         tell(locked, "request.undoing_again", text, now, by=person)
+    return allowed
+
+
+def close_request(person: Person, request: EndpointRequest, *, reason: str, now: datetime) -> Allowed | Denied:
+    """Give up the undo of a stuck request for good. What may be left in AWS is written into its events."""
+    with transaction.atomic():
+        locked = _locked(request)
+        allowed = may_close(person.actor_for(locked.team), locked.standing)
+        if isinstance(allowed, Denied):
+            return allowed
+        if not reason.strip():
+            return Denied("reason_required", "Say why the undo cannot succeed any more; the team reads it.")
+        left = provisioning.give_up_undo(locked.run) if locked.run else None
+        if left is None:
+            return Denied("wrong_state", "There is no undo to give up. Look again in a moment.")
+        move(locked, Verb.CLOSE, now, reason=reason)
+        listed = "; ".join(left) if left else "nothing that the portal knows of"
+        text = f"{person} closed it without its undo: {reason.strip().rstrip('.')}. May be left in AWS: {listed}."
+        tell(locked, "request.closed", text, now, by=person, level="warning", left=left)
     return allowed
 
 

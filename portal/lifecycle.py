@@ -22,6 +22,7 @@ class State(enum.StrEnum):
     UNANSWERED = "unanswered"
     FAILED = "failed"
     STUCK = "stuck"
+    CLOSED = "closed"
     REJECTED = "rejected"
     CANCELLED = "cancelled"
 
@@ -35,6 +36,7 @@ class Verb(enum.StrEnum):
     EDIT = "edit"
     REPLAN = "replan"
     UNDO_AGAIN = "undo again"
+    CLOSE = "close"
     PLANNED = "planned"
     FOUND_BLOCKED = "found blocked"
     VOIDED = "voided"
@@ -67,13 +69,14 @@ TRANSITIONS: dict[tuple[State, Verb], State] = {
     (S.PROVISIONING, V.GOT_STUCK): S.STUCK,
     (S.PROVISIONING, V.UNDONE_ON_WISH): S.CANCELLED,
     (S.STUCK, V.UNDO_AGAIN): S.PROVISIONING,
+    (S.STUCK, V.CLOSE): S.CLOSED,
     (S.VERIFYING, V.ANSWERED): S.LIVE,
     (S.VERIFYING, V.DID_NOT_ANSWER): S.UNANSWERED,
     (S.UNANSWERED, V.ANSWERED): S.LIVE,
     (S.LIVE, V.DID_NOT_ANSWER): S.UNANSWERED,
 }
 
-FINAL = frozenset({S.FAILED, S.REJECTED, S.CANCELLED})
+FINAL = frozenset({S.FAILED, S.CLOSED, S.REJECTED, S.CANCELLED})
 SETTLED = FINAL | {S.LIVE, S.UNANSWERED, S.STUCK, S.BLOCKED}
 
 TITLES: dict[State, str] = {
@@ -86,6 +89,7 @@ TITLES: dict[State, str] = {
     S.UNANSWERED: "Built, but the handshake fails",
     S.FAILED: "Failed and cleaned up",
     S.STUCK: "Stuck: a person is needed",
+    S.CLOSED: "Closed, with things left in AWS",
     S.REJECTED: "Rejected",
     S.CANCELLED: "Cancelled",
 }
@@ -100,6 +104,7 @@ NEXT_STEPS: dict[State, str] = {
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was torn down.",
     S.FAILED: "Everything this request had made in AWS is gone again. The reason is below.",
     S.STUCK: "An undo failed. A platform admin has to put right what the reason names, then have it tried again.",
+    S.CLOSED: "Its undo had failed and a platform admin gave that up. The events list what may be left in AWS.",
     S.REJECTED: "The reason is below. A new request can take it into account.",
     S.CANCELLED: "Nothing of it is left in AWS.",
 }
@@ -190,6 +195,16 @@ def may_undo_again(actor: Actor, standing: Standing) -> Allowed | Denied:
     to = after(standing.state, V.UNDO_AGAIN)
     if to is None:
         return Denied("wrong_state", f"There is no undo to try again: {_is(standing.state)}.")
+    return Allowed(to)
+
+
+def may_close(actor: Actor, standing: Standing) -> Allowed | Denied:
+    """A platform admin may give up an undo that can never succeed, as in an account that is lost."""
+    if not (actor.is_active and actor.is_admin):
+        return Denied("not_platform_admin", "Only a platform admin may close a request with things left in AWS.")
+    to = after(standing.state, V.CLOSE)
+    if to is None:
+        return Denied("wrong_state", f"Only a stuck request is closed like this: {_is(standing.state)}.")
     return Allowed(to)
 
 

@@ -94,6 +94,10 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
             Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person) | Q(editor_ids__contains=[person.pk])
         )
 
+    def to_put_right(self, person: Person) -> EndpointRequestQuerySet:
+        """Stuck requests, longest first, for those who look after every team's."""
+        return (self.filter(state=State.STUCK) if person.sees_everything else self.none()).order_by("updated_at", "id")
+
     def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
         """Requests whose plan is to be worked out now."""
         return self.filter(state=State.PLANNING, due_at__lte=now)

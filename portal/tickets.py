@@ -75,6 +75,9 @@ MAPPING: Mapping[State, Row] = {
         ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"), JiraValues("Done", "Resolve", resolution="Failed"), True
     ),
     S.STUCK: Row(ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"), JiraValues("Escalated", "Escalate")),
+    S.CLOSED: Row(
+        ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"), JiraValues("Done", "Resolve", resolution="Failed"), True
+    ),
     S.REJECTED: Row(
         ServiceNowValues(CLOSED_INCOMPLETE, "request_cancelled", "rejected"),
         JiraValues("Done", "Decline", resolution="Declined"),

@@ -20,6 +20,7 @@ urlpatterns = [
     path("requests/<uuid:pk>/amend/", requests.request_amend, name="request-amend"),
     path("requests/<uuid:pk>/cancel/", requests.request_cancel, name="request-cancel"),
     path("requests/<uuid:pk>/undo-again/", requests.request_undo_again, name="request-undo-again"),
+    path("requests/<uuid:pk>/close/", requests.request_close, name="request-close"),
     path("requests/<uuid:pk>/events.<str:form>", requests.events_download, name="events-download"),
     path("requests/<uuid:pk>/decide/", deciding.decide, name="decide"),
     path("approvals/", deciding.approvals, name="approvals"),

@@ -1,5 +1,5 @@
-"""What the layer above can ask of provisioning: start a run, cancel it, have a failed undo tried again. A transaction
-each; the tick does the rest.
+"""What the layer above can ask of provisioning: start a run, cancel it, have a failed undo tried again or given up. A
+transaction each; the tick does the rest.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from django.db.models import Max
 
 from provisioning.engine.decide import Direction, Kind
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
+from provisioning.sagas.left_behind import left_behind
 from provisioning.spec import EndpointSpec
 
 CREATE_ENDPOINT = "create-endpoint"
@@ -88,6 +89,20 @@ def undo_again(run: Run, *, reason: str, now: datetime) -> bool:
         _append(locked, Kind.AGAIN, Direction.BACKWARD, locked.failure["step"], {"reason": reason}, now)
         Run.objects.filter(pk=locked.pk).update(state=Run.State.UNDOING, due_at=now, finished_at=None, failure={})
     return True
+
+
+def give_up_undo(run: Run) -> list[str] | None:
+    """Let go of the endpoint of a stuck run; what may be left of it in AWS, in words. None when the run is not stuck.
+
+    The run stays stuck: its undo did fail. The endpoint stays a user of what it shares, so that nobody else's undo
+    takes away what the things left behind may need.
+    """
+    with transaction.atomic():
+        locked = Run.objects.select_for_update().get(pk=run.pk)
+        if locked.state != Run.State.STUCK:
+            return None
+        Endpoint.objects.filter(pk=locked.endpoint_id).update(state=Endpoint.State.ABSENT)
+        return left_behind(locked)
 
 
 def _append(locked: Run, kind: Kind, direction: Direction, step: str, data: Mapping[str, Any], now: datetime) -> None:

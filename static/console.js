@@ -15,7 +15,7 @@
   const MOST_LINES = 5000;
   const ANNOUNCE_EVERY = 3000;
   const REFUSED = new Set([4400, 4401, 4403, 4404]);
-  const OVER = new Set(["rejected", "cancelled", "failed"]);
+  const OVER = new Set(["rejected", "cancelled", "failed", "closed"]);
   const TELLING = new Set(["started", "ready", "failed", "slow", "undoing", "undone"]);
 
   class Console {

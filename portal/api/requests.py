@@ -19,7 +19,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.actions import approve_request, cancel_request, reject_request, replan_request, undo_again
+from portal.actions import approve_request, cancel_request, close_request, reject_request, replan_request, undo_again
 from portal.amendments import amend_request
 from portal.api import requests_schema as schema
 from portal.api.creation import create
@@ -212,6 +212,19 @@ class UndoAgain(Decide):
 
     def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
         return undo_again(self.person, request, reason=said.get("reason", ""), now=self.now)
+
+
+class Close(Decide):
+    """Give up a failed undo for good."""
+
+    scopes: ClassVar[Mapping[str, str]] = {"POST": APPROVE}
+
+    @extend_schema(**schema.CLOSE_REQUEST)
+    def post(self, request: Request, request_id: uuid.UUID) -> Response:
+        return self.decide(request, request_id)
+
+    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
+        return close_request(self.person, request, reason=said.get("reason", ""), now=self.now)
 
 
 class Replan(Decide):

@@ -421,6 +421,16 @@ UNDO_AGAIN = _verb(
     Withdrawal,
     {"reason": "The role may delete VPC origins again"},
 )
+CLOSE_REQUEST = _verb(
+    "closeRequest",
+    "Close a stuck request without its undo",
+    "For a platform admin, of a request that is stuck and whose undo can never succeed, as in an AWS account that is "
+    "lost. What may be left in AWS is listed in the event `request.closed`, as `data.left`. The portal looks after "
+    "none of it any more, and the endpoint counts as absent.",
+    APPROVE,
+    Refusal,
+    {"reason": "The AWS account was closed"},
+)
 REPLAN_REQUEST = _verb(
     "replanRequest", "Plan again", "Asks AWS anew, without changing the wish.", WRITE, None, None,
 )  # fmt: skip

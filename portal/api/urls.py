@@ -14,6 +14,7 @@ requests_and_endpoints = [
     path("requests/<uuid:request_id>/reject", requests.Reject.as_view()),
     path("requests/<uuid:request_id>/cancel", requests.Cancel.as_view()),
     path("requests/<uuid:request_id>/undo-again", requests.UndoAgain.as_view()),
+    path("requests/<uuid:request_id>/close", requests.Close.as_view()),
     path("requests/<uuid:request_id>/replan", requests.Replan.as_view()),
     path("requests/<uuid:request_id>/amend", requests.Amend.as_view()),
     path("endpoints", endpoints.Endpoints.as_view()),

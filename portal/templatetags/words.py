@@ -25,6 +25,7 @@ TONES = {
     State.UNANSWERED: "bad",
     State.FAILED: "bad",
     State.STUCK: "bad",
+    State.CLOSED: "bad",
     State.REJECTED: "",
     State.CANCELLED: "",
 }

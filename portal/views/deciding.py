@@ -16,6 +16,7 @@ from portal.actions import approve_request, reject_request
 from portal.lifecycle import Denied, State, may_approve
 from portal.models import Approval, EndpointRequest, Person, Team
 from portal.views.access import SignedIn, request_or_404, signed_in, typed
+from portal.views.home import stuck_context
 from portal.views.paging import page_of
 from portal.views.requests import plan_context
 from provisioning.models import Endpoint
@@ -36,14 +37,17 @@ class Neighbours:
 @signed_in
 @require_safe
 def approvals(request: SignedIn) -> HttpResponse:
-    """What waits for a decision, this person's part first; for the rest the reason why it is not theirs."""
+    """What waits for a decision, this person's part first; for the rest the reason why it is not theirs. What is stuck
+    stands above.
+    """
     waiting = EndpointRequest.objects.visible_to(request.user).filter(state=State.AWAITING_APPROVAL)
     page = page_of(waiting.select_related("team", "requester"), request.GET.get("before", ""))
     actors = {team: request.user.actor_for(team) for team in {one.team for one in page}}
     rows = [(one, may_approve(actors[one.team], one.standing, digest=one.plan_digest)) for one in page]
     mine = [one for one, answer in rows if not isinstance(answer, Denied)]
     others = [(one, answer.reason) for one, answer in rows if isinstance(answer, Denied)]
-    return render(request, "approvals/list.html", {"mine": mine, "others": others, "page": page, "query": ""})
+    context = {"mine": mine, "others": others, "page": page, "query": ""} | stuck_context(request.user)
+    return render(request, "approvals/list.html", context)
 
 
 @signed_in

@@ -20,6 +20,7 @@ from portal.views.paging import page_of
 from provisioning.models import AwsAccount, Endpoint
 
 OPEN_SHOWN = 10
+STUCK_SHOWN = 10
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,8 @@ def home(request: SignedIn) -> HttpResponse:
             "unseen": list(AwsAccount.objects.not_seen()) if person.sees_everything else [],
             "open": under_way[:OPEN_SHOWN],
             "more_open": len(under_way) > OPEN_SHOWN,
-        },
+        }
+        | stuck_context(person),
     )
 
 
@@ -97,6 +99,12 @@ def requests(request: SignedIn) -> HttpResponse:
             "may_ask": bool(teams_of(request.user)),
         },
     )
+
+
+def stuck_context(person: Person) -> dict[str, Any]:
+    """What the fragment of stuck requests wants: how many there are, and those that are so longest."""
+    stuck = EndpointRequest.objects.to_put_right(person)
+    return {"stuck_count": stuck.count(), "stuck": list(stuck.select_related("team")[:STUCK_SHOWN])}
 
 
 def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:

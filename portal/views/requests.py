@@ -18,14 +18,25 @@ from django.views.decorators.http import require_POST, require_safe
 
 from checks.models import Check
 from checks.verdicts import VERDICTS
-from portal.actions import cancel_request, replan_request, undo_again
+from portal.actions import cancel_request, close_request, replan_request, undo_again
 from portal.amendments import amend_request
-from portal.lifecycle import SETTLED, Allowed, Denied, State, may_approve, may_cancel, may_edit, may_undo_again
+from portal.lifecycle import (
+    SETTLED,
+    Allowed,
+    Denied,
+    State,
+    may_approve,
+    may_cancel,
+    may_close,
+    may_edit,
+    may_undo_again,
+)
 from portal.models import Approval, EndpointRequest, Person
 from portal.plan_lines import plan_view
 from portal.views.access import SignedIn, request_or_404, signed_in, typed
 from provisioning.models import Event, Run
 from provisioning.progress import progress
+from provisioning.sagas.left_behind import left_behind
 from provisioning.spec import SpecError
 
 EVENTS_SHOWN = 500
@@ -89,6 +100,16 @@ def request_undo_again(request: SignedIn, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
+def request_close(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Give up a failed undo for good."""
+    shown = request_or_404(request.user, pk)
+    outcome = close_request(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
+    _say(request, outcome, "Closed. What may be left in AWS is in the events below.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
 def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
     """Ask AWS again."""
     shown = request_or_404(request.user, pk)
@@ -145,6 +166,7 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
     state = State(shown.state)
     edit, cancel = may_edit(actor, shown.standing), may_cancel(actor, shown.standing)
     run = shown.run
+    close = isinstance(may_close(actor, shown.standing), Allowed) and run is not None
     return {
         "shown": shown,
         "mark": _mark(shown),
@@ -159,6 +181,8 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "may_edit": isinstance(edit, Allowed),
         "may_cancel": isinstance(cancel, Allowed) and not _undoing(shown),
         "may_undo_again": isinstance(may_undo_again(actor, shown.standing), Allowed),
+        "may_close": close,
+        "left": left_behind(run) if run is not None and close else [],
         "may_decide": isinstance(may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed),
         "settled": state in SETTLED,
     } | plan_context(shown)

@@ -170,6 +170,13 @@ def current_step(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> str:
     return next((step.name for step in steps if not _is(last.get(step.name), Kind.READY)), "")
 
 
+def not_undone(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
+    """The steps that began going forward and were not seen undone: what they made may be there still."""
+    begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD}
+    last = _last(journal, Direction.BACKWARD)
+    return [step.name for step in steps if step.name in begun and not _is(last.get(step.name), Kind.READY)]
+
+
 def _forward(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float) -> Decision:
     last = _last(journal, Direction.FORWARD)
     for step in steps:

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from portal import actions
 from portal.lifecycle import Allowed, Denied, State
 from portal.models import ApiToken, Approval, EndpointRequest, Membership
-from provisioning.models import Endpoint, Event, Run
+from provisioning.models import Endpoint, Event, Run, VpcOrigin
 from provisioning.spec import SpecError
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
 
@@ -179,6 +179,56 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     event = Event.objects.filter(stream_id=request.stream).latest("seq")
     assert (event.kind, event.data["by"]) == ("request.undoing_again", "max")
     assert "It may again." in event.text
+
+
+def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_recorded(people: Cast) -> None:
+    request, other = planned(asked(people)), planned(asked(people))
+    actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    request.refresh_from_db()
+    run = request.run
+    assert run is not None
+    # Undoing went as far as the VPC origin: the behaviors are out, the rule was never come to.
+    seen = [
+        ("approved-plan", "ready", "forward"),
+        ("vpc-origin", "acted", "forward"),
+        ("behaviors", "intent", "forward"),
+    ]
+    for seq, (step, kind, way) in enumerate([*seen, ("behaviors", "ready", "backward")], 1):
+        run.entries.create(seq=seq, step=step, kind=kind, direction=way, at=NOW, since=NOW)
+    origin = VpcOrigin.objects.create(account=run.endpoint.account, key=run.spec.vpc_origin_key, aws_id="vo_1")
+    origin.users.add(run.endpoint)
+    assert isinstance(actions.close_request(people.max, request, reason="Lost.", now=NOW), Denied), "not stuck yet"
+    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin", "code": "AccessDenied"}, finished_at=NOW)
+    EndpointRequest.objects.filter(pk=request.pk).update(state=State.STUCK, reason="DeleteVpcOrigin: no.")
+    for somebody, reason, code in (
+        (people.olga, "Lost.", "not_platform_admin"),
+        (people.ana, "Lost.", "not_platform_admin"),
+        (people.rita, "Lost.", "not_platform_admin"),
+        (people.max, " ", "reason_required"),
+    ):
+        refusal = actions.close_request(somebody, request, reason=reason, now=NOW)
+        assert isinstance(refusal, Denied)
+        assert refusal.code == code
+    assert isinstance(actions.close_request(people.max, request, reason="The account is lost.", now=NOW), Allowed)
+    for again in (actions.close_request(people.max, request, reason="x", now=NOW), undone_again(people, request)):
+        assert isinstance(again, Denied)
+        assert again.code == "wrong_state"
+    request.refresh_from_db()
+    run.refresh_from_db()
+    assert (request.state, request.reason, request.final) == (State.CLOSED, "The account is lost.", True)
+    assert (run.state, run.endpoint.state) == (Run.State.STUCK, Endpoint.State.ABSENT)
+    assert list(origin.users.all()) == [run.endpoint], "nobody else's undo takes it away"
+    event = Event.objects.filter(stream_id=request.stream).latest("seq")
+    assert (event.kind, event.data["by"], event.data["state"]) == ("request.closed", "max", "closed")
+    name = f"VPC origin edge-portal-{run.spec.vpc_origin_key} (vo_1)"
+    assert event.data["left"] == [name]
+    assert event.text == f"max closed it without its undo: The account is lost. May be left in AWS: {name}."
+    freed = actions.approve_request(people.olga, other, digest=other.plan_digest, now=NOW)
+    assert isinstance(freed, Allowed), "its name is free again"
+
+
+def undone_again(people: Cast, request: EndpointRequest) -> Allowed | Denied:
+    return actions.undo_again(people.max, request, now=NOW)
 
 
 def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(people: Cast) -> None:

@@ -332,6 +332,24 @@ def test_only_a_platform_admin_has_a_failed_undo_tried_again(stage: Stage) -> No
     assert code(post(url, {}, bearer(stage.petra))) == (409, "wrong_state")
 
 
+def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(stage: Stage) -> None:
+    request = ready_to_decide(ask(stage.ana, stage.chat))
+    decision, url = {"plan_digest": PLAN["digest"]}, f"{API}/{request.pk}/close"
+    assert post(f"{API}/{request.pk}/approve", decision, bearer(stage.petra)).status_code == 200
+    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
+    put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
+    assert code(post(url, {"reason": "Lost."}, bearer(stage.petra))) == (403, "not_platform_admin")
+    Person.objects.filter(pk=stage.petra.pk).update(role=Person.Role.PLATFORM_ADMIN)
+    assert code(post(url, {}, bearer(stage.petra))) == (422, "reason_required")
+    closed = post(url, {"reason": "The account is lost."}, bearer(stage.petra)).json()
+    assert (closed["state"], closed["reason"], closed["settled"]) == ("closed", "The account is lost.", True)
+    assert (closed["run"]["state"], closed["endpoint"]["state"]) == ("stuck", "absent")
+    assert closed["ticket"]["jira"]["resolution"] == "Failed"
+    told = get(f"{API}/{request.pk}/events", bearer(stage.petra)).json()["events"][-1]
+    assert (told["kind"], told["data"]["left"]) == ("request.closed", [])
+    assert code(post(url, {"reason": "x"}, bearer(stage.petra))) == (409, "wrong_state")
+
+
 def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: Stage) -> None:
     request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
     offers = [{"label": f"Add {path}", "changes": {"path_patterns": ["/a/*", path]}} for path in ("/a", "/b")]
@@ -347,7 +365,9 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: St
     assert code(post(url, {"code": "PF-PATH-BARE"}, headers)) == (409, "wrong_state")
 
 
-@pytest.mark.parametrize("verb", ["", "/events", "/approve", "/reject", "/cancel", "/undo-again", "/replan", "/amend"])
+@pytest.mark.parametrize(
+    "verb", ["", "/events", "/approve", "/reject", "/cancel", "/undo-again", "/close", "/replan", "/amend"]
+)
 def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage, verb: str) -> None:
     foreign, headers = ask(stage.ana, stage.chat), bearer(stage.tom)
     bodies = {"/approve": {"plan_digest": "x"}, "/reject": {"reason": "x"}, "/cancel": {"reason": "x"}}
@@ -376,6 +396,7 @@ def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage
         ("post", "/{id}/reject", "approvals:write"),
         ("post", "/{id}/cancel", "requests:write"),
         ("post", "/{id}/undo-again", "approvals:write"),
+        ("post", "/{id}/close", "approvals:write"),
         ("post", "/{id}/replan", "requests:write"),
         ("post", "/{id}/amend", "requests:write"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from portal.lifecycle import (
     diagram,
     may_approve,
     may_cancel,
+    may_close,
     may_edit,
     may_reject,
     may_undo_again,
@@ -70,13 +72,16 @@ def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State)
     assert isinstance(may_edit(APPROVER, standing), Denied)
 
 
+@pytest.mark.parametrize("may", [may_undo_again, may_close])
 @pytest.mark.parametrize("state", State)
-def test_a_platform_admin_has_an_undo_tried_again_just_while_it_is_stuck(state: State) -> None:
+def test_a_platform_admin_has_an_undo_tried_again_or_given_up_just_while_it_is_stuck(
+    state: State, may: Callable[[Actor, Standing], Allowed | Denied]
+) -> None:
     standing = replace(WAITING, state=state)
     admin = Actor(OLGA, is_approver=True, is_admin=True)
-    assert isinstance(may_undo_again(admin, standing), Allowed) is (state is State.STUCK)
+    assert isinstance(may(admin, standing), Allowed) is (state is State.STUCK)
     for nobody in (MEMBER, APPROVER, replace(admin, is_active=False)):
-        refusal = may_undo_again(nobody, standing)
+        refusal = may(nobody, standing)
         assert isinstance(refusal, Denied)
         assert refusal.code == "not_platform_admin"
 

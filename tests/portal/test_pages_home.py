@@ -78,6 +78,27 @@ def test_what_is_under_way_stands_on_top(people: Stage) -> None:
     assert "Working out the plan" in page
 
 
+@pytest.mark.parametrize("page", ["/", "/approvals/"])
+def test_stuck_requests_stand_above_everything_for_those_who_look_after_all(
+    people: Stage, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    monkeypatch.setattr("portal.views.home.STUCK_SHOWN", 1)
+    stuck = ask(people.ana, people.chat)
+    assert "Stuck:" not in text_of(browser(people.petra).get(page))
+    put(stuck, State.STUCK, reason="DeleteVpcOrigin: no.")
+    for person in (people.petra, people.otto):
+        seen = browser(person).get(page)
+        assert "Stuck: 1 request needs a platform admin" in text_of(seen)
+        assert "DeleteVpcOrigin: no." in text_of(seen)
+        assert f'href="/requests/{stuck.pk}/"' in seen.content.decode()
+        assert "All that are stuck" not in text_of(seen)
+    assert "needs a platform admin" not in text_of(browser(people.ana).get(page)), "she sees her own under way"
+    put(ask(people.ana, people.chat), State.STUCK, reason="No.")
+    both = browser(people.petra).get(page)
+    assert "Stuck: 2 requests need a platform admin" in text_of(both)
+    assert '"/requests/?state=stuck"' in both.content.decode()
+
+
 def test_older_endpoints_are_a_link_away_and_nothing_is_shown_twice(people: Stage) -> None:
     for number in range(PAGE_SIZE + 3):
         build(people, f"e{number:02}", minutes_ago=number, ok=None)

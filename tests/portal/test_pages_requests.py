@@ -180,6 +180,35 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(people
     assert button not in words
 
 
+def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people)
+    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
+    request.refresh_from_db()
+    run = request.run
+    assert run is not None
+    now = timezone.now()
+    run.entries.create(seq=1, step="behaviors", kind="acted", direction="forward", at=now, since=now)
+    Run.objects.filter(pk=run.pk).update(state=Run.State.STUCK, failure={"step": "behaviors"})
+    put(request, State.STUCK, reason="UpdateDistribution: no.")
+    page, button = f"/requests/{request.pk}/", "Close it without the undo"
+    left = f"behaviors for /ws/chat in distribution {request.spec.distribution_id}"
+    assert button not in text_of(browser(people.petra).get(page))
+    refused = browser(people.petra).post(f"{page}close/", {"reason": "Lost."}, follow=True)
+    assert "Only a platform admin" in text_of(refused)
+    people.petra.role = Person.Role.PLATFORM_ADMIN
+    people.petra.save()
+    client = browser(people.petra)
+    offered = text_of(client.get(page))
+    assert button in offered
+    assert left in offered
+    assert "Say why the undo cannot succeed" in text_of(client.post(f"{page}close/", follow=True))
+    words = text_of(client.post(f"{page}close/", {"reason": "The account is lost."}, follow=True))
+    assert "Closed, with things left in AWS" in words
+    assert "Reason: The account is lost." in words
+    assert words.count(left) == 1, "in the events"
+    assert button not in words
+
+
 def test_every_state_has_a_page(people: Stage, lab: Lab) -> None:
     request = planned(lab, people)
     client = browser(people.ana)

@@ -133,7 +133,7 @@ def test_another_teams_things_do_not_exist(people: Stage) -> None:
         refused = tom.get(f"/requests/{theirs.pk}/{path}")
         assert refused.status_code == 404
         assert refused.content == nowhere.content
-    for path in ("cancel/", "undo-again/", "plan-again/", "decide/"):
+    for path in ("cancel/", "undo-again/", "close/", "plan-again/", "decide/"):
         assert tom.post(f"/requests/{theirs.pk}/{path}", {"decision": "reject"}).status_code == 404
     assert tom.get(f"/approvals/{theirs.pk}/").status_code == 404
     assert EndpointRequest.objects.get(pk=theirs.pk).state == "planning"
@@ -143,7 +143,7 @@ def test_another_teams_things_do_not_exist(people: Stage) -> None:
 
 def test_nothing_is_changed_by_get(people: Stage) -> None:
     mine = ask(people.ana, people.chat)
-    for path in ("cancel/", "undo-again/", "plan-again/", "decide/"):
+    for path in ("cancel/", "undo-again/", "close/", "plan-again/", "decide/"):
         assert browser(people.ana).get(f"/requests/{mine.pk}/{path}").status_code == 405
 
 

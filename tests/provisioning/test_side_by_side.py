@@ -14,6 +14,7 @@ from provisioning.engine.outcome import Outcome, Ready
 from provisioning.models import Endpoint, Run, VpcOrigin
 from provisioning.sagas import behaviors, ingress, vpc_origin
 from provisioning.sagas.context import RunContext, open_run
+from provisioning.sagas.left_behind import left_behind
 from tests.provisioning.machine import Boundaries, Machine, boundaries
 
 
@@ -74,12 +75,18 @@ def test_a_default_behavior_led_to_our_origin_by_others_is_left_to_a_person(mach
     assert (run.state, run.failure["code"], run.watch_id) == (Run.State.STUCK, "origin_shared", None)
     tried_again(machine, run)
     assert (run.state, run.failure["code"]) == (Run.State.STUCK, "origin_shared"), "nothing was put right"
+    [left, *_] = site.vpc_origins()
+    assert left_behind(run) == [
+        f"VPC origin edge-portal-{run.spec.vpc_origin_key} ({left['Id']})",
+        f"origin edge-portal-{run.endpoint.key} and the behaviors for {', '.join(run.spec.path_patterns)} "
+        f"in distribution {site.distribution_id}",
+    ]
     config["DefaultCacheBehavior"]["TargetOriginId"] = "web"
     etag = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)["ETag"]
     site.account.cloudfront.update_distribution(Id=site.distribution_id, IfMatch=etag, DistributionConfig=config)
     tried_again(machine, run)
     assert (site.behaviors(), site.origins(), site.vpc_origins()) == ({}, ["web"], [])
-    assert (run.state, run.failure["code"]) == (Run.State.UNDONE, "cancelled")
+    assert (run.state, run.failure["code"], left_behind(run)) == (Run.State.UNDONE, "cancelled", [])
 
 
 def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(

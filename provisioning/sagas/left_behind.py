@@ -1,0 +1,49 @@
+"""What a run whose undo failed may have left in AWS, in words for whoever looks after it by hand.
+
+Decides from the run's journal which steps were not seen undone, and names what they make. It asks AWS nothing: the
+account may be lost. So it says what may be there, not what is.
+"""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from provisioning import names
+from provisioning.engine.decide import not_undone
+from provisioning.models import IngressRule, Run, VpcOrigin
+from provisioning.sagas import saga_steps
+
+
+def left_behind(run: Run) -> list[str]:
+    """One sentence part for each thing, in the order in which they were made."""
+    known = {"vpc-origin": _vpc_origin, "ingress": _rules, "behaviors": _behaviors}
+    steps = not_undone(saga_steps(run.saga), run.journal())
+    return [left for step in steps if step in known for left in known[step](run)]
+
+
+def _vpc_origin(run: Run) -> list[str]:
+    key, account = run.spec.vpc_origin_key, run.endpoint.account_id
+    name = names.vpc_origin_name(settings.PROVISIONING_OWNER, key)
+    row = VpcOrigin.objects.filter(account=account, key=key).first()
+    others = row.users.exclude(pk=run.endpoint_id).count() if row else 0
+    aws_id = f" ({row.aws_id})" if row and row.aws_id else ""
+    return [f"VPC origin {name}{aws_id}{_used_by(others)}"]
+
+
+def _rules(run: Run) -> list[str]:
+    left = []
+    for row in IngressRule.objects.filter(users=run.endpoint_id).order_by("pk"):
+        rule = f"security group rule {row.rule_id}".strip()
+        others = row.users.exclude(pk=run.endpoint_id).count()
+        left.append(f"{rule} of {row.group_id}, TCP {row.port} from {row.source_group_id}{_used_by(others)}")
+    return left
+
+
+def _behaviors(run: Run) -> list[str]:
+    paths = ", ".join(run.spec.path_patterns)
+    origin = names.origin_id(settings.PROVISIONING_OWNER, run.endpoint.key)
+    return [f"origin {origin} and the behaviors for {paths} in distribution {run.spec.distribution_id}"]
+
+
+def _used_by(others: int) -> str:
+    return f", which {others} other endpoint(s) use" if others else ""
