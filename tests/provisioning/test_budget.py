@@ -141,7 +141,7 @@ def test_a_run_waits_for_its_turn_without_a_word_and_is_never_given_up_for_it(
 
         def take(self, account_id: str, *, per_second: float, now: float) -> float:
             self.asked += 1
-            return 30.0 if machine.now.timestamp() < self.free_at else 0.0
+            return LONGEST_WAIT_SECONDS if machine.now.timestamp() < self.free_at else 0.0
 
     shared = Shared()
     settings.CLOUDFRONT_CALLS_PER_SECOND = 5
