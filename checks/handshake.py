@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from checks.address_guard import AllowedUrl
+from checks.deflate import agreed
 from checks.transcript import Finding, HandshakeRequest, HeaderLine, Reason, ResponseHead
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -238,7 +239,7 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
         _judge_upgrade(", ".join(values.get("upgrade", ()))),
         _judge_connection(", ".join(values.get("connection", ()))),
         _judge_accept(request, values.get("sec-websocket-accept", ())),
-        _judge_extensions(request, ", ".join(values.get("sec-websocket-extensions", ()))),
+        _judge_extensions(request, values.get("sec-websocket-extensions", ())),
         _judge_subprotocol(request, values.get("sec-websocket-protocol", ())),
     )
 
@@ -286,12 +287,20 @@ def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
     return Finding("accept", True, text, source)
 
 
-def _judge_extensions(request: HandshakeRequest, value: str) -> Finding:
-    source = "RFC 6455 4.1 item 5"
+def _judge_extensions(request: HandshakeRequest, values: Sequence[str]) -> Finding:
+    source, value = "RFC 6455 4.1 item 5", ", ".join(values)
     named = [item.split(";")[0].strip().lower() for item in value.split(",") if item.strip()]
     if unasked := [name for name in named if name not in request.extensions]:
         text = f"The server switched on {', '.join(unasked)}, which was not asked for"
         return Finding("extensions", False, f"{text}: the two sides would read frames differently.", source)
+    if values and not named:
+        # Chrome and the usual libraries refuse an empty line, as 9.1 lets it name one extension at least.
+        text = "The Sec-WebSocket-Extensions line names no extension; without one it must be left out."
+        return Finding("extensions", False, text, "RFC 6455 9.1")
+    try:
+        agreed(value, 0)
+    except ValueError as error:
+        return Finding("extensions", False, f"The terms of the extension cannot be kept: {error}.", "RFC 7692 7.1")
     return Finding("extensions", True, "No extension that was not asked for.", source)
 
 

@@ -1,6 +1,7 @@
 """What `manage.py probe` prints: words first, evidence under them, the transcript last; or one JSON document (PURE).
 
-Decides layout only. It must never judge: verdicts and reports come finished, and secret header values are masked.
+Decides layout only. It must never judge: verdicts and reports come finished, and secret header values are masked. Nor
+may it let the other side's words reach the terminal as anything but words, each on its own line.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     ]
     times = [(phase, getattr(seen.timing, phase, None)) for phase in (*(phase.value for phase in Phase), "total")]
     lines += ["", "  ".join(f"{phase} {ms:.1f} ms" for phase, ms in times if ms is not None), ""]
-    return lines
+    return _legible(lines)
 
 
 def comparison_lines(table: Comparison) -> list[str]:
@@ -84,7 +85,7 @@ def comparison_lines(table: Comparison) -> list[str]:
     if table.first_bad is not None:
         way, row, text = table.first_bad
         lines.append(f"First difference: {way}, {row}: {text}")
-    return lines
+    return _legible(lines)
 
 
 def report_lines(told: Report) -> list[str]:
@@ -96,8 +97,17 @@ def report_lines(told: Report) -> list[str]:
         lines += ["", " " * first + "".join(f"{column:<34}" for column in told.columns)]
     for title, cells in told.rows:
         lines.append(f"{title:<{first}}" + "".join(f"{_cell_text(cell):<34}" for cell in cells).rstrip())
-    return [*lines, ""]
+    return _legible([*lines, ""])
 
 
 def _cell_text(cell: Cell) -> str:
     return f"NO {cell.text}" if cell.state == "bad" else cell.text or cell.state
+
+
+def _legible(lines: Sequence[str]) -> list[str]:
+    """Every sign that is not plainly visible as an escape: a message could move the cursor or forge a verdict."""
+    return [line if line.isprintable() else "".join(map(_visible, line)) for line in lines]
+
+
+def _visible(sign: str) -> str:
+    return sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from checks.deflate import OFFER
 from checks.handshake import (
     HeadError,
     HeadParser,
@@ -208,6 +209,7 @@ def test_a_good_answer_keeps_every_rule_and_says_so_beside_its_lines() -> None:
         (("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n", ""), "accept"),
         (("\r\nSec-", "\r\nSec-WebSocket-Accept: a\r\nSec-"), "accept"),
         (("\r\nSec-", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\nSec-"), "extensions"),
+        (("\r\nSec-", "\r\nSec-WebSocket-Extensions: \r\nSec-"), "extensions"),
         (("\r\nSec-", "\r\nSec-WebSocket-Protocol: chat\r\nSec-"), "subprotocol"),
     ],
 )
@@ -223,12 +225,28 @@ def test_each_broken_rule_is_the_only_finding(change: tuple[str, str], rule: str
         ("Connection: Upgrade", "Connection: keep-alive, upgrade"),
         ("Connection: Upgrade", "Connection: keep-alive\r\nConnection: Upgrade"),
         ("Accept: s3p", "Accept:   s3p"),
-        ("\r\nSec-", "\r\nSec-WebSocket-Extensions: \r\nSec-"),
         ("101 Switching Protocols", "101"),
     ],
 )
 def test_what_the_rfc_allows_is_no_finding(change: tuple[str, str]) -> None:
     assert all(finding.ok for finding in judge(request_to(), head_of(GOOD.replace(*change) + "\r\n")))
+
+
+@pytest.mark.parametrize(
+    ("answer", "ok"),
+    [
+        ("permessage-deflate", True),
+        ("permessage-deflate; server_no_context_takeover; client_max_window_bits=12", True),
+        ("permessage-deflate; nonsense=1", False),
+        ("permessage-deflate; client_max_window_bits", False),
+        ("permessage-deflate, permessage-deflate", False),
+        ("permessage-deflate, x-other", False),
+    ],
+)
+def test_compression_is_switched_on_by_terms_that_its_rfc_allows(answer: str, ok: bool) -> None:
+    request = build_request(judged("wss://d111.cloudfront.net/ws"), key_bytes=KEY, extensions=(OFFER,))
+    findings = judge(request, head_of(GOOD + f"Sec-WebSocket-Extensions: {answer}\r\n\r\n"))
+    assert [finding.ok for finding in findings if finding.rule == "extensions"] == [ok]
 
 
 def test_a_subprotocol_must_be_one_of_those_asked() -> None:

@@ -10,6 +10,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,10 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
 from checks.comparison import compare
+from checks.diagnose import diagnose
 from checks.management.commands.probe import Command
+from checks.printing import way_lines
+from checks.transcript import Failure, FrameSeen, Phase, Reason
 from tests.checks.origins import HOST, free_port
 from tests.checks.seen import answered, live
 
@@ -211,6 +215,25 @@ def test_a_comparison_calls_nothing_good_that_was_not_reached() -> None:
     assert table.first_bad is not None
     assert table.first_bad[:2] == ("edge", "Upgraded (101)")
     assert compare([("edge", live()), ("direct", live())]).first_bad is None
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("\x1b[2J\x1b]0;all is well\x07", r"\x1b[2J\x1b]0;all is well\x07"),
+        ("bye\nThe endpoint is live", r"bye\nThe endpoint is live"),
+        ("\x9b31m\r\u202e\udcff", r"\x9b31m\r\u202e\udcff"),
+        ("grüße 日本 🙂", "grüße 日本 🙂"),
+    ],
+)
+def test_what_the_other_side_says_stays_on_its_line_and_moves_no_cursor(said: str, shown: str) -> None:
+    message = FrameSeen("received", "text", 7, 4.0, said)
+    failure = Failure(Phase.ECHO, Reason.CLOSED_BY_PEER, f"the other side closed with 4000 {said}")
+    seen = replace(live(), frames=(message,), failures=(failure,))
+    lines = way_lines("", seen, diagnose(seen))
+    assert [line for line in lines if not line.isprintable()] == []
+    assert f"  Seen: echo: the other side closed with 4000 {shown}" in lines
+    assert any(line.endswith(f" ms  {shown}") for line in lines)
 
 
 def entered(*argv: str) -> int:
