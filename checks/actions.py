@@ -119,13 +119,24 @@ def request_due_checks(now: datetime) -> int:
     for saved in SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")[:DUE_AT_ONCE]:
         if Check.objects.filter(endpoint=saved.endpoint, finished_at__isnull=True).exists():
             continue
-        # Conditional, so that two tickers ask once.
-        following = now + timedelta(minutes=saved.every_minutes) if saved.every_minutes else None
-        due = SavedCheck.objects.filter(pk=saved.pk, next_due_at=saved.next_due_at)
-        if due.update(next_due_at=following) == 1:
-            request_check(saved.endpoint, by=BY_SCHEDULE, stream=saved.stream, now=now, saved=saved)
-            asked += 1
+        asked += _take_turn(saved, now)
     return asked
+
+
+def _take_turn(saved: SavedCheck, now: datetime) -> bool:
+    """Whether it was asked for. Asking and the next turn are one transaction: whatever is killed between, and whoever
+    asks for another check meanwhile, the turn is not lost.
+    """
+    following = now + timedelta(minutes=saved.every_minutes) if saved.every_minutes else None
+    with transaction.atomic():
+        # Conditional, so that two tickers ask once.
+        due = SavedCheck.objects.filter(pk=saved.pk, next_due_at=saved.next_due_at)
+        if due.update(next_due_at=following) != 1:
+            return False
+        check = request_check(saved.endpoint, by=BY_SCHEDULE, stream=saved.stream, now=now, saved=saved)
+        if check.saved_id != saved.pk:
+            transaction.set_rollback(True)
+        return check.saved_id == saved.pk
 
 
 def request_checks_after_change(endpoint: Endpoint, now: datetime) -> None:
@@ -158,18 +169,21 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     script = _script(Wanted.from_dict(asked.wanted))
     limits = probe_limits(script)
     due = Check.objects.due(now).filter(pk=check_id)
-    if due.update(lease_until=now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)) != 1:
+    lease = now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)
+    if due.update(lease_until=lease) != 1:
         return None
+    # A worker that slept past its lease changes nothing of what another has taken up; the first to end it records it.
+    ours = Check.objects.filter(pk=check_id, lease_until=lease)
     check = asked
     transcript = _probe(check, script, limits)
     now = clock()
     if not transcript.live and now < check.tries_until:
         again = now + timedelta(seconds=TRY_AGAIN_SECONDS / settings.PROVISIONING_PACE)
-        Check.objects.filter(pk=check.pk).update(due_at=again, lease_until=None)
+        ours.update(due_at=again, lease_until=None)
         return check
     if not transcript.live:
         explaining = timedelta(seconds=(MOST_PROBES + AGAIN) * limits.total_s + LEASE_MARGIN_SECONDS)
-        Check.objects.filter(pk=check.pk).update(lease_until=now + explaining)
+        ours.update(lease_until=now + explaining)
     _record(check, _explain(check, transcript), clock())
     return check
 

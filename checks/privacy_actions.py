@@ -51,13 +51,15 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
     """Make a due audit that nobody else is making: look, judge, sign, store, and tell if the outcome is another."""
     now = clock()
     due = PrivacyAudit.objects.due(now).filter(pk=audit_id)
-    if due.update(lease_until=now + timedelta(seconds=LEASE_SECONDS)) != 1:
+    lease = now + timedelta(seconds=LEASE_SECONDS)
+    if due.update(lease_until=lease) != 1:
         return
     asked = PrivacyAudit.objects.select_related("endpoint__account").get(pk=audit_id)
     snapshot, answers = _look(asked.endpoint)
     if snapshot is not None and (held := snapshot.held_back) is not None:
         again = clock() + timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
-        PrivacyAudit.objects.filter(pk=asked.pk).update(due_at=again, lease_until=None)
+        # Only while it is ours: another worker may have taken up what this one slept over.
+        PrivacyAudit.objects.filter(pk=asked.pk, lease_until=lease).update(due_at=again, lease_until=None)
         return
     _record(asked, snapshot, answers, clock())
 

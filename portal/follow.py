@@ -143,7 +143,7 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
         move(request, Verb.DEPLOYED, now)
         tell(request, "request.provisioned", "Built. Testing a real handshake through the edge.", now)
         assert request.endpoint is not None  # noqa: S101  a run has an endpoint
-        checks.request_check(request.endpoint, by="the portal", stream=request.stream, now=now, patient=True)
+        _ask_for_first_check(request, now)
         checks.schedule_proof(request.endpoint, stream=request.stream, now=now)
         checks.request_checks_after_change(request.endpoint, now)
     elif state is State.PROVISIONING and event.kind == "run.undone":
@@ -151,6 +151,9 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
     elif state is State.PROVISIONING and event.kind == "run.stuck":
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
         tell(request, "request.stuck", "An undo failed. The platform team has to look at it.", now, level="error")
+    elif event.kind == checks.PARTICULAR and state is State.VERIFYING:
+        # It was under way when the usual one was asked for, which it stood in for, and says nothing of the endpoint.
+        _ask_for_first_check(request, now)
     elif event.kind == "check.finished" and state in (State.VERIFYING, State.LIVE, State.UNANSWERED):
         verb = Verb.ANSWERED if event.data.get("ok") else Verb.DID_NOT_ANSWER
         if after(state, verb) is not None:
@@ -160,6 +163,11 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
             else:
                 text = "Built, but the handshake fails. The verdict names cause and fix."
                 tell(request, "request.unanswered", text, now, level="error")
+
+
+def _ask_for_first_check(request: EndpointRequest, now: datetime) -> None:
+    assert request.endpoint is not None  # noqa: S101  it was built
+    checks.request_check(request.endpoint, by="the portal", stream=request.stream, now=now, patient=True)
 
 
 def _take_undone(request: EndpointRequest, failure: dict[str, Any], now: datetime) -> None:

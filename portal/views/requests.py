@@ -59,6 +59,8 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     shown = request_or_404(request.user, pk)
     newest = Event.objects.filter(stream_id=shown.stream).order_by("-seq")[:EVENTS_SHOWN]
     events = list(newest)[::-1]
+    # Its state is read after its events: what happens between, the console still brings, and has the state read anew.
+    shown = request_or_404(request.user, pk)
     context = _context(request.user, shown) | {
         "events": events,
         "steps": sorted({event.step for event in events if event.step}),

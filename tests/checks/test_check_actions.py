@@ -173,6 +173,38 @@ def test_a_check_that_somebody_makes_is_not_made_twice(endpoint: Endpoint, monke
     assert len(edge.asked) == 1
 
 
+def test_a_worker_that_slept_past_its_lease_records_nothing_twice(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = actions.request_check(endpoint, by="ana", stream="request:1", now=NOW)
+    sleeps = iter((True, False))
+
+    def asleep(*_: object, **__: object) -> Transcript:
+        if next(sleeps):
+            make(check, NOW + timedelta(minutes=5))
+        return seen.live()
+
+    monkeypatch.setattr(actions, "probe_blocking", asleep)
+    assert make(check).finished_at == NOW + timedelta(minutes=5)
+    assert Event.objects.count() == 1
+
+
+def test_a_worker_that_slept_past_its_lease_leaves_another_ones_alone(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = actions.request_check(endpoint, by="the portal", stream="request:1", now=NOW, patient=True)
+    others = NOW + timedelta(minutes=5)
+
+    def asleep(*_: object, **__: object) -> Transcript:
+        Check.objects.update(lease_until=others)
+        return REFUSED_504
+
+    monkeypatch.setattr(actions, "probe_blocking", asleep)
+    assert (make(check).lease_until, check.finished_at) == (others, None)
+    answering(monkeypatch, REFUSED_504)
+    assert make(check, others).lease_until is None, "its own lease it gives back"
+
+
 def test_a_check_that_fails_by_our_own_fault_is_finished_and_says_so(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

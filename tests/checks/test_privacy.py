@@ -190,6 +190,21 @@ def test_one_audit_at_a_time_and_each_is_made_once(endpoint: Endpoint, monkeypat
     assert (made.outcome, made.made_at) == ("pass", NOW + timedelta(seconds=31))
 
 
+def test_an_audit_that_another_worker_has_taken_up_is_left_to_it(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others = NOW + timedelta(minutes=9)
+
+    def asleep(*_: object, **__: object) -> Snapshot:
+        PrivacyAudit.objects.update(lease_until=others)
+        return seen(gaps=(Gap("vpc_origins", "The budget of calls is spent.", 30.0),))
+
+    monkeypatch.setattr(privacy_actions, "take_snapshot", asleep)
+    assert (audited(endpoint).lease_until, PrivacyAudit.objects.get().due_at) == (others, NOW)
+    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen()))
+    assert audited(endpoint, minutes=9).outcome == "pass"
+
+
 def test_what_is_kept_can_be_verified_and_every_change_shows(
     endpoint: Endpoint,
     key: Ed25519PrivateKey,

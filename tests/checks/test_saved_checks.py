@@ -118,6 +118,34 @@ def test_a_turn_waits_for_a_check_that_is_under_way_and_is_then_made_once(endpoi
     assert Check.objects.count() == 2
 
 
+def test_a_turn_outlives_whatever_ends_the_ticker_or_comes_between(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Endpoint.objects.update(state=Endpoint.State.DEPLOYED)
+    saved = save(endpoint, every_minutes=0, after_changes=True)
+    actions.request_checks_after_change(endpoint, NOW)
+    ask = actions.request_check
+
+    def killed(*_: Any, **__: Any) -> Check:
+        raise KeyboardInterrupt
+
+    def after_somebody_else(*asked: Any, **how: Any) -> Check:
+        ask(endpoint, by="ana", stream="", now=NOW)
+        return ask(*asked, **how)
+
+    with monkeypatch.context() as dying:
+        dying.setattr(actions, "request_check", killed)
+        with pytest.raises(KeyboardInterrupt):
+            actions.request_due_checks(NOW)
+    with monkeypatch.context() as busy:
+        busy.setattr(actions, "request_check", after_somebody_else)
+        assert actions.request_due_checks(NOW) == 0
+    assert actions.request_due_checks(NOW) == 1
+    assert Check.objects.get(finished_at=None).saved == saved
+    saved.refresh_from_db()
+    assert saved.next_due_at is None
+
+
 def test_what_is_not_deployed_is_not_proved(endpoint: Endpoint) -> None:
     save(endpoint)
     assert actions.request_due_checks(NOW + timedelta(days=1)) == 0

@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from django.db import transaction
 
+from checks.actions import request_check
 from checks.models import Check
+from checks.wanted import Wanted
 from portal import actions, follow, tasks
 from portal.lifecycle import State
 from portal.management.commands.tick import look
@@ -56,6 +58,21 @@ def test_a_deployed_endpoint_is_tested_and_then_live(building: EndpointRequest) 
     assert (building.state, building.reason) == (State.UNANSWERED, "504 from the edge.")
     happens(building, "check.finished", ok=True)
     assert (building.state, building.reason) == (State.LIVE, "")
+
+
+def test_a_check_of_ones_own_that_was_under_way_is_followed_by_the_usual_one(building: EndpointRequest) -> None:
+    assert building.endpoint is not None
+    own = request_check(building.endpoint, by="ana", stream="", now=NOW, wanted=Wanted(path="/elsewhere"))
+    happens(building, "run.done")
+    assert Check.objects.get() == own
+    Check.objects.update(finished_at=NOW)
+    happens(building, "check.particular", ok=False)
+    usual = Check.objects.get(finished_at=None)
+    assert (building.state, usual.wanted, usual.tries_until > NOW) == (State.VERIFYING, {}, True)
+    Check.objects.update(finished_at=NOW)
+    happens(building, "check.finished", ok=True)
+    happens(building, "check.particular", ok=False)
+    assert (building.state, Check.objects.count()) == (State.LIVE, 2)
 
 
 def test_a_failed_handshake_tears_nothing_down(building: EndpointRequest) -> None:

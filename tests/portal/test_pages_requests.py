@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils import timezone
 
 from portal.actions import approve_request
@@ -161,6 +162,20 @@ def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
     assert text["Content-Disposition"].startswith('attachment; filename="team-chat-')
     assert len(streamed(text).splitlines()) == 6
     assert client.get(f"/requests/{request.pk}/events.exe").status_code == 404
+
+
+def test_a_page_never_shows_a_state_older_than_its_events(people: Stage) -> None:
+    request = put(ask(people.ana, people.chat), State.VERIFYING)
+    client = browser(people.ana)
+
+    def and_meanwhile(execute: Any, sql: str, *given: Any) -> Any:
+        if 'FROM "provisioning_event"' in sql:
+            EndpointRequest.objects.filter(pk=request.pk).update(state=State.LIVE)
+        return execute(sql, *given)
+
+    with connection.execute_wrapper(and_meanwhile):
+        words = text_of(client.get(f"/requests/{request.pk}/"))
+    assert "Clients can connect." in words
 
 
 def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(people: Stage, lab: Lab) -> None:
