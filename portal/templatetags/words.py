@@ -11,9 +11,12 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from checks.models import Check, PrivacyAudit, Probe
 from portal.lifecycle import State
 
 register = template.Library()
+LONG_SECONDS = 15
+"""After which people wonder whether something under way will ever end."""
 
 TONES = {
     State.PLANNING: "busy",
@@ -84,6 +87,15 @@ def until(moment: datetime) -> SafeString:
     return format_html(
         '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), moment.strftime("%-d %B %Y, %H:%M UTC"), words
     )
+
+
+@register.filter
+def anew(row: Check | Probe | PrivacyAudit) -> SafeString | str:
+    """Of what has been under way for long: when another worker takes it up, should its own be lost."""
+    now = timezone.now()
+    if row.lease_until is None or row.lease_until <= now or (now - row.asked_at).total_seconds() < LONG_SECONDS:
+        return ""
+    return format_html("If the worker that makes it is lost, another begins it anew {}.", until(row.lease_until))
 
 
 @register.filter

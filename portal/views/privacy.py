@@ -82,11 +82,11 @@ def evidence_key(request: HttpRequest) -> HttpResponse:
 
 
 def privacy_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
-    """The newest audit, whether one is under way, and whether this person may ask for one."""
+    """The newest audit, the one under way, and whether this person may ask for one."""
     known = PrivacyAudit.objects.filter(endpoint=endpoint).defer("document")
     return {
         "newest_audit": known.filter(made_at__isnull=False).order_by("-asked_at").first(),
-        "audit_running": known.filter(made_at__isnull=True).exists(),
+        "audit_running": known.filter(made_at__isnull=True).first(),
         "may_audit": why_not_test(person, endpoint) is None,
     }
 

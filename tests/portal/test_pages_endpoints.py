@@ -90,6 +90,9 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     assert 'hx-trigger="every 1s"' in asked.content.decode()
     running = Check.objects.get()
     assert running.requested_by == str(people.ana)
+    past, lease = timezone.now() - timedelta(minutes=1), timezone.now() + timedelta(minutes=1)
+    Check.objects.update(asked_at=past, lease_until=lease)
+    assert "If the worker that makes it is lost" in text_of(client.get(f"/endpoints/{endpoint.pk}/check/"))
     client.post(f"/endpoints/{endpoint.pk}/test/", headers=HTMX)
     assert Check.objects.count() == 1
     running.delete()

@@ -8,6 +8,7 @@ import pytest
 from django.template.loader import render_to_string
 from django.utils import timezone
 
+from checks.models import Check, PrivacyAudit, Probe
 from portal.health import health
 from portal.plan_lines import plan_view
 from portal.readiness import readiness
@@ -151,3 +152,15 @@ def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
 )
 def test_how_often_is_said_in_the_largest_unit_that_fits(minutes: int, said: str) -> None:
     assert words.every(minutes) == said
+
+
+@pytest.mark.parametrize("row", [Check, Probe, PrivacyAudit])
+def test_of_what_takes_long_people_read_when_it_begins_anew_and_of_nothing_else(
+    row: type[Check] | type[Probe] | type[PrivacyAudit],
+) -> None:
+    now = timezone.now()
+    told = words.anew(row(asked_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90)))
+    assert "another begins it anew" in told
+    for asked, lease in ((1, 90), (40, None), (40, -1)):
+        until = None if lease is None else now + timedelta(seconds=lease)
+        assert words.anew(row(asked_at=now - timedelta(seconds=asked), lease_until=until)) == ""
