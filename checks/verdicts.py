@@ -50,8 +50,7 @@ _ALL = (
         title="This address or header cannot be used",
         plain="The check was not started, because the address or one of the headers is not allowed in a handshake.",
         cause="A WebSocket address has the form wss://host/path, without user name, #fragment or spaces, on port 443 "
-        "or "
-        "80. A header must not contain line breaks, and the lines of the handshake itself cannot be replaced.",
+        "or 80. A header must not contain line breaks, and the lines of the handshake itself cannot be replaced.",
         fix="Correct the part named in the evidence and run the check again.",
         confirm="The evidence names the character or the header that was refused.",
     ),
@@ -248,20 +247,24 @@ _ALL = (
         plain="A CloudFront Function or Lambda@Edge answered the request itself, or failed. The app never saw it.",
         cause="The behavior runs a function for every request, such as a sign-in, a redirect or a rewrite, and it was "
         "not written for WebSocket handshakes. Or it ended with an error, or took too long.",
-        fix="Take the function off the behavior of the WebSocket path, or let it pass on requests that carry "
-        "Upgrade: websocket. Its errors are in its log in CloudWatch, for Lambda@Edge in the Region of the edge.",
-        confirm="CloudFront console → distribution → Behaviors → the path → Function associations. CloudFront's log "
-        "row has MissGeneratedResponse, LambdaExecutionError or LambdaLimitExceeded.",
+        fix="Take the function off the behavior of the WebSocket path, or let it pass on requests that carry Upgrade: "
+        "websocket. Its errors are in CloudWatch Logs: for a CloudFront Function in us-east-1, for Lambda@Edge in the "
+        "Region nearest to the client.",
+        confirm="CloudFront console → distribution → Behaviors → the path → Edit → Function associations. "
+        "CloudFront's log row has MissGeneratedResponse, LambdaExecutionError or LambdaLimitExceeded.",
     ),
     Verdict(
         code="WSE-ALB-RULE",
         title="A rule of the load balancer answers itself",
-        plain="The load balancer answered with a fixed text instead of passing the request on to the app.",
-        cause="The listener's default action, or one of its rules, is a fixed response: often for a Host or path that "
-        "no other rule names. CloudFront sends the viewer's Host or the origin's name, as its policy says.",
+        plain="The load balancer answered by itself instead of passing the request on to the app.",
+        cause="The listener's default action, or one of its rules, is a fixed response, often for a Host or path that "
+        "no other rule names; or it demands a login or a token before it forwards. CloudFront sends the viewer's Host "
+        "or the origin's name, as its policy says.",
         fix="Add a rule to the listener that forwards this path and Host to the app's target group, before the one "
-        "that answers: EC2 > Load Balancers > Listeners > Rules.",
-        confirm="aws elbv2 describe-rules --listener-arn ARN shows the fixed response with the text of this answer.",
+        "that answers: EC2 console → Load Balancers → the load balancer → Listeners and rules → the listener → "
+        "Add rule. Where a token is demanded on purpose, send it.",
+        confirm="aws elbv2 describe-rules --listener-arn ARN shows the fixed response with the text of this answer, or "
+        "the authenticate or jwt-validation action.",
     ),
     # --- refused: 2xx and 3xx ----------------------------------------------------------------------------------------
     Verdict(
@@ -276,20 +279,23 @@ _ALL = (
     Verdict(
         code="WSE-200-SPA",
         title="A web page came instead of the WebSocket",
-        plain="The answer is an HTML page: the request went to the website, not to the WebSocket server.",
+        plain="A web page answered, not the WebSocket server: the request went to the website, or CloudFront put a "
+        "page in place of an error.",
         cause="The behavior's path pattern does not match this path (/ws/* does not match /ws), so the default "
-        "behavior answered; or a custom error response turns 403 and 404 into index.html.",
-        fix="Add behaviors for both /ws and /ws/* before the default one. If the website needs custom error responses, "
-        "remember that they apply to the whole distribution: find the real status with WSE-404-PATH or the logs.",
-        confirm="CloudFront console → distribution → Behaviors and Error pages; the log field "
-        "cache-behavior-path-pattern names the behavior that matched.",
+        "behavior answered; or a custom error response turns an error such as 403 or 404 into a page (index.html).",
+        fix="Add behaviors for both /ws and /ws/* before the default one. Custom error responses apply to the whole "
+        "distribution and hide the real error: look for it in the load balancer's metrics and the app's log, or "
+        "take the entry off the page Error pages, test again, and put it back.",
+        confirm="CloudFront console → distribution → Behaviors and Error pages; the field cache-behavior-path-pattern "
+        "of CloudFront's log (version 2) names the behavior that matched.",
     ),
     Verdict(
         code="WSE-301-REDIRECT",
         title="Redirected to https",
         plain="ws:// is redirected to https. WebSocket clients do not follow redirects, so they fail.",
         cause="The behavior's viewer protocol policy is redirect-to-https, and the address begins with ws://.",
-        fix="Use the wss:// address. For a behavior that serves WebSockets only, choose the policy https-only.",
+        fix="Use the wss:// address in the client. For a behavior that serves WebSockets only, choose HTTPS only as "
+        "viewer protocol policy.",
         confirm="The same check with wss:// opens.",
     ),
     Verdict(
@@ -306,9 +312,11 @@ _ALL = (
         code="WSE-3XX-APP",
         title="Redirected elsewhere",
         plain="The answer sends the client to another address. WebSocket clients do not follow.",
-        cause="The app asks for a login, adds or removes a slash at the end of the path, or moves to another host.",
-        fix="Use the address in Location if it is the right one (mind a slash at the end), and let the app refuse "
-        "unauthenticated upgrades with 401 instead of a redirect.",
+        cause="The app, or a rule of the load balancer, asks for a login; or the app adds or removes a slash at the "
+        "end of the path, or moves to another host.",
+        fix="Use the address in Location if it is the right one (mind a slash at the end). If it is a login, let the "
+        "app refuse unauthenticated upgrades with 401 instead, or give the load balancer a rule for this path that "
+        "forwards without a login.",
         confirm="Compare Location with the address that was asked for.",
     ),
     # --- refused: 4xx ------------------------------------------------------------------------------------------------
@@ -319,8 +327,8 @@ _ALL = (
         cause="The behavior has no origin request policy, or one that does not forward Sec-WebSocket-Key and "
         "Sec-WebSocket-Version, so CloudFront removed them.",
         fix="Attach the managed origin request policy AllViewer (216adef6-5c7f-47e4-b989-5492eafa07d3) to the "
-        "behavior, "
-        "together with the cache policy CachingDisabled.",
+        "behavior, together with the cache policy CachingDisabled: CloudFront console → distribution → Behaviors → the "
+        "path → Edit → Cache key and origin requests.",
         confirm="The app's log of this request has no Sec-WebSocket-Key; a plain GET on the same path works.",
     ),
     Verdict(
@@ -366,15 +374,16 @@ _ALL = (
     Verdict(
         code="WSE-403-METHOD",
         title="The method is not allowed by the behavior",
-        plain="CloudFront does not let this HTTP method through.",
+        plain="CloudFront does not let this HTTP method through on this path.",
         cause="The behavior allows fewer methods than the app uses; a handshake needs GET, Socket.IO's polling POST.",
-        fix="Set the behavior's allowed methods to all seven (or at least GET and HEAD for a pure WebSocket path).",
+        fix="Set the behavior's Allowed HTTP methods to all seven (GET, HEAD is enough for a pure WebSocket path): "
+        "CloudFront console → distribution → Behaviors → the path → Edit.",
         confirm="CloudFront's log row of the refused request has x-edge-detailed-result-type InvalidRequestMethod.",
     ),
     Verdict(
         code="WSE-403-VIEWER",
         title="ws:// is refused, wss:// is needed",
-        plain="The distribution accepts encrypted connections only.",
+        plain="This path accepts encrypted connections only, and the address begins with ws://.",
         cause="The behavior's viewer protocol policy is https-only, and the address begins with ws://.",
         fix="Use the wss:// address.",
         confirm="The same check with wss:// opens.",
@@ -382,10 +391,10 @@ _ALL = (
     Verdict(
         code="WSE-403-DISABLED",
         title="The distribution is switched off",
-        plain="CloudFront knows this distribution, but it is disabled and answers nothing.",
+        plain="CloudFront knows this distribution, but it is disabled and refuses every request.",
         cause="Somebody disabled it, or it is about to be deleted.",
-        fix="Enable the distribution: CloudFront console, the distribution, Enable. It takes a few minutes to "
-        "reach every edge.",
+        fix="Enable the distribution: CloudFront console → Distributions → select it → Enable. It takes a few minutes "
+        "to reach every edge.",
         confirm="aws cloudfront get-distribution --id ID shows Enabled: true and Status: Deployed.",
     ),
     Verdict(
@@ -420,8 +429,9 @@ _ALL = (
         plain="The 403 was made at the edge; the app never saw the request.",
         cause="AWS WAF, a country rule, missing signed cookies, an alias that is not on the distribution, or a "
         "distribution that is switched off.",
-        fix="In the CloudFront console look at: Security (WAF web ACL and its sampled requests), Geographic "
-        "restrictions, Behaviors → Restrict viewer access, General → Alternate domain names and the state.",
+        fix="In the CloudFront console look at the distribution's pages: Security (AWS WAF and CloudFront geographic "
+        "restrictions), Behaviors → the path → Restrict viewer access, General → Alternate domain names, and whether "
+        "it is enabled.",
         confirm="CloudFront's log row for the request id names the reason in x-edge-detailed-result-type.",
     ),
     Verdict(
@@ -431,8 +441,8 @@ _ALL = (
         cause="A rule of a web ACL, on the distribution or on the load balancer, matches handshakes: a rate rule, an "
         "address list, or a managed rule group. A CAPTCHA or Challenge has the same effect: no WebSocket client can "
         "solve one.",
-        fix="Find the rule under WAF → web ACL → Sampled requests; exclude the WebSocket path from it or set it to "
-        "Count.",
+        fix="Find the rule: AWS WAF console → Web ACLs (or Protection packs), in Global (CloudFront) for a "
+        "distribution → the ACL → Sampled requests. Exclude the WebSocket path from the rule, or set it to Count.",
         confirm="The sampled request has the time and address of this check.",
     ),
     Verdict(
@@ -440,18 +450,20 @@ _ALL = (
         title="Refused because of the country",
         plain="The distribution refuses requests from the country that the check (or client) runs in.",
         cause="Geographic restrictions are switched on.",
-        fix="Add the country to the allow list, or remove it from the block list: CloudFront → Security → Geographic "
-        "restrictions.",
+        fix="Add the country to the allow list, or remove it from the block list: CloudFront console → distribution → "
+        "Security → CloudFront geographic restrictions → Edit.",
         confirm="CloudFront's log row has x-edge-detailed-result-type ClientGeoBlocked.",
     ),
     Verdict(
         code="WSE-403-SIGNED",
         title="A signed URL or cookie is missing",
-        plain="The behavior serves signed requests only, and this one was not signed.",
-        cause="Restrict viewer access is on, with a key group.",
+        plain="This path is only for requests with CloudFront's signed URL or signed cookies, and this one has none "
+        "that is valid.",
+        cause="Restrict viewer access is on for the behavior, with a key group; or what was sent has expired, or was "
+        "signed with another key.",
         fix="Send CloudFront's three signed cookies with the handshake, or switch Restrict viewer access off for the "
         "WebSocket behavior and let the app authenticate.",
-        confirm="The body of the answer contains MissingKey or AccessDenied.",
+        confirm="The body of the answer contains MissingKey, InvalidKey or AccessDenied.",
     ),
     Verdict(
         code="WSE-403-APIGW",
@@ -478,11 +490,9 @@ _ALL = (
         title="Nothing at this path",
         plain="The request arrived, but there is no such path at the other end.",
         cause="The path is wrong, the origin path is added twice, the behavior's pattern does not match (/ws/* does "
-        "not "
-        "match /ws) so that another origin answered, or the load balancer's default rule says 404.",
+        "not match /ws) so that another origin answered, or the load balancer's default rule says 404.",
         fix="Compare the path with the app's route. Add behaviors for /ws and /ws/*. Leave the origin path empty "
-        "unless "
-        "the app really lives below it.",
+        "unless the app really lives below it.",
         confirm="The Server line of the answer says who looked for the path; the app's log shows the path it received.",
     ),
     Verdict(
@@ -505,11 +515,12 @@ _ALL = (
     Verdict(
         code="WSE-426-VERSION",
         title="The app did not see the wish to upgrade",
-        plain="The app answers that an upgrade is required, although the request asked for one.",
-        cause="Upgrade or Sec-WebSocket-Version was lost between edge and app: no origin request policy, or a proxy "
-        "behind the load balancer.",
-        fix="Attach AllViewer to the behavior, and make proxies behind the load balancer pass Upgrade, Connection and "
-        "Sec-WebSocket-Version.",
+        plain="The app answers that the request asks for no upgrade to WebSocket, although it did.",
+        cause="Upgrade, Connection or a Sec-WebSocket line was lost on the way: the behavior has no origin request "
+        "policy, or a proxy between load balancer and app (nginx, an ingress, a service mesh) takes them away.",
+        fix="Make every proxy before the app pass Upgrade, Connection and the Sec-WebSocket lines (nginx: "
+        "proxy_http_version 1.1 and both proxy_set_header lines). If the behavior has no origin request policy, attach "
+        "AllViewer (216adef6-5c7f-47e4-b989-5492eafa07d3).",
         confirm="The app's log of this request shows which of the lines arrived.",
     ),
     Verdict(
@@ -525,8 +536,8 @@ _ALL = (
         code="WSE-431-HEADERS",
         title="The request headers are too large",
         plain="The request was refused because its headers or cookies are too long.",
-        cause="Large cookies or tokens: CloudFront takes 32 KB of headers, a load balancer 16 KB a line, apps often "
-        "8 KB.",
+        cause="Large cookies or tokens: CloudFront takes 32 KB of headers, a load balancer 16 KB a line, apps often 8 "
+        "KB.",
         fix="Send fewer cookies to this host, or move large tokens into the first message.",
         confirm="The check without extra headers passes.",
     ),
@@ -614,11 +625,9 @@ _ALL = (
         plain="The load balancer, or a proxy behind it, answered 502: the app closed the connection or its answer made "
         "no sense.",
         cause="The app crashed or reset the connection while accepting, or the target group speaks HTTP/2 or HTTPS "
-        "to an "
-        "app that speaks HTTP/1.1.",
-        fix="Look into the app's log; set the target group's protocol version to HTTP1 and its protocol to what the "
-        "app "
-        "speaks.",
+        "to an app that speaks HTTP/1.1.",
+        fix="Look into the app's log; make a target group with protocol version HTTP1 and the protocol that the "
+        "app speaks, and let the listener forward to it: neither can be changed later.",
         confirm="The load balancer's metric HTTPCode_ELB_502_Count rises with each check.",
     ),
     Verdict(
@@ -655,7 +664,8 @@ _ALL = (
         "Access or a network ACL have the same effect.",
         fix="Add an inbound rule to the load balancer's security group: TCP, the origin's port, source = the security "
         "group CloudFront-VPCOrigins-Service-SG of the VPC, or the prefix list "
-        "com.amazonaws.global.cloudfront.origin-facing.",
+        "com.amazonaws.global.cloudfront.origin-facing: aws ec2 authorize-security-group-ingress --group-id GROUP "
+        "--protocol tcp --port PORT --source-group SERVICE-GROUP",
         confirm="The load balancer's metrics show no request at the time of the check; CloudFront's log row has "
         "OriginCommError.",
     ),
@@ -665,10 +675,11 @@ _ALL = (
         plain="CloudFront gets no answer from the load balancer, because the account blocks public access to its VPCs.",
         cause="VPC Block Public Access counts VPC origins as public and blocks them in both directions, without a "
         "word on the page about VPC origins.",
-        fix="Create an exclusion with allow-bidirectional for the VPC or its subnets: aws ec2 create-vpc-block- "
-        "public-access-exclusion --vpc-id ID --internet-gateway-exclusion-mode allow-bidirectional",
-        confirm="aws ec2 describe-vpc-block-public-access-options shows the mode; the exclusion is in state create- "
-        "complete.",
+        fix="Create an exclusion with allow-bidirectional for the VPC or its subnets: "
+        "aws ec2 create-vpc-block-public-access-exclusion --vpc-id ID "
+        "--internet-gateway-exclusion-mode allow-bidirectional",
+        confirm="aws ec2 describe-vpc-block-public-access-options shows the mode, "
+        "aws ec2 describe-vpc-block-public-access-exclusions the exclusion in state create-complete.",
     ),
     Verdict(
         code="WSE-504-NACL",
@@ -678,7 +689,8 @@ _ALL = (
         "addresses. Inbound rules are not evaluated for VPC origins.",
         fix="Allow outbound TCP 1024-65535 to 0.0.0.0/0 (or to CloudFront's ranges) in the network ACL of each of "
         "the load balancer's subnets.",
-        confirm="aws ec2 describe-network-acls shows the outbound rule before any deny.",
+        confirm="aws ec2 describe-network-acls --filters Name=association.subnet-id,Values=SUBNET shows the outbound "
+        "rule before any deny.",
     ),
     Verdict(
         code="WSE-504-ALB",
@@ -693,8 +705,8 @@ _ALL = (
         title="The origin answers too slowly",
         plain="CloudFront was connected to the origin, but the answer to the upgrade took longer than it waits.",
         cause="The app does work before it accepts, or the origin read timeout (30 seconds by default) is too short.",
-        fix="Accept first and work afterwards; if that is impossible, raise the origin's response timeout (up to 120 "
-        "s).",
+        fix="Accept first and work afterwards; if that is impossible, raise the origin's response timeout (up to "
+        "120 seconds).",
         confirm="The load balancer's metrics show the request arriving.",
     ),
     Verdict(
@@ -759,7 +771,8 @@ _ALL = (
         title="The app opened and then closed the WebSocket",
         plain="The handshake worked, then the app itself ended the conversation.",
         cause="The close code says why: 1008 and 4000 to 4999 are the app's own refusals (often a missing token), 1011 "
-        "an error in the app, 1001 a restart.",
+        "is an error in the app, 1001 and 1012 a restart, 1013 too much load; 1003, 1007 and 1009 are a message that "
+        "it does not take, 1002 a message it could not read, as when compression was agreed on one side only.",
         fix="Look the close code and reason up in the app's documentation or log; give the check the token or "
         "subprotocol it expects.",
         confirm="The close frame in the transcript shows code and reason.",
@@ -813,8 +826,7 @@ _ALL = (
         title="The connection broke without a goodbye",
         plain="The WebSocket opened, then the connection ended without a close frame. Browsers call this 1006.",
         cause="The app crashed, an idle clock cut it (60 s load balancer, 350 s NLB, 600 s CloudFront), or something "
-        "in "
-        "between does not carry WebSockets.",
+        "in between does not carry WebSockets.",
         fix="Look for a crash in the app's log. Send a ping from the server every 20 to 30 seconds against idle "
         "clocks. CloudFront reconnects nobody: let clients come back by themselves, with growing, random delays, and "
         "ask for what they missed.",
@@ -826,8 +838,8 @@ _ALL = (
         plain="The same check gives different answers: some opened, some did not.",
         cause="A change of the distribution is still spreading, or a continuous deployment sends a part of the "
         "requests to the staging distribution.",
-        fix="Wait until the distribution is Deployed and try again for two minutes. If it stays, look for a "
-        "continuous deployment policy on the distribution.",
+        fix="Wait until the distribution is Deployed (aws cloudfront wait distribution-deployed --id ID) and try again "
+        "for two minutes. If it stays, look for a continuous deployment policy on the distribution.",
         confirm="Ten checks in a row give the same answer.",
         severity=Severity.WARNING,
     ),

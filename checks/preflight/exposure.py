@@ -40,9 +40,9 @@ def acls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> 
             f"VPC > Network ACLs > {acl} > Outbound rules > Edit: allow TCP {FIRST_PORT}-{LAST_PORT} to 0.0.0.0/0.",
             f"aws ec2 create-network-acl-entry --network-acl-id {acl} --egress --rule-number NUMBER --protocol tcp "
             f"--port-range From={FIRST_PORT},To={LAST_PORT} --cidr-block 0.0.0.0/0 --rule-action allow",
-            f'resource "aws_network_acl_rule" "edge" {{ network_acl_id = "{acl}", egress = true, protocol = "tcp", '
-            f'rule_action = "allow", cidr_block = "0.0.0.0/0", from_port = {FIRST_PORT}, to_port = {LAST_PORT}, '
-            "rule_number = NUMBER }",
+            f'resource "aws_network_acl_rule" "edge" {{\n  network_acl_id = "{acl}"\n  rule_number    = NUMBER\n'
+            '  egress         = true\n  protocol       = "tcp"\n  rule_action    = "allow"\n'
+            f'  cidr_block     = "0.0.0.0/0"\n  from_port      = {FIRST_PORT}\n  to_port        = {LAST_PORT}\n}}',
         ),
     )
 
@@ -93,7 +93,8 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             why,
             Fix(
                 f"EC2 > Elastic IPs > {first} > Disassociate; or use a target that never had a public address.",
-                f"aws ec2 disassociate-address --public-ip {first}",
+                "aws ec2 disassociate-address --association-id $(aws ec2 describe-addresses "
+                f"--public-ips {first} --query 'Addresses[0].AssociationId' --output text)",
                 "no aws_eip for the target; associate_public_ip_address = false",
             ),
         )

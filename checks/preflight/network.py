@@ -95,8 +95,8 @@ def block_public_access(
                 "Where an organisation policy manages it, ask its administrators.",
                 f"aws ec2 create-vpc-block-public-access-exclusion --vpc-id {target.vpc_id} "
                 "--internet-gateway-exclusion-mode allow-bidirectional",
-                f'resource "aws_vpc_block_public_access_exclusion" "edge" {{ vpc_id = "{target.vpc_id}", '
-                'internet_gateway_exclusion_mode = "allow-bidirectional" }',
+                f'resource "aws_vpc_block_public_access_exclusion" "edge" {{\n  vpc_id = "{target.vpc_id}"\n'
+                '  internet_gateway_exclusion_mode = "allow-bidirectional"\n}',
             ),
         )
 
@@ -207,8 +207,9 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
         f"{names.ORIGIN_FACING_PREFIX_LIST}.",
         f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
         f"'IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]'",
-        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{ security_group_id = "{group}", '
-        f'prefix_list_id = "{source}", ip_protocol = "tcp", from_port = {closed[0]}, to_port = {closed[0]} }}',
+        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{\n  security_group_id = "{group}"\n'
+        f'  prefix_list_id    = "{source}"\n  ip_protocol       = "tcp"\n'
+        f"  from_port         = {closed[0]}\n  to_port           = {closed[0]}\n}}",
     )
     if subject.open_security_group:
         why = f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and nothing public."

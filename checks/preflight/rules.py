@@ -196,7 +196,8 @@ def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Li
             f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Default action.",
             f"aws elbv2 modify-listener --listener-arn {listener.arn or 'LISTENER'} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
-            'default_action { type = "forward" } in the aws_lb_listener',
+            '# in the aws_lb_listener\ndefault_action {\n  type             = "forward"\n'
+            "  target_group_arn = aws_lb_target_group.GROUP.arn\n}",
         ),
         amendment=amendment,
     )

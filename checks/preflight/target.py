@@ -70,7 +70,8 @@ def _kind(target: TargetFacts) -> PreflightResult:
             "EC2 > Load Balancers > Create load balancer > Application Load Balancer, scheme Internal.",
             "aws elbv2 create-load-balancer --type application --scheme internal --name NAME --subnets SUBNETS "
             "--security-groups GROUP",
-            'resource "aws_lb" … { load_balancer_type = "application", internal = true }',
+            'resource "aws_lb" "edge" {\n  load_balancer_type = "application"\n  internal           = true\n'
+            "  subnets            = [SUBNETS]\n  security_groups    = [GROUP]\n}",
         ),
     )
 
@@ -130,7 +131,8 @@ def _scheme(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
                 "EC2 > Load Balancers > Create load balancer, scheme Internal, in private subnets.",
                 f"aws elbv2 create-load-balancer --name NAME --type {target.kind} --scheme internal "
                 "--subnets PRIVATE-SUBNETS --security-groups GROUP",
-                'resource "aws_lb" … { internal = true }',
+                f'resource "aws_lb" "edge" {{\n  load_balancer_type = "{target.kind}"\n  internal           = true\n'
+                "  subnets            = [PRIVATE_SUBNETS]\n  security_groups    = [GROUP]\n}",
             ),
         )
 
@@ -202,6 +204,9 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
         yield PreflightResult("PF-LISTENER", Level.PASS, f"{target.name} listens on {in_words(subject.origin_ports)}.")
         return
     port = subject.origin_ports[0] if subject.origin_ports else 80
+    protocol = "TCP" if target.kind == "network" else _leg(subject, 0)
+    secure = protocol == "HTTPS"
+    certificate = "  certificate_arn   = aws_acm_certificate.CERTIFICATE.arn\n" if secure else ""
     yield PreflightResult(
         "PF-LISTENER",
         Level.BLOCK,
@@ -212,9 +217,12 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
         Fix(
             f"Choose another port or protocol here, or add one: EC2 > Load Balancers > {target.name} > Add listener.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
-            f"--protocol {'TCP' if target.kind == 'network' else _leg(subject, 0)} "
+            f"--protocol {protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
-            f'resource "aws_lb_listener" … {{ port = {port} }}',
+            f'resource "aws_lb_listener" "edge" {{\n  load_balancer_arn = "{target.arn}"\n'
+            f'  port              = {port}\n  protocol          = "{protocol}"\n{certificate}'
+            '  default_action {\n    type             = "forward"\n'
+            "    target_group_arn = aws_lb_target_group.GROUP.arn\n  }\n}",
         ),
     )
 
