@@ -1,35 +1,25 @@
 """What each observation says about the cause: claims, each with its certainty and the line it was read from (PURE).
 
-Decides, rule by rule, what the other probes, the distribution's configuration, the preflight and CloudFront's log rows
-confirm or rule out. It must never look anything up, never rank (`weigh` does), and never be certain of a cause that the
-answer which came does not show.
+Decides, rule by rule, what the other probes, the preflight and CloudFront's log rows confirm or rule out; the rules
+about the distribution's settings are in `configured`. It must never look anything up, never rank (`weigh` does), and
+never be certain of a cause that the answer which came does not show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from urllib.parse import unquote, urlsplit
 
+from checks.configured import configuration, left_behind, lost_behind, vpc_origin
 from checks.diagnose import diagnose
 from checks.idle import judge_idle, silence_of
 from checks.log_rows import LogRow
-from checks.observations import Observations
+from checks.observations import Claim, Observations
 from checks.preflight.results import Level
 from checks.refusals import Certainty, author_of, speaks_of_origin
-from checks.serving import HANDSHAKE_HEADERS, Serving
-from checks.transcript import Phase, Transcript
+from checks.serving import HANDSHAKE_HEADERS
+from checks.transcript import Transcript
 from checks.verdicts import VERDICTS
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """One rule's word: a code, how certain it is, and what it was read from."""
-
-    code: str
-    certainty: Certainty
-    evidence: tuple[str, ...]
-
 
 # --- what the other probes say ----------------------------------------------------------------------------------------
 
@@ -75,6 +65,11 @@ def _upgrade_only(seen: Observations) -> Iterator[Claim]:
         evidence = (f"a plain GET of the same path is answered with {plain.response.status}, the upgrade with 502",)
         named = any(row.detail.endswith("OriginDnsError") for row in seen.log_rows)
         private = seen.serving is not None and bool(seen.serving.vpc_origin_id)
+        if seen.clocks and not named and not any(clock.code == "WSE-IDLE-ALB" for clock in seen.clocks):
+            # Nobody signs for an app that hangs up while it accepts, so CloudFront says 502 itself.
+            yield Claim("WSE-502-ORIGIN", "medium", (*evidence, "no Application Load Balancer stands before the app"))
+            yield Claim("WSE-502-2025", "low", evidence)
+            return
         yield Claim("WSE-502-2025", "high" if named and private else "medium", evidence)
 
 
@@ -102,108 +97,6 @@ def _silence(seen: Observations) -> Iterator[Claim]:
         yield Claim(found.code, "high", (found.text,))
 
 
-# --- what the distribution's configuration says -----------------------------------------------------------------------
-
-_ANY_ANSWER = range(200, 600)
-_FROM_APP = (200, 400, 404, 405, 426, 500)
-
-
-def _configuration(seen: Observations) -> Iterator[Claim]:
-    """Where somebody behind the edge answered, the edge let the request pass: what it might refuse is then no cause."""
-    found = seen.serving
-    if found is None:
-        return
-
-    def claim(code: str, shown: bool, evidence: str) -> Claim:
-        return Claim(code, "high" if shown else "medium", (evidence,))
-
-    refused = not seen.handshake.upgraded
-    at_edge = refused and seen.author in ("edge", None)
-    if at_edge and not found.enabled:
-        shown = seen.status in (403, 404) or seen.failed_in(Phase.DNS)
-        yield claim("WSE-403-DISABLED", shown, "the distribution is disabled")
-    if at_edge and not found.knows_host:
-        shown = seen.status in (403, 421) or seen.failed_in(Phase.TLS)
-        yield claim("WSE-403-ALIAS", shown, "the distribution does not list the name")
-    if at_edge and found.viewer_protocol_policy == "https-only" and seen.handshake.url.lower().startswith("ws://"):
-        yield claim(
-            "WSE-403-VIEWER", seen.status == 403, "the behavior takes https only, and the address begins with ws"
-        )
-    if not seen.handshake.live and not found.meant:
-        told = f"the behavior {found.path_pattern} gets this path, none of the endpoint's"
-        yield claim("WSE-PATH", seen.status in _ANY_ANSWER, told)
-    if at_edge and found.geo_restricted:
-        shown = seen.status == 403 and _edge_said(seen, "country")
-        yield claim("WSE-403-GEO", shown, "the distribution restricts countries")
-    if at_edge and found.signed:
-        yield claim("WSE-403-SIGNED", seen.status == 403, "the behavior demands signed URLs or cookies")
-    hidden = {status for status, replaced, _ in found.error_pages if replaced == seen.status}
-    if refused and found.web_acl and 403 in (seen.status, *hidden):
-        said = _edge_said(seen, "request blocked")
-        likely: Certainty = "medium" if seen.status == 403 and at_edge else "low"
-        guarded = f"the web ACL {found.web_acl} guards the distribution"
-        yield Claim("WSE-403-WAF", "high" if said else likely, (guarded,))
-    if refused and found.meant and (dropped := _dropped(found, HANDSHAKE_HEADERS[:2])):
-        yield claim("WSE-400-NOKEY", seen.status in _FROM_APP and seen.may_be_of_app, dropped)
-    if lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
-        yield Claim("WSE-101-POLICY", "high", (dropped,))
-    if refused and any(replaced == 200 for _, replaced, _ in found.error_pages):
-        pages = ", ".join(f"{status} → {replaced} {page}" for status, replaced, page in found.error_pages)
-        # Behind another failure it may only wait to hide the next one.
-        yield Claim("WSE-200-SPA", "high" if seen.status == 200 else "low", (f"custom error responses: {pages}",))
-
-
-KEPT_BACK = "WSE-NOT-FORWARDED"
-_REFUSES_WHO_ASKS = (401, 403)
-_MAY_LACK_SOMETHING = (301, 302, 303, 307, 308, 400, 404)
-
-
-def _left_behind(seen: Observations) -> Iterator[Claim]:
-    """What the request carried and the policies keep from the app: header lines, cookies, parts of the query string.
-
-    What the edge refuses by itself is not for lack of them. Origin goes with every test, so that it counts only where
-    the app itself speaks of it. Where the handshake's own headers stay behind, that is the cause.
-    """
-    found = seen.serving
-    if found is None or not found.meant or seen.handshake.live or not seen.status or seen.by_edge:
-        return
-    if _dropped(found, HANDSHAKE_HEADERS[:2]):
-        return
-    lost = [one for one in found.passages if one.passes is False and (one.part != "header" or _own(one.name))]
-    spoken_of = seen.status == 403 and speaks_of_origin(seen.handshake.body)
-    if found.passes("Origin") is False and spoken_of and seen.handshake.request and seen.handshake.request.origin:
-        lost.append(next(one for one in found.passages if one.name == "Origin"))
-    if lost:
-        evidence = tuple(f"the {one.part} {one.name} is not forwarded: {one.why}" for one in lost)
-        likely: Certainty = "medium" if seen.status in _MAY_LACK_SOMETHING else "low"
-        yield Claim(KEPT_BACK, "high" if seen.status in _REFUSES_WHO_ASKS else likely, evidence)
-
-
-def _own(header: str) -> bool:
-    """Whether somebody added this line: no handshake has it by itself."""
-    return header not in (*HANDSHAKE_HEADERS, "Host", "Origin")
-
-
-def _vpc_origin(seen: Observations) -> Iterator[Claim]:
-    if seen.handshake.live or seen.vpc_origin_status in (None, "Deployed"):
-        return
-    state = f"is {seen.vpc_origin_status}" if seen.vpc_origin_status else "does not exist"
-    certainty: Certainty = "high" if seen.status in (502, 503, 504) else "medium"
-    yield Claim("WSE-502-VPCORIGIN", certainty, (f"the VPC origin {state}",))
-
-
-def _dropped(found: Serving, headers: Sequence[str]) -> str:
-    lost = [header for header in headers if found.passes(header) is False]
-    why = next((passage.why for passage in found.passages if passage.name in lost), "")
-    return f"{' and '.join(lost)} not forwarded: {why}" if lost else ""
-
-
-def lacks_subprotocol(seen: Observations) -> bool:
-    asked, head = seen.handshake.request, seen.handshake.response
-    wanted = asked is not None and bool(asked.subprotocols)
-    return wanted and head is not None and head.status in (101, 400) and not head.get("sec-websocket-protocol")
-
-
 # --- what the preflight of the target says ----------------------------------------------------------------------------
 
 _NO_ANSWER = 0
@@ -217,8 +110,8 @@ _BY_PREFLIGHT: tuple[tuple[str, str, tuple[int, ...]], ...] = (
     ("PF-LISTENER", "WSE-502-PORT", (502, 504)),
     ("PF-CERTIFICATE", "WSE-502-TLS", (502,)),
     ("PF-ACTION", "WSE-301-LOOP", (301, 302, 307, 308)),
-    ("PF-ACTION", "WSE-ALB-RULE", (200, 400, 403, 404, 500, 502, 503)),
-    ("PF-RULES", "WSE-ALB-RULE", (200, 400, 403, 404, 500, 502, 503)),
+    ("PF-ACTION", "WSE-ALB-RULE", (200, 400, 401, 403, 404, 500, 502, 503)),
+    ("PF-RULES", "WSE-ALB-RULE", (200, 400, 401, 403, 404, 500, 502, 503)),
     ("PF-HEALTH", "WSE-503-NOTARGET", (503,)),
 )
 _TO_THE_TARGET = frozenset(
@@ -229,7 +122,7 @@ _AGAINST = frozenset({Level.BLOCK, Level.FIXABLE, Level.WARN})
 
 def _preflight(seen: Observations) -> Iterator[Claim]:
     """What AWS says against the way to the target explains nothing once the target was reached, nor that no target is
-    well once the app itself answered.
+    well once the app itself answered. What another behavior's origin answers shows neither.
     """
     if seen.handshake.upgraded or (seen.status == _NO_ANSWER and not seen.timed_out):
         return
@@ -240,12 +133,13 @@ def _preflight(seen: Observations) -> Iterator[Claim]:
         loops = result.level is Level.BLOCK or 300 <= seen.status < 400
         if question == "PF-ACTION" and loops != (code == "WSE-301-LOOP"):
             continue
-        explains = seen.status in statuses and _explains(code, seen)
+        around = question in _TO_THE_TARGET and seen.takes_plain
+        explains = seen.status in statuses and _explains(code, seen) and not around
         if not explains and question in _TO_THE_TARGET and seen.reached_target:
             continue
-        if question == "PF-HEALTH" and seen.by_app:
+        if question == "PF-HEALTH" and seen.by_app and (seen.serving is None or seen.reached_target):
             continue
-        behind: Certainty = "low" if result.level is Level.WARN else "medium"
+        behind: Certainty = "low" if result.level is Level.WARN or around else "medium"
         yield Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",))
 
 
@@ -254,9 +148,13 @@ _ADMITTED = frozenset({"PF-INGRESS", "PF-BPA", "PF-NACL"})
 
 def _too_slow(seen: Observations) -> Iterator[Claim]:
     """A timeout, though nothing on the way drops packets: whoever was reached did not answer in time."""
+    if seen.status != 504 or not seen.by_edge:
+        return
     passed = {result.code for result in seen.preflight if result.level is Level.PASS}
-    if seen.status == 504 and passed >= _ADMITTED and seen.by_edge:
+    if passed >= _ADMITTED:
         yield Claim("WSE-504-SLOW", "medium", ("AWS: security group, network ACL and Block Public Access let it in",))
+    if seen.takes_plain:
+        yield Claim("WSE-504-SLOW", "medium", ("a plain GET of the same path is answered from behind CloudFront",))
 
 
 def contradicted(code: str, seen: Observations) -> bool:
@@ -267,6 +165,10 @@ def contradicted(code: str, seen: Observations) -> bool:
         return _answer(seen.without_origin) == _answer(seen.handshake)
     if code == "WSE-400-NOKEY" and seen.serving is not None and seen.serving.meant:
         return all(seen.serving.passes(header) for header in HANDSHAKE_HEADERS[:2])
+    if code == "WSE-400-HOST" and seen.takes_plain and seen.status == 400:
+        return True
+    if code == "WSE-504-SG" and seen.takes_plain:
+        return True
     passed = {result.code for result in seen.preflight if result.level is Level.PASS}
     ruled_out = {"WSE-504-SG": _ADMITTED, "WSE-502-PORT": {"PF-LISTENER"}}.get(code)
     return ruled_out is not None and ruled_out <= passed
@@ -348,9 +250,10 @@ RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
     _upgrade_only,
     _other_ways,
     _silence,
-    _configuration,
-    _left_behind,
-    _vpc_origin,
+    configuration,
+    left_behind,
+    lost_behind,
+    vpc_origin,
     _preflight,
     _too_slow,
     _log,
@@ -363,17 +266,13 @@ def _answer(seen: Transcript) -> tuple[int, str]:
     return seen.response.status, seen.response.get("server").lower()
 
 
-def _edge_said(seen: Observations, phrase: str) -> bool:
-    return seen.by_edge and phrase in seen.handshake.body.lower()
-
-
 def _explains(code: str, seen: Observations) -> bool:
     """Whether the answer is the one that this cause brings on, beyond its status."""
     if code == "WSE-301-LOOP":
         return any(found.code == code for found in diagnose(seen.handshake))
     if code == "WSE-ALB-RULE":
         # A rule may answer because what it looks at was kept back on the way: then that is the cause.
-        return seen.author == "balancer" and seen.status not in (502, 503) and not any(_left_behind(seen))
+        return seen.author == "balancer" and seen.status not in (502, 503) and not any(left_behind(seen))
     if code == "WSE-503-NOTARGET":
         return diagnose(seen.handshake)[0].code == code
     return True

@@ -32,7 +32,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AwsView:
-    """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say."""
+    """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say. Where another behavior gets
+    the path, it is that of the endpoint's own VPC origin.
+    """
 
     serving: Serving | None = None
     preflight: tuple[PreflightResult, ...] = ()
@@ -51,15 +53,19 @@ def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]]
     served = _serving(aws, endpoint, url, headers, dict(taken.request_policies))
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
-    known = served is not None and bool(served.vpc_origin_id) and taken.gap("vpc_origins") is None
-    if served is not None and served.vpc_origin_owner not in ("", endpoint.account.account_id):
+    origin_id: str = served.vpc_origin_id if served is not None else ""
+    if served is not None and not served.meant:
+        name = names.vpc_origin_name(owner, spec.vpc_origin_key)
+        origin_id = next((origin.id for origin in taken.vpc_origins if origin.name == name), "")
+    known = bool(origin_id) and taken.gap("vpc_origins") is None
+    if served is not None and served.meant and served.vpc_origin_owner not in ("", endpoint.account.account_id):
         # Another account shares it: that ours does not list it says nothing.
         known = served.vpc_origin_id in statuses
     return AwsView(
         serving=served,
         preflight=preflight.judge(subject, taken),
         clocks=_clocks(taken.target),
-        vpc_origin_status=statuses.get(served.vpc_origin_id, "") if served is not None and known else None,
+        vpc_origin_status=statuses.get(origin_id, "") if known else None,
     )
 
 

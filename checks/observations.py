@@ -1,7 +1,7 @@
 """What is known of one endpoint, as frozen values (PURE).
 
 Decides only shape, and what can be read off at a glance: the status, who wrote the answer, whether repetitions agree.
-It must never judge what follows from it; `claims` and `weigh` do.
+It must never judge what follows from it; `claims`, `configured` and `weigh` do.
 """
 
 from __future__ import annotations
@@ -11,9 +11,18 @@ from dataclasses import dataclass
 from checks.idle import Clock
 from checks.log_rows import LogRow
 from checks.preflight.results import PreflightResult
-from checks.refusals import Author, author_of
+from checks.refusals import Author, Certainty, author_of
 from checks.serving import Serving
 from checks.transcript import Phase, Reason, Transcript
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One rule's word: a code, how certain it is, and what it was read from."""
+
+    code: str
+    certainty: Certainty
+    evidence: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,29 @@ class Observations:
     @property
     def reached_target(self) -> bool:
         """The endpoint's own behavior has the path, and what is behind the edge signed the answer."""
-        return self.serving is not None and self.serving.meant and self.author in ("balancer", "app")
+        meant = self.serving is not None and self.serving.meant
+        return meant and self.author in ("balancer", "app") and not self.hidden
+
+    @property
+    def hidden(self) -> frozenset[int]:
+        """The statuses in whose place the distribution shows a page with the one that came: who signed it wrote only
+        the page.
+        """
+        pages = self.serving.error_pages if self.serving is not None else ()
+        return frozenset(status for status, replaced, _ in pages if replaced == self.status)
+
+    @property
+    def takes_plain(self) -> bool:
+        """Whoever is behind the edge answered a plain GET of the same path, and not with the handshake's own status.
+        Where the handshakes differ, it may have met another edge.
+        """
+        plain = self.plain_get
+        if plain is None or plain.response is None or self.wavers:
+            return False
+        if plain.response.get("x-cache").lower().startswith(("hit", "refreshhit")):
+            return False
+        behind = author_of(plain.response, plain.body)[0] in ("balancer", "app")
+        return behind and plain.response.status not in (self.status, 502, 503, 504)
 
     @property
     def timed_out(self) -> bool:

@@ -90,6 +90,11 @@ def speaks_of_origin(body: str) -> bool:
     return _OF_ORIGIN.search(body.lower()) is not None
 
 
+def misses_handshake(body: str) -> bool:
+    """Whether an answer says that a part of the handshake did not arrive."""
+    return _OF_LOST_HEADERS.search(body.lower()) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An answer that is no 101, with its author; `origin_tls` tells if the edge speaks TLS to its origin."""
@@ -148,7 +153,7 @@ def causes(case: Refusal) -> Found:
     if case.author == "function":
         return (("WSE-EDGE-FUNCTION", "high"),)
     if case.author == "bucket":
-        return (("WSE-PATH", "high"), ("WSE-404-PATH", "low"))
+        return _from_bucket(case)
     rule = _STATUS_RULES.get(status)
     if rule is None and 300 <= status < 400:
         rule = _redirected
@@ -156,6 +161,14 @@ def causes(case: Refusal) -> Found:
         return rule(case)
     fallback = "WSE-200-NOUPGRADE" if status < 300 else "WSE-4XX" if status < 500 else "WSE-5XX"
     return ((fallback, "medium"),)
+
+
+def _from_bucket(case: Refusal) -> Found:
+    """S3's own errors name a code. A page without one that CloudFront calls an error stands in for another answer."""
+    own_error = "<code>" in case.words or "<li>code:" in case.words
+    if case.head.get("x-cache").lower().startswith("error from") and not own_error:
+        return (("WSE-200-SPA", "medium"), ("WSE-PATH", "medium"))
+    return (("WSE-PATH", "high"), ("WSE-404-PATH", "low"))
 
 
 def _page(case: Refusal) -> Found:
@@ -191,10 +204,17 @@ def _bad_request(case: Refusal) -> Found:
         return (("WSE-400-HOST", "high"),)
     if "bad request (400)" in case.words:
         return (("WSE-400-HOST", "medium"), ("WSE-400-NOKEY", "low"))
-    if _OF_LOST_HEADERS.search(case.words):
+    if misses_handshake(case.words):
         return (("WSE-400-NOKEY", "high"),)
     edge: Found = (("WSE-400-EDGE", "low"),) if case.author == "edge" else ()
     return (("WSE-400-NOKEY", "medium"), ("WSE-400-HOST", "low"), *edge)
+
+
+def _unauthorized(case: Refusal) -> Found:
+    """A load balancer says 401 by itself where its rule demands a login, and passes the app's own on unsigned."""
+    if case.author == "balancer":
+        return (("WSE-ALB-RULE", "medium"), ("WSE-401-AUTH", "medium"))
+    return (("WSE-401-AUTH", "high"),)
 
 
 def _forbidden(case: Refusal) -> Found:
@@ -288,7 +308,7 @@ def _always(code: str, certainty: Certainty) -> Callable[[Refusal], Found]:
 _STATUS_RULES: dict[int, Callable[[Refusal], Found]] = {
     200: _page,
     400: _bad_request,
-    401: _always("WSE-401-AUTH", "high"),
+    401: _unauthorized,
     403: _forbidden,
     404: _not_found,
     405: _always("WSE-405-METHOD", "high"),

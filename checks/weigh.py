@@ -19,9 +19,10 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from checks.claims import KEPT_BACK, RULES, Claim, contradicted, lacks_subprotocol
+from checks.claims import RULES, contradicted
+from checks.configured import KEPT_BACK, lacks_subprotocol
 from checks.diagnose import Diagnosis, diagnose
-from checks.observations import Observations
+from checks.observations import Claim, Observations
 from checks.refusals import Certainty
 from checks.transcript import Phase, Reason
 from checks.verdicts import VERDICTS
@@ -182,7 +183,7 @@ def _next_probe(seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[
     asked = seen.handshake.request
     if seen.status in (400, 401, 403) and asked is not None and asked.origin and seen.without_origin is None:
         return NextProbe("without Origin")
-    if seen.status >= 500 and seen.plain_get is None:
+    if (seen.status >= 500 or seen.status == 400) and seen.plain_get is None:
         return NextProbe("plain GET")
     if not seen.again:
         return NextProbe("again")

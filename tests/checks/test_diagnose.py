@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks import claims, idle, refusals
+from checks import claims, configured, idle, refusals
 from checks import diagnose as diagnoses
 from checks.diagnose import diagnose
 from checks.glossary import WORDS, words_of
@@ -336,6 +336,6 @@ def test_every_word_that_a_stranger_may_not_know_is_explained_where_it_stands() 
 
 
 def test_every_verdict_can_be_reached() -> None:
-    source = "".join(map(inspect.getsource, (claims, diagnoses, idle, refusals)))
+    source = "".join(map(inspect.getsource, (claims, configured, diagnoses, idle, refusals)))
     unused = [code for code in VERDICTS if f'"{code}"' not in source]
     assert not unused, f"no rule leads to {unused}"
