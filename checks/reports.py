@@ -351,7 +351,7 @@ def journey_report(
     if serving is None and arrived is None:
         return Report(False, "Neither AWS nor the app told what arrives.", tuple(lines), "", columns, tuple(rows))
     if lost:
-        code = "WSE-101-POLICY" if lost == ["Sec-WebSocket-Protocol"] else "WSE-400-NOKEY"
+        code = _code_of_loss(lost, serving)
         return Report(False, f"Lost on the way: {', '.join(lost)}.", tuple(lines), code, columns, tuple(rows))
     if asked and arrived is None:
         told = "The path did not tell which headers arrived."
@@ -367,6 +367,14 @@ def journey_report(
     if got is None:
         told = "The policy lets every line pass that a WebSocket needs."
     return Report(True, told, tuple(lines), "", columns, tuple(rows))
+
+
+def _code_of_loss(lost: Sequence[str], serving: Serving | None) -> str:
+    """What the policies let through was lost behind CloudFront."""
+    passed = {serving.passes(name) if serving is not None else None for name in lost}
+    if lost == ["Sec-WebSocket-Protocol"]:
+        return "WSE-101-POLICY" if passed == {False} else "WSE-101-NOSUBPROTOCOL"
+    return "WSE-426-VERSION" if passed == {True} else "WSE-400-NOKEY"
 
 
 def _passed_row(line: HeaderLine, serving: Serving | None, got: Mapping[str, str] | None) -> Row:

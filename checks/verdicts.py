@@ -563,9 +563,11 @@ _ALL = (
         title="CloudFront could not talk to the origin",
         plain="CloudFront reached out to the origin, but the connection was refused or the answer made no sense.",
         cause="Nothing listens on the origin's port (for example HTTPS 443 while the load balancer has HTTP 80 only), "
-        "or the origin closed the connection.",
+        "or the app crashed or closed the connection while it accepted, and no Application Load Balancer stands before "
+        "it to say so.",
         fix="Compare the VPC origin's protocol and port with the load balancer's listeners: "
-        "aws elbv2 describe-listeners --load-balancer-arn ARN. Add the listener or change the VPC origin.",
+        "aws elbv2 describe-listeners --load-balancer-arn ARN. Add the listener, or use a VPC origin that fits. If they "
+        "agree, look into the app's log at the time of this check.",
         confirm="CloudFront's log row has OriginConnectError or OriginInvalidResponseError.",
     ),
     Verdict(

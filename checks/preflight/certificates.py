@@ -121,8 +121,8 @@ def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix
             "domain_name of the origin: a name in the certificate",
         )
     return Fix(
-        f"EC2 > Load Balancers > {target.name} > Listeners > HTTPS:{listener.port} > Certificates: add one from "
-        f"ACM that names {', '.join(hosts)}; or, in this request, {change}.",
+        f"EC2 > Load Balancers > {target.name} > Listeners and rules > HTTPS:{listener.port} > Certificates: add one "
+        f"from ACM that names {', '.join(hosts)}; or, in this request, {change}.",
         f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
         "--validation-method DNS",
         f'resource "aws_lb_listener_certificate" … with an aws_acm_certificate for "{hosts[0]}"',

@@ -162,7 +162,8 @@ def _balancer_door(doors: Sequence[str]) -> PreflightResult:
         f"{', '.join(doors)}: open to the internet, leading to the same targets.",
         "Whoever knows that address gets past CloudFront and everything that it guards.",
         Fix(
-            f"Once nobody uses it: EC2 > Load Balancers > {doors[0]} > Listeners: remove those that lead there.",
+            f"Once nobody uses it: EC2 > Load Balancers > {doors[0]} > Listeners and rules: remove those that lead "
+            "there.",
             f"aws elbv2 describe-target-groups --query "
             f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
             f"no listener of the aws_lb {doors[0]} that forwards to these targets",

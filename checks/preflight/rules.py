@@ -120,7 +120,7 @@ def _by_rules(
     subject: PreflightSubject, target: TargetFacts, listener: Listener, hosts: tuple[str, ...]
 ) -> PreflightResult:
     rules = listener.rules or ()
-    edit = f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Rules."
+    edit = f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > Rules."
     fix = Fix(
         edit,
         f"aws elbv2 describe-rules --listener-arn {listener.arn or 'LISTENER'}",
@@ -193,7 +193,8 @@ def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Li
         seen,
         why,
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners > {listener.protocol}:{listener.port} > Default action.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > "
+            "Default action.",
             f"aws elbv2 modify-listener --listener-arn {listener.arn or 'LISTENER'} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
             '# in the aws_lb_listener\ndefault_action {\n  type             = "forward"\n'

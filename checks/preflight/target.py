@@ -175,7 +175,7 @@ def _tls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> 
         f"{target.name} has a TLS listener on {in_words(ports)}.",
         "AWS makes no VPC origin for a Network Load Balancer with a TLS listener, on whatever port.",
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners: change TLS to TCP and let the target do TLS.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules: change TLS to TCP and let the target do TLS.",
             "aws elbv2 modify-listener --listener-arn LISTENER --protocol TCP",
             'protocol = "TCP" in the aws_lb_listener',
         ),
@@ -215,7 +215,8 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
         if missing
         else "CloudFront would reach nothing and answer every handshake with 502 or 504.",
         Fix(
-            f"Choose another port or protocol here, or add one: EC2 > Load Balancers > {target.name} > Add listener.",
+            f"Choose another port or protocol here, or add one: EC2 > Load Balancers > {target.name} > "
+            "Listeners and rules > Add listener.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
             f"--protocol {protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",

@@ -145,7 +145,13 @@ class TestTheJourney:
         assert rows["X-Amz-Cf-Id"][1].text == "added"
         assert "s3cret" not in str(told.to_dict())
         without = [(name, value) for name, value in sent if name != "Sec-WebSocket-Protocol"]
-        assert journey_report(self.seen, served(), without).code == "WSE-101-POLICY"
+        dropped = served(sec_websocket_protocol=False)
+        assert journey_report(self.seen, dropped, without).code == "WSE-101-POLICY"
+        # What the policy passes on was lost behind CloudFront.
+        assert journey_report(self.seen, served(), without).code == "WSE-101-NOSUBPROTOCOL"
+        keyless = [(name, value) for name, value in sent if name != "Sec-WebSocket-Key"]
+        assert journey_report(self.seen, served(), keyless).code == "WSE-426-VERSION"
+        assert journey_report(self.seen, None, keyless).code == "WSE-400-NOKEY"
 
     def test_what_nobody_told_is_not_called_good(self) -> None:
         assert not journey_report(self.seen, None, None).ok
