@@ -565,9 +565,9 @@ _ALL = (
         cause="Nothing listens on the origin's port (for example HTTPS 443 while the load balancer has HTTP 80 only), "
         "or the app crashed or closed the connection while it accepted, and no Application Load Balancer stands before "
         "it to say so.",
-        fix="Compare the VPC origin's protocol and port with the load balancer's listeners: "
-        "aws elbv2 describe-listeners --load-balancer-arn ARN. Add the listener, or use a VPC origin that fits. If they "
-        "agree, look into the app's log at the time of this check.",
+        fix="Compare the VPC origin's protocol and port with the load balancer's listeners: aws elbv2 "
+        "describe-listeners --load-balancer-arn ARN. Add the listener, or use a VPC origin that fits. If they agree, "
+        "look into the app's log at the time of this check.",
         confirm="CloudFront's log row has OriginConnectError or OriginInvalidResponseError.",
     ),
     Verdict(
