@@ -40,6 +40,12 @@ ADVANCED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "open_security_group": ("Open the security group where it is needed", (("true", "yes"), ("false", "no"))),
 }
 
+CHOSEN = {
+    "target_arn": "Choose the load balancer or instance that your server is behind.",
+    "distribution_id": "Choose the distribution whose path it becomes.",
+}
+"""What is said where nothing was chosen: the page offers a list, and the spec speaks of identifiers."""
+
 LABELS = {
     "team": "Team",
     "account_id": "AWS account",
@@ -149,7 +155,8 @@ class RequestForm(SummedUpForm):
     def refuse(self, error: SpecError) -> None:
         """Hang the spec's faults on the fields they belong to."""
         for fault in error.errors:
-            self.add_error(fault.field if fault.field in self.fields else None, fault.message)
+            message = CHOSEN.get(fault.field, fault.message) if fault.code == "required" else fault.message
+            self.add_error(fault.field if fault.field in self.fields else None, message)
 
     def advanced_faults(self) -> bool:
         """Whether one of the advanced settings is at fault, so that the page opens them."""

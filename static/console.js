@@ -48,7 +48,7 @@
       addEventListener("pagehide", () => this.pause());
       addEventListener("pageshow", (event) => { if (event.persisted) this.resume(); });
       addEventListener("online", () => { if (!this.socket) this.connect(); });
-      document.addEventListener("keydown", (event) => this.keyPressed(event));
+      this.section.addEventListener("keydown", (event) => this.keyPressed(event));
       if (!location.hash) this.toEnd();
       this.connect();
     }
@@ -322,14 +322,17 @@
 
     makeControls() {
       const controls = this.section.querySelector("[data-console-controls]");
-      this.level = this.makeSelect("Show", [["", "all lines"], ["good warning error", "not plain ones"], ["warning error", "warnings and errors"], ["error", "errors"]]);
+      this.level = this.makeSelect("Show", [["", "all lines"], ["good warning error", "results and warnings"], ["warning error", "warnings and errors"], ["error", "errors"]]);
       this.step = this.makeSelect("Step", [["", "all steps"]]);
       this.search = document.createElement("input");
       this.search.type = "search";
       this.search.placeholder = "Search lines";
       this.search.setAttribute("aria-label", "Search lines");
+      this.search.setAttribute("aria-keyshortcuts", "/");
       this.followButton = document.createElement("button");
       this.followButton.type = "button";
+      this.followButton.title = "Whether new lines are scrolled to";
+      this.followButton.setAttribute("aria-keyshortcuts", "f");
       this.followButton.addEventListener("click", () => this.follow(!this.following));
       for (const control of [this.level, this.step]) {
         control.addEventListener("change", () => this.filter());
@@ -392,6 +395,7 @@
       this.list.scrollTop = this.list.scrollHeight;
     }
 
+    // Only while the focus is in the console: a single letter must do nothing to those who speak to the rest of the page.
     keyPressed(event) {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, [contenteditable]")) return;
       if (event.key === "f") {

@@ -12,7 +12,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from checks.glossary import words_of
+from checks.glossary import WORDS, words_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
 from checks.verdicts import VERDICTS
@@ -25,9 +25,10 @@ from portal.ways_out import WayOut, ways_out_anywhere, ways_out_of
 @signed_in
 @require_safe
 def help_index(request: SignedIn) -> HttpResponse:
-    """How it works, the states of a request, and every verdict."""
+    """How it works, the words, the states of a request, and every verdict."""
     states = [(state.value, TITLES[state], NEXT_STEPS[state]) for state in TITLES]
-    context = {"verdicts": VERDICTS.values(), "states": states, "preflight": PREFLIGHT.items()}
+    words = [(word, meaning) for word, _, meaning in WORDS]
+    context = {"verdicts": VERDICTS.values(), "states": states, "preflight": PREFLIGHT.items(), "words": words}
     return render(request, "help/index.html", context)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.contrib import messages
 from django.db.models import Q
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
@@ -20,7 +22,9 @@ from checks.models import Check
 from checks.verdicts import VERDICTS
 from portal.actions import cancel_request, close_request, replan_request, undo_again
 from portal.amendments import amend_request
+from portal.forms import answers_of
 from portal.lifecycle import (
+    FINAL,
     SETTLED,
     Allowed,
     Denied,
@@ -177,6 +181,8 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "run": run,
         "undoing": _undoing(shown),
         "reason_listed": state is State.BLOCKED and any(one["level"] == "block" for one in shown.preflight_data),
+        "fix": str(run.failure.get("fix", "")) if run is not None and state in (State.FAILED, State.STUCK) else "",
+        "ask_again": _ask_again(shown) if state in FINAL and actor.is_team_member else "",
         "check": _last_check(shown),
         "decisions": list(Approval.objects.filter(request=shown).select_related("decider").order_by("at")),
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
@@ -188,6 +194,13 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "may_decide": isinstance(may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed),
         "settled": state in SETTLED,
     } | plan_context(shown)
+
+
+def _ask_again(shown: EndpointRequest) -> str:
+    """The form of a new request, filled in with the answers of this one."""
+    answers = answers_of(shown.wish, shown.team, shown.justification)
+    given = {field: value for field, value in answers.items() if value not in ("", None, False)}
+    return f"{reverse('request-new')}?{urlencode(given)}"
 
 
 def _mark(shown: EndpointRequest) -> str:

@@ -177,6 +177,8 @@ def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) 
     expect(follow).to_have_text("Follow (3 new lines)")
     assert log.evaluate("log => log.scrollTop") == 0
     page.keyboard.press("f")
+    expect(follow).to_have_text("Follow (3 new lines)")
+    log.press("f")
     expect(follow).to_have_text("Following")
     assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 24
 

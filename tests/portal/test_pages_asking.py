@@ -144,6 +144,7 @@ def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> 
     words = text_of(browser(people.ana).post("/requests/new/", {"send": "1"}))
     for label in ("Team", "AWS account", "What it is for", "Server", "Distribution", "Name", "Path"):
         assert f"{label} :" in words
+    assert "The ARN of" not in words, "people choose from a list"
 
 
 def test_another_teams_account_is_neither_shown_nor_accepted(people: Stage, lab: Lab) -> None:

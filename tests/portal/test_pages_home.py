@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
@@ -46,6 +47,9 @@ def test_somebody_without_a_team_is_told_whom_to_ask(people: Stage) -> None:
     assert "You are in no team yet" in page
     assert "Request an endpoint" not in page
     assert "Only members of a team can ask" in text_of(browser(stranger).get("/requests/new/"))
+    assert "read and decide, but not ask" in text_of(browser(people.petra).get("/requests/new/"))
+    assert "read everything, but not ask" in text_of(browser(people.otto).get("/requests/new/"))
+    assert "Ask the platform team" in text_of(Client().get("/sign-in/"))
 
 
 def test_each_sees_their_own_teams_endpoints(people: Stage) -> None:

@@ -224,6 +224,24 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     assert button not in words
 
 
+def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people, name="orders-feed", path_patterns="/ws/orders, /ws/orders/*")
+    page, again = f"/requests/{request.pk}/", "Ask again with these answers"
+    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
+    assert again not in text_of(browser(people.ana).get(page)), "it is under way"
+    Run.objects.filter(endpoint_requests=request).update(failure={"reason": "No.", "fix": "Ask the account's owner."})
+    put(request, State.FAILED, reason="AuthorizeSecurityGroupIngress: No.")
+    response = browser(people.ana).get(page)
+    assert "Reason: AuthorizeSecurityGroupIngress: No. To put it right: Ask the account's owner." in text_of(response)
+    link = re.search(r'href="(/requests/new/[^"]*)">' + again, response.content.decode())
+    assert link is not None
+    form = browser(people.ana).get(link[1].replace("&amp;", "&")).content.decode()
+    for answer in ("orders-feed", "/ws/orders, /ws/orders/*", request.justification, request.spec.distribution_id):
+        assert answer in form
+    assert 'id="id_carries_http_api" value="true" aria-describedby="hint-carries_http_api">' in form
+    assert again not in text_of(browser(people.petra).get(page)), "an approver asks for nothing"
+
+
 def test_every_state_has_a_page(people: Stage, lab: Lab) -> None:
     request = planned(lab, people)
     client = browser(people.ana)

@@ -8,6 +8,7 @@ import pytest
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
+from checks.glossary import WORDS
 from checks.preflight import TITLES
 from checks.verdicts import VERDICTS
 from portal.actions import issue_token
@@ -74,6 +75,8 @@ def test_every_verdict_has_a_page_and_is_listed(people: Stage) -> None:
         assert verdict.code in index
     for code in TITLES:
         assert code in index
+    for word, _, meaning in WORDS:
+        assert f"{word} {meaning}" in index
     assert client.get("/help/verdicts/WSE-NONSENSE/").status_code == 404
 
 
