@@ -244,7 +244,7 @@ _ALL = (
     Verdict(
         code="WSE-EDGE-FUNCTION",
         title="A function at the edge is in the way",
-        plain="A CloudFront Function or Lambda@Edge answered the request itself, or failed. The app never saw it.",
+        plain="A CloudFront Function or Lambda@Edge answered the request itself, changed it on the way to the app, or failed.",
         cause="The behavior runs a function for every request, such as a sign-in, a redirect or a rewrite, and it was "
         "not written for WebSocket handshakes. Or it ended with an error, or took too long.",
         fix="Take the function off the behavior of the WebSocket path, or let it pass on requests that carry Upgrade: "
@@ -365,7 +365,7 @@ _ALL = (
     Verdict(
         code="WSE-401-AUTH",
         title="The app wants to know who connects",
-        plain="The way works: the app itself refused, because the request carries no valid credentials.",
+        plain="The way works: the app, or a gate before it, refused because the request carries no valid credentials.",
         cause="The app or an authorizer demands a token or cookie in the handshake.",
         fix="Give the check the header the app expects (Authorization or Cookie), or let the app authenticate by the "
         "first message. Make sure that the policy forwards that header (AllViewer does).",
@@ -468,7 +468,7 @@ _ALL = (
     Verdict(
         code="WSE-403-APIGW",
         title="API Gateway refuses the forwarded Host",
-        plain="The request reached API Gateway, which refused it.",
+        plain="The request reached API Gateway, which knows neither the host name nor the path that it was asked for.",
         cause="API Gateway accepts its own host name only, and the policy forwards the viewer's Host; or the stage is "
         "missing from the origin path.",
         fix="Use a policy that forwards the Sec-WebSocket headers but not Host (AllViewerExceptHostHeader), protocol "
@@ -526,7 +526,7 @@ _ALL = (
     Verdict(
         code="WSE-429-RATE",
         title="Too many requests",
-        plain="The other side asks to slow down.",
+        plain="Too many requests came in a short time, and the other side refuses more for a while.",
         cause="A rate limit of the app, of WAF or of API Gateway.",
         fix="Wait as long as Retry-After says, and make clients reconnect with growing, random delays.",
         confirm="A single check after a pause opens.",
