@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -278,6 +280,33 @@ def test_what_cannot_be_done_is_told_in_words_and_as_json(
         assert entered(*options) == 2
         printed = capsys.readouterr()
         assert (printed.out, says in printed.err) == ("", True)
+
+
+@pytest.mark.parametrize("as_json", [(), ("--json",)], ids=["words", "json"])
+def test_who_stops_reading_changes_no_exit_code(port: int, as_json: tuple[str, ...]) -> None:
+    for at, code in ((port, 0), (free_port(), 1)):
+        unread, into = os.pipe()
+        os.close(unread)
+        with os.fdopen(into, "w") as closed, pytest.raises(SystemExit) as end:
+            call_command("probe", f"ws://{HOST}/ws", *lead(at), "--handshake-only", *as_json, stdout=closed)
+        assert end.value.code == code
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk to write to here")
+def test_an_answer_that_cannot_be_written_is_told(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with open("/dev/full", "w") as full, pytest.raises(SystemExit) as end:
+        call_command("probe", f"ws://{HOST}/ws", *lead(port), "--handshake-only", stdout=full)
+    assert end.value.code == 2
+    assert "cannot be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("name", "value"), [("PROBE_CONNECT_TO", "x"), ("PROBE_ALLOWED_NETWORKS", ["10.0.0.0/99"])])
+def test_a_setting_that_cannot_be_read_is_no_verdict(
+    name: str, value: object, settings: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setattr(settings, name, value)
+    assert entered("ws://a.example/", "--json") == 2
+    assert name in json.loads(capsys.readouterr().out)["error"]
 
 
 def test_without_an_address_it_shows_how_to_begin(capsys: pytest.CaptureFixture[str]) -> None:

@@ -110,26 +110,35 @@ class Command(BaseCommand):
         try:
             with contextlib.redirect_stderr(said) if as_json else contextlib.nullcontext():
                 super().run_from_argv(argv)
-            self.stdout.flush()
         except SystemExit as end:
             if as_json and end.code == UNUSABLE and said.getvalue():
                 self._as_json(said.getvalue(), "error: ")
+            self._print()
             sys.exit(end.code)
         except KeyboardInterrupt:
             if as_json:
                 self._as_json("interrupted")
             sys.stderr.write("Interrupted: nothing is known of the endpoint.\n")
             sys.exit(INTERRUPTED)
-        except BrokenPipeError:
-            # Whoever read our output, such as head, has enough. Python would complain when it closes the stream.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            sys.exit(NOT_LIVE)
 
     def _as_json(self, text: str, after: str = "") -> None:
         """One document on standard output, the same words on standard error."""
         told = (text.rpartition(after)[2] if after else text).strip().removeprefix("UnusableError: ")
         sys.stderr.write(text if text.endswith("\n") else f"{text}\n")
-        self.stdout.write(json.dumps({"live": False, "error": told}, indent=2))
+        self._print(json.dumps({"live": False, "error": told}, indent=2))
+
+    def _print(self, *texts: str) -> None:
+        """All of it, or as much as is read: who had enough, such as head, changes nothing about the exit code."""
+        try:
+            for text in texts:
+                self.stdout.write(text)
+            self.stdout.flush()
+        except OSError as error:
+            # Python would complain once more when it closes the stream.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
+            if not isinstance(error, BrokenPipeError):
+                sys.stderr.write(f"error: the answer cannot be written: {error}\n")
+                sys.exit(UNUSABLE)
 
     def add_arguments(self, parser: CommandParser) -> None:
         """What can be said."""
@@ -218,12 +227,12 @@ class Command(BaseCommand):
         judged = [(way.name, transcript, diagnose(transcript)) for way, transcript in zip(ways, seen, strict=True)]
         if options["json"]:
             live = all(_exit_code(transcript) == LIVE for transcript in seen)
-            self.stdout.write(json.dumps(document(live, judged), indent=2))
+            self._print(json.dumps(document(live, judged), indent=2))
         else:
-            for name, transcript, diagnoses in judged:
-                self.stdout.write("\n".join(way_lines(name if len(judged) > 1 else "", transcript, diagnoses)))
+            told = [way_lines(name if len(judged) > 1 else "", shown, found) for name, shown, found in judged]
             if len(judged) > 1:
-                self.stdout.write("\n".join(comparison_lines(compare([(name, shown) for name, shown, _ in judged]))))
+                told.append(comparison_lines(compare([(name, shown) for name, shown, _ in judged])))
+            self._print(*("\n".join(lines) for lines in told))
         sys.exit(max(_exit_code(transcript) for transcript in seen))
 
     def _measure(self, options: dict[str, Any]) -> None:
@@ -238,9 +247,9 @@ class Command(BaseCommand):
         told, seen, measured = asyncio.run(_meter(options, _target(options), _network(options)))
         code = max(_exit_code(one) for one in seen if one.failure is not None) if _refused(seen) else int(not told.ok)
         if options["json"]:
-            self.stdout.write(json.dumps({"url": options["url"], **told.to_dict(), **measured}, indent=2))
+            self._print(json.dumps({"url": options["url"], **told.to_dict(), **measured}, indent=2))
         else:
-            self.stdout.write("\n".join(report_lines(told)))
+            self._print("\n".join(report_lines(told)))
         sys.exit(code)
 
 
@@ -309,7 +318,10 @@ def _ways(options: dict[str, Any]) -> list[_Way]:
 
 
 def _network(options: dict[str, Any]) -> ProbeNetwork:
-    usual = probe_network()
+    try:
+        usual = probe_network()
+    except ValueError as error:
+        raise UnusableError(f"PROBE_CONNECT_TO or PROBE_ALLOWED_NETWORKS cannot be read: {error}") from error
     rules = tuple(rule for given in options["connect_to"] for rule in given)
     networks = tuple(network for given in options["allow"] for network in given)
     return replace(
@@ -350,8 +362,10 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _script(name: str) -> tuple[Step, ...]:
+    # Python has no standard input where the caller closed it.
+    here = sys.stdin or io.StringIO()
     try:
-        with contextlib.nullcontext(sys.stdin) if name == "-" else Path(name).open(encoding="utf-8") as file:
+        with contextlib.nullcontext(here) if name == "-" else Path(name).open(encoding="utf-8") as file:
             text = file.read(LONGEST_FILE + 1)
         if len(text) > LONGEST_FILE:
             raise ArgumentTypeError(f"{name} is longer than {LONGEST_FILE // 1024} KiB; that is no script.")
