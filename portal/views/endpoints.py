@@ -93,15 +93,10 @@ def detail_page(
     """The page, of one check in particular, and with log rows that could not be read."""
     team = Team.objects.filter(slug=endpoint.owner).first()
     source = _newest_request(endpoint)
-    history = list(
-        Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
-        .defer("transcript_data", "findings")
-        .order_by("-asked_at")[:HISTORY_SHOWN]
-    )
     context = {
         "team": team,
         "source": source,
-        "history": [(one, VERDICTS.get(one.verdict)) for one in history],
+        "history": _history(endpoint),
         "commands": _commands(endpoint),
         "settings_shown": _settings(endpoint.spec, source.wish if source else {}),
         **privacy_context(request.user, endpoint),
@@ -115,9 +110,12 @@ def detail_page(
 @signed_in
 @require_safe
 def endpoint_check(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The last check (or `?check=`), as a fragment; it refreshes itself while a check is under way."""
+    """The last check (or `?check=`) as a fragment; it refreshes itself while one is under way, then the list too."""
     endpoint = endpoint_or_404(request.user, pk)
-    return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
+    context = {"fragment": True} | _check_context(request, endpoint)
+    if context["running"] or context["weighing"]:
+        return render(request, "endpoints/_check.html", context)
+    return render(request, "endpoints/_check_ended.html", context | {"history": _history(endpoint)})
 
 
 @signed_in
@@ -131,6 +129,13 @@ def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
     elif request.htmx:
         return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
     return redirect("endpoint-detail", pk)
+
+
+def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:
+    """The tests so far, newest first, each with its verdict."""
+    finished = Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
+    newest = finished.defer("transcript_data", "findings").order_by("-asked_at")[:HISTORY_SHOWN]
+    return [(one, VERDICTS.get(one.verdict)) for one in newest]
 
 
 def _check_context(

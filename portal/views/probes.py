@@ -124,13 +124,16 @@ def probes(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
-    """One probe as a fragment; it refreshes itself until it has ended."""
+    """One probe as a fragment; it refreshes itself until it has ended, and then what it changes of the page."""
     endpoint = endpoint_or_404(request.user, pk)
     probe = Probe.objects.filter(endpoint=endpoint, pk=probe_pk).first()
     if probe is None:
         raise Http404
-    shown = _shown(request, probe)
-    return render(request, "endpoints/_probe.html", {"endpoint": endpoint, "fragment": True} | shown)
+    context = {"endpoint": endpoint, "fragment": True} | _shown(request, probe)
+    if probe.finished_at is None:
+        return render(request, "endpoints/_probe.html", context)
+    offered = _choices() if why_not_test(request.user, endpoint) is None else ()
+    return render(request, "endpoints/_probe_ended.html", context | _made(endpoint) | {"choices": offered})
 
 
 @signed_in
@@ -153,7 +156,6 @@ def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
 def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> HttpResponse:
     refusal = why_not_test(request.user, endpoint)
     made = Probe.objects.filter(endpoint=endpoint).exclude(kind=Kind.LOG_ROWS)
-    running = Probe.objects.filter(endpoint=endpoint, finished_at__isnull=True).first()
     shown = made.order_by("-asked_at").first()
     if wanted := request.GET.get("probe", ""):
         try:
@@ -162,18 +164,25 @@ def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> Http
             raise Http404 from None
         if shown is None:
             raise Http404
-    titles = {choice.kind.value: choice.title for choice in _choices()}
     context: dict[str, Any] = {
         "endpoint": endpoint,
         "form": form,
         "choices": _choices(),
-        "history": [(one, titles.get(one.kind, one.kind)) for one in made.order_by("-asked_at")[:HISTORY_SHOWN]],
         "refusal": refusal.reason if refusal else "",
-        "busy": running is not None,
-    }
+    } | _made(endpoint)
     if shown is not None:
         context |= _shown(request, shown)
     return render(request, "endpoints/probes.html", context, status=422 if form else 200)
+
+
+def _made(endpoint: Endpoint) -> dict[str, Any]:
+    """The probes so far, newest first, and whether one is under way."""
+    titles = {choice.kind.value: choice.title for choice in _choices()}
+    made = Probe.objects.filter(endpoint=endpoint).exclude(kind=Kind.LOG_ROWS).order_by("-asked_at")
+    return {
+        "history": [(one, titles.get(one.kind, one.kind)) for one in made[:HISTORY_SHOWN]],
+        "busy": Probe.objects.filter(endpoint=endpoint, finished_at__isnull=True).exists(),
+    }
 
 
 def _shown(request: SignedIn, probe: Probe) -> dict[str, Any]:

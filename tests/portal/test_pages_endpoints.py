@@ -101,6 +101,8 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     assert "The endpoint is live" in text_of(result)
     assert "hx-trigger" not in result.content.decode()
     assert "Test now" in text_of(result)
+    assert '<div id="history" hx-swap-oob="true">' in result.content.decode(), "the list beside it goes along"
+    assert "Tests so far Answers" in text_of(result)
 
 
 def test_without_script_testing_leads_back_to_the_page(people: Stage, endpoint: Endpoint) -> None:

@@ -69,6 +69,11 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Stage, address: s
     assert "<img" not in result.content.decode()
     assert "hx-trigger" not in result.content.decode()
     assert "Found" in text_of(client.get(address))
+    assert '<div id="made" hx-swap-oob="true">' in result.content.decode()
+    assert "Found A crowd" in words, "the list beside it goes along"
+    assert 'id="probe-now-1"' in result.content.decode()
+    assert " disabled" in waiting.content.decode()
+    assert " disabled" not in result.content.decode(), "the next can be asked for"
 
 
 @pytest.mark.parametrize(
