@@ -62,7 +62,8 @@ async def gather_crowd(
     """
     clients = max(2, min(clients, MOST_CLIENTS))
     mark = secrets.token_hex(6)
-    lines = [f"crowd {mark} client {number}" for number in range(1, clients + 1)]
+    # What follows the number keeps the line of client 1 from being found in that of client 12.
+    lines = [f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)]
     limits = Limits(total_s=OPENING_SECONDS + join_s + within_s * clients, frames_in=64 + 8 * clients)
     settled: set[int] = set()
 

@@ -111,6 +111,14 @@ def test_a_crowd_hears_itself() -> None:
     assert (crowd.ok, crowd.opened, crowd.heard_all, crowd.missing) == (True, 3, 3, ())
 
 
+def test_a_crowd_of_twelve_takes_nobody_for_another_whose_number_begins_alike() -> None:
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=12)
+
+    crowd = against(Room(), story)
+    assert (crowd.ok, crowd.heard_all, crowd.missing) == (True, 12, ())
+
+
 def test_who_is_refused_keeps_nobody_of_a_crowd_waiting() -> None:
     asked: list[object] = []
 
