@@ -34,6 +34,7 @@ def document(live: bool, judged: Sequence[tuple[str, Transcript, tuple[Diagnosis
     }
 
 
+BODY_LINES, BODY_WIDTH = 12, 160
 _HINTS = {
     "WSE-GUARD": "to try an address of your own network all the same, add --allow and the network, as in "
     "--allow 10.0.0.0/8; for this machine, --allow 127.0.0.0/8.",
@@ -63,6 +64,7 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     if shown.response is not None:
         lines += ["", f"< {shown.response.status_line}"]
         lines += [f"< {line.raw}{f'    ({line.note})' if line.note else ''}" for line in shown.response.headers]
+    lines += _body_lines(shown)
     lines += [
         f"  {frame.direction:8} {frame.opcode:12} {frame.size:6} B {frame.at_ms:9.1f} ms  {frame.preview}"
         for frame in shown.frames
@@ -73,6 +75,15 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     times = [(phase, getattr(seen.timing, phase, None)) for phase in (*(phase.value for phase in Phase), "total")]
     lines += ["", "  ".join(f"{phase} {ms:.1f} ms" for phase, ms in times if ms is not None), ""]
     return _legible(lines)
+
+
+def _body_lines(seen: Transcript) -> list[str]:
+    """The start of a refusal's body, where its author often says why."""
+    lines = [line.rstrip() for line in seen.body.splitlines() if line.strip()]
+    kept = [line[:BODY_WIDTH] for line in lines[:BODY_LINES]]
+    if lines and (seen.body_truncated or kept != lines):
+        kept.append("…")
+    return ["", *(f"  | {line}" for line in kept)] if kept else []
 
 
 def comparison_lines(table: Comparison) -> list[str]:

@@ -155,11 +155,11 @@ def causes(case: Refusal) -> Found:
     if case.author == "bucket":
         return _from_bucket(case)
     rule = _STATUS_RULES.get(status)
-    if rule is None and 300 <= status < 400:
+    if rule is None and (status in _REDIRECTS or (300 <= status < 400 and case.head.get("location"))):
         rule = _redirected
     if rule is not None:
         return rule(case)
-    fallback = "WSE-200-NOUPGRADE" if status < 300 else "WSE-4XX" if status < 500 else "WSE-5XX"
+    fallback = "WSE-200-NOUPGRADE" if status < 400 else "WSE-4XX" if status < 500 else "WSE-5XX"
     return ((fallback, "medium"),)
 
 
@@ -305,6 +305,7 @@ def _always(code: str, certainty: Certainty) -> Callable[[Refusal], Found]:
     return lambda _: ((code, certainty),)
 
 
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _STATUS_RULES: dict[int, Callable[[Refusal], Found]] = {
     200: _page,
     400: _bad_request,

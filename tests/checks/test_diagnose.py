@@ -43,6 +43,8 @@ APIGW = "X-Amz-Apigw-Id: abc=\r\nX-Amzn-ErrorType: ForbiddenException"
         ("302 Found\r\nServer: app\r\nLocation: https://login.example/?next=/ws", None, "", "WSE-3XX-APP", "high"),
         ("302 Found\r\nServer: app\r\nLocation: http://[::1/", None, "", "WSE-3XX-APP", "high"),
         ("302 Found\r\nServer: app", None, "", "WSE-3XX-APP", "medium"),
+        ("300 Multiple Choices\r\nServer: app\r\nLocation: /other", None, "", "WSE-3XX-APP", "high"),
+        ("304 Not Modified\r\nServer: app", None, "", "WSE-200-NOUPGRADE", "medium"),
         (f"200 OK\r\nServer: nginx\r\n{HTML}\r\nX-Cache: Miss from cloudfront", None, "<html>", "WSE-200-SPA", "high"),
         ("200 OK\r\nServer: nginx\r\nContent-Type: application/json", None, "{}", "WSE-200-NOUPGRADE", "high"),
         ("204 No Content\r\nServer: nginx", None, "", "WSE-200-NOUPGRADE", "medium"),

@@ -238,6 +238,14 @@ def test_what_the_other_side_says_stays_on_its_line_and_moves_no_cursor(said: st
     assert any(line.endswith(f" ms  {shown}") for line in lines)
 
 
+def test_a_refusals_words_are_shown_but_not_all_of_a_long_page() -> None:
+    head = "HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\n"
+    short, long = (answered(head, body=body) for body in ("sent to HTTPS port\r\n", "<p>\n" * 99))
+    assert "  | sent to HTTPS port" in way_lines("", short, diagnose(short))
+    shown = [line for line in way_lines("", long, diagnose(long)) if line.startswith("  | ")]
+    assert (shown[0], shown[-1], len(shown)) == ("  | <p>", "  | …", 13)
+
+
 def entered(*argv: str) -> int:
     """The exit code of the command as a shell calls it."""
     with pytest.raises(SystemExit) as end:
