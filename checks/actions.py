@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, close_old_connections, connection, transaction
 
 from checks.address_guard import parse_networks
 from checks.bounds import Limits
@@ -176,6 +176,7 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     ours = Check.objects.filter(pk=check_id, lease_until=lease)
     check = asked
     transcript = _probe(check, script, limits)
+    renew_connection()
     now = clock()
     if not transcript.live and now < check.tries_until:
         again = now + timedelta(seconds=TRY_AGAIN_SECONDS / settings.PROVISIONING_PACE)
@@ -184,8 +185,16 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     if not transcript.live:
         explaining = timedelta(seconds=(MOST_PROBES + AGAIN) * limits.total_s + LEASE_MARGIN_SECONDS)
         ours.update(lease_until=now + explaining)
-    _record(check, _explain(check, transcript), clock())
+    explained = _explain(check, transcript)
+    renew_connection()
+    _record(check, explained, clock())
     return check
+
+
+def renew_connection() -> None:
+    """After a long wait: PostgreSQL may have been away meanwhile, and what was seen must not be lost for that."""
+    if not connection.in_atomic_block:
+        close_old_connections()
 
 
 def _script(wanted: Wanted) -> Script:

@@ -16,6 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError, transaction
 
 from checks import evidence
+from checks.actions import renew_connection
 from checks.evidence_key import KeyFault, signing_key
 from checks.models import PrivacyAudit
 from checks.preflight import PreflightSubject
@@ -56,6 +57,7 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
         return
     asked = PrivacyAudit.objects.select_related("endpoint__account").get(pk=audit_id)
     snapshot, answers = _look(asked.endpoint)
+    renew_connection()
     if snapshot is not None and (held := snapshot.held_back) is not None:
         again = clock() + timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
         # Only while it is ours: another worker may have taken up what this one slept over.

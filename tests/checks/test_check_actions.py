@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
 
+import psycopg
 import pytest
+from django.db import connection
 
 from checks import actions
 from checks.bounds import Limits
@@ -203,6 +205,28 @@ def test_a_worker_that_slept_past_its_lease_leaves_another_ones_alone(
     assert (make(check).lease_until, check.finished_at) == (others, None)
     answering(monkeypatch, REFUSED_504)
     assert make(check, others).lease_until is None, "its own lease it gives back"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_seen_is_kept_though_the_database_ended_its_connection_meanwhile(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    check = actions.request_check(endpoint, by="ana", stream="request:1", now=NOW)
+    edge = answering(monkeypatch, REFUSED_504)
+    ended: set[int] = set()
+
+    def cut(*asked: ProbeTarget, **how: object) -> Transcript:
+        if len(edge.asked) < 2:  # at the first look, and at the first of those that explain it
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                ended.add(cursor.fetchone()[0])
+            with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
+                other.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) pid", [list(ended)])
+        return edge(*asked, **how)
+
+    monkeypatch.setattr(actions, "probe_blocking", cut)
+    assert make(check).finished_at == NOW
+    assert (len(ended), Event.objects.count()) == (2, 1)
 
 
 def test_a_check_that_fails_by_our_own_fault_is_finished_and_says_so(
