@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, transaction
 
-from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, usual_target
+from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, renew_connection, usual_target
 from checks.asked import WITH_AWS, Asked, Kind, longest, parse_ways
 from checks.beside import Held
 from checks.bounds import Limits
@@ -100,15 +101,17 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
     probe.lease_until = now + timedelta(seconds=lease)
     if Probe.objects.due(now).filter(pk=probe_id).update(lease_until=probe.lease_until) != 1:
         return None
+    found: dict[str, Any] = {}
     try:
         if asked.kind is not Kind.LOG_ROWS:
             return _waiting(probe, asked, _surroundings(probe, asked, limits), clock)
-        report = _weighed_again(probe)
+        report, found = _weighed_again(probe)
     except DatabaseError:
         raise
     except Exception as fault:
         report = _our_fault(probe, fault)
-    _keep(probe, report, clock())
+    renew_connection()
+    _keep(probe, report, clock(), found)
     return None
 
 
@@ -125,10 +128,14 @@ def _waiting(probe: Probe, asked: Asked, around: Surroundings, clock: Callable[[
     return Held(wait, lambda report: _keep(probe, report, clock()), lambda: ours.update(lease_until=None))
 
 
-def _keep(probe: Probe, report: Report, now: datetime) -> None:
-    Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
-        finished_at=now, lease_until=None, ok=report.ok, report=report.to_dict()
-    )
+def _keep(probe: Probe, report: Report, now: datetime, found: Mapping[str, Any] | None = None) -> None:
+    """The report, and with it what was `found` of the check that it is about."""
+    with transaction.atomic():
+        kept = Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
+            finished_at=now, lease_until=None, ok=report.ok, report=report.to_dict()
+        )
+        if kept and found and probe.of_check is not None:
+            Check.objects.filter(pk=probe.of_check.pk).update(**found)
 
 
 def _our_fault(probe: Probe, fault: Exception) -> Report:
@@ -153,11 +160,13 @@ def _surroundings(probe: Probe, asked: Asked, limits: Limits) -> Surroundings:
     )
 
 
-def _weighed_again(probe: Probe) -> Report:
-    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at this time."""
+def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
+    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at this time: the report,
+    and what changes in the check.
+    """
     check = probe.of_check
     if check is None:
-        return Report(False, "The test that these log rows belong to is gone.")
+        return Report(False, "The test that these log rows belong to is gone."), {}
     rows = tuple(LogRow(**row) for row in probe.rows)
     asked = Transcript.from_dict(check.transcript_data or {}).url
     view = look_at_aws(check.endpoint, asked, Wanted.from_dict(check.wanted).headers)
@@ -172,15 +181,15 @@ def _weighed_again(probe: Probe) -> Report:
     )
     conclusion = weigh(seen)
     first = conclusion.first
-    Check.objects.filter(pk=check.pk).update(
-        verdict=first.code,
-        findings=[diagnosis.to_dict() for diagnosis in conclusion.diagnoses],
-        next_probe=conclusion.next_probe.kind if conclusion.next_probe else "",
-    )
+    found = {
+        "verdict": first.code,
+        "findings": [diagnosis.to_dict() for diagnosis in conclusion.diagnoses],
+        "next_probe": conclusion.next_probe.kind if conclusion.next_probe else "",
+    }
     told = "The verdict stays" if first.code == check.verdict else "The verdict is"
     known = {finding["code"] for finding in check.findings}
     news = [f"Also: {one.verdict.title}" for one in conclusion.diagnoses[1:] if one.code not in known]
-    return Report(True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code)
+    return Report(True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code), found
 
 
 def _observed(check: Check) -> Observations:

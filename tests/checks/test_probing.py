@@ -226,6 +226,15 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     }
     rows = parse_log_rows(json.dumps(row))
     probe = probing.request_probe(endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows)
+
+    def killed(_: Report) -> dict[str, Any]:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as dying:
+        dying.setattr(Report, "to_dict", killed)
+        with pytest.raises(KeyboardInterrupt):
+            probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    Probe.objects.update(lease_until=None)
     assert probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, "it opens no socket"
     check.refresh_from_db()
     made = Probe.objects.get()
