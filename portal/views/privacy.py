@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,7 @@ from portal.views.access import SignedIn, endpoint_or_404, signed_in
 from provisioning.models import Endpoint
 
 MOST_SHOWN = 100
+WORST_FIRST = ("fail", "unknown", "pass")
 
 
 @signed_in
@@ -49,7 +51,10 @@ def audit_page(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
     """One audit, to read and to print."""
     endpoint = endpoint_or_404(request.user, pk)
     made = _made_or_404(endpoint, audit)
-    return render(request, "privacy/audit.html", {"endpoint": endpoint, "audit": made, "document": made.document})
+    counted = Counter(one["outcome"] for one in made.document["questions"])
+    answers = [(outcome, counted[outcome]) for outcome in WORST_FIRST if counted[outcome]]
+    context = {"endpoint": endpoint, "audit": made, "document": made.document, "answers": answers}
+    return render(request, "privacy/audit.html", context)
 
 
 @signed_in

@@ -39,7 +39,7 @@ from portal.models import Approval, EndpointRequest, Person
 from portal.plan_lines import plan_view
 from portal.views.access import SignedIn, request_or_404, signed_in, typed
 from provisioning.models import Event, Run
-from provisioning.progress import progress
+from provisioning.progress import UNDONE, progress
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec import SpecError
 
@@ -173,11 +173,14 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
     edit, cancel = may_edit(actor, shown.standing), may_cancel(actor, shown.standing)
     run = shown.run
     close = isinstance(may_close(actor, shown.standing), Allowed) and run is not None
+    rail = progress(run, now) if run is not None else None
+    gone = [step.name for step in rail.steps if step.state == UNDONE] if rail and state is State.FAILED else []
     return {
         "shown": shown,
         "mark": _mark(shown),
         "look_again": LOOK_AGAIN.get(state),
-        "progress": progress(run, now) if run is not None else None,
+        "progress": rail,
+        "failed_at": gone[-1] if gone else "",
         "run": run,
         "undoing": _undoing(shown),
         "reason_listed": state is State.BLOCKED and any(one["level"] == "block" for one in shown.preflight_data),

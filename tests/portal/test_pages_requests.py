@@ -231,7 +231,18 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     assert again not in text_of(browser(people.ana).get(page)), "it is under way"
     Run.objects.filter(endpoint_requests=request).update(failure={"reason": "No.", "fix": "Ask the account's owner."})
     put(request, State.FAILED, reason="AuthorizeSecurityGroupIngress: No.")
+    journal = (
+        ("approved-plan", "ready", "forward"),
+        ("vpc-origin", "refused", "forward"),
+        ("vpc-origin", "ready", "backward"),
+        ("approved-plan", "ready", "backward"),
+    )
+    run, now = Run.objects.get(endpoint_requests=request), timezone.now()
+    for seq, (step, kind, way) in enumerate(journal, start=1):
+        run.entries.create(seq=seq, step=step, kind=kind, direction=way, at=now, since=now)
     response = browser(people.ana).get(page)
+    assert "Create the VPC origin · failed here, removed again" in text_of(response)
+    assert text_of(response).count("failed here") == 1
     assert "Reason: AuthorizeSecurityGroupIngress: No. To put it right: Ask the account's owner." in text_of(response)
     link = re.search(r'href="(/requests/new/[^"]*)">' + again, response.content.decode())
     assert link is not None
