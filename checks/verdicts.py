@@ -244,7 +244,8 @@ _ALL = (
     Verdict(
         code="WSE-EDGE-FUNCTION",
         title="A function at the edge is in the way",
-        plain="A CloudFront Function or Lambda@Edge answered the request itself, changed it on the way to the app, or failed.",
+        plain="A CloudFront Function or Lambda@Edge answered the request itself, changed it on the way to the app, or "
+        "failed.",
         cause="The behavior runs a function for every request, such as a sign-in, a redirect or a rewrite, and it was "
         "not written for WebSocket handshakes. Or it ended with an error, or took too long.",
         fix="Take the function off the behavior of the WebSocket path, or let it pass on requests that carry Upgrade: "
