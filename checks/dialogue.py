@@ -190,10 +190,8 @@ class Dialogue:
         return heard
 
     async def _linger(self) -> None:
-        """Leave the server a moment to end TCP first (RFC 6455 7.1.1)."""
-        until = min(self._clock.until, time.perf_counter() + LINGER_S)
-        while not self._wire.eof and await self._wire.wait(until):
-            self._wire.take()
+        """Leave the server a moment to end TCP first (RFC 6455 7.1.1); what it says instead is not read."""
+        await self._wire.wait(min(self._clock.until, time.perf_counter() + LINGER_S))
 
     async def _hear(self, phase: Phase, until: float, wanted: Callable[[Heard], bool]) -> Heard | None:
         """The first thing heard that is wanted, or None at `until`; a close of the other side ends the probe."""

@@ -331,6 +331,17 @@ async def never_says_goodbye(reader: asyncio.StreamReader, writer: asyncio.Strea
     await until_gone(reader)
 
 
+async def talks_on_after_its_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Open, answer the close frame, and send without end what nobody may send any more (RFC 6455 5.5.1)."""
+    await accept(reader, writer)
+    await reader.readexactly(8)
+    writer.write(b"\x88\x02\x03\xe8")
+    await asyncio.sleep(0.02)
+    while not writer.is_closing():
+        writer.write(bytes(65_536))
+        await writer.drain()
+
+
 async def deflates_unasked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Switch on compression, whoever asked."""
     await accept(reader, writer, "Sec-WebSocket-Extensions: permessage-deflate\r\n")

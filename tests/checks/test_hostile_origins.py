@@ -141,6 +141,19 @@ def counting(taken: list[int]) -> type[Wire]:
     return Counted
 
 
+def test_what_comes_after_the_goodbye_is_neither_read_nor_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(prober, "Wire", counting(taken))
+
+    async def story() -> Transcript:
+        async with origin(origins.talks_on_after_its_goodbye) as here:
+            return await ask(here, script=Script.handshake_only())
+
+    seen = asyncio.run(story())
+    assert seen.live, seen.failures
+    assert sum(taken) < MOST_BYTES
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
 def test_a_redirect_to_an_internal_port_is_shown_and_never_followed(
     secure: bool, authority: Authority, good_tls: ssl.SSLContext
