@@ -49,7 +49,10 @@ def home(request: SignedIn) -> HttpResponse:
         Row(one, names.get(one.owner, one.owner), health(one.state, one.last_ok), one.last_at, one.request_id)
         for one in page
     ]
-    busy = EndpointRequest.objects.visible_to(person).exclude(state__in=[*FINAL, State.LIVE, State.UNANSWERED])
+    elsewhere = [State.STUCK] if person.sees_everything else []  # those stand above, of every team
+    busy = EndpointRequest.objects.visible_to(person).exclude(
+        state__in=[*FINAL, State.LIVE, State.UNANSWERED, *elsewhere]
+    )
     if chosen:
         busy = busy.filter(team=chosen)
     under_way = list(busy.select_related("team", "requester").order_by("-created_at", "-id")[: OPEN_SHOWN + 1])

@@ -96,7 +96,10 @@ def test_stuck_requests_stand_above_everything_for_those_who_look_after_all(
         assert "DeleteVpcOrigin: no." in text_of(seen)
         assert f'href="/requests/{stuck.pk}/"' in seen.content.decode()
         assert "All that are stuck" not in text_of(seen)
-    assert "needs a platform admin" not in text_of(browser(people.ana).get(page)), "she sees her own under way"
+        assert "Under way" not in text_of(seen), "nothing is said twice"
+    hers = text_of(browser(people.ana).get(page))
+    assert "needs a platform admin" not in hers
+    assert ("Stuck: a person is needed" in hers) is (page == "/"), "among her team's, under way"
     put(ask(people.ana, people.chat), State.STUCK, reason="No.")
     both = browser(people.petra).get(page)
     assert "Stuck: 2 requests need a platform admin" in text_of(both)
