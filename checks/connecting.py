@@ -6,23 +6,43 @@ Decides nothing about which addresses are allowed. Connecting never looks up a n
 from __future__ import annotations
 
 import asyncio
-import functools
+import contextlib
 import os
 import socket
+import threading
 from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 """Host and port to IP addresses; raises OSError when there are none."""
 
-_resolving = ThreadPoolExecutor(max_workers=16, thread_name_prefix="probe-dns")
-
 
 async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
-    """The system's resolver, in threads of our own: a lookup that hangs must not hold up the end of an event loop."""
-    lookup = functools.partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
-    answers = await asyncio.get_running_loop().run_in_executor(_resolving, lookup)
-    return [str(answer[4][0]) for answer in answers]
+    """The system's resolver, in a thread that nobody waits for: a lookup that hangs holds up neither the end of an
+    event loop nor that of the process.
+    """
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[str]] = loop.create_future()
+
+    def tell(found: list[str] | Exception) -> None:
+        if answer.done():
+            return
+        if isinstance(found, Exception):
+            answer.set_exception(found)
+        else:
+            answer.set_result(found)
+
+    def look() -> None:
+        found: list[str] | Exception
+        try:
+            found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+        except Exception as error:
+            found = error
+        # The loop may have ended before the resolver did.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(tell, found)
+
+    threading.Thread(target=look, name=f"probe-dns {host}", daemon=True).start()
+    return await answer
 
 
 async def connected(address: str, port: int, seconds: float) -> socket.socket:

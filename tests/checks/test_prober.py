@@ -10,6 +10,7 @@ import os
 import socket
 import ssl
 import struct
+import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
@@ -369,6 +370,26 @@ def test_a_name_that_does_not_exist_and_a_resolver_that_hangs() -> None:
     assert time.perf_counter() - began < 0.6
     assert hung.failure is not None
     assert hung.failure.reason is Reason.DNS_TIMEOUT
+
+
+def test_a_lookup_that_hangs_holds_up_neither_the_probe_nor_the_end_of_the_process(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    over = threading.Event()
+
+    def hang(*_: object, **__: object) -> list[object]:
+        over.wait(60)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    hung = probed(ProbeNetwork())
+    assert hung.failure is not None
+    assert hung.failure.reason is Reason.DNS_TIMEOUT
+    waiting = [thread for thread in threading.enumerate() if thread.name == f"probe-dns {HOST}"]
+    assert [thread.daemon for thread in waiting] == [True], "Python waits at its end for threads that are no daemons"
+    over.set()
+    for thread in waiting:
+        thread.join()
 
 
 def test_the_second_address_is_tried_when_the_first_refuses() -> None:
