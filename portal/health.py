@@ -18,7 +18,7 @@ def health(state: str, ok: bool | None) -> Health:
     if state == "absent":
         return Health("Removed", "")
     if state == "wanted":
-        return Health("Being built", "busy")
+        return Health("Not built yet", "busy")  # being built, undone or stuck: its request says which
     if ok is None:
         return Health("Deployed, not tested yet", "warn")
     return Health("Live", "good") if ok else Health("Does not answer", "bad")

@@ -45,6 +45,7 @@
       this.makeAnnouncer();
       this.list.addEventListener("scroll", () => this.scrolled(), { passive: true });
       document.addEventListener("visibilitychange", () => this.visibilityChanged());
+      addEventListener("resize", () => { if (this.following) this.toEnd(); });
       addEventListener("pagehide", () => this.pause());
       addEventListener("pageshow", (event) => { if (event.persisted) this.resume(); });
       addEventListener("online", () => { if (!this.socket) this.connect(); });

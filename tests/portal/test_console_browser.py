@@ -171,6 +171,13 @@ def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) 
     follow = page.get_by_role("button", name="Follow")
     expect(follow).to_have_text("Following")
     assert log.evaluate("log => log.scrollHeight - log.scrollTop - log.clientHeight") < 24
+    wide = page.viewport_size
+    assert wide is not None
+    page.set_viewport_size({"width": 240, "height": 600})
+    at_the_end = "log => innerWidth < 300 && log.scrollHeight - log.scrollTop - log.clientHeight < 24"
+    page.wait_for_function(at_the_end, arg=log.element_handle())
+    expect(follow).to_have_text("Following")
+    page.set_viewport_size(wide)
     log.evaluate("log => { log.scrollTop = 0; }")
     expect(follow).to_have_text("Follow")
     happen(request, times=3)

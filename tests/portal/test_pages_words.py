@@ -98,7 +98,7 @@ def test_health_is_a_word() -> None:
     assert health("deployed", True).word == "Live"
     assert health("deployed", False).word == "Does not answer"
     assert health("deployed", None).word == "Deployed, not tested yet"
-    assert health("wanted", None).word == "Being built"
+    assert health("wanted", None).word == "Not built yet"
     assert health("absent", True).word == "Removed"
 
 
