@@ -22,7 +22,7 @@ from provisioning.edge import distributions
 from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws, aws_for
 from provisioning.edge.snapshot import take_snapshot
-from provisioning.facts import TargetFacts
+from provisioning.facts import TargetFacts, VpcOriginFacts
 from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.models import Endpoint
 from provisioning.sweep import account_ref
@@ -52,21 +52,31 @@ def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]]
     taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
     served = _serving(aws, endpoint, url, headers, dict(taken.request_policies))
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
-    statuses: dict[str, str] = {origin.id: origin.status for origin in taken.vpc_origins}
-    origin_id: str = served.vpc_origin_id if served is not None else ""
-    if served is not None and not served.meant:
-        name = names.vpc_origin_name(owner, spec.vpc_origin_key)
-        origin_id = next((origin.id for origin in taken.vpc_origins if origin.name == name), "")
-    known = bool(origin_id) and taken.gap("vpc_origins") is None
-    if served is not None and served.meant and served.vpc_origin_owner not in ("", endpoint.account.account_id):
-        # Another account shares it: that ours does not list it says nothing.
-        known = served.vpc_origin_id in statuses
+    origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
+    own = names.vpc_origin_name(owner, spec.vpc_origin_key)
     return AwsView(
         serving=served,
         preflight=preflight.judge(subject, taken),
         clocks=_clocks(taken.target),
-        vpc_origin_status=statuses.get(origin_id, "") if known else None,
+        vpc_origin_status=status_of_origin(served, origins, own_name=own, account_id=endpoint.account.account_id),
     )
+
+
+def status_of_origin(
+    served: Serving | None, origins: Sequence[VpcOriginFacts] | None, *, own_name: str, account_id: str
+) -> str | None:
+    """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name, where another
+    behavior gets the path. "" for one that the account does not have; None where that is not known.
+    """
+    if served is None or origins is None:
+        return None
+    if not served.meant:
+        return next((origin.status for origin in origins if origin.name == own_name), None)
+    if not served.vpc_origin_id:
+        return None
+    # Another account may share it: that ours does not list it says nothing then.
+    absent = "" if served.vpc_origin_owner in ("", account_id) else None
+    return next((origin.status for origin in origins if origin.id == served.vpc_origin_id), absent)
 
 
 def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:

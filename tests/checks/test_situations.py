@@ -11,11 +11,14 @@ import pytest
 
 from checks.diagnose import diagnose
 from checks.idle import usual_clocks
+from checks.look import status_of_origin
 from checks.observations import Observations
 from checks.preflight import Level
 from checks.serving import Part, Passage, Serving
 from checks.transcript import CloseSeen, Failure, Phase, Reason
 from checks.weigh import Conclusion, weigh
+from provisioning.facts import VpcOriginFacts
+from provisioning.names import Arn, VpcOriginId
 from tests.checks.seen import GOOD, answered, live
 from tests.checks.test_weigh import ALB, ALL_PASS, APP, EDGE, WITHOUT_KEY, asked, refused, served
 
@@ -204,3 +207,31 @@ def test_what_ends_an_open_websocket_at_once_is_not_the_way_there(code: int, rea
     found = weigh(Observations(ended, looked=True, serving=served(functions=True, web_acl="x"), preflight=closed))
     assert ranked(found) == [(first, "high")]
     assert any(str(code) in line for line in found.first.evidence)
+
+
+SHARED = {"vpc_origin_id": "vo_9", "vpc_origin_owner": "222222222222"}
+
+
+@pytest.mark.parametrize(
+    ("serving", "status"),
+    [
+        (served(), "Deployed"),
+        (served(vpc_origin_id=""), None),
+        (served(vpc_origin_id="vo_9"), ""),
+        (served(**SHARED), None),
+        (served(vpc_origin_id="vo_1", vpc_origin_owner="222222222222"), "Deployed"),
+        # another behavior gets the path, wherever that leads
+        (served(path="/elsewhere"), "Deploying"),
+        (served(path="/elsewhere", vpc_origin_id=""), "Deploying"),
+    ],
+)
+def test_the_status_is_that_of_the_origin_that_counts(serving: Serving, status: str | None) -> None:
+    known = (
+        VpcOriginFacts(VpcOriginId("vo_1"), "somebody's", Arn("arn:1"), "Deployed"),
+        VpcOriginFacts(VpcOriginId("vo_2"), "portal-k", Arn("arn:2"), "Deploying"),
+    )
+    account = {"account_id": "111122223333"}
+    assert status_of_origin(serving, known, own_name="portal-k", **account) == status
+    assert status_of_origin(serving, None, own_name="portal-k", **account) is None
+    if not serving.meant:
+        assert status_of_origin(serving, known, own_name="reused", **account) is None
