@@ -23,11 +23,12 @@ MEANS = {
     "client only": "the client sends, the server does not answer",
 }
 
-Ended = Literal["open", "cut", "closed"]
+Ended = Literal["open", "cut", "closed", "broken"]
 CLOUDFRONT_SECONDS = 600.0
 ALB_SECONDS = 60.0
 NLB_SECONDS = 350.0
 _CUT = frozenset({Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY})
+_BROKEN = frozenset({Reason.FRAME_VIOLATION, Reason.TOO_MUCH_DATA, Reason.TOO_MANY_FRAMES})
 SAFETY = 2.5
 """A heartbeat this many times as frequent as the clock: two may be lost."""
 
@@ -44,7 +45,9 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How one socket ended: after `seconds`, still open when the meter stopped, cut, or closed with a close frame."""
+    """How one socket ended: after `seconds`, still open when the meter stopped, cut, closed with a close frame, or by
+    the meter itself for what the server sent (broken).
+    """
 
     variant: Variant
     seconds: float
@@ -91,6 +94,8 @@ def reading_of(variant: Variant, seen: Transcript) -> Reading | None:
         1 for frame in seen.frames if frame.direction == "received" and frame.opcode in ("ping", "text", "binary")
     )
     ended = silence_of(lasted, seen)
+    if any(failure.reason in _BROKEN for failure in seen.failures):
+        return Reading(variant, lasted, "broken", 0, heard)
     return replace(ended, variant=variant, heard=heard) if ended else Reading(variant, lasted, "open", 0, heard)
 
 
@@ -107,15 +112,19 @@ def silence_of(seconds: float, seen: Transcript) -> Reading | None:
 def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFinding:
     """Which clock it was.
 
-    1. A socket that a close frame ended was closed by the app.
-    2. The silent socket's seconds name the clock that they fit.
-    3. If the socket on which only the client sent lived on, the clock counts both directions; if it ended as well,
+    1. A socket that never opened, or that the meter had to end itself, shows nothing.
+    2. A socket that a close frame ended was closed by the app.
+    3. The silent socket's seconds name the clock that they fit.
+    4. If the socket on which only the client sent lived on, the clock counts both directions; if it ended as well,
        only bytes of the origin count, which is CloudFront's way.
     """
     by_variant = {reading.variant: reading for reading in readings}
     silent = by_variant.get("silent")
     if silent is None:
         return IdleFinding("WSE-UNKNOWN", "The silent socket did not open, so nothing was measured.", None)
+    if silent.ended == "broken":
+        text = "The server sent what breaks the protocol or is more than a probe takes, so nothing was measured."
+        return IdleFinding("WSE-UNKNOWN", text, None)
     if silent.ended == "open":
         pings = " The server sends frames by itself, which keep it open." if silent.heard > 1 else ""
         return IdleFinding("", f"After {silent.seconds:.0f} s of silence the socket was still open.{pings}", None)
@@ -123,6 +132,8 @@ def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFind
         text = f"After {silent.seconds:.0f} s of silence the app closed with {silent.close_code}."
         return IdleFinding("WSE-IDLE-APP", text, _heartbeat(silent.seconds))
     one_way = by_variant.get("client only")
+    if one_way is not None and one_way.ended == "broken":
+        one_way = None
     both_count = None if one_way is None else one_way.ended == "open" or one_way.seconds > silent.seconds * 1.5
     fitting = [clock for clock in clocks if _fits(silent.seconds, clock) and both_count in (None, not clock.one_way)]
     if not fitting:

@@ -112,7 +112,7 @@ def idle_report(readings: Sequence[Reading], clocks: Sequence[Clock], seen: Sequ
             "CloudFront's clock, and they reset every other one too."
         )
     silent = next((reading for reading in readings if reading.variant == "silent"), None)
-    if silent is None and seen:
+    if seen and (silent is None or silent.ended == "broken"):
         first = diagnose(seen[0])[0]
         return Report(False, found.text, (f"{first.verdict.title}: {first.verdict.fix}",), first.code)
     if silent is not None and silent.ended == "open":
@@ -131,6 +131,8 @@ def _ending(reading: Reading) -> Cell:
             return Cell("good", f"open {after}")
         case "closed":
             return Cell("bad", f"closed by the app with {reading.close_code} {after}")
+        case "broken":
+            return Cell("bad", f"ended by the probe {after}, for what the server sent")
         case _:
             return Cell("bad", f"cut {after}, without a close frame (1006)")
 

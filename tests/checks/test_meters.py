@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from checks.asked import JOINS_WITHIN
-from checks.idle import Reading, judge_idle, usual_clocks
+from checks.idle import Reading, judge_idle, reading_of, usual_clocks
 from checks.meters import Silence, gather_crowd, measure_idle, reconnect
 from checks.prober import ProbeNetwork
+from checks.reports import idle_report
 from checks.target import ProbeTarget
+from checks.transcript import CloseSeen, Failure, Phase, Reason
 from tests.checks.origins import HOST, network_to
+from tests.checks.seen import live
 
 CLOCKS = usual_clocks(alb=60, nlb=350)
 
@@ -35,6 +39,8 @@ def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
         ([silent(30, "closed")], "WSE-IDLE-APP", "the app closed with 4000", 12),
         ([silent(700, "open")], "", "still open", None),
         ([silent(700, "open", heard=30)], "", "The server sends frames by itself", None),
+        ([silent(0, "broken")], "WSE-UNKNOWN", "nothing was measured", None),
+        ([silent(60), Reading("client only", 1, "broken")], "WSE-IDLE-ALB", "60 s", 24),
         ([], "WSE-UNKNOWN", "nothing was measured", None),
     ],
 )
@@ -42,6 +48,27 @@ def test_the_seconds_name_the_clock(readings: list[Reading], code: str, says: st
     found = judge_idle(readings, CLOCKS)
     assert (found.code, found.heartbeat) == (code, heartbeat)
     assert says in found.text
+
+
+@pytest.mark.parametrize(
+    ("reason", "ended", "ok"),
+    [
+        (Reason.FRAME_VIOLATION, "broken", False),
+        (Reason.TOO_MUCH_DATA, "broken", False),
+        (Reason.TOO_MANY_FRAMES, "broken", False),
+        (Reason.CLOSED_BY_PEER, "closed", False),
+        (Reason.RESET, "cut", False),
+        (None, "open", True),
+    ],
+)
+def test_a_socket_that_the_probe_had_to_end_did_not_stay_open(reason: Reason | None, ended: str, ok: bool) -> None:
+    failures = (Failure(Phase.SCRIPT, reason),) if reason else ()
+    seen = replace(live(), failures=failures, close=CloseSeen(4000, "", clean=True, by="peer"))
+    reading = reading_of("silent", seen)
+    assert reading is not None
+    assert reading.ended == ended
+    report = idle_report([reading], CLOCKS, [seen])
+    assert (report.ok, report.code != "WSE-UNKNOWN") == (ok, True)
 
 
 def against(handler: Any, story: Any, **options: Any) -> Any:
