@@ -235,8 +235,8 @@ _ALL = (
     Verdict(
         code="WSE-101-EXTENSION",
         title="101 with an extension nobody asked for",
-        plain="The server switched on an extension, such as compression, that the client had not offered, or on terms that "
-        "no client takes.",
+        plain="The server switched on an extension, such as compression, that the client had not offered, or on terms "
+        "that no client takes.",
         cause="A proxy drops or adds Sec-WebSocket-Extensions in one direction only, or the server compresses always.",
         fix="Forward Sec-WebSocket-Extensions in full (AllViewer), or switch compression off in the app.",
         confirm="Compare Sec-WebSocket-Extensions in request and answer.",
