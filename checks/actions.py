@@ -13,6 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import IntegrityError, close_old_connections, connection, transaction
 
 from checks.address_guard import parse_networks
+from checks.asked import MOST_WAYS, parse_ways, ways_of
 from checks.bounds import Limits
 from checks.connect_to import parse_connect_to
 from checks.explaining import AGAIN, MOST_PROBES, Explained, explain
@@ -183,7 +184,7 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
         ours.update(due_at=again, lease_until=None)
         return check
     if not transcript.live:
-        explaining = timedelta(seconds=(MOST_PROBES + AGAIN) * limits.total_s + LEASE_MARGIN_SECONDS)
+        explaining = timedelta(seconds=(MOST_PROBES + AGAIN + MOST_WAYS) * limits.total_s + LEASE_MARGIN_SECONDS)
         ours.update(lease_until=now + explaining)
     explained = _explain(check, transcript)
     renew_connection()
@@ -227,7 +228,11 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
     target = _target(check)
     try:
         return explain(
-            seen, target=target, probe=again, look=lambda: look_at_aws(check.endpoint, target.url, target.headers)
+            seen,
+            target=target,
+            probe=again,
+            look=lambda: look_at_aws(check.endpoint, target.url, target.headers),
+            ways=ways_of(target, parse_ways(settings.PROBE_WAYS), check.endpoint.name),
         )
     except DatabaseError:
         raise
@@ -262,7 +267,7 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
             transcript_data=transcript.to_dict(),
             findings=[diagnosis.to_dict() for diagnosis in explained.conclusion.diagnoses],
             next_probe=next_probe.kind if next_probe else "",
-            probes=[{"kind": kind, "transcript": made.to_dict()} for kind, made in _further(explained.seen)],
+            probes=list(_further(explained.seen)),
         )
         if changed and check.stream and (check.saved_id is None or before != first.code):
             events.append(
@@ -290,10 +295,15 @@ def _verdict_before(check: Check) -> str:
     return last or ""
 
 
-def _further(seen: Observations) -> Iterator[tuple[ProbeKind, Transcript]]:
-    """The probes that were made to explain the first one."""
+def _further(seen: Observations) -> Iterator[dict[str, object]]:
+    """The probes that were made to explain the first one, as they are stored."""
+
+    def stored(kind: ProbeKind, made: Transcript, **more: str) -> dict[str, object]:
+        return {"kind": kind, **more, "transcript": made.to_dict()}
+
     if seen.plain_get is not None:
-        yield "plain GET", seen.plain_get
+        yield stored("plain GET", seen.plain_get)
     if seen.without_origin is not None:
-        yield "without Origin", seen.without_origin
-    yield from (("again", transcript) for transcript in seen.again)
+        yield stored("without Origin", seen.without_origin)
+    yield from (stored("again", made) for made in seen.again)
+    yield from (stored("other ways", made, way=name) for name, made in seen.other_ways)

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import MappingProxyType
+from urllib.parse import urlsplit
 
 from checks.idle import ALB_SECONDS
+from checks.target import ProbeTarget
 from checks.wanted import WantedError, parse_wanted
 
 MOST_WAYS = 4
@@ -122,6 +124,13 @@ def parse_ways(texts: Sequence[str]) -> tuple[Way, ...]:
     if len(ways) > MOST_WAYS:
         raise WaysError(f"At most {MOST_WAYS} further ways can be compared, {len(ways)} are named.")
     return tuple(ways)
+
+
+def ways_of(usual: ProbeTarget, ways: Sequence[Way], name: str) -> dict[str, ProbeTarget]:
+    """The same handshake by each way, for the endpoint of this name."""
+    resource = urlsplit(usual.url)
+    path = f"{resource.path}?{resource.query}" if resource.query else resource.path
+    return {way.name: replace(usual, url=way.url.replace("{name}", name).replace("{path}", path)) for way in ways}
 
 
 def longest(asked: Asked, socket_seconds: float) -> float:

@@ -82,8 +82,14 @@ def _other_ways(seen: Observations) -> Iterator[Claim]:
             code = {404: "WSE-404-PATH", 403: "WSE-403-APP", 500: "WSE-500-APP", 401: "WSE-401-AUTH"}.get(seen.status)
             if code:
                 yield Claim(code, "high", (f"the way {name} gets the same {seen.status}, so it is the app's own",))
-        elif other.upgraded and seen.status in (400, 426) and seen.by_app:
+        elif other.upgraded and seen.by_app and seen.status in (400, 426):
             yield Claim("WSE-400-NOKEY", "medium", (f"the way {name}, past CloudFront, opens",))
+        elif other.upgraded and seen.by_edge and seen.status in (502, 504):
+            took, waited = other.timing.upgrade or 0.0, seen.handshake.timing.upgrade or 0.0
+            slow = seen.status == 504 and took >= waited
+            code = "WSE-504-SLOW" if slow else {502: "WSE-502-ORIGIN", 504: "WSE-504-SG"}[seen.status]
+            if not contradicted(code, seen):
+                yield Claim(code, "medium", (f"the way {name}, past CloudFront, opens after {took / 1000:.1f} s",))
 
 
 def _silence(seen: Observations) -> Iterator[Claim]:

@@ -7,7 +7,7 @@ handshake or a GET.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from checks.look import AwsView
@@ -37,8 +37,11 @@ def explain(
     target: ProbeTarget,
     probe: Callable[[ProbeTarget], Transcript],
     look: Callable[[], AwsView],
+    ways: Mapping[str, ProbeTarget],
 ) -> Explained:
-    """Weigh, make the probe that would tell more, weigh again."""
+    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if the operator has any:
+    they are asked where all that is left needs a person or minutes.
+    """
     conclusion = weigh(seen)
     failure = seen.handshake.failure
     if failure is not None and failure.reason in OUR_OWN:
@@ -63,6 +66,8 @@ def explain(
                 seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
             case "again":
                 seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
+            case _ if ways and not seen.other_ways:
+                seen = replace(seen, other_ways=tuple((name, probe(way)) for name, way in ways.items()))
             case _:
                 break
         conclusion = weigh(seen)

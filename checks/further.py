@@ -10,9 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
 
-from checks.asked import HEARS_WITHIN, Asked, Kind, Way
+from checks.asked import HEARS_WITHIN, Asked, Kind, Way, ways_of
 from checks.bounds import Limits
 from checks.deflate import OFFER
 from checks.idle import usual_clocks
@@ -92,12 +91,7 @@ def _ways(asked: Asked, usual: ProbeTarget, around: Surroundings) -> list[tuple[
     ways.append(("with compression", replace(usual, extensions=(OFFER,))))
     if asked.path:
         ways.append((f"path {asked.path}", Wanted(path=asked.path).target(usual.url, usual)))
-    resource = urlsplit(usual.url)
-    path = f"{resource.path}?{resource.query}" if resource.query else resource.path
-    for way in around.ways:
-        url = way.url.replace("{name}", around.name).replace("{path}", path)
-        ways.append((way.name, replace(usual, url=url)))
-    return ways
+    return [*ways, *ways_of(usual, around.ways, around.name).items()]
 
 
 def _offers(usual: ProbeTarget) -> list[tuple[str, ProbeTarget]]:

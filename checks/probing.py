@@ -207,4 +207,6 @@ def _observed(check: Check) -> Observations:
                 seen = replace(seen, without_origin=transcript)
             case "again":
                 seen = replace(seen, again=(*seen.again, transcript))
+            case "other ways":
+                seen = replace(seen, other_ways=(*seen.other_ways, (made["way"], transcript)))
     return seen

@@ -50,7 +50,10 @@ class CheckShown(Body):
     verdict = Verdict(allow_null=True)
     findings = s.ListField(child=Finding(), help_text="Every verdict with its evidence, most certain first.")
     next_probe = s.CharField(help_text="What would tell more about a failure; empty when a cause was shown.")
-    probes = s.ListField(child=s.DictField(), help_text="What was tried to explain a failure: kind and transcript.")
+    probes = s.ListField(
+        child=s.DictField(),
+        help_text="What was tried to explain a failure: kind, transcript and, of other ways, which.",
+    )
     wanted = s.DictField(help_text="What was wanted in particular; empty for the usual handshake.")
     total_ms = s.FloatField(allow_null=True)
     requested_by = s.CharField()

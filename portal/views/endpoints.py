@@ -235,7 +235,8 @@ def _further(check: Check) -> list[Further]:
         with contextlib.suppress(ValueError, KeyError):
             seen = Transcript.from_dict(one["transcript"])
             outcome = seen.response.status_line if seen.response else seen.failure.detail if seen.failure else ""
-            found.append(Further(PROBES[one["kind"]], "The WebSocket opened." if seen.upgraded else outcome))
+            way = f"{one['way']}: " if "way" in one else ""
+            found.append(Further(PROBES[one["kind"]], way + ("The WebSocket opened." if seen.upgraded else outcome)))
     return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import chain, repeat
+from typing import Any
 
 import psycopg
 import pytest
@@ -24,7 +25,7 @@ from tests.checks import seen
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
 QUICK_504 = seen.answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n")
-REFUSED_504 = replace(QUICK_504, timing=Timing(total=30_000.0))
+REFUSED_504 = replace(QUICK_504, timing=Timing(upgrade=30_000.0, total=30_000.0))
 """After CloudFront has knocked three times: too slow to be repeated more often than twice."""
 REFUSED_403 = seen.answered(
     "HTTP/1.1 403 Forbidden\r\nServer: CloudFront\r\n", request=seen.request_to(origin="https://d111.cloudfront.net")
@@ -89,6 +90,21 @@ def test_what_aws_says_decides_and_spares_further_probes(endpoint: Endpoint, mon
     assert check.findings[0]["certainty"] == "high"
     assert "AWS: no rule of sg-1 admits CloudFront on port 80" in check.findings[0]["evidence"]
     assert len(edge.asked) == 1
+
+
+def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.PROBE_WAYS = ["direct=wss://{name}.internal.example.com{path}", "old=wss://old.example.com{path}"]
+    edge = answering(monkeypatch, REFUSED_504, REFUSED_504, REFUSED_504, REFUSED_504, seen.live(), REFUSED_504)
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert [target.url for target in edge.asked[4:]] == [
+        f"wss://{endpoint.name}.internal.example.com/ws/chat",
+        "wss://old.example.com/ws/chat",
+    ]
+    assert [one.get("way") for one in check.probes] == [None, None, None, "direct", "old"]
+    assert check.verdict == "WSE-504-SG"
+    assert "the way direct, past CloudFront, opens after 0.0 s" in check.findings[0]["evidence"]
 
 
 def test_a_refusal_that_only_the_origin_line_brings_on_is_told_apart(

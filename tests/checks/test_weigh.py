@@ -11,7 +11,7 @@ from checks.log_rows import parse_log_rows
 from checks.observations import Observations
 from checks.preflight import Level, PreflightResult
 from checks.serving import Serving, serving
-from checks.transcript import Failure, Phase, Reason, StepSeen, Transcript
+from checks.transcript import Failure, Phase, Reason, StepSeen, Timing, Transcript
 from checks.verdicts import VERDICTS
 from checks.weigh import weigh
 from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
@@ -134,6 +134,27 @@ def test_what_is_shown_is_certain_and_comes_first(handshake: Transcript, known: 
     conclusion = weigh(Observations(handshake, looked=True, **known))  # type: ignore[arg-type]
     assert (conclusion.first.code, conclusion.first.certainty) == (code, "high"), conclusion.diagnoses
     assert conclusion.first.evidence
+
+
+SLOW = replace(live(), timing=Timing(upgrade=35_000.0))
+PATIENT = replace(refused(504), timing=Timing(upgrade=30_000.0))
+
+
+@pytest.mark.parametrize(
+    ("handshake", "way", "code"),
+    [
+        (PATIENT, live(), "WSE-504-SG"),
+        (PATIENT, SLOW, "WSE-504-SLOW"),
+        (refused(502), live(), "WSE-502-ORIGIN"),
+    ],
+)
+def test_a_way_past_the_edge_that_opens_is_evidence_of_where_it_fails(
+    handshake: Transcript, way: Transcript, code: str
+) -> None:
+    found = weigh(Observations(handshake, looked=True, other_ways=(("direct", way),))).diagnoses
+    told = {one.code: one for one in found if any("the way direct" in line for line in one.evidence)}
+    assert list(told) == [code]
+    assert told[code].certainty == "medium"
 
 
 WAVERING = [

@@ -59,6 +59,7 @@ class Portal:
             target=target,
             probe=lambda again: self._probe(again, Script.handshake_only()),
             look=lambda: look.look_at_aws(endpoint, target.url, target.headers),
+            ways={},
         )
 
     def _probe(self, target: ProbeTarget, script: Script) -> Transcript:
