@@ -260,6 +260,9 @@ class _Probe:
             except ConnectionRefusedError:
                 detail = f"{allowed.address} port {destination.port}: nothing listens there"
                 stop = Stop(Phase.TCP, Reason.CONNECT_REFUSED, detail)
+            except ConnectionResetError:
+                detail = f"{allowed.address} port {destination.port}: the connection was reset at once"
+                stop = Stop(Phase.TCP, Reason.RESET, detail)
             except OSError as error:
                 detail = f"{allowed.address} port {destination.port}: {error.strerror or error}"
                 stop = Stop(Phase.TCP, Reason.CONNECT_UNREACHABLE, detail)
@@ -331,6 +334,8 @@ class _Probe:
                     parser.feed(data)
                 elif wire.was_reset:
                     raise Stop(Phase.UPGRADE, Reason.RESET, "the connection was reset before the answer was complete")
+                elif isinstance(wire.error, ssl.SSLError):
+                    raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, wire.error.reason or str(wire.error))
                 elif wire.eof:
                     detail = "the connection ended before the answer was complete"
                     raise Stop(Phase.UPGRADE, Reason.CLOSED_EARLY, detail)

@@ -77,6 +77,8 @@ _OF_HOST = re.compile(
     r"allowed_hosts|disallowedhost|\b(?:invalid|blocked|unknown|unrecogni[sz]ed) (?:http_)?hosts?\b"
     r"|\bhost\b[^\n]{0,80}\bnot (?:allowed|permitted|valid)"
 )
+_OF_TLS_PORT = "plain http request was sent to https port"
+"""What load balancers and nginx say of HTTP on a port for HTTPS."""
 _OF_LOST_HEADERS = re.compile(
     r"sec-websocket-(?:key|version)|not a websocket|not using the websocket protocol|can \W?upgrade\W? only"
     r"|\bno websocket upgrade|\bupgrade\b[^\n]{0,40}\b(?:missing|required|expected|not found)"
@@ -198,6 +200,8 @@ def _bad_request(case: Refusal) -> Found:
 
     Django says no more of a refused Host than "Bad Request (400)", and says that of little else.
     """
+    if _OF_TLS_PORT in case.words:
+        return (("WSE-502-PORT" if case.head.get("x-amz-cf-id") else "WSE-TLS-PROTOCOL", "medium"),)
     if case.author == "balancer" or case.by_edge:
         return (("WSE-400-EDGE", "medium"), ("WSE-400-NOKEY", "low"))
     if _OF_HOST.search(case.words):

@@ -140,8 +140,8 @@ _ALL = (
         code="WSE-TLS-PROTOCOL",
         title="The two sides cannot agree on TLS",
         plain="The encrypted connection could not be set up.",
-        cause="The port speaks plain HTTP, the TLS version or ciphers have nothing in common, or the edge knows no "
-        "distribution with this name.",
+        cause="The port speaks plain HTTP, the TLS version or ciphers have nothing in common, the edge knows no "
+        "distribution with this name, or the server demands a certificate of the client.",
         fix="Use wss:// on 443 and ws:// on 80. On the distribution, choose the security policy TLSv1.2_2021 or newer, "
         "and check that the name is the distribution's own or one of its alternate domain names.",
         confirm="openssl s_client -connect HOST:443 -servername HOST -alpn http/1.1",
@@ -574,8 +574,9 @@ _ALL = (
     ),
     Verdict(
         code="WSE-502-PORT",
-        title="Nothing listens on the origin's port",
-        plain="CloudFront reached the load balancer, but on a port on which it does not listen.",
+        title="The origin's port or protocol fits no listener",
+        plain="CloudFront reached the load balancer, but on a port on which it does not listen, or in a protocol that "
+        "is not that port's.",
         cause="The VPC origin says another port or protocol than the load balancer has, for example HTTPS 443 or "
         "match-viewer while there is only a listener on HTTP 80.",
         fix="Add a listener on that port, or use a VPC origin with the protocol and port of the listener that exists.",
