@@ -278,7 +278,7 @@ def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
     yield PreflightResult(
         "PF-PUBLIC",
         Level.WARN,
-        f"{len(public)} of {len(target.ingress)} rules admit {', '.join(sorted({rule.source for rule in public}))}.",
+        f"The security groups admit {', '.join(sorted({rule.source for rule in public}))}.",
         why,
         Fix(
             f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete {first.rule_id}.",

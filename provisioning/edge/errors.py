@@ -99,7 +99,10 @@ class View:
     fix: str = ""
 
 
-_ASK_IAM = "Ask whoever administers the account to allow this action for the portal's role (docs: IAM policy)."
+_ASK_IAM = (
+    "Ask whoever administers the account to allow this action for the portal's role. The portal's operators have the "
+    "whole policy: docs/iam-policy.json."
+)
 _QUOTA = "Remove what is no longer used, or ask AWS for a higher quota in the Service Quotas console."
 _TRUST = (
     "The account's role edge-portal must trust the portal's own identity and name the same ExternalId. "
