@@ -66,10 +66,9 @@ async def connected(address: str, port: int, seconds: float) -> socket.socket:
 
 async def _writable(sock: socket.socket) -> None:
     """Until a connection under way stands or has failed."""
-    loop = asyncio.get_running_loop()
-    ready = asyncio.Event()
-    loop.add_writer(sock, ready.set)
+    loop, ready, fd = asyncio.get_running_loop(), asyncio.Event(), sock.fileno()
+    loop.add_writer(fd, ready.set)
     try:
         await ready.wait()
     finally:
-        loop.remove_writer(sock)
+        loop.remove_writer(fd)
