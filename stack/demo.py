@@ -118,7 +118,7 @@ The portal:  {stack.url}    (ready after {seconds:.0f} s)
 
 API:         {stack.url}/api/v1/docs    tokens of these people: {relative}/tokens.json
 The lab:     AWS   {aws}
-                   AWS_ACCESS_KEY_ID=lab AWS_SECRET_ACCESS_KEY=lab \\
+                   AWS_ACCESS_KEY_ID=111122223333 AWS_SECRET_ACCESS_KEY=lab \\
                    aws --region us-east-1 --endpoint-url {aws} cloudfront list-distributions
              edge  https://{LOOPBACK}:{ports.edge_tls} and http://{LOOPBACK}:{ports.edge}, certificate authority {ca}
              apps  http://{LOOPBACK}:{ports.apps}

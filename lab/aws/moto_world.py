@@ -105,12 +105,15 @@ class MotoWorld:
         self._internal[kind] = change
 
     def account_of(self, headers: Mapping[str, str]) -> str:
-        """The account that a request belongs to, found the way moto finds it."""
-        given = headers.get(_ACCOUNT_HEADER, "")
-        if _ACCOUNT.fullmatch(given):
-            return given
+        """The account that a request belongs to: an access key that is an account's number is that account's; all
+        others are found the way moto finds them.
+        """
         credential = Credential.of(headers.get("authorization", ""))
-        return str(get_account_id_from(credential.access_key if credential else ""))
+        key = credential.access_key if credential else ""
+        for given in (headers.get(_ACCOUNT_HEADER, ""), key):
+            if _ACCOUNT.fullmatch(given):
+                return given
+        return str(get_account_id_from(key))
 
     def knows_key(self, access_key: str) -> bool:
         """Whether IAM or STS gave this access key to somebody, in any account."""

@@ -8,6 +8,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+import boto3
 import pytest
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
@@ -263,6 +264,20 @@ def test_a_request_without_a_signature(lab: Lab) -> None:
         urllib.request.urlopen(f"{lab.url}{BASE}/distribution", timeout=10)
     assert caught.value.code == 403
     assert b"MissingAuthenticationToken" in caught.value.read()
+
+
+def test_the_number_of_an_account_is_a_key_of_it(account: Account) -> None:
+    made = account.create_distribution()["Distribution"]["Id"]
+
+    def seen_by(key: str) -> tuple[str, list[str]]:
+        ways = {"endpoint_url": account.lab.url, "region_name": account.region}
+        caller = boto3.Session(aws_access_key_id=key, aws_secret_access_key="any")
+        listed = caller.client("cloudfront", **ways).list_distributions()["DistributionList"].get("Items", [])
+        return caller.client("sts", **ways).get_caller_identity()["Account"], [one["Id"] for one in listed]
+
+    assert seen_by(account.number) == (account.number, [made])
+    neighbour = str(int(account.number) + 500_000)
+    assert seen_by(neighbour) == (neighbour, [])
 
 
 def test_mutilated_requests_never_break_the_server(account: Account) -> None:
