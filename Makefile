@@ -39,6 +39,7 @@ test: setup
 	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --max-worker-restart 0 $(TESTS)
 
 soak: setup
+	@$(PYTHON_IN_VENV) -m pytest --hypothesis-profile search --timeout 1800 $(if $(TESTS),$(TESTS),tests/checks)
 	@exec $(PYTHON_IN_VENV) -m pytest -m slow --timeout 1800 $(TESTS)
 
 check: setup

@@ -43,7 +43,7 @@ _RE2_OPTIONS = re2.Options()
 _RE2_OPTIONS.log_errors = False
 _RE2_OPTIONS.max_mem = 1 << 20
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
-_WITHIN = re.compile(r"\s+within\s+(\d+(?:\.\d+)?)\s*(?:s|seconds?)?$")
+_WITHIN = re.compile(r"[ \t]+within[ \t]+([0-9]+(?:\.[0-9]+)?)[ \t]*(?:s|seconds?)?$")
 
 
 class ScriptError(ValueError):
@@ -262,7 +262,7 @@ def _send(rest: str) -> Step:
 
 def _expect(rest: str) -> Step:
     kind, _, wanted = rest.partition(" ")
-    wanted, seconds = _within(wanted.strip())
+    wanted, seconds = _within(wanted.strip(" \t"))
     if not wanted:
         raise ValueError("expects nothing; write expect text, expect json or expect regex, and what.")
     match kind.lower():

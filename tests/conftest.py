@@ -18,8 +18,9 @@ from stack.processes import Supervisor
 from stack.services import Postgres, Redis
 from tests.ports import free_ports
 
-# Enough to catch what a change breaks; a person who doubts a property raises it.
-settings.register_profile("suite", max_examples=40)
+# Enough to catch what a change breaks, and the same every time; `make soak` searches further.
+settings.register_profile("suite", max_examples=40, derandomize=True)
+settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("suite")
 
 NO_BROWSER = "no Chromium on PATH (chromium, chromium-browser, google-chrome) nor in .venv/browsers"

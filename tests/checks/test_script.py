@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from checks.script import (
@@ -147,6 +147,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
 
 
 @given(st.lists(steps, max_size=5))
+@example([ExpectText("\N{NO-BREAK SPACE}", 1.0)])
 def test_a_script_written_down_is_read_back(script: list[Step]) -> None:
     assert parse_script(script_text(tuple(script))) == tuple(script)
 
