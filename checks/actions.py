@@ -226,13 +226,15 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
         return probe_blocking(target, network=probe_network(), script=brief, limits=limits)
 
     target = _target(check)
+    # What somebody entrusts to the endpoint is not for other hosts.
+    allowed = () if Wanted.from_dict(check.wanted).private else parse_ways(settings.PROBE_WAYS)
     try:
         return explain(
             seen,
             target=target,
             probe=again,
             look=lambda: look_at_aws(check.endpoint, target.url, target.headers),
-            ways=ways_of(target, parse_ways(settings.PROBE_WAYS), check.endpoint.name),
+            ways=ways_of(target, allowed, check.endpoint.name),
         )
     except DatabaseError:
         raise

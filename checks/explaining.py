@@ -39,8 +39,8 @@ def explain(
     look: Callable[[], AwsView],
     ways: Mapping[str, ProbeTarget],
 ) -> Explained:
-    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if the operator has any:
-    they are asked where all that is left needs a person or minutes.
+    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if any may be asked:
+    they are where no socket opens and all that is left needs a person or minutes.
     """
     conclusion = weigh(seen)
     failure = seen.handshake.failure
@@ -66,7 +66,7 @@ def explain(
                 seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
             case "again":
                 seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
-            case _ if ways and not seen.other_ways:
+            case _ if ways and not seen.other_ways and not seen.handshake.upgraded:
                 seen = replace(seen, other_ways=tuple((name, probe(way)) for name, way in ways.items()))
             case _:
                 break

@@ -66,6 +66,11 @@ class Wanted:
         """Names of headers whose values must not be kept."""
         return tuple(name for name, _ in self.headers if name.lower() in SECRET_HEADERS)
 
+    @property
+    def private(self) -> bool:
+        """Says what may be a secret between somebody and the endpoint: header lines, a query, a subprotocol."""
+        return bool(self.headers or self.subprotocols or "?" in self.path)
+
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Wanted:
         """What `to_dict` gave."""

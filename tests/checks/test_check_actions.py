@@ -18,7 +18,8 @@ from checks.look import AwsView
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
 from checks.target import ProbeTarget
-from checks.transcript import Timing, Transcript
+from checks.transcript import Failure, Phase, Reason, Timing, Transcript
+from checks.wanted import Wanted
 from provisioning.models import Endpoint, Event
 from tests.checks import seen
 
@@ -105,6 +106,36 @@ def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
     assert [one.get("way") for one in check.probes] == [None, None, None, "direct", "old"]
     assert check.verdict == "WSE-504-SG"
     assert "the way direct, past CloudFront, opens after 0.0 s" in check.findings[0]["evidence"]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "asked"),
+    [
+        (Wanted(origin="https://shop.example.com", path="/ws/2", script="send hello"), ["wss://old.example.com/ws/2"]),
+        (Wanted(headers=(("Authorization", "Bearer s3cret"),)), []),
+        (Wanted(path="/ws/chat?token=s3cret"), []),
+        (Wanted(subprotocols=("bearer.s3cret",)), []),
+    ],
+)
+def test_what_may_be_a_secret_goes_to_the_endpoint_only(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any, wanted: Wanted, asked: list[str]
+) -> None:
+    settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
+    edge = answering(monkeypatch, REFUSED_504)
+    make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, wanted=wanted))
+    assert len(edge.asked) >= 4
+    assert [target.url for target in edge.asked if endpoint.domain_name not in target.url] == asked
+
+
+def test_where_the_socket_opens_no_other_way_is_asked(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
+    reset = Failure(Phase.FIRST_FRAME, Reason.RESET, "the connection was reset")
+    edge = answering(monkeypatch, replace(seen.live(), failures=(reset,)))
+    check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
+    assert (check.ok, check.next_probe) == (False, "idle")
+    assert not [target.url for target in edge.asked if target.url != endpoint.url]
 
 
 def test_a_refusal_that_only_the_origin_line_brings_on_is_told_apart(
