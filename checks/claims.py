@@ -123,6 +123,10 @@ _BY_PREFLIGHT: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 _TO_THE_TARGET = frozenset(
     {"PF-TARGET", "PF-STATE", "PF-BPA", "PF-INGRESS", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE"}
 )
+_PUT_RIGHT_IN_PLACE = frozenset(
+    {"PF-STATE", "PF-BPA", "PF-INGRESS", "PF-NACL", "PF-LISTENER", "PF-ACTION", "PF-RULES", "PF-HEALTH"}
+)
+"""What a person changes in AWS. The others are put right in the request, and this endpoint's has been built."""
 _AGAINST = frozenset({Level.BLOCK, Level.FIXABLE, Level.WARN})
 
 
@@ -146,7 +150,8 @@ def _preflight(seen: Observations) -> Iterator[Claim]:
         if question == "PF-HEALTH" and seen.by_app and (seen.serving is None or seen.reached_target):
             continue
         behind: Certainty = "low" if result.level is Level.WARN or around else "medium"
-        yield Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",))
+        here = result.fix if question in _PUT_RIGHT_IN_PLACE else None
+        yield Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",), here)
 
 
 _ADMITTED = frozenset({"PF-INGRESS", "PF-BPA", "PF-NACL"})

@@ -7,9 +7,10 @@ that one handshake cannot tell from another: CloudFront hides from its viewer wh
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from checks.preflight.results import Fix
 from checks.refusals import Certainty, Found, Refusal, causes
 from checks.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
 from checks.verdicts import VERDICTS, Verdict
@@ -19,11 +20,14 @@ _RANK: dict[Certainty, int] = {"high": 0, "medium": 1, "low": 2}
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A verdict for this transcript: `evidence` are the observed lines, most telling first."""
+    """A verdict for this transcript: `evidence` are the observed lines, most telling first; `here` is how it is put
+    right in this very account, None where that is not known.
+    """
 
     verdict: Verdict
     certainty: Certainty
     evidence: tuple[str, ...]
+    here: Fix | None = None
 
     @property
     def code(self) -> str:
@@ -32,7 +36,12 @@ class Diagnosis:
 
     def to_dict(self) -> dict[str, Any]:
         """For storage and the API: the code and what is particular to this transcript; texts come from `VERDICTS`."""
-        return {"code": self.code, "certainty": self.certainty, "evidence": [storable(line) for line in self.evidence]}
+        return {
+            "code": self.code,
+            "certainty": self.certainty,
+            "evidence": [storable(line) for line in self.evidence],
+            "here": asdict(self.here) if self.here else None,
+        }
 
 
 def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple[Diagnosis, ...]:

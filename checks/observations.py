@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from checks.idle import Clock
 from checks.log_rows import LogRow
-from checks.preflight.results import PreflightResult
+from checks.preflight.results import Fix, PreflightResult
 from checks.refusals import Author, Certainty, author_of
 from checks.serving import Serving
 from checks.transcript import Phase, Reason, Transcript
@@ -18,11 +18,12 @@ from checks.transcript import Phase, Reason, Transcript
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One rule's word: a code, how certain it is, and what it was read from."""
+    """One rule's word: a code, how certain it is, what it was read from, and how it is put right in this account."""
 
     code: str
     certainty: Certainty
     evidence: tuple[str, ...]
+    here: Fix | None = None
 
 
 @dataclass(frozen=True, slots=True)

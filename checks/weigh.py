@@ -84,14 +84,15 @@ def weigh(seen: Observations) -> Conclusion:
         known = merged.get(claim.code)
         evidence = (*(known.evidence if known else ()), *claim.evidence)
         certainty = known.certainty if known else claim.certainty
-        merged[claim.code] = Diagnosis(VERDICTS[claim.code], certainty, tuple(dict.fromkeys(evidence)))
+        here = known.here if known and known.here else claim.here
+        merged[claim.code] = Diagnosis(VERDICTS[claim.code], certainty, tuple(dict.fromkeys(evidence)), here)
     for found in first_look:
         shown = _as_far_as_shown(found, seen, bool(confirmed), KEPT_BACK in claimed)
         if found.code in merged:
             known = merged[found.code]
             evidence = tuple(dict.fromkeys((*known.evidence, *found.evidence)))
             likelier = min(known.certainty, shown.certainty, key=lambda certainty: _RANK[certainty])
-            merged[found.code] = Diagnosis(known.verdict, likelier, evidence)
+            merged[found.code] = replace(known, certainty=likelier, evidence=evidence)
         elif not contradicted(found.code, seen) or len(first_look) == 1:
             merged[found.code] = shown
     ranked = sorted(merged.values(), key=lambda found: _order(found, found.code in claimed))

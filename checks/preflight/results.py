@@ -6,8 +6,8 @@ PURE. It decides nothing. A code is stable: pages, tickets and tests refer to it
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from provisioning.spec import EndpointSpec
@@ -80,6 +80,11 @@ class Fix:
     console: str
     cli: str = ""
     terraform: str = ""
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any] | None) -> Fix | None:
+        """What `asdict` gave, if anything."""
+        return cls(**{way.name: str(stored.get(way.name, "")) for way in fields(cls)}) if stored else None
 
 
 @dataclass(frozen=True)

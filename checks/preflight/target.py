@@ -215,8 +215,8 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
         if missing
         else "CloudFront would reach nothing and answer every handshake with 502 or 504.",
         Fix(
-            f"Choose another port or protocol here, or add one: EC2 > Load Balancers > {target.name} > "
-            "Listeners and rules > Add listener.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add listener; or ask for another port or "
+            "protocol.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
             f"--protocol {protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",

@@ -37,7 +37,7 @@ def show_check(check: Check, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
         "state": _state(check.finished_at),
         "ok": check.ok,
         "verdict": _verdict(check.verdict, ways_out),
-        "findings": [{**one, "request_url": _request_url(one.get("code", ""), ways_out)} for one in check.findings],
+        "findings": [_finding(one, ways_out) for one in check.findings],
         "next_probe": PROBES.get(check.next_probe, ""),
         "probes": check.probes,
         "wanted": check.wanted,
@@ -148,6 +148,10 @@ def _verdict(code: str, ways_out: Mapping[str, WayOut]) -> dict[str, Any] | None
         "page": f"{settings.PORTAL_URL}/help/verdicts/{verdict.code}/",
         "request_url": _request_url(code, ways_out),
     }
+
+
+def _finding(stored: Mapping[str, Any], ways_out: Mapping[str, WayOut]) -> dict[str, Any]:
+    return {"here": None, **stored, "request_url": _request_url(stored.get("code", ""), ways_out)}
 
 
 def _request_url(code: str, ways_out: Mapping[str, WayOut]) -> str | None:

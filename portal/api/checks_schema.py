@@ -32,10 +32,21 @@ class Verdict(Body):
     )
 
 
+class Fix(Body):
+    """How it is put right in this very account, by console, command line and Terraform; empty where there is no way."""
+
+    console = s.CharField()
+    cli = s.CharField()
+    terraform = s.CharField()
+
+
 class Finding(Body):
     code = s.CharField()
     certainty = s.ChoiceField(["low", "medium", "high"])
     evidence = s.ListField(child=s.CharField())
+    here = Fix(
+        allow_null=True, help_text="Null where AWS's own answers do not tell; the verdict's fix is for any account."
+    )
     request_url = s.CharField(allow_null=True)
 
 
@@ -192,6 +203,7 @@ CHECK_EXAMPLE = {
             "code": "WSE-LIVE",
             "certainty": "high",
             "evidence": ["HTTP/1.1 101 Switching Protocols"],
+            "here": None,
             "request_url": None,
         }
     ],

@@ -20,6 +20,7 @@ from checks.asked import Kind, usual_silence
 from checks.commands import Command, commands_for
 from checks.connect_to import parse_connect_to, pick
 from checks.models import Check, Probe
+from checks.preflight import Fix
 from checks.reports import Report
 from checks.transcript import Transcript
 from checks.verdicts import VERDICTS, Verdict
@@ -55,11 +56,14 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with what speaks for it in this check, and the request that puts it right, where there is one."""
+    """A verdict with what speaks for it in this check, how it is put right in this very account, where AWS told, and
+    the request that puts it right, where there is one.
+    """
 
     verdict: Verdict
     certainty: str
     evidence: list[str]
+    here: Fix | None = None
     way_out: WayOut | None = None
 
 
@@ -216,12 +220,13 @@ def _transcript(check: Check) -> dict[str, Any] | None:
 def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
     """The verdicts of a check, most certain first; at least its own."""
     known = [one for one in check.findings if one.get("code") in VERDICTS]
-    own = [{"code": check.verdict}] if check.verdict in VERDICTS else []
+    own: list[dict[str, Any]] = [{"code": check.verdict}] if check.verdict in VERDICTS else []
     return [
         Finding(
             VERDICTS[one["code"]],
             str(one.get("certainty", "")),
             [str(line) for line in one.get("evidence", ())],
+            Fix.from_dict(one.get("here")),
             ways_out.get(one["code"]),
         )
         for one in known or own

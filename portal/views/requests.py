@@ -19,6 +19,7 @@ from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 
 from checks.models import Check
+from checks.preflight import Fix
 from checks.verdicts import VERDICTS
 from portal.actions import cancel_request, close_request, replan_request, undo_again
 from portal.amendments import amend_request
@@ -221,7 +222,12 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
     if shown.endpoint_id is None or shown.state not in (State.LIVE, State.UNANSWERED):
         return None
     check = Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False).order_by("-asked_at").first()
-    return {"row": check, "verdict": VERDICTS.get(check.verdict)} if check else None
+    if check is None:
+        return None
+    verdict = VERDICTS.get(check.verdict)
+    own: dict[str, Any] = next((one for one in check.findings if one.get("code") == check.verdict), {})
+    here = Fix.from_dict(own.get("here"))
+    return {"row": check, "verdict": verdict, "fix": here.console if here else verdict.fix if verdict else ""}
 
 
 def _approvers(shown: EndpointRequest) -> list[Person]:

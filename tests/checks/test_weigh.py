@@ -9,7 +9,7 @@ import pytest
 from checks.idle import usual_clocks
 from checks.log_rows import parse_log_rows
 from checks.observations import Observations
-from checks.preflight import Level, PreflightResult
+from checks.preflight import Fix, Level, PreflightResult
 from checks.serving import Serving, serving
 from checks.transcript import Failure, Phase, Reason, StepSeen, Timing, Transcript
 from checks.verdicts import VERDICTS
@@ -278,6 +278,24 @@ def test_what_aws_does_not_show_stays_a_suggestion() -> None:
     ruled_out = weigh(Observations(refused(504), looked=True, preflight=ALL_PASS))
     assert ruled_out.first.code == "WSE-504-SLOW"
     assert "WSE-504-SG" not in [found.code for found in ruled_out.diagnoses]
+
+
+@pytest.mark.parametrize("question", ["PF-INGRESS", "PF-NACL", "PF-BPA", "PF-LISTENER", "PF-HEALTH"])
+def test_what_aws_shows_brings_the_fix_with_this_accounts_own_names(question: str) -> None:
+    fix = Fix("EC2 > sg-1", "aws ec2 … --group-id sg-1", 'security_group_id = "sg-1"')
+    shown = (PreflightResult(question, Level.BLOCK, "so says AWS", fix=fix),)
+    answer = refused(503, ALB) if question == "PF-HEALTH" else refused(504)
+    first = weigh(Observations(answer, looked=True, preflight=shown)).first
+    assert (first.certainty, first.here) == ("high", fix)
+    assert Fix.from_dict(first.to_dict()["here"]) == fix
+    guessed = weigh(Observations(answer, looked=True)).first
+    assert (guessed.here, guessed.to_dict()["here"]) == (None, None)
+
+
+def test_what_is_put_right_in_the_request_is_not_told_of_an_endpoint_that_is_built() -> None:
+    shown = PreflightResult("PF-CERTIFICATE", Level.BLOCK, "so says AWS", fix=Fix("In this request: …"))
+    first = weigh(Observations(refused(502), looked=True, origin_tls=True, preflight=(shown,))).first
+    assert (first.code, first.certainty, first.here) == ("WSE-502-TLS", "high", None)
 
 
 def test_a_certificate_that_acm_calls_right_may_not_be_the_one_that_is_shown() -> None:

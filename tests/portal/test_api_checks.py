@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,7 @@ from django.utils import timezone
 from checks.asked import BOUNDS, Kind
 from checks.comparison import Cell
 from checks.models import Check, Probe, SavedCheck
+from checks.preflight import Fix
 from checks.reports import Report
 from checks.verdicts import VERDICTS
 from checks.wanted import FIELDS
@@ -276,6 +278,11 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     assert shown["findings"][0]["request_url"] == shown["verdict"]["request_url"]
     fields(shown, checks_schema.CheckShown)
     fields(shown["findings"][0], checks_schema.Finding)
+    assert shown["findings"][0]["here"] is None
+    Check.objects.update(findings=[{**check.findings[0], "here": asdict(Fix("EC2 > sg-1", "aws ec2"))}])
+    here = get(people.ana, place).json()["findings"][0]["here"]
+    fields(here, checks_schema.Fix)
+    assert here["console"] == "EC2 > sg-1"
     assert get(people.otto, place).json()["verdict"]["request_url"] is None, "otto asks for nobody"
     own = checked(endpoint, answered(page))
     assert get(people.ana, f"{url}/checks/{own.pk}").json()["verdict"]["request_url"] is None, (

@@ -11,9 +11,11 @@ from checks.diagnose import diagnose
 from checks.models import Check
 from checks.transcript import Phase, Reason, Transcript
 from checks.verdicts import VERDICTS
+from portal.lifecycle import State
+from portal.models import EndpointRequest
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, failed, live
-from tests.portal.api_stage import Stage
+from tests.portal.api_stage import Stage, put
 from tests.portal.pages_stage import browser, text_of
 
 HTMX = {"HX-Request": "true"}
@@ -54,6 +56,26 @@ def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(people: Stage
     verdict = VERDICTS["WSE-DNS"]
     assert "Does not answer" in words
     assert words.index(verdict.plain) < words.index(verdict.fix) < words.index("no such name")
+
+
+def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(people: Stage, endpoint: Endpoint) -> None:
+    check = checked(endpoint, answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\n"))
+    here = {"console": "EC2 > Security Groups > sg-1", "cli": "aws ec2 --group-id sg-1", "terraform": ""}
+    check.findings = [{"code": "WSE-504-SG", "certainty": "high", "evidence": ["sg-1: closed"], "here": here}]
+    check.save()
+    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "To put it right: EC2 > Security Groups > sg-1 Command line, and in general aws ec2 --group-id sg-1" in words
+    assert words.index("--group-id sg-1") < words.index(VERDICTS["WSE-504-SG"].fix) < words.index("sg-1: closed")
+    request = put(EndpointRequest.objects.get(), State.UNANSWERED)
+    asked_for = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "To put it right: EC2 > Security Groups > sg-1 See the handshake" in asked_for
+    del check.findings[0]["here"]
+    check.save()
+    assert f"To put it right: {VERDICTS['WSE-504-SG'].fix}" in text_of(
+        browser(people.ana).get(f"/requests/{request.pk}/")
+    )
+    stored_before = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert f"To put it right: {VERDICTS['WSE-504-SG'].fix}" in stored_before
 
 
 def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: Endpoint) -> None:
