@@ -37,12 +37,18 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
     seen = f"{healthy} of {registered} are healthy{_reasons(groups or ())}."
     ailing = next((one for one in groups or () if not any(t.well for t in one.targets)), None)
     group = ailing or next((one for one in groups or () if not all(t.well for t in one.targets)), None)
+    place = f"EC2 > Target Groups > {group.name if group else 'the group'} > Targets"
+    arn = group.arn if group else "TARGET-GROUP"
     fix = Fix(
-        f"EC2 > Target Groups > {group.name if group else 'the group'} > Targets: look at the health status details.",
-        f"aws elbv2 describe-target-health --target-group-arn {group.arn if group else 'TARGET-GROUP'}",
+        f"{place}: look at the health status details.",
+        f"aws elbv2 describe-target-health --target-group-arn {arn}",
     )
     if registered == 0:
         why = "Nothing is registered; the load balancer answers every handshake with 503."
+        fix = Fix(
+            f"{place} > Register targets: the app's instances or addresses.",
+            f"aws elbv2 register-targets --target-group-arn {arn} --targets Id=INSTANCE-OR-ADDRESS",
+        )
         yield PreflightResult("PF-HEALTH", Level.WARN, "No targets are registered.", why, fix)
     elif healthy == 0:
         why = "With no healthy target the load balancer tries all of them, and handshakes are likely to fail."

@@ -85,6 +85,19 @@ def test_an_unusual_target_is_judged_by_what_handshakes_meet(code: str, facts: d
     assert level(code, facts=seen(facts)) is Level(expected)
 
 
+def test_an_empty_group_is_to_be_filled_and_one_that_is_unwell_looked_at() -> None:
+    (empty,) = judged({}, seen(shared((), WELL)))["PF-HEALTH"]
+    assert empty.fix is not None
+    assert (
+        empty.fix.console
+        == "EC2 > Target Groups > ours > Targets > Register targets: the app's instances or addresses."
+    )
+    assert OURS in empty.fix.cli
+    (unwell,) = judged({}, seen(shared(SICK, WELL)))["PF-HEALTH"]
+    assert unwell.fix is not None
+    assert unwell.fix.console == "EC2 > Target Groups > ours > Targets: look at the health status details."
+
+
 def test_a_list_that_may_hold_cloudfronts_addresses_does_not_stop_the_request_nor_pass() -> None:
     (result,) = judged({"open_security_group": False}, seen(OWN_LIST))["PF-INGRESS"]
     assert result.level is Level.UNKNOWN
