@@ -5,6 +5,7 @@ PURE. An Application Load Balancer asks its rules in order; the first that fits 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
@@ -120,12 +121,8 @@ def _by_rules(
     subject: PreflightSubject, target: TargetFacts, listener: Listener, hosts: tuple[str, ...]
 ) -> PreflightResult:
     rules = listener.rules or ()
-    edit = f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > Rules."
-    fix = Fix(
-        edit,
-        f"aws elbv2 describe-rules --listener-arn {listener.arn or 'LISTENER'}",
-        "condition and action of the aws_lb_listener_rule",
-    )
+    place = f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > Rules"
+    arn, terraform = listener.arn or "LISTENER", "condition and action of the aws_lb_listener_rule"
     asked = [
         (host, pattern, *answering(listener, host, pattern)) for host in hosts for pattern in subject.path_patterns
     ]
@@ -137,13 +134,21 @@ def _by_rules(
                 f"without it, the listener does: {action or 'nothing'}.",
             )
         if rules and action != FORWARD:
+            refused = [path for other, path, does, _ in asked if other == host and does != FORWARD]
             return PreflightResult(
                 "PF-RULES",
                 Level.WARN,
                 f"For {pattern} with Host {host}, the listener on {listener.port} does: {action or 'nothing'}.",
                 "The load balancer answers the handshake itself instead of the app. Compare the rules' host "
                 "conditions with this Host: CloudFront sends it because of how Host is handled in this request.",
-                fix,
+                Fix(
+                    f"{place} > Add rule: forward {', '.join(refused)} with Host {host} to the app's target group, "
+                    "before whatever answers now.",
+                    f"aws elbv2 create-rule --listener-arn {arn} --priority NUMBER "
+                    f"--conditions {shlex.quote('Field=path-pattern,Values=' + ','.join(refused))} "
+                    "--actions Type=forward,TargetGroupArn=TARGET-GROUP",
+                    terraform,
+                ),
             )
     if not all(sure for *_, sure in asked):
         return PreflightResult(
@@ -151,7 +156,11 @@ def _by_rules(
             Level.WARN,
             f"A rule of the listener on {listener.port} answers some of these requests itself.",
             "It has conditions that only some handshakes meet. Make sure that it is meant so.",
-            fix,
+            Fix(
+                f"{place}: look at the conditions of the one that does not forward.",
+                f"aws elbv2 describe-rules --listener-arn {arn}",
+                terraform,
+            ),
         )
     seen = f"{len(rules)} rules" if rules else "No rules"
     return PreflightResult("PF-RULES", Level.PASS, f"{seen} on {listener.port}; Host {', '.join(hosts)} is forwarded.")
@@ -194,7 +203,7 @@ def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Li
         why,
         Fix(
             f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > "
-            "Default action.",
+            "Default action: forward to the app's target group.",
             f"aws elbv2 modify-listener --listener-arn {listener.arn or 'LISTENER'} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
             '# in the aws_lb_listener\ndefault_action {\n  type             = "forward"\n'

@@ -85,6 +85,16 @@ def test_an_unusual_target_is_judged_by_what_handshakes_meet(code: str, facts: d
     assert level(code, facts=seen(facts)) is Level(expected)
 
 
+def test_a_listener_that_answers_by_itself_is_to_forward() -> None:
+    (rule,) = judged({}, seen({"listeners": (listener(rules=(rule_for("/ws/*", action="redirect"),)),)}))["PF-RULES"]
+    assert rule.fix is not None
+    assert "> Rules > Add rule: forward /ws/chat, /ws/chat/* with Host" in rule.fix.console
+    assert "--conditions 'Field=path-pattern,Values=/ws/chat,/ws/chat/*' --actions" in rule.fix.cli
+    (default,) = judged({}, seen({"listeners": (listener(**DEFAULT_404),)}))["PF-ACTION"]
+    assert default.fix is not None
+    assert default.fix.console.endswith("> HTTP:80 > Default action: forward to the app's target group.")
+
+
 def test_an_empty_group_is_to_be_filled_and_one_that_is_unwell_looked_at() -> None:
     (empty,) = judged({}, seen(shared((), WELL)))["PF-HEALTH"]
     assert empty.fix is not None
