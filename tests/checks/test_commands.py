@@ -34,10 +34,13 @@ def test_the_plain_case_is_short() -> None:
     assert lines(commands_for(judged("wss://d111.cloudfront.net/ws"))) == {
         "wscat": "wscat --connect wss://d111.cloudfront.net/ws",
         "websocat": "websocat --text wss://d111.cloudfront.net/ws",
-        "python": "python3 -c 'from websockets.sync.client import connect\n"
-        "with connect('\"'\"'wss://d111.cloudfront.net/ws'\"'\"', proxy=None) as c:\n"
-        "    c.send('\"'\"'hello'\"'\"')\n"
-        "    print(c.recv(timeout=5))'",
+        "python": "python3 -c 'import asyncio\n"
+        "from websockets.asyncio.client import connect\n"
+        "async def main():\n"
+        "    async with connect('\"'\"'wss://d111.cloudfront.net/ws'\"'\"', proxy=None) as c:\n"
+        "        await c.send('\"'\"'hello'\"'\"')\n"
+        "        print(await asyncio.wait_for(c.recv(), 5))\n"
+        "asyncio.run(main())'",
         "curl": "curl --http1.1 --include --no-buffer --max-time 5 --noproxy '*' "
         "--header 'Connection: Upgrade' --header 'Upgrade: websocket' --header 'Sec-WebSocket-Version: 13' "
         f"--header 'Sec-WebSocket-Key: {EXAMPLE_KEY}' https://d111.cloudfront.net/ws",
@@ -60,7 +63,7 @@ def test_in_the_lab_every_tool_is_led_to_the_lab_and_trusts_its_ca() -> None:
     assert curl[curl.index("--connect-to") + 1] == "d111.cloudfront.net:443:127.0.0.1:8002"
     assert curl[curl.index("--cacert") + 1] == "/home/me/lab ca.pem"
     assert curl[-1] == "https://d111.cloudfront.net/ws?room=1&as=me"
-    assert "sock=socket.create_connection(('127.0.0.1', 8002))" in shlex.split(found["python"])[-1]
+    assert "host='127.0.0.1', port=8002" in shlex.split(found["python"])[-1]
 
 
 def test_a_destination_that_is_the_urls_own_is_left_out() -> None:
