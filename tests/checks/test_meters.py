@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.exceptions import ConnectionClosed
 
 from checks.asked import JOINS_WITHIN
 from checks.idle import Reading, judge_idle, reading_of, usual_clocks
@@ -126,7 +128,8 @@ class Room:
         async for message in connection:
             for member in self.members[self.deaf :]:
                 if member is not connection:
-                    await member.send(message)
+                    with contextlib.suppress(ConnectionClosed):  # who has heard all may leave
+                        await member.send(message)
 
 
 async def crowd_of_three(target: ProbeTarget, network: ProbeNetwork) -> Any:
@@ -172,7 +175,7 @@ def test_nobody_of_a_crowd_speaks_before_the_last_is_in() -> None:
         return await gather_crowd(target, network=network, clients=3)
 
     crowd = against(Room(), story, process_request=slow_to_the_third)
-    assert (crowd.ok, crowd.missing) == (True, ())
+    assert (crowd.ok, crowd.missing) == (True, ()), [seen.failures for seen in crowd.seen]
 
 
 def test_a_crowd_in_which_one_is_not_reached_says_who() -> None:

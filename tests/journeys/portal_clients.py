@@ -22,6 +22,8 @@ T = TypeVar("T")
 
 AGAIN_AFTER = 0.1
 SETTLING_SECONDS = 90.0
+POLL_AFTER = 0.5
+"""Seconds between two looks over the API: many stories at once share one person's token and its 600 calls a minute."""
 
 
 class Api:
@@ -77,7 +79,7 @@ class Api:
             assert not found["settled"], f"it is {found['state']}: {found['reason']}"
             return None
 
-        return until(look, f"request {request_id} in {states}", seconds)
+        return until(look, f"request {request_id} in {states}", seconds, pause=POLL_AFTER)
 
     def await_event(self, request_id: str, kind: str, step: str = "", after: int = 0) -> dict[str, Any]:
         """Poll until such an event stands in the log."""
@@ -86,7 +88,7 @@ class Api:
             found = self.events(request_id, after)
             return next((one for one in found if one["kind"] == kind and one["step"] in ("", step)), None)
 
-        return until(look, f"event {kind} {step}", SETTLING_SECONDS)
+        return until(look, f"event {kind} {step}", SETTLING_SECONDS, pause=POLL_AFTER)
 
     def _insisted(self, path: str) -> Any:
         def look() -> dict[str, Any] | None:
@@ -94,12 +96,12 @@ class Api:
                 answer = self._client.get(path)
             except httpx.TransportError:
                 return None
-            if answer.status_code == 503:
+            if answer.status_code in (429, 503):
                 return None
             assert answer.status_code == 200, answer.text
             return {"body": answer.json()}
 
-        return until(look, f"an answer to GET {path}", 30.0)["body"]
+        return until(look, f"an answer to GET {path}", SETTLING_SECONDS, pause=POLL_AFTER)["body"]
 
 
 class Visitor:

@@ -22,7 +22,7 @@ import pytest
 
 from checks.verdicts import VERDICTS
 from tests.journeys.conftest import LiveEndpoint, Product
-from tests.journeys.portal_clients import words_of
+from tests.journeys.portal_clients import POLL_AFTER, words_of
 from tests.journeys.probe_command import typed
 from tests.journeys.until import until
 
@@ -182,7 +182,7 @@ def checked(product: Product, endpoint: LiveEndpoint, **asked: str) -> dict[str,
         shown: dict[str, Any] = ana.get(f"{path}/{check_id}").json()
         return shown if shown["state"] == "finished" else None
 
-    return until(look, f"the end of check {check_id}", CHECK_SECONDS)
+    return until(look, f"the end of check {check_id}", CHECK_SECONDS, pause=POLL_AFTER)
 
 
 def log_row(product: Product, request_id: str) -> dict[str, Any] | None:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 PAUSE = 0.1
 
 
-def until(condition: Callable[[], T | None], what: str, seconds: float = 60.0) -> T:
+def until(condition: Callable[[], T | None], what: str, seconds: float = 60.0, *, pause: float = PAUSE) -> T:
     """What `condition` gives as soon as that is true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while True:
@@ -20,4 +20,4 @@ def until(condition: Callable[[], T | None], what: str, seconds: float = 60.0) -
             return found
         if time.monotonic() > deadline:
             raise AssertionError(f"after {seconds:.0f} s still not: {what} (last answer: {found!r})")
-        time.sleep(PAUSE)
+        time.sleep(pause)
