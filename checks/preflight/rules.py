@@ -145,7 +145,8 @@ def _by_rules(
                     f"{place} > Add rule: forward {', '.join(refused)} with Host {host} to the app's target group, "
                     "before whatever answers now.",
                     f"aws elbv2 create-rule --listener-arn {arn} --priority NUMBER "
-                    f"--conditions {shlex.quote('Field=path-pattern,Values=' + ','.join(refused))} "
+                    f"--conditions {shlex.quote('Field=host-header,Values=' + host)} "
+                    f"{shlex.quote('Field=path-pattern,Values=' + ','.join(refused))} "
                     "--actions Type=forward,TargetGroupArn=TARGET-GROUP",
                     terraform,
                 ),

@@ -89,7 +89,10 @@ def test_a_listener_that_answers_by_itself_is_to_forward() -> None:
     (rule,) = judged({}, seen({"listeners": (listener(rules=(rule_for("/ws/*", action="redirect"),)),)}))["PF-RULES"]
     assert rule.fix is not None
     assert "> Rules > Add rule: forward /ws/chat, /ws/chat/* with Host" in rule.fix.console
-    assert "--conditions 'Field=path-pattern,Values=/ws/chat,/ws/chat/*' --actions" in rule.fix.cli
+    conditions = (
+        "Field=host-header,Values=d111111abcdef8.cloudfront.net 'Field=path-pattern,Values=/ws/chat,/ws/chat/*'"
+    )
+    assert f"--conditions {conditions} --actions" in rule.fix.cli
     (default,) = judged({}, seen({"listeners": (listener(**DEFAULT_404),)}))["PF-ACTION"]
     assert default.fix is not None
     assert default.fix.console.endswith("> HTTP:80 > Default action: forward to the app's target group.")
