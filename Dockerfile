@@ -1,8 +1,9 @@
 # One image for web, worker, ticker, migrate and the lab; the command decides which (docker-compose.yml).
 FROM python:3.12-slim AS packages
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-COPY requirements.txt requirements-lab.txt /tmp/
-RUN python -m venv /opt/venv && /opt/venv/bin/pip install -r /tmp/requirements.txt -r /tmp/requirements-lab.txt
+COPY requirements.txt requirements-lab.txt constraints.txt /tmp/
+RUN python -m venv /opt/venv \
+    && /opt/venv/bin/pip install -c /tmp/constraints.txt -r /tmp/requirements.txt -r /tmp/requirements-lab.txt
 
 FROM python:3.12-slim
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=portal.settings \

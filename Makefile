@@ -11,7 +11,7 @@ export PYTHON
 # Whatever the locale: files and output are UTF-8.
 export PYTHONUTF8 := 1
 
-.PHONY: help demo test soak rehearse check bench fmt screenshots setup
+.PHONY: help demo test soak rehearse check bench fmt lock screenshots setup
 
 help:
 	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
@@ -21,6 +21,7 @@ help:
 	@echo "make check      format, lint, types, import contract"
 	@echo "make bench      what is promised about load, against its controls; ten minutes on a quiet machine"
 	@echo "make fmt        format and fix what can be fixed"
+	@echo "make lock       after a change of requirements*.txt: chooses anew what the pinned packages need"
 	@echo "make screenshots  the README's pictures, taken from this build"
 
 setup:
@@ -58,3 +59,12 @@ screenshots: setup
 fmt: setup
 	$(PYTHON_IN_VENV) -m ruff format .
 	$(PYTHON_IN_VENV) -m ruff check --fix .
+
+# Not after `setup`: a pin that was changed contradicts constraints.txt until this is done.
+.venv/bin/python:
+	@./stack/setup.sh
+
+lock: .venv/bin/python
+	@$(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	@$(PYTHON_IN_VENV) -m uv pip compile --quiet --universal --upgrade --strip-extras --no-annotate --python-version 3.11 \
+		--custom-compile-command "make lock" requirements-dev.txt --output-file constraints.txt

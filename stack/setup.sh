@@ -1,5 +1,6 @@
 #!/bin/sh
-# Makes .venv ready: finds a Python, creates the virtual environment, installs what requirements-dev.txt pins.
+# Makes .venv ready: finds a Python, creates the virtual environment, installs what requirements-dev.txt pins, and what
+# these need in the versions of constraints.txt.
 # Runs before anything is installed, so it is plain sh. Does nothing, quickly, when everything is in place.
 set -eu
 cd "$(dirname "$0")/.."
@@ -63,7 +64,7 @@ create_venv() {
 
 wanted() {
     # The Python and the pins: a change of either installs again.
-    { "$VENV/bin/python" -VV; pwd; cat requirements*.txt; } | cksum
+    { "$VENV/bin/python" -VV; pwd; cat requirements*.txt constraints.txt; } | cksum
 }
 
 is_ready() {
@@ -104,7 +105,8 @@ if ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1 || ! runs "$VENV/bin/py
     create_venv
 fi
 say "Installing the packages that requirements-dev.txt pins (once, a minute or two) ..."
-"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input -r requirements-dev.txt >&2 || {
+"$VENV/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+    -c constraints.txt -r requirements-dev.txt >&2 || {
     say "The packages could not be installed; see above. Behind a mirror, set PIP_INDEX_URL."
     exit 1
 }

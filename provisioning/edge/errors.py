@@ -127,6 +127,11 @@ OPERATION_VIEWS: dict[tuple[str, str], View] = {
     ),
     ("CreateVpcOrigin", "EntityLimitExceeded"): View(False, f"The account's VPC origins are used up. {_QUOTA}"),
     ("AssumeRole", "AccessDenied"): View(False, _TRUST),
+    ("UpdateDistribution", "EntityLimitExceeded"): View(
+        False,
+        "A VPC origin serves 50 distributions at most. Choose a distribution that uses this target already, or take "
+        "the target out of one that no longer needs it.",
+    ),
     ("UpdateDistribution", "EntityNotFound"): View(False, "The VPC origin is gone. Start the run again."),
     ("UpdateDistribution", "IllegalUpdate"): View(
         False, "Somebody changed what must not change. Look at the distribution."

@@ -80,6 +80,10 @@ def vpc_origins(contract: Contract, lab: Lab) -> None:
     assert owned(ResourceArn=arn)["DistributionList"]["Quantity"] == 1
     lab.post("/_lab/settings", {"quotas": {"distributions_per_vpc_origin": 1}})
     contract.refuses("EntityLimitExceeded", cloudfront.create_distribution, DistributionConfig=configuration(**using))
+    spare = account.create_distribution()
+    joining = {"Id": spare["Distribution"]["Id"], "IfMatch": spare["ETag"]}
+    wanted = {**spare["Distribution"]["DistributionConfig"], **using}
+    contract.refuses("EntityLimitExceeded", cloudfront.update_distribution, **joining, DistributionConfig=wanted)
     lab.post("/_lab/settings", {"quotas": {"distributions_per_vpc_origin": None}})
     free = {"Id": two["VpcOrigin"]["Id"], "IfMatch": two["ETag"]}
     changed = update(**free, VpcOriginEndpointConfig={**endpoint, "Name": "two", "HTTPPort": 8080})
@@ -321,6 +325,7 @@ def domain_moves(contract: Contract, lab: Lab) -> None:
     ]["Id"]
     lab.post("/_lab/settings", {"quotas": {"aliases": 1}})
     contract.refuses("TooManyDistributionCNAMEs", move, TargetDistributionId=last, Alias=name)
+    contract.refuses("EntityLimitExceeded", update, Domain=name, TargetResource={"DistributionId": last})
     lab.post("/_lab/settings", {"quotas": {"aliases": None}})
 
 

@@ -75,6 +75,8 @@ NEVER_BY: dict[str, set[str]] = {
     "UntagResource": {"InvalidTagging"},
     "ListTagsForResource": {"InvalidTagging"},
     "UpdatePublicKey": {"IllegalUpdate"},
+    # The model does not say when.
+    "UpdateDomainAssociation": {"InvalidAssociation"},
     # These calls carry no version.
     "PutResourcePolicy": {"PreconditionFailed"},
     "DeleteResourcePolicy": {"PreconditionFailed"},

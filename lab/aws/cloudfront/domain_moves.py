@@ -16,6 +16,8 @@ from lab.aws.cloudfront.lifecycle import Distribution
 from lab.aws.cloudfront.viewer_rules import aliases_of, certificate_covers
 from lab.aws.cloudfront.wire import Call, Values
 
+TOO_MANY_ALIASES = "TooManyDistributionCNAMEs"
+
 
 def associate_alias(context: Context, call: Call) -> Values:
     """AssociateAlias."""
@@ -35,7 +37,13 @@ def update_domain_association(context: Context, call: Call) -> Values:
     if call.parameters.get("IfMatch") is not None:
         check_if_match(call.parameters["IfMatch"], target.latest.etag)
     domain = call.parameters["Domain"]
-    moved = _move(context, target, domain)
+    try:
+        moved = _move(context, target, domain)
+    except CloudFrontError as refusal:
+        # The two operations declare different codes for the same full distribution.
+        if refusal.code == TOO_MANY_ALIASES:
+            raise CloudFrontError("EntityLimitExceeded", refusal.message) from None
+        raise
     return {"Domain": domain, "ResourceId": moved.id, "ETag": moved.latest.etag}
 
 
@@ -48,7 +56,7 @@ def _move(context: Context, target: Distribution, name: str) -> Distribution:
         raise invalid(f"The certificate of {target.id} does not cover {name}.")
     limit = context.quotas["aliases"]
     if len(held) >= limit:
-        raise CloudFrontError("TooManyDistributionCNAMEs", f"You cannot have more than {limit} aliases.")
+        raise CloudFrontError(TOO_MANY_ALIASES, f"You cannot have more than {limit} aliases.")
     holders = [entity for entity in context.store.distributions.values() if alias in aliases_of(entity.latest.config)]
     if any(holder.account != context.account for holder in holders):
         raise CloudFrontError("IllegalUpdate", f"{name} belongs to a distribution of another account.")
