@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import Max
 
-from provisioning.engine.decide import Direction, Kind
+from provisioning.engine.decide import Direction, Kind, reason_to_unwind
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.sagas.left_behind import left_behind
 from provisioning.spec import EndpointSpec
@@ -69,11 +70,13 @@ def start_create(
 
 
 def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
-    """Ask a run to undo what it did. False when it is over, or was asked already."""
+    """Ask a run to undo what it did. False when it is over, or is going to be undone already: whoever asks then is not
+    the reason, and must not be told so.
+    """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
-        asked = JournalEntry.objects.filter(run=locked, kind=Kind.CANCEL).exists()
-        if asked or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
+        unwinding = reason_to_unwind(locked.journal(), settings.PROVISIONING_PACE) is not None
+        if unwinding or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
             return False
         _append(locked, Kind.CANCEL, Direction.FORWARD, "", {"reason": reason, "code": "cancelled"}, now)
         Run.objects.filter(pk=locked.pk).update(due_at=now)

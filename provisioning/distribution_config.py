@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from provisioning.patterns import same_paths
+
 Config = dict[str, Any]
 PositionFor = Callable[[str, tuple[str, ...]], int]
 
@@ -35,7 +37,7 @@ def with_endpoint(
     """The configuration with `origin` and `behaviors` in it, and whether that differs from what it was.
 
     1. The origin with our id is adjusted where it differs, or added as the last.
-    2. A behavior with our pattern is adjusted where it differs; it stays where it is.
+    2. A behavior for our pattern's paths is adjusted where it differs; it stays where it is.
     3. A missing behavior goes to `position_for(pattern, patterns so far)`.
     Settings that AWS added to our entries by itself stay. Raises Conflict when a pattern is somebody else's.
     """
@@ -48,13 +50,14 @@ def with_endpoint(
     entries = _items(config, "CacheBehaviors")
     for behavior in behaviors:
         pattern = behavior["PathPattern"]
-        place = _place(entries, "PathPattern", pattern)
+        place = next((i for i, entry in enumerate(entries) if same_paths(entry["PathPattern"], pattern)), None)
         if place is None:
             entries.insert(position_for(pattern, tuple(entry["PathPattern"] for entry in entries)), dict(behavior))
         elif entries[place]["TargetOriginId"] != origin["Id"]:
             raise Conflict(
                 "path_taken",
-                f"The distribution has a behavior for {pattern}, leading to {entries[place]['TargetOriginId']}. "
+                f"The distribution has a behavior for {entries[place]['PathPattern']}, leading to "
+                f"{entries[place]['TargetOriginId']}. "
                 "The portal does not take it over.",
             )
         else:

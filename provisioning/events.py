@@ -17,8 +17,18 @@ from provisioning.models import Event, EventStream
 from provisioning.pokes import poke
 
 _SECRET = re.compile(
-    r"(?i)(bearer\s+|authorization:\s*\S+\s+|(?:secret|password|token|api_?key|signature)[\"']?\s*[=:]\s*[\"']?)[^\s\"',;&]+"
-    r"|\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b"
+    r"""(?ix)
+    # Header lines, to their end: whatever the scheme, and all cookies.
+    ( \b(?:authorization|cookie)["']? \s*[=:]\s* ["']? ) [^\r\n"']+
+    # A name that tells, and its value.
+    | ( bearer\s+
+      | (?: secret (?:[_-]?access)? (?:[_-]?key)? | password | token | (?:access|api)[_-]?key | signature )
+        ["']? \s*[=:]\s* ["']? ) [^\s"',;&]+
+    # The password in a URL.
+    | ( ://[^\s/:@]*: ) [^\s/@]+ (?=@)
+    # Access key ids of AWS, and tokens of this portal.
+    | \b(?:AKIA|ASIA)[A-Z0-9]{12,}\b | \bpwe_\w+
+    """
 )
 _SECRET_KEY = re.compile(r"(?i)secret|password|token|authorization|cookie|session_?key|credential")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -56,7 +66,7 @@ def append(
 def redact(text: str) -> str:
     """The text without secrets and control characters."""
     text = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text.encode("utf-8", "replace").decode())
-    return _SECRET.sub(lambda match: (match[1] or "") + "[redacted]", text)
+    return _SECRET.sub(lambda match: next(filter(None, match.groups()), "") + "[redacted]", text)
 
 
 def redact_data(value: Any) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from provisioning.forwarding import Forwarding
 from provisioning.names import Arn, DistributionId, SecurityGroupId, VpcOriginId
+from provisioning.patterns import same_paths
 from provisioning.permissions import Permission
 
 # Amazon VPC User Guide, AWS-managed prefix lists: what CloudFront's counts for among a security group's rules.
@@ -242,6 +243,11 @@ class TargetFacts:
                 found[listener.port] = tuple(dict.fromkeys(name for name in names if "*" not in name))
         return found
 
+    @property
+    def group_to_open(self) -> SecurityGroupId | None:
+        """The group that the portal adds its rule to: the first by its id, since AWS lists them in no order."""
+        return min(self.security_groups, default=None)
+
     def rules_used(self, group_id: str) -> int | None:
         """How many of a group's IPv4 rules are used; IPv6 is counted apart. None where a list's weight is not known."""
         weights = {self.origin_facing_prefix_list: CLOUDFRONT_LIST_WEIGHT, **dict(self.list_weights)}
@@ -315,6 +321,10 @@ class DistributionFacts:
     def behavior(self, path_pattern: str) -> Behavior | None:
         """The behavior with exactly this path pattern, if there is one."""
         return next((behavior for behavior in self.behaviors if behavior.path_pattern == path_pattern), None)
+
+    def behavior_for(self, path_pattern: str) -> Behavior | None:
+        """The first behavior for exactly the paths of this pattern, however its own is written."""
+        return next((one for one in self.behaviors if same_paths(one.path_pattern, path_pattern)), None)
 
 
 @dataclass(frozen=True)

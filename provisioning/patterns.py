@@ -4,10 +4,12 @@ PURE. Rules (CloudFront Developer Guide, cache behavior path pattern): `*` match
 `?` exactly one; matching is case-sensitive; the first matching behavior wins; the query is not looked at.
 """
 
+import re
 from collections.abc import Callable, Sequence
 
 ANY_RUN = "*"
 ANY_ONE = "?"
+_WILDCARDS = re.compile(r"\?*\*[*?]*")
 
 
 def matches(pattern: str, path: str) -> bool:
@@ -26,9 +28,17 @@ def covers(broad: str, narrow: str) -> bool:
     return _meet(_tokens(broad), symbols, lambda a, b: a == b or (a == ANY_ONE and b != f"={ANY_RUN}"))
 
 
+def same_paths(one: str, other: str) -> bool:
+    """Whether both match exactly the same paths, however they are written: `ws` and `/ws`, `/ws/**` and `/ws/*`."""
+    return covers(one, other) and covers(other, one)
+
+
 def _tokens(pattern: str) -> list[str]:
-    """Wildcards as they are, every other character as `=c`. CloudFront takes a leading slash as given."""
+    """Wildcards as they are, of a run of them `?` before one `*`; every other character as `=c`. CloudFront takes a
+    leading slash as given.
+    """
     pattern = pattern if pattern.startswith(("/", ANY_RUN)) else f"/{pattern}"
+    pattern = _WILDCARDS.sub(lambda run: ANY_ONE * run[0].count(ANY_ONE) + ANY_RUN, pattern)
     return [character if character in (ANY_RUN, ANY_ONE) else f"={character}" for character in pattern]
 
 

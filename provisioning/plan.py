@@ -2,8 +2,8 @@
 
 PURE. It compares a spec with a snapshot. It never changes anything and never asks AWS. An approval is
 bound to `Plan.digest`: the spec, every change, and the facts the change relies on. Whether a shared VPC
-origin of ours happens to exist already is left out of the digest, because other endpoints may create it
-meanwhile without changing what was approved.
+origin or ingress rule of ours happens to exist already is left out of the digest, because other endpoints may
+create or undo it meanwhile without changing what was approved.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from provisioning import names
-from provisioning.facts import Behavior, Certificate, DistributionFacts, Snapshot, TargetFacts
+from provisioning.facts import Behavior, Certificate, DistributionFacts, IngressRule, Snapshot, TargetFacts
 from provisioning.patterns import covers, overlap
 from provisioning.spec import EndpointSpec, digest_of
 
 CREATE, REUSE, KEEP = "create", "reuse", "keep"
 NOT_KNOWN = "not known"
+QUOTA_CODES = frozenset({"vpc_origin_quota", "behavior_quota"})
+"""Codes of Unplannable that depend on a quota: on AWS's default where the account's own could not be asked."""
 
 
 class Unplannable(Exception):
@@ -75,13 +77,15 @@ class Plan:
         return {
             "endpoint_key": self.endpoint_key,
             "spec": self.spec.to_dict(),
-            "items": [
-                {"resource": item.resource, "after": dict(item.after)}
-                | ({} if item.shared else {"action": item.action, "before": dict(item.before) if item.before else None})
-                for item in self.items
-            ],
+            "items": [_bound(asdict(item)) for item in self.items],
             "relies_on": dict(self.relies_on),
         }
+
+
+def _bound(item: Mapping[str, Any]) -> dict[str, Any]:
+    """What an approver agrees to in an item (its dict). Of a shared one, not whether it is there already."""
+    bound = ("resource", "after") if item["shared"] else ("resource", "after", "action", "before")
+    return {name: item[name] for name in bound}
 
 
 def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owner: str) -> Plan:
@@ -124,11 +128,7 @@ def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             sentences.append(f"new in the plan: {key[1]}")
         elif after_item is None:
             sentences.append(f"no longer in the plan: {key[1]}")
-        elif not before_item["shared"] and (before_item["action"], before_item["before"], before_item["after"]) != (
-            after_item["action"],
-            after_item["before"],
-            after_item["after"],
-        ):
+        elif _bound(before_item) != _bound(after_item):
             was, now = before_item["action"], after_item["action"]
             sentences.append(f"changed: {key[1]}" + (f" (was {was}, is now {now})" if was != now else ""))
     return sentences
@@ -229,20 +229,37 @@ def _ingress_items(spec: EndpointSpec, target: TargetFacts, owner: str) -> list[
     for port in spec.origin_ports:
         title = f"Security group: TCP {port} from CloudFront"
         rule = target.admits_cloudfront(port)
-        if rule:
+        added = _rule_of_ours(spec, target, port, owner)
+        if rule and added and _is_ours(rule, target, port, owner):
+            note = f"The rule of another endpoint on this target, {rule.rule_id}, is shared."
+            now = {"GroupId": rule.group_id, "Port": port, "Source": rule.source}
+            items.append(PlanItem("ingress-rule", REUSE, title, now, added, note, shared=True))
+        elif rule:
             kept = {"GroupId": rule.group_id, "Port": port, "Source": rule.source}
             items.append(PlanItem("ingress-rule", KEEP, title, kept, kept, "CloudFront is admitted already."))
-        elif spec.open_security_group and target.security_groups:
-            added = {
-                "GroupId": target.security_groups[0],
-                "IpProtocol": "tcp",
-                "Port": port,
-                "Source": names.SERVICE_GROUP_NAME,
-                "Description": names.rule_description(owner, spec.vpc_origin_key),
-            }
+        elif added:
             note = "Only traffic of this VPC's own VPC origins is let in; nothing public."
-            items.append(PlanItem("ingress-rule", CREATE, title, None, added, note))
+            items.append(PlanItem("ingress-rule", CREATE, title, None, added, note, shared=True))
     return items
+
+
+def _rule_of_ours(spec: EndpointSpec, target: TargetFacts, port: int, owner: str) -> dict[str, Any] | None:
+    """The rule that the portal may add for a port; None when it may not."""
+    if not spec.open_security_group or not target.security_groups:
+        return None
+    return {
+        "GroupId": target.group_to_open,
+        "IpProtocol": "tcp",
+        "Port": port,
+        "Source": names.SERVICE_GROUP_NAME,
+        "Description": names.rule_description(owner, spec.vpc_origin_key),
+    }
+
+
+def _is_ours(rule: IngressRule, target: TargetFacts, port: int, owner: str) -> bool:
+    """Whether a rule is the one that this portal adds."""
+    made = (owner, target.service_group_id, target.group_to_open, port, port)
+    return (rule.owner, rule.source, rule.group_id, rule.from_port, rule.to_port) == made
 
 
 def _origin_item(
@@ -261,12 +278,12 @@ def _behavior_items(
     ours = names.origin_id(owner, endpoint_key)
     order = tuple(behavior.path_pattern for behavior in distribution.behaviors)
     for pattern in spec.path_patterns:
-        existing = distribution.behavior(pattern)
+        existing = distribution.behavior_for(pattern)
         if existing and existing.target_origin_id != ours:
             raise Unplannable(
                 "path_taken",
-                f"The distribution already has a behavior for {pattern}, leading to {existing.target_origin_id}. "
-                "Choose another path, or ask its owner to give it up.",
+                f"The distribution already has a behavior for {existing.path_pattern}, leading to "
+                f"{existing.target_origin_id}. Choose another path, or ask its owner to give it up.",
             )
         after = desired_behavior(spec, pattern, endpoint_key, owner)
         title = f"Behavior {pattern} in {distribution.id}"

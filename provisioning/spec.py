@@ -23,6 +23,7 @@ from provisioning.names import (
     PolicyId,
     vpc_origin_key,
 )
+from provisioning.patterns import same_paths
 
 PROTOCOLS = ("http-only", "https-only", "match-viewer")
 VIEWER_POLICIES = ("https-only", "redirect-to-https")
@@ -31,7 +32,7 @@ METHOD_SETS = ("GET,HEAD", "GET,HEAD,OPTIONS", "GET,HEAD,OPTIONS,PUT,POST,PATCH,
 
 _NAME = re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII)
 _ACCOUNT = re.compile(r"[0-9]{12}", re.ASCII)
-_DISTRIBUTION = re.compile(r"E[A-Z0-9]{7,20}", re.ASCII)
+_DISTRIBUTION = re.compile(r"E[A-Z0-9]{7,19}", re.ASCII)
 _TARGET = re.compile(
     r"arn:aws:(?:elasticloadbalancing:(?P<lb>[a-z]{2}(?:-[a-z]+)+-[0-9]):(?P<lb_account>[0-9]{12}):loadbalancer/"
     r"(?:app|net|gwy)/[A-Za-z0-9-]{1,32}/[a-z0-9]{1,32}"
@@ -357,6 +358,11 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
                     "target_arn", "other_account", "The target belongs to another account. Pick one of this account."
                 )
             )
+    for index, pattern in enumerate(values.get("path_patterns", ())):
+        same = next((other for other in values["path_patterns"][:index] if same_paths(other, pattern)), None)
+        if same is not None:
+            told = f"{pattern} means the same paths as {same}. Remove one."
+            errors.append(FieldError("path_patterns", "duplicate", told))
     # Also "/**", "/?*" and the like: nothing in them is anybody's own.
     if not all(pattern.strip("/*?") for pattern in values.get("path_patterns", ())):
         errors.append(

@@ -11,15 +11,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from stack.browser import find_browser
 from stack.processes import Supervisor
 from stack.services import Postgres, Redis
 from tests.ports import free_ports
 
-# Enough to catch what a change breaks, and the same every time; `make soak` searches further.
-settings.register_profile("suite", max_examples=40, derandomize=True)
+# Enough to catch what a change breaks, and the same every time, however busy the machine; `make soak` searches further.
+settings.register_profile(
+    "suite", max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("suite")
 

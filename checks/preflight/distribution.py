@@ -58,12 +58,12 @@ def _library(
 def _paths(subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
     """Each path by itself: taken, then the order, since the first behavior that matches wins."""
     for pattern in subject.path_patterns:
-        existing = distribution.behavior(pattern)
+        existing = distribution.behavior_for(pattern)
         if existing is not None and existing.target_origin_id != subject.origin_id:
             yield PreflightResult(
                 "PF-PATH-TAKEN",
                 Level.BLOCK,
-                f"{pattern} leads to {existing.target_origin_id} already.",
+                f"{existing.path_pattern} leads to {existing.target_origin_id} already.",
                 "The portal takes no path away from somebody else.",
                 Fix("Choose another path, or ask the owner of that behavior to give it up."),
             )
@@ -116,7 +116,7 @@ def _bare_paths(patterns: tuple[str, ...], distribution: DistributionFacts) -> I
         bare = pattern.removesuffix("/*")
         if bare in ("", pattern) or any(matches(other, bare) for other in patterns):
             continue
-        room = len(patterns) < MOST_PATHS and distribution.behavior(bare) is None
+        room = len(patterns) < MOST_PATHS and distribution.behavior_for(bare) is None
         yield PreflightResult(
             "PF-PATH-BARE",
             Level.WARN,

@@ -200,7 +200,7 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
         opening = Amendment("Let the plan open the security group", (("open_security_group", True),))
         yield replace(unknown("PF-INGRESS", f"{told}handshakes end with 504."), amendment=opening)
         return
-    group = target.security_groups[0]
+    group = target.group_to_open
     source = target.origin_facing_prefix_list or "PREFIX-LIST"
     fix = Fix(
         f"EC2 > Security Groups > {group} > Edit inbound rules: TCP {in_words(closed)} from "
@@ -222,13 +222,13 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
 
 def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
     """Whether the rules that the plan would add fit in. Rules for IPv4 and IPv6 are counted apart."""
-    if not target.security_groups or not subject.origin_ports:
+    group = target.group_to_open
+    if group is None or not subject.origin_ports:
         return
     if gap := snapshot.gap("ingress") or snapshot.gap("prefix_list"):
         yield unknown("PF-GROUP-ROOM", gap.reason)
         return
     adding = sum(target.admits_cloudfront(port) is None for port in subject.origin_ports)
-    group = target.security_groups[0]
     used = target.rules_used(group)
     if used is None:
         if adding:

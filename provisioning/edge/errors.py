@@ -164,6 +164,10 @@ VIEWS: dict[str, View] = {
     ),
     # Passing once something around the portal is put right; the request itself is sound
     NO_CREDENTIALS: View(True, _KEYS),
+    "AuthFailure": View(True, _KEYS),
+    "InvalidClientTokenId": View(True, _KEYS),
+    "UnrecognizedClientException": View(True, _KEYS),
+    "SignatureDoesNotMatch": View(True, _KEYS),
     "ExpiredToken": View(True, _KEYS),
     "ExpiredTokenException": View(True, _KEYS),
     "RequestExpired": View(True, _CLOCK),
@@ -194,10 +198,6 @@ VIEWS: dict[str, View] = {
     "AccessDeniedException": View(False, _ASK_IAM),
     "UnauthorizedOperation": View(False, _ASK_IAM),
     "OperationNotPermitted": View(False, "The account's policies forbid it. Ask whoever administers the account."),
-    "AuthFailure": View(False, _KEYS),
-    "InvalidClientTokenId": View(False, _KEYS),
-    "UnrecognizedClientException": View(False, _KEYS),
-    "SignatureDoesNotMatch": View(False, _KEYS),
     "OptInRequired": View(False, "The account is not signed up for the service. Ask whoever administers the account."),
     "UnsupportedOperation": View(False, "AWS does not offer this in the Region of the target. Choose another Region."),
     # Quotas

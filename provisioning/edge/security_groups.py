@@ -80,7 +80,9 @@ def authorize(
     description: str,
     tags: Mapping[str, str],
 ) -> str:
-    """Admit TCP to `port` from another group; the rule's id. If AWS has such a rule already, its id."""
+    """Admit TCP to `port` from another group; the rule's id. If AWS has such a rule already: its id if it carries our
+    tag, "" if somebody else made it, who may also take it away.
+    """
     permission = {
         "IpProtocol": "tcp",
         "FromPort": port,
@@ -103,7 +105,7 @@ def authorize(
             # The rule that stood in the way a moment ago is gone, or not yet to be seen.
             error.transient = True
             raise
-        return rule.rule_id
+        return rule.rule_id if rule.owner == tags.get(OWNER_TAG) else ""
     return answer["SecurityGroupRules"][0]["SecurityGroupRuleId"]
 
 

@@ -123,8 +123,8 @@ def _quotas(
     full = behaviors + MOST_PATHS > default.behavior_quota or origins >= default.origin_quota
     if full or len(known) >= default.vpc_origin_quota:
         found |= service_quotas.of_cloudfront(aws)
-    if target is not None and target.security_groups:
-        used = target.rules_used(target.security_groups[0])
+    if target is not None and target.group_to_open:
+        used = target.rules_used(target.group_to_open)
         if used is not None and used + MOST_PORTS > default.rules_per_group:
             found |= service_quotas.of_security_groups(aws, target.arn.split(":")[3])
     return found

@@ -129,8 +129,8 @@ Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
 def decide(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0) -> Decision:
     """1. Going forward unless a person cancelled or a step failed for good.
     2. Forward: the first step that is not ready decides; none left means done.
-    3. Backward: the failed step first, then those before it; none left means undone. What may just have been written is
-       not looked at for half a minute: not to be seen yet, it would pass for gone.
+    3. Backward: the step reached first, then those before it; none left means undone. What may just have been written
+       is not looked at for half a minute: not to be seen yet, it would pass for gone.
     `pace` divides every interval (1 on real AWS).
     """
     why = reason_to_unwind(journal, pace)
@@ -172,9 +172,16 @@ def current_step(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> str:
 
 def not_undone(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
     """The steps that began going forward and were not seen undone: what they made may be there still."""
-    begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD}
     last = _last(journal, Direction.BACKWARD)
-    return [step.name for step in steps if step.name in begun and not _is(last.get(step.name), Kind.READY)]
+    return [name for name in _begun(steps, journal) if not _is(last.get(name), Kind.READY)]
+
+
+def _begun(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
+    """The steps that may have left something: those with an entry, and the one reached, which a worker that died may
+    have claimed something for without a word.
+    """
+    begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD} | {current_step(steps, journal)}
+    return [step.name for step in steps if step.name in begun]
 
 
 def _forward(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float) -> Decision:
@@ -199,9 +206,9 @@ def _forward(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime
 def _backward(
     steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float, why: Failure
 ) -> Decision:
-    touched = {entry.step for entry in journal if entry.direction is Direction.FORWARD and entry.step}
+    begun = _begun(steps, journal)
     last = _last(journal, Direction.BACKWARD)
-    for step in reversed([step for step in steps if step.name in touched]):
+    for step in reversed([step for step in steps if step.name in begun]):
         entry = last.get(step.name)
         if entry is None:
             at = _settled_at(journal, step.name, why, pace)

@@ -307,13 +307,17 @@ class Turn(Generic[Context]):
 
     def _retry_later(self, outcome: Retry) -> None:
         now = self.clock()
-        data = {"reason": outcome.reason, "code": outcome.code, "after": outcome.after}
+        failing = _failing(self._last(Kind.RETRY))
+        data: dict[str, Any] = {"reason": outcome.reason, "code": outcome.code, "after": outcome.after}
         if outcome.quiet:
-            data["quiet"] = True
-        entry = self._entry(Kind.RETRY, now, data)
+            data |= {"quiet": True, "failing": failing}
+            entry = Entry(self.step.name, Kind.RETRY, self.direction, now, now, 1, data)
+        else:
+            since = datetime.fromisoformat(failing["since"]) if failing else now
+            times = failing["times"] + 1 if failing else 1
+            entry = Entry(self.step.name, Kind.RETRY, self.direction, now, since, times, data)
         until = now if exhausted(entry, self.pace) else next_try(entry, self.pace)
-        said = self._last(Kind.RETRY)
-        news = not outcome.quiet and (said is None or said.data.get("reason") != outcome.reason)
+        news = not outcome.quiet and (failing is None or failing["reason"] != outcome.reason)
         self.lease.rest(
             now,
             until,
@@ -342,10 +346,10 @@ class Turn(Generic[Context]):
 
     def _entry(self, kind: Kind, now: datetime, data: Mapping[str, Any]) -> Entry:
         """A spell of working ends with anything else; one of retries with success only, not with another try
-        of ours; a person's gives it new patience. Having waited for one's turn is no part of it.
+        of ours; a person's gives it new patience.
         """
         before = self._last(kind)
-        if before is None or before.data.get("quiet"):
+        if before is None:
             return Entry(self.step.name, kind, self.direction, now, now, 1, data)
         return Entry(self.step.name, kind, self.direction, now, before.since, before.times + 1, data)
 
@@ -367,6 +371,18 @@ class Turn(Generic[Context]):
     def _last_data(self) -> Mapping[str, Any]:
         entry = self._last(Kind.WORKING)
         return entry.data if entry else {}
+
+
+def _failing(said: Entry | None) -> Mapping[str, Any] | None:
+    """The spell of failures that goes on: since when (ISO 8601), how many, and the last reason. Waiting for one's turn
+    in between neither ends it nor counts.
+    """
+    if said is None:
+        return None
+    if said.data.get("quiet"):
+        failing: Mapping[str, Any] | None = said.data.get("failing")
+        return failing
+    return {"since": said.since.isoformat(), "times": said.times, "reason": said.data.get("reason")}
 
 
 def _store(run: Run, entry: Entry) -> None:

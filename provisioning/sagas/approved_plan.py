@@ -5,7 +5,7 @@ from __future__ import annotations
 from provisioning.edge.errors import OVER_BUDGET
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
-from provisioning.plan import Unplannable, make_plan, not_known_any_more, what_changed
+from provisioning.plan import QUOTA_CODES, Unplannable, make_plan, not_known_any_more, what_changed
 from provisioning.sagas.context import RunContext, answering_errors
 
 PLAN_STALE = "plan_stale"
@@ -27,7 +27,8 @@ def see_that_it_holds(context: RunContext) -> Outcome:
     try:
         plan = make_plan(spec, snapshot, endpoint_key=context.endpoint.key, owner=context.owner)
     except Unplannable as obstacle:
-        gap = next((gap for gap in snapshot.gaps if gap.what in ("target", "distribution", "vpc_origins")), None)
+        needed = {"target", "distribution", "vpc_origins"} | ({"quotas"} if obstacle.code in QUOTA_CODES else set())
+        gap = next((gap for gap in snapshot.gaps if gap.what in needed), None)
         if gap is not None:
             return Retry(f"AWS could not be asked about the {gap.what.replace('_', ' ')}: {gap.reason}", obstacle.code)
         return Refused(str(obstacle), PLAN_STALE, data={"changes": [str(obstacle)]})

@@ -91,13 +91,8 @@ def see_that_it_is_gone(context: RunContext) -> Outcome:
         if record.status == DEPLOYED or watch is None:
             return Ready(f"Nothing of ours is left in {context.spec.distribution_id}.")
         return Working(f"AWS says {context.spec.distribution_id} is {record.status}.", watch.pk, watch.status)
-    strangers = sorted(set(theirs) - set(context.spec.path_patterns))
-    if strangers:
-        return Refused(
-            f"Somebody made the behavior(s) {', '.join(strangers)} lead to our origin {ours}.",
-            "changed_by_others",
-            "Point them elsewhere first; the portal does not remove what it did not make.",
-        )
+    if refused := _led_to_us_by_others(context, record):
+        return refused
     return Missing(f"Taking {', '.join(context.spec.path_patterns)} out of {context.spec.distribution_id}.")
 
 
@@ -111,10 +106,25 @@ def withdraw(context: RunContext) -> Outcome:
         record = distributions.read(context.aws, distribution_id)
         if record is None:
             return Ready("The distribution is gone.")
+        if refused := _led_to_us_by_others(context, record):
+            return refused
         config, changed = without_endpoint(record.config, _origin_id(context))
         if not changed:
             return Ready("Nothing to take out any more.")
         return _update(context, record, config, "Taken out")
+
+
+def _led_to_us_by_others(context: RunContext, record: distributions.DistributionRecord) -> Refused | None:
+    ours = _origin_id(context)
+    leading = {behavior.path_pattern for behavior in record.facts.behaviors if behavior.target_origin_id == ours}
+    strangers = sorted(leading - set(context.spec.path_patterns))
+    if not strangers:
+        return None
+    return Refused(
+        f"Somebody made the behavior(s) {', '.join(strangers)} lead to our origin {ours}.",
+        "changed_by_others",
+        "Point them elsewhere first; the portal does not remove what it did not make.",
+    )
 
 
 def _others_are_about_to(context: RunContext) -> bool:
@@ -170,6 +180,8 @@ def _update(
     except EdgeError as error:
         if error.is_stale:
             return Retry("Somebody changed the distribution at the same moment; reading it again.", error.code, 1.0)
+        if error.code == "NoSuchDistribution":
+            return Retry("Somebody deleted the distribution at the same moment; looking again.", error.code, 1.0)
         raise
     detail = distribution_detail(written)
     now = context.clock()

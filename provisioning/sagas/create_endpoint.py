@@ -57,9 +57,6 @@ STEPS: tuple[Step[RunContext], ...] = (
 def record_end(run: Run, end: Finish, now: datetime) -> None:
     """The endpoint is deployed, or absent again."""
     if end.undone:
-        # A worker that died between claiming and noting left a claim that no step knows of; others would wait for it.
-        run.endpoint.vpc_origins.clear()
-        run.endpoint.ingress_rules.clear()
         Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.ABSENT)
     else:
         Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.DEPLOYED, deployed_at=now)

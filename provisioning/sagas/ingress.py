@@ -7,6 +7,9 @@ exists only after the VPC origin does, so this step comes after that one.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import transaction
 
 from provisioning import names
@@ -15,6 +18,8 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
 from provisioning.facts import TargetFacts
 from provisioning.locks import only_one
 from provisioning.models import IngressRule
+from provisioning.plan import KEEP
+from provisioning.sagas.approved_plan import PLAN_STALE
 from provisioning.sagas.context import RunContext, answering_errors
 
 BUSY = Retry("Another run is at work on the same security group.", "busy", after=1.0, quiet=True)
@@ -26,17 +31,13 @@ def see(context: RunContext) -> Outcome:
     target = _target(context)
     if isinstance(target, Refused):
         return target
-    closed = [port for port in context.spec.origin_ports if target.admits_cloudfront(port) is None]
+    closed = _closed(context, target)
+    for port in closed:
+        if refused := _not_as_approved(context, target, port):
+            return refused
     if not closed:
         return _rely_on(context, target)
-    ports = ", ".join(map(str, closed))
-    if not context.spec.open_security_group:
-        return Refused(
-            f"No rule of the target's security groups admits CloudFront to TCP {ports}.",
-            "ingress_closed",
-            "Add a rule for the CloudFront prefix list, or let the plan open the security group.",
-        )
-    return Missing(f"TCP {ports} is closed to CloudFront. Adding a rule.")
+    return Missing(f"TCP {', '.join(map(str, closed))} is closed to CloudFront. Adding a rule.")
 
 
 @answering_errors
@@ -47,13 +48,14 @@ def admit(context: RunContext) -> Outcome:
         return target
     if not target.service_group_id:
         return Retry(f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.", "service_group_missing")
-    region, group = context.spec.region, target.security_groups[0]
-    with only_one(_lock(context, group)) as alone:
-        if not alone:
-            return BUSY
-        for port in context.spec.origin_ports:
-            if target.admits_cloudfront(port) is not None:
-                continue
+    region, opened = context.spec.region, set()
+    for port in _closed(context, target):
+        if refused := _not_as_approved(context, target, port):
+            return refused
+        group = _planned(context, port)["after"]["GroupId"]
+        with only_one(_lock(context, group)) as alone:
+            if not alone:
+                return BUSY
             with transaction.atomic():
                 context.hold()
                 row, _ = IngressRule.objects.get_or_create(
@@ -70,7 +72,8 @@ def admit(context: RunContext) -> Outcome:
                 {names.OWNER_TAG: context.owner},
             )
             IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
-    return Ready(f"Added the rule to {group}.")
+            opened.add(group)
+    return Ready(f"Added the rule to {', '.join(sorted(opened))}.") if opened else Ready("It is open already.")
 
 
 @answering_errors
@@ -111,7 +114,7 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
     for port in context.spec.origin_ports:
         rule = target.admits_cloudfront(port)
         if rule is None:
-            return Missing(f"TCP {port} is closed to CloudFront again.")
+            continue
         ours = IngressRule.objects.filter(
             account=context.account, group_id=rule.group_id, port=port, source_group_id=rule.source
         )
@@ -128,10 +131,50 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
     again = _target(context) if newly else target
     if isinstance(again, Refused):
         return again
-    closed = [port for port in context.spec.origin_ports if again.admits_cloudfront(port) is None]
-    if closed:
+    if closed := _closed(context, again):
         return Missing(f"TCP {closed[0]} has just been closed to CloudFront. Adding a rule.")
     return Ready("The security group admits CloudFront.")
+
+
+def _closed(context: RunContext, target: TargetFacts) -> list[int]:
+    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port, a prefix list of the
+    team's own counts as open: what is in it is not looked at, and the approver was told so.
+    """
+    return [
+        port
+        for port in context.spec.origin_ports
+        if target.admits_cloudfront(port) is None and (_planned(context, port) or not _listed(target, port))
+    ]
+
+
+def _listed(target: TargetFacts, port: int) -> bool:
+    return any(rule.source_kind == "prefix-list" and rule.covers(port) for rule in target.ingress)
+
+
+def _planned(context: RunContext, port: int) -> Mapping[str, Any]:
+    """What the approved plan says of the rule for a port; empty where it has none."""
+    items = (item for item in context.run.plan_data["items"] if item["resource"] == "ingress-rule")
+    return next((item for item in items if item["after"]["Port"] == port), {})
+
+
+def _not_as_approved(context: RunContext, target: TargetFacts, port: int) -> Refused | None:
+    """Why no rule may be added for a closed port: only what was approved is."""
+    planned = _planned(context, port)
+    if not planned:
+        return Refused(
+            f"No rule of the target's security groups admits CloudFront to TCP {port}.",
+            "ingress_closed",
+            "Add a rule for the CloudFront prefix list, or let the plan open the security group.",
+        )
+    group = planned["after"]["GroupId"]
+    if planned["action"] == KEEP:
+        changed = f"the rule of {group} that admitted CloudFront to TCP {port} is gone"
+    elif group not in target.security_groups:
+        changed = f"{group}, which was to admit CloudFront to TCP {port}, is no group of the target any more"
+    else:
+        return None
+    text = f"AWS has changed since the plan was approved, so the approval is void: {changed}."
+    return Refused(text, PLAN_STALE, data={"changes": [changed]})
 
 
 def _target(context: RunContext) -> TargetFacts | Refused:

@@ -173,6 +173,10 @@ class Site:
 
     def start(self, **changes: Any) -> Run:
         """Plan and start a run, as an approval does."""
+        return self.begin(*self.plan(**changes))
+
+    def plan(self, **changes: Any) -> tuple[Endpoint, dict[str, Any]]:
+        """What is approved: an endpoint and its plan."""
         spec = self.spec(**changes)
         endpoint = Endpoint.objects.create(
             account=self.row,
@@ -186,12 +190,15 @@ class Site:
         snapshot = take_snapshot(
             aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner="edge-portal"
         )
-        plan = make_plan(spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal")
+        return endpoint, make_plan(spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal").to_dict()
+
+    def begin(self, endpoint: Endpoint, plan_data: dict[str, Any]) -> Run:
+        """Start the run that applies this plan."""
         return actions.start_create(
             endpoint=endpoint,
             endpoint_id=endpoint.pk,
             owner="team",
-            plan_data=plan.to_dict(),
+            plan_data=plan_data,
             stream=f"test:{endpoint.pk}",
             now=self.machine.now,
         )

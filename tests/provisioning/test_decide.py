@@ -24,6 +24,7 @@ from provisioning.engine.decide import (
     WaitUntil,
     current_step,
     decide,
+    not_undone,
 )
 from provisioning.engine.outcome import Ready
 from provisioning.engine.step import Step, Way
@@ -82,8 +83,13 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
             Stuck("b", "Foreign.", "Y", "Look."),
         ),
         ([READY_A, REFUSED_B, entry("b", Kind.REFUSED, B), entry("b", Kind.AGAIN, B)], 0, Undo("b")),
-        ([READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")], 0, Undo("a")),
-        ([entry("", Kind.CANCEL, code="cancelled")], 0, Finish(True, True, "Cancelled.", "cancelled")),
+        ([READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")], 0, Undo("b")),
+        ([entry("", Kind.CANCEL, code="cancelled")], 0, Undo("a")),
+        (
+            [entry("", Kind.CANCEL, code="cancelled"), entry("a", Kind.READY, B)],
+            0,
+            Finish(True, True, "Cancelled.", "cancelled"),
+        ),
     ],
 )
 def test_the_next_thing_follows_from_the_journal(journal: list[Entry], now: float, expected: object) -> None:
@@ -167,7 +173,16 @@ def test_any_journal_has_exactly_one_answer_and_it_never_waits_in_the_past(journ
 
 
 @given(st.lists(ENTRIES, max_size=12))
-def test_undo_never_touches_a_step_that_was_not_begun(journal: list[Entry]) -> None:
+def test_undo_touches_only_what_was_begun_and_the_step_reached(journal: list[Entry]) -> None:
     decision = decide(STEPS, journal, at(10000))
     if isinstance(decision, Undo):
-        assert decision.step in {e.step for e in journal if e.direction is F}
+        assert decision.step in {e.step for e in journal if e.direction is F} | {current_step(STEPS, journal)}
+
+
+def test_a_step_reached_without_a_word_is_undone_too() -> None:
+    cancelled = [READY_A, entry("", Kind.CANCEL, at=1)]
+    assert decide(STEPS, cancelled, at(2)) == Undo("b")
+    assert not_undone(STEPS, cancelled) == ["a", "b"]
+    undone = [*cancelled, entry("b", Kind.READY, B, at=3)]
+    assert decide(STEPS, undone, at(4)) == Undo("a")
+    assert not_undone(STEPS, undone) == ["a"]

@@ -95,10 +95,10 @@ def test_what_somebody_changed_in_our_entries_is_put_right_where_it_stands() -> 
     assert sorted(map(repr, mended["CacheBehaviors"]["Items"])) == sorted(map(repr, made["CacheBehaviors"]["Items"]))
 
 
-def test_a_path_of_somebody_else_is_not_taken_over() -> None:
-    theirs = config(behavior("/ws/chat", "theirs"))
+@pytest.mark.parametrize(("theirs", "wanted"), [("/ws/chat", "/ws/chat"), ("ws/chat", "/ws/chat"), ("/ws/**", "/ws/*")])
+def test_a_path_of_somebody_else_is_not_taken_over_however_it_is_written(theirs: str, wanted: str) -> None:
     with pytest.raises(Conflict) as caught:
-        with_endpoint(theirs, *endpoint("/ws/chat"), position_for)
+        with_endpoint(config(behavior(theirs, "theirs")), *endpoint(wanted), position_for)
     assert caught.value.code == "path_taken"
     assert "theirs" in str(caught.value)
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from portal.actions import TOKEN_PREFIX
 from provisioning import events
 from provisioning.models import Event, EventStream
 
@@ -52,6 +53,14 @@ def test_an_event_outside_a_transaction_is_a_mistake() -> None:
     "secret",
     [
         "Authorization: Bearer abc.def-123",
+        "authorization: ApiKey hunter2 and zzz",
+        "Cookie: sessionid=hunter2; other=zzz",
+        "Set-Cookie: sessionid=hunter2",
+        "AWS_SECRET_ACCESS_KEY=hunter2",
+        "SecretAccessKey: hunter2",
+        "X-Api-Key: hunter2",
+        "https://user:hunter2@example.com/",
+        f"{TOKEN_PREFIX}hunter2",
         "password=hunter2",
         'token: "s3cr3t"',
         "AKIAABCDEFGHIJKLMNOP",
@@ -66,7 +75,10 @@ def test_secrets_are_gone_before_they_are_stored(secret: str) -> None:
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
-    text = "AWS says vo_Cg6A14otX0DB1yyDQ6Nond is Deploying (Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==)."
+    text = (
+        "AWS says vo_Cg6A14otX0DB1yyDQ6Nond is Deploying (Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==). "
+        "SignatureDoesNotMatch: see https://example.com:8443/a@b. Cookies: none are kept."
+    )
     assert events.redact(text) == text
 
 

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from provisioning import actions, tasks
-from provisioning.edge import distributions, targets, vpc_origins
+from provisioning.edge import distributions, snapshot, targets, vpc_origins
+from provisioning.edge.errors import OVER_BUDGET, EdgeError
 from provisioning.engine import runner
 from provisioning.engine.decide import Finish, Kind, decide
 from provisioning.models import Event, Run
@@ -210,3 +211,110 @@ def test_a_claim_that_was_never_noted_goes_with_the_run(machine: Machine, monkey
     machine.step(LEASE_SECONDS + 1)
     machine.finish(run)
     site.assert_clean(run)
+
+
+def test_waiting_for_ones_turn_in_between_gives_a_failure_no_new_patience(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy account: every other look is put off by the budget of calls. What fails in between still ends."""
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    looks: list[bool] = []
+
+    def failing_and_put_off_in_turn(*_: Any) -> Any:
+        looks.append(len(looks) % 2 == 1)
+        if looks[-1]:
+            raise EdgeError("ListVpcOrigins", OVER_BUDGET, "spent", transient=True, retry_after=1.0)
+        raise EdgeError("ListVpcOrigins", "InternalError", "AWS is unwell", transient=True)
+
+    with monkeypatch.context() as unwell:
+        unwell.setattr(vpc_origins, "find", failing_and_put_off_in_turn)
+        for _ in range(200):
+            machine.turn()
+            machine.step(30)
+            run.refresh_from_db()
+            if run.state == Run.State.UNDOING:
+                break
+    assert run.state == Run.State.UNDOING
+    told = Event.objects.filter(stream_id=run.stream, kind="step.retry", step="vpc-origin")
+    assert [event.data["code"] for event in told if "unwell" in event.text][:1] == ["InternalError"]
+    machine.finish(run)
+    assert run.failure["code"] == "InternalError"
+    site.assert_clean(run)
+
+
+def test_who_cancels_what_has_just_failed_is_told_that_it_is_being_undone_already(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site()
+    failing, going_on = site.start(path_patterns=["/ws/failing"]), site.start(path_patterns=["/ws/going-on"])
+    asked: list[bool] = []
+    note = runner.Turn._note
+
+    def and_ana_cancels(turn: Any, kind: Kind, *given: Any, **named: Any) -> None:
+        note(turn, kind, *given, **named)
+        if kind is Kind.REFUSED and turn.lease.run.pk == failing.pk:
+            asked.append(actions.cancel_run(failing, reason="Ana cancelled it.", now=machine.now))
+
+    monkeypatch.setattr(runner.Turn, "_note", and_ana_cancels)
+    Run.objects.filter(pk=failing.pk).update(plan_digest="another")
+    assert actions.cancel_run(going_on, reason="Ana cancelled it.", now=machine.now)
+    machine.finish(failing, going_on)
+    assert asked == [False]
+    assert (failing.failure["code"], going_on.failure["code"]) == ("plan_stale", "cancelled")
+
+
+def test_quotas_that_cannot_be_asked_for_a_moment_void_no_approval(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    machine.lab.post("/_lab/settings", {"quotas": {"vpc_origins": 30}})
+    try:
+        for number in range(25):
+            site.account.create_vpc_origin(f"theirs-{number}", Arn=site.target)
+        run = site.start()
+        asked: list[int] = []
+        service_quotas = snapshot.service_quotas.of_cloudfront
+
+        def throttled_once(aws: Any) -> Any:
+            asked.append(1)
+            if len(asked) == 1:
+                raise EdgeError("ListServiceQuotas", "Throttling", "Rate exceeded", transient=True)
+            return service_quotas(aws)
+
+        monkeypatch.setattr(snapshot.service_quotas, "of_cloudfront", throttled_once)
+        machine.finish(run)
+    finally:
+        machine.lab.post("/_lab/settings", {"quotas": {"vpc_origins": None}})
+    assert len(asked) > 1
+    assert run.state == Run.State.DONE
+
+
+def test_a_distribution_that_is_deleted_between_look_and_write_leaves_no_undo_stuck(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site(open_to_cloudfront=True)
+    run = site.start()
+    while not site.behaviors():
+        if not machine.turn():
+            machine.step(200)
+    assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
+    gone: list[str] = []
+
+    def refuse(operation: str) -> Exception | None:
+        if operation != "UpdateDistribution" or gone:
+            return None
+        gone.append(site.distribution_id)
+        config = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)
+        off = config["DistributionConfig"] | {"Enabled": False}
+        etag = site.account.cloudfront.update_distribution(
+            Id=site.distribution_id, IfMatch=config["ETag"], DistributionConfig=off
+        )["ETag"]
+        machine.lab.advance(2000)
+        site.account.cloudfront.delete_distribution(Id=site.distribution_id, IfMatch=etag)
+        return None
+
+    with boundaries(Boundaries(), fail=refuse):
+        machine.finish(run)
+    assert gone
+    assert (run.state, run.failure["code"], site.vpc_origins()) == (Run.State.UNDONE, "cancelled", [])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.patterns import covers, matches, overlap
+from provisioning.patterns import covers, matches, overlap, same_paths
 
 PATTERNS = st.text(alphabet="ab/*?", min_size=0, max_size=7).map(lambda text: f"/{text}")
 PATHS = st.text(alphabet="ab/", max_size=7).map(lambda text: f"/{text}")
@@ -49,6 +49,28 @@ def test_matching(pattern: str, path: str, expected: bool) -> None:
 def test_overlap_and_cover(one: str, other: str, meets: bool, one_covers: bool) -> None:
     assert overlap(one, other) is overlap(other, one) is meets
     assert covers(one, other) is one_covers
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("ws/chat", "/ws/chat", True),
+        ("/ws/**", "/ws/*", True),
+        ("/ws/?*", "/ws/*?", True),
+        ("/ws/?*?", "/ws/*??", True),
+        ("/ws/?*", "/ws/*", False),
+        ("/ws", "/ws/", False),
+        ("/WS", "/ws", False),
+    ],
+)
+def test_two_ways_of_writing_the_same_paths(one: str, other: str, same: bool) -> None:
+    assert same_paths(one, other) is same_paths(other, one) is same
+
+
+@given(PATTERNS, PATTERNS, PATHS)
+def test_the_same_paths_are_matched_by_both_or_by_none(one: str, other: str, path: str) -> None:
+    if same_paths(one, other):
+        assert matches(one, path) == matches(other, path)
 
 
 @given(PATTERNS, PATHS)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from provisioning.facts import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
-from provisioning.names import Arn, VpcOriginId, origin_id, vpc_origin_name
+from provisioning.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
 from provisioning.patterns import covers
 from provisioning.plan import Plan, Unplannable, make_plan, not_known_any_more, position_for, what_changed
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, rule, snapshot, spec
@@ -60,12 +60,33 @@ def test_a_second_endpoint_on_the_target_shares_the_vpc_origin_and_the_digest_do
     assert shared.digest == alone.digest
 
 
+def test_a_rule_of_ours_is_shared_like_the_vpc_origin_and_the_digest_does_not_care() -> None:
+    made_by_us = replace(rule("group", "sg-service"), owner=OWNER)
+    alone, shared = plan(target={"ingress": ()}), plan(target={"ingress": (made_by_us,)})
+    assert (actions(alone)[1], actions(shared)[1]) == (("ingress-rule", "create"), ("ingress-rule", "reuse"))
+    assert shared.digest == alone.digest
+    somebodys = plan(target={"ingress": (rule("group", "sg-service"),)})
+    assert actions(somebodys)[1] == ("ingress-rule", "keep")
+    assert somebodys.digest != alone.digest
+
+
+def test_the_order_in_which_aws_lists_the_groups_changes_nothing() -> None:
+    one, other = (
+        plan(target={"ingress": (), "security_groups": tuple(map(SecurityGroupId, order))})
+        for order in (("sg-1", "sg-2"), ("sg-2", "sg-1"))
+    )
+    assert one.items[1].after["GroupId"] == "sg-1"
+    assert one.digest == other.digest
+
+
 @pytest.mark.parametrize(
     ("facts", "code"),
     [
         ({"vpc_origins": (ours(ours=False),)}, "vpc_origin_foreign"),
         ({"vpc_origins": (replace(ours(), target_arn=Arn("another")),)}, "vpc_origin_foreign"),
         ({"distribution": {"behaviors": (behavior("/ws/chat"),)}}, "path_taken"),
+        ({"distribution": {"behaviors": (behavior("ws/chat"),)}}, "path_taken"),
+        ({"distribution": {"behaviors": (behavior("/ws/chat/**"),)}}, "path_taken"),
         ({"distribution": {"unknown_elements": ("NewThing",)}}, "distribution_too_new"),
         ({"distribution": {"behaviors": tuple(behavior(f"/{n}") for n in range(74))}}, "behavior_quota"),
         ({"gaps": (Gap("vpc_origins", "AccessDenied"),)}, "vpc_origins_unknown"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from provisioning.models import Endpoint, Run, VpcOrigin
 from provisioning.sagas import behaviors, ingress, vpc_origin
 from provisioning.sagas.context import RunContext, open_run
 from provisioning.sagas.left_behind import left_behind
-from tests.provisioning.machine import Boundaries, Machine, boundaries
+from tests.provisioning.machine import Boundaries, Killed, Machine, boundaries
 
 
 @pytest.fixture(autouse=True)
@@ -46,6 +47,16 @@ def tried_again(machine: Machine, run: Run) -> None:
     assert not actions.undo_again(run, reason="Put right.", now=machine.now)
     run.refresh_from_db()
     machine.finish(run, most=60)
+
+
+def until_ready(machine: Machine, run: Run, step: str) -> None:
+    """Turn after turn, until this step of the run is ready."""
+    for _ in range(100):
+        if run.entries.filter(step=step, kind="ready", direction="forward").exists():
+            return
+        if not machine.turn():
+            machine.step(200)
+    raise AssertionError(f"{step} was never ready")
 
 
 def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(machine: Machine) -> None:
@@ -196,3 +207,42 @@ def test_a_vpc_origin_that_vanishes_before_the_distribution_is_written_ends_the_
     assert run.failure["code"] == "vpc_origin_gone"
     run.endpoint.refresh_from_db()
     assert run.endpoint.state == Endpoint.State.ABSENT
+
+
+def test_whoever_claimed_and_died_without_a_word_takes_the_shared_vpc_origin_away_last(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = machine.site()
+    first = site.start(path_patterns=["/ws/first"])
+    until_ready(machine, first, "vpc-origin")
+    second = site.start(path_patterns=["/ws/second"])
+    claim = vpc_origin._claim
+
+    def and_die(context: RunContext) -> VpcOrigin:
+        row = claim(context)
+        if context.run.pk == second.pk:
+            raise Killed("after the claim")
+        return row
+
+    with monkeypatch.context() as dying:
+        dying.setattr(vpc_origin, "_claim", and_die)
+        with pytest.raises(Killed):
+            machine.turn()
+    cancel(machine, first)
+    cancel(machine, second)
+    # The dead worker's lease is long enough for the first to be undone before anybody attends to the second.
+    Run.objects.filter(pk=second.pk).update(lease_until=machine.now + timedelta(hours=1))
+    machine.finish(first)
+    assert len(site.vpc_origins()) == 1, "the second one's claim keeps it"
+    machine.step(3601)
+    machine.finish(second)
+    site.assert_clean(second)
+
+
+def test_a_later_approval_holds_though_another_endpoint_has_made_the_shared_rule_meanwhile(machine: Machine) -> None:
+    site = machine.site()
+    early, approved = site.start(path_patterns=["/ws/early"]), site.plan(path_patterns=["/ws/late"])
+    machine.finish(early)
+    late = site.begin(*approved)
+    machine.finish(late)
+    site.assert_built(early, late)

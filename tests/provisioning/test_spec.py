@@ -67,6 +67,8 @@ def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
         ({"path_patterns": []}, "path_patterns", "required"),
         ({"path_patterns": ["ws"]}, "path_patterns", "invalid"),
         ({"path_patterns": ["/ws", "/ws"]}, "path_patterns", "duplicate"),
+        ({"path_patterns": ["/ws/*", "/ws/**"]}, "path_patterns", "duplicate"),
+        ({"distribution_id": "E" + "1" * 20}, "distribution_id", "invalid"),
         *(({"path_patterns": ["/ws", all_of_it]}, "path_patterns", "catch_all") for all_of_it in ("/*", "/**", "/?*")),
         ({"path_patterns": ["/" + "a" * 255]}, "path_patterns", "invalid"),
         ({"path_patterns": ["/a%2f"]}, "path_patterns", "invalid"),
