@@ -13,6 +13,21 @@ from checks.asked import Kind
 from provisioning.models import Endpoint
 
 
+class AskedBy(models.CharField):  # type: ignore[type-arg]  # at runtime it takes none
+    """Who asked, as people read it. A name that is too long is cut: it must not keep anybody from asking."""
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        """The row in hand then says what the database does."""
+        cut: str = super().pre_save(model_instance, add)[: self.max_length]
+        setattr(model_instance, self.attname, cut)
+        return cut
+
+    def deconstruct(self) -> Any:
+        """To migrations it is a CharField like any other."""
+        name, _, args, kwargs = super().deconstruct()
+        return name, "django.db.models.CharField", args, kwargs
+
+
 class CheckQuerySet(models.QuerySet["Check"]):
     """Sets of checks."""
 
@@ -53,7 +68,7 @@ class SavedCheck(models.Model):
     every_minutes = models.PositiveIntegerField(default=0)
     after_changes = models.BooleanField(default=False)
     stream = models.CharField(max_length=60, blank=True)
-    created_by = models.CharField(max_length=150, blank=True)
+    created_by = AskedBy(max_length=150, blank=True)
     next_due_at = models.DateTimeField(null=True, blank=True)
 
     objects: ClassVar[Any] = SavedCheckQuerySet.as_manager()
@@ -88,7 +103,7 @@ class Check(models.Model):
     saved = models.ForeignKey(SavedCheck, on_delete=models.SET_NULL, null=True, blank=True, related_name="checks")
     wanted = models.JSONField(default=dict)
     stream = models.CharField(max_length=60, blank=True)
-    requested_by = models.CharField(max_length=150, blank=True)
+    requested_by = AskedBy(max_length=150, blank=True)
     asked_at = models.DateTimeField()
     due_at = models.DateTimeField()
     tries_until = models.DateTimeField()
@@ -142,7 +157,7 @@ class Probe(models.Model):
     path = models.TextField(blank=True)
     of_check = models.ForeignKey(Check, on_delete=models.CASCADE, null=True, blank=True, related_name="weighings")
     rows = models.JSONField(default=list)
-    requested_by = models.CharField(max_length=150, blank=True)
+    requested_by = AskedBy(max_length=150, blank=True)
     asked_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -181,7 +196,7 @@ class PrivacyAudit(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="privacy_audits")
     stream = models.CharField(max_length=60, blank=True)
-    requested_by = models.CharField(max_length=150, blank=True)
+    requested_by = AskedBy(max_length=150, blank=True)
     asked_at = models.DateTimeField()
     due_at = models.DateTimeField()
     lease_until = models.DateTimeField(null=True, blank=True)

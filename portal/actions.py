@@ -38,6 +38,7 @@ from portal.lifecycle import (
     may_undo_again,
 )
 from portal.models import ApiToken, Approval, EndpointRequest, Person, Team
+from portal.sessions import end_sessions
 from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
@@ -60,6 +61,15 @@ class Ticket:
     correlation_id: str = ""
 
 
+@dataclass(frozen=True)
+class Ended:
+    """What somebody who left had open. `now`: they were ended just now, not before."""
+
+    now: bool
+    tokens: int
+    sessions: int
+
+
 def read_wish(wish: Mapping[str, Any], team: Team) -> EndpointSpec:
     """The spec a wish leads to before AWS was asked. Raises SpecError. The account must be the team's."""
     spec = parse_spec(complete_wish(wish))
@@ -78,11 +88,13 @@ def submit_request(
     now: datetime,
     justification: str = "",
     beneficiary: Person | None = None,
+    opener: Person | None = None,
     ticket: Ticket | None = None,
     request_id: uuid.UUID | None = None,
 ) -> EndpointRequest:
     """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows by itself.
 
+    `opener` is who opened the ticket that it came from: not the one to decide on it, as little as who edits it later.
     `request_id` is given by a caller that has promised the id already (an idempotency key).
     """
     spec = read_wish(wish, team)
@@ -95,6 +107,7 @@ def submit_request(
             requester=person,
             beneficiary=beneficiary or person,
             last_editor=person,
+            editor_ids=[opener.pk] if opener else [],
             justification=justification,
             wish=dict(wish),
             spec_data=spec.to_dict(),
@@ -108,7 +121,9 @@ def submit_request(
             created_at=now,
             updated_at=now,
         )
-        tell(request, "request.submitted", f"{person} asked for {spec.name} for {team.name}.", now, by=person)
+        opened = {"opened_by": opener.username} if opener else {}
+        text = f"{person} asked for {spec.name} for {team.name}." + (f" {opener} opened the ticket." if opener else "")
+        tell(request, "request.submitted", text, now, by=person, **opened)
     return request
 
 
@@ -397,6 +412,16 @@ def revoke_token(person: Person, token: ApiToken, *, now: datetime) -> bool:
     if token.person_id != person.pk and person.role != Person.Role.PLATFORM_ADMIN:
         return False
     return ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=now) == 1
+
+
+def end_person(person: Person, *, now: datetime) -> Ended:
+    """Somebody leaves: they sign in no more, and what they had open is closed for good, should they come back. What
+    they asked for and decided stays theirs.
+    """
+    with transaction.atomic():
+        active = Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False) == 1
+        working = ApiToken.objects.filter(person=person, revoked_at__isnull=True, expires_at__gt=now)
+        return Ended(active, tokens=working.update(revoked_at=now), sessions=end_sessions(person.pk, now))
 
 
 def token_digest(clear: str) -> str:

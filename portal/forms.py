@@ -65,6 +65,15 @@ class SummedUpForm(forms.Form):
 
     labels: ClassVar[dict[str, str]]
 
+    def __init__(self, data: Mapping[str, Any] | None = None, *, initial: Mapping[str, Any] | None = None) -> None:
+        given = dict(initial or {})
+        for name in given.keys() & self.base_fields.keys():
+            field = self.base_fields[name]
+            if isinstance(field, forms.BooleanField):
+                # A link says it in words, and to a template the word false is true.
+                given[name] = field.to_python(given[name])
+        super().__init__(data, initial=given)
+
     def faults(self) -> list[tuple[str, str, str]]:
         """(field, label, message) in the order of the page."""
         order = [*self.labels, "__all__"]
@@ -104,7 +113,7 @@ class RequestForm(SummedUpForm):
     open_security_group = forms.CharField(required=False, max_length=10)
 
     def __init__(self, data: Mapping[str, Any] | None, *, teams: Sequence[Team], initial: Mapping[str, Any]) -> None:
-        super().__init__(data, initial=dict(initial))
+        super().__init__(data, initial=initial)
         self.teams = list(teams)
         self._choices("team", [(team.slug, team.name) for team in self.teams])
         self.accounts: list[AwsAccount] = _accounts_of(self.chosen_team)
@@ -267,7 +276,7 @@ class BenchForm(SummedUpForm):
         saving: bool,
         initial: Mapping[str, Any] | None = None,
     ) -> None:
-        super().__init__(data, initial=dict(initial or {}))
+        super().__init__(data, initial=initial)
         self._url, self._saving = url, saving
         self.wanted = Wanted()
 

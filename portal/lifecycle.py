@@ -138,7 +138,7 @@ class Actor:
 
 @dataclass(frozen=True)
 class Standing:
-    """A request, as far as the rules care. `editor_ids`: everybody who ever changed it."""
+    """A request, as far as the rules care. `editor_ids`: who opened its ticket, and everybody who ever changed it."""
 
     state: State
     requester_id: int
@@ -154,7 +154,7 @@ def after(state: State, verb: Verb) -> State | None:
 
 
 def may_approve(actor: Actor, standing: Standing, *, digest: str) -> Allowed | Denied:
-    """Four eyes: an approver who neither asked, nor benefits, nor edited, agreeing to the plan as it is now."""
+    """Four eyes: an approver who neither asked, opened, edited nor benefits, agreeing to the plan as it is now."""
     refusal = _decider(actor, standing, "approve")
     if refusal:
         return refusal
@@ -216,7 +216,7 @@ def _decider(actor: Actor, standing: Standing, verb: str) -> Denied | None:
     if actor.id == standing.beneficiary_id:
         return Denied("beneficiary", f"This is made for you; somebody else has to {verb} it.")
     if actor.id == standing.last_editor_id or actor.id in standing.editor_ids:
-        return Denied("editor", f"You edited this request; somebody else has to {verb} it.")
+        return Denied("editor", f"You opened or edited this request; somebody else has to {verb} it.")
     if standing.state is not S.AWAITING_APPROVAL:
         return Denied("wrong_state", f"There is nothing to {verb}: {_is(standing.state)}.")
     return None

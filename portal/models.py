@@ -89,10 +89,11 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         """Requests this person may approve or reject now."""
         if not person.decides:
             return self.none()
-        waiting = self.filter(state=State.AWAITING_APPROVAL)
-        return waiting.exclude(
-            Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person) | Q(editor_ids__contains=[person.pk])
-        )
+        return self.filter(_may_be_decided_by(person), state=State.AWAITING_APPROVAL)
+
+    def marking_yours(self, person: Person) -> EndpointRequestQuerySet:
+        """Each with `yours`: whether this person may decide on it, while it waits for that."""
+        return self.annotate(yours=_may_be_decided_by(person) if person.decides else models.Value(False))
 
     def to_put_right(self, person: Person) -> EndpointRequestQuerySet:
         """Stuck requests, longest first, for those who look after every team's."""
@@ -110,6 +111,11 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         under_way = self.filter(state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED])
         rested = Q(follow_again_at__isnull=True) | Q(follow_again_at__lte=now)
         return under_way.filter(rested).annotate(newest=models.Subquery(newest)).filter(newest__gt=F("cursor"))
+
+
+def _may_be_decided_by(person: Person) -> Q:
+    """Four eyes as a condition. `portal.lifecycle` decides; this only finds the same requests."""
+    return ~(Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person) | Q(editor_ids__contains=[person.pk]))
 
 
 class EndpointRequest(models.Model):
@@ -205,7 +211,7 @@ class EndpointRequest(models.Model):
 class Approval(models.Model):
     """One recorded decision, bound to the digest of the plan it was made on. Never changed.
 
-    Four eyes hold here too: a trigger refuses a row whose decider asked for, benefits from or ever edited the
+    Four eyes hold here too: a trigger refuses a row whose decider asked for, opened, benefits from or ever edited the
     request, or whose digest is not the plan's (migrations 0002 and 0004).
     """
 
@@ -236,6 +242,11 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
     def usable(self, now: datetime) -> ApiTokenQuerySet:
         """Tokens that still open the door."""
         return self.filter(revoked_at__isnull=True, expires_at__gt=now, person__is_active=True)
+
+    def working_first(self, now: datetime) -> ApiTokenQuerySet:
+        """Those that are neither revoked nor expired, then the others; newest first."""
+        works = Q(revoked_at__isnull=True, expires_at__gt=now)
+        return self.annotate(works=works).order_by("-works", "-created_at", "-pk")
 
 
 class ApiToken(models.Model):

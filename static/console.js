@@ -11,6 +11,7 @@
   const SOCKET_AGAIN_WHILE_POLLING = 30000;
   const PING_EVERY = 25000;
   const SILENCE_IS_DEATH = 60000;
+  const LONGEST_FETCH = 15000;
   const HIDDEN_BEFORE_PAUSE = 5000;
   const MOST_LINES = 5000;
   const ANNOUNCE_EVERY = 3000;
@@ -116,8 +117,6 @@
       this.disconnect();
       if (REFUSED.has(close.code)) {
         this.stop(close.reason || "You may not see this any more.");
-      } else if (this.finished && OVER.has(this.state)) {
-        this.stopped = true;
       } else {
         this.failed();
       }
@@ -154,11 +153,17 @@
       this.state = state;
       this.say("Finished", "");
       this.announce(title ? `Finished: ${title}.` : "Finished.");
-      if (OVER.has(state)) {
-        this.stopped = true;
-        this.disconnect();
-        this.stopPolling();
-      }
+      this.restWhenOver();
+    }
+
+    // Not before what is being fetched is there: it may be the last line.
+    restWhenOver() {
+      if (this.stopped || this.fetching || !(this.finished && OVER.has(this.state))) return;
+      this.stopped = true;
+      this.disconnect();
+      this.stopPolling();
+      clearTimeout(this.timers.connect);
+      this.say("Finished", ""); // meanwhile the connection may have been lost, or the tab hidden
     }
 
     visibilityChanged() {
@@ -206,6 +211,7 @@
         return;
       }
       this.fetching = true;
+      let answered = true;
       try {
         do {
           this.again = false;
@@ -215,11 +221,22 @@
             if (page) this.append(page.events);
           } while (page?.more);
           if (page && this.timers.poll) this.polled(page);
-        } while (this.again);
+        } while (this.again && !this.stopped);
       } catch {
-        if (this.timers.poll) this.say("Polling, no answer", "warn");
-      } finally {
-        this.fetching = false;
+        answered = false;
+      }
+      this.fetching = false;
+      if (answered) this.restWhenOver();
+      else this.goOnFromTheLastLine();
+    }
+
+    // What the socket brought meanwhile was left to the fetch that failed; a new socket brings it again.
+    goOnFromTheLastLine() {
+      if (this.timers.poll) {
+        this.say("Polling, no answer", "warn");
+      } else if (this.socket) {
+        this.disconnect();
+        this.failed();
       }
     }
 
@@ -227,6 +244,7 @@
       const answer = await fetch(`${this.eventsUrl}?after=${this.seq}&html=true`, {
         headers: { Accept: "application/json" },
         credentials: "same-origin",
+        signal: AbortSignal.timeout(LONGEST_FETCH),
       });
       if ([401, 403, 404].includes(answer.status)) {
         const problem = await answer.json().catch(() => ({}));
@@ -238,10 +256,13 @@
     }
 
     polled(page) {
-      if (page.settled && !this.finished) this.finish(page.state, "");
-      else if (!page.settled) {
+      if (!page.settled) {
         this.finished = false;
         this.say("Polling", "warn");
+      } else if (this.finished && page.state === this.state) {
+        this.say("Finished", "");
+      } else {
+        this.finish(page.state, "");
       }
     }
 

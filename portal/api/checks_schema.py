@@ -11,7 +11,7 @@ from rest_framework import serializers as s
 from checks.asked import BOUNDS, Kind
 from checks.models import SavedCheck
 from portal.actions import MOST_SAVED_CHECKS, SCHEDULES
-from portal.api.schema import PAGING, READ, REQUEST_ID, WRITE, Body, operation
+from portal.api.schema import PAGING, READ, REQUEST_ID, UNREAD, WRITE, Body, operation
 
 PROBE_KINDS = [kind.value for kind in Kind if kind is not Kind.LOG_ROWS]
 _BOUNDED = "; ".join(f"{kind} {least} to {most}" for kind, (least, most) in BOUNDS.items())
@@ -275,7 +275,7 @@ CREATE_CHECK = operation(
     CHECK_BEGUN,
     scope=WRITE,
     statuses=(202,),
-    refusals=(400, 404, 409, 413, 415, 422),
+    refusals=(400, 404, 409, *UNREAD, 422),
     body=CheckWanted,
     body_example={"path": "/ws/chat?room=1", "script": "send hello\nexpect text hello within 5"},
 )
@@ -300,7 +300,7 @@ CREATE_LOG_ROWS = operation(
     PROBE_BEGUN | {"kind": "log rows", "number": 0, "check": f"{_ENDPOINT}/checks/{_CHECK}"},
     scope=WRITE,
     statuses=(202,),
-    refusals=(400, 404, 409, 413, 415, 422),
+    refusals=(400, 404, 409, *UNREAD, 422),
     body=LogRowsGiven,
     body_example={
         "rows": '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"}'
@@ -329,7 +329,7 @@ CREATE_PROBE = operation(
     PROBE_BEGUN,
     scope=WRITE,
     statuses=(202,),
-    refusals=(400, 404, 409, 413, 415, 422),
+    refusals=(400, 404, 409, *UNREAD, 422),
     body=ProbeWanted,
     body_example={"kind": "crowd", "number": 3},
 )
@@ -363,7 +363,7 @@ SAVE_CHECK = operation(
     SAVED_EXAMPLE | {"last_check": None},
     scope=WRITE,
     statuses=(200, 201),
-    refusals=(400, 404, 409, 413, 415, 422),
+    refusals=(400, 404, 409, *UNREAD, 422),
     body=CheckToSave,
     body_example=TO_SAVE_EXAMPLE,
 )
@@ -397,5 +397,5 @@ RUN_SAVED_CHECK = operation(
     CHECK_BEGUN,
     scope=WRITE,
     statuses=(202,),
-    refusals=(400, 404, 409, 413, 415, 422),
+    refusals=(400, 404, 409, *UNREAD, 422),
 )

@@ -37,7 +37,7 @@ WISH_FIELDS = (
     "viewer_protocol_policy", "allowed_methods", "read_timeout", "keepalive_timeout", "open_security_group",
 )  # fmt: skip
 OTHER_FIELDS = (
-    "action", "team", "justification", "requested_for", "external_system", "external_id", "external_url",
+    "action", "team", "justification", "requested_for", "opened_by", "external_system", "external_id", "external_url",
 )  # fmt: skip
 
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
@@ -60,6 +60,7 @@ class Intake:
 
     team: Team
     beneficiary: Person | None
+    opener: Person | None
     wish: Mapping[str, Any]
     justification: str
     ticket: Ticket
@@ -131,7 +132,7 @@ def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> I
         errors.append(FieldError("action", "invalid", "Choose one of: create."))
 
     team = _team(person, said.get("team"), errors)
-    beneficiary = _person(said["requested_for"], errors) if "requested_for" in said else None
+    beneficiary, opener = _person(said, "requested_for", errors), _person(said, "opened_by", errors)
     justification = _text(said, "justification", 500, errors)
     ticket = _ticket(said, correlation_id, errors)
     try:
@@ -142,7 +143,7 @@ def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> I
         ]
     if errors or team is None:
         raise SpecError(errors)
-    return Intake(team, beneficiary, wish, justification, ticket)
+    return Intake(team, beneficiary, opener, wish, justification, ticket)
 
 
 def _submit(
@@ -156,6 +157,7 @@ def _submit(
         now=now,
         justification=intake.justification,
         beneficiary=intake.beneficiary,
+        opener=intake.opener,
         ticket=intake.ticket,
         request_id=request_id,
     )
@@ -182,16 +184,18 @@ def _team(person: Person, slug: Any, errors: list[FieldError]) -> Team | None:
     return team
 
 
-def _person(who: Any, errors: list[FieldError]) -> Person | None:
-    """A username or an e-mail address, of exactly one active person."""
-    found: list[Person] = []
+def _person(said: Mapping[str, Any], field: str, errors: list[FieldError]) -> Person | None:
+    """A username or an e-mail address, of exactly one active person. None also where the field is absent."""
+    if field not in said:
+        return None
+    who, found = said[field], list[Person]()
     if isinstance(who, str) and len(who) <= 254:
         named = Q(username=who) | (Q(email__iexact=who) if "@" in who else Q())
         found = list(Person.objects.filter(named, is_active=True)[:2])
     if len(found) == 1:
         return found[0]
     advice = "Several people have it. Send the username." if found else "A username or an e-mail address known here."
-    errors.append(FieldError("requested_for", "unknown_person", advice))
+    errors.append(FieldError(field, "unknown_person", advice))
     return None
 
 

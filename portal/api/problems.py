@@ -56,7 +56,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "not_approver": Problem(403, "Only approvers decide", "Ask somebody of the platform team."),
     "own_request": Problem(403, "Nobody decides on their own request", "Ask another approver."),
     "beneficiary": Problem(403, "Nobody decides on what is made for them", "Ask another approver."),
-    "editor": Problem(403, "Nobody decides on what they edited", "Ask another approver."),
+    "editor": Problem(403, "Nobody decides on what they opened or edited", "Ask another approver."),
     "not_platform_admin": Problem(403, "Only a platform admin may do this", "Ask an admin of the platform team."),
     "not_your_team": Problem(403, "Only the team itself may do this", "Ask a member of the team."),
     "not_found": Problem(404, "There is nothing here", "Check the id. What belongs to other teams is not shown."),
@@ -78,7 +78,7 @@ PROBLEMS: Mapping[str, Problem] = {
     "unsupported_media_type": Problem(415, "The body's type is not known here", "Send Content-Type: application/json."),
     "invalid_fields": Problem(422, "Some fields do not fit", "Each is named in errors, with what to do."),
     "unknown_person": Problem(
-        422, "Nobody has this name", "requested_for is a username or an e-mail address known here."
+        422, "Nobody has this name", "requested_for and opened_by are usernames or e-mail addresses known here."
     ),
     "reason_required": Problem(422, "A reason is needed", "Say why, so that the team knows what to change."),
     "too_many_requests": Problem(429, "Too many requests", "Wait as long as Retry-After says."),

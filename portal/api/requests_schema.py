@@ -12,7 +12,19 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers as s
 
-from portal.api.schema import APPROVE, PAGING, READ, REQUEST_ID, WRITE, Body, header, operation, parameter, whole
+from portal.api.schema import (
+    APPROVE,
+    PAGING,
+    READ,
+    REQUEST_ID,
+    UNREAD,
+    WRITE,
+    Body,
+    header,
+    operation,
+    parameter,
+    whole,
+)
 from portal.lifecycle import State
 from provisioning.spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES
 
@@ -30,6 +42,9 @@ class NewRequest(Body):
     justification = s.CharField(required=False, help_text="What it is for; the approver reads it.")
     requested_for = s.CharField(
         required=False, help_text="Username or e-mail of the person it is for. They cannot approve it."
+    )
+    opened_by = s.CharField(
+        required=False, help_text="Username or e-mail of the person who opened the ticket. They cannot approve it."
     )
     max_silence_seconds = s.IntegerField(required=False, help_text="Longest time without a message; default 30.")
     subprotocols = s.CharField(
@@ -163,7 +178,7 @@ class EndpointRequest(RequestSummary):
     justification = s.CharField()
     spec = s.DictField(help_text="Every setting, given or derived.")
     plan = Plan(allow_null=True)
-    plan_changes = s.ListField(child=s.DictField(), help_text="What differs from the plan shown before.")
+    plan_changes = s.ListField(child=s.CharField(), help_text="What differs from the plan shown before, in sentences.")
     preflight = s.ListField(
         child=s.DictField(),
         help_text="What was found out about the target: code, level, seen, why, fix, and where the request itself can "
@@ -224,9 +239,10 @@ NEW_EXAMPLE = {
     "distribution_id": "E1A2B3C4D5E6F7",
     "target_arn": "arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/int-chat/50dc6c495c0c9188",
     "path_patterns": "/ws/chat",
-    "max_silence_seconds": "45",
+    "max_silence_seconds": 45,
     "justification": "Chat for the support desk",
     "requested_for": "ana@example.com",
+    "opened_by": "ben@example.com",
     "external_system": "servicenow",
     "external_id": "RITM0012345",
     "external_url": "https://acme.service-now.com/RITM0012345",
@@ -327,7 +343,7 @@ CREATE_REQUEST = operation(
     body_example=NEW_EXAMPLE,
     parameters=(header("Idempotency-Key", "Any text of up to 120 characters, new for each wish."),),
     statuses=(200, 201),
-    refusals=(400, 409, 413, 415, 422),
+    refusals=(400, 409, *UNREAD, 422),
 )
 LIST_REQUESTS = operation(
     "listRequests",
@@ -392,14 +408,15 @@ def _verb(operation_id: str, summary: str, description: str, scope: str, body: A
         scope=scope,
         body=body,
         body_example=example,
-        refusals=(400, 404, 409, 413, 415, 422),
+        refusals=(400, 404, 409, *UNREAD, 422),
     )
 
 
 APPROVE_REQUEST = _verb(
     "approveRequest",
     "Approve a plan",
-    "Agrees to exactly the plan with this digest. Nobody approves what they asked for, edited or benefit from.",
+    "Agrees to exactly the plan with this digest. Nobody approves what they asked for, opened the ticket of, "
+    "edited or benefit from.",
     APPROVE,
     Approval,
     {"plan_digest": DIGEST, "reason": "Checked with the network team"},

@@ -25,6 +25,7 @@ WHY_NOT = {
     403: "The caller may not do this.",
     404: "It does not exist, or belongs to another team.",
     406: "The representation asked for does not exist.",
+    408: "The body did not arrive in time.",
     409: "It cannot be done in the present state, or the key was used for something else.",
     413: "The body is too large.",
     415: "The body is not application/json.",
@@ -32,6 +33,9 @@ WHY_NOT = {
     429: "Too many requests; wait as long as Retry-After says.",
     503: "The database is away; try again after Retry-After.",
 }
+
+UNREAD = (408, 413, 415)
+"""How a body is refused before it is read."""
 
 
 class FieldFault(Body):

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.shortcuts import resolve_url
+from django.utils.cache import patch_vary_headers
 from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
@@ -34,19 +35,31 @@ class SignedIn(HttpRequest):
 def signed_in(
     view: Callable[Concatenate[SignedIn, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Only for people with a session. A fragment must not be replaced by the sign-in page: the page goes."""
+    """Only for people with a session. A fragment must not be replaced by the sign-in page: the page goes.
+
+    Every answer says that it depends on who asks, page or fragment: a cache must not give one for the other.
+    """
 
     @functools.wraps(view)
     def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if isinstance(request.user, Person) and request.user.is_active:
-            return view(cast("SignedIn", request), *args, **kwargs)
-        htmx = cast("SignedIn", request).htmx
-        if htmx:
-            login = redirect_to_login(_page_of(htmx), resolve_url(settings.LOGIN_URL))
-            return HttpResponseClientRedirect(login.url)
-        return redirect_to_login(request.get_full_path(), resolve_url(settings.LOGIN_URL))
+            response = view(cast("SignedIn", request), *args, **kwargs)
+        else:
+            response = _to_sign_in(cast("SignedIn", request))
+        patch_vary_headers(response, ["HX-Request"])
+        return response
 
     return cast("Callable[Concatenate[HttpRequest, P], HttpResponseBase]", guarded)
+
+
+def to_page(request: SignedIn, url: str) -> HttpResponse:
+    """Lead to a page. Where a fragment asked, a plain redirect would be followed unseen and the page put into it."""
+    return HttpResponseClientRedirect(url) if request.htmx else HttpResponseRedirect(url)
+
+
+def _to_sign_in(request: SignedIn) -> HttpResponse:
+    page = _page_of(request.htmx) if request.htmx else request.get_full_path()
+    return to_page(request, redirect_to_login(page, resolve_url(settings.LOGIN_URL)).url)
 
 
 def _page_of(htmx: HtmxDetails) -> str:

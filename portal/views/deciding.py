@@ -37,11 +37,12 @@ class Neighbours:
 @signed_in
 @require_safe
 def approvals(request: SignedIn) -> HttpResponse:
-    """What waits for a decision, this person's part first; for the rest the reason why it is not theirs. What is stuck
-    stands above.
+    """What waits for a decision, this person's part first, on whatever page; for the rest the reason why it is not
+    theirs. What is stuck stands above.
     """
     waiting = EndpointRequest.objects.visible_to(request.user).filter(state=State.AWAITING_APPROVAL)
-    page = page_of(waiting.select_related("team", "requester"), request.GET.get("before", ""))
+    waiting = waiting.marking_yours(request.user).select_related("team", "requester")
+    page = page_of(waiting, request.GET.get("before", ""), first="yours")
     actors = {team: request.user.actor_for(team) for team in {one.team for one in page}}
     rows = [(one, may_approve(actors[one.team], one.standing, digest=one.plan_digest)) for one in page]
     mine = [one for one, answer in rows if not isinstance(answer, Denied)]

@@ -11,7 +11,8 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
@@ -31,7 +32,7 @@ from portal.health import health
 from portal.lifecycle import Denied
 from portal.models import EndpointRequest, Team
 from portal.proof import SPANS, Sample, draw, prove, span_of
-from portal.views.access import SignedIn, endpoint_or_404, signed_in
+from portal.views.access import SignedIn, endpoint_or_404, signed_in, to_page
 from portal.views.privacy import privacy_context
 from portal.ways_out import WayOut, ways_out_of
 from provisioning.models import Endpoint
@@ -132,7 +133,7 @@ def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
         messages.warning(request, answer.reason)
     elif request.htmx:
         return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
-    return redirect("endpoint-detail", pk)
+    return to_page(request, reverse("endpoint-detail", args=[pk]))
 
 
 def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:

@@ -9,7 +9,8 @@ from uuid import UUID
 import rfc8785
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -20,7 +21,7 @@ from portal.actions import why_not_test
 from portal.lifecycle import Denied
 from portal.models import Person
 from portal.privacy import ask_for_audit
-from portal.views.access import SignedIn, endpoint_or_404, signed_in
+from portal.views.access import SignedIn, endpoint_or_404, signed_in, to_page
 from provisioning.models import Endpoint
 
 MOST_SHOWN = 100
@@ -37,7 +38,7 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
         if isinstance(answer, Denied):
             messages.warning(request, answer.reason)
         if isinstance(answer, Denied) or not request.htmx:
-            return redirect("privacy", pk)
+            return to_page(request, reverse("privacy", args=[pk]))
     context = {"endpoint": endpoint} | privacy_context(request.user, endpoint)
     if request.htmx:
         return render(request, "privacy/_newest.html", context)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import unicodedata
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
@@ -17,6 +19,8 @@ ATTEMPTS_PER_NAME_AND_ADDRESS = 8
 ATTEMPTS_PER_NAME = 60
 ATTEMPTS_PER_ADDRESS = 300
 PAUSE_SECONDS = 300
+LONGEST_NAME = 150
+"""Characters of a name that anybody can have; of what is longer only these are looked at."""
 
 
 class SignIn(LoginView):
@@ -52,8 +56,15 @@ class SignIn(LoginView):
         SessionStore.clear_expired()
         return super().form_valid(form)
 
+    def get_success_url(self) -> str:
+        """Where `next` leads, unless that is here: somebody who has signed in would go round in circles."""
+        url = super().get_success_url()
+        return self.get_default_redirect_url() if urlsplit(url).path == self.request.path else url
+
     def _counters(self) -> list[tuple[str, int]]:
-        name = hashlib.sha256(self.request.POST.get("username", "").strip().lower().encode()).hexdigest()
+        # As the form reads a name: another spelling of the same must not be counted apart.
+        typed = self.request.POST.get("username", "").strip()[:LONGEST_NAME]
+        name = hashlib.sha256(unicodedata.normalize("NFKC", typed).lower().encode()).hexdigest()
         address = self.request.META.get("REMOTE_ADDR", "")
         return [
             (f"sign-in:both:{name}:{address}", ATTEMPTS_PER_NAME_AND_ADDRESS),

@@ -32,7 +32,7 @@ def tokens(request: SignedIn) -> HttpResponse:
             form = TokenForm(initial={"days": 90, "scopes": [ApiToken.Scope.READ]})
         else:
             status = 422
-    mine = ApiToken.objects.filter(person=request.user).order_by("-created_at", "-pk")[:TOKENS_SHOWN]
+    mine = ApiToken.objects.filter(person=request.user).working_first(now)[:TOKENS_SHOWN]
     context = {"form": form, "clear": clear, "tokens": list(mine), "now": now, "scopes": _scopes(request.user)}
     return render(request, "tokens/list.html", context, status=status)
 

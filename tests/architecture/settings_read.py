@@ -16,6 +16,17 @@ def variables_in_example() -> list[str]:
     return EXAMPLE_LINE.findall(EXAMPLE.read_text())
 
 
+def values_of_example() -> dict[str, str]:
+    """What a copy of .env.example sets."""
+    return dict(re.findall(r"^([A-Z][A-Z0-9_]+)=(.*)$", EXAMPLE.read_text(), re.MULTILINE))
+
+
+def lab_lines_of_example() -> dict[str, str]:
+    """What it says to set for the lab in containers."""
+    lines = EXAMPLE.read_text().partition("# --- docker compose --profile lab")[2]
+    return dict(re.findall(r"^# ([A-Z][A-Z0-9_]+)=(.*)$", lines, re.MULTILINE))
+
+
 def variables_read_by_settings(settings: Path = PROJECT / "portal" / "settings.py") -> set[str]:
     """First arguments of env(...) and env.anything(...)."""
     names = set()

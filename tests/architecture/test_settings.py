@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from stack.environment import DEFAULT_TIME_SCALE, product_environment
+from stack.ports import Ports
 from tests.architecture.settings_read import (
     PROJECT,
+    lab_lines_of_example,
+    values_of_example,
     variables_in_example,
     variables_read_by_lab,
     variables_read_by_settings,
@@ -57,8 +62,7 @@ def test_only_settings_read_the_environment() -> None:
 
 def test_compose_uses_only_variables_of_the_example() -> None:
     known = set(variables_in_example()) | ONLY_IN_COMPOSE
-    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
-    for name, service in compose["services"].items():
+    for name, service in compose()["services"].items():
         given = service.get("environment", {})
         assert isinstance(given, dict), f"{name}: write the environment as a mapping"
         assert set(given) - known == set(), f"{name} sets variables that nobody reads"
@@ -66,12 +70,70 @@ def test_compose_uses_only_variables_of_the_example() -> None:
     assert substituted - known - {"PORT"} == set()
 
 
+def test_compose_builds_its_image_once_and_pulls_it_from_nowhere() -> None:
+    services = compose()["services"]
+    ours = {name: one for name, one in services.items() if one["image"] == services["web"]["image"]}
+    assert set(services) - set(ours) == {"postgres", "redis"}
+    assert [name for name, one in ours.items() if "build" in one] == ["network"]
+    assert {one.get("pull_policy") for name, one in ours.items() if name != "network"} == {"never"}
+    for name, one in ours.items():
+        assert name == "network" or one["network_mode"] == "service:network", f"{name} starts without what builds it"
+
+
+def test_compose_waits_for_the_postgres_that_stays() -> None:
+    """While it makes the database, the image runs a server that listens on its socket only."""
+    assert "-h 127.0.0.1" in compose()["services"]["postgres"]["healthcheck"]["test"][1]
+
+
+def test_compose_moved_to_another_port_says_so_in_its_address() -> None:
+    services = compose()["services"]
+    assert services["network"]["ports"] == ["127.0.0.1:${PORT:-8000}:8000"]
+    assert services["web"]["environment"]["PORTAL_URL"] == "${PORTAL_URL:-http://localhost:${PORT:-8000}}"
+    assert "PORTAL_URL" not in values_of_example(), "a copy of the example would keep it at one port"
+
+
+def test_a_copy_of_the_example_takes_nothing_away_that_the_image_says() -> None:
+    dockerfile = Path(PROJECT / "Dockerfile").read_text().replace("\\\n", " ")
+    said = {
+        name for line in re.findall(r"^ENV (.*)$", dockerfile, re.MULTILINE) for name in re.findall(r"(\w+)=", line)
+    }
+    assert "STATIC_ROOT" in said
+    assert said & set(values_of_example()) == set()
+
+
+def test_the_lines_for_the_lab_are_all_that_it_takes() -> None:
+    """With them the containers have what the demo has, but for what Compose itself says."""
+    ports = Ports(web=8000, aws=8001, edge_tls=8002, edge=8003, apps=8004, redis=6379)
+    demo = product_environment(
+        state_dir=Path("/state"),
+        ports=ports,
+        time_scale=DEFAULT_TIME_SCALE,
+        database_url="",
+        redis_url="",
+        secret_key="",
+    )
+    said_by_compose = set(compose()["services"]["web"]["environment"])
+    passed_on = set(re.findall(r"\$\{([A-Z_]+)", (PROJECT / "docker-compose.yml").read_text()))
+    of_the_demo_alone = {
+        "SECRET_KEY": "everybody has their own",
+        "DATABASE_URL": "Compose has its own",
+        "PORTAL_URL": "by PORT",
+        "EVIDENCE_KEY_FILE": "the demo makes a key",
+        "PROVISIONING_TICK_SECONDS": "the demo is watched",
+        "PROVISIONING_LEASE_SECONDS": "the demo is watched",
+    }
+    open_to_env = set(variables_in_example()) - (said_by_compose - passed_on) - set(of_the_demo_alone)
+    usual = values_of_example()
+    lab = {name: value for name, value in demo.items() if name in open_to_env and value != usual.get(name, "")}
+    assert lab_lines_of_example() == lab
+
+
 def test_compose_starts_what_the_demo_starts() -> None:
     """One list of processes, two ways to start them."""
-    compose = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
-    assert {"postgres", "redis", "web", "worker", "ticker", "aws", "edge", "apps"} <= set(compose["services"])
+    services = compose()["services"]
+    assert {"postgres", "redis", "web", "worker", "ticker", "aws", "edge", "apps"} <= set(services)
     for name in ("aws", "edge", "apps", "seed"):
-        assert compose["services"][name]["profiles"] == ["lab"], f"{name} must not start in production"
+        assert services[name]["profiles"] == ["lab"], f"{name} must not start in production"
 
 
 def test_image_and_demo_serve_the_web_with_the_same_options() -> None:
@@ -98,3 +160,8 @@ def test_the_image_copies_every_package_that_runs() -> None:
         "requirements-lab.txt",
     ):
         assert needed in copied, f"the Dockerfile does not copy {needed}"
+
+
+def compose() -> dict[str, Any]:
+    read: dict[str, Any] = yaml.safe_load((PROJECT / "docker-compose.yml").read_text())
+    return read

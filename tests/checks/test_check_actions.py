@@ -13,10 +13,13 @@ import pytest
 from django.db import connection
 
 from checks import actions
+from checks.asked import Asked, Kind
 from checks.bounds import Limits
 from checks.look import AwsView
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
+from checks.privacy_actions import request_audit
+from checks.probing import request_probe
 from checks.target import ProbeTarget
 from checks.transcript import Failure, Phase, Reason, Timing, Transcript
 from checks.wanted import Wanted
@@ -210,6 +213,25 @@ def test_only_a_patient_check_tries_again_and_only_for_a_while(
 def test_the_check_under_way_is_the_one_that_is_asked_for(endpoint: Endpoint) -> None:
     first = actions.request_check(endpoint, by="ana", stream="request:1", now=NOW)
     assert actions.request_check(endpoint, by="ben", stream="request:1", now=NOW) == first
+
+
+def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(endpoint: Endpoint) -> None:
+    long, short = "Ana " + "Maria " * 49 + "Alves", "Ana Alves"
+    for name in (short, long):
+        check = actions.request_check(endpoint, by=name, stream="", now=NOW)
+        saved = actions.save_check(
+            endpoint, "Room", Wanted(), every_minutes=0, after_changes=False, by=name, stream="", now=NOW
+        )
+        probe = request_probe(endpoint, Asked(Kind.WAYS), by=name, now=NOW)
+        audit = request_audit(endpoint, by=name, stream="", now=NOW)
+        assert probe is not None
+        asked_by = [check.requested_by, saved.created_by, probe.requested_by, audit.requested_by]
+        assert asked_by == [name[:150]] * 4
+        for row in (check, saved, probe, audit):
+            row.refresh_from_db()
+        assert asked_by == [check.requested_by, saved.created_by, probe.requested_by, audit.requested_by]
+        for row in (check, probe, audit):
+            row.delete()
 
 
 def test_a_check_that_somebody_makes_is_not_made_twice(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:

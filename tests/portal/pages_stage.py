@@ -35,6 +35,15 @@ def text_of(response: Any) -> str:
     return " ".join(words.split())
 
 
+def faults_untied(response: Any) -> list[str]:
+    """Faults on a page that are read out with no field, and what fields name although it is not there."""
+    body = response.content.decode()
+    faults = re.findall(r'<p class="fault"(?: id="([\w-]+)")?', body)
+    named = {one for ids in re.findall(r'aria-describedby="([^"]+)"', body) for one in ids.split()}
+    there = set(re.findall(r'\sid="([\w-]+)"', body))
+    return [one or "a fault without id" for one in faults if one not in named] + sorted(named - there)
+
+
 def streamed(response: Any) -> str:
     """All of a download."""
     return b"".join(response.streaming_content).decode()

@@ -333,7 +333,8 @@ JSON = st.recursive(
 @CALM
 @given(
     change=st.dictionaries(
-        st.sampled_from([*BODY, "external_id", "external_system", "requested_for", "x_a"]) | st.text(max_size=9),
+        st.sampled_from([*BODY, "external_id", "external_system", "requested_for", "opened_by", "x_a"])
+        | st.text(max_size=9),
         JSON,
         max_size=4,
     )

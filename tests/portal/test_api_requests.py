@@ -10,16 +10,29 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import connection, connections
+from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import F
 from django.test import Client
 
+from portal.actions import edit_request
 from portal.api.creation import ALIASES, OTHER_FIELDS, WISH_FIELDS
 from portal.api.requests_schema import NewRequest
-from portal.lifecycle import State
-from portal.models import ApiToken, EndpointRequest, IdempotencyKey, Person
+from portal.lifecycle import Allowed, State
+from portal.models import ApiToken, Approval, EndpointRequest, IdempotencyKey, Person
 from provisioning.models import Run
-from tests.portal.api_stage import BODY, PLAN, Stage, ask, bearer, happen, long_ago, put, ready_to_decide, set_stage
+from tests.portal.api_stage import (
+    BODY,
+    PLAN,
+    WISH,
+    Stage,
+    ask,
+    bearer,
+    happen,
+    long_ago,
+    put,
+    ready_to_decide,
+    set_stage,
+)
 
 API = "/api/v1/requests"
 
@@ -173,13 +186,16 @@ def test_what_does_not_fit_is_named(stage: Stage, change: dict[str, Any], field:
 
 def test_nobody_is_guessed(stage: Stage) -> None:
     headers = bearer(stage.ana)
-    for who in ("nobody", "nobody@example.com", 7, ["ana"]):
-        answer = post(API, BODY | {"requested_for": who}, headers)
-        assert (answer.status_code, answer.json()["code"]) == (422, "unknown_person")
+    for field in ("requested_for", "opened_by"):
+        for who in ("nobody", "nobody@example.com", 7, ["ana"]):
+            answer = post(API, BODY | {field: who}, headers)
+            assert (answer.status_code, answer.json()["code"]) == (422, "unknown_person")
+            assert [fault["field"] for fault in answer.json()["errors"]] == [field]
     stage.ben.email = "ana@example.com"
     stage.ben.save()
-    assert post(API, BODY | {"requested_for": "ANA@example.com"}, headers).status_code == 422
-    assert post(API, BODY | {"requested_for": "ben"}, headers).status_code == 201
+    for field in ("requested_for", "opened_by"):
+        assert post(API, BODY | {field: "ANA@example.com"}, headers).status_code == 422
+        assert post(API, BODY | {field: "ben"}, headers).status_code == 201
 
 
 def test_the_document_knows_exactly_the_fields_that_are_read() -> None:
@@ -300,6 +316,28 @@ def test_nobody_decides_on_what_is_theirs(stage: Stage, who: str, refusal: str) 
     decision = {"plan_digest": PLAN["digest"], "reason": "x"}
     assert code(post(f"{API}/{request.pk}/approve", decision, headers)) == (403, refusal)
     assert code(post(f"{API}/{request.pk}/reject", {"reason": "x"}, headers)) == (403, refusal)
+
+
+def test_whoever_opened_the_ticket_never_decides_on_it_but_another_approver_does(stage: Stage) -> None:
+    paul = Person.objects.create_user("paul", role=Person.Role.APPROVER)
+    made = post(API, BODY | {"requested_for": "ana", "opened_by": "PETRA@example.com"}, bearer(stage.ben))
+    assert (made.status_code, made.json()["requester"], made.json()["requested_for"]) == (201, "ben", "ana")
+    url, decision = f"{API}/{made.json()['id']}", {"plan_digest": PLAN["digest"], "reason": "x"}
+    told = get(f"{url}/events", bearer(stage.ana)).json()["events"][0]
+    assert told["text"] == "ben asked for team-chat for Chat. petra opened the ticket."
+    assert (told["data"]["by"], told["data"]["opened_by"]) == ("ben", "petra")
+    request = ready_to_decide(EndpointRequest.objects.get())
+    assert isinstance(edit_request(stage.ana, request, WISH | {"read_timeout": 60}, now=request.created_at), Allowed)
+    request = ready_to_decide(EndpointRequest.objects.get())
+    for verb, body in (("approve", decision), ("reject", {"reason": "x"})):
+        refused = post(f"{url}/{verb}", body, bearer(stage.petra))
+        assert code(refused) == (403, "editor")
+        assert "You opened or edited this request" in refused.json()["detail"]
+    assert not EndpointRequest.objects.to_decide(stage.petra).exists()
+    stored: dict[str, Any] = {"plan_digest": PLAN["digest"], "revision": request.revision, "at": request.created_at}
+    with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
+        Approval.objects.create(request=request, decision="approved", decider=stage.petra, **stored)
+    assert post(f"{url}/approve", decision, bearer(paul)).json()["state"] == "provisioning"
 
 
 def test_rejecting_needs_a_reason(stage: Stage) -> None:

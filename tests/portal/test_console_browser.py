@@ -13,7 +13,7 @@ from channels.routing import ProtocolTypeRouter
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, Page, WebSocketRoute, expect
+from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from portal.console.routing import websocket_application
 from portal.lifecycle import State
@@ -24,6 +24,7 @@ from tests.portal.console_stage import serving
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 SEQS = "[...document.querySelectorAll('#console .log > li')].map(line => Number(line.dataset.seq))"
+TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
 
 
 @pytest.fixture
@@ -130,6 +131,99 @@ def test_a_gap_is_fetched_and_a_repetition_ignored(page: Page, site: str, stage:
     assert page.evaluate(SEQS) == list(range(1, 8))
 
 
+def withhold_a_line(page: Page, held: list[Route]) -> list[WebSocketRoute]:
+    """The first connection never brings line 2, and fetches wait in `held` for their answer. Gives the connections."""
+    connections: list[WebSocketRoute] = []
+
+    def pass_on(route: WebSocketRoute) -> None:
+        connections.append(route)
+        server = route.connect_to_server()
+        if len(connections) == 1:
+            server.on_message(lambda message: None if '"seq":2,' in str(message) else route.send(message))
+
+    page.route_web_socket(re.compile("/ws/requests/"), pass_on)
+    page.route(re.compile(r"/events\?after="), lambda route: held.append(route))
+    return connections
+
+
+def fetch_begun(page: Page, held: list[Route]) -> Route:
+    while not held:
+        page.wait_for_timeout(20)
+    return held.pop()
+
+
+def test_what_comes_during_a_fetch_that_fails_is_not_lost(page: Page, site: str, stage: Stage) -> None:
+    request, held = ask(stage.ana, stage.chat), list[Route]()
+    connections = withhold_a_line(page, held)
+    open_console(page, site, request)
+    happen(request, times=2)
+    fetch = fetch_begun(page, held)
+    happen(request, times=2)
+    fetch.abort()
+    expect(page.locator("#L5")).to_be_visible()
+    assert page.evaluate(SEQS) == [1, 2, 3, 4, 5]
+    expect(status(page)).to_have_text("Live")
+    assert len(connections) == 2, "it went on from its last line"
+
+
+def test_a_fetch_that_nobody_answers_is_given_up(page: Page, site: str, stage: Stage) -> None:
+    request, held = ask(stage.ana, stage.chat), list[Route]()
+    page.add_init_script(
+        "const usual = AbortSignal.timeout; AbortSignal.timeout = (wait) => usual.call(AbortSignal, wait / 50);"
+    )
+    withhold_a_line(page, held)
+    open_console(page, site, request)
+    happen(request, times=2)
+    fetch_begun(page, held)
+    expect(page.locator("#L3")).to_be_visible()
+    assert page.evaluate(SEQS) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_the_last_line_comes_also_where_it_is_still_being_fetched(
+    page: Page, site: str, stage: Stage, answered: bool
+) -> None:
+    request, held = ask(stage.ana, stage.chat), list[Route]()
+    connections = withhold_a_line(page, held)
+    open_console(page, site, request)
+    happen(request, times=2)
+    fetch = fetch_begun(page, held)
+    happen(request, "Use /chat.", state=State.REJECTED)
+    expect(status(page)).to_have_text("Finished")
+    if answered:
+        fetch.continue_()
+        fetch_begun(page, held).continue_()
+    else:
+        fetch.abort()
+    expect(page.locator("#L4")).to_contain_text("Use /chat.")
+    expect(status(page)).to_have_text("Finished")
+    assert page.evaluate(SEQS) == [1, 2, 3, 4]
+    assert len(connections) == (1 if answered else 2)
+
+
+def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, stage: Stage) -> None:
+    request, asked = ask(stage.ana, stage.chat), list[str]()
+    page.route_web_socket(re.compile("/ws/requests/"), lambda route: route.close(code=1006))
+    page.on("request", lambda one: asked.append(one.url) if "/events?" in one.url else None)
+    page.clock.install()
+    page.goto(f"{site}/requests/{request.pk}/")
+    happen(request, state=State.BLOCKED)
+    for _ in range(6):
+        page.clock.run_for(4000)
+    expect(status(page)).to_have_text("Finished")
+    happen(request, state=State.PLANNING)
+    page.clock.run_for(5000)
+    expect(status(page)).to_have_text("Polling")
+    for settled in (State.BLOCKED, State.CANCELLED):
+        seq = happen(request, state=settled)
+        page.clock.run_for(5000)
+        expect(page.locator(f"#L{seq}")).to_be_visible()
+        expect(status(page)).to_have_text("Finished")
+    so_far = len(asked)
+    page.clock.run_for(60_000)
+    assert len(asked) == so_far, "nothing more can come"
+
+
 def test_without_sockets_it_polls(page: Page, site: str, stage: Stage) -> None:
     request = ask(stage.ana, stage.chat)
     page.route_web_socket(re.compile("/ws/requests/"), lambda route: route.close(code=1006))
@@ -178,6 +272,7 @@ def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) 
     page.wait_for_function(at_the_end, arg=log.element_handle())
     expect(follow).to_have_text("Following")
     page.set_viewport_size(wide)
+    page.evaluate(TWO_FRAMES)  # that it is wide again has been told by then, and does not come between
     log.evaluate("log => { log.scrollTop = 0; }")
     expect(follow).to_have_text("Follow")
     happen(request, times=3)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from datetime import timedelta
 
@@ -9,12 +10,13 @@ import pytest
 from django.utils import timezone
 
 from portal import inventory
+from portal.forms import ADVANCED
 from portal.inventory import Look, Looks
 from portal.models import EndpointRequest, Membership
 from provisioning.models import AwsAccount
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage
-from tests.portal.pages_stage import answers, browser, distribution, load_balancer, planned, text_of
+from tests.portal.pages_stage import answers, browser, distribution, faults_untied, load_balancer, planned, text_of
 
 
 def test_ana_asks_and_lands_on_the_request(people: Stage, lab: Lab) -> None:
@@ -46,6 +48,16 @@ def test_a_link_can_fill_the_form_in(people: Stage, lab: Lab) -> None:
     page = browser(people.ana).get("/requests/new/", {"name": "from-a-ticket", "path_patterns": "/ws/t"})
     assert 'value="from-a-ticket"' in page.content.decode()
     assert 'value="/ws/t"' in page.content.decode()
+
+
+@pytest.mark.parametrize(
+    ("said", "ticked"), [("true", True), ("True", True), ("false", False), ("False", False), ("0", False), ("", False)]
+)
+def test_a_link_says_yes_or_no_to_what_can_be_ticked(people: Stage, lab: Lab, said: str, ticked: bool) -> None:
+    page = browser(people.ana).get("/requests/new/", {"carries_http_api": said})
+    (box,) = re.findall(r'<input type="checkbox" name="carries_http_api"[^>]*>', page.content.decode())
+    assert (" checked" in box) is ticked
+    assert page.context["form"].wish().get("carries_http_api", False) is ticked
 
 
 @pytest.mark.parametrize(
@@ -137,6 +149,27 @@ def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(people: S
     assert 'value="NOT ok"' in body
     assert "<details open>" in body
     assert not EndpointRequest.objects.exists()
+
+
+@pytest.mark.parametrize("answering", [True, False])
+def test_every_fault_is_read_out_with_its_field(
+    people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch, answering: bool
+) -> None:
+    wrong = dict.fromkeys(("name", "path_patterns", "max_silence_seconds", *ADVANCED), "NOT ok")
+    said = answers(lab, justification="", target_arn="", distribution_id="", subprotocols="a b/c", **wrong)
+    if not answering:
+        AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
+        monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
+        monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=20))
+    page = browser(people.ana).post("/requests/new/", said)
+    body = page.content.decode()
+    assert ('id="typed-target"' in body) is not answering
+    assert faults_untied(page) == []
+    for field in ("target_arn", "distribution_id", *wrong):
+        assert f'id="fault-{field}"' in body, field
+    for typed in ("target_arn", "distribution_id", "http_port", "forward_host"):
+        marked = rf'<(?:select|input type="text") name="{typed}"[^>]* aria-invalid="true"'
+        assert bool(re.search(marked, body)) is not (answering and typed == "target_arn"), typed
 
 
 def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+from urllib.parse import urlencode
+
+import pytest
 from django.utils import timezone
 
 from portal.lifecycle import State
 from portal.models import Approval, EndpointRequest, Membership, Person
+from portal.views.paging import page_of
 from provisioning.models import AwsAccount, Endpoint
 from tests.lab.account import Lab
-from tests.portal.api_stage import ACCOUNT, Stage
+from tests.portal.api_stage import ACCOUNT, Stage, ask, ready_to_decide
 from tests.portal.pages_stage import browser, plan_again, planned, text_of
 
 
@@ -85,6 +90,28 @@ def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> 
     browser(other).post(f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest})
     own.refresh_from_db()
     assert own.state == State.PROVISIONING
+
+
+def test_what_is_ones_own_to_decide_stands_first_however_much_waits_for_others(
+    people: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.views.deciding.page_of", partial(page_of, size=2))
+    asked = [ready_to_decide(ask(who, people.chat)) for who in [people.ana] * 3 + [people.petra] * 3]
+    ana, petra = asked[2::-1], asked[:2:-1]
+
+    def pages(person: Person) -> list[tuple[list[EndpointRequest], list[EndpointRequest]]]:
+        client, seen, query = browser(person), [], ""
+        while True:
+            page = client.get(f"/approvals/?{query}").context
+            seen.append((page["mine"], [one for one, _ in page["others"]]))
+            if not page["page"].older:
+                return seen
+            query = urlencode({"before": page["page"].older})
+
+    assert pages(people.petra) == [(ana[:2], []), (ana[2:], petra[:1]), ([], petra[1:])]
+    everything = [*petra, *ana]
+    assert pages(people.otto) == [([], everything[:2]), ([], everything[2:4]), ([], everything[4:])]
+    assert "3 waiting for you" in text_of(browser(people.petra).get("/"))
 
 
 def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(people: Stage, lab: Lab) -> None:

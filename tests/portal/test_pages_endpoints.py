@@ -127,6 +127,17 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     assert "Tests so far Answers" in text_of(result)
 
 
+def test_a_refused_test_leads_the_whole_page_to_its_reason(people: Stage, endpoint: Endpoint) -> None:
+    client, url = browser(people.ana), f"/endpoints/{endpoint.pk}/test/"
+    accepted = client.post(url, headers=HTMX)
+    assert accepted.content.decode().strip().startswith("<section")
+    assert "HX-Redirect" not in accepted
+    Check.objects.update(wanted={"path": "/ws/room"})
+    refused = client.post(url, headers=HTMX)
+    assert (refused.get("HX-Redirect"), refused.content) == (f"/endpoints/{endpoint.pk}/", b"")
+    assert "Another test of this endpoint is under way" in text_of(client.get(refused["HX-Redirect"]))
+
+
 def test_without_script_testing_leads_back_to_the_page(people: Stage, endpoint: Endpoint) -> None:
     sent = browser(people.ben).post(f"/endpoints/{endpoint.pk}/test/", follow=True)
     assert "Reload to see the result" in text_of(sent)

@@ -26,6 +26,7 @@ from tests.portal.pages_stage import browser, text_of
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = SPANS[0]
 KEY = Ed25519PrivateKey.generate()
+HTMX = {"HX-Request": "true"}
 
 
 def sample(minutes: float, ms: float | None = 60.0, verdict: str = "WSE-LIVE") -> Sample:
@@ -193,11 +194,15 @@ def test_the_team_audits_now_an_auditor_and_another_team_do_not(people: Stage, e
     assert browser(people.tom).post(address).status_code == 404
     assert "Only the team" in text_of(browser(people.otto).post(address, follow=True))
     assert not PrivacyAudit.objects.filter(made_at__isnull=True).exists()
+    otto = browser(people.otto)
+    refused = otto.post(address, headers=HTMX)
+    assert (refused.get("HX-Redirect"), refused.content) == (address, b"")
+    assert "Only the team" in text_of(otto.get(address))
     assert "AWS is being asked" in text_of(browser(people.ana).post(address, follow=True))
     browser(people.petra).post(address)
     asked = PrivacyAudit.objects.get(made_at__isnull=True)
     assert (asked.requested_by, asked.stream.startswith("request:")) == ("ana", True)
-    fragment = browser(people.ana).get(address, headers={"HX-Request": "true"})
+    fragment = browser(people.ana).get(address, headers=HTMX)
     assert fragment.content.decode().strip().startswith("<section")
     assert 'hx-trigger="every 2s"' in fragment.content.decode()
 

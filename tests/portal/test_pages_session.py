@@ -14,6 +14,7 @@ from django.test import Client
 from portal.models import EndpointRequest, Person
 from portal.sessions import SessionStore
 from portal.views.session import ATTEMPTS_PER_NAME_AND_ADDRESS
+from provisioning.models import Endpoint
 from tests.portal.api_stage import Stage, ask
 from tests.portal.pages_stage import browser, text_of
 
@@ -56,6 +57,15 @@ def test_next_never_leads_away_from_the_portal(ana: Person) -> None:
         assert answer["Location"] == "/"
 
 
+def test_whoever_has_signed_in_is_led_on_and_never_round_in_circles(ana: Person) -> None:
+    client = browser(ana)
+    assert client.get("/sign-in/?next=/tokens/")["Location"] == "/tokens/"
+    for circle in ("/sign-in/", "/sign-in/?next=/sign-in/", "http://testserver/sign-in/"):
+        assert client.get("/sign-in/", {"next": circle})["Location"] == "/"
+        entered = Client().post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": circle})
+        assert entered["Location"] == "/"
+
+
 def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person, counted: str) -> None:
     client = Client()
     for _ in range(ATTEMPTS_PER_NAME_AND_ADDRESS):
@@ -65,6 +75,8 @@ def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person, counte
     assert refused.status_code == 429
     assert "Wait five minutes" in text_of(refused)
     assert client.post("/sign-in/", {"username": "ben", "password": "wrong"}).status_code == 200
+    for respelt in ("\N{FULLWIDTH LATIN SMALL LETTER A}na", "an\N{FEMININE ORDINAL INDICATOR}"):
+        assert client.post("/sign-in/", {"username": respelt, "password": PASSWORD}).status_code == 429, "the same name"
     from_home = Client(REMOTE_ADDR="192.0.2.7")
     assert from_home.post("/sign-in/", {"username": "ana", "password": PASSWORD}).status_code == 302
 
@@ -79,6 +91,13 @@ def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> N
     url = f"/requests/{uuid4()}/standing/"
     answer = Client().get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"})
     assert answer["HX-Redirect"] == "/sign-in/?next=/requests/"
+
+
+def test_no_cache_gives_a_page_for_a_fragment(people: Stage, endpoint: Endpoint) -> None:
+    for client in (browser(people.ana), Client()):
+        for path in (f"/endpoints/{endpoint.pk}/privacy/", f"/endpoints/{endpoint.pk}/check/", "/"):
+            for headers in ({}, {"HX-Request": "true"}):
+                assert "HX-Request" in client.get(path, headers=headers)["Vary"]
 
 
 def test_headers_nobody_could_mean_lead_to_the_sign_in_page(people: Stage) -> None:

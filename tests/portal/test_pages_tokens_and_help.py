@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.test import Client, RequestFactory
@@ -11,11 +12,11 @@ from django.utils import timezone
 from checks.glossary import WORDS
 from checks.preflight import TITLES
 from checks.verdicts import VERDICTS
-from portal.actions import issue_token
+from portal.actions import issue_token, revoke_token
 from portal.models import ApiToken
 from portal.views import errors
 from tests.portal.api_stage import Stage
-from tests.portal.pages_stage import browser, text_of
+from tests.portal.pages_stage import browser, faults_untied, text_of
 
 
 def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Stage) -> None:
@@ -49,6 +50,7 @@ def test_a_token_needs_a_name_a_scope_and_an_end(people: Stage, said: dict[str, 
     page = browser(people.ana).post("/tokens/", said)
     assert page.status_code == 422
     assert f'href="#id_{field}"' in page.content.decode()
+    assert faults_untied(page) == []
     assert not ApiToken.objects.exists()
 
 
@@ -58,6 +60,20 @@ def test_nobody_sees_or_revokes_somebody_elses_tokens(people: Stage) -> None:
     assert browser(people.ben).post(f"/tokens/{token.pk}/revoke/").status_code == 404
     token.refresh_from_db()
     assert token.revoked_at is None
+
+
+def test_what_still_works_can_be_revoked_however_many_were_made_since(
+    people: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("portal.views.tokens.TOKENS_SHOWN", 3)
+    now = timezone.now()
+    for number, name in enumerate(("oldest", "older", "revoked", "expired", "newest", "revoked too")):
+        at = now - timedelta(days=30 - number)
+        _, token = issue_token(people.ana, name, ["requests:read"], days=1 if name == "expired" else 365, now=at)
+        if name.startswith("revoked"):
+            assert revoke_token(people.ana, token, now=now)
+    shown = browser(people.ana).get("/tokens/").context["tokens"]
+    assert [token.name for token in shown] == ["newest", "older", "oldest"]
 
 
 def test_only_who_may_decide_is_offered_tokens_that_decide(people: Stage) -> None:

@@ -1,0 +1,125 @@
+"""The OpenAPI document as a program reads it: its examples and the API's real answers are what it says they are."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from openapi_schema_validator import OAS30Validator, oas30_format_checker
+from openapi_spec_validator import validate
+
+from portal.actions import ask_for_check, edit_request
+from portal.api.docs import METHODS, api_document
+from portal.lifecycle import Allowed
+from tests.lab.account import Lab
+from tests.portal.api_stage import Stage, ask, bearer, deploy
+from tests.portal.pages_stage import plan_again, planned
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The document, taken strictly: what it does not name must not be there."""
+    strict = copy.deepcopy(api_document())
+    for node in nodes(strict["components"]["schemas"]):
+        if "properties" in node:
+            node["additionalProperties"] = False
+    return strict
+
+
+def nodes(node: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(node, dict):
+        yield node
+    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from nodes(inner)
+
+
+def operations() -> Iterator[dict[str, Any]]:
+    for methods in document()["paths"].values():
+        yield from (operation for method, operation in methods.items() if method in METHODS)
+
+
+def faults(content: dict[str, Any], value: Any) -> list[str]:
+    """Where a value is not what the document says."""
+    schema = content["schema"] | {"components": document()["components"]}
+    found = OAS30Validator(schema, format_checker=oas30_format_checker).iter_errors(value)
+    return [f"{fault.json_path}: {fault.message}" for fault in found]
+
+
+def of_answer(operation_id: str, answer: Any) -> list[str]:
+    """Where a real answer is not what the document says of this operation."""
+    (operation,) = (one for one in operations() if one["operationId"] == operation_id)
+    media_type = answer["Content-Type"].partition(";")[0]
+    return faults(operation["responses"][str(answer.status_code)]["content"][media_type], answer.json())
+
+
+def test_it_is_an_openapi_document() -> None:
+    validate(api_document())
+
+
+def test_every_example_is_what_its_schema_says() -> None:
+    wrong, seen = [], 0
+    for operation in operations():
+        for part in (operation.get("requestBody", {}), *operation["responses"].values()):
+            for content in part.get("content", {}).values():
+                for example in content.get("examples", {}).values():
+                    wrong += [f"{operation['operationId']}: {fault}" for fault in faults(content, example["value"])]
+                    seen += 1
+    assert wrong == []
+    assert seen > 30
+
+
+def test_a_body_may_be_refused_before_it_is_read() -> None:
+    for operation in operations():
+        told = {status for status in ("408", "413", "415") if status in operation["responses"]}
+        assert told in (set(), {"408", "413", "415"}), operation["operationId"]
+        assert told or "requestBody" not in operation, operation["operationId"]
+
+
+def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Stage, lab: Lab) -> None:
+    request = planned(lab, people, target="int-orders")
+    changed = request.wish | {"read_timeout": 60}
+    assert isinstance(edit_request(people.ben, request, changed, now=timezone.now()), Allowed)
+    plan_again(request)
+    headers = bearer(people.ana)
+    url = f"/api/v1/requests/{request.pk}"
+    shown = Client().get(url, headers=headers)
+    assert any("read timeout: was 30, is now 60" in sentence for sentence in shown.json()["plan_changes"])
+    assert shown.json()["preflight"]
+    assert of_answer("getRequest", shown) == []
+    assert of_answer("listRequests", Client().get("/api/v1/requests", headers=headers)) == []
+    assert of_answer("listRequestEvents", Client().get(f"{url}/events?html=true", headers=headers)) == []
+    approval = {"plan_digest": request.plan_digest}
+    refused = Client().post(f"{url}/approve", approval, content_type=JSON, headers=headers)
+    assert (refused.status_code, of_answer("approveRequest", refused)) == (403, [])
+    approved = Client().post(f"{url}/approve", approval, content_type=JSON, headers=bearer(people.petra))
+    assert (approved.status_code, of_answer("approveRequest", approved)) == (200, [])
+
+
+def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Stage) -> None:
+    endpoint = deploy(ask(people.ana, people.chat))
+    check = ask_for_check(people.ana, endpoint, now=timezone.now())
+    url, headers = f"/api/v1/endpoints/{endpoint.pk}", bearer(people.ana)
+    for operation_id, path in (
+        ("listEndpoints", "/api/v1/endpoints"),
+        ("getEndpoint", url),
+        ("getCheck", f"{url}/checks/{check.pk}"),
+        ("listProbes", f"{url}/probes"),
+        ("listSavedChecks", f"{url}/saved-checks"),
+    ):
+        assert of_answer(operation_id, Client().get(path, headers=headers)) == [], operation_id
+
+
+@pytest.mark.parametrize("wrong", [{"plan_changes": [{}]}, {"state": "gone"}, {"more": 1}])
+def test_what_is_no_answer_is_noticed(wrong: dict[str, Any]) -> None:
+    (operation,) = (one for one in operations() if one["operationId"] == "getRequest")
+    content = operation["responses"]["200"]["content"][JSON]
+    (example,) = content["examples"].values()
+    assert faults(content, example["value"]) == []
+    assert faults(content, example["value"] | wrong)
