@@ -123,6 +123,7 @@ _BY_PREFLIGHT: tuple[tuple[str, str, tuple[int, ...]], ...] = (
 _TO_THE_TARGET = frozenset(
     {"PF-TARGET", "PF-STATE", "PF-BPA", "PF-INGRESS", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE"}
 )
+_OF_THE_WAY = frozenset(code for question, code, _ in _BY_PREFLIGHT if question in _TO_THE_TARGET)
 _PUT_RIGHT_IN_PLACE = frozenset(
     {"PF-STATE", "PF-BPA", "PF-INGRESS", "PF-NACL", "PF-LISTENER", "PF-ACTION", "PF-RULES", "PF-HEALTH"}
 )
@@ -132,7 +133,8 @@ _AGAINST = frozenset({Level.BLOCK, Level.FIXABLE, Level.WARN})
 
 def _preflight(seen: Observations) -> Iterator[Claim]:
     """What AWS says against the way to the target explains nothing once the target was reached, nor that no target is
-    well once the app itself answered. What another behavior's origin answers shows neither.
+    well once the app itself answered. What another behavior's origin answers shows neither. A way that AWS only warns
+    of may be open all the same, so that it is never certain.
     """
     if seen.handshake.upgraded or (seen.status == _NO_ANSWER and not seen.timed_out):
         return
@@ -143,15 +145,19 @@ def _preflight(seen: Observations) -> Iterator[Claim]:
         loops = result.level is Level.BLOCK or 300 <= seen.status < 400
         if question == "PF-ACTION" and loops != (code == "WSE-301-LOOP"):
             continue
-        around = question in _TO_THE_TARGET and seen.takes_plain
-        explains = seen.status in statuses and _explains(code, seen) and not around
-        if not explains and question in _TO_THE_TARGET and seen.reached_target:
+        if question in _TO_THE_TARGET and seen.reached_target:
             continue
         if question == "PF-HEALTH" and seen.by_app and (seen.serving is None or seen.reached_target):
             continue
-        behind: Certainty = "low" if result.level is Level.WARN or around else "medium"
+        around = question in _TO_THE_TARGET and seen.takes_plain
+        explains = seen.status in statuses and _explains(code, seen) and not around
+        warned = result.level is Level.WARN
+        certainty: Certainty = "high" if explains else "low" if warned or around else "medium"
+        if explains and warned and question in _TO_THE_TARGET:
+            # A target that is impaired works all the same.
+            certainty = "low" if question == "PF-STATE" else "medium"
         here = result.fix if question in _PUT_RIGHT_IN_PLACE else None
-        yield Claim(code, "high" if explains else behind, (f"AWS: {result.seen}",), here)
+        yield Claim(code, certainty, (f"AWS: {result.seen}",), here)
 
 
 _ADMITTED = frozenset({"PF-INGRESS", "PF-BPA", "PF-NACL"})
@@ -181,8 +187,11 @@ def contradicted(code: str, seen: Observations) -> bool:
     if code == "WSE-504-SG" and seen.takes_plain:
         return True
     passed = {result.code for result in seen.preflight if result.level is Level.PASS}
-    ruled_out = {"WSE-504-SG": _ADMITTED, "WSE-502-PORT": {"PF-LISTENER"}}.get(code)
-    return ruled_out is not None and ruled_out <= passed
+    if code == "WSE-504-SG":
+        # An open security group is not the cause; what else may drop packets is then named by itself, once it is known.
+        known = {result.code for result in seen.preflight if result.level is not Level.UNKNOWN}
+        return "PF-INGRESS" in passed and known >= _ADMITTED
+    return code == "WSE-502-PORT" and "PF-LISTENER" in passed
 
 
 # --- what CloudFront's log says ---------------------------------------------------------------------------------------
@@ -286,4 +295,7 @@ def _explains(code: str, seen: Observations) -> bool:
         return seen.author == "balancer" and seen.status not in (502, 503) and not any(left_behind(seen))
     if code == "WSE-503-NOTARGET":
         return diagnose(seen.handshake)[0].code == code
+    if code in _OF_THE_WAY:
+        # Whoever else signed it was reached by this way or another; of a page in its place the author wrote no more.
+        return seen.author in ("edge", None) or bool(seen.hidden)
     return True

@@ -137,8 +137,10 @@ def lost_behind(seen: Observations) -> Iterator[Claim]:
 
 
 def vpc_origin(seen: Observations) -> Iterator[Claim]:
-    """What AWS says of the origin itself, where it is not ready. It explains no answer of another behavior's origin."""
-    if seen.handshake.live or seen.vpc_origin_status in (None, "Deployed"):
+    """What AWS says of the origin itself, where it is not ready. It explains no answer of another behavior's origin, nor
+    one that came through it.
+    """
+    if seen.handshake.live or seen.reached_target or seen.vpc_origin_status in (None, "Deployed"):
         return
     state = f"is {seen.vpc_origin_status}" if seen.vpc_origin_status else "does not exist"
     meant = seen.serving is None or seen.serving.meant

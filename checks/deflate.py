@@ -6,6 +6,7 @@ grow. It must never hold more than its limit, however small the wire bytes were.
 
 from __future__ import annotations
 
+import re
 import zlib
 
 NAME = "permessage-deflate"
@@ -18,6 +19,10 @@ _KNOWN = (
     "server_max_window_bits",
     "client_max_window_bits",
 )
+_BITS = re.compile(r'(?P<quote>"?)(?P<bits>[89]|1[0-5])(?P=quote)')
+"""A window as an answer names it: without leading zeroes (RFC 7692 7.1.2), as a token or a quoted string."""
+_WHITE = " \t"
+"""What may surround a parameter (RFC 9110 5.6.3)."""
 _TAIL = b"\x00\x00\xff\xff"
 """What a sender cuts off the end of a message, and a receiver puts back (RFC 7692 7.2)."""
 
@@ -87,21 +92,21 @@ def agreed(answer: str, max_bytes: int) -> BoundedDeflate | None:
 
     :raises ValueError: parameters that RFC 7692 7.1 does not allow in an answer to `OFFER`.
     """
-    named = [item.strip() for item in answer.split(",") if item.partition(";")[0].strip().lower() == NAME]
+    named = [item for item in answer.split(",") if item.partition(";")[0].strip(_WHITE).lower() == NAME]
     if not named:
         return None
     if len(named) > 1:
         raise ValueError(f"{NAME} appears more than once")
     seen: dict[str, str] = {}
     for parameter in named[0].split(";")[1:]:
-        name, _, value = (part.strip() for part in parameter.partition("="))
-        value = value.strip('"')
+        name, equals, value = (part.strip(_WHITE) for part in parameter.partition("="))
         if name not in _KNOWN or name in seen:
             raise ValueError(f"{NAME} has the parameter {name!r}, which is unknown or repeated")
-        seen[name] = value
-        needs_bits = name.endswith("_bits")
-        if needs_bits != bool(value) or (needs_bits and not (value.isdecimal() and 8 <= int(value) <= 15)):
-            raise ValueError(f"{NAME} has {parameter.strip()!r}, which RFC 7692 does not allow")
+        bits = _BITS.fullmatch(value)
+        fits = bits is not None if name.endswith("_bits") else not equals
+        if not fits:
+            raise ValueError(f"{NAME} has {parameter.strip(_WHITE)!r}, which RFC 7692 does not allow")
+        seen[name] = bits["bits"] if bits else ""
     return BoundedDeflate(
         max_bytes,
         client_bits=int(seen.get("client_max_window_bits", 15)),

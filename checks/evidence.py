@@ -78,7 +78,7 @@ def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
         return ["It has no `document`: this is no evidence of this portal."]
     try:
         form = canonical(read["document"])
-    except (rfc8785.CanonicalizationError, RecursionError) as error:
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         return [f"Its document has no canonical form: {error}"]
     faults = [f"It has {name[:60]!r}, which no signature covers." for name in sorted(read.keys() - _FIELDS)]
     if read.get("note", _SIGNED) != _SIGNED and read.get("signature") is not None:
@@ -97,7 +97,7 @@ def _wrong_with_signature(signature: Any, form: bytes, key: Ed25519PublicKey) ->
         return [f"Its signature has {more[0][:60]!r}, which the portal does not write there."]
     if signature.get("key_id") != key_id(key):
         return [
-            f"It names the key {str(signature.get('key_id'))[:40]}; this one is {key_id(key)}. Use the key it names."
+            f"It names the key {str(signature.get('key_id'))[:40]!r}; this one is {key_id(key)}. Use the key it names."
         ]
     value = str(signature.get("value"))
     try:

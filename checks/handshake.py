@@ -261,7 +261,7 @@ def _judge_upgrade(value: str) -> Finding:
     source = "RFC 6455 4.1 item 2"
     if not value:
         return Finding("upgrade", False, "The line 'Upgrade: websocket' is missing.", source)
-    if value.strip().lower() != "websocket":
+    if value.strip(_WHITE).lower() != "websocket":
         return Finding("upgrade", False, f"Upgrade says {value!r} and must say websocket.", source)
     return Finding("upgrade", True, "Upgrade names websocket, as it must.", source)
 
@@ -280,8 +280,9 @@ def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
         return Finding("accept", False, "Sec-WebSocket-Accept is missing: nothing proves the key was read.", source)
     if len(values) > 1:
         return Finding("accept", False, "Sec-WebSocket-Accept appears more than once (RFC 6455 11.3.3).", source)
-    if values[0].strip() != request.expected_accept:
-        text = f"Accept is {values[0].strip()!r}, but for the key sent it must be {request.expected_accept!r}"
+    accept = values[0].strip(_WHITE)
+    if accept != request.expected_accept:
+        text = f"Accept is {accept!r}, but for the key sent it must be {request.expected_accept!r}"
         return Finding("accept", False, f"{text}: whoever answered did not see this key.", source)
     text = "Accept is what RFC 6455 4.2.2 says it must be for the key sent: base64(SHA-1(key + GUID))."
     return Finding("accept", True, text, source)
@@ -289,7 +290,7 @@ def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
 
 def _judge_extensions(request: HandshakeRequest, values: Sequence[str]) -> Finding:
     source, value = "RFC 6455 4.1 item 5", ", ".join(values)
-    named = [item.split(";")[0].strip().lower() for item in value.split(",") if item.strip()]
+    named = [item.split(";")[0].strip(_WHITE).lower() for item in value.split(",") if item.strip(_WHITE)]
     if unasked := [name for name in named if name not in request.extensions]:
         text = f"The server switched on {', '.join(unasked)}, which was not asked for"
         return Finding("extensions", False, f"{text}: the two sides would read frames differently.", source)
@@ -313,13 +314,16 @@ def _judge_subprotocol(request: HandshakeRequest, values: Sequence[str]) -> Find
         # RFC 6455 lets the server choose none; a browser then fails only if the app insists, so this is no breach.
         text = f"Asked for {asked}; the server chose none." if asked else "None asked for, none chosen."
         return Finding("subprotocol", True, text, source)
-    if values[0].strip() not in request.subprotocols:
-        text = f"The server chose {values[0].strip()!r}, which was not among those asked ({asked or 'none'})."
+    chosen = values[0].strip(_WHITE)
+    if chosen not in request.subprotocols:
+        text = f"The server chose {chosen!r}, which was not among those asked ({asked or 'none'})."
         return Finding("subprotocol", False, text, source)
-    return Finding("subprotocol", True, f"The server chose {values[0].strip()!r}, one of those asked.", source)
+    return Finding("subprotocol", True, f"The server chose {chosen!r}, one of those asked.", source)
 
 
 _HTTP = b"HTTP/1."
+_WHITE = " \t"
+"""What may surround a value (RFC 9110 5.6.3); Python's strip() alone would take NBSP and NEL too."""
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?")
@@ -433,7 +437,7 @@ def _dechunk(raw: bytes) -> tuple[bytes, bool]:
 
 
 def _tokens(value: str) -> set[str]:
-    return {token.strip().lower() for token in value.split(",")}
+    return {token.strip(_WHITE).lower() for token in value.split(",")}
 
 
 def _note(line: HeaderLine, texts: dict[str, str]) -> str:

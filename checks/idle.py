@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from checks.script import Hold, SendPing, SendPong, Step
-from checks.transcript import Reason, Transcript
+from checks.transcript import Phase, Reason, Transcript
 
 Variant = Literal["silent", "client pings", "client only"]
 VARIANTS: tuple[Variant, ...] = ("silent", "client pings", "client only")
@@ -94,19 +94,24 @@ def reading_of(variant: Variant, seen: Transcript) -> Reading | None:
         1 for frame in seen.frames if frame.direction == "received" and frame.opcode in ("ping", "text", "binary")
     )
     ended = silence_of(lasted, seen)
-    if any(failure.reason in _BROKEN for failure in seen.failures):
+    if _reasons(seen) & _BROKEN:
         return Reading(variant, lasted, "broken", 0, heard)
     return replace(ended, variant=variant, heard=heard) if ended else Reading(variant, lasted, "open", 0, heard)
 
 
 def silence_of(seconds: float, seen: Transcript) -> Reading | None:
     """The reading of a silent socket that ended after so many seconds; None when it did not end by itself."""
-    reasons = {failure.reason for failure in seen.failures}
+    reasons = _reasons(seen)
     if reasons & _CUT:
         return Reading("silent", seconds, "cut", 1006)
     if Reason.CLOSED_BY_PEER in reasons and seen.close is not None:
         return Reading("silent", seconds, "closed", seen.close.code)
     return None
+
+
+def _reasons(seen: Transcript) -> set[Reason]:
+    """What went wrong before we said goodbye: a goodbye that nobody answers shows nothing of the silence before it."""
+    return {failure.reason for failure in seen.failures if failure.phase is not Phase.CLOSE}
 
 
 def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFinding:

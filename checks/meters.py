@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from checks.asked import HEARS_WITHIN, JOINS_WITHIN, OPENING_SECONDS
 from checks.bounds import Limits
@@ -63,7 +64,8 @@ async def gather_crowd(
     clients = max(2, min(clients, MOST_CLIENTS))
     mark = secrets.token_hex(6)
     # What follows the number keeps the line of client 1 from being found in that of client 12.
-    lines = [f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)]
+    lines = {number: f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)}
+    ears = {mine: _EveryOther(f"every other client of crowd {mark}", within_s, mine, lines) for mine in lines}
     limits = Limits(total_s=OPENING_SECONDS + join_s + within_s * clients, frames_in=64 + 8 * clients)
     settled: set[int] = set()
 
@@ -72,9 +74,8 @@ async def gather_crowd(
             settled.add(mine)
             return len(settled) == clients
 
-        others = (ExpectText(line, within_s) for number, line in enumerate(lines) if number != mine)
         # Whoever leaves first must not be missed by those who still listen.
-        return Script.of_steps((Gather(arrive, join_s), Send(lines[mine]), *others, Hold(0.2)))
+        return Script.of_steps((Gather(arrive, join_s), Send(lines[mine]), ears[mine], Hold(0.2)))
 
     async def take_part(mine: int) -> Transcript:
         try:
@@ -82,16 +83,16 @@ async def gather_crowd(
         finally:
             settled.add(mine)
 
-    seen = await asyncio.gather(*map(take_part, range(clients)))
-    missing: list[str] = []
-    for number, transcript in enumerate(seen, 1):
-        missing += [
-            f"client {number} did not hear client {step.text.partition(' client ')[2].split()[0]}"
-            for step in transcript.steps
-            if step.text.startswith("expect") and not step.ok
-        ]
-    heard = sum(1 for transcript in seen if transcript.upgraded and not transcript.failures)
-    return Crowd(clients, sum(1 for transcript in seen if transcript.upgraded), heard, tuple(missing), tuple(seen))
+    seen = await asyncio.gather(*map(take_part, lines))
+    listened = [
+        ear
+        for ear, transcript in zip(ears.values(), seen, strict=True)
+        if any(step.text == str(ear) for step in transcript.steps)
+    ]
+    missing = [f"client {ear.mine} did not hear client {other}" for ear in listened for other in ear.missing]
+    heard_all = sum(1 for ear in listened if not ear.missing)
+    opened = sum(1 for transcript in seen if transcript.upgraded)
+    return Crowd(clients, opened, heard_all, tuple(missing), tuple(seen))
 
 
 async def reconnect(
@@ -103,3 +104,24 @@ async def reconnect(
     for _ in range(max(1, min(times, MOST_RECONNECTS))):
         seen.append(await probe(target, network=network, script=Script.handshake_only(), limits=once))
     return tuple(seen)
+
+
+@dataclass(frozen=True, slots=True)
+class _EveryOther(ExpectText):
+    """Waits until the lines of all others have come, in any order, and keeps whose did: whom it misses is told of each,
+    not of the first one only.
+    """
+
+    mine: int = 0
+    lines: Mapping[int, str] = field(default_factory=dict)
+    heard: set[int] = field(default_factory=set)
+
+    @property
+    def missing(self) -> tuple[int, ...]:
+        """The others whose lines did not come."""
+        return tuple(number for number in self.lines if number not in (self.mine, *self.heard))
+
+    def fits(self, message: str, nonce: str) -> bool:
+        """Is this the last message that was missing?"""
+        self.heard.update(number for number, line in self.lines.items() if line in message)
+        return not self.missing

@@ -16,16 +16,19 @@ from checks.transcript import Phase, Transcript
 
 
 def document(live: bool, judged: Sequence[tuple[str, Transcript, tuple[Diagnosis, ...]]]) -> dict[str, Any]:
-    """For machines: every way with its verdicts and its whole transcript."""
+    """For machines: every way with its verdicts and its whole transcript. A plain GET that was answered has no verdict,
+    here as in words, and counts as live, as it does for the exit code.
+    """
     return {
         "live": live,
         "ways": [
             {
                 "name": name,
                 "url": seen.url,
-                "live": seen.live,
+                "live": seen.live or _answered_plainly(seen),
                 "verdicts": [
-                    {**found.to_dict(), "title": found.verdict.title, "fix": found.verdict.fix} for found in diagnoses
+                    {**found.to_dict(), "title": found.verdict.title, "fix": found.verdict.fix}
+                    for found in (() if _answered_plainly(seen) else diagnoses)
                 ],
                 "transcript": seen.to_dict(),
             }
@@ -47,7 +50,7 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     """Plain words first, the evidence under them, the transcript last."""
     first = diagnoses[0]
     lines = [f"=== {name}: {seen.url}"] if name else []
-    plain = seen.request is not None and not seen.request.upgrade and seen.response is not None
+    plain = _answered_plainly(seen)
     if plain and seen.response is not None:
         lines.append(f"A plain GET is answered with {seen.response.status_line}")
     else:
@@ -75,6 +78,11 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     times = [(phase, getattr(seen.timing, phase, None)) for phase in (*(phase.value for phase in Phase), "total")]
     lines += ["", "  ".join(f"{phase} {ms:.1f} ms" for phase, ms in times if ms is not None), ""]
     return _legible(lines)
+
+
+def _answered_plainly(seen: Transcript) -> bool:
+    """A plain GET that got an answer: no WebSocket was asked for, so that no status is a fault."""
+    return seen.request is not None and not seen.request.upgrade and seen.response is not None
 
 
 def _body_lines(seen: Transcript) -> list[str]:

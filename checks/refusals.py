@@ -190,7 +190,7 @@ def _redirected(case: Refusal) -> Found:
         return (("WSE-301-REDIRECT", "high" if case.author == "edge" else "medium"),)
     if same_place:
         return (("WSE-301-LOOP", "high"),)
-    if case.author == "balancer" and location.startswith("https:") and destination[1:] == asked[1:]:
+    if case.author == "balancer" and location.startswith("https:") and destination.resource == asked.resource:
         return (("WSE-301-LOOP", "medium"), ("WSE-3XX-APP", "low"))
     return (("WSE-3XX-APP", "high" if location else "medium"),)
 
@@ -335,20 +335,34 @@ def _phrase(case: Refusal) -> str:
     return next((code for at, phrase, code in _EDGE_PHRASES if status in at and phrase in words), "")
 
 
-def _destination(asked: str, location: str) -> tuple[str, str, str]:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What must not change for a redirect to lead to the same place; `port` is None for the scheme's usual one,
+    `resource` path and query.
+    """
+
+    host: str
+    port: int | None = None
+    resource: tuple[str, str] = ("", "")
+
+
+def _destination(asked: str, location: str) -> _Place:
     """Where a Location leads that was given for this address; it may be relative (RFC 9110 10.2.2)."""
     scheme, _, rest = asked.partition("://")
     base = f"{'https' if scheme.lower() == 'wss' else 'http'}://{rest}"
     try:
         return _place(urljoin(base, location))
     except ValueError:
-        return (location, "", "")
+        return _Place(location)
 
 
-def _place(url: str) -> tuple[str, str, str]:
-    """Host, path and query: what must not change for a redirect to lead to the same place."""
+_USUAL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+
+
+def _place(url: str) -> _Place:
     try:
         parts = urlsplit(url)
-        return (parts.hostname or "", parts.path or "/", parts.query)
+        port = None if parts.port == _USUAL_PORTS.get(parts.scheme) else parts.port
+        return _Place(parts.hostname or "", port, (parts.path or "/", parts.query))
     except ValueError:
-        return (url, "", "")
+        return _Place(url)

@@ -217,6 +217,8 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
     if handshake.live:
         said = f"a plain GET of the same address is answered with {get}" if get else "a plain GET gets no answer"
         told = f"The WebSocket opens; {said}."
+    elif not get and handshake.response is not None:
+        told = f"The upgrade is answered with {handshake.response.status}, a plain GET gets no answer."
     elif not get:
         told = "Neither is answered: the fault lies before the app, not in the upgrade."
     elif handshake.response is not None and handshake.response.status == get:

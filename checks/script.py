@@ -379,12 +379,12 @@ def _seconds(text: str, example: str) -> float:
 
 
 def _same(found: Any, wanted: Any) -> bool:
-    # In JSON true is not 1, though in Python it is.
-    return (
-        type(found) is type(wanted) and bool(found == wanted)
-        if isinstance(wanted, bool)
-        else bool(found == wanted and not isinstance(found, bool))
-    )
+    """Equal as JSON: true is not 1, though in Python it is, however deep within; 1 and 1.0 are the same number."""
+    if isinstance(wanted, dict) and isinstance(found, dict):
+        return found.keys() == wanted.keys() and all(_same(found[name], wanted[name]) for name in wanted)
+    if isinstance(wanted, list) and isinstance(found, list):
+        return len(found) == len(wanted) and all(map(_same, found, wanted))
+    return isinstance(found, bool) is isinstance(wanted, bool) and bool(found == wanted)
 
 
 def _said(error: Exception) -> str:

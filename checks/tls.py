@@ -99,5 +99,6 @@ def _certificate(der: bytes) -> Certificate | None:
             self_signed=parsed.subject == parsed.issuer,
             fingerprint_sha256=parsed.fingerprint(hashes.SHA256()).hex(),
         )
-    except ValueError:
+    except Exception:
+        # Anybody may have made it, and cryptography has many kinds of errors for what it says, KeyError among them.
         return None

@@ -78,8 +78,7 @@ class Wanted:
 
     def masked(self) -> Wanted:
         """The same with secret values gone; what remains after the check has been made."""
-        kept = tuple((name, MASK if name.lower() in SECRET_HEADERS else value) for name, value in self.headers)
-        return replace(self, headers=kept)
+        return replace(self, headers=tuple((name, _masked(name.lower(), value)) for name, value in self.headers))
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `parse_wanted` reads it back."""
@@ -148,6 +147,18 @@ def parse_fields(given: Mapping[str, Any], faults: dict[str, str] | None = None)
         compress=_ticked(text["compress"]),
         script=text["script"].replace("\r\n", "\n"),
     )
+
+
+def _masked(header: str, value: str) -> str:
+    """Of cookies the names are kept: a policy passes them on or drops them by name. Of other secrets nothing is."""
+    if header not in SECRET_HEADERS:
+        return value
+    pairs = [pair for pair in value.split(";") if pair.strip()]
+    # A quote that is still open where a pair ends shows that the semicolon belonged to a value.
+    if header != "cookie" or any(pair.count('"') % 2 for pair in pairs):
+        return MASK
+    parts = (pair.partition("=") for pair in pairs)
+    return "; ".join(f"{name.strip()}={MASK}" if equals else MASK for name, equals, _ in parts)
 
 
 def _ticked(text: str) -> bool:

@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from checks.address_guard import parse_networks
 from checks.bounds import Limits
@@ -52,14 +52,23 @@ class Authority:
         self.file.write_bytes(self.certificate.public_bytes(serialization.Encoding.PEM))
 
     def server(
-        self, *names: str, since: datetime.timedelta = -DAY, until: datetime.timedelta = DAY, own: bool = False
+        self,
+        *names: str,
+        since: datetime.timedelta = -DAY,
+        until: datetime.timedelta = DAY,
+        own: bool = False,
+        listed: bytes = b"",
     ) -> ssl.SSLContext:
-        """A server's context with a certificate for these names; `own` makes it self-signed."""
+        """A server's context with a certificate for these names; `own` makes it self-signed, `listed` is a subject
+        alternative name in DER that stands in place of them.
+        """
         key = ec.generate_private_key(ec.SECP256R1())
         signer = key if own else self.key
         issuer = names[0] if own else self.name
-        certificate = self._signed(names[0], issuer, key, names=names, signer=signer, since=since, until=until)
-        file = self.directory / f"{abs(hash((names, since, own)))}.pem"
+        certificate = self._signed(
+            names[0], issuer, key, names=names, signer=signer, since=since, until=until, listed=listed
+        )
+        file = self.directory / f"{abs(hash((names, since, own, listed)))}.pem"
         private = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
@@ -80,6 +89,7 @@ class Authority:
         since: datetime.timedelta = -DAY,
         until: datetime.timedelta = DAY,
         ca: bool = False,
+        listed: bytes = b"",
     ) -> x509.Certificate:
         builder = (
             x509.CertificateBuilder()
@@ -91,9 +101,12 @@ class Authority:
             .not_valid_after(NOW + until)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
-        if names:
-            listed = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-            builder = builder.add_extension(listed, critical=False)
+        if listed:
+            raw = x509.UnrecognizedExtension(ExtensionOID.SUBJECT_ALTERNATIVE_NAME, listed)
+            builder = builder.add_extension(raw, critical=False)
+        elif names:
+            wanted = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+            builder = builder.add_extension(wanted, critical=False)
         # RFC 5280 4.2.1 wants these of every CA and of what it signs; Python verifies so from 3.13 on.
         signing = x509.KeyUsage(
             digital_signature=not ca,

@@ -6,17 +6,21 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
+from checks import bounds, dialogue
 from checks.bounds import Limits
 from checks.deflate import OFFER, agreed
 from checks.diagnose import diagnose
+from checks.dialogue import Dialogue
 from checks.prober import probe
 from checks.script import Script, parse_script
 from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
+from checks.wire import Wire
 from tests.checks.origins import HOST, network_to
 
 QUICK = Limits(total_s=5.0, close_s=1.0)
@@ -94,6 +98,46 @@ def test_a_socket_that_is_cut_while_holding_says_so() -> None:
     assert diagnose(seen)[0].code == "WSE-1006"
 
 
+class Busy:
+    """A machine on which 10 ms pass before each look at the clock, and a wire on which nothing comes."""
+
+    def __init__(self) -> None:
+        self.now, self.arrived, self.eof = 0.0, 0.0, False
+
+    def perf_counter(self) -> float:
+        self.now += 0.01
+        return self.now
+
+    async def wait(self, deadline: float) -> bool:
+        self.now = max(self.now, deadline)
+        return False
+
+    def send(self, data: bytes) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("total_s", "ok", "detail"),
+    [(10.0, True, "the socket stayed open"), (1.5, False, "the 1.5 s for the whole check were over")],
+)
+def test_a_hold_that_went_well_is_called_so_also_where_the_machine_is_busy(
+    total_s: float, ok: bool, detail: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = Busy()
+    for module in (bounds, dialogue):
+        monkeypatch.setattr(module, "time", busy)
+    talk = Dialogue(
+        cast("Wire", busy),
+        script=Script.of_steps(parse_script("hold 2")),
+        nonce="n1",
+        limits=Limits(),
+        clock=bounds.Clock(total_s),
+        deflate=None,
+    )
+    with pytest.raises(bounds.Stop):
+        asyncio.run(talk.run(b"", lambda: None))
+    assert [(step.ok, step.detail) for step in talk.steps] == [(ok, detail)]
+
+
 def test_compression_that_was_asked_for_is_spoken_both_ways() -> None:
     seen = follow("send {nonce} {nonce}\nexpect text {nonce} {nonce}", extensions=DEFLATED)
     assert seen.live, seen.failures
@@ -115,6 +159,18 @@ def test_compression_is_not_spoken_when_nobody_asked() -> None:
         "permessage-deflate; server_max_window_bits=99",
         "permessage-deflate; server_max_window_bits",
         "permessage-deflate; server_no_context_takeover=1",
+        "permessage-deflate; client_no_context_takeover=",
+        "permessage-deflate; client_max_window_bits=",
+        "permessage-deflate; server_max_window_bits=7",
+        "permessage-deflate; server_max_window_bits=010",
+        "permessage-deflate; server_max_window_bits=+10",
+        "permessage-deflate; server_max_window_bits=1\xb2",
+        'permessage-deflate; server_max_window_bits="10',
+        'permessage-deflate; server_max_window_bits=10"',
+        'permessage-deflate; server_max_window_bits=""10""',
+        "permessage-deflate; server_max_window_bits=10=10",
+        "permessage-deflate; server_max_window_bits=10\xa0",
+        "permessage-deflate;",
         "permessage-deflate, permessage-deflate",
     ],
 )
@@ -124,7 +180,12 @@ def test_parameters_that_the_rfc_does_not_allow_are_refused(answer: str) -> None
 
 
 @pytest.mark.parametrize(
-    "answer", ["permessage-deflate", 'permessage-deflate; server_max_window_bits="10"; client_no_context_takeover']
+    "answer",
+    [
+        "permessage-deflate",
+        'permessage-deflate; server_max_window_bits="10"; client_no_context_takeover',
+        "Permessage-Deflate ;\tserver_max_window_bits = 8; client_max_window_bits=15",
+    ],
 )
 def test_parameters_that_it_allows_are_taken(answer: str) -> None:
     assert agreed(answer, 1000) is not None

@@ -15,9 +15,9 @@ from checks.asked import JOINS_WITHIN
 from checks.idle import Reading, judge_idle, reading_of, usual_clocks
 from checks.meters import Silence, gather_crowd, measure_idle, reconnect
 from checks.prober import ProbeNetwork
-from checks.reports import idle_report
+from checks.reports import crowd_report, idle_report
 from checks.target import ProbeTarget
-from checks.transcript import CloseSeen, Failure, Phase, Reason
+from checks.transcript import CloseSeen, Failure, Phase, Reason, StepSeen
 from tests.checks.origins import HOST, network_to
 from tests.checks.seen import live
 
@@ -71,6 +71,19 @@ def test_a_socket_that_the_probe_had_to_end_did_not_stay_open(reason: Reason | N
     assert reading.ended == ended
     report = idle_report([reading], CLOCKS, [seen])
     assert (report.ok, report.code != "WSE-UNKNOWN") == (ok, True)
+
+
+@pytest.mark.parametrize("reason", [Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_BY_PEER, Reason.FRAME_VIOLATION])
+def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(reason: Reason) -> None:
+    held = StepSeen("hold 90", True, 5.0, 90_000.0, "the socket stayed open")
+    for phase, ok in ((Phase.CLOSE, True), (Phase.SCRIPT, False)):
+        seen = replace(
+            live(), steps=(held,), failures=(Failure(phase, reason),), close=CloseSeen(1006, "", False, "nobody")
+        )
+        reading = reading_of("silent", seen)
+        assert reading is not None
+        report = idle_report([reading], CLOCKS, [seen])
+        assert (reading.ended == "open", report.ok) == (ok, ok), report
 
 
 def against(handler: Any, story: Any, **options: Any) -> Any:
@@ -181,8 +194,70 @@ def test_nobody_of_a_crowd_speaks_before_the_last_is_in() -> None:
 def test_a_crowd_in_which_one_is_not_reached_says_who() -> None:
     crowd = against(Room(deaf=1), crowd_of_three)
     assert (crowd.ok, crowd.opened, crowd.heard_all) == (False, 3, 2)
-    assert len(crowd.missing) == 1
-    assert "did not hear client" in crowd.missing[0]
+    deaf = {line.partition(" did not hear ")[0] for line in crowd.missing}
+    assert (len(deaf), len(crowd.missing)) == (1, 2), "who does not listen hears neither of the others"
+
+
+async def echoes(connection: ServerConnection) -> None:
+    async for message in connection:
+        await connection.send(message)
+
+
+@pytest.mark.parametrize("clients", [2, 3, 4])
+def test_a_crowd_of_which_nobody_hears_another_says_so_whatever_its_size(clients: int) -> None:
+    async def patient(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=clients)
+
+    async def hasty(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=clients, within_s=0.3)
+
+    alone = against(echoes, hasty)
+    assert (alone.opened, alone.heard_all) == (clients, 0)
+    numbers = range(1, clients + 1)
+    assert alone.missing == tuple(
+        f"client {mine} did not hear client {other}" for mine in numbers for other in numbers if other != mine
+    )
+    assert crowd_report(alone).headline == "Nobody heard anybody else."
+    together = against(Room(), patient)
+    assert (together.ok, together.missing) == (True, ())
+
+
+def test_a_crowd_of_four_in_two_processes_misses_those_of_the_other_and_no_more() -> None:
+    rooms: list[ServerConnection] = []
+
+    async def halves(connection: ServerConnection) -> None:
+        rooms.append(connection)
+        mine = rooms.index(connection) % 2
+        async for message in connection:
+            for other in rooms[mine::2]:
+                with contextlib.suppress(ConnectionClosed):
+                    await other.send(message)
+
+    async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
+        return await gather_crowd(target, network=network, clients=4, within_s=0.4)
+
+    crowd = against(halves, story)
+    assert (crowd.opened, crowd.heard_all, len(crowd.missing)) == (4, 0, 8)
+    assert "spread over several processes" in crowd_report(crowd).lines[-1]
+
+
+def test_a_crowd_hears_itself_also_where_all_lines_come_in_one_message_and_no_close_is_answered() -> None:
+    said: list[str] = []
+    members: list[ServerConnection] = []
+
+    async def minutes(connection: ServerConnection) -> None:
+        members.append(connection)
+        said.append(str(await connection.recv()))
+        if len(said) == 3:
+            for member in members:
+                await member.send("\n".join(said))
+                transport = member.transport
+                transport.get_protocol().data_received = lambda _, end=transport: end.abort()  # type: ignore[attr-defined]
+        await connection.wait_closed()
+
+    crowd = against(minutes, crowd_of_three)
+    assert (crowd.ok, crowd.missing) == (True, ()), [seen.failures for seen in crowd.seen]
+    assert {seen.failures[0].phase for seen in crowd.seen} == {Phase.CLOSE}
 
 
 def test_a_client_comes_back_as_often_as_it_is_sent() -> None:

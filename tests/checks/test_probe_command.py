@@ -24,7 +24,7 @@ from websockets.typing import Origin
 from checks.comparison import compare
 from checks.diagnose import diagnose
 from checks.management.commands.probe import Command
-from checks.printing import way_lines
+from checks.printing import document, way_lines
 from checks.transcript import Failure, FrameSeen, Phase, Reason
 from tests.checks.origins import HOST, free_port
 from tests.checks.seen import answered, live
@@ -46,6 +46,9 @@ def port() -> Iterator[int]:
             await connection.close(4000)
         if path == "/room":
             room.add(connection)
+        if path == "/no-goodbye":
+            ends = connection.transport.abort
+            connection.transport.get_protocol().data_received = lambda _: ends()  # type: ignore[attr-defined]
         async for message in connection:
             for other in tuple(room - {connection}) if path == "/room" else {connection}:
                 with contextlib.suppress(ConnectionClosed):
@@ -171,6 +174,21 @@ def test_a_plain_get_is_told_beside_the_handshake(port: int) -> None:
     assert "First difference" not in printed
 
 
+def test_a_plain_get_is_called_in_json_what_words_and_exit_code_call_it(port: int) -> None:
+    page = answered("HTTP/1.1 200 OK\r\nServer: nginx\r\nContent-Type: text/html\r\n")
+    assert page.request is not None
+    get = replace(page, request=replace(page.request, upgrade=False), failures=(), findings=())
+    for seen, live_there in ((get, True), (page, False)):
+        (way,) = document(live_there, [("", seen, diagnose(seen))])["ways"]
+        assert (way["live"], [found["code"] for found in way["verdicts"]] == []) == (live_there, live_there)
+        assert ("WSE-200" in "".join(way_lines("", seen, diagnose(seen)))) is not live_there
+    for at, code in ((port, 0), (free_port(), 1)):
+        ended, printed = typed(f"ws://{HOST}/ws", "--plain", "--handshake-only", "--json", *lead(at))
+        told = json.loads(printed)
+        assert (ended, told["live"], [way["live"] for way in told["ways"]]) == (code, code == 0, [code == 0] * 2)
+        assert [bool(way["verdicts"]) for way in told["ways"]] == [True, code == 1]
+
+
 def test_the_same_without_an_origin_line_stands_beside_it(port: int) -> None:
     code, printed = typed(
         f"ws://{HOST}/ws", "--origin", "https://evil.example.com", "--without-origin", "--handshake-only", *lead(port)
@@ -182,6 +200,8 @@ def test_the_same_without_an_origin_line_stands_beside_it(port: int) -> None:
 
 def test_a_socket_that_stays_open_is_0_and_one_that_is_cut_is_1(port: int) -> None:
     code, printed = typed(f"ws://{HOST}/ws", "--idle", "0.3", "--every", "0.1", *lead(port))
+    assert (code, printed.splitlines()[0]) == (0, "After 0 s of silence the socket was still open.")
+    code, printed = typed(f"ws://{HOST}/no-goodbye", "--idle", "0.3", "--every", "0.2", *lead(port))
     assert (code, printed.splitlines()[0]) == (0, "After 0 s of silence the socket was still open.")
     code, printed = typed(f"ws://{HOST}/impatient", "--idle", "5", "--json", *lead(port))
     document = json.loads(printed)
@@ -196,6 +216,9 @@ def test_a_crowd_that_is_not_heard_is_1_and_says_who(port: int) -> None:
     code, printed = typed(f"ws://{HOST}/ws", "--crowd", "2", "--timeout", "0.3", *lead(port))
     assert code == 1
     assert "client 1 did not hear client 2" in printed
+    code, printed = typed(f"ws://{HOST}/ws", "--crowd", "3", "--timeout", "0.3", *lead(port))
+    assert (code, printed.splitlines()[0]) == (1, "Nobody heard anybody else.")
+    assert "several processes" not in printed
 
 
 def test_a_client_that_comes_back_is_0_with_its_times(port: int) -> None:

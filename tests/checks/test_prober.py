@@ -16,9 +16,13 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtensionOID, NameOID
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
@@ -31,7 +35,7 @@ from checks.diagnose import diagnose
 from checks.prober import ProbeNetwork, probe, probe_blocking
 from checks.script import Script
 from checks.target import ProbeTarget
-from checks.tls import tls_context
+from checks.tls import tls_context, tls_facts
 from checks.transcript import Phase, Reason, Transcript
 from tests.checks import origins
 from tests.checks.origins import (
@@ -506,6 +510,72 @@ def test_a_certificate_of_an_unknown_authority(authority: Authority, tmp_path: P
     assert seen.tls is not None
     assert seen.tls.certificate is not None
     assert seen.tls.certificate.issuer == "CN=Nobody's CA"
+
+
+X400, EDI_PARTY = bytes.fromhex("a3023000"), bytes.fromhex("a506a1040c026162")
+"""Kinds of a subject alternative name (RFC 5280 4.2.1.6) that nobody uses, and that no library reads."""
+
+
+@pytest.mark.parametrize("odd", [b"", X400, EDI_PARTY], ids=["none", "x400Address", "ediPartyName"])
+def test_a_certificate_with_a_name_that_cannot_be_read_ends_no_probe(odd: bytes, authority: Authority) -> None:
+    names = bytes((0x82, len(HOST))) + HOST.encode() + odd
+    listed = bytes((0x30, len(names))) + names
+    for own, trusted in ((True, False), (False, True)):
+        seen = tls_failure(authority.server(HOST, own=own, listed=listed), authority)
+        assert seen.tls is not None
+        assert seen.tls.trusted is trusted
+        assert (seen.tls.certificate is None) is bool(odd), "not known, where it cannot be read"
+        assert seen.failure is not None
+        assert seen.failure.reason is (Reason.UPGRADE_TIMEOUT if trusted else Reason.TLS_SELF_SIGNED)
+
+
+def flawed(flaw: str) -> bytes:
+    """A certificate in DER that can be taken apart, and one of whose fields makes no sense."""
+    added = {
+        "a name that is given twice": (ExtensionOID.ISSUER_ALTERNATIVE_NAME, bytes.fromhex("3003820161")),
+        "a feature of TLS that is none": (ExtensionOID.TLS_FEATURE, bytes.fromhex("3003020163")),
+    }.get(flaw)
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "\x00bits")])
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(origins.NOW).not_valid_after(origins.NOW + origins.DAY)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+    if added:
+        builder = builder.add_extension(x509.UnrecognizedExtension(*added), critical=False)
+    der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
+    match flaw:
+        case "a version that is none":
+            return der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020109"), 1)
+        case "a common name of bits":
+            return der.replace(b"\x0c\x05\x00bits", b"\x03\x05\x00bits")
+        case _:
+            # The other extension becomes a second one of the subject's names.
+            return der.replace(bytes.fromhex("551d12"), bytes.fromhex("551d11"))
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [
+        "",
+        "a version that is none",
+        "a name that is given twice",
+        "a feature of TLS that is none",
+        "a common name of bits",
+    ],
+)
+def test_a_certificate_that_makes_no_sense_is_not_known(flaw: str) -> None:
+    class Shown:
+        """As much of a finished TLS handshake as is asked for."""
+
+        def getpeercert(self, binary_form: bool) -> bytes:
+            return flawed(flaw)
+
+        def cipher(self) -> None: ...
+        def version(self) -> None: ...
+        def selected_alpn_protocol(self) -> None: ...
+
+    facts = tls_facts(cast("ssl.SSLSocket", Shown()), HOST, trusted=False)
+    assert (facts.certificate is None) is bool(flaw)
 
 
 async def answers_http_to_anything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -27,9 +27,12 @@ from checks.models import Check, Probe
 from checks.prober import ProbeNetwork
 from checks.reports import Report, arrived_headers
 from checks.target import ProbeTarget
+from checks.wanted import Wanted
+from provisioning.forwarding import Forwarding
 from provisioning.models import Endpoint
 from tests.checks.origins import HOST
 from tests.checks.seen import answered, live
+from tests.checks.test_weigh import SOCKET_HEADERS, passing
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 QUICK = Limits(total_s=3.0, close_s=0.3)
@@ -242,6 +245,51 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     assert made.report["headline"].startswith("The verdict is: ")
     assert (check.verdict, check.findings[0]["certainty"], check.ok) == ("WSE-502-DNS", "high", False)
     assert "detail OriginDnsError" in str(check.findings[0]["evidence"])
+
+
+@pytest.mark.django_db
+def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[str, str]] = []
+
+    def look(_: object, __: object, headers: tuple[tuple[str, str], ...]) -> AwsView:
+        sent[:] = headers
+        return AwsView(serving=passing(Forwarding(SOCKET_HEADERS), headers=headers))
+
+    monkeypatch.setattr(probing, "look_at_aws", look)
+    wanted = Wanted(headers=(("Cookie", "session=s3cret; theme=dark"),))
+    refused = answered("HTTP/1.1 401 Unauthorized\r\nServer: uvicorn\r\nX-Amz-Cf-Id: abc\r\n")
+    kept = wanted.masked().to_dict()
+    check = failed_check(endpoint, wanted=kept, verdict="WSE-NOT-FORWARDED", transcript_data=refused.to_dict())
+    rows = parse_log_rows('{"x-edge-request-id": "abc", "sc-status": "401", "x-edge-detailed-result-type": "Error"}')
+    probe = probing.request_probe(endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows)
+    probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    check.refresh_from_db()
+    assert sent == [("Cookie", "session=•••; theme=•••")]
+    assert check.verdict == "WSE-NOT-FORWARDED"
+    assert "the cookie session is not forwarded" in check.findings[0]["evidence"][0]
+    assert "s3cret" not in str(check.wanted)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ("session=s3cret", "session=•••"),
+        ("theme=s3cret; session=s3cret==; empty=", "theme=•••; session=•••; empty=•••"),
+        ("s3cret", "•••"),
+        ("s3cret; session=s3cret;", "•••; session=•••"),
+        ('prefs={"a":"s3cret"}; session=s3cret', "prefs=•••; session=•••"),
+        # A semicolon within quotes ends no cookie.
+        ('session="s3cret; s3cret=1"', "•••"),
+        (" ; ", ""),
+    ],
+)
+def test_of_a_cookie_the_names_are_kept_and_no_value(value: str, kept: str) -> None:
+    wanted = Wanted(headers=(("cookie", value), ("Authorization", "Bearer s3cret"), ("X-Room", "blue")))
+    masked = wanted.masked()
+    assert masked.headers == (("cookie", kept), ("Authorization", "•••"), ("X-Room", "blue"))
+    assert Wanted.from_dict(masked.to_dict()) == masked == masked.masked()
 
 
 @pytest.mark.django_db

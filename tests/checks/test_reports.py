@@ -24,6 +24,7 @@ from tests.checks.seen import answered, failed, live, request_to
 
 CLOCKS = usual_clocks(alb=60)
 BAD_GATEWAY = answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\n")
+FORBIDDEN = answered("HTTP/1.1 403 Forbidden\r\nServer: app\r\n")
 
 
 def plain(status_line: str) -> Transcript:
@@ -94,6 +95,7 @@ def test_reconnects_say_how_many_and_why_not() -> None:
         (BAD_GATEWAY, plain("200 OK"), "A plain GET is answered with 200, the upgrade is not"),
         (BAD_GATEWAY, plain("502 Bad Gateway"), "it is not the upgrade that is refused"),
         (failed(Phase.TCP, Reason.CONNECT_TIMEOUT), failed(Phase.TCP, Reason.CONNECT_TIMEOUT), "before the app"),
+        (FORBIDDEN, failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT), "answered with 403, a plain GET gets no answer"),
     ],
 )
 def test_a_plain_get_tells_whether_only_the_upgrade_fails(handshake: Transcript, get: Transcript, says: str) -> None:

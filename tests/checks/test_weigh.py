@@ -88,7 +88,6 @@ SHOWN = [
     # what came, what else is known, and the verdict that is then certain
     (refused(504), {"preflight": (asked("PF-INGRESS", Level.FIXABLE),)}, "WSE-504-SG"),
     (refused(504), {"preflight": (asked("PF-BPA", Level.BLOCK),)}, "WSE-504-BPA"),
-    (refused(504), {"preflight": (asked("PF-NACL", Level.WARN),)}, "WSE-504-NACL"),
     (refused(502), {"preflight": (asked("PF-LISTENER", Level.BLOCK),)}, "WSE-502-PORT"),
     (refused(502), {"preflight": (asked("PF-CERTIFICATE", Level.BLOCK),)}, "WSE-502-TLS"),
     (refused(502), {"vpc_origin_status": "Deploying"}, "WSE-502-VPCORIGIN"),
@@ -248,6 +247,66 @@ def test_nothing_is_certain_that_the_answer_itself_rules_out(
     assert (code, "high") not in [(one.code, one.certainty) for one in found]
 
 
+NGINX = APP.replace("uvicorn", "nginx")
+ON_THE_WAY = [
+    # what AWS says against the way, and who signed the answer that came all the same
+    (504, ALB, "PF-NACL", Level.WARN, "WSE-504-NACL"),
+    (504, ALB, "PF-BPA", Level.BLOCK, "WSE-504-BPA"),
+    (504, NGINX, "PF-INGRESS", Level.BLOCK, "WSE-504-SG"),
+    (503, ALB, "PF-STATE", Level.WARN, "WSE-502-VPCORIGIN"),
+    (502, ALB, "PF-LISTENER", Level.BLOCK, "WSE-502-PORT"),
+    (502, ALB, "PF-CERTIFICATE", Level.BLOCK, "WSE-502-TLS"),
+]
+
+
+@pytest.mark.parametrize(("status", "signed", "question", "level", "code"), ON_THE_WAY, ids=[r[4] for r in ON_THE_WAY])
+def test_who_signed_the_answer_was_reached_whatever_aws_says_against_the_way(
+    status: int, signed: str, question: str, level: Level, code: str
+) -> None:
+    def certainty_of(headers: str, serving: Serving | None) -> str | None:
+        shown = (asked(question, level),)
+        known = Observations(refused(status, headers), looked=True, serving=serving, preflight=shown)
+        return next((found.certainty for found in weigh(known).diagnoses if found.code == code), None)
+
+    assert certainty_of(signed, served()) is None
+    # Whose origin signed it is not known here, or it was another one: the target may be out of reach all the same.
+    for elsewhere in (None, served(path="/elsewhere")):
+        assert certainty_of(signed, elsewhere) == ("low" if level is Level.WARN else "medium")
+    if code == "WSE-502-VPCORIGIN":
+        through = Observations(refused(status, signed), looked=True, serving=served(), vpc_origin_status="Deploying")
+        assert code not in [found.code for found in weigh(through).diagnoses]
+    # A page in place of an error is signed by who wrote the page.
+    page = served(error_pages=((status, status, "/sorry.html"),))
+    assert certainty_of(signed, page) == certainty_of(EDGE, served()) is not None
+
+
+@pytest.mark.parametrize(
+    ("status", "question", "code", "warned"),
+    [
+        (504, "PF-BPA", "WSE-504-BPA", "medium"),
+        (504, "PF-NACL", "WSE-504-NACL", "medium"),
+        (502, "PF-STATE", "WSE-502-VPCORIGIN", "low"),
+    ],
+)
+def test_what_aws_only_warns_of_may_be_the_cause_and_what_it_blocks_is(
+    status: int, question: str, code: str, warned: str
+) -> None:
+    for level, certainty in ((Level.WARN, warned), (Level.BLOCK, "high")):
+        conclusion = weigh(Observations(refused(status), looked=True, preflight=(asked(question, level),)))
+        assert (code, certainty) in [(found.code, found.certainty) for found in conclusion.diagnoses]
+        assert (conclusion.next_probe is None) is (level is Level.BLOCK)
+
+
+@pytest.mark.parametrize(("question", "code"), [("PF-BPA", "WSE-504-BPA"), ("PF-NACL", "WSE-504-NACL")])
+def test_a_security_group_that_is_open_steps_back_behind_what_aws_warns_of(question: str, code: str) -> None:
+    warned = tuple(asked(one.code, Level.WARN) if one.code == question else one for one in ALL_PASS)
+    found = weigh(Observations(refused(504), looked=True, preflight=warned)).diagnoses
+    assert (found[0].code, found[0].certainty) == (code, "medium")
+    assert "WSE-504-SG" not in [one.code for one in found]
+    unseen = tuple(asked(one.code, Level.UNKNOWN) if one.code == question else one for one in ALL_PASS)
+    assert weigh(Observations(refused(504), looked=True, preflight=unseen)).first.code == "WSE-504-SG"
+
+
 BEHIND_AN_ANSWER = [
     (refused(404, ALB, "no such place"), {"preflight": (asked("PF-RULES", Level.WARN),)}, "WSE-ALB-RULE"),
     (refused(200, ALB), {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-ALB-RULE"),
@@ -322,6 +381,13 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
     assert (known.first.code, known.first.certainty) == ("WSE-IDLE-ALB", "high")
     unknown = weigh(Observations(cut, looked=True, clocks=usual_clocks(alb=4000), again=(live(), live())))
     assert unknown.first.code == "WSE-1006"
+    # The time for the whole script was over, and nobody answered the close: the socket was not cut.
+    over = (
+        Failure(Phase.SCRIPT, Reason.UNEXPECTED, "hold 20"),
+        Failure(Phase.CLOSE, Reason.ABNORMAL_CLOSE, "no close"),
+    )
+    ours = weigh(Observations(replace(cut, failures=over), looked=True, clocks=usual_clocks(alb=60, pace=6)))
+    assert "WSE-IDLE-ALB" not in [found.code for found in ours.diagnoses]
 
 
 def test_an_unknown_answer_rules_nothing_out_and_shows_nothing() -> None:
