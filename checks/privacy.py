@@ -160,8 +160,9 @@ def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[
 
 
 def _is_cloudfront(rule: IngressRule, target: TargetFacts) -> bool:
-    listed = rule.source_kind == "prefix-list" and rule.source == target.origin_facing_prefix_list
-    return bool(rule.source) and (listed or (rule.source_kind == "group" and rule.source == target.service_group_id))
+    if rule.source_kind == "prefix-list":
+        return rule.source in target.cloudfront_lists
+    return bool(rule.source) and rule.source_kind == "group" and rule.source == target.service_group_id
 
 
 def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
@@ -178,8 +179,12 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
     for pattern in subject.path_patterns:
         behavior = distribution.behavior(pattern)
         origin = distribution.origin(behavior.target_origin_id) if behavior else None
-        if behavior is None or origin is None:
+        if behavior is None:
             return Answer(code, Outcome.FAIL, f"{pattern} has no behavior of its own.", why, fix)
+        if origin is None:
+            # What a behavior leads to is an origin or a group of two, of which one answers where the other fails.
+            seen = f"{pattern} leads to the origin group {behavior.target_origin_id}."
+            return Answer(code, Outcome.FAIL, seen, "Not only the private way that was approved is open then.", fix)
         patterns = [one.path_pattern for one in distribution.behaviors]
         before = next((other for other in patterns[: patterns.index(pattern)] if covers(other, pattern)), None)
         if before is not None:
@@ -214,6 +219,7 @@ def _target_told(target: TargetFacts) -> dict[str, Any]:
             for row in listed
         ],
         "cloudfront_prefix_list": target.origin_facing_prefix_list,
+        "cloudfront_ipv6_prefix_list": target.origin_facing_ipv6_list,
         "cloudfront_service_group": target.service_group_id,
         "subnets": [{"id": one.id, "route_to_internet_gateway": one.public} for one in target.subnets],
         "listeners": [{"port": one.port, "protocol": one.protocol} for one in target.listeners],

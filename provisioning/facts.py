@@ -184,11 +184,13 @@ class Subnet:
 class TargetFacts:
     """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts.
 
-    `list_weights` say how many rules the other prefix lists of its groups count for, None where AWS does not tell;
+    `origin_facing_prefix_list` and `origin_facing_ipv6_list` are AWS's lists of CloudFront's addresses. `list_weights`
+    say how many rules the prefix lists of its groups besides the first count for, None where AWS does not tell;
     `own_lists` are those of them that are not AWS's.
     `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces,
-    `addresses_behind` those of what is registered with it. `other_doors` are internet-facing load balancers of the VPC
-    that lead to the same targets, `api_doors` what of API Gateway leads to it. None: not looked at.
+    `addresses_behind` those of whatever its ways end at, through further load balancers too. `other_doors` are
+    internet-facing application and network load balancers of the VPC that come to the same, `api_doors` what of API
+    Gateway leads to it. None: not looked at.
     """
 
     arn: Arn
@@ -216,9 +218,15 @@ class TargetFacts:
     other_doors: tuple[str, ...] | None = None
     api_doors: tuple[str, ...] = ()
     origin_facing_prefix_list: str = ""
+    origin_facing_ipv6_list: str = ""
     list_weights: tuple[tuple[str, int | None], ...] = ()
     own_lists: tuple[str, ...] = ()
     service_group_id: str = ""
+
+    @property
+    def cloudfront_lists(self) -> frozenset[str]:
+        """Both of AWS's lists of CloudFront's addresses, as far as AWS has them there."""
+        return frozenset({self.origin_facing_prefix_list, self.origin_facing_ipv6_list}) - {""}
 
     def attribute(self, key: str) -> str | None:
         """One attribute of the load balancer, None where AWS names none or was not asked."""
@@ -300,7 +308,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class DistributionFacts:
-    """A distribution as it is configured (not necessarily what every edge already serves)."""
+    """A distribution as it is configured (not necessarily what every edge already serves).
+
+    `staging`: viewers come to it by its primary distribution only. `continuous_deployment_policy_id` is what joins a
+    primary distribution with a staging one, "" without.
+    """
 
     id: DistributionId
     domain_name: str
@@ -313,6 +325,8 @@ class DistributionFacts:
     origins: tuple[Origin, ...]
     unknown_elements: tuple[str, ...] = ()
     certificate_arn: str = ""
+    staging: bool = False
+    continuous_deployment_policy_id: str = ""
 
     def origin(self, origin_id: str) -> Origin | None:
         """The origin with this id, if there is one."""

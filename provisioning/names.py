@@ -18,6 +18,7 @@ CACHING_DISABLED = PolicyId("4135ea2d-6df8-44a3-9df3-4b5a84be39ad")
 ALL_VIEWER = PolicyId("216adef6-5c7f-47e4-b989-5492eafa07d3")
 ALL_VIEWER_EXCEPT_HOST = PolicyId("b689b0a8-53d0-40ab-baf2-68738e2966ac")
 ORIGIN_FACING_PREFIX_LIST = "com.amazonaws.global.cloudfront.origin-facing"
+ORIGIN_FACING_IPV6_LIST = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
 SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
 SERVICE_ROLE_NAME = "AWSServiceRoleForCloudFrontVPCOrigin"
 OWNER_TAG = "edge-portal:owner"

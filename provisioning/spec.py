@@ -155,7 +155,8 @@ def derive_settings(
     and the full names in the certificates that it shows (port → names).
 
     1. Origin protocol: HTTPS where the target listens with HTTPS on 443, else HTTP; never match-viewer, which
-       needs both listeners and fails as 502 when one is missing.
+       needs both listeners and fails as 502 when one is missing. Behind TCP on 443 the target itself does TLS, as a
+       rule: HTTPS there, where it listens on nothing else.
     2. Ports: 80 and 443, or the only port the target listens on.
     3. Host: forwarded when the origin leg is plain HTTP; over HTTPS only when the person says that the
        certificate names the viewer's host (CloudFront Developer Guide, origin settings).
@@ -165,8 +166,11 @@ def derive_settings(
     6. Timeouts: the read timeout governs waiting for the 101 only; 30 s is CloudFront's default.
     """
     listeners = dict(listener_protocols or {})
-    https_ports = sorted(port for port, protocol in listeners.items() if protocol in ("HTTPS", "TLS"))
-    http_ports = sorted(port for port, protocol in listeners.items() if protocol in ("HTTP", "TCP"))
+    passed_on = listeners.get(443) == "TCP"
+    secure = {port for port, protocol in listeners.items() if protocol in ("HTTPS", "TLS")}
+    plain = {port for port, protocol in listeners.items() if protocol in ("HTTP", "TCP")}
+    http_ports = sorted(plain - {443} if passed_on else plain)
+    https_ports = sorted(secure | {443} if passed_on and not http_ports else secure)
     use_https = 443 in https_ports or (bool(https_ports) and not http_ports)
     protocol = "https-only" if use_https else "http-only"
     http_port = 80 if 80 in http_ports or not http_ports else http_ports[0]
@@ -180,7 +184,9 @@ def derive_settings(
         Derived(
             "origin_protocol",
             protocol,
-            f"The target listens with HTTPS on {https_port}."
+            "The target listens with TCP on 443, behind which it is TLS as a rule."
+            if use_https and passed_on
+            else f"The target listens with HTTPS on {https_port}."
             if use_https
             else f"The target listens with plain HTTP on {http_port}; the leg stays inside AWS's network.",
         ),

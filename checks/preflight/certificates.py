@@ -53,7 +53,7 @@ def _for_hosts(
     certificates: tuple[Certificate, ...],
     hosts: tuple[str, ...],
 ) -> PreflightResult:
-    """The worst over all names: CloudFront connects under each of them."""
+    """The worst over all names: CloudFront connects under each of them. One certificate in force does for a name."""
     port, fix = listener.port, _fix(target, listener, hosts)
     names = ", ".join(sorted({name for one in certificates for name in one.names})) or "no names that ACM knows"
     if any(not one.status for one in certificates):
@@ -69,19 +69,20 @@ def _for_hosts(
             fix,
         )
     fitting = [one for one in certificates if any(one.covers(host) for host in hosts)]
-    bad = next((one for one in fitting if one.status != ISSUED or one.kind == "PRIVATE"), None)
-    if bad is not None:
-        what = "of a private CA" if bad.status == ISSUED else bad.status
+    serving = [one for one in fitting if one.in_force]
+    lacking = next((host for host in hosts if not any(one.covers(host) for one in serving)), None)
+    if lacking is not None:
+        bad = next(one for one in fitting if one.covers(lacking))
         return PreflightResult(
             "PF-CERTIFICATE",
             Level.BLOCK,
-            f"The certificate for {', '.join(bad.names)} is {what}.",
+            f"The certificate for {', '.join(bad.names)} is {_out_of_force(bad)}.",
             "CloudFront trusts only certificates that are in force and come from a public CA; handshakes end with 502.",
             fix,
         )
-    until = f"valid until {fitting[0].expires}" if fitting[0].expires else "in force"
+    until = f"valid until {serving[0].expires}" if serving[0].expires else "in force"
     seen = f"The certificate on {port} names {', '.join(hosts)} and is {until}."
-    if any(one.kind == "IMPORTED" for one in fitting):
+    if any(one.kind == "IMPORTED" for one in serving):
         return PreflightResult(
             "PF-CERTIFICATE",
             Level.UNKNOWN,
@@ -89,7 +90,21 @@ def _for_hosts(
             "ACM does not say who signed an imported certificate, and does not renew it. CloudFront wants a public CA.",
             Fix("Compare the issuer with the list of public CAs that CloudFront trusts (Mozilla's), or let ACM issue."),
         )
+    left_over = [one for one in fitting if not one.in_force]
+    if left_over:
+        return PreflightResult(
+            "PF-CERTIFICATE",
+            Level.WARN,
+            f"{seen} Beside it stands one that is {_out_of_force(left_over[0])}.",
+            "Of several for a name, the load balancer prefers one with an ECDSA key, and only then one that has not "
+            "expired. Where it shows the other, handshakes end with 502.",
+            _take_away(target, listener, left_over[0], serving[0]),
+        )
     return PreflightResult("PF-CERTIFICATE", Level.PASS, seen)
+
+
+def _out_of_force(certificate: Certificate) -> str:
+    return "of a private CA" if certificate.status == ISSUED else certificate.status
 
 
 def _another_name(
@@ -126,6 +141,23 @@ def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix
         f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
         "--validation-method DNS",
         f'resource "aws_lb_listener_certificate" … with an aws_acm_certificate for "{hosts[0]}"',
+    )
+
+
+def _take_away(target: TargetFacts, listener: Listener, bad: Certificate, good: Certificate) -> Fix:
+    """The default certificate can only be replaced by another."""
+    place = f"EC2 > Load Balancers > {target.name} > Listeners and rules > HTTPS:{listener.port} > Certificates"
+    arn = listener.arn or "LISTENER"
+    if listener.certificates and listener.certificates[0] == bad:
+        return Fix(
+            f"{place}: make {good.arn} the default one.",
+            f"aws elbv2 modify-listener --listener-arn {arn} --certificates CertificateArn={good.arn}",
+            "certificate_arn of the aws_lb_listener: the one that is in force",
+        )
+    return Fix(
+        f"{place}: remove {bad.arn}.",
+        f"aws elbv2 remove-listener-certificates --listener-arn {arn} --certificates CertificateArn={bad.arn}",
+        "no aws_lb_listener_certificate for it",
     )
 
 

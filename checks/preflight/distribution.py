@@ -40,6 +40,46 @@ def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> Prefli
     return PreflightResult("PF-DISTRIBUTION", Level.PASS, f"{distribution.domain_name} is {distribution.status}.")
 
 
+def _staging(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """CloudFront Developer Guide, continuous deployment: viewers come to a staging distribution by its primary only,
+    and a promotion puts the staging one's behaviors and origins in place of the primary's.
+    """
+    if distribution.staging:
+        yield PreflightResult(
+            "PF-STAGING",
+            Level.BLOCK,
+            f"{distribution.id} is a staging distribution.",
+            f"Viewers cannot use {distribution.domain_name}: only a share of its primary distribution's requests comes "
+            "here.",
+            Fix(
+                "Ask for its primary distribution: the one whose continuous deployment policy names "
+                f"{distribution.domain_name}.",
+                'aws cloudfront list-continuous-deployment-policies --query "ContinuousDeploymentPolicyList.Items[?'
+                f"contains(to_string(@), '{distribution.domain_name}')].ContinuousDeploymentPolicy.Id\"",
+                "the aws_cloudfront_distribution with the continuous_deployment_policy_id",
+            ),
+        )
+        return
+    policy = distribution.continuous_deployment_policy_id
+    if not policy:
+        yield PreflightResult("PF-STAGING", Level.PASS, f"{distribution.id} takes its settings from no other.")
+        return
+    yield PreflightResult(
+        "PF-STAGING",
+        Level.WARN,
+        f"{distribution.id} has the continuous deployment policy {policy}.",
+        "When its staging distribution is promoted, the behaviors and origins there take the place of those here: an "
+        "endpoint that was published meanwhile is gone.",
+        Fix(
+            "Promote first and ask then; or, before promoting, copy the staging distribution anew from the primary.",
+            f"aws cloudfront get-continuous-deployment-policy --id {policy}",
+            "the endpoint's origin and behaviors in the staging aws_cloudfront_distribution too",
+        ),
+    )
+
+
 def _library(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
@@ -217,6 +257,7 @@ DistributionCheck = Callable[[PreflightSubject, DistributionFacts, Snapshot], It
 
 
 DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (
+    _staging,
     _library,
     _paths,
     _behavior_room,

@@ -113,8 +113,11 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             ),
         )
         return
-    if gap := snapshot.gap("addresses_behind"):
+    if gap := snapshot.gap("addresses_behind") or snapshot.gap("target_health"):
         yield unknown("PF-PUBLIC-ADDRESS", gap.reason)
+        return
+    if target.kind != "instance" and target.groups is None:
+        yield unknown("PF-PUBLIC-ADDRESS", "What is behind it was not looked at.")
         return
     giving = _giving_addresses(target.subnets)
     if giving and target.kind == "instance":
@@ -136,7 +139,8 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
 
 
 def other_doors(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Internet-facing load balancers to the same targets, and API Gateway. What else could lead there is not looked at.
+    """Internet-facing application and network load balancers to the same targets, and API Gateway. What else could lead
+    there is not looked at.
 
     A name in DNS is no door: it opens nothing that is closed.
     """
@@ -151,8 +155,12 @@ def other_doors(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsh
     elif target.other_doors is None:
         yield unknown("PF-OTHER-DOOR", "It was not looked at.")
     else:
-        seen = "No internet-facing load balancer of the VPC and no HTTP API leads to the same targets. Global "
-        yield PreflightResult("PF-OTHER-DOOR", Level.PASS, f"{seen}Accelerator was not looked at.")
+        yield PreflightResult(
+            "PF-OTHER-DOOR",
+            Level.PASS,
+            "No internet-facing application or network load balancer of the VPC and no HTTP API leads to the same "
+            "targets. Classic Load Balancers and Global Accelerator were not looked at.",
+        )
 
 
 def _balancer_door(doors: Sequence[str]) -> PreflightResult:

@@ -12,6 +12,7 @@ from checks.preflight.rules import groups_reached
 from provisioning.facts import Snapshot, TargetFacts, TargetGroup
 
 _UPGRADING = ("", "HTTP1")
+_FUNCTION = "lambda"
 _TOLD = (
     ("routing.http.drop_invalid_header_fields.enabled", "drops invalid headers"),
     ("routing.http.desync_mitigation_mode", "desync mitigation"),
@@ -67,13 +68,30 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
 
 
 def group_fit(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Only HTTP/1.1 carries an upgrade on from an Application Load Balancer."""
+    """Only HTTP/1.1 carries an upgrade on from an Application Load Balancer, and nothing does to a Lambda function: ELB
+    guide, Lambda functions as targets.
+    """
     if target.kind != "application":
         return
     groups = _groups(subject, target, snapshot)
     if groups is None:
         gap = snapshot.gap("target_health")
         yield unknown("PF-TARGET-GROUP", gap.reason if gap else "They were not looked at.")
+        return
+    functions = [group for group in groups if group.target_type == _FUNCTION]
+    if functions:
+        yield PreflightResult(
+            "PF-TARGET-GROUP",
+            Level.BLOCK if len(functions) == len(groups) else Level.WARN,
+            f"{', '.join(f'{one.name} leads to a Lambda function' for one in functions)}.",
+            "A load balancer takes no upgrade for a function: it answers each handshake that comes there with 400.",
+            Fix(
+                "EC2 > Target Groups > Create target group, of instances or IP addresses; then forward to it.",
+                "aws elbv2 create-target-group --name NAME --protocol HTTP --protocol-version HTTP1 --port PORT "
+                f"--vpc-id {target.vpc_id} --target-type ip",
+                'target_type = "ip" in the aws_lb_target_group',
+            ),
+        )
         return
     wrong = [group for group in groups if group.protocol_version not in _UPGRADING]
     if wrong:

@@ -122,8 +122,10 @@ def _private_subnets(target: TargetFacts) -> PreflightResult:
         f"{', '.join(public)}: the route table leads to an internet gateway.",
         "The endpoint works all the same, but the target is not shut off from the internet.",
         Fix(
-            f"VPC > Subnets > {public[0]} > Route table: take away the route to the igw, or use private subnets.",
-            "aws ec2 delete-route --route-table-id TABLE --destination-cidr-block 0.0.0.0/0",
+            f"VPC > Subnets > {public[0]} > Route table: take away the route to the igw, whatever its destination, and "
+            "leave those to a NAT gateway; or use private subnets.",
+            # The facts do not tell which destination: 0.0.0.0/0 may well lead to a NAT gateway, and only ::/0 out.
+            "aws ec2 delete-route --route-table-id TABLE --destination-cidr-block DESTINATION-OF-THE-ROUTE-TO-THE-IGW",
             "no route with gateway_id in the subnets' aws_route_table",
         ),
     )
@@ -264,9 +266,13 @@ def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
         yield unknown("PF-PUBLIC", gap.reason)
         return
     public = [rule for rule in target.ingress if rule.source_kind == "cidr" and _is_public(rule.source)]
-    lists = sorted({rule.source for rule in target.ingress if rule.source in target.own_lists})
+    named = {rule.source for rule in target.ingress if rule.source_kind == "prefix-list" and rule.source}
+    lists = sorted(named - target.cloudfront_lists)
     if lists and not public:
-        yield unknown("PF-PUBLIC", f"Whether {', '.join(lists)} holds public addresses is not looked at.")
+        # AWS's own lists are no better known: most hold public addresses, of services that anybody's account may use.
+        gap = snapshot.gap("prefix_list")
+        told = f"Whether {', '.join(lists)} holds public addresses is not looked at."
+        yield unknown("PF-PUBLIC", gap.reason if gap else told)
         return
     if not public:
         yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule names public addresses.")

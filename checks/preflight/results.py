@@ -53,6 +53,7 @@ TITLES = {
     "PF-ATTRIBUTES": "What the load balancer does to headers",
     "PF-IDLE": "Quiet connections stay open",
     "PF-DISTRIBUTION": "The distribution exists and is enabled",
+    "PF-STAGING": "No staging distribution is in play",
     "PF-LIBRARY": "The portal knows all of the distribution's settings",
     "PF-PATH-TAKEN": "The paths are free",
     "PF-PATH-ORDER": "No other behavior answers first",
@@ -136,7 +137,7 @@ class PreflightSubject:
 
     `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if it has one;
     behaviors leading to it are ours. `forward_host` is None while nobody has said; `carries_api` means that the paths
-    carry an HTTP API besides.
+    carry an HTTP API besides. The ports of match-viewer are HTTP's, then HTTPS's.
     """
 
     target_arn: str = ""
@@ -151,6 +152,7 @@ class PreflightSubject:
     forward_host: bool | None = None
     origin_domain: str = ""
     carries_api: bool = False
+    viewer_protocol_policy: str = ""
 
     @classmethod
     def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
@@ -168,7 +170,17 @@ class PreflightSubject:
             forward_host=spec.forward_host,
             origin_domain=spec.origin_domain,
             carries_api="POST" in spec.allowed_methods.split(","),
+            viewer_protocol_policy=spec.viewer_protocol_policy,
         )
+
+    @property
+    def handshake_ports(self) -> tuple[int, ...]:
+        """Those of `origin_ports` that handshakes come to. With match-viewer CloudFront goes on as the viewer came, and
+        only allow-all lets somebody come over ws://.
+        """
+        if self.origin_protocol == "match-viewer" and self.viewer_protocol_policy != "allow-all":
+            return self.origin_ports[-1:]
+        return self.origin_ports
 
 
 def unknown(code: str, reason: str) -> PreflightResult:

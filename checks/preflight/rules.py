@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 
 from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts import DistributionFacts, Listener, Snapshot, TargetFacts
+from provisioning.facts import DistributionFacts, Listener, ListenerRule, Snapshot, TargetFacts
 from provisioning.patterns import covers, matches, overlap
 
 FORWARD = "forward"
@@ -64,12 +64,10 @@ def hosts_seen(
 def answering(listener: Listener, host: str, pattern: str) -> tuple[str, bool]:
     """The action that answers `pattern` under `host`, and whether that is sure: some rules fit only a part of it."""
     sure = True
-    for rule in listener.rules or ():
-        if rule.hosts and not any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts):
-            continue
-        if not rule.narrow and (not rule.paths or any(covers(path, pattern) for path in rule.paths)):
+    for rule in _asked(listener, host, pattern):
+        if _answers_all(rule, pattern):
             return rule.action, sure
-        if rule.action != FORWARD and (not rule.paths or any(overlap(path, pattern) for path in rule.paths)):
+        if rule.action != FORWARD:
             sure = False
     return listener.default_action, sure
 
@@ -94,26 +92,38 @@ def groups_reached(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
     return tuple(reached) or None
 
 
-def _forwarded_to(listener: Listener, host: str, pattern: str) -> Iterator[str]:
-    """What the rules forward `pattern` to: the first that fits all of it ends the search, others may take a part."""
+def _asked(listener: Listener, host: str, pattern: str) -> Iterator[ListenerRule]:
+    """The rules that may answer some of `pattern`, in their order: the first that fits all of it ends the search."""
     for rule in listener.rules or ():
         if rule.hosts and not any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts):
             continue
         if rule.paths and not any(overlap(path, pattern) for path in rule.paths):
             continue
-        yield from rule.target_groups
-        if not rule.narrow and (not rule.paths or any(covers(path, pattern) for path in rule.paths)):
+        yield rule
+        if _answers_all(rule, pattern):
             return
-    yield from listener.target_groups
 
 
-def _may_be_forwarded(listener: Listener, host: str, pattern: str) -> bool:
-    """Whether a rule with further conditions, such as a regular expression, may send it to the app."""
-    fitting = (rule for rule in listener.rules or () if rule.narrow and rule.action == FORWARD)
+def _answers_all(rule: ListenerRule, pattern: str) -> bool:
+    return not rule.narrow and (not rule.paths or any(covers(path, pattern) for path in rule.paths))
+
+
+def _forwarded_to(listener: Listener, host: str, pattern: str) -> Iterator[str]:
+    """What the rules forward `pattern` to, and the default action if none of them answers all of it."""
+    asked = list(_asked(listener, host, pattern))
+    for rule in asked:
+        yield from rule.target_groups
+    if not any(_answers_all(rule, pattern) for rule in asked):
+        yield from listener.target_groups
+
+
+def _part_forwarded(listener: Listener, host: str, pattern: str, *, narrow: bool) -> bool:
+    """Whether a rule that answers a part of it sends that to the app; a narrow one has further conditions, such as a
+    regular expression.
+    """
     return any(
-        (not rule.hosts or any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts))
-        and (not rule.paths or any(overlap(path, pattern) for path in rule.paths))
-        for rule in fitting
+        rule.action == FORWARD and rule.narrow is narrow and not _answers_all(rule, pattern)
+        for rule in _asked(listener, host, pattern)
     )
 
 
@@ -127,7 +137,7 @@ def _by_rules(
         (host, pattern, *answering(listener, host, pattern)) for host in hosts for pattern in subject.path_patterns
     ]
     for host, pattern, action, _ in asked:
-        if rules and action != FORWARD and _may_be_forwarded(listener, host, pattern):
+        if rules and action != FORWARD and _part_forwarded(listener, host, pattern, narrow=True):
             return unknown(
                 "PF-RULES",
                 f"A rule on {listener.port} forwards {pattern} under conditions that cannot be compared from here; "
@@ -135,12 +145,22 @@ def _by_rules(
             )
         if rules and action != FORWARD:
             refused = [path for other, path, does, _ in asked if other == host and does != FORWARD]
+            seen = f"For {pattern} with Host {host}, the listener on {listener.port} does: {action or 'nothing'}."
+            why = (
+                "The load balancer answers the handshake itself instead of the app. Compare the rules' host "
+                "conditions with this Host: CloudFront sends it because of how Host is handled in this request."
+            )
+            if _part_forwarded(listener, host, pattern, narrow=False):
+                seen = (
+                    f"Rules on {listener.port} forward a part of {pattern} with Host {host}; for the rest, the "
+                    f"listener does: {action or 'nothing'}."
+                )
+                why = "On a path that none of them names, the load balancer answers itself instead of the app."
             return PreflightResult(
                 "PF-RULES",
                 Level.WARN,
-                f"For {pattern} with Host {host}, the listener on {listener.port} does: {action or 'nothing'}.",
-                "The load balancer answers the handshake itself instead of the app. Compare the rules' host "
-                "conditions with this Host: CloudFront sends it because of how Host is handled in this request.",
+                seen,
+                why,
                 Fix(
                     f"{place} > Add rule: forward {', '.join(refused)} with Host {host} to the app's target group, "
                     "before whatever answers now.",
@@ -168,7 +188,7 @@ def _by_rules(
 
 
 def _ours(subject: PreflightSubject, target: TargetFacts) -> list[Listener]:
-    return [found for port in subject.origin_ports if (found := target.listener_on(port)) is not None]
+    return [found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None]
 
 
 def _all_forwarded(subject: PreflightSubject, target: TargetFacts, listener: Listener, snapshot: Snapshot) -> bool:

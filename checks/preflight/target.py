@@ -192,26 +192,27 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
     if gap := snapshot.gap("listeners"):
         yield unknown("PF-LISTENER", gap.reason)
         return
-    if not subject.origin_ports and target.listeners:
+    legs = _legs(subject)
+    if not legs and target.listeners:
         yield PreflightResult("PF-LISTENER", Level.PASS, f"{target.name} listens on {_listened(target)}.")
         return
-    missing = [
-        f"{_leg(subject, place)} on {port}"
-        for place, port in enumerate(subject.origin_ports)
-        if not _carries(subject, place, target.listener_on(port))
-    ]
-    if subject.origin_ports and not missing:
-        yield PreflightResult("PF-LISTENER", Level.PASS, f"{target.name} listens on {in_words(subject.origin_ports)}.")
+    missing = [(port, leg) for port, leg in legs if not _carries(subject, leg, target.listener_on(port))]
+    if legs and not missing:
+        seen = f"{target.name} listens on {in_words(port for port, _ in legs)}."
+        if spare := [port for port in subject.origin_ports if port not in subject.handshake_ports]:
+            seen += f" No handshake comes to {in_words(spare)}: viewers use wss:// only."
+        yield PreflightResult("PF-LISTENER", Level.PASS, seen)
         return
-    port = subject.origin_ports[0] if subject.origin_ports else 80
-    protocol = "TCP" if target.kind == "network" else _leg(subject, 0)
+    port, leg = missing[0] if missing else (80, "HTTP")
+    protocol = "TCP" if target.kind == "network" else leg
     secure = protocol == "HTTPS"
     certificate = "  certificate_arn   = aws_acm_certificate.CERTIFICATE.arn\n" if secure else ""
     yield PreflightResult(
         "PF-LISTENER",
         Level.BLOCK,
         f"{target.name} listens on {_listened(target)}." if target.listeners else f"{target.name} has no listener.",
-        f"CloudFront would look for {' and '.join(missing)} and answer every handshake with 502 or 504."
+        f"CloudFront would look for {' and '.join(f'{leg} on {port}' for port, leg in missing)} and answer every "
+        "handshake with 502 or 504."
         if missing
         else "CloudFront would reach nothing and answer every handshake with 502 or 504.",
         Fix(
@@ -261,31 +262,38 @@ def _idle(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) ->
     clocks += [
         (f"{target.name} on {listener.port}", listener.idle_timeout_seconds)
         for listener in target.listeners
-        if listener.idle_timeout_seconds is not None and listener.port in subject.origin_ports
+        if listener.idle_timeout_seconds is not None and listener.port in subject.handshake_ports
     ]
     who, limit = min(clocks, key=lambda clock: clock[1])
     seen = f"{who} closes a connection after {limit} s of silence; the app is silent for up to {silence} s."
     if silence < limit:
         yield PreflightResult("PF-IDLE", Level.PASS, seen)
         return
-    wanted = min(silence * 2, 4000)
-    fix = Fix("In the app: send a ping from the server every 20 to 30 s. Nothing needs to change in AWS.")
-    if target.kind == "application" and limit < CLOUDFRONT_IDLE_SECONDS:
-        fix = Fix(
-            "In the app: send a ping from the server every 20 to 30 s. "
-            f"Or EC2 > Load Balancers > {target.name} > Attributes > Idle timeout.",
-            f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {target.arn} "
-            f"--attributes Key=idle_timeout.timeout_seconds,Value={wanted}",
-            f"idle_timeout = {wanted} in the aws_lb",
-        )
+    fix = _heartbeat(target, silence)
     yield PreflightResult("PF-IDLE", Level.WARN, seen, "The client will see the connection close with 1006.", fix)
+
+
+def _heartbeat(target: TargetFacts, silence: int) -> Fix:
+    """An Application Load Balancer's clock may be set, but nobody's setting outlives CloudFront's."""
+    ping = "In the app: send a ping from the server every 20 to 30 s."
+    if silence >= CLOUDFRONT_IDLE_SECONDS:
+        return Fix(f"{ping} No setting in AWS helps: CloudFront closes after {CLOUDFRONT_IDLE_SECONDS} s.")
+    if target.kind != "application":
+        return Fix(f"{ping} Nothing needs to change in AWS.")
+    wanted = silence * 2
+    return Fix(
+        f"{ping} Or EC2 > Load Balancers > {target.name} > Attributes > Idle timeout.",
+        f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {target.arn} "
+        f"--attributes Key=idle_timeout.timeout_seconds,Value={wanted}",
+        f"idle_timeout = {wanted} in the aws_lb",
+    )
 
 
 def _clock_missing(subject: PreflightSubject, target: TargetFacts) -> bool:
     """Whether a clock that must be there was not seen; where nothing listens, PF-LISTENER says so."""
     if target.kind == "application":
         return target.idle_timeout_seconds is None
-    listeners = [found for port in subject.origin_ports if (found := target.listener_on(port)) is not None]
+    listeners = [found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None]
     return target.kind == "network" and any(
         found.protocol in ("TCP", "TLS") and found.idle_timeout_seconds is None for found in listeners
     )
@@ -322,16 +330,17 @@ _TARGET_CHECKS: tuple[TargetCheck, ...] = (
 )
 
 
-def _leg(subject: PreflightSubject, place: int) -> str:
-    """HTTP or HTTPS, on the leg to the port at `place`; match-viewer's ports are HTTP, then HTTPS."""
-    secure = subject.origin_protocol == "https-only" or (subject.origin_protocol == "match-viewer" and place == 1)
-    return "HTTPS" if secure else "HTTP"
+def _legs(subject: PreflightSubject) -> tuple[tuple[int, str], ...]:
+    """The port and protocol, HTTP or HTTPS, of each leg that handshakes take."""
+    ports = subject.handshake_ports
+    protocols = {"https-only": ("HTTPS",), "match-viewer": ("HTTP", "HTTPS")}.get(subject.origin_protocol, ("HTTP",))
+    return tuple(zip(ports, protocols[-len(ports) :], strict=True)) if ports else ()
 
 
-def _carries(subject: PreflightSubject, place: int, listener: Listener | None) -> bool:
+def _carries(subject: PreflightSubject, leg: str, listener: Listener | None) -> bool:
     if listener is None or not subject.origin_protocol:
         return listener is not None
-    return listener.protocol in (_SECURE if _leg(subject, place) == "HTTPS" else _PLAIN)
+    return listener.protocol in (_SECURE if leg == "HTTPS" else _PLAIN)
 
 
 def _listened(target: TargetFacts) -> str:

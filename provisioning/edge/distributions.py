@@ -123,6 +123,8 @@ def _record(answer: Mapping[str, Any]) -> DistributionRecord:
         origins=tuple(_origin(item) for item in _items(config, "Origins")),
         unknown_elements=unknown_elements.found_in(answer),
         certificate_arn=(config.get("ViewerCertificate") or {}).get("ACMCertificateArn", ""),
+        staging=bool(config.get("Staging")),
+        continuous_deployment_policy_id=config.get("ContinuousDeploymentPolicyId") or "",
     )
     return DistributionRecord(facts, config, answer["ETag"], found["Status"], found["DomainName"])
 

@@ -5,7 +5,6 @@ It judges nothing. A part that could not be looked at is named with its error, n
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -22,13 +21,11 @@ from provisioning.edge.security_groups import (
 )
 from provisioning.edge.session import Aws
 from provisioning.facts import AclEntry, Certificate, Listener, ListenerRule, Subnet, TargetFacts, TargetGroup
-from provisioning.names import Arn, SecurityGroupId
+from provisioning.names import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_PREFIX_LIST, Arn, SecurityGroupId
 
 APPLICATION, NETWORK, GATEWAY, INSTANCE = "application", "network", "gateway", "instance"
 INTERNAL, INTERNET_FACING = "internal", "internet-facing"
 LOOKS_AT_ONCE = 8
-_VALUES_OF_A_FILTER = 200
-_ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)
 _CARRIED = {
     "upgrade": frozenset({"websocket", "*"}),
     "connection": frozenset({"upgrade", "*upgrade*", "*"}),
@@ -105,7 +102,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         "acls": pool.submit(vpcs.acls, aws, region, subnet_ids),
         "internet_gateway": pool.submit(vpcs.has_internet_gateway, aws, region, target.vpc_id),
         "block_public_access": pool.submit(vpcs.block_public_access, aws, region, target.vpc_id, subnet_ids),
-        "prefix_list": pool.submit(origin_facing_prefix_list, aws, region),
+        "prefix_list": pool.submit(_origin_facing_lists, aws, region),
         "service_group": pool.submit(service_group, aws, region, target.vpc_id),
         "addresses": pool.submit(_own_addresses, aws, region, target),
         "doors": pool.submit(target_groups.other_doors, aws, region, arn, target.vpc_id),
@@ -136,7 +133,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         listeners = tuple(
             replace(one, rules=rules.get(one.arn), certificates=certificates.get(one.arn)) for one in listeners
         )
-    ingress, cloudfronts = part("ingress", target.ingress), part("prefix_list", "")
+    ingress, (cloudfronts, cloudfronts_ipv6) = part("ingress", target.ingress), part("prefix_list", ("", ""))
     others = {rule.source for rule in ingress if rule.source_kind == "prefix-list"} - {cloudfronts}
     looks["list_weights"] = pool.submit(list_weights, aws, region, sorted(others))
     if balanced and "listeners" not in failures:
@@ -145,7 +142,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     weights, own_lists = part("list_weights", cast("tuple[Any, tuple[str, ...]]", ((), tuple(sorted(others)))))
     groups = part("target_health", cast("tuple[TargetGroup, ...] | None", None))
     if groups:
-        looks["addresses_behind"] = pool.submit(_addresses_behind, aws, region, target.vpc_id, groups)
+        looks["addresses_behind"] = pool.submit(target_groups.addresses_behind, aws, region, target.vpc_id, groups)
     registered = None if groups is None else [one for group in groups for one in group.targets]
     attributes = part("attributes", cast("dict[str, str] | None", None))
     acls = part("acls", cast("dict[str, tuple[str, tuple[AclEntry, ...]]]", {}))
@@ -158,7 +155,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         attributes=None if attributes is None else tuple(sorted(attributes.items())),
         idle_timeout_seconds=_seconds(attributes or {}, _ALB_IDLE),
         groups=groups,
-        healthy_targets=None if registered is None else sum(one.state == "healthy" for one in registered),
+        healthy_targets=None if registered is None else sum(one.well for one in registered),
         registered_targets=None if registered is None else len(registered),
         internet_gateway=part("internet_gateway", target.internet_gateway),
         block_public_access=mode,
@@ -168,6 +165,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         other_doors=part("doors", cast("tuple[str, ...] | None", None)),
         api_doors=part("api_gateway", cast("tuple[str, ...]", ())),
         origin_facing_prefix_list=cloudfronts,
+        origin_facing_ipv6_list=cloudfronts_ipv6,
         list_weights=weights,
         own_lists=own_lists,
         service_group_id=part("service_group", ""),
@@ -183,17 +181,16 @@ def _own_addresses(aws: Aws, region: str, target: TargetFacts) -> tuple[str, ...
     return vpcs.public_addresses(aws, region, target.vpc_id, name, [value])
 
 
-def _addresses_behind(aws: Aws, region: str, vpc_id: str, groups: Sequence[TargetGroup]) -> tuple[str, ...]:
-    """Public addresses of what is registered with the target: of instances by id, else by private address."""
-    registered = {one.id for group in groups for one in group.targets}
-    instances = sorted(one for one in registered if one.startswith("i-"))
-    private = sorted(one for one in registered if _ADDRESS.fullmatch(one))
-    found: list[str] = []
-    for name, values in (("attachment.instance-id", instances), ("addresses.private-ip-address", private)):
-        for start in range(0, len(values), _VALUES_OF_A_FILTER):
-            part = values[start : start + _VALUES_OF_A_FILTER]
-            found += vpcs.public_addresses(aws, region, vpc_id, name, part)
-    return tuple(sorted(set(found)))
+def _origin_facing_lists(aws: Aws, region: str) -> tuple[str, str]:
+    """The ids, in this Region, of AWS's lists of CloudFront's addresses: for IPv4 and for IPv6; "" for none."""
+    names = (ORIGIN_FACING_PREFIX_LIST, ORIGIN_FACING_IPV6_LIST)
+    with calling("DescribeManagedPrefixLists"):
+        found = aws.ec2_read(region).describe_managed_prefix_lists(
+            Filters=[{"Name": "prefix-list-name", "Values": list(names)}]
+        )["PrefixLists"]
+    ids = {one["PrefixListName"]: one["PrefixListId"] for one in found}
+    ipv4, ipv6 = (ids.get(name, "") for name in names)
+    return ipv4, ipv6
 
 
 def _with_acl(subnet: Subnet, acls: Mapping[str, tuple[str, tuple[AclEntry, ...]]]) -> Subnet:

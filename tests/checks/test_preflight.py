@@ -174,6 +174,8 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-PUBLIC-ADDRESS", {"addresses_behind": ("54.1.2.3",)}, "warn"),
     ("PF-PUBLIC-ADDRESS", {"kind": "instance", "subnets": (replace(SUBNETS[0], maps_public=True),)}, "warn"),
     ("PF-PUBLIC-ADDRESS", {"public_addresses": ()}, "pass"),
+    ("PF-PUBLIC-ADDRESS", {"groups": None}, "unknown"),
+    ("PF-PUBLIC-ADDRESS", {"groups": None, "kind": "instance"}, "pass"),
     ("PF-OTHER-DOOR", {"other_doors": ("pub-web",)}, "warn"),
     ("PF-OTHER-DOOR", {"other_doors": None}, "unknown"),
     ("PF-OTHER-DOOR", {"other_doors": ()}, "pass"),
@@ -208,6 +210,8 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "::/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "8.0.0.0/8"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "100.64.0.0/10"), ingress("cidr", "fd00::/8"))}, "pass"),
+    ("PF-PUBLIC", {"ingress": (ingress("prefix-list", "pl-1", 22),)}, "pass"),
+    ("PF-PUBLIC", OTHER_LIST, "unknown"),
     ("PF-HEALTH", {"healthy_targets": 0, "registered_targets": 0}, "warn"),
     ("PF-HEALTH", {"healthy_targets": 0}, "warn"),
     ("PF-HEALTH", {"healthy_targets": 1}, "warn"),
@@ -267,7 +271,7 @@ GAPS = {
     "listeners": ("PF-LISTENER",),
     "rules": ("PF-RULES",),
     "ingress": ("PF-INGRESS", "PF-PUBLIC", "PF-GROUP-ROOM"),
-    "prefix_list": ("PF-INGRESS", "PF-GROUP-ROOM"),
+    "prefix_list": ("PF-INGRESS", "PF-PUBLIC", "PF-GROUP-ROOM"),
     "service_group": ("PF-INGRESS",),
     "subnets": ("PF-SUBNET", "PF-ADDRESS", "PF-ZONE", "PF-NACL"),
     "acls": ("PF-NACL",),
@@ -279,7 +283,7 @@ GAPS = {
     "permissions": ("PF-PERMISSION",),
     "internet_gateway": ("PF-GATEWAY",),
     "block_public_access": ("PF-BPA",),
-    "target_health": ("PF-HEALTH", "PF-TARGET-GROUP", "PF-STICKY"),
+    "target_health": ("PF-HEALTH", "PF-TARGET-GROUP", "PF-STICKY", "PF-PUBLIC-ADDRESS"),
     "attributes": ("PF-IDLE", "PF-ATTRIBUTES"),
     "list_weights": ("PF-GROUP-ROOM",),
 }
@@ -331,6 +335,19 @@ def test_a_form_can_ask_with_nothing_but_a_target() -> None:
 def test_a_disabled_distribution_and_one_too_new_for_the_library_are_blocked() -> None:
     assert level("PF-DISTRIBUTION", facts=seen(distribution={"enabled": False})) == Level.BLOCK
     assert level("PF-LIBRARY", facts=seen(distribution={"unknown_elements": ("X",)})) == Level.BLOCK
+
+
+def test_a_staging_distribution_is_refused_and_its_primary_is_taken_with_a_warning() -> None:
+    """CloudFront Developer Guide, continuous deployment: viewers reach a staging distribution only by its primary."""
+    (refused,) = judged(facts=seen(distribution={"staging": True}))["PF-STAGING"]
+    assert refused.level is Level.BLOCK
+    assert refused.fix is not None
+    assert "primary" in refused.fix.console
+    assert "d111111abcdef8.cloudfront.net" in refused.fix.console + refused.fix.cli
+    (warned,) = judged(facts=seen(distribution={"continuous_deployment_policy_id": "policy-1"}))["PF-STAGING"]
+    assert warned.level is Level.WARN
+    assert "policy-1" in warned.seen
+    assert level("PF-STAGING") is Level.PASS
 
 
 def test_a_path_of_somebody_else_is_blocked_and_our_own_is_not() -> None:

@@ -17,6 +17,8 @@ ISSUED = Certificate(
     "arn:aws:acm:us-east-1:1:certificate/a", ("app.example.com",), "ISSUED", "AMAZON_ISSUED", "2027-03-01"
 )
 ALIAS = {"aliases": ("chat.example.com",)}
+TWO = {"aliases": ("a.example.com", "b.example.com")}
+OLD = {"status": "EXPIRED"}
 OWN_NAME = SECURE | {"forward_host": False, "origin_domain": "app.example.com"}
 DOMAIN_A = {"forward_host": False, "origin_domain": "a.example.com"}
 VIEWERS = SECURE | {"forward_host": True, "origin_domain": ""}
@@ -49,6 +51,16 @@ def named(*names: str, **changes: Any) -> Certificate:
         (OWN_NAME, showing(replace(ISSUED, status="EXPIRED")), "block"),
         (OWN_NAME, showing(replace(ISSUED, kind="PRIVATE")), "block"),
         (OWN_NAME, showing(replace(ISSUED, kind="IMPORTED")), "unknown"),
+        # one left over beside one in force, in either order; and one in force for another name only
+        (OWN_NAME, showing(ISSUED, replace(ISSUED, status="EXPIRED")), "warn"),
+        (OWN_NAME, showing(replace(ISSUED, status="EXPIRED"), ISSUED), "warn"),
+        (OWN_NAME, showing(ISSUED, replace(ISSUED, kind="PRIVATE")), "warn"),
+        (OWN_NAME, showing(ISSUED, replace(ISSUED, kind="IMPORTED")), "unknown"),
+        (OWN_NAME, showing(ISSUED, replace(ISSUED, kind="IMPORTED", status="EXPIRED")), "warn"),
+        (OWN_NAME, showing(ISSUED, named("old.example.com", status="EXPIRED")), "pass"),
+        (OWN_NAME, showing(replace(ISSUED, status="EXPIRED"), named("b.example.com")), "block"),
+        (VIEWERS, showing(named("*.example.com"), named("a.example.com", status="EXPIRED"), distribution=TWO), "warn"),
+        (VIEWERS, showing(named("a.example.com"), named("b.example.com", status="EXPIRED"), distribution=TWO), "block"),
         (OWN_NAME, showing(Certificate("arn:aws:iam::1:server-certificate/old")), "unknown"),
         (OWN_NAME, showing(), "block"),
         (OWN_NAME, showing(gaps=(Gap("certificates", "denied"),)), "unknown"),
@@ -71,6 +83,24 @@ def test_what_is_wrong_names_the_host_and_the_fix_has_it_too() -> None:
     assert result.seen == "The certificate on 443 is for other.example.com, not for app.example.com."
     assert result.fix is not None
     assert "app.example.com" in result.fix.cli
+
+
+def test_a_certificate_that_is_left_over_is_named_and_is_to_be_taken_away() -> None:
+    """ELB guide: of several for a name the key's algorithm decides first, and only then whether one has expired."""
+    old = replace(ISSUED, arn="arn:old", status="EXPIRED")
+    (beside,) = judged(OWN_NAME, showing(ISSUED, old))["PF-CERTIFICATE"]
+    assert "Beside it stands one that is EXPIRED" in beside.seen
+    assert "ECDSA" in beside.why
+    assert beside.fix is not None
+    assert beside.fix.cli.startswith("aws elbv2 remove-listener-certificates")
+    assert "arn:old" in beside.fix.cli
+    (default,) = judged(OWN_NAME, showing(old, ISSUED))["PF-CERTIFICATE"]
+    assert default.fix is not None
+    assert default.fix.cli.startswith("aws elbv2 modify-listener"), "the default certificate can only be replaced"
+    assert ISSUED.arn in default.fix.cli
+    three = (named("a.example.com"), named("a.example.com", **OLD), named("b.example.com", **OLD))
+    (blocked,) = judged(VIEWERS, showing(*three, distribution=TWO))["PF-CERTIFICATE"]
+    assert blocked.seen == "The certificate for b.example.com is EXPIRED.", "not the one that another stands beside"
 
 
 def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from checks.preflight import Level, PreflightSubject, judge
 from provisioning.facts import Snapshot
 from provisioning.permissions import CREATE_SERVICE_ROLE, Permission, questions
 from provisioning.spec import complete_wish, parse_spec
-from tests.checks.test_preflight import MAKE, MAY, OPEN, PUBLISH, WISH, judged, listener, seen
+from tests.checks.test_preflight import MAKE, MAY, OPEN, PUBLISH, SUBNETS, WISH, judged, level, listener, seen
 from tests.provisioning.examples import OWNER, behavior
 from tests.provisioning.examples import WISH as OWN_WISH
 
@@ -92,3 +93,29 @@ def test_what_the_request_itself_can_put_right_is_proposed(
     complete = complete_wish(OWN_WISH | taken_up, target.listener_protocols(), target.certificate_names())
     again = [one for one in judge(PreflightSubject.of(parse_spec(complete)), facts) if one.code == code]
     assert {one.level for one in again} <= {Level.PASS, Level.FIXABLE}
+
+
+@pytest.mark.parametrize(
+    ("silence", "timeout", "raised"), [(90, 60, "Value=180"), (599, 60, "Value=1198"), (600, 60, ""), (700, 60, "")]
+)
+def test_a_timeout_is_to_be_raised_only_where_that_helps(silence: int, timeout: int, raised: str) -> None:
+    """CloudFront's ten minutes are nobody's to change: a silence as long as they are needs a heartbeat."""
+    (idle,) = judged({"max_silence_seconds": silence}, seen({"idle_timeout_seconds": timeout}))["PF-IDLE"]
+    assert idle.level is Level.WARN
+    assert idle.fix is not None
+    assert "send a ping from the server every 20 to 30 s" in idle.fix.console
+    assert idle.fix.cli.endswith(raised)
+    assert bool(idle.fix.cli) == bool(raised)
+    assert ("CloudFront closes after 600 s" in idle.fix.console) == (not raised)
+
+
+def test_the_route_that_is_to_go_is_the_one_to_the_internet_gateway() -> None:
+    """Not whatever has 0.0.0.0/0: in a subnet that is public over IPv6 that one leads to a NAT gateway."""
+    public = replace(SUBNETS[0], public=True)
+    (told,) = judged({}, seen({"subnets": (public,)}))["PF-SUBNET"]
+    assert told.level is Level.WARN
+    assert told.fix is not None
+    assert "0.0.0.0/0" not in told.fix.cli
+    assert told.fix.cli.endswith("--destination-cidr-block DESTINATION-OF-THE-ROUTE-TO-THE-IGW")
+    assert "leave those to a NAT gateway" in told.fix.console
+    assert level("PF-SUBNET", {}, seen({"subnets": (replace(public, public=False),)})) is Level.PASS

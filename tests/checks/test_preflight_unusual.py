@@ -48,6 +48,9 @@ OWN_LIST = {
 }
 DEFAULT_404 = {"action": "fixed-response", "target_groups": ()}
 REGEX = (rule_for(narrow=True),)
+PARTS = (rule_for("/ws"), rule_for("/ws/*"))
+LAMBDA = {"protocol": "", "protocol_version": "", "target_type": "lambda", "targets": FUNCTION}
+CALLING = replace(GROUP, arn=OURS, name="ours", **LAMBDA)
 
 CASES = [
     # other teams' groups of the same load balancer are theirs
@@ -61,6 +64,14 @@ CASES = [
     ("PF-HEALTH", shared(WELL, SICK, rules=BOTH), "warn"),
     ("PF-HEALTH", shared(WELL, SICK, rules=()), "warn"),
     ("PF-TARGET-GROUP", shared(WELL, WELL, protocol_version="GRPC", rules=BOTH), "warn"),
+    # a Lambda function takes no upgrade; where only some handshakes come to one, the others get through
+    ("PF-TARGET-GROUP", {"groups": (CALLING,)}, "block"),
+    ("PF-TARGET-GROUP", {"groups": (CALLING, GROUP)}, "warn"),
+    ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda"), "pass"),
+    ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=()), "block"),
+    ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=BOTH), "block"),
+    ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=(to(OURS, "/ws/chat"),)), "warn"),
+    ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda", rules=None), "warn"),
     ("PF-HEALTH", shared((), WELL, rules=None) | {"registered_targets": 2}, "unknown"),
     # security groups
     ("PF-INGRESS", {"ingress": HALVES}, "pass"),
@@ -69,7 +80,8 @@ CASES = [
     ("PF-INGRESS", {"ingress": (ingress("prefix-list", ""),), "origin_facing_prefix_list": ""}, "fixable"),
     ("PF-PUBLIC", {"ingress": HALVES}, "warn"),
     ("PF-PUBLIC", OWN_LIST, "unknown"),
-    ("PF-PUBLIC", OWN_LIST | {"own_lists": ()}, "pass"),
+    ("PF-PUBLIC", OWN_LIST | {"own_lists": ()}, "unknown"),
+    ("PF-PUBLIC", OWN_LIST | {"own_lists": (), "origin_facing_ipv6_list": "pl-team"}, "pass"),
     # listeners
     ("PF-LISTENER", {"kind": "network", "listeners": (listener(protocol="TCP_QUIC"),)}, "pass"),
     ("PF-LISTENER", {"kind": "network", "listeners": (listener(protocol="QUIC"),)}, "block"),
@@ -96,6 +108,30 @@ def test_a_listener_that_answers_by_itself_is_to_forward() -> None:
     (default,) = judged({}, seen({"listeners": (listener(**DEFAULT_404),)}))["PF-ACTION"]
     assert default.fix is not None
     assert default.fix.console.endswith("> HTTP:80 > Default action: forward to the app's target group.")
+
+
+def test_a_function_is_told_apart_from_a_group_of_another_version() -> None:
+    """ELB guide, Lambda functions as targets: upgrade requests are rejected with 400."""
+    (function,) = judged({}, seen({"groups": (CALLING,)}))["PF-TARGET-GROUP"]
+    assert function.seen == "ours leads to a Lambda function."
+    assert "400" in function.why
+    assert function.fix is not None
+    assert "--target-type ip" in function.fix.cli
+    (version,) = judged({}, seen({"groups": (replace(GROUP, protocol_version="HTTP2"),)}))["PF-TARGET-GROUP"]
+    assert "HTTP2" in version.seen
+
+
+def test_rules_that_forward_a_part_of_a_path_are_told_as_that() -> None:
+    """`/ws*` is more than `/ws` and `/ws/*`: whoever knocks at those two gets through."""
+    wish = {"path_patterns": ["/ws*"]}
+    (part,) = judged(wish, seen({"listeners": (listener(rules=PARTS, **DEFAULT_404),)}))["PF-RULES"]
+    assert part.level is Level.WARN
+    assert part.seen.startswith("Rules on 80 forward a part of /ws* with Host ")
+    behind = (rule_for("/w*", action="redirect"), *PARTS)
+    (none,) = judged(wish, seen({"listeners": (listener(rules=behind, **DEFAULT_404),)}))["PF-RULES"]
+    assert none.seen.startswith("For /ws* with Host "), "what stands behind a rule for all of it is never asked"
+    (all_of_it,) = judged(wish, seen({"listeners": (listener(rules=(rule_for("/ws*"),), **DEFAULT_404),)}))["PF-RULES"]
+    assert all_of_it.level is Level.PASS
 
 
 def test_an_empty_group_is_to_be_filled_and_one_that_is_unwell_looked_at() -> None:

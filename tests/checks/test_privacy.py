@@ -68,7 +68,6 @@ def test_an_endpoint_that_only_cloudfront_reaches_passes_every_question() -> Non
         ({"ingress": (rule(), rule("cidr", "0.0.0.0/0"))}, {}, {"PF-PUBLIC", "PA-ONLY-CLOUDFRONT"}),
         ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
         ({"ingress": (rule(), rule("group", "sg-web"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
-        ({"ingress": (rule(), rule("prefix-list", "pl-other"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
         ({"other_doors": ("pub-nlb",)}, {}, {"PF-OTHER-DOOR"}),
         ({"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)}, {}, {"PF-IPV6"}),
         ({}, {"behaviors": (behavior("/ws/chat", "web"), behavior("/ws/chat/*", "web"))}, {"PA-VPC-ORIGIN"}),
@@ -88,6 +87,21 @@ def test_a_behavior_that_takes_the_whole_path_leads_past_the_vpc_origin() -> Non
     assert not_passed(seen(distribution=first)) == {"PA-VPC-ORIGIN": Outcome.FAIL}
     last = {"behaviors": (*OURS["behaviors"], behavior("/ws/*", "web"))}
     assert not_passed(seen(distribution=last)) == {}
+
+
+def test_cloudfront_is_known_by_either_of_its_lists() -> None:
+    """The same list not known to be CloudFront's admits whoever is on it."""
+    both = {"ingress": (rule(), rule("prefix-list", "pl-6"))}
+    assert not_passed(seen(both | {"origin_facing_ipv6_list": "pl-6"})) == {}
+    assert not_passed(seen(both)) == {"PF-PUBLIC": Outcome.UNKNOWN, "PA-ONLY-CLOUDFRONT": Outcome.FAIL}
+
+
+def test_a_path_that_leads_to_an_origin_group_is_told_as_that() -> None:
+    grouped = tuple(replace(one, target_origin_id="pair") for one in OURS["behaviors"])
+    (told,) = [one for one in audit(SUBJECT, seen(distribution={"behaviors": grouped})) if one.code == "PA-VPC-ORIGIN"]
+    assert (told.outcome, told.seen) == (Outcome.FAIL, "/ws/chat leads to the origin group pair.")
+    (none,) = [one for one in audit(SUBJECT, seen(distribution={"behaviors": ()})) if one.code == "PA-VPC-ORIGIN"]
+    assert (none.outcome, none.seen) == (Outcome.FAIL, "/ws/chat has no behavior of its own.")
 
 
 def test_a_rule_for_another_port_leads_nowhere_near_the_endpoint() -> None:
@@ -313,16 +327,21 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         (b"\xff{", "not JSON"),
         (b"[]", "no `document`"),
         (b'{"document": {"a": 1e400}}', "no canonical form"),
+        (b'{"document": {"\\ud800": 1}}', "no canonical form"),
+        (b'{"document": {"a": [{"\\ud800": "\\ud800"}]}}', "no canonical form"),
+        (b'{"document": {}, "\\ud800": 1}', "'\\ud800', which no signature covers"),
+        (b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "\\ud800\\u001b"}}', "the key '\\ud800"),
         (b'{"document": {}, "sha256": ""}', "not the digest"),
         (b'{"document": {}, "signature": null}', "not signed"),
         (b'{"document": {}, "signature": {"algorithm": "none"}}', "not one by Ed25519"),
-        (b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "0"}}', "names the key 0"),
+        (b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "0"}}', "names the key '0'"),
         (b"[" * 100_000, "not JSON"),
     ],
 )
 def test_what_is_no_evidence_is_told_in_words(kept: bytes, says: str) -> None:
     faults = evidence.what_is_wrong(kept, Ed25519PrivateKey.generate().public_key())
     assert any(says in fault for fault in faults)
+    assert all(fault.isprintable() for fault in faults)
 
 
 def test_without_a_key_the_audit_says_that_it_is_not_signed(

@@ -114,6 +114,28 @@ def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
 
 
 @pytest.mark.parametrize(
+    ("listeners", "protocol", "port"),
+    [
+        ({443: "TCP"}, "https-only", 443),
+        ({80: "TCP", 443: "TCP"}, "http-only", 80),
+        ({443: "TCP", 8080: "TCP"}, "http-only", 8080),
+        ({8443: "TCP"}, "http-only", 8443),
+        ({443: "HTTP"}, "http-only", 443),
+        ({443: "TCP", 8443: "TLS"}, "https-only", 443),
+    ],
+)
+def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_is_beside_it(
+    listeners: dict[int, str], protocol: str, port: int
+) -> None:
+    made = complete_wish({}, listeners)
+    assert made["origin_protocol"] == protocol
+    assert made["http_port" if protocol == "http-only" else "https_port"] == port
+    assert made["forward_host"] == (protocol == "http-only")
+    reason = next(one.reason for one in derive_settings({}, listeners) if one.field == "origin_protocol")
+    assert ("TCP on 443, behind which" in reason) == (listeners.get(443) == "TCP" and protocol == "https-only")
+
+
+@pytest.mark.parametrize(
     ("wish", "names", "domain"),
     [
         ({}, ("chat.internal.example.com",), "chat.internal.example.com"),

@@ -14,7 +14,9 @@ from moto.elbv2 import models as elbv2_models
 
 DRAINING = "draining"
 HEALTHY = "healthy"
-# elbv2 API reference, TargetHealth.Reason, with what the console says.
+# elbv2 API reference, TargetHealth.State and Reason, with what the console says.
+UNAVAILABLE = "unavailable"
+_NOT_CHECKED = ("Target.HealthCheckDisabled", "Health checks are disabled for this target group")
 _DRAINING = ("Target.DeregistrationInProgress", "Target deregistration is in progress")
 Key = tuple[str, str, int]
 
@@ -50,7 +52,7 @@ def report_target_health(targets: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def close_target_health_gaps() -> None:
-    """moto calls every registered target healthy and forgets a deregistered one at once."""
+    """moto calls every registered target healthy, although nobody asked it, and forgets a deregistered one at once."""
     health_for = elbv2_models.FakeTargetGroup.health_for
     describe = elbv2_models.ELBv2Backend.describe_target_health
 
@@ -59,6 +61,9 @@ def close_target_health_gaps() -> None:
         reported = _reported.get(_key(self.arn, status))
         if reported is not None and status.status == HEALTHY and reported.state not in (HEALTHY, DRAINING):
             status.status, status.reason, status.description = reported.state, reported.reason, reported.description
+        if status.status == HEALTHY and not self.health_check_enabled:
+            # Only a Lambda function's checks may be off, and are unless somebody turns them on.
+            status.status, (status.reason, status.description) = UNAVAILABLE, _NOT_CHECKED
         return status
 
     def describe_target_health(self: Any, target_group_arn: str, targets: list[dict[str, Any]]) -> Any:

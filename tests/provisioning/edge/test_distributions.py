@@ -17,6 +17,7 @@ from provisioning.edge.errors import EdgeError
 from provisioning.edge.session import Aws
 from provisioning.plan import desired_behavior, desired_origin, position_for
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, behavior, custom_origin, listed
+from tests.lab.test_continuous_deployment import Pair
 from tests.provisioning.examples import KEY, OWNER, spec
 
 OURS = names.origin_id(OWNER, KEY)
@@ -58,6 +59,17 @@ def test_a_distribution_is_read_with_everything_a_judgement_needs(account: Accou
     )
     assert [origin.id for origin in facts.origins] == ["web", "api"]
     assert facts.unknown_elements == ()
+
+
+def test_a_staging_distribution_and_what_may_overwrite_its_primary_are_told(account: Account, aws: Aws) -> None:
+    alone = existing(aws, account.create_distribution()["Distribution"]["Id"]).facts
+    assert (alone.staging, alone.continuous_deployment_policy_id) == (False, "")
+    pair = Pair(account)
+    policy = pair.create_policy()
+    pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
+    primary, staging = existing(aws, pair.primary).facts, existing(aws, pair.staging).facts
+    assert (primary.staging, primary.continuous_deployment_policy_id) == (False, policy)
+    assert (staging.staging, staging.continuous_deployment_policy_id) == (True, "")
 
 
 def test_methods_come_in_the_order_of_the_spec_whatever_aws_s_order(account: Account, aws: Aws) -> None:

@@ -12,7 +12,8 @@ from provisioning.edge import distributions, quotas, targets
 from provisioning.edge.session import Aws
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.spec import complete_wish, parse_spec
-from tests.lab.account import CHAT_ACCOUNT, REGION, REPOSITORY, Account, Lab, listed, viewer_certificate
+from tests.lab.account import CHAT_ACCOUNT, REGION, REPOSITORY, Account, Lab, behavior, listed, viewer_certificate
+from tests.lab.test_continuous_deployment import Pair
 from tests.provisioning.edge.conftest import enter
 
 OWNER = "edge-portal"
@@ -217,3 +218,24 @@ def test_a_more_specific_name_of_another_account_is_told_and_a_wider_one_is_not(
     assert f"chat.{zone} belongs to another distribution" in shared.seen
     assert other.number[-4:] in shared.seen
     assert other.number not in shared.seen
+
+
+def test_a_promotion_takes_away_what_was_published_on_the_primary_meanwhile(account: Account, aws: Aws) -> None:
+    """The preflight warns of that. It has nothing to say without a policy, and refuses a staging distribution."""
+    give_role(account)
+    arn, pair = account.balancer(account.vpc()), Pair(account)
+
+    def said(distribution_id: str) -> PreflightResult:
+        return asked(aws, account.number, arn, distribution_id)["PF-STAGING"]
+
+    assert said(pair.primary).level is Level.PASS
+    refused = said(pair.staging)
+    assert (refused.level, refused.seen) == (Level.BLOCK, f"{pair.staging} is a staging distribution.")
+    assert refused.fix is not None
+    assert pair.domain in refused.fix.cli
+
+    pair.update(pair.primary, ContinuousDeploymentPolicyId=pair.create_policy())
+    assert said(pair.primary).level is Level.WARN
+    pair.update(pair.primary, CacheBehaviors=listed(behavior("web", "/ws/chat")))
+    pair.promote()
+    assert not pair.config(pair.primary)["CacheBehaviors"].get("Items")

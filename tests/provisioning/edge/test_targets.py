@@ -50,6 +50,8 @@ def test_a_ready_target_is_known_in_full(chat: Aws) -> None:
     assert (target.healthy_targets, target.registered_targets) == (1, 1)
     assert (target.internet_gateway, target.block_public_access) == (True, "off")
     assert target.origin_facing_prefix_list.startswith("pl-")
+    assert target.origin_facing_ipv6_list.startswith("pl-")
+    assert target.origin_facing_ipv6_list != target.origin_facing_prefix_list
     assert target.admits_cloudfront(80) is not None
     assert len(target.subnets) == 2
     assert not any(subnet.public for subnet in target.subnets)
@@ -195,7 +197,7 @@ PARTS = [
     (vpcs, "has_internet_gateway", "internet_gateway"),
     (vpcs, "block_public_access", "block_public_access"),
     (targets, "_own_addresses", "addresses"),
-    (targets, "origin_facing_prefix_list", "prefix_list"),
+    (targets, "_origin_facing_lists", "prefix_list"),
     (targets, "service_group", "service_group"),
     (targets, "_listeners", "listeners"),
     (targets, "_all_rules", "rules"),
@@ -204,7 +206,7 @@ PARTS = [
     (target_groups, "groups_of", "target_health"),
     (target_groups, "other_doors", "doors"),
     (api_gateway, "doors", "api_gateway"),
-    (targets, "_addresses_behind", "addresses_behind"),
+    (target_groups, "addresses_behind", "addresses_behind"),
     (targets, "survey_target", "target"),
     (distributions, "read", "distribution"),
     (targets, "list_weights", "list_weights"),

@@ -1,0 +1,68 @@
+"""With match-viewer CloudFront goes on as the viewer came: which of the two legs carry handshakes, and what is asked of
+them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from checks.preflight import Level, PreflightResult, blocks
+from provisioning.facts import Snapshot
+from tests.checks.test_preflight import GROUP, judged, level, listener, rule_for, seen
+
+BOTH: dict[str, Any] = {"origin_protocol": "match-viewer", "http_port": 80, "https_port": 443}
+REDIRECTING = listener(action="redirect", redirect_protocol="HTTPS")
+REFUSING = listener(action="fixed-response", rules=(rule_for("/ws/*", action="fixed-response"),))
+SECURE = listener(443, "HTTPS")
+
+
+def about_listeners(facts: Snapshot, policy: str) -> list[PreflightResult]:
+    found = judged(BOTH, facts, viewer_protocol_policy=policy)
+    return [result for code in ("PF-LISTENER", "PF-ACTION", "PF-RULES") for result in found[code]]
+
+
+@pytest.mark.parametrize("plain", [REDIRECTING, REFUSING, None], ids=["redirects", "refuses", "is not there"])
+@pytest.mark.parametrize("policy", ["https-only", "redirect-to-https"])
+def test_a_plain_leg_that_no_viewer_comes_to_may_be_as_it_likes(plain: Any, policy: str) -> None:
+    """And the same listeners are held against the target where viewers may use ws://."""
+    facts = seen({"listeners": (plain, SECURE) if plain else (SECURE,)})
+    assert {result.level for result in about_listeners(facts, policy)} == {Level.PASS}
+    let_in = about_listeners(facts, "allow-all")
+    assert {Level.BLOCK, Level.WARN} & {result.level for result in let_in}
+    assert blocks(let_in) == (plain is not REFUSING)
+
+
+def test_the_leg_over_https_is_judged_all_the_more() -> None:
+    facts = seen({"listeners": (listener(80), listener(443, "HTTPS", "fixed-response"))})
+    assert level("PF-ACTION", BOTH, facts) is Level.WARN
+    assert level("PF-ACTION", BOTH, seen({"listeners": (listener(80), SECURE)})) is Level.PASS
+
+
+def test_what_is_behind_the_plain_leg_only_is_not_asked_how_it_is() -> None:
+    old = replace(GROUP, arn="arn:old", name="old", protocol_version="GRPC")
+    listeners = (listener(80, target_groups=(old.arn,)), listener(443, "HTTPS", target_groups=(GROUP.arn,)))
+    facts = seen({"listeners": listeners, "groups": (GROUP, old)})
+    assert level("PF-TARGET-GROUP", BOTH, facts) is Level.PASS
+    assert level("PF-TARGET-GROUP", BOTH, facts, viewer_protocol_policy="allow-all") is Level.WARN
+
+
+@pytest.mark.parametrize(
+    ("facts", "policy", "line"),
+    [
+        (seen({"listeners": (listener(80),)}), "https-only", "--port 443 --protocol HTTPS --certificates"),
+        (seen({"listeners": (listener(80),)}), "allow-all", "--port 443 --protocol HTTPS --certificates"),
+        (seen({"listeners": (SECURE,)}), "allow-all", "--port 80 --protocol HTTP --default-actions"),
+        (seen({"listeners": ()}), "https-only", "--port 443 --protocol HTTPS --certificates"),
+        (seen({"listeners": ()}), "allow-all", "--port 80 --protocol HTTP --default-actions"),
+        (seen({"kind": "network", "listeners": (listener(80, "TCP"),)}), "https-only", "--port 443 --protocol TCP --"),
+    ],
+)
+def test_the_listener_that_is_offered_is_the_one_that_is_missing(facts: Snapshot, policy: str, line: str) -> None:
+    (result,) = judged(BOTH, facts, viewer_protocol_policy=policy)["PF-LISTENER"]
+    assert result.level is Level.BLOCK
+    assert result.fix is not None
+    assert line in result.fix.cli
+    port = line.split()[1]
+    assert f"port              = {port}\n" in result.fix.terraform
