@@ -137,8 +137,8 @@ def lost_behind(seen: Observations) -> Iterator[Claim]:
 
 
 def vpc_origin(seen: Observations) -> Iterator[Claim]:
-    """What AWS says of the origin itself, where it is not ready. It explains no answer of another behavior's origin, nor
-    one that came through it.
+    """What AWS says of the origin itself, where it is not ready. It explains no answer that came through it, nor one of
+    another behavior's origin.
     """
     if seen.handshake.live or seen.reached_target or seen.vpc_origin_status in (None, "Deployed"):
         return
