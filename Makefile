@@ -60,9 +60,9 @@ fmt: setup
 	$(PYTHON_IN_VENV) -m ruff format .
 	$(PYTHON_IN_VENV) -m ruff check --fix .
 
-# Not after `setup`: a pin that was changed contradicts constraints.txt until this is done.
+# Not after `setup`: a pin that was changed contradicts constraints.txt until this is done, and needs no more than a Python.
 .venv/bin/python:
-	@./stack/setup.sh
+	@./stack/setup.sh || test -x $@
 
 lock: .venv/bin/python
 	@$(PYTHON_IN_VENV) -m pip install --quiet --disable-pip-version-check uv==0.13.9

@@ -19,7 +19,7 @@ from checks.wanted import WantedError, parse_wanted
 
 MOST_WAYS = 4
 HEARS_WITHIN = 5.0
-"""Seconds in which each line of a crowd must be heard."""
+"""Seconds in which each of a crowd must hear all others, once it has spoken."""
 JOINS_WITHIN = 10.0
 """Seconds that those of a crowd who are in wait for those who are not."""
 OPENING_SECONDS = 15.0

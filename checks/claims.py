@@ -254,7 +254,9 @@ def _logged(row: LogRow, seen: Observations) -> str:
     if code == "WSE-504-SG" and status != 504:
         code = "WSE-502-ORIGIN"
     if code == "WSE-504-SG" and contradicted(code, seen):
-        code = "WSE-504-SLOW"
+        # Slow is left only where nothing else may drop packets either.
+        passed = {result.code for result in seen.preflight if result.level is Level.PASS}
+        code = "WSE-504-SLOW" if passed >= _ADMITTED or seen.takes_plain else ""
     return "" if _ONLY_WITH.get(code, status) != status else code
 
 

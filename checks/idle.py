@@ -29,6 +29,7 @@ ALB_SECONDS = 60.0
 NLB_SECONDS = 350.0
 _CUT = frozenset({Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY})
 _BROKEN = frozenset({Reason.FRAME_VIOLATION, Reason.TOO_MUCH_DATA, Reason.TOO_MANY_FRAMES})
+_TELLS_LATE = "WSE-IDLE-NLB"
 SAFETY = 2.5
 """A heartbeat this many times as frequent as the clock: two may be lost."""
 
@@ -55,6 +56,8 @@ class Reading:
     close_code: int = 0
     heard: int = 0
     """Frames the server sent by itself meanwhile."""
+    goodbye_reset: bool = False
+    """Still open to all appearance, but our close frame was answered with a reset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def usual_clocks(*, alb: float | None = ALB_SECONDS, nlb: float | None = None, p
     if alb:
         clocks.append(Clock("WSE-IDLE-ALB", "the Application Load Balancer", alb / pace))
     if nlb:
-        clocks.append(Clock("WSE-IDLE-NLB", "the Network Load Balancer", nlb / pace))
+        clocks.append(Clock(_TELLS_LATE, "the Network Load Balancer", nlb / pace))
     return tuple(sorted(clocks, key=lambda clock: clock.seconds))
 
 
@@ -96,7 +99,10 @@ def reading_of(variant: Variant, seen: Transcript) -> Reading | None:
     ended = silence_of(lasted, seen)
     if _reasons(seen) & _BROKEN:
         return Reading(variant, lasted, "broken", 0, heard)
-    return replace(ended, variant=variant, heard=heard) if ended else Reading(variant, lasted, "open", 0, heard)
+    if ended is not None:
+        return replace(ended, variant=variant, heard=heard)
+    reset = any((failure.phase, failure.reason) == (Phase.CLOSE, Reason.RESET) for failure in seen.failures)
+    return Reading(variant, lasted, "open", 0, heard, reset)
 
 
 def silence_of(seconds: float, seen: Transcript) -> Reading | None:
@@ -118,7 +124,9 @@ def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFind
     """Which clock it was.
 
     1. A socket that never opened, or that the meter had to end itself, shows nothing.
-    2. A socket that a close frame ended was closed by the app.
+    2. A socket that a close frame ended was closed by the app. One that was still open was cut all the same where a
+       Network Load Balancer's clock had run out and the goodbye met a reset: it tells nobody before the next data (ELB
+       guide, Network Load Balancers, connection idle timeout).
     3. The silent socket's seconds name the clock that they fit.
     4. If the socket on which only the client sent lived on, the clock counts both directions; if it ended as well,
        only bytes of the origin count, which is CloudFront's way.
@@ -130,6 +138,11 @@ def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFind
     if silent.ended == "broken":
         text = "The server sent what breaks the protocol or is more than a probe takes, so nothing was measured."
         return IdleFinding("WSE-UNKNOWN", text, None)
+    forgotten = next((clock for clock in clocks if clock.code == _TELLS_LATE and clock.seconds < silent.seconds), None)
+    if silent.ended == "open" and silent.goodbye_reset and forgotten is not None:
+        text = f"It looked open for {silent.seconds:.0f} s, and what was sent then met a reset: {forgotten.name} "
+        text += f"({forgotten.seconds:g} s) tells nobody that it has forgotten a connection before the next data."
+        return IdleFinding(forgotten.code, text, _heartbeat(forgotten.seconds))
     if silent.ended == "open":
         pings = " The server sends frames by itself, which keep it open." if silent.heard > 1 else ""
         return IdleFinding("", f"After {silent.seconds:.0f} s of silence the socket was still open.{pings}", None)

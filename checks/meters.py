@@ -66,7 +66,7 @@ async def gather_crowd(
     # What follows the number keeps the line of client 1 from being found in that of client 12.
     lines = {number: f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)}
     ears = {mine: _EveryOther(f"every other client of crowd {mark}", within_s, mine, lines) for mine in lines}
-    limits = Limits(total_s=OPENING_SECONDS + join_s + within_s * clients, frames_in=64 + 8 * clients)
+    limits = Limits(total_s=OPENING_SECONDS + join_s + within_s, frames_in=64 + 8 * clients)
     settled: set[int] = set()
 
     def part(mine: int) -> Script:

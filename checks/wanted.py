@@ -158,7 +158,8 @@ def _masked(header: str, value: str) -> str:
     if header != "cookie" or any(pair.count('"') % 2 for pair in pairs):
         return MASK
     parts = (pair.partition("=") for pair in pairs)
-    return "; ".join(f"{name.strip()}={MASK}" if equals else MASK for name, equals, _ in parts)
+    # Where no value follows, what stands before may be one without a name.
+    return "; ".join(f"{name.strip()}={MASK}" if text.strip(" =") else MASK for name, _, text in parts)
 
 
 def _ticked(text: str) -> bool:

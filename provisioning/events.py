@@ -18,8 +18,8 @@ from provisioning.pokes import poke
 
 _SECRET = re.compile(
     r"""(?ix)
-    # Header lines, to their end: whatever the scheme, and all cookies.
-    ( \b(?:authorization|cookie)["']? \s*[=:]\s* ["']? ) [^\r\n"']+
+    # Header lines: whatever the scheme, and all cookies, to the end of the line or of the quotes they stand in.
+    ( (?:authorization|cookie)["']? \s*[=:]\s* ) (?: "[^"\r\n]*"? | '[^'\r\n]*'? | [^\r\n]+ )
     # A name that tells, and its value.
     | ( bearer\s+
       | (?: secret (?:[_-]?access)? (?:[_-]?key)? | password | token | (?:access|api)[_-]?key | signature )

@@ -267,9 +267,10 @@ class TargetFacts:
     def admits_cloudfront(self, port: int) -> IngressRule | None:
         """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service group, or everybody.
 
-        Everybody may also be let in by several ranges together; the first of them is then given.
+        Everybody may also be let in by several ranges together; the first of them is then given. AWS lists rules in no
+        order. Those that no portal made come first: they do not come and go with other endpoints.
         """
-        rules = [rule for rule in self.ingress if rule.covers(port)]
+        rules = sorted((rule for rule in self.ingress if rule.covers(port)), key=lambda one: (one.owner, one.rule_id))
         for rule in rules:
             named = rule.source_kind == "prefix-list" and bool(rule.source)
             service = rule.source_kind == "group" and bool(rule.source)

@@ -173,7 +173,7 @@ def _behavior_room(
     """Behaviors and origins of the distribution."""
     if not subject.path_patterns:
         return
-    behaviors = len(distribution.behaviors) + sum(distribution.behavior(p) is None for p in subject.path_patterns)
+    behaviors = len(distribution.behaviors) + sum(distribution.behavior_for(p) is None for p in subject.path_patterns)
     origins = len(distribution.origins) + (not subject.origin_id or distribution.origin(subject.origin_id) is None)
     quota = snapshot.origin_quota
     seen = f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of {quota} origins."

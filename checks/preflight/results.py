@@ -152,7 +152,6 @@ class PreflightSubject:
     forward_host: bool | None = None
     origin_domain: str = ""
     carries_api: bool = False
-    viewer_protocol_policy: str = ""
 
     @classmethod
     def of(cls, spec: EndpointSpec, *, origin_id: str = "") -> PreflightSubject:
@@ -170,17 +169,14 @@ class PreflightSubject:
             forward_host=spec.forward_host,
             origin_domain=spec.origin_domain,
             carries_api="POST" in spec.allowed_methods.split(","),
-            viewer_protocol_policy=spec.viewer_protocol_policy,
         )
 
     @property
     def handshake_ports(self) -> tuple[int, ...]:
         """Those of `origin_ports` that handshakes come to. With match-viewer CloudFront goes on as the viewer came, and
-        only allow-all lets somebody come over ws://.
+        no spec lets anybody come over ws://.
         """
-        if self.origin_protocol == "match-viewer" and self.viewer_protocol_policy != "allow-all":
-            return self.origin_ports[-1:]
-        return self.origin_ports
+        return self.origin_ports[-1:] if self.origin_protocol == "match-viewer" else self.origin_ports
 
 
 def unknown(code: str, reason: str) -> PreflightResult:

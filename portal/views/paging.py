@@ -1,4 +1,4 @@
-"""Pages of a long list by key, so that page 400 costs what page 1 costs and nothing is shown twice.
+"""Pages of a long list by key, so that nothing is shown twice, and page 400 costs what page 1 costs.
 
 The key is (created_at, id), newest first; the link carries the last row's key. Where some rows go before all others,
 it also says to which of the two the last row belongs.

@@ -11,7 +11,13 @@ from typing import Any, cast
 from provisioning.edge.errors import EdgeError, calling
 from provisioning.edge.session import Aws
 from provisioning.facts import CLOUDFRONT_LIST_WEIGHT, IngressRule
-from provisioning.names import ORIGIN_FACING_PREFIX_LIST, OWNER_TAG, SERVICE_GROUP_NAME, SecurityGroupId
+from provisioning.names import (
+    ORIGIN_FACING_IPV6_LIST,
+    ORIGIN_FACING_PREFIX_LIST,
+    OWNER_TAG,
+    SERVICE_GROUP_NAME,
+    SecurityGroupId,
+)
 
 # Amazon VPC User Guide, weights of AWS-managed prefix lists, by the ending of the name.
 _WEIGHTS = {".s3": 1, ".dynamodb": 1, ".cloudfront.origin-facing": CLOUDFRONT_LIST_WEIGHT}
@@ -40,13 +46,18 @@ def service_group(aws: Aws, region: str, vpc_id: str) -> str:
     return found[0]["GroupId"] if found else ""
 
 
-def origin_facing_prefix_list(aws: Aws, region: str) -> str:
-    """The id, in this Region, of AWS's list of the addresses that CloudFront reaches origins from."""
+def origin_facing_lists(aws: Aws, region: str) -> tuple[str, str]:
+    """The ids, in this Region, of AWS's lists of the addresses that CloudFront reaches origins from: for IPv4 and for
+    IPv6; "" for none.
+    """
+    names = (ORIGIN_FACING_PREFIX_LIST, ORIGIN_FACING_IPV6_LIST)
     with calling("DescribeManagedPrefixLists"):
         found = aws.ec2_read(region).describe_managed_prefix_lists(
-            Filters=[{"Name": "prefix-list-name", "Values": [ORIGIN_FACING_PREFIX_LIST]}]
+            Filters=[{"Name": "prefix-list-name", "Values": list(names)}]
         )["PrefixLists"]
-    return found[0]["PrefixListId"] if found else ""
+    ids = {one["PrefixListName"]: one["PrefixListId"] for one in found}
+    ipv4, ipv6 = (ids.get(name, "") for name in names)
+    return ipv4, ipv6
 
 
 def list_weights(

@@ -76,12 +76,11 @@ def take_snapshot(
         if permissions and target_arn and not aws.account.role_arn:
             gaps.append(Gap("permissions", "The portal has no role in this account, so IAM cannot be asked about it."))
         elif permissions and target_arn:
-            groups = survey.facts.security_groups if survey.facts else ()
             asked_of_iam = questions(
                 aws.account.account_id,
                 target_arn.split(":")[3],
                 owner,
-                group_id=groups[0] if groups else "",
+                group_id=(survey.facts.group_to_open or "") if survey.facts else "",
                 distribution_id=distribution_id,
                 needs_role=service_role is False,
             )

@@ -16,12 +16,12 @@ from provisioning.edge.errors import EdgeError, calling
 from provisioning.edge.security_groups import (
     ingress_rules,
     list_weights,
-    origin_facing_prefix_list,
+    origin_facing_lists,
     service_group,
 )
 from provisioning.edge.session import Aws
 from provisioning.facts import AclEntry, Certificate, Listener, ListenerRule, Subnet, TargetFacts, TargetGroup
-from provisioning.names import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_PREFIX_LIST, Arn, SecurityGroupId
+from provisioning.names import Arn, SecurityGroupId
 
 APPLICATION, NETWORK, GATEWAY, INSTANCE = "application", "network", "gateway", "instance"
 INTERNAL, INTERNET_FACING = "internal", "internet-facing"
@@ -78,7 +78,7 @@ def admission_facts(aws: Aws, arn: str) -> TargetFacts | None:
     return replace(
         target,
         ingress=ingress_rules(aws, region, target.security_groups),
-        origin_facing_prefix_list=origin_facing_prefix_list(aws, region),
+        origin_facing_prefix_list=origin_facing_lists(aws, region)[0],
         service_group_id=service_group(aws, region, target.vpc_id),
     )
 
@@ -102,7 +102,7 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         "acls": pool.submit(vpcs.acls, aws, region, subnet_ids),
         "internet_gateway": pool.submit(vpcs.has_internet_gateway, aws, region, target.vpc_id),
         "block_public_access": pool.submit(vpcs.block_public_access, aws, region, target.vpc_id, subnet_ids),
-        "prefix_list": pool.submit(_origin_facing_lists, aws, region),
+        "prefix_list": pool.submit(origin_facing_lists, aws, region),
         "service_group": pool.submit(service_group, aws, region, target.vpc_id),
         "addresses": pool.submit(_own_addresses, aws, region, target),
         "doors": pool.submit(target_groups.other_doors, aws, region, arn, target.vpc_id),
@@ -179,18 +179,6 @@ def _own_addresses(aws: Aws, region: str, target: TargetFacts) -> tuple[str, ...
     if target.kind == INSTANCE:
         name, value = "attachment.instance-id", target.arn.rsplit("/", 1)[1]
     return vpcs.public_addresses(aws, region, target.vpc_id, name, [value])
-
-
-def _origin_facing_lists(aws: Aws, region: str) -> tuple[str, str]:
-    """The ids, in this Region, of AWS's lists of CloudFront's addresses: for IPv4 and for IPv6; "" for none."""
-    names = (ORIGIN_FACING_PREFIX_LIST, ORIGIN_FACING_IPV6_LIST)
-    with calling("DescribeManagedPrefixLists"):
-        found = aws.ec2_read(region).describe_managed_prefix_lists(
-            Filters=[{"Name": "prefix-list-name", "Values": list(names)}]
-        )["PrefixLists"]
-    ids = {one["PrefixListName"]: one["PrefixListId"] for one in found}
-    ipv4, ipv6 = (ids.get(name, "") for name in names)
-    return ipv4, ipv6
 
 
 def _with_acl(subnet: Subnet, acls: Mapping[str, tuple[str, tuple[AclEntry, ...]]]) -> Subnet:

@@ -375,7 +375,7 @@ class Turn(Generic[Context]):
 
 def _failing(said: Entry | None) -> Mapping[str, Any] | None:
     """The spell of failures that goes on: since when (ISO 8601), how many, and the last reason. Waiting for one's turn
-    in between neither ends it nor counts.
+    in between neither ends it nor counts as a try.
     """
     if said is None:
         return None

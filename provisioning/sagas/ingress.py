@@ -137,8 +137,8 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
 
 
 def _closed(context: RunContext, target: TargetFacts) -> list[int]:
-    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port, a prefix list of the
-    team's own counts as open: what is in it is not looked at, and the approver was told so.
+    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port, any prefix list counts
+    as open: what is in it is not looked at, and the approver was told so.
     """
     return [
         port

@@ -86,6 +86,25 @@ def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(rea
         assert (reading.ended == "open", report.ok) == (ok, ok), report
 
 
+@pytest.mark.parametrize(
+    ("nlb", "reason", "code"),
+    [
+        (60, Reason.RESET, "WSE-IDLE-NLB"),  # it has forgotten the connection, and says so to the next data only
+        (60, Reason.ABNORMAL_CLOSE, ""),  # nobody answered the goodbye: no word of the silence before it
+        (120, Reason.RESET, ""),  # its clock had not run out
+        (None, Reason.RESET, ""),
+    ],
+)
+def test_a_network_load_balancer_that_has_forgotten_the_socket_resets_the_goodbye(
+    nlb: float | None, reason: Reason, code: str
+) -> None:
+    held = StepSeen("hold 90", True, 5.0, 90_000.0, "the socket stayed open")
+    seen = replace(live(), steps=(held,), failures=(Failure(Phase.CLOSE, reason),))
+    reading = reading_of("silent", seen)
+    assert reading is not None
+    assert judge_idle((reading,), usual_clocks(alb=None, nlb=nlb)).code == code
+
+
 def against(handler: Any, story: Any, **options: Any) -> Any:
     """Run a story against a server of the websockets library."""
 
@@ -234,7 +253,7 @@ def test_a_crowd_of_four_in_two_processes_misses_those_of_the_other_and_no_more(
                     await other.send(message)
 
     async def story(target: ProbeTarget, network: ProbeNetwork) -> Any:
-        return await gather_crowd(target, network=network, clients=4, within_s=0.4)
+        return await gather_crowd(target, network=network, clients=4, within_s=1.5)
 
     crowd = against(halves, story)
     assert (crowd.opened, crowd.heard_all, len(crowd.missing)) == (4, 0, 8)

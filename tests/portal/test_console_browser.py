@@ -147,9 +147,11 @@ def withhold_a_line(page: Page, held: list[Route]) -> list[WebSocketRoute]:
 
 
 def fetch_begun(page: Page, held: list[Route]) -> Route:
-    while not held:
+    for _ in range(1000):
+        if held:
+            return held.pop()
         page.wait_for_timeout(20)
-    return held.pop()
+    raise AssertionError("the console asked for nothing")
 
 
 def test_what_comes_during_a_fetch_that_fails_is_not_lost(page: Page, site: str, stage: Stage) -> None:

@@ -149,6 +149,15 @@ class Machine:
                 self.step(120)
         raise AssertionError(f"never over: {[(run.state, run.journal()[-1:]) for run in runs]}")
 
+    def until(self, run: Run, step: str, kind: str = "ready", *, most: int = 200) -> None:
+        """Turn after turn, until the run's journal says this of a step, going forward."""
+        for _ in range(most):
+            if run.entries.filter(step=step, kind=kind, direction="forward").exists():
+                return
+            if not self.turn():
+                self.step(200)
+        raise AssertionError(f"never {kind}: {step}")
+
 
 @dataclass
 class Site:

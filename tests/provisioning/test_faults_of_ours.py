@@ -295,9 +295,7 @@ def test_a_distribution_that_is_deleted_between_look_and_write_leaves_no_undo_st
 ) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
-    while not site.behaviors():
-        if not machine.turn():
-            machine.step(200)
+    machine.until(run, "behaviors", "acted")
     assert actions.cancel_run(run, reason="Ana cancelled it.", now=machine.now)
     gone: list[str] = []
 

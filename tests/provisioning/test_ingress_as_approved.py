@@ -15,12 +15,6 @@ def site(machine: Machine) -> Site:
     return machine.site()
 
 
-def before_ingress(machine: Machine, run: Run) -> None:
-    """The VPC origin is deployed; the security group has not been looked at yet."""
-    while not run.entries.filter(step="vpc-origin", kind="acted").exists():
-        machine.turn()
-
-
 def ports(site: Site, group: str) -> list[int]:
     """The TCP ports that the group admits something to."""
     found = site.account.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
@@ -41,7 +35,7 @@ def test_a_group_that_is_attached_meanwhile_stays_closed_and_the_approved_one_is
     machine: Machine, site: Site
 ) -> None:
     run, other = site.start(), another_group(site)
-    before_ingress(machine, run)
+    machine.until(run, "vpc-origin", "acted")
     attach(site, other, site.group)
     machine.finish(run)
     site.assert_built(run)
@@ -50,7 +44,7 @@ def test_a_group_that_is_attached_meanwhile_stays_closed_and_the_approved_one_is
 
 def test_where_the_approved_group_is_no_longer_attached_the_approval_is_void(machine: Machine, site: Site) -> None:
     run, other = site.start(), another_group(site)
-    before_ingress(machine, run)
+    machine.until(run, "vpc-origin", "acted")
     attach(site, other)
     machine.finish(run)
     assert run.failure["code"] == "plan_stale"
@@ -62,7 +56,7 @@ def test_where_the_approved_group_is_no_longer_attached_the_approval_is_void(mac
 def test_a_rule_that_the_plan_relied_on_and_that_is_gone_is_not_replaced_without_being_asked(machine: Machine) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
-    before_ingress(machine, run)
+    machine.until(run, "vpc-origin", "acted")
     everybody = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
     site.account.ec2.revoke_security_group_ingress(GroupId=site.group, IpPermissions=[everybody])
     machine.finish(run)
@@ -108,9 +102,7 @@ def test_a_rule_that_somebody_adds_at_the_same_moment_is_theirs_and_outlives_the
 
     with monkeypatch.context() as rival:
         rival.setattr(ingress.security_groups, "authorize", too_late)
-        while not run.entries.filter(step="ingress", kind="ready").exists():
-            if not machine.turn():
-                machine.step(200)
+        machine.until(run, "ingress")
     assert added
     assert IngressRule.objects.get(users=run.endpoint).rule_id == ""
     assert actions.cancel_run(run, reason="No longer wanted.", now=machine.now)

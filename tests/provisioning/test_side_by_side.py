@@ -49,16 +49,6 @@ def tried_again(machine: Machine, run: Run) -> None:
     machine.finish(run, most=60)
 
 
-def until_ready(machine: Machine, run: Run, step: str) -> None:
-    """Turn after turn, until this step of the run is ready."""
-    for _ in range(100):
-        if run.entries.filter(step=step, kind="ready", direction="forward").exists():
-            return
-        if not machine.turn():
-            machine.step(200)
-    raise AssertionError(f"{step} was never ready")
-
-
 def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(machine: Machine) -> None:
     site = machine.site(open_to_cloudfront=True)
     first, second = site.start(path_patterns=["/ws/same"]), site.start(path_patterns=["/ws/same"])
@@ -214,7 +204,7 @@ def test_whoever_claimed_and_died_without_a_word_takes_the_shared_vpc_origin_awa
 ) -> None:
     site = machine.site()
     first = site.start(path_patterns=["/ws/first"])
-    until_ready(machine, first, "vpc-origin")
+    machine.until(first, "vpc-origin")
     second = site.start(path_patterns=["/ws/second"])
     claim = vpc_origin._claim
 

@@ -239,3 +239,17 @@ def test_a_promotion_takes_away_what_was_published_on_the_primary_meanwhile(acco
     pair.update(pair.primary, CacheBehaviors=listed(behavior("web", "/ws/chat")))
     pair.promote()
     assert not pair.config(pair.primary)["CacheBehaviors"].get("Items")
+
+
+def test_iam_is_asked_about_the_group_that_the_plan_would_open(account: Account, aws: Aws) -> None:
+    """AWS lists a target's groups in no order; the portal opens the first by its id."""
+    give_role(account)
+    network = account.vpc()
+    arn = account.balancer(network)
+    made = account.ec2.create_security_group(GroupName="another", Description="another", VpcId=network.vpc)
+    groups = sorted((network.group, made["GroupId"]), reverse=True)
+    account.elbv2.set_security_groups(LoadBalancerArn=arn, SecurityGroups=groups)
+    snapshot = take_snapshot(aws, target_arn=arn, distribution_id="", owner=OWNER, permissions=True)
+    about = [one.resource for one in snapshot.permissions or () if one.action == "ec2:AuthorizeSecurityGroupIngress"]
+    assert any(resource.endswith(groups[-1]) for resource in about), about
+    assert not any(resource.endswith(groups[0]) for resource in about)

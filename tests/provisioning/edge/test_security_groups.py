@@ -45,7 +45,7 @@ def test_rules_of_others_stay(account: Account, aws: Aws) -> None:
 
 def test_every_kind_of_source_is_told_apart(account: Account, aws: Aws) -> None:
     network = account.vpc()
-    prefix_list = security_groups.origin_facing_prefix_list(aws, REGION)
+    prefix_list = security_groups.origin_facing_lists(aws, REGION)[0]
     account.ec2.authorize_security_group_ingress(
         GroupId=network.group,
         IpPermissions=[

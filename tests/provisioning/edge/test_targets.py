@@ -197,7 +197,7 @@ PARTS = [
     (vpcs, "has_internet_gateway", "internet_gateway"),
     (vpcs, "block_public_access", "block_public_access"),
     (targets, "_own_addresses", "addresses"),
-    (targets, "_origin_facing_lists", "prefix_list"),
+    (targets, "origin_facing_lists", "prefix_list"),
     (targets, "service_group", "service_group"),
     (targets, "_listeners", "listeners"),
     (targets, "_all_rules", "rules"),
