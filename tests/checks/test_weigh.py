@@ -505,6 +505,17 @@ HINTS = [
 ]  # fmt: skip
 
 
+def test_a_row_of_a_timeout_speaks_for_a_slow_app_only_where_nothing_else_may_drop_packets() -> None:
+    """The security group is open. While a network ACL may be in the way, the row tells the two not apart."""
+    row = parse_log_rows('{"x-edge-request-id":"-","sc-status":"504","x-edge-detailed-result-type":"OriginCommError"}')
+    dropping = tuple(asked(one.code, Level.WARN) if one.code == "PF-NACL" else one for one in ALL_PASS)
+    found = weigh(Observations(refused(504), looked=True, preflight=dropping, log_rows=row)).diagnoses
+    assert found[0].code == "WSE-504-NACL"
+    assert ("WSE-504-SLOW", "low") in [(one.code, one.certainty) for one in found]
+    shut_out = weigh(Observations(refused(504), looked=True, preflight=ALL_PASS, log_rows=row)).first
+    assert (shut_out.code, shut_out.certainty) == ("WSE-504-SLOW", "medium")
+
+
 @pytest.mark.parametrize(("row", "status", "known", "code"), HINTS, ids=[str(n) for n in range(len(HINTS))])
 def test_a_row_hints_at_what_it_can_tell(row: str, status: int, known: dict[str, object], code: str) -> None:
     rows = parse_log_rows(f'{{"x-edge-request-id":"-",{row}}}')

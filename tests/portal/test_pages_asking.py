@@ -82,6 +82,15 @@ def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Stage, lab
     assert "questions passed" in fragment
 
 
+def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is_wrong(people: Stage, lab: Lab) -> None:
+    """The leg over HTTP must not pass for the one over HTTPS, whose port nobody can read."""
+    both = answers(lab, "int-chat", origin_protocol="match-viewer", https_port="99999", part="target")
+    fragment = text_of(browser(people.ana).get("/requests/new/look/", both))
+    assert "HTTPS on 80" not in fragment
+    sound = text_of(browser(people.ana).get("/requests/new/look/", both | {"https_port": "443"}))
+    assert "CloudFront would look for HTTPS on 443" in sound
+
+
 def test_advanced_settings_follow_the_target_and_keep_what_was_typed(people: Stage, lab: Lab) -> None:
     said = {"part": "target", "team": "chat", "account_id": ACCOUNT, "target_arn": load_balancer(lab, "int-admin")}
     fragment = browser(people.ana).get("/requests/new/look/", said | {"read_timeout": "77"}).content.decode()
