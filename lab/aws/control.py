@@ -52,8 +52,10 @@ class Control:
         if path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
             return _json(*self._desk.answer(method, path, body))
         if (method, path) == ("GET", "/_lab/state"):
-            known = parse_qs(query).get("version", [""])[0]
-            document = self._state.document(int(known) if known.isdecimal() and len(known) < 20 else None)
+            asked = parse_qs(query)
+            known, follows = asked.get("version", [""])[0], "follow" in asked
+            version = int(known) if known.isdecimal() and len(known) < 20 else None
+            document = self._state.document(version, follows=follows)
             return HttpReply(204, (), b"") if document is None else _json(200, document)
         if (method, path) == ("GET", "/_lab/calls"):
             calls = dict(self._cloudfront.calls)

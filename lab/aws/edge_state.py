@@ -25,6 +25,7 @@ _HOSTS = "hosts"
 _CLOCK = "clock"
 # The edge asks several times a second; who has not asked for so long is not there.
 _EDGE_AWAY_SECONDS = 4.0
+_BUILDS_REMEMBERED = 20
 
 
 def load_anchor(database: LabDatabase) -> ClockAnchor | None:
@@ -45,6 +46,10 @@ class EdgeState:
         self._database = database
         self._faults = faults
         self._seen: tuple[int, float] = (0, 0.0)
+        # When the edge that follows was heard last (monotonic), and the lab time until which it knows everything.
+        self._edge_heard, self._edge_knows = float("-inf"), 0.0
+        self._built_at: dict[int, float] = {}
+        cloudfront.edges_at = self.edge_knows
         # A restarted process must not repeat a version that meant something else.
         self._base = int(time.time()) * 1000
         self._own_changes = 0
@@ -59,18 +64,34 @@ class EdgeState:
         self._cloudfront.settle()
         return self._base + self._world.changes + self._cloudfront.version + self._faults.changes + self._own_changes
 
-    def document(self, known: int | None) -> bytes | None:
-        """The document as JSON, None when the caller already has this version."""
-        version = self.version()
+    def document(self, known: int | None, *, follows: bool = False) -> bytes | None:
+        """The document as JSON, None when the caller already has this version. `follows`: it is the edge that asks, and
+        serves by the version that it names.
+        """
+        now, version = self._clock.now(), self.version()
         if known is not None:
             self._seen = (known, time.monotonic())
+        if follows:
+            self._hear(now if known == version else self._built_at.get(known or 0, 0.0))
         if version == known:
             return None
         with self._world.lock:
-            version = self.version()
+            now, version = self._clock.now(), self.version()
             if self._kept is None or self._kept[0] != version:
                 self._kept = (version, self._build(version))
+                self._built_at = {version: now, **dict(list(self._built_at.items())[:_BUILDS_REMEMBERED])}
             return self._kept[1]
+
+    def edge_knows(self) -> float:
+        """Until which lab time the edge knows everything; now, where none follows."""
+        gone = time.monotonic() - self._edge_heard > _EDGE_AWAY_SECONDS
+        return self._clock.now() if gone else self._edge_knows
+
+    def _hear(self, until: float) -> None:
+        # One that starts anew, or comes back, takes nothing back that was shown as deployed.
+        before = self.edge_knows()
+        self._edge_heard = time.monotonic()
+        self._edge_knows = max(before, until)
 
     def wait_for_edge(self, seconds: float) -> bool:
         """Wait until the edge has taken over what is true now; False if there is no edge, or it needs longer."""

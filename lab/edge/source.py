@@ -48,7 +48,7 @@ class StateSource:
 
     def _fetch(self) -> State | None:
         """The state, or None when it is the one already known."""
-        query = "" if self._version is None else f"?version={self._version}"
+        query = "?follow=1" if self._version is None else f"?follow=1&version={self._version}"
         with urllib.request.urlopen(self._url + query, timeout=REQUEST_TIMEOUT) as reply:  # noqa: S310 - our own loopback
             return None if reply.status == 204 else parse_state(json.load(reply))
 

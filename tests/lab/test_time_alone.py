@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from lab.aws import service_network
+import pytest
+
+from lab.aws import edge_state, service_network
 from lab.aws.cloudfront.model import NAMESPACE
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
@@ -29,9 +32,24 @@ CONFIG = (
 )
 
 
-def test_a_deployment_that_ends_is_a_new_version(tmp_path: Path) -> None:
-    real = 1_000_000.0
-    clock = LabClock(45, read_real=lambda: real)
+class Time:
+    """Real time, in seconds, which goes on when a test says so."""
+
+    now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
+    """The service and what the edge is told of it, at 45 times real time; one distribution has just been made."""
+    clock = LabClock(45, read_real=time)
     database = LabDatabase(tmp_path / "aws.sqlite3")
     world = MotoWorld(database, clock.now)
     service_network.register(world)
@@ -40,17 +58,62 @@ def test_a_deployment_that_ends_is_a_new_version(tmp_path: Path) -> None:
     state = EdgeState(world, cloudfront, clock, database, faults)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
     assert reply.status == 201, reply.body
+    yield cloudfront, state
+    database.close()
+
+
+def status(cloudfront: CloudFront) -> str:
+    """What ListDistributions says of the distribution."""
+    listed = cloudfront.handle("GET", "/2020-05-31/distribution", "", SIGNED, b"").body.decode()
+    return listed.partition("<Status>")[2].partition("</Status>")[0]
+
+
+def test_a_deployment_that_ends_is_a_new_version(lab: tuple[CloudFront, EdgeState], time: Time) -> None:
+    _, state = lab
     first = state.version()
     assert state.document(first) is None
-    real += 2
+    time.now += 2
     assert state.document(first) is None, "90 seconds of lab time are not enough"
-    real += 6
+    time.now += 6
     document = state.document(first)
     assert document is not None
     shown = json.loads(document)
     assert shown["version"] > first
     assert shown["distributions"][0]["status"] == "Deployed"
     assert shown["distributions"][0]["config"]["CallerReference"] == "r"
-    real += 3600
+    time.now += 3600
     assert state.document(shown["version"]) is None, "then nothing changes any more"
-    database.close()
+
+
+def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(lab: tuple[CloudFront, EdgeState], time: Time) -> None:
+    cloudfront, state = lab
+    first = state.version()
+    assert state.document(first, follows=True) is None
+    time.now += 10
+    assert status(cloudfront) == "InProgress", "the edge still serves by what it knew before"
+    document = state.document(first, follows=True)
+    assert document is not None
+    assert status(cloudfront) == "InProgress", "it has been told, but has not taken it over"
+    assert state.document(json.loads(document)["version"], follows=True) is None
+    assert status(cloudfront) == "Deployed"
+    # An edge that starts anew knows nothing yet; what was deployed stays so.
+    assert state.document(None, follows=True) is not None
+    assert status(cloudfront) == "Deployed"
+
+
+def test_where_no_edge_follows_time_alone_deploys(lab: tuple[CloudFront, EdgeState], time: Time) -> None:
+    cloudfront, state = lab
+    state.document(state.version())
+    time.now += 10
+    assert status(cloudfront) == "Deployed", "whoever only looks is no edge"
+
+
+def test_an_edge_that_is_gone_keeps_nobody_waiting(
+    lab: tuple[CloudFront, EdgeState], time: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloudfront, state = lab
+    state.document(state.version(), follows=True)
+    time.now += 10
+    assert status(cloudfront) == "InProgress"
+    monkeypatch.setattr(edge_state, "_EDGE_AWAY_SECONDS", -1.0)
+    assert status(cloudfront) == "Deployed"

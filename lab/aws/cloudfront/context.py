@@ -23,7 +23,9 @@ _ETAG = re.compile(r"E[A-Z0-9]{2,31}")
 
 @dataclass(frozen=True)
 class Context:
-    """One call. `now` is lab time, which ends deployments; `wall` is real time, which AWS's replies show."""
+    """One call. `now` is lab time, which ends deployments; `wall` is real time, which AWS's replies show. `edges_at` is
+    the lab time until which the edge knows everything.
+    """
 
     world: MotoWorld
     store: CloudFrontStore
@@ -31,6 +33,7 @@ class Context:
     account: str
     now: float
     wall: float
+    edges_at: float
 
 
 # One entry of a module's OPERATIONS: what an operation of that name does.

@@ -17,7 +17,15 @@ from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_e
 from lab.aws.cloudfront.distribution_rules import check_distribution
 from lab.aws.cloudfront.document import parse
 from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.lifecycle import DISTRIBUTION_SECONDS, Config, Distribution, Invalidation, Revision, duration
+from lab.aws.cloudfront.lifecycle import (
+    DISTRIBUTION_SECONDS,
+    Config,
+    Distribution,
+    DistributionStatus,
+    Invalidation,
+    Revision,
+    duration,
+)
 from lab.aws.cloudfront.model import structure
 from lab.aws.cloudfront.signing_keys import active_key_groups
 from lab.aws.cloudfront.staging_rules import policy_of
@@ -77,7 +85,7 @@ def delete_distribution(context: Context, call: Call) -> Values:
     """DeleteDistribution: only when it is disabled and that has reached every edge."""
     distribution = find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
-    if distribution.latest.config["Enabled"] or distribution.status(context.now) != "Deployed":
+    if distribution.latest.config["Enabled"] or deployment(context, distribution) != "Deployed":
         raise CloudFrontError(
             "DistributionNotDisabled", "The distribution you are trying to delete has not been disabled."
         )
@@ -161,13 +169,20 @@ def find(context: Context, distribution_id: str) -> Distribution:
     return distribution
 
 
+def deployment(context: Context, distribution: Distribution) -> DistributionStatus:
+    """The status that replies show. Whoever reads Deployed finds every edge serving it: the edge, a process of its own,
+    has then been heard to know it.
+    """
+    return distribution.status(min(context.now, context.edges_at))
+
+
 def shown(context: Context, distribution: Distribution) -> Values:
     """The distribution as replies show it."""
     latest = distribution.latest
     return {
         "Id": distribution.id,
         "ARN": distribution.arn,
-        "Status": distribution.status(context.now),
+        "Status": deployment(context, distribution),
         "LastModifiedTime": latest.modified,
         "InProgressInvalidationBatches": sum(
             invalidation.status(context.now) == "InProgress" for invalidation in _invalidations(context, distribution)
@@ -223,7 +238,7 @@ def _check_quotas(context: Context, *, staging: bool) -> None:
 
 def summary(context: Context, distribution: Distribution) -> Verbatim:
     """One list entry. Its size is that of the whole configuration, so the XML is kept per version and status."""
-    status = distribution.status(context.now)
+    status = deployment(context, distribution)
     key = (distribution.latest.etag, status)
     kept = _SUMMARIES.get(distribution.id)
     if kept is None or kept[0] != key:

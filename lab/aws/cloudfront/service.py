@@ -68,6 +68,8 @@ class CloudFront:
         self.calls: Counter[str] = Counter()
         self._database = database
         self._clock = clock
+        self.edges_at: Callable[[], float] = clock.now
+        """Until which lab time the edge knows everything; now, where none runs."""
         self._buckets: dict[tuple[str, bool], Bucket] = {}
         self._router = Router.for_all_operations()
         self._next_change = 0.0
@@ -168,4 +170,5 @@ class CloudFront:
             account=self.world.account_of(headers),
             now=now,
             wall=time.time(),
+            edges_at=self.edges_at(),
         )
