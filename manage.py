@@ -15,7 +15,9 @@ def main() -> None:
     try:
         from django.core.management import execute_from_command_line
     except ImportError as missing:
-        raise SystemExit(f"{missing}. Run this through `make`, or activate .venv first.") from missing
+        raise SystemExit(
+            f"{missing}. Run this through `make`, or activate .venv first."
+        ) from missing
     execute_from_command_line(sys.argv)
 
 

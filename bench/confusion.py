@@ -1,16 +1,17 @@
 """Every fault of the lab, and the first verdict the portal gives for it.
 
-The whole product runs; two endpoints are made and proven live. Then each fault is set, the endpoint is tested through
-the portal's API as a team would, the verdict is read, the fault cleared. Two faults need another question: methods that
-are not allowed are refused to a POST, whose log row is given to the portal; API Gateway is no endpoint of the portal,
-and is asked with `manage.py probe`. Pairs of faults are set together.
+The whole product runs; two endpoints are made and proven live. Then each fault is set, the endpoint
+is tested through the portal's API as a team would, the verdict is read, the fault cleared. Two
+faults need another question: methods that are not allowed are refused to a POST, whose log row is
+given to the portal; API Gateway is no endpoint of the portal, and is asked with `manage.py probe`.
+Pairs of faults are set together.
 
-Goals: the first verdict is the one that the fault names in at least 95 of 100 cases, nothing wrong is said with high
-certainty, a healthy endpoint has no finding, it is healthy again after each fault, and of a pair both verdicts are
-among the first three in at least 80 of 100 cases.
+Goals: the first verdict is the one that the fault names in at least 95 of 100 cases, nothing wrong
+is said with high certainty, a healthy endpoint has no finding, it is healthy again after each
+fault, and of a pair both verdicts are among the first three in at least 80 of 100 cases.
 
-`python -m bench.confusion` takes about eight minutes; `--pairs 0` leaves the pairs out, `--only NAME` takes one fault
-(may repeat, and leaves the pairs to those).
+`python -m bench.confusion` takes about eight minutes; `--pairs 0` leaves the pairs out, `--only
+NAME` takes one fault (may repeat, and leaves the pairs to those).
 """
 
 from __future__ import annotations
@@ -25,7 +26,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench.confusion_site import GATEWAY_STAGE, Endpoint, Given, Site, put_doors_in_front, team_session
+from bench.confusion_site import (
+    GATEWAY_STAGE,
+    Endpoint,
+    Given,
+    Site,
+    put_doors_in_front,
+    team_session,
+)
 from stack.product import Stack
 
 TIME_SCALE = 90.0
@@ -49,7 +57,9 @@ NOT_BY_HANDSHAKE = {
 }
 TURNS = {"several handshakes": 8}
 BEFORE = {"edge-stale": "signed-cookies-required"}
-"""A fault that is set and cleared before another: an edge that lags behind shows only when what was before differed."""
+"""A fault that is set and cleared before another: an edge that lags behind shows only when what was
+before differed.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +72,9 @@ class Cell:
 
     @property
     def right(self) -> bool:
-        """Is the first verdict the fault's own? After a live handshake it follows the word that it is live."""
+        """Is the first verdict the fault's own? After a live handshake it follows the word that it
+        is live.
+        """
         told = self.given.told(2)
         return told[:1] == (self.wanted,) or (self.given.live and told == ("WSE-LIVE", self.wanted))
 
@@ -98,7 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", action="append", default=[])
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="edge-portal-confusion-") as directory:
-        stack = Stack(Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=lambda line: None)
+        stack = Stack(
+            Path(directory) / "state", time_scale=TIME_SCALE, durable=False, say=lambda line: None
+        )
         with stack:
             team = team_session(stack)
             put_doors_in_front(team, stack.env["AWS_ENDPOINT_URL"])
@@ -108,7 +122,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
     plain = site.make("plain", "int-chat", "/ws,/ws/*")
     secure = site.make(
-        "secure", "int-secure", "/secure", origin_protocol="https-only", origin_domain=SECURE_NAME, forward_host="false"
+        "secure",
+        "int-secure",
+        "/secure",
+        origin_protocol="https-only",
+        origin_domain=SECURE_NAME,
+        forward_host="false",
     )
     gateway = Endpoint("", site.distribution, GATEWAY_STAGE)
     healthy = [site.look(endpoint, {}) for endpoint in (plain, secure, gateway)]
@@ -144,8 +163,12 @@ def _measure(site: Site, only: Sequence[str], pairs: int) -> int:
     return _report(healthy, cells, found, healed)
 
 
-def _set_where_it_fits(site: Site, fault: dict[str, Any], endpoints: Sequence[Endpoint]) -> Endpoint:
-    """Set a fault on the first endpoint that can have it. Raises RuntimeError with the last refusal."""
+def _set_where_it_fits(
+    site: Site, fault: dict[str, Any], endpoints: Sequence[Endpoint]
+) -> Endpoint:
+    """Set a fault on the first endpoint that can have it. Raises RuntimeError with the last
+    refusal.
+    """
     for endpoint in endpoints:
         try:
             site.set(fault["name"], **_aim(fault, endpoint))
@@ -171,12 +194,17 @@ def _look(site: Site, endpoint: Endpoint, asks: str) -> Given:
     return given
 
 
-def _pairs(site: Site, endpoint: Endpoint, faults: list[dict[str, Any]], most: int) -> tuple[list[Pair], bool]:
-    """Pairs of faults that a plain handshake meets and that lie in different places; False where the endpoint stayed
-    broken after one, which is the last then.
+def _pairs(
+    site: Site, endpoint: Endpoint, faults: list[dict[str, Any]], most: int
+) -> tuple[list[Pair], bool]:
+    """Pairs of faults that a plain handshake meets and that lie in different places; False where
+    the endpoint stayed broken after one, which is the last then.
     """
-    plain = [fault for fault in faults if fault["ask"] == "handshake" and fault["kind"] == "account"]
-    # What moves the path comes last, so that the other one hits the endpoint and not what answers in its place.
+    plain = [
+        fault for fault in faults if fault["ask"] == "handshake" and fault["kind"] == "account"
+    ]
+    # What moves the path comes last, so that the other one hits the endpoint and not what answers
+    # in its place.
     plain.sort(key=lambda fault: bool(fault["verdict"] == "WSE-PATH"))
     both = [(a, b) for a, b in itertools.combinations(plain, 2) if a["verdict"] != b["verdict"]]
     random.Random(SEED).shuffle(both)
@@ -199,7 +227,9 @@ def _pairs(site: Site, endpoint: Endpoint, faults: list[dict[str, Any]], most: i
 
 
 def _set_both(site: Site, endpoint: Endpoint, one: dict[str, Any], other: dict[str, Any]) -> str:
-    """Set two faults in this order; why not, with nothing set, where one hides what the other must hit."""
+    """Set two faults in this order; why not, with nothing set, where one hides what the other must
+    hit.
+    """
     try:
         for fault in (one, other):
             site.set(fault["name"], **_aim(fault, endpoint))
@@ -209,7 +239,9 @@ def _set_both(site: Site, endpoint: Endpoint, one: dict[str, Any], other: dict[s
     return ""
 
 
-def _report(healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[Pair], healed: bool) -> int:
+def _report(
+    healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[Pair], healed: bool
+) -> int:
     right = sum(cell.right for cell in cells)
     wrong = [(cell.fault, cell.surely_wrong) for cell in cells if cell.surely_wrong]
     wrong += [(" + ".join(pair.faults), pair.surely_wrong) for pair in pairs if pair.surely_wrong]
@@ -218,7 +250,9 @@ def _report(healthy: Sequence[Given], cells: Sequence[Cell], pairs: Sequence[Pai
     print(f"surely wrong: {wrong or 'nothing'}")
     print(f"{both} of {len(pairs)} pairs: both verdicts among the first three")
     goals = {
-        "healthy endpoints have no finding": all(given.told() == ("WSE-LIVE",) for given in healthy),
+        "healthy endpoints have no finding": all(
+            given.told() == ("WSE-LIVE",) for given in healthy
+        ),
         "healthy again after each fault": healed,
         f"diagonal at least {GOAL_DIAGONAL:.0%}": right >= GOAL_DIAGONAL * len(cells),
         "nothing wrong with high certainty": not wrong,

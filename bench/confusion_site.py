@@ -1,4 +1,5 @@
-"""The running product and its lab, as confusion.py reaches them: a team's API calls, an operator's command, a visitor.
+"""The running product and its lab, as confusion.py reaches them: a team's API calls, an operator's
+command, a visitor.
 
 Nothing here knows what a verdict should be.
 """
@@ -23,12 +24,17 @@ ACCOUNT, DISTRIBUTION = "111122223333", "Chat front door"
 MAKING_PATIENCE, CHECK_PATIENCE = 240.0, 90.0
 HEAL_PATIENCE = 60.0
 GATEWAY_STAGE = "/prod"
-CACHING_DISABLED, ALL_BUT_HOST = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "b689b0a8-53d0-40ab-baf2-68738e2966ac"
+CACHING_DISABLED, ALL_BUT_HOST = (
+    "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+    "b689b0a8-53d0-40ab-baf2-68738e2966ac",
+)
 
 
 @dataclass(frozen=True)
 class Given:
-    """The verdicts of one check: (code, certainty), ranked; `live` as the portal says, `address` its own in the API."""
+    """The verdicts of one check: (code, certainty), ranked; `live` as the portal says, `address`
+    its own in the API.
+    """
 
     live: bool
     verdicts: tuple[tuple[str, str], ...]
@@ -41,7 +47,11 @@ class Given:
 
     def sure_beyond(self, *wanted: str) -> tuple[str, ...]:
         """Codes that were said with high certainty and are none of these."""
-        return tuple(code for code, sure in self.verdicts if sure == "high" and code not in (*wanted, "WSE-LIVE"))
+        return tuple(
+            code
+            for code, sure in self.verdicts
+            if sure == "high" and code not in (*wanted, "WSE-LIVE")
+        )
 
     def told(self, most: int = 3) -> tuple[str, ...]:
         """The first codes."""
@@ -50,7 +60,9 @@ class Given:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """An endpoint of the portal, and what the lab aims its faults at; `id` is "" where the portal has none there."""
+    """An endpoint of the portal, and what the lab aims its faults at; `id` is "" where the portal
+    has none there.
+    """
 
     id: str
     distribution: str
@@ -65,21 +77,29 @@ class Site:
         aws = stack.env["AWS_ENDPOINT_URL"]
         self._env = stack.env
         trust = ssl.create_default_context(cafile=stack.env["PROBE_CA_FILE"])
-        self._visitor = httpx.Client(base_url=f"https://{LOOPBACK}:{stack.ports.edge_tls}", verify=trust, timeout=30)
+        self._visitor = httpx.Client(
+            base_url=f"https://{LOOPBACK}:{stack.ports.edge_tls}", verify=trust, timeout=30
+        )
         lab = {"Host": "lab.localhost"}
-        self._logs = httpx.Client(base_url=f"http://{LOOPBACK}:{stack.ports.edge}", headers=lab, timeout=30)
+        self._logs = httpx.Client(
+            base_url=f"http://{LOOPBACK}:{stack.ports.edge}", headers=lab, timeout=30
+        )
         self._api = _client(stack.url, tokens["ana"])
         self._approver = _client(stack.url, tokens["olga"])
         self._lab = httpx.Client(base_url=aws, timeout=60)
         self._balancers = team.client("elbv2", endpoint_url=aws)
-        listed = team.client("cloudfront", endpoint_url=aws).list_distributions()["DistributionList"]["Items"]
+        listed = team.client("cloudfront", endpoint_url=aws).list_distributions()[
+            "DistributionList"
+        ]["Items"]
         self.distribution, self._domain = next(
             (item["Id"], item["DomainName"]) for item in listed if item["Comment"] == DISTRIBUTION
         )
 
     def make(self, name: str, target: str, path: str, **more: str) -> Endpoint:
         """An endpoint, asked for, approved by somebody else, and live."""
-        arn = self._balancers.describe_load_balancers(Names=[target])["LoadBalancers"][0]["LoadBalancerArn"]
+        arn = self._balancers.describe_load_balancers(Names=[target])["LoadBalancers"][0][
+            "LoadBalancerArn"
+        ]
         wish = {
             "team": "chat",
             "name": name,
@@ -103,8 +123,15 @@ class Site:
             shown: dict[str, Any] = self._api.get(f"/requests/{request_id}").json()
             if shown["state"] == state:
                 return shown
-            if time.monotonic() > until or shown["state"] in ("blocked", "failed", "stuck", "unanswered"):
-                raise SystemExit(f"{shown['name']} is {shown['state']}, not {state}: {shown['reason']}")
+            if time.monotonic() > until or shown["state"] in (
+                "blocked",
+                "failed",
+                "stuck",
+                "unanswered",
+            ):
+                raise SystemExit(
+                    f"{shown['name']} is {shown['state']}, not {state}: {shown['reason']}"
+                )
             time.sleep(0.5)
 
     def faults(self) -> list[dict[str, Any]]:
@@ -137,28 +164,48 @@ class Site:
         return _given(self._ended(address, until), address)
 
     def check_with_log_rows(self, endpoint: Endpoint) -> Given:
-        """Test, have a visitor's POST refused, and give the portal CloudFront's log row of that, as a team may."""
+        """Test, have a visitor's POST refused, and give the portal CloudFront's log row of that, as
+        a team may.
+        """
         live = self.check(endpoint.id, {})
         self._visitor.post(
-            endpoint.path, content=b"40", headers={"Host": self._domain}, extensions={"sni_hostname": self._domain}
+            endpoint.path,
+            content=b"40",
+            headers={"Host": self._domain},
+            extensions={"sni_hostname": self._domain},
         )
         logs = self._logs.get("/_lab/logs", params={"distribution": endpoint.distribution})
         rows = [row for row in logs.raise_for_status().json()["rows"] if row["cs-method"] == "POST"]
         if not rows:
             raise RuntimeError("CloudFront's log has no row of the POST")
         until = time.monotonic() + CHECK_PATIENCE
-        asked = self._api.post(f"{live.address}/log-rows", json={"rows": json.dumps(rows[-1])}).raise_for_status()
+        asked = self._api.post(
+            f"{live.address}/log-rows", json={"rows": json.dumps(rows[-1])}
+        ).raise_for_status()
         self._ended(f"/endpoints/{endpoint.id}/probes/{asked.json()['id']}", until)
         return _given(self._api.get(live.address).json(), live.address)
 
     def probe(self, path: str) -> Given:
-        """`manage.py probe` of a path of the distribution, as an operator types it: it asks AWS nothing."""
-        command = [sys.executable, "manage.py", "probe", f"wss://{self._domain}{path}", "--handshake-only", "--json"]
-        done = subprocess.run(command, cwd=PROJECT, env=dict(self._env), capture_output=True, text=True, check=False)
+        """`manage.py probe` of a path of the distribution, as an operator types it: it asks AWS
+        nothing.
+        """
+        command = [
+            sys.executable,
+            "manage.py",
+            "probe",
+            f"wss://{self._domain}{path}",
+            "--handshake-only",
+            "--json",
+        ]
+        done = subprocess.run(
+            command, cwd=PROJECT, env=dict(self._env), capture_output=True, text=True, check=False
+        )
         if done.returncode not in (0, 1):
             raise RuntimeError(f"{' '.join(command)}: {done.stderr}")
         (way,) = json.loads(done.stdout)["ways"]
-        return Given(way["live"], tuple((found["code"], found["certainty"]) for found in way["verdicts"]))
+        return Given(
+            way["live"], tuple((found["code"], found["certainty"]) for found in way["verdicts"])
+        )
 
     def _ended(self, address: str, until: float) -> dict[str, Any]:
         while True:
@@ -190,7 +237,9 @@ def _given(shown: dict[str, Any], address: str) -> Given:
 
 
 def _client(url: str, token: str) -> httpx.Client:
-    return httpx.Client(base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30)
+    return httpx.Client(
+        base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=30
+    )
 
 
 def team_session(stack: Stack) -> boto3.Session:
@@ -205,12 +254,14 @@ def team_session(stack: Stack) -> boto3.Session:
 
 
 def put_doors_in_front(team: boto3.Session, aws: str) -> None:
-    """The distribution's default behavior becomes that of a website: without an origin request policy, so that what
-    another behavior answers differs from what the endpoint answers. Another path leads to the account's WebSocket API
-    of API Gateway, which is no endpoint of the portal.
+    """The distribution's default behavior becomes that of a website: without an origin request
+    policy, so that what another behavior answers differs from what the endpoint answers. Another
+    path leads to the account's WebSocket API of API Gateway, which is no endpoint of the portal.
     """
     apis = team.client("apigatewayv2", endpoint_url=aws).get_apis()["Items"]
-    host = next(api["ApiEndpoint"].partition("://")[2] for api in apis if api["ProtocolType"] == "WEBSOCKET")
+    host = next(
+        api["ApiEndpoint"].partition("://")[2] for api in apis if api["ProtocolType"] == "WEBSOCKET"
+    )
     cloudfront = team.client("cloudfront", endpoint_url=aws)
     listed = cloudfront.list_distributions()["DistributionList"]["Items"]
     found = next(item["Id"] for item in listed if item["Comment"] == DISTRIBUTION)

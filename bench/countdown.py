@@ -1,4 +1,6 @@
-"""The control of runs_in_flight: a Celery application whose tasks wait in the worker, by countdown."""
+"""The control of runs_in_flight: a Celery application whose tasks wait in the worker, by
+countdown.
+"""
 
 from __future__ import annotations
 

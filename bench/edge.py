@@ -1,10 +1,11 @@
-"""What the lab's edge costs: memory of 2,000 silent WebSockets, and the time that it adds to an echo.
+"""What the lab's edge costs: memory of 2,000 silent WebSockets, and the time that it adds to an
+echo.
 
-`python -m bench.edge` starts the lab's AWS and edge, and an echo app; makes a VPC origin and a distribution by boto3;
-opens the sockets, plain and then over TLS, and while they stay open sends messages in turn: straight to the app,
-through the edge, and both again over TLS. Figures are of one run; the direct way is the control, and only ratios and
-differences mean anything. Exit code 1 when a goal is missed: under 500 MB for 2,000 sockets, under 1 ms more for an
-echo (median).
+`python -m bench.edge` starts the lab's AWS and edge, and an echo app; makes a VPC origin and a
+distribution by boto3; opens the sockets, plain and then over TLS, and while they stay open sends
+messages in turn: straight to the app, through the edge, and both again over TLS. Figures are of one
+run; the direct way is the control, and only ratios and differences mean anything. Exit code 1 when
+a goal is missed: under 500 MB for 2,000 sockets, under 1 ms more for an echo (median).
 """
 
 from __future__ import annotations
@@ -48,15 +49,27 @@ def main() -> int:
     """Measure, print, and say by the exit code whether all goals were met."""
     parser = argparse.ArgumentParser(prog="python -m bench.edge", description=__doc__)
     parser.add_argument("--sockets", type=int, default=2000)
-    parser.add_argument("--rounds", type=int, default=40, help=f"turns of each way, {MESSAGES_A_TURN} messages each")
-    parser.add_argument("--echo-app", nargs=3, metavar=("PORT", "TLS_PORT", "FOLDER"), help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--rounds", type=int, default=40, help=f"turns of each way, {MESSAGES_A_TURN} messages each"
+    )
+    parser.add_argument(
+        "--echo-app", nargs=3, metavar=("PORT", "TLS_PORT", "FOLDER"), help=argparse.SUPPRESS
+    )
     asked = parser.parse_args()
     _allow_open_files(4 * asked.sockets + 1000)
     if asked.echo_app:
-        asyncio.run(_serve_echo(int(asked.echo_app[0]), int(asked.echo_app[1]), Path(asked.echo_app[2])))
+        asyncio.run(
+            _serve_echo(int(asked.echo_app[0]), int(asked.echo_app[1]), Path(asked.echo_app[2]))
+        )
         return 0
-    with tempfile.TemporaryDirectory(prefix="edge-bench-") as directory, _lab(Path(directory)) as (lab, edge):
-        print(f"load {os.getloadavg()[0]:.1f}, {asked.sockets} sockets, {asked.rounds * MESSAGES_A_TURN} echoes a way")
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-bench-") as directory,
+        _lab(Path(directory)) as (lab, edge),
+    ):
+        print(
+            f"load {os.getloadavg()[0]:.1f}, {asked.sockets} sockets, "
+            f"{asked.rounds * MESSAGES_A_TURN} echoes a way"
+        )
         met = [_hold_plain(lab, edge, asked.sockets)]
         with lab.hold(asked.sockets, tls=True) as took:
             met.append(_memory("TLS", edge, lab.before, asked.sockets, took))
@@ -81,7 +94,12 @@ def _memory(kind: str, edge: psutil.Process, before: int, sockets: int, took: fl
 
 def _echoes(lab: Lab, rounds: int) -> list[bool]:
     """Let the ways take turns, so that whatever else the machine does falls on all of them."""
-    ways = {"direct": (False, False), "edge": (True, False), "direct TLS": (False, True), "edge TLS": (True, True)}
+    ways = {
+        "direct": (False, False),
+        "edge": (True, False),
+        "direct TLS": (False, True),
+        "edge TLS": (True, True),
+    }
     delays: dict[str, list[float]] = {name: [] for name in ways}
     with contextlib.ExitStack() as open_ones:
         talkers = {
@@ -157,8 +175,10 @@ class Lab:
         if tls:
             made = self._trust.wrap_socket(made, server_hostname=self._domain)
         made.sendall(
-            f"GET /ws HTTP/1.1\r\nHost: {self._domain}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"GET /ws HTTP/1.1\r\nHost: {self._domain}\r\nUpgrade: websocket\r\nConnection: "
+            "Upgrade\r\n"
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: "
+            "13\r\n\r\n".encode()
         )
         head = b""
         while b"\r\n\r\n" not in head:
@@ -189,7 +209,9 @@ def _lab(directory: Path) -> Iterator[tuple[Lab, psutil.Process]]:
 
         def start(*arguments: str) -> subprocess.Popen[str]:
             command = [sys.executable, "-m", *arguments]
-            process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True
+            )
             running.callback(_end, process)
             assert process.stdout is not None
             if not process.stdout.readline().startswith("ready "):
@@ -242,7 +264,11 @@ def _deploy(url: str, echo_port: int) -> str:
     }
     origin_id = cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)["VpcOrigin"]["Id"]
     _post(f"{url}/_lab/clock", {"advance_seconds": 1200})
-    origin = {"Id": "ws", "DomainName": target["DNSName"], "VpcOriginConfig": {"VpcOriginId": origin_id}}
+    origin = {
+        "Id": "ws",
+        "DomainName": target["DNSName"],
+        "VpcOriginConfig": {"VpcOriginId": origin_id},
+    }
     behavior = {
         "TargetOriginId": "ws",
         "ViewerProtocolPolicy": "allow-all",
@@ -263,7 +289,9 @@ def _deploy(url: str, echo_port: int) -> str:
 
 
 def _post(url: str, given: Mapping[str, Any]) -> None:
-    request = urllib.request.Request(url, json.dumps(given).encode(), {"Content-Type": "application/json"})  # noqa: S310
+    request = urllib.request.Request(
+        url, json.dumps(given).encode(), {"Content-Type": "application/json"}
+    )
     with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
         pass
 
@@ -292,12 +320,16 @@ class _Echo(asyncio.Protocol):
         size = len(rfc6455.frame(rfc6455.TEXT, MESSAGE, mask=MASK))
         while len(self._buffer) >= size:
             frame, self._buffer = self._buffer[:size], self._buffer[size:]
-            payload = rfc6455.masked(frame[-len(MESSAGE) :], frame[-len(MESSAGE) - 4 : -len(MESSAGE)])
+            payload = rfc6455.masked(
+                frame[-len(MESSAGE) :], frame[-len(MESSAGE) - 4 : -len(MESSAGE)]
+            )
             self._transport.write(rfc6455.frame(rfc6455.TEXT, payload))
 
 
 async def _serve_echo(port: int, tls_port: int, directory: Path) -> None:
-    """The app, plain for load balancer and control, and over TLS with the edge's own certificate for the control."""
+    """The app, plain for load balancer and control, and over TLS with the edge's own certificate
+    for the control.
+    """
     from lab.certificates import ensure_certificates
 
     certificates = ensure_certificates(directory)

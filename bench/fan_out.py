@@ -1,10 +1,12 @@
-"""How fast one event reaches 1,000 consoles: the portal's hub against a stock Channels group, in the same run.
+"""How fast one event reaches 1,000 consoles: the portal's hub against a stock Channels group, in
+the same run.
 
-`python -m bench.fan_out` starts its own PostgreSQL and Redis (or uses DATABASE_URL and REDIS_URL), one uvicorn per arm
-with the product's flags, and one client with raw sockets. Closed loop: publish an event, wait until all have it, next.
-The arms take turns; figures are medians of the rounds, and only the ratios mean anything. The hub's arm pays for what
-it really does, the event's INSERT and COMMIT and the poke; the stock arms only for the group_send of the same text.
-Exit code 1 when the goal is missed: at least five times the messages per second, at most a fifth of the p99.
+`python -m bench.fan_out` starts its own PostgreSQL and Redis (or uses DATABASE_URL and REDIS_URL),
+one uvicorn per arm with the product's flags, and one client with raw sockets. Closed loop: publish
+an event, wait until all have it, next. The arms take turns; figures are medians of the rounds, and
+only the ratios mean anything. The hub's arm pays for what it really does, the event's INSERT and
+COMMIT and the poke; the stock arms only for the group_send of the same text. Exit code 1 when the
+goal is missed: at least five times the messages per second, at most a fifth of the p99.
 """
 
 from __future__ import annotations
@@ -116,7 +118,11 @@ class RawClient(asyncio.Protocol):
                 length, start = int.from_bytes(buffer[2:4], "big"), 4
             if len(buffer) < start + length:
                 break
-            opcode, payload, buffer = buffer[0] & 15, buffer[start : start + length], buffer[start + length :]
+            opcode, payload, buffer = (
+                buffer[0] & 15,
+                buffer[start : start + length],
+                buffer[start + length :],
+            )
             if opcode == 9:
                 self.transport.write(bytes([0x8A, 0x80 | len(payload)]) + bytes(4) + payload)
             elif opcode == 1:
@@ -145,7 +151,9 @@ class Arm:
             opened = [_future() for _ in range(min(50, count - first))]
             for future in opened:
                 await loop.create_connection(
-                    functools.partial(RawClient, self.sockets, self.handshake, future), "127.0.0.1", self.port
+                    functools.partial(RawClient, self.sockets, self.handshake, future),
+                    "127.0.0.1",
+                    self.port,
                 )
             await asyncio.wait_for(asyncio.gather(*opened), PATIENCE)
             self.sockets.open += len(opened)
@@ -209,19 +217,26 @@ async def _measure(count: int, rounds: int, stack: ExitStack) -> int:
     return _report(arms, count, rounds, results, stage.wire_bytes)
 
 
-def _report(arms: list[Arm], count: int, rounds: int, opened: dict[str, float], wire_bytes: int) -> int:
+def _report(
+    arms: list[Arm], count: int, rounds: int, opened: dict[str, float], wire_bytes: int
+) -> int:
     by_name = {arm.name: arm for arm in arms}
     hub, stock = by_name["hub"], by_name["stock"]
     print(
-        f"{count} sockets, {EVENT_BYTES}-byte events ({wire_bytes} bytes on the wire with their HTML), {rounds} rounds"
+        f"{count} sockets, {EVENT_BYTES}-byte events ({wire_bytes} bytes on the wire with "
+        f"their HTML), {rounds} rounds"
     )
     print(
         f"{'arm':<10}{'msg/s':>10}{'p50 ms':>10}{'p99 ms':>10}{'opens/s':>10}{'msg/s, x stock':>16}{'p99, x stock':>14}"
     )
     ratios = {}
     for arm in arms:
-        rate = statistics.median(mine / base for mine, base in zip(arm.rates, stock.rates, strict=True))
-        p99 = statistics.median(mine / base for mine, base in zip(arm.p99s, stock.p99s, strict=True))
+        rate = statistics.median(
+            mine / base for mine, base in zip(arm.rates, stock.rates, strict=True)
+        )
+        p99 = statistics.median(
+            mine / base for mine, base in zip(arm.p99s, stock.p99s, strict=True)
+        )
         ratios[arm.name] = rate, p99
         print(
             f"{arm.name:<10}{statistics.median(arm.rates):>10,.0f}{1000 * statistics.median(arm.p50s):>10.1f}"
@@ -230,7 +245,10 @@ def _report(arms: list[Arm], count: int, rounds: int, opened: dict[str, float], 
     rate, p99 = ratios["hub"]
     met = rate >= GOAL_RATE and p99 <= GOAL_P99
     verdict = "met" if met else "MISSED"
-    print(f"goal: at least {GOAL_RATE:g} times the messages per second, at most {GOAL_P99:g} of the p99: {verdict}")
+    print(
+        f"goal: at least {GOAL_RATE:g} times the messages per second, at most {GOAL_P99:g} "
+        f"of the p99: {verdict}"
+    )
     return 0 if met and hub.sockets.broken == "" else 1
 
 
@@ -288,7 +306,13 @@ def _append(stream: str) -> int:
 
     from provisioning import events
 
-    bare = {"seq": 100, "at": "2026-11-21T09:00:00.000Z", "kind": "step.waiting", "level": "info", "step": "vpc-origin"}
+    bare = {
+        "seq": 100,
+        "at": "2026-11-21T09:00:00.000Z",
+        "kind": "step.waiting",
+        "level": "info",
+        "step": "vpc-origin",
+    }
     room = EVENT_BYTES - len(json.dumps(bare | {"text": "", "data": {}}, separators=(",", ":")))
     text = ("CloudFront says Deploying. " * 10)[:room]
     with transaction.atomic():
@@ -321,7 +345,8 @@ def _services() -> Iterator[dict[str, str]]:
     """DATABASE_URL and REDIS_URL, given or of servers that end with the block."""
     defaults = {
         "DJANGO_SETTINGS_MODULE": "portal.settings",
-        "SECRET_KEY": os.environ.get("SECRET_KEY") or "only-for-this-measurement-of-the-fan-out-and-nothing-else",
+        "SECRET_KEY": os.environ.get("SECRET_KEY")
+        or "only-for-this-measurement-of-the-fan-out-and-nothing-else",
         "LOG_LEVEL": "WARNING",
     }
     if "DATABASE_URL" in os.environ and "REDIS_URL" in os.environ:
@@ -348,8 +373,23 @@ def _services() -> Iterator[dict[str, str]]:
 def _server(arm: str, port: int) -> Iterator[None]:
     """uvicorn with the product's flags."""
     command = [
-        *(sys.executable, "-m", "uvicorn", "bench.fan_out_server:application", "--host", "127.0.0.1"),
-        *("--port", str(port), "--ws-per-message-deflate", "false", "--lifespan", "off", "--no-access-log"),
+        *(
+            sys.executable,
+            "-m",
+            "uvicorn",
+            "bench.fan_out_server:application",
+            "--host",
+            "127.0.0.1",
+        ),
+        *(
+            "--port",
+            str(port),
+            "--ws-per-message-deflate",
+            "false",
+            "--lifespan",
+            "off",
+            "--no-access-log",
+        ),
         *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
     ]
     environment = os.environ | {"ARM": arm, "PORTAL_URL": f"http://127.0.0.1:{port}"}

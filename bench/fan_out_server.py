@@ -1,7 +1,9 @@
-"""The two servers that bench/fan_out.py compares, chosen by the environment variable ARM; uvicorn loads `application`.
+"""The two servers that bench/fan_out.py compares, chosen by the environment variable ARM; uvicorn
+loads `application`.
 
-`hub` is the portal's own socket branch. `stock` is what Channels' tutorial makes: a consumer per socket that joins a
-group. `stock-gc` is the same with the garbage collector tuned as the hub tunes it, so that this alone is told apart.
+`hub` is the portal's own socket branch. `stock` is what Channels' tutorial makes: a consumer per
+socket that joins a group. `stock-gc` is the same with the garbage collector tuned as the hub tunes
+it, so that this alone is told apart.
 """
 
 from __future__ import annotations

@@ -1,12 +1,14 @@
-"""What one handshake check costs, against the least that could ask the same question, and against what people run.
+"""What one handshake check costs, against the least that could ask the same question, and against
+what people run.
 
-`python -m bench.probe` starts a WebSocket server over TLS in a process of its own and asks it in turns, so that
-whatever else the machine does falls on all: by a hand-written asyncio protocol (connect, TLS, upgrade, Accept compared,
-close answered, bounded in time, nothing kept), by the portal's prober (the same, and a whole transcript), by the bare
-`websockets` client. All have the same event loop, the same TLS context, the same address, and close in the same way.
-A blocking socket, which can do nothing else meanwhile and keeps nothing, is shown for scale. Then wscat, a process for
-each test over ws://, against the prober with the same message.
-Goals, of medians: a check takes at most 1.15 times as long as by hand; 50 at once are at least as many a second as of
+`python -m bench.probe` starts a WebSocket server over TLS in a process of its own and asks it in
+turns, so that whatever else the machine does falls on all: by a hand-written asyncio protocol
+(connect, TLS, upgrade, Accept compared, close answered, bounded in time, nothing kept), by the
+portal's prober (the same, and a whole transcript), by the bare `websockets` client. All have the
+same event loop, the same TLS context, the same address, and close in the same way. A blocking
+socket, which can do nothing else meanwhile and keeps nothing, is shown for scale. Then wscat, a
+process for each test over ws://, against the prober with the same message. Goals, of medians: a
+check takes at most 1.15 times as long as by hand; 50 at once are at least as many a second as of
 `websockets`; at least 50 times less CPU than a wscat process. Exit code 1 when a goal is missed.
 """
 
@@ -61,8 +63,12 @@ def main() -> int:
     """Measure, print, and say by the exit code whether all goals were met."""
     parser = argparse.ArgumentParser(prog="python -m bench.probe", description=__doc__)
     parser.add_argument("--rounds", type=int, default=25, help="turns of each arm, at least 15")
-    parser.add_argument("--checks", type=int, default=48, help="checks of one arm in one turn, one after the other")
-    parser.add_argument("--crowd", type=int, default=300, help="checks of one arm in one turn, 50 at once")
+    parser.add_argument(
+        "--checks", type=int, default=48, help="checks of one arm in one turn, one after the other"
+    )
+    parser.add_argument(
+        "--crowd", type=int, default=300, help="checks of one arm in one turn, 50 at once"
+    )
     parser.add_argument("--wscat", type=int, default=7, help="tests by wscat; 0 leaves it out")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     asked = parser.parse_args()
@@ -71,7 +77,10 @@ def main() -> int:
         return 0
     if asked.rounds < 15:
         parser.error("fewer than 15 rounds say nothing")
-    with tempfile.TemporaryDirectory(prefix="probe-bench-") as directory, _server(Path(directory)) as ports:
+    with (
+        tempfile.TemporaryDirectory(prefix="probe-bench-") as directory,
+        _server(Path(directory)) as ports,
+    ):
         print(f"load {os.getloadavg()[0]:.1f}, {asked.rounds} rounds", flush=True)
         arms = Arms(*ports, Path(directory) / "ca.pem")
         met = asyncio.run(_one_by_one(arms, asked.rounds, asked.checks))
@@ -85,9 +94,14 @@ class Arms:
 
     def __init__(self, port: int, plain_port: int, authority: Path) -> None:
         self.port, self.plain_port = port, plain_port
-        self.target, self.plain_target = ProbeTarget(f"wss://{HOST}/ws"), ProbeTarget(f"ws://{HOST}/ws")
+        self.target, self.plain_target = (
+            ProbeTarget(f"wss://{HOST}/ws"),
+            ProbeTarget(f"ws://{HOST}/ws"),
+        )
         self.network = ProbeNetwork(
-            connect_to=parse_connect_to(f"{HOST}:443:{LOOPBACK}:{port},{HOST}:80:{LOOPBACK}:{plain_port}"),
+            connect_to=parse_connect_to(
+                f"{HOST}:443:{LOOPBACK}:{port},{HOST}:80:{LOOPBACK}:{plain_port}"
+            ),
             ca_file=str(authority),
             allowed_networks=parse_networks(f"{LOOPBACK}/32"),
         )
@@ -118,7 +132,9 @@ class Arms:
         key = base64.b64encode(secrets.token_bytes(16)).decode()
         asked = _ByHand(key, loop.create_future())
         async with asyncio.timeout(PATIENCE):
-            await loop.create_connection(lambda: asked, LOOPBACK, self.port, ssl=self._tls, server_hostname=HOST)
+            await loop.create_connection(
+                lambda: asked, LOOPBACK, self.port, ssl=self._tls, server_hostname=HOST
+            )
             await asked.ended
 
     async def by_prober(self) -> None:
@@ -129,22 +145,28 @@ class Arms:
 
     async def by_prober_with_message(self) -> None:
         """The same without TLS, with a message that must come back."""
-        seen = await probe(self.plain_target, network=self.network, script=Script(first_frame_s=0, ping=False))
+        seen = await probe(
+            self.plain_target, network=self.network, script=Script(first_frame_s=0, ping=False)
+        )
         if not seen.live:
             raise ConnectionError(str(seen.failures))
 
     async def by_websockets(self) -> None:
-        """The library as its manual shows it, compression off because nobody else here offers it."""
+        """The library as its manual shows it, compression off because nobody else here offers
+        it.
+        """
         url = f"wss://{HOST}/ws"
-        async with connect(url, host=LOOPBACK, port=self.port, ssl=self._tls, compression=None, proxy=None):
+        async with connect(
+            url, host=LOOPBACK, port=self.port, ssl=self._tls, compression=None, proxy=None
+        ):
             pass
 
 
 async def _one_by_one(arms: Arms, rounds: int, checks: int) -> bool:
     """Medians of each turn; the ratio is taken within a turn.
 
-    What an arm leaves to be cleared away must not fall on the next one: the loop has a few rounds for it between them,
-    and each follows each other equally often.
+    What an arm leaves to be cleared away must not fall on the next one: the loop has a few rounds
+    for it between them, and each follows each other equally often.
     """
     ways: dict[str, Check] = {
         "hand": arms.by_hand,
@@ -167,7 +189,10 @@ async def _one_by_one(arms: Arms, rounds: int, checks: int) -> bool:
                 medians[name].append(statistics.median(taken[name]))
     for name, seen in medians.items():
         times = _ratio(seen, medians["hand"])
-        print(f"one by one, {name}: median {statistics.median(seen) * 1e3:.3f} ms, {times:.2f} times hand")
+        print(
+            f"one by one, {name}: median {statistics.median(seen) * 1e3:.3f} ms, "
+            f"{times:.2f} times hand"
+        )
     return _met(
         f"a check takes at most {GOAL_LATENCY} times as long as by hand",
         _ratio(medians["prober"], medians["hand"]) <= GOAL_LATENCY,
@@ -176,7 +201,11 @@ async def _one_by_one(arms: Arms, rounds: int, checks: int) -> bool:
 
 async def _at_once(arms: Arms, rounds: int, crowd: int) -> bool:
     """Checks a second while 50 are under way."""
-    ways: dict[str, Check] = {"hand": arms.by_hand, "prober": arms.by_prober, "websockets": arms.by_websockets}
+    ways: dict[str, Check] = {
+        "hand": arms.by_hand,
+        "prober": arms.by_prober,
+        "websockets": arms.by_websockets,
+    }
     rates: dict[str, list[float]] = {name: [] for name in ways}
     for turn in range(rounds + 1):
         for name, way in ways.items():
@@ -193,18 +222,24 @@ async def _at_once(arms: Arms, rounds: int, crowd: int) -> bool:
     for name, seen in rates.items():
         print(f"{AT_ONCE} at once, {name}: median {statistics.median(seen):,.0f} a second")
     ratio = _ratio(rates["prober"], rates["websockets"])
-    print(f"prober {ratio:.2f} times the rate of websockets, {_ratio(rates['prober'], rates['hand']):.2f} of the best")
+    print(
+        f"prober {ratio:.2f} times the rate of websockets, "
+        f"{_ratio(rates['prober'], rates['hand']):.2f} of the best"
+    )
     return _met("at least the rate of websockets", ratio >= GOAL_RATE)
 
 
 def _against_wscat(arms: Arms, tests: int) -> bool:
-    """CPU and wall time of a process for each test, and of the prober with the same message, in turns. Over ws://, so
-    that what the two bring themselves is compared, and not their TLS libraries.
+    """CPU and wall time of a process for each test, and of the prober with the same message, in
+    turns. Over ws://, so that what the two bring themselves is compared, and not their TLS
+    libraries.
     """
     wscat = _wscat()
     if not tests or wscat is None:
         print(
-            "wscat was left out" if not tests else "skipped: there is no wscat; with node and npm `make test` gets it"
+            "wscat was left out"
+            if not tests
+            else "skipped: there is no wscat; with node and npm `make test` gets it"
         )
         return True
     command = [wscat, "-c", f"ws://{LOOPBACK}:{arms.plain_port}/ws", "-x", "hello there", "-w", "0"]
@@ -219,10 +254,14 @@ def _against_wscat(arms: Arms, tests: int) -> bool:
                 before, began = _cpu(resource.RUSAGE_SELF), time.perf_counter()
                 runner.run(arms.by_prober_with_message())
                 ours.add(_cpu(resource.RUSAGE_SELF) - before, time.perf_counter() - began)
-    print(f"wscat: {theirs.cpu * 1e3:.0f} ms of CPU and {theirs.wall * 1e3:.0f} ms each; prober with a message:"
+    print(f"wscat: {theirs.cpu * 1e3:.0f} ms of CPU and {theirs.wall * 1e3:.0f} ms each; prober " "with a message:"
           f" {ours.cpu * 1e3:.2f} and {ours.wall * 1e3:.2f} ms")  # fmt: skip
-    print(f"{theirs.cpu / ours.cpu:.0f} times less CPU, {theirs.wall / ours.wall:.0f} times less time")
-    return _met(f"at least {GOAL_CHEAPER:.0f} times less CPU", theirs.cpu / ours.cpu >= GOAL_CHEAPER)
+    print(
+        f"{theirs.cpu / ours.cpu:.0f} times less CPU, {theirs.wall / ours.wall:.0f} times less time"
+    )
+    return _met(
+        f"at least {GOAL_CHEAPER:.0f} times less CPU", theirs.cpu / ours.cpu >= GOAL_CHEAPER
+    )
 
 
 class Cost:
@@ -251,7 +290,9 @@ class Cost:
 def _talk_with(command: list[str]) -> None:
     """One wscat, from its start until its message has come back and it has ended."""
     # Its standard input stays open: with none it sends nothing.
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as person:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as person:
         assert person.stdout is not None
         if not any("hello there" in line for line in person.stdout):
             raise SystemExit("wscat's message did not come back")
@@ -338,7 +379,9 @@ class _ByHand(asyncio.Protocol):
 
 
 class _Server(asyncio.Protocol):
-    """Accepts every handshake, sends each short text back, answers a close and then ends the connection."""
+    """Accepts every handshake, sends each short text back, answers a close and then ends the
+    connection.
+    """
 
     def __init__(self) -> None:
         self._buffer = b""
@@ -356,7 +399,9 @@ class _Server(asyncio.Protocol):
             self._open, self._buffer = True, rest
             key = rfc6455.parse_request(head).headers.get("sec-websocket-key", "")
             self._transport.write(rfc6455.switching(rfc6455.accept_for(key)))
-        while len(self._buffer) >= 6 and len(self._buffer) >= (size := 6 + (self._buffer[1] & 0x7F)):
+        while len(self._buffer) >= 6 and len(self._buffer) >= (
+            size := 6 + (self._buffer[1] & 0x7F)
+        ):
             frame, self._buffer = self._buffer[:size], self._buffer[size:]
             opcode, payload = frame[0] & 0x0F, rfc6455.masked(frame[6:], frame[2:6])
             self._transport.write(rfc6455.frame(opcode, payload))
@@ -369,7 +414,10 @@ async def _serve(directory: Path) -> None:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(certificates.chain, certificates.key)
     loop = asyncio.get_running_loop()
-    servers = [await loop.create_server(_Server, LOOPBACK, 0, ssl=context, backlog=1024) for context in (tls, None)]
+    servers = [
+        await loop.create_server(_Server, LOOPBACK, 0, ssl=context, backlog=1024)
+        for context in (tls, None)
+    ]
     print("ready", *(server.sockets[0].getsockname()[1] for server in servers), flush=True)
     await asyncio.Event().wait()
 

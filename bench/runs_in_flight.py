@@ -1,13 +1,15 @@
-"""What 1,000 runs in flight cost one worker and one AWS account: no thread, no memory, not one call more.
+"""What 1,000 runs in flight cost one worker and one AWS account: no thread, no memory, not one call
+more.
 
-`python -m bench.runs_in_flight` starts PostgreSQL, Redis, the lab's AWS, one worker and one ticker as `make demo` does,
-and leads 10, then 100, then 1,000 runs through the real saga to where they wait for VPC origins: 20 distributions
-times 50 paths, 20 targets, one account. (From the second hundred on, the first step is written down as done: it is one
-look at AWS and no waiting, and would cost a minute.) The lab's clock stands still, so they wait until it is stepped;
-then all are brought to their end. The pace is that of real AWS but for the sweep, which comes every two seconds so
-that it is counted soon.
-Controls, in the same run: a poller that asks for each waiting run by itself at the same interval, and a Celery worker
-that holds the same number of tasks with a countdown. Only ratios mean anything. Exit code 1 when a goal is missed.
+`python -m bench.runs_in_flight` starts PostgreSQL, Redis, the lab's AWS, one worker and one ticker
+as `make demo` does, and leads 10, then 100, then 1,000 runs through the real saga to where they
+wait for VPC origins: 20 distributions times 50 paths, 20 targets, one account. (From the second
+hundred on, the first step is written down as done: it is one look at AWS and no waiting, and would
+cost a minute.) The lab's clock stands still, so they wait until it is stepped; then all are brought
+to their end. The pace is that of real AWS but for the sweep, which comes every two seconds so that
+it is counted soon. Controls, in the same run: a poller that asks for each waiting run by itself at
+the same interval, and a Celery worker that holds the same number of tasks with a countdown. Only
+ratios mean anything. Exit code 1 when a goal is missed.
 """
 
 from __future__ import annotations
@@ -54,15 +56,16 @@ GOAL_MEMORY = 0.25
 GOAL_SLOPE = 1.0
 GOAL_RUNS_PER_WRITE = 10.0
 GOAL_AT_WORK = 0.5
-"""Of four threads. One that slept for a run would be at work in every sample; the safety net's looks, every two minutes
-for each run, are a fifth of a thread for a thousand."""
+"""Of four threads. One that slept for a run would be at work in every sample; the safety net's
+looks, every two minutes for each run, are a fifth of a thread for a thousand.
+"""
 MIB = 1 << 20
 
 
 @dataclass
 class Row:
-    """What was seen while so many runs waited. Calls per minute; MiB; MiB per minute; percent of one core; threads at
-    work, the mean of the samples.
+    """What was seen while so many runs waited. Calls per minute; MiB; MiB per minute; percent of
+    one core; threads at work, the mean of the samples.
     """
 
     runs: int
@@ -77,7 +80,9 @@ class Row:
 def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--runs", type=int, default=1000, help="the last and largest number of waiting runs")
+    parser.add_argument(
+        "--runs", type=int, default=1000, help="the last and largest number of waiting runs"
+    )
     most = parser.parse_args().runs
     settings = {
         "LAB_TIME_SCALE": "0",
@@ -90,7 +95,9 @@ def main() -> int:
     parts = ("postgres", "redis", "aws", "worker", "ticker")
     with tempfile.TemporaryDirectory(prefix="edge-portal-bench-") as directory:
         state = Path(directory)
-        with Stack(state, time_scale=1, parts=parts, durable=False, settings=settings, say=print) as stack:
+        with Stack(
+            state, time_scale=1, parts=parts, durable=False, settings=settings, say=print
+        ) as stack:
             os.environ.update(stack.env | {"DJANGO_SETTINGS_MODULE": "portal.settings"})
             return Bench(stack, most).measure()
 
@@ -115,13 +122,19 @@ class Bench:
 
         django.setup()
         self.site = Site(self.stack.env["AWS_ENDPOINT_URL"], self.most + 1)
-        self.say(f"an account with {PLACES} distributions and {PLACES} targets, {self.most + 1} plans")
+        self.say(
+            f"an account with {PLACES} distributions and {PLACES} targets, {self.most + 1} plans"
+        )
         started = 0
         for count in sorted({10, 100, self.most}):
             before = time.monotonic()
             self.site.start(range(started, count))
-            self.until(lambda: self.site.waiting() == count, f"{count} runs wait")  # noqa: B023  called at once
-            self.say(f"{count} runs wait ({(count - started) / (time.monotonic() - before):.0f} per second)")
+            # Called at once
+            self.until(lambda: self.site.waiting() == count, f"{count} runs wait")  # noqa: B023
+            self.say(
+                f"{count} runs wait ({(count - started) / (time.monotonic() - before):.0f} "
+                "per second)"
+            )
             started = count
             self.rows.append(self.watch(count))
         extra = self.extra_run()
@@ -151,7 +164,15 @@ class Bench:
         naive = self.site.naive_round() * 60 / SWEEP_SECONDS
         uss = statistics.median(size for _, size in samples) / MIB
         slope = statistics.linear_regression(*zip(*samples, strict=True)).slope * 60 / MIB
-        return Row(count, asked * 60 / seconds, naive, uss, slope, 100 * busy / seconds, statistics.mean(at_work))
+        return Row(
+            count,
+            asked * 60 / seconds,
+            naive,
+            uss,
+            slope,
+            100 * busy / seconds,
+            statistics.mean(at_work),
+        )
 
     def extra_run(self) -> float:
         """Seconds from the commit of one more run until it, too, waits for AWS."""
@@ -163,10 +184,14 @@ class Bench:
         return seconds
 
     def countdown_bytes(self) -> float:
-        """Bytes that a Celery worker keeps for each task with a countdown, between 10 and the same number of them."""
+        """Bytes that a Celery worker keeps for each task with a countdown, between 10 and the same
+        number of them.
+        """
         import redis
 
-        os.environ["COUNTDOWN_BROKER"] = broker = self.stack.env["REDIS_URL"].removesuffix("/0") + "/1"
+        os.environ["COUNTDOWN_BROKER"] = broker = (
+            self.stack.env["REDIS_URL"].removesuffix("/0") + "/1"
+        )
         from bench.countdown import wait
 
         queue = redis.Redis.from_url(broker)
@@ -182,7 +207,9 @@ class Bench:
         return (sizes[1] - sizes[0]) / (self.most - 20)
 
     def drain(self) -> tuple[float, int]:
-        """Seconds, and UpdateDistribution calls, until all are done; AWS deploys whenever nobody has anything to do."""
+        """Seconds, and UpdateDistribution calls, until all are done; AWS deploys whenever nobody
+        has anything to do.
+        """
         before, calls = time.monotonic(), self.site.calls()
         self.site.step(1300)
         while (left := self.site.unfinished()) > 0:
@@ -196,7 +223,9 @@ class Bench:
         self.say(f"all {self.most + 1} ended in {seconds:.0f} s with {told}")
         return seconds, spent["UpdateDistribution"]
 
-    def report(self, extra: float, poll: float, tick: float, countdown: float, drained: float, writes: int) -> int:
+    def report(
+        self, extra: float, poll: float, tick: float, countdown: float, drained: float, writes: int
+    ) -> int:
         """The table, the ratios to the controls, and which goals were met."""
         few, many = self.rows[0], self.rows[-1]
         print(
@@ -208,20 +237,32 @@ class Bench:
                 f"{row.runs:>8}{row.calls:>11.1f}{row.naive:>11.0f}{row.naive / row.calls:>8.1f}{row.uss:>9.1f}"
                 f"{row.slope:>9.2f}{row.cpu:>7.1f}{row.at_work:>9.2f}"
             )
-        # The first hundred also fill what a worker keeps anyway: clients, models, arenas of its threads.
+        # The first hundred also fill what a worker keeps anyway: clients, models, arenas of its
+        # threads.
         warm = self.rows[-2]
         each = (many.uss - warm.uss) * MIB / (many.runs - warm.runs)
-        print(f"\na poll of a waiting run {poll:.1f} ms, a tick with {many.runs} waiting {tick:.1f} ms (medians)")
-        print(f"memory per waiting run {each:,.0f} bytes; per Celery countdown {countdown:,.0f} bytes")
+        print(
+            f"\na poll of a waiting run {poll:.1f} ms, a tick with {many.runs} waiting "
+            f"{tick:.1f} ms (medians)"
+        )
+        print(
+            f"memory per waiting run {each:,.0f} bytes; per Celery countdown {countdown:,.0f} bytes"
+        )
         done = self.site.done()
-        print(f"{done} of {self.most + 1} done {drained:.0f} s after AWS was, with {writes} UpdateDistribution calls")
+        print(
+            f"{done} of {self.most + 1} done {drained:.0f} s after AWS was, with {writes} "
+            "UpdateDistribution calls"
+        )
         goals = {
-            f"calls at {many.runs} at most {GOAL_CALLS:g} times those at {few.runs}": many.calls / few.calls
+            f"calls at {many.runs} at most {GOAL_CALLS:g} times those at {few.runs}": many.calls
+            / few.calls
             <= GOAL_CALLS,
-            f"the poller's at least {GOAL_NAIVE:g} times": many.naive / few.naive >= GOAL_NAIVE * many.runs / 1000,
+            f"the poller's at least {GOAL_NAIVE:g} times": many.naive / few.naive
+            >= GOAL_NAIVE * many.runs / 1000,
             f"one more run within {GOAL_EXTRA_SECONDS:g} s": extra <= GOAL_EXTRA_SECONDS,
             f"at most {GOAL_AT_WORK:g} of a thread at work": many.at_work <= GOAL_AT_WORK,
-            f"memory per run at most {GOAL_MEMORY:g} of a countdown's": each <= GOAL_MEMORY * countdown,
+            f"memory per run at most {GOAL_MEMORY:g} of a countdown's": each
+            <= GOAL_MEMORY * countdown,
             f"memory grows by at most {GOAL_SLOPE:g} MiB per minute": many.slope <= GOAL_SLOPE,
             "every run is done": done == self.most + 1,
             f"at least {GOAL_RUNS_PER_WRITE:g} runs per UpdateDistribution": done / max(writes, 1)
@@ -308,7 +349,13 @@ class Site:
                 )
                 if len(numbers) > 1 and number >= WHOLE_WAY:
                     JournalEntry.objects.create(
-                        run=run, seq=1, step="approved-plan", kind="ready", direction="forward", at=now, since=now
+                        run=run,
+                        seq=1,
+                        step="approved-plan",
+                        kind="ready",
+                        direction="forward",
+                        at=now,
+                        since=now,
                     )
 
     def waiting(self) -> int:
@@ -317,7 +364,9 @@ class Site:
         over = Run.objects.exclude(state__in=Run.ACTIVE).values_list("stream", "failure").first()
         if over is not None:
             raise SystemExit(f"a run did not wait but ended: {over}")
-        return Run.objects.filter(state=Run.State.WAITING, watch__isnull=False, lease_until__isnull=True).count()
+        return Run.objects.filter(
+            state=Run.State.WAITING, watch__isnull=False, lease_until__isnull=True
+        ).count()
 
     def unfinished(self) -> int:
         from provisioning.models import Run
@@ -353,7 +402,8 @@ class Site:
 
     def _lab(self, path: str, document: dict[str, float] | None = None) -> Any:
         body = json.dumps(document).encode() if document else None
-        with urllib.request.urlopen(f"{self.url}/_lab/{path}", data=body, timeout=30) as reply:  # noqa: S310  loopback
+        # Loopback
+        with urllib.request.urlopen(f"{self.url}/_lab/{path}", data=body, timeout=30) as reply:  # noqa: S310
             return json.loads(reply.read())
 
     def naive_round(self) -> int:
@@ -367,7 +417,9 @@ class Site:
         return self.calls()["GetVpcOrigin"] - before
 
     def poll_milliseconds(self) -> float:
-        """What it costs to attend to a run that still has to wait: the worker's own code, timed here."""
+        """What it costs to attend to a run that still has to wait: the worker's own code, timed
+        here.
+        """
         from django.utils import timezone
 
         from provisioning.engine import runner
@@ -375,7 +427,9 @@ class Site:
         from provisioning.sagas import SAGAS
 
         spent = []
-        for run_id in Run.objects.filter(state=Run.State.WAITING).values_list("pk", flat=True)[:100]:
+        for run_id in Run.objects.filter(state=Run.State.WAITING).values_list("pk", flat=True)[
+            :100
+        ]:
             Run.objects.filter(pk=run_id).update(due_at=timezone.now())
             before = time.perf_counter()
             lease = runner.claim(run_id, holder="bench", now=timezone.now(), seconds=60)
@@ -433,35 +487,57 @@ class _Clients:
             "aws_secret_access_key": given["SecretAccessKey"],
             "aws_session_token": given["SessionToken"],
         }
-        self.cloudfront, self.ec2, self.elbv2 = (make(name, **keys) for name in ("cloudfront", "ec2", "elbv2"))
+        self.cloudfront, self.ec2, self.elbv2 = (
+            make(name, **keys) for name in ("cloudfront", "ec2", "elbv2")
+        )
 
     def targets(self) -> list[str]:
         """ARNs of internal load balancers that CloudFront may reach, each with a listener on 80."""
         vpc = self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         subnets = [
-            self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"us-east-1{zone}")[
-                "Subnet"
-            ]["SubnetId"]
+            self.ec2.create_subnet(
+                VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"us-east-1{zone}"
+            )["Subnet"]["SubnetId"]
             for number, zone in ((8, "a"), (9, "b"))
         ]
         gateway = self.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
         self.ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-        group = self.ec2.create_security_group(GroupName="alb", Description="alb", VpcId=vpc)["GroupId"]
-        named = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
-        listed = self.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"][0]["PrefixListId"]
-        rule = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "PrefixListIds": [{"PrefixListId": listed}]}
+        group = self.ec2.create_security_group(GroupName="alb", Description="alb", VpcId=vpc)[
+            "GroupId"
+        ]
+        named = [
+            {
+                "Name": "prefix-list-name",
+                "Values": ["com.amazonaws.global.cloudfront.origin-facing"],
+            }
+        ]
+        listed = self.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"][0][
+            "PrefixListId"
+        ]
+        rule = {
+            "IpProtocol": "tcp",
+            "FromPort": 80,
+            "ToPort": 80,
+            "PrefixListIds": [{"PrefixListId": listed}],
+        }
         self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[rule])
         return [self._target(number, vpc, subnets, group) for number in range(PLACES)]
 
     def _target(self, number: int, vpc: str, subnets: list[str], group: str) -> str:
         made = self.elbv2.create_load_balancer(
-            Name=f"int-{number}", Subnets=subnets, SecurityGroups=[group], Scheme="internal", Type="application"
+            Name=f"int-{number}",
+            Subnets=subnets,
+            SecurityGroups=[group],
+            Scheme="internal",
+            Type="application",
         )["LoadBalancers"][0]["LoadBalancerArn"]
         behind = self.elbv2.create_target_group(
             Name=f"app-{number}", Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="ip"
         )["TargetGroups"][0]["TargetGroupArn"]
         forward = [{"Type": "forward", "TargetGroupArn": behind}]
-        self.elbv2.create_listener(LoadBalancerArn=made, Protocol="HTTP", Port=80, DefaultActions=forward)
+        self.elbv2.create_listener(
+            LoadBalancerArn=made, Protocol="HTTP", Port=80, DefaultActions=forward
+        )
         return str(made)
 
     def distribution(self, number: int) -> str:
@@ -469,7 +545,11 @@ class _Clients:
         origin = {
             "Id": "web",
             "DomainName": "web.example.com",
-            "CustomOriginConfig": {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"},
+            "CustomOriginConfig": {
+                "HTTPPort": 80,
+                "HTTPSPort": 443,
+                "OriginProtocolPolicy": "http-only",
+            },
         }
         behavior = {
             "TargetOriginId": "web",
@@ -483,19 +563,43 @@ class _Clients:
             "Origins": {"Quantity": 1, "Items": [origin]},
             "DefaultCacheBehavior": behavior,
         }
-        return str(self.cloudfront.create_distribution(DistributionConfig=config)["Distribution"]["Id"])
+        return str(
+            self.cloudfront.create_distribution(DistributionConfig=config)["Distribution"]["Id"]
+        )
 
 
 @contextmanager
 def _countdown_worker(broker: str) -> Iterator[psutil.Process]:
     """A stock Celery worker with the product's options."""
     command = [
-        *(sys.executable, "-m", "celery", "-A", "bench.countdown", "worker", "--pool", "threads", "--concurrency", "4"),
-        *("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "error", "-Q", "countdown"),
+        *(
+            sys.executable,
+            "-m",
+            "celery",
+            "-A",
+            "bench.countdown",
+            "worker",
+            "--pool",
+            "threads",
+            "--concurrency",
+            "4",
+        ),
+        *(
+            "--without-gossip",
+            "--without-mingle",
+            "--without-heartbeat",
+            "-l",
+            "error",
+            "-Q",
+            "countdown",
+        ),
     ]
     environment = os.environ | {"COUNTDOWN_BROKER": broker, "PYTHONWARNINGS": "ignore"}
     process = subprocess.Popen(
-        launched(command, death_signal=signal.SIGKILL), cwd=ROOT, env=environment, stdout=subprocess.DEVNULL
+        launched(command, death_signal=signal.SIGKILL),
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
     )
     try:
         yield psutil.Process(process.pid)

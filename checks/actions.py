@@ -1,4 +1,6 @@
-"""What can be asked of checks: request one, make one, each in its own transaction around one network attempt."""
+"""What can be asked of checks: request one, make one, each in its own transaction around one
+network attempt.
+"""
 
 from __future__ import annotations
 
@@ -30,13 +32,17 @@ from provisioning import events
 from provisioning.models import Endpoint
 
 TRY_AGAIN_SECONDS = 10.0
-ORIGIN_GIVES_UP_SECONDS = 30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
+ORIGIN_GIVES_UP_SECONDS = (
+    30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
+)
 LEASE_MARGIN_SECONDS = 10.0
 DUE_AT_ONCE = 100
 BY_SCHEDULE = "the schedule"
 PROOF = "Usual handshake"
 PARTICULAR = "check.particular"
-"""The kind of the event that tells of a check that wanted something in particular: it says nothing of the endpoint."""
+"""The kind of the event that tells of a check that wanted something in particular: it says nothing
+of the endpoint.
+"""
 EDGES_SETTLE_SECONDS = 120.0
 log = logging.getLogger(__name__)
 
@@ -51,13 +57,20 @@ def request_check(
     wanted: Wanted | None = None,
     saved: SavedCheck | None = None,
 ) -> Check:
-    """Ask for a handshake check; the one under way is returned if there is one. A `patient` check tries again for
-    two minutes (of AWS's time), because right after Deployed some edges may still serve the old config.
+    """Ask for a handshake check; the one under way is returned if there is one. A `patient` check
+    tries again for two minutes (of AWS's time), because right after Deployed some edges may still
+    serve the old config.
     """
     particulars = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
-    until = now + timedelta(seconds=EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE) if patient else now
+    until = (
+        now + timedelta(seconds=EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE)
+        if patient
+        else now
+    )
     while True:
-        under_way: Check | None = Check.objects.filter(endpoint=endpoint, finished_at__isnull=True).first()
+        under_way: Check | None = Check.objects.filter(
+            endpoint=endpoint, finished_at__isnull=True
+        ).first()
         if under_way is not None:
             return under_way
         # Somebody else may ask at the same moment, and that check may end before we look again.
@@ -98,7 +111,9 @@ def save_check(
 
 
 def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCheck | None:
-    """Prove the endpoint on a schedule, by its usual handshake; None where the portal's operator wants none."""
+    """Prove the endpoint on a schedule, by its usual handshake; None where the portal's operator
+    wants none.
+    """
     every = settings.CHECK_EVERY_MINUTES
     if not every:
         return None
@@ -115,9 +130,13 @@ def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCh
 
 
 def request_due_checks(now: datetime) -> int:
-    """Ask for every saved check whose turn it is; how many were. One that is in the way is waited for."""
+    """Ask for every saved check whose turn it is; how many were. One that is in the way is waited
+    for.
+    """
     asked = 0
-    for saved in SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")[:DUE_AT_ONCE]:
+    for saved in (
+        SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")[:DUE_AT_ONCE]
+    ):
         if Check.objects.filter(endpoint=saved.endpoint, finished_at__isnull=True).exists():
             continue
         asked += _take_turn(saved, now)
@@ -125,8 +144,8 @@ def request_due_checks(now: datetime) -> int:
 
 
 def _take_turn(saved: SavedCheck, now: datetime) -> bool:
-    """Whether it was asked for. Asking and the next turn are one transaction: whatever is killed between, and whoever
-    asks for another check meanwhile, the turn is not lost.
+    """Whether it was asked for. Asking and the next turn are one transaction: whatever is killed
+    between, and whoever asks for another check meanwhile, the turn is not lost.
     """
     following = now + timedelta(minutes=saved.every_minutes) if saved.every_minutes else None
     with transaction.atomic():
@@ -134,7 +153,9 @@ def _take_turn(saved: SavedCheck, now: datetime) -> bool:
         due = SavedCheck.objects.filter(pk=saved.pk, next_due_at=saved.next_due_at)
         if due.update(next_due_at=following) != 1:
             return False
-        check = request_check(saved.endpoint, by=BY_SCHEDULE, stream=saved.stream, now=now, saved=saved)
+        check = request_check(
+            saved.endpoint, by=BY_SCHEDULE, stream=saved.stream, now=now, saved=saved
+        )
         if check.saved_id != saved.pk:
             transaction.set_rollback(True)
         return check.saved_id == saved.pk
@@ -155,14 +176,21 @@ def probe_network() -> ProbeNetwork:
 
 
 def probe_limits(script: Script | None = None) -> Limits:
-    """Patient enough to hear the edge say that the origin did not answer, and for a script to be followed."""
+    """Patient enough to hear the edge say that the origin did not answer, and for a script to be
+    followed.
+    """
     usual = Limits()
     talking = sum(step.seconds for step in script.steps) if script else 0.0
-    return replace(usual, total_s=usual.total_s + talking + ORIGIN_GIVES_UP_SECONDS / settings.PROVISIONING_PACE)
+    return replace(
+        usual,
+        total_s=usual.total_s + talking + ORIGIN_GIVES_UP_SECONDS / settings.PROVISIONING_PACE,
+    )
 
 
 def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
-    """Make a due check that nobody else is making: one handshake through the edge, judged, stored and told."""
+    """Make a due check that nobody else is making: one handshake through the edge, judged, stored
+    and told.
+    """
     now = clock()
     asked: Check | None = Check.objects.select_related("endpoint").filter(pk=check_id).first()
     if asked is None:
@@ -173,7 +201,8 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     lease = now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)
     if due.update(lease_until=lease) != 1:
         return None
-    # A worker that slept past its lease changes nothing of what another has taken up; the first to end it records it.
+    # A worker that slept past its lease changes nothing of what another has taken up; the first to
+    # end it records it.
     ours = Check.objects.filter(pk=check_id, lease_until=lease)
     check = asked
     transcript = _probe(check, script, limits)
@@ -184,7 +213,9 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
         ours.update(due_at=again, lease_until=None)
         return check
     if not transcript.live:
-        explaining = timedelta(seconds=(MOST_PROBES + AGAIN + MOST_WAYS) * limits.total_s + LEASE_MARGIN_SECONDS)
+        explaining = timedelta(
+            seconds=(MOST_PROBES + AGAIN + MOST_WAYS) * limits.total_s + LEASE_MARGIN_SECONDS
+        )
         ours.update(lease_until=now + explaining)
     explained = _explain(check, transcript)
     renew_connection()
@@ -193,7 +224,9 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
 
 
 def renew_connection() -> None:
-    """After a long wait: PostgreSQL may have been away meanwhile, and what was seen must not be lost for that."""
+    """After a long wait: PostgreSQL may have been away meanwhile, and what was seen must not be
+    lost for that.
+    """
     if not connection.in_atomic_block:
         close_old_connections()
 
@@ -204,7 +237,9 @@ def _script(wanted: Wanted) -> Script:
 
 
 def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
-    """What was seen. A fault of our own is a finding too, about us: nobody waits for ever for a check that fails."""
+    """What was seen. A fault of our own is a finding too, about us: nobody waits for ever for a
+    check that fails.
+    """
     try:
         return probe_blocking(_target(check), network=probe_network(), script=script, limits=limits)
     except DatabaseError:
@@ -216,8 +251,8 @@ def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
 
 
 def _explain(check: Check, transcript: Transcript) -> Explained:
-    """What follows from it; for a handshake that failed, after the probes that tell why. A fault of our own on the way
-    leaves the first look.
+    """What follows from it; for a handshake that failed, after the probes that tell why. A fault of
+    our own on the way leaves the first look.
     """
     seen = Observations(transcript, origin_tls=check.endpoint.spec.origin_protocol == "https-only")
     brief, limits = Script.handshake_only(), probe_limits()
@@ -291,9 +326,17 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
 
 
 def _verdict_before(check: Check) -> str:
-    """The verdict of the saved check's last time: people are told when the reason changes, not every time."""
-    earlier = Check.objects.filter(saved=check.saved_id, finished_at__isnull=False).exclude(pk=check.pk)
-    last = earlier.order_by("-asked_at").values_list("verdict", flat=True).first() if check.saved_id else None
+    """The verdict of the saved check's last time: people are told when the reason changes, not
+    every time.
+    """
+    earlier = Check.objects.filter(saved=check.saved_id, finished_at__isnull=False).exclude(
+        pk=check.pk
+    )
+    last = (
+        earlier.order_by("-asked_at").values_list("verdict", flat=True).first()
+        if check.saved_id
+        else None
+    )
     return last or ""
 
 

@@ -1,9 +1,10 @@
 """Which URLs and addresses a probe (or a callback) may contact (PURE).
 
-Decides by our own table, because `ipaddress.is_global` calls NAT64, 6to4 and multicast addresses global and getaddrinfo
-turns `127.1`, `2130706433` and full-width digits into loopback. A URL is judged as characters, before anything parses
-it, and every address a name resolves to is judged before one of them is connected to. It must never resolve, connect
-or repair: what is not plainly right is refused with a code and a reason a person can read.
+Decides by our own table, because `ipaddress.is_global` calls NAT64, 6to4 and multicast addresses
+global and getaddrinfo turns `127.1`, `2130706433` and full-width digits into loopback. A URL is
+judged as characters, before anything parses it, and every address a name resolves to is judged
+before one of them is connected to. It must never resolve, connect or repair: what is not plainly
+right is refused with a code and a reason a person can read.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ RefusedCode = Literal[
 
 @dataclass(frozen=True, slots=True)
 class AllowedUrl:
-    """A URL taken apart; `host` is lower case without brackets, `resource` is path and query as they go on the wire."""
+    """A URL taken apart; `host` is lower case without brackets, `resource` is path and query as
+    they go on the wire.
+    """
 
     scheme: str
     host: str
@@ -57,7 +60,9 @@ class AllowedUrl:
 
     @property
     def authority(self) -> str:
-        """Host header value: the port only where it is not the scheme's own (RFC 6455 4.1 item 4)."""
+        """Host header value: the port only where it is not the scheme's own (RFC 6455 4.1 item
+        4).
+        """
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
@@ -67,7 +72,9 @@ class AllowedUrl:
 
 @dataclass(frozen=True, slots=True)
 class AllowedAddress:
-    """An address that may be connected to; `because` names the allowed network that admitted a non-public one."""
+    """An address that may be connected to; `because` names the allowed network that admitted a
+    non-public one.
+    """
 
     address: str
     because: str = ""
@@ -92,15 +99,21 @@ def judge_url(
 ) -> AllowedUrl | Refused:
     """May a request be made to this URL, as far as its characters tell?
 
-    1. Length, then characters: printable ASCII only, no space, no backslash (parsers disagree on what it means).
+    1. Length, then characters: printable ASCII only, no space, no backslash (parsers disagree on
+       what it means).
     2. Scheme, then authority up to the first `/` or `?`; no userinfo, no fragment (RFC 6455 3).
     3. Host: letters, digits and hyphens in labels; not an address in any notation.
     4. Port: decimal, on the list.
     """
     if len(url) > MAX_URL:
-        return Refused("url_too_long", f"The URL has {len(url):,} characters; CloudFront takes {MAX_URL:,} at most.")
+        return Refused(
+            "url_too_long",
+            f"The URL has {len(url):,} characters; CloudFront takes {MAX_URL:,} at most.",
+        )
     if strange := _NOT_URL.search(url):
-        return Refused("bad_character", f"The URL contains {strange.group()!r}, which a URL must not contain.")
+        return Refused(
+            "bad_character", f"The URL contains {strange.group()!r}, which a URL must not contain."
+        )
     found = _URL.fullmatch(url)
     scheme = found["scheme"].lower() if found else ""
     if not found or scheme not in DEFAULT_PORTS or scheme not in schemes:
@@ -110,7 +123,9 @@ def judge_url(
         return Refused("fragment", "A WebSocket URL has no #fragment (RFC 6455 section 3).")
     authority, resource = found["authority"], found["resource"]
     if "@" in authority:
-        return Refused("userinfo", "The URL must not contain a user name or password before the host.")
+        return Refused(
+            "userinfo", "The URL must not contain a user name or password before the host."
+        )
     parts = _AUTHORITY.fullmatch(authority)
     if not parts:
         return Refused("bad_host", f"{authority!r} is not a host name with an optional port.")
@@ -119,7 +134,9 @@ def judge_url(
         return Refused("bad_port", f"{parts['port']!r} is not a port number.")
     if port not in ports:
         listed = ", ".join(str(number) for number in sorted(ports))
-        return Refused("port_not_allowed", f"Port {port} is not on the list of allowed ports ({listed}).")
+        return Refused(
+            "port_not_allowed", f"Port {port} is not on the list of allowed ports ({listed})."
+        )
     host = _host(parts["host"], allow_ip_literals)
     if isinstance(host, Refused):
         return host
@@ -128,12 +145,14 @@ def judge_url(
 
 
 @functools.lru_cache(maxsize=4096)
-def judge_address(address: str, allowed_networks: tuple[IPNetwork, ...] = ()) -> AllowedAddress | Refused:
+def judge_address(
+    address: str, allowed_networks: tuple[IPNetwork, ...] = ()
+) -> AllowedAddress | Refused:
     """May this address be connected to?
 
-    `allowed_networks` admits addresses although they are not public (the lab's 127.0.0.1/32); an address that merely
-    embeds an allowed one (mapped, NAT64, 6to4, Teredo) is judged by what it embeds and stays refused unless that is
-    allowed too.
+    `allowed_networks` admits addresses although they are not public (the lab's 127.0.0.1/32); an
+    address that merely embeds an allowed one (mapped, NAT64, 6to4, Teredo) is judged by what it
+    embeds and stays refused unless that is allowed too.
     """
     try:
         ip = ipaddress.ip_address(address)
@@ -146,11 +165,15 @@ def judge_address(address: str, allowed_networks: tuple[IPNetwork, ...] = ()) ->
         for kind, inside in _embedded(ip):
             verdict = judge_address(str(inside), allowed_networks)
             if isinstance(verdict, Refused):
-                return Refused("network", f"{ip} is {inside} in the form of {kind}: {verdict.reason}")
+                return Refused(
+                    "network", f"{ip} is {inside} in the form of {kind}: {verdict.reason}"
+                )
         if ip.ipv4_mapped is not None:
             return AllowedAddress(str(ip))
         if ip not in _GLOBAL_UNICAST and not any(ip in network for network in _NAT64_NETWORKS):
-            return Refused("network", _not_public(ip, _name_of(ip) or "outside the public range 2000::/3"))
+            return Refused(
+                "network", _not_public(ip, _name_of(ip) or "outside the public range 2000::/3")
+            )
     if name := _name_of(ip):
         return Refused("network", _not_public(ip, name))
     return AllowedAddress(str(ip))
@@ -159,7 +182,9 @@ def judge_address(address: str, allowed_networks: tuple[IPNetwork, ...] = ()) ->
 def judge_addresses(
     addresses: Iterable[str], allowed_networks: tuple[IPNetwork, ...] = ()
 ) -> tuple[AllowedAddress, ...] | Refused:
-    """Judge all answers of one resolution: a single refused one refuses the name, because the next try might get it."""
+    """Judge all answers of one resolution: a single refused one refuses the name, because the next
+    try might get it.
+    """
     judged = [judge_address(address, allowed_networks) for address in dict.fromkeys(addresses)]
     for verdict in judged:
         if isinstance(verdict, Refused):
@@ -169,15 +194,20 @@ def judge_addresses(
 
 
 def parse_networks(text: str) -> tuple[IPNetwork, ...]:
-    """Read PROBE_ALLOWED_NETWORKS: CIDRs separated by commas. Raises ValueError for one that is none."""
+    """Read PROBE_ALLOWED_NETWORKS: CIDRs separated by commas. Raises ValueError for one that is
+    none.
+    """
     return tuple(ipaddress.ip_network(piece.strip()) for piece in text.split(",") if piece.strip())
 
 
 _NOT_URL = re.compile(r"[^\x21-\x7e]|[\\^`{|}<>\"]")
-_URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<resource>[^#]*)(#.*)?")
+_URL = re.compile(
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<authority>[^/?#]*)(?P<resource>[^#]*)(#.*)?"
+)
 _AUTHORITY = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(:(?P<port>.*))?")
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
-# A name whose last label is a number in any base is read as an IPv4 address by some resolver or browser.
+# A name whose last label is a number in any base is read as an IPv4 address by some resolver or
+# browser.
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
@@ -196,13 +226,20 @@ def _host(text: str, allow_ip_literals: bool) -> str | Refused:
         if allow_ip_literals:
             return literal
         return Refused(
-            "ip_literal", f"{text} is an address; use the host name, so that its certificate can be checked."
+            "ip_literal",
+            f"{text} is an address; use the host name, so that its certificate can be checked.",
         )
     labels = host.split(".")
     if _NUMBER.fullmatch(labels[-1]):
-        return Refused("ip_literal", f"{text} can be read as an address written in another notation; use a host name.")
+        return Refused(
+            "ip_literal",
+            f"{text} can be read as an address written in another notation; use a host name.",
+        )
     if len(host) > 253 or not all(_LABEL.fullmatch(label) for label in labels):
-        return Refused("bad_host", f"{text!r} is not a host name: letters, digits and hyphens between single dots.")
+        return Refused(
+            "bad_host",
+            f"{text!r} is not a host name: letters, digits and hyphens between single dots.",
+        )
     return host
 
 
@@ -261,7 +298,9 @@ _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
 def _name_of(ip: IPAddress) -> str:
-    return next((name for network, name in _DENIED if ip.version == network.version and ip in network), "")
+    return next(
+        (name for network, name in _DENIED if ip.version == network.version and ip in network), ""
+    )
 
 
 def _not_public(ip: IPAddress, name: str) -> str:

@@ -1,7 +1,8 @@
-"""Which further probes can be asked for, what bounds them, and which ways the operator allows (PURE).
+"""Which further probes can be asked for, what bounds them, and which ways the operator allows
+(PURE).
 
-Decides the kinds, their numbers, the longest each may take, and how a fault is worded, so that page and API refuse
-alike. It must never open anything.
+Decides the kinds, their numbers, the longest each may take, and how a fault is worded, so that page
+and API refuse alike. It must never open anything.
 """
 
 from __future__ import annotations
@@ -42,14 +43,18 @@ class Kind(StrEnum):
 BOUNDS: Mapping[Kind, tuple[int, int]] = MappingProxyType(
     {Kind.RECONNECT: (1, 10), Kind.CROWD: (2, 12), Kind.IDLE: (2, 120)}
 )
-"""The least and the most of the number that a kind takes: times, clients, seconds. More is for the command line."""
+"""The least and the most of the number that a kind takes: times, clients, seconds. More is for the
+command line.
+"""
 WITH_AWS = frozenset({Kind.JOURNEY, Kind.IDLE, Kind.LOG_ROWS})
 """Those that are told better when AWS has been looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One further probe as somebody wants it: `number` as BOUNDS says, `path` another path of the endpoint."""
+    """One further probe as somebody wants it: `number` as BOUNDS says, `path` another path of the
+    endpoint.
+    """
 
     kind: Kind
     number: int = 0
@@ -63,7 +68,9 @@ def usual_silence(pace: float) -> int:
 
 
 def usual_number(kind: Kind, *, idle_pace: float) -> int:
-    """What a kind takes when nobody says: enough to show something; 0 for a kind without a number."""
+    """What a kind takes when nobody says: enough to show something; 0 for a kind without a
+    number.
+    """
     return {Kind.RECONNECT: 5, Kind.CROWD: 3, Kind.IDLE: usual_silence(idle_pace)}.get(kind, 0)
 
 
@@ -79,8 +86,8 @@ class AskedError(ValueError):
 
 
 def parse_asked(kind: Kind, number: int | None, path: str, *, url: str, idle_pace: float) -> Asked:
-    """The probe of an endpoint at `url` with what its kind takes: a number (its usual one for None), or a path that
-    the handshake bench would take. Raises AskedError.
+    """The probe of an endpoint at `url` with what its kind takes: a number (its usual one for
+    None), or a path that the handshake bench would take. Raises AskedError.
     """
     faults = {}
     if kind in BOUNDS:
@@ -119,7 +126,10 @@ def parse_ways(texts: Sequence[str]) -> tuple[Way, ...]:
     for text in texts:
         name, separator, url = (part.strip() for part in text.partition("="))
         if not separator or not name or not url.startswith(("ws://", "wss://")):
-            raise WaysError(f"{text!r} is no way; write name=wss://host{{path}}, where {{name}} is the endpoint's.")
+            raise WaysError(
+                f"{text!r} is no way; write name=wss://host{{path}}, where {{name}} is the "
+                "endpoint's."
+            )
         ways.append(Way(name, url))
     if len(ways) > MOST_WAYS:
         raise WaysError(f"At most {MOST_WAYS} further ways can be compared, {len(ways)} are named.")
@@ -130,11 +140,16 @@ def ways_of(usual: ProbeTarget, ways: Sequence[Way], name: str) -> dict[str, Pro
     """The same handshake by each way, for the endpoint of this name."""
     resource = urlsplit(usual.url)
     path = f"{resource.path}?{resource.query}" if resource.query else resource.path
-    return {way.name: replace(usual, url=way.url.replace("{name}", name).replace("{path}", path)) for way in ways}
+    return {
+        way.name: replace(usual, url=way.url.replace("{name}", name).replace("{path}", path))
+        for way in ways
+    }
 
 
 def longest(asked: Asked, socket_seconds: float) -> float:
-    """The most seconds that a probe of this kind takes; `socket_seconds` is what one socket may take."""
+    """The most seconds that a probe of this kind takes; `socket_seconds` is what one socket may
+    take.
+    """
     match asked.kind:
         case Kind.RECONNECT:
             return asked.number * socket_seconds

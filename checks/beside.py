@@ -1,8 +1,10 @@
-"""Room beside a worker's threads for what waits on sockets: an event loop for further probes, a few threads for checks.
+"""Room beside a worker's threads for what waits on sockets: an event loop for further probes, a few
+threads for checks.
 
-Provisioning shares its worker with checks, and a silent socket or an origin that does not answer takes minutes. So a
-task only hands such work over and ends. Decides how much of it goes on at once, and no more: what finds no room stays
-the row that it is, and is mentioned again. It must never keep a worker's thread waiting, and never lose an error.
+Provisioning shares its worker with checks, and a silent socket or an origin that does not answer
+takes minutes. So a task only hands such work over and ends. Decides how much of it goes on at once,
+and no more: what finds no room stays the row that it is, and is mentioned again. It must never keep
+a worker's thread waiting, and never lose an error.
 """
 
 from __future__ import annotations
@@ -24,8 +26,8 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, slots=True)
 class Held(Generic[Result]):
-    """Work that waits: `wait` does it on an event loop and may not block; `then` keeps its result and may, and so may
-    `give_back`, which leaves the work to another process.
+    """Work that waits: `wait` does it on an event loop and may not block; `then` keeps its result
+    and may, and so may `give_back`, which leaves the work to another process.
     """
 
     wait: Callable[[], Coroutine[Any, Any, Result]]
@@ -34,8 +36,9 @@ class Held(Generic[Result]):
 
 
 class Loop:
-    """An event loop on a thread of its own, for at most `most` pieces of work at once. What is under way when the
-    process is killed is lost: its lease runs out, and another worker begins anew.
+    """An event loop on a thread of its own, for at most `most` pieces of work at once. What is
+    under way when the process is killed is lost: its lease runs out, and another worker begins
+    anew.
     """
 
     def __init__(self, most: int, name: str) -> None:
@@ -50,7 +53,8 @@ class Loop:
     def take(self, begin: Callable[[], Held[Any] | None]) -> bool:
         """Begin a piece of work and return; False, and nothing begun, when there is no room.
 
-        `begin` is called here and now, and gives what is to be waited for, or None when nothing is left to do.
+        `begin` is called here and now, and gives what is to be waited for, or None when nothing is
+        left to do.
         """
         if self._stopped or not self._room.acquire(blocking=False):
             return False
@@ -72,7 +76,9 @@ class Loop:
         return True
 
     def stop(self) -> None:
-        """Begin nothing more, and leave what is under way to other processes, which begin it anew at once."""
+        """Begin nothing more, and leave what is under way to other processes, which begin it anew
+        at once.
+        """
         with self._lock:
             self._stopped = True
             held = tuple(self._held.values())
@@ -88,9 +94,13 @@ class Loop:
     async def _see_through(self, held: Held[Any]) -> None:
         try:
             result = await held.wait()
-            await asyncio.get_running_loop().run_in_executor(self._keeper, _with_fresh_connection, held.then, result)
+            await asyncio.get_running_loop().run_in_executor(
+                self._keeper, _with_fresh_connection, held.then, result
+            )
         except Exception:
-            log.exception("%s: nothing was kept; the lease runs out, and it is made anew", self._name)
+            log.exception(
+                "%s: nothing was kept; the lease runs out, and it is made anew", self._name
+            )
         finally:
             with self._lock:
                 self._held.pop(id(held), None)
@@ -100,7 +110,9 @@ class Loop:
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True).start()
+                threading.Thread(
+                    target=self._loop.run_forever, name=self._name, daemon=True
+                ).start()
             return self._loop
 
 

@@ -14,7 +14,9 @@ from checks.transcript import Failure, Phase, Reason
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """The most one probe may cost. Seconds, bytes and counts; what is over is refused, not trimmed."""
+    """The most one probe may cost. Seconds, bytes and counts; what is over is refused, not
+    trimmed.
+    """
 
     total_s: float = 15.0
     dns_s: float = 5.0
@@ -38,7 +40,9 @@ class Stop(Exception):
 
 
 class Clock:
-    """The time of one probe. Moments are seconds of perf_counter; what is shown is milliseconds since the start."""
+    """The time of one probe. Moments are seconds of perf_counter; what is shown is milliseconds
+    since the start.
+    """
 
     def __init__(self, total_s: float) -> None:
         self.began = time.perf_counter()
@@ -46,7 +50,9 @@ class Clock:
         self._total_s = total_s
 
     def begin(self, phase: Phase, seconds: float) -> float:
-        """When a phase that begins at this moment has to end. Raises Stop when the time for all is over."""
+        """When a phase that begins at this moment has to end. Raises Stop when the time for all is
+        over.
+        """
         now = time.perf_counter()
         if now >= self.until:
             raise Stop(phase, Reason.TOTAL_TIMEOUT, self.over)

@@ -1,8 +1,9 @@
 """Copy-paste lines that repeat a handshake check with other people's clients (PURE).
 
-Decides how an address, headers, a CA file and a connect-to destination are written for wscat, websocat, Python and
-curl, each quoted so that a shell passes on exactly these words. It must never run anything, and never leave out a part
-silently: what a tool cannot do is said in the command's note.
+Decides how an address, headers, a CA file and a connect-to destination are written for wscat,
+websocat, Python and curl, each quoted so that a shell passes on exactly these words. It must never
+run anything, and never leave out a part silently: what a tool cannot do is said in the command's
+note.
 """
 
 from __future__ import annotations
@@ -42,10 +43,19 @@ def commands_for(
     ca_file: str | None = None,
     connect_to: Destination | None = None,
 ) -> tuple[Command, ...]:
-    """The same handshake in four tools; `connect_to` is used only where it leads elsewhere than the URL."""
+    """The same handshake in four tools; `connect_to` is used only where it leads elsewhere than the
+    URL.
+    """
     if connect_to is not None and (connect_to.host, connect_to.port) == (url.host, url.port):
         connect_to = None
-    asked = _Asked(url, tuple(headers), tuple(subprotocols), origin, ca_file if url.secure else None, connect_to)
+    asked = _Asked(
+        url,
+        tuple(headers),
+        tuple(subprotocols),
+        origin,
+        ca_file if url.secure else None,
+        connect_to,
+    )
     return (_wscat(asked), _websocat(asked), _python(asked), _curl(asked))
 
 
@@ -63,11 +73,16 @@ def _wscat(asked: _Asked) -> Command:
     words, note = ["wscat"], "Type a line to send it; incoming lines begin with <."
     address = str(asked.url)
     if asked.connect_to is not None:
-        elsewhere = AllowedUrl(asked.url.scheme, asked.connect_to.host, asked.connect_to.port, asked.url.resource)
+        elsewhere = AllowedUrl(
+            asked.url.scheme, asked.connect_to.host, asked.connect_to.port, asked.url.resource
+        )
         address = str(elsewhere)
         words += ["--host", asked.url.authority]
         if asked.url.secure:
-            note = f"wscat checks the certificate against {asked.connect_to.host}, so that must be among its names."
+            note = (
+                f"wscat checks the certificate against {asked.connect_to.host}, so that must be "
+                "among its names."
+            )
     if asked.ca_file:
         words += ["--ca", asked.ca_file]
     if asked.origin is not None:
@@ -100,7 +115,8 @@ def _websocat(asked: _Asked) -> Command:
 
 
 def _python(asked: _Asked) -> Command:
-    # Not the client with threads: over TLS they read and write at once, and now and then its handshake hangs.
+    # Not the client with threads: over TLS they read and write at once, and now and then its
+    # handshake hangs.
     arguments = [repr(str(asked.url)), "proxy=None"]
     imports = ["import asyncio", "from websockets.asyncio.client import connect"]
     if asked.connect_to is not None:
@@ -149,7 +165,10 @@ def _curl(asked: _Asked) -> Command:
     for name, value in (*lines, *asked.headers):
         # curl drops a header without value unless it ends with a semicolon.
         words += ["--header", f"{name}: {value}" if value else f"{name};"]
-    note = f"Shows the handshake only, for 5 s. A right answer is 101 with Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}"
+    note = (
+        "Shows the handshake only, for 5 s. A right answer is 101 with Sec-WebSocket-Accept: "
+        f"{EXAMPLE_ACCEPT}"
+    )
     return Command("curl", shlex.join([*words, page]), note)
 
 

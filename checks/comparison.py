@@ -1,7 +1,8 @@
-"""Several ways to the same app, side by side: one column for each way, one row for each phase (PURE).
+"""Several ways to the same app, side by side: one column for each way, one row for each phase
+(PURE).
 
-Decides what each cell says and which one is the first that is red. It must never probe anything, and never call a phase
-good that was not reached: an empty cell says so.
+Decides what each cell says and which one is the first that is red. It must never probe anything,
+and never call a phase good that was not reached: an empty cell says so.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ State = Literal["good", "bad", "not reached", "told"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One phase on one way: `text` is a time in milliseconds, a status line or what went wrong. `told` is neither good
-    nor bad.
+    """One phase on one way: `text` is a time in milliseconds, a status line or what went wrong.
+    `told` is neither good nor bad.
     """
 
     state: State
@@ -27,8 +28,8 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`rows` are (title, cells) with one cell for each of `ways`; `first_bad` is (way, row title, text), None if all is
-    well.
+    """`rows` are (title, cells) with one cell for each of `ways`; `first_bad` is (way, row title,
+    text), None if all is well.
     """
 
     ways: tuple[str, ...]
@@ -48,10 +49,20 @@ _ROWS: tuple[tuple[str, tuple[Phase, ...], str], ...] = (
 
 
 def compare(ways: Sequence[tuple[str, Transcript]]) -> Comparison:
-    """The table. The first bad cell is the one in the highest row, from left to right: where the ways part."""
-    rows = tuple((title, tuple(_cell(seen, phases, timer) for _, seen in ways)) for title, phases, timer in _ROWS)
+    """The table. The first bad cell is the one in the highest row, from left to right: where the
+    ways part.
+    """
+    rows = tuple(
+        (title, tuple(_cell(seen, phases, timer) for _, seen in ways))
+        for title, phases, timer in _ROWS
+    )
     names = tuple(name for name, _ in ways)
-    bad = ((names[n], title, cell.text) for title, cells in rows for n, cell in enumerate(cells) if cell.state == "bad")
+    bad = (
+        (names[n], title, cell.text)
+        for title, cells in rows
+        for n, cell in enumerate(cells)
+        if cell.state == "bad"
+    )
     return Comparison(names, rows, next(bad, None))
 
 

@@ -1,7 +1,8 @@
 """Name resolution of edge hosts as a setting, like curl's --connect-to (PURE).
 
-Decides where the probe connects for a host and port of a URL; SNI, certificate name and Host header stay the URL's.
-It must never resolve a name or connect: the address it leads to is still judged by the address guard.
+Decides where the probe connects for a host and port of a URL; SNI, certificate name and Host header
+stay the URL's. It must never resolve a name or connect: the address it leads to is still judged by
+the address guard.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ class ConnectToError(ValueError):
         self.rule, self.problem = rule, problem
 
     def __str__(self) -> str:
-        return f"PROBE_CONNECT_TO: {self.rule!r}: {self.problem}; expected HOSTPATTERN:PORT:CONNECTHOST:CONNECTPORT"
+        return (
+            f"PROBE_CONNECT_TO: {self.rule!r}: {self.problem}; expected "
+            "HOSTPATTERN:PORT:CONNECTHOST:CONNECTPORT"
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectRule:
-    """`pattern` is a host, `*.suffix` (any depth of subdomains) or empty for every host; port None is every port."""
+    """`pattern` is a host, `*.suffix` (any depth of subdomains) or empty for every host; port None
+    is every port.
+    """
 
     pattern: str
     port: int | None
@@ -56,7 +62,9 @@ class Destination:
 
 
 def parse_connect_to(text: str) -> tuple[ConnectRule, ...]:
-    """Read comma separated rules; blank ones are skipped. Raises ConnectToError for one that cannot be read."""
+    """Read comma separated rules; blank ones are skipped. Raises ConnectToError for one that cannot
+    be read.
+    """
     return tuple(_parse(rule) for rule in (piece.strip() for piece in text.split(",")) if rule)
 
 
@@ -75,14 +83,19 @@ _RULE = re.compile(r"(\[[^\]]*\]|[^:\[\]]*):([^:]*):(\[[^\]]*\]|[^:\[\]]*):([^:]
 def _parse(rule: str) -> ConnectRule:
     found = _RULE.fullmatch(rule)
     if not found:
-        raise ConnectToError(rule, "needs four fields separated by colons, IPv6 addresses in brackets")
+        raise ConnectToError(
+            rule, "needs four fields separated by colons, IPv6 addresses in brackets"
+        )
     pattern, port, connect_host, connect_port = found.groups()
     if "*" in pattern.removeprefix("*"):
         raise ConnectToError(rule, "a star may only stand first, alone or as '*.suffix'")
     if pattern.startswith("*") and pattern != "*" and not pattern.startswith("*."):
         raise ConnectToError(rule, "a star may only stand first, alone or as '*.suffix'")
     return ConnectRule(
-        pattern.strip("[]").lower(), _port(rule, port), connect_host.strip("[]").lower(), _port(rule, connect_port)
+        pattern.strip("[]").lower(),
+        _port(rule, port),
+        connect_host.strip("[]").lower(),
+        _port(rule, connect_port),
     )
 
 

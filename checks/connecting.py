@@ -1,6 +1,7 @@
 """A name to addresses, an address to a TCP connection (asyncio).
 
-Decides nothing about which addresses are allowed. Connecting never looks up a name: what was judged is what is used.
+Decides nothing about which addresses are allowed. Connecting never looks up a name: what was judged
+is what is used.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ Resolver = Callable[[str, int], Awaitable[Sequence[str]]]
 
 
 async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
-    """The system's resolver, in a thread that nobody waits for: a lookup that hangs holds up neither the end of an
-    event loop nor that of the process.
+    """The system's resolver, in a thread that nobody waits for: a lookup that hangs holds up
+    neither the end of an event loop nor that of the process.
     """
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[str]] = loop.create_future()
@@ -34,7 +35,9 @@ async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
     def look() -> None:
         found: list[str] | Exception
         try:
-            found = [str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)]
+            found = [
+                str(each[4][0]) for each in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            ]
         except Exception as error:
             found = error
         # The loop may have ended before the resolver did.
@@ -46,7 +49,9 @@ async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
 
 
 async def connected(address: str, port: int, seconds: float) -> socket.socket:
-    """A TCP connection to one IP address, not blocking. Raises TimeoutError after `seconds`, or another OSError."""
+    """A TCP connection to one IP address, not blocking. Raises TimeoutError after `seconds`, or
+    another OSError.
+    """
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:

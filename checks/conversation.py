@@ -1,8 +1,8 @@
 """The messages of an open WebSocket, client side, without I/O (PURE).
 
-Decides what each arriving frame means: messages, pings, pongs, the close, and the rules a server broke. It must never
-hold more than its limits, whatever the other side claims, and never touch a socket or the clock (`at_ms` is an
-argument).
+Decides what each arriving frame means: messages, pings, pongs, the close, and the rules a server
+broke. It must never hold more than its limits, whatever the other side claims, and never touch a
+socket or the clock (`at_ms` is an argument).
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ Heard = Text | Binary | PingHeard | PongHeard | CloseHeard | Violation
 
 
 class Conversation:
-    """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both directions.
+    """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both
+    directions.
 
     `masking_key` gives four bytes that nobody can guess, others each time.
     """
@@ -99,13 +100,17 @@ class Conversation:
         return not self._over and not self.close_sent
 
     def receive(self, data: bytes, at_ms: float) -> list[Heard]:
-        """Everything these bytes say, in order; after a Violation or a CloseHeard nothing more is heard."""
+        """Everything these bytes say, in order; after a Violation or a CloseHeard nothing more is
+        heard.
+        """
         if self._over or not data:
             return []
         self._bytes_in += len(data)
         if self._bytes_in > self._max_bytes:
             self._over = True
-            return [Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009)]
+            return [
+                Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009)
+            ]
         heard = list(self._heard(data, at_ms))
         self._over = bool(heard) and isinstance(heard[-1], Violation | CloseHeard)
         return heard
@@ -123,7 +128,9 @@ class Conversation:
         return self._sent("pong", payload, at_ms)
 
     def send_close(self, code: int, reason: str, at_ms: float) -> bytes:
-        """The bytes of a close frame; 1005 sends one without a code. A reason that is too long is cut."""
+        """The bytes of a close frame; 1005 sends one without a code. A reason that is too long is
+        cut.
+        """
         payload = b""
         if code != NO_STATUS:
             kept = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore")
@@ -138,7 +145,9 @@ class Conversation:
             return b""
         squeezed = opcode == "text" and self._deflate is not None and self._deflate.sends_compressed
         preview = preview_of(opcode, payload)
-        self.frames.append(FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=squeezed))
+        self.frames.append(
+            FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=squeezed)
+        )
         if squeezed and self._deflate is not None:
             payload = self._deflate.deflate(payload)
         return client_frame(opcode, payload, key=self._masking_key(), compressed=squeezed)
@@ -150,12 +159,16 @@ class Conversation:
                 return
             self._frames_in += 1
             if self._frames_in > self._max_frames:
-                yield Violation(Reason.TOO_MANY_FRAMES, f"more than {self._max_frames} frames came", 1008)
+                yield Violation(
+                    Reason.TOO_MANY_FRAMES, f"more than {self._max_frames} frames came", 1008
+                )
                 return
             preview = "" if frame.compressed else preview_of(frame.opcode, frame.payload)
             size, sent_at = len(frame.payload), frame.at_ms
             self.frames.append(
-                FrameSeen("received", frame.opcode, size, sent_at, preview, frame.final, frame.compressed)
+                FrameSeen(
+                    "received", frame.opcode, size, sent_at, preview, frame.final, frame.compressed
+                )
             )
             meaning = self._meaning(frame)
             if meaning is not None:
@@ -183,16 +196,24 @@ class Conversation:
                 text = f"a compressed message inflates to more than {self._max_bytes:,} bytes"
                 return Violation(Reason.TOO_MUCH_DATA, text, 1009)
             except zlib.error as error:
-                return Violation(Reason.FRAME_VIOLATION, f"a compressed message cannot be inflated: {error}", 1007)
+                return Violation(
+                    Reason.FRAME_VIOLATION,
+                    f"a compressed message cannot be inflated: {error}",
+                    1007,
+                )
         if self._text is None:
             return self._binary_piece(payload, frame.final)
         return self._text_piece(self._text, payload, frame.final)
 
-    def _text_piece(self, decoder: codecs.IncrementalDecoder, payload: bytes, final: bool) -> Text | Violation | None:
+    def _text_piece(
+        self, decoder: codecs.IncrementalDecoder, payload: bytes, final: bool
+    ) -> Text | Violation | None:
         try:
             self._pieces.append(decoder.decode(payload, final))
         except UnicodeDecodeError as error:
-            return Violation(Reason.FRAME_VIOLATION, f"a text message is not UTF-8: {error} (RFC 6455 8.1)", 1007)
+            return Violation(
+                Reason.FRAME_VIOLATION, f"a text message is not UTF-8: {error} (RFC 6455 8.1)", 1007
+            )
         if not final:
             return None
         message = Text("".join(self._pieces))
@@ -209,26 +230,40 @@ class Conversation:
 
 
 def preview_of(opcode: Opcode, payload: bytes) -> str:
-    """The start of a payload, readable: text as text, a close as code and reason, the rest as hex."""
+    """The start of a payload, readable: text as text, a close as code and reason, the rest as
+    hex.
+    """
     if opcode == "close":
         if len(payload) < 2:
             return ""
-        return f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode('utf-8', 'replace')}".strip()
+        return (
+            f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode('utf-8', 'replace')}".strip()
+        )
     if opcode in ("text", "continuation"):
         return payload[: PREVIEW * 4].decode("utf-8", "replace")[:PREVIEW].replace("\x00", "�")
     return payload[: PREVIEW // 4].hex(" ")
 
 
 def _close(payload: bytes) -> CloseHeard | Violation:
-    """A close frame is empty, or carries a code that may be sent and a reason in UTF-8 (RFC 6455 5.5.1, 7.4)."""
+    """A close frame is empty, or carries a code that may be sent and a reason in UTF-8 (RFC 6455
+    5.5.1, 7.4).
+    """
     if not payload:
         return CloseHeard(NO_STATUS, "")
     if len(payload) == 1:
-        return Violation(Reason.FRAME_VIOLATION, "a close frame has one byte; a code has two (RFC 6455 5.5.1)", 1002)
+        return Violation(
+            Reason.FRAME_VIOLATION,
+            "a close frame has one byte; a code has two (RFC 6455 5.5.1)",
+            1002,
+        )
     code = int.from_bytes(payload[:2], "big")
     if code not in _CODES:
-        return Violation(Reason.FRAME_VIOLATION, f"a close frame carries {code}, which must not be sent", 1002)
+        return Violation(
+            Reason.FRAME_VIOLATION, f"a close frame carries {code}, which must not be sent", 1002
+        )
     try:
         return CloseHeard(code, payload[2:].decode("utf-8"))
     except UnicodeDecodeError as error:
-        return Violation(Reason.FRAME_VIOLATION, f"the reason of a close is not UTF-8: {error}", 1007)
+        return Violation(
+            Reason.FRAME_VIOLATION, f"the reason of a close is not UTF-8: {error}", 1007
+        )

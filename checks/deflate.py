@@ -1,7 +1,7 @@
 """permessage-deflate for a client that trusts nobody (RFC 7692, PURE).
 
-Decides which offer is made, whether an agreed set of parameters is one the offer allows, and how much a message may
-grow. It must never hold more than its limit, however small the wire bytes were.
+Decides which offer is made, whether an agreed set of parameters is one the offer allows, and how
+much a message may grow. It must never hold more than its limit, however small the wire bytes were.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _KNOWN = (
     "client_max_window_bits",
 )
 _BITS = re.compile(r'(?P<quote>"?)(?P<bits>[89]|1[0-5])(?P=quote)')
-"""A window as an answer names it: without leading zeroes (RFC 7692 7.1.2), as a token or a quoted string."""
+"""A window as an answer names it: without leading zeroes (RFC 7692 7.1.2), as a token or a quoted
+string.
+"""
 _WHITE = " \t"
 """What may surround a parameter (RFC 9110 5.6.3)."""
 _TAIL = b"\x00\x00\xff\xff"
@@ -34,8 +36,8 @@ class MessageTooBig(Exception):
 class BoundedDeflate:
     """Both directions of a connection; a received message inflates to at most `max_bytes`.
 
-    `client_bits` and `server_bits` are the windows (8 to 15); a side that is `fresh` begins each message without what
-    it remembers of earlier ones ("no context takeover").
+    `client_bits` and `server_bits` are the windows (8 to 15); a side that is `fresh` begins each
+    message without what it remembers of earlier ones ("no context takeover").
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class BoundedDeflate:
         server_fresh: bool = False,
     ) -> None:
         self.sends_compressed = client_bits > 8
-        """zlib cannot keep to a window of 256 bytes, so under such terms messages go out as they are."""
+        """zlib cannot keep to a window of 256 bytes, so under such terms messages go out as they
+        are.
+        """
         self._max_bytes = max_bytes
         # A stream made with the smallest window can be read with a larger one.
         self._client_bits, self._server_bits = max(9, client_bits), max(9, server_bits)
@@ -73,7 +77,8 @@ class BoundedDeflate:
         out = self._swelled(payload + _TAIL if last else payload)
         if last:
             self._grown = 0
-            # A sender may end its stream with a message; the next one then begins another (RFC 7692 7.2.3.4).
+            # A sender may end its stream with a message; the next one then begins another (RFC 7692
+            # 7.2.3.4).
             if self._server_fresh or self._swell.eof:
                 self._swell = zlib.decompressobj(wbits=-self._server_bits)
         return out
@@ -88,11 +93,14 @@ class BoundedDeflate:
 
 
 def agreed(answer: str, max_bytes: int) -> BoundedDeflate | None:
-    """The extension that an answer's Sec-WebSocket-Extensions switched on; None when it names no permessage-deflate.
+    """The extension that an answer's Sec-WebSocket-Extensions switched on; None when it names no
+    permessage-deflate.
 
     :raises ValueError: parameters that RFC 7692 7.1 does not allow in an answer to `OFFER`.
     """
-    named = [item for item in answer.split(",") if item.partition(";")[0].strip(_WHITE).lower() == NAME]
+    named = [
+        item for item in answer.split(",") if item.partition(";")[0].strip(_WHITE).lower() == NAME
+    ]
     if not named:
         return None
     if len(named) > 1:
@@ -105,7 +113,9 @@ def agreed(answer: str, max_bytes: int) -> BoundedDeflate | None:
         bits = _BITS.fullmatch(value)
         fits = bits is not None if name.endswith("_bits") else not equals
         if not fits:
-            raise ValueError(f"{NAME} has {parameter.strip(_WHITE)!r}, which RFC 7692 does not allow")
+            raise ValueError(
+                f"{NAME} has {parameter.strip(_WHITE)!r}, which RFC 7692 does not allow"
+            )
         seen[name] = bits["bits"] if bits else ""
     return BoundedDeflate(
         max_bytes,

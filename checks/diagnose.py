@@ -1,8 +1,9 @@
 """From one transcript to ranked verdicts with evidence (PURE).
 
-Decides which entries of `verdicts` explain what a probe saw, how certain that is, and which lines say so. It is total:
-any transcript gives at least one verdict. It must never look anything up, and never claim high certainty for a cause
-that one handshake cannot tell from another: CloudFront hides from its viewer why an origin failed.
+Decides which entries of `verdicts` explain what a probe saw, how certain that is, and which lines
+say so. It is total: any transcript gives at least one verdict. It must never look anything up, and
+never claim high certainty for a cause that one handshake cannot tell from another: CloudFront hides
+from its viewer why an origin failed.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _RANK: dict[Certainty, int] = {"high": 0, "medium": 1, "low": 2}
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """A verdict for this transcript: `evidence` are the observed lines, most telling first; `here` is how it is put
-    right in this very account, None where that is not known.
+    """A verdict for this transcript: `evidence` are the observed lines, most telling first; `here`
+    is how it is put right in this very account, None where that is not known.
     """
 
     verdict: Verdict
@@ -35,7 +36,9 @@ class Diagnosis:
         return self.verdict.code
 
     def to_dict(self) -> dict[str, Any]:
-        """For storage and the API: the code and what is particular to this transcript; texts come from `VERDICTS`."""
+        """For storage and the API: the code and what is particular to this transcript; texts come
+        from `VERDICTS`.
+        """
         return {
             "code": self.code,
             "certainty": self.certainty,
@@ -45,11 +48,12 @@ class Diagnosis:
 
 
 def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple[Diagnosis, ...]:
-    """The verdicts, most certain first and never empty; `origin_tls` tells if the edge speaks TLS to its origin.
+    """The verdicts, most certain first and never empty; `origin_tls` tells if the edge speaks TLS
+    to its origin.
 
     1. A live endpoint is said to be live; what is odd about it follows.
-    2. Otherwise the failure that decides is explained: by its reason, by the broken rule of a 101, or by the status
-       and whoever wrote it.
+    2. Otherwise the failure that decides is explained: by its reason, by the broken rule of a 101,
+       or by the status and whoever wrote it.
     3. Later failures are explained after it.
     4. Nothing recognised is said to be unknown.
     """
@@ -57,16 +61,23 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
     if transcript.live:
         found.append(_verdict("WSE-LIVE", "high", *_live_evidence(transcript)))
     for failure in transcript.failures:
-        found += sorted(_explain(transcript, failure, origin_tls), key=lambda diagnosis: _RANK[diagnosis.certainty])
+        found += sorted(
+            _explain(transcript, failure, origin_tls),
+            key=lambda diagnosis: _RANK[diagnosis.certainty],
+        )
     if not transcript.live and not transcript.failures and transcript.response is not None:
         found += _by_status(transcript, transcript.response, origin_tls)
     if transcript.upgraded and _subprotocol_ignored(transcript):
         asked = ", ".join(transcript.request.subprotocols) if transcript.request else ""
-        found.append(_verdict("WSE-101-NOSUBPROTOCOL", "medium", f"asked for {asked}, the answer names none"))
+        found.append(
+            _verdict("WSE-101-NOSUBPROTOCOL", "medium", f"asked for {asked}, the answer names none")
+        )
     if any(diagnosis.code == "WSE-NOPONG" for diagnosis in found):
         # Whoever answers no ping answers nothing: what else stayed out follows from that.
         found = [diagnosis for diagnosis in found if diagnosis.code == "WSE-NOPONG"] + [
-            replace(diagnosis, certainty="low") for diagnosis in found if diagnosis.code != "WSE-NOPONG"
+            replace(diagnosis, certainty="low")
+            for diagnosis in found
+            if diagnosis.code != "WSE-NOPONG"
         ]
     unique = {diagnosis.code: diagnosis for diagnosis in reversed(found)}
     ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
@@ -160,7 +171,16 @@ def _verdict(code: str, certainty: Certainty, *evidence: str) -> Diagnosis:
     return Diagnosis(VERDICTS[code], certainty, tuple(line for line in evidence if line))
 
 
-_TELLING = ("server", "x-cache", "location", "content-type", "x-amzn-errortype", "x-amz-apigw-id", "x-amz-cf-id", "via")
+_TELLING = (
+    "server",
+    "x-cache",
+    "location",
+    "content-type",
+    "x-amzn-errortype",
+    "x-amz-apigw-id",
+    "x-amz-cf-id",
+    "via",
+)
 
 
 def _head_evidence(head: ResponseHead) -> tuple[str, ...]:
@@ -197,7 +217,10 @@ def _certificate_evidence(seen: Transcript) -> tuple[str, ...]:
 
 
 def _request_evidence(seen: Transcript) -> tuple[str, ...]:
-    return (f"address: {seen.url}", _head_evidence(seen.response)[0] if seen.response else "no answer was recorded")
+    return (
+        f"address: {seen.url}",
+        _head_evidence(seen.response)[0] if seen.response else "no answer was recorded",
+    )
 
 
 def _subprotocol_ignored(seen: Transcript) -> bool:

@@ -1,7 +1,9 @@
-"""Documents that can be kept: canonical JSON (RFC 8785), its SHA-256, and a signature by Ed25519 (RFC 8032) (PURE).
+"""Documents that can be kept: canonical JSON (RFC 8785), its SHA-256, and a signature by Ed25519
+(RFC 8032) (PURE).
 
-Decides what is signed and whether a kept document is still the one that was signed. It must never call a document good
-that is not signed, or that is signed with another key than the one it is verified with. It reads no files.
+Decides what is signed and whether a kept document is still the one that was signed. It must never
+call a document good that is not signed, or that is signed with another key than the one it is
+verified with. It reads no files.
 """
 
 from __future__ import annotations
@@ -22,17 +24,23 @@ MOST_BYTES = 5_000_000
 HOW_TO_VERIFY = (
     "python3 -c 'import base64, json, sys; "
     'kept = json.load(open(sys.argv[1], "rb")); '
-    'open("audit.signed", "wb").write(json.dumps(kept["document"], sort_keys=True, separators=(",", ":"), '
-    'ensure_ascii=False).encode()); open("audit.sig", "wb").write(base64.b64decode(kept["signature"]["value"]))\' '
+    'open("audit.signed", "wb").write(json.dumps(kept["document"], sort_keys=True, '
+    'separators=(",", ":"), '
+    'ensure_ascii=False).encode()); open("audit.sig", '
+    '"wb").write(base64.b64decode(kept["signature"]["value"]))\' '
     "audit.json",
-    "openssl pkeyutl -verify -pubin -inkey evidence-key.pem -rawin -in audit.signed -sigfile audit.sig",
+    "openssl pkeyutl -verify -pubin -inkey evidence-key.pem -rawin -in audit.signed "
+    "-sigfile audit.sig",
 )
-"""Two lines for a shell. The first needs nothing but Python: of texts and whole numbers under ASCII keys, which is all
-that an audit holds, it writes the canonical form of RFC 8785.
+"""Two lines for a shell. The first needs nothing but Python: of texts and whole numbers under ASCII
+keys, which is all that an audit holds, it writes the canonical form of RFC 8785.
 """
 
 
-_SIGNED, _NOT_SIGNED = "Signed over the RFC 8785 form of `document`.", "NOT SIGNED: this proves nothing by itself."
+_SIGNED, _NOT_SIGNED = (
+    "Signed over the RFC 8785 form of `document`.",
+    "NOT SIGNED: this proves nothing by itself.",
+)
 _FIELDS = {"document", "sha256", "signature", "note"}
 _SIGNATURE_FIELDS = {"algorithm", "key_id", "value"}
 
@@ -58,10 +66,17 @@ def sign(document: Mapping[str, Any], key: Ed25519PrivateKey) -> dict[str, str]:
     return {"algorithm": ALGORITHM, "key_id": key_id(key.public_key()), "value": value}
 
 
-def sealed(document: Mapping[str, Any], sha256: str, signature: Mapping[str, str]) -> dict[str, Any]:
+def sealed(
+    document: Mapping[str, Any], sha256: str, signature: Mapping[str, str]
+) -> dict[str, Any]:
     """What people keep: the document beside its digest and signature. Without one it says so."""
     plain = _SIGNED if signature else _NOT_SIGNED
-    return {"document": dict(document), "sha256": sha256, "signature": dict(signature) or None, "note": plain}
+    return {
+        "document": dict(document),
+        "sha256": sha256,
+        "signature": dict(signature) or None,
+        "note": plain,
+    }
 
 
 def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
@@ -80,7 +95,10 @@ def what_is_wrong(kept: bytes, key: Ed25519PublicKey) -> list[str]:
         form = canonical(read["document"])
     except (rfc8785.CanonicalizationError, UnicodeEncodeError, RecursionError) as error:
         return [f"Its document has no canonical form: {error}"]
-    faults = [f"It has {name[:60]!r}, which no signature covers." for name in sorted(read.keys() - _FIELDS)]
+    faults = [
+        f"It has {name[:60]!r}, which no signature covers."
+        for name in sorted(read.keys() - _FIELDS)
+    ]
     if read.get("note", _SIGNED) != _SIGNED and read.get("signature") is not None:
         faults.append("`note` is not what the portal writes there, and no signature covers it.")
     if read.get("sha256") != hashlib.sha256(form).hexdigest():
@@ -97,7 +115,8 @@ def _wrong_with_signature(signature: Any, form: bytes, key: Ed25519PublicKey) ->
         return [f"Its signature has {more[0][:60]!r}, which the portal does not write there."]
     if signature.get("key_id") != key_id(key):
         return [
-            f"It names the key {str(signature.get('key_id'))[:40]!r}; this one is {key_id(key)}. Use the key it names."
+            f"It names the key {str(signature.get('key_id'))[:40]!r}; this one is "
+            f"{key_id(key)}. Use the key it names."
         ]
     value = str(signature.get("value"))
     try:
@@ -106,7 +125,11 @@ def _wrong_with_signature(signature: Any, form: bytes, key: Ed25519PublicKey) ->
     except (ValueError, InvalidSignature):
         return ["The signature does not fit `document`: one of them was changed."]
     # Base64 has spare bits, so that several texts may stand for the same bytes.
-    return [] if base64.b64encode(written).decode() == value else ["The signature is not written as it was signed."]
+    return (
+        []
+        if base64.b64encode(written).decode() == value
+        else ["The signature is not written as it was signed."]
+    )
 
 
 class _TwiceError(ValueError):

@@ -28,7 +28,9 @@ def signing_key() -> Ed25519PrivateKey | None:
     try:
         key = load_pem_private_key(_read(settings.EVIDENCE_KEY_FILE), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyFault(f"{settings.EVIDENCE_KEY_FILE} holds no private key in PEM without a password.") from error
+        raise KeyFault(
+            f"{settings.EVIDENCE_KEY_FILE} holds no private key in PEM without a password."
+        ) from error
     if not isinstance(key, Ed25519PrivateKey):
         raise KeyFault(f"{settings.EVIDENCE_KEY_FILE} holds a key of another kind than Ed25519.")
     return key

@@ -1,8 +1,9 @@
-"""Explains a handshake that failed: makes the next most telling probe by itself until a cause is shown.
+"""Explains a handshake that failed: makes the next most telling probe by itself until a cause is
+shown.
 
-Decides only when to stop: when nothing is left to find out, when the next probe needs a person or minutes, or after a
-few; and how often the same handshake is repeated. It must never change anything, in AWS or at the app: every probe is a
-handshake or a GET.
+Decides only when to stop: when nothing is left to find out, when the next probe needs a person or
+minutes, or after a few; and how often the same handshake is repeated. It must never change
+anything, in AWS or at the app: every probe is a handshake or a GET.
 """
 
 from __future__ import annotations
@@ -19,8 +20,12 @@ from checks.weigh import Conclusion, weigh
 MOST_PROBES = 6
 AGAIN, MOST_AGAIN = 2, 4
 QUICK_MS = 2000.0
-"""What the repetitions may have taken together for one more to be made. A patient 504 is repeated twice and no more."""
-OUR_OWN = frozenset({Reason.BAD_URL, Reason.BAD_REQUEST, Reason.PROBE_ERROR, Reason.ADDRESS_REFUSED})
+"""What the repetitions may have taken together for one more to be made. A patient 504 is repeated
+twice and no more.
+"""
+OUR_OWN = frozenset(
+    {Reason.BAD_URL, Reason.BAD_REQUEST, Reason.PROBE_ERROR, Reason.ADDRESS_REFUSED}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +44,8 @@ def explain(
     look: Callable[[], AwsView],
     ways: Mapping[str, ProbeTarget],
 ) -> Explained:
-    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if any may be asked:
-    they are where no socket opens and all that is left needs a person or minutes.
+    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if
+    any may be asked: they are where no socket opens and all that is left needs a person or minutes.
     """
     conclusion = weigh(seen)
     failure = seen.handshake.failure
@@ -67,7 +72,9 @@ def explain(
             case "again":
                 seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
             case _ if ways and not seen.other_ways and not seen.handshake.upgraded:
-                seen = replace(seen, other_ways=tuple((name, probe(way)) for name, way in ways.items()))
+                seen = replace(
+                    seen, other_ways=tuple((name, probe(way)) for name, way in ways.items())
+                )
             case _:
                 break
         conclusion = weigh(seen)
@@ -75,8 +82,8 @@ def explain(
 
 
 def _repeated(handshake: Transcript, probe: Callable[[], Transcript]) -> tuple[Transcript, ...]:
-    """The same handshake twice; up to four times as long as all end alike and quickly, since two edges in a row that
-    lag behind may be chance.
+    """The same handshake twice; up to four times as long as all end alike and quickly, since two
+    edges in a row that lag behind may be chance.
     """
     again: list[Transcript] = []
     while len(again) < MOST_AGAIN:

@@ -1,8 +1,8 @@
 """Frames of RFC 6455 section 5 as a client writes and reads them, without I/O (PURE).
 
-Decides where a frame begins and ends, and which frames a server must not send: each rule is one `if` that names its
-section. It must never wait for the bytes of a frame that is too large or broken by its head, and never say what a
-payload means (`conversation` does).
+Decides where a frame begins and ends, and which frames a server must not send: each rule is one
+`if` that names its section. It must never wait for the bytes of a frame that is too large or broken
+by its head, and never say what a payload means (`conversation` does).
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from checks.transcript import Reason
 
 Opcode = Literal["continuation", "text", "binary", "close", "ping", "pong"]
 
-_NAMES: dict[int, Opcode] = {0: "continuation", 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong"}
+_NAMES: dict[int, Opcode] = {
+    0: "continuation",
+    1: "text",
+    2: "binary",
+    8: "close",
+    9: "ping",
+    10: "pong",
+}
 _NUMBERS = {name: number for number, name in _NAMES.items()}
 _FINAL, _RSV1, _RSV2_AND_3, _CONTROL = 0x80, 0x40, 0x30, 0x08
 _MASKED, _TWO_BYTES, _EIGHT_BYTES = 0x80, 126, 127
@@ -45,7 +52,9 @@ class Violation:
 
 
 def client_frame(opcode: Opcode, payload: bytes, *, key: bytes, compressed: bool = False) -> bytes:
-    """The bytes of one whole frame, masked with a key of four bytes that nobody can guess (RFC 6455 5.3)."""
+    """The bytes of one whole frame, masked with a key of four bytes that nobody can guess (RFC 6455
+    5.3).
+    """
     first = _FINAL | (_RSV1 if compressed else 0) | _NUMBERS[opcode]
     size = len(payload)
     if size < _TWO_BYTES:
@@ -60,10 +69,11 @@ def client_frame(opcode: Opcode, payload: bytes, *, key: bytes, compressed: bool
 
 
 class FrameReader:
-    """Reads a server's frames out of bytes that arrive in any pieces; nothing is read after a Violation or a close.
+    """Reads a server's frames out of bytes that arrive in any pieces; nothing is read after a
+    Violation or a close.
 
-    `compression` tells that permessage-deflate was agreed on, so that RSV1 means something. What has arrived of a
-    frame that is not whole is held, so the caller bounds how many bytes it feeds.
+    `compression` tells that permessage-deflate was agreed on, so that RSV1 means something. What
+    has arrived of a frame that is not whole is held, so the caller bounds how many bytes it feeds.
     """
 
     def __init__(self, max_payload: int, *, compression: bool) -> None:
@@ -112,7 +122,9 @@ class FrameReader:
             detail = f"a frame claims {size:,} bytes, {self._max_payload:,} are taken"
             return Violation(Reason.TOO_MUCH_DATA, detail, 1009)
         if head > 2 and size < {_TWO_BYTES: 126, _EIGHT_BYTES: 1 << 16}[short]:
-            return _broken(f"a size of {size} is written in {head - 2} bytes, not in the fewest (RFC 6455 5.2)")
+            return _broken(
+                f"a size of {size} is written in {head - 2} bytes, not in the fewest (RFC 6455 5.2)"
+            )
         self._payload_at, self._payload_size, self._head_at_ms = head, size, at_ms
         return None
 
@@ -125,14 +137,21 @@ class FrameReader:
         starts_message = opcode in ("text", "binary")
         # RSV1 marks a compressed message, on its first frame only (RFC 7692 6).
         if first & _RSV2_AND_3 or (first & _RSV1 and not (self._compression and starts_message)):
-            return _broken("a reserved bit is set: the frame is compressed or otherwise extended, which was not agreed")
+            return _broken(
+                "a reserved bit is set: the frame is compressed or otherwise extended, "
+                "which was not agreed"
+            )
         if first & _CONTROL:
             if not first & _FINAL:
                 return _broken(f"a {opcode} frame is fragmented (RFC 6455 5.5)")
             if second > MAX_CONTROL_PAYLOAD:
-                return _broken(f"a {opcode} frame has more than {MAX_CONTROL_PAYLOAD} bytes (RFC 6455 5.5)")
+                return _broken(
+                    f"a {opcode} frame has more than {MAX_CONTROL_PAYLOAD} bytes (RFC 6455 5.5)"
+                )
         elif starts_message and self._in_message:
-            return _broken(f"a {opcode} frame comes before the message under way has ended (RFC 6455 5.4)")
+            return _broken(
+                f"a {opcode} frame comes before the message under way has ended (RFC 6455 5.4)"
+            )
         elif opcode == "continuation" and not self._in_message:
             return _broken("a continuation frame continues nothing (RFC 6455 5.4)")
         return None

@@ -1,8 +1,8 @@
 """Further probes of an endpoint: what each one opens, and the report it makes (asyncio).
 
-Whoever awaits a report holds no thread meanwhile. Decides how many sockets a kind opens, and at which addresses. Every
-socket goes through `prober`, so its guard and limits hold. It must never change anything, and never ask for a way that
-the operator's settings do not name.
+Whoever awaits a report holds no thread meanwhile. Decides how many sockets a kind opens, and at
+which addresses. Every socket goes through `prober`, so its guard and limits hold. It must never
+change anything, and never ask for a way that the operator's settings do not name.
 """
 
 from __future__ import annotations
@@ -51,7 +51,9 @@ class Surroundings:
 
 
 async def make_report(asked: Asked, usual: ProbeTarget, around: Surroundings) -> Report:
-    """Make the probe; at most `longest(asked, …)` seconds. `usual` is the handshake that clients make."""
+    """Make the probe; at most `longest(asked, …)` seconds. `usual` is the handshake that clients
+    make.
+    """
     target = Wanted(path=asked.path).target(usual.url, usual)
     network = around.network
     match asked.kind:
@@ -66,21 +68,31 @@ async def make_report(asked: Asked, usual: ProbeTarget, around: Surroundings) ->
         case Kind.JOURNEY:
             return await _journey(asked, target, around)
         case Kind.RECONNECT:
-            return reconnect_report(await reconnect(target, network=network, times=asked.number, limits=around.limits))
+            return reconnect_report(
+                await reconnect(target, network=network, times=asked.number, limits=around.limits)
+            )
         case Kind.CROWD:
             return crowd_report(
-                await gather_crowd(target, network=network, clients=asked.number, within_s=HEARS_WITHIN)
+                await gather_crowd(
+                    target, network=network, clients=asked.number, within_s=HEARS_WITHIN
+                )
             )
         case Kind.IDLE:
-            held = await measure_idle(target, network=network, seconds=asked.number, every=asked.number / BEATS)
+            held = await measure_idle(
+                target, network=network, seconds=asked.number, every=asked.number / BEATS
+            )
             clocks = around.view.clocks or usual_clocks(pace=around.idle_pace)
             return idle_report(held.readings, clocks, held.seen)
         case _:
             raise ValueError(f"{asked.kind} opens no socket")
 
 
-async def _all(ways: Sequence[tuple[str, ProbeTarget]], around: Surroundings) -> tuple[tuple[str, Transcript], ...]:
-    seen = await asyncio.gather(*(probe(target, network=around.network, limits=around.limits) for _, target in ways))
+async def _all(
+    ways: Sequence[tuple[str, ProbeTarget]], around: Surroundings
+) -> tuple[tuple[str, Transcript], ...]:
+    seen = await asyncio.gather(
+        *(probe(target, network=around.network, limits=around.limits) for _, target in ways)
+    )
     return tuple((name, transcript) for (name, _), transcript in zip(ways, seen, strict=True))
 
 

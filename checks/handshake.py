@@ -1,8 +1,9 @@
 """The opening handshake of RFC 6455, client side, without I/O (PURE).
 
-Decides which bytes ask for the upgrade, how the answer's head is read, and whether the answer keeps the RFC: each rule
-is one `if` and one named finding, so that a page can show the rule beside the line that broke it. It must never touch
-a socket or the clock, never follow a redirect, and never trust a length or a count it was told.
+Decides which bytes ask for the upgrade, how the answer's head is read, and whether the answer keeps
+the RFC: each rule is one `if` and one named finding, so that a page can show the rule beside the
+line that broke it. It must never touch a socket or the clock, never follow a redirect, and never
+trust a length or a count it was told.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ class HeadError(Exception):
 
 
 def accept_for(key: str) -> str:
-    """The Sec-WebSocket-Accept that answers a key: base64(SHA-1(key + GUID)), RFC 6455 4.2.2 item 5.4."""
+    """The Sec-WebSocket-Accept that answers a key: base64(SHA-1(key + GUID)), RFC 6455 4.2.2 item
+    5.4.
+    """
     digest = hashlib.sha1((key + GUID).encode("ascii"), usedforsecurity=False).digest()
     return base64.b64encode(digest).decode("ascii")
 
@@ -69,23 +72,38 @@ def build_request(
     """The upgrade request for a judged URL; `key_bytes` are 16 random bytes. Raises RequestError.
 
     1. The lines RFC 6455 4.1 demands, in the order browsers send them.
-    2. Sec-WebSocket-Protocol, Sec-WebSocket-Extensions (whole offers, parameters too) and Origin where asked for.
-    3. Extra headers, each checked: a token as name, no CR, LF, NUL or other control character in the value, and none
-       of the lines of step 1 or of message framing, which are the handshake's own.
+    2. Sec-WebSocket-Protocol, Sec-WebSocket-Extensions (whole offers, parameters too) and Origin
+       where asked for.
+    3. Extra headers, each checked: a token as name, no CR, LF, NUL or other control character in
+       the value, and none of the lines of step 1 or of message framing, which are the handshake's
+       own.
     """
     if len(key_bytes) != 16:
         raise RequestError("Sec-WebSocket-Key", "must be made of 16 bytes (RFC 6455 4.1 item 7)")
     key = base64.b64encode(key_bytes).decode("ascii")
-    lines = [_line("Host", url.authority), _UPGRADE, _CONNECTION, _line("Sec-WebSocket-Key", key), _VERSION]
+    lines = [
+        _line("Host", url.authority),
+        _UPGRADE,
+        _CONNECTION,
+        _line("Sec-WebSocket-Key", key),
+        _VERSION,
+    ]
     if subprotocols:
         for name in subprotocols:
             if not _TOKEN.fullmatch(name):
                 raise RequestError("Sec-WebSocket-Protocol", f"{name!r} is not a token")
         if len(set(subprotocols)) != len(subprotocols):
-            raise RequestError("Sec-WebSocket-Protocol", "names must not repeat (RFC 6455 4.1 item 10)")
+            raise RequestError(
+                "Sec-WebSocket-Protocol", "names must not repeat (RFC 6455 4.1 item 10)"
+            )
         lines.append(_line("Sec-WebSocket-Protocol", ", ".join(subprotocols)))
     if extensions:
-        lines.append(_line("Sec-WebSocket-Extensions", _checked("Sec-WebSocket-Extensions", ", ".join(extensions))))
+        lines.append(
+            _line(
+                "Sec-WebSocket-Extensions",
+                _checked("Sec-WebSocket-Extensions", ", ".join(extensions)),
+            )
+        )
     if origin is not None:
         lines.append(_line("Origin", _checked("Origin", origin)))
     if len(extra_headers) > MAX_EXTRA_HEADERS:
@@ -110,7 +128,9 @@ def build_request(
 def build_plain_get(
     url: AllowedUrl, *, origin: str | None = None, extra_headers: Sequence[tuple[str, str]] = ()
 ) -> HandshakeRequest:
-    """A GET of the same address without the handshake: what a browser's address bar would get. Raises RequestError."""
+    """A GET of the same address without the handshake: what a browser's address bar would get.
+    Raises RequestError.
+    """
     asked = build_request(url, key_bytes=bytes(16), origin=origin, extra_headers=extra_headers)
     kept = tuple(line for line in asked.headers if line.name.lower() not in _UPGRADE_HEADERS)
     headers = (*kept, _line("Accept", "*/*"), _line("Connection", "close"))
@@ -118,7 +138,8 @@ def build_plain_get(
 
 
 class HeadParser:
-    """Reads a response head as it arrives; `head` is set when it is complete and `rest` holds what came after it.
+    """Reads a response head as it arrives; `head` is set when it is complete and `rest` holds what
+    came after it.
 
     Every byte is looked at once, so a head that drips costs no more than one that arrives whole.
     """
@@ -147,7 +168,9 @@ class HeadParser:
         self._pending += data
         if self._taken == 0:
             self._refuse_other_protocols()
-        while self.head is None and (end := _END_OF_HEAD.search(self._pending, max(0, self._searched - 3))):
+        while self.head is None and (
+            end := _END_OF_HEAD.search(self._pending, max(0, self._searched - 3))
+        ):
             lines = self._pending[: end.start()].decode("latin-1").split("\n")
             del self._pending[: end.end()]
             self._searched = 0
@@ -166,18 +189,25 @@ class HeadParser:
 
     def _check_size(self, seen: int) -> None:
         if seen > self._max_bytes:
-            raise HeadError(Reason.HEAD_TOO_LARGE, f"the head is larger than {self._max_bytes:,} bytes")
+            raise HeadError(
+                Reason.HEAD_TOO_LARGE, f"the head is larger than {self._max_bytes:,} bytes"
+            )
         if self._total_lines + self._unfinished_lines > self._max_lines:
-            raise HeadError(Reason.HEAD_TOO_LARGE, f"the head has more than {self._max_lines} lines")
+            raise HeadError(
+                Reason.HEAD_TOO_LARGE, f"the head has more than {self._max_lines} lines"
+            )
 
     def _refuse_other_protocols(self) -> None:
         start = bytes(self._pending[:24])
         if _HTTP[: len(start)] != start[: len(_HTTP)]:
-            raise HeadError(Reason.NOT_HTTP, f"the answer begins with {start!r}, which is not HTTP/1.1")
+            raise HeadError(
+                Reason.NOT_HTTP, f"the answer begins with {start!r}, which is not HTTP/1.1"
+            )
 
     def _take(self, lines: Sequence[str]) -> None:
         head = _parse_head(lines, tuple(self._interim))
-        # RFC 9110 15.2: a client takes any number of interim answers before the final one; we take a few.
+        # RFC 9110 15.2: a client takes any number of interim answers before the final one; we take
+        # a few.
         if 100 <= head.status < 200 and head.status != 101:
             self._interim.append(head.status)
             if len(self._interim) > MAX_INTERIM:
@@ -187,19 +217,25 @@ class HeadParser:
 
 
 class RefusedBody:
-    """Keeps the first bytes of the body of a refusal: enough to recognise who wrote it, never more."""
+    """Keeps the first bytes of the body of a refusal: enough to recognise who wrote it, never
+    more.
+    """
 
     def __init__(self, head: ResponseHead, *, limit: int = MAX_BODY_BYTES) -> None:
         self._limit = limit
         self._raw = bytearray()
         self._chunked = "chunked" in head.get("transfer-encoding").lower()
         length = head.get("content-length")
-        self._length = int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not self._chunked else None
+        self._length = (
+            int(length) if re.fullmatch(r"[0-9]{1,18}", length) and not self._chunked else None
+        )
         if head.status in (204, 304):
             self._length = 0
 
     def feed(self, data: bytes) -> None:
-        """Take bytes; those beyond the limit are forgotten, the one after it remembered as a sign of more."""
+        """Take bytes; those beyond the limit are forgotten, the one after it remembered as a sign
+        of more.
+        """
         room = self._limit + 1 - len(self._raw)
         if room > 0:
             self._raw += data[:room]
@@ -216,25 +252,34 @@ class RefusedBody:
     @property
     def truncated(self) -> bool:
         """Did the body hold more than was kept?"""
-        return len(self._raw) > self._limit or (self._length is not None and self._length > len(self._raw))
+        return len(self._raw) > self._limit or (
+            self._length is not None and self._length > len(self._raw)
+        )
 
     @property
     def text(self) -> str:
-        """The kept part as text; what is no UTF-8 shows as replacement characters. Escape it before showing."""
+        """The kept part as text; what is no UTF-8 shows as replacement characters. Escape it before
+        showing.
+        """
         kept = _dechunk(bytes(self._raw))[0] if self._chunked else bytes(self._raw)
         return kept[: self._limit].decode("utf-8", "replace").replace("\x00", "�")
 
 
 def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
-    """Does the answer open a WebSocket? One finding per rule, in the order of RFC 6455 4.1 "server's response"."""
+    """Does the answer open a WebSocket? One finding per rule, in the order of RFC 6455 4.1
+    "server's response".
+    """
     if head.status != 101:
         text = (
-            f"The answer is {head.status} {head.reason}".rstrip() + "; only 101 Switching Protocols opens a WebSocket."
+            f"The answer is {head.status} {head.reason}".rstrip()
+            + "; only 101 Switching Protocols opens a WebSocket."
         )
         return (Finding("status", False, text, "RFC 6455 4.1 item 1"),)
     values = head.by_name()
     return (
-        Finding("status", True, "101: the server agreed to switch to WebSocket.", "RFC 6455 4.1 item 1"),
+        Finding(
+            "status", True, "101: the server agreed to switch to WebSocket.", "RFC 6455 4.1 item 1"
+        ),
         _judge_version(head),
         _judge_upgrade(", ".join(values.get("upgrade", ()))),
         _judge_connection(", ".join(values.get("connection", ()))),
@@ -247,13 +292,22 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
 def explain(head: ResponseHead, findings: Sequence[Finding]) -> ResponseHead:
     """The same head with a note in plain words beside every line that matters."""
     texts = {finding.rule: finding.text for finding in findings}
-    noted = [HeaderLine(line.name, line.value, line.raw, _note(line, texts)) for line in head.headers]
-    return ResponseHead(head.status_line, head.version, head.status, head.reason, tuple(noted), head.interim)
+    noted = [
+        HeaderLine(line.name, line.value, line.raw, _note(line, texts)) for line in head.headers
+    ]
+    return ResponseHead(
+        head.status_line, head.version, head.status, head.reason, tuple(noted), head.interim
+    )
 
 
 def _judge_version(head: ResponseHead) -> Finding:
     if head.version != "HTTP/1.1":
-        return Finding("version", False, f"The answer is {head.version}; an upgrade needs HTTP/1.1.", "RFC 9110 7.8")
+        return Finding(
+            "version",
+            False,
+            f"The answer is {head.version}; an upgrade needs HTTP/1.1.",
+            "RFC 9110 7.8",
+        )
     return Finding("version", True, "HTTP/1.1, the only version with this upgrade.", "RFC 9110 7.8")
 
 
@@ -277,31 +331,55 @@ def _judge_connection(value: str) -> Finding:
 def _judge_accept(request: HandshakeRequest, values: Sequence[str]) -> Finding:
     source = "RFC 6455 4.1 item 4 and 4.2.2 item 5.4"
     if not values:
-        return Finding("accept", False, "Sec-WebSocket-Accept is missing: nothing proves the key was read.", source)
+        return Finding(
+            "accept",
+            False,
+            "Sec-WebSocket-Accept is missing: nothing proves the key was read.",
+            source,
+        )
     if len(values) > 1:
-        return Finding("accept", False, "Sec-WebSocket-Accept appears more than once (RFC 6455 11.3.3).", source)
+        return Finding(
+            "accept",
+            False,
+            "Sec-WebSocket-Accept appears more than once (RFC 6455 11.3.3).",
+            source,
+        )
     accept = values[0].strip(_WHITE)
     if accept != request.expected_accept:
         text = f"Accept is {accept!r}, but for the key sent it must be {request.expected_accept!r}"
         return Finding("accept", False, f"{text}: whoever answered did not see this key.", source)
-    text = "Accept is what RFC 6455 4.2.2 says it must be for the key sent: base64(SHA-1(key + GUID))."
+    text = (
+        "Accept is what RFC 6455 4.2.2 says it must be for the key sent: base64(SHA-1(key + GUID))."
+    )
     return Finding("accept", True, text, source)
 
 
 def _judge_extensions(request: HandshakeRequest, values: Sequence[str]) -> Finding:
     source, value = "RFC 6455 4.1 item 5", ", ".join(values)
-    named = [item.split(";")[0].strip(_WHITE).lower() for item in value.split(",") if item.strip(_WHITE)]
+    named = [
+        item.split(";")[0].strip(_WHITE).lower() for item in value.split(",") if item.strip(_WHITE)
+    ]
     if unasked := [name for name in named if name not in request.extensions]:
         text = f"The server switched on {', '.join(unasked)}, which was not asked for"
-        return Finding("extensions", False, f"{text}: the two sides would read frames differently.", source)
+        return Finding(
+            "extensions", False, f"{text}: the two sides would read frames differently.", source
+        )
     if values and not named:
-        # Chrome and the usual libraries refuse an empty line, as 9.1 lets it name one extension at least.
-        text = "The Sec-WebSocket-Extensions line names no extension; without one it must be left out."
+        # Chrome and the usual libraries refuse an empty line, as 9.1 lets it name one extension at
+        # least.
+        text = (
+            "The Sec-WebSocket-Extensions line names no extension; without one it must be left out."
+        )
         return Finding("extensions", False, text, "RFC 6455 9.1")
     try:
         agreed(value, 0)
     except ValueError as error:
-        return Finding("extensions", False, f"The terms of the extension cannot be kept: {error}.", "RFC 7692 7.1")
+        return Finding(
+            "extensions",
+            False,
+            f"The terms of the extension cannot be kept: {error}.",
+            "RFC 7692 7.1",
+        )
     return Finding("extensions", True, "No extension that was not asked for.", source)
 
 
@@ -309,10 +387,20 @@ def _judge_subprotocol(request: HandshakeRequest, values: Sequence[str]) -> Find
     source = "RFC 6455 4.1 item 6"
     asked = ", ".join(request.subprotocols)
     if len(values) > 1:
-        return Finding("subprotocol", False, "Sec-WebSocket-Protocol appears more than once (RFC 6455 11.3.4).", source)
+        return Finding(
+            "subprotocol",
+            False,
+            "Sec-WebSocket-Protocol appears more than once (RFC 6455 11.3.4).",
+            source,
+        )
     if not values:
-        # RFC 6455 lets the server choose none; a browser then fails only if the app insists, so this is no breach.
-        text = f"Asked for {asked}; the server chose none." if asked else "None asked for, none chosen."
+        # RFC 6455 lets the server choose none; a browser then fails only if the app insists, so
+        # this is no breach.
+        text = (
+            f"Asked for {asked}; the server chose none."
+            if asked
+            else "None asked for, none chosen."
+        )
         return Finding("subprotocol", True, text, source)
     chosen = values[0].strip(_WHITE)
     if chosen not in request.subprotocols:
@@ -323,13 +411,16 @@ def _judge_subprotocol(request: HandshakeRequest, values: Sequence[str]) -> Find
 
 _HTTP = b"HTTP/1."
 _WHITE = " \t"
-"""What may surround a value (RFC 9110 5.6.3); Python's strip() alone would take NBSP and NEL too."""
+"""What may surround a value (RFC 9110 5.6.3); Python's strip() alone would take NBSP and NEL too.
+"""
 _END_OF_HEAD = re.compile(rb"\r?\n\r?\n")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _STATUS_LINE = re.compile(r"(HTTP/1\.[0-9]) ([1-9][0-9]{2})(?: (.*))?")
 _HEADER_LINE = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\x00-\x08\x0a-\x1f\x7f]*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_UPGRADE_HEADERS = frozenset({"upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "accept"})
+_UPGRADE_HEADERS = frozenset(
+    {"upgrade", "connection", "sec-websocket-key", "sec-websocket-version", "accept"}
+)
 _OWN_HEADERS = frozenset(
     {
         "host",
@@ -370,13 +461,16 @@ _RESPONSE_RULES = {
 _RESPONSE_NOTES = {
     "server": "Who wrote this answer: CloudFront = the edge, awselb = the load balancer, else the app.",
     "via": "The proxies the answer came through.",
-    "x-cache": "What CloudFront did: 'Miss' = asked the origin, 'Error' = the origin or the way to it failed.",
-    "x-amz-cf-id": "CloudFront's id of this request: x-edge-request-id in its logs, and what AWS support asks for.",
+    "x-cache": "What CloudFront did: 'Miss' = asked the origin, 'Error' = the origin or the way to it "
+    "failed.",
+    "x-amz-cf-id": "CloudFront's id of this request: x-edge-request-id in its logs, and what AWS support "
+    "asks for.",
     "x-amz-cf-pop": "The edge location that answered.",
     "x-amz-apigw-id": "API Gateway itself answered, so the request got that far.",
     "x-amzn-errortype": "The kind of error API Gateway reports.",
     "x-amzn-waf-action": "AWS WAF stepped in.",
-    "location": "Where a redirect points. WebSocket clients do not follow redirects, and neither does this check.",
+    "location": "Where a redirect points. WebSocket clients do not follow redirects, and neither does "
+    "this check.",
     "content-type": "What kind of body came; a WebSocket answer has none.",
     "sec-websocket-version": "Versions the server speaks; it did not see the 13 that was sent.",
     "set-cookie": "Received, but its value is not kept in this record.",
@@ -388,7 +482,9 @@ _RESPONSE_NOTES = {
 def _line(name: str, value: str) -> HeaderLine:
     raw = f"{name}: {value}"
     if len(raw) > MAX_REQUEST_LINE:
-        raise RequestError(name, f"longer than {MAX_REQUEST_LINE:,} bytes, which load balancers refuse")
+        raise RequestError(
+            name, f"longer than {MAX_REQUEST_LINE:,} bytes, which load balancers refuse"
+        )
     return HeaderLine(name, value, raw, _REQUEST_NOTES.get(name.lower(), ""))
 
 
@@ -403,7 +499,9 @@ def _checked(name: str, value: str) -> str:
     try:
         value.encode("latin-1")
     except UnicodeEncodeError:
-        raise RequestError(name, "the value contains a character that HTTP/1.1 headers cannot carry") from None
+        raise RequestError(
+            name, "the value contains a character that HTTP/1.1 headers cannot carry"
+        ) from None
     return value.strip()
 
 
@@ -417,11 +515,15 @@ def _parse_head(lines: Sequence[str], interim: tuple[int, ...]) -> ResponseHead:
         if not header:
             raise HeadError(Reason.HEAD_MALFORMED, f"this line is no header: {line[:80]!r}")
         headers.append(HeaderLine(header[1], header[2].rstrip(" \t"), line))
-    return ResponseHead(lines[0], status[1], int(status[2]), status[3] or "", tuple(headers), interim)
+    return ResponseHead(
+        lines[0], status[1], int(status[2]), status[3] or "", tuple(headers), interim
+    )
 
 
 def _dechunk(raw: bytes) -> tuple[bytes, bool]:
-    """The data of a chunked body as far as it arrived, and whether its end has been seen (RFC 9112 7.1)."""
+    """The data of a chunked body as far as it arrived, and whether its end has been seen (RFC 9112
+    7.1).
+    """
     data = bytearray()
     position = 0
     while (end := raw.find(b"\r\n", position)) >= 0:

@@ -1,8 +1,9 @@
 """CloudFront access log rows, as people paste them or as they are fetched (PURE).
 
-Decides how JSON, the tab-separated W3C form and a CSV export are read, and which fields matter to a handshake. It must
-never guess a field's place: W3C rows need their #Fields line, or the documented order of 33 fields, and CSV its first
-line. Sources: CloudFront Developer Guide, standard logging reference; Athena User Guide, querying CloudFront logs.
+Decides how JSON, the tab-separated W3C form and a CSV export are read, and which fields matter to a
+handshake. It must never guess a field's place: W3C rows need their #Fields line, or the documented
+order of 33 fields, and CSV its first line. Sources: CloudFront Developer Guide, standard logging
+reference; Athena User Guide, querying CloudFront logs.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ class LogRow:
 
     @property
     def of_no_handshake(self) -> bool:
-        """Whether this is the row of a request with a method that no handshake has: then it is another request's."""
+        """Whether this is the row of a request with a method that no handshake has: then it is
+        another request's.
+        """
         return self.method not in ("", "GET")
 
     def __str__(self) -> str:
@@ -90,15 +93,19 @@ class LogRow:
 
 
 def parse_log_rows(text: str) -> tuple[LogRow, ...]:
-    """Every row of a pasted text. Raises LogRowError when there is none, or for text that is too long."""
+    """Every row of a pasted text. Raises LogRowError when there is none, or for text that is too
+    long.
+    """
     if len(text) > MAX_TEXT:
         raise LogRowError(
-            f"The text has more than {MAX_TEXT // 1024} KiB; paste only the rows of the failed handshake."
+            f"The text has more than {MAX_TEXT // 1024} KiB; paste only the rows of the "
+            "failed handshake."
         )
     rows = tuple(_row(found) for found in islice(_records(text), MAX_ROWS))
     if not rows:
         raise LogRowError(
-            "No row was found. Paste whole rows of CloudFront's standard log: JSON, tab-separated, or CSV with its "
+            "No row was found. Paste whole rows of CloudFront's standard log: JSON, "
+            "tab-separated, or CSV with its "
             "first line."
         )
     return rows
@@ -106,9 +113,16 @@ def parse_log_rows(text: str) -> tuple[LogRow, ...]:
 
 _KNOWN = frozenset({"sc-status", "x-edge-result-type", "x-edge-detailed-result-type"})
 """A record without any of these says nothing of a handshake."""
-_OTHER_NAMES = {"status": "sc-status", "request-id": "x-edge-request-id", "uri": "cs-uri-stem", "method": "cs-method"}
+_OTHER_NAMES = {
+    "status": "sc-status",
+    "request-id": "x-edge-request-id",
+    "uri": "cs-uri-stem",
+    "method": "cs-method",
+}
 """What Athena's documented tables call them, with hyphens."""
-_DATE, _TIME, _STATUS = (re.compile(pattern) for pattern in (r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d", r"\d{3}"))
+_DATE, _TIME, _STATUS = (
+    re.compile(pattern) for pattern in (r"\d{4}-\d\d-\d\d", r"\d\d:\d\d:\d\d", r"\d{3}")
+)
 _WRAPPERS = ("events", "message", "@message", "logEvents", "Records")
 """Where CloudWatch Logs keeps rows, and in which they are texts."""
 _DEEPEST = 5
@@ -129,21 +143,27 @@ def _records(text: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _of_json(text: str) -> Iterator[Mapping[str, Any]]:
-    """One JSON value after the other, on lines of their own or not, with commas between them or not."""
+    """One JSON value after the other, on lines of their own or not, with commas between them or
+    not.
+    """
     decoder, place = json.JSONDecoder(), 0
     while place < len(text):
         try:
             value, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             line = text[place:].strip()[:60]
-            raise LogRowError(f"This begins like JSON but is none: {line!r}. Paste whole rows.") from error
+            raise LogRowError(
+                f"This begins like JSON but is none: {line!r}. Paste whole rows."
+            ) from error
         yield from _rows_within(value)
         while place < len(text) and text[place] in " \t\r\n,":
             place += 1
 
 
 def _rows_within(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
-    """The records in a value: itself, those of a list, or those that a wrapper of CloudWatch Logs holds."""
+    """The records in a value: itself, those of a list, or those that a wrapper of CloudWatch Logs
+    holds.
+    """
     if depth > _DEEPEST:
         return
     if isinstance(value, list):
@@ -163,7 +183,11 @@ def _rows_within(value: Any, depth: int = 0) -> Iterator[Mapping[str, Any]]:
 def _of_csv(text: str) -> Iterator[Mapping[str, str]]:
     try:
         for row in csv.DictReader(text.splitlines()):
-            yield {key: value for key, value in row.items() if isinstance(key, str) and isinstance(value, str)}
+            yield {
+                key: value
+                for key, value in row.items()
+                if isinstance(key, str) and isinstance(value, str)
+            }
     except csv.Error as error:
         raise LogRowError(f"This begins like CSV but is none: {error}.") from error
 
@@ -174,12 +198,17 @@ def _of_lines(text: str) -> Iterator[Mapping[str, str]]:
         if line.lower().startswith("#fields:"):
             names = [_name(found) for found in line.partition(":")[2].split()]
             if not _KNOWN & set(names):
-                raise LogRowError("The #Fields line names neither sc-status nor x-edge-detailed-result-type.")
+                raise LogRowError(
+                    "The #Fields line names neither sc-status nor x-edge-detailed-result-type."
+                )
         elif line.strip() and not line.startswith("#"):
             cells = line.strip("\r\n").split("\t") if "\t" in line else line.split()
             if names:
                 if len(cells) != len(names):
-                    raise LogRowError(f"#Fields names {len(names)} fields; this line has {len(cells)}: {line[:60]!r}")
+                    raise LogRowError(
+                        f"#Fields names {len(names)} fields; this line has {len(cells)}: "
+                        f"{line[:60]!r}"
+                    )
                 yield dict(zip(names, cells, strict=True))
             else:
                 _judge_standard(line, cells)
@@ -190,12 +219,17 @@ def _judge_standard(line: str, cells: Sequence[str]) -> None:
     """Whether a row without #Fields has the standard order, as far as its first fields tell."""
     if len(cells) < 15:
         raise LogRowError(
-            f"A row has at least 15 fields; this line has {len(cells)}: {line[:60]!r}. Paste the #Fields line with it."
+            f"A row has at least 15 fields; this line has {len(cells)}: {line[:60]!r}. "
+            "Paste the #Fields line with it."
         )
-    if not (_DATE.fullmatch(cells[0]) and _TIME.fullmatch(cells[1]) and _STATUS.fullmatch(cells[8])):
+    if not (
+        _DATE.fullmatch(cells[0]) and _TIME.fullmatch(cells[1]) and _STATUS.fullmatch(cells[8])
+    ):
         raise LogRowError(
-            f"This is no row of CloudFront's standard log, which begins with date and time: {line[:60]!r}. "
-            "For rows with fields of your own choice, or of a real-time log, paste a #Fields line before them."
+            "This is no row of CloudFront's standard log, which begins with date and time: "
+            f"{line[:60]!r}. "
+            "For rows with fields of your own choice, or of a real-time log, paste a "
+            "#Fields line before them."
         )
 
 

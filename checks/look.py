@@ -1,7 +1,8 @@
 """What AWS says of an endpoint that does not answer as it should, for the diagnosis.
 
-Decides which answers are asked for: the distribution's configuration, the target's network, the account's VPC origins.
-It must never raise for what AWS refuses or does not answer: less is then known, and nothing is made up.
+Decides which answers are asked for: the distribution's configuration, the target's network, the
+account's VPC origins. It must never raise for what AWS refuses or does not answer: less is then
+known, and nothing is made up.
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AwsView:
-    """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say. Where another behavior gets
-    the path, it is that of the endpoint's own VPC origin.
+    """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say. Where
+    another behavior gets the path, it is that of the endpoint's own VPC origin.
     """
 
     serving: Serving | None = None
@@ -43,13 +44,15 @@ class AwsView:
 
 
 def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]] = ()) -> AwsView:
-    """One look, for a handshake at `url` with such `headers` besides its own: the distribution, the target's facts, the
-    account's VPC origins.
+    """One look, for a handshake at `url` with such `headers` besides its own: the distribution, the
+    target's facts, the account's VPC origins.
     """
     aws = aws_for(account_ref(endpoint.account))
     spec = endpoint.spec
     owner = settings.PROVISIONING_OWNER
-    taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
+    taken = take_snapshot(
+        aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner
+    )
     served = _serving(aws, endpoint, url, headers, dict(taken.request_policies))
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
@@ -58,15 +61,22 @@ def look_at_aws(endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]]
         serving=served,
         preflight=preflight.judge(subject, taken),
         clocks=_clocks(taken.target),
-        vpc_origin_status=status_of_origin(served, origins, own_name=own, account_id=endpoint.account.account_id),
+        vpc_origin_status=status_of_origin(
+            served, origins, own_name=own, account_id=endpoint.account.account_id
+        ),
     )
 
 
 def status_of_origin(
-    served: Serving | None, origins: Sequence[VpcOriginFacts] | None, *, own_name: str, account_id: str
+    served: Serving | None,
+    origins: Sequence[VpcOriginFacts] | None,
+    *,
+    own_name: str,
+    account_id: str,
 ) -> str | None:
-    """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name, where another
-    behavior gets the path. "" for one that the account does not have; None where that is not known.
+    """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name,
+    where another behavior gets the path. "" for one that the account does not have; None where that
+    is not known.
     """
     if served is None or origins is None:
         return None
@@ -80,10 +90,16 @@ def status_of_origin(
 
 
 def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
-    """The idle clocks on the way to this target; a Network Load Balancer has one for each listener."""
+    """The idle clocks on the way to this target; a Network Load Balancer has one for each
+    listener.
+    """
     if target is None:
         return usual_clocks(pace=settings.PROBE_IDLE_PACE)
-    by_listener = [listener.idle_timeout_seconds for listener in target.listeners if listener.idle_timeout_seconds]
+    by_listener = [
+        listener.idle_timeout_seconds
+        for listener in target.listeners
+        if listener.idle_timeout_seconds
+    ]
     return usual_clocks(
         alb=(target.idle_timeout_seconds or ALB_SECONDS) if target.kind == "application" else None,
         nlb=min(by_listener, default=NLB_SECONDS) if target.kind == "network" else None,
@@ -92,7 +108,11 @@ def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
 
 
 def _serving(
-    aws: Aws, endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]], custom: Mapping[str, Forwarding]
+    aws: Aws,
+    endpoint: Endpoint,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    custom: Mapping[str, Forwarding],
 ) -> Serving | None:
     spec = endpoint.spec
     try:

@@ -1,7 +1,9 @@
-"""Probes of more than one socket: an idle meter, a crowd that talks to each other, a reconnect drill (asyncio).
+"""Probes of more than one socket: an idle meter, a crowd that talks to each other, a reconnect
+drill (asyncio).
 
-Each is a few scripts run by `prober` at once or in turn, so its guard and limits hold for every socket. Decides only
-how many and what they say; what was seen is judged by PURE modules. It must never open more sockets than its limits.
+Each is a few scripts run by `prober` at once or in turn, so its guard and limits hold for every
+socket. Decides only how many and what they say; what was seen is judged by PURE modules. It must
+never open more sockets than its limits.
 """
 
 from __future__ import annotations
@@ -34,18 +36,29 @@ class Silence:
     seen: tuple[Transcript, ...]
 
 
-async def measure_idle(target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float) -> Silence:
-    """Hold one socket of each variant for at most so many seconds, with a word every `every` seconds."""
+async def measure_idle(
+    target: ProbeTarget, *, network: ProbeNetwork, seconds: float, every: float
+) -> Silence:
+    """Hold one socket of each variant for at most so many seconds, with a word every `every`
+    seconds.
+    """
     seconds = min(seconds, MOST_IDLE_SECONDS)
     every = max(every, seconds / MOST_BEATS)
     limits = Limits(total_s=seconds + OPENING_SECONDS, frames_in=4096)
     seen = await asyncio.gather(
         *(
-            probe(target, network=network, script=Script.of_steps(steps_for(variant, seconds, every)), limits=limits)
+            probe(
+                target,
+                network=network,
+                script=Script.of_steps(steps_for(variant, seconds, every)),
+                limits=limits,
+            )
             for variant in VARIANTS
         )
     )
-    readings = (reading_of(variant, transcript) for variant, transcript in zip(VARIANTS, seen, strict=True))
+    readings = (
+        reading_of(variant, transcript) for variant, transcript in zip(VARIANTS, seen, strict=True)
+    )
     return Silence(tuple(reading for reading in readings if reading is not None), tuple(seen))
 
 
@@ -57,15 +70,22 @@ async def gather_crowd(
     join_s: float = JOINS_WITHIN,
     within_s: float = HEARS_WITHIN,
 ) -> Crowd:
-    """The test with several browser windows: all join, each says one line, each must hear every other's, all leave.
+    """The test with several browser windows: all join, each says one line, each must hear every
+    other's, all leave.
 
-    Nobody speaks before each is in or has failed to get in; those who keep everybody waiting are waited for `join_s`.
+    Nobody speaks before each is in or has failed to get in; those who keep everybody waiting are
+    waited for `join_s`.
     """
     clients = max(2, min(clients, MOST_CLIENTS))
     mark = secrets.token_hex(6)
     # What follows the number keeps the line of client 1 from being found in that of client 12.
-    lines = {number: f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)}
-    ears = {mine: _EveryOther(f"every other client of crowd {mark}", within_s, mine, lines) for mine in lines}
+    lines = {
+        number: f"crowd {mark} client {number} of {clients}" for number in range(1, clients + 1)
+    }
+    ears = {
+        mine: _EveryOther(f"every other client of crowd {mark}", within_s, mine, lines)
+        for mine in lines
+    }
     limits = Limits(total_s=OPENING_SECONDS + join_s + within_s, frames_in=64 + 8 * clients)
     settled: set[int] = set()
 
@@ -89,7 +109,11 @@ async def gather_crowd(
         for ear, transcript in zip(ears.values(), seen, strict=True)
         if any(step.text == str(ear) for step in transcript.steps)
     ]
-    missing = [f"client {ear.mine} did not hear client {other}" for ear in listened for other in ear.missing]
+    missing = [
+        f"client {ear.mine} did not hear client {other}"
+        for ear in listened
+        for other in ear.missing
+    ]
     heard_all = sum(1 for ear in listened if not ear.missing)
     opened = sum(1 for transcript in seen if transcript.upgraded)
     return Crowd(clients, opened, heard_all, tuple(missing), tuple(seen))
@@ -98,18 +122,22 @@ async def gather_crowd(
 async def reconnect(
     target: ProbeTarget, *, network: ProbeNetwork, times: int = 5, limits: Limits | None = None
 ) -> tuple[Transcript, ...]:
-    """Connect, close and connect again; what a client does after a deployment or a change of network."""
+    """Connect, close and connect again; what a client does after a deployment or a change of
+    network.
+    """
     once = limits or Limits()
     seen: list[Transcript] = []
     for _ in range(max(1, min(times, MOST_RECONNECTS))):
-        seen.append(await probe(target, network=network, script=Script.handshake_only(), limits=once))
+        seen.append(
+            await probe(target, network=network, script=Script.handshake_only(), limits=once)
+        )
     return tuple(seen)
 
 
 @dataclass(frozen=True, slots=True)
 class _EveryOther(ExpectText):
-    """Waits until the lines of all others have come, in any order, and keeps whose did: whom it misses is told of each,
-    not of the first one only.
+    """Waits until the lines of all others have come, in any order, and keeps whose did: whom it
+    misses is told of each, not of the first one only.
     """
 
     mine: int = 0

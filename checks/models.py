@@ -14,7 +14,9 @@ from provisioning.models import Endpoint
 
 
 class AskedBy(models.CharField):  # type: ignore[type-arg]  # at runtime it takes none
-    """Who asked, as people read it. A name that is too long is cut: it must not keep anybody from asking."""
+    """Who asked, as people read it. A name that is too long is cut: it must not keep anybody from
+    asking.
+    """
 
     def pre_save(self, model_instance: models.Model, add: bool) -> str:
         """The row in hand then says what the database does."""
@@ -57,9 +59,11 @@ class SavedCheckQuerySet(models.QuerySet["SavedCheck"]):
 
 
 class SavedCheck(models.Model):
-    """A handshake that an endpoint's team wants to see made again: by hand, after each change, or on a schedule.
+    """A handshake that an endpoint's team wants to see made again: by hand, after each change, or
+    on a schedule.
 
-    `wanted` is what `Wanted.to_dict` gives and holds no secret; `stream` is where a change of the verdict is told.
+    `wanted` is what `Wanted.to_dict` gives and holds no secret; `stream` is where a change of the
+    verdict is told.
     """
 
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="saved_checks")
@@ -75,10 +79,16 @@ class SavedCheck(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["endpoint", "name"], name="saved_check_name_unique_in_endpoint")
+            models.UniqueConstraint(
+                fields=["endpoint", "name"], name="saved_check_name_unique_in_endpoint"
+            )
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["next_due_at"], condition=Q(next_due_at__isnull=False), name="saved_check_due")
+            models.Index(
+                fields=["next_due_at"],
+                condition=Q(next_due_at__isnull=False),
+                name="saved_check_due",
+            )
         ]
 
     def __str__(self) -> str:
@@ -86,12 +96,14 @@ class SavedCheck(models.Model):
 
 
 class Check(models.Model):
-    """One handshake check of an endpoint. It is asked for, made by a worker, and then never changed, but for values of
-    secret headers, which are gone once it has been made, and for findings that log rows made better.
+    """One handshake check of an endpoint. It is asked for, made by a worker, and then never
+    changed, but for values of secret headers, which are gone once it has been made, and for
+    findings that log rows made better.
 
-    `connect_ms` is what a client waits until the WebSocket is open, null where it did not open. `findings` are ranked
-    verdicts; `probes` what was tried to explain a failure, and `next_probe` what would tell more. `tries_until` lets
-    a first check after deployment try again while edges may still serve the old config.
+    `connect_ms` is what a client waits until the WebSocket is open, null where it did not open.
+    `findings` are ranked verdicts; `probes` what was tried to explain a failure, and `next_probe`
+    what would tell more. `tries_until` lets a first check after deployment try again while edges
+    may still serve the old config.
     """
 
     class Kind(models.TextChoices):
@@ -100,7 +112,9 @@ class Check(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="checks")
     kind = models.CharField(max_length=20, choices=Kind.choices, default=Kind.HANDSHAKE)
-    saved = models.ForeignKey(SavedCheck, on_delete=models.SET_NULL, null=True, blank=True, related_name="checks")
+    saved = models.ForeignKey(
+        SavedCheck, on_delete=models.SET_NULL, null=True, blank=True, related_name="checks"
+    )
     wanted = models.JSONField(default=dict)
     stream = models.CharField(max_length=60, blank=True)
     requested_by = AskedBy(max_length=150, blank=True)
@@ -123,12 +137,16 @@ class Check(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["endpoint"], condition=Q(finished_at__isnull=True), name="check_one_at_a_time_per_endpoint"
+                fields=["endpoint"],
+                condition=Q(finished_at__isnull=True),
+                name="check_one_at_a_time_per_endpoint",
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["endpoint", "-asked_at"], name="check_by_endpoint"),
-            models.Index(fields=["due_at"], condition=Q(finished_at__isnull=True), name="check_due"),
+            models.Index(
+                fields=["due_at"], condition=Q(finished_at__isnull=True), name="check_due"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -140,14 +158,17 @@ class ProbeQuerySet(models.QuerySet["Probe"]):
 
     def due(self, now: datetime) -> ProbeQuerySet:
         """Those that nobody is making."""
-        return self.filter(finished_at__isnull=True).filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        return self.filter(finished_at__isnull=True).filter(
+            Q(lease_until__isnull=True) | Q(lease_until__lte=now)
+        )
 
 
 class Probe(models.Model):
-    """One further probe of an endpoint, asked for by a person and made by a worker: `number` and `path` as its kind
-    takes them, `report` what `Report.to_dict` gives.
+    """One further probe of an endpoint, asked for by a person and made by a worker: `number` and
+    `path` as its kind takes them, `report` what `Report.to_dict` gives.
 
-    A probe of kind "log rows" opens no socket: it weighs `of_check` again with `rows` of CloudFront's log.
+    A probe of kind "log rows" opens no socket: it weighs `of_check` again with `rows` of
+    CloudFront's log.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
@@ -155,7 +176,9 @@ class Probe(models.Model):
     kind = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in Kind])
     number = models.PositiveIntegerField(default=0)
     path = models.TextField(blank=True)
-    of_check = models.ForeignKey(Check, on_delete=models.CASCADE, null=True, blank=True, related_name="weighings")
+    of_check = models.ForeignKey(
+        Check, on_delete=models.CASCADE, null=True, blank=True, related_name="weighings"
+    )
     rows = models.JSONField(default=list)
     requested_by = AskedBy(max_length=150, blank=True)
     asked_at = models.DateTimeField()
@@ -169,12 +192,16 @@ class Probe(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["endpoint"], condition=Q(finished_at__isnull=True), name="probe_one_at_a_time_per_endpoint"
+                fields=["endpoint"],
+                condition=Q(finished_at__isnull=True),
+                name="probe_one_at_a_time_per_endpoint",
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["endpoint", "-asked_at"], name="probe_by_endpoint"),
-            models.Index(fields=["asked_at"], condition=Q(finished_at__isnull=True), name="probe_under_way"),
+            models.Index(
+                fields=["asked_at"], condition=Q(finished_at__isnull=True), name="probe_under_way"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -182,10 +209,11 @@ class Probe(models.Model):
 
 
 class PrivacyAudit(models.Model):
-    """One look at whether an endpoint is still private. It is asked for, made by a worker, and then never changed.
+    """One look at whether an endpoint is still private. It is asked for, made by a worker, and then
+    never changed.
 
-    `document` is what is signed: what was asked, what AWS answered and what follows; `digest` its SHA-256.
-    `signature` is empty without a key, and `unsigned_because` then says why.
+    `document` is what is signed: what was asked, what AWS answered and what follows; `digest` its
+    SHA-256. `signature` is empty without a key, and `unsigned_because` then says why.
     """
 
     class Outcome(models.TextChoices):
@@ -212,12 +240,16 @@ class PrivacyAudit(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["endpoint"], condition=Q(made_at__isnull=True), name="privacy_audit_one_at_a_time"
+                fields=["endpoint"],
+                condition=Q(made_at__isnull=True),
+                name="privacy_audit_one_at_a_time",
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
             models.Index(fields=["endpoint", "-asked_at"], name="privacy_audit_by_endpoint"),
-            models.Index(fields=["due_at"], condition=Q(made_at__isnull=True), name="privacy_audit_due"),
+            models.Index(
+                fields=["due_at"], condition=Q(made_at__isnull=True), name="privacy_audit_due"
+            ),
         ]
 
     def __str__(self) -> str:

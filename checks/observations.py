@@ -1,7 +1,7 @@
 """What is known of one endpoint, as frozen values (PURE).
 
-Decides only shape, and what can be read off at a glance: the status, who wrote the answer, whether repetitions agree.
-It must never judge what follows from it; `claims`, `configured` and `weigh` do.
+Decides only shape, and what can be read off at a glance: the status, who wrote the answer, whether
+repetitions agree. It must never judge what follows from it; `claims`, `configured` and `weigh` do.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from checks.transcript import Phase, Reason, Transcript
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One rule's word: a code, how certain it is, what it was read from, and how it is put right in this account."""
+    """One rule's word: a code, how certain it is, what it was read from, and how it is put right in
+    this account.
+    """
 
     code: str
     certainty: Certainty
@@ -28,8 +30,9 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What is known of one endpoint; only `handshake` is always there. `vpc_origin_status` is "" when AWS knows none,
-    None when nobody looked; `origin_tls` tells whether the edge speaks TLS to its origin.
+    """What is known of one endpoint; only `handshake` is always there. `vpc_origin_status` is ""
+    when AWS knows none, None when nobody looked; `origin_tls` tells whether the edge speaks TLS to
+    its origin.
     """
 
     handshake: Transcript
@@ -54,7 +57,9 @@ class Observations:
 
     @property
     def wavers(self) -> bool:
-        """A repetition ended otherwise than the handshake. Opened or not: what comes after the 101 is not repeated."""
+        """A repetition ended otherwise than the handshake. Opened or not: what comes after the 101
+        is not repeated.
+        """
         return any(other.upgraded != self.handshake.upgraded for other in self.again)
 
     @property
@@ -84,28 +89,34 @@ class Observations:
 
     @property
     def may_be_of_app(self) -> bool:
-        """The app wrote it, as far as can be told: CloudFront signs for an app without a Server line."""
+        """The app wrote it, as far as can be told: CloudFront signs for an app without a Server
+        line.
+        """
         head = self.handshake.response
-        return self.by_app or (head is not None and author_of(head, self.handshake.body) == ("edge", "medium"))
+        return self.by_app or (
+            head is not None and author_of(head, self.handshake.body) == ("edge", "medium")
+        )
 
     @property
     def reached_target(self) -> bool:
-        """The endpoint's own behavior has the path, and what is behind the edge signed the answer."""
+        """The endpoint's own behavior has the path, and what is behind the edge signed the
+        answer.
+        """
         meant = self.serving is not None and self.serving.meant
         return meant and self.author in ("balancer", "app") and not self.hidden
 
     @property
     def hidden(self) -> frozenset[int]:
-        """The statuses in whose place the distribution shows a page with the one that came: who signed it wrote only
-        the page.
+        """The statuses in whose place the distribution shows a page with the one that came: who
+        signed it wrote only the page.
         """
         pages = self.serving.error_pages if self.serving is not None else ()
         return frozenset(status for status, replaced, _ in pages if replaced == self.status)
 
     @property
     def takes_plain(self) -> bool:
-        """Whoever is behind the edge answered a plain GET of the same path, and not with the handshake's own status.
-        Where the handshakes differ, it may have met another edge.
+        """Whoever is behind the edge answered a plain GET of the same path, and not with the
+        handshake's own status. Where the handshakes differ, it may have met another edge.
         """
         plain = self.plain_get
         if plain is None or plain.response is None or self.wavers:
@@ -119,8 +130,12 @@ class Observations:
     def timed_out(self) -> bool:
         """The request went out and nobody answered, or CloudFront waited in vain for its origin."""
         waited = (Reason.UPGRADE_TIMEOUT, Reason.TOTAL_TIMEOUT)
-        return self.status == 504 or (self.status == 0 and any(one.reason in waited for one in self.handshake.failures))
+        return self.status == 504 or (
+            self.status == 0 and any(one.reason in waited for one in self.handshake.failures)
+        )
 
     def failed_in(self, phase: Phase) -> bool:
         """The handshake ended in this phase, before any answer."""
-        return self.status == 0 and any(failure.phase is phase for failure in self.handshake.failures)
+        return self.status == 0 and any(
+            failure.phase is phase for failure in self.handshake.failures
+        )

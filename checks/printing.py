@@ -1,7 +1,9 @@
-"""What `manage.py probe` prints: words first, evidence under them, the transcript last; or one JSON document (PURE).
+"""What `manage.py probe` prints: words first, evidence under them, the transcript last; or one JSON
+document (PURE).
 
-Decides layout only. It must never judge: verdicts and reports come finished, and secret header values are masked. Nor
-may it let the other side's words reach the terminal as anything but words, each on its own line.
+Decides layout only. It must never judge: verdicts and reports come finished, and secret header
+values are masked. Nor may it let the other side's words reach the terminal as anything but words,
+each on its own line.
 """
 
 from __future__ import annotations
@@ -15,9 +17,11 @@ from checks.reports import Report
 from checks.transcript import Phase, Transcript
 
 
-def document(live: bool, judged: Sequence[tuple[str, Transcript, tuple[Diagnosis, ...]]]) -> dict[str, Any]:
-    """For machines: every way with its verdicts and its whole transcript. A plain GET that was answered has no verdict,
-    here as in words, and counts as live, as it does for the exit code.
+def document(
+    live: bool, judged: Sequence[tuple[str, Transcript, tuple[Diagnosis, ...]]]
+) -> dict[str, Any]:
+    """For machines: every way with its verdicts and its whole transcript. A plain GET that was
+    answered has no verdict, here as in words, and counts as live, as it does for the exit code.
     """
     return {
         "live": live,
@@ -54,28 +58,42 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
     if plain and seen.response is not None:
         lines.append(f"A plain GET is answered with {seen.response.status_line}")
     else:
-        lines += [f"{first.verdict.title} ({first.code}, {first.certainty} certainty)", f"  {first.verdict.plain}"]
+        lines += [
+            f"{first.verdict.title} ({first.code}, {first.certainty} certainty)",
+            f"  {first.verdict.plain}",
+        ]
     if not seen.live and not plain:
         lines += [f"  Fix: {first.verdict.fix}", f"  Make sure: {first.verdict.confirm}"]
         lines += [f"  Here: {_HINTS[first.code]}"] if first.code in _HINTS else []
         lines += [f"  Seen: {line}" for line in first.evidence]
-        lines += [f"  Or: {other.verdict.title} ({other.code}, {other.certainty})" for other in diagnoses[1:]]
+        lines += [
+            f"  Or: {other.verdict.title} ({other.code}, {other.certainty})"
+            for other in diagnoses[1:]
+        ]
     shown = seen.redacted()
     if shown.request is not None:
         lines += ["", f"> {shown.request.request_line}"]
         lines += [f"> {line.raw}" for line in shown.request.headers]
     if shown.response is not None:
         lines += ["", f"< {shown.response.status_line}"]
-        lines += [f"< {line.raw}{f'    ({line.note})' if line.note else ''}" for line in shown.response.headers]
+        lines += [
+            f"< {line.raw}{f'    ({line.note})' if line.note else ''}"
+            for line in shown.response.headers
+        ]
     lines += _body_lines(shown)
     lines += [
-        f"  {frame.direction:8} {frame.opcode:12} {frame.size:6} B {frame.at_ms:9.1f} ms  {frame.preview}"
+        f"  {frame.direction:8} {frame.opcode:12} {frame.size:6} B {frame.at_ms:9.1f} ms  "
+        f"{frame.preview}"
         for frame in shown.frames
     ]
     lines += [
-        f"  {'ok' if step.ok else 'NO':3} {step.text}  ({step.took_ms:.0f} ms) {step.detail}" for step in seen.steps
+        f"  {'ok' if step.ok else 'NO':3} {step.text}  ({step.took_ms:.0f} ms) {step.detail}"
+        for step in seen.steps
     ]
-    times = [(phase, getattr(seen.timing, phase, None)) for phase in (*(phase.value for phase in Phase), "total")]
+    times = [
+        (phase, getattr(seen.timing, phase, None))
+        for phase in (*(phase.value for phase in Phase), "total")
+    ]
     lines += ["", "  ".join(f"{phase} {ms:.1f} ms" for phase, ms in times if ms is not None), ""]
     return _legible(lines)
 
@@ -99,7 +117,9 @@ def comparison_lines(table: Comparison) -> list[str]:
     width = max(18, *(len(way) for way in table.ways))
     lines = [f"{'':20}" + "".join(f"{way:<{width + 2}}" for way in table.ways)]
     for title, cells in table.rows:
-        shown = (f"{'NO ' if cell.state == 'bad' else ''}{cell.text or cell.state}" for cell in cells)
+        shown = (
+            f"{'NO ' if cell.state == 'bad' else ''}{cell.text or cell.state}" for cell in cells
+        )
         lines.append(f"{title:20}" + "".join(f"{text[:width]:<{width + 2}}" for text in shown))
     if table.first_bad is not None:
         way, row, text = table.first_bad
@@ -115,7 +135,9 @@ def report_lines(told: Report) -> list[str]:
         first = max(len(title) for title, _ in told.rows) + 2
         lines += ["", " " * first + "".join(f"{column:<34}" for column in told.columns)]
     for title, cells in told.rows:
-        lines.append(f"{title:<{first}}" + "".join(f"{_cell_text(cell):<34}" for cell in cells).rstrip())
+        lines.append(
+            f"{title:<{first}}" + "".join(f"{_cell_text(cell):<34}" for cell in cells).rstrip()
+        )
     return _legible([*lines, ""])
 
 
@@ -124,7 +146,9 @@ def _cell_text(cell: Cell) -> str:
 
 
 def _legible(lines: Sequence[str]) -> list[str]:
-    """Every sign that is not plainly visible as an escape: a message could move the cursor or forge a verdict."""
+    """Every sign that is not plainly visible as an escape: a message could move the cursor or forge
+    a verdict.
+    """
     return [line if line.isprintable() else "".join(map(_visible, line)) for line in lines]
 
 

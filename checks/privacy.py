@@ -1,8 +1,9 @@
 """Is an endpoint still private? Judged from one look at AWS: pass, fail, or unknown (PURE).
 
-Decides which answers speak of privacy: the preflight's own, chosen by code, and two that only an endpoint that exists
-can be asked. It must never let what could not be seen look like a pass. Sources: CloudFront Developer Guide, "Restrict
-access with VPC origins"; Amazon VPC User Guide, security groups and route tables.
+Decides which answers speak of privacy: the preflight's own, chosen by code, and two that only an
+endpoint that exists can be asked. It must never let what could not be seen look like a pass.
+Sources: CloudFront Developer Guide, "Restrict access with VPC origins"; Amazon VPC User Guide,
+security groups and route tables.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ ASKED_WHERE_IT_APPLIES = frozenset({"PF-IPV6"})
 
 @dataclass(frozen=True)
 class Answer:
-    """One question of the audit. `seen` is what AWS said, `why` what follows, `fix` how a person puts it right."""
+    """One question of the audit. `seen` is what AWS said, `why` what follows, `fix` how a person
+    puts it right.
+    """
 
     code: str
     outcome: Outcome
@@ -66,7 +69,9 @@ def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
     2. What only an endpoint that exists can be asked.
     3. A question that nobody answered is unknown.
     """
-    given = [_from_preflight(result) for result in judge(subject, snapshot) if result.code in QUESTIONS]
+    given = [
+        _from_preflight(result) for result in judge(subject, snapshot) if result.code in QUESTIONS
+    ]
     given += [*_only_cloudfront(subject, snapshot), _vpc_origin(subject, snapshot)]
     answers: list[Answer] = []
     for code in QUESTIONS:
@@ -97,14 +102,24 @@ def in_words(answers: Sequence[Answer]) -> str:
             return "Privacy audit: nothing public leads to the target."
         case Outcome.FAIL:
             wrong = [one for one in answers if one.outcome is Outcome.FAIL]
-            return " ".join(["Privacy audit failed.", *(f"Not so: {one.statement}. {one.seen}" for one in wrong)])
+            return " ".join(
+                [
+                    "Privacy audit failed.",
+                    *(f"Not so: {one.statement}. {one.seen}" for one in wrong),
+                ]
+            )
         case Outcome.UNKNOWN:
             count = sum(one.outcome is Outcome.UNKNOWN for one in answers)
-            return f"Privacy audit: not known. {count} of {len(answers)} questions could not be answered."
+            return (
+                f"Privacy audit: not known. {count} of {len(answers)} questions could not be "
+                "answered."
+            )
 
 
 def facts_told(snapshot: Snapshot) -> dict[str, Any]:
-    """What AWS answered, as far as the audit rests on it, JSON-ready; None where it was not looked at."""
+    """What AWS answered, as far as the audit rests on it, JSON-ready; None where it was not looked
+    at.
+    """
     distribution = snapshot.distribution
     return {
         "target": _target_told(snapshot.target) if snapshot.target else None,
@@ -112,7 +127,8 @@ def facts_told(snapshot: Snapshot) -> dict[str, Any]:
             "id": distribution.id,
             "domain_name": distribution.domain_name,
             "behaviors": [
-                {"path_pattern": one.path_pattern, "origin": one.target_origin_id} for one in distribution.behaviors
+                {"path_pattern": one.path_pattern, "origin": one.target_origin_id}
+                for one in distribution.behaviors
             ],
             "origins": [
                 {"id": one.id, "domain_name": one.domain_name, "vpc_origin": one.vpc_origin_id}
@@ -121,17 +137,28 @@ def facts_told(snapshot: Snapshot) -> dict[str, Any]:
         }
         if distribution
         else None,
-        "vpc_origins": [{"id": one.id, "target": one.target_arn, "status": one.status} for one in snapshot.vpc_origins],
+        "vpc_origins": [
+            {"id": one.id, "target": one.target_arn, "status": one.status}
+            for one in snapshot.vpc_origins
+        ],
         "not_seen": [{"what": gap.what, "reason": gap.reason} for gap in snapshot.gaps],
     }
 
 
 def _from_preflight(result: PreflightResult) -> Answer:
-    """A warning of the preflight is a failure here: it warns of what keeps nothing from working, but lets others in."""
-    outcome = {Level.PASS: Outcome.PASS, Level.UNKNOWN: Outcome.UNKNOWN}.get(result.level, Outcome.FAIL)
+    """A warning of the preflight is a failure here: it warns of what keeps nothing from working,
+    but lets others in.
+    """
+    outcome = {Level.PASS: Outcome.PASS, Level.UNKNOWN: Outcome.UNKNOWN}.get(
+        result.level, Outcome.FAIL
+    )
     if result.code == "PF-TARGET" and outcome is Outcome.FAIL:
-        outcome = Outcome.UNKNOWN  # without a target there is nothing to look at, and nothing to accuse
-    return Answer(result.code, outcome, result.seen, result.why, result.fix.console if result.fix else "")
+        outcome = (
+            Outcome.UNKNOWN
+        )  # without a target there is nothing to look at, and nothing to accuse
+    return Answer(
+        result.code, outcome, result.seen, result.why, result.fix.console if result.fix else ""
+    )
 
 
 def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[Answer]:
@@ -139,22 +166,34 @@ def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[
     code, target = "PA-ONLY-CLOUDFRONT", snapshot.target
     if target is None or not target.security_groups:
         return
-    if gap := snapshot.gap("ingress") or snapshot.gap("prefix_list") or snapshot.gap("service_group"):
+    if (
+        gap := snapshot.gap("ingress")
+        or snapshot.gap("prefix_list")
+        or snapshot.gap("service_group")
+    ):
         yield _unknown(code, gap.reason)
         return
-    reaching = [rule for rule in target.ingress if any(rule.covers(port) for port in subject.origin_ports)]
+    reaching = [
+        rule for rule in target.ingress if any(rule.covers(port) for port in subject.origin_ports)
+    ]
     others = [rule for rule in reaching if not _is_cloudfront(rule, target)]
     if others:
         yield Answer(
             code,
             Outcome.FAIL,
             f"Also admitted: {', '.join(sorted({rule.source for rule in others}))}.",
-            "Whoever has such an address or group gets past CloudFront and everything that it guards.",
-            f"EC2 > Security Groups > {others[0].group_id} > Edit inbound rules: delete {others[0].rule_id}, unless "
+            "Whoever has such an address or group gets past CloudFront and everything that "
+            "it guards.",
+            f"EC2 > Security Groups > {others[0].group_id} > Edit inbound rules: delete "
+            f"{others[0].rule_id}, unless "
             "these clients are meant to reach the target directly.",
         )
     elif reaching:
-        yield Answer(code, Outcome.PASS, f"Admitted: {', '.join(sorted({rule.source for rule in reaching}))}.")
+        yield Answer(
+            code,
+            Outcome.PASS,
+            f"Admitted: {', '.join(sorted({rule.source for rule in reaching}))}.",
+        )
     else:
         yield Answer(code, Outcome.PASS, "Nothing is admitted to these ports, not even CloudFront.")
 
@@ -162,7 +201,9 @@ def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[
 def _is_cloudfront(rule: IngressRule, target: TargetFacts) -> bool:
     if rule.source_kind == "prefix-list":
         return rule.source in target.cloudfront_lists
-    return bool(rule.source) and rule.source_kind == "group" and rule.source == target.service_group_id
+    return (
+        bool(rule.source) and rule.source_kind == "group" and rule.source == target.service_group_id
+    )
 
 
 def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
@@ -174,7 +215,10 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
         return _unknown(code, f"The account has no distribution {subject.distribution_id}.")
     targets: dict[str, str] = {origin.id: origin.target_arn for origin in snapshot.vpc_origins}
     why = "Clients of this path are led past the private way that was approved."
-    fix = f"CloudFront > Distributions > {distribution.id} > Behaviors: lead the path to the endpoint's own origin."
+    fix = (
+        f"CloudFront > Distributions > {distribution.id} > Behaviors: lead the path to the "
+        "endpoint's own origin."
+    )
     followed = []
     for pattern in subject.path_patterns:
         behavior = distribution.behavior(pattern)
@@ -182,19 +226,45 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
         if behavior is None:
             return Answer(code, Outcome.FAIL, f"{pattern} has no behavior of its own.", why, fix)
         if origin is None:
-            # What a behavior leads to is an origin or a group of two, of which one answers where the other fails.
+            # What a behavior leads to is an origin or a group of two, of which one answers where
+            # the other fails.
             seen = f"{pattern} leads to the origin group {behavior.target_origin_id}."
-            return Answer(code, Outcome.FAIL, seen, "Not only the private way that was approved is open then.", fix)
+            return Answer(
+                code,
+                Outcome.FAIL,
+                seen,
+                "Not only the private way that was approved is open then.",
+                fix,
+            )
         patterns = [one.path_pattern for one in distribution.behaviors]
-        before = next((other for other in patterns[: patterns.index(pattern)] if covers(other, pattern)), None)
+        before = next(
+            (other for other in patterns[: patterns.index(pattern)] if covers(other, pattern)), None
+        )
         if before is not None:
-            return Answer(code, Outcome.FAIL, f"{before} stands before {pattern} and answers all of it.", why, fix)
+            return Answer(
+                code,
+                Outcome.FAIL,
+                f"{before} stands before {pattern} and answers all of it.",
+                why,
+                fix,
+            )
         if not origin.vpc_origin_id:
-            return Answer(code, Outcome.FAIL, f"{pattern} leads to {origin.domain_name}, a public origin.", why, fix)
+            return Answer(
+                code,
+                Outcome.FAIL,
+                f"{pattern} leads to {origin.domain_name}, a public origin.",
+                why,
+                fix,
+            )
         if origin.vpc_origin_id not in targets:
-            return _unknown(code, f"{pattern} leads to {origin.vpc_origin_id}, which is not the account's own.")
+            return _unknown(
+                code, f"{pattern} leads to {origin.vpc_origin_id}, which is not the account's own."
+            )
         if targets[origin.vpc_origin_id] != subject.target_arn:
-            seen = f"{pattern} leads to {origin.vpc_origin_id}, which is made for {targets[origin.vpc_origin_id]}."
+            seen = (
+                f"{pattern} leads to {origin.vpc_origin_id}, which is made for "
+                f"{targets[origin.vpc_origin_id]}."
+            )
             return Answer(code, Outcome.FAIL, seen, why, fix)
         followed.append(f"{pattern} by {origin.vpc_origin_id}")
     if not followed:
@@ -204,7 +274,8 @@ def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
 
 def _target_told(target: TargetFacts) -> dict[str, Any]:
     listed = [
-        (one.group_id, one.rule_id, one.protocol, one.from_port, one.to_port, one.source) for one in target.ingress
+        (one.group_id, one.rule_id, one.protocol, one.from_port, one.to_port, one.source)
+        for one in target.ingress
     ]
     return {
         "arn": target.arn,
@@ -215,16 +286,28 @@ def _target_told(target: TargetFacts) -> dict[str, Any]:
         "ip_address_type": target.ip_address_type,
         "security_groups": list(target.security_groups),
         "ingress": [
-            dict(zip(("group", "rule", "protocol", "from_port", "to_port", "source"), row, strict=True))
+            dict(
+                zip(
+                    ("group", "rule", "protocol", "from_port", "to_port", "source"),
+                    row,
+                    strict=True,
+                )
+            )
             for row in listed
         ],
         "cloudfront_prefix_list": target.origin_facing_prefix_list,
         "cloudfront_ipv6_prefix_list": target.origin_facing_ipv6_list,
         "cloudfront_service_group": target.service_group_id,
-        "subnets": [{"id": one.id, "route_to_internet_gateway": one.public} for one in target.subnets],
+        "subnets": [
+            {"id": one.id, "route_to_internet_gateway": one.public} for one in target.subnets
+        ],
         "listeners": [{"port": one.port, "protocol": one.protocol} for one in target.listeners],
-        "public_addresses": None if target.public_addresses is None else list(target.public_addresses),
-        "internet_facing_load_balancers": None if target.other_doors is None else list(target.other_doors),
+        "public_addresses": None
+        if target.public_addresses is None
+        else list(target.public_addresses),
+        "internet_facing_load_balancers": None
+        if target.other_doors is None
+        else list(target.other_doors),
     }
 
 

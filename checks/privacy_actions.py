@@ -1,4 +1,5 @@
-"""What can be asked of privacy audits: request one, make one. AWS is looked at outside of transactions.
+"""What can be asked of privacy audits: request one, make one. AWS is looked at outside of
+transactions.
 
 It must never lose an audit that was asked for: a worker that dies leaves a lease that ends.
 """
@@ -38,7 +39,9 @@ log = logging.getLogger(__name__)
 def request_audit(endpoint: Endpoint, *, by: str, stream: str, now: datetime) -> PrivacyAudit:
     """Ask for an audit; the one under way is returned if there is one."""
     while True:
-        under_way: PrivacyAudit | None = PrivacyAudit.objects.filter(endpoint=endpoint, made_at__isnull=True).first()
+        under_way: PrivacyAudit | None = PrivacyAudit.objects.filter(
+            endpoint=endpoint, made_at__isnull=True
+        ).first()
         if under_way is not None:
             return under_way
         # Somebody else may ask at the same moment, and that audit may end before we look again.
@@ -49,7 +52,9 @@ def request_audit(endpoint: Endpoint, *, by: str, stream: str, now: datetime) ->
 
 
 def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
-    """Make a due audit that nobody else is making: look, judge, sign, store, and tell if the outcome is another."""
+    """Make a due audit that nobody else is making: look, judge, sign, store, and tell if the
+    outcome is another.
+    """
     now = clock()
     due = PrivacyAudit.objects.due(now).filter(pk=audit_id)
     lease = now + timedelta(seconds=LEASE_SECONDS)
@@ -61,28 +66,40 @@ def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
     if snapshot is not None and (held := snapshot.held_back) is not None:
         again = clock() + timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
         # Only while it is ours: another worker may have taken up what this one slept over.
-        PrivacyAudit.objects.filter(pk=asked.pk, lease_until=lease).update(due_at=again, lease_until=None)
+        PrivacyAudit.objects.filter(pk=asked.pk, lease_until=lease).update(
+            due_at=again, lease_until=None
+        )
         return
     _record(asked, snapshot, answers, clock())
 
 
 def _look(endpoint: Endpoint) -> tuple[Snapshot | None, tuple[Answer, ...]]:
-    """What AWS says and what follows. A fault of our own makes everything unknown: nobody waits for ever."""
+    """What AWS says and what follows. A fault of our own makes everything unknown: nobody waits for
+    ever.
+    """
     spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
     try:
         aws = aws_for(account_ref(endpoint.account))
-        taken = take_snapshot(aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner)
-        return taken, audit(PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key)), taken)
+        taken = take_snapshot(
+            aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner
+        )
+        return taken, audit(
+            PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key)), taken
+        )
     except EdgeError as error:
         return None, not_seen(f"AWS could not be asked: {error} {error.fix}".strip())
     except DatabaseError:
         raise
     except Exception as fault:
         log.exception("privacy audit of %s: a fault of the portal", endpoint.pk)
-        return None, not_seen(f"The portal itself failed ({type(fault).__name__}). Tell its operators.")
+        return None, not_seen(
+            f"The portal itself failed ({type(fault).__name__}). Tell its operators."
+        )
 
 
-def _record(asked: PrivacyAudit, snapshot: Snapshot | None, answers: tuple[Answer, ...], now: datetime) -> None:
+def _record(
+    asked: PrivacyAudit, snapshot: Snapshot | None, answers: tuple[Answer, ...], now: datetime
+) -> None:
     outcome = outcome_of(answers)
     document = events.redact_data(_document(asked, snapshot, answers, now))
     signature, unsigned_because = _signature(document)
@@ -100,18 +117,24 @@ def _record(asked: PrivacyAudit, snapshot: Snapshot | None, answers: tuple[Answe
         )
         if made and asked.stream and outcome != before:
             data = {"audit": str(asked.pk), "outcome": outcome.value, "before": str(before)}
-            events.append(asked.stream, EVENT, in_words(answers), at=now, level=_LEVELS[outcome], data=data)
+            events.append(
+                asked.stream, EVENT, in_words(answers), at=now, level=_LEVELS[outcome], data=data
+            )
 
 
 def _outcome_before(asked: PrivacyAudit) -> str:
-    earlier = PrivacyAudit.objects.filter(endpoint=asked.endpoint_id, made_at__isnull=False).exclude(pk=asked.pk)
+    earlier = PrivacyAudit.objects.filter(
+        endpoint=asked.endpoint_id, made_at__isnull=False
+    ).exclude(pk=asked.pk)
     return earlier.order_by("-asked_at").values_list("outcome", flat=True).first() or ""
 
 
 def _document(
     asked: PrivacyAudit, snapshot: Snapshot | None, answers: tuple[Answer, ...], now: datetime
 ) -> dict[str, Any]:
-    """Everything that an auditor needs to read it years later; only texts, whole numbers, true, false and null."""
+    """Everything that an auditor needs to read it years later; only texts, whole numbers, true,
+    false and null.
+    """
     endpoint, spec = asked.endpoint, asked.endpoint.spec
     return {
         "kind": "privacy-audit",

@@ -1,10 +1,12 @@
-"""One network attempt at a WebSocket handshake, from the name to the close, as a transcript (asyncio).
+"""One network attempt at a WebSocket handshake, from the name to the close, as a transcript
+(asyncio).
 
-Decides only the order of things on the way to the 101: judge the URL, resolve once, judge every address, connect to a
-judged one (never to a name), TLS with ALPN http/1.1 only, upgrade; what follows is the `Dialogue`'s. SNI, certificate
-name and Host are the URL's even when a connect-to rule leads elsewhere. It must never follow a redirect, use a proxy
-of the environment, take more than its limits, or raise for what the network does: that is recorded as a phase and a
-reason. How many probes run at once is the caller's business.
+Decides only the order of things on the way to the 101: judge the URL, resolve once, judge every
+address, connect to a judged one (never to a name), TLS with ALPN http/1.1 only, upgrade; what
+follows is the `Dialogue`'s. SNI, certificate name and Host are the URL's even when a connect-to
+rule leads elsewhere. It must never follow a redirect, use a proxy of the environment, take more
+than its limits, or raise for what the network does: that is recorded as a phase and a reason. How
+many probes run at once is the caller's business.
 """
 
 from __future__ import annotations
@@ -69,7 +71,9 @@ MAX_ADDRESSES = 4
 
 @dataclass(frozen=True, slots=True)
 class ProbeNetwork:
-    """How this installation reaches the network: everything here comes from settings, nothing from users."""
+    """How this installation reaches the network: everything here comes from settings, nothing from
+    users.
+    """
 
     connect_to: tuple[ConnectRule, ...] = ()
     ca_file: str | None = None
@@ -86,7 +90,9 @@ async def probe(
     script: Script | None = None,
     limits: Limits | None = None,
 ) -> Transcript:
-    """Attempt one handshake and the script; the transcript tells how far it got and why not further."""
+    """Attempt one handshake and the script; the transcript tells how far it got and why not
+    further.
+    """
     return await _Probe(target, network, script or Script(), limits or Limits()).run()
 
 
@@ -104,7 +110,9 @@ def probe_blocking(
 class _Probe:
     """One run; each method is a phase, and raises Stop where the run ends."""
 
-    def __init__(self, target: ProbeTarget, network: ProbeNetwork, script: Script, limits: Limits) -> None:
+    def __init__(
+        self, target: ProbeTarget, network: ProbeNetwork, script: Script, limits: Limits
+    ) -> None:
         self._target, self._network, self._script, self._limits = target, network, script, limits
         self._clock = Clock(limits.total_s)
         self._nonce = secrets.token_hex(8)
@@ -149,7 +157,11 @@ class _Probe:
             frames=said.frames if said else (),
             steps=tuple(said.steps) if said else (),
             close=said.close if said else None,
-            timing=Timing(**self._timing, **(said.timing if said else {}), total=milliseconds(self._clock.began)),
+            timing=Timing(
+                **self._timing,
+                **(said.timing if said else {}),
+                total=milliseconds(self._clock.began),
+            ),
             failures=(*(said.failures if said else ()), *stopped),
             nonce=self._nonce,
             asked_echo=bool(self._script.message),
@@ -202,7 +214,9 @@ class _Probe:
         try:
             return tls_context(self._network.ca_file)
         except (OSError, ssl.SSLError) as error:
-            raise Stop(Phase.TLS, Reason.PROBE_ERROR, f"PROBE_CA_FILE cannot be used: {error}") from error
+            raise Stop(
+                Phase.TLS, Reason.PROBE_ERROR, f"PROBE_CA_FILE cannot be used: {error}"
+            ) from error
 
     async def _resolve(self, destination: Destination) -> tuple[AllowedAddress, ...]:
         answers: Sequence[str]
@@ -245,7 +259,9 @@ class _Probe:
     async def _connect(
         self, destination: Destination, addresses: Sequence[AllowedAddress]
     ) -> tuple[socket.socket, str]:
-        """Try the judged addresses in the resolver's order; the time for connecting is shared out evenly."""
+        """Try the judged addresses in the resolver's order; the time for connecting is shared out
+        evenly.
+        """
         until = time.perf_counter() + self._clock.left(self._limits.connect_s)
         tried = addresses[:MAX_ADDRESSES]
         stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, "no time was left to connect")
@@ -255,13 +271,17 @@ class _Probe:
             try:
                 sock = await connected(allowed.address, destination.port, share)
             except TimeoutError:
-                detail = f"{allowed.address} port {destination.port}: no answer within {share:.1f} s"
+                detail = (
+                    f"{allowed.address} port {destination.port}: no answer within {share:.1f} s"
+                )
                 stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, detail)
             except ConnectionRefusedError:
                 detail = f"{allowed.address} port {destination.port}: nothing listens there"
                 stop = Stop(Phase.TCP, Reason.CONNECT_REFUSED, detail)
             except ConnectionResetError:
-                detail = f"{allowed.address} port {destination.port}: the connection was reset at once"
+                detail = (
+                    f"{allowed.address} port {destination.port}: the connection was reset at once"
+                )
                 stop = Stop(Phase.TCP, Reason.RESET, detail)
             except OSError as error:
                 detail = f"{allowed.address} port {destination.port}: {error.strerror or error}"
@@ -271,7 +291,9 @@ class _Probe:
                 self._attempts.append(Attempt(allowed.address, "connected", self._timing["tcp"]))
                 self._connected = allowed.address
                 return sock, allowed.address
-            self._attempts.append(Attempt(allowed.address, stop.failure.reason.value, milliseconds(began)))
+            self._attempts.append(
+                Attempt(allowed.address, stop.failure.reason.value, milliseconds(began))
+            )
         raise stop
 
     async def _open_tls(
@@ -288,7 +310,11 @@ class _Probe:
         seconds = self._clock.left(self._limits.tls_s)
         try:
             secured = await self._wire.open_tls(
-                sock, request.to_bytes(), context=context, server_name=host, deadline=began + seconds
+                sock,
+                request.to_bytes(),
+                context=context,
+                server_name=host,
+                deadline=began + seconds,
             )
         except TimeoutError as error:
             detail = f"the TLS handshake did not finish within {seconds:.1f} s"
@@ -297,22 +323,30 @@ class _Probe:
             self._tls = await self._look_without_trust(address, host)
             raise Stop(Phase.TLS, verify_reason(error), error.verify_message) from error
         except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
-            raise Stop(Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake") from error
+            raise Stop(
+                Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake"
+            ) from error
         except ssl.SSLError as error:
             raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, error.reason or str(error)) from error
         except OSError as error:
             # A socket that was reset before its TLS began is no longer connected to anybody.
-            raise Stop(Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake") from error
+            raise Stop(
+                Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake"
+            ) from error
         self._timing["tls"] = milliseconds(began, self._wire.made)
         self._tls = tls_facts(secured, host, trusted=True)
 
     async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
-        """Show the certificate that was not trusted: one more TLS handshake to the same address, nothing sent in it."""
+        """Show the certificate that was not trusted: one more TLS handshake to the same address,
+        nothing sent in it.
+        """
         wire = Wire(0)
         deadline = time.perf_counter() + self._clock.left(self._limits.tls_s)
         try:
             sock = await connected(address[0], address[1], deadline - time.perf_counter())
-            secured = await wire.open_tls(sock, b"", context=distrusting_context(), server_name=host, deadline=deadline)
+            secured = await wire.open_tls(
+                sock, b"", context=distrusting_context(), server_name=host, deadline=deadline
+            )
             return tls_facts(secured, host, trusted=False)
         except OSError:
             return TlsFacts(host)
@@ -320,7 +354,9 @@ class _Probe:
             wire.abort()
 
     async def _answer(self, request: HandshakeRequest) -> tuple[ResponseHead, bytes]:
-        """The head of the answer and what came with it; the body is read too where no WebSocket begins."""
+        """The head of the answer and what came with it; the body is read too where no WebSocket
+        begins.
+        """
         wire = self._wire
         sent = wire.made
         parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
@@ -333,7 +369,11 @@ class _Probe:
                 if data := wire.take():
                     parser.feed(data)
                 elif wire.was_reset:
-                    raise Stop(Phase.UPGRADE, Reason.RESET, "the connection was reset before the answer was complete")
+                    raise Stop(
+                        Phase.UPGRADE,
+                        Reason.RESET,
+                        "the connection was reset before the answer was complete",
+                    )
                 elif isinstance(wire.error, ssl.SSLError):
                     raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, wire.error.reason or str(wire.error))
                 elif wire.eof:
@@ -341,7 +381,9 @@ class _Probe:
                     raise Stop(Phase.UPGRADE, Reason.CLOSED_EARLY, detail)
                 # An endless drip always has bytes waiting, so the clock is looked at here too.
                 if parser.head is None and time.perf_counter() >= self._clock.until:
-                    raise Stop(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, "the answer did not end in time")
+                    raise Stop(
+                        Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, "the answer did not end in time"
+                    )
         except HeadError as error:
             raise Stop(Phase.UPGRADE, error.reason, error.detail) from error
         finally:
@@ -368,7 +410,9 @@ class _Probe:
         """Judge the answer by RFC 6455; when it opens a WebSocket, talk."""
         self._findings = judge(request, head)
         if head.status != 101:
-            raise Stop(Phase.UPGRADE, Reason.UPGRADE_REFUSED, f"{head.status} {head.reason}".rstrip())
+            raise Stop(
+                Phase.UPGRADE, Reason.UPGRADE_REFUSED, f"{head.status} {head.reason}".rstrip()
+            )
         for finding in self._findings:
             if not finding.ok:
                 raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")

@@ -1,8 +1,9 @@
-"""What can be asked of further probes: request one, make one, and weigh a failed check again with log rows.
+"""What can be asked of further probes: request one, make one, and weigh a failed check again with
+log rows.
 
-Each is a row that a worker takes under a lease, one at a time for each endpoint, and that no thread waits for: asking
-AWS comes first, then the sockets are held on an event loop (`checks.beside`). A fault of our own ends a probe and is
-told; it must never leave somebody waiting for ever.
+Each is a row that a worker takes under a lease, one at a time for each endpoint, and that no thread
+waits for: asking AWS comes first, then the sockets are held on an event loop (`checks.beside`). A
+fault of our own ends a probe and is told; it must never leave somebody waiting for ever.
 """
 
 from __future__ import annotations
@@ -18,7 +19,13 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, transaction
 
-from checks.actions import LEASE_MARGIN_SECONDS, probe_limits, probe_network, renew_connection, usual_target
+from checks.actions import (
+    LEASE_MARGIN_SECONDS,
+    probe_limits,
+    probe_network,
+    renew_connection,
+    usual_target,
+)
 from checks.asked import WITH_AWS, Asked, Kind, longest, parse_ways
 from checks.beside import Held
 from checks.bounds import Limits
@@ -72,32 +79,47 @@ def request_probe(
 
 
 def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
-    """The rows of CloudFront's log for a check; at least one must be of this very handshake, where both say which
-    request they are of, or of a request that is no handshake. Raises LogRowError.
+    """The rows of CloudFront's log for a check; at least one must be of this very handshake, where
+    both say which request they are of, or of a request that is no handshake. Raises LogRowError.
     """
     rows = parse_log_rows(text)
     try:
         ours = Transcript.from_dict(check.transcript_data or {}).edge_request_id
     except ValueError as error:
-        stored = "This test was stored by another version of the portal. Test again, then paste the rows of that."
+        stored = (
+            "This test was stored by another version of the portal. Test again, then paste the "
+            "rows of that."
+        )
         raise LogRowError(stored) from error
-    if ours and all(row.request_id and row.request_id != ours and not row.of_no_handshake for row in rows):
-        raise LogRowError(f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row with that id.")
+    if ours and all(
+        row.request_id and row.request_id != ours and not row.of_no_handshake for row in rows
+    ):
+        raise LogRowError(
+            f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row "
+            "with that id."
+        )
     return rows
 
 
 def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report] | None:
     """Begin a probe that nobody else is making: what is to be waited for, and then kept.
 
-    None where there is none to make, or where it has ended already, because it opens no socket or could not begin.
+    None where there is none to make, or where it has ended already, because it opens no socket or
+    could not begin.
     """
     now = clock()
-    probe: Probe | None = Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
+    probe: Probe | None = (
+        Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
+    )
     if probe is None:
         return None
     asked = Asked(Kind(probe.kind), probe.number, probe.path)
     limits = Limits() if asked.kind is Kind.RECONNECT else probe_limits(Script())
-    lease = longest(asked, limits.total_s) + (LOOK_SECONDS if asked.kind in WITH_AWS else 0) + LEASE_MARGIN_SECONDS
+    lease = (
+        longest(asked, limits.total_s)
+        + (LOOK_SECONDS if asked.kind in WITH_AWS else 0)
+        + LEASE_MARGIN_SECONDS
+    )
     probe.lease_until = now + timedelta(seconds=lease)
     if Probe.objects.due(now).filter(pk=probe_id).update(lease_until=probe.lease_until) != 1:
         return None
@@ -115,7 +137,9 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
     return None
 
 
-def _waiting(probe: Probe, asked: Asked, around: Surroundings, clock: Callable[[], datetime]) -> Held[Report]:
+def _waiting(
+    probe: Probe, asked: Asked, around: Surroundings, clock: Callable[[], datetime]
+) -> Held[Report]:
     usual = usual_target(probe.endpoint)
 
     async def wait() -> Report:
@@ -125,10 +149,14 @@ def _waiting(probe: Probe, asked: Asked, around: Surroundings, clock: Callable[[
             return _our_fault(probe, fault)
 
     ours = Probe.objects.filter(pk=probe.pk, lease_until=probe.lease_until)
-    return Held(wait, lambda report: _keep(probe, report, clock()), lambda: ours.update(lease_until=None))
+    return Held(
+        wait, lambda report: _keep(probe, report, clock()), lambda: ours.update(lease_until=None)
+    )
 
 
-def _keep(probe: Probe, report: Report, now: datetime, found: Mapping[str, Any] | None = None) -> None:
+def _keep(
+    probe: Probe, report: Report, now: datetime, found: Mapping[str, Any] | None = None
+) -> None:
     """The report, and with it what was `found` of the check that it is about."""
     with transaction.atomic():
         kept = Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
@@ -161,8 +189,8 @@ def _surroundings(probe: Probe, asked: Asked, limits: Limits) -> Surroundings:
 
 
 def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
-    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at this time: the report,
-    and what changes in the check.
+    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at
+    this time: the report, and what changes in the check.
     """
     check = probe.of_check
     if check is None:
@@ -188,8 +216,12 @@ def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
     }
     told = "The verdict stays" if first.code == check.verdict else "The verdict is"
     known = {finding["code"] for finding in check.findings}
-    news = [f"Also: {one.verdict.title}" for one in conclusion.diagnoses[1:] if one.code not in known]
-    return Report(True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code), found
+    news = [
+        f"Also: {one.verdict.title}" for one in conclusion.diagnoses[1:] if one.code not in known
+    ]
+    return Report(
+        True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code
+    ), found
 
 
 def _observed(check: Check) -> Observations:

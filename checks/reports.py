@@ -1,8 +1,8 @@
 """What a further probe found, in plain words, as a table and as JSON (PURE).
 
-Decides how the readings of an idle meter, a crowd, a reconnect drill, several ways, a negotiation and a header journey
-are told: whether all is well, one sentence first, then what speaks for it. It must never probe anything, and never call
-a measurement good that did not take place.
+Decides how the readings of an idle meter, a crowd, a reconnect drill, several ways, a negotiation
+and a header journey are told: whether all is well, one sentence first, then what speaks for it. It
+must never probe anything, and never call a measurement good that did not take place.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ Row = tuple[str, tuple[Cell, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`headline` is what a person reads first, `code` the verdict it leads to ("" for none), `lines` what else to know.
+    """`headline` is what a person reads first, `code` the verdict it leads to ("" for none),
+    `lines` what else to know.
 
     `rows` are (title, cells), one cell for each of `columns`.
     """
@@ -44,7 +45,8 @@ class Report:
     def labelled(self) -> tuple[dict[str, Any], ...]:
         """The rows for a page: `title`, and `cells` as (column, cell)."""
         return tuple(
-            {"title": title, "cells": tuple(zip(self.columns, cells, strict=False))} for title, cells in self.rows
+            {"title": title, "cells": tuple(zip(self.columns, cells, strict=False))}
+            for title, cells in self.rows
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -56,7 +58,8 @@ class Report:
             "code": self.code,
             "columns": [storable(column) for column in self.columns],
             "rows": [
-                [storable(title), [[cell.state, storable(cell.text)] for cell in cells]] for title, cells in self.rows
+                [storable(title), [[cell.state, storable(cell.text)] for cell in cells]]
+                for title, cells in self.rows
             ],
         }
 
@@ -70,7 +73,10 @@ class Report:
                 lines=tuple(map(str, stored["lines"])),
                 code=str(stored["code"]),
                 columns=tuple(map(str, stored["columns"])),
-                rows=tuple((str(title), tuple(_cell(*cell) for cell in cells)) for title, cells in stored["rows"]),
+                rows=tuple(
+                    (str(title), tuple(_cell(*cell) for cell in cells))
+                    for title, cells in stored["rows"]
+                ),
             )
         except (KeyError, TypeError) as error:
             raise ValueError(f"this is no report: {error}") from error
@@ -84,7 +90,9 @@ def _cell(state: State, text: str) -> Cell:
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What became of `clients` sockets at once: how many opened, and how many heard everybody else."""
+    """What became of `clients` sockets at once: how many opened, and how many heard everybody
+    else.
+    """
 
     clients: int
     opened: int
@@ -99,29 +107,50 @@ class Crowd:
         return self.heard_all == self.clients
 
 
-# --- silence, crowd, reconnects ---------------------------------------------------------------------------------------
+# --- silence, crowd, reconnects
+# ---------------------------------------------------------------------------------------
 
 
-def idle_report(readings: Sequence[Reading], clocks: Sequence[Clock], seen: Sequence[Transcript] = ()) -> Report:
-    """The clock that ended the silent socket, and the heartbeat it asks for. Good is only a socket that stayed open."""
+def idle_report(
+    readings: Sequence[Reading], clocks: Sequence[Clock], seen: Sequence[Transcript] = ()
+) -> Report:
+    """The clock that ended the silent socket, and the heartbeat it asks for. Good is only a socket
+    that stayed open.
+    """
     found = judge_idle(readings, clocks)
     lines = []
     if found.heartbeat is not None:
         lines.append(
-            f"Send a heartbeat every {found.heartbeat:g} s, from the server: only bytes from the origin reset "
+            f"Send a heartbeat every {found.heartbeat:g} s, from the server: only bytes "
+            "from the origin reset "
             "CloudFront's clock, and they reset every other one too."
         )
     silent = next((reading for reading in readings if reading.variant == "silent"), None)
     if seen and (silent is None or silent.ended == "broken"):
         first = diagnose(seen[0])[0]
-        return Report(False, found.text, (f"{first.verdict.title}: {first.verdict.fix}",), first.code)
+        return Report(
+            False, found.text, (f"{first.verdict.title}: {first.verdict.fix}",), first.code
+        )
     if silent is not None and silent.ended == "open":
         longer = [clock for clock in clocks if clock.seconds > silent.seconds]
-        lines += [f"The clock of {clock.name} runs for {clock.seconds:g} s, longer than this." for clock in longer]
-    rows = tuple((MEANS[reading.variant], (_ending(reading), Cell("told", str(reading.heard)))) for reading in readings)
+        lines += [
+            f"The clock of {clock.name} runs for {clock.seconds:g} s, longer than this."
+            for clock in longer
+        ]
+    rows = tuple(
+        (MEANS[reading.variant], (_ending(reading), Cell("told", str(reading.heard))))
+        for reading in readings
+    )
     code = found.code if found.code in VERDICTS else ""
     ok = silent is not None and silent.ended == "open"
-    return Report(ok, found.text, tuple(lines), code, ("How it ended", "Frames the server sent by itself"), rows)
+    return Report(
+        ok,
+        found.text,
+        tuple(lines),
+        code,
+        ("How it ended", "Frames the server sent by itself"),
+        rows,
+    )
 
 
 def _ending(reading: Reading) -> Cell:
@@ -145,18 +174,26 @@ def crowd_report(crowd: Crowd) -> Report:
         for number, transcript in enumerate(crowd.seen, 1)
         if not transcript.upgraded and not transcript.live
     ]
-    lines += [f"client {number} did not get in: {_outcome(transcript)}" for number, transcript in shut[:MOST_LINES]]
+    lines += [
+        f"client {number} did not get in: {_outcome(transcript)}"
+        for number, transcript in shut[:MOST_LINES]
+    ]
     if crowd.ok:
         return Report(True, f"All {crowd.clients} clients heard each other.")
     code = diagnose(shut[0][1])[0].code if shut else ""
     if crowd.opened < crowd.clients:
-        return Report(False, f"{crowd.opened} of {crowd.clients} clients got in.", tuple(lines), code)
+        return Report(
+            False, f"{crowd.opened} of {crowd.clients} clients got in.", tuple(lines), code
+        )
     if len(crowd.missing) == crowd.clients * (crowd.clients - 1):
-        lines.insert(0, "An app that answers only to whoever spoke does so; a chat that does is broken.")
+        lines.insert(
+            0, "An app that answers only to whoever spoke does so; a chat that does is broken."
+        )
         return Report(False, "Nobody heard anybody else.", tuple(lines))
     told = f"{crowd.heard_all} of {crowd.clients} clients heard everybody else."
     lines.append(
-        "Clients that hear some but not all are often spread over several processes of the app that do not "
+        "Clients that hear some but not all are often spread over several processes of the "
+        "app that do not "
         "pass messages on to each other."
     )
     return Report(False, told, tuple(lines))
@@ -167,19 +204,28 @@ def reconnect_report(seen: Sequence[Transcript]) -> Report:
     back = [transcript for transcript in seen if transcript.live]
     times = [transcript.timing.total for transcript in back if transcript.timing.total is not None]
     took = (
-        f" A connect took {statistics.median(times):.0f} ms in the middle, {max(times):.0f} ms at most."
+        f" A connect took {statistics.median(times):.0f} ms in the middle, {max(times):.0f} "
+        "ms at most."
         if times
         else ""
     )
-    rows = tuple((f"Connect {number}", (_came_back(one), _total(one))) for number, one in enumerate(seen, 1))
+    rows = tuple(
+        (f"Connect {number}", (_came_back(one), _total(one))) for number, one in enumerate(seen, 1)
+    )
     away = [transcript for transcript in seen if not transcript.live]
     if not away:
         told = f"Came back {len(back)} times out of {len(seen)}.{took}"
         return Report(bool(seen), told, columns=("Outcome", "Time"), rows=rows)
     first = diagnose(away[0])[0]
-    lines: tuple[str, ...] = (f"{first.verdict.title}: {first.verdict.plain}", f"To put it right: {first.verdict.fix}")
+    lines: tuple[str, ...] = (
+        f"{first.verdict.title}: {first.verdict.plain}",
+        f"To put it right: {first.verdict.fix}",
+    )
     if back:
-        lines += ("Some of the same handshakes opened: edges or targets differ, or the app refuses a quick return.",)
+        lines += (
+            "Some of the same handshakes opened: edges or targets differ, or the app "
+            "refuses a quick return.",
+        )
     told = f"{len(away)} of {len(seen)} reconnects failed.{took}"
     return Report(False, told, lines, first.code, ("Outcome", "Time"), rows)
 
@@ -192,7 +238,8 @@ def _total(seen: Transcript) -> Cell:
     return Cell("told", f"{seen.timing.total:.0f} ms" if seen.timing.total is not None else "")
 
 
-# --- ways, negotiation ------------------------------------------------------------------------------------------------
+# --- ways, negotiation
+# ------------------------------------------------------------------------------------------------
 
 
 def ways_report(ways: Sequence[tuple[str, Transcript]]) -> Report:
@@ -207,7 +254,14 @@ def ways_report(ways: Sequence[tuple[str, Transcript]]) -> Report:
     if opened and len(opened) < len(asked):
         lines.append(f"What differs between {' and '.join(opened)} and the others is the cause.")
     code = next((diagnose(seen)[0].code for name, seen in ways if name == way), "")
-    return Report(False, f"The first that fails: {way}, {row}: {text}", tuple(lines), code, table.ways, table.rows)
+    return Report(
+        False,
+        f"The first that fails: {way}, {row}: {text}",
+        tuple(lines),
+        code,
+        table.ways,
+        table.rows,
+    )
 
 
 def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
@@ -215,10 +269,16 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
     table = compare((("handshake", handshake), ("plain GET", plain)))
     get = plain.response.status if plain.response else 0
     if handshake.live:
-        said = f"a plain GET of the same address is answered with {get}" if get else "a plain GET gets no answer"
+        said = (
+            f"a plain GET of the same address is answered with {get}"
+            if get
+            else "a plain GET gets no answer"
+        )
         told = f"The WebSocket opens; {said}."
     elif not get and handshake.response is not None:
-        told = f"The upgrade is answered with {handshake.response.status}, a plain GET gets no answer."
+        told = (
+            f"The upgrade is answered with {handshake.response.status}, a plain GET gets no answer."
+        )
     elif not get:
         told = "Neither is answered: the fault lies before the app, not in the upgrade."
     elif handshake.response is not None and handshake.response.status == get:
@@ -226,22 +286,31 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
     else:
         told = f"A plain GET is answered with {get}, the upgrade is not: {_outcome(handshake)}"
     code = "" if handshake.live else diagnose(handshake)[0].code
-    lines = [f"{name}: {_told(seen)}" for name, seen in (("handshake", handshake), ("plain GET", plain))]
+    lines = [
+        f"{name}: {_told(seen)}" for name, seen in (("handshake", handshake), ("plain GET", plain))
+    ]
     return Report(handshake.live, told, tuple(lines), code, table.ways, table.rows)
 
 
 def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
     """Which subprotocol and which compression were asked for and agreed on, offer by offer.
 
-    An app may demand one of its subprotocols: that it refuses whoever names none is told, and is no fault.
+    An app may demand one of its subprotocols: that it refuses whoever names none is told, and is no
+    fault.
     """
     rows = tuple(
         (title, tuple(judged(seen) for _, seen in offers))
         for title, judged in (
             ("Opened", _opened),
-            ("Subprotocol asked for", lambda seen: Cell("told", _asked(seen, "subprotocols") or "none")),
+            (
+                "Subprotocol asked for",
+                lambda seen: Cell("told", _asked(seen, "subprotocols") or "none"),
+            ),
             ("Subprotocol agreed on", _agreed_subprotocol),
-            ("Compression asked for", lambda seen: Cell("told", _asked(seen, "extensions") or "none")),
+            (
+                "Compression asked for",
+                lambda seen: Cell("told", _asked(seen, "extensions") or "none"),
+            ),
             ("Compression agreed on", _agreed_extension),
             ("Message came back", _echoed),
         )
@@ -249,11 +318,21 @@ def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
     columns = tuple(name for name, _ in offers)
     naming = [(name, seen) for name, seen in offers if _asked(seen, "subprotocols")]
     bad = [(name, seen) for name, seen in naming or offers if not seen.live]
-    nameless = [name for name, seen in offers if naming and not _asked(seen, "subprotocols") and not seen.upgraded]
-    ignored = [name for name, seen in offers if seen.upgraded and _asked(seen, "subprotocols") and not _named(seen)]
+    nameless = [
+        name
+        for name, seen in offers
+        if naming and not _asked(seen, "subprotocols") and not seen.upgraded
+    ]
+    ignored = [
+        name
+        for name, seen in offers
+        if seen.upgraded and _asked(seen, "subprotocols") and not _named(seen)
+    ]
     lines = [f"{name}: {_told(seen)}" for name, seen in bad]
     if nameless and not bad:
-        lines.append(f"The app demands a subprotocol: without one it refuses ({', '.join(nameless)}).")
+        lines.append(
+            f"The app demands a subprotocol: without one it refuses ({', '.join(nameless)})."
+        )
     if ignored:
         lines.append(
             "A subprotocol was asked for and none was agreed on: the app knows none of them, or "
@@ -302,7 +381,8 @@ def _asked(seen: Transcript, what: str) -> str:
     return ", ".join(getattr(seen.request, what)) if seen.request else ""
 
 
-# --- the journey of the header lines ----------------------------------------------------------------------------------
+# --- the journey of the header lines
+# ----------------------------------------------------------------------------------
 
 MOST_HEADERS = 100
 _ALWAYS = frozenset({"upgrade", "connection"})
@@ -310,7 +390,9 @@ _NEEDED = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocke
 
 
 def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
-    """The header lines that a message tells of: JSON with `headers`, a list of pairs or an object; None for others."""
+    """The header lines that a message tells of: JSON with `headers`, a list of pairs or an object;
+    None for others.
+    """
     try:
         told = json.loads(message)
     except (ValueError, RecursionError):
@@ -320,14 +402,22 @@ def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
     if not isinstance(pairs, list) or not pairs:
         return None
     fit = [pair for pair in pairs if isinstance(pair, list | tuple) and len(pair) == 2]
-    return tuple((str(name)[:MOST_TEXT], str(value)[: 8 * 1024]) for name, value in fit[:MOST_HEADERS]) or None
+    return (
+        tuple((str(name)[:MOST_TEXT], str(value)[: 8 * 1024]) for name, value in fit[:MOST_HEADERS])
+        or None
+    )
 
 
 def journey_report(
-    seen: Transcript, serving: Serving | None, arrived: Sequence[tuple[str, str]] | None, *, asked: bool = False
+    seen: Transcript,
+    serving: Serving | None,
+    arrived: Sequence[tuple[str, str]] | None,
+    *,
+    asked: bool = False,
 ) -> Report:
-    """What becomes of each header line: by the policies (`serving`, None if AWS did not show them), and as the app saw
-    it (`arrived`, None where it did not tell, `asked` or not: then all is simulated from the policy).
+    """What becomes of each header line: by the policies (`serving`, None if AWS did not show them),
+    and as the app saw it (`arrived`, None where it did not tell, `asked` or not: then all is
+    simulated from the policy).
     """
     sent = seen.request.headers if seen.request else ()
     got = {name.lower(): value for name, value in arrived} if arrived is not None else None
@@ -336,11 +426,16 @@ def journey_report(
     names = {line.name.lower() for line in sent}
     added = [(name, value) for name, value in arrived or () if name.lower() not in names]
     rows += [
-        (name, (Cell("told", "–"), Cell("told", "added"), Cell("told", _short(name, value)))) for name, value in added
+        (name, (Cell("told", "–"), Cell("told", "added"), Cell("told", _short(name, value))))
+        for name, value in added
     ]
     lines = [f"{title}: the app needs it and does not get it." for title in lost]
     if arrived is None:
-        why = f"the path did not tell which headers arrived ({_outcome(seen)})" if asked else "the app was not asked"
+        why = (
+            f"the path did not tell which headers arrived ({_outcome(seen)})"
+            if asked
+            else "the app was not asked"
+        )
         lines.append(f"Simulated from the policy: {why}.")
     if serving is None:
         lines.append("AWS did not show the distribution's policies.")
@@ -348,15 +443,29 @@ def journey_report(
         own = "" if serving.meant else ", which is none of the endpoint's own"
         lines.append(f"The behavior {serving.path_pattern} gets this path{own}.")
     if added:
-        lines.append(f"The edge and the load balancer added {len(added)} line{'' if len(added) == 1 else 's'}.")
+        lines.append(
+            f"The edge and the load balancer added {len(added)} "
+            f"line{'' if len(added) == 1 else 's'}."
+        )
     columns = ("Sent", "By the policy", "As the app saw it")
     if not sent:
-        return Report(False, f"Nothing was sent: {_outcome(seen)}", tuple(lines), diagnose(seen)[0].code)
+        return Report(
+            False, f"Nothing was sent: {_outcome(seen)}", tuple(lines), diagnose(seen)[0].code
+        )
     if serving is None and arrived is None:
-        return Report(False, "Neither AWS nor the app told what arrives.", tuple(lines), "", columns, tuple(rows))
+        return Report(
+            False,
+            "Neither AWS nor the app told what arrives.",
+            tuple(lines),
+            "",
+            columns,
+            tuple(rows),
+        )
     if lost:
         code = _code_of_loss(lost, serving)
-        return Report(False, f"Lost on the way: {', '.join(lost)}.", tuple(lines), code, columns, tuple(rows))
+        return Report(
+            False, f"Lost on the way: {', '.join(lost)}.", tuple(lines), code, columns, tuple(rows)
+        )
     if asked and arrived is None:
         told = "The path did not tell which headers arrived."
         return Report(False, told, tuple(lines), diagnose(seen)[0].code, columns, tuple(rows))
@@ -389,7 +498,9 @@ def _passed_row(line: HeaderLine, serving: Serving | None, got: Mapping[str, str
         app = Cell("not reached", "not measured")
     elif name in got:
         same = got[name] == line.value
-        app = Cell("good" if same else "told", "as sent" if same else f"changed: {_short(name, got[name])}")
+        app = Cell(
+            "good" if same else "told", "as sent" if same else f"changed: {_short(name, got[name])}"
+        )
     else:
         app = Cell("bad" if needed else "told", "did not arrive")
     if passes is False and (needed and (got is None or name not in got)):
@@ -402,15 +513,19 @@ def _by_policy(name: str, serving: Serving | None) -> tuple[Cell, bool | None]:
         return Cell("not reached", "not known"), None
     if name in _ALWAYS:
         return Cell("good", "kept: CloudFront passes it on for every WebSocket"), True
-    passage = next((one for one in serving.passages if (one.part, one.name.lower()) == ("header", name)), None)
+    passage = next(
+        (one for one in serving.passages if (one.part, one.name.lower()) == ("header", name)), None
+    )
     if passage is None or passage.passes is None:
         return Cell("not reached", passage.why if passage else "not known"), None
-    return Cell("good" if passage.passes else "told", f"{'kept' if passage.passes else 'dropped'}: {passage.why}"), (
-        passage.passes
-    )
+    return Cell(
+        "good" if passage.passes else "told",
+        f"{'kept' if passage.passes else 'dropped'}: {passage.why}",
+    ), (passage.passes)
 
 
-# --- words ------------------------------------------------------------------------------------------------------------
+# --- words
+# ------------------------------------------------------------------------------------------------------------
 
 
 def _short(name: str, value: str) -> str:

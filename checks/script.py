@@ -1,8 +1,9 @@
-"""What a check says on an open WebSocket and what it expects to hear, as data and as lines of text (PURE).
+"""What a check says on an open WebSocket and what it expects to hear, as data and as lines of text
+(PURE).
 
-Decides the grammar of a script, its limits, and whether a message is the expected one. It must never send anything,
-and never let a pattern or a message cost more than its length: regular expressions are RE2's, which take linear time,
-and a JSON path names one place, without filters.
+Decides the grammar of a script, its limits, and whether a message is the expected one. It must
+never send anything, and never let a pattern or a message cost more than its length: regular
+expressions are RE2's, which take linear time, and a JSON path names one place, without filters.
 
     send {"type": "hello", "id": "{nonce}"}      one text message; {nonce} is new in every check
     expect text hello within 5                   a message that contains this, within 5 seconds
@@ -35,7 +36,8 @@ MAX_SECONDS = 120.0
 DEFAULT_WITHIN = 5.0
 NONCE = "{nonce}"
 SAMPLE = "0a1b2c3d4e5f6071"
-"""What stands in for the nonce while a script is read: sixteen hexadecimal digits, as it will be."""
+"""What stands in for the nonce while a script is read: sixteen hexadecimal digits, as it will be.
+"""
 MAX_PATH = 500
 MAX_QUOTED = 80
 
@@ -89,7 +91,9 @@ class ExpectText:
 
 @dataclass(frozen=True, slots=True)
 class ExpectJson:
-    """Wait for a JSON message with something at `path`; with this `value` (JSON text) unless it is empty."""
+    """Wait for a JSON message with something at `path`; with this `value` (JSON text) unless it is
+    empty.
+    """
 
     path: str
     value: str = ""
@@ -119,7 +123,10 @@ class ExpectRegex:
     def fits(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         try:
-            return re2.compile(self.pattern.replace(NONCE, nonce), _RE2_OPTIONS).search(message) is not None
+            return (
+                re2.compile(self.pattern.replace(NONCE, nonce), _RE2_OPTIONS).search(message)
+                is not None
+            )
         except re2.error:
             # A range that ends with the nonce is none with some nonces.
             return False
@@ -163,7 +170,8 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Gather:
-    """Say nothing before all are there, `seconds` at most: `arrive` says that this one is, and answers whether all are.
+    """Say nothing before all are there, `seconds` at most: `arrive` says that this one is, and
+    answers whether all are.
 
     For probes of several clients; the language of scripts has no word for it.
     """
@@ -193,10 +201,11 @@ Step: TypeAlias = Send | Expectation | SendPing | SendPong | Hold | Gather | Sen
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back with it.
+    """What to say once the WebSocket is open; `message` may contain {nonce} and must then come back
+    with it.
 
-    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for no echo. `steps`
-    come after that; the first one that fails ends them.
+    `first_frame_s` is how long a greeting is waited for, 0 not at all; an empty `message` asks for
+    no echo. `steps` come after that; the first one that fails ends them.
     """
 
     first_frame_s: float = 2.0
@@ -218,7 +227,9 @@ class Script:
 
 
 def parse_script(text: str) -> tuple[Step, ...]:
-    """The steps of a script, one a line; empty lines and lines that begin with # are skipped. Raises ScriptError."""
+    """The steps of a script, one a line; empty lines and lines that begin with # are skipped.
+    Raises ScriptError.
+    """
     steps: list[Step] = []
     for number, raw in enumerate(text.removeprefix("\ufeff").split("\n"), 1):
         line = raw.strip(" \t\r")
@@ -237,7 +248,9 @@ def parse_script(text: str) -> tuple[Step, ...]:
         except ValueError as error:
             raise ScriptError(number, str(error)) from error
         if sum(step.seconds for step in steps) > MAX_SECONDS:
-            raise ScriptError(number, f"makes the script wait for more than {MAX_SECONDS:g} seconds in all.")
+            raise ScriptError(
+                number, f"makes the script wait for more than {MAX_SECONDS:g} seconds in all."
+            )
     return tuple(steps)
 
 
@@ -264,7 +277,9 @@ def _expect(rest: str) -> Step:
     kind, _, wanted = rest.partition(" ")
     wanted, seconds = _within(wanted.strip(" \t"))
     if not wanted:
-        raise ValueError("expects nothing; write expect text, expect json or expect regex, and what.")
+        raise ValueError(
+            "expects nothing; write expect text, expect json or expect regex, and what."
+        )
     match kind.lower():
         case "text":
             return ExpectText(wanted, seconds)
@@ -274,10 +289,14 @@ def _expect(rest: str) -> Step:
             try:
                 re2.compile(wanted.replace(NONCE, SAMPLE), _RE2_OPTIONS)
             except re2.error as error:
-                raise ValueError(f"{_quoted(wanted)} is no regular expression of RE2: {_said(error)}.") from error
+                raise ValueError(
+                    f"{_quoted(wanted)} is no regular expression of RE2: {_said(error)}."
+                ) from error
             return ExpectRegex(wanted, seconds)
         case _:
-            raise ValueError(f"expects {kind[:40]!r}; write expect text, expect json or expect regex.")
+            raise ValueError(
+                f"expects {kind[:40]!r}; write expect text, expect json or expect regex."
+            )
 
 
 def _expect_json(wanted: str, seconds: float) -> Step:
@@ -287,16 +306,24 @@ def _expect_json(wanted: str, seconds: float) -> Step:
     try:
         compiled = _compiled(path)
     except (jsonpath.JSONPathError, RecursionError) as error:
-        raise ValueError(f"{_quoted(path)} is no JSON path; write for example $.type or $.items[0].id.") from error
+        raise ValueError(
+            f"{_quoted(path)} is no JSON path; write for example $.type or $.items[0].id."
+        ) from error
     if not isinstance(compiled, jsonpath.JSONPath) or not compiled.singular_query():
-        raise ValueError(f"{_quoted(path)} names several places; a path without *, .. and filters names one.")
+        raise ValueError(
+            f"{_quoted(path)} names several places; a path without *, .. and filters names one."
+        )
     if not path.startswith("$"):
-        raise ValueError(f"{_quoted(path)} is no JSON path, which begins with $; write for example $.type.")
+        raise ValueError(
+            f"{_quoted(path)} is no JSON path, which begins with $; write for example $.type."
+        )
     if equals:
         try:
             json.loads(value.replace(NONCE, SAMPLE), parse_constant=_no_number, parse_float=_number)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"{_quoted(value)} is no JSON value; texts stand in double quotes.") from error
+            raise ValueError(
+                f"{_quoted(value)} is no JSON value; texts stand in double quotes."
+            ) from error
     return ExpectJson(path, value, seconds)
 
 
@@ -345,7 +372,10 @@ def _close(rest: str) -> Step:
     if not code.isdecimal() or not (
         int(code) in (1000, 1001, 1002, 1003, *range(1007, 1012)) or 3000 <= int(code) < 5000
     ):
-        raise ValueError(f"{code[:10]!r} is no code a client may send; 1000 is usual, 3000 to 4999 are free to use.")
+        raise ValueError(
+            f"{code[:10]!r} is no code a client may send; 1000 is usual, 3000 to 4999 are "
+            "free to use."
+        )
     if len(reason.encode()) > 123:
         raise ValueError("has a reason longer than 123 bytes, which a close frame cannot carry.")
     return SendClose(int(code), reason.strip())
@@ -374,14 +404,21 @@ def _seconds(text: str, example: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= MAX_SECONDS:
-        raise ValueError(f"{text[:20]!r} is not between 0 and {MAX_SECONDS:g} seconds; write for example {example}.")
+        raise ValueError(
+            f"{text[:20]!r} is not between 0 and {MAX_SECONDS:g} seconds; write for example "
+            f"{example}."
+        )
     return seconds
 
 
 def _same(found: Any, wanted: Any) -> bool:
-    """Equal as JSON: true is not 1, though in Python it is, however deep within; 1 and 1.0 are the same number."""
+    """Equal as JSON: true is not 1, though in Python it is, however deep within; 1 and 1.0 are the
+    same number.
+    """
     if isinstance(wanted, dict) and isinstance(found, dict):
-        return found.keys() == wanted.keys() and all(_same(found[name], wanted[name]) for name in wanted)
+        return found.keys() == wanted.keys() and all(
+            _same(found[name], wanted[name]) for name in wanted
+        )
     if isinstance(wanted, list) and isinstance(found, list):
         return len(found) == len(wanted) and all(map(_same, found, wanted))
     return isinstance(found, bool) is isinstance(wanted, bool) and bool(found == wanted)

@@ -1,8 +1,10 @@
-"""What a distribution's configuration does with one handshake: which behavior, which headers, which obstacles (PURE).
+"""What a distribution's configuration does with one handshake: which behavior, which headers, which
+obstacles (PURE).
 
-Decides by CloudFront's own rules which behavior answers a path and what of the request it passes on. It must never
-fetch anything, and never call something forwarded or dropped when it does not know the policy: that is None. Sources:
-CloudFront Developer Guide (path pattern, origin request policies).
+Decides by CloudFront's own rules which behavior answers a path and what of the request it passes
+on. It must never fetch anything, and never call something forwarded or dropped when it does not
+know the policy: that is None. Sources: CloudFront Developer Guide (path pattern, origin request
+policies).
 """
 
 from __future__ import annotations
@@ -13,7 +15,12 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl
 
 from provisioning import patterns
-from provisioning.forwarding import MANAGED_CACHE_POLICIES, MANAGED_REQUEST_POLICIES, Forwarding, Selection
+from provisioning.forwarding import (
+    MANAGED_CACHE_POLICIES,
+    MANAGED_REQUEST_POLICIES,
+    Forwarding,
+    Selection,
+)
 
 Config = Mapping[str, Any]
 Part = Literal["header", "cookie", "query string"]
@@ -28,8 +35,8 @@ HANDSHAKE_HEADERS = (
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What becomes of one header line, cookie or parameter of the query string on its way to the app; `passes` is None
-    where a policy is not known.
+    """What becomes of one header line, cookie or parameter of the query string on its way to the
+    app; `passes` is None where a policy is not known.
     """
 
     name: str
@@ -42,8 +49,8 @@ class Passage:
 class Serving:
     """How a distribution serves one path. `error_pages` are (status, replacing status, page).
 
-    `meant` is False when another behavior than one of the endpoint's own patterns gets the path. `vpc_origin_owner` is
-    the account that shares its VPC origin, "" for the distribution's own.
+    `meant` is False when another behavior than one of the endpoint's own patterns gets the path.
+    `vpc_origin_owner` is the account that shares its VPC origin, "" for the distribution's own.
     """
 
     enabled: bool
@@ -83,27 +90,43 @@ def serving(
     request_policies: Mapping[str, Forwarding] = MANAGED_REQUEST_POLICIES,
     cache_policies: Mapping[str, Forwarding] = MANAGED_CACHE_POLICIES,
 ) -> Serving:
-    """What a DistributionConfig does with a handshake for `host`, `path` and `query` that carries `headers`.
+    """What a DistributionConfig does with a handshake for `host`, `path` and `query` that carries
+    `headers`.
 
     1. The first behavior whose pattern matches the path answers, else the default one.
-    2. A header reaches the app when the cache policy or the origin request policy names it; Upgrade and Connection
-       always do for a WebSocket. So do cookies and parameters of the query string, each by its own name.
+    2. A header reaches the app when the cache policy or the origin request policy names it; Upgrade
+       and Connection always do for a WebSocket. So do cookies and parameters of the query string,
+       each by its own name.
     """
     behavior = next(
-        (item for item in _items(config, "CacheBehaviors") if patterns.matches(item["PathPattern"], path)),
+        (
+            item
+            for item in _items(config, "CacheBehaviors")
+            if patterns.matches(item["PathPattern"], path)
+        ),
         config["DefaultCacheBehavior"],
     )
     pattern = str(behavior.get("PathPattern", "*"))
-    origin: Config = next((item for item in _items(config, "Origins") if item["Id"] == behavior["TargetOriginId"]), {})
+    origin: Config = next(
+        (item for item in _items(config, "Origins") if item["Id"] == behavior["TargetOriginId"]), {}
+    )
     rules = _rules(behavior, request_policies, cache_policies)
-    lines = (*HANDSHAKE_HEADERS, "Host", "Origin", *(name for name, _ in headers if name.lower() != "cookie"))
+    lines = (
+        *HANDSHAKE_HEADERS,
+        "Host",
+        "Origin",
+        *(name for name, _ in headers if name.lower() != "cookie"),
+    )
     carried: list[tuple[Part, str]] = [("header", name) for name in dict.fromkeys(lines)]
     carried += [("cookie", name) for name in _cookies(headers)]
-    carried += [("query string", name) for name in dict.fromkeys(name for name, _ in parse_qsl(query, True))]
+    carried += [
+        ("query string", name) for name in dict.fromkeys(name for name, _ in parse_qsl(query, True))
+    ]
     return Serving(
         enabled=bool(config["Enabled"]),
         status=status,
-        knows_host=host in (domain_name, *_items(config, "Aliases")) or _wildcard(host, _items(config, "Aliases")),
+        knows_host=host in (domain_name, *_items(config, "Aliases"))
+        or _wildcard(host, _items(config, "Aliases")),
         path_pattern=pattern,
         meant=not own_patterns or pattern in own_patterns,
         origin_domain=str(origin.get("DomainName", "")),
@@ -111,14 +134,21 @@ def serving(
         viewer_protocol_policy=str(behavior.get("ViewerProtocolPolicy", "")),
         passages=tuple(_passage(part, name, rules) for part, name in carried),
         error_pages=tuple(
-            (int(item["ErrorCode"]), int(item.get("ResponseCode") or item["ErrorCode"]), item["ResponsePagePath"])
+            (
+                int(item["ErrorCode"]),
+                int(item.get("ResponseCode") or item["ErrorCode"]),
+                item["ResponsePagePath"],
+            )
             for item in _items(config, "CustomErrorResponses")
             if item.get("ResponsePagePath")
         ),
         geo_restricted=_restricted(config),
         signed=bool(_items(behavior, "TrustedKeyGroups") or _items(behavior, "TrustedSigners")),
         web_acl=str(config.get("WebACLId") or ""),
-        functions=bool(_items(behavior, "FunctionAssociations") or _items(behavior, "LambdaFunctionAssociations")),
+        functions=bool(
+            _items(behavior, "FunctionAssociations")
+            or _items(behavior, "LambdaFunctionAssociations")
+        ),
         continuous_deployment=bool(config.get("ContinuousDeploymentPolicyId")),
         vpc_origin_owner=str((origin.get("VpcOriginConfig") or {}).get("OwnerAccountId", "")),
     )
@@ -127,7 +157,9 @@ def serving(
 _Rules = tuple[tuple[str, Forwarding | None], ...]
 
 
-def _rules(behavior: Config, requests: Mapping[str, Forwarding], caches: Mapping[str, Forwarding]) -> _Rules:
+def _rules(
+    behavior: Config, requests: Mapping[str, Forwarding], caches: Mapping[str, Forwarding]
+) -> _Rules:
     """The policies that decide, by name; None for one that is not known."""
     if legacy := behavior.get("ForwardedValues"):
         return (("the behavior's legacy settings", _legacy(legacy)),)
@@ -144,7 +176,9 @@ def _legacy(values: Config) -> Forwarding:
     cookies = values.get("Cookies") or {}
     return Forwarding(
         Selection("allViewer" if "*" in names else "whitelist", names),
-        Selection(str(cookies.get("Forward", "none")), frozenset(_items(cookies, "WhitelistedNames"))),
+        Selection(
+            str(cookies.get("Forward", "none")), frozenset(_items(cookies, "WhitelistedNames"))
+        ),
         Selection("all" if values.get("QueryString") else "none"),
     )
 
@@ -154,7 +188,9 @@ def _passage(part: Part, name: str, rules: _Rules) -> Passage:
         if rule is not None and _takes(rule, part, name):
             return Passage(name, True, f"{policy} lets it through", part)
     if any(rule is None for _, rule in rules):
-        return Passage(name, None, "a custom policy decides, and its content is not known here", part)
+        return Passage(
+            name, None, "a custom policy decides, and its content is not known here", part
+        )
     if len(rules) < 2 and not any("legacy" in policy for policy, _ in rules):
         return Passage(name, False, "the behavior has no origin request policy", part)
     return Passage(name, False, "neither cache policy nor origin request policy names it", part)
@@ -172,7 +208,13 @@ def _takes(rule: Forwarding, part: Part, name: str) -> bool:
 
 def _cookies(headers: Sequence[tuple[str, str]]) -> list[str]:
     """The names of the cookies in the Cookie lines."""
-    pairs = [pair for name, value in headers if name.lower() == "cookie" for pair in value.split(";") if "=" in pair]
+    pairs = [
+        pair
+        for name, value in headers
+        if name.lower() == "cookie"
+        for pair in value.split(";")
+        if "=" in pair
+    ]
     return list(dict.fromkeys(pair.partition("=")[0].strip() for pair in pairs))
 
 
@@ -186,5 +228,7 @@ def _wildcard(host: str, aliases: Sequence[str]) -> bool:
 
 
 def _items(config: Config, name: str) -> list[Any]:
-    """The items of one of CloudFront's Quantity/Items pairs; AWS leaves Items out when there are none."""
+    """The items of one of CloudFront's Quantity/Items pairs; AWS leaves Items out when there are
+    none.
+    """
     return list((config.get(name) or {}).get("Items") or ())

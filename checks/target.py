@@ -16,4 +16,6 @@ class ProbeTarget:
     """Whole offers; permessage-deflate is the only one that can be agreed on."""
     origin: str | None = None
     upgrade: bool = True
-    """False asks for the same address with a plain GET; subprotocols and extensions are then left out."""
+    """False asks for the same address with a plain GET; subprotocols and extensions are then left
+    out.
+    """

@@ -1,6 +1,7 @@
 """Celery tasks of checks, and the tick that finds the due ones.
 
-A task that waits on sockets hands its work over and ends, so that checks never take a thread from provisioning.
+A task that waits on sockets hands its work over and ends, so that checks never take a thread from
+provisioning.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from checks.models import Check, PrivacyAudit, Probe
 from provisioning.mentions import Mentions
 
 CHECKS_AT_ONCE = 4
-"""In one worker process. A check of an origin that answers takes milliseconds, of a dead one minutes."""
+"""In one worker process. A check of an origin that answers takes milliseconds, of a dead one
+minutes.
+"""
 PROBES_AT_ONCE = 24
 """In one worker process; each is a few sockets on one event loop."""
 
@@ -53,8 +56,8 @@ def leave_to_others(**_: Any) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Ask for the saved checks whose turn it is, and tell the workers of every due check, further probe and audit (of
-    one not each second).
+    """Ask for the saved checks whose turn it is, and tell the workers of every due check, further
+    probe and audit (of one not each second).
     """
     actions.request_due_checks(now)
     due = Check.objects.due(now).order_by("due_at").values_list("pk", "due_at")

@@ -1,7 +1,7 @@
 """TLS as a probe speaks it: what is trusted, what was agreed on, what a certificate says.
 
-Decides the contexts and how OpenSSL's words become reasons. It must never connect anywhere, and never trust what the
-operator's roots and CA file do not.
+Decides the contexts and how OpenSSL's words become reasons. It must never connect anywhere, and
+never trust what the operator's roots and CA file do not.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from checks.transcript import Certificate, Reason, TlsFacts
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """The context every probe shares: system roots plus `ca_file`, ALPN http/1.1 only. Raises OSError for a bad file.
+    """The context every probe shares: system roots plus `ca_file`, ALPN http/1.1 only. Raises
+    OSError for a bad file.
 
     Building one costs more than a handshake, so it is kept until the file changes.
     """
@@ -28,7 +29,8 @@ def tls_context(ca_file: str | None) -> ssl.SSLContext:
 def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
     context = ssl.create_default_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    # From 3.13 on Python refuses CAs without key identifiers, which browsers and curl take: the verdict must be theirs.
+    # From 3.13 on Python refuses CAs without key identifiers, which browsers and curl take: the
+    # verdict must be theirs.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     # An edge that may choose h2 would, and then refuse the HTTP/1.1 upgrade.
     context.set_alpn_protocols(["http/1.1"])
@@ -39,7 +41,9 @@ def _context(ca_file: str | None, _changed: int) -> ssl.SSLContext:
 
 @functools.lru_cache(maxsize=1)
 def distrusting_context() -> ssl.SSLContext:
-    """A context that takes any certificate, for a look at one that was not trusted; nothing is ever sent through it."""
+    """A context that takes any certificate, for a look at one that was not trusted; nothing is ever
+    sent through it.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -82,12 +86,17 @@ def tls_facts(connection: ssl.SSLSocket, host: str, *, trusted: bool) -> TlsFact
 
 @functools.lru_cache(maxsize=256)
 def _certificate(der: bytes) -> Certificate | None:
-    """Facts of a certificate; None for one that cannot be read. Kept, because parsing costs and they hardly change."""
+    """Facts of a certificate; None for one that cannot be read. Kept, because parsing costs and
+    they hardly change.
+    """
     try:
         parsed = x509.load_der_x509_certificate(der)
         try:
             names = parsed.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-            listed = (*names.get_values_for_type(x509.DNSName), *map(str, names.get_values_for_type(x509.IPAddress)))
+            listed = (
+                *names.get_values_for_type(x509.DNSName),
+                *map(str, names.get_values_for_type(x509.IPAddress)),
+            )
         except x509.ExtensionNotFound:
             listed = ()
         return Certificate(
@@ -100,5 +109,6 @@ def _certificate(der: bytes) -> Certificate | None:
             fingerprint_sha256=parsed.fingerprint(hashes.SHA256()).hex(),
         )
     except Exception:
-        # Anybody may have made it, and cryptography has many kinds of errors for what it says, KeyError among them.
+        # Anybody may have made it, and cryptography has many kinds of errors for what it says,
+        # KeyError among them.
         return None

@@ -1,8 +1,8 @@
 """What one probe saw, as frozen values that can be stored, shown and judged again later (PURE).
 
-Decides only shape: which facts a handshake check records, how they become JSON and come back, and which header values
-are too secret to keep. It must never judge what the facts mean (`handshake` judges the protocol, `diagnose` the cause)
-and never touch the network or the clock.
+Decides only shape: which facts a handshake check records, how they become JSON and come back, and
+which header values are too secret to keep. It must never judge what the facts mean (`handshake`
+judges the protocol, `diagnose` the cause) and never touch the network or the clock.
 """
 
 from __future__ import annotations
@@ -89,7 +89,9 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class HeaderLine:
-    """One header line; `raw` is the line as it was on the wire (without CRLF), `note` explains it in plain words."""
+    """One header line; `raw` is the line as it was on the wire (without CRLF), `note` explains it
+    in plain words.
+    """
 
     name: str
     value: str
@@ -99,9 +101,11 @@ class HeaderLine:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeRequest:
-    """The request as sent, in order, and the Accept value an upgrade must be answered with (RFC 6455 4.1).
+    """The request as sent, in order, and the Accept value an upgrade must be answered with (RFC
+    6455 4.1).
 
-    A plain GET (`upgrade` False) asks for the same address without any of the handshake's lines; it has no key.
+    A plain GET (`upgrade` False) asks for the same address without any of the handshake's lines; it
+    has no key.
     """
 
     request_line: str
@@ -121,7 +125,9 @@ class HandshakeRequest:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHead:
-    """Status line and header lines as received; `interim` lists 1xx answers (other than 101) that came before it."""
+    """Status line and header lines as received; `interim` lists 1xx answers (other than 101) that
+    came before it.
+    """
 
     status_line: str
     version: str
@@ -131,7 +137,9 @@ class ResponseHead:
     interim: tuple[int, ...] = ()
 
     def all(self, name: str) -> tuple[str, ...]:
-        """Every value of a header, in order of arrival; names compare case-insensitively (RFC 9110 5.1)."""
+        """Every value of a header, in order of arrival; names compare case-insensitively (RFC 9110
+        5.1).
+        """
         return tuple(self.by_name().get(name.lower(), ()))
 
     def by_name(self) -> dict[str, list[str]]:
@@ -148,7 +156,9 @@ class ResponseHead:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One rule of the RFC, judged: `rule` is its stable name, `text` says in plain words what was found."""
+    """One rule of the RFC, judged: `rule` is its stable name, `text` says in plain words what was
+    found.
+    """
 
     rule: str
     ok: bool
@@ -160,10 +170,10 @@ class Finding:
 class Timing:
     """Milliseconds per phase; None where the phase did not finish.
 
-    dns: name to addresses. tcp: connect. tls: TLS handshake. first_byte: request sent → first byte of the answer.
-    upgrade: request sent → end of the answer's head. first_frame: 101 → first frame from the other side.
-    echo: message sent → message containing the nonce. ping: ping → its pong. close: our close frame → theirs.
-    total: start → end of the probe, whatever happened.
+    dns: name to addresses. tcp: connect. tls: TLS handshake. first_byte: request sent → first byte
+    of the answer. upgrade: request sent → end of the answer's head. first_frame: 101 → first frame
+    from the other side. echo: message sent → message containing the nonce. ping: ping → its pong.
+    close: our close frame → theirs. total: start → end of the probe, whatever happened.
     """
 
     dns: float | None = None
@@ -179,7 +189,9 @@ class Timing:
 
     @property
     def connect(self) -> float | None:
-        """What a client waits for an open WebSocket: name, connection, TLS and handshake; None without a handshake."""
+        """What a client waits for an open WebSocket: name, connection, TLS and handshake; None
+        without a handshake.
+        """
         if self.upgrade is None:
             return None
         return (self.dns or 0.0) + (self.tcp or 0.0) + (self.tls or 0.0) + self.upgrade
@@ -187,10 +199,11 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class FrameSeen:
-    """One WebSocket frame; `size` is the payload in bytes, `at_ms` counts from the start of the probe.
+    """One WebSocket frame; `size` is the payload in bytes, `at_ms` counts from the start of the
+    probe.
 
-    A `compressed` frame that was received has its size on the wire and no preview; one that was sent has those of the
-    message.
+    A `compressed` frame that was received has its size on the wire and no preview; one that was
+    sent has those of the message.
     """
 
     direction: Literal["sent", "received"]
@@ -204,7 +217,9 @@ class FrameSeen:
 
 @dataclass(frozen=True, slots=True)
 class StepSeen:
-    """One step of a script as it went: `text` is its line, `took_ms` how long it took, `detail` what was heard."""
+    """One step of a script as it went: `text` is its line, `took_ms` how long it took, `detail`
+    what was heard.
+    """
 
     text: str
     ok: bool
@@ -215,7 +230,9 @@ class StepSeen:
 
 @dataclass(frozen=True, slots=True)
 class CloseSeen:
-    """How the WebSocket ended: 1005 is a close frame without code, 1006 no close frame at all (RFC 6455 7.4.1)."""
+    """How the WebSocket ended: 1005 is a close frame without code, 1006 no close frame at all (RFC
+    6455 7.4.1).
+    """
 
     code: int
     reason: str
@@ -238,7 +255,9 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What the TLS handshake agreed on; `trusted` is False when only a second look, without trust, showed the facts."""
+    """What the TLS handshake agreed on; `trusted` is False when only a second look, without trust,
+    showed the facts.
+    """
 
     server_name: str
     version: str = ""
@@ -259,7 +278,9 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where the URL's host really led: `override` is the connect-to rule that was applied, empty without one."""
+    """Where the URL's host really led: `override` is the connect-to rule that was applied, empty
+    without one.
+    """
 
     host: str
     port: int
@@ -319,11 +340,15 @@ class Transcript:
 
     @property
     def edge_request_id(self) -> str:
-        """`x-amz-cf-id` of the answer: the `x-edge-request-id` of CloudFront's log row, or empty."""
+        """`x-amz-cf-id` of the answer: the `x-edge-request-id` of CloudFront's log row, or
+        empty.
+        """
         return self.response.get("x-amz-cf-id") if self.response else ""
 
     def redacted(self) -> Transcript:
-        """The same transcript with the values of secret headers masked; what is stored and shown."""
+        """The same transcript with the values of secret headers masked; what is stored and
+        shown.
+        """
         request, response = self.request, self.response
         return replace(
             self,
@@ -332,12 +357,16 @@ class Transcript:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values, secrets masked and texts `storable`; otherwise `from_dict` reads back an equal one."""
+        """Plain JSON values, secrets masked and texts `storable`; otherwise `from_dict` reads back
+        an equal one.
+        """
         return {"schema": SCHEMA, **_to_plain(self.redacted())}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Transcript:
-        """Read a stored transcript. Raises ValueError for another schema, an unknown field or a wrong type."""
+        """Read a stored transcript. Raises ValueError for another schema, an unknown field or a
+        wrong type.
+        """
         if data.get("schema") != SCHEMA:
             raise ValueError(f"transcript schema {data.get('schema')!r}, expected {SCHEMA}")
         body = {name: value for name, value in data.items() if name != "schema"}
@@ -348,7 +377,9 @@ def _masked(headers: tuple[HeaderLine, ...]) -> tuple[HeaderLine, ...]:
     if not any(line.name.lower() in SECRET_HEADERS for line in headers):
         return headers
     return tuple(
-        replace(line, value=MASK, raw=f"{line.name}: {MASK}") if line.name.lower() in SECRET_HEADERS else line
+        replace(line, value=MASK, raw=f"{line.name}: {MASK}")
+        if line.name.lower() in SECRET_HEADERS
+        else line
         for line in headers
     )
 
@@ -364,7 +395,9 @@ def _to_plain(value: Any) -> Any:
 
 
 def storable(text: str) -> str:
-    """Text as PostgreSQL's JSON takes it: no NUL, no half of a surrogate pair; both can come from the other side."""
+    """Text as PostgreSQL's JSON takes it: no NUL, no half of a surrogate pair; both can come from
+    the other side.
+    """
     if "\x00" in text:
         text = text.replace("\x00", "�")
     return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
@@ -403,7 +436,9 @@ def _value(hint: Any, value: Any, where: str) -> Any:
     if origin is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{where}: expected a list")
-        return tuple(_value(choices[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+        return tuple(
+            _value(choices[0], item, f"{where}[{index}]") for index, item in enumerate(value)
+        )
     if origin is Literal:
         if value not in choices:
             raise ValueError(f"{where}: {value!r} is none of {choices}")

@@ -1,7 +1,9 @@
-"""One handshake as somebody wants it: path, headers, Origin, subprotocols, compression, and a script after it (PURE).
+"""One handshake as somebody wants it: path, headers, Origin, subprotocols, compression, and a
+script after it (PURE).
 
-Decides what may be wanted and how a fault is worded, field by field, so that form and API refuse alike. It must never
-name a host: that is the endpoint's. Values of secret headers are for one check only and are never saved.
+Decides what may be wanted and how a fault is worded, field by field, so that form and API refuse
+alike. It must never name a host: that is the endpoint's. Values of secret headers are for one check
+only and are never saved.
 """
 
 from __future__ import annotations
@@ -38,9 +40,11 @@ class WantedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Empty fields mean the endpoint's own: its path, its subprotocols, its name as Origin, the usual test message.
+    """Empty fields mean the endpoint's own: its path, its subprotocols, its name as Origin, the
+    usual test message.
 
-    `origin` "none" sends no Origin line; `unencrypted` asks over ws://, as a client does that forgot the s.
+    `origin` "none" sends no Origin line; `unencrypted` asks over ws://, as a client does that
+    forgot the s.
     """
 
     path: str = ""
@@ -68,7 +72,9 @@ class Wanted:
 
     @property
     def private(self) -> bool:
-        """Says what may be a secret between somebody and the endpoint: header lines, a query, a subprotocol."""
+        """Says what may be a secret between somebody and the endpoint: header lines, a query, a
+        subprotocol.
+        """
         return bool(self.headers or self.subprotocols or "?" in self.path)
 
     @classmethod
@@ -78,7 +84,10 @@ class Wanted:
 
     def masked(self) -> Wanted:
         """The same with secret values gone; what remains after the check has been made."""
-        return replace(self, headers=tuple((name, _masked(name.lower(), value)) for name, value in self.headers))
+        return replace(
+            self,
+            headers=tuple((name, _masked(name.lower(), value)) for name, value in self.headers),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready; `parse_wanted` reads it back."""
@@ -116,8 +125,14 @@ def parse_wanted(given: Mapping[str, Any], *, url: str, saved: bool = False) -> 
     wanted = parse_fields(given, faults)
     if wanted.path and not wanted.path.startswith("/"):
         faults["path"] = "Write a path that begins with a slash, such as /ws/chat?room=1."
-    if wanted.origin and wanted.origin != NO_ORIGIN and not re.fullmatch(r"https?://[^\s/]+", wanted.origin):
-        faults["origin"] = "Write https:// and a host, as a browser does, or none to send no Origin line."
+    if (
+        wanted.origin
+        and wanted.origin != NO_ORIGIN
+        and not re.fullmatch(r"https?://[^\s/]+", wanted.origin)
+    ):
+        faults["origin"] = (
+            "Write https:// and a host, as a browser does, or none to send no Origin line."
+        )
     if len(wanted.script) > MAX_SCRIPT:
         faults["script"] = f"A script has at most {MAX_SCRIPT // 1024} KiB."
     else:
@@ -127,7 +142,10 @@ def parse_wanted(given: Mapping[str, Any], *, url: str, saved: bool = False) -> 
             faults["script"] = str(error)
     if saved and wanted.secrets:
         names = " and ".join(wanted.secrets)
-        faults["headers"] = f"{names} would be stored. Leave it out of what is saved; it can be given for one check."
+        faults["headers"] = (
+            f"{names} would be stored. Leave it out of what is saved; it can be given for "
+            "one check."
+        )
     if not faults:
         faults = _as_handshake(wanted, url)
     if faults:
@@ -150,7 +168,9 @@ def parse_fields(given: Mapping[str, Any], faults: dict[str, str] | None = None)
 
 
 def _masked(header: str, value: str) -> str:
-    """Of cookies the names are kept: a policy passes them on or drops them by name. Of other secrets nothing is."""
+    """Of cookies the names are kept: a policy passes them on or drops them by name. Of other
+    secrets nothing is.
+    """
     if header not in SECRET_HEADERS:
         return value
     pairs = [pair for pair in value.split(";") if pair.strip()]
@@ -159,7 +179,9 @@ def _masked(header: str, value: str) -> str:
         return MASK
     parts = (pair.partition("=") for pair in pairs)
     # Where no value follows, what stands before may be one without a name.
-    return "; ".join(f"{name.strip()}={MASK}" if text.strip(" =") else MASK for name, _, text in parts)
+    return "; ".join(
+        f"{name.strip()}={MASK}" if text.strip(" =") else MASK for name, _, text in parts
+    )
 
 
 def _ticked(text: str) -> bool:
@@ -196,6 +218,8 @@ def _as_handshake(wanted: Wanted, url: str) -> dict[str, str]:
             extra_headers=target.headers,
         )
     except RequestError as error:
-        field = {"Sec-WebSocket-Protocol": "subprotocols", "Origin": "origin"}.get(error.what, "headers")
+        field = {"Sec-WebSocket-Protocol": "subprotocols", "Origin": "origin"}.get(
+            error.what, "headers"
+        )
         return {field: str(error)}
     return {}

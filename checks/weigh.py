@@ -1,16 +1,19 @@
 """From everything that is known to ranked verdicts, and the probe that would tell more (PURE).
 
-`diagnose` reads one transcript. This weighs its verdicts against whatever else was seen: the same address without the
-upgrade or without Origin, other ways to the app, the same again, the distribution's configuration, the preflight of
-the target, CloudFront's log rows. Decides what confirms, what contradicts and what lies behind; it must never look
-anything up, never be certain of a cause that was not shown, and find nothing wrong where all is well.
+`diagnose` reads one transcript. This weighs its verdicts against whatever else was seen: the same
+address without the upgrade or without Origin, other ways to the app, the same again, the
+distribution's configuration, the preflight of the target, CloudFront's log rows. Decides what
+confirms, what contradicts and what lies behind; it must never look anything up, never be certain of
+a cause that was not shown, and find nothing wrong where all is well.
 
 1. Every rule makes claims: a code, how certain, and the line it was read from.
-2. A cause that AWS's own answers show, and that explains the status that came, is certain; what only the status
-   suggests then steps back.
-3. A cause that AWS shows but that the status does not betray lies behind the first one: it is named after it.
+2. A cause that AWS's own answers show, and that explains the status that came, is certain; what
+   only the status suggests then steps back.
+3. A cause that AWS shows but that the status does not betray lies behind the first one: it is named
+   after it.
 4. Among equals, what a request meets first comes first.
-5. Where the same handshake opens now and then, no single answer shows a cause: each may come from another edge.
+5. Where the same handshake opens now and then, no single answer shows a cause: each may come from
+   another edge.
 """
 
 from __future__ import annotations
@@ -32,11 +35,13 @@ ProbeKind = Literal["again", "plain GET", "without Origin", "AWS", "log rows", "
 PROBES: dict[str, str] = {
     "AWS": "A look at the distribution's configuration and the target's network in AWS.",
     "without Origin": "The same handshake without an Origin line: tells whether it is the app's origin list.",
-    "plain GET": "A plain GET of the same address: tells whether only the upgrade fails, or every request.",
+    "plain GET": "A plain GET of the same address: tells whether only the upgrade fails, or every "
+    "request.",
     "again": "The same handshake again: tells whether every edge gives the same answer.",
     "idle": "A silent socket, held and timed: the second at which it ends names the clock.",
     "log rows": "CloudFront's own log row of this request: it names the detailed result.",
-    "other ways": "The same handshake past CloudFront, straight to the load balancer: tells on which side to look.",
+    "other ways": "The same handshake past CloudFront, straight to the load balancer: tells on which side "
+    "to look.",
 }
 """Every kind of further probe, in words."""
 
@@ -55,7 +60,9 @@ class NextProbe:
 
 @dataclass(frozen=True, slots=True)
 class Conclusion:
-    """`diagnoses` are ranked and never empty; `next_probe` is None when nothing is left to find out."""
+    """`diagnoses` are ranked and never empty; `next_probe` is None when nothing is left to find
+    out.
+    """
 
     diagnoses: tuple[Diagnosis, ...]
     next_probe: NextProbe | None
@@ -85,7 +92,9 @@ def weigh(seen: Observations) -> Conclusion:
         evidence = (*(known.evidence if known else ()), *claim.evidence)
         certainty = known.certainty if known else claim.certainty
         here = known.here if known and known.here else claim.here
-        merged[claim.code] = Diagnosis(VERDICTS[claim.code], certainty, tuple(dict.fromkeys(evidence)), here)
+        merged[claim.code] = Diagnosis(
+            VERDICTS[claim.code], certainty, tuple(dict.fromkeys(evidence)), here
+        )
     for found in first_look:
         shown = _as_far_as_shown(found, seen, bool(confirmed), KEPT_BACK in claimed)
         if found.code in merged:
@@ -101,19 +110,25 @@ def weigh(seen: Observations) -> Conclusion:
     return Conclusion(tuple(_live_first(ranked, seen)), _next_probe(seen, ranked, confirmed))
 
 
-def _as_far_as_shown(found: Diagnosis, seen: Observations, shown: bool, incomplete: bool) -> Diagnosis:
-    """What only one answer suggests steps back behind a cause that is shown, where the answers differ, and where the
-    app answered a request that did not reach it whole.
+def _as_far_as_shown(
+    found: Diagnosis, seen: Observations, shown: bool, incomplete: bool
+) -> Diagnosis:
+    """What only one answer suggests steps back behind a cause that is shown, where the answers
+    differ, and where the app answered a request that did not reach it whole.
     """
     if found.code == "WSE-LIVE":
         return found
     if shown or contradicted(found.code, seen):
         return replace(found, certainty="low")
-    return replace(found, certainty=_WEAKER[found.certainty]) if seen.wavers or incomplete else found
+    return (
+        replace(found, certainty=_WEAKER[found.certainty]) if seen.wavers or incomplete else found
+    )
 
 
 def _order(found: Diagnosis, claimed: bool) -> tuple[int, bool, int]:
-    """Of what is hardly likely, what was read from AWS goes before what a status makes one think of."""
+    """Of what is hardly likely, what was read from AWS goes before what a status makes one think
+    of.
+    """
     return _RANK[found.certainty], found.certainty == "low" and not claimed, _place(found.code)
 
 
@@ -166,10 +181,14 @@ def _place(code: str) -> int:
 
 
 _AWS_MAY_TELL = (Phase.DNS, Phase.TLS, Phase.UPGRADE)
-"""Without an answer: the distribution may be switched off or lack the name, or nobody let CloudFront in."""
+"""Without an answer: the distribution may be switched off or lack the name, or nobody let
+CloudFront in.
+"""
 
 
-def _next_probe(seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[str]) -> NextProbe | None:
+def _next_probe(
+    seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[str]
+) -> NextProbe | None:
     """The cheapest probe that could still change the order; none once a cause has been shown."""
     if seen.handshake.live and not (lacks_subprotocol(seen) and not seen.looked):
         return None
@@ -177,18 +196,27 @@ def _next_probe(seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[
         return NextProbe("AWS")
     if confirmed and ranked[0].code != "WSE-MIXED":
         return None
-    # CloudFront writes the same page for many causes; what the app or the load balancer says is their own word. But
-    # another edge may lead to another app, so a refusal is believed when it comes again.
+    # CloudFront writes the same page for many causes; what the app or the load balancer says is
+    # their own word. But another edge may lead to another app, so a refusal is believed when it
+    # comes again.
     if ranked[0].certainty == "high" and ranked[0].code != "WSE-1006" and not seen.by_edge:
         return NextProbe("again") if seen.status not in (0, 101) and not seen.again else None
     asked = seen.handshake.request
-    if seen.status in (400, 401, 403) and asked is not None and asked.origin and seen.without_origin is None:
+    if (
+        seen.status in (400, 401, 403)
+        and asked is not None
+        and asked.origin
+        and seen.without_origin is None
+    ):
         return NextProbe("without Origin")
     if (seen.status >= 500 or seen.status == 400) and seen.plain_get is None:
         return NextProbe("plain GET")
     if not seen.again:
         return NextProbe("again")
-    if any(failure.reason in (Reason.ABNORMAL_CLOSE, Reason.RESET) for failure in seen.handshake.failures):
+    if any(
+        failure.reason in (Reason.ABNORMAL_CLOSE, Reason.RESET)
+        for failure in seen.handshake.failures
+    ):
         return NextProbe("idle")
     if not seen.log_rows and seen.handshake.edge_request_id:
         return NextProbe("log rows")

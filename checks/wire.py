@@ -1,8 +1,8 @@
 """One connection's bytes, plain or through TLS, handed over when asked for (asyncio).
 
-Decides when reading pauses and when a wait ends. It must never hold more than its limit, and never say what bytes mean.
-The socket is read straight from the event loop: a check is a handful of small packets, and asyncio's streams of TLS
-records cost more than those do.
+Decides when reading pauses and when a wait ends. It must never hold more than its limit, and never
+say what bytes mean. The socket is read straight from the event loop: a check is a handful of small
+packets, and asyncio's streams of TLS records cost more than those do.
 """
 
 from __future__ import annotations
@@ -17,9 +17,13 @@ import time
 from collections.abc import Callable
 
 LONGEST_SLEEP_S = 0.25
-"""How long one timer runs. It serves every wait that begins meanwhile, so that a quick check needs a single one."""
+"""How long one timer runs. It serves every wait that begins meanwhile, so that a quick check needs
+a single one.
+"""
 READ_SIZE = 64 * 1024
-"""More than the 16 KiB of a TLS record (RFC 8446 5.1): none of it stays behind in OpenSSL, where no loop sees it."""
+"""More than the 16 KiB of a TLS record (RFC 8446 5.1): none of it stays behind in OpenSSL, where no
+loop sees it.
+"""
 
 
 class Wire:
@@ -53,16 +57,26 @@ class Wire:
         self._stand(sock)
 
     async def open_tls(
-        self, sock: socket.socket, opening: bytes, *, context: ssl.SSLContext, server_name: str, deadline: float
+        self,
+        sock: socket.socket,
+        opening: bytes,
+        *,
+        context: ssl.SSLContext,
+        server_name: str,
+        deadline: float,
     ) -> ssl.SSLSocket:
         """The same through TLS; the socket tells what was agreed on.
 
-        `opening` goes out in the same packet as the end of the handshake, so that neither side is woken once more than
-        needed. Raises TimeoutError at `deadline` (perf_counter), ssl.SSLError or another OSError.
+        `opening` goes out in the same packet as the end of the handshake, so that neither side is
+        woken once more than needed. Raises TimeoutError at `deadline` (perf_counter), ssl.SSLError
+        or another OSError.
         """
         try:
             secured = context.wrap_socket(
-                sock, server_hostname=server_name, do_handshake_on_connect=False, suppress_ragged_eofs=False
+                sock,
+                server_hostname=server_name,
+                do_handshake_on_connect=False,
+                suppress_ragged_eofs=False,
             )
         except BaseException:
             sock.close()
@@ -91,7 +105,9 @@ class Wire:
         return isinstance(self.error, ConnectionResetError | BrokenPipeError)
 
     def abort(self) -> None:
-        """End the connection; the socket is closed in the loop's next round, so that nobody waits for the system."""
+        """End the connection; the socket is closed in the loop's next round, so that nobody waits
+        for the system.
+        """
         self._stop_timer()
         if self._sock is not None:
             self._leave()
@@ -99,7 +115,9 @@ class Wire:
             self._sock = None
 
     async def wait(self, deadline: float) -> bool:
-        """Wait until there are bytes or the end of the stream: True; or until `deadline` (perf_counter): False."""
+        """Wait until there are bytes or the end of the stream: True; or until `deadline`
+        (perf_counter): False.
+        """
         if not (self._buffer or self.eof):
             await self._sleep(deadline)
         return bool(self._buffer) or self.eof
@@ -160,7 +178,8 @@ class Wire:
         except (BlockingIOError, ssl.SSLWantWriteError, ssl.SSLWantReadError):
             pass
         except OSError as error:
-            # What the other side said before it stopped listening is still to be read; reading finds the end.
+            # What the other side said before it stopped listening is still to be read; reading
+            # finds the end.
             self.error = error
             self._unsent.clear()
         self._write_with(functools.partial(self._write, sock) if self._unsent else None)
@@ -202,7 +221,9 @@ class Wire:
             self._waiter = None
 
     def _set_timer(self) -> None:
-        """Have a timer that ends at the deadline or before; one that runs already is kept where it does."""
+        """Have a timer that ends at the deadline or before; one that runs already is kept where it
+        does.
+        """
         now = time.perf_counter()
         wanted = min(self._deadline, now + LONGEST_SLEEP_S)
         if self._timer is not None and self._timer_at <= wanted:
@@ -231,10 +252,11 @@ class Wire:
 
 
 def _truth_of(error: OSError, sock: socket.socket) -> OSError | None:
-    """What an error in reading means; None for an end without TLS's own goodbye, which many servers leave out.
+    """What an error in reading means; None for an end without TLS's own goodbye, which many servers
+    leave out.
 
-    Python 3.11 and 3.12 say a reset within TLS as such an end too. OpenSSL 3 gives a real one its reason; where there
-    is none, a connection that has lost its other side was reset.
+    Python 3.11 and 3.12 say a reset within TLS as such an end too. OpenSSL 3 gives a real one its
+    reason; where there is none, a connection that has lost its other side was reset.
     """
     if not isinstance(error, ssl.SSLEOFError):
         return error

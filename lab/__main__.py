@@ -1,6 +1,7 @@
 """`python -m lab`: starts one of the lab's processes, or speaks to a lab that runs.
 
-It decides nothing but which. Each process prints one line "ready ..." when it listens and ends on SIGTERM.
+It decides nothing but which. Each process prints one line "ready ..." when it listens and ends on
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,12 +15,15 @@ from collections.abc import Sequence
 from lab import commands
 from lab.config import ConfigError, LabConfig
 
-# Imported by name, so that the edge does not pay for moto's import nor the AWS endpoint for the edge's.
+# Imported by name, so that the edge does not pay for moto's import nor the AWS endpoint for the
+# edge's.
 PROCESSES = {"aws": "lab.aws.server", "edge": "lab.edge.server", "apps": "lab.apps.server"}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m lab") -> int:
-    """Run the named process until it is told to end, or one command; the exit code is for the shell."""
+    """Run the named process until it is told to end, or one command; the exit code is for the
+    shell.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if len(given) != 1 or given[0] not in PROCESSES:
         return commands.main(given, program)

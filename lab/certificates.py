@@ -37,11 +37,15 @@ class EdgeCertificates:
 def ensure_certificates(state_dir: Path) -> EdgeCertificates:
     """Give the lab's certificates, made now if any of the three files is missing.
 
-    1. Wait for the lock: the AWS endpoint and the edge start together and must not mix two authorities.
+    1. Wait for the lock: the AWS endpoint and the edge start together and must not mix two
+       authorities.
     2. All three files there: reuse them.
-    3. Else make an authority and an edge certificate and write each under a temporary name, then rename it.
+    3. Else make an authority and an edge certificate and write each under a temporary name, then
+       rename it.
     """
-    files = EdgeCertificates(ca=state_dir / "ca.pem", chain=state_dir / "edge.pem", key=state_dir / "edge.key")
+    files = EdgeCertificates(
+        ca=state_dir / "ca.pem", chain=state_dir / "edge.pem", key=state_dir / "edge.key"
+    )
     state_dir.mkdir(parents=True, exist_ok=True)
     with (state_dir / ".certificates.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -64,7 +68,9 @@ def _make(files: EdgeCertificates) -> None:
 
 
 def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Lab edge authority (this machine only)")])
+    name = x509.Name(
+        [x509.NameAttribute(NameOID.COMMON_NAME, "Lab edge authority (this machine only)")]
+    )
     now = datetime.datetime.now(datetime.UTC)
     return (
         x509.CertificateBuilder()
@@ -94,7 +100,9 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
 
 
 def _edge(
-    key: ec.EllipticCurvePrivateKey, authority: x509.Certificate, authority_key: ec.EllipticCurvePrivateKey
+    key: ec.EllipticCurvePrivateKey,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
     now = datetime.datetime.now(datetime.UTC)
     names: list[x509.GeneralName] = [x509.DNSName(name) for name in EDGE_NAMES]
@@ -112,7 +120,10 @@ def _edge(
         .add_extension(_key_usage(authority=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()),
+            critical=False,
+        )
         .sign(authority_key, hashes.SHA256())
     )
 

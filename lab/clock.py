@@ -1,7 +1,8 @@
 """The lab's clock: lab time runs `scale` times as fast as real time and can be stepped forward.
 
 It decides what time it is in the lab. It must never run backwards, not even over a restart: whoever
-creates it hands in the anchor that an earlier process saved, so lab time also passes while the lab is down.
+creates it hands in the anchor that an earlier process saved, so lab time also passes while the lab
+is down.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def read_step(text: str) -> float:
     """
     found = _STEP.fullmatch(text.strip())
     if found is None:
-        raise ValueError(f"{text[:40]!r} is no step such as +90s, +15m, +2h or +1d; time only goes forward")
+        raise ValueError(
+            f"{text[:40]!r} is no step such as +90s, +15m, +2h or +1d; time only goes forward"
+        )
     seconds = float(found.group(1)) * _UNITS[found.group(2)]
     if seconds >= LONGEST_STEP:
         raise ValueError(f"{text[:40]!r} is more than {LONGEST_STEP:.0f} seconds")
@@ -35,7 +38,9 @@ def read_step(text: str) -> float:
 
 @dataclass(frozen=True)
 class ClockAnchor:
-    """At real second `real` (Unix time) the lab's clock showed `lab` (Unix time) and ran at `scale`."""
+    """At real second `real` (Unix time) the lab's clock showed `lab` (Unix time) and ran at
+    `scale`.
+    """
 
     lab: float
     real: float
@@ -43,7 +48,9 @@ class ClockAnchor:
     offset: float = 0.0
 
     def lab_time(self, real: float) -> float:
-        """Lab time at real second `real`, both Unix time. A real clock that was set back does not set the lab back."""
+        """Lab time at real second `real`, both Unix time. A real clock that was set back does not
+        set the lab back.
+        """
         return self.lab + max(0.0, real - self.real) * self.scale
 
 
@@ -51,7 +58,10 @@ class LabClock:
     """Reads and steps lab time; safe to use from several threads."""
 
     def __init__(
-        self, scale: float, saved: ClockAnchor | None = None, read_real: Callable[[], float] = time.time
+        self,
+        scale: float,
+        saved: ClockAnchor | None = None,
+        read_real: Callable[[], float] = time.time,
     ) -> None:
         self._read_real = read_real
         self._lock = threading.Lock()
@@ -59,7 +69,9 @@ class LabClock:
         if saved is None:
             self._anchor = ClockAnchor(lab=real, real=real, scale=scale)
         else:
-            self._anchor = ClockAnchor(lab=saved.lab_time(real), real=real, scale=scale, offset=saved.offset)
+            self._anchor = ClockAnchor(
+                lab=saved.lab_time(real), real=real, scale=scale, offset=saved.offset
+            )
 
     @property
     def anchor(self) -> ClockAnchor:
@@ -81,11 +93,15 @@ class LabClock:
             real = self._read_real()
             old = self._anchor
             self._anchor = ClockAnchor(
-                lab=old.lab_time(real) + seconds, real=real, scale=old.scale, offset=old.offset + seconds
+                lab=old.lab_time(real) + seconds,
+                real=real,
+                scale=old.scale,
+                offset=old.offset + seconds,
             )
 
     def run_at(self, scale: float) -> None:
-        """From now on lab time runs `scale` times as fast as real time; 0 stops it, so that it is only stepped.
+        """From now on lab time runs `scale` times as fast as real time; 0 stops it, so that it is
+        only stepped.
 
         :raises ValueError: negative, or no number.
         """
@@ -94,7 +110,9 @@ class LabClock:
         with self._lock:
             real = self._read_real()
             old = self._anchor
-            self._anchor = ClockAnchor(lab=old.lab_time(real), real=real, scale=scale, offset=old.offset)
+            self._anchor = ClockAnchor(
+                lab=old.lab_time(real), real=real, scale=scale, offset=old.offset
+            )
 
     def reading(self) -> dict[str, str | float]:
         """The clock as `/_lab/clock` shows it: lab time `now` belongs to real second `real`."""

@@ -1,7 +1,8 @@
-"""The lab's command line: faults, clock, state, calls, settings, sockets and log rows, all over HTTP from /_lab.
+"""The lab's command line: faults, clock, state, calls, settings, sockets and log rows, all over
+HTTP from /_lab.
 
-It decides words and exit codes: 0 done, 1 the lab refused or cannot be reached, 2 a command that makes no sense. It
-must never import the lab's servers, nor look into their files.
+It decides words and exit codes: 0 done, 1 the lab refused or cannot be reached, 2 a command that
+makes no sense. It must never import the lab's servers, nor look into their files.
 """
 
 from __future__ import annotations
@@ -53,7 +54,9 @@ def main(arguments: Sequence[str], program: str = "python -m lab") -> int:
         chosen = parser.parse_args(arguments)
     except SystemExit as ended:
         return int(ended.code or 0)
-    lab = Lab(chosen.lab or _default("LAB_AWS_PORT", 8001), chosen.edge or _default("LAB_EDGE_PORT", 8003))
+    lab = Lab(
+        chosen.lab or _default("LAB_AWS_PORT", 8001), chosen.edge or _default("LAB_EDGE_PORT", 8003)
+    )
     try:
         answer, text = chosen.do(lab, chosen)
     except LabError as error:
@@ -71,8 +74,12 @@ def main(arguments: Sequence[str], program: str = "python -m lab") -> int:
 def build_parser(program: str) -> argparse.ArgumentParser:
     """All commands with their help."""
     shared = argparse.ArgumentParser(add_help=False)
-    shared.add_argument("--lab", metavar="URL", help="the lab's AWS endpoint; http://127.0.0.1:$LAB_AWS_PORT")
-    shared.add_argument("--edge", metavar="URL", help="the edge's plain port; http://127.0.0.1:$LAB_EDGE_PORT")
+    shared.add_argument(
+        "--lab", metavar="URL", help="the lab's AWS endpoint; http://127.0.0.1:$LAB_AWS_PORT"
+    )
+    shared.add_argument(
+        "--edge", metavar="URL", help="the edge's plain port; http://127.0.0.1:$LAB_EDGE_PORT"
+    )
     shared.add_argument("--json", action="store_true", help="print what the lab answered, as JSON")
     parser = argparse.ArgumentParser(
         prog=program,
@@ -87,29 +94,45 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     _add(fault, "list", list_faults, "every fault the lab knows, and those that are set", shared)
     setting = _add(fault, "set", set_fault, "set one fault", shared)
     setting.add_argument("name", metavar="NAME", help="its name, such as security-group-closed")
-    setting.add_argument("--distribution", metavar="ID", help="id, domain name or alias of a distribution")
+    setting.add_argument(
+        "--distribution", metavar="ID", help="id, domain name or alias of a distribution"
+    )
     setting.add_argument("--path", metavar="PATH", help="a path of the endpoint, such as /ws/chat")
-    setting.add_argument("--detail", metavar="TEXT", help="the result that the edge logs, such as CapacityExceeded")
+    setting.add_argument(
+        "--detail", metavar="TEXT", help="the result that the edge logs, such as CapacityExceeded"
+    )
     setting.add_argument("--account", metavar="ID", help="only calls of this account")
-    setting.add_argument("--service", metavar="NAME", help="only calls of this service, such as cloudfront")
-    setting.add_argument("--operation", metavar="NAME", help="only this operation; * stands for any letters")
+    setting.add_argument(
+        "--service", metavar="NAME", help="only calls of this service, such as cloudfront"
+    )
+    setting.add_argument(
+        "--operation", metavar="NAME", help="only this operation; * stands for any letters"
+    )
     setting.add_argument("--nth", type=int, metavar="N", help="the first matching call that is hit")
     setting.add_argument("--times", type=int, metavar="N", help="how many matching calls are hit")
     clearing = _add(fault, "clear", clear_faults, "clear one fault, or all of them", shared)
     clearing.add_argument("id", nargs="?", metavar="ID", help="as `fault list` shows it")
     clearing.add_argument("--all", action="store_true", help="clear all that are set")
 
-    clock = _add(commands, "clock", clock_command, "lab time; step it, or let it run faster", shared)
+    clock = _add(
+        commands, "clock", clock_command, "lab time; step it, or let it run faster", shared
+    )
     clock.add_argument("step", nargs="?", metavar="STEP", help="+90s, +15m, +2h or +1d")
-    clock.add_argument("--scale", type=float, metavar="N", help="how many times as fast as real time; 0 stops it")
+    clock.add_argument(
+        "--scale", type=float, metavar="N", help="how many times as fast as real time; 0 stops it"
+    )
     _add(commands, "state", show_state, "what the edge knows of the accounts", shared)
     _add(commands, "calls", show_calls, "how often each CloudFront operation was called", shared)
     settings = _add(commands, "settings", settings_command, "quotas, call rates, read lag", shared)
-    settings.add_argument("changes", nargs="*", metavar="SECTION.NAME=VALUE", help="such as quotas.vpc_origins=2")
+    settings.add_argument(
+        "changes", nargs="*", metavar="SECTION.NAME=VALUE", help="such as quotas.vpc_origins=2"
+    )
     _add(commands, "sockets", show_sockets, "the live connections through the edge", shared)
     logs = _add(commands, "logs", show_logs, "the edge's access log, newest last", shared)
     logs.add_argument("--distribution", metavar="ID", help="rows of this distribution only")
-    logs.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many rows (50)")
+    logs.add_argument(
+        "--limit", type=int, default=50, metavar="N", help="at most so many rows (50)"
+    )
     return parser
 
 
@@ -129,11 +152,24 @@ def list_faults(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
 
 def set_fault(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     """Set one; says what was hit and what will be seen."""
-    names = ("name", "distribution", "path", "detail", "account", "service", "operation", "nth", "times")
+    names = (
+        "name",
+        "distribution",
+        "path",
+        "detail",
+        "account",
+        "service",
+        "operation",
+        "nth",
+        "times",
+    )
     given = {name: getattr(chosen, name) for name in names if getattr(chosen, name) is not None}
     answer = lab.ask("POST", "/_lab/faults", given)
     verdict = f", verdict {answer['verdict']}" if answer["verdict"] else ""
-    lines = [f"{answer['id']}  {answer['name']} is set.", f"  to be seen: {answer['signature']}{verdict}"]
+    lines = [
+        f"{answer['id']}  {answer['name']} is set.",
+        f"  to be seen: {answer['signature']}{verdict}",
+    ]
     lines += [f"  changed: {change}" for change in answer["changed"]]
     if answer["hit"] and not answer["edge_knows"]:
         lines.append("  The edge does not know it yet, or is not running.")
@@ -144,7 +180,9 @@ def clear_faults(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     """Clear one or all."""
     if bool(chosen.id) == chosen.all:
         raise LabError("say which: fault clear ID, or fault clear --all")
-    answer = lab.ask("DELETE", f"/_lab/faults/{quote(chosen.id, safe='')}" if chosen.id else "/_lab/faults")
+    answer = lab.ask(
+        "DELETE", f"/_lab/faults/{quote(chosen.id, safe='')}" if chosen.id else "/_lab/faults"
+    )
     return answer, "\n".join(
         f"{item['id']}  {item['name']} is cleared." for item in answer["cleared"]
     ) or "none was set"
@@ -156,8 +194,15 @@ def clock_command(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     if chosen.scale is not None:
         change["scale"] = chosen.scale
     answer = lab.ask("POST", "/_lab/clock", change) if change else lab.ask("GET", "/_lab/clock")
-    pace = f"{answer['scale']:g} times as fast as real time" if answer["scale"] else "stopped: it is only stepped"
-    return answer, f"lab time {answer['now']}, {pace}, stepped {answer['offset_seconds']:g} s so far"
+    pace = (
+        f"{answer['scale']:g} times as fast as real time"
+        if answer["scale"]
+        else "stopped: it is only stepped"
+    )
+    return (
+        answer,
+        f"lab time {answer['now']}, {pace}, stepped {answer['offset_seconds']:g} s so far",
+    )
 
 
 def show_state(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
@@ -165,11 +210,16 @@ def show_state(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     answer = lab.ask("GET", "/_lab/state")
     lines = [f"version {answer['version']}"]
     for item in answer["distributions"]:
-        lines.append(f"distribution   {item['id']}  {item['domain']}  {item['status']}  account {item['account']}")
+        lines.append(
+            f"distribution   {item['id']}  {item['domain']}  {item['status']}  account "
+            f"{item['account']}"
+        )
     for item in answer["vpc_origins"]:
         lines.append(f"VPC origin     {item['id']}  {item['status']}  {item['endpoint_arn']}")
     for item in answer["load_balancers"]:
-        ports = ", ".join(f"{listener['protocol']} {listener['port']}" for listener in item["listeners"])
+        ports = ", ".join(
+            f"{listener['protocol']} {listener['port']}" for listener in item["listeners"]
+        )
         lines.append(f"load balancer  {item['name']}  {item['scheme']}  {item['state']}  {ports}")
     lines += [f"fault          {item['id']}  {item['name']}" for item in answer.get("faults", [])]
     return answer, "\n".join(lines)
@@ -179,7 +229,9 @@ def show_calls(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     """The counts, the most frequent first."""
     answer = lab.ask("GET", "/_lab/calls")
     counts = sorted(answer["cloudfront"].items(), key=lambda pair: (-pair[1], pair[0]))
-    return answer, "\n".join([*(f"{count:8}  {name}" for name, count in counts), f"{answer['total']:8}  in all"])
+    return answer, "\n".join(
+        [*(f"{count:8}  {name}" for name, count in counts), f"{answer['total']:8}  in all"]
+    )
 
 
 def settings_command(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
@@ -190,11 +242,18 @@ def settings_command(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
         section, dot, name = where.partition(".")
         if not equals or not dot:
             raise LabError(
-                f"{text!r} is not SECTION.NAME=VALUE, such as quotas.vpc_origins=2; an empty value resets it"
+                f"{text!r} is not SECTION.NAME=VALUE, such as quotas.vpc_origins=2; an "
+                "empty value resets it"
             )
         change.setdefault(section, {})[name] = _value(value)
-    answer = lab.ask("POST", "/_lab/settings", change) if change else lab.ask("GET", "/_lab/settings")
-    lines = [f"{section}.{name}={value}" for section, values in answer.items() for name, value in values.items()]
+    answer = (
+        lab.ask("POST", "/_lab/settings", change) if change else lab.ask("GET", "/_lab/settings")
+    )
+    lines = [
+        f"{section}.{name}={value}"
+        for section, values in answer.items()
+        for name, value in values.items()
+    ]
     return answer, "\n".join(lines)
 
 
@@ -202,16 +261,28 @@ def show_sockets(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     """Live connections, oldest first."""
     answer = lab.ask_edge("/_lab/sockets")
     lines = [
-        f"{item['hop']:12} {item['from']} -> {item['to']}  open {item['open_seconds']} s" for item in answer["sockets"]
+        f"{item['hop']:12} {item['from']} -> {item['to']}  open {item['open_seconds']} s"
+        for item in answer["sockets"]
     ]
     return answer, "\n".join(lines) or "no live connection"
 
 
 def show_logs(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     """Log rows in the order in which they came."""
-    asked = {"limit": chosen.limit, **({"distribution": chosen.distribution} if chosen.distribution else {})}
+    asked = {
+        "limit": chosen.limit,
+        **({"distribution": chosen.distribution} if chosen.distribution else {}),
+    }
     answer = lab.ask_edge(f"/_lab/logs?{urlencode(asked)}")
-    names = ("date", "time", "sc-status", "cs-protocol", "cs-method", "cs-uri-stem", "x-edge-detailed-result-type")
+    names = (
+        "date",
+        "time",
+        "sc-status",
+        "cs-protocol",
+        "cs-method",
+        "cs-uri-stem",
+        "x-edge-detailed-result-type",
+    )
     lines = ["  ".join(str(row.get(name, "-")) for name in names)[:_WIDE] for row in answer["rows"]]
     return answer, "\n".join(lines) or "no row yet"
 
@@ -223,7 +294,9 @@ def _add(
     words: str,
     shared: argparse.ArgumentParser,
 ) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = commands.add_parser(name, help=words, description=words, parents=[shared])
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=words, description=words, parents=[shared]
+    )
     made.set_defaults(do=do)
     return made
 
@@ -259,7 +332,8 @@ def _request(url: str, method: str, document: Any, headers: Mapping[str, str]) -
         raise LabError(_why(refused)) from None
     except (OSError, ValueError) as error:
         raise LabError(
-            f"the lab does not answer at {url}: {error}. Is it running? Say where with --lab or --edge"
+            f"the lab does not answer at {url}: {error}. Is it running? Say where with "
+            "--lab or --edge"
         ) from None
 
 

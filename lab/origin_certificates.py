@@ -1,8 +1,9 @@
-"""Certificates of origins: the authority that the edge takes for a public one, and what it or nobody has signed.
+"""Certificates of origins: the authority that the edge takes for a public one, and what it or
+nobody has signed.
 
-It decides how a certificate looks that is valid, or that has one of the flaws for which CloudFront refuses an origin.
-It must never be the authority that people are told to trust (`certificates.py`): this one may sign any name, so only
-the edge trusts it.
+It decides how a certificate looks that is valid, or that has one of the flaws for which CloudFront
+refuses an origin. It must never be the authority that people are told to trust (`certificates.py`):
+this one may sign any name, so only the edge trusts it.
 """
 
 from __future__ import annotations
@@ -38,8 +39,8 @@ class Flaw(Enum):
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate as a server is given it, in PEM. `chain` is what it sends, the leaf first; `rest` the same without
-    the leaf, as ACM takes it.
+    """A certificate as a server is given it, in PEM. `chain` is what it sends, the leaf first;
+    `rest` the same without the leaf, as ACM takes it.
     """
 
     leaf: str
@@ -67,7 +68,9 @@ class OriginAuthority:
 
     @classmethod
     def kept_in(cls, state_dir: Path) -> OriginAuthority:
-        """The lab's own, made at first use: `origin-ca.pem`, which the edge trusts, and `origin-ca.key`."""
+        """The lab's own, made at first use: `origin-ca.pem`, which the edge trusts, and
+        `origin-ca.key`.
+        """
         state_dir.mkdir(parents=True, exist_ok=True)
         certificate_file, key_file = state_dir / "origin-ca.pem", state_dir / "origin-ca.key"
         with (state_dir / ".origin-ca.lock").open("w") as lock:
@@ -78,7 +81,10 @@ class OriginAuthority:
                 _write(certificate_file, made.pem, 0o644)
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError(f"{key_file} is not the lab's; delete it and {certificate_file} to have both made anew")
+            raise ValueError(
+                f"{key_file} is not the lab's; delete it and {certificate_file} to have "
+                "both made anew"
+            )
         return cls(x509.load_pem_x509_certificate(certificate_file.read_bytes()), key)
 
     @property
@@ -89,14 +95,21 @@ class OriginAuthority:
     def issue(self, names: Sequence[str], flaw: Flaw | None = None) -> Issued:
         """A server certificate for DNS names or addresses, with a flaw or none.
 
-        It comes from an intermediate authority, as most public ones do; without it the chain is incomplete.
+        It comes from an intermediate authority, as most public ones do; without it the chain is
+        incomplete.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         if flaw is Flaw.SELF_SIGNED:
             return Issued(_pem(_leaf(names, key, _name(names[0]), key)), "", _key_pem(key))
-        root = OriginAuthority.new("An authority that nobody trusts") if flaw is Flaw.UNKNOWN_AUTHORITY else self
+        root = (
+            OriginAuthority.new("An authority that nobody trusts")
+            if flaw is Flaw.UNKNOWN_AUTHORITY
+            else self
+        )
         middle_key = ec.generate_private_key(ec.SECP256R1())
-        middle = _authority(_name("Lab intermediate authority"), root._certificate.subject, middle_key, root._key)
+        middle = _authority(
+            _name("Lab intermediate authority"), root._certificate.subject, middle_key, root._key
+        )
         leaf = _leaf(
             (WRONG_NAME,) if flaw is Flaw.WRONG_NAME else names,
             key,
@@ -104,11 +117,16 @@ class OriginAuthority:
             middle_key,
             expired=flaw is Flaw.EXPIRED,
         )
-        return Issued(_pem(leaf), "" if flaw is Flaw.INCOMPLETE_CHAIN else _pem(middle), _key_pem(key))
+        return Issued(
+            _pem(leaf), "" if flaw is Flaw.INCOMPLETE_CHAIN else _pem(middle), _key_pem(key)
+        )
 
 
 def _authority(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, signed_by: ec.EllipticCurvePrivateKey
+    subject: x509.Name,
+    issuer: x509.Name,
+    key: ec.EllipticCurvePrivateKey,
+    signed_by: ec.EllipticCurvePrivateKey,
 ) -> x509.Certificate:
     usage = dict.fromkeys(
         (
@@ -166,7 +184,10 @@ def _builder(
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + lifetime)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_by.public_key()), critical=False)
+        .add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(signed_by.public_key()),
+            critical=False,
+        )
     )
 
 

@@ -1,4 +1,6 @@
-"""The portal: forms, pages, REST API, live console, approvals. The top layer: nothing below it imports it."""
+"""The portal: forms, pages, REST API, live console, approvals. The top layer: nothing below it
+imports it.
+"""
 
 from portal.celery import app as celery_app
 

@@ -1,8 +1,9 @@
 """What people and tickets can do with endpoint requests: one function per verb.
 
-Each makes its change, its event and its record in one transaction, by one conditional update on the state
-(and revision) it was decided on. A refusal is a Denied with a reason, not an exception. No function here
-talks to AWS or to Redis: planning and runs are rows with a due time, found by the tick.
+Each makes its change, its event and its record in one transaction, by one conditional update on the
+state (and revision) it was decided on. A refusal is a Denied with a reason, not an exception. No
+function here talks to AWS or to Redis: planning and runs are rows with a due time, found by the
+tick.
 """
 
 from __future__ import annotations
@@ -71,11 +72,19 @@ class Ended:
 
 
 def read_wish(wish: Mapping[str, Any], team: Team) -> EndpointSpec:
-    """The spec a wish leads to before AWS was asked. Raises SpecError. The account must be the team's."""
+    """The spec a wish leads to before AWS was asked. Raises SpecError. The account must be the
+    team's.
+    """
     spec = parse_spec(complete_wish(wish))
     if not team.accounts.filter(account_id=spec.account_id).exists():
         raise SpecError(
-            [FieldError("account_id", "not_your_account", f"{team.name} has no such account. Pick another.")]
+            [
+                FieldError(
+                    "account_id",
+                    "not_your_account",
+                    f"{team.name} has no such account. Pick another.",
+                )
+            ]
         )
     return spec
 
@@ -92,10 +101,12 @@ def submit_request(
     ticket: Ticket | None = None,
     request_id: uuid.UUID | None = None,
 ) -> EndpointRequest:
-    """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows by itself.
+    """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows
+    by itself.
 
-    `opener` is who opened the ticket that it came from: not the one to decide on it, as little as who edits it later.
-    `request_id` is given by a caller that has promised the id already (an idempotency key).
+    `opener` is who opened the ticket that it came from: not the one to decide on it, as little as
+    who edits it later. `request_id` is given by a caller that has promised the id already (an
+    idempotency key).
     """
     spec = read_wish(wish, team)
     ticket = ticket or Ticket()
@@ -122,7 +133,9 @@ def submit_request(
             updated_at=now,
         )
         opened = {"opened_by": opener.username} if opener else {}
-        text = f"{person} asked for {spec.name} for {team.name}." + (f" {opener} opened the ticket." if opener else "")
+        text = f"{person} asked for {spec.name} for {team.name}." + (
+            f" {opener} opened the ticket." if opener else ""
+        )
         tell(request, "request.submitted", text, now, by=person, **opened)
     return request
 
@@ -135,12 +148,18 @@ def edit_request(
     now: datetime,
     justification: str | None = None,
 ) -> Allowed | Denied:
-    """Change what is asked for. The plan is made anew; what was shown before cannot be approved any more."""
+    """Change what is asked for. The plan is made anew; what was shown before cannot be approved any
+    more.
+    """
     allowed = may_edit(person.actor_for(request.team), request.standing)
     if isinstance(allowed, Denied):
         return allowed
     spec = read_wish(wish, request.team)
-    changes: dict[str, Any] = {"wish": dict(wish), "spec_data": spec.to_dict(), "last_editor": person}
+    changes: dict[str, Any] = {
+        "wish": dict(wish),
+        "spec_data": spec.to_dict(),
+        "last_editor": person,
+    }
     if justification is not None:
         changes["justification"] = justification
     text = f"{person} changed the request. It is planned anew."
@@ -152,7 +171,15 @@ def replan_request(person: Person, request: EndpointRequest, *, now: datetime) -
     allowed = may_edit(person.actor_for(request.team), request.standing)
     if isinstance(allowed, Denied):
         return allowed
-    return _replan(request, Verb.REPLAN, "request.replanned", f"{person} asked for a new plan.", person, now, {})
+    return _replan(
+        request,
+        Verb.REPLAN,
+        "request.replanned",
+        f"{person} asked for a new plan.",
+        person,
+        now,
+        {},
+    )
 
 
 def approve_request(
@@ -160,7 +187,8 @@ def approve_request(
 ) -> Allowed | Denied:
     """Agree to exactly the plan with `digest`. The run starts with the next tick.
 
-    Decided again under the row's lock: between reading the page and this moment anybody may have acted.
+    Decided again under the row's lock: between reading the page and this moment anybody may have
+    acted.
     """
     with transaction.atomic():
         locked = _locked(request)
@@ -172,7 +200,8 @@ def approve_request(
         taken = provisioning.name_taken(locked.spec, locked.endpoint)
         if taken:
             return Denied(
-                "name_taken", f"The account already has an endpoint named {locked.spec.name}. Change the name."
+                "name_taken",
+                f"The account already has an endpoint named {locked.spec.name}. Change the name.",
             )
         Approval.objects.create(
             request=locked,
@@ -203,7 +232,9 @@ def approve_request(
     return allowed
 
 
-def reject_request(person: Person, request: EndpointRequest, *, reason: str, now: datetime) -> Allowed | Denied:
+def reject_request(
+    person: Person, request: EndpointRequest, *, reason: str, now: datetime
+) -> Allowed | Denied:
     """Say no, with a reason the requester sees."""
     if not reason.strip():
         return Denied("reason_required", "Say why, so that the team knows what to change.")
@@ -222,20 +253,36 @@ def reject_request(person: Person, request: EndpointRequest, *, reason: str, now
             at=now,
         )
         move(locked, Verb.REJECT, now, reason=reason)
-        tell(locked, "request.rejected", _with_reason(f"{person} rejected it", reason), now, by=person, level="warning")
+        tell(
+            locked,
+            "request.rejected",
+            _with_reason(f"{person} rejected it", reason),
+            now,
+            by=person,
+            level="warning",
+        )
     return allowed
 
 
-def cancel_request(person: Person, request: EndpointRequest, *, reason: str = "", now: datetime) -> Allowed | Denied:
-    """Give it up. What is being built is undone first; the request is cancelled when AWS is clean again."""
+def cancel_request(
+    person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
+) -> Allowed | Denied:
+    """Give it up. What is being built is undone first; the request is cancelled when AWS is clean
+    again.
+    """
     with transaction.atomic():
         locked = _locked(request)
         allowed = may_cancel(person.actor_for(locked.team), locked.standing)
         if isinstance(allowed, Denied):
             return allowed
         if locked.state == State.PROVISIONING and locked.run:
-            if not provisioning.cancel_run(locked.run, reason=_with_reason(f"{person} cancelled it", reason), now=now):
-                return Denied("wrong_state", "It is being undone already, or is just finished. Look again in a moment.")
+            if not provisioning.cancel_run(
+                locked.run, reason=_with_reason(f"{person} cancelled it", reason), now=now
+            ):
+                return Denied(
+                    "wrong_state",
+                    "It is being undone already, or is just finished. Look again in a moment.",
+                )
             tell(
                 locked,
                 "request.cancelling",
@@ -245,11 +292,19 @@ def cancel_request(person: Person, request: EndpointRequest, *, reason: str = ""
             )
             return allowed
         move(locked, Verb.CANCEL, now, reason=reason)
-        tell(locked, "request.cancelled", _with_reason(f"{person} cancelled it", reason), now, by=person)
+        tell(
+            locked,
+            "request.cancelled",
+            _with_reason(f"{person} cancelled it", reason),
+            now,
+            by=person,
+        )
     return allowed
 
 
-def undo_again(person: Person, request: EndpointRequest, *, reason: str = "", now: datetime) -> Allowed | Denied:
+def undo_again(
+    person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
+) -> Allowed | Denied:
     """Have the undo of a stuck request tried again, once what made it fail is put right."""
     with transaction.atomic():
         locked = _locked(request)
@@ -264,21 +319,30 @@ def undo_again(person: Person, request: EndpointRequest, *, reason: str = "", no
     return allowed
 
 
-def close_request(person: Person, request: EndpointRequest, *, reason: str, now: datetime) -> Allowed | Denied:
-    """Give up the undo of a stuck request for good. What may be left in AWS is written into its events."""
+def close_request(
+    person: Person, request: EndpointRequest, *, reason: str, now: datetime
+) -> Allowed | Denied:
+    """Give up the undo of a stuck request for good. What may be left in AWS is written into its
+    events.
+    """
     with transaction.atomic():
         locked = _locked(request)
         allowed = may_close(person.actor_for(locked.team), locked.standing)
         if isinstance(allowed, Denied):
             return allowed
         if not reason.strip():
-            return Denied("reason_required", "Say why the undo cannot succeed any more; the team reads it.")
+            return Denied(
+                "reason_required", "Say why the undo cannot succeed any more; the team reads it."
+            )
         left = provisioning.give_up_undo(locked.run) if locked.run else None
         if left is None:
             return Denied("wrong_state", "There is no undo to give up. Look again in a moment.")
         move(locked, Verb.CLOSE, now, reason=reason)
         listed = "; ".join(left) if left else "nothing that the portal knows of"
-        text = f"{person} closed it without its undo: {reason.strip().rstrip('.')}. May be left in AWS: {listed}."
+        text = (
+            f"{person} closed it without its undo: {reason.strip().rstrip('.')}. May be left in "
+            f"AWS: {listed}."
+        )
         tell(locked, "request.closed", text, now, by=person, level="warning", left=left)
     return allowed
 
@@ -300,34 +364,50 @@ def ask_for_check(
     wanted: Wanted | None = None,
     saved: SavedCheck | None = None,
 ) -> Check | Denied:
-    """Ask for a handshake check, the usual one or one of one's own, told where the endpoint's newest request is.
+    """Ask for a handshake check, the usual one or one of one's own, told where the endpoint's
+    newest request is.
 
-    One at a time: asking for the same again gives the one under way; asking for another is refused until it has ended.
+    One at a time: asking for the same again gives the one under way; asking for another is refused
+    until it has ended.
     """
     refusal = why_not_test(person, endpoint)
     if refusal:
         return refusal
-    check = request_check(endpoint, by=str(person), stream=_stream(endpoint), now=now, wanted=wanted, saved=saved)
+    check = request_check(
+        endpoint, by=str(person), stream=_stream(endpoint), now=now, wanted=wanted, saved=saved
+    )
     asked = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
     if check.wanted != asked:
-        return Denied("busy", "Another test of this endpoint is under way. Ask again when it has ended.")
+        return Denied(
+            "busy", "Another test of this endpoint is under way. Ask again when it has ended."
+        )
     return check
 
 
-def ask_for_probe(person: Person, endpoint: Endpoint, asked: Asked, *, now: datetime) -> Probe | Denied:
-    """Ask for a further probe. One at a time: asking for the same again gives the one under way; another is refused."""
+def ask_for_probe(
+    person: Person, endpoint: Endpoint, asked: Asked, *, now: datetime
+) -> Probe | Denied:
+    """Ask for a further probe. One at a time: asking for the same again gives the one under way;
+    another is refused.
+    """
     refusal = why_not_test(person, endpoint)
     if refusal:
         return refusal
     made = request_probe(endpoint, asked, by=str(person), now=now)
     if made is None:
         same = Probe.objects.filter(kind=asked.kind, number=asked.number, path=asked.path)
-        made = same.filter(endpoint=endpoint, finished_at__isnull=True, of_check__isnull=True).first()
+        made = same.filter(
+            endpoint=endpoint, finished_at__isnull=True, of_check__isnull=True
+        ).first()
     return made or _PROBE_UNDER_WAY
 
 
-def weigh_with_log_rows(person: Person, check: Check, rows: Sequence[LogRow], *, now: datetime) -> Probe | Denied:
-    """Weigh a check again with rows of CloudFront's log. One that went well only with rows of other requests."""
+def weigh_with_log_rows(
+    person: Person, check: Check, rows: Sequence[LogRow], *, now: datetime
+) -> Probe | Denied:
+    """Weigh a check again with rows of CloudFront's log. One that went well only with rows of other
+    requests.
+    """
     refusal = why_not_test(person, check.endpoint)
     if refusal:
         return refusal
@@ -338,7 +418,9 @@ def weigh_with_log_rows(person: Person, check: Check, rows: Sequence[LogRow], *,
     return found or _PROBE_UNDER_WAY
 
 
-_PROBE_UNDER_WAY = Denied("busy", "Another probe of this endpoint is under way. Ask again when it has ended.")
+_PROBE_UNDER_WAY = Denied(
+    "busy", "Another probe of this endpoint is under way. Ask again when it has ended."
+)
 
 
 def save_check(
@@ -360,7 +442,10 @@ def save_check(
         Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         known = SavedCheck.objects.filter(endpoint=endpoint)
         if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
-            return Denied("too_many", f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.")
+            return Denied(
+                "too_many",
+                f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.",
+            )
         return checks.save_check(
             endpoint,
             name,
@@ -387,8 +472,12 @@ def _stream(endpoint: Endpoint) -> str:
     return source.stream if source else ""
 
 
-def issue_token(person: Person, name: str, scopes: Sequence[str], *, days: int, now: datetime) -> tuple[str, ApiToken]:
-    """A new API token: its clear text, shown this once, and its row. `days` until it expires, 1 to 365."""
+def issue_token(
+    person: Person, name: str, scopes: Sequence[str], *, days: int, now: datetime
+) -> tuple[str, ApiToken]:
+    """A new API token: its clear text, shown this once, and its row. `days` until it expires, 1 to
+    365.
+    """
     if not 1 <= days <= LONGEST_TOKEN_DAYS:
         raise ValueError(f"A token lives 1 to {LONGEST_TOKEN_DAYS} days.")
     unknown = set(scopes) - set(ApiToken.Scope.values)
@@ -408,20 +497,26 @@ def issue_token(person: Person, name: str, scopes: Sequence[str], *, days: int, 
 
 
 def revoke_token(person: Person, token: ApiToken, *, now: datetime) -> bool:
-    """Close the door a token opens. Only its owner or a platform admin may; False when it was closed already."""
+    """Close the door a token opens. Only its owner or a platform admin may; False when it was
+    closed already.
+    """
     if token.person_id != person.pk and person.role != Person.Role.PLATFORM_ADMIN:
         return False
     return ApiToken.objects.filter(pk=token.pk, revoked_at__isnull=True).update(revoked_at=now) == 1
 
 
 def end_person(person: Person, *, now: datetime) -> Ended:
-    """Somebody leaves: they sign in no more, and what they had open is closed for good, should they come back. What
-    they asked for and decided stays theirs.
+    """Somebody leaves: they sign in no more, and what they had open is closed for good, should they
+    come back. What they asked for and decided stays theirs.
     """
     with transaction.atomic():
         active = Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False) == 1
-        working = ApiToken.objects.filter(person=person, revoked_at__isnull=True, expires_at__gt=now)
-        return Ended(active, tokens=working.update(revoked_at=now), sessions=end_sessions(person.pk, now))
+        working = ApiToken.objects.filter(
+            person=person, revoked_at__isnull=True, expires_at__gt=now
+        )
+        return Ended(
+            active, tokens=working.update(revoked_at=now), sessions=end_sessions(person.pk, now)
+        )
 
 
 def token_digest(clear: str) -> str:
@@ -430,8 +525,9 @@ def token_digest(clear: str) -> str:
 
 
 def _locked(request: EndpointRequest) -> EndpointRequest:
-    """The row as it is once nobody else holds it. Without joins: PostgreSQL looks at the row again after waiting, but
-    joins to it what it had found before, so that a request just approved would have no run.
+    """The row as it is once nobody else holds it. Without joins: PostgreSQL looks at the row again
+    after waiting, but joins to it what it had found before, so that a request just approved would
+    have no run.
     """
     locked: EndpointRequest = EndpointRequest.objects.select_for_update().get(pk=request.pk)
     return locked
@@ -442,7 +538,9 @@ def move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) ->
     to = after(State(request.state), verb)
     if to is None:
         raise ValueError(f"{verb} does not exist in state {request.state}")
-    EndpointRequest.objects.filter(pk=request.pk, state=request.state).update(state=to, updated_at=now, **changes)
+    EndpointRequest.objects.filter(pk=request.pk, state=request.state).update(
+        state=to, updated_at=now, **changes
+    )
     request.refresh_from_db()
 
 
@@ -461,9 +559,22 @@ def _replan(
         if isinstance(allowed, Denied):
             return allowed
         if verb is Verb.EDIT:
-            # Whoever changed anything of it may never decide on it, also after somebody else's last touch.
-            changes = {**changes, "editor_ids": sorted({*locked.editor_ids, locked.last_editor_id, person.pk})}
-        move(locked, verb, now, due_at=now, revision=locked.revision + 1, plan_digest="", reason="", **changes)
+            # Whoever changed anything of it may never decide on it, also after somebody else's last
+            # touch.
+            changes = {
+                **changes,
+                "editor_ids": sorted({*locked.editor_ids, locked.last_editor_id, person.pk}),
+            }
+        move(
+            locked,
+            verb,
+            now,
+            due_at=now,
+            revision=locked.revision + 1,
+            plan_digest="",
+            reason="",
+            **changes,
+        )
         tell(locked, kind, text, now, by=person)
     return allowed
 
@@ -481,7 +592,9 @@ def tell(
     """Append an event to the request's stream, with the state it is in now and who did it."""
     if by is not None:
         data["by"] = by.username
-    events.append(request.stream, kind, text, at=now, level=level, data=data | {"state": request.state})
+    events.append(
+        request.stream, kind, text, at=now, level=level, data=data | {"state": request.state}
+    )
 
 
 def _with_reason(sentence: str, reason: str) -> str:

@@ -1,7 +1,9 @@
-"""Taking up what the preflight proposes: the request is changed, so that its plan puts the matter right.
+"""Taking up what the preflight proposes: the request is changed, so that its plan puts the matter
+right.
 
-It decides which proposal is meant, and nothing else: only what the preflight of the request as it is now proposed can
-be taken up, and who may change a request, and what a wish may be, is decided where every other change is.
+It decides which proposal is meant, and nothing else: only what the preflight of the request as it
+is now proposed can be taken up, and who may change a request, and what a wish may be, is decided
+where every other change is.
 """
 
 from __future__ import annotations
@@ -21,21 +23,28 @@ MOST_TEXT = 4000
 def amend_request(
     person: Person, request: EndpointRequest, *, code: str, label: str = "", now: datetime
 ) -> Allowed | Denied:
-    """Change the wish as the preflight's result under `code` proposes, and plan anew. Where one code proposes several
-    things, `label` says which; without it the first is meant.
+    """Change the wish as the preflight's result under `code` proposes, and plan anew. Where one
+    code proposes several things, `label` says which; without it the first is meant.
     """
     allowed = may_edit(person.actor_for(request.team), request.standing)
     if isinstance(allowed, Denied):
         return allowed
     changes = proposed(request.preflight_data, code, label)
     if changes is None:
-        reason = f"The preflight of this request proposes no such change for {code or 'nothing'}. Read it again."
+        reason = (
+            f"The preflight of this request proposes no such change for {code or 'nothing'}. "
+            "Read it again."
+        )
         return Denied("nothing_proposed", reason)
     return edit_request(person, request, with_changes(request.wish, changes), now=now)
 
 
-def proposed(preflight: Sequence[Mapping[str, Any]], code: str, label: str = "") -> Mapping[str, Any] | None:
-    """The changes that a stored preflight proposes under `code` (and in these words, if any are given)."""
+def proposed(
+    preflight: Sequence[Mapping[str, Any]], code: str, label: str = ""
+) -> Mapping[str, Any] | None:
+    """The changes that a stored preflight proposes under `code` (and in these words, if any are
+    given).
+    """
     for result in preflight:
         amendment = result.get("amendment")
         if amendment and result["code"] == code and label in ("", amendment["label"]):
@@ -51,7 +60,9 @@ def with_changes(wish: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[st
 
 
 def read_changes(text: str, known: frozenset[str]) -> dict[str, Any]:
-    """The changes as a page's button sends them back: JSON, of known fields only. Nothing of what is anything else."""
+    """The changes as a page's button sends them back: JSON, of known fields only. Nothing of what
+    is anything else.
+    """
     try:
         changes = json.loads(text) if len(text) <= MOST_TEXT else None
     except (ValueError, RecursionError):
@@ -65,5 +76,7 @@ def _plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(one, str) and _plain(one) for one in value)
     if isinstance(value, str):
-        return not any("\ud800" <= character <= "\udfff" for character in value)  # halves of pairs: no page shows them
+        return not any(
+            "\ud800" <= character <= "\udfff" for character in value
+        )  # halves of pairs: no page shows them
     return isinstance(value, bool | int)

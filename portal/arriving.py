@@ -1,9 +1,11 @@
-"""What a request must be before Django sees it: whole, of bounded size, in bounded time, and in the form of WSGI.
+"""What a request must be before Django sees it: whole, of bounded size, in bounded time, and in the
+form of WSGI.
 
-Django answers in a few threads, and WSGI knows neither bodies without a length nor query strings beyond ASCII. So the
-body is awaited here, in the event loop, where a thousand slow senders cost nothing: what is sent in chunks gets a
-length, what is too long or too slow is refused, and what its sender did not finish never reaches a view. Whatever
-encoding a client names, what it sends is read as UTF-8. It decides nothing about what a request says.
+Django answers in a few threads, and WSGI knows neither bodies without a length nor query strings
+beyond ASCII. So the body is awaited here, in the event loop, where a thousand slow senders cost
+nothing: what is sent in chunks gets a length, what is too long or too slow is refused, and what its
+sender did not finish never reaches a view. Whatever encoding a client names, what it sends is read
+as UTF-8. It decides nothing about what a request says.
 """
 
 from __future__ import annotations
@@ -42,7 +44,9 @@ class Unfinished(Exception):
     """The sender went away in the middle."""
 
 
-def arriving_whole(application: Application, *, within_seconds: float = WHOLE_WITHIN_SECONDS) -> Application:
+def arriving_whole(
+    application: Application, *, within_seconds: float = WHOLE_WITHIN_SECONDS
+) -> Application:
     """The HTTP application, called only with requests that have arrived."""
 
     async def waiting(scope: Scope, receive: Receive, send: Send) -> None:
@@ -68,17 +72,19 @@ def arriving_whole(application: Application, *, within_seconds: float = WHOLE_WI
 
 
 def known_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Without names that hold an underscore: WSGI cannot tell X_Forwarded_Proto from the proxy's X-Forwarded-Proto.
-    And without what nobody here reads of a Content-Type.
+    """Without names that hold an underscore: WSGI cannot tell X_Forwarded_Proto from the proxy's
+    X-Forwarded-Proto. And without what nobody here reads of a Content-Type.
     """
     return [
-        (name, plain_type(value) if name == b"content-type" else value) for name, value in headers if b"_" not in name
+        (name, plain_type(value) if name == b"content-type" else value)
+        for name, value in headers
+        if b"_" not in name
     ]
 
 
 def plain_type(value: bytes) -> bytes:
-    """The media type and a form's boundary. By any other charset Django would read the query string too, be it base64,
-    and it fails before any view over parameters that it cannot decode.
+    """The media type and a form's boundary. By any other charset Django would read the query string
+    too, be it base64, and it fails before any view over parameters that it cannot decode.
     """
     boundary = _BOUNDARY.search(value)
     return value.partition(b";")[0] + (b"; " + boundary[1] if boundary else b"")
@@ -91,7 +97,11 @@ def as_ascii(query: bytes) -> bytes:
 
 def with_length(headers: Headers, length: int) -> Headers:
     """Of a body that has arrived the length is known, however it was announced."""
-    kept = [(name, value) for name, value in headers if name not in (b"content-length", b"transfer-encoding")]
+    kept = [
+        (name, value)
+        for name, value in headers
+        if name not in (b"content-length", b"transfer-encoding")
+    ]
     return [*kept, (b"content-length", str(length).encode())]
 
 
@@ -120,14 +130,18 @@ def _once(body: bytes, receive: Receive) -> Receive:
     left = [body]
 
     async def replay() -> Message:
-        return {"type": "http.request", "body": left.pop(), "more_body": False} if left else await receive()
+        return (
+            {"type": "http.request", "body": left.pop(), "more_body": False}
+            if left
+            else await receive()
+        )
 
     return replay
 
 
 async def _refuse(scope: Scope, receive: Receive, send: Send, code: str) -> None:
-    """For API paths a problem, for pages a page; then the connection ends. What is too much is read a moment longer:
-    a sender whose connection breaks in the middle never reads the answer.
+    """For API paths a problem, for pages a page; then the connection ends. What is too much is read
+    a moment longer: a sender whose connection breaks in the middle never reads the answer.
     """
     status = PROBLEMS[code].status
     if scope["path"].startswith("/api/"):
@@ -135,7 +149,9 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, code: str) -> None
         content, kind = JsonResponse(problem).content, MEDIA_TYPE
     else:
         content, kind = render_to_string(f"{status}.html").encode(), "text/html; charset=utf-8"
-    headers = with_length([(b"content-type", kind.encode()), (b"connection", b"close")], len(content))
+    headers = with_length(
+        [(b"content-type", kind.encode()), (b"connection", b"close")], len(content)
+    )
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": content, "more_body": True})
     if code == "too_large":

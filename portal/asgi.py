@@ -19,4 +19,6 @@ from portal.arriving import arriving_whole  # noqa: E402
 from portal.console.routing import websocket_application  # noqa: E402
 
 pages = cast("Any", WSGIMiddleware(cast("Any", wsgi), workers=8))
-application = ProtocolTypeRouter({"http": cast("Any", arriving_whole(pages)), "websocket": websocket_application()})
+application = ProtocolTypeRouter(
+    {"http": cast("Any", arriving_whole(pages)), "websocket": websocket_application()}
+)

@@ -1,4 +1,6 @@
-"""The Celery application. It carries ids only: every decision and every deadline is a row in PostgreSQL."""
+"""The Celery application. It carries ids only: every decision and every deadline is a row in
+PostgreSQL.
+"""
 
 import os
 

@@ -1,7 +1,8 @@
 """How often somebody did something lately, counted in Redis for all web processes together.
 
-It only counts; who may do how much is decided by whoever asks. It must never refuse anybody, or let them wait, because
-Redis is away: then nothing counts as having happened, and the log says so once in a while.
+It only counts; who may do how much is decided by whoever asks. It must never refuse anybody, or let
+them wait, because Redis is away: then nothing counts as having happened, and the log says so once
+in a while.
 """
 
 from __future__ import annotations
@@ -29,12 +30,16 @@ class Counts:
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         timeout = ANSWERS_WITHIN_SECONDS
-        self._redis = redis.Redis.from_url(url, socket_connect_timeout=timeout, socket_timeout=timeout)
+        self._redis = redis.Redis.from_url(
+            url, socket_connect_timeout=timeout, socket_timeout=timeout
+        )
         self._clock = clock
         self._asked_again_at = 0.0
 
     def add(self, key: str, seconds: int) -> tuple[int, int]:
-        """Count once more. Gives (how often by now, seconds until the count ends, `seconds` after its first)."""
+        """Count once more. Gives (how often by now, seconds until the count ends, `seconds` after
+        its first).
+        """
 
         def added() -> tuple[int, int]:
             with self._redis.pipeline() as pipeline:

@@ -1,7 +1,7 @@
 """What the portal does by itself: work out plans, and follow the event log of requests under way.
 
-The layers below never call up. This module reads their events after its own cursor and moves the request
-accordingly, in one transaction with the cursor; a crash repeats nothing and skips nothing.
+The layers below never call up. This module reads their events after its own cursor and moves the
+request accordingly, in one transaction with the cursor; a crash repeats nothing and skips nothing.
 """
 
 from __future__ import annotations
@@ -48,9 +48,13 @@ def work_out_plan(request_id: str, *, now: datetime) -> None:
     except DatabaseError:
         raise
     except Exception as fault:
-        # A person who waits must not wait for ever. They can plan again, or change what they ask for.
+        # A person who waits must not wait for ever. They can plan again, or change what they ask
+        # for.
         log.exception("request %s: a fault of the portal while planning", request.pk)
-        text = f"The portal itself failed ({type(fault).__name__}). Tell its operators, then plan again."
+        text = (
+            f"The portal itself failed ({type(fault).__name__}). Tell its operators, then plan "
+            "again."
+        )
         _store_blocked(request, [], text, now)
 
 
@@ -75,14 +79,23 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
     if snapshot.target is not None:
         try:
             target = snapshot.target
-            spec = parse_spec(complete_wish(request.wish, target.listener_protocols(), target.certificate_names()))
+            spec = parse_spec(
+                complete_wish(request.wish, target.listener_protocols(), target.certificate_names())
+            )
         except SpecError as error:
-            _store_blocked(request, [], f"The target's listeners do not go with what is asked for: {error}", now)
+            _store_blocked(
+                request,
+                [],
+                f"The target's listeners do not go with what is asked for: {error}",
+                now,
+            )
             return
     results = judge(PreflightSubject.of(spec), snapshot)
     preflight = [result.to_dict() for result in results]
     try:
-        plan = make_plan(spec, snapshot, endpoint_key=request.pk.hex[:12], owner=settings.PROVISIONING_OWNER)
+        plan = make_plan(
+            spec, snapshot, endpoint_key=request.pk.hex[:12], owner=settings.PROVISIONING_OWNER
+        )
     except Unplannable as obstacle:
         _store_blocked(request, preflight, str(obstacle), now)
         return
@@ -94,8 +107,9 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
 
 
 def follow(request_id: str, *, now: datetime) -> None:
-    """Read the events after the cursor and move the request as they say. A fault of the portal is told, once, in the
-    request's own events, and tried again after a minute: what the run does meanwhile is not lost.
+    """Read the events after the cursor and move the request as they say. A fault of the portal is
+    told, once, in the request's own events, and tried again after a minute: what the run does
+    meanwhile is not lost.
     """
     try:
         _follow(request_id, now)
@@ -128,9 +142,12 @@ def _note_fault(request_id: str, fault: Exception, now: datetime) -> None:
             follow_again_at=now + timedelta(seconds=FOLLOW_AGAIN_SECONDS), follow_fault=name
         )
         if not known:
-            log.error("request %s: a fault of the portal while following it", request.pk, exc_info=fault)
+            log.error(
+                "request %s: a fault of the portal while following it", request.pk, exc_info=fault
+            )
             text = (
-                f"The portal itself failed ({name}) and does not show what comes next. It tries again every minute; "
+                f"The portal itself failed ({name}) and does not show what comes next. It "
+                "tries again every minute; "
                 "tell its operators."
             )
             tell(request, "request.portal_fault", text, now, level="error")
@@ -141,7 +158,9 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
     state = State(request.state)
     if state is State.PROVISIONING and event.kind == "run.done":
         move(request, Verb.DEPLOYED, now)
-        tell(request, "request.provisioned", "Built. Testing a real handshake through the edge.", now)
+        tell(
+            request, "request.provisioned", "Built. Testing a real handshake through the edge.", now
+        )
         assert request.endpoint is not None  # noqa: S101  a run has an endpoint
         _ask_for_first_check(request, now)
         checks.schedule_proof(request.endpoint, stream=request.stream, now=now)
@@ -150,16 +169,33 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
         _take_undone(request, event.data, now)
     elif state is State.PROVISIONING and event.kind == "run.stuck":
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
-        tell(request, "request.stuck", "An undo failed. The platform team has to look at it.", now, level="error")
+        tell(
+            request,
+            "request.stuck",
+            "An undo failed. The platform team has to look at it.",
+            now,
+            level="error",
+        )
     elif event.kind == checks.PARTICULAR and state is State.VERIFYING:
-        # It was under way when the usual one was asked for, which it stood in for, and says nothing of the endpoint.
+        # It was under way when the usual one was asked for, which it stood in for, and says nothing
+        # of the endpoint.
         _ask_for_first_check(request, now)
-    elif event.kind == "check.finished" and state in (State.VERIFYING, State.LIVE, State.UNANSWERED):
+    elif event.kind == "check.finished" and state in (
+        State.VERIFYING,
+        State.LIVE,
+        State.UNANSWERED,
+    ):
         verb = Verb.ANSWERED if event.data.get("ok") else Verb.DID_NOT_ANSWER
         if after(state, verb) is not None:
             move(request, verb, now, reason="" if event.data.get("ok") else event.text[:500])
             if event.data.get("ok"):
-                tell(request, "request.live", "Live: the handshake went through the edge.", now, level="good")
+                tell(
+                    request,
+                    "request.live",
+                    "Live: the handshake went through the edge.",
+                    now,
+                    level="good",
+                )
             else:
                 text = "Built, but the handshake fails. The verdict names cause and fix."
                 tell(request, "request.unanswered", text, now, level="error")
@@ -167,7 +203,9 @@ def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
 
 def _ask_for_first_check(request: EndpointRequest, now: datetime) -> None:
     assert request.endpoint is not None  # noqa: S101  it was built
-    checks.request_check(request.endpoint, by="the portal", stream=request.stream, now=now, patient=True)
+    checks.request_check(
+        request.endpoint, by="the portal", stream=request.stream, now=now, patient=True
+    )
 
 
 def _take_undone(request: EndpointRequest, failure: dict[str, Any], now: datetime) -> None:
@@ -181,11 +219,16 @@ def _take_undone(request: EndpointRequest, failure: dict[str, Any], now: datetim
         tell(request, "request.cancelled", "Cancelled. Nothing of it is left in AWS.", now)
     else:
         move(request, Verb.GAVE_UP, now, reason=reason)
-        text = f"Failed, and everything it had made is gone again. {reason} {failure.get('fix', '')}".strip()
+        text = (
+            f"Failed, and everything it had made is gone again. {reason} "
+            f"{failure.get('fix', '')}".strip()
+        )
         tell(request, "request.failed", text, now, level="error")
 
 
-def _store_plan(request: EndpointRequest, plan: Plan, preflight: list[dict[str, Any]], now: datetime) -> None:
+def _store_plan(
+    request: EndpointRequest, plan: Plan, preflight: list[dict[str, Any]], now: datetime
+) -> None:
     data = plan.to_dict()
     changes = what_changed(request.plan_data, data) if request.plan_data else []
     _store(
@@ -205,7 +248,9 @@ def _store_plan(request: EndpointRequest, plan: Plan, preflight: list[dict[str, 
     )
 
 
-def _store_blocked(request: EndpointRequest, preflight: list[dict[str, Any]], reason: str, now: datetime) -> None:
+def _store_blocked(
+    request: EndpointRequest, preflight: list[dict[str, Any]], reason: str, now: datetime
+) -> None:
     _store(
         request,
         Verb.FOUND_BLOCKED,
@@ -221,7 +266,13 @@ def _store_blocked(request: EndpointRequest, preflight: list[dict[str, Any]], re
 
 
 def _store(
-    request: EndpointRequest, verb: Verb, now: datetime, kind: str, text: str, level: str, **changes: Any
+    request: EndpointRequest,
+    verb: Verb,
+    now: datetime,
+    kind: str,
+    text: str,
+    level: str,
+    **changes: Any,
 ) -> None:
     """Only if nobody cancelled or edited the request while AWS was asked."""
     with transaction.atomic():

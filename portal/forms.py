@@ -1,6 +1,7 @@
 """The forms of the pages: they turn what a browser sends into wishes and choices.
 
-Whether a wish is well formed is decided by provisioning.spec alone; its faults are hung on the fields here.
+Whether a wish is well formed is decided by provisioning.spec alone; its faults are hung on the
+fields here.
 """
 
 from __future__ import annotations
@@ -25,26 +26,47 @@ from provisioning.spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES, SpecError
 LISTS = ("path_patterns", "subprotocols")
 NUMBERS = ("http_port", "https_port", "read_timeout", "keepalive_timeout", "max_silence_seconds")
 FLAGS = ("forward_host", "open_security_group")
-ANSWERS = ("name", "distribution_id", "target_arn", "path_patterns", "max_silence_seconds", "subprotocols")
+ANSWERS = (
+    "name",
+    "distribution_id",
+    "target_arn",
+    "path_patterns",
+    "max_silence_seconds",
+    "subprotocols",
+)
 
 ADVANCED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
-    "origin_protocol": ("Protocol between CloudFront and your server", tuple((one, one) for one in PROTOCOLS)),
+    "origin_protocol": (
+        "Protocol between CloudFront and your server",
+        tuple((one, one) for one in PROTOCOLS),
+    ),
     "http_port": ("HTTP port of the target", ()),
     "https_port": ("HTTPS port of the target", ()),
     "forward_host": ("Pass the viewer's Host header on", (("true", "yes"), ("false", "no"))),
     "origin_domain": ("Domain name CloudFront uses for the target", ()),
-    "viewer_protocol_policy": ("Viewers that come without TLS", tuple((one, one) for one in VIEWER_POLICIES)),
-    "allowed_methods": ("HTTP methods that pass", tuple((one, one.replace(",", ", ")) for one in METHOD_SETS)),
+    "viewer_protocol_policy": (
+        "Viewers that come without TLS",
+        tuple((one, one) for one in VIEWER_POLICIES),
+    ),
+    "allowed_methods": (
+        "HTTP methods that pass",
+        tuple((one, one.replace(",", ", ")) for one in METHOD_SETS),
+    ),
     "read_timeout": ("Seconds to wait for the server's answer", ()),
     "keepalive_timeout": ("Seconds to keep idle HTTP connections", ()),
-    "open_security_group": ("Open the security group where it is needed", (("true", "yes"), ("false", "no"))),
+    "open_security_group": (
+        "Open the security group where it is needed",
+        (("true", "yes"), ("false", "no")),
+    ),
 }
 
 CHOSEN = {
     "target_arn": "Choose the load balancer or instance that your server is behind.",
     "distribution_id": "Choose the distribution whose path it becomes.",
 }
-"""What is said where nothing was chosen: the page offers a list, and the spec speaks of identifiers."""
+"""What is said where nothing was chosen: the page offers a list, and the spec speaks of
+identifiers.
+"""
 
 LABELS = {
     "team": "Team",
@@ -61,11 +83,15 @@ LABELS = {
 
 
 class SummedUpForm(forms.Form):
-    """A form whose faults are listed on top of the page. `labels` names the fields in the order of the page."""
+    """A form whose faults are listed on top of the page. `labels` names the fields in the order of
+    the page.
+    """
 
     labels: ClassVar[dict[str, str]]
 
-    def __init__(self, data: Mapping[str, Any] | None = None, *, initial: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, data: Mapping[str, Any] | None = None, *, initial: Mapping[str, Any] | None = None
+    ) -> None:
         given = dict(initial or {})
         for name in given.keys() & self.base_fields.keys():
             field = self.base_fields[name]
@@ -85,14 +111,19 @@ class SummedUpForm(forms.Form):
 
 
 class RequestForm(SummedUpForm):
-    """What a team asks for. Team and account are checked here: they decide what may be seen. The rest is the spec's."""
+    """What a team asks for. Team and account are checked here: they decide what may be seen. The
+    rest is the spec's.
+    """
 
     labels: ClassVar[dict[str, str]] = LABELS
 
     team = forms.ChoiceField(error_messages={"required": "Choose the team it is for."})
-    account_id = forms.ChoiceField(error_messages={"required": "Choose the AWS account your server runs in."})
+    account_id = forms.ChoiceField(
+        error_messages={"required": "Choose the AWS account your server runs in."}
+    )
     justification = forms.CharField(
-        max_length=500, error_messages={"required": "Say in a sentence what it is for; the approver reads it."}
+        max_length=500,
+        error_messages={"required": "Say in a sentence what it is for; the approver reads it."},
     )
     name = forms.CharField(required=False, max_length=200)
     distribution_id = forms.CharField(required=False, max_length=100)
@@ -112,7 +143,9 @@ class RequestForm(SummedUpForm):
     keepalive_timeout = forms.CharField(required=False, max_length=20)
     open_security_group = forms.CharField(required=False, max_length=10)
 
-    def __init__(self, data: Mapping[str, Any] | None, *, teams: Sequence[Team], initial: Mapping[str, Any]) -> None:
+    def __init__(
+        self, data: Mapping[str, Any] | None, *, teams: Sequence[Team], initial: Mapping[str, Any]
+    ) -> None:
         super().__init__(data, initial=initial)
         self.teams = list(teams)
         self._choices("team", [(team.slug, team.name) for team in self.teams])
@@ -132,7 +165,9 @@ class RequestForm(SummedUpForm):
 
     @property
     def account(self) -> AwsAccount | None:
-        """The chosen account, if it is one of the team's; the only one there is needs no choosing."""
+        """The chosen account, if it is one of the team's; the only one there is needs no
+        choosing.
+        """
         given = self.value("account_id")
         if not given and len(self.accounts) == 1:
             return self.accounts[0]
@@ -143,7 +178,9 @@ class RequestForm(SummedUpForm):
         return str(self[field].value() or "").strip()
 
     def wish(self) -> dict[str, Any]:
-        """The answers given so far, and nothing for what was left open. Also of a form that is not valid."""
+        """The answers given so far, and nothing for what was left open. Also of a form that is not
+        valid.
+        """
         wish: dict[str, Any] = {"account_id": self.account.account_id if self.account else ""}
         for field in (*ANSWERS, *ADVANCED):
             text = self.value(field)
@@ -164,7 +201,11 @@ class RequestForm(SummedUpForm):
     def refuse(self, error: SpecError) -> None:
         """Hang the spec's faults on the fields they belong to."""
         for fault in error.errors:
-            message = CHOSEN.get(fault.field, fault.message) if fault.code == "required" else fault.message
+            message = (
+                CHOSEN.get(fault.field, fault.message)
+                if fault.code == "required"
+                else fault.message
+            )
             self.add_error(fault.field if fault.field in self.fields else None, message)
 
     def advanced_faults(self) -> bool:
@@ -210,10 +251,12 @@ class TokenForm(SummedUpForm):
     }
 
     name = forms.CharField(
-        max_length=80, error_messages={"required": "Give it a name by which you recognise it later."}
+        max_length=80,
+        error_messages={"required": "Give it a name by which you recognise it later."},
     )
     scopes = forms.MultipleChoiceField(
-        choices=ApiToken.Scope.choices, error_messages={"required": "Choose at least one thing that it may do."}
+        choices=ApiToken.Scope.choices,
+        error_messages={"required": "Choose at least one thing that it may do."},
     )
     days = forms.IntegerField(
         min_value=1,
@@ -229,7 +272,9 @@ class TokenForm(SummedUpForm):
 
 
 class BenchForm(SummedUpForm):
-    """A handshake of one's own. What may be wanted is decided by checks.wanted; its faults are hung on the fields."""
+    """A handshake of one's own. What may be wanted is decided by checks.wanted; its faults are hung
+    on the fields.
+    """
 
     labels: ClassVar[dict[str, str]] = {
         "path": "Path",
@@ -243,8 +288,16 @@ class BenchForm(SummedUpForm):
         "every_minutes": "Make it again",
         "after_changes": "After changes",
     }
-    origin_hint = "The page a browser would have open, like https://app.example.com. Write none to send no Origin line."
-    schedules = (("0", "only by hand"), ("15", "every 15 minutes"), ("60", "every hour"), ("1440", "every day"))
+    origin_hint = (
+        "The page a browser would have open, like https://app.example.com. Write none to send "
+        "no Origin line."
+    )
+    schedules = (
+        ("0", "only by hand"),
+        ("15", "every 15 minutes"),
+        ("60", "every hour"),
+        ("1440", "every day"),
+    )
     grammar = (
         ("send hello {nonce}", "Sends one text message; {nonce} is new in every test."),
         ("expect text hello within 5", "A message that contains this must come within 5 seconds."),
@@ -296,13 +349,18 @@ class BenchForm(SummedUpForm):
 
 
 class ProbeForm(SummedUpForm):
-    """A further probe: its kind, and what that kind takes. What may be asked for is decided by checks.asked."""
+    """A further probe: its kind, and what that kind takes. What may be asked for is decided by
+    checks.asked.
+    """
 
     labels: ClassVar[dict[str, str]] = {"kind": "Probe", "number": "How many", "path": "Path"}
 
     kind = forms.ChoiceField(
         choices=[(kind.value, kind.value) for kind in Kind if kind is not Kind.LOG_ROWS],
-        error_messages={"required": "Choose a probe.", "invalid_choice": "Choose one of the probes on this page."},
+        error_messages={
+            "required": "Choose a probe.",
+            "invalid_choice": "Choose one of the probes on this page.",
+        },
     )
     number = forms.IntegerField(required=False, error_messages={"invalid": "Write a whole number."})
     path = forms.CharField(required=False, max_length=2000)
@@ -319,7 +377,9 @@ class ProbeForm(SummedUpForm):
             return given
         kind, pace = Kind(given["kind"]), settings.PROBE_IDLE_PACE
         try:
-            self.asked = parse_asked(kind, given["number"], given["path"], url=self._url, idle_pace=pace)
+            self.asked = parse_asked(
+                kind, given["number"], given["path"], url=self._url, idle_pace=pace
+            )
         except AskedError as error:
             for field, fault in error.faults.items():
                 self.add_error(field, fault)
@@ -327,7 +387,9 @@ class ProbeForm(SummedUpForm):
 
 
 class LogRowsForm(SummedUpForm):
-    """Rows of CloudFront's log, to weigh a check again with. How they are read is decided by checks."""
+    """Rows of CloudFront's log, to weigh a check again with. How they are read is decided by
+    checks.
+    """
 
     labels: ClassVar[dict[str, str]] = {"rows_text": "Log rows"}
 

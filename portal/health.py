@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Health:
-    """`tone` is a class of the stylesheet (good, warn, bad, busy or empty); the word alone says everything."""
+    """`tone` is a class of the stylesheet (good, warn, bad, busy or empty); the word alone says
+    everything.
+    """
 
     word: str
     tone: str
@@ -18,7 +20,9 @@ def health(state: str, ok: bool | None) -> Health:
     if state == "absent":
         return Health("Removed", "")
     if state == "wanted":
-        return Health("Not built yet", "busy")  # being built, undone or stuck: its request says which
+        return Health(
+            "Not built yet", "busy"
+        )  # being built, undone or stuck: its request says which
     if ok is None:
         return Health("Deployed, not tested yet", "warn")
     return Health("Live", "good") if ok else Health("Does not answer", "bad")

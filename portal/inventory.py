@@ -1,8 +1,9 @@
-"""What an account holds, for choosing and for the inline preflight: read live, bounded in time, remembered briefly.
+"""What an account holds, for choosing and for the inline preflight: read live, bounded in time,
+remembered briefly.
 
-A page never waits longer than WAIT_SECONDS for AWS. The look goes on behind it, so that asking again a moment
-later finds the answer. Several people who look at the same time share one look. Nothing here is stored, and
-nothing here decides who may look: views do.
+A page never waits longer than WAIT_SECONDS for AWS. The look goes on behind it, so that asking
+again a moment later finds the answer. Several people who look at the same time share one look.
+Nothing here is stored, and nothing here decides who may look: views do.
 """
 
 from __future__ import annotations
@@ -45,7 +46,9 @@ class Inventory:
 
 @dataclass(frozen=True)
 class Look(Generic[Seen]):
-    """`seen` and when; or the trouble in words, and who can fix it; or neither: AWS has not answered yet."""
+    """`seen` and when; or the trouble in words, and who can fix it; or neither: AWS has not
+    answered yet.
+    """
 
     seen: Seen | None = None
     at: datetime | None = None
@@ -68,7 +71,9 @@ class Looks:
         self._asked: OrderedDict[tuple[str, ...], Future[Look[Any]]] = OrderedDict()
 
     def look(self, key: tuple[str, ...], ask: Callable[[], Seen], now: datetime) -> Look[Seen]:
-        """The remembered look if it is fresh, else a new one, awaited for at most `wait_seconds`."""
+        """The remembered look if it is fresh, else a new one, awaited for at most
+        `wait_seconds`.
+        """
         with self._lock:
             future = self._asked.get(key)
             if future is None or _stale(future, now):
@@ -103,7 +108,9 @@ def inventory_of(account: AwsAccount, now: datetime) -> Look[Inventory]:
     return _looks.look(("inventory", account.pk), ask, now)
 
 
-def snapshot_of(account: AwsAccount, target_arn: str, distribution_id: str, now: datetime) -> Look[Snapshot]:
+def snapshot_of(
+    account: AwsAccount, target_arn: str, distribution_id: str, now: datetime
+) -> Look[Snapshot]:
     """One target and one distribution looked at closely, with the account's VPC origins."""
 
     def ask() -> Snapshot:

@@ -1,7 +1,8 @@
-"""The life of an endpoint request: its states, who may move it where, and what each state means to people.
+"""The life of an endpoint request: its states, who may move it where, and what each state means to
+people.
 
-PURE. The table TRANSITIONS is the state machine; docs/lifecycle.md shows its diagram and a test compares them.
-A refusal is a value with a reason that the person sees.
+PURE. The table TRANSITIONS is the state machine; docs/lifecycle.md shows its diagram and a test
+compares them. A refusal is a value with a reason that the person sees.
 """
 
 from __future__ import annotations
@@ -103,8 +104,10 @@ NEXT_STEPS: dict[State, str] = {
     S.LIVE: "Clients can connect.",
     S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was torn down.",
     S.FAILED: "Everything this request had made in AWS is gone again. The reason is below.",
-    S.STUCK: "An undo failed. A platform admin has to put right what the reason names, then have it tried again.",
-    S.CLOSED: "Its undo had failed and a platform admin gave that up. The events list what may be left in AWS.",
+    S.STUCK: "An undo failed. A platform admin has to put right what the reason names, then have it "
+    "tried again.",
+    S.CLOSED: "Its undo had failed and a platform admin gave that up. The events list what may be "
+    "left in AWS.",
     S.REJECTED: "The reason is below. A new request can take it into account.",
     S.CANCELLED: "Nothing of it is left in AWS.",
 }
@@ -138,7 +141,9 @@ class Actor:
 
 @dataclass(frozen=True)
 class Standing:
-    """A request, as far as the rules care. `editor_ids`: who opened its ticket, and everybody who ever changed it."""
+    """A request, as far as the rules care. `editor_ids`: who opened its ticket, and everybody who
+    ever changed it.
+    """
 
     state: State
     requester_id: int
@@ -154,12 +159,16 @@ def after(state: State, verb: Verb) -> State | None:
 
 
 def may_approve(actor: Actor, standing: Standing, *, digest: str) -> Allowed | Denied:
-    """Four eyes: an approver who neither asked, opened, edited nor benefits, agreeing to the plan as it is now."""
+    """Four eyes: an approver who neither asked, opened, edited nor benefits, agreeing to the plan
+    as it is now.
+    """
     refusal = _decider(actor, standing, "approve")
     if refusal:
         return refusal
     if digest != standing.plan_digest:
-        return Denied("stale_plan", "The plan has changed since you looked at it. Read it again, then decide.")
+        return Denied(
+            "stale_plan", "The plan has changed since you looked at it. Read it again, then decide."
+        )
     return Allowed(S.PROVISIONING)
 
 
@@ -174,22 +183,30 @@ def may_cancel(actor: Actor, standing: Standing) -> Allowed | Denied:
         return Denied("not_your_team", "Only a member of the team that asked may cancel this.")
     to = after(standing.state, V.CANCEL)
     if to is None:
-        return Denied("wrong_state", f"This request cannot be cancelled any more: {_is(standing.state)}.")
+        return Denied(
+            "wrong_state", f"This request cannot be cancelled any more: {_is(standing.state)}."
+        )
     return Allowed(to)
 
 
 def may_edit(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """The team may change or re-plan its request until it is decided. That voids the plan shown so far."""
+    """The team may change or re-plan its request until it is decided. That voids the plan shown so
+    far.
+    """
     if not (actor.is_active and actor.is_team_member):
         return Denied("not_your_team", "Only a member of the team that asked may change this.")
     to = after(standing.state, V.EDIT)
     if to is None:
-        return Denied("wrong_state", f"This request cannot be changed any more: {_is(standing.state)}.")
+        return Denied(
+            "wrong_state", f"This request cannot be changed any more: {_is(standing.state)}."
+        )
     return Allowed(to)
 
 
 def may_undo_again(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """A platform admin may have a failed undo tried again, whoever asked: it only removes what the portal made."""
+    """A platform admin may have a failed undo tried again, whoever asked: it only removes what the
+    portal made.
+    """
     if not (actor.is_active and actor.is_admin):
         return Denied("not_platform_admin", "Only a platform admin may have an undo tried again.")
     to = after(standing.state, V.UNDO_AGAIN)
@@ -199,12 +216,19 @@ def may_undo_again(actor: Actor, standing: Standing) -> Allowed | Denied:
 
 
 def may_close(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """A platform admin may give up an undo that can never succeed, as in an account that is lost."""
+    """A platform admin may give up an undo that can never succeed, as in an account that is
+    lost.
+    """
     if not (actor.is_active and actor.is_admin):
-        return Denied("not_platform_admin", "Only a platform admin may close a request with things left in AWS.")
+        return Denied(
+            "not_platform_admin",
+            "Only a platform admin may close a request with things left in AWS.",
+        )
     to = after(standing.state, V.CLOSE)
     if to is None:
-        return Denied("wrong_state", f"Only a stuck request is closed like this: {_is(standing.state)}.")
+        return Denied(
+            "wrong_state", f"Only a stuck request is closed like this: {_is(standing.state)}."
+        )
     return Allowed(to)
 
 
@@ -212,11 +236,15 @@ def _decider(actor: Actor, standing: Standing, verb: str) -> Denied | None:
     if not (actor.is_active and actor.is_approver):
         return Denied("not_approver", f"Only an approver of the platform team may {verb} this.")
     if actor.id == standing.requester_id:
-        return Denied("own_request", f"You asked for this yourself; somebody else has to {verb} it.")
+        return Denied(
+            "own_request", f"You asked for this yourself; somebody else has to {verb} it."
+        )
     if actor.id == standing.beneficiary_id:
         return Denied("beneficiary", f"This is made for you; somebody else has to {verb} it.")
     if actor.id == standing.last_editor_id or actor.id in standing.editor_ids:
-        return Denied("editor", f"You opened or edited this request; somebody else has to {verb} it.")
+        return Denied(
+            "editor", f"You opened or edited this request; somebody else has to {verb} it."
+        )
     if standing.state is not S.AWAITING_APPROVAL:
         return Denied("wrong_state", f"There is nothing to {verb}: {_is(standing.state)}.")
     return None

@@ -1,6 +1,7 @@
 """The rows of the portal: people, teams and roles, endpoint requests, approvals, API tokens.
 
-Row rules are methods, set rules QuerySet methods. State changes only in actions.py, by conditional update.
+Row rules are methods, set rules QuerySet methods. State changes only in actions.py, by conditional
+update.
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class Team(models.Model):
 
 
 class Person(AbstractUser):
-    """Somebody who signs in. A role of the platform team applies everywhere; membership applies to a team."""
+    """Somebody who signs in. A role of the platform team applies everywhere; membership applies to
+    a team.
+    """
 
     class Role(models.TextChoices):
         NONE = "", "app team only"
@@ -58,7 +61,13 @@ class Person(AbstractUser):
         """This person as the lifecycle's rules see them, asked of the database anew each time."""
         member = Membership.objects.filter(person=self, team=team).exists()
         admin = self.role == self.Role.PLATFORM_ADMIN
-        return Actor(self.pk, is_team_member=member, is_approver=self.decides, is_active=self.is_active, is_admin=admin)
+        return Actor(
+            self.pk,
+            is_team_member=member,
+            is_approver=self.decides,
+            is_active=self.is_active,
+            is_admin=admin,
+        )
 
 
 class Membership(models.Model):
@@ -80,7 +89,9 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
     """Sets of endpoint requests."""
 
     def visible_to(self, person: Person) -> EndpointRequestQuerySet:
-        """What a person may know of: their teams' requests; everything for the platform team and auditors."""
+        """What a person may know of: their teams' requests; everything for the platform team and
+        auditors.
+        """
         if person.sees_everything:
             return self.all()
         return self.filter(team__in=Team.objects.filter(memberships__person=person))
@@ -93,29 +104,44 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
 
     def marking_yours(self, person: Person) -> EndpointRequestQuerySet:
         """Each with `yours`: whether this person may decide on it, while it waits for that."""
-        return self.annotate(yours=_may_be_decided_by(person) if person.decides else models.Value(False))
+        return self.annotate(
+            yours=_may_be_decided_by(person) if person.decides else models.Value(False)
+        )
 
     def to_put_right(self, person: Person) -> EndpointRequestQuerySet:
         """Stuck requests, longest first, for those who look after every team's."""
-        return (self.filter(state=State.STUCK) if person.sees_everything else self.none()).order_by("updated_at", "id")
+        return (self.filter(state=State.STUCK) if person.sees_everything else self.none()).order_by(
+            "updated_at", "id"
+        )
 
     def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
         """Requests whose plan is to be worked out now."""
         return self.filter(state=State.PLANNING, due_at__lte=now)
 
     def with_news(self, now: datetime) -> EndpointRequestQuerySet:
-        """Requests under way whose event stream has grown since the portal last read it, with the number of its
-        `newest` event; not those that the portal failed to follow a moment ago.
+        """Requests under way whose event stream has grown since the portal last read it, with the
+        number of its `newest` event; not those that the portal failed to follow a moment ago.
         """
         newest = EventStream.objects.filter(name=models.OuterRef("stream")).values("last_seq")[:1]
-        under_way = self.filter(state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED])
+        under_way = self.filter(
+            state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED]
+        )
         rested = Q(follow_again_at__isnull=True) | Q(follow_again_at__lte=now)
-        return under_way.filter(rested).annotate(newest=models.Subquery(newest)).filter(newest__gt=F("cursor"))
+        return (
+            under_way.filter(rested)
+            .annotate(newest=models.Subquery(newest))
+            .filter(newest__gt=F("cursor"))
+        )
 
 
 def _may_be_decided_by(person: Person) -> Q:
     """Four eyes as a condition. `portal.lifecycle` decides; this only finds the same requests."""
-    return ~(Q(requester=person) | Q(beneficiary=person) | Q(last_editor=person) | Q(editor_ids__contains=[person.pk]))
+    return ~(
+        Q(requester=person)
+        | Q(beneficiary=person)
+        | Q(last_editor=person)
+        | Q(editor_ids__contains=[person.pk])
+    )
 
 
 class EndpointRequest(models.Model):
@@ -128,8 +154,12 @@ class EndpointRequest(models.Model):
     action = models.CharField(max_length=12, choices=Action.choices, default=Action.CREATE)
     team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="requests")
     requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_made")
-    beneficiary = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_for_me")
-    last_editor = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_edited")
+    beneficiary = models.ForeignKey(
+        Person, on_delete=models.PROTECT, related_name="requests_for_me"
+    )
+    last_editor = models.ForeignKey(
+        Person, on_delete=models.PROTECT, related_name="requests_edited"
+    )
     editor_ids = models.JSONField(default=list, blank=True)
     justification = models.CharField(max_length=500, blank=True)
     wish = models.JSONField()
@@ -139,7 +169,9 @@ class EndpointRequest(models.Model):
     plan_changes = models.JSONField(default=list, blank=True)
     preflight_data = models.JSONField(default=list, blank=True)
     planned_at = models.DateTimeField(null=True, blank=True)
-    state = models.CharField(max_length=20, choices=[(s.value, TITLES[s]) for s in State], default=State.PLANNING)
+    state = models.CharField(
+        max_length=20, choices=[(s.value, TITLES[s]) for s in State], default=State.PLANNING
+    )
     reason = models.CharField(max_length=500, blank=True)
     revision = models.PositiveIntegerField(default=1)
     due_at = models.DateTimeField()
@@ -150,7 +182,9 @@ class EndpointRequest(models.Model):
     endpoint = models.ForeignKey(
         Endpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests"
     )
-    run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests")
+    run = models.ForeignKey(
+        Run, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests"
+    )
     external_system = models.CharField(max_length=40, blank=True)
     external_id = models.CharField(max_length=120, blank=True)
     external_url = models.URLField(max_length=500, blank=True)
@@ -211,8 +245,8 @@ class EndpointRequest(models.Model):
 class Approval(models.Model):
     """One recorded decision, bound to the digest of the plan it was made on. Never changed.
 
-    Four eyes hold here too: a trigger refuses a row whose decider asked for, opened, benefits from or ever edited the
-    request, or whose digest is not the plan's (migrations 0002 and 0004).
+    Four eyes hold here too: a trigger refuses a row whose decider asked for, opened, benefits from
+    or ever edited the request, or whose digest is not the plan's (migrations 0002 and 0004).
     """
 
     class Decision(models.TextChoices):
@@ -229,7 +263,9 @@ class Approval(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["request", "revision"], name="approval_once_per_revision")
+            models.UniqueConstraint(
+                fields=["request", "revision"], name="approval_once_per_revision"
+            )
         ]
 
     def __str__(self) -> str:
@@ -250,7 +286,9 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
 
 class ApiToken(models.Model):
-    """A bearer token of a person or a ticket system. Only its SHA-256 is stored; the prefix is for recognising it."""
+    """A bearer token of a person or a ticket system. Only its SHA-256 is stored; the prefix is for
+    recognising it.
+    """
 
     class Scope(models.TextChoices):
         READ = "requests:read", "read requests, endpoints and events"
@@ -274,7 +312,9 @@ class ApiToken(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The key under which a creation was asked for, its body's digest, and what it made. Kept 30 days."""
+    """The key under which a creation was asked for, its body's digest, and what it made. Kept 30
+    days.
+    """
 
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
     route = models.CharField(max_length=60)

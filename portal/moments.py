@@ -1,4 +1,5 @@
-"""Moments that somebody sent: the text of one, as a filter or a cursor has it, and what can be compared (PURE).
+"""Moments that somebody sent: the text of one, as a filter or a cursor has it, and what can be
+compared (PURE).
 
 It never guesses a zone: a time without one is no moment.
 """
@@ -9,8 +10,8 @@ from datetime import UTC, datetime
 
 
 def read_moment(text: str) -> datetime:
-    """An ISO 8601 time with zone, in UTC. Raises ValueError; also for one that is outside the years 1 to 9999 once it
-    is in UTC, which no database driver carries.
+    """An ISO 8601 time with zone, in UTC. Raises ValueError; also for one that is outside the years
+    1 to 9999 once it is in UTC, which no database driver carries.
     """
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:

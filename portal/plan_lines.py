@@ -108,7 +108,14 @@ def _item(item: Mapping[str, Any]) -> Item:
         else:
             lines.append(Line(LABELS.get(key, key), was if changes else becomes, becomes))
     return Item(
-        item["title"], word, tone, item.get("note", ""), bool(item.get("shared")), changes, tuple(lines), left_out
+        item["title"],
+        word,
+        tone,
+        item.get("note", ""),
+        bool(item.get("shared")),
+        changes,
+        tuple(lines),
+        left_out,
     )
 
 

@@ -1,7 +1,9 @@
-"""What an endpoint's usual checks prove over a span of time: how often it answered, how fast, and the chart (PURE).
+"""What an endpoint's usual checks prove over a span of time: how often it answered, how fast, and
+the chart (PURE).
 
-Decides statistics and geometry only. It must never count what was not tested as answered: a part of the span without a
-test has no mark. Times are milliseconds from the name to the open WebSocket; the chart's units are its viewBox's.
+Decides statistics and geometry only. It must never count what was not tested as answered: a part of
+the span without a test has no mark. Times are milliseconds from the name to the open WebSocket; the
+chart's units are its viewBox's.
 """
 
 from __future__ import annotations
@@ -75,9 +77,11 @@ class Proof:
 
 @dataclass(frozen=True)
 class Column:
-    """A part as it is drawn: `level` is the usual time's height, `top` the worst one's, None without times.
+    """A part as it is drawn: `level` is the usual time's height, `top` the worst one's, None
+    without times.
 
-    `mark` is good, bad or "" (not tested); `mark_top` and `mark_height` differ too, for eyes that see no colours.
+    `mark` is good, bad or "" (not tested); `mark_top` and `mark_height` differ too, for eyes that
+    see no colours.
     """
 
     part: Part
@@ -125,7 +129,9 @@ def prove(samples: Iterable[Sample], span: Span, now: datetime) -> Proof:
 
 
 def draw(proof: Proof) -> Drawing:
-    """The chart: for each part a level at the usual time, a line up to the worst, and a mark for the answers."""
+    """The chart: for each part a level at the usual time, a line up to the worst, and a mark for
+    the answers.
+    """
     ceiling = ceiling_of(proof.worst_ms or 0.0)
     width = WIDTH / len(proof.parts)
     columns = []

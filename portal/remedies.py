@@ -1,7 +1,8 @@
 """The request that puts a verdict right: whether there is one, and what fills in its form (PURE).
 
-Decides from `checks.verdicts.BY_REQUEST` and from the path that was tested. It must never offer what a request for a
-new endpoint cannot do: a path that an endpoint has already keeps its behavior, and no second one can have it.
+Decides from `checks.verdicts.BY_REQUEST` and from the path that was tested. It must never offer
+what a request for a new endpoint cannot do: a path that an endpoint has already keeps its behavior,
+and no second one can have it.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ LONGEST_NAME = 40
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """A request to ask for: `brings` says what it puts right, `answers` are fields of its form, `path` is "" where
-    nobody knows yet which one is meant.
+    """A request to ask for: `brings` says what it puts right, `answers` are fields of its form,
+    `path` is "" where nobody knows yet which one is meant.
     """
 
     brings: str
@@ -34,14 +35,20 @@ class Remedy:
         return urlencode(self.answers)
 
 
-def remedy_at(code: str, spec: EndpointSpec, *, team: str, path: str, taken: Sequence[str]) -> Remedy | None:
+def remedy_at(
+    code: str, spec: EndpointSpec, *, team: str, path: str, taken: Sequence[str]
+) -> Remedy | None:
     """The request that puts right what a test of `path` found at this endpoint's distribution.
 
     1. The verdict is one that a new behavior or origin puts right.
     2. No endpoint has the path: `taken` are the path patterns of all that the distribution carries.
     3. The answers make a request that is well formed.
     """
-    if code not in BY_REQUEST or ANY_RUN in path or any(matches(pattern, path) for pattern in taken):
+    if (
+        code not in BY_REQUEST
+        or ANY_RUN in path
+        or any(matches(pattern, path) for pattern in taken)
+    ):
         return None
     wish = {
         "account_id": spec.account_id,
@@ -58,11 +65,15 @@ def remedy_at(code: str, spec: EndpointSpec, *, team: str, path: str, taken: Seq
         return None
     why = f"{code} ({VERDICTS[code].title}): found by a test of {spec.name} at {path}."
     answers = {"team": team, **wish, "justification": f"{why} {BY_REQUEST[code]}"[:500]}
-    return Remedy(BY_REQUEST[code], path, tuple((field, value) for field, value in answers.items() if value))
+    return Remedy(
+        BY_REQUEST[code], path, tuple((field, value) for field, value in answers.items() if value)
+    )
 
 
 def remedy_anywhere(code: str) -> Remedy | None:
-    """The same for somebody who has no test, only the verdict: which server and which path is theirs to say."""
+    """The same for somebody who has no test, only the verdict: which server and which path is
+    theirs to say.
+    """
     if code not in BY_REQUEST:
         return None
     why = f"{code} ({VERDICTS[code].title}). {BY_REQUEST[code]}"

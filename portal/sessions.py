@@ -1,4 +1,6 @@
-"""Where sessions are kept: Django's own table. Only a key that Django could have made is looked up."""
+"""Where sessions are kept: Django's own table. Only a key that Django could have made is looked
+up.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,20 @@ _KEY = re.compile(r"[0-9a-z]{32}", re.ASCII)
 
 
 class SessionStore(DatabaseStore):
-    """A cookie can carry anything, also what PostgreSQL cannot compare with; such a key is no key."""
+    """A cookie can carry anything, also what PostgreSQL cannot compare with; such a key is no
+    key.
+    """
 
     def _validate_session_key(self, key: str | None) -> bool:
         return bool(key and _KEY.fullmatch(key))
 
 
 def end_sessions(person_id: int, now: datetime) -> int:
-    """Delete a person's sessions; how many there were. Whose one is stands inside of it, so each is read."""
+    """Delete a person's sessions; how many there were. Whose one is stands inside of it, so each is
+    read.
+    """
     valid = SessionStore.get_model_class().objects.filter(expire_date__gt=now)
-    theirs = [one.pk for one in valid.iterator() if one.get_decoded().get(SESSION_KEY) == str(person_id)]
+    theirs = [
+        one.pk for one in valid.iterator() if one.get_decoded().get(SESSION_KEY) == str(person_id)
+    ]
     return valid.filter(pk__in=theirs).delete()[0]

@@ -1,4 +1,6 @@
-"""Settings, all from the environment. Every variable read here has a line in .env.example; a test compares them."""
+"""Settings, all from the environment. Every variable read here has a line in .env.example; a test
+compares them.
+"""
 
 from pathlib import Path
 
@@ -65,12 +67,16 @@ TEMPLATES = [
     },
 ]
 
-# PostgreSQL is the truth; connections live long and are checked before use, so a restart costs one query.
-DATABASES = {"default": env.db_url("DATABASE_URL", default="postgres://portal@127.0.0.1:5432/portal")}
+# PostgreSQL is the truth; connections live long and are checked before use, so a restart costs one
+# query.
+DATABASES = {
+    "default": env.db_url("DATABASE_URL", default="postgres://portal@127.0.0.1:5432/portal")
+}
 DATABASES["default"]["CONN_MAX_AGE"] = 300
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
-# A server that does not answer is a 503 after ten seconds, a machine that is gone is noticed after thirty, and a
-# process that was frozen within a transaction loses it, with its locks, after a minute. DATABASE_URL may say otherwise.
+# A server that does not answer is a 503 after ten seconds, a machine that is gone is noticed after
+# thirty, and a process that was frozen within a transaction loses it, with its locks, after a
+# minute. DATABASE_URL may say otherwise.
 POSTGRES_PATIENCE = {
     "connect_timeout": 10,
     "keepalives_idle": 15,
@@ -96,7 +102,11 @@ CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 5, "socket_connect_timeout": 2, "socket_keepalive": True}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 5,
+    "socket_connect_timeout": 2,
+    "socket_keepalive": True,
+}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 
 # The heart of provisioning. Intervals are those for real AWS; PROVISIONING_PACE divides them.
@@ -107,7 +117,8 @@ PROVISIONING_SWEEP_SECONDS = env.float("PROVISIONING_SWEEP_SECONDS", default=15.
 CLOUDFRONT_CALLS_PER_SECOND = env.float("CLOUDFRONT_CALLS_PER_SECOND", default=5.0)
 PROVISIONING_OWNER = env.str("PROVISIONING_OWNER", default="edge-portal")
 
-# The handshake check: where names lead, whom to trust, which private networks an administrator admits.
+# The handshake check: where names lead, whom to trust, which private networks an administrator
+# admits.
 PROBE_CONNECT_TO = env.str("PROBE_CONNECT_TO", default="")
 PROBE_CA_FILE = env.str("PROBE_CA_FILE", default="")
 PROBE_ALLOWED_NETWORKS = env.list("PROBE_ALLOWED_NETWORKS", default=[])
@@ -129,11 +140,16 @@ LOGIN_URL = "sign-in"
 LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "sign-in"
 
-# The views name their own parsers, credentials and limits; only what DRF cannot be told per view stands here.
-REST_FRAMEWORK = {"DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema", "URL_FORMAT_OVERRIDE": None}
+# The views name their own parsers, credentials and limits; only what DRF cannot be told per view
+# stands here.
+REST_FRAMEWORK = {
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "URL_FORMAT_OVERRIDE": None,
+}
 SPECTACULAR_SETTINGS = {
     "TITLE": "Private WebSocket endpoints",
-    "DESCRIPTION": "Ask for WebSocket endpoints at the edge in front of private targets, follow and test them.",
+    "DESCRIPTION": "Ask for WebSocket endpoints at the edge in front of private targets, follow and test "
+    "them.",
     "VERSION": "1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SORT_OPERATIONS": False,
@@ -162,7 +178,9 @@ SESSION_ENGINE = "portal.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PORTAL_URL.startswith("https://")
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("BEHIND_TLS_PROXY", default=False) else None
+)
 SECURE_HSTS_SECONDS = 31_536_000 if PORTAL_URL.startswith("https://") else 0
 DATA_UPLOAD_MAX_MEMORY_SIZE = 262_144
 CONTENT_SECURITY_POLICY = {
@@ -187,7 +205,8 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "celery": {"level": "WARNING"},
         "botocore": {"level": "WARNING"},
-        # While Redis is away it writes a traceback each second; the console looks into the database meanwhile.
+        # While Redis is away it writes a traceback each second; the console looks into the database
+        # meanwhile.
         "channels_redis.pubsub": {"level": "CRITICAL"},
     },
 }

@@ -1,4 +1,6 @@
-"""Django system checks: settings that must not reach production are refused at start, with what to do."""
+"""Django system checks: settings that must not reach production are refused at start, with what to
+do.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,20 @@ def secret_key_is_set(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Without DEBUG a secret key is needed (Django itself says so only later)."""
     if settings.SECRET_KEY:
         return []
-    return [Error("SECRET_KEY is not set.", hint="Set SECRET_KEY to 50 random characters.", id="portal.E001")]
+    return [
+        Error(
+            "SECRET_KEY is not set.",
+            hint="Set SECRET_KEY to 50 random characters.",
+            id="portal.E001",
+        )
+    ]
 
 
 @register()
 def private_networks_are_meant(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """The address guard may only be opened for private networks in development, or by a second, explicit word."""
+    """The address guard may only be opened for private networks in development, or by a second,
+    explicit word.
+    """
     if not settings.PROBE_ALLOWED_NETWORKS or settings.DEBUG or settings.PROBE_ALLOW_PRIVATE:
         return []
     return [
@@ -38,7 +48,9 @@ def pace_is_positive(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Every interval is divided by the pace."""
     if settings.PROVISIONING_PACE > 0:
         return []
-    return [Error("PROVISIONING_PACE must be above 0.", hint="Use 1 for real AWS.", id="portal.E003")]
+    return [
+        Error("PROVISIONING_PACE must be above 0.", hint="Use 1 for real AWS.", id="portal.E003")
+    ]
 
 
 @register()
@@ -50,7 +62,13 @@ def evidence_can_be_signed(app_configs: Any, **kwargs: Any) -> list[CheckMessage
             return []
     except KeyFault as fault:
         return [Error(f"EVIDENCE_KEY_FILE: {fault}", hint=hint, id="portal.E004")]
-    return [Warning("EVIDENCE_KEY_FILE is not set: privacy audits are not signed.", hint=hint, id="portal.W001")]
+    return [
+        Warning(
+            "EVIDENCE_KEY_FILE is not set: privacy audits are not signed.",
+            hint=hint,
+            id="portal.W001",
+        )
+    ]
 
 
 @register()
@@ -59,5 +77,7 @@ def ways_can_be_read(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     try:
         parse_ways(settings.PROBE_WAYS)
     except WaysError as error:
-        return [Error(f"PROBE_WAYS: {error}", hint="Correct it or leave it empty.", id="portal.E005")]
+        return [
+            Error(f"PROBE_WAYS: {error}", hint="Correct it or leave it empty.", id="portal.E005")
+        ]
     return []

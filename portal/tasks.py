@@ -29,13 +29,15 @@ def follow_request(request_id: str) -> None:
 
 
 def tick(now: datetime) -> None:
-    """Tell the workers of every request to plan and every request with news; of the same thing not every second. Ask
-    for the privacy audits whose turn it is.
+    """Tell the workers of every request to plan and every request with news; of the same thing not
+    every second. Ask for the privacy audits whose turn it is.
     """
     planning = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
     for request_id, _ in _mentions.due(planning[:BATCH], now):
         work_out_plan.delay(str(request_id))
-    told: Any = EndpointRequest.objects.with_news(now)  # the type checker does not know what it annotates
+    told: Any = EndpointRequest.objects.with_news(
+        now
+    )  # the type checker does not know what it annotates
     for request_id, _ in _mentions.due(told.values_list("pk", "newest")[:BATCH], now):
         follow_request.delay(str(request_id))
     privacy.request_due_audits(now)

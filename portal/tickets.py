@@ -1,7 +1,9 @@
-"""What a ticket should show for a request: values ready for ServiceNow and Jira, so that no script is needed there.
+"""What a ticket should show for a request: values ready for ServiceNow and Jira, so that no script
+is needed there.
 
-PURE. It maps the portal's state to the ticket's fields by one table. It never speaks to a ticket system and never
-decides anything about the request. An empty value means: leave the ticket's field as it is.
+PURE. It maps the portal's state to the ticket's fields by one table. It never speaks to a ticket
+system and never decides anything about the request. An empty value means: leave the ticket's field
+as it is.
 """
 
 from __future__ import annotations
@@ -14,13 +16,22 @@ from portal.lifecycle import State
 
 S = State
 
-OPEN, PENDING, WORK_IN_PROGRESS, CLOSED_COMPLETE, CLOSED_INCOMPLETE, CLOSED_SKIPPED = "1", "-5", "2", "3", "4", "7"
+OPEN, PENDING, WORK_IN_PROGRESS, CLOSED_COMPLETE, CLOSED_INCOMPLETE, CLOSED_SKIPPED = (
+    "1",
+    "-5",
+    "2",
+    "3",
+    "4",
+    "7",
+)
 """ServiceNow's task states as they come out of the box."""
 
 
 @dataclass(frozen=True)
 class ServiceNowValues:
-    """Fields of a requested item. `work_notes` is for the fulfillers, `close_notes` only set when it is closed."""
+    """Fields of a requested item. `work_notes` is for the fulfillers, `close_notes` only set when
+    it is closed.
+    """
 
     state: str
     stage: str
@@ -31,7 +42,9 @@ class ServiceNowValues:
 
 @dataclass(frozen=True)
 class JiraValues:
-    """Fields of an issue: the status it should be in, the transition's usual name, the comment, the resolution."""
+    """Fields of an issue: the status it should be in, the transition's usual name, the comment, the
+    resolution.
+    """
 
     status: str
     transition: str
@@ -49,19 +62,25 @@ class Row:
 
 
 MAPPING: Mapping[State, Row] = {
-    S.PLANNING: Row(ServiceNowValues(OPEN, "", "not requested"), JiraValues("Waiting for support", "Back to support")),
+    S.PLANNING: Row(
+        ServiceNowValues(OPEN, "", "not requested"),
+        JiraValues("Waiting for support", "Back to support"),
+    ),
     S.BLOCKED: Row(
-        ServiceNowValues(PENDING, "", "not requested"), JiraValues("Waiting for customer", "Respond to customer")
+        ServiceNowValues(PENDING, "", "not requested"),
+        JiraValues("Waiting for customer", "Respond to customer"),
     ),
     S.AWAITING_APPROVAL: Row(
         ServiceNowValues(PENDING, "waiting_for_approval", "requested"),
         JiraValues("Waiting for approval", "Request approval"),
     ),
     S.PROVISIONING: Row(
-        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"), JiraValues("In progress", "Start progress")
+        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
+        JiraValues("In progress", "Start progress"),
     ),
     S.VERIFYING: Row(
-        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"), JiraValues("In progress", "Start progress")
+        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
+        JiraValues("In progress", "Start progress"),
     ),
     S.LIVE: Row(
         ServiceNowValues(CLOSED_COMPLETE, "complete", "approved"),
@@ -69,14 +88,22 @@ MAPPING: Mapping[State, Row] = {
         True,
     ),
     S.UNANSWERED: Row(
-        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"), JiraValues("Escalated", "Escalate")
+        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
+        JiraValues("Escalated", "Escalate"),
     ),
     S.FAILED: Row(
-        ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"), JiraValues("Done", "Resolve", resolution="Failed"), True
+        ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"),
+        JiraValues("Done", "Resolve", resolution="Failed"),
+        True,
     ),
-    S.STUCK: Row(ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"), JiraValues("Escalated", "Escalate")),
+    S.STUCK: Row(
+        ServiceNowValues(WORK_IN_PROGRESS, "fulfillment", "approved"),
+        JiraValues("Escalated", "Escalate"),
+    ),
     S.CLOSED: Row(
-        ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"), JiraValues("Done", "Resolve", resolution="Failed"), True
+        ServiceNowValues(CLOSED_INCOMPLETE, "", "approved"),
+        JiraValues("Done", "Resolve", resolution="Failed"),
+        True,
     ),
     S.REJECTED: Row(
         ServiceNowValues(CLOSED_INCOMPLETE, "request_cancelled", "rejected"),
@@ -104,6 +131,7 @@ def ticket_values(
     parts.append(url)
     note = "\n".join(parts)
     return {
-        "servicenow": asdict(row.servicenow) | {"work_notes": note, "close_notes": note if row.closes else ""},
+        "servicenow": asdict(row.servicenow)
+        | {"work_notes": note, "close_notes": note if row.closes else ""},
         "jira": asdict(row.jira) | {"comment": note},
     }

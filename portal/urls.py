@@ -3,7 +3,19 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from portal.views import asking, bench, deciding, endpoints, errors, home, privacy, probes, requests, session, tokens
+from portal.views import (
+    asking,
+    bench,
+    deciding,
+    endpoints,
+    errors,
+    home,
+    privacy,
+    probes,
+    requests,
+    session,
+    tokens,
+)
 from portal.views import help as help_pages
 
 urlpatterns = [
@@ -29,14 +41,30 @@ urlpatterns = [
     path("endpoints/<uuid:pk>/check/", endpoints.endpoint_check, name="endpoint-check"),
     path("endpoints/<uuid:pk>/test/", endpoints.endpoint_test, name="endpoint-test"),
     path("endpoints/<uuid:pk>/bench/", bench.bench, name="bench"),
-    path("endpoints/<uuid:pk>/bench/<int:saved_pk>/test/", bench.saved_check_test, name="saved-check-test"),
-    path("endpoints/<uuid:pk>/bench/<int:saved_pk>/drop/", bench.saved_check_drop, name="saved-check-drop"),
+    path(
+        "endpoints/<uuid:pk>/bench/<int:saved_pk>/test/",
+        bench.saved_check_test,
+        name="saved-check-test",
+    ),
+    path(
+        "endpoints/<uuid:pk>/bench/<int:saved_pk>/drop/",
+        bench.saved_check_drop,
+        name="saved-check-drop",
+    ),
     path("endpoints/<uuid:pk>/probes/", probes.probes, name="probes"),
     path("endpoints/<uuid:pk>/probes/<uuid:probe_pk>/", probes.probe_result, name="probe-result"),
-    path("endpoints/<uuid:pk>/checks/<uuid:check_pk>/log-rows/", probes.check_log_rows, name="check-log-rows"),
+    path(
+        "endpoints/<uuid:pk>/checks/<uuid:check_pk>/log-rows/",
+        probes.check_log_rows,
+        name="check-log-rows",
+    ),
     path("endpoints/<uuid:pk>/privacy/", privacy.audits, name="privacy"),
     path("endpoints/<uuid:pk>/privacy/<uuid:audit>/", privacy.audit_page, name="privacy-audit"),
-    path("endpoints/<uuid:pk>/privacy/<uuid:audit>.json", privacy.audit_json, name="privacy-audit-json"),
+    path(
+        "endpoints/<uuid:pk>/privacy/<uuid:audit>.json",
+        privacy.audit_json,
+        name="privacy-audit-json",
+    ),
     path("tokens/", tokens.tokens, name="tokens"),
     path("tokens/<int:pk>/revoke/", tokens.token_revoke, name="token-revoke"),
     path("help/", help_pages.help_index, name="help"),

@@ -1,6 +1,7 @@
 """What a verdict opens for somebody: the form of the request that puts it right, filled in.
 
-Decides who is offered one: those who may ask for the endpoint's team. What is offered is decided in portal.remedies.
+Decides who is offered one: those who may ask for the endpoint's team. What is offered is decided in
+portal.remedies.
 """
 
 from __future__ import annotations
@@ -21,7 +22,9 @@ from provisioning.models import Endpoint
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """`url` is the form's address on this portal, `brings` what the request puts right, `path` the one it is for."""
+    """`url` is the form's address on this portal, `brings` what the request puts right, `path` the
+    one it is for.
+    """
 
     url: str
     brings: str
@@ -29,21 +32,31 @@ class WayOut:
 
 
 def ways_out(person: Person, endpoint: Endpoint, resource: str = "") -> Mapping[str, WayOut]:
-    """Verdict → the request for it, after a test of `resource` (a path and its query; "" is the endpoint's own)."""
+    """Verdict → the request for it, after a test of `resource` (a path and its query; "" is the
+    endpoint's own).
+    """
     if not person.memberships.filter(team__slug=endpoint.owner).exists():
         return {}
     spec = endpoint.spec
     path = urlsplit(resource).path or spec.handshake_path
-    others = Endpoint.objects.filter(account=endpoint.account_id, spec_data__distribution_id=spec.distribution_id)
+    others = Endpoint.objects.filter(
+        account=endpoint.account_id, spec_data__distribution_id=spec.distribution_id
+    )
     specs = others.exclude(state=Endpoint.State.ABSENT).values_list("spec_data", flat=True)
     taken = [pattern for one in specs for pattern in one["path_patterns"]]
-    found = {code: remedy_at(code, spec, team=endpoint.owner, path=path, taken=taken) for code in BY_REQUEST}
+    found = {
+        code: remedy_at(code, spec, team=endpoint.owner, path=path, taken=taken)
+        for code in BY_REQUEST
+    }
     return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
 
 
 def ways_out_of(person: Person, check: Check) -> Mapping[str, WayOut]:
     """The same after a check, for what it found. A suspicion of low certainty opens nothing."""
-    found = {check.verdict, *(one.get("code") for one in check.findings if one.get("certainty") != "low")}
+    found = {
+        check.verdict,
+        *(one.get("code") for one in check.findings if one.get("certainty") != "low"),
+    }
     if not found & BY_REQUEST.keys():
         return {}
     known = ways_out(person, check.endpoint, Wanted.from_dict(check.wanted).path)

@@ -1,5 +1,5 @@
-"""What the layer above can ask of provisioning: start a run, cancel it, have a failed undo tried again or given up. A
-transaction each; the tick does the rest.
+"""What the layer above can ask of provisioning: start a run, cancel it, have a failed undo tried
+again or given up. A transaction each; the tick does the rest.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ CREATE_ENDPOINT = "create-endpoint"
 
 def name_taken(spec: EndpointSpec, endpoint: Endpoint | None) -> bool:
     """Whether another endpoint of the account carries this name."""
-    others = Endpoint.objects.filter(account_id=spec.account_id, name=spec.name).exclude(state=Endpoint.State.ABSENT)
+    others = Endpoint.objects.filter(account_id=spec.account_id, name=spec.name).exclude(
+        state=Endpoint.State.ABSENT
+    )
     return (others.exclude(pk=endpoint.pk) if endpoint else others).exists()
 
 
@@ -36,7 +38,9 @@ def start_create(
     stream: str,
     now: datetime,
 ) -> Run:
-    """The run that applies exactly this plan. `endpoint` is the one an earlier, voided attempt left, if any."""
+    """The run that applies exactly this plan. `endpoint` is the one an earlier, voided attempt
+    left, if any.
+    """
     spec = plan_data["spec"]
     with transaction.atomic():
         if endpoint is None:
@@ -70,35 +74,44 @@ def start_create(
 
 
 def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
-    """Ask a run to undo what it did. False when it is over, or is going to be undone already: whoever asks then is not
-    the reason, and must not be told so.
+    """Ask a run to undo what it did. False when it is over, or is going to be undone already:
+    whoever asks then is not the reason, and must not be told so.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
         unwinding = reason_to_unwind(locked.journal(), settings.PROVISIONING_PACE) is not None
         if unwinding or locked.state not in (Run.State.RUNNING, Run.State.WAITING):
             return False
-        _append(locked, Kind.CANCEL, Direction.FORWARD, "", {"reason": reason, "code": "cancelled"}, now)
+        _append(
+            locked, Kind.CANCEL, Direction.FORWARD, "", {"reason": reason, "code": "cancelled"}, now
+        )
         Run.objects.filter(pk=locked.pk).update(due_at=now)
     return True
 
 
 def undo_again(run: Run, *, reason: str, now: datetime) -> bool:
-    """Have the undo of a stuck run tried again, from the step at which it stopped. False when it is not stuck."""
+    """Have the undo of a stuck run tried again, from the step at which it stopped. False when it is
+    not stuck.
+    """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
         if locked.state != Run.State.STUCK:
             return False
-        _append(locked, Kind.AGAIN, Direction.BACKWARD, locked.failure["step"], {"reason": reason}, now)
-        Run.objects.filter(pk=locked.pk).update(state=Run.State.UNDOING, due_at=now, finished_at=None, failure={})
+        _append(
+            locked, Kind.AGAIN, Direction.BACKWARD, locked.failure["step"], {"reason": reason}, now
+        )
+        Run.objects.filter(pk=locked.pk).update(
+            state=Run.State.UNDOING, due_at=now, finished_at=None, failure={}
+        )
     return True
 
 
 def give_up_undo(run: Run) -> list[str] | None:
-    """Let go of the endpoint of a stuck run; what may be left of it in AWS, in words. None when the run is not stuck.
+    """Let go of the endpoint of a stuck run; what may be left of it in AWS, in words. None when the
+    run is not stuck.
 
-    The run stays stuck: its undo did fail. The endpoint stays a user of what it shares, so that nobody else's undo
-    takes away what the things left behind may need.
+    The run stays stuck: its undo did fail. The endpoint stays a user of what it shares, so that
+    nobody else's undo takes away what the things left behind may need.
     """
     with transaction.atomic():
         locked = Run.objects.select_for_update().get(pk=run.pk)
@@ -108,9 +121,18 @@ def give_up_undo(run: Run) -> list[str] | None:
         return left_behind(locked)
 
 
-def _append(locked: Run, kind: Kind, direction: Direction, step: str, data: Mapping[str, Any], now: datetime) -> None:
+def _append(
+    locked: Run, kind: Kind, direction: Direction, step: str, data: Mapping[str, Any], now: datetime
+) -> None:
     """What a person wants, in the journal of a run whose row is locked."""
     last = JournalEntry.objects.filter(run=locked).aggregate(last=Max("seq"))["last"] or 0
     JournalEntry.objects.create(
-        run=locked, seq=last + 1, step=step, kind=kind, direction=direction, at=now, since=now, data=dict(data)
+        run=locked,
+        seq=last + 1,
+        step=step,
+        kind=kind,
+        direction=direction,
+        at=now,
+        since=now,
+        data=dict(data),
     )

@@ -1,8 +1,9 @@
-"""A budget of CloudFront calls for each account, shared by all processes: may one more call be sent now?
+"""A budget of CloudFront calls for each account, shared by all processes: may one more call be sent
+now?
 
-It decides yes, or when it is the caller's turn. It never waits: who is refused comes back as a due row does. It never
-stands in the way when Redis is away; then AWS's own throttle, and our backing off from it, are what is left.
-The reasons are in docs/decisions/0003-call-budget.md.
+It decides yes, or when it is the caller's turn. It never waits: who is refused comes back as a due
+row does. It never stands in the way when Redis is away; then AWS's own throttle, and our backing
+off from it, are what is left. The reasons are in docs/decisions/0003-call-budget.md.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from redis.retry import Retry
 from provisioning.edge.errors import OVER_BUDGET, EdgeError
 
 BURST_CALLS = 20
-"""So many calls may follow each other at once after a quiet time: a snapshot, a sweep of a large account."""
+"""So many calls may follow each other at once after a quiet time: a snapshot, a sweep of a large
+account.
+"""
 
 CALLS_OF_A_TURN = 4
 """What a run that comes back is likely to need; so far apart are the turns that are given out."""
@@ -32,7 +35,8 @@ FORGET_SECONDS = 3600
 
 log = logging.getLogger(__name__)
 
-# `spent` is when all calls sent so far would be through, one by one; `promised` the last turn that was given out.
+# `spent` is when all calls sent so far would be through, one by one; `promised` the last turn that
+# was given out.
 _TAKE = """
 local now, every, burst = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
 local turn, longest = tonumber(ARGV[4]), tonumber(ARGV[5])
@@ -58,11 +62,20 @@ class Budget:
     _away_until: float = field(default=0.0, init=False)
 
     def take(self, account_id: str, *, per_second: float, now: float) -> float:
-        """Spend one call. 0 when it may be sent, else the seconds until the caller's turn. `now` is Unix time."""
+        """Spend one call. 0 when it may be sent, else the seconds until the caller's turn. `now` is
+        Unix time.
+        """
         if now < self._away_until:
             return 0.0
         every = 1 / per_second
-        arguments = (now, every, BURST_CALLS * every, CALLS_OF_A_TURN * every, LONGEST_WAIT_SECONDS, FORGET_SECONDS)
+        arguments = (
+            now,
+            every,
+            BURST_CALLS * every,
+            CALLS_OF_A_TURN * every,
+            LONGEST_WAIT_SECONDS,
+            FORGET_SECONDS,
+        )
         try:
             key = f"edge-portal:cloudfront-calls:{account_id}"
             answer = self.client.eval(_TAKE, 1, key, *map(repr, arguments))  # type: ignore[no-untyped-call]
@@ -75,7 +88,9 @@ class Budget:
 
 
 def before_call(account_id: str, operation: str) -> None:
-    """Let one call to CloudFront pass, or raise OverBudget with the turn, in seconds of AWS's time."""
+    """Let one call to CloudFront pass, or raise OverBudget with the turn, in seconds of AWS's
+    time.
+    """
     pace = float(settings.PROVISIONING_PACE)
     per_second = float(settings.CLOUDFRONT_CALLS_PER_SECOND) * pace
     if per_second <= 0:
@@ -99,4 +114,6 @@ def _shared() -> Budget:
 def connect(url: str) -> redis.Redis[bytes]:
     """A client that tries once, and not for long."""
     once = Retry(NoBackoff(), 0)
-    return redis.Redis.from_url(url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=once)
+    return redis.Redis.from_url(
+        url, socket_timeout=TIMEOUT_SECONDS, socket_connect_timeout=TIMEOUT_SECONDS, retry=once
+    )

@@ -1,8 +1,9 @@
-"""An endpoint's part of a distribution's configuration: put it in, take it out, leave everything else as it is.
+"""An endpoint's part of a distribution's configuration: put it in, take it out, leave everything
+else as it is.
 
-PURE. A configuration is botocore's DistributionConfig dict. These functions never change their arguments, touch
-only the origin with the given id and the behaviors that lead to it, and say whether anything would change, so
-that nobody writes a distribution for nothing.
+PURE. A configuration is botocore's DistributionConfig dict. These functions never change their
+arguments, touch only the origin with the given id and the behaviors that lead to it, and say
+whether anything would change, so that nobody writes a distribution for nothing.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ PositionFor = Callable[[str, tuple[str, ...]], int]
 
 
 class Conflict(Exception):
-    """What is asked cannot be done without touching somebody else's part. `code`: path_taken or origin_shared."""
+    """What is asked cannot be done without touching somebody else's part. `code`: path_taken or
+    origin_shared.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -34,12 +37,14 @@ def with_endpoint(
     behaviors: Sequence[Mapping[str, Any]],
     position_for: PositionFor,
 ) -> tuple[Config, bool]:
-    """The configuration with `origin` and `behaviors` in it, and whether that differs from what it was.
+    """The configuration with `origin` and `behaviors` in it, and whether that differs from what it
+    was.
 
     1. The origin with our id is adjusted where it differs, or added as the last.
     2. A behavior for our pattern's paths is adjusted where it differs; it stays where it is.
     3. A missing behavior goes to `position_for(pattern, patterns so far)`.
-    Settings that AWS added to our entries by itself stay. Raises Conflict when a pattern is somebody else's.
+    Settings that AWS added to our entries by itself stay. Raises Conflict when a pattern is
+    somebody else's.
     """
     origins = _items(config, "Origins")
     place = _place(origins, "Id", origin["Id"])
@@ -50,9 +55,15 @@ def with_endpoint(
     entries = _items(config, "CacheBehaviors")
     for behavior in behaviors:
         pattern = behavior["PathPattern"]
-        place = next((i for i, entry in enumerate(entries) if same_paths(entry["PathPattern"], pattern)), None)
+        place = next(
+            (i for i, entry in enumerate(entries) if same_paths(entry["PathPattern"], pattern)),
+            None,
+        )
         if place is None:
-            entries.insert(position_for(pattern, tuple(entry["PathPattern"] for entry in entries)), dict(behavior))
+            entries.insert(
+                position_for(pattern, tuple(entry["PathPattern"] for entry in entries)),
+                dict(behavior),
+            )
         elif entries[place]["TargetOriginId"] != origin["Id"]:
             raise Conflict(
                 "path_taken",
@@ -66,12 +77,16 @@ def with_endpoint(
 
 
 def without_endpoint(config: Mapping[str, Any], origin_id: str) -> tuple[Config, bool]:
-    """The configuration without the origin and the behaviors that lead to it, and whether that differs.
+    """The configuration without the origin and the behaviors that lead to it, and whether that
+    differs.
 
-    Raises Conflict when the default behavior or an origin group leads to the origin: the portal made neither.
+    Raises Conflict when the default behavior or an origin group leads to the origin: the portal
+    made neither.
     """
     origins = [origin for origin in _items(config, "Origins") if origin["Id"] != origin_id]
-    entries = [entry for entry in _items(config, "CacheBehaviors") if entry["TargetOriginId"] != origin_id]
+    entries = [
+        entry for entry in _items(config, "CacheBehaviors") if entry["TargetOriginId"] != origin_id
+    ]
     if len(origins) < len(_items(config, "Origins")):
         _refuse_if_shared(config, origin_id)
     return _replaced(config, origins, entries)
@@ -87,12 +102,15 @@ def _refuse_if_shared(config: Mapping[str, Any], origin_id: str) -> None:
     if users:
         raise Conflict(
             "origin_shared",
-            f"The distribution uses the origin {origin_id} in {' and '.join(users)}, which the portal did not make. "
+            f"The distribution uses the origin {origin_id} in {' and '.join(users)}, which "
+            "the portal did not make. "
             "Lead them elsewhere first.",
         )
 
 
-def _replaced(config: Mapping[str, Any], origins: list[Any], entries: list[Any]) -> tuple[Config, bool]:
+def _replaced(
+    config: Mapping[str, Any], origins: list[Any], entries: list[Any]
+) -> tuple[Config, bool]:
     new = dict(config)
     changed = False
     for name, items in (("Origins", origins), ("CacheBehaviors", entries)):
@@ -119,7 +137,9 @@ def _place(items: Sequence[Mapping[str, Any]], key: str, value: str) -> int | No
 def _adjusted(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> Config:
     """`existing`, with every wanted value that it does not have already."""
     return dict(existing) | {
-        key: _merged(existing.get(key), value) for key, value in wanted.items() if not _has(existing.get(key), value)
+        key: _merged(existing.get(key), value)
+        for key, value in wanted.items()
+        if not _has(existing.get(key), value)
     }
 
 
@@ -131,15 +151,19 @@ def _merged(existing: Any, wanted: Any) -> Any:
 
 
 def _has(existing: Any, wanted: Any) -> bool:
-    """Whether `existing` says what is wanted. It may say more; AWS orders lists of words as it likes, and may
-    leave out what is empty or off.
+    """Whether `existing` says what is wanted. It may say more; AWS orders lists of words as it
+    likes, and may leave out what is empty or off.
     """
     if existing is None:
         return _is_off(wanted)
     if isinstance(wanted, Mapping):
-        return isinstance(existing, Mapping) and all(_has(existing.get(key), value) for key, value in wanted.items())
+        return isinstance(existing, Mapping) and all(
+            _has(existing.get(key), value) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
-        return isinstance(existing, list) and sorted(map(repr, existing)) == sorted(map(repr, wanted))
+        return isinstance(existing, list) and sorted(map(repr, existing)) == sorted(
+            map(repr, wanted)
+        )
     return bool(existing == wanted)
 
 

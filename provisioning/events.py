@@ -1,4 +1,5 @@
-"""The event log: the only way events are written. Numbered without gaps under the stream's lock, redacted first.
+"""The event log: the only way events are written. Numbered without gaps under the stream's lock,
+redacted first.
 
 Call inside the transaction whose fact the event tells, so that neither exists without the other.
 """
@@ -87,7 +88,8 @@ def _next_seq(stream: str) -> int:
     """Raise the stream's counter; its row lock is held until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {EventStream._meta.db_table} AS s (name, last_seq) VALUES (%s, 1) "  # noqa: S608  a table's name
+            # A table's name
+            f"INSERT INTO {EventStream._meta.db_table} AS s (name, last_seq) VALUES (%s, 1) "  # noqa: S608
             "ON CONFLICT (name) DO UPDATE SET last_seq = s.last_seq + 1 RETURNING last_seq",
             [stream],
         )

@@ -1,7 +1,8 @@
-"""What AWS says about a target, a distribution and an account: frozen values that plan and preflight judge.
+"""What AWS says about a target, a distribution and an account: frozen values that plan and
+preflight judge.
 
-PURE. Nothing here decides anything. A fact that could not be had (no permission, an API error) is a Gap,
-never an empty value, so that "unknown" cannot look like "fine".
+PURE. Nothing here decides anything. A fact that could not be had (no permission, an API error) is a
+Gap, never an empty value, so that "unknown" cannot look like "fine".
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from provisioning.names import Arn, DistributionId, SecurityGroupId, VpcOriginId
 from provisioning.patterns import same_paths
 from provisioning.permissions import Permission
 
-# Amazon VPC User Guide, AWS-managed prefix lists: what CloudFront's counts for among a security group's rules.
+# Amazon VPC User Guide, AWS-managed prefix lists: what CloudFront's counts for among a security
+# group's rules.
 CLOUDFRONT_LIST_WEIGHT = 55
 
 
 def everybody(ranges: Iterable[str]) -> bool:
-    """Whether these IPv4 ranges (CIDR) together hold every address. What cannot be read holds none."""
+    """Whether these IPv4 ranges (CIDR) together hold every address. What cannot be read holds
+    none.
+    """
     networks = []
     for text in ranges:
         try:
@@ -32,8 +36,8 @@ def everybody(ranges: Iterable[str]) -> bool:
 
 @dataclass(frozen=True)
 class Gap:
-    """Something AWS did not tell: what was asked, and the reason in words. `turn_in_seconds`, where the portal itself
-    did not ask because its budget of calls was spent: when it may.
+    """Something AWS did not tell: what was asked, and the reason in words. `turn_in_seconds`, where
+    the portal itself did not ask because its budget of calls was spent: when it may.
     """
 
     what: str
@@ -43,8 +47,9 @@ class Gap:
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate of ACM. `kind` is AWS's Type (AMAZON_ISSUED, IMPORTED, PRIVATE), `status` AWS's too, `expires` a
-    date (ISO 8601). One that ACM does not keep (an IAM server certificate) has no names and the status "".
+    """A certificate of ACM. `kind` is AWS's Type (AMAZON_ISSUED, IMPORTED, PRIVATE), `status` AWS's
+    too, `expires` a date (ISO 8601). One that ACM does not keep (an IAM server certificate) has no
+    names and the status "".
     """
 
     arn: str
@@ -55,11 +60,15 @@ class Certificate:
 
     @property
     def in_force(self) -> bool:
-        """Whether CloudFront may take it: issued, and not by a private CA. Who signed an imported one is not known."""
+        """Whether CloudFront may take it: issued, and not by a private CA. Who signed an imported
+        one is not known.
+        """
         return self.status == "ISSUED" and self.kind != "PRIVATE"
 
     def covers(self, host: str) -> bool:
-        """Whether one of its names is `host`, or `host` with a star for the first label (RFC 6125, 6.4.3)."""
+        """Whether one of its names is `host`, or `host` with a star for the first label (RFC 6125,
+        6.4.3).
+        """
         host = host.lower().rstrip(".")
         star = f"*.{host.partition('.')[2]}"
         return any(name.lower() in (host, star) for name in self.names)
@@ -67,10 +76,12 @@ class Certificate:
 
 @dataclass(frozen=True)
 class ListenerRule:
-    """A rule of a listener, in the order in which they are asked. Empty `hosts` and `paths` mean any.
+    """A rule of a listener, in the order in which they are asked. Empty `hosts` and `paths` mean
+    any.
 
-    `narrow`: it has conditions besides, which not every handshake meets. `action` is the type of what comes first,
-    `target_groups` are the ARNs of those that it forwards to, without those of weight 0.
+    `narrow`: it has conditions besides, which not every handshake meets. `action` is the type of
+    what comes first, `target_groups` are the ARNs of those that it forwards to, without those of
+    weight 0.
     """
 
     hosts: tuple[str, ...]
@@ -82,9 +93,11 @@ class ListenerRule:
 
 @dataclass(frozen=True)
 class Listener:
-    """A listener of a load balancer. `default_action` is AWS's Type: forward, redirect, fixed-response, …
+    """A listener of a load balancer. `default_action` is AWS's Type: forward, redirect,
+    fixed-response, …
 
-    `certificates` and `rules` are None where they were not looked at. `target_groups` are those of the default action.
+    `certificates` and `rules` are None where they were not looked at. `target_groups` are those of
+    the default action.
     """
 
     port: int
@@ -114,7 +127,9 @@ class RegisteredTarget:
 
 @dataclass(frozen=True)
 class TargetGroup:
-    """A target group of a load balancer. `protocol_version` is "" where there is none (TCP); seconds."""
+    """A target group of a load balancer. `protocol_version` is "" where there is none (TCP);
+    seconds.
+    """
 
     arn: str
     name: str
@@ -129,8 +144,8 @@ class TargetGroup:
 
 @dataclass(frozen=True)
 class IngressRule:
-    """One ingress rule. `source_kind` is cidr, prefix-list or group; ports are inclusive, -1 means all; `owner` is
-    the portal's mark, "" on rules of others.
+    """One ingress rule. `source_kind` is cidr, prefix-list or group; ports are inclusive, -1 means
+    all; `owner` is the portal's mark, "" on rules of others.
     """
 
     group_id: SecurityGroupId
@@ -147,7 +162,9 @@ class IngressRule:
         """Whether the rule admits TCP to `port` (from its source)."""
         if self.protocol == "-1":
             return True
-        return self.protocol == "tcp" and (self.from_port == -1 or self.from_port <= port <= self.to_port)
+        return self.protocol == "tcp" and (
+            self.from_port == -1 or self.from_port <= port <= self.to_port
+        )
 
 
 @dataclass(frozen=True)
@@ -164,10 +181,11 @@ class AclEntry:
 
 @dataclass(frozen=True)
 class Subnet:
-    """A subnet of the target. `public` means that its route table leads somewhere by an internet gateway.
+    """A subnet of the target. `public` means that its route table leads somewhere by an internet
+    gateway.
 
-    `maps_public` means that whatever starts in it gets a public address. `acl_egress` are the outbound entries of its
-    network ACL, in their order; None where they were not looked at.
+    `maps_public` means that whatever starts in it gets a public address. `acl_egress` are the
+    outbound entries of its network ACL, in their order; None where they were not looked at.
     """
 
     id: str
@@ -182,15 +200,16 @@ class Subnet:
 
 @dataclass(frozen=True)
 class TargetFacts:
-    """A load balancer or instance. `kind` is application, network, gateway or instance; seconds, counts.
+    """A load balancer or instance. `kind` is application, network, gateway or instance; seconds,
+    counts.
 
-    `origin_facing_prefix_list` and `origin_facing_ipv6_list` are AWS's lists of CloudFront's addresses. `list_weights`
-    say how many rules the prefix lists of its groups besides the first count for, None where AWS does not tell;
-    `own_lists` are those of them that are not AWS's.
-    `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its network interfaces,
-    `addresses_behind` those of whatever its ways end at, through further load balancers too. `other_doors` are
-    internet-facing application and network load balancers of the VPC that come to the same, `api_doors` what of API
-    Gateway leads to it. None: not looked at.
+    `origin_facing_prefix_list` and `origin_facing_ipv6_list` are AWS's lists of CloudFront's
+    addresses. `list_weights` say how many rules the prefix lists of its groups besides the first
+    count for, None where AWS does not tell; `own_lists` are those of them that are not AWS's.
+    `attributes` are the load balancer's, as AWS names them. `public_addresses` are those of its
+    network interfaces, `addresses_behind` those of whatever its ways end at, through further load
+    balancers too. `other_doors` are internet-facing application and network load balancers of the
+    VPC that come to the same, `api_doors` what of API Gateway leads to it. None: not looked at.
     """
 
     arn: Arn
@@ -241,36 +260,59 @@ class TargetFacts:
         return {listener.port: listener.protocol for listener in self.listeners}
 
     def certificate_names(self) -> dict[int, tuple[str, ...]]:
-        """Port → the names, without those with a star, in the certificates in force that it shows there. A port whose
-        certificates were not looked at is left out.
+        """Port → the names, without those with a star, in the certificates in force that it shows
+        there. A port whose certificates were not looked at is left out.
         """
         found: dict[int, tuple[str, ...]] = {}
         for listener in self.listeners:
             if listener.certificates is not None:
-                names = (name.lower() for one in listener.certificates if one.in_force for name in one.names)
-                found[listener.port] = tuple(dict.fromkeys(name for name in names if "*" not in name))
+                names = (
+                    name.lower()
+                    for one in listener.certificates
+                    if one.in_force
+                    for name in one.names
+                )
+                found[listener.port] = tuple(
+                    dict.fromkeys(name for name in names if "*" not in name)
+                )
         return found
 
     @property
     def group_to_open(self) -> SecurityGroupId | None:
-        """The group that the portal adds its rule to: the first by its id, since AWS lists them in no order."""
+        """The group that the portal adds its rule to: the first by its id, since AWS lists them in
+        no order.
+        """
         return min(self.security_groups, default=None)
 
     def rules_used(self, group_id: str) -> int | None:
-        """How many of a group's IPv4 rules are used; IPv6 is counted apart. None where a list's weight is not known."""
-        weights = {self.origin_facing_prefix_list: CLOUDFRONT_LIST_WEIGHT, **dict(self.list_weights)}
-        rules = [rule for rule in self.ingress if rule.group_id == group_id and ":" not in rule.source]
-        counted = [weights.get(rule.source) if rule.source_kind == "prefix-list" else 1 for rule in rules]
+        """How many of a group's IPv4 rules are used; IPv6 is counted apart. None where a list's
+        weight is not known.
+        """
+        weights = {
+            self.origin_facing_prefix_list: CLOUDFRONT_LIST_WEIGHT,
+            **dict(self.list_weights),
+        }
+        rules = [
+            rule for rule in self.ingress if rule.group_id == group_id and ":" not in rule.source
+        ]
+        counted = [
+            weights.get(rule.source) if rule.source_kind == "prefix-list" else 1 for rule in rules
+        ]
         known = [one for one in counted if one is not None]
         return sum(known) if len(known) == len(counted) else None
 
     def admits_cloudfront(self, port: int) -> IngressRule | None:
-        """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service group, or everybody.
+        """The rule that admits CloudFront's VPC-origin traffic to `port`: prefix list, service
+        group, or everybody.
 
-        Everybody may also be let in by several ranges together; the first of them is then given. AWS lists rules in no
-        order. Those that no portal made come first: they do not come and go with other endpoints.
+        Everybody may also be let in by several ranges together; the first of them is then given.
+        AWS lists rules in no order. Those that no portal made come first: they do not come and go
+        with other endpoints.
         """
-        rules = sorted((rule for rule in self.ingress if rule.covers(port)), key=lambda one: (one.owner, one.rule_id))
+        rules = sorted(
+            (rule for rule in self.ingress if rule.covers(port)),
+            key=lambda one: (one.owner, one.rule_id),
+        )
         for rule in rules:
             named = rule.source_kind == "prefix-list" and bool(rule.source)
             service = rule.source_kind == "group" and bool(rule.source)
@@ -284,7 +326,9 @@ class TargetFacts:
 
 @dataclass(frozen=True)
 class Behavior:
-    """A cache behavior, in the order of the distribution; the default behavior has the pattern `*`."""
+    """A cache behavior, in the order of the distribution; the default behavior has the pattern
+    `*`.
+    """
 
     path_pattern: str
     target_origin_id: str
@@ -296,8 +340,9 @@ class Behavior:
 
 @dataclass(frozen=True)
 class Origin:
-    """An origin of a distribution; `vpc_origin_id` is empty for custom and S3 origins, `protocol_policy` for all but
-    custom ones. `path` is put before every path that CloudFront asks for.
+    """An origin of a distribution; `vpc_origin_id` is empty for custom and S3 origins,
+    `protocol_policy` for all but custom ones. `path` is put before every path that CloudFront asks
+    for.
     """
 
     id: str
@@ -311,8 +356,9 @@ class Origin:
 class DistributionFacts:
     """A distribution as it is configured (not necessarily what every edge already serves).
 
-    `staging`: viewers come to it by its primary distribution only. `continuous_deployment_policy_id` is what joins a
-    primary distribution with a staging one, "" without.
+    `staging`: viewers come to it by its primary distribution only.
+    `continuous_deployment_policy_id` is what joins a primary distribution with a staging one, ""
+    without.
     """
 
     id: DistributionId
@@ -335,16 +381,22 @@ class DistributionFacts:
 
     def behavior(self, path_pattern: str) -> Behavior | None:
         """The behavior with exactly this path pattern, if there is one."""
-        return next((behavior for behavior in self.behaviors if behavior.path_pattern == path_pattern), None)
+        return next(
+            (behavior for behavior in self.behaviors if behavior.path_pattern == path_pattern), None
+        )
 
     def behavior_for(self, path_pattern: str) -> Behavior | None:
         """The first behavior for exactly the paths of this pattern, however its own is written."""
-        return next((one for one in self.behaviors if same_paths(one.path_pattern, path_pattern)), None)
+        return next(
+            (one for one in self.behaviors if same_paths(one.path_pattern, path_pattern)), None
+        )
 
 
 @dataclass(frozen=True)
 class DomainConflict:
-    """A name of another distribution; its id and account as far as AWS shows them (`*` hides the rest)."""
+    """A name of another distribution; its id and account as far as AWS shows them (`*` hides the
+    rest).
+    """
 
     domain: str
     resource: str
@@ -353,8 +405,8 @@ class DomainConflict:
 
 @dataclass(frozen=True)
 class VpcOriginFacts:
-    """A VPC origin of the account. `ours` means that its owner tag carries this portal's name; `distributions` is how
-    many use it, None where that was not asked.
+    """A VPC origin of the account. `ours` means that its owner tag carries this portal's name;
+    `distributions` is how many use it, None where that was not asked.
     """
 
     id: VpcOriginId
@@ -367,14 +419,15 @@ class VpcOriginFacts:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything one judgement is based on, looked at together. Quotas are AWS's defaults, unless they would not do and
-    AWS told what applies.
+    """Everything one judgement is based on, looked at together. Quotas are AWS's defaults, unless
+    they would not do and AWS told what applies.
 
-    `viewer_certificate` is what the distribution shows to viewers under its own names; `service_role` says whether
-    the account has CloudFront's role for VPC origins; `permissions` is what the portal's own role may do;
-    `domain_conflicts` what overlaps with those of the distribution's names that have a star. None where it was not
-    looked at. `request_policies` are the custom origin request policies that the distribution's behaviors have,
-    by id, as far as AWS showed them.
+    `viewer_certificate` is what the distribution shows to viewers under its own names;
+    `service_role` says whether the account has CloudFront's role for VPC origins; `permissions` is
+    what the portal's own role may do; `domain_conflicts` what overlaps with those of the
+    distribution's names that have a star. None where it was not looked at. `request_policies` are
+    the custom origin request policies that the distribution's behaviors have, by id, as far as AWS
+    showed them.
     """
 
     target: TargetFacts | None
@@ -397,6 +450,8 @@ class Snapshot:
 
     @property
     def held_back(self) -> Gap | None:
-        """The gap to be waited for longest, if the budget of calls did not suffice: look again then."""
+        """The gap to be waited for longest, if the budget of calls did not suffice: look again
+        then.
+        """
         held = [gap for gap in self.gaps if gap.turn_in_seconds is not None]
         return max(held, key=lambda gap: gap.turn_in_seconds or 0.0, default=None)

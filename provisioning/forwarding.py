@@ -1,8 +1,9 @@
-"""What a cache policy or an origin request policy passes on to the origin: header lines, cookies, query strings.
+"""What a cache policy or an origin request policy passes on to the origin: header lines, cookies,
+query strings.
 
-PURE. It decides by AWS's own behavior words whether a name gets through. It knows AWS's managed policies only; what a
-custom one says must be given. Sources: CloudFront API Reference (OriginRequestPolicyConfig), Developer Guide (managed
-policies).
+PURE. It decides by AWS's own behavior words whether a name gets through. It knows AWS's managed
+policies only; what a custom one says must be given. Sources: CloudFront API Reference
+(OriginRequestPolicyConfig), Developer Guide (managed policies).
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """One part of a policy: AWS's behavior word (none, whitelist, allExcept, all, allViewer, …), and names."""
+    """One part of a policy: AWS's behavior word (none, whitelist, allExcept, all, allViewer, …),
+    and names.
+    """
 
     behavior: str = "none"
     names: frozenset[str] = frozenset()
@@ -35,7 +38,9 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Forwarding:
-    """A whole policy. The names of `headers` are in lower case; those of cookies and query strings are as they are."""
+    """A whole policy. The names of `headers` are in lower case; those of cookies and query strings
+    are as they are.
+    """
 
     headers: Selection = field(default_factory=Selection)
     cookies: Selection = field(default_factory=Selection)
@@ -48,7 +53,8 @@ class Forwarding:
 
 _ALL = Selection("all")
 _ORIGIN_CONTROLS = Selection(
-    "whitelist", frozenset({"host", "origin", "x-http-method", "x-http-method-override", "x-method-override"})
+    "whitelist",
+    frozenset({"host", "origin", "x-http-method", "x-http-method-override", "x-method-override"}),
 )
 
 
@@ -59,8 +65,12 @@ def _headers(*names: str) -> Forwarding:
 
 MANAGED_REQUEST_POLICIES: Mapping[str, Forwarding] = {
     "216adef6-5c7f-47e4-b989-5492eafa07d3": Forwarding(Selection("allViewer"), _ALL, _ALL),
-    "b689b0a8-53d0-40ab-baf2-68738e2966ac": Forwarding(Selection("allExcept", frozenset({"host"})), _ALL, _ALL),
-    "33f36d7e-f396-46d9-90e0-52428a34d9dc": Forwarding(Selection("allViewerAndWhitelistCloudFront"), _ALL, _ALL),
+    "b689b0a8-53d0-40ab-baf2-68738e2966ac": Forwarding(
+        Selection("allExcept", frozenset({"host"})), _ALL, _ALL
+    ),
+    "33f36d7e-f396-46d9-90e0-52428a34d9dc": Forwarding(
+        Selection("allViewerAndWhitelistCloudFront"), _ALL, _ALL
+    ),
     "bf0718e1-ba1e-49d1-88b1-f726733018ae": _headers("host"),
     "59781a5b-3903-41f3-afcb-af62929ccde1": _headers("origin"),
     "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf": _headers(
@@ -68,8 +78,9 @@ MANAGED_REQUEST_POLICIES: Mapping[str, Forwarding] = {
     ),
     "acba4595-bd28-49b8-b9fe-13317c0390fa": _headers("user-agent", "referer"),
 }
-"""AllViewer, AllViewerExceptHostHeader, AllViewerAndCloudFrontHeaders-2022-06, HostHeaderOnly, CORS-CustomOrigin,
-CORS-S3Origin and UserAgentRefererHeaders, by their ids, which are the same in every account.
+"""AllViewer, AllViewerExceptHostHeader, AllViewerAndCloudFrontHeaders-2022-06, HostHeaderOnly,
+CORS-CustomOrigin, CORS-S3Origin and UserAgentRefererHeaders, by their ids, which are the same in
+every account.
 """
 
 MANAGED_CACHE_POLICIES: Mapping[str, Forwarding] = {
@@ -79,6 +90,6 @@ MANAGED_CACHE_POLICIES: Mapping[str, Forwarding] = {
     "83da9c7e-98b4-4e11-a168-04f0df8e2c65": Forwarding(_ORIGIN_CONTROLS, _ALL),
     "4cc15a8a-d715-48a4-82b8-cc0b614638fe": Forwarding(_ORIGIN_CONTROLS, _ALL, _ALL),
 }
-"""CachingDisabled, CachingOptimized, CachingOptimizedForUncompressedObjects, UseOriginCacheControlHeaders and
-UseOriginCacheControlHeaders-QueryStrings.
+"""CachingDisabled, CachingOptimized, CachingOptimizedForUncompressedObjects,
+UseOriginCacheControlHeaders and UseOriginCacheControlHeaders-QueryStrings.
 """

@@ -1,8 +1,9 @@
 """Whether a worker is to be told of a piece of work again (PURE).
 
-A tick finds the same due work every second until somebody takes it. Where workers are behind, more words would only
-queue up. This remembers, in one ticker, what was said and when; it must never keep back work that is due anew, so
-the key of a piece of work changes with it (a request's id and its last event, a check's id and its due time).
+A tick finds the same due work every second until somebody takes it. Where workers are behind, more
+words would only queue up. This remembers, in one ticker, what was said and when; it must never keep
+back work that is due anew, so the key of a piece of work changes with it (a request's id and its
+last event, a check's id and its due time).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""The rows of provisioning: accounts, endpoints, what we made in AWS, runs with their journal, and the event log.
+"""The rows of provisioning: accounts, endpoints, what we made in AWS, runs with their journal, and
+the event log.
 
-Row rules are methods, set rules are QuerySet methods with a domain name. No state changes here by itself:
-every transition is one conditional update in runner.py or actions.py.
+Row rules are methods, set rules are QuerySet methods with a domain name. No state changes here by
+itself: every transition is one conditional update in runner.py or actions.py.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
     def waited_in(self) -> AwsAccountQuerySet:
         """Accounts in which a run waits for AWS, forward or while it undoes."""
         watching = Q(state=Run.State.WAITING) | Q(state=Run.State.UNDOING, watch__isnull=False)
-        return self.filter(models.Exists(Run.objects.filter(watching, endpoint__account=models.OuterRef("pk"))))
+        return self.filter(
+            models.Exists(Run.objects.filter(watching, endpoint__account=models.OuterRef("pk")))
+        )
 
     def due_for_sweep(self, now: datetime) -> AwsAccountQuerySet:
         """Those of them whose next look is due."""
@@ -35,7 +38,9 @@ class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):
 
 
 class AwsAccount(models.Model):
-    """An AWS account the portal works in, through a role it assumes there. An empty role means the portal's own."""
+    """An AWS account the portal works in, through a role it assumes there. An empty role means the
+    portal's own.
+    """
 
     account_id = models.CharField(max_length=12, primary_key=True)
     name = models.CharField(max_length=80)
@@ -76,7 +81,9 @@ class Endpoint(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["account", "name"], condition=~Q(state="absent"), name="endpoint_name_unique_in_account"
+                fields=["account", "name"],
+                condition=~Q(state="absent"),
+                name="endpoint_name_unique_in_account",
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
@@ -103,7 +110,9 @@ class Endpoint(models.Model):
 
 
 class VpcOrigin(models.Model):
-    """A VPC origin that the portal made, shared by every endpoint with the same key; its users are its references."""
+    """A VPC origin that the portal made, shared by every endpoint with the same key; its users are
+    its references.
+    """
 
     account = models.ForeignKey(AwsAccount, on_delete=models.PROTECT, related_name="vpc_origins")
     key = models.CharField(max_length=16)
@@ -132,7 +141,8 @@ class IngressRule(models.Model):
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
             models.UniqueConstraint(
-                fields=["account", "group_id", "port", "source_group_id"], name="ingress_rule_one_row"
+                fields=["account", "group_id", "port", "source_group_id"],
+                name="ingress_rule_one_row",
             )
         ]
 
@@ -141,8 +151,9 @@ class IngressRule(models.Model):
 
 
 class Watch(models.Model):
-    """What AWS last said of one resource that somebody waits for. `written_at` is our own last write to it:
-    a sweep that began before that write must not overrule it. `detail` is what the last full look showed.
+    """What AWS last said of one resource that somebody waits for. `written_at` is our own last
+    write to it: a sweep that began before that write must not overrule it. `detail` is what the
+    last full look showed.
     """
 
     class Resource(models.TextChoices):
@@ -159,7 +170,9 @@ class Watch(models.Model):
 
     class Meta:
         constraints: ClassVar[list[models.BaseConstraint]] = [
-            models.UniqueConstraint(fields=["account", "resource", "aws_id"], name="watch_one_row_per_resource")
+            models.UniqueConstraint(
+                fields=["account", "resource", "aws_id"], name="watch_one_row_per_resource"
+            )
         ]
 
     def __str__(self) -> str:
@@ -175,17 +188,31 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def due(self, now: datetime) -> RunQuerySet:
         """Runs that want attention now and that nobody holds."""
-        return self.active().filter(due_at__lte=now).filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        return (
+            self.active()
+            .filter(due_at__lte=now)
+            .filter(Q(lease_until__isnull=True) | Q(lease_until__lte=now))
+        )
 
     def to_mention(self, now: datetime, *, not_since: datetime) -> RunQuerySet:
-        """Due runs of which no worker was told since they became due, or not for a while (the word may be lost)."""
-        untold = Q(mentioned_at__isnull=True) | Q(mentioned_at__lt=F("due_at")) | Q(mentioned_at__lt=not_since)
+        """Due runs of which no worker was told since they became due, or not for a while (the word
+        may be lost).
+        """
+        untold = (
+            Q(mentioned_at__isnull=True)
+            | Q(mentioned_at__lt=F("due_at"))
+            | Q(mentioned_at__lt=not_since)
+        )
         return self.due(now).filter(untold)
 
     def make_due(self, now: datetime) -> int:
-        """Wake these. Their rows are locked in one order, so that two who wake the same runs do not deadlock."""
+        """Wake these. Their rows are locked in one order, so that two who wake the same runs do not
+        deadlock.
+        """
         with transaction.atomic():
-            keys = list(self.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True))
+            keys = list(
+                self.order_by("pk").select_for_update(of=("self",)).values_list("pk", flat=True)
+            )
             woken: int = Run.objects.filter(pk__in=keys).update(due_at=now)
         return woken
 
@@ -195,7 +222,8 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class Run(models.Model):
-    """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time; no worker sleeps for it.
+    """One attempt to bring an endpoint to a spec. A waiting run is a row with a due time; no worker
+    sleeps for it.
 
     `fence` grows with each claim: a write of a worker that lost its lease changes no row.
     """
@@ -221,7 +249,9 @@ class Run(models.Model):
     lease_until = models.DateTimeField(null=True, blank=True)
     lease_holder = models.CharField(max_length=80, blank=True)
     fence = models.PositiveBigIntegerField(default=0)
-    watch = models.ForeignKey(Watch, null=True, blank=True, on_delete=models.SET_NULL, related_name="waiters")
+    watch = models.ForeignKey(
+        Watch, null=True, blank=True, on_delete=models.SET_NULL, related_name="waiters"
+    )
     writes_distribution = models.CharField(max_length=20, blank=True)
     created_at = models.DateTimeField()
     finished_at = models.DateTimeField(null=True, blank=True)
@@ -238,8 +268,14 @@ class Run(models.Model):
             )
         ]
         indexes: ClassVar[list[models.Index]] = [
-            models.Index(fields=["due_at"], condition=Q(state__in=["running", "waiting", "undoing"]), name="run_due"),
-            models.Index(fields=["watch"], condition=Q(state__in=["waiting", "undoing"]), name="run_by_watch"),
+            models.Index(
+                fields=["due_at"],
+                condition=Q(state__in=["running", "waiting", "undoing"]),
+                name="run_due",
+            ),
+            models.Index(
+                fields=["watch"], condition=Q(state__in=["waiting", "undoing"]), name="run_by_watch"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -283,7 +319,15 @@ class JournalEntry(models.Model):
 
     def as_entry(self) -> Entry:
         """The frozen value the engine decides on."""
-        return Entry(self.step, Kind(self.kind), Direction(self.direction), self.at, self.since, self.times, self.data)
+        return Entry(
+            self.step,
+            Kind(self.kind),
+            Direction(self.direction),
+            self.at,
+            self.since,
+            self.times,
+            self.data,
+        )
 
 
 class EventStream(models.Model):
@@ -305,7 +349,9 @@ class EventQuerySet(models.QuerySet["Event"]):
 
 
 class Event(models.Model):
-    """One line for people and tickets. Numbered per stream from 1 without gaps; stored redacted; never changed."""
+    """One line for people and tickets. Numbered per stream from 1 without gaps; stored redacted;
+    never changed.
+    """
 
     class Level(models.TextChoices):
         INFO = "info"

@@ -1,7 +1,7 @@
 """AWS's identifiers as types, and the deterministic names the portal gives to what it makes.
 
-PURE. A deterministic name is the idempotency token that CreateVpcOrigin lacks: two attempts at the same
-thing carry the same name, so the second is refused by AWS and adopted by us.
+PURE. A deterministic name is the idempotency token that CreateVpcOrigin lacks: two attempts at the
+same thing carry the same name, so the second is refused by AWS and adopted by us.
 """
 
 import hashlib
@@ -36,7 +36,9 @@ def vpc_origin_name(owner: str, key: str) -> str:
 
 
 def origin_id(owner: str, endpoint_key: str) -> str:
-    """The id of our origin inside a distribution; it names the endpoint, so ownership is visible in AWS."""
+    """The id of our origin inside a distribution; it names the endpoint, so ownership is visible in
+    AWS.
+    """
     return f"{owner}-{endpoint_key}"
 
 

@@ -1,9 +1,10 @@
-"""What would change in AWS to bring an endpoint about: item by item, before and after, and its digest.
+"""What would change in AWS to bring an endpoint about: item by item, before and after, and its
+digest.
 
-PURE. It compares a spec with a snapshot. It never changes anything and never asks AWS. An approval is
-bound to `Plan.digest`: the spec, every change, and the facts the change relies on. Whether a shared VPC
-origin or ingress rule of ours happens to exist already is left out of the digest, because other endpoints may
-create or undo it meanwhile without changing what was approved.
+PURE. It compares a spec with a snapshot. It never changes anything and never asks AWS. An approval
+is bound to `Plan.digest`: the spec, every change, and the facts the change relies on. Whether a
+shared VPC origin or ingress rule of ours happens to exist already is left out of the digest,
+because other endpoints may create or undo it meanwhile without changing what was approved.
 """
 
 from __future__ import annotations
@@ -13,14 +14,23 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from provisioning import names
-from provisioning.facts import Behavior, Certificate, DistributionFacts, IngressRule, Snapshot, TargetFacts
+from provisioning.facts import (
+    Behavior,
+    Certificate,
+    DistributionFacts,
+    IngressRule,
+    Snapshot,
+    TargetFacts,
+)
 from provisioning.patterns import covers, overlap
 from provisioning.spec import EndpointSpec, digest_of
 
 CREATE, REUSE, KEEP = "create", "reuse", "keep"
 NOT_KNOWN = "not known"
 QUOTA_CODES = frozenset({"vpc_origin_quota", "behavior_quota"})
-"""Codes of Unplannable that depend on a quota: on AWS's default where the account's own could not be asked."""
+"""Codes of Unplannable that depend on a quota: on AWS's default where the account's own could not
+be asked.
+"""
 
 
 class Unplannable(Exception):
@@ -83,7 +93,9 @@ class Plan:
 
 
 def _bound(item: Mapping[str, Any]) -> dict[str, Any]:
-    """What an approver agrees to in an item (its dict). Of a shared one, not whether it is there already."""
+    """What an approver agrees to in an item (its dict). Of a shared one, not whether it is there
+    already.
+    """
     bound = ("resource", "after") if item["shared"] else ("resource", "after", "action", "before")
     return {name: item[name] for name in bound}
 
@@ -92,15 +104,19 @@ def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owne
     """Compare and list the changes, in the order in which they will be made. Raises Unplannable."""
     target, distribution = snapshot.target, snapshot.distribution
     if target is None:
-        raise Unplannable("target_unknown", _why(snapshot, "target", "The target was not found in this account."))
+        raise Unplannable(
+            "target_unknown", _why(snapshot, "target", "The target was not found in this account.")
+        )
     if distribution is None:
         raise Unplannable(
-            "distribution_unknown", _why(snapshot, "distribution", "The distribution was not found in this account.")
+            "distribution_unknown",
+            _why(snapshot, "distribution", "The distribution was not found in this account."),
         )
     if distribution.unknown_elements:
         raise Unplannable(
             "distribution_too_new",
-            "The distribution uses settings that this portal does not know yet, and writing it would lose them: "
+            "The distribution uses settings that this portal does not know yet, and writing "
+            "it would lose them: "
             f"{', '.join(distribution.unknown_elements)}. Update the portal's boto3.",
         )
     vpc_origin = _vpc_origin_item(spec, snapshot, owner)
@@ -108,7 +124,9 @@ def make_plan(spec: EndpointSpec, snapshot: Snapshot, *, endpoint_key: str, owne
     items.append(_origin_item(spec, target, distribution, endpoint_key, owner))
     items += _behavior_items(spec, distribution, endpoint_key, owner, snapshot.behavior_quota)
     seconds = 20 + (0 if vpc_origin.action == REUSE else 540) + 300
-    return Plan(endpoint_key, spec, tuple(items), _relies_on(spec, target, distribution, snapshot), seconds)
+    return Plan(
+        endpoint_key, spec, tuple(items), _relies_on(spec, target, distribution, snapshot), seconds
+    )
 
 
 def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
@@ -119,7 +137,9 @@ def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
         for key in sorted(set(before) | set(after)):
             if before.get(key) != after.get(key):
                 what = key.replace("_", " ")
-                sentences.append(f"{what}: was {_brief(before.get(key))}, is now {_brief(after.get(key))}")
+                sentences.append(
+                    f"{what}: was {_brief(before.get(key))}, is now {_brief(after.get(key))}"
+                )
     old_items = {(item["resource"], item["title"]): item for item in old.get("items", ())}
     new_items = {(item["resource"], item["title"]): item for item in new.get("items", ())}
     for key in sorted(set(old_items) | set(new_items)):
@@ -130,7 +150,9 @@ def what_changed(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
             sentences.append(f"no longer in the plan: {key[1]}")
         elif _bound(before_item) != _bound(after_item):
             was, now = before_item["action"], after_item["action"]
-            sentences.append(f"changed: {key[1]}" + (f" (was {was}, is now {now})" if was != now else ""))
+            sentences.append(
+                f"changed: {key[1]}" + (f" (was {was}, is now {now})" if was != now else "")
+            )
     return sentences
 
 
@@ -146,7 +168,9 @@ def desired_vpc_origin(spec: EndpointSpec, owner: str) -> dict[str, Any]:
     }
 
 
-def desired_origin(spec: EndpointSpec, domain_name: str, endpoint_key: str, owner: str) -> dict[str, Any]:
+def desired_origin(
+    spec: EndpointSpec, domain_name: str, endpoint_key: str, owner: str
+) -> dict[str, Any]:
     """Our origin in the distribution; the VpcOriginId is filled in once it is known."""
     return {
         "Id": names.origin_id(owner, endpoint_key),
@@ -163,7 +187,9 @@ def desired_origin(spec: EndpointSpec, domain_name: str, endpoint_key: str, owne
     }
 
 
-def desired_behavior(spec: EndpointSpec, pattern: str, endpoint_key: str, owner: str) -> dict[str, Any]:
+def desired_behavior(
+    spec: EndpointSpec, pattern: str, endpoint_key: str, owner: str
+) -> dict[str, Any]:
     """One cache behavior as UpdateDistribution takes it."""
     methods = spec.allowed_methods.split(",")
     return {
@@ -188,10 +214,13 @@ def desired_behavior(spec: EndpointSpec, pattern: str, endpoint_key: str, owner:
 
 
 def position_for(pattern: str, existing: tuple[str, ...]) -> int:
-    """Where a new behavior goes: before the first one that would swallow it, else last. It never goes in front
-    of a narrower behavior, so it takes no traffic from anything more specific than itself.
+    """Where a new behavior goes: before the first one that would swallow it, else last. It never
+    goes in front of a narrower behavior, so it takes no traffic from anything more specific than
+    itself.
     """
-    return next((index for index, other in enumerate(existing) if covers(other, pattern)), len(existing))
+    return next(
+        (index for index, other in enumerate(existing) if covers(other, pattern)), len(existing)
+    )
 
 
 def _vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> PlanItem:
@@ -199,7 +228,8 @@ def _vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> Plan
     gap = snapshot.gap("vpc_origins")
     if gap:
         raise Unplannable(
-            "vpc_origins_unknown", f"The account's VPC origins could not be listed. AWS said: {_sentence(gap.reason)}"
+            "vpc_origins_unknown",
+            f"The account's VPC origins could not be listed. AWS said: {_sentence(gap.reason)}",
         )
     existing = next((origin for origin in snapshot.vpc_origins if origin.name == name), None)
     # The name stands for the target: on another target it is somebody's imitation.
@@ -212,15 +242,24 @@ def _vpc_origin_item(spec: EndpointSpec, snapshot: Snapshot, owner: str) -> Plan
     if existing is None and len(snapshot.vpc_origins) >= snapshot.vpc_origin_quota:
         raise Unplannable(
             "vpc_origin_quota",
-            f"The account has {len(snapshot.vpc_origins)} of {snapshot.vpc_origin_quota} VPC origins. "
+            f"The account has {len(snapshot.vpc_origins)} of {snapshot.vpc_origin_quota} "
+            "VPC origins. "
             "Remove one that is not used, or ask AWS for a higher quota.",
         )
     after = desired_vpc_origin(spec, owner)
     if existing:
         note = f"{existing.id} leads to the same target and is shared. No waiting for it."
-        return PlanItem("vpc-origin", REUSE, f"VPC origin {name}", {"Id": existing.id}, after, note, shared=True)
+        return PlanItem(
+            "vpc-origin", REUSE, f"VPC origin {name}", {"Id": existing.id}, after, note, shared=True
+        )
     return PlanItem(
-        "vpc-origin", CREATE, f"VPC origin {name}", None, after, "AWS needs about 10 to 15 minutes.", shared=True
+        "vpc-origin",
+        CREATE,
+        f"VPC origin {name}",
+        None,
+        after,
+        "AWS needs about 10 to 15 minutes.",
+        shared=True,
     )
 
 
@@ -236,14 +275,18 @@ def _ingress_items(spec: EndpointSpec, target: TargetFacts, owner: str) -> list[
             items.append(PlanItem("ingress-rule", REUSE, title, now, added, note, shared=True))
         elif rule:
             kept = {"GroupId": rule.group_id, "Port": port, "Source": rule.source}
-            items.append(PlanItem("ingress-rule", KEEP, title, kept, kept, "CloudFront is admitted already."))
+            items.append(
+                PlanItem("ingress-rule", KEEP, title, kept, kept, "CloudFront is admitted already.")
+            )
         elif added:
             note = "Only traffic of this VPC's own VPC origins is let in; nothing public."
             items.append(PlanItem("ingress-rule", CREATE, title, None, added, note, shared=True))
     return items
 
 
-def _rule_of_ours(spec: EndpointSpec, target: TargetFacts, port: int, owner: str) -> dict[str, Any] | None:
+def _rule_of_ours(
+    spec: EndpointSpec, target: TargetFacts, port: int, owner: str
+) -> dict[str, Any] | None:
     """The rule that the portal may add for a port; None when it may not."""
     if not spec.open_security_group or not target.security_groups:
         return None
@@ -263,12 +306,22 @@ def _is_ours(rule: IngressRule, target: TargetFacts, port: int, owner: str) -> b
 
 
 def _origin_item(
-    spec: EndpointSpec, target: TargetFacts, distribution: DistributionFacts, endpoint_key: str, owner: str
+    spec: EndpointSpec,
+    target: TargetFacts,
+    distribution: DistributionFacts,
+    endpoint_key: str,
+    owner: str,
 ) -> PlanItem:
     after = desired_origin(spec, target.dns_name, endpoint_key, owner)
     existing = distribution.origin(after["Id"])
     before = {"Id": existing.id, "DomainName": existing.domain_name} if existing else None
-    return PlanItem("origin", KEEP if existing else CREATE, f"Origin {after['Id']} in {distribution.id}", before, after)
+    return PlanItem(
+        "origin",
+        KEEP if existing else CREATE,
+        f"Origin {after['Id']} in {distribution.id}",
+        before,
+        after,
+    )
 
 
 def _behavior_items(
@@ -283,7 +336,8 @@ def _behavior_items(
             raise Unplannable(
                 "path_taken",
                 f"The distribution already has a behavior for {existing.path_pattern}, leading to "
-                f"{existing.target_origin_id}. Choose another path, or ask its owner to give it up.",
+                f"{existing.target_origin_id}. Choose another path, or ask its owner to "
+                "give it up.",
             )
         after = desired_behavior(spec, pattern, endpoint_key, owner)
         title = f"Behavior {pattern} in {distribution.id}"
@@ -292,38 +346,61 @@ def _behavior_items(
             continue
         answering = _answering(pattern, distribution)
         place = position_for(pattern, order)
-        ahead = f"It goes in front of {order[place]}." if place < len(order) else "It goes after all others."
-        before = {"answered_by": answering.path_pattern, "TargetOriginId": answering.target_origin_id}
+        ahead = (
+            f"It goes in front of {order[place]}."
+            if place < len(order)
+            else "It goes after all others."
+        )
+        before = {
+            "answered_by": answering.path_pattern,
+            "TargetOriginId": answering.target_origin_id,
+        }
         note = f"Today {pattern} is answered by the behavior {answering.path_pattern}. {ahead}"
         items.append(PlanItem("behavior", CREATE, title, before, after, note))
     if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > quota:
         raise Unplannable(
-            "behavior_quota", f"The distribution would have more than {quota} behaviors. Choose another distribution."
+            "behavior_quota",
+            f"The distribution would have more than {quota} behaviors. Choose another "
+            "distribution.",
         )
     return items
 
 
 def _answering(pattern: str, distribution: DistributionFacts) -> Behavior:
-    return next((b for b in distribution.behaviors if covers(b.path_pattern, pattern)), distribution.default_behavior)
+    return next(
+        (b for b in distribution.behaviors if covers(b.path_pattern, pattern)),
+        distribution.default_behavior,
+    )
 
 
 def not_known_any_more(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """What plan `new` relies on and could not see, although plan `old` (their dicts) had seen it: ask AWS again."""
+    """What plan `new` relies on and could not see, although plan `old` (their dicts) had seen it:
+    ask AWS again.
+    """
     before, after = old.get("relies_on", {}), new.get("relies_on", {})
-    return sorted(key for key, value in after.items() if value == NOT_KNOWN and before.get(key, NOT_KNOWN) != NOT_KNOWN)
+    return sorted(
+        key
+        for key, value in after.items()
+        if value == NOT_KNOWN and before.get(key, NOT_KNOWN) != NOT_KNOWN
+    )
 
 
 def _relies_on(
     spec: EndpointSpec, target: TargetFacts, distribution: DistributionFacts, snapshot: Snapshot
 ) -> dict[str, Any]:
-    """The facts that, if they change between approval and apply, make the approval void: what the plan itself is made
-    of, and what the preflight would block for. What could not be seen is NOT_KNOWN, never left empty.
+    """The facts that, if they change between approval and apply, make the approval void: what the
+    plan itself is made of, and what the preflight would block for. What could not be seen is
+    NOT_KNOWN, never left empty.
     """
 
     def known(what: str, value: Any) -> Any:
         return NOT_KNOWN if snapshot.gap(what) else value
 
-    ours = {behavior.path_pattern for behavior in distribution.behaviors if behavior.path_pattern in spec.path_patterns}
+    ours = {
+        behavior.path_pattern
+        for behavior in distribution.behaviors
+        if behavior.path_pattern in spec.path_patterns
+    }
     return {
         "target_state": target.state,
         "target_scheme": target.scheme,
@@ -339,7 +416,8 @@ def _relies_on(
             ],
         ),
         "target_tls_ports": known(
-            "listeners", sorted(listener.port for listener in target.listeners if listener.protocol == "TLS")
+            "listeners",
+            sorted(listener.port for listener in target.listeners if listener.protocol == "TLS"),
         ),
         "rules_before_redirects": known(
             "rules",
@@ -356,12 +434,18 @@ def _relies_on(
         "internet_gateway": known("internet_gateway", bool(target.internet_gateway)),
         "block_public_access": known("block_public_access", target.block_public_access),
         "subnets": known(
-            "subnets", sorted(f"{subnet.id} in {subnet.availability_zone_id}" for subnet in target.subnets)
+            "subnets",
+            sorted(f"{subnet.id} in {subnet.availability_zone_id}" for subnet in target.subnets),
         ),
-        "subnets_without_ipv4": known("subnets", sorted(subnet.id for subnet in target.subnets if subnet.ipv6_only)),
-        "full_subnets": known("subnets", sorted(subnet.id for subnet in target.subnets if subnet.free_addresses == 0)),
+        "subnets_without_ipv4": known(
+            "subnets", sorted(subnet.id for subnet in target.subnets if subnet.ipv6_only)
+        ),
+        "full_subnets": known(
+            "subnets", sorted(subnet.id for subnet in target.subnets if subnet.free_addresses == 0)
+        ),
         "viewer_certificate": known(
-            "viewer_certificate", _certificate(snapshot.viewer_certificate) if snapshot.viewer_certificate else ""
+            "viewer_certificate",
+            _certificate(snapshot.viewer_certificate) if snapshot.viewer_certificate else "",
         ),
         "distribution_domain": distribution.domain_name,
         "distribution_enabled": distribution.enabled,
@@ -376,7 +460,9 @@ def _relies_on(
 
 
 def _certificates(spec: EndpointSpec, target: TargetFacts) -> list[str]:
-    """What the target shows over HTTPS, where CloudFront would look; when it expires may change by renewal."""
+    """What the target shows over HTTPS, where CloudFront would look; when it expires may change by
+    renewal.
+    """
     if spec.origin_protocol == "http-only":
         return []
     listener = target.listener_on(spec.https_port)

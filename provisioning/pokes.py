@@ -1,7 +1,9 @@
-"""Tell the web processes that a stream has grown: a hint, sent after commit, never waited for, lost without harm.
+"""Tell the web processes that a stream has grown: a hint, sent after commit, never waited for, lost
+without harm.
 
 The channel layer is asynchronous and this code is called from synchronous workers and views, so one
-daemon thread per process owns an event loop and sends from there. A Redis that is away delays nobody.
+daemon thread per process owns an event loop and sends from there. A Redis that is away delays
+nobody.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ class _Sender:
     def __init__(self) -> None:
         self.pid = os.getpid()
         self.loop = asyncio.new_event_loop()
-        self.loop.set_exception_handler(lambda loop, context: log.debug("poke: %s", context.get("message")))
+        self.loop.set_exception_handler(
+            lambda loop, context: log.debug("poke: %s", context.get("message"))
+        )
         threading.Thread(target=self.loop.run_forever, name="pokes", daemon=True).start()
 
     def send(self, stream: str, seq: int) -> None:

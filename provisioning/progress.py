@@ -1,4 +1,5 @@
-"""How far a run is, for people: each step with its state, time taken and time expected, and what AWS last said.
+"""How far a run is, for people: each step with its state, time taken and time expected, and what
+AWS last said.
 
 Everything here is read from the journal; the events a person sees are not consulted.
 """
@@ -23,7 +24,9 @@ FAILED, UNDOING, UNDONE = "failed", "undoing", "undone"
 
 @dataclass(frozen=True)
 class StepProgress:
-    """One line of the rail. Seconds are real seconds; `elapsed_seconds` is None before the step began."""
+    """One line of the rail. Seconds are real seconds; `elapsed_seconds` is None before the step
+    began.
+    """
 
     name: str
     title: str
@@ -35,8 +38,8 @@ class StepProgress:
 
 @dataclass(frozen=True)
 class Progress:
-    """The whole rail. `looked_at` is when AWS was last asked on behalf of this run's account; `trouble` why it told
-    nothing when it was asked since.
+    """The whole rail. `looked_at` is when AWS was last asked on behalf of this run's account;
+    `trouble` why it told nothing when it was asked since.
     """
 
     steps: tuple[StepProgress, ...]
@@ -85,14 +88,28 @@ def step_progress(
         entries = backward or forward
         elapsed = None
         if forward:
-            end = forward[-1].at if state in (DONE, FAILED) else backward[-1].at if state == UNDONE else now
+            end = (
+                forward[-1].at
+                if state in (DONE, FAILED)
+                else backward[-1].at
+                if state == UNDONE
+                else now
+            )
             elapsed = max(0.0, (end - forward[0].since).total_seconds())
-        seen = str(entries[-1].data.get("seen") or entries[-1].data.get("reason") or "") if entries else ""
-        lines.append(StepProgress(step.name, step.title, state, seen, elapsed, step.expected_seconds / pace))
+        seen = (
+            str(entries[-1].data.get("seen") or entries[-1].data.get("reason") or "")
+            if entries
+            else ""
+        )
+        lines.append(
+            StepProgress(step.name, step.title, state, seen, elapsed, step.expected_seconds / pace)
+        )
     return tuple(lines)
 
 
-def _state(forward: Sequence[Entry], backward: Sequence[Entry], *, reached: bool, failed: bool, pace: float) -> str:
+def _state(
+    forward: Sequence[Entry], backward: Sequence[Entry], *, reached: bool, failed: bool, pace: float
+) -> str:
     if backward:
         last = backward[-1]
         given_up = last.kind is Kind.REFUSED or (last.kind is Kind.RETRY and exhausted(last, pace))

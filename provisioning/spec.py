@@ -1,7 +1,7 @@
 """What an endpoint shall be: the validated, frozen wish, its parsing and its digest.
 
-PURE. It decides whether a wish is well formed and what follows from what a person answered (with the
-reason for each derived setting). It never asks AWS and never looks at the clock.
+PURE. It decides whether a wish is well formed and what follows from what a person answered (with
+the reason for each derived setting). It never asks AWS and never looks at the clock.
 """
 
 from __future__ import annotations
@@ -40,7 +40,9 @@ _TARGET = re.compile(
     re.ASCII,
 )
 _PATTERN = re.compile(r"/[A-Za-z0-9_\-.*$/~\"'@:+&?]{0,254}", re.ASCII)
-_DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}", re.ASCII)
+_DOMAIN = re.compile(
+    r"(?=.{1,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}", re.ASCII
+)
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII)
 
 
@@ -104,18 +106,23 @@ class EndpointSpec:
 
     @property
     def origin_request_policy_id(self) -> PolicyId:
-        """AllViewer forwards Host; AllViewerExceptHostHeader lets the origin's domain be the Host."""
+        """AllViewer forwards Host; AllViewerExceptHostHeader lets the origin's domain be the
+        Host.
+        """
         return ALL_VIEWER if self.forward_host else ALL_VIEWER_EXCEPT_HOST
 
     @property
     def vpc_origin_key(self) -> str:
         """Endpoints with the same key share one VPC origin."""
-        return vpc_origin_key(self.target_arn, self.origin_protocol, self.http_port, self.https_port)
+        return vpc_origin_key(
+            self.target_arn, self.origin_protocol, self.http_port, self.https_port
+        )
 
     @property
     def handshake_path(self) -> str:
-        """A concrete path that one of the patterns matches: where a handshake check knocks. One without wildcards if
-        there is one; else what the first leaves, with its last slash: `/ws/*` does not match `/ws`.
+        """A concrete path that one of the patterns matches: where a handshake check knocks. One
+        without wildcards if there is one; else what the first leaves, with its last slash: `/ws/*`
+        does not match `/ws`.
         """
         plain = (pattern for pattern in self.path_patterns if not set(pattern) & {"*", "?"})
         return next(plain, self.path_patterns[0].replace("*", "").replace("?", "x"))
@@ -151,18 +158,20 @@ def derive_settings(
     listener_protocols: Mapping[int, str] | None = None,
     certificate_names: Mapping[int, Sequence[str]] | None = None,
 ) -> tuple[Derived, ...]:
-    """The settings that follow from a person's answers and, where known, from the target's listeners (port → protocol)
-    and the full names in the certificates that it shows (port → names).
+    """The settings that follow from a person's answers and, where known, from the target's
+    listeners (port → protocol) and the full names in the certificates that it shows (port → names).
 
-    1. Origin protocol: HTTPS where the target listens with HTTPS on 443, else HTTP; never match-viewer, which
-       needs both listeners and fails as 502 when one is missing. Behind TCP on 443 the target itself does TLS, as a
-       rule: HTTPS there, where it listens on nothing else.
+    1. Origin protocol: HTTPS where the target listens with HTTPS on 443, else HTTP; never
+       match-viewer, which needs both listeners and fails as 502 when one is missing. Behind TCP on
+       443 the target itself does TLS, as a rule: HTTPS there, where it listens on nothing else.
     2. Ports: 80 and 443, or the only port the target listens on.
-    3. Host: forwarded when the origin leg is plain HTTP; over HTTPS only when the person says that the
-       certificate names the viewer's host (CloudFront Developer Guide, origin settings).
-    4. Methods: a handshake is a GET; all seven only where the same path carries an HTTP API (Socket.IO).
-    5. The origin's domain: over HTTPS and without the viewers' Host, the only name that the certificate has, since
-       CloudFront compares it. Where there are several, a person knows which one is meant.
+    3. Host: forwarded when the origin leg is plain HTTP; over HTTPS only when the person says that
+       the certificate names the viewer's host (CloudFront Developer Guide, origin settings).
+    4. Methods: a handshake is a GET; all seven only where the same path carries an HTTP API
+       (Socket.IO).
+    5. The origin's domain: over HTTPS and without the viewers' Host, the only name that the
+       certificate has, since CloudFront compares it. Where there are several, a person knows which
+       one is meant.
     6. Timeouts: the read timeout governs waiting for the 101 only; 30 s is CloudFront's default.
     """
     listeners = dict(listener_protocols or {})
@@ -179,7 +188,11 @@ def derive_settings(
     compares = _answer(wish, "origin_protocol", protocol) != "http-only" and not _answer(
         wish, "forward_host", not use_https
     )
-    shown = (certificate_names or {}).get(_port(_answer(wish, "https_port", https_port)), ()) if compares else ()
+    shown = (
+        (certificate_names or {}).get(_port(_answer(wish, "https_port", https_port)), ())
+        if compares
+        else ()
+    )
     return (
         Derived(
             "origin_protocol",
@@ -188,7 +201,8 @@ def derive_settings(
             if use_https and passed_on
             else f"The target listens with HTTPS on {https_port}."
             if use_https
-            else f"The target listens with plain HTTP on {http_port}; the leg stays inside AWS's network.",
+            else f"The target listens with plain HTTP on {http_port}; the leg stays inside AWS's "
+            "network.",
         ),
         Derived("http_port", http_port, "The port of the target's HTTP listener."),
         Derived("https_port", https_port, "The port of the target's HTTPS listener."),
@@ -197,10 +211,15 @@ def derive_settings(
             not use_https,
             "Over HTTPS the certificate must match the origin's own name, so Host is not forwarded."
             if use_https
-            else "The app sees the name the viewer used; no certificate is checked on a plain HTTP leg.",
+            else "The app sees the name the viewer used; no certificate is checked on a plain "
+            "HTTP leg.",
         ),
         _origin_domain([name for name in shown if _DOMAIN.fullmatch(name)]),
-        Derived("viewer_protocol_policy", "https-only", "A WebSocket client does not follow a redirect; wss:// only."),
+        Derived(
+            "viewer_protocol_policy",
+            "https-only",
+            "A WebSocket client does not follow a redirect; wss:// only.",
+        ),
         Derived(
             "allowed_methods",
             METHOD_SETS[2] if carries_api else METHOD_SETS[0],
@@ -208,9 +227,19 @@ def derive_settings(
             if carries_api
             else "A WebSocket handshake is a GET; nothing else needs to pass.",
         ),
-        Derived("read_timeout", 30, "How long CloudFront waits for the 101 answer. 30 seconds is its default."),
-        Derived("keepalive_timeout", 5, "Concerns plain HTTP only; an open WebSocket is not affected."),
-        Derived("open_security_group", True, "Lets the plan admit CloudFront to the target where nothing does yet."),
+        Derived(
+            "read_timeout",
+            30,
+            "How long CloudFront waits for the 101 answer. 30 seconds is its default.",
+        ),
+        Derived(
+            "keepalive_timeout", 5, "Concerns plain HTTP only; an open WebSocket is not affected."
+        ),
+        Derived(
+            "open_security_group",
+            True,
+            "Lets the plan admit CloudFront to the target where nothing does yet.",
+        ),
     )
 
 
@@ -231,11 +260,16 @@ def _port(value: Any) -> int:
 
 def _origin_domain(names: Sequence[str]) -> Derived:
     if len(names) == 1:
-        reason = "The only name in the target's certificate. CloudFront sends it as Host and compares the two."
+        reason = (
+            "The only name in the target's certificate. CloudFront sends it as Host and "
+            "compares the two."
+        )
         return Derived("origin_domain", names[0], reason)
     if names:
         listed = f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
-        return Derived("origin_domain", "", f"The target's certificate names {listed}. Choose one of them.")
+        return Derived(
+            "origin_domain", "", f"The target's certificate names {listed}. Choose one of them."
+        )
     return Derived("origin_domain", "", "The target's own DNS name is used.")
 
 
@@ -247,7 +281,9 @@ def complete_wish(
     listener_protocols: Mapping[int, str] | None = None,
     certificate_names: Mapping[int, Sequence[str]] | None = None,
 ) -> dict[str, Any]:
-    """The wish with every unset (absent, None or "") setting filled by derivation. Answers always win."""
+    """The wish with every unset (absent, None or "") setting filled by derivation. Answers always
+    win.
+    """
     complete: dict[str, Any] = {**DEFAULTS}
     derived = derive_settings(wish, listener_protocols, certificate_names)
     complete |= {one.field: one.value for one in derived}
@@ -257,8 +293,9 @@ def complete_wish(
 
 
 def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
-    """Validate a complete wish. Raises SpecError with every fault. Accepts lists or comma-separated strings
-    for the list fields and decimal strings for numbers, because ticket systems send strings.
+    """Validate a complete wish. Raises SpecError with every fault. Accepts lists or comma-separated
+    strings for the list fields and decimal strings for numbers, because ticket systems send
+    strings.
     """
     errors: list[FieldError] = []
     values: dict[str, Any] = {}
@@ -287,9 +324,15 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
         value = data.get(field)
         if isinstance(value, str) and re.fullmatch(r"[0-9]{1,6}", value, re.ASCII):
             value = int(value)
-        if isinstance(value, bool) or not isinstance(value, int) or not (low <= value <= high or value in also):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int)
+            or not (low <= value <= high or value in also)
+        ):
             extra = f", or {' or '.join(map(str, sorted(also)))}" if also else ""
-            errors.append(FieldError(field, "invalid", f"A whole number from {low} to {high}{extra}."))
+            errors.append(
+                FieldError(field, "invalid", f"A whole number from {low} to {high}{extra}.")
+            )
         else:
             values[field] = value
 
@@ -302,7 +345,9 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
         else:
             values[field] = value
 
-    def words(field: str, pattern: re.Pattern[str], most: int, advice: str, *, required: bool) -> None:
+    def words(
+        field: str, pattern: re.Pattern[str], most: int, advice: str, *, required: bool
+    ) -> None:
         value = data.get(field, ())
         if isinstance(value, str):
             value = [word for word in re.split(r"[,\s]+", value) if word]
@@ -313,21 +358,33 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
         elif len(value) > most:
             errors.append(FieldError(field, "too_many", f"At most {most} fit. Remove some."))
         elif len(set(value)) != len(value):
-            errors.append(FieldError(field, "duplicate", "The same entry stands there twice. Remove one."))
+            errors.append(
+                FieldError(field, "duplicate", "The same entry stands there twice. Remove one.")
+            )
         elif bad := [word for word in value if not pattern.fullmatch(word)]:
             errors.append(FieldError(field, "invalid", f"{bad[0]!r} does not fit. {advice}"))
         else:
             values[field] = tuple(value)
 
-    text("name", _NAME, "Use 1 to 40 lower-case letters, digits and hyphens, beginning with a letter, as in team-chat.")
+    text(
+        "name",
+        _NAME,
+        "Use 1 to 40 lower-case letters, digits and hyphens, beginning with a letter, as in "
+        "team-chat.",
+    )
     text("account_id", _ACCOUNT, "The AWS account's twelve digits.")
     text("distribution_id", _DISTRIBUTION, "The distribution's id, as in E1A2B3C4D5E6F7.")
-    text("target_arn", _TARGET, "The ARN of a load balancer or an EC2 instance, from the list of targets.")
+    text(
+        "target_arn",
+        _TARGET,
+        "The ARN of a load balancer or an EC2 instance, from the list of targets.",
+    )
     words(
         "path_patterns",
         _PATTERN,
         MOST_PATHS,
-        "Begin each with a slash, as in /ws/chat or /ws/*; letters, digits and _-.*$/~\"'@:+&? are allowed.",
+        "Begin each with a slash, as in /ws/chat or /ws/*; letters, digits and "
+        "_-.*$/~\"'@:+&? are allowed.",
         required=True,
     )
     choice("origin_protocol", PROTOCOLS)
@@ -337,14 +394,24 @@ def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
     if data.get("origin_domain") in ("", None):
         values["origin_domain"] = ""
     else:
-        text("origin_domain", _DOMAIN, "A full host name, as in chat.internal.example.com; or leave it empty.")
+        text(
+            "origin_domain",
+            _DOMAIN,
+            "A full host name, as in chat.internal.example.com; or leave it empty.",
+        )
     choice("viewer_protocol_policy", VIEWER_POLICIES)
     choice("allowed_methods", METHOD_SETS)
     number("read_timeout", 1, 120)
     number("keepalive_timeout", 1, 120)
     flag("open_security_group")
     number("max_silence_seconds", 1, 86400)
-    words("subprotocols", _TOKEN, 10, "Names like graphql-transport-ws, without spaces.", required=False)
+    words(
+        "subprotocols",
+        _TOKEN,
+        10,
+        "Names like graphql-transport-ws, without spaces.",
+        required=False,
+    )
 
     errors += _cross_check(values)
     if errors:
@@ -361,11 +428,15 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
         if account != values["account_id"]:
             errors.append(
                 FieldError(
-                    "target_arn", "other_account", "The target belongs to another account. Pick one of this account."
+                    "target_arn",
+                    "other_account",
+                    "The target belongs to another account. Pick one of this account.",
                 )
             )
     for index, pattern in enumerate(values.get("path_patterns", ())):
-        same = next((other for other in values["path_patterns"][:index] if same_paths(other, pattern)), None)
+        same = next(
+            (other for other in values["path_patterns"][:index] if same_paths(other, pattern)), None
+        )
         if same is not None:
             told = f"{pattern} means the same paths as {same}. Remove one."
             errors.append(FieldError("path_patterns", "duplicate", told))
@@ -375,7 +446,8 @@ def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
             FieldError(
                 "path_patterns",
                 "catch_all",
-                "This would take over every request of the distribution. Choose a path of its own, as in /ws/chat.",
+                "This would take over every request of the distribution. Choose a path of "
+                "its own, as in /ws/chat.",
             )
         )
     return errors

@@ -1,4 +1,6 @@
-"""Celery tasks of provisioning, and the tick that finds what is due. A task is: load by id, call, done."""
+"""Celery tasks of provisioning, and the tick that finds what is due. A task is: load by id, call,
+done.
+"""
 
 from __future__ import annotations
 
@@ -25,15 +27,26 @@ MENTION_AGAIN_SECONDS = 5.0
 
 @shared_task
 def advance_run(run_id: int, fence: int | None = None) -> None:
-    """Advance one run as far as it gets without waiting, unless somebody has taken it since the fence was read."""
+    """Advance one run as far as it gets without waiting, unless somebody has taken it since the
+    fence was read.
+    """
     holder = f"{socket.gethostname()}:{os.getpid()}:{threading.get_ident()}"
     lease = runner.claim(
-        run_id, holder=holder, now=timezone.now(), seconds=settings.PROVISIONING_LEASE_SECONDS, fence=fence
+        run_id,
+        holder=holder,
+        now=timezone.now(),
+        seconds=settings.PROVISIONING_LEASE_SECONDS,
+        fence=fence,
     )
     if lease is not None:
         with suppress(runner.LeaseLost):  # another worker has the run, and goes on with it
             try:
-                runner.advance(lease, SAGAS[lease.run.saga], clock=timezone.now, pace=settings.PROVISIONING_PACE)
+                runner.advance(
+                    lease,
+                    SAGAS[lease.run.saga],
+                    clock=timezone.now,
+                    pace=settings.PROVISIONING_PACE,
+                )
             except (DatabaseError, runner.LeaseLost):
                 raise
             except Exception as fault:
@@ -52,10 +65,12 @@ def sweep_account(account_id: str) -> None:
 def tick(now: datetime) -> None:
     """Tell the workers of due runs and due sweeps, the longest due first.
 
-    1. Of no more runs than so many that nobody has taken yet. Where workers are behind, more words would only
-       queue up, be stale when they are read, and keep sweeps and new runs waiting behind them.
-    2. One that is still due after a few seconds is mentioned again: a lost word costs seconds, never a run. A word
-       that is heard twice does nothing the second time, so nobody who tries again overtakes those still unheard.
+    1. Of no more runs than so many that nobody has taken yet. Where workers are behind, more words
+       would only queue up, be stale when they are read, and keep sweeps and new runs waiting behind
+       them.
+    2. One that is still due after a few seconds is mentioned again: a lost word costs seconds,
+       never a run. A word that is heard twice does nothing the second time, so nobody who tries
+       again overtakes those still unheard.
     """
     patience = timedelta(seconds=MENTION_AGAIN_SECONDS)
     with transaction.atomic():

@@ -1,7 +1,9 @@
-"""Keeping what AWS last said of a resource, so that a thousand waiting runs cost as few calls as one.
+"""Keeping what AWS last said of a resource, so that a thousand waiting runs cost as few calls as
+one.
 
-`note_write` is for us who changed it, `note_look` for anybody who looked. A look that began before our last
-write must not overrule it. Whoever waits for the resource is woken when its status changes.
+`note_write` is for us who changed it, `note_look` for anybody who looked. A look that began before
+our last write must not overrule it. Whoever waits for the resource is woken when its status
+changes.
 """
 
 from __future__ import annotations
@@ -19,7 +21,12 @@ DEPLOYED = "Deployed"
 
 
 def note_write(
-    account: AwsAccount, resource: str, aws_id: str, status: str, detail: Mapping[str, Any], now: datetime
+    account: AwsAccount,
+    resource: str,
+    aws_id: str,
+    status: str,
+    detail: Mapping[str, Any],
+    now: datetime,
 ) -> Watch:
     """Our write was answered with this status. Wakes everybody who waits for the resource."""
     with transaction.atomic():
@@ -43,10 +50,17 @@ def note_look(
     began: datetime,
     now: datetime,
 ) -> bool:
-    """A look that began at `began` saw this. False when a later write of ours outdates it, or nothing changed."""
+    """A look that began at `began` saw this. False when a later write of ours outdates it, or
+    nothing changed.
+    """
     with transaction.atomic():
         # Two may look for the first time at once; the row of the quicker one stays.
-        first = {"status": status, "detail": dict(detail or {}), "written_at": began, "seen_at": now}
+        first = {
+            "status": status,
+            "detail": dict(detail or {}),
+            "written_at": began,
+            "seen_at": now,
+        }
         key = {"account": account, "resource": resource, "aws_id": aws_id}
         watch, made = Watch.objects.select_for_update().get_or_create(**key, defaults=first)
         if made:

@@ -1,5 +1,6 @@
-"""The whole product on one machine: embedded PostgreSQL and Redis, the lab, web, worker and ticker, and a rehearsal.
+"""The whole product on one machine: embedded PostgreSQL and Redis, the lab, web, worker and ticker,
+and a rehearsal.
 
-Nothing here is imported by the product. It starts the same commands that a server would start, with the
-same environment variables, so what works here works there.
+Nothing here is imported by the product. It starts the same commands that a server would start, with
+the same environment variables, so what works here works there.
 """

@@ -14,28 +14,46 @@ INTERRUPTED = 130
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one of them; the exit code is for the shell."""
-    parser = argparse.ArgumentParser(prog="python -m stack", description="The whole product on this machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m stack", description="The whole product on this machine."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
 
     demo = commands.add_parser("demo", help="start everything and stay until Ctrl-C")
-    demo.add_argument("--state", type=Path, default=PROJECT / ".state", help="where data, secrets and logs live")
+    demo.add_argument(
+        "--state", type=Path, default=PROJECT / ".state", help="where data, secrets and logs live"
+    )
     demo.add_argument("--port", type=_port, default=8000, help="first of six ports in a row")
     demo.add_argument("--clean", action="store_true", help="empty the state folder first")
     demo.add_argument("--time-scale", type=_scale, help="how many times faster than AWS")
 
-    rehearse = commands.add_parser("rehearse", help="run the main job, from request to echo, against a fresh stack")
-    rehearse.add_argument("--port", type=_port, help="first of six ports in a row; free ones unless given")
+    rehearse = commands.add_parser(
+        "rehearse", help="run the main job, from request to echo, against a fresh stack"
+    )
+    rehearse.add_argument(
+        "--port", type=_port, help="first of six ports in a row; free ones unless given"
+    )
     rehearse.add_argument("--hold", action="store_true", help="keep running afterwards")
     rehearse.add_argument("--time-scale", type=_scale, help="how many times faster than AWS")
 
-    services = commands.add_parser("test-services", help="run a command with a fresh PostgreSQL and Redis")
+    services = commands.add_parser(
+        "test-services", help="run a command with a fresh PostgreSQL and Redis"
+    )
     services.add_argument("wrapped", nargs=argparse.REMAINDER, help="the command, after --")
 
-    browser = commands.add_parser("browser", help="print the path of a Chromium for the tests; fetch one if need be")
-    browser.add_argument("--fetch", action="store_true", help="download or install it if there is none")
+    browser = commands.add_parser(
+        "browser", help="print the path of a Chromium for the tests; fetch one if need be"
+    )
+    browser.add_argument(
+        "--fetch", action="store_true", help="download or install it if there is none"
+    )
 
-    screenshots = commands.add_parser("screenshots", help="take the README's pictures from this build")
-    screenshots.add_argument("folder", type=Path, nargs="?", default=PROJECT / "docs" / "screenshots")
+    screenshots = commands.add_parser(
+        "screenshots", help="take the README's pictures from this build"
+    )
+    screenshots.add_argument(
+        "folder", type=Path, nargs="?", default=PROJECT / "docs" / "screenshots"
+    )
 
     given = parser.parse_args(arguments)
     os.chdir(PROJECT)

@@ -16,7 +16,9 @@ VARIABLE = "CHROMIUM"
 """Environment variable with the path of the one to use; looked at first."""
 
 BROWSERS_DIR = Path(sys.prefix) / "browsers"
-"""Where playwright puts what it downloads: inside the virtual environment, so that deleting that deletes it too."""
+"""Where playwright puts what it downloads: inside the virtual environment, so that deleting that
+deletes it too.
+"""
 
 DEFAULT_TIMEOUT = 600
 
@@ -26,7 +28,10 @@ def find_browser() -> str | None:
     given = os.environ.get(VARIABLE)
     candidates = [given] if given else [found for name in NAMES if (found := shutil.which(name))]
     candidates += [str(path) for path in sorted(BROWSERS_DIR.glob("chromium-*/chrome-*/chrome"))]
-    candidates += [str(path) for path in sorted(BROWSERS_DIR.glob("chromium-*/chrome-*/*.app/Contents/MacOS/*"))]
+    candidates += [
+        str(path)
+        for path in sorted(BROWSERS_DIR.glob("chromium-*/chrome-*/*.app/Contents/MacOS/*"))
+    ]
     return next((candidate for candidate in candidates if _starts(candidate)), None)
 
 
@@ -36,21 +41,29 @@ def print_browser(*, fetch: bool) -> int:
     if path is None and fetch:
         path = _fetch()
     if path is None:
-        print("there is no Chromium; see the messages above for why none could be fetched", file=sys.stderr)
+        print(
+            "there is no Chromium; see the messages above for why none could be fetched",
+            file=sys.stderr,
+        )
         return 1
     print(path)
     return 0
 
 
 def _fetch() -> str | None:
-    """The platform's ways, in turn: playwright's download, then the system's packages if we may install them."""
+    """The platform's ways, in turn: playwright's download, then the system's packages if we may
+    install them.
+    """
     os.environ["PLAYWRIGHT_BROWSERS_PATH"] = str(BROWSERS_DIR)
     attempts = [[sys.executable, "-m", "playwright", "install", "chromium"]]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         # Its libraries too: a bare container has none of them.
         attempts[0].insert(-1, "--with-deps")
         if shutil.which("apt-get"):
-            attempts += [["apt-get", "update"], ["apt-get", "install", "-y", "--no-install-recommends", "chromium"]]
+            attempts += [
+                ["apt-get", "update"],
+                ["apt-get", "install", "-y", "--no-install-recommends", "chromium"],
+            ]
     for command in attempts:
         print("+ " + " ".join(command), file=sys.stderr, flush=True)
         try:

@@ -1,4 +1,5 @@
-"""`make demo`: starts the product, says where it is and who may sign in, and stays until told to end.
+"""`make demo`: starts the product, says where it is and who may sign in, and stays until told to
+end.
 
 It decides what a person sees on the console. It must leave nothing running, however it ends.
 """
@@ -62,8 +63,12 @@ def run_demo(state_dir: Path, port: int, *, clean: bool, time_scale: float) -> i
 
 @contextlib.contextmanager
 def ends_on_signals() -> Iterator[None]:
-    """Ctrl-C, `kill` and, unless under nohup, a closed terminal raise Stopped in the main thread, once."""
-    heeded = [n for n in ENDING_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN]
+    """Ctrl-C, `kill` and, unless under nohup, a closed terminal raise Stopped in the main thread,
+    once.
+    """
+    heeded = [
+        n for n in ENDING_SIGNALS if n != signal.SIGHUP or signal.getsignal(n) != signal.SIG_IGN
+    ]
     before = {number: signal.signal(number, _raise_stopped) for number in heeded}
     try:
         yield
@@ -73,8 +78,8 @@ def ends_on_signals() -> Iterator[None]:
 
 
 def stay(until: threading.Event, *, attended: bool) -> None:
-    """Wait; Stopped, too, when the terminal that was there (`attended`) is gone without a signal: `make`, if it is a
-    terminal's first process, gets the hang-up and keeps it to itself.
+    """Wait; Stopped, too, when the terminal that was there (`attended`) is gone without a signal:
+    `make`, if it is a terminal's first process, gets the hang-up and keeps it to itself.
     """
     while not until.wait(LOOK_SECONDS):
         if attended and not os.isatty(0):

@@ -1,7 +1,9 @@
-"""The environment of every process of the product on this machine, as one pure function of folder, ports and pace.
+"""The environment of every process of the product on this machine, as one pure function of folder,
+ports and pace.
 
-It decides values only. It reads no environment itself. `inherited` says what of the person's own one may
-reach a child: nothing that could lead a demo to a real AWS account, a proxy or another database.
+It decides values only. It reads no environment itself. `inherited` says what of the person's own
+one may reach a child: nothing that could lead a demo to a real AWS account, a proxy or another
+database.
 """
 
 from __future__ import annotations
@@ -15,7 +17,9 @@ DEFAULT_TIME_SCALE = 45.0
 """CloudFront's quarter of an hour becomes about 20 seconds."""
 
 NEVER_INHERITED = ("AWS_", "BOTO", "LAB_", "PROBE_", "PROVISIONING_", "DJANGO_")
-"""Prefixes of variables that `product_environment` decides, or that would change where AWS calls go."""
+"""Prefixes of variables that `product_environment` decides, or that would change where AWS calls
+go.
+"""
 
 
 def product_environment(
@@ -51,13 +55,16 @@ def product_environment(
         "AWS_SHARED_CREDENTIALS_FILE": "/dev/null",
         "AWS_EC2_METADATA_DISABLED": "true",
         "PROVISIONING_PACE": f"{time_scale:g}",
-        # Real seconds of this machine: short, so that a killed worker is replaced while somebody watches.
+        # Real seconds of this machine: short, so that a killed worker is replaced while somebody
+        # watches.
         "PROVISIONING_TICK_SECONDS": "0.5",
         "PROVISIONING_LEASE_SECONDS": "8",
         "PROVISIONING_SWEEP_SECONDS": "15",  # of AWS's time: divided by the pace
         "CLOUDFRONT_CALLS_PER_SECOND": "5",  # of AWS's seconds: multiplied by the pace
         "PROVISIONING_OWNER": "edge-portal",
-        "PROBE_CONNECT_TO": ",".join(_connect_to(host, ports) for host in ("*.cloudfront.net", "*.edge.localhost")),
+        "PROBE_CONNECT_TO": ",".join(
+            _connect_to(host, ports) for host in ("*.cloudfront.net", "*.edge.localhost")
+        ),
         "PROBE_CA_FILE": str(lab / "ca.pem"),
         "PROBE_ALLOWED_NETWORKS": f"{LOOPBACK}/32",
         "PROBE_ALLOW_PRIVATE": "True",
@@ -85,7 +92,9 @@ def product_environment(
 
 def inherited(own: Mapping[str, str]) -> dict[str, str]:
     """What of a person's environment a child may see: PATH, HOME, locale and the like."""
-    return {name: value for name, value in own.items() if not name.upper().startswith(NEVER_INHERITED)}
+    return {
+        name: value for name, value in own.items() if not name.upper().startswith(NEVER_INHERITED)
+    }
 
 
 def _connect_to(host: str, ports: Ports) -> str:

@@ -1,7 +1,8 @@
-"""A second pair of eyes: one WebSocket handshake and echo over a plain socket, with every line as sent and received.
+"""A second pair of eyes: one WebSocket handshake and echo over a plain socket, with every line as
+sent and received.
 
-It decides by RFC 6455 whether the answer is right and shares no code with the portal's own check, so that a mistake in
-the one does not hide in the other. It must never accept what it cannot show.
+It decides by RFC 6455 whether the answer is right and shares no code with the portal's own check,
+so that a mistake in the one does not hide in the other. It must never accept what it cannot show.
 """
 
 from __future__ import annotations
@@ -37,7 +38,8 @@ class Witness:
     def testify(self, *, address: tuple[str, int], host: str, path: str, ca_file: Path) -> None:
         """Shake hands with `host` at `address`, take the greeting, get an echo, close.
 
-        :raises NotProven: no 101, a wrong Sec-WebSocket-Accept, or another message than the one sent.
+        :raises NotProven: no 101, a wrong Sec-WebSocket-Accept, or another message than the one
+        sent.
         """
         context = ssl.create_default_context(cafile=str(ca_file))
         context.set_alpn_protocols(["http/1.1"])
@@ -45,7 +47,10 @@ class Witness:
             socket.create_connection(address, timeout=TIMEOUT_SECONDS) as plain,
             context.wrap_socket(plain, server_hostname=host) as wire,
         ):
-            self._say(f"* {address[0]}:{address[1]} as {host}: {wire.version()}, ALPN {wire.selected_alpn_protocol()}")
+            self._say(
+                f"* {address[0]}:{address[1]} as {host}: {wire.version()}, ALPN "
+                f"{wire.selected_alpn_protocol()}"
+            )
             self.converse(wire, host=host, path=path)
 
     def converse(self, wire: socket.socket, *, host: str, path: str) -> None:
@@ -86,20 +91,31 @@ class Witness:
         while b"\r\n\r\n" not in answer:
             piece = wire.recv(4096)
             if not piece or len(answer) > LONGEST_HEAD:
-                raise NotProven(f"the connection ended in the middle of the answer: {answer[:200]!r}")
+                raise NotProven(
+                    f"the connection ended in the middle of the answer: {answer[:200]!r}"
+                )
             answer += piece
         received, _, rest = answer.partition(b"\r\n\r\n")
         lines = received.decode("latin-1").split("\r\n")
         self.lines += [f"< {line}" for line in lines]
         if lines[0].split(" ")[:2] != ["HTTP/1.1", "101"]:
             raise NotProven(f"the answer is {lines[0]!r}, not 101")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}
+        headers = {
+            name.lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines[1:])
+        }
         expected = base64.b64encode(hashlib.sha1((key + GUID).encode()).digest()).decode()  # noqa: S324 - RFC 6455 4.2.2
         accept = headers.get("sec-websocket-accept")
-        self._say(f"* expected Sec-WebSocket-Accept {expected}: {'equal' if accept == expected else 'NOT equal'}")
+        self._say(
+            f"* expected Sec-WebSocket-Accept {expected}: "
+            f"{'equal' if accept == expected else 'NOT equal'}"
+        )
         if accept != expected:
             raise NotProven(f"Sec-WebSocket-Accept is {accept!r}, not {expected!r}")
-        if headers.get("upgrade", "").lower() != "websocket" or "upgrade" not in headers.get("connection", "").lower():
+        if (
+            headers.get("upgrade", "").lower() != "websocket"
+            or "upgrade" not in headers.get("connection", "").lower()
+        ):
             raise NotProven("the 101 lacks Upgrade: websocket or Connection: Upgrade")
         return rest
 
@@ -108,9 +124,15 @@ class Witness:
         mask = os.urandom(4)
         masked = bytes(byte ^ mask[place % 4] for place, byte in enumerate(payload))
         wire.sendall(bytes([0x80 | opcode, 0x80 | len(payload)]) + mask + masked)
-        self._say(f"> {payload.decode()}" if opcode == TEXT else f"> close {int.from_bytes(payload[:2], 'big')}")
+        self._say(
+            f"> {payload.decode()}"
+            if opcode == TEXT
+            else f"> close {int.from_bytes(payload[:2], 'big')}"
+        )
 
-    def _expect(self, frames: Iterator[tuple[int, bytes]], wanted: dict[str, Any], containing: str = "") -> None:
+    def _expect(
+        self, frames: Iterator[tuple[int, bytes]], wanted: dict[str, Any], containing: str = ""
+    ) -> None:
         for opcode, payload in frames:
             if opcode != TEXT:
                 continue
@@ -136,7 +158,9 @@ def _milliseconds_since(begun: float) -> str:
 
 
 def _frames(wire: socket.socket, buffered: bytes) -> Iterator[tuple[int, bytes]]:
-    """Unmasked frames until the peer ends. Servers must not mask, and nothing here is fragmented."""
+    """Unmasked frames until the peer ends. Servers must not mask, and nothing here is
+    fragmented.
+    """
     buffer = bytearray(buffered)
 
     def need(count: int) -> bytes:
@@ -153,7 +177,9 @@ def _frames(wire: socket.socket, buffered: bytes) -> Iterator[tuple[int, bytes]]
         while True:
             first, length = need(2)
             if first & 0x70 or not first & 0x80 or length & 0x80:
-                raise NotProven(f"a frame with bits that nobody negotiated: {first:#04x} {length:#04x}")
+                raise NotProven(
+                    f"a frame with bits that nobody negotiated: {first:#04x} {length:#04x}"
+                )
             if length == 126:
                 length = int.from_bytes(need(2), "big")
             elif length == 127:

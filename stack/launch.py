@@ -1,12 +1,13 @@
-"""Becomes another program that cannot outlive whoever started it; runs as a script, with the standard library only.
+"""Becomes another program that cannot outlive whoever started it; runs as a script, with the
+standard library only.
 
-Decides, just before exec: under which user the program runs (PostgreSQL refuses to be root), and which
-signal it gets from the kernel when its parent dies (Linux). It must never import the product or read its
-settings: it is executed once per child and has to start in a few milliseconds.
+Decides, just before exec: under which user the program runs (PostgreSQL refuses to be root), and
+which signal it gets from the kernel when its parent dies (Linux). It must never import the product
+or read its settings: it is executed once per child and has to start in a few milliseconds.
 
-1. When told so, drop root for an ordinary user, keeping only the capability to read and write files past
-   their permission bits. Without it a project in a closed home such as /root would be out of reach, and the
-   alternative is to open that home for everybody.
+1. When told so, drop root for an ordinary user, keeping only the capability to read and write files
+   past their permission bits. Without it a project in a closed home such as /root would be out of
+   reach, and the alternative is to open that home for everybody.
 2. Ask for the death signal, after the change of user, because that change forgets it.
 3. Look whether the parent died in between; if so, do not start.
 4. Exec.
@@ -31,14 +32,24 @@ class _CapabilityHeader(ctypes.Structure):
 
 
 class _CapabilityData(ctypes.Structure):
-    _fields_ = [("effective", ctypes.c_uint32), ("permitted", ctypes.c_uint32), ("inheritable", ctypes.c_uint32)]
+    _fields_ = [
+        ("effective", ctypes.c_uint32),
+        ("permitted", ctypes.c_uint32),
+        ("inheritable", ctypes.c_uint32),
+    ]
 
 
 def main(arguments: list[str]) -> int:
     """Exec the command after `--`; returns only if that is impossible."""
-    parser = argparse.ArgumentParser(prog="launch", description="Exec a command that ends with its parent.")
-    parser.add_argument("--parent", type=int, required=True, help="pid of the process that must stay alive")
-    parser.add_argument("--death-signal", type=int, required=True, help="sent to the command when the parent dies")
+    parser = argparse.ArgumentParser(
+        prog="launch", description="Exec a command that ends with its parent."
+    )
+    parser.add_argument(
+        "--parent", type=int, required=True, help="pid of the process that must stay alive"
+    )
+    parser.add_argument(
+        "--death-signal", type=int, required=True, help="sent to the command when the parent dies"
+    )
     parser.add_argument("--user", default="", help="drop root for this user")
     parser.add_argument("command", nargs="+")
     given = parser.parse_args(arguments)
@@ -68,7 +79,9 @@ def _become(user: str, libc: ctypes.CDLL | None) -> None:
 
 
 def _keep_file_access(libc: ctypes.CDLL) -> None:
-    """Hand CAP_DAC_OVERRIDE, and nothing else, through exec. A container without it is no error: files may be open."""
+    """Hand CAP_DAC_OVERRIDE, and nothing else, through exec. A container without it is no error:
+    files may be open.
+    """
     bit = 1 << CAP_DAC_OVERRIDE
     header = _CapabilityHeader(LINUX_CAPABILITY_VERSION_3, 0)
     data = (_CapabilityData * 2)(_CapabilityData(bit, bit, bit), _CapabilityData(0, 0, 0))

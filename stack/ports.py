@@ -1,4 +1,6 @@
-"""The six ports of the product: decides their order, and names who is in the way. It never frees a port."""
+"""The six ports of the product: decides their order, and names who is in the way. It never frees a
+port.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ LOOPBACK = "127.0.0.1"
 
 
 class PortTaken(Exception):
-    """Somebody listens there; carries the port, its purpose and, where the system tells, who it is."""
+    """Somebody listens there; carries the port, its purpose and, where the system tells, who it
+    is.
+    """
 
     def __init__(self, port: int, purpose: str, holder: str, suggestion: int) -> None:
         super().__init__(port, purpose, holder, suggestion)
@@ -46,13 +50,17 @@ class Ports:
 
     @classmethod
     def free(cls) -> Ports:
-        """Six ports in a row nobody listens on now, below the range from which the kernel takes ports for clients:
-        a child that is restarted must find its port still free."""
+        """Six ports in a row nobody listens on now, below the range from which the kernel takes
+        ports for clients: a child that is restarted must find its port still free.
+        """
         for _ in range(200):
             base = 10_000 + secrets.randbelow(2_000) * 10
             if all(is_free(base + offset) for offset in range(len(fields(cls)))):
                 return cls.from_base(base)
-        raise NoFreePorts("there are no six free ports in a row between 10000 and 30000; end something, or say PORT=")
+        raise NoFreePorts(
+            "there are no six free ports in a row between 10000 and 30000; end something, "
+            "or say PORT="
+        )
 
     def check(self) -> None:
         """:raises PortTaken: the first port that cannot be listened on."""
@@ -98,7 +106,11 @@ def _suggestion(base: int) -> int:
 def _holder(port: int) -> str:
     try:
         for connection in psutil.net_connections("tcp"):
-            listens = connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr[1] == port
+            listens = (
+                connection.status == psutil.CONN_LISTEN
+                and connection.laddr
+                and connection.laddr[1] == port
+            )
             if listens and connection.pid:
                 return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
     except psutil.Error:

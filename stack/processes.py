@@ -1,11 +1,13 @@
-"""Keeps named child processes alive and ends them all: decides when to start, restart, give up and kill.
+"""Keeps named child processes alive and ends them all: decides when to start, restart, give up and
+kill.
 
-It knows nothing of what the children do. It must never signal a process that it did not start: what a
-killed supervisor left behind is recognised by pid and start time together, since a pid alone may be anybody's.
+It knows nothing of what the children do. It must never signal a process that it did not start: what
+a killed supervisor left behind is recognised by pid and start time together, since a pid alone may
+be anybody's.
 
-One thread owns every start, restart and death, and reads what it has to do from one queue. The kernel
-delivers a parent's death to a child when the *thread* that started it ends, so that thread has to live as
-long as the children do.
+One thread owns every start, restart and death, and reads what it has to do from one queue. The
+kernel delivers a parent's death to a child when the *thread* that started it ends, so that thread
+has to live as long as the children do.
 """
 
 from __future__ import annotations
@@ -43,20 +45,28 @@ Say = Callable[[str], None]
 
 
 class ProcessError(Exception):
-    """A child did not come up or keeps dying; carries its name, what happened and the end of its log."""
+    """A child did not come up or keeps dying; carries its name, what happened and the end of its
+    log.
+    """
 
     def __init__(self, name: str, problem: str, log: Path) -> None:
         super().__init__(name, problem, log)
         self.name, self.problem, self.log = name, problem, log
 
     def __str__(self) -> str:
-        lines = [f"{self.name}: {self.problem}", f"the end of {self.log}:", *(f"  {line}" for line in tail(self.log))]
+        lines = [
+            f"{self.name}: {self.problem}",
+            f"the end of {self.log}:",
+            *(f"  {line}" for line in tail(self.log)),
+        ]
         return "\n".join(lines)
 
 
 @dataclass(frozen=True)
 class Child:
-    """One process to keep alive. `ready` is asked until true; `listens` is a port that must accept on loopback."""
+    """One process to keep alive. `ready` is asked until true; `listens` is a port that must accept
+    on loopback.
+    """
 
     name: str
     command: Sequence[str]
@@ -104,11 +114,14 @@ class _Stop:
 class Supervisor:
     """Starts children, restarts those that die and stops all, in reverse order.
 
-    `run_dir` holds the pid file, `log_dir` one NAME.log per child. `say` gets a line whenever something happens
-    that a person wants to know. `failure` is set, and `on_failure` called, when a child dies too often to go on.
+    `run_dir` holds the pid file, `log_dir` one NAME.log per child. `say` gets a line whenever
+    something happens that a person wants to know. `failure` is set, and `on_failure` called, when a
+    child dies too often to go on.
     """
 
-    def __init__(self, run_dir: Path, log_dir: Path, say: Say, on_failure: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self, run_dir: Path, log_dir: Path, say: Say, on_failure: Callable[[], None] | None = None
+    ) -> None:
         self.run_dir, self.log_dir, self.say = run_dir, log_dir, say
         self.failure: ProcessError | None = None
         self._on_failure = on_failure or (lambda: None)
@@ -145,7 +158,9 @@ class Supervisor:
             if self.failure is not None:
                 raise self.failure
             if time.monotonic() > deadline:
-                raise ProcessError(child.name, f"did not answer within {seconds:.0f} s", self.log_path(child.name))
+                raise ProcessError(
+                    child.name, f"did not answer within {seconds:.0f} s", self.log_path(child.name)
+                )
             time.sleep(READY_POLL_SECONDS)
 
     def pid(self, name: str) -> int | None:
@@ -154,7 +169,9 @@ class Supervisor:
         return None if running is None or running.ended.is_set() else running.process.pid
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> int:
-        """Send a signal to one child as an accident would; it is restarted. Returns the pid that got it."""
+        """Send a signal to one child as an accident would; it is restarted. Returns the pid that
+        got it.
+        """
         pid = self.pid(name)
         if pid is None:
             raise ProcessLookupError(f"{name} is not running")
@@ -182,7 +199,9 @@ class Supervisor:
         self._pid_file.unlink(missing_ok=True)
 
     def end_left_overs(self) -> list[str]:
-        """End what a supervisor that was killed left running under the same `run_dir`; returns the names."""
+        """End what a supervisor that was killed left running under the same `run_dir`; returns the
+        names.
+        """
         ended = []
         try:
             recorded: dict[str, list[float]] = json.loads(self._pid_file.read_text())
@@ -229,11 +248,15 @@ class Supervisor:
                     self._try_to_spawn(child)
 
     def _try_to_spawn(self, child: Child) -> None:
-        """No process, no memory or no room on the disk: that is said, and must not end this thread."""
+        """No process, no memory or no room on the disk: that is said, and must not end this
+        thread.
+        """
         try:
             self._spawn(child)
         except OSError as error:
-            self.failure = ProcessError(child.name, f"cannot be started: {error}", self.log_path(child.name))
+            self.failure = ProcessError(
+                child.name, f"cannot be started: {error}", self.log_path(child.name)
+            )
             self._on_failure()
 
     def _spawn(self, child: Child) -> None:
@@ -250,7 +273,9 @@ class Supervisor:
             )
         running = _Running(child, process, time.monotonic(), started_at(process.pid))
         self._running[child.name] = running
-        threading.Thread(target=self._await_end, args=(running,), name=f"wait-{child.name}", daemon=True).start()
+        threading.Thread(
+            target=self._await_end, args=(running,), name=f"wait-{child.name}", daemon=True
+        ).start()
         self._write_pid_file()
 
     def _await_end(self, running: _Running) -> None:
@@ -289,7 +314,9 @@ class Supervisor:
         return self.run_dir / "children.json"
 
     def _write_pid_file(self) -> None:
-        pids = {name: (running.process.pid, running.born) for name, running in self._running.items()}
+        pids = {
+            name: (running.process.pid, running.born) for name, running in self._running.items()
+        }
         fresh = self._pid_file.with_suffix(".new")
         fresh.write_text(json.dumps(pids))
         fresh.replace(self._pid_file)
@@ -302,13 +329,18 @@ class Supervisor:
             return
         _signal_group(running.process.pid, running.child.stop_signal)
         if not running.ended.wait(running.child.grace_seconds):
-            self.say(f"{running.child.name} did not end within {running.child.grace_seconds:.0f} s; killed")
+            self.say(
+                f"{running.child.name} did not end within {running.child.grace_seconds:.0f} "
+                "s; killed"
+            )
             _signal_group(running.process.pid, signal.SIGKILL)
             running.ended.wait()
 
 
 def launched(command: Sequence[str], *, death_signal: signal.Signals, user: str = "") -> list[str]:
-    """The command, run so that it ends with this process (Linux) and, if `user` is given, not as root."""
+    """The command, run so that it ends with this process (Linux) and, if `user` is given, not as
+    root.
+    """
     launcher = [sys.executable, "-I", "-S", str(LAUNCHER), f"--parent={os.getpid()}"]
     return [*launcher, f"--death-signal={int(death_signal)}", f"--user={user}", "--", *command]
 
@@ -345,7 +377,9 @@ def accepts(host: str, port: int) -> bool:
         return False
 
 
-def end_process(pid: int, number: signal.Signals = signal.SIGTERM, grace_seconds: float = 5.0) -> None:
+def end_process(
+    pid: int, number: signal.Signals = signal.SIGTERM, grace_seconds: float = 5.0
+) -> None:
     """End a process that is not our child: ask, then kill. The caller has proved whose it is."""
     try:
         process = psutil.Process(pid)

@@ -1,7 +1,8 @@
-"""The whole product on one machine as one object: decides which processes, in which order, with which arguments.
+"""The whole product on one machine as one object: decides which processes, in which order, with
+which arguments.
 
-Used by the demo, the rehearsal and the journeys alike. It must never reach into the product: it starts its
-commands and knows their ports.
+Used by the demo, the rehearsal and the journeys alike. It must never reach into the product: it
+starts its commands and knows their ports.
 """
 
 from __future__ import annotations
@@ -42,11 +43,13 @@ class CommandFailed(Exception):
 
 
 class Stack:
-    """PostgreSQL, Redis, lab, web, worker and ticker, or some `parts` of them, under one supervisor.
+    """PostgreSQL, Redis, lab, web, worker and ticker, or some `parts` of them, under one
+    supervisor.
 
-    `port_base` None takes free ports. `time_scale` is how many times faster than AWS the lab is. `settings` are
-    variables that shall differ from what stack/environment.py decides. After `start`, `env` is the environment of
-    every part: what a client of the product on this machine needs to know is in it.
+    `port_base` None takes free ports. `time_scale` is how many times faster than AWS the lab is.
+    `settings` are variables that shall differ from what stack/environment.py decides. After
+    `start`, `env` is the environment of every part: what a client of the product on this machine
+    needs to know is in it.
     """
 
     def __init__(
@@ -81,17 +84,22 @@ class Stack:
     def start(self, *, clean: bool = False) -> None:
         """Start everything and return when it answers. `clean` empties the state folder first.
 
-        :raises StateError, PortTaken, ServiceError, ProcessError, CommandFailed: with nothing left running.
+        :raises StateError, PortTaken, ServiceError, ProcessError, CommandFailed: with nothing left
+        running.
         """
         self.state.take()
         try:
-            self._supervisor = Supervisor(self.state.run, self.state.logs, self.say, self._on_failure)
+            self._supervisor = Supervisor(
+                self.state.run, self.state.logs, self.say, self._on_failure
+            )
             for name in self._supervisor.end_left_overs():
                 self.say(f"ended {name}, left over from a run that was killed")
             self.ports.check()
             if clean:
                 self.state.empty()
-                self._supervisor = Supervisor(self.state.run, self.state.logs, self.say, self._on_failure)
+                self._supervisor = Supervisor(
+                    self.state.run, self.state.logs, self.say, self._on_failure
+                )
             self._start_parts()
         except BaseException:
             self.stop()
@@ -109,7 +117,10 @@ class Stack:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.stop()
 
@@ -199,7 +210,8 @@ class Stack:
             self._postgres.ensure_database()
         with_portal = any(name in self.parts for name in PORTAL)
         if with_portal:
-            # The ticker checks the settings at its start; here that would import every view once more.
+            # The ticker checks the settings at its start; here that would import every view once
+            # more.
             self.manage("migrate", "--no-input", "-v", "0", "--skip-checks")
         self._start_python("web", self._uvicorn(), listens=self.ports.web)
         self._start_python("worker", self._celery(), grace_seconds=10.0)
@@ -211,19 +223,38 @@ class Stack:
             self.wait_ready(name)
 
     def _seed(self) -> None:
-        """Tokens are shown once and replaced when asked for again, so they are asked for only if the file is lost or
-        the tokens in it expire soon.
+        """Tokens are shown once and replaced when asked for again, so they are asked for only if
+        the file is lost or the tokens in it expire soon.
         """
-        known = self.tokens_file.exists() and time.time() - self.tokens_file.stat().st_mtime < TOKENS_LAST_SECONDS
-        self.people = self.manage("seed_demo", *([] if known else ["--tokens", str(self.tokens_file)]))
+        known = (
+            self.tokens_file.exists()
+            and time.time() - self.tokens_file.stat().st_mtime < TOKENS_LAST_SECONDS
+        )
+        self.people = self.manage(
+            "seed_demo", *([] if known else ["--tokens", str(self.tokens_file)])
+        )
 
     def _start_python(
-        self, name: str, arguments: list[str], *, listens: int | None = None, grace_seconds: float = 5.0
+        self,
+        name: str,
+        arguments: list[str],
+        *,
+        listens: int | None = None,
+        grace_seconds: float = 5.0,
     ) -> None:
         if name in self.parts:
             command = [sys.executable, *arguments]
             environment = self._child_environment()
-            self._start(Child(name, command, environment, PROJECT, listens=listens, grace_seconds=grace_seconds))
+            self._start(
+                Child(
+                    name,
+                    command,
+                    environment,
+                    PROJECT,
+                    listens=listens,
+                    grace_seconds=grace_seconds,
+                )
+            )
 
     def _start(self, child: Child) -> None:
         self._children[child.name] = child
@@ -237,10 +268,27 @@ class Stack:
 
     def _uvicorn(self) -> list[str]:
         return [
-            *("-m", "uvicorn", "portal.asgi:application", "--host", LOOPBACK, "--port", str(self.ports.web)),
+            *(
+                "-m",
+                "uvicorn",
+                "portal.asgi:application",
+                "--host",
+                LOOPBACK,
+                "--port",
+                str(self.ports.web),
+            ),
             # A browser's deflate offer doubles the memory of an idle console and halves its speed.
-            *("--ws-per-message-deflate", "false", "--ws-max-size", "65536", "--lifespan", "off", "--no-access-log"),
-            # Consoles stay open for hours: on a stop they are closed, and resume elsewhere from their cursor.
+            *(
+                "--ws-per-message-deflate",
+                "false",
+                "--ws-max-size",
+                "65536",
+                "--lifespan",
+                "off",
+                "--no-access-log",
+            ),
+            # Consoles stay open for hours: on a stop they are closed, and resume elsewhere from
+            # their cursor.
             *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
         ]
 

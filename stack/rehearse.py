@@ -1,8 +1,10 @@
-"""`make rehearse`: the main job without a browser, on a fresh stack, through what anybody may use: the lab's AWS API,
-the portal's REST API, the console socket, and at the end a handshake through the edge.
+"""`make rehearse`: the main job without a browser, on a fresh stack, through what anybody may use:
+the lab's AWS API, the portal's REST API, the console socket, and at the end a handshake through the
+edge.
 
-It decides whether the product does its job: exit 0 only after a 101 with the right Sec-WebSocket-Accept and an echo.
-It must never look into the database or the processes: what it shows is what a ticket system would see.
+It decides whether the product does its job: exit 0 only after a 101 with the right
+Sec-WebSocket-Accept and an echo. It must never look into the database or the processes: what it
+shows is what a ticket system would see.
 """
 
 from __future__ import annotations
@@ -52,15 +54,26 @@ def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
     with tempfile.TemporaryDirectory(prefix="edge-portal-rehearsal-") as directory:
         broken, attended = threading.Event(), os.isatty(0)
         stack = Stack(
-            Path(directory) / "state", port, time_scale=time_scale, durable=False, say=say, on_failure=broken.set
+            Path(directory) / "state",
+            port,
+            time_scale=time_scale,
+            durable=False,
+            say=say,
+            on_failure=broken.set,
         )
         try:
             with ends_on_signals():
                 say("starting a fresh stack ...")
                 with stack:
-                    say(f"the portal is at {stack.url}, its lab's AWS at {stack.env['AWS_ENDPOINT_URL']}")
+                    say(
+                        f"the portal is at {stack.url}, its lab's AWS at "
+                        f"{stack.env['AWS_ENDPOINT_URL']}"
+                    )
                     edge = Rehearsal(stack).play()
-                    print(f"\nEDGE_URL={edge.url}\nEDGE_HOST={edge.host}\nEDGE_CA={edge.ca_file}", flush=True)
+                    print(
+                        f"\nEDGE_URL={edge.url}\nEDGE_HOST={edge.host}\nEDGE_CA={edge.ca_file}",
+                        flush=True,
+                    )
                     if hold:
                         stay(broken, attended=attended)
                         if stack.supervisor.failure is not None:
@@ -75,7 +88,9 @@ def run_rehearsal(port: int | None, *, hold: bool, time_scale: float) -> int:
 
 @dataclass(frozen=True)
 class Edge:
-    """Where other clients find the endpoint: `url` leads to this machine, `host` is the Host to send."""
+    """Where other clients find the endpoint: `url` leads to this machine, `host` is the Host to
+    send.
+    """
 
     url: str
     host: str
@@ -104,12 +119,16 @@ class Rehearsal:
             self._approve(request)
             request = self._await(request, {"live"}, RUN_SECONDS)
             if not console.finished.wait(PLAN_SECONDS):
-                raise RehearsalFailed(f"the console did not say that it finished; last event {console.cursor}")
+                raise RehearsalFailed(
+                    f"the console did not say that it finished; last event {console.cursor}"
+                )
         finally:
             console.leave()
             watching.join(5)
         if console.missing or console.cursor < request["last_seq"]:
-            raise RehearsalFailed(f"the console showed {console.cursor} of {request['last_seq']} events")
+            raise RehearsalFailed(
+                f"the console showed {console.cursor} of {request['last_seq']} events"
+            )
         return self._prove(request["endpoint"]["url"])
 
     # The steps
@@ -118,17 +137,26 @@ class Rehearsal:
         """ARN and distribution id, as the team would copy them from the AWS console."""
         env = self._stack.env
         own = boto3.Session(
-            env["AWS_ACCESS_KEY_ID"], env["AWS_SECRET_ACCESS_KEY"], region_name=env["AWS_DEFAULT_REGION"]
+            env["AWS_ACCESS_KEY_ID"],
+            env["AWS_SECRET_ACCESS_KEY"],
+            region_name=env["AWS_DEFAULT_REGION"],
         )
         role = own.client("sts", endpoint_url=env["AWS_ENDPOINT_URL"]).assume_role(
             RoleArn=f"arn:aws:iam::{ACCOUNT}:role/edge-portal", RoleSessionName="rehearsal"
         )["Credentials"]
         team = boto3.Session(
-            role["AccessKeyId"], role["SecretAccessKey"], role["SessionToken"], region_name=env["AWS_DEFAULT_REGION"]
+            role["AccessKeyId"],
+            role["SecretAccessKey"],
+            role["SessionToken"],
+            region_name=env["AWS_DEFAULT_REGION"],
         )
         balancers = team.client("elbv2", endpoint_url=env["AWS_ENDPOINT_URL"])
-        arn = balancers.describe_load_balancers(Names=[TARGET])["LoadBalancers"][0]["LoadBalancerArn"]
-        listed = team.client("cloudfront", endpoint_url=env["AWS_ENDPOINT_URL"]).list_distributions()
+        arn = balancers.describe_load_balancers(Names=[TARGET])["LoadBalancers"][0][
+            "LoadBalancerArn"
+        ]
+        listed = team.client(
+            "cloudfront", endpoint_url=env["AWS_ENDPOINT_URL"]
+        ).list_distributions()
         for item in listed["DistributionList"].get("Items", []):
             if item["Comment"] == DISTRIBUTION:
                 return arn, item["Id"]
@@ -151,7 +179,9 @@ class Rehearsal:
         again = self._call(REQUESTER, "POST", "/requests", body, expected=200)
         if again["id"] != request["id"]:
             raise RehearsalFailed("the same ticket asked twice made two requests")
-        say(f"{REQUESTER} asked for {TARGET} behind {distribution_id}: {request['links']['portal']}")
+        say(
+            f"{REQUESTER} asked for {TARGET} behind {distribution_id}: {request['links']['portal']}"
+        )
         return request
 
     def _show_plan(self, request: dict[str, Any]) -> None:
@@ -162,17 +192,30 @@ class Rehearsal:
         say(f"plan {plan['digest']}, expected {plan['expected_seconds']:.0f} s of AWS's time:")
         for item in plan["items"]:
             self._show(
-                f"    {item.get('action', ''):<8}{item.get('title') or item.get('summary') or item.get('resource')}"
+                "    "
+                f"{item.get('action', ''):<8}{item.get('title') or item.get('summary') or item.get('resource')}"
             )
 
     def _refused_for_requester(self, request: dict[str, Any]) -> None:
-        answer = self._send(REQUESTER, "POST", f"/requests/{request['id']}/approve", self._decision(request))
+        answer = self._send(
+            REQUESTER, "POST", f"/requests/{request['id']}/approve", self._decision(request)
+        )
         if answer.status_code != 403:
-            raise RehearsalFailed(f"{REQUESTER} approved the own request: {answer.status_code} {answer.text[:300]}")
-        say(f"{REQUESTER} may not approve it: {answer.status_code} {answer.json().get('title', '')}")
+            raise RehearsalFailed(
+                f"{REQUESTER} approved the own request: {answer.status_code} {answer.text[:300]}"
+            )
+        say(
+            f"{REQUESTER} may not approve it: {answer.status_code} {answer.json().get('title', '')}"
+        )
 
     def _approve(self, request: dict[str, Any]) -> None:
-        self._call(APPROVER, "POST", f"/requests/{request['id']}/approve", self._decision(request), expected=200)
+        self._call(
+            APPROVER,
+            "POST",
+            f"/requests/{request['id']}/approve",
+            self._decision(request),
+            expected=200,
+        )
         say(f"{APPROVER} approved exactly this plan")
 
     def _decision(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -190,7 +233,9 @@ class Rehearsal:
             if request["settled"] or request["state"] == "blocked":
                 raise RehearsalFailed(f"the request is {request['state']}: {request['reason']}")
             if time.monotonic() > deadline:
-                raise RehearsalFailed(f"the request is still {request['state']} after {seconds:.0f} s")
+                raise RehearsalFailed(
+                    f"the request is still {request['state']} after {seconds:.0f} s"
+                )
             time.sleep(POLL_SECONDS)
 
     def _prove(self, url: str) -> Edge:
@@ -203,7 +248,9 @@ class Rehearsal:
         try:
             witness.testify(address=address, host=host, path=parts.path, ca_file=ca_file)
         except OSError as error:
-            raise NotProven(f"{url} could not be reached at {address[0]}:{address[1]}: {error}") from error
+            raise NotProven(
+                f"{url} could not be reached at {address[0]}:{address[1]}: {error}"
+            ) from error
         finally:
             for line in witness.lines:
                 self._show(f"    {line}")
@@ -212,24 +259,38 @@ class Rehearsal:
     # HTTP
 
     def _call(
-        self, person: str, method: str, path: str, body: dict[str, Any] | None = None, *, expected: int
+        self,
+        person: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        expected: int,
     ) -> dict[str, Any]:
         answer = self._send(person, method, path, body)
         if answer.status_code != expected:
-            raise RehearsalFailed(f"{method} {path} as {person}: {answer.status_code}\n{answer.text[:1000]}")
+            raise RehearsalFailed(
+                f"{method} {path} as {person}: {answer.status_code}\n{answer.text[:1000]}"
+            )
         document: dict[str, Any] = answer.json()
         return document
 
-    def _send(self, person: str, method: str, path: str, body: dict[str, Any] | None = None) -> httpx.Response:
+    def _send(
+        self, person: str, method: str, path: str, body: dict[str, Any] | None = None
+    ) -> httpx.Response:
         headers = {"Authorization": f"Bearer {self._tokens[person]}"}
         # A proxy of the person's environment must not carry calls to this machine.
-        with httpx.Client(base_url=f"{self._stack.url}/api/v1", trust_env=False, timeout=30) as client:
+        with httpx.Client(
+            base_url=f"{self._stack.url}/api/v1", trust_env=False, timeout=30
+        ) as client:
             return client.request(method, path, json=body, headers=headers)
 
 
 @dataclass
 class Console:
-    """The live console as a client sees it: every event once, in order, over as many sockets as it takes."""
+    """The live console as a client sees it: every event once, in order, over as many sockets as it
+    takes.
+    """
 
     url: str
     token: str
@@ -240,12 +301,17 @@ class Console:
     _left: threading.Event = field(default_factory=threading.Event)
 
     def watch(self) -> None:
-        """Follow until it says finished; a closed socket means nothing but to connect again from the cursor."""
+        """Follow until it says finished; a closed socket means nothing but to connect again from
+        the cursor.
+        """
         for _ in range(RECONNECTS):
             try:
                 self._follow()
             except (OSError, ConnectionClosed, InvalidHandshake) as gone:
-                self.show(f"    console   ({type(gone).__name__}; connecting again after event {self.cursor})")
+                self.show(
+                    f"    console   ({type(gone).__name__}; connecting again after event "
+                    f"{self.cursor})"
+                )
             if self.finished.is_set() or self._left.wait(0.5):
                 return
 
@@ -255,7 +321,9 @@ class Console:
 
     def _follow(self) -> None:
         headers = {"Authorization": f"Bearer {self.token}"}
-        with connect(f"{self.url}?after={self.cursor}", additional_headers=headers, proxy=None) as socket:
+        with connect(
+            f"{self.url}?after={self.cursor}", additional_headers=headers, proxy=None
+        ) as socket:
             while not self._left.is_set():
                 try:
                     heard = json.loads(socket.recv(timeout=1))
@@ -275,5 +343,6 @@ class Console:
             self.show(f"    console   (events {self.cursor + 1} to {event['seq'] - 1} are missing)")
         self.cursor = event["seq"]
         self.show(
-            f"    {event['seq']:>3} {event['at'][11:23]} {event['level']:<8}{event['step'] or '-':<22} {event['text']}"
+            f"    {event['seq']:>3} {event['at'][11:23]} "
+            f"{event['level']:<8}{event['step'] or '-':<22} {event['text']}"
         )

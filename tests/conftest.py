@@ -1,6 +1,7 @@
 """What every test may ask for: a database, a Redis, and a stack. Each starts only when a test asks.
 
-DATABASE_URL and REDIS_URL of the environment win, so that a build machine may bring its own servers.
+DATABASE_URL and REDIS_URL of the environment win, so that a build machine may bring its own
+servers.
 """
 
 from __future__ import annotations
@@ -18,9 +19,14 @@ from stack.processes import Supervisor
 from stack.services import Postgres, Redis
 from tests.ports import free_ports
 
-# Enough to catch what a change breaks, and the same every time, however busy the machine; `make soak` searches further.
+# Enough to catch what a change breaks, and the same every time, however busy the machine; `make
+# soak` searches further.
 settings.register_profile(
-    "suite", max_examples=40, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "suite",
+    max_examples=40,
+    derandomize=True,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("search", max_examples=1000, deadline=None)
 settings.load_profile("suite")
@@ -74,7 +80,9 @@ def redis_url(request: pytest.FixtureRequest, services_dir: Path) -> str:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(database_url: str) -> None:
-    """pytest-django asks this before it makes the test database: point Django at the server above."""
+    """pytest-django asks this before it makes the test database: point Django at the server
+    above.
+    """
     import environ
     from django.db import connections
 
@@ -86,7 +94,9 @@ BROWSER_TESTS_SKIPPED = pytest.StashKey["BrowserTestsSkipped"]()
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of the Chromium that browser tests drive. Tests that ask for it carry the mark `browser`."""
+    """Path of the Chromium that browser tests drive. Tests that ask for it carry the mark
+    `browser`.
+    """
     path = find_browser()
     if path is None:
         pytest.skip(NO_BROWSER)
@@ -94,7 +104,9 @@ def chromium() -> str:
 
 
 class BrowserTestsSkipped:
-    """Remembers which browser tests did not run, and why; with several workers their reports all come by here."""
+    """Remembers which browser tests did not run, and why; with several workers their reports all
+    come by here.
+    """
 
     def __init__(self) -> None:
         self.reasons: dict[str, str] = {}
@@ -112,12 +124,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A build machine says REQUIRE_BROWSER=1: there a browser test that did not run is a failure."""
-    if session.config.stash[BROWSER_TESTS_SKIPPED].reasons and os.environ.get("REQUIRE_BROWSER") == "1":
+    """A build machine says REQUIRE_BROWSER=1: there a browser test that did not run is a
+    failure.
+    """
+    if (
+        session.config.stash[BROWSER_TESTS_SKIPPED].reasons
+        and os.environ.get("REQUIRE_BROWSER") == "1"
+    ):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     """Say plainly how many browser tests did not run and why."""
     skipped = config.stash[BROWSER_TESTS_SKIPPED].reasons
     for reason in sorted(set(skipped.values())):

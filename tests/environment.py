@@ -1,4 +1,6 @@
-"""The environment that every test runs in, set before Django reads its settings (pytest loads this as a plugin)."""
+"""The environment that every test runs in, set before Django reads its settings (pytest loads this
+as a plugin).
+"""
 
 import gc
 import os
@@ -14,7 +16,8 @@ os.environ.setdefault("AWS_DEFAULT_REGION", "us-east-1")
 os.environ.setdefault("LOG_LEVEL", "WARNING")
 os.environ.setdefault("CLOUDFRONT_CALLS_PER_SECOND", "0")
 
-# All that is imported and collected stays until the end: no use looking for garbage in it, then or later.
+# All that is imported and collected stays until the end: no use looking for garbage in it, then or
+# later.
 gc.disable()
 
 

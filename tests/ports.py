@@ -1,7 +1,8 @@
-"""Ports for what tests start: below the range from which the kernel takes ports for clients, and nobody else's.
+"""Ports for what tests start: below the range from which the kernel takes ports for clients, and
+nobody else's.
 
-A port that the kernel gave as free may be a client's a moment later, and two workers may choose the same one at once.
-So each worker has blocks of its own.
+A port that the kernel gave as free may be a client's a moment later, and two workers may choose the
+same one at once. So each worker has blocks of its own.
 """
 
 from __future__ import annotations

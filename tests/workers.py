@@ -1,8 +1,9 @@
-"""Several workers share the suite: decides which tests stay together, and who starts first (pytest loads this plugin).
+"""Several workers share the suite: decides which tests stay together, and who starts first (pytest
+loads this plugin).
 
-Tests that meet in one running thing (a lab, the edge's stage, the whole product) stay together, so that it starts once.
-All others go by the module. What takes longest goes first, so that no worker is left with it at the end. It must
-never let a lost worker pass for a green run.
+Tests that meet in one running thing (a lab, the edge's stage, the whole product) stay together, so
+that it starts once. All others go by the module. What takes longest goes first, so that no worker
+is left with it at the end. It must never let a lost worker pass for a green run.
 """
 
 from __future__ import annotations
@@ -75,6 +76,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
     for line in config.stash[LOST]:
         terminalreporter.write_line(line, red=True, bold=True)

@@ -1,7 +1,9 @@
-"""Is the target ready, and does the distribution have room? Questions answered from one snapshot, before approval.
+"""Is the target ready, and does the distribution have room? Questions answered from one snapshot,
+before approval.
 
-PURE. It judges what AWS said (provisioning.facts) against what is wished, as far as the wish goes, so that a form
-can ask while it is being filled in. It never asks AWS, and never passes what it could not see: a gap is `unknown`.
+PURE. It judges what AWS said (provisioning.facts) against what is wished, as far as the wish goes,
+so that a form can ask while it is being filled in. It never asks AWS, and never passes what it
+could not see: a gap is `unknown`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ __all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blo
 
 
 def judge(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResult, ...]:
-    """1. The target, if one is named: that it is there, what it is, and whether CloudFront can reach it.
+    """1. The target, if one is named: that it is there, what it is, and whether CloudFront can
+       reach it.
     2. The distribution, if one is named: that it is there, and whether the paths fit in.
     3. The account's VPC origins, its role for them, and what the portal's own role may do.
     Where the thing itself is missing or unknown, nothing is said about its parts.
@@ -34,7 +37,9 @@ def judge(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResul
             for distribution_check in DISTRIBUTION_CHECKS:
                 results += distribution_check(subject, snapshot.distribution, snapshot)
     if subject.target_arn:
-        results += [question(subject, snapshot) for question in (vpc_origin, service_role, permissions)]
+        results += [
+            question(subject, snapshot) for question in (vpc_origin, service_role, permissions)
+        ]
     return tuple(results)
 
 

@@ -1,7 +1,9 @@
-"""Preflight questions about names and certificates: between CloudFront and the target, and towards viewers.
+"""Preflight questions about names and certificates: between CloudFront and the target, and towards
+viewers.
 
-PURE. CloudFront Developer Guide, "Requirements for using SSL/TLS certificates with CloudFront" and "HTTP 502": over
-HTTPS the target's certificate must name the Host that CloudFront sends, or else the origin's domain.
+PURE. CloudFront Developer Guide, "Requirements for using SSL/TLS certificates with CloudFront" and
+"HTTP 502": over HTTPS the target's certificate must name the Host that CloudFront sends, or else
+the origin's domain.
 """
 
 from __future__ import annotations
@@ -9,7 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.results import (
+    Amendment,
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+    unknown,
+)
 from checks.preflight.rules import hosts_seen
 from provisioning.facts import Certificate, DistributionFacts, Listener, Snapshot, TargetFacts
 
@@ -17,13 +26,16 @@ ISSUED = "ISSUED"
 _NAMES_OF_AWS = (".amazonaws.com", ".cloudfront.net", ".internal")
 
 
-def origin_certificate(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def origin_certificate(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """What the target shows to CloudFront: in force, and for the name that CloudFront asks for."""
     if subject.origin_protocol in ("", "http-only") or not subject.origin_ports:
         return
     if target.kind != "application":
         yield unknown(
-            "PF-CERTIFICATE", "The app itself shows the certificate there; the handshake check will look at it."
+            "PF-CERTIFICATE",
+            "The app itself shows the certificate there; the handshake check will look at it.",
         )
         return
     listener = target.listener_on(subject.origin_ports[-1])
@@ -38,11 +50,15 @@ def origin_certificate(subject: PreflightSubject, target: TargetFacts, snapshot:
         return
     hosts = hosts_seen(subject, target, snapshot.distribution)
     if not hosts:
-        yield unknown("PF-CERTIFICATE", "Which name it must have depends on the distribution. Choose one.")
+        yield unknown(
+            "PF-CERTIFICATE", "Which name it must have depends on the distribution. Choose one."
+        )
         return
     result = _for_hosts(subject, target, listener, listener.certificates, hosts)
     if result.level is Level.BLOCK:
-        result = replace(result, amendment=_another_name(target, listener, listener.certificates, snapshot))
+        result = replace(
+            result, amendment=_another_name(target, listener, listener.certificates, snapshot)
+        )
     yield result
 
 
@@ -53,19 +69,32 @@ def _for_hosts(
     certificates: tuple[Certificate, ...],
     hosts: tuple[str, ...],
 ) -> PreflightResult:
-    """The worst over all names: CloudFront connects under each of them. One certificate in force does for a name."""
+    """The worst over all names: CloudFront connects under each of them. One certificate in force
+    does for a name.
+    """
     port, fix = listener.port, _fix(target, listener, hosts)
-    names = ", ".join(sorted({name for one in certificates for name in one.names})) or "no names that ACM knows"
+    names = (
+        ", ".join(sorted({name for one in certificates for name in one.names}))
+        or "no names that ACM knows"
+    )
     if any(not one.status for one in certificates):
-        return unknown("PF-CERTIFICATE", "A certificate is not kept by ACM, so its names cannot be seen from here.")
+        return unknown(
+            "PF-CERTIFICATE",
+            "A certificate is not kept by ACM, so its names cannot be seen from here.",
+        )
     uncovered = [host for host in hosts if not any(one.covers(host) for one in certificates)]
     if uncovered:
-        how = "forwards the viewers' Host" if subject.forward_host else "sends the origin's own domain as Host"
+        how = (
+            "forwards the viewers' Host"
+            if subject.forward_host
+            else "sends the origin's own domain as Host"
+        )
         return PreflightResult(
             "PF-CERTIFICATE",
             Level.BLOCK,
             f"The certificate on {port} is for {names}, not for {uncovered[0]}.",
-            f"CloudFront {how}, finds no such name in the certificate, and answers every handshake with 502.",
+            f"CloudFront {how}, finds no such name in the certificate, and answers every "
+            "handshake with 502.",
             fix,
         )
     fitting = [one for one in certificates if any(one.covers(host) for host in hosts)]
@@ -77,7 +106,8 @@ def _for_hosts(
             "PF-CERTIFICATE",
             Level.BLOCK,
             f"The certificate for {', '.join(bad.names)} is {_out_of_force(bad)}.",
-            "CloudFront trusts only certificates that are in force and come from a public CA; handshakes end with 502.",
+            "CloudFront trusts only certificates that are in force and come from a public "
+            "CA; handshakes end with 502.",
             fix,
         )
     until = f"valid until {serving[0].expires}" if serving[0].expires else "in force"
@@ -87,8 +117,12 @@ def _for_hosts(
             "PF-CERTIFICATE",
             Level.UNKNOWN,
             f"{seen} It was imported.",
-            "ACM does not say who signed an imported certificate, and does not renew it. CloudFront wants a public CA.",
-            Fix("Compare the issuer with the list of public CAs that CloudFront trusts (Mozilla's), or let ACM issue."),
+            "ACM does not say who signed an imported certificate, and does not renew it. "
+            "CloudFront wants a public CA.",
+            Fix(
+                "Compare the issuer with the list of public CAs that CloudFront trusts "
+                "(Mozilla's), or let ACM issue."
+            ),
         )
     left_over = [one for one in fitting if not one.in_force]
     if left_over:
@@ -96,7 +130,8 @@ def _for_hosts(
             "PF-CERTIFICATE",
             Level.WARN,
             f"{seen} Beside it stands one that is {_out_of_force(left_over[0])}.",
-            "Of several for a name, the load balancer prefers one with an ECDSA key, and only then one that has not "
+            "Of several for a name, the load balancer prefers one with an ECDSA key, and "
+            "only then one that has not "
             "expired. Where it shows the other, handshakes end with 502.",
             _take_away(target, listener, left_over[0], serving[0]),
         )
@@ -108,9 +143,14 @@ def _out_of_force(certificate: Certificate) -> str:
 
 
 def _another_name(
-    target: TargetFacts, listener: Listener, certificates: tuple[Certificate, ...], snapshot: Snapshot
+    target: TargetFacts,
+    listener: Listener,
+    certificates: tuple[Certificate, ...],
+    snapshot: Snapshot,
 ) -> Amendment | None:
-    """The Host that the certificate does name: the viewers', where it has all of their names, else its first own."""
+    """The Host that the certificate does name: the viewers', where it has all of their names, else
+    its first own.
+    """
     trusted = [one for one in certificates if one.in_force]
     distribution = snapshot.distribution
     viewers = distribution.aliases if distribution else ()
@@ -121,12 +161,19 @@ def _another_name(
     if not names:
         return None
     changes = (("forward_host", False), ("origin_domain", names[0]))
-    return Amendment(f"Use {names[0]}, which the certificate names, as the origin's domain", changes)
+    return Amendment(
+        f"Use {names[0]}, which the certificate names, as the origin's domain", changes
+    )
 
 
 def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix:
-    """Nobody but AWS can have a certificate for a name of AWS: then the request has to name another one."""
-    change = "set the origin's domain, under Advanced, to a name that the certificate has, and do not forward Host"
+    """Nobody but AWS can have a certificate for a name of AWS: then the request has to name another
+    one.
+    """
+    change = (
+        "set the origin's domain, under Advanced, to a name that the certificate has, and do "
+        "not forward Host"
+    )
     aws_names = [host for host in hosts if host.endswith(_NAMES_OF_AWS)]
     if aws_names:
         return Fix(
@@ -136,7 +183,8 @@ def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix
             "domain_name of the origin: a name in the certificate",
         )
     return Fix(
-        f"EC2 > Load Balancers > {target.name} > Listeners and rules > HTTPS:{listener.port} > Certificates: add one "
+        f"EC2 > Load Balancers > {target.name} > Listeners and rules > "
+        f"HTTPS:{listener.port} > Certificates: add one "
         f"from ACM that names {', '.join(hosts)}; or, in this request, {change}.",
         f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
         "--validation-method DNS",
@@ -146,17 +194,22 @@ def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix
 
 def _take_away(target: TargetFacts, listener: Listener, bad: Certificate, good: Certificate) -> Fix:
     """The default certificate can only be replaced by another."""
-    place = f"EC2 > Load Balancers > {target.name} > Listeners and rules > HTTPS:{listener.port} > Certificates"
+    place = (
+        f"EC2 > Load Balancers > {target.name} > Listeners and rules > HTTPS:{listener.port} > "
+        "Certificates"
+    )
     arn = listener.arn or "LISTENER"
     if listener.certificates and listener.certificates[0] == bad:
         return Fix(
             f"{place}: make {good.arn} the default one.",
-            f"aws elbv2 modify-listener --listener-arn {arn} --certificates CertificateArn={good.arn}",
+            f"aws elbv2 modify-listener --listener-arn {arn} --certificates "
+            f"CertificateArn={good.arn}",
             "certificate_arn of the aws_lb_listener: the one that is in force",
         )
     return Fix(
         f"{place}: remove {bad.arn}.",
-        f"aws elbv2 remove-listener-certificates --listener-arn {arn} --certificates CertificateArn={bad.arn}",
+        f"aws elbv2 remove-listener-certificates --listener-arn {arn} --certificates "
+        f"CertificateArn={bad.arn}",
         "no aws_lb_listener_certificate for it",
     )
 
@@ -164,9 +217,13 @@ def _take_away(target: TargetFacts, listener: Listener, bad: Certificate, good: 
 def viewer_certificate(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
-    """What viewers are shown under the distribution's own names. Without any, CloudFront's own certificate serves."""
+    """What viewers are shown under the distribution's own names. Without any, CloudFront's own
+    certificate serves.
+    """
     if not distribution.aliases:
-        seen = f"Viewers use {distribution.domain_name}, for which CloudFront has its own certificate."
+        seen = (
+            f"Viewers use {distribution.domain_name}, for which CloudFront has its own certificate."
+        )
         yield PreflightResult("PF-VIEWER-CERTIFICATE", Level.PASS, seen)
         return
     certificate = snapshot.viewer_certificate
@@ -174,20 +231,29 @@ def viewer_certificate(
         yield unknown("PF-VIEWER-CERTIFICATE", gap.reason)
         return
     if certificate is None or not certificate.status:
-        yield unknown("PF-VIEWER-CERTIFICATE", "The distribution's certificate is not one that ACM tells about.")
+        yield unknown(
+            "PF-VIEWER-CERTIFICATE",
+            "The distribution's certificate is not one that ACM tells about.",
+        )
         return
     uncovered = [alias for alias in distribution.aliases if not _serves(certificate, alias)]
     if certificate.status == ISSUED and not uncovered:
-        seen = f"It names {', '.join(distribution.aliases)}; valid until {certificate.expires or 'ACM renews it'}."
+        seen = (
+            f"It names {', '.join(distribution.aliases)}; valid until "
+            f"{certificate.expires or 'ACM renews it'}."
+        )
         yield PreflightResult("PF-VIEWER-CERTIFICATE", Level.PASS, seen)
         return
     yield PreflightResult(
         "PF-VIEWER-CERTIFICATE",
         Level.BLOCK,
-        f"It does not name {uncovered[0]}." if uncovered else f"ACM says that it is {certificate.status}.",
+        f"It does not name {uncovered[0]}."
+        if uncovered
+        else f"ACM says that it is {certificate.status}.",
         "Viewers refuse the connection before a handshake is even sent.",
         Fix(
-            f"CloudFront > Distributions > {distribution.id} > Settings > Custom SSL certificate (in us-east-1).",
+            f"CloudFront > Distributions > {distribution.id} > Settings > Custom SSL "
+            "certificate (in us-east-1).",
             "aws acm request-certificate --region us-east-1 --validation-method DNS "
             f"--domain-name {uncovered[0] if uncovered else distribution.aliases[0]}",
             "viewer_certificate { acm_certificate_arn = … } in the aws_cloudfront_distribution",
@@ -198,8 +264,9 @@ def viewer_certificate(
 def other_owners(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
-    """CloudFront Developer Guide, alternate domain names: of overlapping names the more specific one wins, wherever DNS
-    leads. The same name is never given twice, so only names with a star can lose some of theirs.
+    """CloudFront Developer Guide, alternate domain names: of overlapping names the more specific
+    one wins, wherever DNS leads. The same name is never given twice, so only names with a star can
+    lose some of theirs.
     """
     wide = [name.lower() for name in distribution.aliases if name.startswith("*.")]
     if not wide:
@@ -214,20 +281,26 @@ def other_owners(
     taking = [
         one
         for one in snapshot.domain_conflicts
-        if one.domain.lower() not in own and any(one.domain.lower().endswith(name[1:]) for name in wide)
+        if one.domain.lower() not in own
+        and any(one.domain.lower().endswith(name[1:]) for name in wide)
     ]
     if not taking:
-        yield PreflightResult("PF-ALIAS", Level.PASS, f"Nobody else has a name within {', '.join(wide)}.")
+        yield PreflightResult(
+            "PF-ALIAS", Level.PASS, f"Nobody else has a name within {', '.join(wide)}."
+        )
         return
     first = taking[0]
     yield PreflightResult(
         "PF-ALIAS",
         Level.WARN,
-        f"{', '.join(sorted({one.domain for one in taking}))} belongs to another distribution ({first.resource} of "
+        f"{', '.join(sorted({one.domain for one in taking}))} belongs to another "
+        f"distribution ({first.resource} of "
         f"account {first.account}).",
-        "CloudFront takes the more specific name, wherever DNS leads: clients that use it reach the other one.",
+        "CloudFront takes the more specific name, wherever DNS leads: clients that use it "
+        "reach the other one.",
         Fix(
-            f"Let clients use another name; or move it: CloudFront > Distributions > {distribution.id} > Settings > "
+            "Let clients use another name; or move it: CloudFront > Distributions > "
+            f"{distribution.id} > Settings > "
             "Alternate domain names, with the other's owner.",
             f"aws cloudfront list-domain-conflicts --domain {first.domain} "
             f"--domain-control-validation-resource DistributionId={distribution.id}",
@@ -238,4 +311,6 @@ def other_owners(
 
 def _serves(certificate: Certificate, alias: str) -> bool:
     """An alias may itself begin with a star."""
-    return alias.lower() in {name.lower() for name in certificate.names} or certificate.covers(alias)
+    return alias.lower() in {name.lower() for name in certificate.names} or certificate.covers(
+        alias
+    )

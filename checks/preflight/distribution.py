@@ -1,4 +1,5 @@
-"""Preflight questions about the distribution and the account: is there room, are the paths free, who answers first?
+"""Preflight questions about the distribution and the account: is there room, are the paths free,
+who answers first?
 
 PURE.
 """
@@ -8,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from checks.preflight.certificates import other_owners, viewer_certificate
-from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.results import (
+    Amendment,
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+    unknown,
+)
 from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
 from provisioning.patterns import covers, matches, overlap
 from provisioning.plan import position_for
@@ -37,43 +45,54 @@ def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> Prefli
             "A disabled distribution answers nobody.",
             Fix(f"CloudFront > Distributions > {distribution.id} > Enable.", "", "enabled = true"),
         )
-    return PreflightResult("PF-DISTRIBUTION", Level.PASS, f"{distribution.domain_name} is {distribution.status}.")
+    return PreflightResult(
+        "PF-DISTRIBUTION", Level.PASS, f"{distribution.domain_name} is {distribution.status}."
+    )
 
 
 def _staging(
     subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
-    """CloudFront Developer Guide, continuous deployment: viewers come to a staging distribution by its primary only,
-    and a promotion puts the staging one's behaviors and origins in place of the primary's.
+    """CloudFront Developer Guide, continuous deployment: viewers come to a staging distribution by
+    its primary only, and a promotion puts the staging one's behaviors and origins in place of the
+    primary's.
     """
     if distribution.staging:
         yield PreflightResult(
             "PF-STAGING",
             Level.BLOCK,
             f"{distribution.id} is a staging distribution.",
-            f"Viewers cannot use {distribution.domain_name}: only a share of its primary distribution's requests comes "
+            f"Viewers cannot use {distribution.domain_name}: only a share of its primary "
+            "distribution's requests comes "
             "here.",
             Fix(
-                "Ask for its primary distribution: the one whose continuous deployment policy names "
+                "Ask for its primary distribution: the one whose continuous deployment "
+                "policy names "
                 f"{distribution.domain_name}.",
-                'aws cloudfront list-continuous-deployment-policies --query "ContinuousDeploymentPolicyList.Items[?'
-                f"contains(to_string(@), '{distribution.domain_name}')].ContinuousDeploymentPolicy.Id\"",
+                "aws cloudfront list-continuous-deployment-policies --query "
+                '"ContinuousDeploymentPolicyList.Items[?'
+                "contains(to_string(@), "
+                f"'{distribution.domain_name}')].ContinuousDeploymentPolicy.Id\"",
                 "the aws_cloudfront_distribution with the continuous_deployment_policy_id",
             ),
         )
         return
     policy = distribution.continuous_deployment_policy_id
     if not policy:
-        yield PreflightResult("PF-STAGING", Level.PASS, f"{distribution.id} takes its settings from no other.")
+        yield PreflightResult(
+            "PF-STAGING", Level.PASS, f"{distribution.id} takes its settings from no other."
+        )
         return
     yield PreflightResult(
         "PF-STAGING",
         Level.WARN,
         f"{distribution.id} has the continuous deployment policy {policy}.",
-        "When its staging distribution is promoted, the behaviors and origins there take the place of those here: an "
+        "When its staging distribution is promoted, the behaviors and origins there take "
+        "the place of those here: an "
         "endpoint that was published meanwhile is gone.",
         Fix(
-            "Promote first and ask then; or, before promoting, copy the staging distribution anew from the primary.",
+            "Promote first and ask then; or, before promoting, copy the staging "
+            "distribution anew from the primary.",
             f"aws cloudfront get-continuous-deployment-policy --id {policy}",
             "the endpoint's origin and behaviors in the staging aws_cloudfront_distribution too",
         ),
@@ -89,13 +108,18 @@ def _library(
             Level.BLOCK,
             f"Not known: {', '.join(distribution.unknown_elements)}.",
             "Writing the distribution would lose these settings, so the portal does not write it.",
-            Fix("Ask whoever operates the portal to update its boto3.", "pip install --upgrade boto3"),
+            Fix(
+                "Ask whoever operates the portal to update its boto3.",
+                "pip install --upgrade boto3",
+            ),
         )
     else:
         yield PreflightResult("PF-LIBRARY", Level.PASS, "Nothing would be lost by writing it.")
 
 
-def _paths(subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _paths(
+    subject: PreflightSubject, distribution: DistributionFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Each path by itself: taken, then the order, since the first behavior that matches wins."""
     for pattern in subject.path_patterns:
         existing = distribution.behavior_for(pattern)
@@ -116,8 +140,9 @@ def _paths(subject: PreflightSubject, distribution: DistributionFacts, snapshot:
 def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
     """What stands, or will stand, in front of `pattern`.
 
-    A new behavior goes before the first that covers it, so those in front can only share some of its paths; and
-    all its paths were answered by what it now stands before, so it takes none from any behavior further down.
+    A new behavior goes before the first that covers it, so those in front can only share some of
+    its paths; and all its paths were answered by what it now stands before, so it takes none from
+    any behavior further down.
     """
     patterns = tuple(behavior.path_pattern for behavior in distribution.behaviors)
     exists = pattern in patterns
@@ -137,12 +162,15 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
             "PF-PATH-ORDER",
             Level.WARN,
             f"Before {pattern}: {', '.join(sharing)}.",
-            "Requests that match both go there, not to this endpoint. That is right if those paths are meant to.",
+            "Requests that match both go there, not to this endpoint. That is right if "
+            "those paths are meant to.",
             Fix("Choose a path that does not meet theirs, if it is not meant so."),
         )
     if exists:
         return PreflightResult("PF-PATH-ORDER", Level.PASS, f"Nothing stands before {pattern}.")
-    answering = patterns[place] if place < len(patterns) else distribution.default_behavior.path_pattern
+    answering = (
+        patterns[place] if place < len(patterns) else distribution.default_behavior.path_pattern
+    )
     return PreflightResult(
         "PF-PATH-ORDER",
         Level.PASS,
@@ -150,8 +178,12 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
     )
 
 
-def _bare_paths(patterns: tuple[str, ...], distribution: DistributionFacts) -> Iterator[PreflightResult]:
-    """/ws/* does not match /ws. The plan can take it along, unless somebody has it or there are enough paths."""
+def _bare_paths(
+    patterns: tuple[str, ...], distribution: DistributionFacts
+) -> Iterator[PreflightResult]:
+    """/ws/* does not match /ws. The plan can take it along, unless somebody has it or there are
+    enough paths.
+    """
     for pattern in patterns:
         bare = pattern.removesuffix("/*")
         if bare in ("", pattern) or any(matches(other, bare) for other in patterns):
@@ -161,9 +193,12 @@ def _bare_paths(patterns: tuple[str, ...], distribution: DistributionFacts) -> I
             "PF-PATH-BARE",
             Level.WARN,
             f"{pattern} does not match {bare}.",
-            f"A client that connects to {bare} itself gets the answer of another behavior instead of a handshake.",
+            f"A client that connects to {bare} itself gets the answer of another behavior "
+            "instead of a handshake.",
             Fix(f"Add {bare} as a second path, if clients connect to it."),
-            amendment=Amendment(f"Add {bare} to the paths", (("path_patterns", (*patterns, bare)),)) if room else None,
+            amendment=Amendment(f"Add {bare} to the paths", (("path_patterns", (*patterns, bare)),))
+            if room
+            else None,
         )
 
 
@@ -173,10 +208,17 @@ def _behavior_room(
     """Behaviors and origins of the distribution."""
     if not subject.path_patterns:
         return
-    behaviors = len(distribution.behaviors) + sum(distribution.behavior_for(p) is None for p in subject.path_patterns)
-    origins = len(distribution.origins) + (not subject.origin_id or distribution.origin(subject.origin_id) is None)
+    behaviors = len(distribution.behaviors) + sum(
+        distribution.behavior_for(p) is None for p in subject.path_patterns
+    )
+    origins = len(distribution.origins) + (
+        not subject.origin_id or distribution.origin(subject.origin_id) is None
+    )
     quota = snapshot.origin_quota
-    seen = f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of {quota} origins."
+    seen = (
+        f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of "
+        f"{quota} origins."
+    )
     if behaviors <= snapshot.behavior_quota and origins <= quota:
         yield PreflightResult("PF-BEHAVIORS", Level.PASS, seen)
     else:
@@ -185,7 +227,10 @@ def _behavior_room(
             Level.BLOCK,
             seen,
             f"AWS allows no more in one distribution.{_by_default(snapshot)}",
-            Fix("Choose another distribution, or ask for a higher quota: Service Quotas > Amazon CloudFront."),
+            Fix(
+                "Choose another distribution, or ask for a higher quota: Service Quotas > "
+                "Amazon CloudFront."
+            ),
         )
 
 
@@ -193,9 +238,16 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
     """Reuse ours, never touch another's of the same name, else there must be room for one more."""
     if gap := snapshot.gap("vpc_origins"):
         return unknown("PF-VPC-ORIGIN", gap.reason)
-    # `ours` was asked of those that carry the portal's name; of them, the key tells which one is meant.
-    named = (origin for origin in snapshot.vpc_origins if origin.ours is not None and subject.vpc_origin_key)
-    same = next((origin for origin in named if origin.name.endswith(f"-{subject.vpc_origin_key}")), None)
+    # `ours` was asked of those that carry the portal's name; of them, the key tells which one is
+    # meant.
+    named = (
+        origin
+        for origin in snapshot.vpc_origins
+        if origin.ours is not None and subject.vpc_origin_key
+    )
+    same = next(
+        (origin for origin in named if origin.name.endswith(f"-{subject.vpc_origin_key}")), None
+    )
     if same is not None:
         return _reuse(same)
     have, quota = len(snapshot.vpc_origins), snapshot.vpc_origin_quota
@@ -206,17 +258,29 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
             Level.BLOCK,
             seen,
             f"This endpoint needs one of its own, and AWS allows no more.{_by_default(snapshot)}",
-            Fix("CloudFront > VPC origins: delete what no distribution uses; or Service Quotas > Amazon CloudFront."),
+            Fix(
+                "CloudFront > VPC origins: delete what no distribution uses; or Service "
+                "Quotas > Amazon CloudFront."
+            ),
         )
-    others = [origin.id for origin in snapshot.vpc_origins if origin.target_arn == subject.target_arn]
+    others = [
+        origin.id for origin in snapshot.vpc_origins if origin.target_arn == subject.target_arn
+    ]
     if others:
-        seen += f" {', '.join(others)} leads to the same target with other settings, and stays as it is."
+        seen += (
+            f" {', '.join(others)} leads to the same target with other settings, and stays as "
+            "it is."
+        )
     return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
 
 
 def _by_default(snapshot: Snapshot) -> str:
     gap = snapshot.gap("quotas")
-    return f" That is by default; what the account may have could not be seen: {gap.reason}" if gap else ""
+    return (
+        f" That is by default; what the account may have could not be seen: {gap.reason}"
+        if gap
+        else ""
+    )
 
 
 def _reuse(origin: VpcOriginFacts) -> PreflightResult:
@@ -225,22 +289,31 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
             "PF-VPC-ORIGIN",
             Level.BLOCK,
             f"{origin.id} is named {origin.name}, but does not carry this portal's tag.",
-            "Somebody else made it, so the portal will not touch it; and AWS allows no two of one name.",
+            "Somebody else made it, so the portal will not touch it; and AWS allows no two "
+            "of one name.",
             Fix("CloudFront > VPC origins: ask its owner to rename or delete it."),
         )
     if origin.status in ("Deployed", "Deploying"):
         if origin.distributions is None:
-            return unknown("PF-VPC-ORIGIN", f"{origin.id} is reused, but how many distributions use it was not asked.")
-        seen = f"{origin.id} is {origin.status} and is reused; {origin.distributions} distributions use it."
+            return unknown(
+                "PF-VPC-ORIGIN",
+                f"{origin.id} is reused, but how many distributions use it was not asked.",
+            )
+        seen = (
+            f"{origin.id} is {origin.status} and is reused; {origin.distributions} "
+            "distributions use it."
+        )
         if origin.distributions < DISTRIBUTIONS_PER_VPC_ORIGIN:
             return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
         return PreflightResult(
             "PF-VPC-ORIGIN",
             Level.WARN,
             seen,
-            f"AWS allows {DISTRIBUTIONS_PER_VPC_ORIGIN}. Unless this distribution is one of them, it will refuse.",
+            f"AWS allows {DISTRIBUTIONS_PER_VPC_ORIGIN}. Unless this distribution is one of "
+            "them, it will refuse.",
             Fix(
-                "Use a distribution that uses it already, or give the endpoint a target of its own.",
+                "Use a distribution that uses it already, or give the endpoint a target of "
+                "its own.",
                 f"aws cloudfront list-distributions-by-vpc-origin-id --vpc-origin-id {origin.id}",
             ),
         )
@@ -253,7 +326,9 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
     )
 
 
-DistributionCheck = Callable[[PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]]
+DistributionCheck = Callable[
+    [PreflightSubject, DistributionFacts, Snapshot], Iterator[PreflightResult]
+]
 
 
 DISTRIBUTION_CHECKS: tuple[DistributionCheck, ...] = (

@@ -1,4 +1,5 @@
-"""Preflight questions about ways past CloudFront: public addresses, other doors, IPv6. And the subnets' ACLs.
+"""Preflight questions about ways past CloudFront: public addresses, other doors, IPv6. And the
+subnets' ACLs.
 
 PURE. None of them keeps an endpoint from working, except an ACL that drops the answers.
 """
@@ -17,8 +18,12 @@ _TCP, _ALL = "6", "-1"
 _DENY_IGW = "ipv6.deny_all_igw_traffic"
 
 
-def acls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """CloudFront Developer Guide, VPC origins: inbound rules are not asked, outbound ones are, on the way back."""
+def acls(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """CloudFront Developer Guide, VPC origins: inbound rules are not asked, outbound ones are, on
+    the way back.
+    """
     if gap := snapshot.gap("subnets") or snapshot.gap("acls"):
         yield unknown("PF-NACL", gap.reason)
         return
@@ -27,46 +32,62 @@ def acls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> 
         return
     closed = [subnet for subnet in target.subnets if not lets_answers_out(subnet.acl_egress or ())]
     if not closed:
-        yield PreflightResult("PF-NACL", Level.PASS, f"TCP {FIRST_PORT} to {LAST_PORT} may leave every subnet.")
+        yield PreflightResult(
+            "PF-NACL", Level.PASS, f"TCP {FIRST_PORT} to {LAST_PORT} may leave every subnet."
+        )
         return
     acl = closed[0].acl_id
     yield PreflightResult(
         "PF-NACL",
         Level.WARN,
-        f"{acl} of {', '.join(subnet.id for subnet in closed)} does not let out all of TCP {FIRST_PORT} to {LAST_PORT} "
+        f"{acl} of {', '.join(subnet.id for subnet in closed)} does not let out all of TCP "
+        f"{FIRST_PORT} to {LAST_PORT} "
         "to everywhere.",
         "The target's answers go back to CloudFront on these ports. What is dropped ends as 504.",
         Fix(
-            f"VPC > Network ACLs > {acl} > Outbound rules > Edit: allow TCP {FIRST_PORT}-{LAST_PORT} to 0.0.0.0/0.",
-            f"aws ec2 create-network-acl-entry --network-acl-id {acl} --egress --rule-number NUMBER --protocol tcp "
-            f"--port-range From={FIRST_PORT},To={LAST_PORT} --cidr-block 0.0.0.0/0 --rule-action allow",
-            f'resource "aws_network_acl_rule" "edge" {{\n  network_acl_id = "{acl}"\n  rule_number    = NUMBER\n'
+            f"VPC > Network ACLs > {acl} > Outbound rules > Edit: allow TCP "
+            f"{FIRST_PORT}-{LAST_PORT} to 0.0.0.0/0.",
+            f"aws ec2 create-network-acl-entry --network-acl-id {acl} --egress "
+            "--rule-number NUMBER --protocol tcp "
+            f"--port-range From={FIRST_PORT},To={LAST_PORT} --cidr-block 0.0.0.0/0 "
+            "--rule-action allow",
+            f'resource "aws_network_acl_rule" "edge" {{\n  network_acl_id = "{acl}"\n  '
+            "rule_number    = NUMBER\n"
             '  egress         = true\n  protocol       = "tcp"\n  rule_action    = "allow"\n'
-            f'  cidr_block     = "0.0.0.0/0"\n  from_port      = {FIRST_PORT}\n  to_port        = {LAST_PORT}\n}}',
+            f'  cidr_block     = "0.0.0.0/0"\n  from_port      = {FIRST_PORT}\n  to_port    '
+            f"    = {LAST_PORT}\n}}",
         ),
     )
 
 
 def lets_answers_out(entries: Sequence[AclEntry]) -> bool:
-    """Whether all ephemeral TCP ports are allowed to 0.0.0.0/0 before anything denies them to public addresses.
+    """Whether all ephemeral TCP ports are allowed to 0.0.0.0/0 before anything denies them to
+    public addresses.
 
     1. Entries are asked by number; each port is decided by the first that fits.
-    2. A denial of public addresses counts for all: which addresses CloudFront uses is not known here.
+    2. A denial of public addresses counts for all: which addresses CloudFront uses is not known
+       here.
     """
     allowed: list[tuple[int, int, str]] = []
     for entry in entries:
         if entry.protocol not in (_TCP, _ALL) or ":" in entry.cidr:
             continue
-        low, high = (FIRST_PORT, LAST_PORT) if entry.protocol == _ALL else (entry.from_port, entry.to_port)
+        low, high = (
+            (FIRST_PORT, LAST_PORT) if entry.protocol == _ALL else (entry.from_port, entry.to_port)
+        )
         if entry.allow:
             allowed.append((low, high, entry.cidr))
-        elif _public(entry.cidr) and _uncovered(_open_to_all(allowed), max(low, FIRST_PORT), min(high, LAST_PORT)):
+        elif _public(entry.cidr) and _uncovered(
+            _open_to_all(allowed), max(low, FIRST_PORT), min(high, LAST_PORT)
+        ):
             return False
     return not _uncovered(_open_to_all(allowed), FIRST_PORT, LAST_PORT)
 
 
 def _open_to_all(allowed: Sequence[tuple[int, int, str]]) -> list[tuple[int, int]]:
-    """The ports that may be sent to every address: each stretch between two bounds, by the ranges that allow it."""
+    """The ports that may be sent to every address: each stretch between two bounds, by the ranges
+    that allow it.
+    """
     bounds = sorted({low for low, _, _ in allowed} | {high + 1 for _, high, _ in allowed})
     return [
         (start, end - 1)
@@ -75,7 +96,9 @@ def _open_to_all(allowed: Sequence[tuple[int, int, str]]) -> list[tuple[int, int
     ]
 
 
-def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def public_addresses(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Addresses of the target's own network interfaces, and subnets that hand them out."""
     if gap := snapshot.gap("addresses"):
         yield unknown("PF-PUBLIC-ADDRESS", gap.reason)
@@ -83,7 +106,10 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
     if target.public_addresses is None:
         yield unknown("PF-PUBLIC-ADDRESS", "Its network interfaces were not looked at.")
         return
-    why = "The internet may reach the target past CloudFront, as far as its security group lets it in."
+    why = (
+        "The internet may reach the target past CloudFront, as far as its security group lets "
+        "it in."
+    )
     if target.public_addresses:
         first = target.public_addresses[0]
         yield PreflightResult(
@@ -92,7 +118,8 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             f"{target.name} has {', '.join(target.public_addresses)}.",
             why,
             Fix(
-                f"EC2 > Elastic IPs > {first} > Disassociate; or use a target that never had a public address.",
+                f"EC2 > Elastic IPs > {first} > Disassociate; or use a target that never "
+                "had a public address.",
                 "aws ec2 disassociate-address --association-id $(aws ec2 describe-addresses "
                 f"--public-ips {first} --query 'Addresses[0].AssociationId' --output text)",
                 "no aws_eip for the target; associate_public_ip_address = false",
@@ -105,10 +132,13 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             "PF-PUBLIC-ADDRESS",
             Level.WARN,
             f"What {target.name} leads to has {', '.join(target.addresses_behind)}.",
-            "The internet may reach the app past CloudFront, as far as its own security group lets it in.",
+            "The internet may reach the app past CloudFront, as far as its own security "
+            "group lets it in.",
             Fix(
-                f"EC2 > Network interfaces, filter {first}: take the public address away; or use private subnets.",
-                f"aws ec2 describe-network-interfaces --filters Name=association.public-ip,Values={first}",
+                f"EC2 > Network interfaces, filter {first}: take the public address away; "
+                "or use private subnets.",
+                "aws ec2 describe-network-interfaces --filters "
+                f"Name=association.public-ip,Values={first}",
                 "associate_public_ip_address = false in the aws_instance; no aws_eip",
             ),
         )
@@ -127,20 +157,26 @@ def public_addresses(subject: PreflightSubject, target: TargetFacts, snapshot: S
             f"{', '.join(giving)}: whatever starts there gets a public address.",
             "The target has none today; its successor will have one.",
             Fix(
-                f"VPC > Subnets > {giving[0]} > Actions > Edit subnet settings: no auto-assigned public IPv4 address.",
-                f"aws ec2 modify-subnet-attribute --subnet-id {giving[0]} --no-map-public-ip-on-launch",
+                f"VPC > Subnets > {giving[0]} > Actions > Edit subnet settings: no "
+                "auto-assigned public IPv4 address.",
+                f"aws ec2 modify-subnet-attribute --subnet-id {giving[0]} "
+                "--no-map-public-ip-on-launch",
                 "map_public_ip_on_launch = false in the aws_subnet",
             ),
         )
         return
     yield PreflightResult(
-        "PF-PUBLIC-ADDRESS", Level.PASS, "No network interface of the target has one, nor what is behind it."
+        "PF-PUBLIC-ADDRESS",
+        Level.PASS,
+        "No network interface of the target has one, nor what is behind it.",
     )
 
 
-def other_doors(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Internet-facing application and network load balancers to the same targets, and API Gateway. What else could lead
-    there is not looked at.
+def other_doors(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Internet-facing application and network load balancers to the same targets, and API Gateway.
+    What else could lead there is not looked at.
 
     A name in DNS is no door: it opens nothing that is closed.
     """
@@ -158,7 +194,8 @@ def other_doors(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsh
         yield PreflightResult(
             "PF-OTHER-DOOR",
             Level.PASS,
-            "No internet-facing application or network load balancer of the VPC and no HTTP API leads to the same "
+            "No internet-facing application or network load balancer of the VPC and no HTTP "
+            "API leads to the same "
             "targets. Classic Load Balancers and Global Accelerator were not looked at.",
         )
 
@@ -170,7 +207,8 @@ def _balancer_door(doors: Sequence[str]) -> PreflightResult:
         f"{', '.join(doors)}: open to the internet, leading to the same targets.",
         "Whoever knows that address gets past CloudFront and everything that it guards.",
         Fix(
-            f"Once nobody uses it: EC2 > Load Balancers > {doors[0]} > Listeners and rules: remove those that lead "
+            f"Once nobody uses it: EC2 > Load Balancers > {doors[0]} > Listeners and rules: "
+            "remove those that lead "
             "there.",
             f"aws elbv2 describe-target-groups --query "
             f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
@@ -186,25 +224,33 @@ def _api_door(target: TargetFacts) -> PreflightResult:
         f"{', '.join(target.api_doors)} of API Gateway leads to {target.name}.",
         "An API has an address of its own on the internet: whoever knows it gets past CloudFront.",
         Fix(
-            "Once nobody uses it: API Gateway > APIs > Integrations, and VPC links: remove those that lead there.",
+            "Once nobody uses it: API Gateway > APIs > Integrations, and VPC links: remove "
+            "those that lead there.",
             "aws apigatewayv2 get-integrations --api-id API",
-            "no aws_apigatewayv2_integration of connection_type VPC_LINK to this listener, no aws_api_gateway_vpc_link",
+            "no aws_apigatewayv2_integration of connection_type VPC_LINK to this listener, "
+            "no aws_api_gateway_vpc_link",
         ),
     )
 
 
-def ipv6(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """VPC origins speak IPv4; over IPv6 an internal load balancer should stay shut off from the internet."""
+def ipv6(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """VPC origins speak IPv4; over IPv6 an internal load balancer should stay shut off from the
+    internet.
+    """
     only = [subnet.id for subnet in target.subnets if subnet.ipv6_only]
     if only:
         yield PreflightResult(
             "PF-IPV6",
             Level.BLOCK,
             f"{', '.join(only)} has no IPv4.",
-            "CloudFront puts a network interface with an IPv4 address beside the target, and finds no room for it.",
+            "CloudFront puts a network interface with an IPv4 address beside the target, "
+            "and finds no room for it.",
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Network mapping: use subnets with IPv4.",
-                f"aws elbv2 set-subnets --load-balancer-arn {target.arn} --subnets SUBNETS-WITH-IPV4",
+                f"aws elbv2 set-subnets --load-balancer-arn {target.arn} --subnets "
+                "SUBNETS-WITH-IPV4",
                 "subnets = […] with a cidr_block in the aws_lb",
             ),
         )
@@ -217,12 +263,15 @@ def ipv6(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> 
     if denies is None:
         yield unknown("PF-IPV6", f"AWS did not tell the attribute {_DENY_IGW}.")
     elif denies == "true":
-        yield PreflightResult("PF-IPV6", Level.PASS, "Nothing comes in from the internet over IPv6.")
+        yield PreflightResult(
+            "PF-IPV6", Level.PASS, "Nothing comes in from the internet over IPv6."
+        )
     else:
         yield PreflightResult(
             "PF-IPV6",
             Level.WARN,
-            f"{target.name} is {target.ip_address_type} and takes traffic from internet gateways over IPv6.",
+            f"{target.name} is {target.ip_address_type} and takes traffic from internet "
+            "gateways over IPv6.",
             "Its IPv6 address is a public one: the internet may reach it past CloudFront.",
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Attributes.",

@@ -21,7 +21,9 @@ _TOLD = (
 )
 
 
-def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def health(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """A warning: the app may come later, but until then there is no handshake."""
     if target.kind == "instance":
         return
@@ -37,7 +39,9 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
         return
     seen = f"{healthy} of {registered} are healthy{_reasons(groups or ())}."
     ailing = next((one for one in groups or () if not any(t.well for t in one.targets)), None)
-    group = ailing or next((one for one in groups or () if not all(t.well for t in one.targets)), None)
+    group = ailing or next(
+        (one for one in groups or () if not all(t.well for t in one.targets)), None
+    )
     place = f"EC2 > Target Groups > {group.name if group else 'the group'} > Targets"
     arn = group.arn if group else "TARGET-GROUP"
     fix = Fix(
@@ -52,24 +56,34 @@ def health(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
         )
         yield PreflightResult("PF-HEALTH", Level.WARN, "No targets are registered.", why, fix)
     elif healthy == 0:
-        why = "With no healthy target the load balancer tries all of them, and handshakes are likely to fail."
+        why = (
+            "With no healthy target the load balancer tries all of them, and handshakes are "
+            "likely to fail."
+        )
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif ailing is not None and _narrowed(subject, target, snapshot):
-        why = f"{ailing.name} has no healthy target: handshakes that the listener sends there are likely to fail."
+        why = (
+            f"{ailing.name} has no healthy target: handshakes that the listener sends there are "
+            "likely to fail."
+        )
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif healthy < registered:
         why = "The endpoint works, with less behind it than was meant."
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif ailing is not None:
-        told = f"{ailing.name} has no healthy target; whether handshakes are sent there is not known."
+        told = (
+            f"{ailing.name} has no healthy target; whether handshakes are sent there is not known."
+        )
         yield unknown("PF-HEALTH", told)
     else:
         yield PreflightResult("PF-HEALTH", Level.PASS, seen)
 
 
-def group_fit(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Only HTTP/1.1 carries an upgrade on from an Application Load Balancer, and nothing does to a Lambda function: ELB
-    guide, Lambda functions as targets.
+def group_fit(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Only HTTP/1.1 carries an upgrade on from an Application Load Balancer, and nothing does to a
+    Lambda function: ELB guide, Lambda functions as targets.
     """
     if target.kind != "application":
         return
@@ -84,10 +98,13 @@ def group_fit(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
             "PF-TARGET-GROUP",
             Level.BLOCK if len(functions) == len(groups) else Level.WARN,
             f"{', '.join(f'{one.name} leads to a Lambda function' for one in functions)}.",
-            "A load balancer takes no upgrade for a function: it answers each handshake that comes there with 400.",
+            "A load balancer takes no upgrade for a function: it answers each handshake "
+            "that comes there with 400.",
             Fix(
-                "EC2 > Target Groups > Create target group, of instances or IP addresses; then forward to it.",
-                "aws elbv2 create-target-group --name NAME --protocol HTTP --protocol-version HTTP1 --port PORT "
+                "EC2 > Target Groups > Create target group, of instances or IP addresses; "
+                "then forward to it.",
+                "aws elbv2 create-target-group --name NAME --protocol HTTP "
+                "--protocol-version HTTP1 --port PORT "
                 f"--vpc-id {target.vpc_id} --target-type ip",
                 'target_type = "ip" in the aws_lb_target_group',
             ),
@@ -98,24 +115,35 @@ def group_fit(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
         yield PreflightResult(
             "PF-TARGET-GROUP",
             Level.WARN,
-            f"{', '.join(f'{one.name} speaks {one.protocol_version}' for one in wrong)} with the app.",
+            f"{', '.join(f'{one.name} speaks {one.protocol_version}' for one in wrong)} "
+            "with the app.",
             "A WebSocket handshake is HTTP/1.1; a group of another version does not carry it. "
             "The version of a group cannot be changed.",
             Fix(
-                "EC2 > Target Groups > Create target group, protocol version HTTP1; then forward to it.",
-                "aws elbv2 create-target-group --name NAME --protocol HTTP --protocol-version HTTP1 --port PORT "
+                "EC2 > Target Groups > Create target group, protocol version HTTP1; then "
+                "forward to it.",
+                "aws elbv2 create-target-group --name NAME --protocol HTTP "
+                "--protocol-version HTTP1 --port PORT "
                 f"--vpc-id {target.vpc_id} --target-type {wrong[0].target_type or 'ip'}",
                 'protocol_version = "HTTP1" in the aws_lb_target_group',
             ),
         )
         return
-    cut = ", ".join(f"{one.name} {one.deregistration_seconds} s" for one in groups if one.deregistration_seconds)
-    seen = "All speak HTTP/1.1." + (f" A target that is taken out keeps its connections for: {cut}." if cut else "")
+    cut = ", ".join(
+        f"{one.name} {one.deregistration_seconds} s" for one in groups if one.deregistration_seconds
+    )
+    seen = "All speak HTTP/1.1." + (
+        f" A target that is taken out keeps its connections for: {cut}." if cut else ""
+    )
     yield PreflightResult("PF-TARGET-GROUP", Level.PASS, seen)
 
 
-def stickiness(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Good to know: an open WebSocket stays with its target anyway; cookies matter for reconnects and polling."""
+def stickiness(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Good to know: an open WebSocket stays with its target anyway; cookies matter for reconnects
+    and polling.
+    """
     if target.kind != "application":
         return
     groups = _groups(subject, target, snapshot)
@@ -134,7 +162,8 @@ def stickiness(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
         "PF-STICKY",
         Level.WARN,
         f"{loose[0].name} has {len(loose[0].targets)} targets and no stickiness.",
-        "The paths also carry an HTTP API. Where it begins a session by polling, as Socket.IO does, each poll may "
+        "The paths also carry an HTTP API. Where it begins a session by polling, as "
+        "Socket.IO does, each poll may "
         "reach another target, and the session breaks.",
         Fix(
             f"EC2 > Target Groups > {loose[0].name} > Attributes > Stickiness.",
@@ -145,28 +174,38 @@ def stickiness(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
     )
 
 
-def attributes(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def attributes(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Good to know: what the load balancer does to headers."""
     if target.kind != "application":
         return
     if gap := snapshot.gap("attributes"):
         yield unknown("PF-ATTRIBUTES", gap.reason)
         return
-    told = [f"{words}: {value}" for key, words in _TOLD if (value := target.attribute(key)) is not None]
+    told = [
+        f"{words}: {value}" for key, words in _TOLD if (value := target.attribute(key)) is not None
+    ]
     if told:
         yield PreflightResult("PF-ATTRIBUTES", Level.PASS, f"{'; '.join(told)}.")
     else:
         yield unknown("PF-ATTRIBUTES", "AWS did not tell them.")
 
 
-def _groups(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> tuple[TargetGroup, ...] | None:
-    """Those that handshakes may be sent to: what others of the same load balancer need, this endpoint does not. All,
-    where it is not known which.
+def _groups(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> tuple[TargetGroup, ...] | None:
+    """Those that handshakes may be sent to: what others of the same load balancer need, this
+    endpoint does not. All, where it is not known which.
     """
     if snapshot.gap("target_health") or target.groups is None:
         return None
     reached = groups_reached(subject, target, snapshot)
-    return tuple(one for one in target.groups if one.arn in reached) if reached is not None else target.groups
+    return (
+        tuple(one for one in target.groups if one.arn in reached)
+        if reached is not None
+        else target.groups
+    )
 
 
 def _narrowed(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> bool:

@@ -1,4 +1,5 @@
-"""Preflight questions about the network around the target: gateway, subnets, addresses, zones, security groups.
+"""Preflight questions about the network around the target: gateway, subnets, addresses, zones,
+security groups.
 
 PURE.
 """
@@ -9,11 +10,20 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import replace
 
-from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
+from checks.preflight.results import (
+    Amendment,
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+    in_words,
+    unknown,
+)
 from provisioning import names
 from provisioning.facts import CLOUDFRONT_LIST_WEIGHT, IngressRule, Snapshot, TargetFacts
 
-# CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names differ by account.
+# CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names
+# differ by account.
 REGIONS = frozenset(
     """
     us-east-1 us-east-2 us-west-1 us-west-2 af-south-1 ap-east-1 ap-east-2 ap-south-1 ap-south-2
@@ -31,23 +41,30 @@ EXCLUDED_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
 FEW_ADDRESSES = 8
 
 
-def gateway(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def gateway(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Attached, although no route leads to it; AWS takes it as leave to bring in traffic."""
     gap = snapshot.gap("internet_gateway")
     if gap or target.internet_gateway is None:
         yield unknown("PF-GATEWAY", gap.reason if gap else "It was not looked at.")
     elif target.internet_gateway:
-        yield PreflightResult("PF-GATEWAY", Level.PASS, f"{target.vpc_id} has one. No route to it is needed.")
+        yield PreflightResult(
+            "PF-GATEWAY", Level.PASS, f"{target.vpc_id} has one. No route to it is needed."
+        )
     else:
         yield PreflightResult(
             "PF-GATEWAY",
             Level.BLOCK,
             f"{target.vpc_id} has none.",
-            "AWS wants one attached before CloudFront may enter a VPC. Without a route to it, nothing becomes public.",
+            "AWS wants one attached before CloudFront may enter a VPC. Without a route to "
+            "it, nothing becomes public.",
             Fix(
-                f"VPC > Internet gateways > Create, then Actions > Attach to VPC > {target.vpc_id}. Add no route.",
+                "VPC > Internet gateways > Create, then Actions > Attach to VPC > "
+                f"{target.vpc_id}. Add no route.",
                 "aws ec2 attach-internet-gateway --internet-gateway-id "
-                "$(aws ec2 create-internet-gateway --query InternetGateway.InternetGatewayId --output text) "
+                "$(aws ec2 create-internet-gateway --query "
+                "InternetGateway.InternetGatewayId --output text) "
                 f"--vpc-id {target.vpc_id}",
                 f'resource "aws_internet_gateway" "edge" {{ vpc_id = "{target.vpc_id}" }}',
             ),
@@ -69,7 +86,8 @@ def block_public_access(
             "PF-BPA",
             Level.WARN,
             f"Block Public Access is {mode}, and {target.vpc_id} is excluded from it.",
-            "AWS does not say that an exclusion lets VPC origins work. The handshake check will tell.",
+            "AWS does not say that an exclusion lets VPC origins work. The handshake check "
+            "will tell.",
         )
     elif not target.exclusions_allowed:
         yield PreflightResult(
@@ -78,7 +96,8 @@ def block_public_access(
             f"Block Public Access is {mode}, and an organisation's policy allows no exclusions.",
             "It keeps CloudFront out of the VPC in both directions; handshakes would end with 504.",
             Fix(
-                "Ask the administrators of the organisation: AWS Organizations > Policies > Declarative policies for "
+                "Ask the administrators of the organisation: AWS Organizations > Policies > "
+                "Declarative policies for "
                 "EC2.",
                 "aws ec2 describe-vpc-block-public-access-options",
                 "aws_organizations_policy of type DECLARATIVE_POLICY_EC2",
@@ -91,17 +110,21 @@ def block_public_access(
             f"Block Public Access is {mode}.",
             "It keeps CloudFront out of the VPC in both directions; handshakes would end with 504.",
             Fix(
-                "VPC > Settings > Block public access > Create exclusions: this VPC, bidirectional. "
+                "VPC > Settings > Block public access > Create exclusions: this VPC, "
+                "bidirectional. "
                 "Where an organisation policy manages it, ask its administrators.",
                 f"aws ec2 create-vpc-block-public-access-exclusion --vpc-id {target.vpc_id} "
                 "--internet-gateway-exclusion-mode allow-bidirectional",
-                f'resource "aws_vpc_block_public_access_exclusion" "edge" {{\n  vpc_id = "{target.vpc_id}"\n'
+                f'resource "aws_vpc_block_public_access_exclusion" "edge" {{\n  vpc_id = '
+                f'"{target.vpc_id}"\n'
                 '  internet_gateway_exclusion_mode = "allow-bidirectional"\n}',
             ),
         )
 
 
-def subnets(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def subnets(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Whether they are private, have room, and lie where VPC origins exist."""
     if (gap := snapshot.gap("subnets")) or not target.subnets:
         reason = gap.reason if gap else "AWS named no subnets of the target."
@@ -115,17 +138,22 @@ def subnets(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
 def _private_subnets(target: TargetFacts) -> PreflightResult:
     public = [subnet.id for subnet in target.subnets if subnet.public]
     if not public:
-        return PreflightResult("PF-SUBNET", Level.PASS, "None of them has a route to an internet gateway.")
+        return PreflightResult(
+            "PF-SUBNET", Level.PASS, "None of them has a route to an internet gateway."
+        )
     return PreflightResult(
         "PF-SUBNET",
         Level.WARN,
         f"{', '.join(public)}: the route table leads to an internet gateway.",
         "The endpoint works all the same, but the target is not shut off from the internet.",
         Fix(
-            f"VPC > Subnets > {public[0]} > Route table: take away the route to the igw, whatever its destination, and "
+            f"VPC > Subnets > {public[0]} > Route table: take away the route to the igw, "
+            "whatever its destination, and "
             "leave those to a NAT gateway; or use private subnets.",
-            # The facts do not tell which destination: 0.0.0.0/0 may well lead to a NAT gateway, and only ::/0 out.
-            "aws ec2 delete-route --route-table-id TABLE --destination-cidr-block DESTINATION-OF-THE-ROUTE-TO-THE-IGW",
+            # The facts do not tell which destination: 0.0.0.0/0 may well lead to a NAT gateway, and
+            # only ::/0 out.
+            "aws ec2 delete-route --route-table-id TABLE --destination-cidr-block "
+            "DESTINATION-OF-THE-ROUTE-TO-THE-IGW",
             "no route with gateway_id in the subnets' aws_route_table",
         ),
     )
@@ -135,17 +163,28 @@ def _free_addresses(target: TargetFacts) -> PreflightResult:
     fewest = min(target.subnets, key=lambda subnet: subnet.free_addresses)
     seen = f"{fewest.id} has {fewest.free_addresses} free."
     if fewest.free_addresses >= FEW_ADDRESSES:
-        return PreflightResult("PF-ADDRESS", Level.PASS, f"At least {fewest.free_addresses} in each.")
+        return PreflightResult(
+            "PF-ADDRESS", Level.PASS, f"At least {fewest.free_addresses} in each."
+        )
     fix = Fix(
         f"EC2 > Network interfaces, filter subnet {fewest.id}: delete those that nothing uses.",
-        f"aws ec2 describe-network-interfaces --filters Name=subnet-id,Values={fewest.id} Name=status,Values=available",
+        f"aws ec2 describe-network-interfaces --filters Name=subnet-id,Values={fewest.id} "
+        "Name=status,Values=available",
     )
     if fewest.free_addresses == 0:
         return PreflightResult(
-            "PF-ADDRESS", Level.BLOCK, seen, "CloudFront needs an address in the subnet for its network interface.", fix
+            "PF-ADDRESS",
+            Level.BLOCK,
+            seen,
+            "CloudFront needs an address in the subnet for its network interface.",
+            fix,
         )
     return PreflightResult(
-        "PF-ADDRESS", Level.WARN, seen, "CloudFront needs one of them, and a load balancer wants eight to grow.", fix
+        "PF-ADDRESS",
+        Level.WARN,
+        seen,
+        "CloudFront needs one of them, and a load balancer wants eight to grow.",
+        fix,
     )
 
 
@@ -160,7 +199,9 @@ def _zones(target: TargetFacts) -> PreflightResult:
             Fix("Choose a target in another Region."),
         )
     excluded = [
-        f"{s.id} ({s.availability_zone_id})" for s in target.subnets if s.availability_zone_id in EXCLUDED_ZONES
+        f"{s.id} ({s.availability_zone_id})"
+        for s in target.subnets
+        if s.availability_zone_id in EXCLUDED_ZONES
     ]
     if excluded:
         return PreflightResult(
@@ -169,7 +210,8 @@ def _zones(target: TargetFacts) -> PreflightResult:
             f"In an excluded zone: {', '.join(excluded)}.",
             "AWS offers VPC origins in this Region, but not in this Availability Zone.",
             Fix(
-                f"EC2 > Load Balancers > {target.name} > Network mapping > Edit subnets: use other zones.",
+                f"EC2 > Load Balancers > {target.name} > Network mapping > Edit subnets: "
+                "use other zones.",
                 f"aws elbv2 set-subnets --load-balancer-arn {target.arn} --subnets OTHER-SUBNETS",
                 "subnets = […] of other zones in the aws_lb",
             ),
@@ -178,8 +220,12 @@ def _zones(target: TargetFacts) -> PreflightResult:
     return PreflightResult("PF-ZONE", Level.PASS, f"{region}, {', '.join(zones)}.")
 
 
-def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """CloudFront comes from its own public ranges, so a rule for the VPC's addresses does not admit it."""
+def ingress(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """CloudFront comes from its own public ranges, so a rule for the VPC's addresses does not admit
+    it.
+    """
     if not target.security_groups or not subject.origin_ports:
         return
     if gap := snapshot.gap("ingress"):
@@ -196,10 +242,17 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
         yield unknown("PF-INGRESS", gap.reason)
         return
     seen = f"{', '.join(target.security_groups)}: nothing admits CloudFront to {in_words(closed)}."
-    listed = sorted({rule.source for rule in target.ingress for port in closed if _by_list(rule, target, port)})
+    listed = sorted(
+        {rule.source for rule in target.ingress for port in closed if _by_list(rule, target, port)}
+    )
     if listed and not subject.open_security_group:
-        told = f"{', '.join(listed)} may hold CloudFront's addresses; its entries are not looked at. If it does not, "
-        opening = Amendment("Let the plan open the security group", (("open_security_group", True),))
+        told = (
+            f"{', '.join(listed)} may hold CloudFront's addresses; its entries are not looked "
+            "at. If it does not, "
+        )
+        opening = Amendment(
+            "Let the plan open the security group", (("open_security_group", True),)
+        )
         yield replace(unknown("PF-INGRESS", f"{told}handshakes end with 504."), amendment=opening)
         return
     group = target.group_to_open
@@ -209,21 +262,34 @@ def ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
         f"{names.ORIGIN_FACING_PREFIX_LIST}.",
         f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
         f"'IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]'",
-        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{\n  security_group_id = "{group}"\n'
+        f'resource "aws_vpc_security_group_ingress_rule" "edge" {{\n  security_group_id = '
+        f'"{group}"\n'
         f'  prefix_list_id    = "{source}"\n  ip_protocol       = "tcp"\n'
         f"  from_port         = {closed[0]}\n  to_port           = {closed[0]}\n}}",
     )
     if subject.open_security_group:
-        why = f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and nothing public."
+        why = (
+            f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and "
+            "nothing public."
+        )
         yield PreflightResult("PF-INGRESS", Level.FIXABLE, seen, why, fix, in_plan=True)
     else:
-        why = "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open it, or do it yourself."
-        opening = Amendment("Let the plan open the security group", (("open_security_group", True),))
+        why = (
+            "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open "
+            "it, or do it yourself."
+        )
+        opening = Amendment(
+            "Let the plan open the security group", (("open_security_group", True),)
+        )
         yield PreflightResult("PF-INGRESS", Level.BLOCK, seen, why, fix, amendment=opening)
 
 
-def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Whether the rules that the plan would add fit in. Rules for IPv4 and IPv6 are counted apart."""
+def group_room(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Whether the rules that the plan would add fit in. Rules for IPv4 and IPv6 are counted
+    apart.
+    """
     group = target.group_to_open
     if group is None or not subject.origin_ports:
         return
@@ -235,11 +301,18 @@ def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
     if used is None:
         if adding:
             gap = snapshot.gap("list_weights")
-            reason = gap.reason if gap else f"AWS does not tell how many rules the prefix lists of {group} count for."
+            reason = (
+                gap.reason
+                if gap
+                else f"AWS does not tell how many rules the prefix lists of {group} count for."
+            )
             yield unknown("PF-GROUP-ROOM", reason)
         return
     quota = snapshot.rules_per_group
-    seen = f"{group} uses {used} of {quota} rules; CloudFront's prefix list counts for {CLOUDFRONT_LIST_WEIGHT}."
+    seen = (
+        f"{group} uses {used} of {quota} rules; CloudFront's prefix list counts for "
+        f"{CLOUDFRONT_LIST_WEIGHT}."
+    )
     if not adding or used + adding <= quota:
         yield PreflightResult("PF-GROUP-ROOM", Level.PASS, seen)
         return
@@ -250,7 +323,8 @@ def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
         seen,
         f"The rule of the plan does not fit in{unless}.",
         Fix(
-            f"EC2 > Security Groups > {group}: remove rules; or Service Quotas > Amazon VPC > Inbound or outbound "
+            f"EC2 > Security Groups > {group}: remove rules; or Service Quotas > Amazon VPC "
+            "> Inbound or outbound "
             "rules per security group.",
             f"aws ec2 describe-security-group-rules --filters Name=group-id,Values={group}",
             "fewer aws_vpc_security_group_ingress_rule of the group",
@@ -258,18 +332,25 @@ def group_room(subject: PreflightSubject, target: TargetFacts, snapshot: Snapsho
     )
 
 
-def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def public_ingress(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """As far as the target's own groups tell."""
     if not target.security_groups:
         return
     if gap := snapshot.gap("ingress"):
         yield unknown("PF-PUBLIC", gap.reason)
         return
-    public = [rule for rule in target.ingress if rule.source_kind == "cidr" and _is_public(rule.source)]
-    named = {rule.source for rule in target.ingress if rule.source_kind == "prefix-list" and rule.source}
+    public = [
+        rule for rule in target.ingress if rule.source_kind == "cidr" and _is_public(rule.source)
+    ]
+    named = {
+        rule.source for rule in target.ingress if rule.source_kind == "prefix-list" and rule.source
+    }
     lists = sorted(named - target.cloudfront_lists)
     if lists and not public:
-        # AWS's own lists are no better known: most hold public addresses, of services that anybody's account may use.
+        # AWS's own lists are no better known: most hold public addresses, of services that
+        # anybody's account may use.
         gap = snapshot.gap("prefix_list")
         told = f"Whether {', '.join(lists)} holds public addresses is not looked at."
         yield unknown("PF-PUBLIC", gap.reason if gap else told)
@@ -287,7 +368,8 @@ def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
         f"The security groups admit {', '.join(sorted({rule.source for rule in public}))}.",
         why,
         Fix(
-            f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete {first.rule_id}.",
+            f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete "
+            f"{first.rule_id}.",
             f"aws ec2 revoke-security-group-ingress --group-id {first.group_id} "
             f"--security-group-rule-ids {first.rule_id}",
             "no cidr_ipv4 with public addresses in the group's ingress rules",
@@ -297,7 +379,9 @@ def public_ingress(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
 
 def _by_list(rule: IngressRule, target: TargetFacts, port: int) -> bool:
     """Whether a prefix list that is not AWS's is admitted to the port."""
-    return rule.source_kind == "prefix-list" and rule.source in target.own_lists and rule.covers(port)
+    return (
+        rule.source_kind == "prefix-list" and rule.source in target.own_lists and rule.covers(port)
+    )
 
 
 def _source(rule: IngressRule) -> str:

@@ -1,7 +1,9 @@
-"""Whether a behavior that leads to a custom origin can carry a WebSocket: API Gateway's rules, and anybody's.
+"""Whether a behavior that leads to a custom origin can carry a WebSocket: API Gateway's rules, and
+anybody's.
 
-PURE. The portal makes no such origin; it judges those that a distribution has. Sources: CloudFront Developer Guide
-("Using WebSockets", managed policies), API Gateway (WebSocket APIs are served over HTTPS only, under their stage).
+PURE. The portal makes no such origin; it judges those that a distribution has. Sources: CloudFront
+Developer Guide ("Using WebSockets", managed policies), API Gateway (WebSocket APIs are served over
+HTTPS only, under their stage).
 """
 
 from __future__ import annotations
@@ -24,7 +26,8 @@ _Policies = Mapping[str, Forwarding]
 def judge_behavior(
     distribution: DistributionFacts, behavior: Behavior, custom: _Policies | None = None
 ) -> tuple[PreflightResult, ...]:
-    """How a handshake fares at a behavior of a custom origin; nothing for VPC origins, S3 and unknown origins.
+    """How a handshake fares at a behavior of a custom origin; nothing for VPC origins, S3 and
+    unknown origins.
 
     `custom` are the origin request policies that AWS showed besides its own, by id.
     """
@@ -53,17 +56,26 @@ def is_api_gateway(origin: Origin) -> bool:
     return _API_GATEWAY.fullmatch(origin.domain_name.lower()) is not None
 
 
-def _headers(distribution: DistributionFacts, behavior: Behavior, policies: _Policies) -> Iterator[PreflightResult]:
-    """Without Sec-WebSocket-Extensions all works, uncompressed: that is told, not held against it."""
+def _headers(
+    distribution: DistributionFacts, behavior: Behavior, policies: _Policies
+) -> Iterator[PreflightResult]:
+    """Without Sec-WebSocket-Extensions all works, uncompressed: that is told, not held against
+    it.
+    """
     passing = {header: _forwards(behavior, header, policies) for header in HANDSHAKE_HEADERS}
     if any(passing[header] is None for header in HANDSHAKE_HEADERS):
-        yield unknown("PF-ORIGIN-HEADERS", "A custom policy decides, and its content is not known here.")
+        yield unknown(
+            "PF-ORIGIN-HEADERS", "A custom policy decides, and its content is not known here."
+        )
         return
     lost = [header for header in HANDSHAKE_HEADERS if not passing[header]]
     if set(lost) <= {_COMPRESSION}:
         seen = f"{behavior.path_pattern} forwards all headers of a handshake."
         if lost:
-            seen = f"{behavior.path_pattern} forwards what a handshake needs; without {_COMPRESSION}, uncompressed."
+            seen = (
+                f"{behavior.path_pattern} forwards what a handshake needs; without "
+                f"{_COMPRESSION}, uncompressed."
+            )
         yield PreflightResult("PF-ORIGIN-HEADERS", Level.PASS, seen)
         return
     needed = [header for header in lost if header in _NEEDED]
@@ -78,7 +90,8 @@ def _headers(distribution: DistributionFacts, behavior: Behavior, policies: _Pol
         _behavior_fix(
             distribution,
             behavior,
-            "origin request policy that names Sec-WebSocket-Key, -Version, -Protocol and -Extensions, or "
+            "origin request policy that names Sec-WebSocket-Key, -Version, -Protocol and "
+            "-Extensions, or "
             "AllViewerExceptHostHeader",
         ),
     )
@@ -86,14 +99,19 @@ def _headers(distribution: DistributionFacts, behavior: Behavior, policies: _Pol
 
 def _cache(distribution: DistributionFacts, behavior: Behavior) -> PreflightResult:
     if behavior.cache_policy_id == CACHING_DISABLED:
-        return PreflightResult("PF-ORIGIN-CACHE", Level.PASS, f"{behavior.path_pattern} caches nothing.")
+        return PreflightResult(
+            "PF-ORIGIN-CACHE", Level.PASS, f"{behavior.path_pattern} caches nothing."
+        )
     if behavior.cache_policy_id not in MANAGED_CACHE_POLICIES:
-        return unknown("PF-ORIGIN-CACHE", "A custom policy decides, and its content is not known here.")
+        return unknown(
+            "PF-ORIGIN-CACHE", "A custom policy decides, and its content is not known here."
+        )
     return PreflightResult(
         "PF-ORIGIN-CACHE",
         Level.WARN,
         f"{behavior.path_pattern} has a cache policy that caches.",
-        "A failed handshake may be kept and answered again, and requests at the same moment are collapsed into one.",
+        "A failed handshake may be kept and answered again, and requests at the same moment "
+        "are collapsed into one.",
         _behavior_fix(distribution, behavior, "cache policy CachingDisabled"),
     )
 
@@ -114,35 +132,48 @@ def _viewers(distribution: DistributionFacts, behavior: Behavior) -> PreflightRe
 
 def _secure(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
     if origin.protocol_policy == "https-only":
-        return PreflightResult("PF-ORIGIN-PROTOCOL", Level.PASS, f"{origin.id} is asked over HTTPS only.")
+        return PreflightResult(
+            "PF-ORIGIN-PROTOCOL", Level.PASS, f"{origin.id} is asked over HTTPS only."
+        )
     return PreflightResult(
         "PF-ORIGIN-PROTOCOL",
         Level.BLOCK,
         f"{origin.id} is asked with {origin.protocol_policy}.",
         "API Gateway has no plain HTTP: handshakes over it fail.",
-        _origin_fix(distribution, origin, "protocol HTTPS only", 'origin_protocol_policy = "https-only"'),
+        _origin_fix(
+            distribution, origin, "protocol HTTPS only", 'origin_protocol_policy = "https-only"'
+        ),
     )
 
 
 def _stage(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
     if re.fullmatch(r"/[A-Za-z0-9_$-]+", origin.path, re.ASCII):
-        return PreflightResult("PF-ORIGIN-PATH", Level.PASS, f"{origin.id} has the stage {origin.path} as its path.")
+        return PreflightResult(
+            "PF-ORIGIN-PATH", Level.PASS, f"{origin.id} has the stage {origin.path} as its path."
+        )
     return PreflightResult(
         "PF-ORIGIN-PATH",
         Level.WARN,
         f"{origin.id} has {origin.path or 'no origin path'}.",
-        "A WebSocket API is served under its stage. Without it in the origin path, each client must send it, and "
+        "A WebSocket API is served under its stage. Without it in the origin path, each "
+        "client must send it, and "
         "CloudFront's own path would be taken for it.",
         _origin_fix(distribution, origin, "origin path /STAGE", 'origin_path = "/STAGE"'),
     )
 
 
-def _host(distribution: DistributionFacts, behavior: Behavior, origin: Origin, policies: _Policies) -> PreflightResult:
+def _host(
+    distribution: DistributionFacts, behavior: Behavior, origin: Origin, policies: _Policies
+) -> PreflightResult:
     forwarded = _forwards(behavior, "Host", policies)
     if forwarded is None:
-        return unknown("PF-ORIGIN-HOST", "A custom policy decides, and its content is not known here.")
+        return unknown(
+            "PF-ORIGIN-HOST", "A custom policy decides, and its content is not known here."
+        )
     if not forwarded:
-        return PreflightResult("PF-ORIGIN-HOST", Level.PASS, f"{origin.id} sees its own name as Host.")
+        return PreflightResult(
+            "PF-ORIGIN-HOST", Level.PASS, f"{origin.id} sees its own name as Host."
+        )
     return PreflightResult(
         "PF-ORIGIN-HOST",
         Level.BLOCK,
@@ -157,9 +188,11 @@ def _public(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
         "PF-ORIGIN-PUBLIC",
         Level.WARN,
         f"{origin.id} ({origin.domain_name}) is a custom origin.",
-        "CloudFront reaches it over its public address, so others can try to. A VPC origin needs no such address.",
+        "CloudFront reaches it over its public address, so others can try to. A VPC origin "
+        "needs no such address.",
         Fix(
-            "Let the origin's security group admit com.amazonaws.global.cloudfront.origin-facing only; or ask here for "
+            "Let the origin's security group admit "
+            "com.amazonaws.global.cloudfront.origin-facing only; or ask here for "
             "a private endpoint, and move the path to it.",
             f"aws cloudfront get-distribution-config --id {distribution.id}",
             "vpc_origin_config instead of custom_origin_config in the origin block",
@@ -182,9 +215,11 @@ def _forwards(behavior: Behavior, header: str, policies: _Policies) -> bool | No
 
 def _behavior_fix(distribution: DistributionFacts, behavior: Behavior, what: str) -> Fix:
     return Fix(
-        f"CloudFront > Distributions > {distribution.id} > Behaviors > {behavior.path_pattern} > Edit: {what}.",
+        f"CloudFront > Distributions > {distribution.id} > Behaviors > "
+        f"{behavior.path_pattern} > Edit: {what}.",
         f"aws cloudfront get-distribution-config --id {distribution.id}",
-        f"the cache behavior for {behavior.path_pattern} in the aws_cloudfront_distribution: {what}",
+        f"the cache behavior for {behavior.path_pattern} in the "
+        f"aws_cloudfront_distribution: {what}",
     )
 
 

@@ -1,7 +1,8 @@
-"""Preflight questions about the portal's own role: may it do what the plan needs, and undo it again?
+"""Preflight questions about the portal's own role: may it do what the plan needs, and undo it
+again?
 
-PURE. IAM's simulation answers (provisioning.permissions). It knows the role's policies but not every circumstance of a
-later call, so a "no" is a warning, and "it depends" is not known.
+PURE. IAM's simulation answers (provisioning.permissions). It knows the role's policies but not
+every circumstance of a later call, so a "no" is a warning, and "it depends" is not known.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from provisioning.facts import Snapshot
 from provisioning.names import SERVICE_ROLE_NAME
 from provisioning.permissions import CREATE_SERVICE_ROLE, VPC_ORIGIN_SERVICE, Permission
 
-_OPENING = frozenset({"ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:CreateTags"})
+_OPENING = frozenset(
+    {"ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:CreateTags"}
+)
 
 
 def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult:
@@ -29,10 +32,12 @@ def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
             "PF-PERMISSION",
             Level.WARN,
             f"IAM would refuse {', '.join(denied)} to the portal's role.",
-            "The run would fail there and be undone as far as the role may. IAM looks at the role's own policies, its "
+            "The run would fail there and be undone as far as the role may. IAM looks at "
+            "the role's own policies, its "
             "boundary and the organisation's.",
             Fix(
-                "IAM > Roles > edge-portal > Permissions: compare with the portal's IAM policy (docs/iam-policy.json); "
+                "IAM > Roles > edge-portal > Permissions: compare with the portal's IAM "
+                "policy (docs/iam-policy.json); "
                 "then its permissions boundary, and the organisation's service control policies.",
                 "aws iam put-role-policy --role-name edge-portal --policy-name edge-portal "
                 "--policy-document file://docs/iam-policy.json",
@@ -43,7 +48,8 @@ def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
     if depends:
         keys = sorted({key for one in depends for key in one.missing})
         return unknown(
-            "PF-PERMISSION", f"IAM's answer for {', '.join(_actions(depends))} depends on {', '.join(keys)}."
+            "PF-PERMISSION",
+            f"IAM's answer for {', '.join(_actions(depends))} depends on {', '.join(keys)}.",
         )
     seen = f"IAM allows {', '.join(_actions(needed))}."
     return PreflightResult("PF-PERMISSION", Level.PASS, seen)
@@ -59,19 +65,25 @@ def service_role(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResu
         return PreflightResult("PF-ROLE", Level.PASS, f"{SERVICE_ROLE_NAME} is there.")
     seen = f"The account has no {SERVICE_ROLE_NAME} yet."
     if any(one.action == CREATE_SERVICE_ROLE and one.allowed for one in snapshot.permissions or ()):
-        told = f"{seen} AWS makes it with the first VPC origin, and IAM lets the portal's role have it made."
+        told = (
+            f"{seen} AWS makes it with the first VPC origin, and IAM lets the portal's role "
+            "have it made."
+        )
         return PreflightResult("PF-ROLE", Level.PASS, told)
     return PreflightResult(
         "PF-ROLE",
         Level.WARN,
         seen,
-        "AWS makes it with the account's first VPC origin. If the portal may not create it, AWS answers with a bare "
+        "AWS makes it with the account's first VPC origin. If the portal may not create it, "
+        "AWS answers with a bare "
         "AccessDenied that names no action.",
         Fix(
-            "IAM > Roles > edge-portal: allow iam:CreateServiceLinkedRole as in the portal's IAM policy; or have the "
+            "IAM > Roles > edge-portal: allow iam:CreateServiceLinkedRole as in the "
+            "portal's IAM policy; or have the "
             "role made once.",
             f"aws iam create-service-linked-role --aws-service-name {VPC_ORIGIN_SERVICE}",
-            f'resource "aws_iam_service_linked_role" "vpcorigin" {{ aws_service_name = "{VPC_ORIGIN_SERVICE}" }}',
+            f'resource "aws_iam_service_linked_role" "vpcorigin" {{ aws_service_name = '
+            f'"{VPC_ORIGIN_SERVICE}" }}',
         ),
     )
 
@@ -82,7 +94,9 @@ def _needed(one: Permission, subject: PreflightSubject, snapshot: Snapshot) -> b
         return False
     if one.action in _OPENING:
         target = snapshot.target
-        closed = target is not None and any(target.admits_cloudfront(port) is None for port in subject.origin_ports)
+        closed = target is not None and any(
+            target.admits_cloudfront(port) is None for port in subject.origin_ports
+        )
         return subject.open_security_group and closed
     return True
 

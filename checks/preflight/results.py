@@ -14,7 +14,9 @@ from provisioning.spec import EndpointSpec
 
 
 class Level(enum.StrEnum):
-    """What a result means: `fixable` is put right by the plan itself; `block` must be put right by a person first."""
+    """What a result means: `fixable` is put right by the plan itself; `block` must be put right by
+    a person first.
+    """
 
     PASS = "pass"  # noqa: S105
     FIXABLE = "fixable"
@@ -76,7 +78,9 @@ TITLES = {
 
 @dataclass(frozen=True)
 class Fix:
-    """How a person puts it right: where in the console, by command line, in Terraform. Empty where there is no way."""
+    """How a person puts it right: where in the console, by command line, in Terraform. Empty where
+    there is no way.
+    """
 
     console: str
     cli: str = ""
@@ -85,13 +89,17 @@ class Fix:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any] | None) -> Fix | None:
         """What `asdict` gave, if anything."""
-        return cls(**{way.name: str(stored.get(way.name, "")) for way in fields(cls)}) if stored else None
+        return (
+            cls(**{way.name: str(stored.get(way.name, "")) for way in fields(cls)})
+            if stored
+            else None
+        )
 
 
 @dataclass(frozen=True)
 class Amendment:
-    """What the request itself could ask for instead, so that the plan puts it right: in words, and the wish's fields
-    with their new values.
+    """What the request itself could ask for instead, so that the plan puts it right: in words, and
+    the wish's fields with their new values.
     """
 
     label: str
@@ -99,14 +107,17 @@ class Amendment:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""
-        listed = {field: list(value) if isinstance(value, tuple) else value for field, value in self.changes}
+        listed = {
+            field: list(value) if isinstance(value, tuple) else value
+            for field, value in self.changes
+        }
         return {"label": self.label, "changes": listed}
 
 
 @dataclass(frozen=True)
 class PreflightResult:
-    """One question answered. `seen` is what AWS said, `why` what follows from it; `in_plan`: the plan does it;
-    `amendment`: the plan would do it, if the request were changed so.
+    """One question answered. `seen` is what AWS said, `why` what follows from it; `in_plan`: the
+    plan does it; `amendment`: the plan would do it, if the request were changed so.
     """
 
     code: str
@@ -135,9 +146,10 @@ class PreflightResult:
 class PreflightSubject:
     """As much of a wish as there is. What is empty is not judged.
 
-    `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if it has one;
-    behaviors leading to it are ours. `forward_host` is None while nobody has said; `carries_api` means that the paths
-    carry an HTTP API besides. The ports of match-viewer are HTTP's, then HTTPS's.
+    `vpc_origin_key` is the spec's. `origin_id` is the endpoint's own origin in the distribution, if
+    it has one; behaviors leading to it are ours. `forward_host` is None while nobody has said;
+    `carries_api` means that the paths carry an HTTP API besides. The ports of match-viewer are
+    HTTP's, then HTTPS's.
     """
 
     target_arn: str = ""
@@ -173,10 +185,12 @@ class PreflightSubject:
 
     @property
     def handshake_ports(self) -> tuple[int, ...]:
-        """Those of `origin_ports` that handshakes come to. With match-viewer CloudFront goes on as the viewer came, and
-        no spec lets anybody come over ws://.
+        """Those of `origin_ports` that handshakes come to. With match-viewer CloudFront goes on as
+        the viewer came, and no spec lets anybody come over ws://.
         """
-        return self.origin_ports[-1:] if self.origin_protocol == "match-viewer" else self.origin_ports
+        return (
+            self.origin_ports[-1:] if self.origin_protocol == "match-viewer" else self.origin_ports
+        )
 
 
 def unknown(code: str, reason: str) -> PreflightResult:

@@ -1,6 +1,8 @@
-"""Preflight questions about a load balancer's listener: does its default action, or a rule, carry the handshake?
+"""Preflight questions about a load balancer's listener: does its default action, or a rule, carry
+the handshake?
 
-PURE. An Application Load Balancer asks its rules in order; the first that fits answers, else the default action.
+PURE. An Application Load Balancer asks its rules in order; the first that fits answers, else the
+default action.
 """
 
 from __future__ import annotations
@@ -8,14 +10,23 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from checks.preflight.results import Amendment, Fix, Level, PreflightResult, PreflightSubject, unknown
+from checks.preflight.results import (
+    Amendment,
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+    unknown,
+)
 from provisioning.facts import DistributionFacts, Listener, ListenerRule, Snapshot, TargetFacts
 from provisioning.patterns import covers, matches, overlap
 
 FORWARD = "forward"
 
 
-def default_action(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def default_action(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """What happens where no rule answers. It matters only if some of our paths get that far."""
     if snapshot.gap("listeners"):
         # PF-LISTENER has said so already.
@@ -25,13 +36,19 @@ def default_action(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
         if listener.default_action == FORWARD or target.kind == "network":
             yield PreflightResult("PF-ACTION", Level.PASS, seen)
         elif _all_forwarded(subject, target, listener, snapshot):
-            yield PreflightResult("PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths before it.")
+            yield PreflightResult(
+                "PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths before it."
+            )
         else:
             yield _not_forwarding(subject, target, listener, seen)
 
 
-def listener_rules(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
-    """Whether a rule takes the handshake elsewhere, for the Host that the load balancer will see."""
+def listener_rules(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
+    """Whether a rule takes the handshake elsewhere, for the Host that the load balancer will
+    see.
+    """
     if target.kind != "application" or not subject.path_patterns or snapshot.gap("listeners"):
         return
     hosts = hosts_seen(subject, target, snapshot.distribution)
@@ -40,7 +57,9 @@ def listener_rules(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
         if gap or listener.rules is None:
             yield unknown("PF-RULES", gap.reason if gap else "They were not looked at.")
         elif not hosts:
-            yield unknown("PF-RULES", "Which Host it will see depends on the distribution. Choose one.")
+            yield unknown(
+                "PF-RULES", "Which Host it will see depends on the distribution. Choose one."
+            )
         else:
             yield _by_rules(subject, target, listener, hosts)
 
@@ -48,9 +67,11 @@ def listener_rules(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
 def hosts_seen(
     subject: PreflightSubject, target: TargetFacts, distribution: DistributionFacts | None
 ) -> tuple[str, ...]:
-    """The Host headers that the target will see: the viewers' where Host is forwarded, else the origin's domain.
+    """The Host headers that the target will see: the viewers' where Host is forwarded, else the
+    origin's domain.
 
-    Empty where that is not known. It is also the name that CloudFront wants to read in the target's certificate.
+    Empty where that is not known. It is also the name that CloudFront wants to read in the target's
+    certificate.
     """
     if subject.forward_host is None:
         return ()
@@ -62,7 +83,9 @@ def hosts_seen(
 
 
 def answering(listener: Listener, host: str, pattern: str) -> tuple[str, bool]:
-    """The action that answers `pattern` under `host`, and whether that is sure: some rules fit only a part of it."""
+    """The action that answers `pattern` under `host`, and whether that is sure: some rules fit only
+    a part of it.
+    """
     sure = True
     for rule in _asked(listener, host, pattern):
         if _answers_all(rule, pattern):
@@ -72,15 +95,19 @@ def answering(listener: Listener, host: str, pattern: str) -> tuple[str, bool]:
     return listener.default_action, sure
 
 
-def groups_reached(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> tuple[str, ...] | None:
-    """The ARNs of the target groups that handshakes may be sent to, in the order of the rules. None where that is not
-    known: then it may be any.
+def groups_reached(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> tuple[str, ...] | None:
+    """The ARNs of the target groups that handshakes may be sent to, in the order of the rules. None
+    where that is not known: then it may be any.
     """
     hosts = hosts_seen(subject, target, snapshot.distribution)
     listeners = _ours(subject, target)
     if snapshot.gap("listeners") or not listeners:
         return None
-    if target.kind == "application" and (snapshot.gap("rules") or not hosts or not subject.path_patterns):
+    if target.kind == "application" and (
+        snapshot.gap("rules") or not hosts or not subject.path_patterns
+    ):
         return None
     reached: dict[str, None] = {}
     for listener in listeners:
@@ -93,9 +120,13 @@ def groups_reached(subject: PreflightSubject, target: TargetFacts, snapshot: Sna
 
 
 def _asked(listener: Listener, host: str, pattern: str) -> Iterator[ListenerRule]:
-    """The rules that may answer some of `pattern`, in their order: the first that fits all of it ends the search."""
+    """The rules that may answer some of `pattern`, in their order: the first that fits all of it
+    ends the search.
+    """
     for rule in listener.rules or ():
-        if rule.hosts and not any(matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts):
+        if rule.hosts and not any(
+            matches(f"/{one.lower()}", f"/{host.lower()}") for one in rule.hosts
+        ):
             continue
         if rule.paths and not any(overlap(path, pattern) for path in rule.paths):
             continue
@@ -109,7 +140,9 @@ def _answers_all(rule: ListenerRule, pattern: str) -> bool:
 
 
 def _forwarded_to(listener: Listener, host: str, pattern: str) -> Iterator[str]:
-    """What the rules forward `pattern` to, and the default action if none of them answers all of it."""
+    """What the rules forward `pattern` to, and the default action if none of them answers all of
+    it.
+    """
     asked = list(_asked(listener, host, pattern))
     for rule in asked:
         yield from rule.target_groups
@@ -118,8 +151,8 @@ def _forwarded_to(listener: Listener, host: str, pattern: str) -> Iterator[str]:
 
 
 def _part_forwarded(listener: Listener, host: str, pattern: str, *, narrow: bool) -> bool:
-    """Whether a rule that answers a part of it sends that to the app; a narrow one has further conditions, such as a
-    regular expression.
+    """Whether a rule that answers a part of it sends that to the app; a narrow one has further
+    conditions, such as a regular expression.
     """
     return any(
         rule.action == FORWARD and rule.narrow is narrow and not _answers_all(rule, pattern)
@@ -131,38 +164,54 @@ def _by_rules(
     subject: PreflightSubject, target: TargetFacts, listener: Listener, hosts: tuple[str, ...]
 ) -> PreflightResult:
     rules = listener.rules or ()
-    place = f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > Rules"
+    place = (
+        f"EC2 > Load Balancers > {target.name} > Listeners and rules > "
+        f"{listener.protocol}:{listener.port} > Rules"
+    )
     arn, terraform = listener.arn or "LISTENER", "condition and action of the aws_lb_listener_rule"
     asked = [
-        (host, pattern, *answering(listener, host, pattern)) for host in hosts for pattern in subject.path_patterns
+        (host, pattern, *answering(listener, host, pattern))
+        for host in hosts
+        for pattern in subject.path_patterns
     ]
     for host, pattern, action, _ in asked:
         if rules and action != FORWARD and _part_forwarded(listener, host, pattern, narrow=True):
             return unknown(
                 "PF-RULES",
-                f"A rule on {listener.port} forwards {pattern} under conditions that cannot be compared from here; "
+                f"A rule on {listener.port} forwards {pattern} under conditions that cannot "
+                "be compared from here; "
                 f"without it, the listener does: {action or 'nothing'}.",
             )
         if rules and action != FORWARD:
             refused = [path for other, path, does, _ in asked if other == host and does != FORWARD]
-            seen = f"For {pattern} with Host {host}, the listener on {listener.port} does: {action or 'nothing'}."
+            seen = (
+                f"For {pattern} with Host {host}, the listener on {listener.port} does: "
+                f"{action or 'nothing'}."
+            )
             why = (
-                "The load balancer answers the handshake itself instead of the app. Compare the rules' host "
-                "conditions with this Host: CloudFront sends it because of how Host is handled in this request."
+                "The load balancer answers the handshake itself instead of the app. Compare "
+                "the rules' host "
+                "conditions with this Host: CloudFront sends it because of how Host is "
+                "handled in this request."
             )
             if _part_forwarded(listener, host, pattern, narrow=False):
                 seen = (
-                    f"Rules on {listener.port} forward a part of {pattern} with Host {host}; for the rest, the "
+                    f"Rules on {listener.port} forward a part of {pattern} with Host "
+                    f"{host}; for the rest, the "
                     f"listener does: {action or 'nothing'}."
                 )
-                why = "On a path that none of them names, the load balancer answers itself instead of the app."
+                why = (
+                    "On a path that none of them names, the load balancer answers itself "
+                    "instead of the app."
+                )
             return PreflightResult(
                 "PF-RULES",
                 Level.WARN,
                 seen,
                 why,
                 Fix(
-                    f"{place} > Add rule: forward {', '.join(refused)} with Host {host} to the app's target group, "
+                    f"{place} > Add rule: forward {', '.join(refused)} with Host {host} to "
+                    "the app's target group, "
                     "before whatever answers now.",
                     f"aws elbv2 create-rule --listener-arn {arn} --priority NUMBER "
                     f"--conditions {shlex.quote('Field=host-header,Values=' + host)} "
@@ -184,46 +233,66 @@ def _by_rules(
             ),
         )
     seen = f"{len(rules)} rules" if rules else "No rules"
-    return PreflightResult("PF-RULES", Level.PASS, f"{seen} on {listener.port}; Host {', '.join(hosts)} is forwarded.")
+    return PreflightResult(
+        "PF-RULES", Level.PASS, f"{seen} on {listener.port}; Host {', '.join(hosts)} is forwarded."
+    )
 
 
 def _ours(subject: PreflightSubject, target: TargetFacts) -> list[Listener]:
-    return [found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None]
+    return [
+        found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None
+    ]
 
 
-def _all_forwarded(subject: PreflightSubject, target: TargetFacts, listener: Listener, snapshot: Snapshot) -> bool:
+def _all_forwarded(
+    subject: PreflightSubject, target: TargetFacts, listener: Listener, snapshot: Snapshot
+) -> bool:
     hosts = hosts_seen(subject, target, snapshot.distribution)
-    asked = [answering(listener, host, pattern) for host in hosts for pattern in subject.path_patterns]
+    asked = [
+        answering(listener, host, pattern) for host in hosts for pattern in subject.path_patterns
+    ]
     return bool(not snapshot.gap("rules") and listener.rules and asked) and all(
         answer == (FORWARD, True) for answer in asked
     )
 
 
-def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Listener, seen: str) -> PreflightResult:
-    """A warning where a rule that was not looked at may forward our paths; for a redirect to HTTPS without any rule,
-    the loop is certain.
+def _not_forwarding(
+    subject: PreflightSubject, target: TargetFacts, listener: Listener, seen: str
+) -> PreflightResult:
+    """A warning where a rule that was not looked at may forward our paths; for a redirect to HTTPS
+    without any rule, the loop is certain.
     """
     why = "Unless a rule forwards these paths, this answers every handshake instead of the app."
     level = Level.WARN
     amendment = None
     if listener.default_action == "redirect":
-        why = "A WebSocket client follows no redirect. Unless a rule forwards these paths, no handshake gets through."
+        why = (
+            "A WebSocket client follows no redirect. Unless a rule forwards these paths, no "
+            "handshake gets through."
+        )
         if listener.redirect_protocol == "HTTPS" and listener.protocol == "HTTP":
             seen = f"The listener on {listener.port} redirects to HTTPS."
             why += " Choose https-only as origin protocol, or let this listener forward."
             level = Level.BLOCK if listener.rules == () else Level.WARN
             amendment = _over_https(subject, target)
     elif listener.default_action == "jwt-validation":
-        why = "Only handshakes with a valid token in Authorization get through. Browsers cannot send that line."
+        why = (
+            "Only handshakes with a valid token in Authorization get through. Browsers cannot "
+            "send that line."
+        )
     elif listener.default_action.startswith("authenticate-"):
-        why = "A WebSocket client cannot sign in: without a session cookie the handshake is redirected and fails."
+        why = (
+            "A WebSocket client cannot sign in: without a session cookie the handshake is "
+            "redirected and fails."
+        )
     return PreflightResult(
         "PF-ACTION",
         level,
         seen,
         why,
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules > {listener.protocol}:{listener.port} > "
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules > "
+            f"{listener.protocol}:{listener.port} > "
             "Default action: forward to the app's target group.",
             f"aws elbv2 modify-listener --listener-arn {listener.arn or 'LISTENER'} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
@@ -235,10 +304,21 @@ def _not_forwarding(subject: PreflightSubject, target: TargetFacts, listener: Li
 
 
 def _over_https(subject: PreflightSubject, target: TargetFacts) -> Amendment | None:
-    """Where the redirect sends everybody, if that is a listener CloudFront can use and that forwards."""
-    ports = [one.port for one in target.listeners if one.protocol == "HTTPS" and one.default_action == FORWARD]
+    """Where the redirect sends everybody, if that is a listener CloudFront can use and that
+    forwards.
+    """
+    ports = [
+        one.port
+        for one in target.listeners
+        if one.protocol == "HTTPS" and one.default_action == FORWARD
+    ]
     port = 443 if 443 in ports else next((port for port in sorted(ports) if port >= 1024), None)
     if port is None or subject.origin_protocol == "https-only":
         return None
-    changes = (("origin_protocol", "https-only"), ("https_port", port), ("forward_host", ""), ("origin_domain", ""))
+    changes = (
+        ("origin_protocol", "https-only"),
+        ("https_port", port),
+        ("forward_host", ""),
+        ("origin_domain", ""),
+    )
     return Amendment(f"Go to the target over HTTPS on {port}", changes)

@@ -1,4 +1,5 @@
-"""Preflight questions about the target itself: what it is, whether it listens, whether its own targets are well.
+"""Preflight questions about the target itself: what it is, whether it listens, whether its own
+targets are well.
 
 PURE. Whether CloudFront can reach it through the network is asked in network.py.
 """
@@ -10,8 +11,22 @@ from collections.abc import Callable, Iterator
 from checks.preflight.certificates import origin_certificate
 from checks.preflight.exposure import acls, ipv6, other_doors, public_addresses
 from checks.preflight.groups import attributes, group_fit, health, stickiness
-from checks.preflight.network import block_public_access, gateway, group_room, ingress, public_ingress, subnets
-from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, in_words, unknown
+from checks.preflight.network import (
+    block_public_access,
+    gateway,
+    group_room,
+    ingress,
+    public_ingress,
+    subnets,
+)
+from checks.preflight.results import (
+    Fix,
+    Level,
+    PreflightResult,
+    PreflightSubject,
+    in_words,
+    unknown,
+)
 from checks.preflight.rules import default_action, listener_rules
 from provisioning.facts import Listener, Snapshot, TargetFacts
 
@@ -31,7 +46,9 @@ _KINDS = {
 }
 
 
-def judge_target(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def judge_target(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Everything about a target that is there; of a kind that CloudFront cannot use, only that."""
     kind = _kind(target)
     yield kind
@@ -65,18 +82,24 @@ def _kind(target: TargetFacts) -> PreflightResult:
         "PF-KIND",
         Level.BLOCK,
         f"{target.name} is a {target.kind} load balancer.",
-        "A VPC origin leads to an Application or Network Load Balancer or to an EC2 instance, never to this.",
+        "A VPC origin leads to an Application or Network Load Balancer or to an EC2 "
+        "instance, never to this.",
         Fix(
-            "EC2 > Load Balancers > Create load balancer > Application Load Balancer, scheme Internal.",
-            "aws elbv2 create-load-balancer --type application --scheme internal --name NAME --subnets SUBNETS "
+            "EC2 > Load Balancers > Create load balancer > Application Load Balancer, "
+            "scheme Internal.",
+            "aws elbv2 create-load-balancer --type application --scheme internal --name "
+            "NAME --subnets SUBNETS "
             "--security-groups GROUP",
-            'resource "aws_lb" "edge" {\n  load_balancer_type = "application"\n  internal           = true\n'
+            'resource "aws_lb" "edge" {\n  load_balancer_type = "application"\n  internal   '
+            "        = true\n"
             "  subnets            = [SUBNETS]\n  security_groups    = [GROUP]\n}",
         ),
     )
 
 
-def _state(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _state(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Whether it is ready to serve."""
     seen = f"{target.name} is {target.state}."
     if target.state == "active":
@@ -104,7 +127,9 @@ def _state(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
         )
 
 
-def _scheme(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _scheme(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Whether it is closed to the internet."""
     if target.scheme == "internal":
         yield PreflightResult("PF-SCHEME", Level.PASS, f"{target.name} is internal.")
@@ -115,8 +140,10 @@ def _scheme(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
             f"{target.name} has a public address.",
             "CloudFront reaches it privately, but so may the internet, past CloudFront.",
             Fix(
-                f"EC2 > Instances > {target.name} > Networking: remove the public address, or use a private subnet.",
-                f"aws ec2 describe-addresses --filters Name=instance-id,Values={target.arn.rsplit('/', 1)[1]}",
+                f"EC2 > Instances > {target.name} > Networking: remove the public address, "
+                "or use a private subnet.",
+                "aws ec2 describe-addresses --filters "
+                f"Name=instance-id,Values={target.arn.rsplit('/', 1)[1]}",
                 "associate_public_ip_address = false in the aws_instance",
             ),
         )
@@ -125,22 +152,30 @@ def _scheme(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) 
             "PF-SCHEME",
             Level.BLOCK,
             f"{target.name} is {target.scheme}.",
-            "A private endpoint needs an internal target: whoever finds this one's address gets past CloudFront. "
-            "The scheme of a load balancer cannot be changed; make a second, internal one for the same targets.",
+            "A private endpoint needs an internal target: whoever finds this one's address "
+            "gets past CloudFront. "
+            "The scheme of a load balancer cannot be changed; make a second, internal one "
+            "for the same targets.",
             Fix(
                 "EC2 > Load Balancers > Create load balancer, scheme Internal, in private subnets.",
-                f"aws elbv2 create-load-balancer --name NAME --type {target.kind} --scheme internal "
+                f"aws elbv2 create-load-balancer --name NAME --type {target.kind} --scheme "
+                "internal "
                 "--subnets PRIVATE-SUBNETS --security-groups GROUP",
-                f'resource "aws_lb" "edge" {{\n  load_balancer_type = "{target.kind}"\n  internal           = true\n'
+                f'resource "aws_lb" "edge" {{\n  load_balancer_type = "{target.kind}"\n  '
+                "internal           = true\n"
                 "  subnets            = [PRIVATE_SUBNETS]\n  security_groups    = [GROUP]\n}",
             ),
         )
 
 
-def _group(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _group(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """All three kinds need one; a Network Load Balancer can only get one when it is made."""
     if target.security_groups:
-        yield PreflightResult("PF-GROUP", Level.PASS, f"Security group {', '.join(target.security_groups)}.")
+        yield PreflightResult(
+            "PF-GROUP", Level.PASS, f"Security group {', '.join(target.security_groups)}."
+        )
         return
     why = "AWS makes a VPC origin only for a target with a security group."
     if target.kind == "network":
@@ -152,13 +187,16 @@ def _group(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -
         why,
         Fix(
             f"EC2 > Load Balancers > {target.name} > Security > Edit.",
-            f"aws elbv2 set-security-groups --load-balancer-arn {target.arn} --security-groups GROUP",
+            f"aws elbv2 set-security-groups --load-balancer-arn {target.arn} "
+            "--security-groups GROUP",
             "security_groups = [aws_security_group.GROUP.id] in the aws_lb",
         ),
     )
 
 
-def _tls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _tls(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """Any TLS listener disqualifies a Network Load Balancer."""
     if target.kind != "network":
         return
@@ -173,20 +211,25 @@ def _tls(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> 
         "PF-TLS",
         Level.BLOCK,
         f"{target.name} has a TLS listener on {in_words(ports)}.",
-        "AWS makes no VPC origin for a Network Load Balancer with a TLS listener, on whatever port.",
+        "AWS makes no VPC origin for a Network Load Balancer with a TLS listener, on "
+        "whatever port.",
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules: change TLS to TCP and let the target do TLS.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules: change TLS to TCP "
+            "and let the target do TLS.",
             "aws elbv2 modify-listener --listener-arn LISTENER --protocol TCP",
             'protocol = "TCP" in the aws_lb_listener',
         ),
     )
 
 
-def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _listener(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """A listener on each port that CloudFront may use, with the leg's protocol."""
     if target.kind == "instance":
         yield unknown(
-            "PF-LISTENER", "Whether an instance listens cannot be seen from here; the handshake check will tell."
+            "PF-LISTENER",
+            "Whether an instance listens cannot be seen from here; the handshake check will tell.",
         )
         return
     if gap := snapshot.gap("listeners"):
@@ -194,9 +237,13 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
         return
     legs = _legs(subject)
     if not legs and target.listeners:
-        yield PreflightResult("PF-LISTENER", Level.PASS, f"{target.name} listens on {_listened(target)}.")
+        yield PreflightResult(
+            "PF-LISTENER", Level.PASS, f"{target.name} listens on {_listened(target)}."
+        )
         return
-    missing = [(port, leg) for port, leg in legs if not _carries(subject, leg, target.listener_on(port))]
+    missing = [
+        (port, leg) for port, leg in legs if not _carries(subject, leg, target.listener_on(port))
+    ]
     if legs and not missing:
         seen = f"{target.name} listens on {in_words(port for port, _ in legs)}."
         if spare := [port for port in subject.origin_ports if port not in subject.handshake_ports]:
@@ -210,16 +257,21 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
     yield PreflightResult(
         "PF-LISTENER",
         Level.BLOCK,
-        f"{target.name} listens on {_listened(target)}." if target.listeners else f"{target.name} has no listener.",
-        f"CloudFront would look for {' and '.join(f'{leg} on {port}' for port, leg in missing)} and answer every "
+        f"{target.name} listens on {_listened(target)}."
+        if target.listeners
+        else f"{target.name} has no listener.",
+        "CloudFront would look for "
+        f"{' and '.join(f'{leg} on {port}' for port, leg in missing)} and answer every "
         "handshake with 502 or 504."
         if missing
         else "CloudFront would reach nothing and answer every handshake with 502 or 504.",
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add listener; or ask for another port or "
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add listener; or "
+            "ask for another port or "
             "protocol.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
-            f"--protocol {protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
+            "--protocol "
+            f"{protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
             "--default-actions Type=forward,TargetGroupArn=TARGET-GROUP",
             f'resource "aws_lb_listener" "edge" {{\n  load_balancer_arn = "{target.arn}"\n'
             f'  port              = {port}\n  protocol          = "{protocol}"\n{certificate}'
@@ -229,28 +281,36 @@ def _listener(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
     )
 
 
-def _ip_type(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _ip_type(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """AWS's own pages disagree about dual-stack Network Load Balancers."""
     if target.kind == "network" and target.ip_address_type != "ipv4":
         yield PreflightResult(
             "PF-IP-TYPE",
             Level.WARN,
             f"{target.name} is {target.ip_address_type}.",
-            "AWS once excluded dual-stack Network Load Balancers and no longer says so. It may refuse.",
+            "AWS once excluded dual-stack Network Load Balancers and no longer says so. It "
+            "may refuse.",
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Actions > Edit IP address type > IPv4.",
-                f"aws elbv2 set-ip-address-type --load-balancer-arn {target.arn} --ip-address-type ipv4",
+                f"aws elbv2 set-ip-address-type --load-balancer-arn {target.arn} "
+                "--ip-address-type ipv4",
                 'ip_address_type = "ipv4" in the aws_lb',
             ),
         )
 
 
-def _idle(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) -> Iterator[PreflightResult]:
+def _idle(
+    subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
+) -> Iterator[PreflightResult]:
     """The shortest idle clock on the way, against the longest silence of the app."""
     silence = subject.max_silence_seconds
     if silence is None:
         return
-    if gap := snapshot.gap("attributes") or (snapshot.gap("listeners") if target.kind == "network" else None):
+    if gap := snapshot.gap("attributes") or (
+        snapshot.gap("listeners") if target.kind == "network" else None
+    ):
         yield unknown("PF-IDLE", gap.reason)
         return
     if _clock_missing(subject, target):
@@ -265,19 +325,28 @@ def _idle(subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot) ->
         if listener.idle_timeout_seconds is not None and listener.port in subject.handshake_ports
     ]
     who, limit = min(clocks, key=lambda clock: clock[1])
-    seen = f"{who} closes a connection after {limit} s of silence; the app is silent for up to {silence} s."
+    seen = (
+        f"{who} closes a connection after {limit} s of silence; the app is silent for up to "
+        f"{silence} s."
+    )
     if silence < limit:
         yield PreflightResult("PF-IDLE", Level.PASS, seen)
         return
     fix = _heartbeat(target, silence)
-    yield PreflightResult("PF-IDLE", Level.WARN, seen, "The client will see the connection close with 1006.", fix)
+    yield PreflightResult(
+        "PF-IDLE", Level.WARN, seen, "The client will see the connection close with 1006.", fix
+    )
 
 
 def _heartbeat(target: TargetFacts, silence: int) -> Fix:
-    """An Application Load Balancer's clock may be set, but nobody's setting outlives CloudFront's."""
+    """An Application Load Balancer's clock may be set, but nobody's setting outlives
+    CloudFront's.
+    """
     ping = "In the app: send a ping from the server every 20 to 30 s."
     if silence >= CLOUDFRONT_IDLE_SECONDS:
-        return Fix(f"{ping} No setting in AWS helps: CloudFront closes after {CLOUDFRONT_IDLE_SECONDS} s.")
+        return Fix(
+            f"{ping} No setting in AWS helps: CloudFront closes after {CLOUDFRONT_IDLE_SECONDS} s."
+        )
     if target.kind != "application":
         return Fix(f"{ping} Nothing needs to change in AWS.")
     wanted = silence * 2
@@ -290,12 +359,17 @@ def _heartbeat(target: TargetFacts, silence: int) -> Fix:
 
 
 def _clock_missing(subject: PreflightSubject, target: TargetFacts) -> bool:
-    """Whether a clock that must be there was not seen; where nothing listens, PF-LISTENER says so."""
+    """Whether a clock that must be there was not seen; where nothing listens, PF-LISTENER says
+    so.
+    """
     if target.kind == "application":
         return target.idle_timeout_seconds is None
-    listeners = [found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None]
+    listeners = [
+        found for port in subject.handshake_ports if (found := target.listener_on(port)) is not None
+    ]
     return target.kind == "network" and any(
-        found.protocol in ("TCP", "TLS") and found.idle_timeout_seconds is None for found in listeners
+        found.protocol in ("TCP", "TLS") and found.idle_timeout_seconds is None
+        for found in listeners
     )
 
 
@@ -333,7 +407,9 @@ _TARGET_CHECKS: tuple[TargetCheck, ...] = (
 def _legs(subject: PreflightSubject) -> tuple[tuple[int, str], ...]:
     """The port and protocol, HTTP or HTTPS, of each leg that handshakes take."""
     ports = subject.handshake_ports
-    protocols = {"https-only": ("HTTPS",), "match-viewer": ("HTTP", "HTTPS")}.get(subject.origin_protocol, ("HTTP",))
+    protocols = {"https-only": ("HTTPS",), "match-viewer": ("HTTP", "HTTPS")}.get(
+        subject.origin_protocol, ("HTTP",)
+    )
     return tuple(zip(ports, protocols[-len(ports) :], strict=True)) if ports else ()
 
 

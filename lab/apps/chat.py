@@ -1,7 +1,9 @@
-"""The chat server of the 2026 seed: welcome, echo and broadcast over WebSocket, one JSON log line per event.
+"""The chat server of the 2026 seed: welcome, echo and broadcast over WebSocket, one JSON log line
+per event.
 
-It decides what a chat client hears. It must never send heartbeats unasked: that a silent connection dies by the load
-balancer's idle limit is one of the things it is there to show. `?heartbeat=5` asks for a ping every five seconds.
+It decides what a chat client hears. It must never send heartbeats unasked: that a silent connection
+dies by the load balancer's idle limit is one of the things it is there to show. `?heartbeat=5` asks
+for a ping every five seconds.
 """
 
 from __future__ import annotations
@@ -39,11 +41,13 @@ HTML = "text/html; charset=utf-8"
 
 
 async def listen(address: str, port: int, app: Choosy, name: str = "chat") -> Server:
-    """Open one chat app, with a room of its own. `name` is in its log lines unless it is the chat app itself.
+    """Open one chat app, with a room of its own. `name` is in its log lines unless it is the chat
+    app itself.
 
     :raises OSError: the address is taken, or this machine does not have it.
     """
-    # What strangers send is answered with a status or a close code; it is not an error of this process.
+    # What strangers send is answered with a status or a close code; it is not an error of this
+    # process.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     return await serve(
         Room(app, name).converse,
@@ -79,9 +83,13 @@ class Room:
         log("ws connected", id=id, **self._named, **fields, clientCount=len(self._clients))
         heartbeat = asyncio.create_task(_heartbeat(connection))
         try:
-            await connection.send(_json({"type": "welcome", "id": id, "clientCount": len(self._clients)}))
+            await connection.send(
+                _json({"type": "welcome", "id": id, "clientCount": len(self._clients)})
+            )
             if connection.request is not None and _shows_headers(connection.request):
-                await connection.send(_json({"type": "headers", **what_arrived(connection.request)}))
+                await connection.send(
+                    _json({"type": "headers", **what_arrived(connection.request)})
+                )
             async for message in connection:
                 await self._pass_on(connection, id, message)
         except ConnectionClosed:
@@ -118,7 +126,9 @@ def _before_the_handshake(app: Choosy, request: Request) -> Response | None:
     headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
     refused = app.refuses(path, headers)
     if refused is not None:
-        return _response(http.HTTPStatus(refused.status), refused.content_type, refused.text, refused.headers)
+        return _response(
+            http.HTTPStatus(refused.status), refused.content_type, refused.text, refused.headers
+        )
     if "upgrade" in headers:
         return None
     if path in HEALTH_PATHS:
@@ -135,7 +145,9 @@ def _before_the_handshake(app: Choosy, request: Request) -> Response | None:
 
 
 def what_arrived(request: Request) -> dict[str, Any]:
-    """The request as the app got it, every header line in its order and spelling: what the way has made of it."""
+    """The request as the app got it, every header line in its order and spelling: what the way has
+    made of it.
+    """
     return {
         "method": "GET",
         "path": request.path,
@@ -151,7 +163,14 @@ def _shows_headers(request: Request) -> bool:
 def log(message: str, **fields: Any) -> None:
     """One JSON line with the seed's field names; `msg` comes last, as its logger writes it."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    line = {"level": "info", "time": now, "pid": os.getpid(), "hostname": HOSTNAME, **fields, "msg": message}
+    line = {
+        "level": "info",
+        "time": now,
+        "pid": os.getpid(),
+        "hostname": HOSTNAME,
+        **fields,
+        "msg": message,
+    }
     print(json.dumps(line, ensure_ascii=False), file=sys.stdout, flush=True)
 
 
@@ -159,7 +178,9 @@ HOSTNAME = socket.gethostname()
 
 
 def _request_fields(connection: ServerConnection) -> dict[str, Any]:
-    """The request as the app got it: the log line that tells people which headers survived the way."""
+    """The request as the app got it: the log line that tells people which headers survived the
+    way.
+    """
     request = connection.request
     if request is None:
         return {}
@@ -205,7 +226,9 @@ def _keeps_up(client: ServerConnection) -> bool:
     return False
 
 
-def _response(status: http.HTTPStatus, content_type: str, text: str, more: Iterable[tuple[str, str]] = ()) -> Response:
+def _response(
+    status: http.HTTPStatus, content_type: str, text: str, more: Iterable[tuple[str, str]] = ()
+) -> Response:
     body = text.encode()
     headers = Headers(
         [

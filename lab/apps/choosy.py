@@ -1,7 +1,7 @@
 """Chat apps that are right but choosy: whom they refuse, and with what words (PURE).
 
-They decide on a request's head alone; everybody they let in has the same conversation as at the well-behaved app.
-They must never let in what they say they refuse.
+They decide on a request's head alone; everybody they let in has the same conversation as at the
+well-behaved app. They must never let in what they say they refuse.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ def checks_host(path: str, headers: Mapping[str, str]) -> Refused | None:
     host = headers.get("host", "")
     if host.partition(":")[0] == ALLOWED_HOST or path in HEALTH_PATHS:
         return None
-    text = f"<h1>DisallowedHost</h1><p>Invalid HTTP_HOST header: You may need to add {ALLOWED_HOST!r} to ALLOWED_HOSTS."
+    text = (
+        "<h1>DisallowedHost</h1><p>Invalid HTTP_HOST header: You may need to add "
+        f"{ALLOWED_HOST!r} to ALLOWED_HOSTS."
+    )
     return Refused(400, text, "text/html; charset=utf-8")
 
 
@@ -75,7 +78,9 @@ def lets_everybody_in(path: str, headers: Mapping[str, str]) -> Refused | None:
 
 @dataclass(frozen=True, slots=True)
 class Choosy:
-    """A chat app: whom it refuses, the subprotocols it knows, and whether a client must offer one to stay."""
+    """A chat app: whom it refuses, the subprotocols it knows, and whether a client must offer one
+    to stay.
+    """
 
     refuses: Choice
     subprotocols: tuple[str, ...] = (SUBPROTOCOL,)

@@ -1,7 +1,8 @@
-"""Apps that answer a handshake in some wrong way, byte by byte, each one small handler (see addresses.py).
+"""Apps that answer a handshake in some wrong way, byte by byte, each one small handler (see
+addresses.py).
 
-They decide what goes over the wire when it is not what RFC 6455 or the edge expects. None may keep anything between
-two connections, and none may end for another reason than its client's.
+They decide what goes over the wire when it is not what RFC 6455 or the edge expects. None may keep
+anything between two connections, and none may end for another reason than its client's.
 """
 
 from __future__ import annotations
@@ -21,14 +22,18 @@ SLOW_ACCEPT_SECONDS = 35.0
 HTML = ("Content-Type", "text/html; charset=utf-8")
 JSON = ("Content-Type", "application/json")
 PLAIN = ("Content-Type", "text/plain; charset=utf-8")
-SINGLE_PAGE = b"<!doctype html><html><head><title>App</title></head><body><div id=root></div></body></html>\n"
+SINGLE_PAGE = (
+    b"<!doctype html><html><head><title>App</title></head><body><div id=root></div></body></html>\n"
+)
 WELCOME = b'{"type":"welcome","id":"app","clientCount":1}'
 
 
 class Visit:
     """One connection whose request has been read."""
 
-    def __init__(self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, request: Request, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self.request = request
         self.reader = reader
         self.writer = writer
@@ -75,8 +80,12 @@ class Visit:
 Handler = Callable[[Visit], Awaitable[None]]
 
 
-async def serve(handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Read a request's head, then let the handler do its worst; whatever the client does ends here quietly."""
+async def serve(
+    handler: Handler, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Read a request's head, then let the handler do its worst; whatever the client does ends here
+    quietly.
+    """
     try:
         head = await reader.readuntil(b"\r\n\r\n")
         await handler(Visit(rfc6455.parse_request(head), reader, writer))
@@ -221,7 +230,9 @@ def redirects_inside(address: str) -> Handler:
 HANDLERS: Mapping[str, Handler] = {
     "no-websocket": answers("426 Upgrade Required", PLAIN, body=b"no WebSocket here\n"),
     "old-version": answers("426 Upgrade Required", ("Sec-WebSocket-Version", "8")),
-    "ignores-upgrade": answers("200 OK", JSON, body=json.dumps({"service": "orders", "ok": True}).encode()),
+    "ignores-upgrade": answers(
+        "200 OK", JSON, body=json.dumps({"service": "orders", "ok": True}).encode()
+    ),
     "redirects-to-https": redirects_to_https,
     "single-page": answers("200 OK", HTML, body=SINGLE_PAGE),
     "slow-accept": slow_accept,
@@ -235,7 +246,9 @@ HANDLERS: Mapping[str, Handler] = {
     "drops": drops,
     "not-found": answers("404 Not Found", PLAIN, body=b"no such path\n"),
     "breaks": answers("500 Internal Server Error", PLAIN, body=b"Traceback: KeyError\n"),
-    "overloaded": answers("503 Service Unavailable", ("Retry-After", "30"), PLAIN, body=b"too busy\n"),
+    "overloaded": answers(
+        "503 Service Unavailable", ("Retry-After", "30"), PLAIN, body=b"too busy\n"
+    ),
     "not-http": not_http,
     "never-answers": never_answers,
     "hangs-up": hangs_up,

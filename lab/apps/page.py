@@ -1,7 +1,7 @@
 """The chat app's page: one self-contained HTML document to talk through the edge from a browser.
 
-It decides what a person sees; the WebSocket address is made from the page's own host, so that the page works behind any
-distribution. It must never load anything from elsewhere.
+It decides what a person sees; the WebSocket address is made from the page's own host, so that the
+page works behind any distribution. It must never load anything from elsewhere.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The bytes of RFC 6455 that an app needs which does not follow it: answers, frames, messages (PURE).
+"""The bytes of RFC 6455 that an app needs which does not follow it: answers, frames, messages
+(PURE).
 
 It decides no behavior: what it builds may be as wrong as the caller asks. It must never do I/O.
 """
@@ -16,7 +17,8 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 CONTINUATION = 0x0
 RSV1 = 0x4
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-# RFC 7692 section 7.2.1: the sender takes these from the end of a message, the receiver puts them back.
+# RFC 7692 section 7.2.1: the sender takes these from the end of a message, the receiver puts them
+# back.
 _DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
 
@@ -68,7 +70,9 @@ def switching(accept: str | None, headers: Iterable[tuple[str, str]] = ()) -> by
 
 def accept_for(key: str) -> str:
     """The Sec-WebSocket-Accept that belongs to a key (section 4.2.2)."""
-    return base64.b64encode(hashlib.sha1(key.encode() + _GUID.encode(), usedforsecurity=False).digest()).decode()
+    return base64.b64encode(
+        hashlib.sha1(key.encode() + _GUID.encode(), usedforsecurity=False).digest()
+    ).decode()
 
 
 def frame(
@@ -80,18 +84,28 @@ def frame(
     mask: bytes | None = None,
     length_bytes: int | None = None,
 ) -> bytes:
-    """One frame. `mask` is four bytes; `length_bytes` (0, 2 or 8) forces a form of the length longer than needed."""
+    """One frame. `mask` is four bytes; `length_bytes` (0, 2 or 8) forces a form of the length
+    longer than needed.
+    """
     size = len(payload)
     if length_bytes is None:
         length_bytes = 0 if size < 126 else 2 if size < 65536 else 8
-    made = frame_head(opcode, size, fin=fin, rsv=rsv, masked=mask is not None, length_bytes=length_bytes)
+    made = frame_head(
+        opcode, size, fin=fin, rsv=rsv, masked=mask is not None, length_bytes=length_bytes
+    )
     if mask is None:
         return made + payload
     return made + mask + masked(payload, mask)
 
 
 def frame_head(
-    opcode: int, size: int, *, fin: bool = True, rsv: int = 0, masked: bool = False, length_bytes: int = 8
+    opcode: int,
+    size: int,
+    *,
+    fin: bool = True,
+    rsv: int = 0,
+    masked: bool = False,
+    length_bytes: int = 8,
 ) -> bytes:
     """The head of a frame that announces `size` bytes."""
     first = (0x80 if fin else 0) | (rsv << 4) | opcode
@@ -108,7 +122,9 @@ class CloseFinder:
         self._skip = 0
 
     def found_in(self, data: bytes) -> bool:
-        """Whether a close frame has begun by the end of this piece; call it with every piece in turn."""
+        """Whether a close frame has begun by the end of this piece; call it with every piece in
+        turn.
+        """
         data = self._buffer + data
         while True:
             data, self._skip = data[self._skip :], max(0, self._skip - len(data))
@@ -129,7 +145,9 @@ class CloseFinder:
 def masked(payload: bytes, mask: bytes) -> bytes:
     """The payload under its mask, or back again (section 5.3)."""
     repeated = (mask * (len(payload) // 4 + 1))[: len(payload)]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")).to_bytes(len(payload), "big")
+    return (int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")).to_bytes(
+        len(payload), "big"
+    )
 
 
 def close(code: int | None = 1000, reason: str = "") -> bytes:

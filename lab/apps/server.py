@@ -1,7 +1,8 @@
-"""The apps process: the chat app on 127.0.0.1, and each app that misbehaves on a loopback address of its own.
+"""The apps process: the chat app on 127.0.0.1, and each app that misbehaves on a loopback address
+of its own.
 
-It decides only what is started. It must never listen on anything but loopback, and a machine that lacks the further
-loopback addresses must still have the chat app.
+It decides only what is started. It must never listen on anything but loopback, and a machine that
+lacks the further loopback addresses must still have the chat app.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ async def _misbehaving(config: LabConfig) -> list[WebSocketServer | asyncio.Serv
     return opened
 
 
-async def _open(app: App, port: int, handlers: dict[str, Handler]) -> WebSocketServer | asyncio.Server:
+async def _open(
+    app: App, port: int, handlers: dict[str, Handler]
+) -> WebSocketServer | asyncio.Server:
     if app.name in CHOOSY:
         return await chat.listen(app.loopback, port, CHOOSY[app.name], app.name)
     handler = functools.partial(serve, handlers[app.name])

@@ -1,7 +1,8 @@
-"""What a distribution may refer to in other services of an account: certificates and web ACLs, as moto keeps them.
+"""What a distribution may refer to in other services of an account: certificates and web ACLs, as
+moto keeps them.
 
-It decides how moto's objects become plain values. It must never change an account, and its callers hold the world's
-lock.
+It decides how moto's objects become plain values. It must never change an account, and its callers
+hold the world's lock.
 """
 
 from __future__ import annotations
@@ -31,13 +32,17 @@ class Certificate:
     issued: bool
 
     def covers(self, alias: str) -> bool:
-        """True if the alias, in lower case, is one of its names; a wildcard stands for exactly one label."""
+        """True if the alias, in lower case, is one of its names; a wildcard stands for exactly one
+        label.
+        """
         _, dot, parent = alias.partition(".")
         return alias in self.names or (bool(dot) and f"*.{parent}" in self.names)
 
 
 def find_certificate(account: str, arn: str) -> Certificate | None:
-    """The account's ACM certificate of that ARN; None if there is none, or if it is not in us-east-1."""
+    """The account's ACM certificate of that ARN; None if there is none, or if it is not in
+    us-east-1.
+    """
     found = _CERTIFICATE_ARN.fullmatch(arn)
     if found is None or found.groups() != (REGION, account):
         return None
@@ -54,7 +59,9 @@ def has_server_certificate(account: str, certificate_id: str) -> bool:
 
 
 def has_web_acl(account: str, web_acl_id: str) -> bool:
-    """True if the account has a web ACL of scope CLOUDFRONT with that ARN. AWS WAF Classic's ids are never known."""
+    """True if the account has a web ACL of scope CLOUDFRONT with that ARN. AWS WAF Classic's ids
+    are never known.
+    """
     found = _WEB_ACL_ARN.fullmatch(web_acl_id)
     if found is None or found.group(1) != account:
         return False

@@ -1,7 +1,7 @@
 """Who calls: a key that AWS's own form shows to be a real one must be one that the lab gave.
 
-It decides whether a request is signed in a form that AWS reads, by somebody it knows. It must never verify a signature:
-keys of any other form, such as the `lab` of a demo, are taken as they are.
+It decides whether a request is signed in a form that AWS reads, by somebody it knows. It must never
+verify a signature: keys of any other form, such as the `lab` of a demo, are taken as they are.
 """
 
 from __future__ import annotations
@@ -15,16 +15,23 @@ from lab.aws.protocols import protocol_of
 _AWSS_KEY = re.compile("(?:AKIA|ASIA)[A-Z0-9]{16}")
 
 
-def refused_caller(service: str, authorization: str, known: Callable[[str], bool]) -> HttpReply | None:
+def refused_caller(
+    service: str, authorization: str, known: Callable[[str], bool]
+) -> HttpReply | None:
     """AWS's error for a caller that it would not know; None if the request may go on.
 
     `known` says whether an access key was given to somebody.
     """
     if not authorization:
-        return error_reply(service, 403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+        return error_reply(
+            service, 403, "MissingAuthenticationToken", "Request is missing Authentication Token"
+        )
     credential = Credential.of(authorization)
     if credential is None:
-        why = "Authorization header requires a 'Credential' of key, date, Region, service and aws4_request."
+        why = (
+            "Authorization header requires a 'Credential' of key, date, Region, service and "
+            "aws4_request."
+        )
         return error_reply(service, 400, "IncompleteSignature", why)
     if not _AWSS_KEY.fullmatch(credential.access_key) or known(credential.access_key):
         return None
@@ -33,4 +40,6 @@ def refused_caller(service: str, authorization: str, known: Callable[[str], bool
         return error_reply(service, 401, "AuthFailure", why)
     json = protocol_of(service) == "json"
     code, status = ("UnrecognizedClientException", 400) if json else ("InvalidClientTokenId", 403)
-    return error_reply(service, status, code, "The security token included in the request is invalid.")
+    return error_reply(
+        service, status, code, "The security token included in the request is invalid."
+    )

@@ -1,7 +1,8 @@
-"""HTTP/1.1 for the AWS endpoint: connections that stay open, bodies read whole, ends as a fault wants them.
+"""HTTP/1.1 for the AWS endpoint: connections that stay open, bodies read whole, ends as a fault
+wants them.
 
-It decides framing, and what a client hears whose bytes are not HTTP. It must never know what a request means, and
-never leave a part of one unread on a connection that goes on.
+It decides framing, and what a client hears whose bytes are not HTTP. It must never know what a
+request means, and never leave a part of one unread on a connection that goes on.
 """
 
 from __future__ import annotations
@@ -43,7 +44,9 @@ class Handler(WSGIRequestHandler):
     _resets = False
 
     def make_environ(self) -> dict[str, Any]:
-        """With this connection in it, for answers that break off; a length that is given twice is none."""
+        """With this connection in it, for answers that break off; a length that is given twice is
+        none.
+        """
         environ = {**super().make_environ(), CONNECTION: self}
         if len({*self.headers.get_all("Content-Length", ())}) > 1:
             environ["CONTENT_LENGTH"] = "several"
@@ -56,14 +59,18 @@ class Handler(WSGIRequestHandler):
         return going_on
 
     def run_wsgi(self) -> None:
-        """One request, one answer. werkzeug's own ends every connection; here a request was read whole before."""
+        """One request, one answer. werkzeug's own ends every connection; here a request was read
+        whole before.
+        """
         application: Any = self.server.app
         reply: HttpReply | BrokenReply = application(self.make_environ())
         if isinstance(reply, BrokenReply):
             self._break_off(reply)
             return
         unread = ("Connection", "close") in reply.headers
-        self.close_connection = self.close_connection or unread or self.request_version == "HTTP/1.0"
+        self.close_connection = (
+            self.close_connection or unread or self.request_version == "HTTP/1.0"
+        )
         body = b"" if self.command == "HEAD" or reply.status == 204 else reply.body
         self.wfile.write(self._head(reply) + body)
         self.wfile.flush()
@@ -71,7 +78,9 @@ class Handler(WSGIRequestHandler):
             self._read_over()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What is no HTTP/1.1 is answered in it all the same, in AWS's form, and the connection ends."""
+        """What is no HTTP/1.1 is answered in it all the same, in AWS's form, and the connection
+        ends.
+        """
         reason = _REASONS.get(code, "Bad Request")
         reply = error_reply("", code, re.sub(r"[^A-Za-z]", "", reason), f"{message or reason}.")
         self.close_connection = True
@@ -82,7 +91,9 @@ class Handler(WSGIRequestHandler):
         """End the connection as a fault wants it."""
         self.close_connection = True
         if broken.ending == "half":
-            self.wfile.write(self._head(broken.reply) + broken.reply.body[: len(broken.reply.body) // 2])
+            self.wfile.write(
+                self._head(broken.reply) + broken.reply.body[: len(broken.reply.body) // 2]
+            )
             return
         self._resets = True
         deadline = time.monotonic() + (LONGEST_SILENCE if broken.ending == "silence" else 0)
@@ -101,7 +112,9 @@ class Handler(WSGIRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _read_over(self) -> None:
-        """Let a client finish its sentence: closed before, the connection would be reset, and the answer lost."""
+        """Let a client finish its sentence: closed before, the connection would be reset, and the
+        answer lost.
+        """
         deadline = time.monotonic() + _PATIENCE
         self.connection.settimeout(_PATIENCE / 4)
         with contextlib.suppress(OSError):
@@ -109,7 +122,9 @@ class Handler(WSGIRequestHandler):
                 pass
 
     def finish(self) -> None:
-        """A reset is an RST: closed with nothing to linger for, before anybody says goodbye with a FIN."""
+        """A reset is an RST: closed with nothing to linger for, before anybody says goodbye with a
+        FIN.
+        """
         super().finish()
         if self._resets:
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -135,7 +150,9 @@ class Handler(WSGIRequestHandler):
 
 
 def target_of(environ: dict[str, Any]) -> tuple[str, str]:
-    """Path and query as they came, escapes and all. A target may name scheme and host as well (RFC 9112, 3.2.2)."""
+    """Path and query as they came, escapes and all. A target may name scheme and host as well (RFC
+    9112, 3.2.2).
+    """
     path, _, query = re.sub(r"^https?://[^/?]*", "", str(environ["RAW_URI"])).partition("?")
     return path or "/", query
 
@@ -150,7 +167,8 @@ def headers_of(environ: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def read_body(environ: dict[str, Any]) -> bytes | None:
-    """The whole body, None if it is too long. Read always, or the next request on the connection is garbled.
+    """The whole body, None if it is too long. Read always, or the next request on the connection is
+    garbled.
 
     :raises OSError: it is cut short, or its framing is malformed.
     """
@@ -169,7 +187,9 @@ def read_body(environ: dict[str, Any]) -> bytes | None:
 
 
 def _read_chunks(stream: Any) -> bytes | None:
-    """A chunked body. Extensions of chunks and fields behind the last one are read over (RFC 9112, 7.1)."""
+    """A chunked body. Extensions of chunks and fields behind the last one are read over (RFC 9112,
+    7.1).
+    """
     body = bytearray()
     while True:
         line = bytes(stream.readline(_LONGEST_LINE))

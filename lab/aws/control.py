@@ -1,6 +1,8 @@
-"""The lab's own addresses, /_lab/*: what AWS does not have, for the edge, for rehearsals and for people.
+"""The lab's own addresses, /_lab/*: what AWS does not have, for the edge, for rehearsals and for
+people.
 
-It decides their form and refuses what it cannot read. It must never be needed by anything that would speak to AWS.
+It decides their form and refuses what it cannot read. It must never be needed by anything that
+would speak to AWS.
 """
 
 from __future__ import annotations
@@ -31,7 +33,12 @@ class Control:
     """Answers requests to /_lab/*."""
 
     def __init__(
-        self, cloudfront: CloudFront, clock: LabClock, state: EdgeState, faults: Faults, edge_url: str
+        self,
+        cloudfront: CloudFront,
+        clock: LabClock,
+        state: EdgeState,
+        faults: Faults,
+        edge_url: str,
     ) -> None:
         self._cloudfront = cloudfront
         self._clock = clock
@@ -40,7 +47,9 @@ class Control:
         self._desk = FaultDesk(faults, state)
         self._page = Page(self._desk, state, clock, edge_url)
 
-    def answer(self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]) -> HttpReply:
+    def answer(
+        self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
+    ) -> HttpReply:
         """One request; `path` begins with /_lab/, `headers` have lower-case names."""
         foreign = refuse_foreign(method, headers)
         if foreign is not None:
@@ -82,7 +91,9 @@ class Control:
         return _json(404, {"error": f"no {method} {path} here"})
 
     def _step(self, given: dict[str, Any]) -> HttpReply:
-        """`advance_seconds` or `advance` steps the clock, `scale` changes how fast it runs; both may be given."""
+        """`advance_seconds` or `advance` steps the clock, `scale` changes how fast it runs; both
+        may be given.
+        """
         seconds = given.get("advance_seconds", 0.0 if "scale" in given else None)
         scale = given.get("scale", self._clock.anchor.scale)
         if "advance" in given:
@@ -90,10 +101,22 @@ class Control:
                 seconds = read_step(str(given["advance"]))
             except ValueError as error:
                 return _json(400, {"error": str(error)})
-        if isinstance(scale, bool) or not isinstance(scale, int | float) or not 0 <= scale <= FASTEST:
-            return _json(400, {"error": f"scale must be a number between 0 (only stepped) and {FASTEST:g}"})
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds < 10**9:
-            return _json(400, {"error": "advance_seconds must be a number of seconds, not negative"})
+        if (
+            isinstance(scale, bool)
+            or not isinstance(scale, int | float)
+            or not 0 <= scale <= FASTEST
+        ):
+            return _json(
+                400, {"error": f"scale must be a number between 0 (only stepped) and {FASTEST:g}"}
+            )
+        if (
+            isinstance(seconds, bool)
+            or not isinstance(seconds, int | float)
+            or not 0 <= seconds < 10**9
+        ):
+            return _json(
+                400, {"error": "advance_seconds must be a number of seconds, not negative"}
+            )
         if not math.isfinite(seconds):
             return _json(400, {"error": "advance_seconds must be finite"})
         if scale != self._clock.anchor.scale:
@@ -111,7 +134,9 @@ class Control:
             return _json(400, {"error": str(error)})
 
     def _take_report(self, given: dict[str, Any]) -> HttpReply:
-        """What the edge knows and the account does not: health of targets, addresses of public load balancers."""
+        """What the edge knows and the account does not: health of targets, addresses of public load
+        balancers.
+        """
         targets, public = given.get("targets"), given.get("public")
         if not isinstance(targets, list) or not isinstance(public, dict):
             return _json(400, {"error": "targets must be a list, public an object"})

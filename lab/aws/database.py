@@ -1,9 +1,9 @@
 """What survives a restart of the AWS endpoint: one SQLite file, written through.
 
-It decides how state lies on disk: a journal of everything that changed moto's world, CloudFront's own
-entities as JSON documents, and a few named values. It must never be used outside the world's lock, and
-nothing here knows what an entity means. Every change of one call is one transaction, so a `kill -9`
-leaves either all of it or nothing.
+It decides how state lies on disk: a journal of everything that changed moto's world, CloudFront's
+own entities as JSON documents, and a few named values. It must never be used outside the world's
+lock, and nothing here knows what an entity means. Every change of one call is one transaction, so a
+`kill -9` leaves either all of it or nothing.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ CREATE TABLE IF NOT EXISTS value (name TEXT PRIMARY KEY, document TEXT NOT NULL)
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One thing that changed moto's world, with all that is needed to do it again to the same effect.
+    """One thing that changed moto's world, with all that is needed to do it again to the same
+    effect.
 
-    `kind` is "http" (a request as it came in) or the name of an internal change, whose arguments are `body`.
-    `at` is the real time (Unix) that moto saw; `seed` seeded its random numbers.
+    `kind` is "http" (a request as it came in) or the name of an internal change, whose arguments
+    are `body`. `at` is the real time (Unix) that moto saw; `seed` seeded its random numbers.
     """
 
     at: float
@@ -56,7 +57,8 @@ class LabDatabase:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # The page cache of the kernel outlives a killed process; only a power cut could lose the last commits.
+        # The page cache of the kernel outlives a killed process; only a power cut could lose the
+        # last commits.
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(_SCHEMA)
@@ -74,7 +76,9 @@ class LabDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside are committed together; an exception undoes them. Inner ones join the outer one."""
+        """All writes inside are committed together; an exception undoes them. Inner ones join the
+        outer one.
+        """
         if self._depth:
             yield
             return
@@ -93,7 +97,8 @@ class LabDatabase:
     def append_journal(self, entry: JournalEntry) -> None:
         """Add one entry at the end of the journal."""
         self._connection.execute(
-            "INSERT INTO journal (at, seed, kind, method, path, query, headers, body) VALUES (?,?,?,?,?,?,?,?)",
+            "INSERT INTO journal (at, seed, kind, method, path, query, headers, body) "
+            "VALUES (?,?,?,?,?,?,?,?)",
             (
                 entry.at,
                 entry.seed,
@@ -109,7 +114,8 @@ class LabDatabase:
     def delete_journal(self, body_like: bytes, before: float) -> None:
         """Delete entries from before a real time whose body matches the LIKE pattern."""
         self._connection.execute(
-            "DELETE FROM journal WHERE at < ? AND CAST(body AS TEXT) LIKE ?", (before, body_like.decode())
+            "DELETE FROM journal WHERE at < ? AND CAST(body AS TEXT) LIKE ?",
+            (before, body_like.decode()),
         )
 
     def journal(self) -> Iterator[JournalEntry]:
@@ -124,7 +130,8 @@ class LabDatabase:
     def put_entity(self, kind: str, entity_id: str, document: dict[str, Any]) -> None:
         """Insert or replace one entity."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO entity (kind, id, document) VALUES (?,?,?)", (kind, entity_id, json.dumps(document))
+            "INSERT OR REPLACE INTO entity (kind, id, document) VALUES (?,?,?)",
+            (kind, entity_id, json.dumps(document)),
         )
 
     def delete_entity(self, kind: str, entity_id: str) -> None:
@@ -133,35 +140,46 @@ class LabDatabase:
 
     def entities(self, kind: str) -> list[dict[str, Any]]:
         """All entities of a kind, by id."""
-        rows = self._connection.execute("SELECT document FROM entity WHERE kind=? ORDER BY id", (kind,))
+        rows = self._connection.execute(
+            "SELECT document FROM entity WHERE kind=? ORDER BY id", (kind,)
+        )
         return [json.loads(document) for (document,) in rows]
 
-    def put_revision(self, distribution: str, number: int, document: dict[str, Any], config: bytes) -> None:
+    def put_revision(
+        self, distribution: str, number: int, document: dict[str, Any], config: bytes
+    ) -> None:
         """Insert one revision of a distribution's configuration."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO revision (distribution, number, document, config) VALUES (?,?,?,?)",
+            "INSERT OR REPLACE INTO revision (distribution, number, document, config) "
+            "VALUES (?,?,?,?)",
             (distribution, number, json.dumps(document), config),
         )
 
     def delete_revisions(self, distribution: str, below: int | None = None) -> None:
         """Delete a distribution's revisions: all, or those with a number lower than `below`."""
         limit = 2**62 if below is None else below
-        self._connection.execute("DELETE FROM revision WHERE distribution=? AND number<?", (distribution, limit))
+        self._connection.execute(
+            "DELETE FROM revision WHERE distribution=? AND number<?", (distribution, limit)
+        )
 
     def revisions(self, distribution: str) -> list[tuple[dict[str, Any], bytes]]:
         """A distribution's revisions, oldest first."""
         rows = self._connection.execute(
-            "SELECT document, config FROM revision WHERE distribution=? ORDER BY number", (distribution,)
+            "SELECT document, config FROM revision WHERE distribution=? ORDER BY number",
+            (distribution,),
         )
         return [(json.loads(document), config) for document, config in rows]
 
     def put_value(self, name: str, document: Any) -> None:
         """Set a named value."""
         self._connection.execute(
-            "INSERT OR REPLACE INTO value (name, document) VALUES (?,?)", (name, json.dumps(document))
+            "INSERT OR REPLACE INTO value (name, document) VALUES (?,?)",
+            (name, json.dumps(document)),
         )
 
     def value(self, name: str) -> Any:
         """A named value, None if it was never set."""
-        row = self._connection.execute("SELECT document FROM value WHERE name=?", (name,)).fetchone()
+        row = self._connection.execute(
+            "SELECT document FROM value WHERE name=?", (name,)
+        ).fetchone()
         return None if row is None else json.loads(row[0])

@@ -1,7 +1,7 @@
 """Which part of moto answers a request: moto's own choice, remembered.
 
-moto lists its folders for it at every request, and imports all of API Gateway's first version for the second. It must
-never choose another part than moto would.
+moto lists its folders for it at every request, and imports all of API Gateway's first version for
+the second. It must never choose another part than moto would.
 """
 
 from __future__ import annotations

@@ -1,6 +1,8 @@
-"""Web ACLs and WebSocket APIs as the edge sees them: typed readings of moto's AWS WAF and API Gateway.
+"""Web ACLs and WebSocket APIs as the edge sees them: typed readings of moto's AWS WAF and API
+Gateway.
 
-It decides how moto's objects become plain values. It must never change them, and its callers hold the world's lock.
+It decides how moto's objects become plain values. It must never change them, and its callers hold
+the world's lock.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ def sections() -> dict[str, Any]:
 
 
 def firewall() -> dict[str, dict[str, Any]]:
-    """Every web ACL of scope CLOUDFRONT, address sets and pattern sets by ARN, in AWS WAF's own words."""
+    """Every web ACL of scope CLOUDFRONT, address sets and pattern sets by ARN, in AWS WAF's own
+    words.
+    """
     found: dict[str, dict[str, Any]] = {"web_acls": {}, "ip_sets": {}, "pattern_sets": {}}
     for _, regions in list(wafv2_backends.items()):
         for backend in list(regions.values()):
@@ -39,7 +43,9 @@ def firewall() -> dict[str, dict[str, Any]]:
 
 
 def gateways() -> list[dict[str, Any]]:
-    """Every WebSocket API: its host name, its stages, and host:port of what its $default route is integrated with."""
+    """Every WebSocket API: its host name, its stages, and host:port of what its $default route is
+    integrated with.
+    """
     found = []
     for account, regions in list(apigatewayv2_backends.items()):
         for backend in list(regions.values()):
@@ -62,15 +68,25 @@ def _web_acl(acl: Any) -> dict[str, Any]:
         "name": acl.name,
         "default_action": acl.default_action,
         "rules": [
-            {"name": rule.name, "priority": rule.priority, "action": rule.action, "statement": rule.statement}
+            {
+                "name": rule.name,
+                "priority": rule.priority,
+                "action": rule.action,
+                "statement": rule.statement,
+            }
             for rule in acl.rules
         ],
     }
 
 
 def _integration(api: Any) -> str:
-    """host:port of the $default route's integration, "" if the API has none that leads to an address."""
-    target = next((str(route.target or "") for route in api.routes.values() if route.route_key == "$default"), "")
+    """host:port of the $default route's integration, "" if the API has none that leads to an
+    address.
+    """
+    target = next(
+        (str(route.target or "") for route in api.routes.values() if route.route_key == "$default"),
+        "",
+    )
     named = _INTEGRATION.fullmatch(target)
     integration = api.integrations.get(named.group(1)) if named else None
     try:

@@ -1,7 +1,7 @@
 """What the edge must know, as one versioned JSON document: /_lab/state.
 
-It decides the document's form and when it is new. It must never cost anything while nothing changes: the edge asks
-several times a second.
+It decides the document's form and when it is new. It must never cost anything while nothing
+changes: the edge asks several times a second.
 """
 
 from __future__ import annotations
@@ -38,7 +38,12 @@ class EdgeState:
     """The document and its version; also the clock's and the host map's keeper."""
 
     def __init__(
-        self, world: MotoWorld, cloudfront: CloudFront, clock: LabClock, database: LabDatabase, faults: Faults
+        self,
+        world: MotoWorld,
+        cloudfront: CloudFront,
+        clock: LabClock,
+        database: LabDatabase,
+        faults: Faults,
     ) -> None:
         self._world = world
         self._cloudfront = cloudfront
@@ -46,7 +51,8 @@ class EdgeState:
         self._database = database
         self._faults = faults
         self._seen: tuple[int, float] = (0, 0.0)
-        # When the edge that follows was heard last (monotonic), and the lab time until which it knows everything.
+        # When the edge that follows was heard last (monotonic), and the lab time until which it
+        # knows everything.
         self._edge_heard, self._edge_knows = float("-inf"), 0.0
         self._built_at: dict[int, float] = {}
         cloudfront.edges_at = self.edge_knows
@@ -62,11 +68,17 @@ class EdgeState:
     def version(self) -> int:
         """The document's version now."""
         self._cloudfront.settle()
-        return self._base + self._world.changes + self._cloudfront.version + self._faults.changes + self._own_changes
+        return (
+            self._base
+            + self._world.changes
+            + self._cloudfront.version
+            + self._faults.changes
+            + self._own_changes
+        )
 
     def document(self, known: int | None, *, follows: bool = False) -> bytes | None:
-        """The document as JSON, None when the caller already has this version. `follows`: it is the edge that asks, and
-        serves by the version that it names.
+        """The document as JSON, None when the caller already has this version. `follows`: it is the
+        edge that asks, and serves by the version that it names.
         """
         now, version = self._clock.now(), self.version()
         if known is not None:
@@ -79,7 +91,10 @@ class EdgeState:
             now, version = self._clock.now(), self.version()
             if self._kept is None or self._kept[0] != version:
                 self._kept = (version, self._build(version))
-                self._built_at = {version: now, **dict(list(self._built_at.items())[:_BUILDS_REMEMBERED])}
+                self._built_at = {
+                    version: now,
+                    **dict(list(self._built_at.items())[:_BUILDS_REMEMBERED]),
+                }
             return self._kept[1]
 
     def edge_knows(self) -> float:
@@ -94,7 +109,9 @@ class EdgeState:
         self._edge_knows = max(before, until)
 
     def wait_for_edge(self, seconds: float) -> bool:
-        """Wait until the edge has taken over what is true now; False if there is no edge, or it needs longer."""
+        """Wait until the edge has taken over what is true now; False if there is no edge, or it
+        needs longer.
+        """
         version, deadline = self.version(), time.monotonic() + seconds
         while time.monotonic() < deadline and time.monotonic() - self._seen[1] < _EDGE_AWAY_SECONDS:
             if self._seen[0] >= version:
@@ -107,7 +124,13 @@ class EdgeState:
         anchor = self._clock.anchor
         with self._world.lock, self._database.transaction():
             self._database.put_value(
-                _CLOCK, {"lab": anchor.lab, "real": anchor.real, "scale": anchor.scale, "offset": anchor.offset}
+                _CLOCK,
+                {
+                    "lab": anchor.lab,
+                    "real": anchor.real,
+                    "scale": anchor.scale,
+                    "offset": anchor.offset,
+                },
             )
 
     def advance_clock(self, seconds: float) -> None:
@@ -129,7 +152,9 @@ class EdgeState:
         self.save_clock()
 
     def set_hosts(self, hosts: dict[str, str]) -> None:
-        """Add or replace entries of the map from simulated to real addresses; an empty value removes one."""
+        """Add or replace entries of the map from simulated to real addresses; an empty value
+        removes one.
+        """
         with self._world.lock, self._database.transaction():
             self._hosts = {name: where for name, where in {**self._hosts, **hosts}.items() if where}
             self._database.put_value(_HOSTS, self._hosts)
@@ -163,7 +188,9 @@ class EdgeState:
             self._own_changes += 1
 
     def _build(self, version: int) -> bytes:
-        """Distributions are the bulk of it, and few change at once: their JSON is kept per served revision."""
+        """Distributions are the bulk of it, and few change at once: their JSON is kept per served
+        revision.
+        """
         now = self._clock.now()
         store = self._cloudfront.store
         rest = {
@@ -174,8 +201,12 @@ class EdgeState:
             "faults": self._faults.edge_section(),
             "settings": self._viewers.document(),
         }
-        distributions = ",".join(self._distribution(entity, now) for _, entity in sorted(store.distributions.items()))
-        self._fragments = {key: kept for key, kept in self._fragments.items() if key in store.distributions}
+        distributions = ",".join(
+            self._distribution(entity, now) for _, entity in sorted(store.distributions.items())
+        )
+        self._fragments = {
+            key: kept for key, kept in self._fragments.items() if key in store.distributions
+        }
         clock = json.dumps(self._clock.reading())
         return (
             f'{{"version":{version},"clock":{clock},"distributions":[{distributions}],{json.dumps(rest)[1:]}'
@@ -194,7 +225,8 @@ class EdgeState:
                 "domain": distribution.domain,
                 "enabled": bool(shown["Enabled"]),
                 "staging": bool(shown.get("Staging")),
-                "continuous_deployment_policy_id": shown.get("ContinuousDeploymentPolicyId") or None,
+                "continuous_deployment_policy_id": shown.get("ContinuousDeploymentPolicyId")
+                or None,
                 "status": status,
                 "config": serving.config if serving else None,
             }

@@ -1,7 +1,7 @@
 """/_lab/faults: lists, sets and clears faults over HTTP.
 
-It decides the form of questions and answers. An answer to a change comes when the edge has taken it over, so whoever
-looks next sees it.
+It decides the form of questions and answers. An answer to a change comes when the edge has taken it
+over, so whoever looks next sees it.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ class FaultDesk:
                 return 200, {"cleared": self.clear(fault_id)}
         except FaultRefused as refused:
             return refused.status, {"error": refused.why}
-        return 405, {"error": f"{PATH} takes GET and POST, {PATH}/ID takes DELETE; DELETE {PATH} clears all"}
+        return 405, {
+            "error": f"{PATH} takes GET and POST, {PATH}/ID takes DELETE; DELETE {PATH} clears all"
+        }
 
     def set(self, given: dict[str, Any]) -> dict[str, Any]:
         """Set a fault by its name and parameters.
@@ -59,7 +61,9 @@ class FaultDesk:
         """
         name = given.get("name")
         if not isinstance(name, str):
-            raise FaultRefused('give the fault\'s name, as in {"name": "throttled"}; GET /_lab/faults lists all')
+            raise FaultRefused(
+                'give the fault\'s name, as in {"name": "throttled"}; GET /_lab/faults lists all'
+            )
         parameters = {key: value for key, value in given.items() if key != "name"}
         document = self._state.document(None)
         fault = self._faults.set(name, parameters, parse_state(json.loads(document or b"{}")))
@@ -95,5 +99,7 @@ def _given(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         given = None
     if not isinstance(given, dict):
-        raise FaultRefused('the body must be a JSON object, as in {"name": "throttled", "operation": "Create*"}')
+        raise FaultRefused(
+            'the body must be a JSON object, as in {"name": "throttled", "operation": "Create*"}'
+        )
     return given

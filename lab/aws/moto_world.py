@@ -1,8 +1,10 @@
-"""moto's accounts, made to survive a restart: every request that may change them is journaled and repeated on start.
+"""moto's accounts, made to survive a restart: every request that may change them is journaled and
+repeated on start.
 
-It decides what counts as a change and performs requests one at a time under the world's lock, each with its own
-moment and its own random seed, so that a replay gives identical ids. It must never answer a changing request
-before the journal has it, and it knows no CloudFront: that asks for changes of a network by name (`change`).
+It decides what counts as a change and performs requests one at a time under the world's lock, each
+with its own moment and its own random seed, so that a replay gives identical ids. It must never
+answer a changing request before the journal has it, and it knows no CloudFront: that asks for
+changes of a network by name (`change`).
 """
 
 from __future__ import annotations
@@ -41,7 +43,18 @@ _SESSION_TOKENS_KEY = "AKIAIOSFODNN7EXAMPLE"
 _ACCOUNT_HEADER = "x-moto-account-id"
 # At which lab time a request came in; kept in the journal with the request's other headers.
 _LAB_TIME_HEADER = "x-lab-time"
-_READ_PREFIXES = ("Describe", "List", "Get", "Search", "BatchGet", "Lookup", "Simulate", "Query", "Select", "Decode")
+_READ_PREFIXES = (
+    "Describe",
+    "List",
+    "Get",
+    "Search",
+    "BatchGet",
+    "Lookup",
+    "Simulate",
+    "Query",
+    "Select",
+    "Decode",
+)
 _LONGEST_MESSAGE = 500
 # Everything that XML 1.0 cannot hold.
 _UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
@@ -51,7 +64,9 @@ _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
 # STS API reference: the longest a role session can last, in seconds.
 LONGEST_SESSION = 12 * 3600
 # Changes of these services can be seen by the edge.
-_NETWORK_SERVICES = frozenset({"ec2", "elasticloadbalancing", "acm", "route53", "wafv2", "apigateway"})
+_NETWORK_SERVICES = frozenset(
+    {"ec2", "elasticloadbalancing", "acm", "route53", "wafv2", "apigateway"}
+)
 
 
 @dataclass(frozen=True)
@@ -87,7 +102,9 @@ class Refusal:
 
 
 class MotoWorld:
-    """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state alike."""
+    """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state
+    alike.
+    """
 
     def __init__(self, database: LabDatabase, lab_now: Callable[[], float]) -> None:
         self.lock = threading.RLock()
@@ -96,8 +113,8 @@ class MotoWorld:
         self._lab_now = lab_now
         self._application = Dispatcher()
         self._internal: dict[str, InternalChange] = {}
-        # By service: asked, with account, Region, path and body, about what moto cannot know. A refused request is not
-        # journaled, because a replay could not ask again.
+        # By service: asked, with account, Region, path and body, about what moto cannot know. A
+        # refused request is not journaled, because a replay could not ask again.
         self.guards: dict[str, Callable[[str, str, str, bytes], Refusal | None]] = {}
 
     def register(self, kind: str, change: InternalChange) -> None:
@@ -105,8 +122,8 @@ class MotoWorld:
         self._internal[kind] = change
 
     def account_of(self, headers: Mapping[str, str]) -> str:
-        """The account that a request belongs to: an access key that is an account's number is that account's; all
-        others are found the way moto finds them.
+        """The account that a request belongs to: an access key that is an account's number is that
+        account's; all others are found the way moto finds them.
         """
         credential = Credential.of(headers.get("authorization", ""))
         key = credential.access_key if credential else ""
@@ -117,19 +134,27 @@ class MotoWorld:
 
     def knows_key(self, access_key: str) -> bool:
         """Whether IAM or STS gave this access key to somebody, in any account."""
-        backends = [backend for account in list(iam_backends.values()) for backend in list(account.values())]
-        return access_key == _SESSION_TOKENS_KEY or any(access_key in backend.access_keys for backend in backends)
+        backends = [
+            backend for account in list(iam_backends.values()) for backend in list(account.values())
+        ]
+        return access_key == _SESSION_TOKENS_KEY or any(
+            access_key in backend.access_keys for backend in backends
+        )
 
     def request(
         self, method: str, path: str, query: str, headers: tuple[tuple[str, str], ...], body: bytes
     ) -> HttpReply:
-        """Let moto answer one request; if it may change something, journal it before it is answered."""
+        """Let moto answer one request; if it may change something, journal it before it is
+        answered.
+        """
         lowered = {name.lower(): text for name, text in headers}
         credential = Credential.of(lowered.get("authorization", ""))
         if credential is None:
             raise ValueError("a request without a credential scope never comes here")
         if path.startswith(_MOTOS_OWN_PATHS):
-            return error_reply(credential.service, 404, "NoSuchOperation", f"There is nothing at {path}")
+            return error_reply(
+                credential.service, 404, "NoSuchOperation", f"There is nothing at {path}"
+            )
         # Named, so that a replay does not depend on the temporary key that signed the request.
         own = (_ACCOUNT_HEADER, _LAB_TIME_HEADER)
         named = (
@@ -137,13 +162,17 @@ class MotoWorld:
             (_ACCOUNT_HEADER, self.account_of(lowered)),
             (_LAB_TIME_HEADER, repr(self._lab_now())),
         )
-        entry = JournalEntry(time.time(), secrets.randbits(53), "http", method, path, query, named, body)
+        entry = JournalEntry(
+            time.time(), secrets.randbits(53), "http", method, path, query, named, body
+        )
         if not _may_change(credential.service, method, path, query, lowered, body):
             with self.lock:
                 return self._perform(entry)
         with self.lock:
             guard = self.guards.get(credential.service)
-            refusal = guard(self.account_of(lowered), credential.region, path, body) if guard else None
+            refusal = (
+                guard(self.account_of(lowered), credential.region, path, body) if guard else None
+            )
             if refusal:
                 return error_reply(credential.service, 400, refusal.code, refusal.message)
             reply = self._perform(entry)
@@ -153,7 +182,9 @@ class MotoWorld:
             return reply
 
     def change(self, kind: str, arguments: JsonObject) -> JsonObject:
-        """Perform and journal a registered internal change. The caller holds the lock and a transaction."""
+        """Perform and journal a registered internal change. The caller holds the lock and a
+        transaction.
+        """
         body = json.dumps(arguments).encode()
         entry = JournalEntry(time.time(), secrets.randbits(53), kind, "", "", "", (), body)
         with moto_moment(entry.at, entry.seed, self._lab_now()):
@@ -163,13 +194,17 @@ class MotoWorld:
         return result
 
     def replay(self) -> int:
-        """Repeat the whole journal, oldest first; gives the number of entries. Call it once, before serving.
+        """Repeat the whole journal, oldest first; gives the number of entries. Call it once, before
+        serving.
 
-        Sessions that have long expired are forgotten first, or the journal would grow with every AssumeRole.
+        Sessions that have long expired are forgotten first, or the journal would grow with every
+        AssumeRole.
         """
         count = 0
         with self.lock:
-            self._database.delete_journal(b"Action=AssumeRole&%", before=time.time() - LONGEST_SESSION)
+            self._database.delete_journal(
+                b"Action=AssumeRole&%", before=time.time() - LONGEST_SESSION
+            )
             for entry in self._database.journal():
                 if entry.kind == "http":
                     self._perform(entry)
@@ -193,32 +228,53 @@ class MotoWorld:
                 input_stream=io.BytesIO(entry.body),
             )
             environ["CONTENT_LENGTH"] = str(len(entry.body))
-            environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (f"?{entry.query}" if entry.query else "")
+            environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (
+                f"?{entry.query}" if entry.query else ""
+            )
             with moto_moment(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
             # moto gives back what it was sent, also what XML cannot hold.
-            body = b"".join(chunks) if service == "s3" else _UNPRINTABLE_BYTES.sub(b"?", b"".join(chunks))
+            body = (
+                b"".join(chunks)
+                if service == "s3"
+                else _UNPRINTABLE_BYTES.sub(b"?", b"".join(chunks))
+            )
         except (NotImplementedError, OperationNotFoundError) as error:
             sorry = f"The lab does not implement this call: {error}"
             return error_reply(service, 400, no_such_operation(service), sorry)
         except Exception as error:
-            # moto validates little: what it stumbles over is nearly always wrong input. AWS would say so.
+            # moto validates little: what it stumbles over is nearly always wrong input. AWS would
+            # say so.
             log.warning("moto failed on %s %s", entry.method, entry.path, exc_info=True)
             sorry = f"The request could not be processed: {error!r}"
             return error_reply(service, 400, bad_input(service), sorry[:_LONGEST_MESSAGE])
         code = int(status.split(" ", 1)[0])
         if code >= 500:
             log.warning("moto answered %s to %s %s: %.300r", code, entry.method, entry.path, body)
-            return error_reply(service, 400, bad_input(service), "The request could not be processed")
-        if code >= 400 and (not body or body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))):
+            return error_reply(
+                service, 400, bad_input(service), "The request could not be processed"
+            )
+        if code >= 400 and (
+            not body or body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
+        ):
             # Nothing, or a page for people: the service has no such address.
-            return error_reply(service, 404, no_such_operation(service), f"There is no {entry.method} {entry.path}")
-        kept = tuple((name, text) for name, text in headers if name.lower() not in ("content-length", "connection"))
+            return error_reply(
+                service, 404, no_such_operation(service), f"There is no {entry.method} {entry.path}"
+            )
+        kept = tuple(
+            (name, text)
+            for name, text in headers
+            if name.lower() not in ("content-length", "connection")
+        )
         return HttpReply(code, kept, body)
 
 
-def _may_change(service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> bool:
-    """False only for what is surely a read: a GET, or an action whose name begins with a reading verb."""
+def _may_change(
+    service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+) -> bool:
+    """False only for what is surely a read: a GET, or an action whose name begins with a reading
+    verb.
+    """
     if method in ("GET", "HEAD", "OPTIONS") and "Action=" not in query:
         return False
     if service == "ram":
@@ -238,7 +294,9 @@ def printable(text: str) -> str:
 
 
 def error_reply(service: str, status: int, code: str, message: str) -> HttpReply:
-    """An error in the protocol that clients of the service expect: EC2's XML, the query protocol's XML, or JSON."""
+    """An error in the protocol that clients of the service expect: EC2's XML, the query protocol's
+    XML, or JSON.
+    """
     request_id = secrets.token_hex(16)
     text = escape(printable(message))
     protocol = protocol_of(service)
@@ -255,4 +313,6 @@ def error_reply(service: str, status: int, code: str, message: str) -> HttpReply
     else:
         headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id))
         return HttpReply(status, headers, json.dumps({"__type": code, "message": message}).encode())
-    return HttpReply(status, (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)), body.encode())
+    return HttpReply(
+        status, (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)), body.encode()
+    )

@@ -1,7 +1,9 @@
-"""The accounts' load balancers and targets as CloudFront and the edge see them: readings of moto's ELBv2 and EC2.
+"""The accounts' load balancers and targets as CloudFront and the edge see them: readings of moto's
+ELBv2 and EC2.
 
-It decides how moto's objects become plain values; VPCs, addresses and names are `vpc_sections.py`'s. It must never
-change them (service_network.py does), and its callers hold the world's lock.
+It decides how moto's objects become plain values; VPCs, addresses and names are
+`vpc_sections.py`'s. It must never change them (service_network.py does), and its callers hold the
+world's lock.
 """
 
 from __future__ import annotations
@@ -128,7 +130,11 @@ def target_groups() -> list[dict[str, Any]]:
                     "attributes": dict(group.attributes),
                     "health_check": _health_check(group),
                     "targets": [
-                        {"id": state.instance_id, "port": _number(state.port), "health": state.status}
+                        {
+                            "id": state.instance_id,
+                            "port": _number(state.port),
+                            "health": state.status,
+                        }
                         for state in health
                     ],
                 }
@@ -152,7 +158,9 @@ def security_groups() -> dict[str, dict[str, Any]]:
 
 
 def prefix_lists() -> dict[str, dict[str, Any]]:
-    """CloudFront's origin-facing lists of every account and Region, by id, in the form of /_lab/state."""
+    """CloudFront's origin-facing lists of every account and Region, by id, in the form of
+    /_lab/state.
+    """
     found: dict[str, dict[str, Any]] = {}
     for account, region, backend in _existing(ec2_backends):
         for listed in backend.managed_prefix_lists.values():
@@ -258,19 +266,25 @@ def _action(data: dict[str, Any]) -> dict[str, Any]:
         fixed = data.get("FixedResponseConfig", {})
         return {
             "type": kind,
-            **{_snake(name): fixed.get(name) for name in ("StatusCode", "ContentType", "MessageBody")},
+            **{
+                _snake(name): fixed.get(name)
+                for name in ("StatusCode", "ContentType", "MessageBody")
+            },
         }
     if kind == "forward":
         groups = (data.get("ForwardConfig") or {}).get("TargetGroups") or []
         weighted = [
-            {"target_group_arn": group["TargetGroupArn"], "weight": int(group.get("Weight", 1))} for group in groups
+            {"target_group_arn": group["TargetGroupArn"], "weight": int(group.get("Weight", 1))}
+            for group in groups
         ]
         arn = data.get("TargetGroupArn") or (weighted[0]["target_group_arn"] if weighted else None)
         return {
             "type": kind,
             "target_group_arn": arn,
             "target_groups": weighted or [{"target_group_arn": arn, "weight": 1}],
-            "sticky_seconds": _sticky_seconds((data.get("ForwardConfig") or {}).get("TargetGroupStickinessConfig")),
+            "sticky_seconds": _sticky_seconds(
+                (data.get("ForwardConfig") or {}).get("TargetGroupStickinessConfig")
+            ),
         }
     if kind in ("authenticate-oidc", "authenticate-cognito"):
         return {"type": kind, **_login(kind, data)}
@@ -287,10 +301,19 @@ def _login(kind: str, data: dict[str, Any]) -> dict[str, Any]:
     """Where the action sends those who are not signed in, and whether it does."""
     oidc = kind == "authenticate-oidc"
     config = data.get("AuthenticateOidcConfig" if oidc else "AuthenticateCognitoConfig") or {}
-    where = config.get("AuthorizationEndpoint") if oidc else f"https://{config.get('UserPoolDomain')}/oauth2/authorize"
+    where = (
+        config.get("AuthorizationEndpoint")
+        if oidc
+        else f"https://{config.get('UserPoolDomain')}/oauth2/authorize"
+    )
     client = config.get("ClientId" if oidc else "UserPoolClientId") or ""
-    asked = urlencode({"client_id": client, "response_type": "code", "scope": config.get("Scope") or "openid"})
-    return {"on_unauthenticated": config.get("OnUnauthenticatedRequest"), "login_url": f"{where}?{asked}"}
+    asked = urlencode(
+        {"client_id": client, "response_type": "code", "scope": config.get("Scope") or "openid"}
+    )
+    return {
+        "on_unauthenticated": config.get("OnUnauthenticatedRequest"),
+        "login_url": f"{where}?{asked}",
+    }
 
 
 def _health_check(group: Any) -> dict[str, Any] | None:
@@ -310,7 +333,9 @@ def _health_check(group: Any) -> dict[str, Any] | None:
 
 
 def _condition(condition: dict[str, Any]) -> dict[str, Any]:
-    """{"field", "values"} of any condition, old style or new; a header condition also has "name"."""
+    """{"field", "values"} of any condition, old style or new; a header condition also has
+    "name".
+    """
     values = list(condition.get("Values") or [])
     name = None
     for key, given in condition.items():

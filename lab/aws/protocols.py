@@ -1,6 +1,7 @@
 """DATA. How AWS's services write down an error, by the name that requests are signed for.
 
-It decides which form and which code stand for "your input is wrong" and "no such operation" in each protocol.
+It decides which form and which code stand for "your input is wrong" and "no such operation" in each
+protocol.
 """
 
 from __future__ import annotations
@@ -42,7 +43,9 @@ _NO_SUCH_OPERATION: dict[Protocol, str] = {
 
 
 def protocol_of(service: str) -> Protocol:
-    """The protocol of a service's errors; both JSON protocols have the same, and newer services speak JSON."""
+    """The protocol of a service's errors; both JSON protocols have the same, and newer services
+    speak JSON.
+    """
     if service == "ec2":
         return "ec2"
     if service in _QUERY:

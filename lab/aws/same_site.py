@@ -1,7 +1,9 @@
-"""Whether a browser sends a request because of the lab's own page, or because a strange site made it (PURE).
+"""Whether a browser sends a request because of the lab's own page, or because a strange site made
+it (PURE).
 
-It decides by Origin, Sec-Fetch-Site and Host, as OWASP's cheat sheet on cross-site request forgery has it. Programs
-send none of these, so nothing keeps them out. It must never be the only guard of anything but a lab on loopback.
+It decides by Origin, Sec-Fetch-Site and Host, as OWASP's cheat sheet on cross-site request forgery
+has it. Programs send none of these, so nothing keeps them out. It must never be the only guard of
+anything but a lab on loopback.
 """
 
 from __future__ import annotations
@@ -18,8 +20,8 @@ def refuse_foreign(method: str, headers: Mapping[str, str]) -> str | None:
 
     1. What changes nothing is always answered: another site cannot read the answer.
     2. A browser that says the request comes from another site is believed.
-    3. Origin must be this very host and port, and that host must be a name of this machine: a stranger's name may have
-       been pointed at 127.0.0.1 (DNS rebinding).
+    3. Origin must be this very host and port, and that host must be a name of this machine: a
+       stranger's name may have been pointed at 127.0.0.1 (DNS rebinding).
     """
     if method in _SAFE:
         return None
@@ -30,7 +32,10 @@ def refuse_foreign(method: str, headers: Mapping[str, str]) -> str | None:
         return None
     host = headers.get("host", "")
     if urlsplit(origin).netloc != host or not _is_own(host):
-        return f"a page of {origin[:100]} sent this request; open the lab's page by 127.0.0.1 or localhost"
+        return (
+            f"a page of {origin[:100]} sent this request; open the lab's page by 127.0.0.1 or "
+            "localhost"
+        )
     return None
 
 

@@ -1,7 +1,8 @@
-"""The accounts as the articles have them, planted at the very first start through the endpoint itself.
+"""The accounts as the articles have them, planted at the very first start through the endpoint
+itself.
 
-It decides what a newcomer finds: targets that are ready, one that a plan can fix, and some that never will be.
-It uses boto3 over HTTP only, so whatever it makes is journaled like anybody's.
+It decides what a newcomer finds: targets that are ready, one that a plan can fix, and some that
+never will be. It uses boto3 over HTTP only, so whatever it makes is journaled like anybody's.
 """
 
 from __future__ import annotations
@@ -42,12 +43,16 @@ _SIMULATED = (
 
 
 def hosts(app_address: str, app_port: int) -> dict[str, str]:
-    """Where the simulated addresses of the seeded targets, and of the apps that misbehave, really listen."""
+    """Where the simulated addresses of the seeded targets, and of the apps that misbehave, really
+    listen.
+    """
     return {**dict.fromkeys(_SIMULATED, app_address), **addresses.hosts(app_port)}
 
 
 def plant(url: str, advance_clock: Callable[[float], None], authority: OriginAuthority) -> None:
-    """Make both app accounts; `advance_clock` lets the distributions settle, `authority` signs what origins show."""
+    """Make both app accounts; `advance_clock` lets the distributions settle, `authority` signs what
+    origins show.
+    """
     chat = _Account(url, CHAT_ACCOUNT)
     _plant_secure(chat, _plant_chat(chat), authority)
     _plant_trading(_Account(url, TRADING_ACCOUNT))
@@ -84,7 +89,9 @@ class _Account:
         )
         iam: Any = boto3.client("iam", **keys)
         iam.create_role(RoleName=PORTAL_ROLE, AssumeRolePolicyDocument=trust)
-        iam.put_role_policy(RoleName=PORTAL_ROLE, PolicyName=PORTAL_ROLE, PolicyDocument=ROLE_POLICY.read_text())
+        iam.put_role_policy(
+            RoleName=PORTAL_ROLE, PolicyName=PORTAL_ROLE, PolicyDocument=ROLE_POLICY.read_text()
+        )
         found = self.ec2.describe_managed_prefix_lists(
             Filters=[{"Name": "prefix-list-name", "Values": [ORIGIN_FACING_LIST]}]
         )
@@ -92,8 +99,12 @@ class _Account:
 
     def vpc(self, name: str, cidr: str, subnets: tuple[str, ...], *, public: bool = False) -> _Vpc:
         """A VPC with an internet gateway attached; only a public one has a route to it."""
-        vpc_id = self.ec2.create_vpc(CidrBlock=cidr, TagSpecifications=_tags("vpc", name))["Vpc"]["VpcId"]
-        gateway = self.ec2.create_internet_gateway(TagSpecifications=_tags("internet-gateway", name))
+        vpc_id = self.ec2.create_vpc(CidrBlock=cidr, TagSpecifications=_tags("vpc", name))["Vpc"][
+            "VpcId"
+        ]
+        gateway = self.ec2.create_internet_gateway(
+            TagSpecifications=_tags("internet-gateway", name)
+        )
         gateway_id = gateway["InternetGateway"]["InternetGatewayId"]
         self.ec2.attach_internet_gateway(InternetGatewayId=gateway_id, VpcId=vpc_id)
         kind = "public" if public else "private"
@@ -106,12 +117,16 @@ class _Account:
                 TagSpecifications=_tags("subnet", f"{name}-{kind}-{zone}"),
             )
             made.append(str(subnet["Subnet"]["SubnetId"]))
-        table = self.ec2.create_route_table(VpcId=vpc_id, TagSpecifications=_tags("route-table", f"{name}-{kind}"))
+        table = self.ec2.create_route_table(
+            VpcId=vpc_id, TagSpecifications=_tags("route-table", f"{name}-{kind}")
+        )
         table_id = table["RouteTable"]["RouteTableId"]
         for subnet_id in made:
             self.ec2.associate_route_table(RouteTableId=table_id, SubnetId=subnet_id)
         if public:
-            self.ec2.create_route(RouteTableId=table_id, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway_id)
+            self.ec2.create_route(
+                RouteTableId=table_id, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway_id
+            )
         return _Vpc(str(vpc_id), tuple(made))
 
     def group(self, name: str, vpc: _Vpc, port: int, source: dict[str, Any]) -> str:
@@ -123,12 +138,16 @@ class _Account:
             TagSpecifications=_tags("security-group", name),
         )
         permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
-        self.ec2.authorize_security_group_ingress(GroupId=made["GroupId"], IpPermissions=[permission])
+        self.ec2.authorize_security_group_ingress(
+            GroupId=made["GroupId"], IpPermissions=[permission]
+        )
         return str(made["GroupId"])
 
     def from_cloudfront(self) -> dict[str, Any]:
         """The origin-facing prefix list as a rule's source."""
-        return {"PrefixListIds": [{"PrefixListId": self.origin_facing, "Description": "CloudFront"}]}
+        return {
+            "PrefixListIds": [{"PrefixListId": self.origin_facing, "Description": "CloudFront"}]
+        }
 
     def target_group(self, name: str, vpc: _Vpc, address: str) -> str:
         """A target group with one registered address, on port 8080."""
@@ -155,9 +174,15 @@ class _Account:
         scheme: str = "internal",
         certificate: str = "",
     ) -> dict[str, Any]:
-        """An Application Load Balancer with one listener, HTTPS if it has a certificate, that forwards to one group."""
+        """An Application Load Balancer with one listener, HTTPS if it has a certificate, that
+        forwards to one group.
+        """
         made: dict[str, Any] = self.elbv2.create_load_balancer(
-            Name=name, Subnets=list(vpc.subnets), SecurityGroups=[group], Scheme=scheme, Type="application"
+            Name=name,
+            Subnets=list(vpc.subnets),
+            SecurityGroups=[group],
+            Scheme=scheme,
+            Type="application",
         )["LoadBalancers"][0]
         secure = {"Protocol": "HTTPS", "Certificates": [{"CertificateArn": certificate}]}
         self.elbv2.create_listener(
@@ -169,13 +194,22 @@ class _Account:
         return made
 
     def websocket_api(self, name: str, stage: str, address: str) -> None:
-        """A WebSocket API of API Gateway with one stage, whose $default route leads to an address."""
+        """A WebSocket API of API Gateway with one stage, whose $default route leads to an
+        address.
+        """
         selection = "$request.body.action"
-        api = self.gateway.create_api(Name=name, ProtocolType="WEBSOCKET", RouteSelectionExpression=selection)["ApiId"]
+        api = self.gateway.create_api(
+            Name=name, ProtocolType="WEBSOCKET", RouteSelectionExpression=selection
+        )["ApiId"]
         made = self.gateway.create_integration(
-            ApiId=api, IntegrationType="HTTP_PROXY", IntegrationMethod="ANY", IntegrationUri=f"http://{address}/"
+            ApiId=api,
+            IntegrationType="HTTP_PROXY",
+            IntegrationMethod="ANY",
+            IntegrationUri=f"http://{address}/",
         )
-        self.gateway.create_route(ApiId=api, RouteKey="$default", Target=f"integrations/{made['IntegrationId']}")
+        self.gateway.create_route(
+            ApiId=api, RouteKey="$default", Target=f"integrations/{made['IntegrationId']}"
+        )
         self.gateway.create_stage(ApiId=api, StageName=stage)
 
     def front_door(self, comment: str, domain: str) -> None:
@@ -183,7 +217,11 @@ class _Account:
         origin = {
             "Id": "web",
             "DomainName": domain,
-            "CustomOriginConfig": {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "http-only"},
+            "CustomOriginConfig": {
+                "HTTPPort": 80,
+                "HTTPSPort": 443,
+                "OriginProtocolPolicy": "http-only",
+            },
         }
         behavior = {
             "TargetOriginId": "web",
@@ -214,20 +252,34 @@ def _plant_chat(account: _Account) -> _Vpc:
     everywhere = {"IpRanges": [{"CidrIp": "0.0.0.0/0", "Description": "the internet"}]}
 
     ready = account.group("int-chat", chat, 80, account.from_cloudfront())
-    account.balancer("int-chat", chat, ready, port=80, target=account.target_group("chat", chat, "10.10.8.174"))
+    account.balancer(
+        "int-chat", chat, ready, port=80, target=account.target_group("chat", chat, "10.10.8.174")
+    )
 
     closed = account.group("int-orders", chat, 80, inside)
-    account.balancer("int-orders", chat, closed, port=80, target=account.target_group("orders", chat, "10.10.8.175"))
+    account.balancer(
+        "int-orders",
+        chat,
+        closed,
+        port=80,
+        target=account.target_group("orders", chat, "10.10.8.175"),
+    )
 
     odd = account.group("int-admin", chat, 8443, inside)
-    account.balancer("int-admin", chat, odd, port=8443, target=account.target_group("admin", chat, "10.10.8.176"))
+    account.balancer(
+        "int-admin", chat, odd, port=8443, target=account.target_group("admin", chat, "10.10.8.176")
+    )
 
-    account.elbv2.create_load_balancer(Name="gwlb-inspect", Subnets=list(chat.subnets), Type="gateway")
+    account.elbv2.create_load_balancer(
+        Name="gwlb-inspect", Subnets=list(chat.subnets), Type="gateway"
+    )
 
     legacy = account.vpc("legacy", "10.20.0.0/16", ("10.20.1.0/24", "10.20.2.0/24"), public=True)
     public = account.group("pub-web", legacy, 80, everywhere)
     web = account.target_group("web", legacy, "10.20.1.10")
-    front = account.balancer("pub-web", legacy, public, port=80, target=web, scheme="internet-facing")
+    front = account.balancer(
+        "pub-web", legacy, public, port=80, target=web, scheme="internet-facing"
+    )
     account.front_door("Chat front door", front["DNSName"])
     account.websocket_api("chat", "prod", "10.10.8.174:8080")
     _plant_row(account, legacy, public)
@@ -236,16 +288,29 @@ def _plant_chat(account: _Account) -> _Vpc:
 
 def _plant_row(account: _Account, legacy: _Vpc, public: str) -> None:
     """Public NLB, internal ALB, app: the second of the ways that the 2025 article compares."""
-    from_nlb = {"UserIdGroupPairs": [{"GroupId": public, "Description": "the network load balancer"}]}
+    from_nlb = {
+        "UserIdGroupPairs": [{"GroupId": public, "Description": "the network load balancer"}]
+    }
     group = account.group("int-web", legacy, 80, from_nlb)
     target = account.target_group("web-behind", legacy, "10.20.1.10")
     behind = account.balancer("int-web", legacy, group, port=80, target=target)
     row = account.elbv2.create_target_group(
-        Name="int-web", Protocol="TCP", Port=80, VpcId=legacy.id, TargetType="alb", HealthCheckPath="/healthz"
+        Name="int-web",
+        Protocol="TCP",
+        Port=80,
+        VpcId=legacy.id,
+        TargetType="alb",
+        HealthCheckPath="/healthz",
     )["TargetGroups"][0]["TargetGroupArn"]
-    account.elbv2.register_targets(TargetGroupArn=row, Targets=[{"Id": behind["LoadBalancerArn"], "Port": 80}])
+    account.elbv2.register_targets(
+        TargetGroupArn=row, Targets=[{"Id": behind["LoadBalancerArn"], "Port": 80}]
+    )
     made = account.elbv2.create_load_balancer(
-        Name="pub-nlb", Subnets=list(legacy.subnets), SecurityGroups=[public], Scheme="internet-facing", Type="network"
+        Name="pub-nlb",
+        Subnets=list(legacy.subnets),
+        SecurityGroups=[public],
+        Scheme="internet-facing",
+        Type="network",
     )["LoadBalancers"][0]
     account.elbv2.create_listener(
         LoadBalancerArn=made["LoadBalancerArn"],
@@ -256,10 +321,14 @@ def _plant_row(account: _Account, legacy: _Vpc, public: str) -> None:
 
 
 def _plant_secure(account: _Account, chat: _Vpc, authority: OriginAuthority) -> None:
-    """A target with HTTPS, so that https-only can be rehearsed; its certificate names secure.chat.example."""
+    """A target with HTTPS, so that https-only can be rehearsed; its certificate names
+    secure.chat.example.
+    """
     issued = authority.issue([SECURE_NAME])
     certificate = account.acm.import_certificate(
-        Certificate=issued.leaf.encode(), PrivateKey=issued.key.encode(), CertificateChain=issued.rest.encode()
+        Certificate=issued.leaf.encode(),
+        PrivateKey=issued.key.encode(),
+        CertificateChain=issued.rest.encode(),
     )["CertificateArn"]
     group = account.group("int-secure", chat, 443, account.from_cloudfront())
     target = account.target_group("secure", chat, "10.10.8.177")

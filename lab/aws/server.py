@@ -1,7 +1,8 @@
-"""The AWS endpoint's process: one HTTP server, CloudFront to our backend, everything else to moto, /_lab to the edge.
+"""The AWS endpoint's process: one HTTP server, CloudFront to our backend, everything else to moto,
+/_lab to the edge.
 
-It decides which of the three a request is for, and how the process starts and ends. It must never answer before
-state is restored, and never let one broken request or client end the process.
+It decides which of the three a request is for, and how the process starts and ends. It must never
+answer before state is restored, and never let one broken request or client end the process.
 """
 
 from __future__ import annotations
@@ -63,7 +64,9 @@ def run(config: LabConfig) -> None:
     world = MotoWorld(database, clock.now)
     service_network.register(world)
     world.replay()
-    cloudfront = CloudFront(world, database, clock, LabSettings(database, world.lock, config.quotas))
+    cloudfront = CloudFront(
+        world, database, clock, LabSettings(database, world.lock, config.quotas)
+    )
     aws = Aws(config.aws_url)
     faults = Faults(aws, cloudfront, database, clock)
     state = EdgeState(world, cloudfront, clock, database, faults)
@@ -85,7 +88,9 @@ def run(config: LabConfig) -> None:
     ending = threading.Event()
     for signal_number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(signal_number, lambda *_: ending.set())
-    serving = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="serve", daemon=True)
+    serving = threading.Thread(
+        target=server.serve_forever, kwargs={"poll_interval": 0.1}, name="serve", daemon=True
+    )
     serving.start()
     if not database.value(seed.DONE):
         state.set_hosts(seed.hosts(config.app_address, config.app_port))
@@ -98,7 +103,8 @@ def run(config: LabConfig) -> None:
     print(f"ready aws {config.aws_url}", flush=True)
     ending.wait()
     _stop(server, serving)
-    # Taken and never given back: a request that still runs must not meet a closed database on the way out.
+    # Taken and never given back: a request that still runs must not meet a closed database on the
+    # way out.
     world.lock.acquire()
     database.close()
 
@@ -106,14 +112,17 @@ def run(config: LabConfig) -> None:
 def _stop(server: BaseWSGIServer, serving: threading.Thread) -> None:
     server.shutdown()
     serving.join(timeout=1)
-    # Threads of idle keep-alive connections are daemons: closing the listener is all that is left to do.
+    # Threads of idle keep-alive connections are daemons: closing the listener is all that is left
+    # to do.
     server.socket.close()
 
 
 class _Endpoint:
     """What `Handler` asks with werkzeug's environ of a request."""
 
-    def __init__(self, world: MotoWorld, cloudfront: CloudFront, control: Control, call_faults: CallFaults) -> None:
+    def __init__(
+        self, world: MotoWorld, cloudfront: CloudFront, control: Control, call_faults: CallFaults
+    ) -> None:
         self._world = world
         self._cloudfront = cloudfront
         self._control = control
@@ -132,7 +141,9 @@ class _Endpoint:
         headers = tuple(headers_of(environ))
         lowered = {name.lower(): text for name, text in headers}
         credential = Credential.of(lowered.get("authorization", ""))
-        for_cloudfront = path.startswith(f"/{API_VERSION}/") or (credential and credential.service == CLOUDFRONT)
+        for_cloudfront = path.startswith(f"/{API_VERSION}/") or (
+            credential and credential.service == CLOUDFRONT
+        )
         service = CLOUDFRONT if for_cloudfront else credential.service if credential else ""
         try:
             body = read_body(environ)
@@ -140,7 +151,13 @@ class _Endpoint:
             why = "The body is shorter than its header says, or malformed."
             return _unread(path, service, 400, "IncompleteBody", why)
         if body is None:
-            return _unread(path, service, 413, "RequestEntityTooLarge", f"The body is longer than {MAX_BODY} bytes.")
+            return _unread(
+                path,
+                service,
+                413,
+                "RequestEntityTooLarge",
+                f"The body is longer than {MAX_BODY} bytes.",
+            )
         if path.startswith(_LAB):
             return self._control.answer(method, path, query, body, lowered)
         refused = refused_caller(service, lowered.get("authorization", ""), self._world.knows_key)
@@ -157,8 +174,12 @@ class _Endpoint:
 
 
 def _unread(path: str, service: str, status: int, code: str, why: str) -> HttpReply:
-    """The answer to a request whose body cannot be read; what follows on the connection cannot be either."""
+    """The answer to a request whose body cannot be read; what follows on the connection cannot be
+    either.
+    """
     reply = error_reply(service, status, code, why)
     if path.startswith(_LAB):
-        reply = HttpReply(status, (("Content-Type", "application/json"),), json.dumps({"error": why}).encode())
+        reply = HttpReply(
+            status, (("Content-Type", "application/json"),), json.dumps({"error": why}).encode()
+        )
     return HttpReply(status, (*reply.headers, ("Connection", "close")), reply.body)

@@ -1,7 +1,9 @@
-"""What CloudFront puts into a customer's VPC: its security group, its network interfaces, its service-linked role.
+"""What CloudFront puts into a customer's VPC: its security group, its network interfaces, its
+service-linked role.
 
-It decides what appears with the first VPC origin of a VPC, whether there is room for it, and what goes with the last.
-Both changes go through the world's journal, because security group rules made later name the group's id.
+It decides what appears with the first VPC origin of a VPC, whether there is room for it, and what
+goes with the last. Both changes go through the world's journal, because security group rules made
+later name the group's id.
 """
 
 from __future__ import annotations
@@ -37,8 +39,12 @@ def places_of(account: str, region: str, subnets: Iterable[str]) -> tuple[Place,
     known = {subnet.id: subnet for zone in backend.subnets.values() for subnet in zone.values()}
     found = []
     for subnet in (known[subnet_id] for subnet_id in subnets if subnet_id in known):
-        served = any(interface.subnet.id == subnet.id for interface in _interfaces(backend, subnet.vpc_id))
-        found.append(Place(subnet.id, subnet.availability_zone_id, subnet.available_ip_address_count, served))
+        served = any(
+            interface.subnet.id == subnet.id for interface in _interfaces(backend, subnet.vpc_id)
+        )
+        found.append(
+            Place(subnet.id, subnet.availability_zone_id, subnet.available_ip_address_count, served)
+        )
     return tuple(found)
 
 
@@ -59,14 +65,21 @@ def _attach(arguments: JsonObject) -> JsonObject:
     group = _service_group(backend, vpc)
     if group is None:
         group = backend.create_security_group(
-            SERVICE_GROUP_NAME, "CloudFront VPC Origins service security group", vpc_id=vpc, tags=tags
+            SERVICE_GROUP_NAME,
+            "CloudFront VPC Origins service security group",
+            vpc_id=vpc,
+            tags=tags,
         )
     served = {eni.subnet.id for eni in _interfaces(backend, vpc)}
     for subnet in arguments["subnets"]:
         if subnet in served:
             continue
         interface = backend.create_network_interface(
-            subnet, [], group_ids=[group.id], description="CloudFront VPC Origins managed network interface", tags=tags
+            subnet,
+            [],
+            group_ids=[group.id],
+            description="CloudFront VPC Origins managed network interface",
+            tags=tags,
         )
         interface.requester_managed = True
         interface.interface_type = "cloudfront_managed"
@@ -81,7 +94,8 @@ def _detach(arguments: JsonObject) -> JsonObject:
     for interface in _interfaces(backend, vpc):
         backend.enis.pop(interface.id, None)
     group = _service_group(backend, vpc)
-    # EC2 refuses to delete a group that another group's rule names; then it stays and the next VPC origin finds it.
+    # EC2 refuses to delete a group that another group's rule names; then it stays and the next VPC
+    # origin finds it.
     if group is not None and not _referenced(backend, group.id):
         backend.groups[vpc].pop(group.id)
     return {}
@@ -98,7 +112,9 @@ def _interfaces(backend: Any, vpc: str) -> list[Any]:
     return [
         eni
         for eni in backend.enis.values()
-        if eni.requester_managed and eni.interface_type == "cloudfront_managed" and eni.subnet.vpc_id == vpc
+        if eni.requester_managed
+        and eni.interface_type == "cloudfront_managed"
+        and eni.subnet.vpc_id == vpc
     ]
 
 

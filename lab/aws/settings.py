@@ -1,7 +1,7 @@
 """What can be changed of the lab's AWS while it runs: quotas, call rates, read-after-write lag.
 
-It decides names, ranges and defaults of these settings and keeps those that were changed over a restart. It must
-never say what a quota or a rate means: whoever enforces it does.
+It decides names, ranges and defaults of these settings and keeps those that were changed over a
+restart. It must never say what a quota or a rate means: whoever enforces it does.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _LARGEST = 10**6
 
 @dataclass(frozen=True)
 class CallRates:
-    """Tokens a second of real time, and how many a full bucket holds; for each account. A rate of 0 is no limit."""
+    """Tokens a second of real time, and how many a full bucket holds; for each account. A rate of 0
+    is no limit.
+    """
 
     read_rate: float = 200.0
     read_burst: float = 1000.0
@@ -35,7 +37,9 @@ class SettingsError(ValueError):
 class LabSettings:
     """The settings of one lab. Reading is free; a change is written down before it holds."""
 
-    def __init__(self, database: LabDatabase, lock: threading.RLock, quotas: Mapping[str, int]) -> None:
+    def __init__(
+        self, database: LabDatabase, lock: threading.RLock, quotas: Mapping[str, int]
+    ) -> None:
         self._database = database
         self._lock = lock
         rates = CallRates()
@@ -47,7 +51,9 @@ class LabSettings:
         saved = database.value(_SAVED) or {}
         # A quota that an earlier version knew may be gone.
         self._changed: dict[str, dict[str, float]] = {
-            section: {name: value for name, value in saved.get(section, {}).items() if name in known}
+            section: {
+                name: value for name, value in saved.get(section, {}).items() if name in known
+            }
             for section, known in self._defaults.items()
         }
         self._apply()
@@ -69,10 +75,14 @@ class LabSettings:
 
     def document(self) -> dict[str, dict[str, float]]:
         """All settings: {"quotas": {name: n}, "throttling": {…}, "reads": {"lag_seconds": s}}."""
-        return {section: {**known, **self._changed[section]} for section, known in self._defaults.items()}
+        return {
+            section: {**known, **self._changed[section]}
+            for section, known in self._defaults.items()
+        }
 
     def change(self, given: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-        """Merge `given`, in the form of `document`; null brings a default back. Gives the document after it.
+        """Merge `given`, in the form of `document`; null brings a default back. Gives the document
+        after it.
 
         :raises SettingsError: an unknown name, or a value out of range; nothing is changed then.
         """
@@ -98,7 +108,9 @@ class LabSettings:
 
     def _apply(self) -> None:
         document = self.document()
-        self._quotas = MappingProxyType({name: int(value) for name, value in document["quotas"].items()})
+        self._quotas = MappingProxyType(
+            {name: int(value) for name, value in document["quotas"].items()}
+        )
         self._rates = CallRates(**document["throttling"])
         self._read_lag = float(document["reads"]["lag_seconds"])
 

@@ -1,7 +1,7 @@
 """What the lab is told about viewers and log rows: /_lab/viewers.
 
-It decides which values make sense, and keeps them over a restart. It must never say what follows from them: the edge
-does.
+It decides which values make sense, and keeps them over a restart. It must never say what follows
+from them: the edge does.
 """
 
 from __future__ import annotations
@@ -17,11 +17,17 @@ from lab.aws.database import LabDatabase
 _SAVED = "viewers"
 _COUNTRY = re.compile(r"[A-Z]{2}")
 _LONGEST_DELAY = 86_400
-_DEFAULTS: Mapping[str, Any] = {"viewer_country": "US", "viewer_countries": {}, "log_delay_seconds": 0}
+_DEFAULTS: Mapping[str, Any] = {
+    "viewer_country": "US",
+    "viewer_countries": {},
+    "log_delay_seconds": 0,
+}
 
 
 class ViewerSettings:
-    """Where viewers are, by their address, and how late the edge's log rows come. The caller holds a transaction."""
+    """Where viewers are, by their address, and how late the edge's log rows come. The caller holds
+    a transaction.
+    """
 
     def __init__(self, database: LabDatabase) -> None:
         self._database = database
@@ -51,13 +57,17 @@ class ViewerSettings:
 
     def _merged(self, given: Any) -> dict[str, str]:
         if not isinstance(given, Mapping):
-            raise ValueError("viewer_countries must be an object of addresses or networks and countries")
+            raise ValueError(
+                "viewer_countries must be an object of addresses or networks and countries"
+            )
         merged = dict(self._known["viewer_countries"])
         for where, country in given.items():
             try:
                 network = str(ip_network(where, strict=False))
             except ValueError:
-                raise ValueError(f"{where!r} is neither an address nor a network such as 127.0.0.0/28") from None
+                raise ValueError(
+                    f"{where!r} is neither an address nor a network such as 127.0.0.0/28"
+                ) from None
             merged.pop(network, None)
             if country != "":
                 merged[network] = _country(where, country)

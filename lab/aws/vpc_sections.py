@@ -1,7 +1,8 @@
 """The parts of /_lab/state about VPCs, addresses, names and certificates: readings of moto.
 
-It decides which of them the edge may need: only VPCs with a load balancer or an instance, only certificates that a
-listener has. It must never change an account, and its callers hold the world's lock.
+It decides which of them the edge may need: only VPCs with a load balancer or an instance, only
+certificates that a listener has. It must never change an account, and its callers hold the world's
+lock.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ def sections() -> dict[str, Any]:
         "subnets": _subnets(used),
         "network_acls": _network_acls(used),
         "network_interfaces": _interfaces(used),
-        "instances": [_instance(account, region, instance) for account, region, instance in _instances()],
+        "instances": [
+            _instance(account, region, instance) for account, region, instance in _instances()
+        ],
         "certificates": _certificates(),
         "names": _names(),
     }
@@ -34,7 +37,9 @@ def sections() -> dict[str, Any]:
 
 def certificate_arns(listener: Any) -> list[str]:
     """A listener's certificates, the default one first."""
-    kept = [one["CertificateArn"] if isinstance(one, dict) else one for one in listener.certificates]
+    kept = [
+        one["CertificateArn"] if isinstance(one, dict) else one for one in listener.certificates
+    ]
     return list(dict.fromkeys(arn for arn in [listener.certificate, *kept] if arn))
 
 
@@ -114,7 +119,9 @@ def _certificates() -> dict[str, dict[str, Any]]:
 
 
 def _certificate(arn: str) -> dict[str, Any] | None:
-    """PEM of an imported certificate, names of one that ACM issued: the edge has the lab's authority sign that."""
+    """PEM of an imported certificate, names of one that ACM issued: the edge has the lab's
+    authority sign that.
+    """
     service, region, account = arn.split(":")[2:5] if arn.count(":") >= 5 else ("", "", "")
     if service == "acm":
         bundle = acm_backends[account][region]._certificates.get(arn)
@@ -124,7 +131,12 @@ def _certificate(arn: str) -> dict[str, Any] | None:
         if bundle.type != "IMPORTED":
             return {"names": names}
         # moto puts Amazon's root at the end of every chain; a server sends what was imported.
-        chain = bundle.cert.decode().strip() + "\n" + bundle.chain.replace(AWS_ROOT_CA, b"").decode().strip() + "\n"
+        chain = (
+            bundle.cert.decode().strip()
+            + "\n"
+            + bundle.chain.replace(AWS_ROOT_CA, b"").decode().strip()
+            + "\n"
+        )
         return {"names": names, "chain": chain, "key": bundle.key.decode()}
     if service == "iam":
         for kept in iam_backends[account]["aws"].certificates.values():

@@ -1,7 +1,9 @@
-"""One row of the edge's access log per finished request or WebSocket connection, in CloudFront's field names.
+"""One row of the edge's access log per finished request or WebSocket connection, in CloudFront's
+field names.
 
-It decides the fields (standard logs reference, and what version 2 can add): a WebSocket's row is written when the
-connection closes, says ws or wss, and counts every byte of it. It must never be read by the edge itself.
+It decides the fields (standard logs reference, and what version 2 can add): a WebSocket's row is
+written when the connection closes, says ws or wss, and counts every byte of it. It must never be
+read by the edge itself.
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ _UNESCAPED = "/:;=?@&#%$-_.+!*'(),~[]"
 
 @dataclass(slots=True)
 class AccessRecord:
-    """One row in the making. Times are seconds of a monotonic clock; bytes are what the viewer's socket carried.
+    """One row in the making. Times are seconds of a monotonic clock; bytes are what the viewer's
+    socket carried.
 
-    `result_type` is how the response was classified when it began, `broken` that it did not arrive as a whole.
+    `result_type` is how the response was classified when it began, `broken` that it did not arrive
+    as a whole.
     """
 
     request: ViewerRequest
@@ -49,7 +53,9 @@ class AccessRecord:
     broken: bool = False
     cut_by: str = ""
 
-    def begin(self, status: int, result_type: str, detail: str, headers: tuple[Header, ...] = ()) -> None:
+    def begin(
+        self, status: int, result_type: str, detail: str, headers: tuple[Header, ...] = ()
+    ) -> None:
         """The response starts now, with these headers."""
         self.status, self.result_type, self.detail = status, result_type, detail
         self.first_byte = time.monotonic()
@@ -68,7 +74,9 @@ class AccessRecord:
         self.origin_first_byte = time.monotonic()
 
     def row(self, sent: int, received: int, finished: float, at: datetime) -> dict[str, Any]:
-        """The row of a connection that carried so many bytes to and from the viewer and ended `at` (UTC)."""
+        """The row of a connection that carried so many bytes to and from the viewer and ended `at`
+        (UTC).
+        """
         request = self.request
         protocol = request.scheme
         if self.websocket:
@@ -110,9 +118,12 @@ class AccessRecord:
             "sc-range-end": self.content_range[1],
             "c-country": request.country or "-",
             "cache-behavior-path-pattern": self.path_pattern,
-            "origin-fbl": "-" if self.origin_first_byte is None else round(self.origin_first_byte - self.started, 3),
+            "origin-fbl": "-"
+            if self.origin_first_byte is None
+            else round(self.origin_first_byte - self.started, 3),
             "DistributionId": self.distribution_id,
-            # The lab's own field, only where there is something to say: which hop ended a WebSocket, and why.
+            # The lab's own field, only where there is something to say: which hop ended a
+            # WebSocket, and why.
             **({"lab-cut-by": self.cut_by} if self.cut_by else {}),
         }
 

@@ -1,8 +1,9 @@
 """Whether a packet may travel: security groups, network ACLs and VPC Block Public Access (PURE).
 
-It decides from rules, addresses and ports. CloudFront's packets carry an address of its public origin-facing ranges
-also on the way to a VPC origin (the X-Forwarded-For of a real deployment shows 130.176.x.x as the load balancer's
-peer), so a rule for the VPC's own CIDR does not admit them. It must never open a socket.
+It decides from rules, addresses and ports. CloudFront's packets carry an address of its public
+origin-facing ranges also on the way to a VPC origin (the X-Forwarded-For of a real deployment shows
+130.176.x.x as the load balancer's peer), so a rule for the VPC's own CIDR does not admit them. It
+must never open a socket.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from lab.edge.network_facts import LoadBalancer
 from lab.edge.vpc_facts import AclEntry, IngressRule, Network, Subnet
 
 TCP_PROTOCOLS = frozenset({"tcp", "6", "-1", "all"})
-# The ports from which CloudFront and clients may call, so the ones replies go to (VPC origins, "Prerequisites").
+# The ports from which CloudFront and clients may call, so the ones replies go to (VPC origins,
+# "Prerequisites").
 FIRST_EPHEMERAL, LAST_EPHEMERAL = 1024, 65535
 ALLOW_BIDIRECTIONAL = "allow-bidirectional"
 
@@ -29,14 +31,20 @@ class Caller:
     groups: frozenset[str] = frozenset()
 
 
-def cloudfront_caller(network: Network, vpc_id: str, address: str, through_vpc_origin: bool) -> Caller:
-    """CloudFront at `address`; through a VPC origin it is also a member of the VPC's service group."""
+def cloudfront_caller(
+    network: Network, vpc_id: str, address: str, through_vpc_origin: bool
+) -> Caller:
+    """CloudFront at `address`; through a VPC origin it is also a member of the VPC's service
+    group.
+    """
     service = network.service_groups.get(vpc_id) if through_vpc_origin else None
     return Caller(address, frozenset({service} if service else ()))
 
 
 def admits(network: Network, groups: Sequence[str], port: int, caller: Caller) -> bool:
-    """Whether any rule of any attached group lets `caller` reach `port`. No group attached: nothing filters."""
+    """Whether any rule of any attached group lets `caller` reach `port`. No group attached: nothing
+    filters.
+    """
     if not groups:
         return True
     return any(
@@ -49,8 +57,8 @@ def admits(network: Network, groups: Sequence[str], port: int, caller: Caller) -
 def replies_pass(subnet: Subnet, address: str) -> bool:
     """Whether the subnet's network ACL lets replies out to every ephemeral port of `address`.
 
-    CloudFront and clients call from any of them; a rule that covers only some would fail now and then, which the lab
-    makes always. A subnet of which no ACL is known filters nothing.
+    CloudFront and clients call from any of them; a rule that covers only some would fail now and
+    then, which the lab makes always. A subnet of which no ACL is known filters nothing.
     """
     return all(acl_allows(subnet.acl, True, address, port) for port in _edges_of(subnet.acl))
 
@@ -61,7 +69,9 @@ def requests_pass(subnet: Subnet, address: str, port: int) -> bool:
 
 
 def acl_allows(entries: Sequence[AclEntry], egress: bool, address: str, port: int) -> bool:
-    """The first rule by number that fits decides; none fits: denied. Without any rule known, allowed."""
+    """The first rule by number that fits decides; none fits: denied. Without any rule known,
+    allowed.
+    """
     if not entries:
         return True
     for entry in entries:
@@ -70,32 +80,46 @@ def acl_allows(entries: Sequence[AclEntry], egress: bool, address: str, port: in
     return False
 
 
-def public_access_blocked(network: Network, account: str, region: str, vpc_id: str, subnets: Sequence[str]) -> bool:
-    """Both blocking modes stop what comes in; CloudFront VPC origins are among it (VPC user guide, "BPA basics").
+def public_access_blocked(
+    network: Network, account: str, region: str, vpc_id: str, subnets: Sequence[str]
+) -> bool:
+    """Both blocking modes stop what comes in; CloudFront VPC origins are among it (VPC user guide,
+    "BPA basics").
 
-    An exclusion `allow-bidirectional` for the VPC, or for every subnet concerned, lets it in again; `allow-egress` does
-    not.
+    An exclusion `allow-bidirectional` for the VPC, or for every subnet concerned, lets it in again;
+    `allow-egress` does not.
     """
     options = network.block_public_access.get((account, region))
     if options is None or options.mode == "off":
         return False
-    excluded = {resource for resource, mode in options.exclusions.items() if mode == ALLOW_BIDIRECTIONAL}
+    excluded = {
+        resource for resource, mode in options.exclusions.items() if mode == ALLOW_BIDIRECTIONAL
+    }
     return vpc_id not in excluded and not (subnets and excluded.issuperset(subnets))
 
 
 def target_admits(
-    network: Network, balancer: LoadBalancer, vpc_id: str, address: str, port: int, preserved: Caller | None
+    network: Network,
+    balancer: LoadBalancer,
+    vpc_id: str,
+    address: str,
+    port: int,
+    preserved: Caller | None,
 ) -> bool:
     """Whether a load balancer's packets reach one of its targets and the replies come back.
 
-    1. The target's own security groups, if an interface with its address is known: the caller is a member of the
-       balancer's groups and has the address of the balancer's node, or, where the client's address is preserved, that.
+    1. The target's own security groups, if an interface with its address is known: the caller is a
+       member of the balancer's groups and has the address of the balancer's node, or, where the
+       client's address is preserved, that.
     2. Between two subnets both network ACLs are asked, in both directions.
     """
-    target_subnet = next((s for s in network.subnets.values() if s.vpc_id == vpc_id and _inside(address, s)), None)
+    target_subnet = next(
+        (s for s in network.subnets.values() if s.vpc_id == vpc_id and _inside(address, s)), None
+    )
     nodes = [network.subnets[id] for id in balancer.subnets if id in network.subnets]
     node = next(
-        (s for s in nodes if target_subnet is not None and s.id == target_subnet.id), nodes[0] if nodes else None
+        (s for s in nodes if target_subnet is not None and s.id == target_subnet.id),
+        nodes[0] if nodes else None,
     )
     node_at = node_address(node) if node else None
     groups = network.interfaces.get((vpc_id, address), ())
@@ -106,7 +130,9 @@ def target_admits(
             return False
     if node is None or node_at is None or target_subnet is None or node.id == target_subnet.id:
         return True
-    there = acl_allows(node.acl, True, address, port) and requests_pass(target_subnet, node_at, port)
+    there = acl_allows(node.acl, True, address, port) and requests_pass(
+        target_subnet, node_at, port
+    )
     back = replies_pass(target_subnet, node_at) and all(
         acl_allows(node.acl, False, address, port) for port in _edges_of(node.acl)
     )
@@ -114,7 +140,9 @@ def target_admits(
 
 
 def node_address(subnet: Subnet) -> str:
-    """The private address of a load balancer's node in a subnet: the lab gives every node the 97th, or the last."""
+    """The private address of a load balancer's node in a subnet: the lab gives every node the 97th,
+    or the last.
+    """
     network = _network(subnet.cidr)
     return str(network[min(96, network.num_addresses - 2)])
 
@@ -130,7 +158,11 @@ def _covers(rule: IngressRule, port: int) -> bool:
 def _names(rule: IngressRule, caller: Caller, network: Network) -> bool:
     if not caller.groups.isdisjoint(rule.groups):
         return True
-    listed = (cidr for prefix_list in rule.prefix_lists for cidr in network.prefix_lists.get(prefix_list, ()))
+    listed = (
+        cidr
+        for prefix_list in rule.prefix_lists
+        for cidr in network.prefix_lists.get(prefix_list, ())
+    )
     return _contains(rule.cidrs, caller.address) or _contains(listed, caller.address)
 
 
@@ -143,7 +175,9 @@ def _fits(entry: AclEntry, port: int) -> bool:
 
 
 def _edges_of(entries: Iterable[AclEntry]) -> set[int]:
-    """The ephemeral ports at which an answer can change: if all of these pass, all between them do."""
+    """The ephemeral ports at which an answer can change: if all of these pass, all between them
+    do.
+    """
     edges = {FIRST_EPHEMERAL, LAST_EPHEMERAL}
     for entry in entries:
         if entry.from_port is not None and entry.to_port is not None:

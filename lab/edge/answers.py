@@ -1,6 +1,8 @@
-"""Answers that the edge or a load balancer makes by itself, and the headers CloudFront puts on every answer (PURE).
+"""Answers that the edge or a load balancer makes by itself, and the headers CloudFront puts on
+every answer (PURE).
 
-It decides reason phrases, pages and headers. It must never pretend that the origin answered: `server` says who did.
+It decides reason phrases, pages and headers. It must never pretend that the origin answered:
+`server` says who did.
 """
 
 from __future__ import annotations
@@ -40,8 +42,12 @@ def reason_phrase(status: int) -> str:
 
 
 def edge_answer(refusal: Refusal, edge: EdgeIdentity) -> Answer:
-    """The page for a request that the edge refused, redirected, or could not bring to its origin."""
-    body = (_error_document(refusal) if refusal.code else _edge_page(refusal, edge.request_id)).encode()
+    """The page for a request that the edge refused, redirected, or could not bring to its
+    origin.
+    """
+    body = (
+        _error_document(refusal) if refusal.code else _edge_page(refusal, edge.request_id)
+    ).encode()
     headers: list[Header] = [
         ("Server", "CloudFront"),
         ("Content-Type", refusal_content_type(refusal)),
@@ -50,7 +56,11 @@ def edge_answer(refusal: Refusal, edge: EdgeIdentity) -> Answer:
     ]
     if refusal.location:
         headers.append(("Location", refusal.location))
-    return Answer(refusal.status, (*headers, *_edge_headers(edge, f"{refusal.result_type} from cloudfront", "")), body)
+    return Answer(
+        refusal.status,
+        (*headers, *_edge_headers(edge, f"{refusal.result_type} from cloudfront", "")),
+        body,
+    )
 
 
 def refusal_content_type(refusal: Refusal) -> str:
@@ -58,27 +68,43 @@ def refusal_content_type(refusal: Refusal) -> str:
     return "text/xml" if refusal.code else "text/html; charset=utf-8"
 
 
-def relayed_headers(headers: Iterable[Header], error: bool, edge: EdgeIdentity) -> tuple[Header, ...]:
-    """An origin's response headers as the viewer sees them. Errors of the origin count as errors of CloudFront.
+def relayed_headers(
+    headers: Iterable[Header], error: bool, edge: EdgeIdentity
+) -> tuple[Header, ...]:
+    """An origin's response headers as the viewer sees them. Errors of the origin count as errors of
+    CloudFront.
 
     `error` is also true for a custom error response, whatever its status is.
     """
     kept = [(name, value) for name, value in headers if name.lower() not in REPLACED_BY_EDGE]
     earlier = ", ".join(value for name, value in headers if name.lower() == "via")
-    return (*kept, *_edge_headers(edge, "Error from cloudfront" if error else "Miss from cloudfront", earlier))
+    return (
+        *kept,
+        *_edge_headers(edge, "Error from cloudfront" if error else "Miss from cloudfront", earlier),
+    )
 
 
 def with_wrong_accept(headers: Iterable[Header]) -> tuple[Header, ...]:
     """A 101's headers as something on the way that never saw the key would answer."""
-    return tuple((name, WRONG_ACCEPT if name.lower() == "sec-websocket-accept" else value) for name, value in headers)
+    return tuple(
+        (name, WRONG_ACCEPT if name.lower() == "sec-websocket-accept" else value)
+        for name, value in headers
+    )
 
 
-def balancer_answer(status: int, content_type: str = "", body: str = "", location: str = "") -> Answer:
-    """What the load balancer says by itself: its plain error pages, redirects and fixed responses."""
+def balancer_answer(
+    status: int, content_type: str = "", body: str = "", location: str = ""
+) -> Answer:
+    """What the load balancer says by itself: its plain error pages, redirects and fixed
+    responses.
+    """
     if not content_type and not location:
         content_type = "text/html"
         body = f"<html><head><title>{status} {reason_phrase(status)}</title></head>"
-        body += f"<body><h1>{status} {reason_phrase(status)}</h1><p>Answered by the load balancer.</p></body></html>\n"
+        body += (
+            f"<body><h1>{status} {reason_phrase(status)}</h1><p>Answered by the load "
+            "balancer.</p></body></html>\n"
+        )
     content = body.encode()
     headers: list[Header] = [("Server", BALANCER_SERVER), ("Content-Length", str(len(content)))]
     if content_type:
@@ -91,7 +117,9 @@ def balancer_answer(status: int, content_type: str = "", body: str = "", locatio
 def json_answer(status: int, document: Mapping[str, object]) -> Answer:
     """What the lab says of itself."""
     body = json.dumps(document).encode()
-    return Answer(status, (("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body)
+    return Answer(
+        status, (("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body
+    )
 
 
 def _edge_headers(edge: EdgeIdentity, cache: str, earlier_via: str) -> tuple[Header, ...]:
@@ -112,7 +140,11 @@ def _error_document(refusal: Refusal) -> str:
 
 
 def _edge_page(refusal: Refusal, request_id: str) -> str:
-    title = "MOVED" if refusal.result_type == "Redirect" else "ERROR: The request could not be satisfied"
+    title = (
+        "MOVED"
+        if refusal.result_type == "Redirect"
+        else "ERROR: The request could not be satisfied"
+    )
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
         f"<title>{title}</title></head>\n<body>\n"

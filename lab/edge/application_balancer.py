@@ -1,7 +1,7 @@
 """An Application Load Balancer on one connection: requests in, requests to targets out.
 
-It carries out what `balancing.py` and `target_choice.py` decide. It must never close an idle WebSocket with a close
-frame: the real one just drops it, and clients see 1006.
+It carries out what `balancing.py` and `target_choice.py` decide. It must never close an idle
+WebSocket with a close frame: the real one just drops it, and clients see 1006.
 """
 
 from __future__ import annotations
@@ -74,7 +74,9 @@ class _Chosen:
 class ApplicationBalancer:
     """Serves the connections of every Application Load Balancer."""
 
-    def __init__(self, state: Callable[[], State], targets: TargetConnections, health: Health, live: Live) -> None:
+    def __init__(
+        self, state: Callable[[], State], targets: TargetConnections, health: Health, live: Live
+    ) -> None:
         self._state = state
         self._targets = targets
         self._health = health
@@ -83,10 +85,11 @@ class ApplicationBalancer:
         self._secret = secrets.token_bytes(32)
 
     async def serve(self, find: Callable[[], Found | None], leg: Leg, passage: Passage) -> None:
-        """Requests on one connection, one after the other, until it closes or became a tunnel that has ended.
+        """Requests on one connection, one after the other, until it closes or became a tunnel that
+        has ended.
 
-        A client that says nothing for as long as the idle timeout is cut, with 408 in the middle of a request (ALB
-        guide, "HTTP 408: Request timeout").
+        A client that says nothing for as long as the idle timeout is cut, with 408 in the middle of
+        a request (ALB guide, "HTTP 408: Request timeout").
         """
         http = Http1(leg, h11.SERVER)
         while True:
@@ -111,7 +114,10 @@ class ApplicationBalancer:
             found = find()
             if found is None:
                 return
-            if await self._exchange(*found, http, event, request, passage) or not http.ready_for_next():
+            if (
+                await self._exchange(*found, http, event, request, passage)
+                or not http.ready_for_next()
+            ):
                 return
 
     async def _exchange(
@@ -163,7 +169,9 @@ class ApplicationBalancer:
             await give(http, balancer_answer(unreachable.status), head=head)
             return False
         try:
-            return await self._forward(http, event, request, balancer, listener, far, body_from, chosen)
+            return await self._forward(
+                http, event, request, balancer, listener, far, body_from, chosen
+            )
         finally:
             far.close()
 
@@ -178,16 +186,28 @@ class ApplicationBalancer:
         body_from: Http1 | None,
         chosen: _Chosen,
     ) -> bool:
-        """Pass a request to the target and its answer back; carries the tunnel if the answer is 101."""
+        """Pass a request to the target and its answer back; carries the tunnel if the answer is
+        101.
+        """
         websocket = _asks_for_websocket(request, event)
         target = Http1(far, h11.CLIENT)
         sent = wire_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
-        to_target = h11.Request(method=event.method, target=request.target.encode("latin-1"), headers=sent)
+        to_target = h11.Request(
+            method=event.method, target=request.target.encode("latin-1"), headers=sent
+        )
         try:
-            reply = await ask(target, to_target, body_from=body_from, patience=chosen.idle, body_patience=chosen.idle)
+            reply = await ask(
+                target,
+                to_target,
+                body_from=body_from,
+                patience=chosen.idle,
+                body_patience=chosen.idle,
+            )
         except (TimeoutError, SenderFailed, h11.ProtocolError, OSError) as error:
             if http.may_answer:
-                await give(http, balancer_answer(_failure_status(error)), head=request.method == "HEAD")
+                await give(
+                    http, balancer_answer(_failure_status(error)), head=request.method == "HEAD"
+                )
             return False
         headers = text_headers(reply)
         if isinstance(reply, h11.Response):
@@ -201,19 +221,38 @@ class ApplicationBalancer:
         tunnel = Tunnel(http.leg, far, chosen.idle, who=balancer.label, aws_seconds=chosen.aws_idle)
         key = target_key(chosen.group, chosen.target)
         await self._live.carry_to_target(
-            tunnel, request.source, chosen.group, chosen.target.id, chosen.target.port, key, cut_after=True
+            tunnel,
+            request.source,
+            chosen.group,
+            chosen.target.id,
+            chosen.target.port,
+            key,
+            cut_after=True,
         )
         return True
 
     def _cookies(self, chosen: _Chosen, headers: tuple[Header, ...]) -> list[Header]:
-        """The stickiness cookies as Set-Cookie headers; each comes twice, the second time for use across sites."""
-        app = [value.partition("=")[0].strip() for name, value in headers if name.lower() == "set-cookie"]
+        """The stickiness cookies as Set-Cookie headers; each comes twice, the second time for use
+        across sites.
+        """
+        app = [
+            value.partition("=")[0].strip()
+            for name, value in headers
+            if name.lower() == "set-cookie"
+        ]
         made = []
-        for name, value, seconds in sticky_cookies(chosen.action, chosen.group, chosen.target, app, self._secret):
+        for name, value, seconds in sticky_cookies(
+            chosen.action, chosen.group, chosen.target, app, self._secret
+        ):
             until = formatdate(time.time() + seconds, usegmt=True)
             made.append(("Set-Cookie", f"{name}={value}; Expires={until}; Path=/"))
             if not name.startswith("AWSALBAPP"):
-                made.append(("Set-Cookie", f"{name}CORS={value}; Expires={until}; Path=/; SameSite=None; Secure"))
+                made.append(
+                    (
+                        "Set-Cookie",
+                        f"{name}CORS={value}; Expires={until}; Path=/; SameSite=None; Secure",
+                    )
+                )
         return made
 
 
@@ -251,7 +290,9 @@ def _front_request(event: h11.Request, leg: Leg, passage: Passage) -> FrontReque
 
 def _asks_for_websocket(request: FrontRequest, event: h11.Request) -> bool:
     version = event.http_version.decode()
-    as_viewer = ViewerRequest(request.method, request.target, request.headers, "http", version, request.source, 0)
+    as_viewer = ViewerRequest(
+        request.method, request.target, request.headers, "http", version, request.source, 0
+    )
     return as_viewer.is_websocket_handshake
 
 

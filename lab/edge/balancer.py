@@ -1,8 +1,9 @@
-"""Load balancers as sockets: one listening socket on loopback per listener, and the connections through them.
+"""Load balancers as sockets: one listening socket on loopback per listener, and the connections
+through them.
 
-It moves bytes as the deciding modules say. A connection that the edge or another balancer makes is known by its
-passage; any other comes from outside, and gets in only where the internet would (`reaching.call_directly`). It must
-never let a client reach an internal load balancer.
+It moves bytes as the deciding modules say. A connection that the edge or another balancer makes is
+known by its passage; any other comes from outside, and gets in only where the internet would
+(`reaching.call_directly`). It must never let a client reach an internal load balancer.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ BACKLOG = 512
 
 @dataclass(slots=True)
 class _Front:
-    """A listener's socket; `server` takes what comes over it, `greeter` does where TLS may begin."""
+    """A listener's socket; `server` takes what comes over it, `greeter` does where TLS may
+    begin.
+    """
 
     port: int
     server: asyncio.Server | None = None
@@ -84,7 +87,9 @@ class Balancers:
         self._application = ApplicationBalancer(lambda: self._state, self.targets, health, live)
 
     async def follow(self, state: State) -> None:
-        """Open sockets for new listeners, close those of listeners that are gone. Open connections stay."""
+        """Open sockets for new listeners, close those of listeners that are gone. Open connections
+        stay.
+        """
         self._state = state
         wanted = {
             listener.arn: listener
@@ -94,14 +99,19 @@ class Balancers:
         }
         for arn in list(self._fronts):
             # A listener that begins or ceases to decrypt needs the other kind of socket.
-            if arn not in wanted or wanted[arn].terminates_tls != (self._fronts[arn].greeter is not None):
+            if arn not in wanted or wanted[arn].terminates_tls != (
+                self._fronts[arn].greeter is not None
+            ):
                 self._fronts.pop(arn).close()
         for arn in wanted.keys() - self._fronts.keys():
             await self._listen(wanted[arn])
         self._live.follow(state)
 
-    async def connect(self, reached: Reached | ReachedAddress, source: str, server_name: str) -> Leg:
-        """A connection of CloudFront's to an origin, which looks as if it came from `source`; over TLS if it must be.
+    async def connect(
+        self, reached: Reached | ReachedAddress, source: str, server_name: str
+    ) -> Leg:
+        """A connection of CloudFront's to an origin, which looks as if it came from `source`; over
+        TLS if it must be.
 
         :raises ssl.SSLError: the TLS handshake failed.
         :raises OSError: nothing listens there any more, or it hung up.
@@ -109,7 +119,9 @@ class Balancers:
         protocols = reached.ssl_protocols
         secure = None if protocols is None else self._trust.context(protocols)
         if isinstance(reached, Reached):
-            return await self.targets.connect_listener(reached.listener, Passage(source), secure, server_name)
+            return await self.targets.connect_listener(
+                reached.listener, Passage(source), secure, server_name
+            )
         real = self._state.hosts.get(reached.address)
         if real is None:
             raise ConnectionRefusedError("nothing listens there")
@@ -118,7 +130,9 @@ class Balancers:
             return await open_leg(host, int(port), secure, server_name)
 
     def public_addresses(self) -> dict[str, str]:
-        """Where this machine reaches the listeners of internet-facing load balancers: `name:port` to `host:port`."""
+        """Where this machine reaches the listeners of internet-facing load balancers: `name:port`
+        to `host:port`.
+        """
         return {
             f"{balancer.dns_name}:{listener.port}": f"{LOOPBACK}:{self._fronts[listener.arn].port}"
             for balancer in self._state.load_balancers
@@ -164,7 +178,9 @@ class Balancers:
         task.add_done_callback(self._tasks.discard)
 
     async def _greet(self, arn: str, listening: socket.socket) -> None:
-        """Take connections to a listener that decrypts: whoever begins with anything but TLS is told so in plain."""
+        """Take connections to a listener that decrypts: whoever begins with anything but TLS is
+        told so in plain.
+        """
         loop = asyncio.get_running_loop()
         while True:
             try:
@@ -191,8 +207,14 @@ class Balancers:
             accepted.close()
 
     async def _answer_plain(self, leg: Leg) -> None:
-        body = b"<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>\r\n"
-        head = b"HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\nContent-Type: text/html\r\nConnection: close\r\n"
+        body = (
+            b"<html><head><title>400 The plain HTTP request was sent to HTTPS "
+            b"port</title></head></html>\r\n"
+        )
+        head = (
+            b"HTTP/1.1 400 Bad Request\r\nServer: awselb/2.0\r\nContent-Type: "
+            b"text/html\r\nConnection: close\r\n"
+        )
         try:
             await leg.send(head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             await leg.part()
@@ -216,10 +238,14 @@ class Balancers:
             return None
         _, listener = found
         known: list[Certificate] = [
-            self._state.certificates[one] for one in listener.certificates if one in self._state.certificates
+            self._state.certificates[one]
+            for one in listener.certificates
+            if one in self._state.certificates
         ]
         flawed = (fault for fault in self._state.faults if fault.listener in ("", listener.arn))
-        flaw = next((FLAW_FAULTS[fault.name] for fault in flawed if fault.name in FLAW_FAULTS), None)
+        flaw = next(
+            (FLAW_FAULTS[fault.name] for fault in flawed if fault.name in FLAW_FAULTS), None
+        )
         return self._certificates.for_name(known, name, flaw)
 
     def _find(self, arn: str) -> Found | None:
@@ -239,8 +265,13 @@ class Balancers:
             passage = self.targets.passage_of(leg)
             if passage is None:
                 if not call_directly(self._state, balancer, listener, INTERNET_CLIENT):
-                    # A dropped packet, as well as this machine can show it: no word, and in the end no connection.
-                    await asyncio.sleep(min(TARGET_CONNECT_SECONDS / (self._state.scale or 1.0), LONGEST_TARGET_WAIT))
+                    # A dropped packet, as well as this machine can show it: no word, and in the end
+                    # no connection.
+                    await asyncio.sleep(
+                        min(
+                            TARGET_CONNECT_SECONDS / (self._state.scale or 1.0), LONGEST_TARGET_WAIT
+                        )
+                    )
                     leg.reset()
                     return
                 passage = Passage(INTERNET_CLIENT)
@@ -255,7 +286,9 @@ class Balancers:
         finally:
             leg.close()
 
-    async def _forward_tcp(self, balancer: LoadBalancer, listener: Listener, leg: Leg, passage: Passage) -> None:
+    async def _forward_tcp(
+        self, balancer: LoadBalancer, listener: Listener, leg: Leg, passage: Passage
+    ) -> None:
         action = listener.default_actions[-1] if listener.default_actions else None
         arn = action.target_group_arns[0] if action is not None and action.target_group_arns else ""
         group = self._state.target_groups.get(arn)
@@ -270,10 +303,18 @@ class Balancers:
             leg.reset()
             return
         idle = float(listener.attributes.get("tcp.idle_timeout.seconds", NLB_IDLE_SECONDS))
-        tunnel = Tunnel(leg, far, idle / self._state.socket_scale, who=balancer.label, aws_seconds=idle)
+        tunnel = Tunnel(
+            leg, far, idle / self._state.socket_scale, who=balancer.label, aws_seconds=idle
+        )
         ends = group.attributes.get("deregistration_delay.connection_termination.enabled") == "true"
         await self._live.carry_to_target(
-            tunnel, passage.source, group, target.id, target.port, target_key(group, target), cut_after=ends
+            tunnel,
+            passage.source,
+            group,
+            target.id,
+            target.port,
+            target_key(group, target),
+            cut_after=ends,
         )
 
 

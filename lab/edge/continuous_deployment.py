@@ -1,7 +1,8 @@
 """Which of a primary distribution's requests go to its staging distribution (PURE).
 
-It decides by header or by weight, as the Developer Guide has it under "Use continuous deployment", and keeps a
-viewer's session where it is while its cookie lasts. It must never roll dice or read a clock: both are arguments.
+It decides by header or by weight, as the Developer Guide has it under "Use continuous deployment",
+and keeps a viewer's session where it is while its cookie lasts. It must never roll dice or read a
+clock: both are arguments.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ COOKIE = "aws-cf-cd-session"
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPolicy:
-    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without stickiness.
+    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without
+    stickiness.
 
     Sessions that began before the last of its `resets` are over.
     """
@@ -77,21 +79,31 @@ def choose(
     now: float,
     scale: float = 1.0,
 ) -> Choice:
-    """Primary or staging, for a throw of `dice` in [0, 1) at Unix time `now`; sessions run `scale` times as fast.
+    """Primary or staging, for a throw of `dice` in [0, 1) at Unix time `now`; sessions run `scale`
+    times as fast.
 
     1. No policy, a disabled one, or a staging distribution that is not enabled: primary.
     2. By header: staging when the header has exactly the policy's value.
-    3. By weight: where the session's cookie says, while neither its idle nor its maximum time is over; else staging for
-       the policy's share of the throws.
+    3. By weight: where the session's cookie says, while neither its idle nor its maximum time is
+       over; else staging for the policy's share of the throws.
     """
     policy = policies.get(primary.continuous_deployment_policy_id)
     if policy is None or not policy.enabled:
         return Choice(primary)
-    staging = next((d for d in distributions if d.staging and d.enabled and d.domain in policy.staging_domains), None)
+    staging = next(
+        (
+            d
+            for d in distributions
+            if d.staging and d.enabled and d.domain in policy.staging_domains
+        ),
+        None,
+    )
     if staging is None:
         return Choice(primary)
     if policy.kind == "SingleHeader":
-        return Choice(staging if policy.header and request.header(policy.header) == policy.value else primary)
+        return Choice(
+            staging if policy.header and request.header(policy.header) == policy.value else primary
+        )
     if policy.kind != "SingleWeight":
         return Choice(primary)
     if policy.idle_ttl is None or policy.maximum_ttl is None:
@@ -100,13 +112,20 @@ def choose(
     left = began + policy.maximum_ttl / scale - now
     seconds = max(1, int(min(policy.idle_ttl / scale, left)))
     where = "staging" if to_staging else "primary"
-    cookie = f"{COOKIE}={policy.sessions}.{where}.{int(began)}.{int(now)}; Path=/; Max-Age={seconds}; HttpOnly"
+    cookie = (
+        f"{COOKIE}={policy.sessions}.{where}.{int(began)}.{int(now)}; Path=/; "
+        f"Max-Age={seconds}; HttpOnly"
+    )
     cookie += "; Secure" if request.scheme == "https" else ""
     return Choice(staging if to_staging else primary, cookie)
 
 
-def _session(policy: DeploymentPolicy, request: ViewerRequest, now: float, scale: float) -> tuple[bool, float] | None:
-    """Where the session's cookie wants to go and when it began, if it is this policy's and has not run out."""
+def _session(
+    policy: DeploymentPolicy, request: ViewerRequest, now: float, scale: float
+) -> tuple[bool, float] | None:
+    """Where the session's cookie wants to go and when it began, if it is this policy's and has not
+    run out.
+    """
     for pair in request.header("cookie").split(";"):
         name, _, value = pair.strip().partition("=")
         fields = value.rsplit(".", 3)
@@ -117,11 +136,18 @@ def _session(policy: DeploymentPolicy, request: ViewerRequest, now: float, scale
             or fields[1] not in ("staging", "primary")
         ):
             continue
-        if not (fields[2].isdecimal() and fields[3].isdecimal()) or max(len(fields[2]), len(fields[3])) > 12:
+        if (
+            not (fields[2].isdecimal() and fields[3].isdecimal())
+            or max(len(fields[2]), len(fields[3])) > 12
+        ):
             continue
         began, seen = float(fields[2]), float(fields[3])
         idle, maximum = policy.idle_ttl or 0.0, policy.maximum_ttl or 0.0
         # The cookie holds whole seconds.
-        if began <= seen <= now and now - seen <= idle / scale + 1 and now - began <= maximum / scale + 1:
+        if (
+            began <= seen <= now
+            and now - seen <= idle / scale + 1
+            and now - began <= maximum / scale + 1
+        ):
             return fields[1] == "staging", began
     return None

@@ -1,6 +1,8 @@
-"""What the edge knows of CloudFront's configuration: typed facts of distributions and VPC origins (PURE).
+"""What the edge knows of CloudFront's configuration: typed facts of distributions and VPC origins
+(PURE).
 
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that AWS would not.
+It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
+AWS would not.
 """
 
 from __future__ import annotations
@@ -25,8 +27,8 @@ DEFAULT_SECURITY_POLICY = "TLSv1"
 class Behavior:
     """One cache behavior. `path_pattern` is None for the default behavior.
 
-    `caches_options` says whether OPTIONS is one of its cached methods. `signed_by` names the key groups that may sign;
-    it is None where no signature is asked for.
+    `caches_options` says whether OPTIONS is one of its cached methods. `signed_by` names the key
+    groups that may sign; it is None where no signature is asked for.
     """
 
     path_pattern: str | None
@@ -52,7 +54,9 @@ class CustomOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One origin of a distribution. Exactly one of `vpc_origin_id` and `custom` is set, or neither (an S3 origin)."""
+    """One origin of a distribution. Exactly one of `vpc_origin_id` and `custom` is set, or neither
+    (an S3 origin).
+    """
 
     id: str
     domain_name: str
@@ -68,7 +72,9 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class OriginGroup:
-    """Origins to try one after the other; `status_codes` are the answers after which the next one is tried."""
+    """Origins to try one after the other; `status_codes` are the answers after which the next one
+    is tried.
+    """
 
     members: tuple[str, ...]
     status_codes: frozenset[int]
@@ -76,7 +82,8 @@ class OriginGroup:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapping:
-    """A custom error response: which page and status replace an error, and how long the edge keeps it in mind.
+    """A custom error response: which page and status replace an error, and how long the edge keeps
+    it in mind.
 
     `page_path` is "" where only the time is set. `caching_seconds` are the shortest.
     """
@@ -144,7 +151,9 @@ def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribut
         behaviors=tuple(_behavior(item, policies) for item in items(config, "CacheBehaviors")),
         default_behavior=_behavior(config["DefaultCacheBehavior"], policies),
         origins={item["Id"]: _origin(item) for item in items(config, "Origins")},
-        error_mappings=tuple(_error_mapping(item) for item in items(config, "CustomErrorResponses")),
+        error_mappings=tuple(
+            _error_mapping(item) for item in items(config, "CustomErrorResponses")
+        ),
         account=entry.get("account") or "",
         http2=config.get("HttpVersion", "http2") in HTTP2_VERSIONS,
         security_policy=_security_policy(config.get("ViewerCertificate") or {}),
@@ -160,7 +169,9 @@ def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribut
 def _origin_group(item: Json) -> OriginGroup:
     return OriginGroup(
         members=tuple(member["OriginId"] for member in items(item, "Members")),
-        status_codes=frozenset(int(code) for code in items(item.get("FailoverCriteria") or {}, "StatusCodes")),
+        status_codes=frozenset(
+            int(code) for code in items(item.get("FailoverCriteria") or {}, "StatusCodes")
+        ),
     )
 
 
@@ -175,14 +186,18 @@ def _error_mapping(item: Json) -> ErrorMapping:
 
 
 def _security_policy(certificate: Json) -> str:
-    """MinimumProtocolVersion; CloudFront's own certificate comes with TLSv1, whatever is asked for (its settings)."""
+    """MinimumProtocolVersion; CloudFront's own certificate comes with TLSv1, whatever is asked for
+    (its settings).
+    """
     if certificate.get("CloudFrontDefaultCertificate"):
         return DEFAULT_SECURITY_POLICY
     return certificate.get("MinimumProtocolVersion") or DEFAULT_SECURITY_POLICY
 
 
 def _geo(given: Json) -> GeoRestriction:
-    return GeoRestriction(given.get("RestrictionType") or "none", frozenset(given.get("Items") or ()))
+    return GeoRestriction(
+        given.get("RestrictionType") or "none", frozenset(given.get("Items") or ())
+    )
 
 
 def _behavior(item: Json, policies: Mapping[str, Policy]) -> Behavior:
@@ -203,7 +218,9 @@ def _behavior(item: Json, policies: Mapping[str, Policy]) -> Behavior:
 
 
 def _signers(item: Json) -> tuple[str, ...] | None:
-    """The trusted key groups. Trusted signers, the accounts of old, restrict as well, but this lab has none of them."""
+    """The trusted key groups. Trusted signers, the accounts of old, restrict as well, but this lab
+    has none of them.
+    """
     groups: Json = item.get("TrustedKeyGroups") or {}
     accounts: Json = item.get("TrustedSigners") or {}
     if not groups.get("Enabled") and not accounts.get("Enabled"):
@@ -218,7 +235,9 @@ def _origin(item: Json) -> Origin:
         id=item["Id"],
         domain_name=item["DomainName"].lower(),
         path=(item.get("OriginPath") or "").rstrip("/"),
-        custom_headers=tuple((h["HeaderName"], h["HeaderValue"]) for h in items(item, "CustomHeaders")),
+        custom_headers=tuple(
+            (h["HeaderName"], h["HeaderValue"]) for h in items(item, "CustomHeaders")
+        ),
         vpc_origin_id=vpc.get("VpcOriginId"),
         custom=CustomOrigin(
             http_port=int(custom["HTTPPort"]),
@@ -231,7 +250,9 @@ def _origin(item: Json) -> Origin:
         connection_attempts=int(item.get("ConnectionAttempts") or 3),
         connection_timeout=int(item.get("ConnectionTimeout") or 10),
         read_timeout=int((vpc or custom).get("OriginReadTimeout") or 30),
-        completion_timeout=int(item["ResponseCompletionTimeout"]) if item.get("ResponseCompletionTimeout") else None,
+        completion_timeout=int(item["ResponseCompletionTimeout"])
+        if item.get("ResponseCompletionTimeout")
+        else None,
     )
 
 

@@ -1,7 +1,8 @@
 """How long the edge keeps an error in mind, and the errors that it has in mind.
 
-It decides as the Developer Guide has it under "How CloudFront caches HTTP 4xx and 5xx status codes". It must never
-keep an error of a behavior whose cache policy has caching disabled, nor grow without bound.
+It decides as the Developer Guide has it under "How CloudFront caches HTTP 4xx and 5xx status
+codes". It must never keep an error of a behavior whose cache policy has caching disabled, nor grow
+without bound.
 """
 
 from __future__ import annotations
@@ -35,18 +36,22 @@ class KeptResponse:
 KeptError = Refusal | KeptResponse
 
 
-def seconds_kept(distribution: Distribution, behavior: Behavior, status: int, headers: Iterable[Header]) -> float:
+def seconds_kept(
+    distribution: Distribution, behavior: Behavior, status: int, headers: Iterable[Header]
+) -> float:
     """For how many seconds of AWS's time the edge answers with this error again; 0 for not at all.
 
     1. Never with caching disabled.
-    2. 404, 414 and most 5xx always: for the error caching minimum TTL (10 s if nobody set one), or for the origin's
-       max-age if that is longer.
-    3. 400, 403, 405, 412 and 415 only if the origin sends a max-age, or the distribution has a custom error response
-       for that status.
+    2. 404, 414 and most 5xx always: for the error caching minimum TTL (10 s if nobody set one), or
+       for the origin's max-age if that is longer.
+    3. 400, 403, 405, 412 and 415 only if the origin sends a max-age, or the distribution has a
+       custom error response for that status.
     """
     if not behavior.cache_policy.caches:
         return 0.0
-    mapping = next((item for item in distribution.error_mappings if item.error_code == status), None)
+    mapping = next(
+        (item for item in distribution.error_mappings if item.error_code == status), None
+    )
     asked = _max_age(headers)
     if status in ALWAYS_KEPT or (status in KEPT_IF_ASKED and (asked or mapping is not None)):
         return max(ERROR_CACHING_SECONDS if mapping is None else mapping.caching_seconds, asked)
@@ -54,7 +59,9 @@ def seconds_kept(distribution: Distribution, behavior: Behavior, status: int, he
 
 
 def cache_key(distribution: Distribution, behavior: Behavior, request: ViewerRequest) -> Hashable:
-    """What makes two requests the same to the cache: the path, and what the cache policy selects of the rest."""
+    """What makes two requests the same to the cache: the path, and what the cache policy selects of
+    the rest.
+    """
     return (distribution.id, request.path, kept_by(behavior.cache_policy, request))
 
 

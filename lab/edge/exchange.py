@@ -1,6 +1,7 @@
 """One request at the edge, from its reception to the end of its response.
 
-It carries out what reception, forwarding and reaching decide, in that order. It must never decide by itself.
+It carries out what reception, forwarding and reaching decide, in that order. It must never decide
+by itself.
 """
 
 from __future__ import annotations
@@ -93,30 +94,47 @@ class Exchanges:
         """What the edge writes about itself into this request and its answer."""
         return EdgeIdentity(self._via_name, request_id)
 
-    async def carry_out(self, http: Conversation, request: ViewerRequest, record: AccessRecord) -> Tunnel | None:
+    async def carry_out(
+        self, http: Conversation, request: ViewerRequest, record: AccessRecord
+    ) -> Tunnel | None:
         """One request: receive it, then serve it. A tunnel if it became a WebSocket."""
         state = self._state()
         body = has_body(request.headers)
         if not body:
-            await http.next_event()  # the end of the request; with a body, whoever relays it comes to the end
+            await (
+                http.next_event()
+            )  # the end of the request; with a body, whoever relays it comes to the end
 
         def counts(rule: str, whom: str, window: float, limit: int) -> bool:
-            return self._memory.rates.exceeds(rule, whom, window / state.socket_scale, limit, time.monotonic())
+            return self._memory.rates.exceeds(
+                rule, whom, window / state.socket_scale, limit, time.monotonic()
+            )
 
-        circumstances = Circumstances(time.time(), self._dice(), counts, self._former, self._memory.takes_former)
+        circumstances = Circumstances(
+            time.time(), self._dice(), counts, self._former, self._memory.takes_former
+        )
         received = receive(state, request, body, self._ports, circumstances)
         if received.distribution is not None:
             served = received.distribution
             record.distribution_id, record.distribution_domain = served.id, served.domain
             record.logs_cookies = served.logs_cookies
         exchange = _Exchange(
-            state, http, request, record, self.identity(record.request_id), self._origins, self._memory, received.cookie
+            state,
+            http,
+            request,
+            record,
+            self.identity(record.request_id),
+            self._origins,
+            self._memory,
+            received.cookie,
         )
         if received.distribution is None or received.behavior is None:
             if received.refusal is not None:
                 await exchange.refuse(received.refusal)
             return None
-        return await exchange.serve(received.distribution, received.behavior, received.refusal, body)
+        return await exchange.serve(
+            received.distribution, received.behavior, received.refusal, body
+        )
 
 
 @dataclass(slots=True)
@@ -165,7 +183,11 @@ class _Exchange:
         if isinstance(outcome, KeptResponse):
             headers = self._headers(outcome.headers, behavior, error)
             self._begin(outcome.status, "Error", "Error", headers)
-            await give(self.http, Answer(outcome.status, headers, outcome.body), head=self.request.method == "HEAD")
+            await give(
+                self.http,
+                Answer(outcome.status, headers, outcome.body),
+                head=self.request.method == "HEAD",
+            )
             return None
         return await self._relay(outcome, distribution, behavior, error)
 
@@ -190,10 +212,18 @@ class _Exchange:
             self.state, distribution, self.request, self.identity, self.http if body else None
         )
         self.record.origin_answered()
-        return fetched if key is None else await self._keep_in_mind(distribution, behavior, fetched, key)
+        return (
+            fetched
+            if key is None
+            else await self._keep_in_mind(distribution, behavior, fetched, key)
+        )
 
     async def _keep_in_mind(
-        self, distribution: Distribution, behavior: Behavior, fetched: Fetched | Refusal, key: Hashable
+        self,
+        distribution: Distribution,
+        behavior: Behavior,
+        fetched: Fetched | Refusal,
+        key: Hashable,
     ) -> Outcome:
         status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
         headers = () if isinstance(fetched, Refusal) else text_headers(fetched.head)
@@ -207,23 +237,33 @@ class _Exchange:
             try:
                 body = await read_small_body(fetched.http, MOST_BODY_BYTES, fetched.patience)
             except TimeoutError:
-                return Refusal(504, "OriginCommError", "The origin stopped in the middle of its response.")
+                return Refusal(
+                    504, "OriginCommError", "The origin stopped in the middle of its response."
+                )
             finally:
                 fetched.http.leg.close()
             framing = ("content-length", "transfer-encoding")
-            kept = [(name, value) for name, value in end_to_end(headers) if name.lower() not in framing]
+            kept = [
+                (name, value) for name, value in end_to_end(headers) if name.lower() not in framing
+            ]
             error = KeptResponse(status, (*kept, ("Content-Length", str(len(body)))), body)
         self.memory.errors.keep(key, error, time.monotonic() + seconds / self.state.socket_scale)
         return error
 
     async def _error_page(self, distribution: Distribution, status: int) -> Fetched | None:
-        """The page that a custom error response puts in an error's place; None to leave the error as it is."""
-        mapping = next((item for item in distribution.error_mappings if item.error_code == status), None)
+        """The page that a custom error response puts in an error's place; None to leave the error
+        as it is.
+        """
+        mapping = next(
+            (item for item in distribution.error_mappings if item.error_code == status), None
+        )
         if mapping is None or not mapping.page_path:
             return None
         headers = _without_upgrade(self.request.headers)
         wanted = replace(self.request, method="GET", target=mapping.page_path, headers=headers)
-        page = await self.origins.fetch(self.state, distribution, wanted, self.identity, body_from=None)
+        page = await self.origins.fetch(
+            self.state, distribution, wanted, self.identity, body_from=None
+        )
         if isinstance(page, Refusal):
             return None
         if not isinstance(page.head, h11.Response) or page.head.status_code >= 400:
@@ -235,7 +275,9 @@ class _Exchange:
     async def _relay(
         self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
     ) -> Tunnel | None:
-        """Pass the origin's answer on. However that ends, its connection is closed, unless a tunnel has it."""
+        """Pass the origin's answer on. However that ends, its connection is closed, unless a tunnel
+        has it.
+        """
         tunnel: Tunnel | None = None
         try:
             tunnel = await self._pass_on(fetched, distribution, behavior, error)
@@ -250,13 +292,17 @@ class _Exchange:
         head = fetched.head
         if isinstance(head, h11.Response):
             headers = self._headers(end_to_end(text_headers(head)), behavior, error)
-            self._begin(head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers)
+            self._begin(
+                head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers
+            )
             try:
                 async with asyncio.timeout_at(fetched.deadline):
                     await relay_response(fetched.http, self.http, head, headers, fetched.patience)
             except TimeoutError:
                 self.record.break_off("ClientCommError" if self.http.gone else "OriginCommError")
-                raise ConnectionAbortedError("the origin took too long in the middle of its response") from None
+                raise ConnectionAbortedError(
+                    "the origin took too long in the middle of its response"
+                ) from None
             except (ConnectionResetError, h11.RemoteProtocolError):
                 self.record.break_off("ClientCommError" if self.http.gone else "OriginReadError")
                 raise
@@ -284,7 +330,9 @@ class _Exchange:
             aws_seconds=WEBSOCKET_IDLE_SECONDS,
         )
 
-    def _begin(self, status: int, result_type: str, detail: str, headers: tuple[Header, ...]) -> None:
+    def _begin(
+        self, status: int, result_type: str, detail: str, headers: tuple[Header, ...]
+    ) -> None:
         """The response starts, if anybody is there to get it.
 
         :raises ConnectionResetError: the viewer left first.
@@ -293,7 +341,9 @@ class _Exchange:
             raise ConnectionResetError("the viewer left before the answer")
         self.record.begin(status, result_type, detail, headers)
 
-    def _headers(self, headers: Iterable[Header], behavior: Behavior, error: bool) -> tuple[Header, ...]:
+    def _headers(
+        self, headers: Iterable[Header], behavior: Behavior, error: bool
+    ) -> tuple[Header, ...]:
         """The origin's headers as the viewer gets them."""
         policy = self.state.response_headers_policies.get(behavior.response_headers_policy_id)
         kept = with_policy(let_through(headers, behavior), policy, self.request)

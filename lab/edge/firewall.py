@@ -1,8 +1,9 @@
 """What an AWS WAF web ACL of scope CLOUDFRONT does with a request (PURE).
 
-It decides by rules in order of priority: address sets, byte matches, sizes, countries, rates, and their combinations.
-What it cannot judge (managed rule groups, labels, SQL injection) matches nothing, so it never blocks by guess. It must
-never read a clock: `now` is an argument, and so is whoever counts.
+It decides by rules in order of priority: address sets, byte matches, sizes, countries, rates, and
+their combinations. What it cannot judge (managed rule groups, labels, SQL injection) matches
+nothing, so it never blocks by guess. It must never read a clock: `now` is an argument, and so is
+whoever counts.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from lab.edge.forwarding import ViewerRequest
 
 Json = Mapping[str, Any]
 Network = IPv4Network | IPv6Network
-# (rule, whom it counts, window in seconds, limit) -> whether the limit is exceeded, this request included.
+# (rule, whom it counts, window in seconds, limit) -> whether the limit is exceeded, this request
+# included.
 Counts = Callable[[str, str, float, int], bool]
 
 BLOCKED = (
@@ -70,13 +72,21 @@ def parse_web_acl(arn: str, entry: Json, sets: Json) -> WebAcl:
         default_action=default,
         default_status=default_status,
         rules=tuple(sorted(rules, key=lambda rule: rule.priority)),
-        ip_sets={id: tuple(_networks(addresses)) for id, addresses in (sets.get("ip_sets") or {}).items()},
-        pattern_sets={id: tuple(patterns) for id, patterns in (sets.get("pattern_sets") or {}).items()},
+        ip_sets={
+            id: tuple(_networks(addresses)) for id, addresses in (sets.get("ip_sets") or {}).items()
+        },
+        pattern_sets={
+            id: tuple(patterns) for id, patterns in (sets.get("pattern_sets") or {}).items()
+        },
     )
 
 
-def refuse_by_firewall(acl: WebAcl | None, request: ViewerRequest, counts: Counts) -> Refusal | None:
-    """The first rule that matches and does not only count decides; without one the default action does."""
+def refuse_by_firewall(
+    acl: WebAcl | None, request: ViewerRequest, counts: Counts
+) -> Refusal | None:
+    """The first rule that matches and does not only count decides; without one the default action
+    does.
+    """
     if acl is None:
         return None
     for rule in acl.rules:
@@ -95,13 +105,17 @@ def _matches(acl: WebAcl, rule: Rule, request: ViewerRequest, counts: Counts) ->
 
 
 class RateCounter:
-    """Who asked how often of late. It keeps no more requests than a limit needs, and forgets who was silent longest."""
+    """Who asked how often of late. It keeps no more requests than a limit needs, and forgets who
+    was silent longest.
+    """
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def exceeds(self, rule: str, whom: str, window: float, limit: int, now: float) -> bool:
-        """Count one request at `now`; whether there were more than `limit` in the last `window` seconds."""
+        """Count one request at `now`; whether there were more than `limit` in the last `window`
+        seconds.
+        """
         key = (rule, whom)
         times = self._seen.pop(key, None)
         if times is None or times.maxlen != min(limit, MOST_REQUESTS) + 1:
@@ -119,13 +133,21 @@ def _rule(item: Json) -> Rule | None:
     """One rule; None for one that cannot be read, which must not take all others away."""
     try:
         action, status = _action(item.get("action") or {})
-        return Rule(str(item["name"]), int(item["priority"]), action, status, dict(item.get("statement") or {}))
+        return Rule(
+            str(item["name"]),
+            int(item["priority"]),
+            action,
+            status,
+            dict(item.get("statement") or {}),
+        )
     except (KeyError, TypeError, ValueError, AttributeError):
         return None
 
 
 def _action(given: Json) -> tuple[str, int]:
-    """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429). A rule group's override is no action."""
+    """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429). A rule group's
+    override is no action.
+    """
     name = next(iter(given), "Count")
     custom = ((given.get(name) or {}).get("CustomResponse") or {}).get("ResponseCode")
     return name, int(custom or 403)
@@ -137,9 +159,19 @@ def _outcome(action: str, status: int) -> Refusal | None:
         case "Block":
             return Refusal(status, "Error", BLOCKED, pageable=True)
         case "Captcha":
-            return Refusal(405, "Error", "AWS WAF asks for a CAPTCHA.", headers=(("x-amzn-waf-action", "captcha"),))
+            return Refusal(
+                405,
+                "Error",
+                "AWS WAF asks for a CAPTCHA.",
+                headers=(("x-amzn-waf-action", "captcha"),),
+            )
         case "Challenge":
-            return Refusal(202, "Error", "AWS WAF asks for a challenge.", headers=(("x-amzn-waf-action", "challenge"),))
+            return Refusal(
+                202,
+                "Error",
+                "AWS WAF asks for a challenge.",
+                headers=(("x-amzn-waf-action", "challenge"),),
+            )
         case _:
             return None
 
@@ -172,14 +204,20 @@ class _Judge:
                 return self._request.country in (given.get("CountryCodes") or ())
             case "ByteMatchStatement":
                 needle = _search_string(given.get("SearchString") or "")
-                return any(_found(given.get("PositionalConstraint"), text, needle) for text in self._texts(given))
+                return any(
+                    _found(given.get("PositionalConstraint"), text, needle)
+                    for text in self._texts(given)
+                )
             case "RegexMatchStatement":
                 return self._fits([given.get("RegexString") or ""], given)
             case "RegexPatternSetReferenceStatement":
                 return self._fits(self._acl.pattern_sets.get(given.get("ARN") or "", ()), given)
             case "SizeConstraintStatement":
                 size = int(given.get("Size") or 0)
-                return any(_compares(given.get("ComparisonOperator"), len(text), size) for text in self._texts(given))
+                return any(
+                    _compares(given.get("ComparisonOperator"), len(text), size)
+                    for text in self._texts(given)
+                )
             case "RateBasedStatement":
                 return self._too_often(given)
             case _:
@@ -200,7 +238,11 @@ class _Judge:
                 return False
         window = float(given.get("EvaluationWindowSec") or DEFAULT_WINDOW)
         limit = int(given.get("Limit") or 0)
-        return bool(whom) and limit > 0 and self._counts(f"{self._acl.arn}/{self._rule.name}", whom, window, limit)
+        return (
+            bool(whom)
+            and limit > 0
+            and self._counts(f"{self._acl.arn}/{self._rule.name}", whom, window, limit)
+        )
 
     def _addresses(self, given: Json, key: str) -> Iterator[str]:
         forwarded: Json = given.get(key) or {}
@@ -251,12 +293,18 @@ class _Judge:
                 found = [f"{key}: {value}" for key, value in request.headers]
             case "SingleQueryArgument" | "AllQueryArguments":
                 pairs = [pair.partition("=") for pair in request.query.split("&")]
-                found = [value for key, _, value in pairs if kind == "AllQueryArguments" or key.lower() == name]
+                found = [
+                    value
+                    for key, _, value in pairs
+                    if kind == "AllQueryArguments" or key.lower() == name
+                ]
             case "Cookies":
                 found = [value for key, value in request.headers if key.lower() == "cookie"]
             case _:
                 found = []
-        for change in sorted(given.get("TextTransformations") or (), key=lambda item: int(item.get("Priority") or 0)):
+        for change in sorted(
+            given.get("TextTransformations") or (), key=lambda item: int(item.get("Priority") or 0)
+        ):
             found = [_transformed(change.get("Type"), text) for text in found]
         return found
 
@@ -278,10 +326,15 @@ _JUDGED = frozenset(
 
 
 def _judgeable(statement: Json) -> bool:
-    """Whether every part of a statement can be judged; "not what I do not understand" would match everything."""
+    """Whether every part of a statement can be judged; "not what I do not understand" would match
+    everything.
+    """
     kind = next(iter(statement), "")
     given: Json = statement.get(kind) or {}
-    parts = [*(given.get("Statements") or ()), *([given["Statement"]] if given.get("Statement") else ())]
+    parts = [
+        *(given.get("Statements") or ()),
+        *([given["Statement"]] if given.get("Statement") else ()),
+    ]
     return kind in _JUDGED and all(_judgeable(part) for part in parts)
 
 

@@ -1,9 +1,10 @@
 """Which parts of a viewer's request reach the origin (PURE).
 
-It decides headers, cookies, query string and Host of the origin's request from the behavior's cache policy and origin
-request policy, as the CloudFront Developer Guide has it under "Request and response behavior for custom
-origins". It must never pass a header because it would be handy: without an origin request policy the Sec-WebSocket-*
-headers do not arrive, and that is the commonest fault people bring to the portal.
+It decides headers, cookies, query string and Host of the origin's request from the behavior's cache
+policy and origin request policy, as the CloudFront Developer Guide has it under "Request and
+response behavior for custom origins". It must never pass a header because it would be handy:
+without an origin request policy the Sec-WebSocket-* headers do not arrive, and that is the
+commonest fault people bring to the portal.
 """
 
 from __future__ import annotations
@@ -129,24 +130,33 @@ class OriginRequest:
         return next((value for name, value in self.headers if name.lower() == "host"), "")
 
 
-def origin_request(request: ViewerRequest, behavior: Behavior, origin: Origin, edge: EdgeIdentity) -> OriginRequest:
+def origin_request(
+    request: ViewerRequest, behavior: Behavior, origin: Origin, edge: EdgeIdentity
+) -> OriginRequest:
     """The request that the origin gets.
 
     1. Host: the viewer's if a policy forwards it, else the origin's domain name.
     2. X-Forwarded-For with the viewer's address appended, Via, X-Amz-Cf-Id.
     3. Upgrade and Connection of a WebSocket handshake; Keep-Alive instead for every other request.
-    4. The viewer's headers that always pass or that either policy selects; User-Agent is CloudFront's own unless
-       selected.
+    4. The viewer's headers that always pass or that either policy selects; User-Agent is
+       CloudFront's own unless selected.
     5. Cookies and query string, each by the union of both policies.
-    6. CloudFront-* headers that a policy names, then the origin's custom headers, which win over the viewer's.
+    6. CloudFront-* headers that a policy names, then the origin's custom headers, which win over
+       the viewer's.
     """
     chosen = _HeaderChoice(behavior)
     cookies = _Choice(behavior.cache_policy.cookies, behavior.origin_request_policy.cookies)
     custom = {name.lower() for name, _ in origin.custom_headers}
-    headers: list[Header] = [("Host", request.header("host") if chosen.passes("host") else origin.domain_name)]
+    headers: list[Header] = [
+        ("Host", request.header("host") if chosen.passes("host") else origin.domain_name)
+    ]
     earlier = request.header("x-forwarded-for")
-    headers.append(("X-Forwarded-For", f"{earlier}, {request.address}" if earlier else request.address))
-    headers.append(("Via", f"{request.header('via')}, {edge.via}" if request.header("via") else edge.via))
+    headers.append(
+        ("X-Forwarded-For", f"{earlier}, {request.address}" if earlier else request.address)
+    )
+    headers.append(
+        ("Via", f"{request.header('via')}, {edge.via}" if request.header("via") else edge.via)
+    )
     headers.append(("X-Amz-Cf-Id", edge.request_id))
     if request.is_websocket_handshake:
         headers += [("Upgrade", "websocket"), ("Connection", "upgrade")]
@@ -156,7 +166,11 @@ def origin_request(request: ViewerRequest, behavior: Behavior, origin: Origin, e
         headers.append(("User-Agent", USER_AGENT))
     for name, value in request.headers:
         lowered = name.lower()
-        if lowered in NEVER_FORWARDED or lowered in custom or lowered.startswith(_NEVER_FORWARDED_PREFIXES):
+        if (
+            lowered in NEVER_FORWARDED
+            or lowered in custom
+            or lowered.startswith(_NEVER_FORWARDED_PREFIXES)
+        ):
             continue
         if lowered == "cookie":
             value = _sorted_cookies(_keep_pairs(value, "; ", cookies))
@@ -165,9 +179,15 @@ def origin_request(request: ViewerRequest, behavior: Behavior, origin: Origin, e
         elif lowered not in ALWAYS_FORWARDED and not chosen.passes(lowered):
             continue
         headers.append((name, value))
-    headers += [(name, value) for name, value in _cloudfront_headers(request).items() if chosen.names(name.lower())]
+    headers += [
+        (name, value)
+        for name, value in _cloudfront_headers(request).items()
+        if chosen.names(name.lower())
+    ]
     headers += origin.custom_headers
-    queries = _Choice(behavior.cache_policy.query_strings, behavior.origin_request_policy.query_strings)
+    queries = _Choice(
+        behavior.cache_policy.query_strings, behavior.origin_request_policy.query_strings
+    )
     query = _keep_pairs(request.query, "&", queries)
     target = origin.path + request.path + (f"?{query}" if query else "")
     return OriginRequest(request.method, target, tuple(headers))
@@ -185,14 +205,19 @@ def kept_by(policy: Policy, request: ViewerRequest) -> tuple[str, str, tuple[Hea
 
 
 def forwards_header(behavior: Behavior, name: str) -> bool:
-    """Whether a behavior lets a viewer's header of that name (in lower case) through because a policy selects it."""
+    """Whether a behavior lets a viewer's header of that name (in lower case) through because a
+    policy selects it.
+    """
     chosen = _HeaderChoice(behavior)
     return chosen.passes(name) or chosen.names(name)
 
 
 def forwards_cookies(behavior: Behavior) -> bool:
     """Whether a behavior lets any cookie through."""
-    return any(policy.cookies.behavior != "none" for policy in (behavior.cache_policy, behavior.origin_request_policy))
+    return any(
+        policy.cookies.behavior != "none"
+        for policy in (behavior.cache_policy, behavior.origin_request_policy)
+    )
 
 
 class _HeaderChoice:
@@ -205,9 +230,12 @@ class _HeaderChoice:
         return any(self.selects(selection, name) for selection in self._selections)
 
     def names(self, name: str) -> bool:
-        """Whether a policy asks for a header that CloudFront itself makes; "all viewer headers" does not."""
+        """Whether a policy asks for a header that CloudFront itself makes; "all viewer headers"
+        does not.
+        """
         return any(
-            name in selection.names and selection.behavior in ("whitelist", "allViewerAndWhitelistCloudFront")
+            name in selection.names
+            and selection.behavior in ("whitelist", "allViewerAndWhitelistCloudFront")
             for selection in self._selections
         )
 
@@ -241,25 +269,35 @@ class _Choice:
 
 def _keep_pairs(text: str, separator: str, choice: _Choice) -> str:
     """Keep the `name=value` pairs whose name is chosen, in their order and spelling."""
-    kept = (pair for pair in text.split(separator.strip()) if choice.passes(pair.strip().partition("=")[0]))
+    kept = (
+        pair
+        for pair in text.split(separator.strip())
+        if choice.passes(pair.strip().partition("=")[0])
+    )
     return separator.join(pair.strip() if separator != "&" else pair for pair in kept)
 
 
 def _sorted_cookies(text: str) -> str:
-    """By name, without those whose name begins with $ (Developer Guide, "Cache content based on cookies")."""
+    """By name, without those whose name begins with $ (Developer Guide, "Cache content based on
+    cookies").
+    """
     pairs = [pair for pair in text.split("; ") if pair and not pair.startswith("$")]
     return "; ".join(sorted(pairs, key=lambda pair: pair.partition("=")[0]))
 
 
 def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
-    """The headers that CloudFront can add about the viewer, as far as this machine can know them."""
+    """The headers that CloudFront can add about the viewer, as far as this machine can know
+    them.
+    """
     address = f"[{request.address}]" if ":" in request.address else request.address
     made = {
         "CloudFront-Forwarded-Proto": request.scheme,
         "CloudFront-Viewer-Address": f"{address}:{request.port}",
         "CloudFront-Viewer-Http-Version": request.http_version,
         "CloudFront-Viewer-Header-Count": str(len(request.headers)),
-        "CloudFront-Viewer-Header-Order": ":".join(name for name, _ in request.headers)[:_LONGEST_ORDER],
+        "CloudFront-Viewer-Header-Order": ":".join(name for name, _ in request.headers)[
+            :_LONGEST_ORDER
+        ],
         **_device_headers(request.header("user-agent").lower()),
     }
     if request.country:
@@ -270,7 +308,9 @@ def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
 
 
 def _device_headers(agent: str) -> Mapping[str, str]:
-    """What CloudFront reads from User-Agent; a tablet is mobile too, and whatever is none of these is a desktop."""
+    """What CloudFront reads from User-Agent; a tablet is mobile too, and whatever is none of these
+    is a desktop.
+    """
     ios = any(name in agent for name in ("iphone", "ipad", "ipod"))
     android = "android" in agent
     tablet = "ipad" in agent or "tablet" in agent or (android and "mobile" not in agent)

@@ -1,6 +1,7 @@
 """What API Gateway's endpoint does with a request to a WebSocket API (PURE).
 
-It decides by Host, stage and upgrade alone. It must never know who called: API Gateway does not either.
+It decides by Host, stage and upgrade alone. It must never know who called: API Gateway does not
+either.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ _NAME = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
-    """A WebSocket API: its host name, its stages, and host:port of what its $default route is integrated with."""
+    """A WebSocket API: its host name, its stages, and host:port of what its $default route is
+    integrated with.
+    """
 
     host: str
     stages: frozenset[str]
@@ -48,7 +51,9 @@ def is_gateway_name(domain: str) -> bool:
     return _NAME.fullmatch(domain.lower()) is not None
 
 
-def admit(gateways: Mapping[str, Gateway], request: ViewerRequest, request_id: str) -> Gateway | Answer:
+def admit(
+    gateways: Mapping[str, Gateway], request: ViewerRequest, request_id: str
+) -> Gateway | Answer:
     """The API that takes the handshake, or API Gateway's own refusal.
 
     1. A Host that is no API's: 403 Forbidden. So a forwarded viewer Host never gets further.

@@ -1,8 +1,9 @@
 """API Gateway's endpoint for WebSocket APIs as a socket on loopback.
 
-It carries out what `gateway_rules.py` decides. Where the real one calls its integration once per message, this one
-hands the whole WebSocket to it, so that any WebSocket app can stand behind an API. It must never be reached over plain
-HTTP: whoever connects was sent here by an origin that speaks HTTPS, and TLS on this hop is not imitated.
+It carries out what `gateway_rules.py` decides. Where the real one calls its integration once per
+message, this one hands the whole WebSocket to it, so that any WebSocket app can stand behind an
+API. It must never be reached over plain HTTP: whoever connects was sent here by an origin that
+speaks HTTPS, and TLS on this hop is not imitated.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ import h11
 
 from lab.edge.forwarding import ViewerRequest
 from lab.edge.gateway_rules import IDLE_SECONDS, LONGEST_SECONDS, Gateway, admit, internal_error
-from lab.edge.http1 import Http1, ask, give, has_body, relay_response, switch_protocols, text_headers, wire_headers
+from lab.edge.http1 import (
+    Http1,
+    ask,
+    give,
+    has_body,
+    relay_response,
+    switch_protocols,
+    text_headers,
+    wire_headers,
+)
 from lab.edge.leg import Leg, Tunnel
 from lab.edge.state import State
 
@@ -23,7 +33,9 @@ LOOPBACK = "127.0.0.1"
 INTEGRATION_SECONDS = 29.0
 LONGEST_CONNECT = 2.5
 # What the gateway writes itself on its way to the integration.
-_REPLACED = frozenset({"host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"})
+_REPLACED = frozenset(
+    {"host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"}
+)
 
 
 class Gateways:
@@ -36,7 +48,9 @@ class Gateways:
 
     async def listen(self) -> None:
         """Open the socket."""
-        self._server = await asyncio.get_running_loop().create_server(lambda: Leg(self._opened), LOOPBACK, 0)
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Leg(self._opened), LOOPBACK, 0
+        )
 
     async def connect(self) -> Leg:
         """A connection to the endpoint.
@@ -69,7 +83,8 @@ class Gateways:
                 async with asyncio.timeout(LONGEST_SECONDS / self._state().socket_scale):
                     await tunnel.finished()
         except (OSError, h11.ProtocolError, TimeoutError):
-            # Either side left or spoke nonsense, or the connection is as old as API Gateway lets one become.
+            # Either side left or spoke nonsense, or the connection is as old as API Gateway lets
+            # one become.
             pass
         finally:
             leg.close()
@@ -111,7 +126,9 @@ class Gateways:
             *kept,
         ]
         target = "/" + (f"?{request.query}" if request.query else "")
-        asked = h11.Request(method="GET", target=target.encode("latin-1", "replace"), headers=wire_headers(headers))
+        asked = h11.Request(
+            method="GET", target=target.encode("latin-1", "replace"), headers=wire_headers(headers)
+        )
         try:
             reply = await ask(app, asked, body_from=None, patience=INTEGRATION_SECONDS)
         except (TimeoutError, h11.ProtocolError, OSError):
@@ -122,7 +139,9 @@ class Gateways:
             await relay_response(app, http, reply, text_headers(reply), INTEGRATION_SECONDS)
             app.leg.close()
             return None
-        await switch_protocols(http, app, reply, (*text_headers(reply), ("x-amzn-RequestId", request_id)))
+        await switch_protocols(
+            http, app, reply, (*text_headers(reply), ("x-amzn-RequestId", request_id))
+        )
         return Tunnel(http.leg, app.leg, IDLE_SECONDS / self._state().socket_scale)
 
     async def _integration(self, gateway: Gateway) -> Leg:

@@ -1,7 +1,8 @@
 """When a target counts as healthy (PURE).
 
-It decides what one health check says, and how many of them change a target's state, as the ELB guides have it under
-"Health checks for your target groups". It must never make a check or read a clock.
+It decides what one health check says, and how many of them change a target's state, as the ELB
+guides have it under "Health checks for your target groups". It must never make a check or read a
+clock.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from lab.edge.network_facts import HealthCheck
 from lab.edge.target_choice import HEALTHY
 
 UNHEALTHY = "unhealthy"
-# However fast the lab's clock runs, apps answer in real time and this process has other things to do.
+# However fast the lab's clock runs, apps answer in real time and this process has other things to
+# do.
 SHORTEST_INTERVAL = 1.0
 SHORTEST_TIMEOUT = 2.0
 MOST_CHECKS_PER_SECOND = 20.0
@@ -20,7 +22,9 @@ MOST_CHECKS_PER_SECOND = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found: `reason` is "" for a good one, else AWS's reason code, with a description."""
+    """What one check found: `reason` is "" for a good one, else AWS's reason code, with a
+    description.
+    """
 
     reason: str = ""
     description: str = ""
@@ -33,8 +37,8 @@ FAILED = Finding("Target.FailedHealthChecks", "Health checks failed")
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """A target's state, and how many checks in a row spoke against it. A new target is healthy until proven otherwise:
-    so is a target that AWS calls `initial`, once it has answered.
+    """A target's state, and how many checks in a row spoke against it. A new target is healthy
+    until proven otherwise: so is a target that AWS calls `initial`, once it has answered.
     """
 
     state: str = HEALTHY
@@ -46,7 +50,8 @@ class Health:
 def after(health: Health, found: Finding, check: HealthCheck) -> Health:
     """The health after one more check.
 
-    1. A check that agrees with the state resets the count; the reason of an unhealthy target is the newest one.
+    1. A check that agrees with the state resets the count; the reason of an unhealthy target is the
+       newest one.
     2. One that disagrees counts; at the threshold the state changes.
     """
     good = not found.reason
@@ -62,7 +67,9 @@ def judge_status(status: int, codes: str) -> Finding:
     """What an HTTP status says, by the matcher: `200`, `200,302` or `200-399`."""
     if any(_within(status, part.strip()) for part in codes.split(",")):
         return GOOD
-    return Finding("Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]")
+    return Finding(
+        "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
+    )
 
 
 def interval(check: HealthCheck, scale: float, targets: int) -> float:

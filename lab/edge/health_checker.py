@@ -1,7 +1,8 @@
 """Health checks of targets: asks them as their target groups say, on its own clock.
 
-It carries out checks; `health.py` decides what they mean. It must never ask a target of a group that no load balancer
-uses, and never cost more than a few connections a second, however many targets there are.
+It carries out checks; `health.py` decides what they mean. It must never ask a target of a group
+that no load balancer uses, and never cost more than a few connections a second, however many
+targets there are.
 """
 
 from __future__ import annotations
@@ -15,7 +16,17 @@ from dataclasses import dataclass, field
 import h11
 
 from lab.edge.admission import node_address
-from lab.edge.health import FAILED, GOOD, TIMED_OUT, Finding, Health, after, interval, judge_status, timeout
+from lab.edge.health import (
+    FAILED,
+    GOOD,
+    TIMED_OUT,
+    Finding,
+    Health,
+    after,
+    interval,
+    judge_status,
+    timeout,
+)
 from lab.edge.http1 import Http1, ask
 from lab.edge.leg import Passage
 from lab.edge.network_facts import HealthCheck, LoadBalancer, Target, TargetGroup
@@ -52,7 +63,9 @@ class HealthChecker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def health_of(self, group: TargetGroup, target: Target) -> str:
-        """A target's state: what the checks say, or what the state says of a target that is not checked."""
+        """A target's state: what the checks say, or what the state says of a target that is not
+        checked.
+        """
         watched = self._watched.get(target_key(group, target))
         return watched.health.state if watched is not None else target.health
 
@@ -120,9 +133,16 @@ async def _ask(watched: _Watched, targets: TargetConnections) -> Finding:
     try:
         if check.protocol not in ("HTTP", "HTTPS"):
             return GOOD
-        headers = [("Host", f"{watched.errand.target.id}:{watched.errand.target.port}"), ("Connection", "close")]
-        request = h11.Request(method="GET", target=check.path, headers=[*headers, ("User-Agent", USER_AGENT)])
-        reply = await ask(Http1(leg, h11.CLIENT), request, body_from=None, patience=timeout(check, 1.0))
+        headers = [
+            ("Host", f"{watched.errand.target.id}:{watched.errand.target.port}"),
+            ("Connection", "close"),
+        ]
+        request = h11.Request(
+            method="GET", target=check.path, headers=[*headers, ("User-Agent", USER_AGENT)]
+        )
+        reply = await ask(
+            Http1(leg, h11.CLIENT), request, body_from=None, patience=timeout(check, 1.0)
+        )
         return judge_status(reply.status_code, check.codes)
     except (OSError, ssl.SSLError, h11.ProtocolError):
         return FAILED
@@ -138,7 +158,10 @@ def _errands(state: State) -> list[tuple[str, Errand]]:
         actions = [
             action
             for listener in balancer.listeners
-            for action in (*listener.default_actions, *(a for rule in listener.rules for a in rule.actions))
+            for action in (
+                *listener.default_actions,
+                *(a for rule in listener.rules for a in rule.actions),
+            )
         ]
         for arn in dict.fromkeys(arn for action in actions for arn in action.target_group_arns):
             group = state.target_groups.get(arn)
@@ -151,5 +174,7 @@ def _errands(state: State) -> list[tuple[str, Errand]]:
 
 def _address_of(state: State, balancer: LoadBalancer) -> str:
     """Checks come from the balancer's own node."""
-    subnet = next((state.network.subnets[id] for id in balancer.subnets if id in state.network.subnets), None)
+    subnet = next(
+        (state.network.subnets[id] for id in balancer.subnets if id in state.network.subnets), None
+    )
     return node_address(subnet) if subnet is not None else "0.0.0.0"  # noqa: S104 - an address nobody admits by name

@@ -1,7 +1,8 @@
 """HTTP/1.1 on a leg: h11 reads and writes it, this module moves its events.
 
-It decides how one message is taken from a leg and how a response is relayed to another. It must never decide what a
-request means, and must never let a malformed one raise anything but h11's protocol errors.
+It decides how one message is taken from a leg and how a response is relayed to another. It must
+never decide what a request means, and must never let a malformed one raise anything but h11's
+protocol errors.
 """
 
 from __future__ import annotations
@@ -25,7 +26,15 @@ MOST_HEADER_BYTES = 96 * 1024
 BODY_PATIENCE = 30.0
 HTTP1_VERSIONS = (b"1.0", b"1.1")
 HOP_BY_HOP = frozenset(
-    {"connection", "keep-alive", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"}
+    {
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 
 
@@ -59,8 +68,9 @@ class Http1:
     async def next_event(self, patience: float | None = None) -> h11.Event | type[h11.PAUSED]:
         """The next event from the other side; waits for it.
 
-        A message with both Transfer-Encoding and Content-Length loses the latter here, so that nobody further on can
-        read its end differently. Such a request is the last one of its connection (RFC 9112 section 6.1).
+        A message with both Transfer-Encoding and Content-Length loses the latter here, so that
+        nobody further on can read its end differently. Such a request is the last one of its
+        connection (RFC 9112 section 6.1).
 
         :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
         :raises TimeoutError: nothing at all came for `patience` seconds.
@@ -85,15 +95,23 @@ class Http1:
         :raises ConnectionResetError: the other side is gone.
         """
         if self.ambiguous and isinstance(event, h11.Response):
-            headers = [(name, value) for name, value in event.headers.raw_items() if name.lower() != b"connection"]
+            headers = [
+                (name, value)
+                for name, value in event.headers.raw_items()
+                if name.lower() != b"connection"
+            ]
             headers.append((b"Connection", b"close"))
-            event = h11.Response(status_code=event.status_code, headers=headers, reason=event.reason)
+            event = h11.Response(
+                status_code=event.status_code, headers=headers, reason=event.reason
+            )
         data = self._connection.send(event)
         if data:
             await self.leg.send(data)
 
     def trailing_bytes(self) -> bytes:
-        """What came and was not read yet: half a request, or after an upgrade what belongs to the new protocol."""
+        """What came and was not read yet: half a request, or after an upgrade what belongs to the
+        new protocol.
+        """
         return bytes(self._connection.trailing_data[0])
 
     def ready_for_next(self) -> bool:
@@ -119,13 +137,19 @@ class Http1:
         return self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
 
-def text_headers(event: h11.Request | h11.Response | h11.InformationalResponse) -> tuple[Header, ...]:
+def text_headers(
+    event: h11.Request | h11.Response | h11.InformationalResponse,
+) -> tuple[Header, ...]:
     """The headers of a message as text, in the spelling in which they came."""
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in event.headers.raw_items())
+    return tuple(
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in event.headers.raw_items()
+    )
 
 
 def target_and_headers(event: h11.Request) -> tuple[str, tuple[Header, ...]]:
-    """A request's target as path with query string, and its headers; a host in the target takes Host's place.
+    """A request's target as path with query string, and its headers; a host in the target takes
+    Host's place.
 
     :raises h11.RemoteProtocolError: the target is none.
     """
@@ -141,7 +165,10 @@ def target_and_headers(event: h11.Request) -> tuple[str, tuple[Header, ...]]:
 
 def wire_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
     """Headers as h11 wants them. Characters that HTTP/1.1 cannot carry become question marks."""
-    return [(name.encode("latin-1", "replace"), value.encode("latin-1", "replace")) for name, value in headers]
+    return [
+        (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
+        for name, value in headers
+    ]
 
 
 def end_to_end(headers: Iterable[Header]) -> list[Header]:
@@ -168,14 +195,16 @@ async def ask(
     body_patience: float = BODY_PATIENCE,
     most_continues: float = math.inf,
 ) -> h11.Response | h11.InformationalResponse:
-    """Send a request, with the body that `body_from` still has to give, and wait for the head of the response.
+    """Send a request, with the body that `body_from` still has to give, and wait for the head of
+    the response.
 
-    A response that comes before the body is through ends the body: HTTP/1.1 has no better use for the rest.
+    A response that comes before the body is through ends the body: HTTP/1.1 has no better use for
+    the rest.
 
     :raises TimeoutError: the request was sent and no response began within `patience` seconds.
-    :raises SenderFailed: the body broke off, or its sender paused for `body_patience` seconds (its cause says which).
-    :raises h11.RemoteProtocolError: the response is not HTTP/1.1.
-    :raises OSError: the other side is gone.
+    :raises SenderFailed: the body broke off, or its sender paused for `body_patience` seconds (its
+    cause says which). :raises h11.RemoteProtocolError: the response is not HTTP/1.1. :raises
+    OSError: the other side is gone.
     """
     await sink.send(request)
     if body_from is None:
@@ -198,13 +227,21 @@ async def ask(
 
 
 async def relay_response(
-    source: Http1, sink: Conversation, head: h11.Response, headers: Iterable[Header], patience: float | None
+    source: Http1,
+    sink: Conversation,
+    head: h11.Response,
+    headers: Iterable[Header],
+    patience: float | None,
 ) -> None:
     """Pass a response on with other headers; its body goes through as it comes.
 
     :raises TimeoutError: the source was silent for `patience` seconds in the middle of it.
     """
-    await sink.send(h11.Response(status_code=head.status_code, headers=wire_headers(headers), reason=head.reason))
+    await sink.send(
+        h11.Response(
+            status_code=head.status_code, headers=wire_headers(headers), reason=head.reason
+        )
+    )
     while True:
         async with asyncio.timeout(patience):
             event = await source.next_event()
@@ -239,7 +276,11 @@ async def switch_protocols(
     near: Http1, far: Http1, reply: h11.InformationalResponse, headers: Iterable[Header]
 ) -> None:
     """Pass a 101 on, then what either side already sent in the new protocol."""
-    await near.send(h11.InformationalResponse(status_code=101, headers=wire_headers(headers), reason=reply.reason))
+    await near.send(
+        h11.InformationalResponse(
+            status_code=101, headers=wire_headers(headers), reason=reply.reason
+        )
+    )
     for source, sink in ((near, far), (far, near)):
         early = source.trailing_bytes()
         if early:
@@ -247,12 +288,16 @@ async def switch_protocols(
 
 
 async def give(http: Conversation, answer: Answer, *, head: bool = False) -> None:
-    """Send a complete answer, dated if it is not yet; only its head if it answers a HEAD request."""
+    """Send a complete answer, dated if it is not yet; only its head if it answers a HEAD
+    request.
+    """
     reason = reason_phrase(answer.status).encode()
     headers = list(answer.headers)
     if all(name.lower() != "date" for name, _ in headers):
         headers.insert(0, ("Date", formatdate(usegmt=True)))
-    await http.send(h11.Response(status_code=answer.status, headers=wire_headers(headers), reason=reason))
+    await http.send(
+        h11.Response(status_code=answer.status, headers=wire_headers(headers), reason=reason)
+    )
     if answer.body and not head:
         await http.send(h11.Data(data=answer.body))
     await http.send(h11.EndOfMessage())
@@ -263,8 +308,8 @@ async def read_response_head(
 ) -> h11.Response | h11.InformationalResponse:
     """The response to a request that was sent: a final one, or 101. Other 1xx are skipped.
 
-    :raises h11.RemoteProtocolError: what came is not HTTP/1.1, or came after more 100s than `most_continues`.
-    :raises ConnectionResetError: nothing came before the end.
+    :raises h11.RemoteProtocolError: what came is not HTTP/1.1, or came after more 100s than
+    `most_continues`. :raises ConnectionResetError: nothing came before the end.
     """
     while True:
         event = await source.next_event()
@@ -292,7 +337,11 @@ async def _relay_request_body(source: Conversation, sink: Http1, patience: float
             raise SenderFailed
         if sink_listens:
             try:
-                await sink.send(h11.Data(data=bytes(event.data)) if isinstance(event, h11.Data) else h11.EndOfMessage())
+                await sink.send(
+                    h11.Data(data=bytes(event.data))
+                    if isinstance(event, h11.Data)
+                    else h11.EndOfMessage()
+                )
             except OSError:
                 # It may have answered before it closed; the response is read in any case.
                 sink_listens = False
@@ -306,8 +355,19 @@ def _framed_twice(message: h11.Request | h11.Response) -> bool:
 
 
 def _without_length(message: h11.Request | h11.Response) -> h11.Request | h11.Response:
-    headers = [(name, value) for name, value in message.headers.raw_items() if name.lower() != b"content-length"]
+    headers = [
+        (name, value)
+        for name, value in message.headers.raw_items()
+        if name.lower() != b"content-length"
+    ]
     version = message.http_version
     if isinstance(message, h11.Request):
-        return h11.Request(method=message.method, target=message.target, headers=headers, http_version=version)
-    return h11.Response(status_code=message.status_code, headers=headers, reason=message.reason, http_version=version)
+        return h11.Request(
+            method=message.method, target=message.target, headers=headers, http_version=version
+        )
+    return h11.Response(
+        status_code=message.status_code,
+        headers=headers,
+        reason=message.reason,
+        http_version=version,
+    )

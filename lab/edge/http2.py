@@ -1,8 +1,8 @@
 """HTTP/2 with viewers: streams side by side on one connection, each told as HTTP/1.1 events.
 
-It decides how frames become requests and answers become frames, so that `exchange.py` need not know which version a
-viewer speaks. It must never hold more of a request's body than HTTP/2's flow control allows, and it does not offer
-WebSockets (RFC 8441): neither does CloudFront.
+It decides how frames become requests and answers become frames, so that `exchange.py` need not know
+which version a viewer speaks. It must never hold more of a request's body than HTTP/2's flow
+control allows, and it does not offer WebSockets (RFC 8441): neither does CloudFront.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ class Http2:
     async def serve(self) -> None:
         """Serve streams until the connection ends.
 
-        :raises NotHttp2: the connection does not begin with HTTP/2's preface (RFC 9113 section 3.4).
+        :raises NotHttp2: the connection does not begin with HTTP/2's preface (RFC 9113 section
+        3.4).
         """
         try:
             data = await self._preface()
@@ -77,7 +78,9 @@ class Http2:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def flush(self) -> None:
-        """Send what the connection has to say; one writer at a time, so that frames keep their order."""
+        """Send what the connection has to say; one writer at a time, so that frames keep their
+        order.
+        """
         async with self._writing:
             data = self._connection.data_to_send()
             if data:
@@ -110,8 +113,11 @@ class Http2:
         elif isinstance(event, DataReceived):
             stream = self._streams.get(event.stream_id)
             if stream is None:
-                # Its handler has ended: nobody will read this, but the connection's window must not run dry.
-                self._connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                # Its handler has ended: nobody will read this, but the connection's window must not
+                # run dry.
+                self._connection.acknowledge_received_data(
+                    event.flow_controlled_length, event.stream_id
+                )
             else:
                 stream.heard(h11.Data(data=event.data), event.flow_controlled_length)
         elif isinstance(event, StreamEnded):
@@ -121,7 +127,11 @@ class Http2:
             if event.stream_id in self._tasks:
                 self._tasks[event.stream_id].cancel()
         elif isinstance(event, WindowUpdated):
-            for stream in self._streams.values() if event.stream_id == 0 else [self._streams.get(event.stream_id)]:
+            for stream in (
+                self._streams.values()
+                if event.stream_id == 0
+                else [self._streams.get(event.stream_id)]
+            ):
                 if stream is not None:
                     stream.may_send.set()
 
@@ -131,7 +141,12 @@ class Http2:
         except h11.LocalProtocolError:
             self._connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
-        stream = Stream(self, event.stream_id, request, sum(len(name) + len(value) for name, value in event.headers))
+        stream = Stream(
+            self,
+            event.stream_id,
+            request,
+            sum(len(name) + len(value) for name, value in event.headers),
+        )
         self._streams[event.stream_id] = stream
         self._tasks[event.stream_id] = asyncio.get_running_loop().create_task(self._serve(stream))
 
@@ -185,13 +200,17 @@ class Stream:
         return not self._began
 
     def heard(self, event: h11.Event, flow_controlled: int) -> None:
-        """A part of the request has come; `flow_controlled` bytes of it count against the window."""
+        """A part of the request has come; `flow_controlled` bytes of it count against the
+        window.
+        """
         self.received += flow_controlled
         self._events.append((event, flow_controlled))
         self._heard.set()
 
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
-        """The next part of the request's body, or its end; waits for it. Only now may the viewer send more."""
+        """The next part of the request's body, or its end; waits for it. Only now may the viewer
+        send more.
+        """
         while not self._events:
             self._heard.clear()
             await self._heard.wait()
@@ -210,7 +229,9 @@ class Stream:
         if isinstance(event, h11.Response):
             self._began = True
             headers = [(b":status", str(event.status_code).encode())]
-            headers += [(name, value) for name, value in event.headers if name.decode() not in HOP_BY_HOP]
+            headers += [
+                (name, value) for name, value in event.headers if name.decode() not in HOP_BY_HOP
+            ]
             self.sent += sum(len(name) + len(value) for name, value in headers)
             self._http2.connection.send_headers(self.id, headers)
         elif isinstance(event, h11.Data):
@@ -223,7 +244,9 @@ class Stream:
     async def _send_data(self, data: bytes) -> None:
         connection = self._http2.connection
         while data:
-            room = min(connection.local_flow_control_window(self.id), connection.max_outbound_frame_size)
+            room = min(
+                connection.local_flow_control_window(self.id), connection.max_outbound_frame_size
+            )
             if room <= 0:
                 self.may_send.clear()
                 await self.may_send.wait()
@@ -240,7 +263,11 @@ def _request(headers: Iterable[tuple[bytes, bytes]], *, ended: bool) -> h11.Requ
     :raises h11.LocalProtocolError: it holds what no HTTP request may.
     """
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
-    kept = [(name, value) for name, value in headers if not name.startswith(b":") and name not in (b"host", b"cookie")]
+    kept = [
+        (name, value)
+        for name, value in headers
+        if not name.startswith(b":") and name not in (b"host", b"cookie")
+    ]
     hosts = [value for name, value in headers if name == b"host"]
     cookies = [value for name, value in headers if name == b"cookie"]
     made = [(b"host", pseudo.get(b":authority") or (hosts[0] if hosts else b"")), *kept]
@@ -249,5 +276,8 @@ def _request(headers: Iterable[tuple[bytes, bytes]], *, ended: bool) -> h11.Requ
     if not ended and all(name != b"content-length" for name, _ in kept):
         made.append((b"transfer-encoding", b"chunked"))
     return h11.Request(
-        method=pseudo.get(b":method", b""), target=pseudo.get(b":path", b"/"), headers=made, http_version=b"2.0"
+        method=pseudo.get(b":method", b""),
+        target=pseudo.get(b":path", b"/"),
+        headers=made,
+        http_version=b"2.0",
     )

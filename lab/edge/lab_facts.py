@@ -1,7 +1,9 @@
-"""What only a lab can be told: where viewers are, how late log rows come, which faults the edge has (PURE).
+"""What only a lab can be told: where viewers are, how late log rows come, which faults the edge has
+(PURE).
 
-It decides how `settings` and `faults` of `/_lab/state` are read. What it cannot read it leaves out, so that a fault for
-another part of the lab, or a slip in a setting, never takes the edge away. It must never do I/O.
+It decides how `settings` and `faults` of `/_lab/state` are read. What it cannot read it leaves out,
+so that a fault for another part of the lab, or a slip in a setting, never takes the edge away. It
+must never do I/O.
 """
 
 from __future__ import annotations
@@ -22,14 +24,18 @@ WRONG_ACCEPT = "wrong-accept"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """`places` are tried in order; an address in none of them is in `country`. The delay is in real seconds."""
+    """`places` are tried in order; an address in none of them is in `country`. The delay is in real
+    seconds.
+    """
 
     country: str = DEFAULT_COUNTRY
     places: tuple[tuple[IPv4Network | IPv6Network, str], ...] = ()
     log_delay_seconds: float = 0.0
 
     def country_of(self, address: str) -> str:
-        """The country (ISO 3166, two letters) that CloudFront would look up for a viewer's address."""
+        """The country (ISO 3166, two letters) that CloudFront would look up for a viewer's
+        address.
+        """
         try:
             ip = ip_address(address)
         except ValueError:
@@ -41,7 +47,8 @@ class Settings:
 class Fault:
     """A named misbehaviour for one distribution, or for all of them if `distribution` is "".
 
-    `listener` (an ARN) and `targets` (host:port) are what it hits behind the edge, "" and none if it hits all.
+    `listener` (an ARN) and `targets` (host:port) are what it hits behind the edge, "" and none if
+    it hits all.
     """
 
     name: str
@@ -52,7 +59,9 @@ class Fault:
 
 
 def parse_settings(given: Json) -> Settings:
-    """`viewer_country`, `viewer_countries` (address or network: country) and `log_delay_seconds`, each optional."""
+    """`viewer_country`, `viewer_countries` (address or network: country) and `log_delay_seconds`,
+    each optional.
+    """
     places = []
     for where, country in (given.get("viewer_countries") or {}).items():
         try:
@@ -85,4 +94,6 @@ def parse_faults(entries: Iterable[Any]) -> tuple[Fault, ...]:
 
 def find_fault(faults: Iterable[Fault], name: str, distribution_id: str) -> Fault | None:
     """The fault of that name that concerns the distribution."""
-    return next((f for f in faults if f.name == name and f.distribution in ("", distribution_id)), None)
+    return next(
+        (f for f in faults if f.name == name and f.distribution in ("", distribution_id)), None
+    )

@@ -1,8 +1,9 @@
 """One side of one connection, and two of them joined into a tunnel.
 
-It decides how bytes wait: a leg collects them for the HTTP parser, and after the upgrade a tunnel hands them to the
-other leg as they came, unread and unchanged. It must never hold more than the transport's high-water mark for a slow
-reader, and must never keep one leg of a tunnel alive without the other.
+It decides how bytes wait: a leg collects them for the HTTP parser, and after the upgrade a tunnel
+hands them to the other leg as they came, unread and unchanged. It must never hold more than the
+transport's high-water mark for a slow reader, and must never keep one leg of a tunnel alive without
+the other.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ class End(Enum):
 class Passage:
     """What both ends of one of the lab's own connections know of it, beyond its bytes.
 
-    `source` is the simulated address it comes from, `groups` the security groups of whoever made it. `cut_by` says,
-    once it is over, which hop further on ended it and why; "" when no hop did.
+    `source` is the simulated address it comes from, `groups` the security groups of whoever made
+    it. `cut_by` says, once it is over, which hop further on ended it and why; "" when no hop did.
     """
 
     source: str
@@ -91,7 +92,9 @@ class Leg(asyncio.Protocol):
         self._on_close = call
 
     async def receive(self) -> bytes:
-        """The bytes that came since the last call; waits for some. Empty at the end of the stream."""
+        """The bytes that came since the last call; waits for some. Empty at the end of the
+        stream.
+        """
         while not self._inbox and not self.ended and not self.lost:
             self._inbox_waiter = self._loop.create_future()
             try:
@@ -160,7 +163,8 @@ class Leg(asyncio.Protocol):
     async def part(self) -> None:
         """Close after an answer to a request that was not read to its end.
 
-        Closing a socket with unread bytes sends RST, which may overtake the answer: so read on for a moment first.
+        Closing a socket with unread bytes sends RST, which may overtake the answer: so read on for
+        a moment first.
         """
         if not self.lost and self.transport.can_write_eof():
             self.transport.write_eof()
@@ -210,7 +214,8 @@ class Leg(asyncio.Protocol):
         self._wake(self._inbox_waiter)
         if self._tunnel is not None:
             self._tunnel.half_closed(self)
-        # The other direction may still have something to say; the handler or the tunnel closes. TLS has no half-close.
+        # The other direction may still have something to say; the handler or the tunnel closes. TLS
+        # has no half-close.
         return not self._tls
 
     def pause_writing(self) -> None:
@@ -246,12 +251,14 @@ class Leg(asyncio.Protocol):
 
 
 class Tunnel:
-    """Two legs joined: what comes in on one goes out on the other, until either ends or both were silent too long.
+    """Two legs joined: what comes in on one goes out on the other, until either ends or both were
+    silent too long.
 
-    `near` is the side the connection came from, `far` the side it was made to. With `far_only`, only bytes from `far`
-    count against the idle limit, as CloudFront counts them (its quotas page). An idle tunnel is closed without a
-    WebSocket close frame, so both ends see 1006. One timer per tunnel, re-armed lazily: a busy socket costs no timer
-    per message. `who` is the hop that holds the tunnel and `aws_seconds` its idle limit on AWS, for people.
+    `near` is the side the connection came from, `far` the side it was made to. With `far_only`,
+    only bytes from `far` count against the idle limit, as CloudFront counts them (its quotas page).
+    An idle tunnel is closed without a WebSocket close frame, so both ends see 1006. One timer per
+    tunnel, re-armed lazily: a busy socket costs no timer per message. `who` is the hop that holds
+    the tunnel and `aws_seconds` its idle limit on AWS, for people.
     """
 
     __slots__ = (
@@ -296,7 +303,9 @@ class Tunnel:
         far.join(self, near)
 
     async def finished(self) -> End:
-        """Wait until both legs are gone; says what ended them. If the waiter is cancelled, both legs are closed."""
+        """Wait until both legs are gone; says what ended them. If the waiter is cancelled, both
+        legs are closed.
+        """
         try:
             await self._finished
         finally:
@@ -306,7 +315,9 @@ class Tunnel:
         return self.ended_by or End.NEAR
 
     def cut(self, why: str, end: End = End.CUT) -> None:
-        """End it now, as whoever holds it decided; `why` is what people read, here and at the hops before."""
+        """End it now, as whoever holds it decided; `why` is what people read, here and at the hops
+        before.
+        """
         if self.ended_by is None:
             self.ended_by = end
             self._blame(why)
@@ -322,7 +333,9 @@ class Tunnel:
             self._last_heard = self._loop.time()
 
     def half_closed(self, leg: Leg) -> None:
-        """A leg will send no more: pass that on, and give the other direction a moment to finish."""
+        """A leg will send no more: pass that on, and give the other direction a moment to
+        finish.
+        """
         self._ended(leg)
         self._timer.cancel()
         if self._other(leg).ended:
@@ -362,7 +375,9 @@ class Tunnel:
             self._timer = self._loop.call_later(remaining, self._look)
             return
         lab = f" (lab: {self.idle_seconds:g} s)" if self.aws_seconds != self.idle_seconds else ""
-        self.cut(f"the idle timeout of {self.who or 'this hop'}, {self.aws_seconds:g} s{lab}", End.IDLE)
+        self.cut(
+            f"the idle timeout of {self.who or 'this hop'}, {self.aws_seconds:g} s{lab}", End.IDLE
+        )
 
     def _close_both(self) -> None:
         self.near.close()

@@ -1,7 +1,7 @@
 """The tunnels that are open: who may look at them, and who ends them.
 
-It keeps one small record for each tunnel and costs nothing for its messages. It decides when the sockets of a target
-that left its group are cut. It must never keep a tunnel alive.
+It keeps one small record for each tunnel and costs nothing for its messages. It decides when the
+sockets of a target that left its group are cut. It must never keep a tunnel alive.
 """
 
 from __future__ import annotations
@@ -57,17 +57,31 @@ class Live:
         self._replaced: frozenset[str] = frozenset()
 
     async def carry(self, tunnel: Tunnel, leads_from: str, leads_to: str) -> str:
-        """Wait until a tunnel of the edge ends; says which hop cut it and why, "" when a client or an app ended it."""
+        """Wait until a tunnel of the edge ends; says which hop cut it and why, "" when a client or
+        an app ended it.
+        """
         return await self._carry(_Open(tunnel, leads_from, leads_to, time.time()))
 
     async def carry_to_target(
-        self, tunnel: Tunnel, leads_from: str, group: TargetGroup, id: str, port: int, key: str, *, cut_after: bool
+        self,
+        tunnel: Tunnel,
+        leads_from: str,
+        group: TargetGroup,
+        id: str,
+        port: int,
+        key: str,
+        *,
+        cut_after: bool,
     ) -> None:
-        """The same for a load balancer's tunnel to a target; `cut_after` says whether the delay's end cuts it."""
+        """The same for a load balancer's tunnel to a target; `cut_after` says whether the delay's
+        end cuts it.
+        """
         delay = group.attributes.get("deregistration_delay.timeout_seconds", "")
         seconds = float(delay) if delay.isdecimal() else DEFAULT_DELAY_SECONDS
         where = Draining(group.arn, id, port)
-        entry = _Open(tunnel, leads_from, f"{id}:{port}", time.time(), key, where, cut_after, seconds)
+        entry = _Open(
+            tunnel, leads_from, f"{id}:{port}", time.time(), key, where, cut_after, seconds
+        )
         if entry.leads_to in self._replaced:
             _cut_soon(entry)
         await self._carry(entry)
@@ -77,33 +91,54 @@ class Live:
         return sum(1 for entry in self._open.values() if entry.target == key)
 
     def follow(self, state: State) -> None:
-        """Give the sockets of targets that left their group the deregistration delay, then cut them.
+        """Give the sockets of targets that left their group the deregistration delay, then cut
+        them.
 
-        A target that comes back in time keeps its sockets. The delay runs with the idle clocks' scale.
+        A target that comes back in time keeps its sockets. The delay runs with the idle clocks'
+        scale.
         """
-        replaced = frozenset(target for fault in state.faults if fault.name == TARGET_CUT for target in fault.targets)
+        replaced = frozenset(
+            target for fault in state.faults if fault.name == TARGET_CUT for target in fault.targets
+        )
         for entry in self._open.values():
             if entry.place is not None and entry.leads_to in replaced - self._replaced:
                 _cut_soon(entry)
         self._replaced = replaced
-        present = {target_key(group, target) for group in state.target_groups.values() for target in group.targets}
+        present = {
+            target_key(group, target)
+            for group in state.target_groups.values()
+            for target in group.targets
+        }
         loop = asyncio.get_running_loop()
         for entry in self._open.values():
             if entry.target and entry.target not in present and entry.target not in self._leaving:
-                self._leaving[entry.target] = loop.call_later(entry.delay / state.socket_scale, self._cut, entry.target)
+                self._leaving[entry.target] = loop.call_later(
+                    entry.delay / state.socket_scale, self._cut, entry.target
+                )
         for key in self._leaving.keys() & present:
             self._leaving.pop(key).cancel()
 
     def drop(self, group: TargetGroup, target: Target) -> None:
-        """A target fell ill: a network load balancer ends its connections to it, unless the group says otherwise."""
-        ends = group.attributes.get("target_health_state.unhealthy.connection_termination.enabled", "true") == "true"
+        """A target fell ill: a network load balancer ends its connections to it, unless the group
+        says otherwise.
+        """
+        ends = (
+            group.attributes.get(
+                "target_health_state.unhealthy.connection_termination.enabled", "true"
+            )
+            == "true"
+        )
         if group.protocol not in ("HTTP", "HTTPS") and ends:
             for entry in self._of(target_key(group, target)):
                 entry.tunnel.cut(f"{entry.tunnel.who}, because {entry.leads_to} is unhealthy")
 
     def draining(self) -> list[Draining]:
         """The targets that are being let go and still have sockets."""
-        found = {e.target: e.place for e in self._open.values() if e.target in self._leaving and e.place is not None}
+        found = {
+            e.target: e.place
+            for e in self._open.values()
+            if e.target in self._leaving and e.place is not None
+        }
         return list(found.values())
 
     def close(self) -> None:
@@ -112,7 +147,9 @@ class Live:
             timer.cancel()
 
     def answer(self) -> Answer:
-        """What `GET /_lab/sockets` shows: the open tunnels, oldest first. Seconds are this machine's."""
+        """What `GET /_lab/sockets` shows: the open tunnels, oldest first. Seconds are this
+        machine's.
+        """
         oldest_first = sorted(self._open.values(), key=lambda entry: entry.since)
         return json_answer(200, {"sockets": [_shown(entry) for entry in oldest_first]})
 
@@ -129,7 +166,9 @@ class Live:
         for entry in self._of(key):
             if entry.cut_after:
                 who = entry.tunnel.who
-                entry.tunnel.cut(f"{who}, because {entry.leads_to} was deregistered and its delay was over")
+                entry.tunnel.cut(
+                    f"{who}, because {entry.leads_to} was deregistered and its delay was over"
+                )
 
     def _of(self, key: str) -> list[_Open]:
         return [entry for entry in self._open.values() if entry.target == key]
@@ -146,7 +185,9 @@ def _shown(entry: _Open) -> dict[str, Any]:
         "hop": tunnel.who,
         "from": entry.leads_from,
         "to": entry.leads_to,
-        "since": datetime.fromtimestamp(entry.since, UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "since": datetime.fromtimestamp(entry.since, UTC)
+        .isoformat(timespec="seconds")
+        .replace("+00:00", "Z"),
         "open_seconds": round(time.time() - entry.since, 1),
         "bytes_in": tunnel.near.received,
         "bytes_out": tunnel.far.received,

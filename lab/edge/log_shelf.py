@@ -1,7 +1,8 @@
 """The access log's rows: printed as they come, and kept a while for whoever asks over HTTP.
 
-It decides when a row may be read (CloudFront delivers logs late, and so can the lab) and which rows a question means.
-It must never keep more than a bounded number of them, and nothing survives the process.
+It decides when a row may be read (CloudFront delivers logs late, and so can the lab) and which rows
+a question means. It must never keep more than a bounded number of them, and nothing survives the
+process.
 """
 
 from __future__ import annotations
@@ -43,14 +44,20 @@ class LogShelf:
         print(json.dumps(row), file=sys.stdout, flush=True)
 
     def answer(self, query: str) -> Answer:
-        """`distribution` (an id), `since` (Unix seconds; rows that ended later) and `limit`, each optional.
+        """`distribution` (an id), `since` (Unix seconds; rows that ended later) and `limit`, each
+        optional.
 
         The oldest rows come first; `next` is the `since` that continues.
         """
         asked = {name: values[0] for name, values in parse_qs(query).items()}
-        since, limit = _number(asked.get("since", "0")), _number(asked.get("limit", str(MOST_IN_ONE_ANSWER)))
+        since, limit = (
+            _number(asked.get("since", "0")),
+            _number(asked.get("limit", str(MOST_IN_ONE_ANSWER))),
+        )
         if since is None or limit is None or not 1 <= limit <= MOST_IN_ONE_ANSWER:
-            error = f"since must be a number of seconds, limit a number from 1 to {MOST_IN_ONE_ANSWER}"
+            error = (
+                f"since must be a number of seconds, limit a number from 1 to {MOST_IN_ONE_ANSWER}"
+            )
             return json_answer(400, {"error": error})
         wanted = asked.get("distribution")
         delivered = time.time() - self._delay()
@@ -59,7 +66,9 @@ class LogShelf:
             for ended, row in self._rows
             if since < ended <= delivered and wanted in (None, row["DistributionId"])
         ][: int(limit)]
-        return json_answer(200, {"rows": [row for _, row in found], "next": found[-1][0] if found else since})
+        return json_answer(
+            200, {"rows": [row for _, row in found], "next": found[-1][0] if found else since}
+        )
 
 
 def _number(text: str) -> float | None:

@@ -1,6 +1,8 @@
-"""What the edge knows of load balancers: typed facts of listeners, rules, certificates and target groups (PURE).
+"""What the edge knows of load balancers: typed facts of listeners, rules, certificates and target
+groups (PURE).
 
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that AWS would not.
+It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
+AWS would not.
 """
 
 from __future__ import annotations
@@ -14,10 +16,12 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What a listener does with a request: forward to a target group, redirect, answer by itself, or ask for a login.
+    """What a listener does with a request: forward to a target group, redirect, answer by itself,
+    or ask for a login.
 
-    `weights` belong to `target_group_arns`, one each; none given means that all weigh the same. A sticky action keeps a
-    client on the target group it got first. `login_url` is where an authenticate action sends people.
+    `weights` belong to `target_group_arns`, one each; none given means that all weigh the same. A
+    sticky action keeps a client on the target group it got first. `login_url` is where an
+    authenticate action sends people.
     """
 
     type: str
@@ -40,8 +44,8 @@ class Action:
 class Condition:
     """One condition of a listener rule; any of `values` satisfies it.
 
-    `name` is the header of an http-header condition. The values of a query-string condition are `pairs` of key and
-    value; the key is "" where any key will do.
+    `name` is the header of an http-header condition. The values of a query-string condition are
+    `pairs` of key and value; the key is "" where any key will do.
     """
 
     field: str
@@ -61,7 +65,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listener of a load balancer. `rules` are in order of priority, `certificates` begin with the default one."""
+    """One listener of a load balancer. `rules` are in order of priority, `certificates` begin with
+    the default one.
+    """
 
     arn: str
     port: int
@@ -116,7 +122,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How a target group asks its targets whether they are well. Seconds are AWS's; `port` 0 is the traffic port."""
+    """How a target group asks its targets whether they are well. Seconds are AWS's; `port` 0 is the
+    traffic port.
+    """
 
     protocol: str
     path: str
@@ -144,13 +152,17 @@ class TargetGroup:
 
     @property
     def speaks_tls(self) -> bool:
-        """Whether the load balancer encrypts to the targets; it does not look at their certificates."""
+        """Whether the load balancer encrypts to the targets; it does not look at their
+        certificates.
+        """
         return self.protocol in ("HTTPS", "TLS")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that a listener may have: PEM for an imported one, only names for one that ACM issues itself."""
+    """A certificate that a listener may have: PEM for an imported one, only names for one that ACM
+    issues itself.
+    """
 
     arn: str
     names: tuple[str, ...]
@@ -210,7 +222,9 @@ def _condition(item: Json) -> Condition:
         field=item.get("field") or "",
         values=tuple(value for value in values if isinstance(value, str)),
         name=(item.get("name") or "").lower(),
-        pairs=tuple((v.get("Key") or "", v.get("Value") or "") for v in values if isinstance(v, Mapping)),
+        pairs=tuple(
+            (v.get("Key") or "", v.get("Value") or "") for v in values if isinstance(v, Mapping)
+        ),
     )
 
 
@@ -222,7 +236,8 @@ def _action(entry: Json) -> Action:
     kind = str(entry["type"])
     if kind == "forward":
         weighted = [
-            (str(group["target_group_arn"]), int(group.get("weight", 1))) for group in entry.get("target_groups") or []
+            (str(group["target_group_arn"]), int(group.get("weight", 1)))
+            for group in entry.get("target_groups") or []
         ]
         if not weighted and entry.get("target_group_arn"):
             weighted = [(entry["target_group_arn"], 1)]
@@ -296,4 +311,6 @@ def _health_check(entry: Json) -> HealthCheck:
 
 def parse_certificate(arn: str, entry: Json) -> Certificate:
     """One entry of `certificates`."""
-    return Certificate(arn, tuple(entry.get("names") or ()), entry.get("chain") or "", entry.get("key") or "")
+    return Certificate(
+        arn, tuple(entry.get("names") or ()), entry.get("chain") or "", entry.get("key") or ""
+    )

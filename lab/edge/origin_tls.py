@@ -1,7 +1,9 @@
-"""TLS between the edge and origins: what the edge trusts, what listeners show, and why a handshake failed.
+"""TLS between the edge and origins: what the edge trusts, what listeners show, and why a handshake
+failed.
 
-It decides protocol versions, certificates by server name, and the words for a failure. It must never accept a
-certificate that CloudFront would refuse; a load balancer, on the other hand, looks at no target's certificate.
+It decides protocol versions, certificates by server name, and the words for a failure. It must
+never accept a certificate that CloudFront would refuse; a load balancer, on the other hand, looks
+at no target's certificate.
 """
 
 from __future__ import annotations
@@ -21,9 +23,11 @@ _VERSIONS = {
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
 }
-# What OpenSSL can still speak, also where it would not by default: TLS 1.0 and 1.1 need its lowest security level.
+# What OpenSSL can still speak, also where it would not by default: TLS 1.0 and 1.1 need its lowest
+# security level.
 EVERYTHING = "DEFAULT:@SECLEVEL=0"
-# Part of a policy's name -> the versions it allows (ALB guide, "Security policies"); the first that fits counts.
+# Part of a policy's name -> the versions it allows (ALB guide, "Security policies"); the first that
+# fits counts.
 _POLICIES: Sequence[tuple[str, ssl.TLSVersion, ssl.TLSVersion]] = (
     ("TLS13-1-3", ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
     ("TLS13-1-2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
@@ -39,8 +43,10 @@ _REASONS = {
     10: "has expired",
     18: "is self-signed",
     19: "comes from an authority that is not publicly trusted",
-    20: "comes from an authority that is not publicly trusted, or its chain lacks an intermediate certificate",
-    21: "comes from an authority that is not publicly trusted, or its chain lacks an intermediate certificate",
+    20: "comes from an authority that is not publicly trusted, or its chain lacks an "
+    "intermediate certificate",
+    21: "comes from an authority that is not publicly trusted, or its chain lacks an "
+    "intermediate certificate",
     62: "does not name {name}",
     64: "does not name {name}",
 }
@@ -59,7 +65,9 @@ class OriginTrust:
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.load_verify_locations(cadata=OriginAuthority.kept_in(self._state_dir).pem)
-            versions = sorted(_VERSIONS[name] for name in key if name in _VERSIONS) or [ssl.TLSVersion.TLSv1_2]
+            versions = sorted(_VERSIONS[name] for name in key if name in _VERSIONS) or [
+                ssl.TLSVersion.TLSv1_2
+            ]
             _limit(context, versions[0], versions[-1])
             context.set_alpn_protocols(["http/1.1"])
             self._contexts[key] = context
@@ -67,7 +75,9 @@ class OriginTrust:
 
 
 def careless_context() -> ssl.SSLContext:
-    """A load balancer as a TLS client of its targets: it encrypts and asks for nothing (ALB guide, "Target groups")."""
+    """A load balancer as a TLS client of its targets: it encrypts and asks for nothing (ALB guide,
+    "Target groups").
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -76,12 +86,15 @@ def careless_context() -> ssl.SSLContext:
 
 
 def explain(error: OSError, name: str) -> Refusal:
-    """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what failed.
+    """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what
+    failed.
 
     An origin that just hangs up did not like what it was offered either.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
-        reason = _REASONS.get(error.verify_code, f"was refused ({error.verify_message})").format(name=name)
+        reason = _REASONS.get(error.verify_code, f"was refused ({error.verify_message})").format(
+            name=name
+        )
         return Refusal(502, "OriginConnectError", f"The origin's certificate {reason}.")
     if isinstance(error, ssl.SSLError) and error.reason in (
         "WRONG_VERSION_NUMBER",
@@ -90,19 +103,28 @@ def explain(error: OSError, name: str) -> Refusal:
         "RECORD_LAYER_FAILURE",
     ):
         return Refusal(502, "OriginConnectError", "The origin does not speak TLS on this port.")
-    return Refusal(502, "OriginConnectError", "The origin and CloudFront have no TLS version or cipher in common.")
+    return Refusal(
+        502,
+        "OriginConnectError",
+        "The origin and CloudFront have no TLS version or cipher in common.",
+    )
 
 
 class ListenerCertificates:
-    """What listeners show, by server name; certificates that ACM issues itself come from the lab's authority."""
+    """What listeners show, by server name; certificates that ACM issues itself come from the lab's
+    authority.
+    """
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._authority: OriginAuthority | None = None
         self._contexts: dict[tuple[Certificate, Flaw | None], ssl.SSLContext] = {}
 
-    def front_context(self, policy: str, choose: Callable[[str | None], ssl.SSLContext | None]) -> ssl.SSLContext:
-        """A server's context that takes the certificate of another one at each handshake, for the name it is given.
+    def front_context(
+        self, policy: str, choose: Callable[[str | None], ssl.SSLContext | None]
+    ) -> ssl.SSLContext:
+        """A server's context that takes the certificate of another one at each handshake, for the
+        name it is given.
 
         The versions are this one's own: OpenSSL does not take them over.
         """
@@ -120,7 +142,9 @@ class ListenerCertificates:
         context.sni_callback = by_name
         return context
 
-    def for_name(self, known: Sequence[Certificate], name: str | None, flaw: Flaw | None) -> ssl.SSLContext | None:
+    def for_name(
+        self, known: Sequence[Certificate], name: str | None, flaw: Flaw | None
+    ) -> ssl.SSLContext | None:
         """The most exact certificate for the name, else the listener's default one: the first."""
         chosen = choose_certificate(known, name)
         return None if chosen is None else self._context(chosen, flaw)
@@ -142,7 +166,9 @@ class ListenerCertificates:
 
 
 def choose_certificate(known: Sequence[Certificate], name: str | None) -> Certificate | None:
-    """By server name: an exact name wins over a wildcard, which stands for one label, and that over the default."""
+    """By server name: an exact name wins over a wildcard, which stands for one label, and that over
+    the default.
+    """
     wanted = (name or "").lower()
     wildcard = "*." + wanted.partition(".")[2]
     for asked in (wanted, wildcard):

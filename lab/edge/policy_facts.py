@@ -1,6 +1,8 @@
-"""What the edge knows of CloudFront's policies: what of a request they let through, which headers they add (PURE).
+"""What the edge knows of CloudFront's policies: what of a request they let through, which headers
+they add (PURE).
 
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that AWS would not.
+It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
+AWS would not.
 """
 
 from __future__ import annotations
@@ -33,7 +35,9 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """A cache policy or an origin request policy; `caches` is false for the latter and for CachingDisabled."""
+    """A cache policy or an origin request policy; `caches` is false for the latter and for
+    CachingDisabled.
+    """
 
     headers: Selection = Selection()
     cookies: Selection = Selection()
@@ -75,9 +79,14 @@ class ResponseHeadersPolicy:
 def parse_policy(entry: Json) -> Policy:
     """A cache policy or an origin request policy of `/_lab/state`."""
     return Policy(
-        headers=Selection(entry.get("headers", "none"), frozenset(n.lower() for n in entry.get("header_names", []))),
+        headers=Selection(
+            entry.get("headers", "none"),
+            frozenset(n.lower() for n in entry.get("header_names", [])),
+        ),
         cookies=Selection(entry.get("cookies", "none"), frozenset(entry.get("cookie_names", []))),
-        query_strings=Selection(entry.get("query_strings", "none"), frozenset(entry.get("query_string_names", []))),
+        query_strings=Selection(
+            entry.get("query_strings", "none"), frozenset(entry.get("query_string_names", []))
+        ),
         caches=int(entry.get("max_ttl") or 0) > 0,
     )
 
@@ -89,7 +98,9 @@ def forwarded_values(behavior: Json) -> Policy:
     cookies: Json = legacy.get("Cookies") or {}
     return Policy(
         headers=Selection("allViewer") if "*" in headers else Selection("whitelist", headers),
-        cookies=Selection(cookies.get("Forward", "none"), frozenset(items(cookies, "WhitelistedNames"))),
+        cookies=Selection(
+            cookies.get("Forward", "none"), frozenset(items(cookies, "WhitelistedNames"))
+        ),
         query_strings=Selection("all" if legacy.get("QueryString") else "none"),
         caches=int(behavior.get("MaxTTL", LEGACY_MAX_TTL)) > 0,
     )
@@ -99,7 +110,9 @@ def parse_response_headers_policy(config: Json) -> ResponseHeadersPolicy:
     """A ResponseHeadersPolicyConfig, in CloudFront's own words."""
     security: Json = config.get("SecurityHeadersConfig") or {}
     added = [
-        AddedHeader(header, _security_value(part, security[part]), bool(security[part].get("Override")))
+        AddedHeader(
+            header, _security_value(part, security[part]), bool(security[part].get("Override"))
+        )
         for part, header in _SECURITY_HEADERS
         if security.get(part)
     ]

@@ -1,7 +1,8 @@
-"""Who serves a request, if anybody: everything that CloudFront decides before it asks an origin (PURE).
+"""Who serves a request, if anybody: everything that CloudFront decides before it asks an origin
+(PURE).
 
-It decides which distribution and behavior answer, and whether they let the request in. What chance, clocks and earlier
-requests contribute is an argument. It must never do I/O.
+It decides which distribution and behavior answer, and whether they let the request in. What chance,
+clocks and earlier requests contribute is an argument. It must never do I/O.
 """
 
 from __future__ import annotations
@@ -50,8 +51,9 @@ class EdgePorts:
 class Circumstances:
     """What a decision depends on besides request and state.
 
-    `now` is Unix time, `dice` in [0, 1); `counts` is the firewall's memory; `former` holds the configuration that was
-    served before, by distribution id, and `takes_former` says whether this request meets an edge that still has it.
+    `now` is Unix time, `dice` in [0, 1); `counts` is the firewall's memory; `former` holds the
+    configuration that was served before, by distribution id, and `takes_former` says whether this
+    request meets an edge that still has it.
     """
 
     now: float
@@ -63,7 +65,9 @@ class Circumstances:
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Who answers, and `refusal` if the edge does so by itself. `cookie` is a Set-Cookie value for the viewer."""
+    """Who answers, and `refusal` if the edge does so by itself. `cookie` is a Set-Cookie value for
+    the viewer.
+    """
 
     distribution: Distribution | None
     behavior: Behavior | None
@@ -72,23 +76,31 @@ class Reception:
 
 
 def receive(
-    state: State, request: ViewerRequest, has_body: bool, ports: EdgePorts, circumstances: Circumstances
+    state: State,
+    request: ViewerRequest,
+    has_body: bool,
+    ports: EdgePorts,
+    circumstances: Circumstances,
 ) -> Reception:
     """One request at the edge.
 
     1. Form, then host: a distribution that is enabled and may be called by that name.
-    2. TLS and Host must belong to one account, and not more than two distributions may stand in a row.
-    3. Continuous deployment may hand the request to the staging distribution; an edge that lags behind takes the former
-       configuration, which may have been disabled.
+    2. TLS and Host must belong to one account, and not more than two distributions may stand in a
+       row.
+    3. Continuous deployment may hand the request to the staging distribution; an edge that lags
+       behind takes the former configuration, which may have been disabled.
     4. An edge without capacity answers nobody.
-    5. Country, then web ACL (a blocked country never reaches AWS WAF), then the behavior's own rules.
+    5. Country, then web ACL (a blocked country never reaches AWS WAF), then the behavior's own
+       rules.
     6. Whoever is left needs a signature if the behavior asks for one.
     """
     distribution = find_distribution(state.distributions, request.header("host"))
     refusal = refuse_form(request) or refuse_host(distribution)
     if refusal is not None or distribution is None:
         return Reception(None, None, refusal or refuse_host(None))
-    named = find_distribution(state.distributions, request.server_name) if request.server_name else None
+    named = (
+        find_distribution(state.distributions, request.server_name) if request.server_name else None
+    )
     refusal = refuse_connection(distribution, named, request) or refuse_chain(request)
     if refusal is not None:
         return Reception(distribution, None, refusal)
@@ -98,7 +110,9 @@ def receive(
         refuse_disabled(choice.distribution)
         or _capacity(state, choice.distribution)
         or refuse_country(choice.distribution, request.country)
-        or refuse_by_firewall(state.web_acls.get(choice.distribution.web_acl), request, circumstances.counts)
+        or refuse_by_firewall(
+            state.web_acls.get(choice.distribution.web_acl), request, circumstances.counts
+        )
         or refuse_by_behavior(request, behavior, has_body, ports.plain, ports.tls)
     )
     if refusal is None and behavior.signed_by is not None:
@@ -107,7 +121,9 @@ def receive(
     return Reception(choice.distribution, behavior, refusal, choice.cookie)
 
 
-def _configuration(state: State, primary: Distribution, request: ViewerRequest, circumstances: Circumstances) -> Choice:
+def _configuration(
+    state: State, primary: Distribution, request: ViewerRequest, circumstances: Circumstances
+) -> Choice:
     choice = choose(
         primary,
         state.distributions,

@@ -1,7 +1,9 @@
-"""What the edge tells the AWS process: health of targets, and where public load balancers listen on this machine.
+"""What the edge tells the AWS process: health of targets, and where public load balancers listen on
+this machine.
 
-It decides when to tell it: when it is news, and now and then again, because the other process may have restarted. It
-must never wait for an answer anywhere but in its own task, nor complain: a report that is lost is repeated.
+It decides when to tell it: when it is news, and now and then again, because the other process may
+have restarted. It must never wait for an answer anywhere but in its own task, nor complain: a
+report that is lost is repeated.
 """
 
 from __future__ import annotations
@@ -37,7 +39,9 @@ class EdgeReport:
         draining: Sequence[Draining],
         public: dict[str, str],
     ) -> None:
-        """This is how things are now. Healthy targets are left out: that is what the account believes anyway."""
+        """This is how things are now. Healthy targets are left out: that is what the account
+        believes anyway.
+        """
         targets = [
             {
                 "group": group.arn,
@@ -50,7 +54,10 @@ class EdgeReport:
             for group, target, known in health
             if known.reason
         ]
-        targets += [{"group": one.group, "id": one.id, "port": one.port, "state": DRAINING} for one in draining]
+        targets += [
+            {"group": one.group, "id": one.id, "port": one.port, "state": DRAINING}
+            for one in draining
+        ]
         self._newest = json.dumps({"targets": targets, "public": public}).encode()
 
     async def run(self, refresh: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
 """What becomes of the headers of an origin's response (PURE).
 
-It decides as the Developer Guide has it under "HTTP response headers that CloudFront removes or replaces" and
-"Understand response headers policies": remove, then CORS, then add. It must never be applied to an answer that the edge
-makes by itself.
+It decides as the Developer Guide has it under "HTTP response headers that CloudFront removes or
+replaces" and "Understand response headers policies": remove, then CORS, then add. It must never be
+applied to an answer that the edge makes by itself.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from lab.edge.forwarding import Header, ViewerRequest, forwards_cookies, forward
 from lab.edge.policy_facts import Cors, ResponseHeadersPolicy
 
 ALWAYS_IN_VARY = frozenset({"*", "accept-encoding", "cookie"})
-DEVICE_HEADERS = tuple(f"cloudfront-is-{device}-viewer" for device in ("desktop", "mobile", "smarttv", "tablet"))
+DEVICE_HEADERS = tuple(
+    f"cloudfront-is-{device}-viewer" for device in ("desktop", "mobile", "smarttv", "tablet")
+)
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
 
 
@@ -22,14 +24,17 @@ def let_through(headers: Iterable[Header], behavior: Behavior) -> tuple[Header, 
     """The origin's response headers without what the behavior keeps from viewers.
 
     1. Set-Cookie goes with the cookies: it is removed where none is forwarded.
-    2. Of Vary stay `*`, Accept-Encoding, Cookie, and the names of headers that the behavior forwards.
+    2. Of Vary stay `*`, Accept-Encoding, Cookie, and the names of headers that the behavior
+       forwards.
     """
     kept: list[Header] = []
     for name, value in headers:
         if name.lower() == "set-cookie" and not forwards_cookies(behavior):
             continue
         if name.lower() == "vary":
-            value = ", ".join(part for part in map(str.strip, value.split(",")) if _varies(part.lower(), behavior))
+            value = ", ".join(
+                part for part in map(str.strip, value.split(",")) if _varies(part.lower(), behavior)
+            )
             if not value:
                 continue
         kept.append((name, value))
@@ -42,8 +47,10 @@ def with_policy(
     """The origin's response headers after the behavior's policy.
 
     1. Headers that the policy removes go.
-    2. A request with an Origin gets the CORS headers; those that only a preflight asks for come only to a preflight.
-    3. Added headers: with Override they replace the origin's, without it they come only where the origin has none.
+    2. A request with an Origin gets the CORS headers; those that only a preflight asks for come
+       only to a preflight.
+    3. Added headers: with Override they replace the origin's, without it they come only where the
+       origin has none.
     """
     kept = list(headers)
     if policy is None:
@@ -51,7 +58,9 @@ def with_policy(
     kept = [(name, value) for name, value in kept if name.lower() not in policy.removed]
     added = [(added.name, added.value, added.override) for added in policy.added]
     if policy.cors is not None and request.header("origin"):
-        added += [(name, value, policy.cors.override) for name, value in _cors(policy.cors, request)]
+        added += [
+            (name, value, policy.cors.override) for name, value in _cors(policy.cors, request)
+        ]
     for name, value, override in added:
         if override:
             kept = [(other, has) for other, has in kept if other.lower() != name.lower()]
@@ -64,7 +73,9 @@ def with_policy(
 def _varies(name: str, behavior: Behavior) -> bool:
     if name in ALWAYS_IN_VARY or forwards_header(behavior, name):
         return True
-    return name == "user-agent" and any(forwards_header(behavior, device) for device in DEVICE_HEADERS)
+    return name == "user-agent" and any(
+        forwards_header(behavior, device) for device in DEVICE_HEADERS
+    )
 
 
 def _cors(cors: Cors, request: ViewerRequest) -> list[Header]:

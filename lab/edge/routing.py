@@ -1,7 +1,8 @@
 """Which distribution and which behavior answer a request (PURE).
 
-It decides from the Host header and the path alone, in CloudFront's order: distribution by domain name or alias, then
-the behaviors in the order in which they are configured, then the default one. It must never look at the query string.
+It decides from the Host header and the path alone, in CloudFront's order: distribution by domain
+name or alias, then the behaviors in the order in which they are configured, then the default one.
+It must never look at the query string.
 """
 
 from __future__ import annotations
@@ -28,10 +29,11 @@ def split_host(host: str) -> tuple[str, str]:
 
 
 def split_target(method: str, target: str) -> tuple[str, str] | None:
-    """The host that a request target names, "" for none, and its path with query string; None if it is no target.
+    """The host that a request target names, "" for none, and its path with query string; None if it
+    is no target.
 
-    `/path` is the usual form. `http://host/path`, as a proxy's client says it, names the host, whatever Host says; `*`
-    is for OPTIONS and `host:port` for CONNECT alone (RFC 9112 section 3.2).
+    `/path` is the usual form. `http://host/path`, as a proxy's client says it, names the host,
+    whatever Host says; `*` is for OPTIONS and `host:port` for CONNECT alone (RFC 9112 section 3.2).
     """
     if target.startswith("/"):
         return "", target
@@ -46,17 +48,19 @@ def split_target(method: str, target: str) -> tuple[str, str] | None:
 
 
 def is_host(host: str) -> bool:
-    """Whether a Host header is a name or an address, with or without a port (RFC 9110 section 7.2)."""
+    """Whether a Host header is a name or an address, with or without a port (RFC 9110 section
+    7.2).
+    """
     return _HOST.fullmatch(host.strip()) is not None
 
 
 def find_distribution(distributions: Iterable[Distribution], host: str) -> Distribution | None:
     """The distribution that serves `host`, case-insensitively, or None.
 
-    1. `dXXX.edge.localhost` is the lab's spelling of `dXXX.cloudfront.net`: browsers resolve it to loopback by
-       themselves.
-    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one label or more), and the longer
-       wildcard over the shorter one.
+    1. `dXXX.edge.localhost` is the lab's spelling of `dXXX.cloudfront.net`: browsers resolve it to
+       loopback by themselves.
+    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one label or
+       more), and the longer wildcard over the shorter one.
     """
     name, _ = split_host(host)
     if name.endswith(LOCAL_SUFFIX):
@@ -72,7 +76,9 @@ def find_distribution(distributions: Iterable[Distribution], host: str) -> Distr
 
 
 def find_behavior(distribution: Distribution, path: str) -> Behavior:
-    """The first behavior whose pattern matches the normal form of `path`; the default one if none does."""
+    """The first behavior whose pattern matches the normal form of `path`; the default one if none
+    does.
+    """
     normal = normalized(path)
     for behavior in distribution.behaviors:
         if behavior.path_pattern is not None and matches(behavior.path_pattern, normal):
@@ -81,9 +87,11 @@ def find_behavior(distribution: Distribution, path: str) -> Behavior:
 
 
 def normalized(path: str) -> str:
-    """A path as patterns are matched with it; the origin gets it as it came (Developer Guide, "Path normalization").
+    """A path as patterns are matched with it; the origin gets it as it came (Developer Guide, "Path
+    normalization").
 
-    1. Percent-encoded letters, digits and -._~ are decoded, other escapes get capital letters (RFC 3986 section 6.2.2).
+    1. Percent-encoded letters, digits and -._~ are decoded, other escapes get capital letters (RFC
+       3986 section 6.2.2).
     2. Runs of slashes become one; the segments `.` and `..` are resolved (section 5.2.4).
     """
     if "%" in path:
@@ -102,10 +110,12 @@ def normalized(path: str) -> str:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a path pattern matches a path: `*` is any run of characters, `?` exactly one, letters keep their case.
+    """Whether a path pattern matches a path: `*` is any run of characters, `?` exactly one, letters
+    keep their case.
 
-    The leading slash of the pattern is optional, and the query string is no part of the path (CloudFront Developer
-    Guide, "Path pattern"). So `/ws/*` matches `/ws/` and `/ws/chat` but not `/ws`.
+    The leading slash of the pattern is optional, and the query string is no part of the path
+    (CloudFront Developer Guide, "Path pattern"). So `/ws/*` matches `/ws/` and `/ws/chat` but not
+    `/ws`.
     """
     return _compiled(pattern).fullmatch(path.partition("?")[0]) is not None
 
@@ -118,6 +128,9 @@ def _decoded(escape: re.Match[str]) -> str:
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
     absolute = pattern if pattern.startswith(("/", "*")) else "/" + pattern
-    # Runs of stars mean one star; left as they are they would make the regular expression backtrack without end.
+    # Runs of stars mean one star; left as they are they would make the regular expression backtrack
+    # without end.
     collapsed = re.sub(r"\*+", "*", absolute)
-    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in collapsed), re.DOTALL)
+    return re.compile(
+        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in collapsed), re.DOTALL
+    )

@@ -1,4 +1,5 @@
-"""The edge process: waits for the account's state, opens the viewer listeners, serves until it is told to end.
+"""The edge process: waits for the account's state, opens the viewer listeners, serves until it is
+told to end.
 
 It decides only how the parts are put together. It must never listen on anything but loopback.
 """
@@ -64,7 +65,9 @@ async def _serve(config: LabConfig) -> None:
         if await _first_of(edge.first_state, ended):
             await edge.listen()
             print(
-                f"ready edge https://{LOOPBACK}:{config.edge_tls_port} http://{LOOPBACK}:{config.edge_port}", flush=True
+                f"ready edge https://{LOOPBACK}:{config.edge_tls_port} "
+                f"http://{LOOPBACK}:{config.edge_port}",
+                flush=True,
             )
             await ended.wait()
     finally:
@@ -87,16 +90,20 @@ class _Edge:
         self.balancers = Balancers(config.state_dir, self.live, self.health.health_of)
         self.source = StateSource(config.aws_url, self._take_over)
         self.gateways = Gateways(lambda: self._state)
-        # What was served before the newest change, by distribution id: an edge that lags behind still has it.
+        # What was served before the newest change, by distribution id: an edge that lags behind
+        # still has it.
         self._former: dict[str, Distribution] = {}
         ports = EdgePorts(config.edge_port, config.edge_tls_port)
         origins = OriginFetch(self.balancers, self.gateways, EdgeAsOrigin(ports, config.state_dir))
         exchanges = Exchanges(lambda: self._state, self._former, origins, ports)
         log = LogShelf(lambda: self._state.settings.log_delay_seconds)
-        self.viewers = Viewers(exchanges, log, self.live, lambda address: self._state.settings.country_of(address))
+        self.viewers = Viewers(
+            exchanges, log, self.live, lambda address: self._state.settings.country_of(address)
+        )
 
     async def listen(self) -> None:
-        # Only now: the AWS process has answered, so it will not be making certificates at the same moment.
+        # Only now: the AWS process has answered, so it will not be making certificates at the same
+        # moment.
         context = tls_context(self._config.state_dir, self._distribution_of)
         loop = asyncio.get_running_loop()
         await self.gateways.listen()
@@ -109,7 +116,9 @@ class _Edge:
                 ssl_shutdown_timeout=TLS_SHUTDOWN_SECONDS,
                 backlog=BACKLOG,
             ),
-            await loop.create_server(self.viewers.leg, LOOPBACK, self._config.edge_port, backlog=BACKLOG),
+            await loop.create_server(
+                self.viewers.leg, LOOPBACK, self._config.edge_port, backlog=BACKLOG
+            ),
         ]
 
     async def close(self) -> None:
@@ -122,7 +131,9 @@ class _Edge:
 
     def tell(self) -> None:
         """Show the AWS process what only this one knows."""
-        self.report.publish(self.health.known(), self.live.draining(), self.balancers.public_addresses())
+        self.report.publish(
+            self.health.known(), self.live.draining(), self.balancers.public_addresses()
+        )
 
     async def _take_over(self, state: State) -> None:
         # Sockets first: no request may be routed to a listener that is not there yet.
@@ -152,7 +163,9 @@ async def _first_of(awaited: asyncio.Event, ended: asyncio.Event) -> bool:
 
 
 def _allow_many_sockets() -> None:
-    """One WebSocket needs four descriptors here; the usual soft limit of 1024 would be 250 of them."""
+    """One WebSocket needs four descriptors here; the usual soft limit of 1024 would be 250 of
+    them.
+    """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MOST_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, MOST_SOCKETS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

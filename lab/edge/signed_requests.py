@@ -1,8 +1,9 @@
-"""Whether a request to a restricted behavior is signed: CloudFront's signed URLs and signed cookies (PURE).
+"""Whether a request to a restricted behavior is signed: CloudFront's signed URLs and signed cookies
+(PURE).
 
-It decides as the Developer Guide's "Serve private content" has it: which parts belong to a signature, what text was
-signed, and whether policy, time and address allow the request. It must never look at a policy before its signature
-holds.
+It decides as the Developer Guide's "Serve private content" has it: which parts belong to a
+signature, what text was signed, and whether policy, time and address allow the request. It must
+never look at a policy before its signature holds.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class _Refused(Exception):
     """Carries the code and message of CloudFront's answer."""
 
 
-def refuse_unsigned(request: ViewerRequest, keys: Iterable[PublicKey], now: float) -> Refusal | None:
+def refuse_unsigned(
+    request: ViewerRequest, keys: Iterable[PublicKey], now: float
+) -> Refusal | None:
     """403 unless one of `keys` signed a policy that allows this request at Unix time `now`.
 
     1. The parts come from the query string if any is there, else from the cookies.
@@ -89,10 +92,14 @@ def _cookie_parts(header: str) -> Mapping[str, str]:
         except CookieError:
             continue
         found.update({name: morsel.value for name, morsel in jar.items()})
-    return {part: found[f"CloudFront-{part}"] for part in URL_PARTS if f"CloudFront-{part}" in found}
+    return {
+        part: found[f"CloudFront-{part}"] for part in URL_PARTS if f"CloudFront-{part}" in found
+    }
 
 
-def _check(request: ViewerRequest, parts: Mapping[str, str], keys: Mapping[str, PublicKey], now: float) -> None:
+def _check(
+    request: ViewerRequest, parts: Mapping[str, str], keys: Mapping[str, PublicKey], now: float
+) -> None:
     if not parts.get("Key-Pair-Id"):
         raise _Refused(*_MISSING_KEY)
     key = keys.get(parts["Key-Pair-Id"])
@@ -116,7 +123,9 @@ def _canned(url: str, expires: str) -> bytes:
 
 
 def _urls(request: ViewerRequest) -> tuple[str, ...]:
-    """The URL that was signed, in every spelling under which the lab serves it. A ws URL is signed as an http one."""
+    """The URL that was signed, in every spelling under which the lab serves it. A ws URL is signed
+    as an http one.
+    """
     host = request.header("host").lower()
     name, _ = split_host(host)
     names = [host, name]
@@ -169,7 +178,9 @@ def _allows(signed: bytes, request: ViewerRequest, now: float) -> bool:
         condition: Any = statement["Condition"]
         until = float(condition["DateLessThan"]["AWS:EpochTime"])
         since = float((condition.get("DateGreaterThan") or {}).get("AWS:EpochTime", 0))
-        network = ip_network((condition.get("IpAddress") or {}).get("AWS:SourceIp", "0.0.0.0/0"), strict=False)
+        network = ip_network(
+            (condition.get("IpAddress") or {}).get("AWS:SourceIp", "0.0.0.0/0"), strict=False
+        )
         resource = str(statement.get("Resource", "*"))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise _Refused(*_BAD_POLICY) from None
@@ -185,4 +196,6 @@ def _allows(signed: bytes, request: ViewerRequest, now: float) -> bool:
 def _pattern(resource: str) -> re.Pattern[str]:
     """`*` is any run of characters, `?` exactly one."""
     collapsed = re.sub(r"\*+", "*", resource)
-    return re.compile("".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in collapsed), re.DOTALL)
+    return re.compile(
+        "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in collapsed), re.DOTALL
+    )

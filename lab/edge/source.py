@@ -1,6 +1,8 @@
-"""Follows the AWS process: asks for `/_lab/state` several times a second and keeps the last good answer.
+"""Follows the AWS process: asks for `/_lab/state` several times a second and keeps the last good
+answer.
 
-It decides when a new state is taken over. It must never give up: the AWS process may start later, restart, or be away.
+It decides when a new state is taken over. It must never give up: the AWS process may start later,
+restart, or be away.
 """
 
 from __future__ import annotations
@@ -40,7 +42,8 @@ class StateSource:
                     self._version = state.version
                     first.set()
                 self._complained = ""
-                # A large account that changes all the time must not keep either process busy with reading it.
+                # A large account that changes all the time must not keep either process busy with
+                # reading it.
                 await asyncio.sleep(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
                 self._complain(error)
@@ -53,9 +56,13 @@ class StateSource:
             return None if reply.status == 204 else parse_state(json.load(reply))
 
     def _complain(self, error: Exception) -> None:
-        """Say it once, not five times a second. That nobody listens yet is the normal start and needs no words."""
+        """Say it once, not five times a second. That nobody listens yet is the normal start and
+        needs no words.
+        """
         text = f"{type(error).__name__}: {error}"
-        quiet = isinstance(error, urllib.error.URLError) and isinstance(error.reason, ConnectionRefusedError)
+        quiet = isinstance(error, urllib.error.URLError) and isinstance(
+            error.reason, ConnectionRefusedError
+        )
         if text != self._complained and not quiet:
             print(f"edge: no new state from {self._url}: {text}", file=sys.stderr, flush=True)
         self._complained = text

@@ -1,7 +1,8 @@
-"""What the edge knows of the accounts: the AWS process's `/_lab/state`, parsed once into frozen values (PURE).
+"""What the edge knows of the accounts: the AWS process's `/_lab/state`, parsed once into frozen
+values (PURE).
 
-It decides how the wire form is read, and gives every later decision typed facts. It must never do I/O or fill in a fact
-that AWS would not: what is missing in the JSON stays absent here.
+It decides how the wire form is read, and gives every later decision typed facts. It must never do
+I/O or fill in a fact that AWS would not: what is missing in the JSON stays absent here.
 """
 
 from __future__ import annotations
@@ -11,7 +12,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lab.edge.continuous_deployment import DeploymentPolicy, parse_deployment_policy
-from lab.edge.distribution_facts import Distribution, VpcOrigin, parse_distribution, parse_vpc_origin
+from lab.edge.distribution_facts import (
+    Distribution,
+    VpcOrigin,
+    parse_distribution,
+    parse_vpc_origin,
+)
 from lab.edge.firewall import WebAcl, parse_web_acl
 from lab.edge.gateway_rules import Gateway, parse_gateway
 from lab.edge.lab_facts import Fault, Settings, parse_faults, parse_settings
@@ -32,7 +38,9 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the edge knows at one version; `scale` is how many times as fast as real time the lab runs."""
+    """Everything the edge knows at one version; `scale` is how many times as fast as real time the
+    lab runs.
+    """
 
     version: int
     scale: float
@@ -56,14 +64,16 @@ class State:
     def socket_scale(self) -> float:
         """How much faster than AWS idle clocks run: the lab's scale, but at most 6.
 
-        A person who types needs some seconds, so the shortest of AWS's idle clocks (60 s) never falls under 10 s, and
-        the three of them (60, 350, 600 s) keep their order and proportion.
+        A person who types needs some seconds, so the shortest of AWS's idle clocks (60 s) never
+        falls under 10 s, and the three of them (60, 350, 600 s) keep their order and proportion.
         """
         return max(1.0, min(self.scale, 6.0))
 
 
 def parse_state(body: Json) -> State:
-    """Read the JSON of `/_lab/state`. Raises KeyError, TypeError or ValueError when it is not one."""
+    """Read the JSON of `/_lab/state`. Raises KeyError, TypeError or ValueError when it is not
+    one.
+    """
     policies = {
         **{id: parse_policy(p) for id, p in body.get("cache_policies", {}).items()},
         **{id: parse_policy(p) for id, p in body.get("origin_request_policies", {}).items()},
@@ -73,12 +83,21 @@ def parse_state(body: Json) -> State:
         version=int(body["version"]),
         scale=float(body.get("clock", {}).get("scale", 1.0)),
         distributions=tuple(
-            parse_distribution(entry, policies) for entry in body.get("distributions", []) if entry.get("config")
+            parse_distribution(entry, policies)
+            for entry in body.get("distributions", [])
+            if entry.get("config")
         ),
         vpc_origins={entry["id"]: parse_vpc_origin(entry) for entry in body.get("vpc_origins", [])},
-        load_balancers=tuple(parse_load_balancer(entry) for entry in body.get("load_balancers", [])),
-        target_groups={entry["arn"]: parse_target_group(entry) for entry in body.get("target_groups", [])},
-        certificates={arn: parse_certificate(arn, entry) for arn, entry in body.get("certificates", {}).items()},
+        load_balancers=tuple(
+            parse_load_balancer(entry) for entry in body.get("load_balancers", [])
+        ),
+        target_groups={
+            entry["arn"]: parse_target_group(entry) for entry in body.get("target_groups", [])
+        },
+        certificates={
+            arn: parse_certificate(arn, entry)
+            for arn, entry in body.get("certificates", {}).items()
+        },
         network=parse_network(body),
         names=dict(body.get("names", {})),
         hosts=dict(body.get("hosts", {})),
@@ -94,8 +113,13 @@ def parse_state(body: Json) -> State:
             id: parse_deployment_policy(id, entry)
             for id, entry in body.get("continuous_deployment_policies", {}).items()
         },
-        web_acls={arn: parse_web_acl(arn, entry, firewall) for arn, entry in (firewall.get("web_acls") or {}).items()},
-        gateways={gateway.host: gateway for gateway in map(parse_gateway, body.get("gateways", []))},
+        web_acls={
+            arn: parse_web_acl(arn, entry, firewall)
+            for arn, entry in (firewall.get("web_acls") or {}).items()
+        },
+        gateways={
+            gateway.host: gateway for gateway in map(parse_gateway, body.get("gateways", []))
+        },
         settings=parse_settings(body.get("settings") or {}),
         faults=parse_faults(body.get("faults") or ()),
     )

@@ -1,7 +1,7 @@
 """Which target of which group a load balancer takes: weights, health, stickiness (PURE).
 
-It decides from the groups, from what is known of their targets' health, and from the request's cookies. It must never
-draw at random or read a clock: the draw and the turn are arguments.
+It decides from the groups, from what is known of their targets' health, and from the request's
+cookies. It must never draw at random or read a clock: the draw and the turn are arguments.
 """
 
 from __future__ import annotations
@@ -19,26 +19,34 @@ DRAINING = "draining"
 TARGET_COOKIE = "AWSALB"
 GROUP_COOKIE = "AWSALBTG"
 APP_COOKIE = "AWSALBAPP-0"
-# elbv2 API reference: stickiness.lb_cookie.duration_seconds, stickiness.app_cookie.duration_seconds.
+# elbv2 API reference: stickiness.lb_cookie.duration_seconds,
+# stickiness.app_cookie.duration_seconds.
 DEFAULT_STICKY_SECONDS = 86400
 
 Health = Callable[[TargetGroup, Target], str]
 
 
 def usable_targets(group: TargetGroup, health: Health) -> Sequence[Target]:
-    """The targets that may get a new connection: the healthy ones, or all if none is (the balancer fails open)."""
+    """The targets that may get a new connection: the healthy ones, or all if none is (the balancer
+    fails open).
+    """
     known = [(target, health(group, target)) for target in group.targets]
     present = [target for target, state in known if state != DRAINING]
     return [target for target, state in known if state == HEALTHY] or present
 
 
 def choose_group(
-    action: Action, groups: Mapping[str, TargetGroup], draw: float, cookies: Mapping[str, str], secret: bytes
+    action: Action,
+    groups: Mapping[str, TargetGroup],
+    draw: float,
+    cookies: Mapping[str, str],
+    secret: bytes,
 ) -> TargetGroup | None:
     """The target group for a request; `draw` is from [0, 1).
 
     1. With group stickiness, the group that the AWSALBTG cookie names, if the action still has it.
-    2. Else by weight. A group without targets is drawn as well: the balancer does not look elsewhere.
+    2. Else by weight. A group without targets is drawn as well: the balancer does not look
+       elsewhere.
     """
     arns = [arn for arn in action.target_group_arns if arn in groups]
     if not arns:
@@ -65,10 +73,11 @@ def choose_target(
     secret: bytes,
     open_sockets: Callable[[Target], int],
 ) -> Target | None:
-    """The target for a request: the one that the stickiness cookie names while it may be used, else the next one.
+    """The target for a request: the one that the stickiness cookie names while it may be used, else
+    the next one.
 
-    Which is next depends on the group's algorithm: round robin, or the one with the fewest open WebSockets where it is
-    `least_outstanding_requests`.
+    Which is next depends on the group's algorithm: round robin, or the one with the fewest open
+    WebSockets where it is `least_outstanding_requests`.
     """
     if not usable:
         return None
@@ -88,8 +97,8 @@ def sticky_cookies(
 ) -> list[tuple[str, str, int]]:
     """The cookies that the balancer adds to a response, as (name, value, seconds).
 
-    `app_cookies` are the names of the cookies that the app itself set: with app_cookie stickiness the balancer's cookie
-    comes with the app's.
+    `app_cookies` are the names of the cookies that the app itself set: with app_cookie stickiness
+    the balancer's cookie comes with the app's.
     """
     made = []
     if action.sticky_seconds:
@@ -98,7 +107,9 @@ def sticky_cookies(
     key = token(secret, target_key(group, target))
     if name == TARGET_COOKIE:
         made.append((name, key, _seconds(group, "stickiness.lb_cookie.duration_seconds")))
-    elif name == APP_COOKIE and group.attributes.get("stickiness.app_cookie.cookie_name") in set(app_cookies):
+    elif name == APP_COOKIE and group.attributes.get("stickiness.app_cookie.cookie_name") in set(
+        app_cookies
+    ):
         made.append((name, key, _seconds(group, "stickiness.app_cookie.duration_seconds")))
     return made
 
@@ -106,7 +117,9 @@ def sticky_cookies(
 def read_cookies(header: str) -> Mapping[str, str]:
     """A Cookie header as names and values; what cannot be read is as if it were not there."""
     try:
-        return {name: morsel.value for name, morsel in SimpleCookie(header.replace(",", ";")).items()}
+        return {
+            name: morsel.value for name, morsel in SimpleCookie(header.replace(",", ";")).items()
+        }
     except CookieError:
         return {}
 
@@ -118,13 +131,19 @@ def target_key(group: TargetGroup, target: Target) -> str:
 
 def token(secret: bytes, text: str) -> str:
     """A cookie value that says nothing to the client."""
-    return base64.urlsafe_b64encode(hmac.digest(secret, text.encode(), hashlib.sha256)).decode().rstrip("=")
+    return (
+        base64.urlsafe_b64encode(hmac.digest(secret, text.encode(), hashlib.sha256))
+        .decode()
+        .rstrip("=")
+    )
 
 
 def _cookie_of(group: TargetGroup) -> str:
     if group.attributes.get("stickiness.enabled") != "true":
         return ""
-    return {"lb_cookie": TARGET_COOKIE, "app_cookie": APP_COOKIE}.get(group.attributes.get("stickiness.type", ""), "")
+    return {"lb_cookie": TARGET_COOKIE, "app_cookie": APP_COOKIE}.get(
+        group.attributes.get("stickiness.type", ""), ""
+    )
 
 
 def _seconds(group: TargetGroup, name: str) -> int:

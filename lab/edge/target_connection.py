@@ -1,7 +1,7 @@
 """From a load balancer to one of its targets: address, permission, socket, TLS.
 
-It decides nothing by itself: admission says whether packets travel, the host map says where a simulated address really
-listens. It must never connect anywhere else.
+It decides nothing by itself: admission says whether packets travel, the host map says where a
+simulated address really listens. It must never connect anywhere else.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ class TargetUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Errand:
-    """Who wants to connect to a target, and for whom: `client` is who connected to the load balancer."""
+    """Who wants to connect to a target, and for whom: `client` is who connected to the load
+    balancer.
+    """
 
     balancer: LoadBalancer
     group: TargetGroup
@@ -52,14 +54,17 @@ class TargetConnections:
         self._passages: dict[tuple[str, int], Passage] = {}
 
     def passage_of(self, leg: Leg) -> Passage | None:
-        """What the maker of a connection to a listener said of it; None for a client from outside."""
+        """What the maker of a connection to a listener said of it; None for a client from
+        outside.
+        """
         name: tuple[str, int] = leg.transport.get_extra_info("peername", ("", 0))[:2]
         return self._passages.get(name)
 
     async def connect(self, errand: Errand, port: int = 0) -> Leg:
         """Connect to a target, on its own port or, for a health check, on another one.
 
-        :raises TargetUnreachable: 502 when it refuses or fails in TLS, 504 when packets are dropped or nobody is there.
+        :raises TargetUnreachable: 502 when it refuses or fails in TLS, 504 when packets are dropped
+        or nobody is there.
         """
         state = self._state()
         group, port = errand.group, port or errand.target.port
@@ -67,7 +72,9 @@ class TargetConnections:
             return await self._connect_balancer(state, errand, port)
         address = self._address(state, errand)
         preserved = _preserved(errand)
-        if address is None or not target_admits(state.network, errand.balancer, group.vpc_id, address, port, preserved):
+        if address is None or not target_admits(
+            state.network, errand.balancer, group.vpc_id, address, port, preserved
+        ):
             raise await self._dropped(state)
         real = state.hosts.get(f"{address}:{port}")
         if real is None:
@@ -102,7 +109,8 @@ class TargetConnections:
         made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             made.setblocking(False)
-            # Bound before it connects, so that the other side finds the passage however early it looks.
+            # Bound before it connects, so that the other side finds the passage however early it
+            # looks.
             made.bind((LOOPBACK, 0))
             name: tuple[str, int] = made.getsockname()[:2]
             self._passages[name] = passage
@@ -168,7 +176,9 @@ async def open_leg(host: str, port: int, secure: ssl.SSLContext | None, server_n
 
 
 def _preserved(errand: Errand) -> Caller | None:
-    """A network load balancer keeps the client's address for instances, for other targets only if told to."""
+    """A network load balancer keeps the client's address for instances, for other targets only if
+    told to.
+    """
     if errand.balancer.type != "network":
         return None
     default = "true" if errand.group.target_type == "instance" else "false"

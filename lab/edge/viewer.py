@@ -1,7 +1,8 @@
 """The edge's own side: viewers' connections, from the first byte to the row in the access log.
 
-It takes requests off the wire, one after the other, and hands each to `exchange.py`; connections for which HTTP/2 was
-agreed on are `http2.py`'s. No viewer, whatever it sends, may end anything but its own connection.
+It takes requests off the wire, one after the other, and hands each to `exchange.py`; connections
+for which HTTP/2 was agreed on are `http2.py`'s. No viewer, whatever it sends, may end anything but
+its own connection.
 """
 
 from __future__ import annotations
@@ -33,7 +34,9 @@ HEAD_PATIENCE = 60.0
 class Viewers:
     """Serves viewers' connections on both listeners."""
 
-    def __init__(self, exchanges: Exchanges, log: LogShelf, live: Live, country_of: Callable[[str], str]) -> None:
+    def __init__(
+        self, exchanges: Exchanges, log: LogShelf, live: Live, country_of: Callable[[str], str]
+    ) -> None:
         self._exchanges = exchanges
         self._log = log
         self._live = live
@@ -68,7 +71,8 @@ class Viewers:
                 record.cut_by = await self._live.carry(tunnel, record.request.address, leads_to)
                 self._log.put(record, leg.sent, leg.received)
         except (OSError, h11.ProtocolError):
-            # The viewer left, or the origin broke off in the middle of a response: there is no way to say so any more.
+            # The viewer left, or the origin broke off in the middle of a response: there is no way
+            # to say so any more.
             pass
         finally:
             leg.close()
@@ -111,13 +115,18 @@ class Viewers:
                 return None
 
     async def _serve_http2(self, leg: Leg) -> None:
-        """Streams side by side, until the connection ends. What is no HTTP/2, such as an Upgrade, gets a 400."""
+        """Streams side by side, until the connection ends. What is no HTTP/2, such as an Upgrade,
+        gets a 400.
+        """
         try:
             await Http2(leg, self._serve_stream).serve()
         except NotHttp2:
             why = "HTTP/2 was agreed on for this connection; a WebSocket handshake needs HTTP/1.1."
             refusal = Refusal(400, "InvalidRequest", why)
-            await give(Http1(leg, h11.SERVER), edge_answer(refusal, self._exchanges.identity(_request_id())))
+            await give(
+                Http1(leg, h11.SERVER),
+                edge_answer(refusal, self._exchanges.identity(_request_id())),
+            )
             await leg.part()
 
     async def _serve_stream(self, stream: Stream) -> None:
@@ -138,7 +147,9 @@ class Viewers:
         await give(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
 
     def _own_answer(self, request: ViewerRequest) -> Answer | None:
-        """The answer to a request that is for the lab itself and not for a distribution: log rows, open sockets."""
+        """The answer to a request that is for the lab itself and not for a distribution: log rows,
+        open sockets.
+        """
         if request.scheme != "http" or split_host(request.header("host"))[0] not in OWN_NAMES:
             return None
         pages = {LOGS: lambda: self._log.answer(request.query), SOCKETS: self._live.answer}

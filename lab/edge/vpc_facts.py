@@ -1,7 +1,8 @@
-"""What the edge knows of VPCs: typed facts of security groups, network ACLs, subnets, interfaces and instances (PURE).
+"""What the edge knows of VPCs: typed facts of security groups, network ACLs, subnets, interfaces
+and instances (PURE).
 
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that AWS would not:
-an address of which no interface is known has no security group here.
+It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
+AWS would not: an address of which no interface is known has no security group here.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class BlockPublicAccess:
-    """VPC Block Public Access of one account and Region; `exclusions` maps a VPC or subnet to its mode."""
+    """VPC Block Public Access of one account and Region; `exclusions` maps a VPC or subnet to its
+    mode.
+    """
 
     mode: str = "off"
     exclusions: Mapping[str, str] = field(default_factory=dict)
@@ -76,8 +79,8 @@ class BlockPublicAccess:
 class Network:
     """Everything the edge knows of VPCs.
 
-    `interfaces` maps (VPC, private address) to the security groups there; `block_public_access` is by account and
-    Region; `service_groups` maps a VPC to CloudFront's own group in it.
+    `interfaces` maps (VPC, private address) to the security groups there; `block_public_access` is
+    by account and Region; `service_groups` maps a VPC to CloudFront's own group in it.
     """
 
     security_groups: Mapping[str, tuple[IngressRule, ...]] = field(default_factory=dict)
@@ -92,7 +95,11 @@ class Network:
 def parse_network(body: Json) -> Network:
     """The sections of `/_lab/state` that describe VPCs; each may be missing."""
     acls = {
-        subnet: tuple(sorted((_acl_entry(entry) for entry in acl.get("entries") or ()), key=lambda e: e.number))
+        subnet: tuple(
+            sorted(
+                (_acl_entry(entry) for entry in acl.get("entries") or ()), key=lambda e: e.number
+            )
+        )
         for acl in body.get("network_acls", [])
         for subnet in acl.get("subnets") or ()
     }
@@ -101,7 +108,9 @@ def parse_network(body: Json) -> Network:
             id: tuple(parse_ingress_rule(rule) for rule in group.get("ingress", []))
             for id, group in body.get("security_groups", {}).items()
         },
-        prefix_lists={id: tuple(entry.get("cidrs", [])) for id, entry in body.get("prefix_lists", {}).items()},
+        prefix_lists={
+            id: tuple(entry.get("cidrs", [])) for id, entry in body.get("prefix_lists", {}).items()
+        },
         service_groups=dict(body.get("service_groups", {})),
         subnets={
             id: Subnet(id, entry["vpc_id"], entry["cidr"], acls.get(id, ()))

@@ -1,4 +1,6 @@
-"""`python -m lab.faults`: writes the table of all faults into lab/README.md, between its two marks."""
+"""`python -m lab.faults`: writes the table of all faults into lab/README.md, between its two
+marks.
+"""
 
 from __future__ import annotations
 

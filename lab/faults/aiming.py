@@ -1,7 +1,8 @@
 """What a fault for an endpoint must hit, found from a distribution and a path (PURE).
 
-It decides by the same facts and the same functions as the edge: behavior, origin, VPC origin, load balancer, listener,
-target group, targets. It must never guess: what cannot be found is refused with a sentence that says what to do.
+It decides by the same facts and the same functions as the edge: behavior, origin, VPC origin, load
+balancer, listener, target group, targets. It must never guess: what cannot be found is refused with
+a sentence that says what to do.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ _ARN_PLACE = re.compile(r"arn:aws[\w-]*:\w+:([a-z0-9-]+):(\d{12}):")
 
 
 class FaultRefused(Exception):
-    """A fault cannot be set or cleared as asked; the message says why and what to do. `status` is for HTTP."""
+    """A fault cannot be set or cleared as asked; the message says why and what to do. `status` is
+    for HTTP.
+    """
 
     def __init__(self, why: str, status: int = 400) -> None:
         super().__init__(why)
@@ -32,8 +35,9 @@ class FaultRefused(Exception):
 class Aim:
     """An endpoint, taken apart.
 
-    What the way does not have is None. `patterns` are those of all behaviors but the default one that match the path;
-    `rule` is the listener rule that decides about it, None where the default action does.
+    What the way does not have is None. `patterns` are those of all behaviors but the default one
+    that match the path; `rule` is the listener rule that decides about it, None where the default
+    action does.
     """
 
     distribution: Distribution
@@ -50,7 +54,9 @@ class Aim:
     @property
     def targets(self) -> tuple[str, ...]:
         """host:port of every target, as the host map names them."""
-        return tuple(f"{target.id}:{target.port}" for group in self.groups for target in group.targets)
+        return tuple(
+            f"{target.id}:{target.port}" for group in self.groups for target in group.targets
+        )
 
     def need_balancer(self) -> LoadBalancer:
         """The load balancer.
@@ -58,7 +64,9 @@ class Aim:
         :raises FaultRefused: the way leads to none.
         """
         if self.balancer is None:
-            raise FaultRefused(f"{self._name} does not lead to a load balancer; name a path that does", 409)
+            raise FaultRefused(
+                f"{self._name} does not lead to a load balancer; name a path that does", 409
+            )
         return self.balancer
 
     def need_listener(self) -> Listener:
@@ -68,16 +76,21 @@ class Aim:
         """
         balancer = self.need_balancer()
         if self.listener is None:
-            raise FaultRefused(f"{balancer.name} has no listener on the port of {self._name}; add one first", 409)
+            raise FaultRefused(
+                f"{balancer.name} has no listener on the port of {self._name}; add one first", 409
+            )
         return self.listener
 
     def need_vpc_origin(self) -> VpcOrigin:
         """The VPC origin.
 
-        :raises FaultRefused: the origin is another kind of origin, or the VPC origin does not exist.
+        :raises FaultRefused: the origin is another kind of origin, or the VPC origin does not
+        exist.
         """
         if self.vpc_origin is None:
-            raise FaultRefused(f"{self._name} does not lead to an existing VPC origin; name a path that does", 409)
+            raise FaultRefused(
+                f"{self._name} does not lead to an existing VPC origin; name a path that does", 409
+            )
         return self.vpc_origin
 
     def need_targets(self) -> tuple[str, ...]:
@@ -86,7 +99,9 @@ class Aim:
         :raises FaultRefused: there is none.
         """
         if not self.targets:
-            raise FaultRefused(f"no target is registered behind {self._name}; register one first", 409)
+            raise FaultRefused(
+                f"no target is registered behind {self._name}; register one first", 409
+            )
         return self.targets
 
     def need_patterns(self) -> tuple[str, ...]:
@@ -95,8 +110,13 @@ class Aim:
         :raises FaultRefused: only the default behavior does.
         """
         if not self.patterns:
-            known = ", ".join(str(behavior.path_pattern) for behavior in self.distribution.behaviors) or "none"
-            raise FaultRefused(f"only the default behavior answers {self._name}; path patterns here: {known}", 409)
+            known = (
+                ", ".join(str(behavior.path_pattern) for behavior in self.distribution.behaviors)
+                or "none"
+            )
+            raise FaultRefused(
+                f"only the default behavior answers {self._name}; path patterns here: {known}", 409
+            )
         return self.patterns
 
     @property
@@ -115,7 +135,9 @@ def aim(state: State, distribution: str, path: str) -> Aim:
     behavior = find_behavior(found, path)
     origin = found.origins.get(behavior.target_origin_id)
     if origin is None:
-        raise FaultRefused(f"{found.id} has no origin {behavior.target_origin_id}; correct its behavior first", 409)
+        raise FaultRefused(
+            f"{found.id} has no origin {behavior.target_origin_id}; correct its behavior first", 409
+        )
     vpc_origin = state.vpc_origins.get(origin.vpc_origin_id or "")
     balancer, ports = _balancer(state, origin, vpc_origin)
     listeners = balancer.listeners if balancer else ()
@@ -128,7 +150,9 @@ def aim(state: State, distribution: str, path: str) -> Aim:
         path=path,
         behavior=behavior,
         patterns=tuple(
-            other.path_pattern for other in found.behaviors if other.path_pattern and matches(other.path_pattern, path)
+            other.path_pattern
+            for other in found.behaviors
+            if other.path_pattern and matches(other.path_pattern, path)
         ),
         origin=origin,
         vpc_origin=vpc_origin,
@@ -149,7 +173,8 @@ def named(state: State, distribution: str) -> Distribution:
     if found is None:
         known = ", ".join(item.id for item in state.distributions[:20]) or "none"
         raise FaultRefused(
-            f"no distribution {distribution!r} has been deployed; step the clock if it is new. Deployed are: {known}",
+            f"no distribution {distribution!r} has been deployed; step the clock if it is "
+            f"new. Deployed are: {known}",
             404,
         )
     return found
@@ -166,14 +191,24 @@ def place_of(arn: str) -> tuple[str, str]:
     return found.group(2), found.group(1)
 
 
-def _balancer(state: State, origin: Origin, vpc_origin: VpcOrigin | None) -> tuple[LoadBalancer | None, Sequence[int]]:
+def _balancer(
+    state: State, origin: Origin, vpc_origin: VpcOrigin | None
+) -> tuple[LoadBalancer | None, Sequence[int]]:
     """The load balancer and the ports on which CloudFront may knock, the likelier one first."""
     if vpc_origin is not None:
-        found = next((item for item in state.load_balancers if item.arn == vpc_origin.endpoint_arn), None)
-        return found, _ports(vpc_origin.http_port, vpc_origin.https_port, vpc_origin.protocol_policy)
+        found = next(
+            (item for item in state.load_balancers if item.arn == vpc_origin.endpoint_arn), None
+        )
+        return found, _ports(
+            vpc_origin.http_port, vpc_origin.https_port, vpc_origin.protocol_policy
+        )
     if origin.custom is not None:
-        found = next((item for item in state.load_balancers if item.dns_name == origin.domain_name), None)
-        return found, _ports(origin.custom.http_port, origin.custom.https_port, origin.custom.protocol_policy)
+        found = next(
+            (item for item in state.load_balancers if item.dns_name == origin.domain_name), None
+        )
+        return found, _ports(
+            origin.custom.http_port, origin.custom.https_port, origin.custom.protocol_policy
+        )
     return None, ()
 
 

@@ -1,6 +1,7 @@
 """The lab's own AWS endpoint, called by the lab: how faults look at accounts and change them.
 
-It decides only how calls are marked: they name their account without a session, and faults of calls never hit them.
+It decides only how calls are marked: they name their account without a session, and faults of calls
+never hit them.
 """
 
 from __future__ import annotations
@@ -48,5 +49,7 @@ class Aws:
             request.headers[_ACCOUNT_HEADER] = account
             request.headers[OWN_CALL_HEADER] = OWN_CALL
 
-        client.meta.events.register(f"before-sign.{client.meta.service_model.service_id.hyphenize()}", mark)
+        client.meta.events.register(
+            f"before-sign.{client.meta.service_model.service_id.hyphenize()}", mark
+        )
         return client

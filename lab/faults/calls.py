@@ -23,12 +23,23 @@ _WITH_A_DISTRIBUTIONS_ETAG = frozenset(
         "UpdateDistributionWithStagingConfig",
     }
 )
-_MADE_BY_WRITES = ("Create", "Update", "Associate", "Copy", "Authorize", "Register", "Tag", "Allocate")
+_MADE_BY_WRITES = (
+    "Create",
+    "Update",
+    "Associate",
+    "Copy",
+    "Authorize",
+    "Register",
+    "Tag",
+    "Allocate",
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call. `resource` is the id in CloudFront's URI, if there is one; `own` calls are the lab's."""
+    """One call. `resource` is the id in CloudFront's URI, if there is one; `own` calls are the
+    lab's.
+    """
 
     service: str
     operation: str
@@ -47,13 +58,17 @@ class Refused:
 
 
 def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:
-    """Whether a fault of calls is meant for a call. Some faults only make sense for some operations."""
+    """Whether a fault of calls is meant for a call. Some faults only make sense for some
+    operations.
+    """
     if "account" in given and given["account"] != call.account:
         return False
     if "service" in given and given["service"].lower() != call.service.lower():
         return False
     if "operation" in given:
-        named = bool(call.operation) and fnmatchcase(call.operation.lower(), given["operation"].lower())
+        named = bool(call.operation) and fnmatchcase(
+            call.operation.lower(), given["operation"].lower()
+        )
         return named and can_hit(name, call.service, call.operation)
     if name == "third-party-edit":
         return call.operation == "UpdateDistribution"
@@ -61,7 +76,9 @@ def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:
 
 
 def can_hit(name: str, service: str, operation: str) -> bool:
-    """Whether a fault of calls makes sense for an operation: a stale ETag needs one, and so does a quota."""
+    """Whether a fault of calls makes sense for an operation: a stale ETag needs one, and so does a
+    quota.
+    """
     if name == "third-party-edit":
         return service == CLOUDFRONT and operation in _WITH_A_DISTRIBUTIONS_ETAG
     if name == "quota-reached":
@@ -78,19 +95,29 @@ def refusal(name: str, call: Call) -> Refused | None:
         case "throttled":
             return Refused(400, "Throttling", "Rate exceeded")
         case "server-error" if call.service == CLOUDFRONT:
-            return Refused(500, "InternalError", "We encountered an internal error. Please try again.")
+            return Refused(
+                500, "InternalError", "We encountered an internal error. Please try again."
+            )
         case "server-error":
-            return Refused(503, "Unavailable" if ec2 else "ServiceUnavailable", "The service is unavailable.")
+            return Refused(
+                503, "Unavailable" if ec2 else "ServiceUnavailable", "The service is unavailable."
+            )
         case "access-denied" if ec2:
-            return Refused(403, "UnauthorizedOperation", "You are not authorized to perform this operation.")
+            return Refused(
+                403, "UnauthorizedOperation", "You are not authorized to perform this operation."
+            )
         case "access-denied":
             return Refused(403, "AccessDenied", "Access denied")
         case "expired-token" if ec2:
             return Refused(400, "RequestExpired", "Request has expired.")
         case "expired-token":
-            return Refused(403, "ExpiredToken", "The security token included in the request is expired")
+            return Refused(
+                403, "ExpiredToken", "The security token included in the request is expired"
+            )
         case "quota-reached":
-            code, message = QUOTA_ERRORS.get(call.operation, _OTHER_QUOTA.get(call.service, _UNKNOWN_QUOTA))
+            code, message = QUOTA_ERRORS.get(
+                call.operation, _OTHER_QUOTA.get(call.service, _UNKNOWN_QUOTA)
+            )
             return Refused(400, code, message)
         case _:
             return None
@@ -98,16 +125,31 @@ def refusal(name: str, call: Call) -> Refused | None:
 
 # API references: the error of each operation when a quota of its own is used up.
 QUOTA_ERRORS: Mapping[str, tuple[str, str]] = {
-    "CreateVpcOrigin": ("EntityLimitExceeded", "You have reached the limit of VPC origins in this account."),
+    "CreateVpcOrigin": (
+        "EntityLimitExceeded",
+        "You have reached the limit of VPC origins in this account.",
+    ),
     "CreateDistribution": ("TooManyDistributions", "You have reached the limit of distributions."),
-    "CreateDistributionWithTags": ("TooManyDistributions", "You have reached the limit of distributions."),
-    "UpdateDistribution": ("TooManyCacheBehaviors", "The distribution has too many cache behaviors."),
-    "CreateOriginRequestPolicy": ("TooManyOriginRequestPolicies", "You have reached the limit of policies."),
+    "CreateDistributionWithTags": (
+        "TooManyDistributions",
+        "You have reached the limit of distributions.",
+    ),
+    "UpdateDistribution": (
+        "TooManyCacheBehaviors",
+        "The distribution has too many cache behaviors.",
+    ),
+    "CreateOriginRequestPolicy": (
+        "TooManyOriginRequestPolicies",
+        "You have reached the limit of policies.",
+    ),
     "AuthorizeSecurityGroupIngress": (
         "RulesPerSecurityGroupLimitExceeded",
         "The maximum number of rules per security group has been reached.",
     ),
-    "CreateSecurityGroup": ("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached."),
+    "CreateSecurityGroup": (
+        "SecurityGroupLimitExceeded",
+        "The maximum number of security groups has been reached.",
+    ),
     "CreateLoadBalancer": ("TooManyLoadBalancers", "You have reached the limit of load balancers."),
     "CreateTargetGroup": ("TooManyTargetGroups", "You have reached the limit of target groups."),
     "RegisterTargets": ("TooManyTargets", "You have reached the limit of targets."),

@@ -1,7 +1,7 @@
 """Deployments that never end, as long as a fault says so.
 
-It decides what is held: everything of the accounts that is Deploying or InProgress. It must never touch what is
-Deployed.
+It decides what is held: everything of the accounts that is Deploying or InProgress. It must never
+touch what is Deployed.
 """
 
 from __future__ import annotations
@@ -19,10 +19,17 @@ EVERY_ACCOUNT = ""
 def hold(context: Context, accounts: Collection[str]) -> None:
     """Move the end of every deployment of the accounts out of reach."""
     for origin in list(context.store.vpc_origins.values()):
-        if _meant(origin.account, accounts) and origin.deleted_at is None and context.now < origin.settled_at < NEVER:
+        if (
+            _meant(origin.account, accounts)
+            and origin.deleted_at is None
+            and context.now < origin.settled_at < NEVER
+        ):
             context.store.vpc_origins.put(dataclasses.replace(origin, settled_at=NEVER))
     for distribution in list(context.store.distributions.values()):
-        if _meant(distribution.account, accounts) and context.now < distribution.latest.deployed_at < NEVER:
+        if (
+            _meant(distribution.account, accounts)
+            and context.now < distribution.latest.deployed_at < NEVER
+        ):
             _deploy(context, distribution, NEVER)
 
 

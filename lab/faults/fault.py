@@ -1,4 +1,5 @@
-"""What a fault is: a name, a sentence, what it takes, what a client sees and which verdict follows (PURE).
+"""What a fault is: a name, a sentence, what it takes, what a client sees and which verdict follows
+(PURE).
 
 It decides the words. It must never act; the other modules of this package do.
 """
@@ -45,8 +46,8 @@ class Ask(StrEnum):
 class Signature:
     """What a client that knows nothing of the lab sees.
 
-    `statuses` are those of the answer to the handshake, one of which comes; `server` is the Server header of the
-    answer if it tells who wrote it; `close` is the close code after a 101.
+    `statuses` are those of the answer to the handshake, one of which comes; `server` is the Server
+    header of the answer if it tells who wrote it; `close` is the close code after a 101.
     """
 
     text: str
@@ -60,9 +61,9 @@ class Signature:
 class Fault:
     """A named misbehaviour.
 
-    `takes` are the parameters it may be given, `needs` those it must be given. `verdict` is the code that a handshake
-    check must come to, "" where no handshake can show the fault. `app` names one of the apps that misbehave; `error` is
-    AWS's code for faults of calls.
+    `takes` are the parameters it may be given, `needs` those it must be given. `verdict` is the
+    code that a handshake check must come to, "" where no handshake can show the fault. `app` names
+    one of the apps that misbehave; `error` is AWS's code for faults of calls.
     """
 
     name: str

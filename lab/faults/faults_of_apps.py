@@ -31,14 +31,23 @@ FAULTS: tuple[Fault, ...] = (
         "app-no-subprotocol",
         "subprotocol-ignored",
         "The app opens the WebSocket, but never says which subprotocol it chose.",
-        Signature("101 without Sec-WebSocket-Protocol, though one was offered", (101,), ask=Ask.SUBPROTOCOL),
+        Signature(
+            "101 without Sec-WebSocket-Protocol, though one was offered",
+            (101,),
+            ask=Ask.SUBPROTOCOL,
+        ),
         "WSE-101-NOSUBPROTOCOL",
     ),
     _app(
         "app-half-deflate",
         "deflates-unasked",
         "The app sends compressed frames though nobody agreed to compression.",
-        Signature("101, then a protocol error on the first frame", (101,), close=(1002, 1006), ask=Ask.MESSAGE),
+        Signature(
+            "101, then a protocol error on the first frame",
+            (101,),
+            close=(1002, 1006),
+            ask=Ask.MESSAGE,
+        ),
         "WSE-FRAME",
     ),
     _app(

@@ -1,11 +1,15 @@
-"""Faults of the AWS endpoint: calls that are refused, lost, cut or answered with nonsense (DATA)."""
+"""Faults of the AWS endpoint: calls that are refused, lost, cut or answered with nonsense
+(DATA).
+"""
 
 from __future__ import annotations
 
 from lab.faults.fault import CALL, Fault, Kind, Signature
 
 
-def _call(name: str, plain: str, seen: str, error: str = "", takes: tuple[str, ...] = CALL) -> Fault:
+def _call(
+    name: str, plain: str, seen: str, error: str = "", takes: tuple[str, ...] = CALL
+) -> Fault:
     return Fault(name, plain, Kind.CALLS, Signature(seen), takes=takes, error=error)
 
 
@@ -22,12 +26,32 @@ FAULTS: tuple[Fault, ...] = (
         "InternalError 500 (EC2 and load balancers: Unavailable 503)",
         "InternalError",
     ),
-    _call("timeout-before", "Matching calls are never answered, and nothing is done.", "a read timeout"),
-    _call("timeout-after-success", "Matching calls are done, but never answered.", "a read timeout"),
-    _call("connection-reset", "The connection is reset in the place of an answer; nothing is done.", "a reset"),
-    _call("reset-after-success", "Matching calls are done, then the connection is reset.", "a reset"),
-    _call("half-body", "Matching calls are done, but only half of the answer arrives.", "an answer that breaks off"),
-    _call("wrong-xml", "Matching calls are done, but the answer is a proxy's web page.", "200 that is not AWS's XML"),
+    _call(
+        "timeout-before",
+        "Matching calls are never answered, and nothing is done.",
+        "a read timeout",
+    ),
+    _call(
+        "timeout-after-success", "Matching calls are done, but never answered.", "a read timeout"
+    ),
+    _call(
+        "connection-reset",
+        "The connection is reset in the place of an answer; nothing is done.",
+        "a reset",
+    ),
+    _call(
+        "reset-after-success", "Matching calls are done, then the connection is reset.", "a reset"
+    ),
+    _call(
+        "half-body",
+        "Matching calls are done, but only half of the answer arrives.",
+        "an answer that breaks off",
+    ),
+    _call(
+        "wrong-xml",
+        "Matching calls are done, but the answer is a proxy's web page.",
+        "200 that is not AWS's XML",
+    ),
     _call(
         "access-denied",
         "Matching calls are refused without a word about which action is missing.",
@@ -54,7 +78,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _call(
         "third-party-edit",
-        "Somebody else changes the distribution's comment just before each matching call, so that its ETag is stale.",
+        "Somebody else changes the distribution's comment just before each matching call, "
+        "so that its ETag is stale.",
         "PreconditionFailed 412",
         "PreconditionFailed",
     ),

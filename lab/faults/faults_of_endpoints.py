@@ -1,4 +1,6 @@
-"""Faults on the way from the viewer to the app: the distribution, the network, the load balancer, the edge (DATA)."""
+"""Faults on the way from the viewer to the app: the distribution, the network, the load balancer,
+the edge (DATA).
+"""
 
 from __future__ import annotations
 
@@ -8,37 +10,52 @@ EDGE = "CloudFront"
 BALANCER = "awselb/2.0"
 
 
-def _account(name: str, plain: str, signature: Signature, verdict: str, takes: tuple[str, ...] = ENDPOINT) -> Fault:
+def _account(
+    name: str, plain: str, signature: Signature, verdict: str, takes: tuple[str, ...] = ENDPOINT
+) -> Fault:
     return Fault(name, plain, Kind.ACCOUNT, signature, verdict, takes, ("distribution",))
 
 
-def _edge(name: str, plain: str, signature: Signature, verdict: str, takes: tuple[str, ...] = ENDPOINT) -> Fault:
+def _edge(
+    name: str, plain: str, signature: Signature, verdict: str, takes: tuple[str, ...] = ENDPOINT
+) -> Fault:
     return Fault(name, plain, Kind.DATA_PLANE, signature, verdict, takes, ("distribution",))
 
 
 FAULTS: tuple[Fault, ...] = (
-    # --- the distribution --------------------------------------------------------------------------------------------
+    # --- the distribution
+    # --------------------------------------------------------------------------------------------
     _account(
         "headers-not-forwarded",
-        "The behavior has no origin request policy, so CloudFront removes Sec-WebSocket-Key and -Version.",
+        "The behavior has no origin request policy, so CloudFront removes Sec-WebSocket-Key "
+        "and -Version.",
         Signature("400 or 426 from the app; an ordinary GET of the path works", (400, 426)),
         "WSE-400-NOKEY",
     ),
     _account(
         "subprotocol-not-forwarded",
-        "The behavior's origin request policy forwards every handshake header but Sec-WebSocket-Protocol.",
-        Signature("101 without Sec-WebSocket-Protocol, though one was offered", (101,), ask=Ask.SUBPROTOCOL),
+        "The behavior's origin request policy forwards every handshake header but "
+        "Sec-WebSocket-Protocol.",
+        Signature(
+            "101 without Sec-WebSocket-Protocol, though one was offered",
+            (101,),
+            ask=Ask.SUBPROTOCOL,
+        ),
         "WSE-101-POLICY",
     ),
     _account(
         "path-not-matched",
         "The behavior's path pattern no longer matches the path, so that another behavior answers.",
-        Signature("200 with a page, or 403, 404, 426: whatever the next behavior's origin says", (200, 403, 404, 426)),
+        Signature(
+            "200 with a page, or 403, 404, 426: whatever the next behavior's origin says",
+            (200, 403, 404, 426),
+        ),
         "WSE-PATH",
     ),
     _account(
         "spa-error-page",
-        "The listener answers 404 for the path, and the distribution turns every 403 and 404 into 200 and /index.html.",
+        "The listener answers 404 for the path, and the distribution turns every 403 and "
+        "404 into 200 and /index.html.",
         Signature("200 text/html instead of 101", (200,)),
         "WSE-200-SPA",
     ),
@@ -56,7 +73,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _account(
         "methods-too-few",
-        "The behavior allows GET and HEAD only, so that the POST of Socket.IO's polling is refused.",
+        "The behavior allows GET and HEAD only, so that the POST of Socket.IO's polling is "
+        "refused.",
         Signature("403 to POST, while a handshake opens", (403,), EDGE, ask=Ask.POST),
         "WSE-403-METHOD",
     ),
@@ -89,21 +107,31 @@ FAULTS: tuple[Fault, ...] = (
     _account(
         "alias-absent",
         "The distribution loses its alternate domain names.",
-        Signature("403 made at the edge to an alias; the distribution's own name works", (403,), EDGE, ask=Ask.ALIAS),
+        Signature(
+            "403 made at the edge to an alias; the distribution's own name works",
+            (403,),
+            EDGE,
+            ask=Ask.ALIAS,
+        ),
         "WSE-403-ALIAS",
         ("distribution",),
     ),
     _account(
         "apigateway-host-forwarded",
-        "The behavior forwards the viewer's Host to API Gateway (policy AllViewer), which knows its own name only.",
+        "The behavior forwards the viewer's Host to API Gateway (policy AllViewer), which "
+        "knows its own name only.",
         Signature("403 from API Gateway, with x-amzn-errortype", (403,)),
         "WSE-403-APIGW",
     ),
-    # --- the network -------------------------------------------------------------------------------------------------
+    # --- the network
+    # -------------------------------------------------------------------------------------------------
     _account(
         "security-group-closed",
-        "The load balancer's security groups lose every rule that admits CloudFront on the origin's port.",
-        Signature("504 after the connection timeout; the load balancer sees no request", (504,), EDGE),
+        "The load balancer's security groups lose every rule that admits CloudFront on the "
+        "origin's port.",
+        Signature(
+            "504 after the connection timeout; the load balancer sees no request", (504,), EDGE
+        ),
         "WSE-504-SG",
     ),
     _account(
@@ -114,11 +142,13 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _account(
         "network-acl-egress",
-        "The network ACLs of the target's subnets deny outbound TCP 1024-65535, so that answers do not leave.",
+        "The network ACLs of the target's subnets deny outbound TCP 1024-65535, so that "
+        "answers do not leave.",
         Signature("504 after the connection timeout", (504,), EDGE),
         "WSE-504-NACL",
     ),
-    # --- the VPC origin ----------------------------------------------------------------------------------------------
+    # --- the VPC origin
+    # ----------------------------------------------------------------------------------------------
     _account(
         "vpc-origin-deploying",
         "The VPC origin is Deploying again, and stays so.",
@@ -138,7 +168,8 @@ FAULTS: tuple[Fault, ...] = (
         "WSE-502-2025",
         ENDPOINT,
     ),
-    # --- the load balancer -------------------------------------------------------------------------------------------
+    # --- the load balancer
+    # -------------------------------------------------------------------------------------------
     _account(
         "listener-missing",
         "The load balancer loses the listener on the origin's port.",
@@ -195,7 +226,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _edge(
         "target-cut",
-        "Targets are replaced all the time: connections to them are cut a moment after they opened.",
+        "Targets are replaced all the time: connections to them are cut a moment after they "
+        "opened.",
         Signature("101, then 1006", (101,), close=(1006,), ask=Ask.SILENCE),
         "WSE-1006",
     ),
@@ -207,14 +239,16 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "targets-unhealthy",
-        "Nothing listens at the targets, so that their health checks fail; the load balancer tries them all the same.",
+        "Nothing listens at the targets, so that their health checks fail; the load "
+        "balancer tries them all the same.",
         Kind.APP,
         Signature("502 from the load balancer", (502,), BALANCER),
         "WSE-502-ALB",
         ENDPOINT,
         ("distribution",),
     ),
-    # --- the edge itself ---------------------------------------------------------------------------------------------
+    # --- the edge itself
+    # ---------------------------------------------------------------------------------------------
     _edge(
         "edge-stale",
         "Some edge locations serve the configuration that was there before the last change.",
@@ -224,7 +258,8 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _edge(
         "edge-capacity",
-        "The edge has no capacity; detail CapacityExceeded, LambdaLimitExceeded or another result of CloudFront's log.",
+        "The edge has no capacity; detail CapacityExceeded, LambdaLimitExceeded or another "
+        "result of CloudFront's log.",
         Signature("503 from the edge", (503,), EDGE),
         "WSE-503-EDGE",
         ("distribution", "detail"),

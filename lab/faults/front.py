@@ -1,7 +1,8 @@
 """The layer before the AWS endpoint in which calls go wrong.
 
-It decides, call by call, whether a fault is met, and what then happens instead of the answer or to it. It must never
-touch a socket: an answer that has to break off is handed to whoever owns the connection.
+It decides, call by call, whether a fault is met, and what then happens instead of the answer or to
+it. It must never touch a socket: an answer that has to break off is handed to whoever owns the
+connection.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ log = logging.getLogger(__name__)
 
 _LARGEST_FORM = 1_000_000
 Ending: TypeAlias = Literal["silence", "reset", "half"]
-_PROXY_PAGE = b"<html><head><title>Sign in to the network</title></head><body>Please sign in.</body></html>"
+_PROXY_PAGE = (
+    b"<html><head><title>Sign in to the network</title></head><body>Please sign in.</body></html>"
+)
 _ENDINGS: Mapping[str, tuple[Ending, bool]] = {
     # Fault -> how the connection ends, and whether the call is done before.
     "timeout-before": ("silence", False),
@@ -38,7 +41,9 @@ _ENDINGS: Mapping[str, tuple[Ending, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class BrokenReply:
-    """An answer that does not arrive as a whole. `wanted` says whether a silence still has to go on."""
+    """An answer that does not arrive as a whole. `wanted` says whether a silence still has to go
+    on.
+    """
 
     ending: Ending
     reply: HttpReply
@@ -48,7 +53,9 @@ class BrokenReply:
 class CallFaults:
     """Faults of calls, met or not."""
 
-    def __init__(self, faults: Faults, aws: Aws, account_of: Callable[[Mapping[str, str]], str]) -> None:
+    def __init__(
+        self, faults: Faults, aws: Aws, account_of: Callable[[Mapping[str, str]], str]
+    ) -> None:
         self._faults = faults
         self._aws = aws
         self._account_of = account_of
@@ -67,7 +74,9 @@ class CallFaults:
         """Perform a call, or what a fault makes of it; `headers` have lower-case names."""
         if not self._faults.any_of_calls():
             return perform()
-        operation, resource = _operation_of(self._router, service, method, path, query, headers, body)
+        operation, resource = _operation_of(
+            self._router, service, method, path, query, headers, body
+        )
         own = headers.get(OWN_CALL_HEADER) == OWN_CALL
         call = Call(service, operation, self._account_of(headers), resource, own)
         struck = self._faults.strike(call)
@@ -76,7 +85,9 @@ class CallFaults:
             self._faults.hold_deployments()
         return reply
 
-    def _performed(self, name: str, call: Call, perform: Callable[[], HttpReply]) -> HttpReply | BrokenReply:
+    def _performed(
+        self, name: str, call: Call, perform: Callable[[], HttpReply]
+    ) -> HttpReply | BrokenReply:
         refused = refusal(name, call)
         if refused is not None:
             return error_reply(call.service, refused.status, refused.code, refused.message)
@@ -92,12 +103,19 @@ class CallFaults:
         return reply
 
     def _edit(self, call: Call) -> None:
-        """Somebody else writes the distribution's comment; its old ETag is worth nothing from now on."""
+        """Somebody else writes the distribution's comment; its old ETag is worth nothing from now
+        on.
+        """
         client = self._aws.client(CLOUDFRONT, call.account)
         try:
             got = client.get_distribution_config(Id=call.resource)
-            config = {**got["DistributionConfig"], "Comment": _edited(got["DistributionConfig"].get("Comment", ""))}
-            client.update_distribution(Id=call.resource, IfMatch=got["ETag"], DistributionConfig=config)
+            config = {
+                **got["DistributionConfig"],
+                "Comment": _edited(got["DistributionConfig"].get("Comment", "")),
+            }
+            client.update_distribution(
+                Id=call.resource, IfMatch=got["ETag"], DistributionConfig=config
+            )
         except (ClientError, BotoCoreError) as error:
             # There is nothing to edit: the caller will hear that from AWS itself.
             log.info("no third-party edit of %s: %s", call.resource, error)
@@ -109,11 +127,19 @@ def _edited(comment: str) -> str:
 
 
 def _operation_of(
-    router: Router, service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    router: Router,
+    service: str,
+    method: str,
+    path: str,
+    query: str,
+    headers: Mapping[str, str],
+    body: bytes,
 ) -> tuple[str, str]:
-    """By the wire alone, as AWS does: CloudFront's routes, the query protocol's Action, or X-Amz-Target.
+    """By the wire alone, as AWS does: CloudFront's routes, the query protocol's Action, or
+    X-Amz-Target.
 
-    Gives the operation's name, "" if nothing tells it, and the id of what it is about, "" if the URI has none.
+    Gives the operation's name, "" if nothing tells it, and the id of what it is about, "" if the
+    URI has none.
     """
     if service == CLOUDFRONT:
         try:

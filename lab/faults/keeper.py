@@ -1,8 +1,8 @@
 """The faults that are set: sets them, clears them, and keeps them over a restart.
 
-It decides the order: a step is written down, then done; it is taken back, then forgotten. So a fault can be cleared
-whatever was killed, and whatever became of the account meanwhile. It must never hold the world's lock while it calls
-AWS.
+It decides the order: a step is written down, then done; it is taken back, then forgotten. So a
+fault can be cleared whatever was killed, and whatever became of the account meanwhile. It must
+never hold the world's lock while it calls AWS.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ _TLS_FAULTS = "origin-certificate-"
 class Faults:
     """All faults that are set. `changes` grows with every change that the edge must hear of."""
 
-    def __init__(self, aws: Aws, cloudfront: CloudFront, database: LabDatabase, clock: LabClock) -> None:
+    def __init__(
+        self, aws: Aws, cloudfront: CloudFront, database: LabDatabase, clock: LabClock
+    ) -> None:
         self._hands = Hands(aws, cloudfront)
         self._cloudfront = cloudfront
         self._database = database
@@ -77,12 +79,15 @@ class Faults:
     def set(self, name: str, given: Mapping[str, Any], state: State) -> SetFault:
         """Set a fault; `state` is what the edge knows now.
 
-        :raises FaultRefused: no such fault, wrong parameters, nothing there to hit, or AWS refused a change.
+        :raises FaultRefused: no such fault, wrong parameters, nothing there to hit, or AWS refused
+        a change.
         """
         fault, checked = check(name, given, operations_of)
         with self._turn:
             number = max((other.number for other in self._set.values()), default=0) + 1
-            made = SetFault(f"fault-{secrets.token_hex(4)}", number, fault.name, self._clock.now(), checked)
+            made = SetFault(
+                f"fault-{secrets.token_hex(4)}", number, fault.name, self._clock.now(), checked
+            )
             if fault.kind is Kind.CALLS:
                 self._keep(made)
                 if fault.name == NEVER_DEPLOYED:
@@ -93,13 +98,16 @@ class Faults:
             if fault.kind is not Kind.ACCOUNT:
                 self._keep(made)
                 return made
-            circumstances = Circumstances(self._hands.aws, self._cloudfront, state, found, f"lab-{made.id}")
+            circumstances = Circumstances(
+                self._hands.aws, self._cloudfront, state, found, f"lab-{made.id}"
+            )
             return self._change_account(made, _PLANS[fault.name](circumstances))
 
     def clear(self, fault_id: str) -> SetFault:
         """Take one back.
 
-        :raises FaultRefused: none of that id is set, or AWS refused; then it stays set and may be cleared again.
+        :raises FaultRefused: none of that id is set, or AWS refused; then it stays set and may be
+        cleared again.
         """
         with self._turn:
             fault = self._set.get(fault_id)
@@ -119,7 +127,9 @@ class Faults:
         return [self.clear(fault.id) for fault in reversed(self.listing())]
 
     def hold_deployments(self) -> None:
-        """Keep what is being deployed from ever being deployed, in the accounts that have the fault for it."""
+        """Keep what is being deployed from ever being deployed, in the accounts that have the fault
+        for it.
+        """
         accounts = self._held_accounts()
         if accounts:
             self._cloudfront.change(lambda context: deployments.hold(context, accounts))
@@ -137,15 +147,20 @@ class Faults:
                     continue
                 hits = struck is None and fault.calls + 1 >= fault.given.get("nth", 1)
                 hits = hits and fault.spent < fault.given.get("times", float("inf"))
-                # Counted before the answer goes out, so that a restart does not strike a call too often.
-                self._keep(replace(fault, calls=fault.calls + 1, spent=fault.spent + hits), edge=False)
+                # Counted before the answer goes out, so that a restart does not strike a call too
+                # often.
+                self._keep(
+                    replace(fault, calls=fault.calls + 1, spent=fault.spent + hits), edge=False
+                )
                 if hits:
                     struck = FAULTS[fault.name]
         return struck
 
     def any_of_calls(self, name: str = "") -> bool:
         """Whether any fault of calls is set, or the one of that name."""
-        return any(fault.kind is Kind.CALLS and name in ("", fault.name) for fault in self._set.values())
+        return any(
+            fault.kind is Kind.CALLS and name in ("", fault.name) for fault in self._set.values()
+        )
 
     def _release(self) -> None:
         held = self._held_accounts()
@@ -171,7 +186,9 @@ class Faults:
             raise
         except (ClientError, BotoCoreError, KeyError) as error:
             self._take_back(fault)
-            raise FaultRefused(f"the account could not be changed: {error}. Nothing is set", 409) from error
+            raise FaultRefused(
+                f"the account could not be changed: {error}. Nothing is set", 409
+            ) from error
 
     def _take_back(self, fault: SetFault) -> None:
         while fault.steps:
@@ -183,14 +200,18 @@ class Faults:
                 else:
                     self._keep(*self._undone(shorter, step))
             except (ClientError, BotoCoreError) as error:
-                why = f"{fault.name} is still set, because {step.verb} could not be taken back: {error}. Try again"
+                why = (
+                    f"{fault.name} is still set, because {step.verb} could not be taken back: "
+                    f"{error}. Try again"
+                )
                 raise FaultRefused(why, 409) from error
             fault = self._set[fault.id]
         self._forget(fault)
 
     def _undone(self, fault: SetFault, step: Step) -> list[SetFault]:
-        """Take a step back in the account. The fault without it, and the others as they must be from then on: kept
-        together, so that whoever is killed before does it once more to the same end.
+        """Take a step back in the account. The fault without it, and the others as they must be
+        from then on: kept together, so that whoever is killed before does it once more to the same
+        end.
         """
         others = [other for other in self.listing() if other.id != fault.id]
         names: dict[str, str] = {}
@@ -198,7 +219,10 @@ class Faults:
             for named in names_now(step, others):
                 names |= _VERBS[step.verb].undo(self._hands, named) or {}
         changed = [renamed(without_change(other, step), names) for other in others]
-        return [renamed(fault, names), *(new for new, old in zip(changed, others, strict=True) if new != old)]
+        return [
+            renamed(fault, names),
+            *(new for new, old in zip(changed, others, strict=True) if new != old),
+        ]
 
     @contextmanager
     def _put_aside(self, steps: Sequence[Step]) -> Iterator[None]:
@@ -211,7 +235,9 @@ class Faults:
                 _VERBS[step.verb].do(self._hands, step)
 
     def _handed_over(self, fault: SetFault, leaving: Step) -> bool:
-        """Whether another fault that changes the same thing takes over what is to be put back in the end."""
+        """Whether another fault that changes the same thing takes over what is to be put back in
+        the end.
+        """
         verb = _VERBS[leaving.verb]
         others = [other for other in self.listing() if other.id != fault.id]
         # The next later one first: it is the one that wrote over the leaving one.
@@ -251,11 +277,18 @@ def _hit(fault: Fault, found: Aim) -> dict[str, Any]:
     :raises FaultRefused: what it is to act on is missing.
     """
     if fault.name.startswith(_TLS_FAULTS) and not found.need_listener().terminates_tls:
-        why = f"the origin of {found.path} is reached over plain HTTP; a certificate fault needs https-only"
+        why = (
+            f"the origin of {found.path} is reached over plain HTTP; a certificate fault needs "
+            "https-only"
+        )
         raise FaultRefused(f"{why} and an HTTPS listener", 409)
     if fault.name == "era-2025":
         found.need_vpc_origin()
-    targets = found.need_targets() if fault.kind is Kind.APP or fault.name == "target-cut" else found.targets
+    targets = (
+        found.need_targets()
+        if fault.kind is Kind.APP or fault.name == "target-cut"
+        else found.targets
+    )
     return {
         "account": found.distribution.account,
         "distribution": found.distribution.id,

@@ -1,8 +1,8 @@
 """What becomes of the faults that stay set when one is cleared (PURE).
 
-It decides how a change is found that another fault moved elsewhere, how it is taken out of what another fault keeps of
-a listener that is away, how steps name a thing that was made again, and what must be there for a moment. It must never
-call AWS.
+It decides how a change is found that another fault moved elsewhere, how it is taken out of what
+another fault keeps of a listener that is away, how steps name a thing that was made again, and what
+must be there for a moment. It must never call AWS.
 """
 
 from __future__ import annotations
@@ -18,28 +18,38 @@ REMOVED_LISTENER = "remove listener"
 
 
 def names_now(leaving: Step, others: Iterable[SetFault]) -> Iterator[Step]:
-    """The step, and the step again for every other name that a behavior of its distribution has been given."""
+    """The step, and the step again for every other name that a behavior of its distribution has
+    been given.
+    """
     yield leaving
     if leaving.verb != "edit distribution":
         return
     distribution, where, field = leaving.key.split("|")
     for step in _steps(others):
-        if step.verb == leaving.verb and step.key == f"{distribution}|{where}|PathPattern" and field != "PathPattern":
+        if (
+            step.verb == leaving.verb
+            and step.key == f"{distribution}|{where}|PathPattern"
+            and field != "PathPattern"
+        ):
             yield replace(leaving, key=f"{distribution}|{step.after}|{field}")
 
 
 def in_the_way(leaving: Step, others: Iterable[SetFault]) -> list[Step]:
-    """What must be undone while the step is taken back, and done again after it: CloudFront writes no distribution
-    that names a VPC origin which is away.
+    """What must be undone while the step is taken back, and done again after it: CloudFront writes
+    no distribution that names a VPC origin which is away.
     """
     if leaving.verb != "edit distribution":
         return []
-    hidden = (step for step in _steps(others) if step.verb == "set VPC origin" and step.after is None)
+    hidden = (
+        step for step in _steps(others) if step.verb == "set VPC origin" and step.after is None
+    )
     return [step for step in hidden if step.account == leaving.account]
 
 
 def renamed(fault: SetFault, names: Mapping[str, str]) -> SetFault:
-    """The fault with new ARNs in the place of old ones, wherever its steps and what it hit name them."""
+    """The fault with new ARNs in the place of old ones, wherever its steps and what it hit name
+    them.
+    """
     steps = tuple(
         replace(
             step,
@@ -53,12 +63,16 @@ def renamed(fault: SetFault, names: Mapping[str, str]) -> SetFault:
 
 
 def without_change(fault: SetFault, leaving: Step) -> SetFault:
-    """The fault; what it keeps of a removed listener is as if the leaving step had been taken back before."""
+    """The fault; what it keeps of a removed listener is as if the leaving step had been taken back
+    before.
+    """
     take_out = _TAKEN_OUT.get(leaving.verb)
     if take_out is None:
         return fault
     steps = tuple(
-        _without(step, leaving, take_out) if step.verb == REMOVED_LISTENER and _same_place(step, leaving) else step
+        _without(step, leaving, take_out)
+        if step.verb == REMOVED_LISTENER and _same_place(step, leaving)
+        else step
         for step in fault.steps
     )
     return replace(fault, steps=steps)
@@ -74,7 +88,9 @@ def _same_place(one: Step, other: Step) -> bool:
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A value with every old name replaced; ARNs end in random letters, so that none is a part of another's."""
+    """A value with every old name replaced; ARNs end in random letters, so that none is a part of
+    another's.
+    """
     if isinstance(value, str):
         for old, new in names.items():
             value = value.replace(old, new)
@@ -123,7 +139,11 @@ def _rule(kept: JsonObject, leaving: Step) -> JsonObject:
         return kept
     # By number and path: another fault may have replaced its actions.
     ours = (int(leaving.after["rule"]["Priority"]), leaving.after["rule"]["Conditions"])
-    rules = [rule for rule in kept["rules"] if (rule["given"]["Priority"], rule["given"]["Conditions"]) != ours]
+    rules = [
+        rule
+        for rule in kept["rules"]
+        if (rule["given"]["Priority"], rule["given"]["Conditions"]) != ours
+    ]
     return {**kept, "rules": rules}
 
 
@@ -131,7 +151,9 @@ def _attribute(kept: JsonObject, leaving: Step) -> JsonObject:
     if kept["arn"] != leaving.key:
         return kept
     attributes = [
-        {**item, "Value": leaving.before[item["Key"]]} if leaving.after.get(item["Key"]) == item["Value"] else item
+        {**item, "Value": leaving.before[item["Key"]]}
+        if leaving.after.get(item["Key"]) == item["Value"]
+        else item
         for item in kept["attributes"]
     ]
     return {**kept, "attributes": attributes}

@@ -1,6 +1,8 @@
-"""Which steps a fault of the distribution or of its VPC origin takes, from the newest configuration.
+"""Which steps a fault of the distribution or of its VPC origin takes, from the newest
+configuration.
 
-They decide what must change so that the fault really shows, and nothing more. They only look; steps act.
+They decide what must change so that the fault really shows, and nothing more. They only look; steps
+act.
 """
 
 from __future__ import annotations
@@ -19,7 +21,12 @@ from lab.faults.steps_of_cloudfront import NEVER, newest
 
 _REGION = "us-east-1"
 _ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
-_HANDSHAKE_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Origin")
+_HANDSHAKE_HEADERS = (
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Extensions",
+    "Origin",
+)
 _READ_METHODS = {"Quantity": 2, "Items": ["HEAD", "GET"]}
 _ANTARCTICA = {"GeoRestriction": {"RestrictionType": "whitelist", "Quantity": 1, "Items": ["AQ"]}}
 
@@ -38,23 +45,37 @@ def drop_subprotocol(given: Circumstances) -> Plan:
         "CookiesConfig": {"CookieBehavior": "all"},
         "QueryStringsConfig": {"QueryStringBehavior": "all"},
     }
-    policy_id = yield Step("make request policy", _account(given), _REGION, given.mark, None, policy)
+    policy_id = yield Step(
+        "make request policy", _account(given), _REGION, given.mark, None, policy
+    )
     yield _behavior_edit(given, "OriginRequestPolicyId", policy_id)
 
 
 def forward_host(given: Circumstances) -> Plan:
     """AllViewer, before an API Gateway."""
     if ".execute-api." not in given.aim.origin.domain_name:
-        raise FaultRefused(f"the origin of {given.aim.path} is no API Gateway; name a path whose origin is one", 409)
+        raise FaultRefused(
+            f"the origin of {given.aim.path} is no API Gateway; name a path whose origin is one",
+            409,
+        )
     yield _behavior_edit(given, "OriginRequestPolicyId", _ALL_VIEWER)
 
 
 def move_patterns(given: Circumstances) -> Plan:
-    """Every behavior that matches the path gets another pattern; where only the default one does, there is no fault."""
+    """Every behavior that matches the path gets another pattern; where only the default one does,
+    there is no fault.
+    """
     for number, pattern in enumerate(given.aim.need_patterns()):
         # Two behaviors must not end with one pattern.
         moved = f"/moved-away-{given.mark}-{number}"
-        yield Step("edit distribution", _account(given), _REGION, _key(given, pattern, "PathPattern"), pattern, moved)
+        yield Step(
+            "edit distribution",
+            _account(given),
+            _REGION,
+            _key(given, pattern, "PathPattern"),
+            pattern,
+            moved,
+        )
 
 
 def serve_page_for_errors(given: Circumstances) -> Plan:
@@ -86,12 +107,18 @@ def demand_signatures(given: Circumstances) -> Plan:
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     group_id = yield Step("make key group", _account(given), _REGION, given.mark, None, pem)
-    yield _behavior_edit(given, "TrustedKeyGroups", {"Enabled": True, "Quantity": 1, "Items": [group_id]})
+    yield _behavior_edit(
+        given, "TrustedKeyGroups", {"Enabled": True, "Quantity": 1, "Items": [group_id]}
+    )
 
 
 def block_by_firewall(given: Circumstances) -> Plan:
     """A web ACL with one rule, which blocks what begins with the path."""
-    visible = {"SampledRequestsEnabled": True, "CloudWatchMetricsEnabled": False, "MetricName": given.mark}
+    visible = {
+        "SampledRequestsEnabled": True,
+        "CloudWatchMetricsEnabled": False,
+        "MetricName": given.mark,
+    }
     match = {
         "SearchString": given.aim.path.encode().decode("latin-1"),
         "FieldToMatch": {"UriPath": {}},
@@ -129,7 +156,9 @@ def switch_off(given: Circumstances) -> Plan:
 def drop_aliases(given: Circumstances) -> Plan:
     """No alternate domain names; there must be one to lose."""
     if not given.aim.distribution.aliases:
-        raise FaultRefused(f"{given.aim.distribution.id} has no alternate domain name; add one first", 409)
+        raise FaultRefused(
+            f"{given.aim.distribution.id} has no alternate domain name; add one first", 409
+        )
     yield _edit(given, "Aliases", {"Quantity": 0})
 
 
@@ -162,7 +191,9 @@ def _edit(given: Circumstances, field: str, after: Any) -> Step:
 
 def _step(given: Circumstances, where: str, field: str, after: Any) -> Step:
     before = _place(_newest(given), where).get(field)
-    return Step("edit distribution", _account(given), _REGION, _key(given, where, field), before, after)
+    return Step(
+        "edit distribution", _account(given), _REGION, _key(given, where, field), before, after
+    )
 
 
 def _place(config: JsonObject, where: str) -> JsonObject:

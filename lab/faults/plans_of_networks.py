@@ -1,6 +1,7 @@
 """Which steps a fault of the network or the load balancer takes, from what the account looks like.
 
-They decide what must change so that the fault really shows, and nothing more. They only look; steps act.
+They decide what must change so that the fault really shows, and nothing more. They only look; steps
+act.
 """
 
 from __future__ import annotations
@@ -15,7 +16,12 @@ from lab.edge.state import State
 from lab.faults.aiming import Aim, FaultRefused, place_of
 from lab.faults.aws import Aws
 from lab.faults.step import JsonObject, Step
-from lab.faults.steps_of_networks import FIRST_RULE_NUMBER, plain_action, read_actions, read_attributes
+from lab.faults.steps_of_networks import (
+    FIRST_RULE_NUMBER,
+    plain_action,
+    read_actions,
+    read_attributes,
+)
 
 # A plan yields steps; what doing one gave comes back into it.
 Plan: TypeAlias = Generator[Step, Any, None]
@@ -26,7 +32,9 @@ NLB_IDLE_SECONDS = "60"
 
 @dataclass(frozen=True)
 class Circumstances:
-    """What a plan looks at. `mark` is unique to the fault that is being set; what is made for it is named so."""
+    """What a plan looks at. `mark` is unique to the fault that is being set; what is made for it is
+    named so.
+    """
 
     aws: Aws
     cloudfront: CloudFront
@@ -36,7 +44,9 @@ class Circumstances:
 
 
 def close_security_groups(given: Circumstances) -> Plan:
-    """Revoke the rules that let CloudFront in: by its prefix list, its service group, or its addresses."""
+    """Revoke the rules that let CloudFront in: by its prefix list, its service group, or its
+    addresses.
+    """
     balancer = given.aim.need_balancer()
     port = given.aim.need_listener().port
     account, region = place_of(balancer.arn)
@@ -49,7 +59,9 @@ def close_security_groups(given: Circumstances) -> Plan:
         removed = [
             {"permission": _permission(rule), "tags": rule.get("Tags", [])}
             for rule in rules["SecurityGroupRules"]
-            if not rule["IsEgress"] and _covers(rule, port) and _admits_cloudfront(rule, lists, service)
+            if not rule["IsEgress"]
+            and _covers(rule, port)
+            and _admits_cloudfront(rule, lists, service)
         ]
         yield Step("revoke ingress", account, region, group, removed, group)
 
@@ -60,7 +72,9 @@ def block_public_access(given: Circumstances) -> Plan:
     ec2 = given.aws.client("ec2", account, region)
     options = ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
     before = options["InternetGatewayBlockMode"]
-    yield Step("block public access", account, region, "block public access", before, "block-bidirectional")
+    yield Step(
+        "block public access", account, region, "block public access", before, "block-bidirectional"
+    )
 
 
 def deny_answers(given: Circumstances) -> Plan:
@@ -68,14 +82,18 @@ def deny_answers(given: Circumstances) -> Plan:
     balancer = given.aim.need_balancer()
     account, region = place_of(balancer.arn)
     ec2 = given.aws.client("ec2", account, region)
-    found = ec2.describe_network_acls(Filters=[{"Name": "association.subnet-id", "Values": list(balancer.subnets)}])
+    found = ec2.describe_network_acls(
+        Filters=[{"Name": "association.subnet-id", "Values": list(balancer.subnets)}]
+    )
     if not found["NetworkAcls"]:
         raise FaultRefused(f"the subnets of {balancer.name} have no network ACL", 409)
     for acl in found["NetworkAcls"]:
         taken = {entry["RuleNumber"] for entry in acl["Entries"] if entry["Egress"]}
         number = next(number for number in range(FIRST_RULE_NUMBER, 32767) if number not in taken)
         arn = acl["NetworkAclId"]
-        yield Step("deny egress", account, region, f"{arn}/{number}", None, {"acl": arn, "number": number})
+        yield Step(
+            "deny egress", account, region, f"{arn}/{number}", None, {"acl": arn, "number": number}
+        )
 
 
 def remove_listener(given: Circumstances) -> Plan:
@@ -92,7 +110,11 @@ def remove_listener(given: Circumstances) -> Plan:
             "Protocol": shown["Protocol"],
             "Port": shown["Port"],
             "DefaultActions": [plain_action(action) for action in shown["DefaultActions"]],
-            **{name: shown[name] for name in ("Certificates", "SslPolicy", "AlpnPolicy") if shown.get(name)},
+            **{
+                name: shown[name]
+                for name in ("Certificates", "SslPolicy", "AlpnPolicy")
+                if shown.get(name)
+            },
         },
         "rules": [
             {
@@ -106,7 +128,10 @@ def remove_listener(given: Circumstances) -> Plan:
             for rule in rules
             if not rule["IsDefault"]
         ],
-        "attributes": [{"Key": name, "Value": text} for name, text in read_attributes(elbv2, listener.arn).items()],
+        "attributes": [
+            {"Key": name, "Value": text}
+            for name, text in read_attributes(elbv2, listener.arn).items()
+        ],
     }
     key = f"{shown['LoadBalancerArn']}:{shown['Port']}"
     yield Step("remove listener", account, region, key, [kept], None)
@@ -136,7 +161,10 @@ def redirect_to_https(given: Circumstances) -> Plan:
     }
     listener = given.aim.need_listener()
     if listener.terminates_tls:
-        raise FaultRefused(f"the listener on port {listener.port} speaks HTTPS; a loop needs an http-only origin", 409)
+        raise FaultRefused(
+            f"the listener on port {listener.port} speaks HTTPS; a loop needs an http-only origin",
+            409,
+        )
     account, region = place_of(listener.arn)
     elbv2 = given.aws.client("elbv2", account, region)
     arn = _deciding_arn(elbv2, given.aim)
@@ -174,11 +202,18 @@ def answer_not_found(given: Circumstances) -> Plan:
     fixed = {"StatusCode": "404", "ContentType": "text/plain", "MessageBody": "no such route"}
     rule = {
         "Priority": priority,
-        "Conditions": [{"Field": "path-pattern", "PathPatternConfig": {"Values": [given.aim.path]}}],
+        "Conditions": [
+            {"Field": "path-pattern", "PathPatternConfig": {"Values": [given.aim.path]}}
+        ],
         "Actions": [{"Type": "fixed-response", "FixedResponseConfig": fixed}],
     }
     yield Step(
-        "add rule", account, region, f"{listener.arn}/{priority}", None, {"listener": listener.arn, "rule": rule}
+        "add rule",
+        account,
+        region,
+        f"{listener.arn}/{priority}",
+        None,
+        {"listener": listener.arn, "rule": rule},
     )
 
 

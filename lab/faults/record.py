@@ -22,8 +22,9 @@ NOBODY = "127.0.66.254:9"
 class SetFault:
     """One fault that is set. `number` orders faults by when they were set; `at` is lab time.
 
-    `hit` names what it found: account, distribution, domain, path, vpc_origin, load_balancer, listener, targets.
-    `calls` counts the matching calls that were seen, `spent` those that were hit.
+    `hit` names what it found: account, distribution, domain, path, vpc_origin, load_balancer,
+    listener, targets. `calls` counts the matching calls that were seen, `spent` those that were
+    hit.
     """
 
     id: str
@@ -57,7 +58,9 @@ class SetFault:
             "signature": fault.signature.text,
             "given": self.given,
             "hit": self.hit,
-            "changed": [f"{step.verb}: {step.key.rstrip('|').replace('|', ' ')}" for step in self.steps],
+            "changed": [
+                f"{step.verb}: {step.key.rstrip('|').replace('|', ' ')}" for step in self.steps
+            ],
         }
         return {**shown, "calls_hit": self.spent} if fault.kind is Kind.CALLS else shown
 
@@ -73,7 +76,12 @@ def read(document: Mapping[str, Any]) -> SetFault:
 def edge_section(faults: Iterable[SetFault]) -> list[dict[str, Any]]:
     """The faults that the edge must act out, in the form of `/_lab/state`."""
     return [
-        {"id": fault.id, "name": fault.name, "detail": str(fault.given.get("detail") or ""), **fault.hit}
+        {
+            "id": fault.id,
+            "name": fault.name,
+            "detail": str(fault.given.get("detail") or ""),
+            **fault.hit,
+        }
         for fault in faults
         if fault.kind is Kind.DATA_PLANE
     ]

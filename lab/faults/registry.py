@@ -9,5 +9,8 @@ from lab.faults import faults_of_apps, faults_of_calls, faults_of_endpoints
 from lab.faults.fault import Fault
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(
-    {fault.name: fault for fault in (*faults_of_endpoints.FAULTS, *faults_of_apps.FAULTS, *faults_of_calls.FAULTS)}
+    {
+        fault.name: fault
+        for fault in (*faults_of_endpoints.FAULTS, *faults_of_apps.FAULTS, *faults_of_calls.FAULTS)
+    }
 )

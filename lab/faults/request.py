@@ -1,6 +1,7 @@
 """What may be asked of a fault (PURE).
 
-It decides whether a name and its parameters make sense, and says what would. It must never know an account.
+It decides whether a name and its parameters make sense, and says what would. It must never know an
+account.
 """
 
 from __future__ import annotations
@@ -51,17 +52,22 @@ _LONGEST = 2048
 _MOST = 10**6
 
 
-def check(name: str, given: Mapping[str, Any], operations_of: Operations) -> tuple[Fault, dict[str, Any]]:
+def check(
+    name: str, given: Mapping[str, Any], operations_of: Operations
+) -> tuple[Fault, dict[str, Any]]:
     """The fault and its parameters; numbers may come as text, and what is empty counts as left out.
 
-    `operations_of` gives the operations of a service: None if nothing is signed for it, none if calls do not tell.
+    `operations_of` gives the operations of a service: None if nothing is signed for it, none if
+    calls do not tell.
 
     :raises FaultRefused: no such fault, or a parameter that is unknown, missing or cannot be read.
     """
     fault = FAULTS.get(name)
     if fault is None:
         hint = _hint(difflib.get_close_matches(name, FAULTS, n=3, cutoff=0.4))
-        raise FaultRefused(f"no fault is called {name[:80]!r}; {hint}GET /_lab/faults lists all", 404)
+        raise FaultRefused(
+            f"no fault is called {name[:80]!r}; {hint}GET /_lab/faults lists all", 404
+        )
     checked: dict[str, Any] = {}
     for key, value in given.items():
         if key not in fault.takes:
@@ -77,16 +83,25 @@ def check(name: str, given: Mapping[str, Any], operations_of: Operations) -> tup
         raise FaultRefused(f"account must be {PARAMETERS['account']}")
     if checked.get("detail", DEFAULT_RESULT) not in CAPACITY_RESULTS:
         raise FaultRefused(f"detail must be one of {', '.join(CAPACITY_RESULTS)}")
-    _check_call(name, checked.get("service", "").lower(), checked.get("operation", "*"), operations_of)
+    _check_call(
+        name, checked.get("service", "").lower(), checked.get("operation", "*"), operations_of
+    )
     return fault, checked
 
 
 def _check_call(name: str, service: str, operation: str, operations_of: Operations) -> None:
-    """Refuse a service that nothing is signed for, and an operation that the fault can never meet."""
+    """Refuse a service that nothing is signed for, and an operation that the fault can never
+    meet.
+    """
     if service and operations_of(service) is None:
-        close = [CLIENT_NAMES[service]] if service in CLIENT_NAMES else difflib.get_close_matches(service, SERVICES)
+        close = (
+            [CLIENT_NAMES[service]]
+            if service in CLIENT_NAMES
+            else difflib.get_close_matches(service, SERVICES)
+        )
         raise FaultRefused(
-            f"no request is signed for {service[:80]!r}; {_hint(close)}service is {PARAMETERS['service']}"
+            f"no request is signed for {service[:80]!r}; {_hint(close)}service is "
+            f"{PARAMETERS['service']}"
         )
     known: set[str] = set()
     for looked_at in (service,) if service else SERVICES:
@@ -98,10 +113,13 @@ def _check_call(name: str, service: str, operation: str, operations_of: Operatio
         hint = _hint(difflib.get_close_matches(operation, sorted(known), cutoff=0.5))
         where = service or "any service that endpoints need"
         raise FaultRefused(
-            f"{name} hits no operation {operation[:80]!r} of {where}; {hint}operation is {PARAMETERS['operation']}"
+            f"{name} hits no operation {operation[:80]!r} of {where}; {hint}operation is "
+            f"{PARAMETERS['operation']}"
         )
     if operation != "*" or name in ONLY_SOME:
-        raise FaultRefused(f"{name} cannot tell the operations of {service} apart; leave operation or service out")
+        raise FaultRefused(
+            f"{name} cannot tell the operations of {service} apart; leave operation or service out"
+        )
 
 
 def _hint(close: Sequence[str]) -> str:
@@ -110,7 +128,9 @@ def _hint(close: Sequence[str]) -> str:
 
 def _number(key: str, value: Any) -> int:
     text = str(value)
-    if isinstance(value, bool) or not (text.isascii() and text.isdecimal() and 1 <= int(text[:8]) <= _MOST):
+    if isinstance(value, bool) or not (
+        text.isascii() and text.isdecimal() and 1 <= int(text[:8]) <= _MOST
+    ):
         raise FaultRefused(f"{key} must be a whole number from 1 to {_MOST}")
     return int(text[:8])
 

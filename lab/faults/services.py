@@ -1,6 +1,8 @@
-"""Which services requests can be signed for, and which operations each of them has, as botocore describes them.
+"""Which services requests can be signed for, and which operations each of them has, as botocore
+describes them.
 
-It decides nothing: it looks names up. It must never be asked about a single call; calls.py knows what that is.
+It decides nothing: it looks names up. It must never be asked about a single call; calls.py knows
+what that is.
 """
 
 from __future__ import annotations
@@ -15,7 +17,8 @@ from lab.faults.request import CLIENT_NAMES
 
 @functools.lru_cache(maxsize=64)
 def operations_of(service: str) -> frozenset[str] | None:
-    """The operations of a service by the name that its requests are signed for; None if nothing is signed for it.
+    """The operations of a service by the name that its requests are signed for; None if nothing is
+    signed for it.
 
     Empty where a request's path alone tells its operation: the lab reads that for CloudFront only.
     """
@@ -27,6 +30,8 @@ def operations_of(service: str) -> frozenset[str] | None:
         return None
     models = [session.get_service_model(client) for client in clients]
     told = [
-        model for model in models if service == CLOUDFRONT or not str(model.metadata["protocol"]).startswith("rest")
+        model
+        for model in models
+        if service == CLOUDFRONT or not str(model.metadata["protocol"]).startswith("rest")
     ]
     return frozenset(name for model in told for name in model.operation_names)

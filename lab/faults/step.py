@@ -11,7 +11,8 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One change. `key` names what it changes: two faults that change the same thing take their turn by it.
+    """One change. `key` names what it changes: two faults that change the same thing take their
+    turn by it.
 
     `before` and `after` are what was there and what the fault puts there, in the verb's own form.
     """
@@ -25,10 +26,16 @@ class Step:
 
 
 def like(current: Any, wanted: Any) -> bool:
-    """Whether AWS's answer is what a fault once wrote: lists in any order, and what AWS filled in does not count."""
+    """Whether AWS's answer is what a fault once wrote: lists in any order, and what AWS filled in
+    does not count.
+    """
     if isinstance(wanted, Mapping):
-        return isinstance(current, Mapping) and all(like(current.get(key), value) for key, value in wanted.items())
+        return isinstance(current, Mapping) and all(
+            like(current.get(key), value) for key, value in wanted.items()
+        )
     if isinstance(wanted, list):
         given = list(current or ())
-        return len(given) == len(wanted) and all(any(like(item, other) for item in given) for other in wanted)
+        return len(given) == len(wanted) and all(
+            any(like(item, other) for item in given) for other in wanted
+        )
     return bool(current == wanted) or (not current and not wanted)

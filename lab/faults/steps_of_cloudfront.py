@@ -1,7 +1,8 @@
 """Steps that change distributions and what they refer to, and the two that no API can express.
 
-They decide how a field is put back when somebody else wrote the distribution meanwhile. What a fault changes is
-deployed at once: a rehearsal must not wait a quarter of an hour for its fault, nor for its end.
+They decide how a field is put back when somebody else wrote the distribution meanwhile. What a
+fault changes is deployed at once: a rehearsal must not wait a quarter of an hour for its fault, nor
+for its end.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ def _rewrite(hands: Hands, step: Step, old: Any, new: Any, *, only_if_ours: bool
             return
         etag, config = found
         place = _place(config, where, old if field == "PathPattern" else None)
-        if place is None or place.get(field) == new or (only_if_ours and not like(place.get(field), old)):
+        if (
+            place is None
+            or place.get(field) == new
+            or (only_if_ours and not like(place.get(field), old))
+        ):
             return
         if new is None:
             place.pop(field, None)
@@ -61,14 +66,18 @@ def _rewrite(hands: Hands, step: Step, old: Any, new: Any, *, only_if_ours: bool
 
 
 def newest(cloudfront: CloudFront, distribution_id: str) -> tuple[str, JsonObject] | None:
-    """ETag and configuration as they are, however late reads over the API may be; None if there is none of that id."""
+    """ETag and configuration as they are, however late reads over the API may be; None if there is
+    none of that id.
+    """
     with cloudfront.world.lock:
         found = cloudfront.store.distributions.get(distribution_id)
         return None if found is None else (found.latest.etag, copy.deepcopy(found.latest.config))
 
 
 def _place(config: JsonObject, where: str, pattern: str | None) -> JsonObject | None:
-    """The part of a DistributionConfig that a key names: itself, the default behavior, or one by its pattern."""
+    """The part of a DistributionConfig that a key names: itself, the default behavior, or one by
+    its pattern.
+    """
     if where == "":
         return config
     if where == "default":
@@ -83,18 +92,26 @@ def deploy_now(context: Context, distribution_id: str) -> None:
     """Let every edge serve the newest configuration of one distribution from this moment on."""
     distribution = context.store.distributions.get(distribution_id)
     if distribution is not None:
-        latest = dataclasses.replace(distribution.latest, deployed_at=min(distribution.latest.deployed_at, context.now))
-        context.store.put_distribution(dataclasses.replace(distribution, revisions=(latest,)), latest)
+        latest = dataclasses.replace(
+            distribution.latest, deployed_at=min(distribution.latest.deployed_at, context.now)
+        )
+        context.store.put_distribution(
+            dataclasses.replace(distribution, revisions=(latest,)), latest
+        )
 
 
 def _make_request_policy(hands: Hands, step: Step) -> str:
-    made = hands.client("cloudfront", step).create_origin_request_policy(OriginRequestPolicyConfig=step.after)
+    made = hands.client("cloudfront", step).create_origin_request_policy(
+        OriginRequestPolicyConfig=step.after
+    )
     return str(made["OriginRequestPolicy"]["Id"])
 
 
 def _delete_request_policy(hands: Hands, step: Step) -> None:
     cloudfront = hands.client("cloudfront", step)
-    listed = cloudfront.list_origin_request_policies(Type="custom")["OriginRequestPolicyList"].get("Items", [])
+    listed = cloudfront.list_origin_request_policies(Type="custom")["OriginRequestPolicyList"].get(
+        "Items", []
+    )
     for item in listed:
         policy = item["OriginRequestPolicy"]
         if policy["OriginRequestPolicyConfig"]["Name"] == step.after["Name"]:
@@ -105,7 +122,9 @@ def _delete_request_policy(hands: Hands, step: Step) -> None:
 def _make_key_group(hands: Hands, step: Step) -> str:
     cloudfront = hands.client("cloudfront", step)
     named = {"CallerReference": step.key, "Name": step.key}
-    key = cloudfront.create_public_key(PublicKeyConfig={**named, "EncodedKey": step.after})["PublicKey"]["Id"]
+    key = cloudfront.create_public_key(PublicKeyConfig={**named, "EncodedKey": step.after})[
+        "PublicKey"
+    ]["Id"]
     group = cloudfront.create_key_group(KeyGroupConfig={"Name": step.key, "Items": [key]})
     return str(group["KeyGroup"]["Id"])
 
@@ -115,10 +134,14 @@ def _delete_key_group(hands: Hands, step: Step) -> None:
     for item in cloudfront.list_key_groups()["KeyGroupList"].get("Items", []):
         if item["KeyGroup"]["KeyGroupConfig"]["Name"] == step.key:
             group_id = item["KeyGroup"]["Id"]
-            cloudfront.delete_key_group(Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"])
+            cloudfront.delete_key_group(
+                Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"]
+            )
     for item in cloudfront.list_public_keys()["PublicKeyList"].get("Items", []):
         if item["Name"] == step.key:
-            cloudfront.delete_public_key(Id=item["Id"], IfMatch=cloudfront.get_public_key(Id=item["Id"])["ETag"])
+            cloudfront.delete_public_key(
+                Id=item["Id"], IfMatch=cloudfront.get_public_key(Id=item["Id"])["ETag"]
+            )
 
 
 def _make_web_acl(hands: Hands, step: Step) -> str:
@@ -131,7 +154,10 @@ def _delete_web_acl(hands: Hands, step: Step) -> None:
     for listed in wafv2.list_web_acls(Scope="CLOUDFRONT")["WebACLs"]:
         if listed["Name"] == step.after["Name"]:
             wafv2.delete_web_acl(
-                Name=listed["Name"], Scope="CLOUDFRONT", Id=listed["Id"], LockToken=listed["LockToken"]
+                Name=listed["Name"],
+                Scope="CLOUDFRONT",
+                Id=listed["Id"],
+                LockToken=listed["LockToken"],
             )
 
 

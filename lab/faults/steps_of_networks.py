@@ -1,4 +1,5 @@
-"""Steps that change VPCs and load balancers: rules of groups and ACLs, listeners, targets, attributes.
+"""Steps that change VPCs and load balancers: rules of groups and ACLs, listeners, targets,
+attributes.
 
 They decide how each is put back. None may touch anything that its step does not name.
 """
@@ -19,7 +20,9 @@ FIRST_RULE_NUMBER = 1
 def _revoke(hands: Hands, step: Step) -> None:
     if step.before:
         wanted = [item["permission"] for item in step.before]
-        hands.client("ec2", step).revoke_security_group_ingress(GroupId=step.after, IpPermissions=wanted)
+        hands.client("ec2", step).revoke_security_group_ingress(
+            GroupId=step.after, IpPermissions=wanted
+        )
 
 
 def _authorize(hands: Hands, step: Step) -> None:
@@ -27,7 +30,9 @@ def _authorize(hands: Hands, step: Step) -> None:
     for item in step.before:
         given: JsonObject = {"GroupId": step.after, "IpPermissions": [item["permission"]]}
         if item["tags"]:
-            given["TagSpecifications"] = [{"ResourceType": "security-group-rule", "Tags": item["tags"]}]
+            given["TagSpecifications"] = [
+                {"ResourceType": "security-group-rule", "Tags": item["tags"]}
+            ]
         unless(
             ("InvalidPermission.Duplicate", "InvalidGroup.NotFound"),
             lambda given=given: ec2.authorize_security_group_ingress(**given),  # type: ignore[misc]
@@ -35,7 +40,9 @@ def _authorize(hands: Hands, step: Step) -> None:
 
 
 def _set_public_access(hands: Hands, step: Step) -> None:
-    hands.client("ec2", step).modify_vpc_block_public_access_options(InternetGatewayBlockMode=step.after)
+    hands.client("ec2", step).modify_vpc_block_public_access_options(
+        InternetGatewayBlockMode=step.after
+    )
 
 
 def _restore_public_access(hands: Hands, step: Step) -> None:
@@ -46,7 +53,9 @@ def _restore_public_access(hands: Hands, step: Step) -> None:
 
 
 def _deny(hands: Hands, step: Step) -> None:
-    hands.client("ec2", step).create_network_acl_entry(**_acl_entry(step), RuleAction="deny", Protocol="6")
+    hands.client("ec2", step).create_network_acl_entry(
+        **_acl_entry(step), RuleAction="deny", Protocol="6"
+    )
 
 
 def _allow_again(hands: Hands, step: Step) -> None:
@@ -57,7 +66,11 @@ def _allow_again(hands: Hands, step: Step) -> None:
     )
     for acl in (described or {}).get("NetworkAcls", []):
         for entry in acl["Entries"]:
-            ours = entry["Egress"] and entry["RuleNumber"] == step.after["number"] and entry["RuleAction"] == "deny"
+            ours = (
+                entry["Egress"]
+                and entry["RuleNumber"] == step.after["number"]
+                and entry["RuleAction"] == "deny"
+            )
             if ours and entry.get("PortRange") == _PORTS:
                 ec2.delete_network_acl_entry(
                     NetworkAclId=step.after["acl"], RuleNumber=step.after["number"], Egress=True
@@ -91,7 +104,10 @@ def _make_listener(hands: Hands, step: Step) -> Mapping[str, str]:
         if arn is None:
             continue
         renamed[item["arn"]] = arn
-        there = {rule["Priority"]: rule["RuleArn"] for rule in elbv2.describe_rules(ListenerArn=arn)["Rules"]}
+        there = {
+            rule["Priority"]: rule["RuleArn"]
+            for rule in elbv2.describe_rules(ListenerArn=arn)["Rules"]
+        }
         for rule in item["rules"]:
             priority = str(rule["given"]["Priority"])
             if priority not in there:
@@ -108,10 +124,12 @@ def _make_listener(hands: Hands, step: Step) -> Mapping[str, str]:
 
 
 def _made_again(elbv2: Any, listener: JsonObject) -> str | None:
-    """The ARN of a listener that was made again, now or before this process was killed; None where somebody has put
-    another one on its port, which stays, or where it has no place any more.
+    """The ARN of a listener that was made again, now or before this process was killed; None where
+    somebody has put another one on its port, which stays, or where it has no place any more.
     """
-    shown = unless(_GONE, lambda: elbv2.describe_listeners(LoadBalancerArn=listener["LoadBalancerArn"]))
+    shown = unless(
+        _GONE, lambda: elbv2.describe_listeners(LoadBalancerArn=listener["LoadBalancerArn"])
+    )
     for other in (shown or {}).get("Listeners", []):
         if other["Port"] == listener["Port"]:
             return str(other["ListenerArn"]) if like(other, listener) else None
@@ -130,7 +148,10 @@ def _move_listener_back(hands: Hands, step: Step) -> None:
     elbv2 = hands.client("elbv2", step)
     described = unless(_GONE, lambda: elbv2.describe_listeners(ListenerArns=[step.key]))
     if described and described["Listeners"][0]["Port"] == step.after:
-        unless(("DuplicateListener",), lambda: elbv2.modify_listener(ListenerArn=step.key, Port=step.before))
+        unless(
+            ("DuplicateListener",),
+            lambda: elbv2.modify_listener(ListenerArn=step.key, Port=step.before),
+        )
 
 
 def _set_actions(hands: Hands, step: Step) -> None:
@@ -166,7 +187,9 @@ def _write_actions(hands: Hands, step: Step, actions: list[JsonObject]) -> None:
 
 
 def _add_rule(hands: Hands, step: Step) -> None:
-    hands.client("elbv2", step).create_rule(ListenerArn=step.after["listener"], **step.after["rule"])
+    hands.client("elbv2", step).create_rule(
+        ListenerArn=step.after["listener"], **step.after["rule"]
+    )
 
 
 def _drop_rule(hands: Hands, step: Step) -> None:
@@ -175,7 +198,10 @@ def _drop_rule(hands: Hands, step: Step) -> None:
     for rule in (described or {}).get("Rules", []):
         # By number and path: another fault may have replaced its actions.
         conditions = [plain_action(condition) for condition in rule["Conditions"]]
-        if rule["Priority"] == str(step.after["rule"]["Priority"]) and conditions == step.after["rule"]["Conditions"]:
+        if (
+            rule["Priority"] == str(step.after["rule"]["Priority"])
+            and conditions == step.after["rule"]["Conditions"]
+        ):
             elbv2.delete_rule(RuleArn=rule["RuleArn"])
 
 

@@ -1,7 +1,7 @@
 """Serves the lab's page and takes its forms.
 
-It decides which form does what; the answer to every form is a redirect or the page with the reason. Whether a form came
-from this page at all is decided before (`same_site.py`).
+It decides which form does what; the answer to every form is a redirect or the page with the reason.
+Whether a form came from this page at all is decided before (`same_site.py`).
 """
 
 from __future__ import annotations
@@ -30,12 +30,17 @@ PATH = "/_lab/"
 _HERE = Path(__file__).parent
 _EDGE_PATIENCE = 1.0
 # What a redirect may say; other words in an address are not shown.
-_DONE = {"set": "The fault is set.", "cleared": "Cleared: all is put back.", "stepped": "The clock is stepped."}
+_DONE = {
+    "set": "The fault is set.",
+    "cleared": "Cleared: all is put back.",
+    "stepped": "The clock is stepped.",
+}
 _HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
     (
         "Content-Security-Policy",
-        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri "
+        "'none'; frame-ancestors 'none'",
     ),
     ("X-Content-Type-Options", "nosniff"),
     ("Referrer-Policy", "same-origin"),
@@ -52,7 +57,10 @@ class Page:
         self._clock = clock
         self._edge_url = edge_url
         self._pages = Environment(
-            loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True
+            loader=FileSystemLoader(_HERE),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
         )
         # Our own words, not anybody's input: quotes in it must stay quotes.
         self._style = Markup((_HERE / "style.css").read_text())  # noqa: S704
@@ -75,13 +83,18 @@ class Page:
             edge=self._edge_url,
             edge_answers=sockets is not None,
             calls=_of(Kind.CALLS),
-            endpoint=[(kind.value, _of(kind)) for kind in (Kind.ACCOUNT, Kind.APP, Kind.DATA_PLANE)],
+            endpoint=[
+                (kind.value, _of(kind)) for kind in (Kind.ACCOUNT, Kind.APP, Kind.DATA_PLANE)
+            ],
         )
         return HttpReply(400 if failed else 200, _HEADERS, text.encode())
 
     def take(self, body: bytes) -> HttpReply:
         """One form."""
-        form = {name: values[0].strip() for name, values in parse_qs(body.decode("utf-8", "replace")).items()}
+        form = {
+            name: values[0].strip()
+            for name, values in parse_qs(body.decode("utf-8", "replace")).items()
+        }
         do = _FORMS.get(form.pop("do", ""))
         if do is None:
             return self.show("", "This form is none of this page's.", failed=True)
@@ -92,7 +105,9 @@ class Page:
         return HttpReply(303, (("Location", f"{PATH}?done={done}"),), b"")
 
     def set(self, form: Mapping[str, str]) -> str:
-        """Set a fault; where a form stands is left out if the fault has no place, what somebody typed never is."""
+        """Set a fault; where a form stands is left out if the fault has no place, what somebody
+        typed never is.
+        """
         fault = FAULTS.get(form.get("name", ""))
         left_out = [key for key in ENDPOINT if fault is not None and key not in fault.takes]
         self._desk.set({key: value for key, value in form.items() if value and key not in left_out})
@@ -116,7 +131,9 @@ class Page:
     def _sockets(self) -> list[Any] | None:
         """What goes through the edge now; None if it does not answer."""
         where = urlsplit(self._edge_url)
-        connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=_EDGE_PATIENCE)
+        connection = http.client.HTTPConnection(
+            where.hostname or "", where.port, timeout=_EDGE_PATIENCE
+        )
         try:
             connection.request("GET", "/_lab/sockets", headers={"Host": "lab.localhost"})
             answer = json.loads(connection.getresponse().read())

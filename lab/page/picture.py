@@ -1,7 +1,7 @@
 """What the page shows of the accounts, as plain values (PURE).
 
-It decides what belongs into the picture: each way from a distribution's behavior to its targets, with who is let in,
-what is connected and which faults it has. It must never write HTML.
+It decides what belongs into the picture: each way from a distribution's behavior to its targets,
+with who is let in, what is connected and which faults it has. It must never write HTML.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Balancer:
-    """A load balancer in its VPC; `admits` are lines such as `TCP 80 from CloudFront's prefix list`."""
+    """A load balancer in its VPC; `admits` are lines such as `TCP 80 from CloudFront's prefix
+    list`.
+    """
 
     name: str
     kind: str
@@ -49,7 +51,9 @@ class Balancer:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One behavior and all that is behind it; `path` is one that it matches, `trouble` says what is missing."""
+    """One behavior and all that is behind it; `path` is one that it matches, `trouble` says what is
+    missing.
+    """
 
     pattern: str
     path: str
@@ -87,9 +91,16 @@ class Picture:
     sockets: int
 
 
-def draw(state: State, document: Json, faults: Sequence[SetFault], sockets: Sequence[Json]) -> Picture:
-    """The picture of what the edge knows; `document` is the state's JSON, `sockets` the edge's list."""
-    names = {id: str(group.get("name") or id) for id, group in document.get("security_groups", {}).items()}
+def draw(
+    state: State, document: Json, faults: Sequence[SetFault], sockets: Sequence[Json]
+) -> Picture:
+    """The picture of what the edge knows; `document` is the state's JSON, `sockets` the edge's
+    list.
+    """
+    names = {
+        id: str(group.get("name") or id)
+        for id, group in document.get("security_groups", {}).items()
+    }
     status = {entry["id"]: str(entry.get("status")) for entry in document.get("distributions", ())}
     artist = _Artist(state, names, _policies(document), faults, sockets)
     # Those with the most to see first.
@@ -132,28 +143,42 @@ class _Artist:
             staging=item.staging,
             ways=tuple(ways),
             faults=tuple(
-                fault for fault in self._faults if fault.hit.get("distribution") == item.id and fault.id not in on_ways
+                fault
+                for fault in self._faults
+                if fault.hit.get("distribution") == item.id and fault.id not in on_ways
             ),
         )
 
-    def balancer(self, found: LoadBalancer, listeners: Iterable[Listener], aimed: Aim | None) -> Balancer:
+    def balancer(
+        self, found: LoadBalancer, listeners: Iterable[Listener], aimed: Aim | None
+    ) -> Balancer:
         """A load balancer with the listeners that matter."""
         network = self._state.network
         targets = tuple(self._targets(aimed)) if aimed else ()
         places = {target.address for target in targets}
-        rules = [rule for group in found.security_groups for rule in network.security_groups.get(group, ())]
+        rules = [
+            rule
+            for group in found.security_groups
+            for rule in network.security_groups.get(group, ())
+        ]
         return Balancer(
             name=found.name,
             kind={"application": "ALB", "network": "NLB"}.get(found.type, found.type),
             scheme=found.scheme,
             state=found.state,
             vpc=found.vpc_id,
-            subnets=tuple(network.subnets[id].cidr for id in found.subnets if id in network.subnets),
+            subnets=tuple(
+                network.subnets[id].cidr for id in found.subnets if id in network.subnets
+            ),
             groups=tuple(self._names.get(group, group) for group in found.security_groups),
             admits=tuple(dict.fromkeys(line for rule in rules for line in self._admits(rule))),
             listeners=tuple(f"{listener.protocol} {listener.port}" for listener in listeners),
             targets=targets,
-            sockets=sum(1 for socket in self._sockets if socket.get("hop") == found.label and socket["to"] in places),
+            sockets=sum(
+                1
+                for socket in self._sockets
+                if socket.get("hop") == found.label and socket["to"] in places
+            ),
         )
 
     def _way(self, item: Distribution, behavior: Behavior) -> Way:
@@ -182,7 +207,9 @@ class _Artist:
             pattern=behavior.path_pattern or "everything else",
             path=path,
             rules=_rules(behavior, self._policies.get((item.id, behavior.path_pattern), "")),
-            origin=(origin.vpc_origin_id or origin.domain_name) if origin else behavior.target_origin_id,
+            origin=(origin.vpc_origin_id or origin.domain_name)
+            if origin
+            else behavior.target_origin_id,
             origin_kind="VPC origin" if is_vpc_origin else "custom origin",
             origin_status=(vpc_origin.status if vpc_origin else "missing") if is_vpc_origin else "",
             balancer=balancer,
@@ -212,7 +239,11 @@ class _Artist:
 
     def _goes_here(self, socket: Json, item: Distribution, behavior: Behavior) -> bool:
         domain, slash, rest = str(socket.get("to", "")).partition("/")
-        return _is_viewer(socket) and domain == item.domain and find_behavior(item, slash + rest) == behavior
+        return (
+            _is_viewer(socket)
+            and domain == item.domain
+            and find_behavior(item, slash + rest) == behavior
+        )
 
 
 def _is_viewer(socket: Json) -> bool:
@@ -231,13 +262,21 @@ def _sample(item: Distribution, behavior: Behavior) -> str:
 def _rules(behavior: Behavior, policy: str) -> tuple[str, ...]:
     signed = ("signed requests only",) if behavior.signed_by is not None else ()
     forwards = f"forwards {policy}" if policy else "no origin request policy"
-    return (behavior.viewer_protocol_policy, forwards, f"{len(behavior.allowed_methods)} methods", *signed)
+    return (
+        behavior.viewer_protocol_policy,
+        forwards,
+        f"{len(behavior.allowed_methods)} methods",
+        *signed,
+    )
 
 
 def _policies(document: Json) -> dict[tuple[str, str | None], str]:
     """The name of each behavior's origin request policy, by distribution and path pattern."""
     policies = document.get("origin_request_policies", {})
-    names = {id: str(policy.get("name") or id).removeprefix("Managed-") for id, policy in policies.items()}
+    names = {
+        id: str(policy.get("name") or id).removeprefix("Managed-")
+        for id, policy in policies.items()
+    }
     found = {}
     for entry in document.get("distributions", ()):
         config = entry.get("config") or {}

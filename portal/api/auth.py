@@ -1,7 +1,8 @@
 """Who calls the API, what their token may do, and how often.
 
-A token is found by its SHA-256; its scopes are enforced per method. A signed-in browser has every scope (its person's
-role still decides) and must pass CSRF protection. Nothing here knows what the views do.
+A token is found by its SHA-256; its scopes are enforced per method. A signed-in browser has every
+scope (its person's role still decides) and must pass CSRF protection. Nothing here knows what the
+views do.
 """
 
 from __future__ import annotations
@@ -29,11 +30,16 @@ LONGEST_TOKEN = 200
 
 
 def find_token(clear: str, now: datetime) -> ApiToken | None:
-    """The usable token with this clear text, with its person. Notes its use, at most once a minute."""
+    """The usable token with this clear text, with its person. Notes its use, at most once a
+    minute.
+    """
     if not clear or len(clear) > LONGEST_TOKEN:
         return None
     token: ApiToken | None = (
-        ApiToken.objects.usable(now).select_related("person").filter(digest=token_digest(clear)).first()
+        ApiToken.objects.usable(now)
+        .select_related("person")
+        .filter(digest=token_digest(clear))
+        .first()
     )
     if token and (token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY):
         stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USE_NOTED_EVERY)
@@ -70,7 +76,11 @@ class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer", "description": "A token made in the portal. It expires."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token made in the portal. It expires.",
+        }
 
 
 class HasScope(BasePermission):
@@ -94,7 +104,11 @@ class PerCaller(BaseThrottle):
     left = 0
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        caller = f"token-{request.auth.pk}" if isinstance(request.auth, ApiToken) else f"person-{request.user.pk}"
+        caller = (
+            f"token-{request.auth.pk}"
+            if isinstance(request.auth, ApiToken)
+            else f"person-{request.user.pk}"
+        )
         calls, self.left = counts().add(f"api-calls-{caller}", self.seconds)
         return calls <= self.most
 

@@ -1,7 +1,9 @@
-"""Checks and probes over the API: asked for, read, saved and dropped, as on the pages of an endpoint.
+"""Checks and probes over the API: asked for, read, saved and dropped, as on the pages of an
+endpoint.
 
-Each view parses, calls one action or reads one set, and shows the result. Who may test is decided in portal.actions,
-what may be tested in checks.wanted and checks.asked. Another team's endpoint answers like one that does not exist.
+Each view parses, calls one action or reads one set, and shows the result. Who may test is decided
+in portal.actions, what may be tested in checks.wanted and checks.asked. Another team's endpoint
+answers like one that does not exist.
 """
 
 from __future__ import annotations
@@ -68,7 +70,11 @@ class ChecksView(ApiView):
     def check(self, endpoint_id: uuid.UUID, check_id: uuid.UUID) -> Check:
         """One of its checks, with the endpoint."""
         visible = visible_endpoints(self.person).filter(pk=endpoint_id)
-        found: Check | None = Check.objects.select_related("endpoint").filter(pk=check_id, endpoint__in=visible).first()
+        found: Check | None = (
+            Check.objects.select_related("endpoint")
+            .filter(pk=check_id, endpoint__in=visible)
+            .first()
+        )
         if found is None:
             raise Http404
         return found
@@ -76,7 +82,11 @@ class ChecksView(ApiView):
     def saved(self, endpoint_id: uuid.UUID, saved_id: int) -> SavedCheck:
         """One of its saved checks, with the endpoint."""
         visible = visible_endpoints(self.person).filter(pk=endpoint_id)
-        found = SavedCheck.objects.select_related("endpoint").filter(pk=saved_id, endpoint__in=visible).first()
+        found = (
+            SavedCheck.objects.select_related("endpoint")
+            .filter(pk=saved_id, endpoint__in=visible)
+            .first()
+        )
         if found is None:
             raise Http404
         return found
@@ -132,9 +142,13 @@ class LogRows(ChecksView):
         said = read_texts(self.body, frozenset({"rows"}), longest=LONGEST_LOG_ROWS)
         check = self.check(endpoint_id, check_id)
         if check.finished_at is None:
-            raise refused(Denied("busy", "This test has not ended yet. Read it again, then send its rows."))
+            raise refused(
+                Denied("busy", "This test has not ended yet. Read it again, then send its rows.")
+            )
         if not said.get("rows"):
-            raise SpecError([FieldError("rows", "required", "Needed. At least one row of CloudFront's log.")])
+            raise SpecError(
+                [FieldError("rows", "required", "Needed. At least one row of CloudFront's log.")]
+            )
         try:
             rows = read_log_rows(check, said["rows"])
         except LogRowError as error:
@@ -177,7 +191,9 @@ class Probes(ChecksView):
         try:
             asked = parse_asked(kind, number, path, url=endpoint.url, idle_pace=pace)
         except AskedError as error:
-            raise SpecError([FieldError(field, "invalid", fault) for field, fault in error.faults.items()]) from error
+            raise SpecError(
+                [FieldError(field, "invalid", fault) for field, fault in error.faults.items()]
+            ) from error
         return self.probing(ask_for_probe(self.person, endpoint, asked, now=self.now))
 
 
@@ -189,7 +205,11 @@ class OneProbe(ChecksView):
     @extend_schema(**schema.GET_PROBE)
     def get(self, request: Request, endpoint_id: uuid.UUID, probe_id: uuid.UUID) -> Response:
         visible = visible_endpoints(self.person).filter(pk=endpoint_id)
-        probe = Probe.objects.select_related("endpoint").filter(pk=probe_id, endpoint__in=visible).first()
+        probe = (
+            Probe.objects.select_related("endpoint")
+            .filter(pk=probe_id, endpoint__in=visible)
+            .first()
+        )
         if probe is None:
             raise Http404
         shown = show_probe(probe, ways_out_of_probe(self.person, probe))
@@ -203,7 +223,9 @@ class SavedChecks(ChecksView):
 
     @extend_schema(**schema.LIST_SAVED_CHECKS)
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
-        return Response(list_saved_checks(SavedCheck.objects.filter(endpoint=self.endpoint(endpoint_id))))
+        return Response(
+            list_saved_checks(SavedCheck.objects.filter(endpoint=self.endpoint(endpoint_id)))
+        )
 
     @extend_schema(**schema.SAVE_CHECK)
     def post(self, request: Request, endpoint_id: uuid.UUID) -> Response:
@@ -220,7 +242,15 @@ class SavedChecks(ChecksView):
         name = said.pop("name").strip()
         before = SavedCheck.objects.filter(endpoint=endpoint, name=name).exists()
         wanted = _wanted(said, endpoint, saved=True)
-        kept = save_check(self.person, endpoint, name, wanted, every_minutes=every, after_changes=after, now=self.now)
+        kept = save_check(
+            self.person,
+            endpoint,
+            name,
+            wanted,
+            every_minutes=every,
+            after_changes=after,
+            now=self.now,
+        )
         if isinstance(kept, Denied):
             raise refused(kept)
         shown = get_saved_check(SavedCheck.objects.filter(pk=kept.pk))
@@ -268,13 +298,17 @@ def _wanted(said: Mapping[str, str], endpoint: Endpoint, *, saved: bool = False)
     try:
         return parse_wanted(said, url=endpoint.url, saved=saved)
     except WantedError as error:
-        raise SpecError([FieldError(field, "invalid", fault) for field, fault in error.faults.items()]) from error
+        raise SpecError(
+            [FieldError(field, "invalid", fault) for field, fault in error.faults.items()]
+        ) from error
 
 
 Faults = list[FieldError]
 
 
-def _texts(body: Mapping[str, Any], known: frozenset[str], *, longest: int) -> tuple[dict[str, str], Faults]:
+def _texts(
+    body: Mapping[str, Any], known: frozenset[str], *, longest: int
+) -> tuple[dict[str, str], Faults]:
     """The texts, and every fault instead of the first."""
     try:
         return read_texts(body, known, longest=longest), []
@@ -301,13 +335,19 @@ def _number(value: Any) -> tuple[int | None, Faults]:
 def _schedule(value: Any) -> tuple[int, Faults]:
     every = 0 if value is None or value == "" else _whole(value)
     if every not in SCHEDULES:
-        return 0, [FieldError("every_minutes", "invalid", f"Choose one of: {', '.join(map(str, SCHEDULES))}.")]
+        return 0, [
+            FieldError(
+                "every_minutes", "invalid", f"Choose one of: {', '.join(map(str, SCHEDULES))}."
+            )
+        ]
     return every or 0, []
 
 
 def _flag(value: Any) -> tuple[bool, Faults]:
     known = {"": False, "none": False, "false": False, "true": True}
-    answer = known.get(str(value).lower()) if value is None or isinstance(value, bool | str) else None
+    answer = (
+        known.get(str(value).lower()) if value is None or isinstance(value, bool | str) else None
+    )
     if answer is None:
         return False, [FieldError("after_changes", "invalid", "Say true or false.")]
     return answer, []

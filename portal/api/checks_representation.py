@@ -1,7 +1,7 @@
 """How the API shows checks, further probes and saved checks, each set in one query.
 
-It shows what the caller may see and nothing else: every query here starts from a set somebody else has narrowed, and
-`ways_out` is what somebody else has found for this person.
+It shows what the caller may see and nothing else: every query here starts from a set somebody else
+has narrowed, and `ways_out` is what somebody else has found for this person.
 """
 
 from __future__ import annotations
@@ -24,7 +24,16 @@ from portal.ways_out import WayOut
 PROBE = (
     "id", "endpoint_id", "kind", "number", "path", "of_check_id", "ok", "requested_by", "asked_at", "finished_at",
 )  # fmt: skip
-SAVED = ("id", "endpoint_id", "name", "wanted", "every_minutes", "after_changes", "created_by", "next_due_at")
+SAVED = (
+    "id",
+    "endpoint_id",
+    "name",
+    "wanted",
+    "every_minutes",
+    "after_changes",
+    "created_by",
+    "next_due_at",
+)
 NOTHING: Mapping[str, WayOut] = {}
 
 
@@ -58,7 +67,9 @@ def list_probes(probes: QuerySet[Probe], cursor: str, limit: int) -> dict[str, A
 
 
 def show_probe(probe: Probe, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[str, Any]:
-    """A further probe with its report; without one where another version of the portal stored it."""
+    """A further probe with its report; without one where another version of the portal stored
+    it.
+    """
     try:
         report = Report.from_dict(probe.report or {})
     except ValueError:
@@ -79,7 +90,11 @@ def show_probe(probe: Probe, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
 
 def list_saved_checks(saved: QuerySet[SavedCheck]) -> dict[str, Any]:
     """All of an endpoint, by name. One query."""
-    return {"saved_checks": [_saved(row) for row in _with_last(saved).order_by("name").values(*SAVED, "last")]}
+    return {
+        "saved_checks": [
+            _saved(row) for row in _with_last(saved).order_by("name").values(*SAVED, "last")
+        ]
+    }
 
 
 def get_saved_check(saved: QuerySet[SavedCheck]) -> dict[str, Any] | None:
@@ -90,7 +105,9 @@ def get_saved_check(saved: QuerySet[SavedCheck]) -> dict[str, Any] | None:
 
 def _with_last(saved: QuerySet[SavedCheck]) -> QuerySet[SavedCheck]:
     """`last`: what the check found when it was last made."""
-    made = Check.objects.filter(saved=OuterRef("pk"), finished_at__isnull=False).order_by("-asked_at")
+    made = Check.objects.filter(saved=OuterRef("pk"), finished_at__isnull=False).order_by(
+        "-asked_at"
+    )
     found = JSONObject(id="pk", ok="ok", verdict="verdict", finished_at="finished_at")
     return saved.annotate(last=Subquery(made.values(found=found)[:1]))
 

@@ -28,12 +28,15 @@ class Verdict(Body):
     fix = s.CharField()
     page = s.CharField()
     request_url = s.CharField(
-        allow_null=True, help_text="Opens the form of the request that puts it right, filled in; null where none does."
+        allow_null=True,
+        help_text="Opens the form of the request that puts it right, filled in; null where none does.",
     )
 
 
 class Fix(Body):
-    """How it is put right in this very account, by console, command line and Terraform; empty where there is no way."""
+    """How it is put right in this very account, by console, command line and Terraform; empty where
+    there is no way.
+    """
 
     console = s.CharField()
     cli = s.CharField()
@@ -45,7 +48,8 @@ class Finding(Body):
     certainty = s.ChoiceField(["low", "medium", "high"])
     evidence = s.ListField(child=s.CharField())
     here = Fix(
-        allow_null=True, help_text="Null where AWS's own answers do not tell; the verdict's fix is for any account."
+        allow_null=True,
+        help_text="Null where AWS's own answers do not tell; the verdict's fix is for any account.",
     )
     request_url = s.CharField(allow_null=True)
 
@@ -59,8 +63,12 @@ class CheckShown(Body):
     state = s.ChoiceField(_STATES)
     ok = s.BooleanField(allow_null=True)
     verdict = Verdict(allow_null=True)
-    findings = s.ListField(child=Finding(), help_text="Every verdict with its evidence, most certain first.")
-    next_probe = s.CharField(help_text="What would tell more about a failure; empty when a cause was shown.")
+    findings = s.ListField(
+        child=Finding(), help_text="Every verdict with its evidence, most certain first."
+    )
+    next_probe = s.CharField(
+        help_text="What would tell more about a failure; empty when a cause was shown."
+    )
     probes = s.ListField(
         child=s.DictField(),
         help_text="What was tried to explain a failure: kind, transcript and, of other ways, which.",
@@ -70,23 +78,33 @@ class CheckShown(Body):
     requested_by = s.CharField()
     asked_at = s.DateTimeField()
     finished_at = s.DateTimeField(allow_null=True)
-    transcript = s.DictField(allow_null=True, help_text="Every header line as sent and received, and the timings.")
+    transcript = s.DictField(
+        allow_null=True, help_text="Every header line as sent and received, and the timings."
+    )
 
 
 class CheckWanted(Body):
     """A handshake of one's own; every field may be left out."""
 
-    path = s.CharField(required=False, help_text="Another path at the endpoint's own host, with a query.")
+    path = s.CharField(
+        required=False, help_text="Another path at the endpoint's own host, with a query."
+    )
     unencrypted = s.CharField(required=False, help_text="true asks over ws://.")
     origin = s.CharField(required=False, help_text="The Origin line; none sends none.")
     subprotocols = s.CharField(required=False, help_text="Best first, separated by commas.")
-    headers = s.CharField(required=False, help_text="One a line; tokens and cookies are used once and not kept.")
+    headers = s.CharField(
+        required=False, help_text="One a line; tokens and cookies are used once and not kept."
+    )
     compress = s.CharField(required=False, help_text="true offers permessage-deflate.")
-    script = s.CharField(required=False, help_text="What to say and what must come back, one step a line.")
+    script = s.CharField(
+        required=False, help_text="What to say and what must come back, one step a line."
+    )
 
 
 class LogRowsGiven(Body):
-    rows = s.CharField(help_text="Rows of CloudFront's log: JSON lines, a JSON array, or tab-separated.")
+    rows = s.CharField(
+        help_text="Rows of CloudFront's log: JSON lines, a JSON array, or tab-separated."
+    )
 
 
 class ProbeWanted(Body):
@@ -95,9 +113,13 @@ class ProbeWanted(Body):
     kind = s.ChoiceField(PROBE_KINDS)
     number = s.IntegerField(
         required=False,
-        help_text=f"Times, clients or seconds: {_BOUNDED}. The usual number if absent; no other kind has one.",
+        help_text=f"Times, clients or seconds: {_BOUNDED}. The usual number if absent; no other kind "
+        "has one.",
     )
-    path = s.CharField(required=False, help_text="Another path at the endpoint's own host, for kinds without number.")
+    path = s.CharField(
+        required=False,
+        help_text="Another path at the endpoint's own host, for kinds without number.",
+    )
 
 
 class ProbeSummary(Body):
@@ -109,7 +131,9 @@ class ProbeSummary(Body):
     kind = s.ChoiceField([kind.value for kind in Kind])
     number = s.IntegerField()
     path = s.CharField()
-    check = s.CharField(allow_null=True, help_text="The check that log rows weigh again; null for other kinds.")
+    check = s.CharField(
+        allow_null=True, help_text="The check that log rows weigh again; null for other kinds."
+    )
     state = s.ChoiceField(_STATES)
     ok = s.BooleanField(allow_null=True)
     headline = s.CharField(help_text="What was found, in one sentence; empty until it has ended.")
@@ -177,8 +201,12 @@ class CheckToSave(CheckWanted):
     """A handshake to be made again. Tokens and cookies would be stored, and are refused."""
 
     name = s.CharField(max_length=SavedCheck._meta.get_field("name").max_length)
-    every_minutes = s.ChoiceField(list(SCHEDULES), required=False, help_text="0, if absent, is only by hand.")
-    after_changes = s.BooleanField(required=False, help_text="Whether to make it after each change of the endpoint.")
+    every_minutes = s.ChoiceField(
+        list(SCHEDULES), required=False, help_text="0, if absent, is only by hand."
+    )
+    after_changes = s.BooleanField(
+        required=False, help_text="Whether to make it after each change of the endpoint."
+    )
 
 
 _ENDPOINT = f"https://portal.example/api/v1/endpoints/{REQUEST_ID}"
@@ -193,7 +221,8 @@ CHECK_EXAMPLE = {
         "code": "WSE-LIVE",
         "title": "The endpoint is live",
         "plain": "A WebSocket opened through this address and answered. Clients can connect.",
-        "cause": "The 101 and its Sec-WebSocket-Accept prove that a WebSocket server read this very request.",
+        "cause": "The 101 and its Sec-WebSocket-Accept prove that a WebSocket server read this very "
+        "request.",
         "fix": "Nothing to change.",
         "page": "https://portal.example/help/verdicts/WSE-LIVE/",
         "request_url": None,
@@ -267,8 +296,10 @@ TO_SAVE_EXAMPLE = {
 CREATE_CHECK = operation(
     "createCheck",
     "Test the handshake now",
-    "A real WebSocket handshake through the edge. Answers at once; read the check until it is finished. "
-    "One at a time: while one is under way, that one is returned, and another kind of test is refused. "
+    "A real WebSocket handshake through the edge. Answers at once; read the check until it "
+    "is finished. "
+    "One at a time: while one is under way, that one is returned, and another kind of test "
+    "is refused. "
     "Without a body it is the endpoint's usual handshake.",
     "endpoints",
     CheckShown,
@@ -282,8 +313,10 @@ CREATE_CHECK = operation(
 GET_CHECK = operation(
     "getCheck",
     "Read a check",
-    "Every header line sent and received, the timings, and the verdict with cause and fix. Where a request for an "
-    "endpoint puts a verdict right, and the caller may ask for it, request_url opens its form, filled in.",
+    "Every header line sent and received, the timings, and the verdict with cause and fix. "
+    "Where a request for an "
+    "endpoint puts a verdict right, and the caller may ask for it, request_url opens its "
+    "form, filled in.",
     "endpoints",
     CheckShown,
     CHECK_EXAMPLE,
@@ -293,7 +326,8 @@ GET_CHECK = operation(
 CREATE_LOG_ROWS = operation(
     "createLogRows",
     "Weigh a check again with log rows",
-    "What CloudFront's log says of this very handshake stands beside what was seen, and the check's verdict may become "
+    "What CloudFront's log says of this very handshake stands beside what was seen, and the "
+    "check's verdict may become "
     "another. Answers with the probe that does it; read the check when the probe is finished.",
     "endpoints",
     ProbeShown,
@@ -303,7 +337,8 @@ CREATE_LOG_ROWS = operation(
     refusals=(400, 404, 409, *UNREAD, 422),
     body=LogRowsGiven,
     body_example={
-        "rows": '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"}'
+        "rows": '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": '
+        '"OriginDnsError"}'
     },
 )
 LIST_PROBES = operation(
@@ -320,10 +355,14 @@ LIST_PROBES = operation(
 CREATE_PROBE = operation(
     "createProbe",
     "Make a further probe",
-    "plain get: a plain GET beside the upgrade. ways: this way beside others. journey: the way of each header line. "
-    "negotiation: subprotocol and compression. reconnect: connects, closes and comes back. crowd: several clients that "
-    "must hear each other. idle: holds a silent socket and names the clock that ends it. Answers at once; read the "
-    "probe until it is finished. One at a time: while the same is under way, that one is returned, another is refused.",
+    "plain get: a plain GET beside the upgrade. ways: this way beside others. journey: the "
+    "way of each header line. "
+    "negotiation: subprotocol and compression. reconnect: connects, closes and comes back. "
+    "crowd: several clients that "
+    "must hear each other. idle: holds a silent socket and names the clock that ends it. "
+    "Answers at once; read the "
+    "probe until it is finished. One at a time: while the same is under way, that one is "
+    "returned, another is refused.",
     "endpoints",
     ProbeShown,
     PROBE_BEGUN,
@@ -356,8 +395,10 @@ LIST_SAVED_CHECKS = operation(
 SAVE_CHECK = operation(
     "saveCheck",
     "Save a check, and schedule it",
-    "Kept under its name, to be made by hand, after changes, or every so many minutes; people are told when its "
-    "verdict changes. The same name again changes the check that has it, so the same call again adds nothing.",
+    "Kept under its name, to be made by hand, after changes, or every so many minutes; "
+    "people are told when its "
+    "verdict changes. The same name again changes the check that has it, so the same call "
+    "again adds nothing.",
     "endpoints",
     SavedCheckShown,
     SAVED_EXAMPLE | {"last_check": None},

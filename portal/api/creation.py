@@ -1,9 +1,9 @@
 """Create a request from an API body, once per key however often it is asked.
 
-It reads the flat body that ticket systems send (strings for numbers and booleans, "" for absent), and keeps the
-promise of idempotency: the key's row is inserted first, on its unique index, in the transaction that makes the
-request, so that of twenty equal calls one creates and nineteen get what it made. It never bends a wish: what a
-wish may be is decided in provisioning.spec.
+It reads the flat body that ticket systems send (strings for numbers and booleans, "" for absent),
+and keeps the promise of idempotency: the key's row is inserted first, on its unique index, in the
+transaction that makes the request, so that of twenty equal calls one creates and nineteen get what
+it made. It never bends a wish: what a wish may be is decided in provisioning.spec.
 """
 
 from __future__ import annotations
@@ -66,13 +66,19 @@ class Intake:
     ticket: Ticket
 
 
-def create(person: Person, body: Mapping[str, Any], *, key: str, correlation_id: str, now: datetime) -> Created:
+def create(
+    person: Person, body: Mapping[str, Any], *, key: str, correlation_id: str, now: datetime
+) -> Created:
     """Make the request `body` asks for, or find what the same call made before.
 
-    1. The key: the Idempotency-Key header, else external system, id and action; without either, each call is new.
-    2. Insert the key with the id the request will have. Whoever loses waits here for the winner's commit.
-    3. Found instead of inserted: same body, the original; another body, 409 with the fields that differ.
-    4. Otherwise read the body and submit. A refusal rolls the key back, so a corrected body may use it again.
+    1. The key: the Idempotency-Key header, else external system, id and action; without either,
+       each call is new.
+    2. Insert the key with the id the request will have. Whoever loses waits here for the winner's
+       commit.
+    3. Found instead of inserted: same body, the original; another body, 409 with the fields that
+       differ.
+    4. Otherwise read the body and submit. A refusal rolls the key back, so a corrected body may use
+       it again.
     """
     said = without_empties(body)
     route, key = (BY_HEADER, key) if key else (BY_TICKET, ticket_key(said))
@@ -84,10 +90,17 @@ def create(person: Person, body: Mapping[str, Any], *, key: str, correlation_id:
             person=person,
             route=route,
             key=key,
-            defaults={"body_digest": digest_of(said), "body": said, "request_id": uuid.uuid4(), "created_at": now},
+            defaults={
+                "body_digest": digest_of(said),
+                "body": said,
+                "request_id": uuid.uuid4(),
+                "created_at": now,
+            },
         )
         if inserted:
-            return Created(_submit(person, said, kept.request_id, correlation_id, now), replayed=False)
+            return Created(
+                _submit(person, said, kept.request_id, correlation_id, now), replayed=False
+            )
     if kept.body_digest != digest_of(said):
         raise _conflict(kept.body, said)
     return Created(kept.request_id, replayed=True)
@@ -99,8 +112,14 @@ def without_empties(body: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def ticket_key(said: Mapping[str, Any]) -> str:
-    """The natural key of a ticket's call, or "" when it names no ticket (or none that could be kept)."""
-    system, ticket_id, action = said.get("external_system"), said.get("external_id"), said.get("action", "create")
+    """The natural key of a ticket's call, or "" when it names no ticket (or none that could be
+    kept).
+    """
+    system, ticket_id, action = (
+        said.get("external_system"),
+        said.get("external_id"),
+        said.get("action", "create"),
+    )
     if not (isinstance(system, str) and isinstance(ticket_id, str) and isinstance(action, str)):
         return ""
     if not (_SYSTEM.fullmatch(system) and _ID.fullmatch(ticket_id)):
@@ -111,7 +130,11 @@ def ticket_key(said: Mapping[str, Any]) -> str:
 def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> Intake:
     """Understand a body without empties. Raises SpecError with every fault found."""
     errors = [
-        FieldError(field[:60], "unknown", "This field does not exist. Remove it, or begin its name with x_.")
+        FieldError(
+            field[:60],
+            "unknown",
+            "This field does not exist. Remove it, or begin its name with x_.",
+        )
         for field in sorted(said)
         if field not in (*WISH_FIELDS, *OTHER_FIELDS, *ALIASES) and not field.startswith("x_")
     ]
@@ -119,7 +142,9 @@ def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> I
     called: dict[str, str] = {}
     for alias, field in ALIASES.items():
         if alias in said and field in said:
-            errors.append(FieldError(alias, "duplicate", f"It means the same as {field}. Send one of them."))
+            errors.append(
+                FieldError(alias, "duplicate", f"It means the same as {field}. Send one of them.")
+            )
         elif alias in said:
             wish[field], called[field] = said[alias], alias
     if "carries_http_api" in wish:
@@ -139,7 +164,8 @@ def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> I
         parse_spec(complete_wish(wish))
     except SpecError as refusal:
         errors += [
-            FieldError(called.get(fault.field, fault.field), fault.code, fault.message) for fault in refusal.errors
+            FieldError(called.get(fault.field, fault.field), fault.code, fault.message)
+            for fault in refusal.errors
         ]
     if errors or team is None:
         raise SpecError(errors)
@@ -147,7 +173,11 @@ def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> I
 
 
 def _submit(
-    person: Person, said: Mapping[str, Any], request_id: uuid.UUID, correlation_id: str, now: datetime
+    person: Person,
+    said: Mapping[str, Any],
+    request_id: uuid.UUID,
+    correlation_id: str,
+    now: datetime,
 ) -> uuid.UUID:
     intake = read_body(person, said, correlation_id)
     request: EndpointRequest = submit_request(
@@ -167,10 +197,15 @@ def _submit(
 def _conflict(before: Mapping[str, Any], now: Mapping[str, Any]) -> ApiProblem:
     differing = sorted(field for field in {*before, *now} if before.get(field) != now.get(field))
     faults = [
-        FieldError(field[:60], "differs", "It had another value when the key was first used.") for field in differing
+        FieldError(field[:60], "differs", "It had another value when the key was first used.")
+        for field in differing
     ]
     names = ", ".join(fault.field for fault in faults[:20])
-    return ApiProblem("idempotency_conflict", f"The same key was used with another body. Differing: {names}.", faults)
+    return ApiProblem(
+        "idempotency_conflict",
+        f"The same key was used with another body. Differing: {names}.",
+        faults,
+    )
 
 
 def _team(person: Person, slug: Any, errors: list[FieldError]) -> Team | None:
@@ -178,14 +213,20 @@ def _team(person: Person, slug: Any, errors: list[FieldError]) -> Team | None:
     if slug is None:
         errors.append(FieldError("team", "required", "Needed. The team's short name."))
         return None
-    team = Team.objects.filter(memberships__person=person, slug=slug).first() if isinstance(slug, str) else None
+    team = (
+        Team.objects.filter(memberships__person=person, slug=slug).first()
+        if isinstance(slug, str)
+        else None
+    )
     if team is None:
         errors.append(FieldError("team", "unknown_team", "You are in no team of this name."))
     return team
 
 
 def _person(said: Mapping[str, Any], field: str, errors: list[FieldError]) -> Person | None:
-    """A username or an e-mail address, of exactly one active person. None also where the field is absent."""
+    """A username or an e-mail address, of exactly one active person. None also where the field is
+    absent.
+    """
     if field not in said:
         return None
     who, found = said[field], list[Person]()
@@ -194,7 +235,11 @@ def _person(said: Mapping[str, Any], field: str, errors: list[FieldError]) -> Pe
         found = list(Person.objects.filter(named, is_active=True)[:2])
     if len(found) == 1:
         return found[0]
-    advice = "Several people have it. Send the username." if found else "A username or an e-mail address known here."
+    advice = (
+        "Several people have it. Send the username."
+        if found
+        else "A username or an e-mail address known here."
+    )
     errors.append(FieldError(field, "unknown_person", advice))
     return None
 
@@ -210,7 +255,11 @@ def _text(said: Mapping[str, Any], field: str, most: int, errors: list[FieldErro
 def _ticket(said: Mapping[str, Any], correlation_id: str, errors: list[FieldError]) -> Ticket:
     values = {}
     for field, pattern, advice in (
-        ("external_system", _SYSTEM, "1 to 40 lower-case letters, digits, _ and -, as in servicenow."),
+        (
+            "external_system",
+            _SYSTEM,
+            "1 to 40 lower-case letters, digits, _ and -, as in servicenow.",
+        ),
         ("external_id", _ID, "1 to 120 visible ASCII characters, as in RITM0012345."),
         ("external_url", _URL, "The ticket's address, beginning with https://."),
     ):
@@ -220,5 +269,9 @@ def _ticket(said: Mapping[str, Any], correlation_id: str, errors: list[FieldErro
         values[field] = value
     if ("external_id" in said) != ("external_system" in said):
         missing = "external_system" if "external_id" in said else "external_id"
-        errors.append(FieldError(missing, "required", "external_system and external_id go together."))
-    return Ticket(values["external_system"], values["external_id"], values["external_url"], correlation_id)
+        errors.append(
+            FieldError(missing, "required", "external_system and external_id go together.")
+        )
+    return Ticket(
+        values["external_system"], values["external_id"], values["external_url"], correlation_id
+    )

@@ -1,7 +1,9 @@
-"""The API's documents: the OpenAPI file at a fixed address, its rendering for people, and a page per problem code.
+"""The API's documents: the OpenAPI file at a fixed address, its rendering for people, and a page
+per problem code.
 
-Public, because they hold nothing but what the API is; no script and nothing from another host. They change nothing, so
-that any other method is refused as such, before anybody asks for a form's protection.
+Public, because they hold nothing but what the API is; no script and nothing from another host. They
+change nothing, so that any other method is refused as such, before anybody asks for a form's
+protection.
 """
 
 from __future__ import annotations
@@ -41,7 +43,11 @@ def browse(request: HttpRequest) -> HttpResponse:
         for method, operation in methods.items()
         if method in METHODS
     ]
-    return render(request, "api/docs.html", {"document": document, "operations": operations, "problems": PROBLEMS})
+    return render(
+        request,
+        "api/docs.html",
+        {"document": document, "operations": operations, "problems": PROBLEMS},
+    )
 
 
 @csrf_exempt
@@ -73,7 +79,9 @@ def _json() -> str:
 
 
 def _plain(node: Any, schemas: dict[str, Any]) -> Any:
-    """The same without allOf, which tools that import the document do not understand: what it names is put there."""
+    """The same without allOf, which tools that import the document do not understand: what it names
+    is put there.
+    """
     if isinstance(node, list):
         return [_plain(inner, schemas) for inner in node]
     if not isinstance(node, dict):
@@ -84,12 +92,16 @@ def _plain(node: Any, schemas: dict[str, Any]) -> Any:
     return {key: _plain(inner, schemas) for key, inner in node.items()}
 
 
-def _operation(method: str, url: str, operation: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    method: str, url: str, operation: dict[str, Any], document: dict[str, Any]
+) -> dict[str, Any]:
     """What the page shows of one operation."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
     example = _example(content)
     answers = operation["responses"]
-    good: dict[str, Any] = next((answer for status, answer in answers.items() if status.startswith("2")), {})
+    good: dict[str, Any] = next(
+        (answer for status, answer in answers.items() if status.startswith("2")), {}
+    )
     return {
         "id": operation["operationId"],
         "method": method.upper(),
@@ -101,7 +113,9 @@ def _operation(method: str, url: str, operation: dict[str, Any], document: dict[
         "fields": _fields(content.get("schema", {}), document),
         "body": example,
         "answer": _example(good.get("content", {}).get("application/json", {})),
-        "responses": [(status, answer.get("description", "")) for status, answer in answers.items()],
+        "responses": [
+            (status, answer.get("description", "")) for status, answer in answers.items()
+        ],
         "curl": _curl(method.upper(), url, example),
     }
 
@@ -129,7 +143,10 @@ def _example(content: dict[str, Any]) -> str:
 
 
 def _curl(method: str, url: str, body: str) -> str:
-    lines = [f"curl -X {method} {settings.PORTAL_URL}{url} \\", '  -H "Authorization: Bearer $TOKEN"']
+    lines = [
+        f"curl -X {method} {settings.PORTAL_URL}{url} \\",
+        '  -H "Authorization: Bearer $TOKEN"',
+    ]
     if body:
         compact = json.dumps(json.loads(body), ensure_ascii=False)
         lines[-1] += " \\"

@@ -47,10 +47,14 @@ class OneEndpoint(ApiView):
 
 
 def visible_endpoints(person: Person) -> QuerySet[Endpoint]:
-    """What a person may know of: their teams' endpoints; everything for the platform team and auditors."""
+    """What a person may know of: their teams' endpoints; everything for the platform team and
+    auditors.
+    """
     if person.sees_everything:
         return Endpoint.objects.all()
-    return Endpoint.objects.filter(owner__in=Team.objects.filter(memberships__person=person).values("slug"))
+    return Endpoint.objects.filter(
+        owner__in=Team.objects.filter(memberships__person=person).values("slug")
+    )
 
 
 def _found(shown: dict[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,9 @@
-"""The one JSON parser of the API: what it lets through, PostgreSQL can store and a person could have meant.
+"""The one JSON parser of the API: what it lets through, PostgreSQL can store and a person could
+have meant.
 
-It refuses what Python's parser accepts silently: a key given twice, NUL, lone surrogates, NaN and infinities,
-numbers JSON cannot carry between languages, nesting deeper than 32, bodies that are no object, and bodies over 64 KiB.
+It refuses what Python's parser accepts silently: a key given twice, NUL, lone surrogates, NaN and
+infinities, numbers JSON cannot carry between languages, nesting deeper than 32, bodies that are no
+object, and bodies over 64 KiB.
 """
 
 from __future__ import annotations
@@ -26,7 +28,10 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         return read_json(stream.read(LARGEST_BODY + 1))
 
@@ -48,7 +53,9 @@ def read_json(body: bytes) -> dict[str, Any]:
     except UnicodeDecodeError:
         raise _bad("It is not UTF-8.") from None
     except json.JSONDecodeError as error:
-        raise _bad(f"It is not JSON: {error.msg} at line {error.lineno}, column {error.colno}.") from None
+        raise _bad(
+            f"It is not JSON: {error.msg} at line {error.lineno}, column {error.colno}."
+        ) from None
     if not isinstance(value, dict):
         raise _bad("Send one JSON object.")
     _inspect(value)

@@ -1,6 +1,8 @@
-"""How the API shows a request, an endpoint and a page of them, read with values() in a constant number of queries.
+"""How the API shows a request, an endpoint and a page of them, read with values() in a constant
+number of queries.
 
-It shows what the caller may see and nothing else: every query here starts from a set somebody else has narrowed.
+It shows what the caller may see and nothing else: every query here starts from a set somebody else
+has narrowed.
 """
 
 from __future__ import annotations
@@ -31,7 +33,17 @@ SUMMARY = (
     "external_system", "external_id", "external_url", "correlation_id", "created_at", "updated_at",
 )  # fmt: skip
 DETAIL = (*SUMMARY, "plan_data", "plan_changes", "preflight_data")
-ENDPOINT = ("id", "owner", "name", "state", "account_id", "domain_name", "spec_data", "created_at", "deployed_at")
+ENDPOINT = (
+    "id",
+    "owner",
+    "name",
+    "state",
+    "account_id",
+    "domain_name",
+    "spec_data",
+    "created_at",
+    "deployed_at",
+)
 
 LARGEST_PAGE = 100
 
@@ -45,13 +57,19 @@ def get_request(requests: EndpointRequestQuerySet) -> dict[str, Any] | None:
 def list_requests(requests: EndpointRequestQuerySet, cursor: str, limit: int) -> dict[str, Any]:
     """One page, newest first, and the cursor of the next. One query whatever the page holds."""
     rows = page(_with_last_seq(requests), cursor, limit, (*SUMMARY, "last_seq"))
-    return {"requests": [_summary(row) for row in rows[:limit]], "next_cursor": next_cursor(rows, limit)}
+    return {
+        "requests": [_summary(row) for row in rows[:limit]],
+        "next_cursor": next_cursor(rows, limit),
+    }
 
 
 def list_endpoints(endpoints: QuerySet[Endpoint], cursor: str, limit: int) -> dict[str, Any]:
     """One page of endpoints, newest first."""
     rows = page(endpoints, cursor, limit, ENDPOINT)
-    return {"endpoints": [_endpoint(row) for row in rows[:limit]], "next_cursor": next_cursor(rows, limit)}
+    return {
+        "endpoints": [_endpoint(row) for row in rows[:limit]],
+        "next_cursor": next_cursor(rows, limit),
+    }
 
 
 def get_endpoint(endpoints: QuerySet[Endpoint]) -> dict[str, Any] | None:
@@ -101,7 +119,10 @@ def _detail(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
     state = State(row["state"])
-    api, page = f"{settings.PORTAL_URL}/api/v1/requests/{row['id']}", f"{settings.PORTAL_URL}/requests/{row['id']}/"
+    api, page = (
+        f"{settings.PORTAL_URL}/api/v1/requests/{row['id']}",
+        f"{settings.PORTAL_URL}/requests/{row['id']}/",
+    )
     url = _url(row["endpoint__domain_name"], row["endpoint__spec_data"])
     return {
         "id": str(row["id"]),
@@ -134,7 +155,11 @@ def _summary(row: Mapping[str, Any]) -> dict[str, Any]:
         }
         if row["run_id"]
         else None,
-        "external": {"system": row["external_system"], "id": row["external_id"], "url": row["external_url"]},
+        "external": {
+            "system": row["external_system"],
+            "id": row["external_id"],
+            "url": row["external_url"],
+        },
         "correlation_id": row["correlation_id"],
         "ticket": ticket_values(
             state,
@@ -182,25 +207,35 @@ def _endpoint(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _url(domain_name: str | None, spec_data: Mapping[str, Any] | None) -> str:
-    return Endpoint(domain_name=domain_name, spec_data=spec_data).url if domain_name and spec_data else ""
+    return (
+        Endpoint(domain_name=domain_name, spec_data=spec_data).url
+        if domain_name and spec_data
+        else ""
+    )
 
 
 def page(
     rows: QuerySet[Any], cursor: str, limit: int, fields: Sequence[str], *, at: str = "created_at"
 ) -> list[dict[str, Any]]:
-    """`limit` + 1 rows after the cursor by (`at`, id), newest first: keyset, never an offset, never a count."""
+    """`limit` + 1 rows after the cursor by (`at`, id), newest first: keyset, never an offset, never
+    a count.
+    """
     if cursor:
         moment, last_id = _read_cursor(cursor)
         rows = rows.filter(**{f"{at}__lte": moment}).exclude(Q(**{at: moment}) & Q(id__gte=last_id))
     return list(rows.order_by(f"-{at}", "-id").values(*fields)[: limit + 1])
 
 
-def next_cursor(rows: Sequence[Mapping[str, Any]], limit: int, *, at: str = "created_at") -> str | None:
+def next_cursor(
+    rows: Sequence[Mapping[str, Any]], limit: int, *, at: str = "created_at"
+) -> str | None:
     """What leads to the page after these rows; None after the last."""
     if len(rows) <= limit:
         return None
     last = rows[limit - 1]
-    return base64.urlsafe_b64encode(json.dumps([last[at].isoformat(), last["id"].hex]).encode()).decode()
+    return base64.urlsafe_b64encode(
+        json.dumps([last[at].isoformat(), last["id"].hex]).encode()
+    ).decode()
 
 
 def _read_cursor(cursor: str) -> tuple[datetime, uuid.UUID]:

@@ -1,7 +1,7 @@
 """Requests over the API: each view parses, calls one action or reads one set, and shows the result.
 
-What is visible to whom is EndpointRequest.objects.visible_to; what may be done is portal.lifecycle. Another team's
-request answers exactly like one that does not exist.
+What is visible to whom is EndpointRequest.objects.visible_to; what may be done is portal.lifecycle.
+Another team's request answers exactly like one that does not exist.
 """
 
 from __future__ import annotations
@@ -19,7 +19,14 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.actions import approve_request, cancel_request, close_request, reject_request, replan_request, undo_again
+from portal.actions import (
+    approve_request,
+    cancel_request,
+    close_request,
+    reject_request,
+    replan_request,
+    undo_again,
+)
 from portal.amendments import amend_request
 from portal.api import requests_schema as schema
 from portal.api.creation import create
@@ -66,9 +73,15 @@ class Requests(ApiView):
             correlation_id=self.correlation_id,
             now=self.now,
         )
-        shown = _shown(EndpointRequest.objects.visible_to(self.person).filter(pk=created.request_id))
-        headers = {"Location": shown["url"]} | ({"Idempotent-Replayed": "true"} if created.replayed else {})
-        return Response(shown, status=200 if created.replayed else 201, headers=headers | _retry(shown["state"]))
+        shown = _shown(
+            EndpointRequest.objects.visible_to(self.person).filter(pk=created.request_id)
+        )
+        headers = {"Location": shown["url"]} | (
+            {"Idempotent-Replayed": "true"} if created.replayed else {}
+        )
+        return Response(
+            shown, status=200 if created.replayed else 201, headers=headers | _retry(shown["state"])
+        )
 
 
 class OneRequest(ApiView):
@@ -78,7 +91,9 @@ class OneRequest(ApiView):
 
     @extend_schema(**schema.GET_REQUEST)
     def get(self, request: Request, request_id: uuid.UUID) -> Response:
-        return _answer(request, EndpointRequest.objects.visible_to(self.person).filter(pk=request_id))
+        return _answer(
+            request, EndpointRequest.objects.visible_to(self.person).filter(pk=request_id)
+        )
 
 
 class RequestByTicket(ApiView):
@@ -90,7 +105,9 @@ class RequestByTicket(ApiView):
     def get(self, request: Request, system: str, external_id: str) -> Response:
         if "\x00" in system or "\x00" in external_id:
             raise Http404
-        asked = EndpointRequest.objects.visible_to(self.person).filter(external_system=system, external_id=external_id)
+        asked = EndpointRequest.objects.visible_to(self.person).filter(
+            external_system=system, external_id=external_id
+        )
         return _answer(request, asked.order_by("-created_at", "-id"))
 
 
@@ -102,7 +119,10 @@ class NDJSONRenderer(BaseRenderer):
     charset = "utf-8"
 
     def render(
-        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         lines: Iterable[Any] = data["events"]
         return b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
@@ -170,9 +190,17 @@ class Approve(Decide):
 
     def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
         if not said.get("plan_digest"):
-            raise SpecError([FieldError("plan_digest", "required", "Needed. The digest of the plan that you read.")])
+            raise SpecError(
+                [
+                    FieldError(
+                        "plan_digest", "required", "Needed. The digest of the plan that you read."
+                    )
+                ]
+            )
         reason = said.get("reason", "")
-        return approve_request(self.person, request, digest=said["plan_digest"], reason=reason, now=self.now)
+        return approve_request(
+            self.person, request, digest=said["plan_digest"], reason=reason, now=self.now
+        )
 
 
 class Reject(Decide):
@@ -254,7 +282,13 @@ class Amend(Decide):
     def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
         if not said.get("code"):
             raise SpecError(
-                [FieldError("code", "required", "Needed. The code of a preflight result, as PF-PATH-BARE.")]
+                [
+                    FieldError(
+                        "code",
+                        "required",
+                        "Needed. The code of a preflight result, as PF-PATH-BARE.",
+                    )
+                ]
             )
         code, label = said["code"], said.get("amendment_label", "")
         return amend_request(self.person, request, code=code, label=label, now=self.now)
@@ -274,13 +308,17 @@ def yes_or_no(text: str, name: str) -> bool:
     return text == "true"
 
 
-def _filtered(requests: EndpointRequestQuerySet, said: Mapping[str, str]) -> EndpointRequestQuerySet:
+def _filtered(
+    requests: EndpointRequestQuerySet, said: Mapping[str, str]
+) -> EndpointRequestQuerySet:
     faults = []
     if "state" in said:
         try:
             requests = requests.filter(state__in=states(said["state"].split(",")))
         except ValueError:
-            faults.append(FieldError("state", "invalid", f"Some of: {', '.join(State)}, separated by commas."))
+            faults.append(
+                FieldError("state", "invalid", f"Some of: {', '.join(State)}, separated by commas.")
+            )
     if "team" in said:
         requests = requests.filter(team__slug=said["team"])
     if "external_system" in said:
@@ -298,19 +336,27 @@ def _filtered(requests: EndpointRequestQuerySet, said: Mapping[str, str]) -> End
             since = read_moment(said["updated_since"].replace(" ", "+"))
             requests = requests.filter(updated_at__gte=since)
         except ValueError:
-            faults.append(FieldError("updated_since", "invalid", "A time with zone, as in 2026-11-21T09:00:00Z."))
+            faults.append(
+                FieldError(
+                    "updated_since", "invalid", "A time with zone, as in 2026-11-21T09:00:00Z."
+                )
+            )
     if faults:
         raise bad_parameters(faults)
     return requests
 
 
-def read_texts(body: Mapping[str, Any], known: frozenset[str], *, longest: int = LONGEST_REASON) -> dict[str, str]:
+def read_texts(
+    body: Mapping[str, Any], known: frozenset[str], *, longest: int = LONGEST_REASON
+) -> dict[str, str]:
     """The texts a verb's body may have. Raises SpecError."""
     faults, said = [], {}
     for field, value in body.items():
         if field not in known:
             if not field.startswith("x_"):
-                faults.append(FieldError(field[:60], "unknown", "This field does not exist. Remove it."))
+                faults.append(
+                    FieldError(field[:60], "unknown", "This field does not exist. Remove it.")
+                )
         elif value is not None and not (isinstance(value, str) and len(value) <= longest):
             faults.append(FieldError(field, "invalid", f"A text of at most {longest} characters."))
         else:
@@ -325,7 +371,10 @@ def _answer(request: Request, asked: EndpointRequestQuerySet) -> Response:
     shown = _shown(asked)
     etag = f'"{hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]}"'
     headers = {"ETag": etag} | _retry(shown["state"])
-    known = [tag.strip().removeprefix("W/") for tag in request.headers.get("If-None-Match", "").split(",")]
+    known = [
+        tag.strip().removeprefix("W/")
+        for tag in request.headers.get("If-None-Match", "").split(",")
+    ]
     if etag in known or "*" in known:
         return Response(status=304, headers=headers)
     return Response(shown, headers=headers)

@@ -1,7 +1,8 @@
-"""What the OpenAPI document says about requests: stable ids, parameters, bodies, answers, one example each.
+"""What the OpenAPI document says about requests: stable ids, parameters, bodies, answers, one
+example each.
 
-These serializers only describe. Bodies are read by portal.api.creation, answers are made by portal.api.representation;
-tests compare the fields here with those there.
+These serializers only describe. Bodies are read by portal.api.creation, answers are made by
+portal.api.representation; tests compare the fields here with those there.
 """
 
 from __future__ import annotations
@@ -30,43 +31,71 @@ from provisioning.spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES
 
 
 class NewRequest(Body):
-    """A wish, flat. Numbers and booleans may be strings; "" means absent; lists may be comma-separated strings."""
+    """A wish, flat. Numbers and booleans may be strings; "" means absent; lists may be
+    comma-separated strings.
+    """
 
     team = s.CharField(help_text="Short name of one of your teams.")
     name = s.CharField(help_text="1 to 40 lower-case letters, digits and hyphens.")
     account_id = s.CharField(help_text="Twelve digits.")
     distribution_id = s.CharField(help_text="The CloudFront distribution to extend.")
-    target_arn = s.CharField(help_text="ARN of a load balancer or an EC2 instance. Also accepted as: target.")
-    path_patterns = s.CharField(help_text="One to five, separated by commas, or a list. Also accepted as: ws_path.")
-    action = s.ChoiceField(["create"], required=False, help_text="create, which is also the default.")
+    target_arn = s.CharField(
+        help_text="ARN of a load balancer or an EC2 instance. Also accepted as: target."
+    )
+    path_patterns = s.CharField(
+        help_text="One to five, separated by commas, or a list. Also accepted as: ws_path."
+    )
+    action = s.ChoiceField(
+        ["create"], required=False, help_text="create, which is also the default."
+    )
     justification = s.CharField(required=False, help_text="What it is for; the approver reads it.")
     requested_for = s.CharField(
-        required=False, help_text="Username or e-mail of the person it is for. They cannot approve it."
+        required=False,
+        help_text="Username or e-mail of the person it is for. They cannot approve it.",
     )
     opened_by = s.CharField(
-        required=False, help_text="Username or e-mail of the person who opened the ticket. They cannot approve it."
+        required=False,
+        help_text="Username or e-mail of the person who opened the ticket. They cannot approve it.",
     )
-    max_silence_seconds = s.IntegerField(required=False, help_text="Longest time without a message; default 30.")
+    max_silence_seconds = s.IntegerField(
+        required=False, help_text="Longest time without a message; default 30."
+    )
     subprotocols = s.CharField(
-        required=False, help_text="WebSocket subprotocols the app speaks, comma-separated or a list."
+        required=False,
+        help_text="WebSocket subprotocols the app speaks, comma-separated or a list.",
     )
-    carries_http_api = s.BooleanField(required=False, help_text="Whether the same path also carries an HTTP API.")
+    carries_http_api = s.BooleanField(
+        required=False, help_text="Whether the same path also carries an HTTP API."
+    )
     origin_protocol = s.ChoiceField(
         PROTOCOLS, required=False, help_text="Derived from the target's listeners if absent."
     )
     http_port = s.IntegerField(required=False, help_text="Port of the target's HTTP listener.")
     https_port = s.IntegerField(required=False, help_text="Port of the target's HTTPS listener.")
-    forward_host = s.BooleanField(required=False, help_text="Whether the app sees the viewer's Host header.")
-    origin_domain = s.CharField(required=False, help_text="Host name of the origin; the target's own if absent.")
-    viewer_protocol_policy = s.ChoiceField(VIEWER_POLICIES, required=False, help_text="What happens to ws:// viewers.")
-    allowed_methods = s.ChoiceField(METHOD_SETS, required=False, help_text="A handshake needs GET only.")
-    read_timeout = s.IntegerField(required=False, help_text="Seconds CloudFront waits for the 101; default 30.")
-    keepalive_timeout = s.IntegerField(required=False, help_text="Seconds idle HTTP connections stay open; default 5.")
+    forward_host = s.BooleanField(
+        required=False, help_text="Whether the app sees the viewer's Host header."
+    )
+    origin_domain = s.CharField(
+        required=False, help_text="Host name of the origin; the target's own if absent."
+    )
+    viewer_protocol_policy = s.ChoiceField(
+        VIEWER_POLICIES, required=False, help_text="What happens to ws:// viewers."
+    )
+    allowed_methods = s.ChoiceField(
+        METHOD_SETS, required=False, help_text="A handshake needs GET only."
+    )
+    read_timeout = s.IntegerField(
+        required=False, help_text="Seconds CloudFront waits for the 101; default 30."
+    )
+    keepalive_timeout = s.IntegerField(
+        required=False, help_text="Seconds idle HTTP connections stay open; default 5."
+    )
     open_security_group = s.BooleanField(
         required=False, help_text="Whether the plan may admit CloudFront to the target."
     )
     external_system = s.CharField(
-        required=False, help_text="servicenow, jira, … Together with external_id it makes the call idempotent."
+        required=False,
+        help_text="servicenow, jira, … Together with external_id it makes the call idempotent.",
     )
     external_id = s.CharField(required=False, help_text="The ticket's number.")
     external_url = s.CharField(required=False, help_text="The ticket's address.")
@@ -140,7 +169,9 @@ class RequestSummary(Body):
     requester = s.CharField()
     requested_for = s.CharField()
     revision = s.IntegerField()
-    plan_digest = s.CharField(help_text="What an approval has to name. Empty while there is no plan.")
+    plan_digest = s.CharField(
+        help_text="What an approval has to name. Empty while there is no plan."
+    )
     endpoint = EndpointOfRequest(allow_null=True)
     run = RunOfRequest(allow_null=True)
     external = External()
@@ -178,10 +209,13 @@ class EndpointRequest(RequestSummary):
     justification = s.CharField()
     spec = s.DictField(help_text="Every setting, given or derived.")
     plan = Plan(allow_null=True)
-    plan_changes = s.ListField(child=s.CharField(), help_text="What differs from the plan shown before, in sentences.")
+    plan_changes = s.ListField(
+        child=s.CharField(), help_text="What differs from the plan shown before, in sentences."
+    )
     preflight = s.ListField(
         child=s.DictField(),
-        help_text="What was found out about the target: code, level, seen, why, fix, and where the request itself can "
+        help_text="What was found out about the target: code, level, seen, why, fix, and where the "
+        "request itself can "
         "put it right an amendment (see amendRequest).",
     )
 
@@ -222,7 +256,9 @@ class Refusal(Body):
 class Amendment(Body):
     code = s.CharField(help_text="The code of the result, as PF-PATH-BARE.")
     amendment_label = s.CharField(
-        required=False, help_text="The amendment's own words, where one code proposes several; else the first is meant."
+        required=False,
+        help_text="The amendment's own words, where one code proposes several; else the first is "
+        "meant.",
     )
 
 
@@ -264,7 +300,11 @@ SUMMARY_EXAMPLE = {
     "plan_digest": DIGEST,
     "endpoint": None,
     "run": None,
-    "external": {"system": "servicenow", "id": "RITM0012345", "url": "https://acme.service-now.com/RITM0012345"},
+    "external": {
+        "system": "servicenow",
+        "id": "RITM0012345",
+        "url": "https://acme.service-now.com/RITM0012345",
+    },
     "correlation_id": "RITM0012345",
     "ticket": {
         "servicenow": {
@@ -332,8 +372,10 @@ _IF_NONE_MATCH = header("If-None-Match", "ETag of the answer that you have.")
 CREATE_REQUEST = operation(
     "createRequest",
     "Ask for an endpoint",
-    "Answers at once; planning, approval and provisioning follow. Idempotent by Idempotency-Key, or else by "
-    "external_system, external_id and action: the same call again answers 200 with the original and the header "
+    "Answers at once; planning, approval and provisioning follow. Idempotent by "
+    "Idempotency-Key, or else by "
+    "external_system, external_id and action: the same call again answers 200 with the "
+    "original and the header "
     "Idempotent-Replayed: true.",
     "requests",
     EndpointRequest,
@@ -357,8 +399,12 @@ LIST_REQUESTS = operation(
         parameter("state", OpenApiTypes.STR, f"Some of {', '.join(State)}, separated by commas."),
         parameter("team", OpenApiTypes.STR, "A team's short name."),
         parameter("external_system", OpenApiTypes.STR, "servicenow, jira, …"),
-        parameter("external_id__in", OpenApiTypes.STR, "Up to 100 ticket numbers, separated by commas."),
-        parameter("updated_since", OpenApiTypes.DATETIME, "Only those changed at or after this time."),
+        parameter(
+            "external_id__in", OpenApiTypes.STR, "Up to 100 ticket numbers, separated by commas."
+        ),
+        parameter(
+            "updated_since", OpenApiTypes.DATETIME, "Only those changed at or after this time."
+        ),
         *PAGING,
     ),
     refusals=(400,),
@@ -382,22 +428,37 @@ GET_REQUEST_BY_TICKET = GET_REQUEST | {
 LIST_EVENTS = operation(
     "listRequestEvents",
     "Read events after a cursor",
-    "Events are numbered from 1 without gaps. With Accept: application/x-ndjson one event per line.",
+    "Events are numbered from 1 without gaps. With Accept: application/x-ndjson one event "
+    "per line.",
     "requests",
     EventPage,
-    {"events": [EVENT_EXAMPLE], "next_after": 1, "more": False, "state": "planning", "settled": False},
+    {
+        "events": [EVENT_EXAMPLE],
+        "next_after": 1,
+        "more": False,
+        "state": "planning",
+        "settled": False,
+    },
     scope=READ,
     parameters=(
-        parameter("after", whole(0, 2**63 - 1), "Number of the last event that you have; 0 for all."),
+        parameter(
+            "after", whole(0, 2**63 - 1), "Number of the last event that you have; 0 for all."
+        ),
         parameter("limit", whole(1, 1000), "200 if absent."),
         parameter("html", OpenApiTypes.BOOL, "true adds each event as a fragment of HTML."),
     ),
     refusals=(400, 404),
-    also={(200, "application/x-ndjson"): OpenApiResponse(OpenApiTypes.STR, description="One JSON object per line.")},
+    also={
+        (200, "application/x-ndjson"): OpenApiResponse(
+            OpenApiTypes.STR, description="One JSON object per line."
+        )
+    },
 )
 
 
-def _verb(operation_id: str, summary: str, description: str, scope: str, body: Any, example: Any) -> dict[str, Any]:
+def _verb(
+    operation_id: str, summary: str, description: str, scope: str, body: Any, example: Any
+) -> dict[str, Any]:
     return operation(
         operation_id,
         summary,
@@ -415,7 +476,8 @@ def _verb(operation_id: str, summary: str, description: str, scope: str, body: A
 APPROVE_REQUEST = _verb(
     "approveRequest",
     "Approve a plan",
-    "Agrees to exactly the plan with this digest. Nobody approves what they asked for, opened the ticket of, "
+    "Agrees to exactly the plan with this digest. Nobody approves what they asked for, "
+    "opened the ticket of, "
     "edited or benefit from.",
     APPROVE,
     Approval,
@@ -432,7 +494,8 @@ CANCEL_REQUEST = _verb(
 UNDO_AGAIN = _verb(
     "undoRequestAgain",
     "Try a failed undo again",
-    "For a platform admin, of a request that is stuck. Put right first what its reason names; what is gone by then, by "
+    "For a platform admin, of a request that is stuck. Put right first what its reason "
+    "names; what is gone by then, by "
     "whatever hand, counts as undone.",
     APPROVE,
     Withdrawal,
@@ -441,8 +504,10 @@ UNDO_AGAIN = _verb(
 CLOSE_REQUEST = _verb(
     "closeRequest",
     "Close a stuck request without its undo",
-    "For a platform admin, of a request that is stuck and whose undo can never succeed, as in an AWS account that is "
-    "lost. What may be left in AWS is listed in the event `request.closed`, as `data.left`. The portal looks after "
+    "For a platform admin, of a request that is stuck and whose undo can never succeed, as "
+    "in an AWS account that is "
+    "lost. What may be left in AWS is listed in the event `request.closed`, as `data.left`. "
+    "The portal looks after "
     "none of it any more, and the endpoint counts as absent.",
     APPROVE,
     Refusal,
@@ -454,7 +519,8 @@ REPLAN_REQUEST = _verb(
 AMEND_REQUEST = _verb(
     "amendRequest",
     "Take up what the preflight proposes",
-    "A result of the preflight may carry an `amendment`: fields of the request with other values, with which the plan "
+    "A result of the preflight may carry an `amendment`: fields of the request with other "
+    "values, with which the plan "
     "puts the matter right. This changes the request so, and plans it anew.",
     WRITE,
     Amendment,

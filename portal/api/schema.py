@@ -1,7 +1,9 @@
-"""What the OpenAPI document says of every operation: who may call it, how it refuses, how pages follow each other.
+"""What the OpenAPI document says of every operation: who may call it, how it refuses, how pages
+follow each other.
 
-Each subject has a module of its own beside this one: requests_schema, endpoints_schema, checks_schema. These
-serializers only describe; tests compare the fields there with what is read and answered.
+Each subject has a module of its own beside this one: requests_schema, endpoints_schema,
+checks_schema. These serializers only describe; tests compare the fields there with what is read and
+answered.
 """
 
 from __future__ import annotations
@@ -17,7 +19,11 @@ from portal.models import ApiToken
 Body = s.Serializer[Any]
 
 REQUEST_ID = "0b3c2c64-5a47-4f0e-9f0e-3f3c0f6c7f11"
-READ, WRITE, APPROVE = ApiToken.Scope.READ.value, ApiToken.Scope.WRITE.value, ApiToken.Scope.APPROVE.value
+READ, WRITE, APPROVE = (
+    ApiToken.Scope.READ.value,
+    ApiToken.Scope.WRITE.value,
+    ApiToken.Scope.APPROVE.value,
+)
 
 WHY_NOT = {
     400: "The request cannot be read.",
@@ -92,13 +98,19 @@ def operation(
     examples = []
     if example is not None:
         told = [str(status) for status in statuses]
-        examples.append(OpenApiExample("answer", value=example, response_only=True, status_codes=told))
+        examples.append(
+            OpenApiExample("answer", value=example, response_only=True, status_codes=told)
+        )
     if body_example is not None:
         examples.append(OpenApiExample("body", value=body_example, request_only=True))
-    responses: dict[Any, Any] = {status: OpenApiResponse(answer, description="As asked.") for status in statuses}
+    responses: dict[Any, Any] = {
+        status: OpenApiResponse(answer, description="As asked.") for status in statuses
+    }
     responses |= also or {}
     for status in sorted({401, 403, 406, 429, 503, *refusals}):
-        responses[(status, "application/problem+json")] = OpenApiResponse(ProblemBody, description=WHY_NOT[status])
+        responses[(status, "application/problem+json")] = OpenApiResponse(
+            ProblemBody, description=WHY_NOT[status]
+        )
     return {
         "operation_id": operation_id,
         "summary": summary,
@@ -106,7 +118,10 @@ def operation(
         "tags": [tag],
         "request": {"application/json": body} if body else None,
         "responses": responses,
-        "parameters": [*parameters, header("X-Correlation-ID", "Echoed, and kept with a new request.")],
+        "parameters": [
+            *parameters,
+            header("X-Correlation-ID", "Echoed, and kept with a new request."),
+        ],
         "examples": examples,
     }
 

@@ -1,4 +1,6 @@
-"""The routes under /api/v1/. No trailing slashes; every other path answers as a problem, not as a page."""
+"""The routes under /api/v1/. No trailing slashes; every other path answers as a problem, not as a
+page.
+"""
 
 from django.urls import path, re_path
 
@@ -7,7 +9,9 @@ from portal.api.view import Nowhere
 
 requests_and_endpoints = [
     path("requests", requests.Requests.as_view()),
-    path("requests/by-external/<str:system>/<path:external_id>", requests.RequestByTicket.as_view()),
+    path(
+        "requests/by-external/<str:system>/<path:external_id>", requests.RequestByTicket.as_view()
+    ),
     path("requests/<uuid:request_id>", requests.OneRequest.as_view()),
     path("requests/<uuid:request_id>/events", requests.RequestEvents.as_view()),
     path("requests/<uuid:request_id>/approve", requests.Approve.as_view()),
@@ -25,8 +29,13 @@ requests_and_endpoints = [
     path("endpoints/<uuid:endpoint_id>/probes", checks.Probes.as_view()),
     path("endpoints/<uuid:endpoint_id>/probes/<uuid:probe_id>", checks.OneProbe.as_view()),
     path("endpoints/<uuid:endpoint_id>/saved-checks", checks.SavedChecks.as_view()),
-    path("endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>", checks.OneSavedCheck.as_view()),
-    path("endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>/checks", checks.ChecksOfSaved.as_view()),
+    path(
+        "endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>", checks.OneSavedCheck.as_view()
+    ),
+    path(
+        "endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>/checks",
+        checks.ChecksOfSaved.as_view(),
+    ),
 ]
 
 urlpatterns = [

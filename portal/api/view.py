@@ -1,7 +1,7 @@
 """The view every API view derives from: one parser, one set of credentials, one shape of refusals.
 
-It reads the correlation id, refuses query parameters nobody knows, and turns exceptions into problems. It never
-decides what a view does.
+It reads the correlation id, refuses query parameters nobody knows, and turns exceptions into
+problems. It never decides what a view does.
 """
 
 from __future__ import annotations
@@ -30,9 +30,14 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.
 
 
 class ApiView(APIView):
-    """`scopes`: what a token needs per method. `parameters`: the query parameters each method knows."""
+    """`scopes`: what a token needs per method. `parameters`: the query parameters each method
+    knows.
+    """
 
-    authentication_classes: Sequence[type[BaseAuthentication]] = (TokenAuthentication, SessionAuthentication)
+    authentication_classes: Sequence[type[BaseAuthentication]] = (
+        TokenAuthentication,
+        SessionAuthentication,
+    )
     permission_classes: Any = (HasScope,)
     parser_classes = (StrictJSONParser,)
     renderer_classes: Any = (JSONRenderer,)
@@ -54,7 +59,8 @@ class ApiView(APIView):
     def person(self) -> Person:
         """Who calls. Permission has been checked, so it is a person."""
         user = self.request.user
-        assert isinstance(user, Person)  # noqa: S101  for the type checker; HasScope refuses anybody else
+        # For the type checker; HasScope refuses anybody else
+        assert isinstance(user, Person)  # noqa: S101
         return user
 
     @property
@@ -72,11 +78,15 @@ class ApiView(APIView):
         # The refusal is JSON whatever representation the answer would have had.
         self.request.accepted_renderer = JSONRenderer()
         self.request.accepted_media_type = MEDIA_TYPE
-        response = Response(body, status=PROBLEMS[problem.code].status, headers=headers, content_type=MEDIA_TYPE)
+        response = Response(
+            body, status=PROBLEMS[problem.code].status, headers=headers, content_type=MEDIA_TYPE
+        )
         response.exception = True
         return response
 
-    def finalize_response(self, request: Request, response: Response, *args: Any, **kwargs: Any) -> Response:
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
         answer = super().finalize_response(request, response, *args, **kwargs)
         if self.correlation_id:
             answer["X-Correlation-ID"] = self.correlation_id
@@ -88,7 +98,9 @@ class ApiView(APIView):
         faults = []
         for name, values in request.query_params.lists():
             if name not in self.parameters:
-                faults.append(FieldError(name[:60], "unknown", "This parameter does not exist. Remove it."))
+                faults.append(
+                    FieldError(name[:60], "unknown", "This parameter does not exist. Remove it.")
+                )
             elif len(values) > 1:
                 faults.append(FieldError(name, "duplicate", "Give it once."))
             elif "\x00" in values[0] or len(values[0]) > 4000:
@@ -112,11 +124,15 @@ class Nowhere(ApiView):
 
 def bad_parameters(faults: list[FieldError]) -> ApiProblem:
     """Query parameters that do not fit."""
-    return ApiProblem("bad_parameter", "; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults)
+    return ApiProblem(
+        "bad_parameter", "; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults
+    )
 
 
 def header_value(request: Request, name: str) -> str:
-    """A header's value, "" when it is absent. Raises ApiProblem for one that cannot be echoed or stored."""
+    """A header's value, "" when it is absent. Raises ApiProblem for one that cannot be echoed or
+    stored.
+    """
     value: str = request.headers.get(name, "").strip()
     if value and not _HEADER_VALUE.fullmatch(value):
         raise ApiProblem("bad_header", f"{name} has 1 to 120 visible ASCII characters.")

@@ -1,7 +1,8 @@
-"""Who may follow a request's console: a signed-in person or a token with the right scope, and only what they may see.
+"""Who may follow a request's console: a signed-in person or a token with the right scope, and only
+what they may see.
 
-Asked at the beginning and again every minute, so that a revoked token, a sign-out or a lost membership ends a socket.
-Another team's request is refused exactly like one that does not exist.
+Asked at the beginning and again every minute, so that a revoked token, a sign-out or a lost
+membership ends a socket. Another team's request is refused exactly like one that does not exist.
 """
 
 from __future__ import annotations
@@ -56,7 +57,9 @@ def credentials_of(headers: Iterable[tuple[bytes, bytes]]) -> Credentials:
         if name == b"authorization":
             token = bearer(value.decode("latin-1"))
         elif name == b"cookie":
-            session_key = parse_cookie(value.decode("latin-1")).get(settings.SESSION_COOKIE_NAME, "")
+            session_key = parse_cookie(value.decode("latin-1")).get(
+                settings.SESSION_COOKIE_NAME, ""
+            )
     return Credentials(token, session_key)
 
 
@@ -66,7 +69,11 @@ def admit(credentials: Credentials, request_id: uuid.UUID, now: datetime) -> Adm
     if isinstance(person, Refused):
         return person
     stream = EventStream.objects.filter(name=OuterRef("stream")).values("last_seq")[:1]
-    visible = EndpointRequest.objects.visible_to(person).filter(pk=request_id).annotate(last_seq=Subquery(stream))
+    visible = (
+        EndpointRequest.objects.visible_to(person)
+        .filter(pk=request_id)
+        .annotate(last_seq=Subquery(stream))
+    )
     row = visible.values("stream", "state", "last_seq").first()
     if row is None:
         return Refused(NOT_FOUND, "There is no such request, or it belongs to another team.")
@@ -79,7 +86,9 @@ def _person(credentials: Credentials, now: datetime) -> Person | Refused:
         if token is None:
             return Refused(UNAUTHENTICATED, "The token is wrong, expired or revoked.")
         if ApiToken.Scope.READ not in token.scopes:
-            return Refused(FORBIDDEN, f"This needs a token with the scope {ApiToken.Scope.READ.value}.")
+            return Refused(
+                FORBIDDEN, f"This needs a token with the scope {ApiToken.Scope.READ.value}."
+            )
         return token.person
     if not credentials.session_key:
         return Refused(UNAUTHENTICATED, "Sign in first.")

@@ -1,8 +1,9 @@
 """The console's socket: hello, every event after the cursor once and in order, then what comes.
 
-A plain ASGI application rather than Channels' consumer, which makes a task and a thread hop for every message of every
-socket; here a message costs neither. It never invents an event: lines come from the hub or from the database, and only
-the next seq is sent. A close of the socket never means that the request has finished; the message `finished` does.
+A plain ASGI application rather than Channels' consumer, which makes a task and a thread hop for
+every message of every socket; here a message costs neither. It never invents an event: lines come
+from the hub or from the database, and only the next seq is sent. A close of the socket never means
+that the request has finished; the message `finished` does.
 """
 
 from __future__ import annotations
@@ -41,7 +42,14 @@ RECHECK_SECONDS = 60.0
 LONGEST_LIFE_SECONDS = 12 * 3600.0
 LARGEST_MESSAGE = 4096
 MESSAGES_PER_WINDOW, WINDOW_SECONDS = 20, 10.0
-UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, SERVICE_RESTART, TRY_AGAIN_LATER = 1003, 1008, 1009, 1011, 1012, 1013
+UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, SERVICE_RESTART, TRY_AGAIN_LATER = (
+    1003,
+    1008,
+    1009,
+    1011,
+    1012,
+    1013,
+)
 LARGEST_SEQ = 2**63 - 1
 A_LITTLE_LATER = 0.05
 """Seconds that keep an alarm from ringing a clock tick early."""
@@ -66,7 +74,9 @@ async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
     """Every other path: accepted and closed, so that a browser learns why."""
     await receive()
     await send({"type": "websocket.accept"})
-    await send({"type": "websocket.close", "code": NOT_FOUND, "reason": "There is no console here."})
+    await send(
+        {"type": "websocket.close", "code": NOT_FOUND, "reason": "There is no console here."}
+    )
 
 
 class _Console:
@@ -81,7 +91,9 @@ class _Console:
         self.cursor = 0
 
     async def run(self) -> None:
-        """1. Accept, so that a refusal has a code a browser can read. 2. Ask whether. 3. Join the hub. 4. Follow."""
+        """1. Accept, so that a refusal has a code a browser can read. 2. Ask whether. 3. Join the
+        hub. 4. Follow.
+        """
         await self.receive()
         await self.send({"type": "websocket.accept"})
         hub, subscriber = the_hub(), None
@@ -104,8 +116,13 @@ class _Console:
                 hub.leave(subscriber)
 
     async def _converse(self, subscriber: Subscriber, admitted: Admitted) -> None:
-        """Until the client goes, misbehaves, may not see it any more, or has been here for half a day."""
-        tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._follow(subscriber, admitted))]
+        """Until the client goes, misbehaves, may not see it any more, or has been here for half a
+        day.
+        """
+        tasks = [
+            asyncio.create_task(self._listen()),
+            asyncio.create_task(self._follow(subscriber, admitted)),
+        ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -117,9 +134,12 @@ class _Console:
 
     async def _follow(self, subscriber: Subscriber, admitted: Admitted) -> None:
         loop = asyncio.get_running_loop()
-        until = loop.time() + LONGEST_LIFE_SECONDS * random.uniform(0.95, 1)  # noqa: S311  spread, not secret
+        # Spread, not secret
+        until = loop.time() + LONGEST_LIFE_SECONDS * random.uniform(0.95, 1)  # noqa: S311
         self.cursor = min(self._after(), admitted.last_seq)
-        await self._say("hello", stream=admitted.stream, last_seq=admitted.last_seq, state=admitted.state)
+        await self._say(
+            "hello", stream=admitted.stream, last_seq=admitted.last_seq, state=admitted.state
+        )
         if not await self._catch_up(subscriber.stream):
             await self._send(finished(admitted.state))
         recheck_at = loop.time() + RECHECK_SECONDS * random.uniform(0.8, 1)  # noqa: S311
@@ -167,7 +187,9 @@ class _Console:
             await self._send(line.after)
 
     async def _listen(self) -> None:
-        """A client may say ping. Everything else is answered with an error, and too much of it with a close."""
+        """A client may say ping. Everything else is answered with an error, and too much of it with
+        a close.
+        """
         loop = asyncio.get_running_loop()
         times: deque[float] = deque(maxlen=MESSAGES_PER_WINDOW)
         while True:
@@ -181,12 +203,17 @@ class _Console:
             text = heard.get("text")
             if text is None:
                 raise Closed(UNSUPPORTED, "Only text is understood here.")
-            if len(text) > LARGEST_MESSAGE or len(text.encode("utf-8", "replace")) > LARGEST_MESSAGE:
+            if (
+                len(text) > LARGEST_MESSAGE
+                or len(text.encode("utf-8", "replace")) > LARGEST_MESSAGE
+            ):
                 raise Closed(TOO_BIG, f"A message may have {LARGEST_MESSAGE} bytes.")
             if _is_ping(text):
                 await self._say("pong")
             else:
-                await self._say("error", code="unknown_message", message='Only {"type":"ping"} is understood.')
+                await self._say(
+                    "error", code="unknown_message", message='Only {"type":"ping"} is understood.'
+                )
 
     async def _admitted(self) -> Admitted:
         self._after()
@@ -210,7 +237,9 @@ class _Console:
         raise Closed(BAD_REQUEST, "after is the number of the last event that you have.")
 
     async def _say(self, kind: str, **members: Any) -> None:
-        await self._send(message(kind, **members, server_time=timezone.now().isoformat(timespec="milliseconds")))
+        await self._send(
+            message(kind, **members, server_time=timezone.now().isoformat(timespec="milliseconds"))
+        )
 
     async def _send(self, text: str) -> None:
         if text:

@@ -1,8 +1,10 @@
-"""One hub per web process: hears the pokes once, reads each new event once, and hands the same line to every console.
+"""One hub per web process: hears the pokes once, reads each new event once, and hands the same line
+to every console.
 
-The order that loses nothing: a console joins first, then reads for itself what is committed, then follows. A poke is
-only a hint; the sweep finds what pokes did not tell within two seconds. A console that does not keep up is told so and
-reads again from its own cursor; nothing is dropped in silence. The hub never decides who may follow what.
+The order that loses nothing: a console joins first, then reads for itself what is committed, then
+follows. A poke is only a hint; the sweep finds what pokes did not tell within two seconds. A
+console that does not keep up is told so and reads again from its own cursor; nothing is dropped in
+silence. The hub never decides who may follow what.
 """
 
 from __future__ import annotations
@@ -40,7 +42,9 @@ class Subscriber:
         self._waiter: asyncio.Future[None] | None = None
 
     def push(self, lines: Sequence[Line]) -> None:
-        """Called by the hub. A full queue is emptied and marked: its owner reads again from its own cursor."""
+        """Called by the hub. A full queue is emptied and marked: its owner reads again from its own
+        cursor.
+        """
         if not self._lost:
             self._lines.extend(lines)
             if len(self._lines) > self.limit:
@@ -92,7 +96,9 @@ class Hub:
         self._tasks: list[asyncio.Task[None]] = []
 
     def join(self, stream: str, seen: int) -> Subscriber:
-        """Follow `stream`. `seen` is its last seq as the caller read it; the caller reads after this call."""
+        """Follow `stream`. `seen` is its last seq as the caller read it; the caller reads after
+        this call.
+        """
         self._start()
         topic = self._topics.get(stream)
         if topic is None:
@@ -122,11 +128,17 @@ class Hub:
         tune_garbage_collection()
         self._tasks = [
             asyncio.create_task(work, name=f"console hub: {name}")
-            for name, work in (("listen", self._listen()), ("sweep", self._sweep()), ("hand out", self._hand_out()))
+            for name, work in (
+                ("listen", self._listen()),
+                ("sweep", self._sweep()),
+                ("hand out", self._hand_out()),
+            )
         ]
 
     async def _listen(self) -> None:
-        """Hear the pokes, with one channel for the whole process. Without Redis the sweep does its work."""
+        """Hear the pokes, with one channel for the whole process. Without Redis the sweep does its
+        work.
+        """
         pause = FIRST_PAUSE_SECONDS
         while True:
             layer = get_channel_layer()
@@ -161,12 +173,16 @@ class Hub:
                 self.poked(stream, seq)
 
     async def _hand_out(self) -> None:
-        """Read what is new and hand it out. What fails stays behind its topic's mark; the sweep finds it again."""
+        """Read what is new and hand it out. What fails stays behind its topic's mark; the sweep
+        finds it again.
+        """
         while True:
             await self._grown.wait()
             self._grown.clear()
             dirty, self._dirty = self._dirty, set()
-            outcomes = await asyncio.gather(*(self._read_on(stream) for stream in dirty), return_exceptions=True)
+            outcomes = await asyncio.gather(
+                *(self._read_on(stream) for stream in dirty), return_exceptions=True
+            )
             for outcome in outcomes:
                 if isinstance(outcome, Exception):
                     log.warning("new events could not be read: %s", outcome)
@@ -195,7 +211,9 @@ def the_hub() -> Hub:
 
 
 def tune_garbage_collection() -> None:
-    """What is loaded by now stays: collecting it again and again costs the slowest consoles most of their delay."""
+    """What is loaded by now stays: collecting it again and again costs the slowest consoles most of
+    their delay.
+    """
     if gc.get_threshold()[0] < 50_000:
         gc.collect()
         gc.freeze()

@@ -1,4 +1,5 @@
-"""What the console reads from PostgreSQL, in a few threads of its own, and the lines it makes of events.
+"""What the console reads from PostgreSQL, in a few threads of its own, and the lines it makes of
+events.
 
 A line is rendered here once for all who follow. Nothing here knows of sockets.
 """
@@ -53,15 +54,18 @@ async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwarg
 def read_after(stream: str, cursor: int) -> Page:
     """The next lines after `cursor`.
 
-    Events and the request's state come from one statement, hence one snapshot: a settled state is told exactly
-    behind the event that settled it.
+    Events and the request's state come from one statement, hence one snapshot: a settled state is
+    told exactly behind the event that settled it.
     """
     state = EndpointRequest.objects.filter(stream=OuterRef("stream_id")).values("state")[:1]
-    events = list(Event.objects.after(stream, cursor).annotate(request_state=Subquery(state))[: PAGE + 1])
+    events = list(
+        Event.objects.after(stream, cursor).annotate(request_state=Subquery(state))[: PAGE + 1]
+    )
     more = len(events) > PAGE
     lines = [Line(event.seq, _event(event)) for event in events[:PAGE]]
     if lines and not more:
-        settled = finished(events[-1].request_state)  # type: ignore[attr-defined]  # annotated above
+        # # annotated above
+        settled = finished(events[-1].request_state)  # type: ignore[attr-defined]
         lines[-1] = lines[-1]._replace(after=settled)
     return Page(tuple(lines), more)
 
@@ -84,4 +88,6 @@ def message(kind: str, /, **members: Any) -> str:
 
 
 def _event(event: Event) -> str:
-    return message("event", **event.to_dict(), html=render_to_string("requests/_event.html", {"event": event}))
+    return message(
+        "event", **event.to_dict(), html=render_to_string("requests/_event.html", {"event": event})
+    )

@@ -1,8 +1,8 @@
 """Where sockets go, and from which pages they may come.
 
-A browser's handshake must carry exactly the portal's own Origin, scheme and port included: cookies come with every
-page's handshake, so the Origin is what keeps foreign pages out. A token is never sent by a foreign page; its bearer
-needs no Origin.
+A browser's handshake must carry exactly the portal's own Origin, scheme and port included: cookies
+come with every page's handshake, so the Origin is what keeps foreign pages out. A token is never
+sent by a foreign page; its bearer needs no Origin.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from portal.console.consumer import Receive, Scope, Send, console, nowhere
 def websocket_application() -> OwnPagesOnly:
     """The WebSocket branch of portal.asgi."""
     return OwnPagesOnly(
-        URLRouter([path("ws/requests/<uuid:request_id>/", _route(console)), re_path(r"", _route(nowhere))])
+        URLRouter(
+            [path("ws/requests/<uuid:request_id>/", _route(console)), re_path(r"", _route(nowhere))]
+        )
     )
 
 

@@ -85,22 +85,35 @@ def until(moment: datetime) -> SafeString:
     seconds = (moment - timezone.now()).total_seconds()
     words = f"in {_roughly(seconds)}" if seconds > 0 else "over"
     return format_html(
-        '<time datetime="{}" title="{}">{}</time>', moment.isoformat(), moment.strftime("%-d %B %Y, %H:%M UTC"), words
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        moment.strftime("%-d %B %Y, %H:%M UTC"),
+        words,
     )
 
 
 @register.filter
 def anew(row: Check | Probe | PrivacyAudit) -> SafeString | str:
-    """Of what has been under way for long: when another worker takes it up, should its own be lost."""
+    """Of what has been under way for long: when another worker takes it up, should its own be
+    lost.
+    """
     now = timezone.now()
-    if row.lease_until is None or row.lease_until <= now or (now - row.asked_at).total_seconds() < LONG_SECONDS:
+    if (
+        row.lease_until is None
+        or row.lease_until <= now
+        or (now - row.asked_at).total_seconds() < LONG_SECONDS
+    ):
         return ""
-    return format_html("If the worker that makes it is lost, another begins it anew {}.", until(row.lease_until))
+    return format_html(
+        "If the worker that makes it is lost, another begins it anew {}.", until(row.lease_until)
+    )
 
 
 @register.filter
 def every(minutes: int) -> str:
-    """How often, in the largest unit that fits: “every day”, “every 2 hours”, “every 15 minutes”."""
+    """How often, in the largest unit that fits: “every day”, “every 2 hours”, “every 15
+    minutes”.
+    """
     units = (("day", 1440), ("hour", 60), ("minute", 1))
     unit, size = next((unit, size) for unit, size in units if minutes % size == 0)
     return f"every {unit}" if minutes == size else f"every {minutes // size} {unit}s"
@@ -111,7 +124,9 @@ def milliseconds(value: float | None) -> str:
     """Two digits where they matter: “0.42 ms”, “17 ms”."""
     if value is None:
         return "–"
-    return f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+    return (
+        f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+    )
 
 
 @register.filter
@@ -175,23 +190,35 @@ OUTCOMES = (
 @register.filter
 def unseen(results: Any) -> int:
     """How many preflight results, objects or their stored dicts, are not known."""
-    return sum((one["level"] if isinstance(one, dict) else one.level) == "unknown" for one in results or ())
+    return sum(
+        (one["level"] if isinstance(one, dict) else one.level) == "unknown" for one in results or ()
+    )
 
 
 @register.filter
 def by_outcome(results: Any) -> list[dict[str, Any]]:
-    """Preflight results, objects or their stored dicts, worst outcome first; only what passed is folded."""
+    """Preflight results, objects or their stored dicts, worst outcome first; only what passed is
+    folded.
+    """
     groups = []
     for level, title in OUTCOMES:
-        found = [one for one in results or () if (one["level"] if isinstance(one, dict) else one.level) == level]
+        found = [
+            one
+            for one in results or ()
+            if (one["level"] if isinstance(one, dict) else one.level) == level
+        ]
         if found:
-            groups.append({"level": level, "title": title, "results": found, "open": level != "pass"})
+            groups.append(
+                {"level": level, "title": title, "results": found, "open": level != "pass"}
+            )
     return groups
 
 
 @register.filter
 def amended(result: Any) -> dict[str, Any] | None:
-    """What a preflight result, an object or its stored dict, proposes: its words, and its changes as JSON."""
+    """What a preflight result, an object or its stored dict, proposes: its words, and its changes
+    as JSON.
+    """
     if isinstance(result, dict):
         found = result.get("amendment")
     else:
@@ -199,7 +226,11 @@ def amended(result: Any) -> dict[str, Any] | None:
     return {"label": found["label"], "changes": json.dumps(found["changes"])} if found else None
 
 
-AUDIT = {"pass": ("Holds", "good"), "fail": ("Does not hold", "bad"), "unknown": ("Not known", "warn")}
+AUDIT = {
+    "pass": ("Holds", "good"),
+    "fail": ("Does not hold", "bad"),
+    "unknown": ("Not known", "warn"),
+}
 
 
 @register.filter

@@ -1,1 +1,3 @@
-"""The pages. A view parses, calls one action, renders; it decides nothing that another entrance would decide too."""
+"""The pages. A view parses, calls one action, renders; it decides nothing that another entrance
+would decide too.
+"""

@@ -35,9 +35,11 @@ class SignedIn(HttpRequest):
 def signed_in(
     view: Callable[Concatenate[SignedIn, P], HttpResponseBase],
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
-    """Only for people with a session. A fragment must not be replaced by the sign-in page: the page goes.
+    """Only for people with a session. A fragment must not be replaced by the sign-in page: the page
+    goes.
 
-    Every answer says that it depends on who asks, page or fragment: a cache must not give one for the other.
+    Every answer says that it depends on who asks, page or fragment: a cache must not give one for
+    the other.
     """
 
     @functools.wraps(view)
@@ -53,7 +55,9 @@ def signed_in(
 
 
 def to_page(request: SignedIn, url: str) -> HttpResponse:
-    """Lead to a page. Where a fragment asked, a plain redirect would be followed unseen and the page put into it."""
+    """Lead to a page. Where a fragment asked, a plain redirect would be followed unseen and the
+    page put into it.
+    """
     return HttpResponseClientRedirect(url) if request.htmx else HttpResponseRedirect(url)
 
 
@@ -63,7 +67,9 @@ def _to_sign_in(request: SignedIn) -> HttpResponse:
 
 
 def _page_of(htmx: HtmxDetails) -> str:
-    """Where the fragment's page is; the first page where the header that says so is none of ours."""
+    """Where the fragment's page is; the first page where the header that says so is none of
+    ours.
+    """
     try:
         return htmx.current_url_abs_path or "/"
     except ValueError:
@@ -92,7 +98,9 @@ def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:
     """The endpoint, if this person may know of it."""
     endpoints = Endpoint.objects.select_related("account")
     if not person.sees_everything:
-        endpoints = endpoints.filter(owner__in=Team.objects.filter(memberships__person=person).values("slug"))
+        endpoints = endpoints.filter(
+            owner__in=Team.objects.filter(memberships__person=person).values("slug")
+        )
     found = endpoints.filter(pk=pk).first()
     if found is None:
         raise Http404

@@ -1,6 +1,7 @@
 """Asking for an endpoint, and changing what was asked: the form, and its parts as the answers grow.
 
-The same form works without script: “Check this target” sends it back with everything typed and what AWS says.
+The same form works without script: “Check this target” sends it back with everything typed and what
+AWS says.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ from provisioning.spec import SpecError, complete_wish, derive_settings, parse_s
 
 DEFAULT_SILENCE = 30
 TONES = ("good", "warn", "bad")
-PARTS = {"team": "requests/_by_team.html", "account": "requests/_what.html", "target": "requests/_judgement.html"}
+PARTS = {
+    "team": "requests/_by_team.html",
+    "account": "requests/_what.html",
+    "target": "requests/_judgement.html",
+}
 WORST_FIRST = (Level.BLOCK, Level.FIXABLE, Level.UNKNOWN, Level.WARN, Level.PASS)
 
 
@@ -48,7 +53,9 @@ class Choice:
 
 @dataclass(frozen=True)
 class Setting:
-    """An advanced setting: what the portal would choose and why, what can be chosen instead, what was typed."""
+    """An advanced setting: what the portal would choose and why, what can be chosen instead, what
+    was typed.
+    """
 
     field: str
     label: str
@@ -61,8 +68,9 @@ class Setting:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What the preflight says of the chosen target; `waiting` when AWS has not answered yet. `beside` is what it says
-    of the custom origins that the chosen distribution has already: nothing of this request, but good to know.
+    """What the preflight says of the chosen target; `waiting` when AWS has not answered yet.
+    `beside` is what it says of the custom origins that the chosen distribution has already: nothing
+    of this request, but good to know.
     """
 
     results: tuple[PreflightResult, ...] = ()
@@ -155,7 +163,9 @@ def request_look(request: SignedIn) -> HttpResponse:
 
 
 def _typed(request: SignedIn) -> Mapping[str, Any]:
-    """What was typed, with the change of a pressed "amend" button in it. The person sees it, and still has to send."""
+    """What was typed, with the change of a pressed "amend" button in it. The person sees it, and
+    still has to send.
+    """
     changes = read_changes(request.POST.get("amend", ""), frozenset((*ANSWERS, *ADVANCED)))
     if not changes:
         return request.POST
@@ -174,7 +184,12 @@ def _looked(request: SignedIn, form: RequestForm, editing: EndpointRequest | Non
 
 
 def _page(
-    request: SignedIn, form: RequestForm, editing: EndpointRequest | None, *, status: int = 200, looked: bool = False
+    request: SignedIn,
+    form: RequestForm,
+    editing: EndpointRequest | None,
+    *,
+    status: int = 200,
+    looked: bool = False,
 ) -> HttpResponse:
     context = {"form": form, "editing": editing, "looked": looked} | _context(form)
     return render(request, "requests/form.html", context, status=status)
@@ -198,7 +213,9 @@ def _context(form: RequestForm) -> dict[str, Any]:
     return {
         "look": look,
         "choices": choices,
-        "unlisted_target": chosen if chosen and all(one.target.arn != chosen for one in choices) else "",
+        "unlisted_target": chosen
+        if chosen and all(one.target.arn != chosen for one in choices)
+        else "",
         "unlisted_distribution": _unlisted_distribution(form, look),
     } | _judged(form)
 
@@ -207,8 +224,12 @@ def _choices(look: Look[Inventory]) -> list[Choice]:
     """Those that can be used first."""
     if look.seen is None:
         return []
-    choices = [Choice(one, KINDS.get(one.kind, one.kind), readiness(one)) for one in look.seen.targets]
-    return sorted(choices, key=lambda choice: (TONES.index(choice.readiness.tone), choice.target.name))
+    choices = [
+        Choice(one, KINDS.get(one.kind, one.kind), readiness(one)) for one in look.seen.targets
+    ]
+    return sorted(
+        choices, key=lambda choice: (TONES.index(choice.readiness.tone), choice.target.name)
+    )
 
 
 def _unlisted_distribution(form: RequestForm, look: Look[Inventory]) -> str:
@@ -227,7 +248,10 @@ def _judged(form: RequestForm) -> dict[str, Any]:
         look = _snapshot(form, wish)
         snapshot = look.seen if look else None
         judgement = _judgement(wish, look)
-    return {"judgement": judgement, "advanced": _settings(form, wish, snapshot.target if snapshot else None)}
+    return {
+        "judgement": judgement,
+        "advanced": _settings(form, wish, snapshot.target if snapshot else None),
+    }
 
 
 def _snapshot(form: RequestForm, wish: Mapping[str, Any]) -> Look[Snapshot] | None:
@@ -236,12 +260,17 @@ def _snapshot(form: RequestForm, wish: Mapping[str, Any]) -> Look[Snapshot] | No
     if subject is None or form.account is None:
         return None
     distribution = str(wish.get("distribution_id", ""))
-    return inventory.snapshot_of(form.account, str(wish["target_arn"]), distribution, timezone.now())
+    return inventory.snapshot_of(
+        form.account, str(wish["target_arn"]), distribution, timezone.now()
+    )
 
 
 def _judgement(wish: Mapping[str, Any], look: Look[Snapshot] | None) -> Judgement:
     if look is None:
-        return Judgement(trouble="This is no load balancer or instance of the chosen account. Pick one of the list.")
+        return Judgement(
+            trouble="This is no load balancer or instance of the chosen account. Pick one of the "
+            "list."
+        )
     if look.seen is None:
         return Judgement(waiting=look.pending, trouble=look.trouble, fix=look.fix)
     subject = _subject(wish, look.seen.target)
@@ -256,19 +285,27 @@ def _judgement(wish: Mapping[str, Any], look: Look[Snapshot] | None) -> Judgemen
 
 
 def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
-    """Whether the behaviors that lead to custom origins could carry a WebSocket; only what speaks against it."""
+    """Whether the behaviors that lead to custom origins could carry a WebSocket; only what speaks
+    against it.
+    """
     distribution = snapshot.distribution
     if distribution is None:
         return ()
     behaviors = (*distribution.behaviors, distribution.default_behavior)
     custom = dict(snapshot.request_policies)
-    found = [result for behavior in behaviors for result in judge_behavior(distribution, behavior, custom)]
+    found = [
+        result
+        for behavior in behaviors
+        for result in judge_behavior(distribution, behavior, custom)
+    ]
     against = (result for result in dict.fromkeys(found) if result.level is not Level.PASS)
     return tuple(sorted(against, key=lambda one: WORST_FIRST.index(one.level)))
 
 
 def _subject(wish: Mapping[str, Any], target: TargetFacts | None = None) -> PreflightSubject | None:
-    """As much of the wish as is well formed. None when the target itself is none of the account's."""
+    """As much of the wish as is well formed. None when the target itself is none of the
+    account's.
+    """
     complete = complete_wish(wish, *_told(target))
     try:
         return PreflightSubject.of(parse_spec(complete))
@@ -277,8 +314,12 @@ def _subject(wish: Mapping[str, Any], target: TargetFacts | None = None) -> Pref
     if faulty & {"target_arn", "account_id"}:
         return None
     sound = {key: value for key, value in complete.items() if key not in faulty}
-    protocol, http, https = (sound.get(key) for key in ("origin_protocol", "http_port", "https_port"))
-    ports = {"http-only": (http,), "https-only": (https,), "match-viewer": (http, https)}.get(str(protocol), ())
+    protocol, http, https = (
+        sound.get(key) for key in ("origin_protocol", "http_port", "https_port")
+    )
+    ports = {"http-only": (http,), "https-only": (https,), "match-viewer": (http, https)}.get(
+        str(protocol), ()
+    )
     return PreflightSubject(
         target_arn=sound["target_arn"],
         distribution_id=sound.get("distribution_id", ""),
@@ -301,12 +342,24 @@ def _told(target: TargetFacts | None) -> tuple[dict[int, str], dict[int, tuple[s
     return (target.listener_protocols(), target.certificate_names()) if target else ({}, {})
 
 
-def _settings(form: RequestForm, wish: Mapping[str, Any], target: TargetFacts | None) -> list[Setting]:
+def _settings(
+    form: RequestForm, wish: Mapping[str, Any], target: TargetFacts | None
+) -> list[Setting]:
     shown = []
     for derived in derive_settings(wish, *_told(target)):
         label, options = ADVANCED[derived.field]
-        faults = [str(fault) for fault in form.errors.get(derived.field, ())] if form.is_bound else []
+        faults = (
+            [str(fault) for fault in form.errors.get(derived.field, ())] if form.is_bound else []
+        )
         shown.append(
-            Setting(derived.field, label, derived.value, derived.reason, options, form.value(derived.field), faults)
+            Setting(
+                derived.field,
+                label,
+                derived.value,
+                derived.reason,
+                options,
+                form.value(derived.field),
+                faults,
+            )
         )
     return shown

@@ -1,4 +1,6 @@
-"""The handshake bench of an endpoint: a handshake of one's own, made now or saved to be made again."""
+"""The handshake bench of an endpoint: a handshake of one's own, made now or saved to be made
+again.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""One endpoint: whether clients can connect, the handshake line by line, how to repeat it, and its settings."""
+"""One endpoint: whether clients can connect, the handshake line by line, how to repeat it, and its
+settings.
+"""
 
 from __future__ import annotations
 
@@ -57,8 +59,8 @@ PHASES = {
 
 @dataclass(frozen=True)
 class Finding:
-    """A verdict with what speaks for it in this check, how it is put right in this very account, where AWS told, and
-    the request that puts it right, where there is one.
+    """A verdict with what speaks for it in this check, how it is put right in this very account,
+    where AWS told, and the request that puts it right, where there is one.
     """
 
     verdict: Verdict
@@ -93,7 +95,11 @@ def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 
 
 def detail_page(
-    request: SignedIn, endpoint: Endpoint, *, check_id: str = "", log_form: LogRowsForm | None = None
+    request: SignedIn,
+    endpoint: Endpoint,
+    *,
+    check_id: str = "",
+    log_form: LogRowsForm | None = None,
 ) -> HttpResponse:
     """The page, of one check in particular, and with log rows that could not be read."""
     team = Team.objects.filter(slug=endpoint.owner).first()
@@ -115,7 +121,9 @@ def detail_page(
 @signed_in
 @require_safe
 def endpoint_check(request: SignedIn, pk: UUID) -> HttpResponse:
-    """The last check (or `?check=`) as a fragment; it refreshes itself while one is under way, then the list too."""
+    """The last check (or `?check=`) as a fragment; it refreshes itself while one is under way, then
+    the list too.
+    """
     endpoint = endpoint_or_404(request.user, pk)
     context = {"fragment": True} | _check_context(request, endpoint)
     if context["running"] or context["weighing"]:
@@ -132,7 +140,9 @@ def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
     elif request.htmx:
-        return render(request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint))
+        return render(
+            request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint)
+        )
     return to_page(request, reverse("endpoint-detail", args=[pk]))
 
 
@@ -155,7 +165,9 @@ def _check_context(
     shown = newest
     if wanted:
         try:
-            shown = finished.filter(pk=UUID(wanted)).first() or (newest if checks.filter(pk=UUID(wanted)) else None)
+            shown = finished.filter(pk=UUID(wanted)).first() or (
+                newest if checks.filter(pk=UUID(wanted)) else None
+            )
         except ValueError:
             raise Http404 from None
         if shown is None and not (running and str(running.pk) == wanted):
@@ -183,22 +195,34 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
     usual = Check.objects.filter(
         endpoint=endpoint, wanted={}, finished_at__isnull=False, asked_at__gt=now - span.length
     )
-    rows = usual.order_by("-asked_at").values_list("asked_at", "ok", "connect_ms", "verdict")[:MOST_PROVEN]
-    proof = prove([Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows], span, now)
+    rows = usual.order_by("-asked_at").values_list("asked_at", "ok", "connect_ms", "verdict")[
+        :MOST_PROVEN
+    ]
+    proof = prove(
+        [Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows],
+        span,
+        now,
+    )
     last = proof.last_failure
     return {
         "spans": SPANS,
         "proof": proof,
         "drawing": draw(proof),
         "proof_cut": proof.tests >= MOST_PROVEN,
-        "last_failure_title": VERDICTS[last.verdict].title if last and last.verdict in VERDICTS else "",
+        "last_failure_title": VERDICTS[last.verdict].title
+        if last and last.verdict in VERDICTS
+        else "",
         "every_minutes": settings.CHECK_EVERY_MINUTES,
     }
 
 
 def _weighing(check: Check | None) -> dict[str, Any]:
     """Whether the check is being weighed again with log rows, and what came of the last time."""
-    last = Probe.objects.filter(of_check=check, kind=Kind.LOG_ROWS).order_by("-asked_at").first() if check else None
+    last = (
+        Probe.objects.filter(of_check=check, kind=Kind.LOG_ROWS).order_by("-asked_at").first()
+        if check
+        else None
+    )
     if last is None:
         return {"weighing": False, "weighed": None}
     try:
@@ -215,7 +239,10 @@ def _transcript(check: Check) -> dict[str, Any] | None:
     except ValueError:
         return None
     timings = asdict(seen.timing)
-    return {"seen": seen, "timings": [(PHASES[key], timings[key]) for key in PHASES if timings.get(key) is not None]}
+    return {
+        "seen": seen,
+        "timings": [(PHASES[key], timings[key]) for key in PHASES if timings.get(key) is not None],
+    }
 
 
 def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
@@ -235,19 +262,34 @@ def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
 
 
 def _further(check: Check) -> list[Further]:
-    """What was tried to explain the failure; entries of another version of the portal are left out."""
+    """What was tried to explain the failure; entries of another version of the portal are left
+    out.
+    """
     found = []
     for one in check.probes:
         with contextlib.suppress(ValueError, KeyError):
             seen = Transcript.from_dict(one["transcript"])
-            outcome = seen.response.status_line if seen.response else seen.failure.detail if seen.failure else ""
+            outcome = (
+                seen.response.status_line
+                if seen.response
+                else seen.failure.detail
+                if seen.failure
+                else ""
+            )
             way = f"{one['way']}: " if "way" in one else ""
-            found.append(Further(PROBES[one["kind"]], way + ("The WebSocket opened." if seen.upgraded else outcome)))
+            found.append(
+                Further(
+                    PROBES[one["kind"]],
+                    way + ("The WebSocket opened." if seen.upgraded else outcome),
+                )
+            )
     return found
 
 
 def _commands(endpoint: Endpoint) -> tuple[Command, ...]:
-    """The same handshake from the person's own machine, by the portal's own rules of where names lead."""
+    """The same handshake from the person's own machine, by the portal's own rules of where names
+    lead.
+    """
     url = judge_url(endpoint.url) if endpoint.url else None
     if not isinstance(url, AllowedUrl):
         return ()
@@ -269,7 +311,9 @@ def _settings(spec: EndpointSpec, wish: Mapping[str, Any]) -> list[Setting]:
         chosen = wish.get(derived.field) not in (None, "")
         value = plain[derived.field]
         reason = "Chosen in the request." if chosen or value != derived.value else derived.reason
-        if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(spec.origin_protocol):
+        if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(
+            spec.origin_protocol
+        ):
             continue
         shown.append(Setting(LABELS[derived.field], value, reason))
     return shown
@@ -277,6 +321,9 @@ def _settings(spec: EndpointSpec, wish: Mapping[str, Any]) -> list[Setting]:
 
 def _newest_request(endpoint: Endpoint) -> EndpointRequest | None:
     found: EndpointRequest | None = (
-        EndpointRequest.objects.filter(endpoint=endpoint).select_related("requester").order_by("-created_at").first()
+        EndpointRequest.objects.filter(endpoint=endpoint)
+        .select_related("requester")
+        .order_by("-created_at")
+        .first()
     )
     return found

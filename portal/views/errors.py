@@ -1,4 +1,6 @@
-"""What went wrong, without the database: it may be what is away. Pages get a page, paths of the API a problem."""
+"""What went wrong, without the database: it may be what is away. Pages get a page, paths of the API
+a problem.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,12 @@ CODES = {
 AWAY_SECONDS = "5"
 
 
-def with_a_way_on(get_response: Callable[[HttpRequest], HttpResponseBase]) -> Callable[..., HttpResponseBase]:
-    """Middleware: for a method that does not exist Django has an empty page; people get one that can be left."""
+def with_a_way_on(
+    get_response: Callable[[HttpRequest], HttpResponseBase],
+) -> Callable[..., HttpResponseBase]:
+    """Middleware: for a method that does not exist Django has an empty page; people get one that
+    can be left.
+    """
 
     def answer(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)

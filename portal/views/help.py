@@ -1,6 +1,7 @@
 """Help that is served with the portal: what a verdict means, each under an address of its own.
 
-With `?check=` it is help about that check: the request that puts a verdict right is filled in with what it tested.
+With `?check=` it is help about that check: the request that puts a verdict right is filled in with
+what it tested.
 """
 
 from __future__ import annotations
@@ -28,7 +29,12 @@ def help_index(request: SignedIn) -> HttpResponse:
     """How it works, the words, the states of a request, and every verdict."""
     states = [(state.value, TITLES[state], NEXT_STEPS[state]) for state in TITLES]
     words = [(word, meaning) for word, _, meaning in WORDS]
-    context = {"verdicts": VERDICTS.values(), "states": states, "preflight": PREFLIGHT.items(), "words": words}
+    context = {
+        "verdicts": VERDICTS.values(),
+        "states": states,
+        "preflight": PREFLIGHT.items(),
+        "words": words,
+    }
     return render(request, "help/index.html", context)
 
 
@@ -41,7 +47,12 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     check = _check(request)
     verdict = VERDICTS[code]
     words = words_of((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
-    context = {"verdict": verdict, "check": check, "way_out": _ways_out(request, check).get(code), "words": words}
+    context = {
+        "verdict": verdict,
+        "check": check,
+        "way_out": _ways_out(request, check).get(code),
+        "words": words,
+    }
     return render(request, "help/verdict.html", context)
 
 
@@ -51,7 +62,9 @@ def help_questions(request: SignedIn) -> HttpResponse:
     """The entry for people who know only that it works at the origin."""
     check = _check(request)
     found = _ways_out(request, check)
-    questions = [(one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS]
+    questions = [
+        (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS
+    ]
     return render(request, "help/questions.html", {"questions": questions, "check": check})
 
 
@@ -61,7 +74,9 @@ def _check(request: SignedIn) -> Check | None:
     if not wanted:
         return None
     try:
-        check: Check | None = Check.objects.select_related("endpoint").filter(pk=UUID(wanted)).first()
+        check: Check | None = (
+            Check.objects.select_related("endpoint").filter(pk=UUID(wanted)).first()
+        )
     except ValueError:
         raise Http404 from None
     if check is None:

@@ -1,4 +1,6 @@
-"""The first page: the endpoints a person may see, what is going on, and the list of all requests."""
+"""The first page: the endpoints a person may see, what is going on, and the list of all
+requests.
+"""
 
 from __future__ import annotations
 
@@ -37,16 +39,26 @@ class Row:
 @signed_in
 @require_safe
 def home(request: SignedIn) -> HttpResponse:
-    """Endpoints of my teams (or of all, for the platform team), with what is under way above them."""
+    """Endpoints of my teams (or of all, for the platform team), with what is under way above
+    them.
+    """
     person = request.user
     teams = _filterable(person)
     chosen = _chosen(teams, request.GET.get("team", ""))
     endpoints = Endpoint.objects.exclude(state=Endpoint.State.ABSENT).select_related("account")
-    endpoints = endpoints.filter(owner__in=[chosen.slug] if chosen else [team.slug for team in teams])
+    endpoints = endpoints.filter(
+        owner__in=[chosen.slug] if chosen else [team.slug for team in teams]
+    )
     page = page_of(_with_last_check(endpoints), request.GET.get("before", ""))
     names = {team.slug: team.name for team in teams}
     rows = [
-        Row(one, names.get(one.owner, one.owner), health(one.state, one.last_ok), one.last_at, one.request_id)
+        Row(
+            one,
+            names.get(one.owner, one.owner),
+            health(one.state, one.last_ok),
+            one.last_at,
+            one.request_id,
+        )
         for one in page
     ]
     elsewhere = [State.STUCK] if person.sees_everything else []  # those stand above, of every team
@@ -55,7 +67,9 @@ def home(request: SignedIn) -> HttpResponse:
     )
     if chosen:
         busy = busy.filter(team=chosen)
-    under_way = list(busy.select_related("team", "requester").order_by("-created_at", "-id")[: OPEN_SHOWN + 1])
+    under_way = list(
+        busy.select_related("team", "requester").order_by("-created_at", "-id")[: OPEN_SHOWN + 1]
+    )
     return render(
         request,
         "endpoints/list.html",
@@ -105,14 +119,18 @@ def requests(request: SignedIn) -> HttpResponse:
 
 
 def stuck_context(person: Person) -> dict[str, Any]:
-    """What the fragment of stuck requests wants: how many there are, and those that are so longest."""
+    """What the fragment of stuck requests wants: how many there are, and those that are so
+    longest.
+    """
     stuck = EndpointRequest.objects.to_put_right(person)
     return {"stuck_count": stuck.count(), "stuck": list(stuck.select_related("team")[:STUCK_SHOWN])}
 
 
 def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
     """One query for the page: each endpoint with its last finished check and its newest request."""
-    checks = Check.objects.filter(endpoint=OuterRef("pk"), finished_at__isnull=False, wanted={}).order_by("-asked_at")
+    checks = Check.objects.filter(
+        endpoint=OuterRef("pk"), finished_at__isnull=False, wanted={}
+    ).order_by("-asked_at")
     newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
     return endpoints.annotate(
         last_ok=Subquery(checks.values("ok")[:1]),

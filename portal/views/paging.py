@@ -1,7 +1,8 @@
-"""Pages of a long list by key, so that nothing is shown twice, and page 400 costs what page 1 costs.
+"""Pages of a long list by key, so that nothing is shown twice, and page 400 costs what page 1
+costs.
 
-The key is (created_at, id), newest first; the link carries the last row's key. Where some rows go before all others,
-it also says to which of the two the last row belongs.
+The key is (created_at, id), newest first; the link carries the last row's key. Where some rows go
+before all others, it also says to which of the two the last row belongs.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ class Page(Generic[Row]):
         return len(self.rows)
 
 
-def page_of(rows: QuerySet[Row], before: str, size: int = PAGE_SIZE, *, first: str = "") -> Page[Row]:
+def page_of(
+    rows: QuerySet[Row], before: str, size: int = PAGE_SIZE, *, first: str = ""
+) -> Page[Row]:
     """The page that follows the cursor `before`; an unreadable cursor gives the first page.
 
     `first` names a yes or no that every row is annotated with: those with yes go before all others.

@@ -1,4 +1,6 @@
-"""Whether an endpoint is still private: its audits, each as a document to print or keep, and how to verify one."""
+"""Whether an endpoint is still private: its audits, each as a document to print or keep, and how to
+verify one.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,9 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
     if request.htmx:
         return render(request, "privacy/_newest.html", context)
     made = PrivacyAudit.objects.filter(endpoint=endpoint, made_at__isnull=False).defer("document")
-    return render(request, "privacy/list.html", context | {"audits": made.order_by("-asked_at")[:MOST_SHOWN]})
+    return render(
+        request, "privacy/list.html", context | {"audits": made.order_by("-asked_at")[:MOST_SHOWN]}
+    )
 
 
 @signed_in
@@ -75,7 +79,9 @@ def audit_json(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
 @require_safe
 def help_evidence(request: SignedIn) -> HttpResponse:
     """How to verify a kept audit, with the public key."""
-    return render(request, "help/evidence.html", _key_context() | {"commands": evidence.HOW_TO_VERIFY})
+    return render(
+        request, "help/evidence.html", _key_context() | {"commands": evidence.HOW_TO_VERIFY}
+    )
 
 
 @require_safe
@@ -102,11 +108,17 @@ def _key_context() -> dict[str, Any]:
         key = signing_key()
     except KeyFault:
         key = None
-    return {"pem": public_pem(key), "key_id": evidence.key_id(key.public_key())} if key else {"pem": "", "key_id": ""}
+    return (
+        {"pem": public_pem(key), "key_id": evidence.key_id(key.public_key())}
+        if key
+        else {"pem": "", "key_id": ""}
+    )
 
 
 def _made_or_404(endpoint: Endpoint, audit: UUID) -> PrivacyAudit:
-    found: PrivacyAudit | None = PrivacyAudit.objects.filter(endpoint=endpoint, pk=audit, made_at__isnull=False).first()
+    found: PrivacyAudit | None = PrivacyAudit.objects.filter(
+        endpoint=endpoint, pk=audit, made_at__isnull=False
+    ).first()
     if found is None:
         raise Http404
     return found

@@ -1,4 +1,6 @@
-"""Further probes of an endpoint: the page that asks for them and shows what they found, and pasted log rows."""
+"""Further probes of an endpoint: the page that asks for them and shows what they found, and pasted
+log rows.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ HISTORY_SHOWN = 20
 
 @dataclass(frozen=True)
 class Choice:
-    """A kind of probe as the page offers it: `number` and `path` are the labels of what it takes, empty for nothing."""
+    """A kind of probe as the page offers it: `number` and `path` are the labels of what it takes,
+    empty for nothing.
+    """
 
     kind: Kind
     title: str
@@ -49,7 +53,15 @@ def _choices() -> tuple[Choice, ...]:
 
     def numbered(kind: Kind, title: str, what: str, number: str) -> Choice:
         usual = usual_number(kind, idle_pace=settings.PROBE_IDLE_PACE)
-        return Choice(kind, title, what, number=number, least=BOUNDS[kind][0], most=BOUNDS[kind][1], usual=usual)
+        return Choice(
+            kind,
+            title,
+            what,
+            number=number,
+            least=BOUNDS[kind][0],
+            most=BOUNDS[kind][1],
+            usual=usual,
+        )
 
     return (
         Choice(
@@ -62,7 +74,8 @@ def _choices() -> tuple[Choice, ...]:
         Choice(
             Kind.WAYS,
             "Ways side by side",
-            "Through the edge as browsers do, without Origin, with compression, and every further way that this "
+            "Through the edge as browsers do, without Origin, with compression, and every "
+            "further way that this "
             "portal's operator names. The first that fails is named.",
             path="Another path to compare with",
             path_hint="With its query. Empty: none.",
@@ -70,9 +83,11 @@ def _choices() -> tuple[Choice, ...]:
         Choice(
             Kind.JOURNEY,
             "The way of each header line",
-            "What is sent, what the distribution's policies keep or drop and why, and what the app sees in the end.",
+            "What is sent, what the distribution's policies keep or drop and why, and what "
+            "the app sees in the end.",
             path="A path that tells which headers arrived",
-            path_hint="Its first message must be JSON with “headers”, a list of name and value; the lab's chat app has "
+            path_hint="Its first message must be JSON with “headers”, a list of name and value; the "
+            "lab's chat app has "
             "such paths, they end in /headers. Empty: simulated from the policy.",
         ),
         Choice(
@@ -85,19 +100,22 @@ def _choices() -> tuple[Choice, ...]:
         numbered(
             Kind.RECONNECT,
             "Reconnect drill",
-            "Connects, closes and comes back, as clients do after a deployment: how often, and how fast.",
+            "Connects, closes and comes back, as clients do after a deployment: how often, "
+            "and how fast.",
             "How many times",
         ),
         numbered(
             Kind.CROWD,
             "A crowd",
-            "Several clients at once; each says one line and must hear every other's. For apps that pass messages on.",
+            "Several clients at once; each says one line and must hear every other's. For "
+            "apps that pass messages on.",
             "How many clients",
         ),
         numbered(
             Kind.IDLE,
             "Idle meter",
-            "Holds a silent socket beside two that talk, and names the clock that ends it. Longer silences: manage.py "
+            "Holds a silent socket beside two that talk, and names the clock that ends it. "
+            "Longer silences: manage.py "
             "probe --idle.",
             "Seconds of silence",
         ),
@@ -124,7 +142,9 @@ def probes(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
-    """One probe as a fragment; it refreshes itself until it has ended, and then what it changes of the page."""
+    """One probe as a fragment; it refreshes itself until it has ended, and then what it changes of
+    the page.
+    """
     endpoint = endpoint_or_404(request.user, pk)
     probe = Probe.objects.filter(endpoint=endpoint, pk=probe_pk).first()
     if probe is None:
@@ -133,7 +153,9 @@ def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
     if probe.finished_at is None:
         return render(request, "endpoints/_probe.html", context)
     offered = _choices() if why_not_test(request.user, endpoint) is None else ()
-    return render(request, "endpoints/_probe_ended.html", context | _made(endpoint) | {"choices": offered})
+    return render(
+        request, "endpoints/_probe_ended.html", context | _made(endpoint) | {"choices": offered}
+    )
 
 
 @signed_in

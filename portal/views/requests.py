@@ -46,7 +46,8 @@ from provisioning.spec import SpecError
 
 EVENTS_SHOWN = 500
 APPROVERS_NAMED = 4
-# Seconds between two looks of an open page at what goes on; the console has it look at once when something happens.
+# Seconds between two looks of an open page at what goes on; the console has it look at once when
+# something happens.
 LOOK_AGAIN = {
     State.PLANNING: 1,
     State.PROVISIONING: 5 if settings.PROVISIONING_PACE < 5 else 2,
@@ -64,7 +65,8 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
     shown = request_or_404(request.user, pk)
     newest = Event.objects.filter(stream_id=shown.stream).order_by("-seq")[:EVENTS_SHOWN]
     events = list(newest)[::-1]
-    # Its state is read after its events: what happens between, the console still brings, and has the state read anew.
+    # Its state is read after its events: what happens between, the console still brings, and has
+    # the state read anew.
     shown = request_or_404(request.user, pk)
     context = _context(request.user, shown) | {
         "events": events,
@@ -77,10 +79,15 @@ def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
 @signed_in
 @require_safe
 def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Where it stands now; with everything that depends on the state when that has changed since (`was`)."""
+    """Where it stands now; with everything that depends on the state when that has changed since
+    (`was`).
+    """
     shown = request_or_404(request.user, pk)
     was = request.GET.get("was", "")
-    context = _context(request.user, shown) | {"state_changed": was != _mark(shown), "fragment": True}
+    context = _context(request.user, shown) | {
+        "state_changed": was != _mark(shown),
+        "fragment": True,
+    }
     return render(request, "requests/_standing.html", context)
 
 
@@ -89,9 +96,15 @@ def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
 def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
     """Give it up."""
     shown = request_or_404(request.user, pk)
-    outcome = cancel_request(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
+    outcome = cancel_request(
+        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
+    )
     undoing = shown.state == State.PROVISIONING
-    _say(request, outcome, "It is being undone. This page shows how far." if undoing else "Cancelled.")
+    _say(
+        request,
+        outcome,
+        "It is being undone. This page shows how far." if undoing else "Cancelled.",
+    )
     return redirect("request-detail", pk)
 
 
@@ -100,7 +113,9 @@ def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
 def request_undo_again(request: SignedIn, pk: UUID) -> HttpResponse:
     """Have a failed undo tried again."""
     shown = request_or_404(request.user, pk)
-    outcome = undo_again(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
+    outcome = undo_again(
+        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
+    )
     _say(request, outcome, "The undo is tried again. This page shows how far.")
     return redirect("request-detail", pk)
 
@@ -110,7 +125,9 @@ def request_undo_again(request: SignedIn, pk: UUID) -> HttpResponse:
 def request_close(request: SignedIn, pk: UUID) -> HttpResponse:
     """Give up a failed undo for good."""
     shown = request_or_404(request.user, pk)
-    outcome = close_request(request.user, shown, reason=typed(request, "reason", 500), now=timezone.now())
+    outcome = close_request(
+        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
+    )
     _say(request, outcome, "Closed. What may be left in AWS is in the events below.")
     return redirect("request-detail", pk)
 
@@ -120,7 +137,11 @@ def request_close(request: SignedIn, pk: UUID) -> HttpResponse:
 def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
     """Ask AWS again."""
     shown = request_or_404(request.user, pk)
-    _say(request, replan_request(request.user, shown, now=timezone.now()), "The plan is being made anew.")
+    _say(
+        request,
+        replan_request(request.user, shown, now=timezone.now()),
+        "The plan is being made anew.",
+    )
     return redirect("request-detail", pk)
 
 
@@ -156,7 +177,9 @@ def events_download(request: SignedIn, pk: UUID, form: str) -> StreamingHttpResp
 
 def plan_context(shown: EndpointRequest) -> dict[str, Any]:
     """What the plan and preflight fragments want; nothing while there is no plan."""
-    plan = plan_view(shown.plan_data, pace=settings.PROVISIONING_PACE) if shown.plan_digest else None
+    plan = (
+        plan_view(shown.plan_data, pace=settings.PROVISIONING_PACE) if shown.plan_digest else None
+    )
     order = ("block", "fixable", "unknown", "warn", "pass")
     results = sorted(shown.preflight_data, key=lambda one: order.index(one["level"]))
     return {
@@ -175,7 +198,11 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
     run = shown.run
     close = isinstance(may_close(actor, shown.standing), Allowed) and run is not None
     rail = progress(run, now) if run is not None else None
-    gone = [step.name for step in rail.steps if step.state == UNDONE] if rail and state is State.FAILED else []
+    gone = (
+        [step.name for step in rail.steps if step.state == UNDONE]
+        if rail and state is State.FAILED
+        else []
+    )
     return {
         "shown": shown,
         "mark": _mark(shown),
@@ -184,18 +211,25 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
         "failed_at": gone[-1] if gone else "",
         "run": run,
         "undoing": _undoing(shown),
-        "reason_listed": state is State.BLOCKED and any(one["level"] == "block" for one in shown.preflight_data),
-        "fix": str(run.failure.get("fix", "")) if run is not None and state in (State.FAILED, State.STUCK) else "",
+        "reason_listed": state is State.BLOCKED
+        and any(one["level"] == "block" for one in shown.preflight_data),
+        "fix": str(run.failure.get("fix", ""))
+        if run is not None and state in (State.FAILED, State.STUCK)
+        else "",
         "ask_again": _ask_again(shown) if state in FINAL and actor.is_team_member else "",
         "check": _last_check(shown),
-        "decisions": list(Approval.objects.filter(request=shown).select_related("decider").order_by("at")),
+        "decisions": list(
+            Approval.objects.filter(request=shown).select_related("decider").order_by("at")
+        ),
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
         "may_edit": isinstance(edit, Allowed),
         "may_cancel": isinstance(cancel, Allowed) and not _undoing(shown),
         "may_undo_again": isinstance(may_undo_again(actor, shown.standing), Allowed),
         "may_close": close,
         "left": left_behind(run) if run is not None and close else [],
-        "may_decide": isinstance(may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed),
+        "may_decide": isinstance(
+            may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed
+        ),
         "settled": state in SETTLED,
     } | plan_context(shown)
 
@@ -214,28 +248,46 @@ def _mark(shown: EndpointRequest) -> str:
 
 def _undoing(shown: EndpointRequest) -> bool:
     """Whether its run removes what it had made."""
-    return shown.state == State.PROVISIONING and shown.run is not None and shown.run.state == Run.State.UNDOING
+    return (
+        shown.state == State.PROVISIONING
+        and shown.run is not None
+        and shown.run.state == Run.State.UNDOING
+    )
 
 
 def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
     """The verdict to show beside the state, once the endpoint was tested."""
     if shown.endpoint_id is None or shown.state not in (State.LIVE, State.UNANSWERED):
         return None
-    check = Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False).order_by("-asked_at").first()
+    check = (
+        Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False)
+        .order_by("-asked_at")
+        .first()
+    )
     if check is None:
         return None
     verdict = VERDICTS.get(check.verdict)
-    own: dict[str, Any] = next((one for one in check.findings if one.get("code") == check.verdict), {})
+    own: dict[str, Any] = next(
+        (one for one in check.findings if one.get("code") == check.verdict), {}
+    )
     here = Fix.from_dict(own.get("here"))
-    return {"row": check, "verdict": verdict, "fix": here.console if here else verdict.fix if verdict else ""}
+    return {
+        "row": check,
+        "verdict": verdict,
+        "fix": here.console if here else verdict.fix if verdict else "",
+    }
 
 
 def _approvers(shown: EndpointRequest) -> list[Person]:
     """Some of the people who may decide, so that a team knows whom to ask."""
-    barred = Q(pk__in=[shown.requester_id, shown.beneficiary_id, shown.last_editor_id, *shown.editor_ids])
+    barred = Q(
+        pk__in=[shown.requester_id, shown.beneficiary_id, shown.last_editor_id, *shown.editor_ids]
+    )
     roles = (Person.Role.APPROVER, Person.Role.PLATFORM_ADMIN)
     return list(
-        Person.objects.filter(is_active=True, role__in=roles).exclude(barred).order_by("role", "pk")[:APPROVERS_NAMED]
+        Person.objects.filter(is_active=True, role__in=roles)
+        .exclude(barred)
+        .order_by("role", "pk")[:APPROVERS_NAMED]
     )
 
 

@@ -1,4 +1,6 @@
-"""Signing in and out. Guessing is slowed down per name and per address; nothing here tells which names exist."""
+"""Signing in and out. Guessing is slowed down per name and per address; nothing here tells which
+names exist.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from django.http import HttpResponse
 from portal.counting import counts
 from portal.sessions import SessionStore
 
-# A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all share an address.
+# A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all
+# share an address.
 ATTEMPTS_PER_NAME_AND_ADDRESS = 8
 ATTEMPTS_PER_NAME = 60
 ATTEMPTS_PER_ADDRESS = 300
@@ -49,15 +52,17 @@ class SignIn(LoginView):
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
-        """The right password ends the counting for this name from this address, and nothing else. Sessions that have
-        expired, of anybody, are deleted with it: nobody else would.
+        """The right password ends the counting for this name from this address, and nothing else.
+        Sessions that have expired, of anybody, are deleted with it: nobody else would.
         """
         counts().forget(self._counters()[0][0])
         SessionStore.clear_expired()
         return super().form_valid(form)
 
     def get_success_url(self) -> str:
-        """Where `next` leads, unless that is here: somebody who has signed in would go round in circles."""
+        """Where `next` leads, unless that is here: somebody who has signed in would go round in
+        circles.
+        """
         url = super().get_success_url()
         return self.get_default_redirect_url() if urlsplit(url).path == self.request.path else url
 

@@ -28,18 +28,30 @@ def tokens(request: SignedIn) -> HttpResponse:
     if request.method == "POST":
         if form.is_valid():
             said = form.cleaned_data
-            clear, _ = issue_token(request.user, said["name"], said["scopes"], days=said["days"], now=now)
+            clear, _ = issue_token(
+                request.user, said["name"], said["scopes"], days=said["days"], now=now
+            )
             form = TokenForm(initial={"days": 90, "scopes": [ApiToken.Scope.READ]})
         else:
             status = 422
     mine = ApiToken.objects.filter(person=request.user).working_first(now)[:TOKENS_SHOWN]
-    context = {"form": form, "clear": clear, "tokens": list(mine), "now": now, "scopes": _scopes(request.user)}
+    context = {
+        "form": form,
+        "clear": clear,
+        "tokens": list(mine),
+        "now": now,
+        "scopes": _scopes(request.user),
+    }
     return render(request, "tokens/list.html", context, status=status)
 
 
 def _scopes(person: Person) -> list[tuple[str, str]]:
     """What may be ticked: a token of somebody who may not decide could not decide either."""
-    return [(key, word) for key, word in ApiToken.Scope.choices if key != ApiToken.Scope.APPROVE or person.decides]
+    return [
+        (key, word)
+        for key, word in ApiToken.Scope.choices
+        if key != ApiToken.Scope.APPROVE or person.decides
+    ]
 
 
 @signed_in

@@ -1,7 +1,9 @@
-"""Doors that API Gateway opens into a VPC: which of its APIs reach a load balancer through a VPC link.
+"""Doors that API Gateway opens into a VPC: which of its APIs reach a load balancer through a VPC
+link.
 
-It judges nothing. Looked at are HTTP APIs that lead to a listener, and the links of REST APIs to a Network Load
-Balancer; a REST API that names a load balancer in an integration of its own is not found.
+It judges nothing. Looked at are HTTP APIs that lead to a listener, and the links of REST APIs to a
+Network Load Balancer; a REST API that names a load balancer in an integration of its own is not
+found.
 """
 
 from __future__ import annotations
@@ -15,9 +17,17 @@ from provisioning.edge.session import Aws
 VPC_LINK = "VPC_LINK"
 
 
-def doors(aws: Aws, region: str, balancer_arn: str, listener_arns: Sequence[str]) -> tuple[str, ...]:
-    """What leads to the load balancer or to one of its listeners, by name. Without VPC links it is two calls."""
-    rest = (f"VPC link {link['name']}" for link in _rest_links(aws, region) if balancer_arn in link["targetArns"])
+def doors(
+    aws: Aws, region: str, balancer_arn: str, listener_arns: Sequence[str]
+) -> tuple[str, ...]:
+    """What leads to the load balancer or to one of its listeners, by name. Without VPC links it is
+    two calls.
+    """
+    rest = (
+        f"VPC link {link['name']}"
+        for link in _rest_links(aws, region)
+        if balancer_arn in link["targetArns"]
+    )
     return tuple(sorted({*rest, *_http_apis(aws, region, frozenset(listener_arns))}))
 
 
@@ -34,7 +44,9 @@ def _http_apis(aws: Aws, region: str, listener_arns: frozenset[str]) -> Iterator
     if not linked:
         return
     with calling("GetApis"):
-        apis = [api for page in client.get_paginator("get_apis").paginate() for api in page["Items"]]
+        apis = [
+            api for page in client.get_paginator("get_apis").paginate() for api in page["Items"]
+        ]
     for api in apis:
         with calling("GetIntegrations"):
             pages = client.get_paginator("get_integrations").paginate(ApiId=api["ApiId"])
@@ -44,4 +56,7 @@ def _http_apis(aws: Aws, region: str, listener_arns: frozenset[str]) -> Iterator
 
 
 def _leads_to(integration: Mapping[str, Any], listener_arns: frozenset[str]) -> bool:
-    return integration.get("ConnectionType") == VPC_LINK and integration.get("IntegrationUri") in listener_arns
+    return (
+        integration.get("ConnectionType") == VPC_LINK
+        and integration.get("IntegrationUri") in listener_arns
+    )

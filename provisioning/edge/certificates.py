@@ -13,13 +13,17 @@ DELETED = "DELETED"
 
 
 def certificate(aws: Aws, arn: str) -> Certificate:
-    """The certificate; of one that is not ACM's only the ARN, of one that is gone the status DELETED (our word)."""
+    """The certificate; of one that is not ACM's only the ARN, of one that is gone the status
+    DELETED (our word).
+    """
     parts = arn.split(":")
     if len(parts) < 6 or parts[2] != _ACM:
         return Certificate(arn)
     try:
         with calling("DescribeCertificate"):
-            answer = aws.acm_read(parts[3] or CLOUDFRONT_REGION).describe_certificate(CertificateArn=arn)
+            answer = aws.acm_read(parts[3] or CLOUDFRONT_REGION).describe_certificate(
+                CertificateArn=arn
+            )
     except EdgeError as error:
         if error.is_absent:
             return Certificate(arn, status=DELETED)

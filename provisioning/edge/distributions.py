@@ -1,7 +1,8 @@
-"""Distributions: list, read with what botocore would drop, and write back under the ETag they were read with.
+"""Distributions: list, read with what botocore would drop, and write back under the ETag they were
+read with.
 
-It decides one thing: a distribution with elements that botocore does not know is never written. What shall be
-in a configuration is decided elsewhere; nothing here makes or deletes a distribution.
+It decides one thing: a distribution with elements that botocore does not know is never written.
+What shall be in a configuration is decided elsewhere; nothing here makes or deletes a distribution.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from provisioning.names import DistributionId
 
 DEPLOYED, IN_PROGRESS = "Deployed", "InProgress"
 DEFAULT_PATTERN = "*"
-# AWS returns the methods in an order of its own; this is the order of the specification's method sets.
+# AWS returns the methods in an order of its own; this is the order of the specification's method
+# sets.
 _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
 
 
@@ -37,7 +39,9 @@ class DistributionSummary:
 
 @dataclass(frozen=True)
 class DistributionRecord:
-    """A distribution as AWS answered: facts, the whole DistributionConfig, and the ETag that a write needs."""
+    """A distribution as AWS answered: facts, the whole DistributionConfig, and the ETag that a
+    write needs.
+    """
 
     facts: DistributionFacts
     config: dict[str, Any]
@@ -77,15 +81,17 @@ def read(aws: Aws, distribution_id: str) -> DistributionRecord | None:
 def write(aws: Aws, record: DistributionRecord, config: Mapping[str, Any]) -> DistributionRecord:
     """Send one UpdateDistribution with the ETag of `record`, and return what AWS made of it.
 
-    :raises EdgeError: UnknownElements, without a call, when the record has elements that botocore would drop;
-        `is_stale` when somebody wrote since the record was read: read again. Without an answer the write may
-        have happened nevertheless.
+    :raises EdgeError: UnknownElements, without a call, when the record has elements that botocore
+    would drop;
+        `is_stale` when somebody wrote since the record was read: read again. Without an answer the
+        write may have happened nevertheless.
     """
     if record.facts.unknown_elements:
         raise EdgeError(
             "UpdateDistribution",
             UNKNOWN_ELEMENTS,
-            "The distribution has settings that this portal does not know yet, and writing it would lose them: "
+            "The distribution has settings that this portal does not know yet, and writing "
+            "it would lose them: "
             f"{', '.join(record.facts.unknown_elements)}",
             fix=VIEWS[UNKNOWN_ELEMENTS].fix,
         )
@@ -100,7 +106,9 @@ def _summaries(aws: Aws) -> Iterator[Mapping[str, Any]]:
     marker = ""
     while True:
         with calling("ListDistributions"):
-            page = aws.cloudfront_read.list_distributions(**({"Marker": marker} if marker else {}))["DistributionList"]
+            page = aws.cloudfront_read.list_distributions(**({"Marker": marker} if marker else {}))[
+                "DistributionList"
+            ]
         yield from cast("Any", page.get("Items", ()))
         following = page.get("NextMarker", "")
         if not page["IsTruncated"] or not following or following == marker:
@@ -118,7 +126,9 @@ def _record(answer: Mapping[str, Any]) -> DistributionRecord:
         status=found["Status"],
         comment=config.get("Comment", ""),
         aliases=tuple(_items(config, "Aliases")),
-        behaviors=tuple(_behavior(item, item["PathPattern"]) for item in _items(config, "CacheBehaviors")),
+        behaviors=tuple(
+            _behavior(item, item["PathPattern"]) for item in _items(config, "CacheBehaviors")
+        ),
         default_behavior=_behavior(config["DefaultCacheBehavior"], DEFAULT_PATTERN),
         origins=tuple(_origin(item) for item in _items(config, "Origins")),
         unknown_elements=unknown_elements.found_in(answer),
@@ -130,7 +140,9 @@ def _record(answer: Mapping[str, Any]) -> DistributionRecord:
 
 
 def _items(config: Mapping[str, Any], name: str) -> list[Any]:
-    """The items of one of CloudFront's Quantity/Items pairs; AWS leaves Items out when there are none."""
+    """The items of one of CloudFront's Quantity/Items pairs; AWS leaves Items out when there are
+    none.
+    """
     return list((config.get(name) or {}).get("Items") or ())
 
 
@@ -142,7 +154,12 @@ def _behavior(found: Mapping[str, Any], pattern: str) -> Behavior:
         found["ViewerProtocolPolicy"],
         found.get("CachePolicyId", ""),
         found.get("OriginRequestPolicyId", ""),
-        ",".join(sorted(methods, key=lambda method: _METHODS.index(method) if method in _METHODS else len(_METHODS))),
+        ",".join(
+            sorted(
+                methods,
+                key=lambda method: _METHODS.index(method) if method in _METHODS else len(_METHODS),
+            )
+        ),
     )
 
 

@@ -1,4 +1,5 @@
-"""Which names of other distributions overlap with those of one distribution, in whatever account. It judges nothing.
+"""Which names of other distributions overlap with those of one distribution, in whatever account.
+It judges nothing.
 
 AWS hides most of the others' ids and accounts; they are passed on as they come.
 """
@@ -23,7 +24,9 @@ def of_names(aws: Aws, distribution_id: str, names: Sequence[str]) -> tuple[Doma
             for page in pages:
                 for one in page.get("DomainConflicts", ()):
                     if not _is_itself(one["ResourceId"], distribution_id):
-                        found[DomainConflict(one["Domain"], one["ResourceId"], one["AccountId"])] = None
+                        found[
+                            DomainConflict(one["Domain"], one["ResourceId"], one["AccountId"])
+                        ] = None
     return tuple(found)
 
 

@@ -1,8 +1,9 @@
-"""How every error of AWS is to be seen: one table from code to "passes by itself or not, and who can fix it".
+"""How every error of AWS is to be seen: one table from code to "passes by itself or not, and who
+can fix it".
 
-It decides nothing about a run and never retries. Everything that leaves `edge/` as a failure is an EdgeError;
-no botocore exception gets past this module. A write that was not answered may have happened: its error is
-transient, and whoever made it looks before trying again.
+It decides nothing about a run and never retries. Everything that leaves `edge/` as a failure is an
+EdgeError; no botocore exception gets past this module. A write that was not answered may have
+happened: its error is transient, and whoever made it looks before trying again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ INVALID_REQUEST = "InvalidRequest"
 UNKNOWN_ELEMENTS = "UnknownElements"
 OVER_BUDGET = "OverBudget"
 
-IN_USE = frozenset({"CannotDeleteEntityWhileInUse", "CannotUpdateEntityWhileInUse", "ResourceInUse"})
+IN_USE = frozenset(
+    {"CannotDeleteEntityWhileInUse", "CannotUpdateEntityWhileInUse", "ResourceInUse"}
+)
 ABSENT = frozenset(
     {
         "EntityNotFound",
@@ -39,12 +42,16 @@ ABSENT = frozenset(
         "NoSuchResourceException",
     }
 )
-EXISTING = frozenset({"EntityAlreadyExists", "DistributionAlreadyExists", "InvalidPermission.Duplicate"})
+EXISTING = frozenset(
+    {"EntityAlreadyExists", "DistributionAlreadyExists", "InvalidPermission.Duplicate"}
+)
 STALE = frozenset({"PreconditionFailed", "InvalidIfMatchVersion"})
 
 
 class EdgeError(Exception):
-    """AWS refused a call, or did not answer it. `retry_after` is in seconds; `fix` says who can do what."""
+    """AWS refused a call, or did not answer it. `retry_after` is in seconds; `fix` says who can do
+    what.
+    """
 
     def __init__(
         self,
@@ -100,12 +107,16 @@ class View:
 
 
 _ASK_IAM = (
-    "Ask whoever administers the account to allow this action for the portal's role. The portal's operators have the "
+    "Ask whoever administers the account to allow this action for the portal's role. The "
+    "portal's operators have the "
     "whole policy: docs/iam-policy.json."
 )
-_QUOTA = "Remove what is no longer used, or ask AWS for a higher quota in the Service Quotas console."
+_QUOTA = (
+    "Remove what is no longer used, or ask AWS for a higher quota in the Service Quotas console."
+)
 _TRUST = (
-    "The account's role edge-portal must trust the portal's own identity and name the same ExternalId. "
+    "The account's role edge-portal must trust the portal's own identity and name the same "
+    "ExternalId. "
     "Ask whoever administers the account to compare both."
 )
 _CLOCK = "Set the clock of the machine that the portal runs on."
@@ -115,24 +126,34 @@ _KEYS = "Ask whoever operates the portal to renew the AWS credentials it runs wi
 OPERATION_VIEWS: dict[tuple[str, str], View] = {
     ("CreateVpcOrigin", "AccessDenied"): View(
         False,
-        "The role needs cloudfront:CreateVpcOrigin and cloudfront:TagResource, and for the account's first VPC origin "
+        "The role needs cloudfront:CreateVpcOrigin and cloudfront:TagResource, and for the "
+        "account's first VPC origin "
         "iam:CreateServiceLinkedRole on role/aws-service-role/vpcorigin.cloudfront.amazonaws.com/"
-        "AWSServiceRoleForCloudFrontVPCOrigin. AWS names no action when only the latter is missing. Or have the role "
-        "made once: aws iam create-service-linked-role --aws-service-name vpcorigin.cloudfront.amazonaws.com",
+        "AWSServiceRoleForCloudFrontVPCOrigin. AWS names no action when only the latter is "
+        "missing. Or have the role "
+        "made once: aws iam create-service-linked-role --aws-service-name "
+        "vpcorigin.cloudfront.amazonaws.com",
     ),
     ("CreateVpcOrigin", "InvalidArgument"): View(
         False,
-        "AWS does not accept this target. It must be active, have a security group, lie in a VPC with an internet "
-        "gateway attached, and not be a Gateway Load Balancer or have TLS listeners. Run the preflight again.",
+        "AWS does not accept this target. It must be active, have a security group, lie in "
+        "a VPC with an internet "
+        "gateway attached, and not be a Gateway Load Balancer or have TLS listeners. Run "
+        "the preflight again.",
     ),
-    ("CreateVpcOrigin", "EntityLimitExceeded"): View(False, f"The account's VPC origins are used up. {_QUOTA}"),
+    ("CreateVpcOrigin", "EntityLimitExceeded"): View(
+        False, f"The account's VPC origins are used up. {_QUOTA}"
+    ),
     ("AssumeRole", "AccessDenied"): View(False, _TRUST),
     ("UpdateDistribution", "EntityLimitExceeded"): View(
         False,
-        "A VPC origin serves 50 distributions at most. Choose a distribution that uses this target already, or take "
+        "A VPC origin serves 50 distributions at most. Choose a distribution that uses this "
+        "target already, or take "
         "the target out of one that no longer needs it.",
     ),
-    ("UpdateDistribution", "EntityNotFound"): View(False, "The VPC origin is gone. Start the run again."),
+    ("UpdateDistribution", "EntityNotFound"): View(
+        False, "The VPC origin is gone. Start the run again."
+    ),
     ("UpdateDistribution", "IllegalUpdate"): View(
         False, "Somebody changed what must not change. Look at the distribution."
     ),
@@ -158,7 +179,9 @@ VIEWS: dict[str, View] = {
     "InternalFailure": View(True),
     "InternalServiceError": View(True),
     "RequestTimeout": View(True),
-    NO_ANSWER: View(True, "Nothing to do: the portal looks whether the change was made, and goes on from there."),
+    NO_ANSWER: View(
+        True, "Nothing to do: the portal looks whether the change was made, and goes on from there."
+    ),
     UNREADABLE_ANSWER: View(
         True, "Nothing to do: the portal looks whether the change was made, and goes on from there."
     ),
@@ -173,41 +196,68 @@ VIEWS: dict[str, View] = {
     "RequestExpired": View(True, _CLOCK),
     "RequestTimeTooSkewed": View(True, _CLOCK),
     # Passing after another look
-    "PreconditionFailed": View(True, "Somebody else changed it at the same time. The portal reads it again."),
-    "InvalidIfMatchVersion": View(True, "Somebody else changed it at the same time. The portal reads it again."),
-    "CannotDeleteEntityWhileInUse": View(True, "Remove it from every distribution; AWS needs minutes to let go."),
+    "PreconditionFailed": View(
+        True, "Somebody else changed it at the same time. The portal reads it again."
+    ),
+    "InvalidIfMatchVersion": View(
+        True, "Somebody else changed it at the same time. The portal reads it again."
+    ),
+    "CannotDeleteEntityWhileInUse": View(
+        True, "Remove it from every distribution; AWS needs minutes to let go."
+    ),
     "ResourceInUse": View(True, "Something still refers to it; AWS needs minutes to let go."),
     # Existing or absent
     "EntityAlreadyExists": View(False, "A thing of this name exists already. Rename or remove it."),
-    "DistributionAlreadyExists": View(False, "A distribution was made with this reference already."),
+    "DistributionAlreadyExists": View(
+        False, "A distribution was made with this reference already."
+    ),
     "InvalidPermission.Duplicate": View(False, "The rule exists already."),
     "EntityNotFound": View(False, "It was removed. Start again."),
-    "NoSuchDistribution": View(False, "The distribution was removed, or is in another account. Choose another."),
+    "NoSuchDistribution": View(
+        False, "The distribution was removed, or is in another account. Choose another."
+    ),
     "NoSuchEntity": View(False, "It does not exist in the account."),
     "ResourceNotFoundException": View(False, "It was removed, or is in another account or Region."),
     "NoSuchResourceException": View(False, "AWS does not know it in this account and Region."),
     "NoSuchResource": View(False, "It was removed. Start again."),
-    "LoadBalancerNotFound": View(False, "The load balancer was removed, or is in another account. Choose another."),
-    "TargetGroupNotFound": View(False, "The target group was removed. Look at the load balancer's listeners."),
-    "InvalidInstanceID.NotFound": View(False, "The instance was terminated, or is in another account. Choose another."),
-    "InvalidGroup.NotFound": View(False, "The security group was removed. Look at the target's security groups."),
+    "LoadBalancerNotFound": View(
+        False, "The load balancer was removed, or is in another account. Choose another."
+    ),
+    "TargetGroupNotFound": View(
+        False, "The target group was removed. Look at the load balancer's listeners."
+    ),
+    "InvalidInstanceID.NotFound": View(
+        False, "The instance was terminated, or is in another account. Choose another."
+    ),
+    "InvalidGroup.NotFound": View(
+        False, "The security group was removed. Look at the target's security groups."
+    ),
     "InvalidPermission.NotFound": View(False),
     "InvalidSecurityGroupRuleId.NotFound": View(False),
     # Permissions
     "AccessDenied": View(False, _ASK_IAM),
     "AccessDeniedException": View(False, _ASK_IAM),
     "UnauthorizedOperation": View(False, _ASK_IAM),
-    "OperationNotPermitted": View(False, "The account's policies forbid it. Ask whoever administers the account."),
-    "OptInRequired": View(False, "The account is not signed up for the service. Ask whoever administers the account."),
-    "UnsupportedOperation": View(False, "AWS does not offer this in the Region of the target. Choose another Region."),
+    "OperationNotPermitted": View(
+        False, "The account's policies forbid it. Ask whoever administers the account."
+    ),
+    "OptInRequired": View(
+        False, "The account is not signed up for the service. Ask whoever administers the account."
+    ),
+    "UnsupportedOperation": View(
+        False, "AWS does not offer this in the Region of the target. Choose another Region."
+    ),
     # Quotas
     "EntityLimitExceeded": View(False, _QUOTA),
     "TooManyOrigins": View(False, f"The distribution has as many origins as it may. {_QUOTA}"),
-    "TooManyCacheBehaviors": View(False, f"The distribution has as many behaviors as it may. {_QUOTA}"),
+    "TooManyCacheBehaviors": View(
+        False, f"The distribution has as many behaviors as it may. {_QUOTA}"
+    ),
     "TooManyDistributionsAssociatedToOriginRequestPolicy": View(False, _QUOTA),
     "RulesPerSecurityGroupLimitExceeded": View(
         False,
-        "The security group has no room for another rule; CloudFront's prefix list counts as 55 of 60. "
+        "The security group has no room for another rule; CloudFront's prefix list counts "
+        "as 55 of 60. "
         "Remove rules, or ask AWS for more rules per security group.",
     ),
     # What is there does not allow it
@@ -215,26 +265,47 @@ VIEWS: dict[str, View] = {
         False, "A VPC origin cannot be changed while a distribution uses it. Make a new one."
     ),
     "IllegalUpdate": View(False, "AWS does not allow this change. Make a new one instead."),
-    "IllegalDelete": View(False, "AWS does not allow deleting it now. Wait until it is Deployed, then try again."),
+    "IllegalDelete": View(
+        False, "AWS does not allow deleting it now. Wait until it is Deployed, then try again."
+    ),
     "NoSuchOrigin": View(
-        False, "A behavior names an origin that is not in the distribution. Look at the distribution."
+        False,
+        "A behavior names an origin that is not in the distribution. Look at the distribution.",
     ),
     "NoSuchCachePolicy": View(False, "The cache policy was removed. Look at the distribution."),
-    "NoSuchOriginRequestPolicy": View(False, "The origin request policy was removed. Choose another."),
-    "InvalidViewerCertificate": View(False, "Look at the distribution's certificate in ACM, us-east-1."),
-    "CNAMEAlreadyExists": View(False, "Another distribution already answers for this name. Remove it there first."),
-    "InvalidWebACLId": View(False, "The distribution's web ACL is gone. Choose another in the CloudFront console."),
+    "NoSuchOriginRequestPolicy": View(
+        False, "The origin request policy was removed. Choose another."
+    ),
+    "InvalidViewerCertificate": View(
+        False, "Look at the distribution's certificate in ACM, us-east-1."
+    ),
+    "CNAMEAlreadyExists": View(
+        False, "Another distribution already answers for this name. Remove it there first."
+    ),
+    "InvalidWebACLId": View(
+        False, "The distribution's web ACL is gone. Choose another in the CloudFront console."
+    ),
     "InvalidOriginReadTimeout": View(
         False, "The account allows a smaller read timeout only. Lower it, or raise the quota."
     ),
     "InvalidOriginKeepaliveTimeout": View(
         False, "The account allows a smaller keep-alive only. Lower it, or raise the quota."
     ),
-    "StagingDistributionInUse": View(False, "A continuous deployment is under way. Finish or stop it first."),
-    "ContinuousDeploymentPolicyInUse": View(False, "A continuous deployment is under way. Finish or stop it first."),
-    "InvalidArgument": View(False, "AWS does not accept a value. Compare the request with the message."),
-    "InconsistentQuantities": View(False, "This is a fault of the portal. Tell its operators the request id."),
-    "InvalidTagging": View(False, "AWS does not accept the portal's tags. Look for a tag policy in the organisation."),
+    "StagingDistributionInUse": View(
+        False, "A continuous deployment is under way. Finish or stop it first."
+    ),
+    "ContinuousDeploymentPolicyInUse": View(
+        False, "A continuous deployment is under way. Finish or stop it first."
+    ),
+    "InvalidArgument": View(
+        False, "AWS does not accept a value. Compare the request with the message."
+    ),
+    "InconsistentQuantities": View(
+        False, "This is a fault of the portal. Tell its operators the request id."
+    ),
+    "InvalidTagging": View(
+        False, "AWS does not accept the portal's tags. Look for a tag policy in the organisation."
+    ),
     "TagPolicyViolation": View(
         False, "A tag policy of the organisation forbids the portal's tags. Ask its administrators."
     ),
@@ -266,7 +337,8 @@ def translate(error: Exception, operation: str) -> EdgeError:
         return _own(operation, NO_CREDENTIALS, error)
     if isinstance(error, ResponseParserError):
         return _own(operation, UNREADABLE_ANSWER, error)
-    # HTTPClientError and what botocore raises around it: refused, reset, timed out, cut off in the middle
+    # HTTPClientError and what botocore raises around it: refused, reset, timed out, cut off in the
+    # middle
     return _own(operation, NO_ANSWER, error)
 
 
@@ -280,7 +352,9 @@ def calling(operation: str) -> Iterator[None]:
 
 
 def view(operation: str, code: str, http_status: int) -> View:
-    """The table, the operation's own rows first. Of codes it does not know, 429 and 5xx pass by themselves."""
+    """The table, the operation's own rows first. Of codes it does not know, 429 and 5xx pass by
+    themselves.
+    """
     known = OPERATION_VIEWS.get((operation, code)) or VIEWS.get(code)
     return known or View(http_status == 429 or http_status >= 500)
 
@@ -311,4 +385,6 @@ def _answered(error: exceptions.ClientError, operation: str) -> EdgeError:
 
 def _seconds(header: str | None) -> float | None:
     """Retry-After in seconds; its other form, a date, is not used by AWS."""
-    return float(header) if header and header.strip().isascii() and header.strip().isdigit() else None
+    return (
+        float(header) if header and header.strip().isascii() and header.strip().isdigit() else None
+    )

@@ -1,6 +1,7 @@
 """What IAM says that the portal's own role may do in an account. It only asks, and changes nothing.
 
-IAM simulates: it looks at the role's policies, its boundary and the organisation's, and does not do the thing.
+IAM simulates: it looks at the role's policies, its boundary and the organisation's, and does not do
+the thing.
 """
 
 from __future__ import annotations
@@ -15,8 +16,14 @@ from provisioning.permissions import LISTS, Permission, Question
 
 
 def simulate(aws: Aws, asked: Iterable[Question], pool: Executor) -> tuple[Permission, ...]:
-    """The answers, in the order of the questions; one call for each question. The account must be entered by a role."""
-    return tuple(one for answers in pool.map(lambda question: _answers(aws, question), asked) for one in answers)
+    """The answers, in the order of the questions; one call for each question. The account must be
+    entered by a role.
+    """
+    return tuple(
+        one
+        for answers in pool.map(lambda question: _answers(aws, question), asked)
+        for one in answers
+    )
 
 
 def _answers(aws: Aws, question: Question) -> list[Permission]:
@@ -38,7 +45,10 @@ def _answers(aws: Aws, question: Question) -> list[Permission]:
         found = [cast("Any", one) for page in pages for one in page["EvaluationResults"]]
     return [
         Permission(
-            one["EvalActionName"], question.resource, one["EvalDecision"], tuple(one.get("MissingContextValues") or ())
+            one["EvalActionName"],
+            question.resource,
+            one["EvalDecision"],
+            tuple(one.get("MissingContextValues") or ()),
         )
         for one in found
     ]

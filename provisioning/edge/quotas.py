@@ -1,7 +1,8 @@
-"""Quotas as AWS applies them to an account. Asked only where AWS's defaults would not do, so most looks need no call.
+"""Quotas as AWS applies them to an account. Asked only where AWS's defaults would not do, so most
+looks need no call.
 
-It judges nothing. AWS documents the names of CloudFront's quotas but not all of their codes, so names are compared; a
-quota that is not in the list keeps its default.
+It judges nothing. AWS documents the names of CloudFront's quotas but not all of their codes, so
+names are compared; a quota that is not in the list keeps its default.
 """
 
 from __future__ import annotations
@@ -35,10 +36,14 @@ def of_cloudfront(aws: Aws) -> dict[str, int]:
 
 
 def of_security_groups(aws: Aws, region: str) -> dict[str, int]:
-    """How many rules a security group may have in the Region; nothing where the account has no value of its own."""
+    """How many rules a security group may have in the Region; nothing where the account has no
+    value of its own.
+    """
     try:
         with calling("GetServiceQuota"):
-            answer = aws.quotas_read(region).get_service_quota(ServiceCode="vpc", QuotaCode=RULES_PER_GROUP_CODE)
+            answer = aws.quotas_read(region).get_service_quota(
+                ServiceCode="vpc", QuotaCode=RULES_PER_GROUP_CODE
+            )
     except EdgeError as error:
         if error.is_absent:
             return {}

@@ -23,8 +23,15 @@ def read(aws: Aws, policy_id: str) -> Forwarding | None:
             return None
         raise
     config = cast("Any", answer)["OriginRequestPolicy"]["OriginRequestPolicyConfig"]
-    headers, cookies, strings = config["HeadersConfig"], config["CookiesConfig"], config["QueryStringsConfig"]
-    listed = Selection(str(headers["HeaderBehavior"]), frozenset(name.lower() for name in _names(headers, "Headers")))
+    headers, cookies, strings = (
+        config["HeadersConfig"],
+        config["CookiesConfig"],
+        config["QueryStringsConfig"],
+    )
+    listed = Selection(
+        str(headers["HeaderBehavior"]),
+        frozenset(name.lower() for name in _names(headers, "Headers")),
+    )
     return Forwarding(
         listed,
         Selection(str(cookies["CookieBehavior"]), _names(cookies, "Cookies")),

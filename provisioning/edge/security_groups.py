@@ -1,4 +1,5 @@
-"""Ingress rules of a target's security groups: read them, add one for CloudFront, take that one away.
+"""Ingress rules of a target's security groups: read them, add one for CloudFront, take that one
+away.
 
 It never touches a rule that it is not given by id, and never the service group that AWS manages.
 """
@@ -33,22 +34,31 @@ def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[Ingr
     with calling("DescribeSecurityGroupRules"):
         pages = aws.ec2_read(region).get_paginator("describe_security_group_rules")
         for page in pages.paginate(Filters=[{"Name": "group-id", "Values": list(group_ids)}]):
-            rules += [_rule(cast("Any", found)) for found in page["SecurityGroupRules"] if not found.get("IsEgress")]
+            rules += [
+                _rule(cast("Any", found))
+                for found in page["SecurityGroupRules"]
+                if not found.get("IsEgress")
+            ]
     return tuple(rules)
 
 
 def service_group(aws: Aws, region: str, vpc_id: str) -> str:
-    """The id of the group that AWS makes in a VPC with its first VPC origin; empty while there is none."""
+    """The id of the group that AWS makes in a VPC with its first VPC origin; empty while there is
+    none.
+    """
     with calling("DescribeSecurityGroups"):
         found = aws.ec2_read(region).describe_security_groups(
-            Filters=[{"Name": "group-name", "Values": [SERVICE_GROUP_NAME]}, {"Name": "vpc-id", "Values": [vpc_id]}]
+            Filters=[
+                {"Name": "group-name", "Values": [SERVICE_GROUP_NAME]},
+                {"Name": "vpc-id", "Values": [vpc_id]},
+            ]
         )["SecurityGroups"]
     return found[0]["GroupId"] if found else ""
 
 
 def origin_facing_lists(aws: Aws, region: str) -> tuple[str, str]:
-    """The ids, in this Region, of AWS's lists of the addresses that CloudFront reaches origins from: for IPv4 and for
-    IPv6; "" for none.
+    """The ids, in this Region, of AWS's lists of the addresses that CloudFront reaches origins
+    from: for IPv4 and for IPv6; "" for none.
     """
     names = (ORIGIN_FACING_PREFIX_LIST, ORIGIN_FACING_IPV6_LIST)
     with calling("DescribeManagedPrefixLists"):
@@ -63,8 +73,9 @@ def origin_facing_lists(aws: Aws, region: str) -> tuple[str, str]:
 def list_weights(
     aws: Aws, region: str, list_ids: Sequence[str]
 ) -> tuple[tuple[tuple[str, int | None], ...], tuple[str, ...]]:
-    """How many rules each prefix list counts for in a security group: its most entries, or what AWS documents of its
-    own lists; None for those of its own of which it documents nothing. And which of them are not AWS's.
+    """How many rules each prefix list counts for in a security group: its most entries, or what AWS
+    documents of its own lists; None for those of its own of which it documents nothing. And which
+    of them are not AWS's.
     """
     if not list_ids:
         return (), ()
@@ -75,7 +86,9 @@ def list_weights(
         for page in pages.paginate(PrefixListIds=list(list_ids)):
             for found in page["PrefixLists"]:
                 name = found.get("PrefixListName", "")
-                documented = next((weight for ending, weight in _WEIGHTS.items() if name.endswith(ending)), None)
+                documented = next(
+                    (weight for ending, weight in _WEIGHTS.items() if name.endswith(ending)), None
+                )
                 weights[found["PrefixListId"]] = found.get("MaxEntries") or documented
                 if found.get("OwnerId") != _AWS:
                     own.append(found["PrefixListId"])
@@ -91,8 +104,8 @@ def authorize(
     description: str,
     tags: Mapping[str, str],
 ) -> str:
-    """Admit TCP to `port` from another group; the rule's id. If AWS has such a rule already: its id if it carries our
-    tag, "" if somebody else made it, who may also take it away.
+    """Admit TCP to `port` from another group; the rule's id. If AWS has such a rule already: its id
+    if it carries our tag, "" if somebody else made it, who may also take it away.
     """
     permission = {
         "IpProtocol": "tcp",
@@ -106,7 +119,9 @@ def authorize(
             answer = aws.ec2_write(region).authorize_security_group_ingress(
                 GroupId=group_id,
                 IpPermissions=cast("Any", [permission]),
-                TagSpecifications=cast("Any", [{"ResourceType": "security-group-rule", "Tags": labels}]),
+                TagSpecifications=cast(
+                    "Any", [{"ResourceType": "security-group-rule", "Tags": labels}]
+                ),
             )
     except EdgeError as error:
         if error.code != _DUPLICATE:
@@ -124,13 +139,17 @@ def revoke(aws: Aws, region: str, group_id: str, rule_id: str) -> None:
     """Take the rule away. That it, or its group, is gone already is success."""
     try:
         with calling("RevokeSecurityGroupIngress"):
-            aws.ec2_write(region).revoke_security_group_ingress(GroupId=group_id, SecurityGroupRuleIds=[rule_id])
+            aws.ec2_write(region).revoke_security_group_ingress(
+                GroupId=group_id, SecurityGroupRuleIds=[rule_id]
+            )
     except EdgeError as error:
         if not error.is_absent:
             raise
 
 
-def _existing(aws: Aws, region: str, group_id: str, port: int, source_group_id: str) -> IngressRule | None:
+def _existing(
+    aws: Aws, region: str, group_id: str, port: int, source_group_id: str
+) -> IngressRule | None:
     wanted = ("tcp", port, port, "group", source_group_id)
     for rule in ingress_rules(aws, region, [group_id]):
         if (rule.protocol, rule.from_port, rule.to_port, rule.source_kind, rule.source) == wanted:

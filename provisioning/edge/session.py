@@ -1,9 +1,9 @@
 """Who we are in an AWS account, and the clients that speak for us there.
 
-It decides credentials, Regions, timeouts and retries, and nothing else. It never keeps a key: boto3's own
-environment applies (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), and an account's role is assumed from there.
-Reads are repeated by botocore. Writes are sent once: botocore's repetition of a create whose answer was lost
-would create again, so whoever writes looks before writing once more.
+It decides credentials, Regions, timeouts and retries, and nothing else. It never keeps a key:
+boto3's own environment applies (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, …), and an account's role is
+assumed from there. Reads are repeated by botocore. Writes are sent once: botocore's repetition of a
+create whose answer was lost would create again, so whoever writes looks before writing once more.
 """
 
 from __future__ import annotations
@@ -62,15 +62,18 @@ _PAGES = (b"<html", b"<!doctype html")
 class AccountRef:
     """An AWS account and how to get in: with no role, the portal's own identity is used.
 
-    `before_cloudfront` is called with account id and operation before each call to CloudFront, and may raise an
-    EdgeError instead of letting it pass. It belongs to the process, not to the account's identity.
+    `before_cloudfront` is called with account id and operation before each call to CloudFront, and
+    may raise an EdgeError instead of letting it pass. It belongs to the process, not to the
+    account's identity.
     """
 
     account_id: str
     region: str
     role_arn: str = ""
     external_id: str = ""
-    before_cloudfront: Callable[[str, str], None] | None = field(default=None, compare=False, repr=False)
+    before_cloudfront: Callable[[str, str], None] | None = field(
+        default=None, compare=False, repr=False
+    )
 
 
 class Aws:
@@ -164,7 +167,9 @@ def aws_for(account: AccountRef) -> Aws:
 
 
 def _forget_after_fork() -> None:
-    """A forked worker must not share its parent's sockets, nor wait for a lock that nobody will release."""
+    """A forked worker must not share its parent's sockets, nor wait for a lock that nobody will
+    release.
+    """
     global _accounts_lock
     _accounts_lock = threading.Lock()
     _accounts.clear()
@@ -186,7 +191,9 @@ class _AssumedRole(CredentialProvider):
 
 
 def _open_session(account: AccountRef) -> boto3.Session:
-    """A session with the portal's own credentials, or with those of the account's role, renewed before they expire."""
+    """A session with the portal's own credentials, or with those of the account's role, renewed
+    before they expire.
+    """
     own = _botocore_session()
     credentials = own.get_credentials()
     if credentials is None:
@@ -203,7 +210,9 @@ def _open_session(account: AccountRef) -> boto3.Session:
         return make(service, **(given | {"region_name": account.region, "config": READ}))
 
     fetcher = AssumeRoleCredentialFetcher(sts, credentials, account.role_arn, extra_args=extra)
-    renewed = DeferredRefreshableCredentials(refresh_using=fetcher.fetch_credentials, method=_AssumedRole.METHOD)
+    renewed = DeferredRefreshableCredentials(
+        refresh_using=fetcher.fetch_credentials, method=_AssumedRole.METHOD
+    )
     assumed = _botocore_session()
     assumed.register_component("credential_provider", CredentialResolver([_AssumedRole(renewed)]))
     return boto3.Session(botocore_session=assumed, region_name=account.region)
@@ -217,7 +226,13 @@ def _botocore_session() -> botocore.session.Session:
 
 
 def _refuse_web_pages(**event: Any) -> None:
-    """A proxy's sign-in page with status 200 is XML enough for botocore, which would read it as an empty answer."""
+    """A proxy's sign-in page with status 200 is XML enough for botocore, which would read it as an
+    empty answer.
+    """
     answer = event["response_dict"]
-    if answer["status_code"] < 300 and bytes(answer["body"][:200]).lstrip().lower().startswith(_PAGES):
-        raise ResponseParserError("a web page came in the place of AWS's answer; a proxy may be in the way")
+    if answer["status_code"] < 300 and bytes(answer["body"][:200]).lstrip().lower().startswith(
+        _PAGES
+    ):
+        raise ResponseParserError(
+            "a web page came in the place of AWS's answer; a proxy may be in the way"
+        )

@@ -1,7 +1,8 @@
-"""Target groups: what a load balancer leads to, how well it is, and who else leads there. It judges nothing.
+"""Target groups: what a load balancer leads to, how well it is, and who else leads there. It judges
+nothing.
 
-What is registered has several names: an instance its id and an address, a load balancer its ARN and addresses. Whoever
-compares two ways has to know them all.
+What is registered has several names: an instance its id and an address, a load balancer its ARN and
+addresses. Whoever compares two ways has to know them all.
 """
 
 from __future__ import annotations
@@ -17,19 +18,23 @@ from provisioning.facts import RegisteredTarget, TargetGroup
 
 _STICKY, _DEREGISTRATION = "stickiness.enabled", "deregistration_delay.timeout_seconds"
 _ADDRESS = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}", re.ASCII)
-_BALANCER = re.compile(r"arn:aws:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:loadbalancer/((?:app|net)/.+)", re.ASCII)
+_BALANCER = re.compile(
+    r"arn:aws:elasticloadbalancing:[a-z0-9-]+:[0-9]{12}:loadbalancer/((?:app|net)/.+)", re.ASCII
+)
 _DESCRIPTION = re.compile(r"ELB ((?:app|net)/.+)", re.ASCII)
 _VALUES_OF_A_FILTER = 200
 
 
 def groups_of(aws: Aws, region: str, balancer_arn: str) -> tuple[TargetGroup, ...]:
     """The target groups of a load balancer, with their targets and attributes: two calls each."""
-    return tuple(_group(aws, region, found) for found in _groups(aws, region, LoadBalancerArn=balancer_arn))
+    return tuple(
+        _group(aws, region, found) for found in _groups(aws, region, LoadBalancerArn=balancer_arn)
+    )
 
 
 def other_doors(aws: Aws, region: str, arn: str, vpc_id: str) -> tuple[str, ...]:
-    """Names of the VPC's internet-facing application and network load balancers that lead to the target itself, or to
-    something that it leads to.
+    """Names of the VPC's internet-facing application and network load balancers that lead to the
+    target itself, or to something that it leads to.
 
     A target group belongs to one load balancer, so what the ways come to is compared, not groups.
     """
@@ -47,13 +52,19 @@ def other_doors(aws: Aws, region: str, arn: str, vpc_id: str) -> tuple[str, ...]
         for balancer in group.get("LoadBalancerArns", ()):
             groups.setdefault(balancer, []).append(group["TargetGroupArn"])
     target = arn if _BALANCER.fullmatch(arn) else arn.rsplit("/", 1)[1]
-    ways = _explore(aws, region, vpc_id, [target, *facing], lambda balancer: groups.get(balancer, ()))
+    ways = _explore(
+        aws, region, vpc_id, [target, *facing], lambda balancer: groups.get(balancer, ())
+    )
     inside = ways.reach(target)
     return tuple(sorted(name for balancer, name in facing.items() if ways.reach(balancer) & inside))
 
 
-def addresses_behind(aws: Aws, region: str, vpc_id: str, groups: Iterable[TargetGroup]) -> tuple[str, ...]:
-    """Public addresses of what is registered with the groups; behind a load balancer that is, of what that leads to."""
+def addresses_behind(
+    aws: Aws, region: str, vpc_id: str, groups: Iterable[TargetGroup]
+) -> tuple[str, ...]:
+    """Public addresses of what is registered with the groups; behind a load balancer that is, of
+    what that leads to.
+    """
 
     def asked(balancer: str) -> list[str]:
         return [group["TargetGroupArn"] for group in _groups(aws, region, LoadBalancerArn=balancer)]
@@ -64,8 +75,9 @@ def addresses_behind(aws: Aws, region: str, vpc_id: str, groups: Iterable[Target
 
 @dataclass(frozen=True)
 class _Ways:
-    """What leads where. `onward`: from each name (an instance's id, an ARN, a private address) to the names of what
-    comes next; those of the same thing lead to each other. `public_addresses` are those of all interfaces on the way.
+    """What leads where. `onward`: from each name (an instance's id, an ARN, a private address) to
+    the names of what comes next; those of the same thing lead to each other. `public_addresses` are
+    those of all interfaces on the way.
     """
 
     onward: Mapping[str, frozenset[str]]
@@ -82,13 +94,19 @@ class _Ways:
 
 
 def _explore(
-    aws: Aws, region: str, vpc_id: str, starts: Iterable[str], its_groups: Callable[[str], Iterable[str]]
+    aws: Aws,
+    region: str,
+    vpc_id: str,
+    starts: Iterable[str],
+    its_groups: Callable[[str], Iterable[str]],
 ) -> _Ways:
     """Follow all ways from `starts` (ids, ARNs, private addresses) to their ends, each name once.
 
-    1. A load balancer leads to what is registered with its groups (`its_groups`: its ARN → theirs), and has interfaces.
-    2. An instance is reached by its id at the primary address of its primary interface (ELB guide, request routing and
-       IP addresses); its other addresses may be those of containers, which have nothing to do with each other.
+    1. A load balancer leads to what is registered with its groups (`its_groups`: its ARN → theirs),
+       and has interfaces.
+    2. An instance is reached by its id at the primary address of its primary interface (ELB guide,
+       request routing and IP addresses); its other addresses may be those of containers, which have
+       nothing to do with each other.
     3. An address may be that of a load balancer, which leads on.
     """
     onward: dict[str, set[str]] = {}
@@ -98,7 +116,11 @@ def _explore(
     while new:
         known |= new
         for balancer in sorted(filter(_BALANCER.fullmatch, new)):
-            registered = (one.id for group_arn in its_groups(balancer) for one in _targets(aws, region, group_arn))
+            registered = (
+                one.id
+                for group_arn in its_groups(balancer)
+                for one in _targets(aws, region, group_arn)
+            )
             onward.setdefault(balancer, set()).update(registered)
         for interface in _interfaces(aws, region, vpc_id, new):
             public |= _public(interface)
@@ -112,8 +134,12 @@ def _explore(
     return _Ways({name: frozenset(names) for name, names in onward.items()}, frozenset(public))
 
 
-def _interfaces(aws: Aws, region: str, vpc_id: str, names: Iterable[str]) -> Iterator[Mapping[str, Any]]:
-    """The VPC's network interfaces that have one of these names; a load balancer's are known by their description."""
+def _interfaces(
+    aws: Aws, region: str, vpc_id: str, names: Iterable[str]
+) -> Iterator[Mapping[str, Any]]:
+    """The VPC's network interfaces that have one of these names; a load balancer's are known by
+    their description.
+    """
     listed = sorted(names)
     wanted = {
         "attachment.instance-id": [name for name in listed if name.startswith("i-")],
@@ -125,16 +151,22 @@ def _interfaces(aws: Aws, region: str, vpc_id: str, names: Iterable[str]) -> Ite
         for start in range(0, len(values), _VALUES_OF_A_FILTER):
             part = {"Name": name, "Values": values[start : start + _VALUES_OF_A_FILTER]}
             with calling("DescribeNetworkInterfaces"):
-                for page in pages.paginate(Filters=cast("Any", [part, {"Name": "vpc-id", "Values": [vpc_id]}])):
+                for page in pages.paginate(
+                    Filters=cast("Any", [part, {"Name": "vpc-id", "Values": [vpc_id]}])
+                ):
                     yield from cast("Any", page["NetworkInterfaces"])
 
 
 def _same(interface: Mapping[str, Any], region: str) -> Iterator[tuple[str, str]]:
-    """(owner, address): names of the same thing. Of other interfaces, a Classic Load Balancer's too, there are none."""
+    """(owner, address): names of the same thing. Of other interfaces, a Classic Load Balancer's
+    too, there are none.
+    """
     addresses = list(interface.get("PrivateIpAddresses") or ())
     attachment = interface.get("Attachment") or {}
     if found := _DESCRIPTION.fullmatch(interface.get("Description", "")):
-        owner = f"arn:aws:elasticloadbalancing:{region}:{interface['OwnerId']}:loadbalancer/{found[1]}"
+        owner = (
+            f"arn:aws:elasticloadbalancing:{region}:{interface['OwnerId']}:loadbalancer/{found[1]}"
+        )
     elif attachment.get("InstanceId") and attachment.get("DeviceIndex") == 0:
         owner = attachment["InstanceId"]
         addresses = [one for one in addresses if one.get("Primary")]
@@ -147,7 +179,9 @@ def _same(interface: Mapping[str, Any], region: str) -> Iterator[tuple[str, str]
 def _public(interface: Mapping[str, Any]) -> set[str]:
     """Any of its private addresses may have one."""
     holders = [interface, *(interface.get("PrivateIpAddresses") or ())]
-    return {address for one in holders if (address := (one.get("Association") or {}).get("PublicIp"))}
+    return {
+        address for one in holders if (address := (one.get("Association") or {}).get("PublicIp"))
+    }
 
 
 def _groups(aws: Aws, region: str, **which: Any) -> Iterator[Mapping[str, Any]]:
@@ -185,7 +219,9 @@ def _group(aws: Aws, region: str, found: Mapping[str, Any]) -> TargetGroup:
 
 def _targets(aws: Aws, region: str, group_arn: str) -> tuple[RegisteredTarget, ...]:
     with calling("DescribeTargetHealth"):
-        found = aws.elbv2_read(region).describe_target_health(TargetGroupArn=group_arn)["TargetHealthDescriptions"]
+        found = aws.elbv2_read(region).describe_target_health(TargetGroupArn=group_arn)[
+            "TargetHealthDescriptions"
+        ]
     return tuple(
         RegisteredTarget(one["Target"]["Id"], health.get("State", ""), health.get("Reason", ""))
         for one in cast("Any", found)

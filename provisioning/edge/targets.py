@@ -1,6 +1,8 @@
-"""Load balancers and instances as targets: a quick list for choosing, and one target looked at closely.
+"""Load balancers and instances as targets: a quick list for choosing, and one target looked at
+closely.
 
-It judges nothing. A part that could not be looked at is named with its error, never left looking empty.
+It judges nothing. A part that could not be looked at is named with its error, never left looking
+empty.
 """
 
 from __future__ import annotations
@@ -20,7 +22,15 @@ from provisioning.edge.security_groups import (
     service_group,
 )
 from provisioning.edge.session import Aws
-from provisioning.facts import AclEntry, Certificate, Listener, ListenerRule, Subnet, TargetFacts, TargetGroup
+from provisioning.facts import (
+    AclEntry,
+    Certificate,
+    Listener,
+    ListenerRule,
+    Subnet,
+    TargetFacts,
+    TargetGroup,
+)
 from provisioning.names import Arn, SecurityGroupId
 
 APPLICATION, NETWORK, GATEWAY, INSTANCE = "application", "network", "gateway", "instance"
@@ -38,7 +48,9 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Survey:
-    """A target as far as it could be seen, and the parts that could not: name of the part → error."""
+    """A target as far as it could be seen, and the parts that could not: name of the part →
+    error.
+    """
 
     facts: TargetFacts | None
     failures: Mapping[str, EdgeError]
@@ -47,20 +59,31 @@ class Survey:
 def list_targets(aws: Aws, region: str) -> tuple[TargetFacts, ...]:
     """All load balancers, with their listeners, and all running instances of a Region, by name.
 
-    Listeners cost one call per load balancer (AWS has no other way); they are asked for side by side.
+    Listeners cost one call per load balancer (AWS has no other way); they are asked for side by
+    side.
     """
     with ThreadPoolExecutor(LOOKS_AT_ONCE, "targets") as pool:
         instances = pool.submit(_running_instances, aws, region)
         balancers = [_balancer(found) for found in _balancers(aws, region)]
-        listeners = [pool.submit(_listeners_for_list, aws, region, balancer) for balancer in balancers]
-        listed = [
-            replace(balancer, listeners=found.result()) for balancer, found in zip(balancers, listeners, strict=True)
+        listeners = [
+            pool.submit(_listeners_for_list, aws, region, balancer) for balancer in balancers
         ]
-        return tuple(sorted(listed + instances.result(), key=lambda target: (target.kind == INSTANCE, target.name)))
+        listed = [
+            replace(balancer, listeners=found.result())
+            for balancer, found in zip(balancers, listeners, strict=True)
+        ]
+        return tuple(
+            sorted(
+                listed + instances.result(),
+                key=lambda target: (target.kind == INSTANCE, target.name),
+            )
+        )
 
 
 def target_facts(aws: Aws, arn: str) -> TargetFacts | None:
-    """Everything about one target, or None when the account has no such target. Raises when a part is not to be had."""
+    """Everything about one target, or None when the account has no such target. Raises when a part
+    is not to be had.
+    """
     with ThreadPoolExecutor(LOOKS_AT_ONCE, "target") as pool:
         survey = survey_target(aws, arn, pool)
     for error in survey.failures.values():
@@ -69,7 +92,9 @@ def target_facts(aws: Aws, arn: str) -> TargetFacts | None:
 
 
 def admission_facts(aws: Aws, arn: str) -> TargetFacts | None:
-    """The target with only what `admits_cloudfront` needs, in four calls; None when the account has no such target."""
+    """The target with only what `admits_cloudfront` needs, in four calls; None when the account has
+    no such target.
+    """
     region = arn.split(":")[3]
     found = _find(aws, region, arn)
     if found is None:
@@ -101,14 +126,18 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         "subnets": pool.submit(vpcs.subnets, aws, region, target.vpc_id, subnet_ids),
         "acls": pool.submit(vpcs.acls, aws, region, subnet_ids),
         "internet_gateway": pool.submit(vpcs.has_internet_gateway, aws, region, target.vpc_id),
-        "block_public_access": pool.submit(vpcs.block_public_access, aws, region, target.vpc_id, subnet_ids),
+        "block_public_access": pool.submit(
+            vpcs.block_public_access, aws, region, target.vpc_id, subnet_ids
+        ),
         "prefix_list": pool.submit(origin_facing_lists, aws, region),
         "service_group": pool.submit(service_group, aws, region, target.vpc_id),
         "addresses": pool.submit(_own_addresses, aws, region, target),
         "doors": pool.submit(target_groups.other_doors, aws, region, arn, target.vpc_id),
     }
     if balanced:
-        looks["listeners"] = pool.submit(_listeners, aws, region, arn, with_idle=target.kind == NETWORK)
+        looks["listeners"] = pool.submit(
+            _listeners, aws, region, arn, with_idle=target.kind == NETWORK
+        )
         looks["target_health"] = pool.submit(target_groups.groups_of, aws, region, arn)
         looks["attributes"] = pool.submit(_attributes, aws, region, arn)
     failures: dict[str, EdgeError] = {}
@@ -131,18 +160,26 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
         rules = part("rules", cast("dict[str, tuple[ListenerRule, ...]]", {}))
         certificates = part("certificates", cast("dict[str, tuple[Certificate, ...]]", {}))
         listeners = tuple(
-            replace(one, rules=rules.get(one.arn), certificates=certificates.get(one.arn)) for one in listeners
+            replace(one, rules=rules.get(one.arn), certificates=certificates.get(one.arn))
+            for one in listeners
         )
-    ingress, (cloudfronts, cloudfronts_ipv6) = part("ingress", target.ingress), part("prefix_list", ("", ""))
+    ingress, (cloudfronts, cloudfronts_ipv6) = (
+        part("ingress", target.ingress),
+        part("prefix_list", ("", "")),
+    )
     others = {rule.source for rule in ingress if rule.source_kind == "prefix-list"} - {cloudfronts}
     looks["list_weights"] = pool.submit(list_weights, aws, region, sorted(others))
     if balanced and "listeners" not in failures:
         arns = [listener.arn for listener in listeners]
         looks["api_gateway"] = pool.submit(api_gateway.doors, aws, region, arn, arns)
-    weights, own_lists = part("list_weights", cast("tuple[Any, tuple[str, ...]]", ((), tuple(sorted(others)))))
+    weights, own_lists = part(
+        "list_weights", cast("tuple[Any, tuple[str, ...]]", ((), tuple(sorted(others))))
+    )
     groups = part("target_health", cast("tuple[TargetGroup, ...] | None", None))
     if groups:
-        looks["addresses_behind"] = pool.submit(target_groups.addresses_behind, aws, region, target.vpc_id, groups)
+        looks["addresses_behind"] = pool.submit(
+            target_groups.addresses_behind, aws, region, target.vpc_id, groups
+        )
     registered = None if groups is None else [one for group in groups for one in group.targets]
     attributes = part("attributes", cast("dict[str, str] | None", None))
     acls = part("acls", cast("dict[str, tuple[str, tuple[AclEntry, ...]]]", {}))
@@ -150,7 +187,9 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
     facts = replace(
         target,
         listeners=listeners,
-        subnets=tuple(_with_acl(one, acls) for one in part("subnets", cast("tuple[Subnet, ...]", ()))),
+        subnets=tuple(
+            _with_acl(one, acls) for one in part("subnets", cast("tuple[Subnet, ...]", ()))
+        ),
         ingress=ingress,
         attributes=None if attributes is None else tuple(sorted(attributes.items())),
         idle_timeout_seconds=_seconds(attributes or {}, _ALB_IDLE),
@@ -174,7 +213,9 @@ def survey_target(aws: Aws, arn: str, pool: Executor) -> Survey:
 
 
 def _own_addresses(aws: Aws, region: str, target: TargetFacts) -> tuple[str, ...]:
-    """Public addresses of the target's own interfaces; a load balancer's are known by their description."""
+    """Public addresses of the target's own interfaces; a load balancer's are known by their
+    description.
+    """
     name, value = "description", f"ELB {target.arn.split('loadbalancer/', 1)[-1]}"
     if target.kind == INSTANCE:
         name, value = "attachment.instance-id", target.arn.rsplit("/", 1)[1]
@@ -200,7 +241,9 @@ def _find(aws: Aws, region: str, arn: str) -> tuple[TargetFacts, tuple[str, ...]
     found = cast("Any", answer["LoadBalancers"])
     if not found:
         return None
-    return _balancer(found[0]), tuple(zone["SubnetId"] for zone in found[0].get("AvailabilityZones", ()))
+    return _balancer(found[0]), tuple(
+        zone["SubnetId"] for zone in found[0].get("AvailabilityZones", ())
+    )
 
 
 def _balancers(aws: Aws, region: str) -> Iterator[Mapping[str, Any]]:
@@ -229,7 +272,9 @@ def _running_instances(aws: Aws, region: str) -> list[TargetFacts]:
     return [target for target, _ in _instances(aws, region, Filters=running)]
 
 
-def _instances(aws: Aws, region: str, **which: Any) -> Iterator[tuple[TargetFacts, tuple[str, ...]]]:
+def _instances(
+    aws: Aws, region: str, **which: Any
+) -> Iterator[tuple[TargetFacts, tuple[str, ...]]]:
     with calling("DescribeInstances"):
         for page in aws.ec2_read(region).get_paginator("describe_instances").paginate(**which):
             for reservation in page["Reservations"]:
@@ -238,19 +283,24 @@ def _instances(aws: Aws, region: str, **which: Any) -> Iterator[tuple[TargetFact
                     yield _instance(cast("Any", found), region, owner)
 
 
-def _instance(found: Mapping[str, Any], region: str, owner: str) -> tuple[TargetFacts, tuple[str, ...]]:
+def _instance(
+    found: Mapping[str, Any], region: str, owner: str
+) -> tuple[TargetFacts, tuple[str, ...]]:
     """A running instance counts as active, and as internal when it has no public address."""
     instance_id = found["InstanceId"]
     state = found["State"]["Name"]
     target = TargetFacts(
         arn=Arn(f"arn:aws:ec2:{region}:{owner}:instance/{instance_id}"),
         kind=INSTANCE,
-        name=next((tag["Value"] for tag in found.get("Tags", ()) if tag["Key"] == "Name"), "") or instance_id,
+        name=next((tag["Value"] for tag in found.get("Tags", ()) if tag["Key"] == "Name"), "")
+        or instance_id,
         dns_name=found.get("PrivateDnsName", ""),
         scheme=INTERNET_FACING if found.get("PublicIpAddress") else INTERNAL,
         state="active" if state == "running" else state,
         vpc_id=found.get("VpcId", ""),
-        security_groups=tuple(SecurityGroupId(group["GroupId"]) for group in found.get("SecurityGroups", ())),
+        security_groups=tuple(
+            SecurityGroupId(group["GroupId"]) for group in found.get("SecurityGroups", ())
+        ),
     )
     return target, ((found["SubnetId"],) if found.get("SubnetId") else ())
 
@@ -281,7 +331,9 @@ def _listeners(aws: Aws, region: str, arn: str, *, with_idle: bool) -> tuple[Lis
 
 
 def _listener(found: Mapping[str, Any], idle_timeout_seconds: int | None) -> Listener:
-    """The first default action tells what happens to a handshake; authenticate-* actions come before forward."""
+    """The first default action tells what happens to a handshake; authenticate-* actions come
+    before forward.
+    """
     actions = sorted(found.get("DefaultActions", ()), key=lambda action: action.get("Order", 0))
     first = actions[0] if actions else {}
     return Listener(
@@ -302,21 +354,33 @@ def _forwarded_to(actions: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
         if action.get("Type") != "forward":
             continue
         weighted = action.get("ForwardConfig", {}).get("TargetGroups") or ()
-        arns |= dict.fromkeys(one["TargetGroupArn"] for one in weighted if one.get("Weight", 1) != 0)
+        arns |= dict.fromkeys(
+            one["TargetGroupArn"] for one in weighted if one.get("Weight", 1) != 0
+        )
         if not weighted and action.get("TargetGroupArn"):
             arns[action["TargetGroupArn"]] = None
     return tuple(arns)
 
 
-def _all_rules(aws: Aws, region: str, listeners: Sequence[Listener]) -> dict[str, tuple[ListenerRule, ...]]:
-    """Listener ARN → its rules without the default one, first asked first. One call for each listener."""
+def _all_rules(
+    aws: Aws, region: str, listeners: Sequence[Listener]
+) -> dict[str, tuple[ListenerRule, ...]]:
+    """Listener ARN → its rules without the default one, first asked first. One call for each
+    listener.
+    """
     rules = {}
     for listener in listeners:
         found: list[Any] = []
         with calling("DescribeRules"):
-            for page in aws.elbv2_read(region).get_paginator("describe_rules").paginate(ListenerArn=listener.arn):
+            for page in (
+                aws.elbv2_read(region)
+                .get_paginator("describe_rules")
+                .paginate(ListenerArn=listener.arn)
+            ):
                 found += page["Rules"]
-        ordered = sorted((one for one in found if not one.get("IsDefault")), key=lambda one: int(one["Priority"]))
+        ordered = sorted(
+            (one for one in found if not one.get("IsDefault")), key=lambda one: int(one["Priority"])
+        )
         rules[listener.arn] = tuple(map(_rule, ordered))
     return rules
 
@@ -344,8 +408,8 @@ def _rule(found: Mapping[str, Any]) -> ListenerRule:
 
 
 def _met_by_every_handshake(condition: Mapping[str, Any]) -> bool:
-    """A condition on what all handshakes have: the method, and the header lines of RFC 6455 4.1. Regular expressions
-    are not read.
+    """A condition on what all handshakes have: the method, and the header lines of RFC 6455 4.1.
+    Regular expressions are not read.
     """
     methods = condition.get("HttpRequestMethodConfig", {}).get("Values") or ()
     header = condition.get("HttpHeaderConfig", {})
@@ -354,7 +418,9 @@ def _met_by_every_handshake(condition: Mapping[str, Any]) -> bool:
     return "GET" in methods or bool(wanted & carried)
 
 
-def _all_certificates(aws: Aws, region: str, listeners: Sequence[Listener]) -> dict[str, tuple[Certificate, ...]]:
+def _all_certificates(
+    aws: Aws, region: str, listeners: Sequence[Listener]
+) -> dict[str, tuple[Certificate, ...]]:
     """ARN of each HTTPS listener → its certificates, the default one first."""
     certificates = {}
     for listener in listeners:
@@ -366,7 +432,8 @@ def _all_certificates(aws: Aws, region: str, listeners: Sequence[Listener]) -> d
             for page in pages.paginate(ListenerArn=listener.arn):
                 found += page["Certificates"]
         arns = dict.fromkeys(
-            one["CertificateArn"] for one in sorted(found, key=lambda one: not one.get("IsDefault", False))
+            one["CertificateArn"]
+            for one in sorted(found, key=lambda one: not one.get("IsDefault", False))
         )
         certificates[listener.arn] = tuple(certificate(aws, arn) for arn in arns)
     return certificates

@@ -1,9 +1,9 @@
 """Finds what the installed botocore would drop from a distribution's configuration.
 
-UpdateDistribution replaces the whole configuration, and botocore parses only the elements that it knows: read,
-edit and write back would delete settings newer than the library. This module compares the
-answer's raw XML with botocore's own shape, for each call by itself. It never changes an answer; whoever writes
-must refuse when it found something.
+UpdateDistribution replaces the whole configuration, and botocore parses only the elements that it
+knows: read, edit and write back would delete settings newer than the library. This module compares
+the answer's raw XML with botocore's own shape, for each call by itself. It never changes an answer;
+whoever writes must refuse when it found something.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ _KEY = "UnknownElements"
 
 
 def watch(client: CloudFrontClient) -> None:
-    """From now on every answer with a distribution's configuration carries what botocore does not know in it."""
+    """From now on every answer with a distribution's configuration carries what botocore does not
+    know in it.
+    """
     for operation in WATCHED_OPERATIONS:
         client.meta.events.register(f"before-parse.cloudfront.{operation}", _compare)
 
@@ -40,7 +42,8 @@ def _compare(
     customized_response_dict: dict[str, Any],
     **_: object,
 ) -> None:
-    # botocore lays this dict over the parsed answer of the very call it belongs to: no state shared by threads.
+    # botocore lays this dict over the parsed answer of the very call it belongs to: no state shared
+    # by threads.
     if response_dict["status_code"] >= 300:
         return
     try:
@@ -50,14 +53,19 @@ def _compare(
         # botocore will fail on it too, with an error that is in the table.
         return
     shape = operation_model.service_model.shape_for(CONFIGURATION)
-    element = root if _name(root) == CONFIGURATION else next((e for e in root if _name(e) == CONFIGURATION), None)
+    element = (
+        root
+        if _name(root) == CONFIGURATION
+        else next((e for e in root if _name(e) == CONFIGURATION), None)
+    )
     customized_response_dict[_KEY] = (
         () if element is None else tuple(dict.fromkeys(unknown(shape, element, CONFIGURATION)))
     )
 
 
 def unknown(shape: Shape, element: ElementTree.Element, path: str) -> Iterator[str]:
-    """Paths of the elements and attributes below `element` that botocore's parser would not carry over.
+    """Paths of the elements and attributes below `element` that botocore's parser would not carry
+    over.
 
     1. In a structure: a name that is not a member; a member that comes twice without being a list.
     2. In a list: an element whose name is not the list's.
@@ -67,7 +75,10 @@ def unknown(shape: Shape, element: ElementTree.Element, path: str) -> Iterator[s
     for attribute in element.attrib:
         yield f"{path}/@{_local(attribute)}"
     if isinstance(shape, StructureShape):
-        members = {str(member.serialization.get("name", name)): member for name, member in shape.members.items()}
+        members = {
+            str(member.serialization.get("name", name)): member
+            for name, member in shape.members.items()
+        }
         seen: set[str] = set()
         for child in element:
             name = _name(child)

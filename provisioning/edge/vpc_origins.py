@@ -1,7 +1,7 @@
 """VPC origins of an account: list, read, create, delete, and whose they are.
 
-It decides nothing: a create is sent once, and whether to send it is the caller's business, who looks first.
-It never updates a VPC origin, because AWS refuses that while a distribution uses it.
+It decides nothing: a create is sent once, and whether to send it is the caller's business, who
+looks first. It never updates a VPC origin, because AWS refuses that while a distribution uses it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ DEPLOYED, DEPLOYING = "Deployed", "Deploying"
 
 @dataclass(frozen=True)
 class VpcOriginRecord:
-    """A VPC origin as AWS answered: its facts, the ETag that a delete needs, and its VpcOriginEndpointConfig."""
+    """A VPC origin as AWS answered: its facts, the ETag that a delete needs, and its
+    VpcOriginEndpointConfig.
+    """
 
     facts: VpcOriginFacts
     etag: str
@@ -63,7 +65,14 @@ def owner_of(aws: Aws, vpc_origin_arn: str) -> str:
         if error.is_absent:
             return ""
         raise
-    return next((tag.get("Value", "") for tag in answer["Tags"].get("Items", ()) if tag["Key"] == OWNER_TAG), "")
+    return next(
+        (
+            tag.get("Value", "")
+            for tag in answer["Tags"].get("Items", ())
+            if tag["Key"] == OWNER_TAG
+        ),
+        "",
+    )
 
 
 def distributions_of(aws: Aws, vpc_origin_id: str) -> int:
@@ -82,7 +91,9 @@ def distributions_of(aws: Aws, vpc_origin_id: str) -> int:
 
 
 def create(aws: Aws, config: Mapping[str, Any], tags: Mapping[str, str]) -> VpcOriginRecord:
-    """Send one CreateVpcOrigin. When it raises without an answer, the VPC origin may exist nevertheless."""
+    """Send one CreateVpcOrigin. When it raises without an answer, the VPC origin may exist
+    nevertheless.
+    """
     items = [{"Key": key, "Value": value} for key, value in tags.items()]
     with calling("CreateVpcOrigin"):
         answer = aws.cloudfront_write.create_vpc_origin(
@@ -106,7 +117,9 @@ def _summaries(aws: Aws) -> Iterator[Mapping[str, Any]]:
     marker = ""
     while True:
         with calling("ListVpcOrigins"):
-            page = aws.cloudfront_read.list_vpc_origins(**({"Marker": marker} if marker else {}))["VpcOriginList"]
+            page = aws.cloudfront_read.list_vpc_origins(**({"Marker": marker} if marker else {}))[
+                "VpcOriginList"
+            ]
         yield from cast("Any", page.get("Items", ()))
         following = page.get("NextMarker", "")
         if not page["IsTruncated"] or not following or following == marker:
@@ -117,7 +130,9 @@ def _summaries(aws: Aws) -> Iterator[Mapping[str, Any]]:
 def _record(answer: Mapping[str, Any]) -> VpcOriginRecord:
     found = answer["VpcOrigin"]
     config = found["VpcOriginEndpointConfig"]
-    return VpcOriginRecord(_facts(found | {"Name": config["Name"]}, config["Arn"]), answer.get("ETag", ""), config)
+    return VpcOriginRecord(
+        _facts(found | {"Name": config["Name"]}, config["Arn"]), answer.get("ETag", ""), config
+    )
 
 
 def _facts(found: Mapping[str, Any], target_arn: str) -> VpcOriginFacts:

@@ -1,4 +1,5 @@
-"""What surrounds a target in its VPC: subnets and their routes and ACLs, gateway, Block Public Access, addresses.
+"""What surrounds a target in its VPC: subnets and their routes and ACLs, gateway, Block Public
+Access, addresses.
 
 It judges nothing, and changes nothing.
 """
@@ -35,16 +36,25 @@ def subnets(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence[str]) -> tu
     )
 
 
-def acls(aws: Aws, region: str, subnet_ids: Sequence[str]) -> dict[str, tuple[str, tuple[AclEntry, ...]]]:
-    """Subnet id → its network ACL's id and outbound entries, in the order in which AWS asks them."""
+def acls(
+    aws: Aws, region: str, subnet_ids: Sequence[str]
+) -> dict[str, tuple[str, tuple[AclEntry, ...]]]:
+    """Subnet id → its network ACL's id and outbound entries, in the order in which AWS asks
+    them.
+    """
     if not subnet_ids:
         return {}
     found: dict[str, tuple[str, tuple[AclEntry, ...]]] = {}
     with calling("DescribeNetworkAcls"):
         pages = aws.ec2_read(region).get_paginator("describe_network_acls")
-        for page in pages.paginate(Filters=[{"Name": "association.subnet-id", "Values": list(subnet_ids)}]):
+        for page in pages.paginate(
+            Filters=[{"Name": "association.subnet-id", "Values": list(subnet_ids)}]
+        ):
             for acl in cast("Any", page["NetworkAcls"]):
-                entries = sorted((_entry(one) for one in acl["Entries"] if one["Egress"]), key=lambda one: one.number)
+                entries = sorted(
+                    (_entry(one) for one in acl["Entries"] if one["Egress"]),
+                    key=lambda one: one.number,
+                )
                 for association in acl["Associations"]:
                     found[association["SubnetId"]] = (acl["NetworkAclId"], tuple(entries))
     return found
@@ -65,11 +75,14 @@ def has_internet_gateway(aws: Aws, region: str, vpc_id: str) -> bool:
     return any(state in ("available", "attached") for state in states)
 
 
-def block_public_access(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence[str]) -> tuple[str, bool]:
-    """The VPC Block Public Access mode (off, block-bidirectional or block-ingress), and whether one may be excluded.
+def block_public_access(
+    aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence[str]
+) -> tuple[str, bool]:
+    """The VPC Block Public Access mode (off, block-bidirectional or block-ingress), and whether one
+    may be excluded.
 
-    Where the mode is on and exclusions cover the VPC or each of the subnets, the weakest of their modes is
-    appended: "block-bidirectional+allow-bidirectional".
+    Where the mode is on and exclusions cover the VPC or each of the subnets, the weakest of their
+    modes is appended: "block-bidirectional+allow-bidirectional".
     """
     client = aws.ec2_read(region)
     with calling("DescribeVpcBlockPublicAccessOptions"):
@@ -79,7 +92,9 @@ def block_public_access(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence
     if mode == "off":
         return mode, allowed
     with calling("DescribeVpcBlockPublicAccessExclusions"):
-        excluded = client.describe_vpc_block_public_access_exclusions()["VpcBlockPublicAccessExclusions"]
+        excluded = client.describe_vpc_block_public_access_exclusions()[
+            "VpcBlockPublicAccessExclusions"
+        ]
     modes = {
         one["ResourceArn"].rsplit("/", 1)[1]: str(one["InternetGatewayExclusionMode"])
         for one in excluded
@@ -92,8 +107,12 @@ def block_public_access(aws: Aws, region: str, vpc_id: str, subnet_ids: Sequence
     return f"{mode}+{weakest}", allowed
 
 
-def public_addresses(aws: Aws, region: str, vpc_id: str, name: str, values: Sequence[str]) -> tuple[str, ...]:
-    """The public IPv4 addresses of the VPC's network interfaces that one filter of DescribeNetworkInterfaces finds."""
+def public_addresses(
+    aws: Aws, region: str, vpc_id: str, name: str, values: Sequence[str]
+) -> tuple[str, ...]:
+    """The public IPv4 addresses of the VPC's network interfaces that one filter of
+    DescribeNetworkInterfaces finds.
+    """
     addresses: list[str] = []
     filters = [{"Name": name, "Values": list(values)}, {"Name": "vpc-id", "Values": [vpc_id]}]
     with calling("DescribeNetworkInterfaces"):
@@ -118,7 +137,9 @@ def _entry(found: Mapping[str, Any]) -> AclEntry:
 
 
 def _public_test(aws: Aws, region: str, vpc_id: str) -> Callable[[str], bool]:
-    """A subnet is public when its route table, or without one of its own the VPC's main table, leads out by an igw."""
+    """A subnet is public when its route table, or without one of its own the VPC's main table,
+    leads out by an igw.
+    """
     public_tables: dict[str, bool] = {}
     main_is_public = False
     with calling("DescribeRouteTables"):
@@ -135,5 +156,10 @@ def _public_test(aws: Aws, region: str, vpc_id: str) -> Callable[[str], bool]:
 
 
 def _leads_to_internet(route: Mapping[str, Any]) -> bool:
-    """Whatever its destination: two halves of the internet, or a prefix list, lead out as 0.0.0.0/0 does."""
-    return str(route.get("GatewayId", "")).startswith("igw-") and route.get("State", "active") == "active"
+    """Whatever its destination: two halves of the internet, or a prefix list, lead out as 0.0.0.0/0
+    does.
+    """
+    return (
+        str(route.get("GatewayId", "")).startswith("igw-")
+        and route.get("State", "active") == "active"
+    )

@@ -1,8 +1,8 @@
 """What happens next in a run: a function of its steps, its journal and the time.
 
-PURE: no database, no clock, no logging, no AWS. The journal is append-only, but for a spell of the same
-look (working, working, working), which is one entry with a count. Each entry is one thing that was seen,
-meant or done. Deleting every event a person can read changes no decision made here.
+PURE: no database, no clock, no logging, no AWS. The journal is append-only, but for a spell of the
+same look (working, working, working), which is one entry with a count. Each entry is one thing that
+was seen, meant or done. Deleting every event a person can read changes no decision made here.
 
     entry          meaning                                      next
     -              nothing tried yet                            Do: look, and act if missing
@@ -59,7 +59,9 @@ class Direction(enum.StrEnum):
 
 @dataclass(frozen=True)
 class Entry:
-    """One journal entry. `since` is when the present unbroken spell of this kind began (working, retry)."""
+    """One journal entry. `since` is when the present unbroken spell of this kind began (working,
+    retry).
+    """
 
     step: str
     kind: Kind
@@ -79,7 +81,9 @@ class Do:
 
 @dataclass(frozen=True)
 class Poll:
-    """Look only: the other side is working. `overdue` when it takes longer than the step's patience."""
+    """Look only: the other side is working. `overdue` when it takes longer than the step's
+    patience.
+    """
 
     step: str
     direction: Direction
@@ -126,11 +130,14 @@ class Stuck:
 Decision = Do | Poll | WaitUntil | Undo | Finish | Stuck
 
 
-def decide(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0) -> Decision:
+def decide(
+    steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, *, pace: float = 1.0
+) -> Decision:
     """1. Going forward unless a person cancelled or a step failed for good.
     2. Forward: the first step that is not ready decides; none left means done.
-    3. Backward: the step reached first, then those before it; none left means undone. What may just have been written
-       is not looked at for half a minute: not to be seen yet, it would pass for gone.
+    3. Backward: the step reached first, then those before it; none left means undone. What may just
+       have been written is not looked at for half a minute: not to be seen yet, it would pass for
+       gone.
     `pace` divides every interval (1 on real AWS).
     """
     why = reason_to_unwind(journal, pace)
@@ -141,7 +148,9 @@ def decide(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a run is unwinding, and since when: the step (empty when cancelled), the reason, its code and the fix."""
+    """Why a run is unwinding, and since when: the step (empty when cancelled), the reason, its code
+    and the fix.
+    """
 
     at: datetime
     step: str
@@ -171,20 +180,26 @@ def current_step(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> str:
 
 
 def not_undone(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
-    """The steps that began going forward and were not seen undone: what they made may be there still."""
+    """The steps that began going forward and were not seen undone: what they made may be there
+    still.
+    """
     last = _last(journal, Direction.BACKWARD)
     return [name for name in _begun(steps, journal) if not _is(last.get(name), Kind.READY)]
 
 
 def _begun(steps: Sequence[Step[Any]], journal: Sequence[Entry]) -> list[str]:
-    """The steps that may have left something: those with an entry, and the one reached, which a worker that died may
-    have claimed something for without a word.
+    """The steps that may have left something: those with an entry, and the one reached, which a
+    worker that died may have claimed something for without a word.
     """
-    begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD} | {current_step(steps, journal)}
+    begun = {entry.step for entry in journal if entry.direction is Direction.FORWARD} | {
+        current_step(steps, journal)
+    }
     return [step.name for step in steps if step.name in begun]
 
 
-def _forward(steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float) -> Decision:
+def _forward(
+    steps: Sequence[Step[Any]], journal: Sequence[Entry], now: datetime, pace: float
+) -> Decision:
     last = _last(journal, Direction.FORWARD)
     for step in steps:
         entry = last.get(step.name)
@@ -212,7 +227,11 @@ def _backward(
         entry = last.get(step.name)
         if entry is None:
             at = _settled_at(journal, step.name, why, pace)
-            return Undo(step.name) if at is None or at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
+            return (
+                Undo(step.name)
+                if at is None or at <= now
+                else WaitUntil(at, step.name, Direction.BACKWARD)
+            )
         match entry.kind:
             case Kind.READY:
                 continue
@@ -223,7 +242,9 @@ def _backward(
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
             case Kind.RETRY:
                 at = next_try(entry, pace)
-                return Undo(step.name) if at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
+                return (
+                    Undo(step.name) if at <= now else WaitUntil(at, step.name, Direction.BACKWARD)
+                )
             case Kind.REFUSED:
                 failure = _failure(entry)
                 return Stuck(step.name, failure.reason, failure.code, failure.fix)
@@ -233,33 +254,52 @@ def _backward(
 
 
 def _settled_at(journal: Sequence[Entry], step: str, why: Failure, pace: float) -> datetime | None:
-    """From when on a step that wrote, or was about to, can be looked at backward; None when it never came to that.
-    Counted from the unwinding at the earliest: until then somebody else may have been writing for this run as well.
+    """From when on a step that wrote, or was about to, can be looked at backward; None when it
+    never came to that. Counted from the unwinding at the earliest: until then somebody else may
+    have been writing for this run as well.
     """
     wrote = (Kind.INTENT, Kind.ACTED)
-    writes = [e.at for e in journal if (e.step, e.direction) == (step, Direction.FORWARD) and e.kind in wrote]
+    writes = [
+        e.at
+        for e in journal
+        if (e.step, e.direction) == (step, Direction.FORWARD) and e.kind in wrote
+    ]
     return max(why.at, writes[-1]) + timedelta(seconds=SETTLING_SECONDS / pace) if writes else None
 
 
 def _poll_or_wait(step: Step[Any], entry: Entry, now: datetime, pace: float) -> Decision:
-    # Noted by a machine whose clock is ahead, it may lie in the future: whoever was woken looks all the same.
+    # Noted by a machine whose clock is ahead, it may lie in the future: whoever was woken looks all
+    # the same.
     if entry.at == now:
-        return WaitUntil(entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name, entry.direction)
+        return WaitUntil(
+            entry.at + timedelta(seconds=POLL_SECONDS / pace), step.name, entry.direction
+        )
     overdue = now - entry.since > timedelta(seconds=step.patience_seconds / pace)
     return Poll(step.name, entry.direction, overdue)
 
 
 def next_try(entry: Entry, pace: float) -> datetime:
-    """When to try again: after 2, 4, 8, … 60 s or what the other side asked for, a tenth more or less."""
+    """When to try again: after 2, 4, 8, … 60 s or what the other side asked for, a tenth more or
+    less.
+    """
     asked = entry.data.get("after")
-    seconds = float(asked) if asked else min(FIRST_RETRY_SECONDS * 2 ** (entry.times - 1), LONGEST_RETRY_SECONDS)
-    jitter = 0.9 + 0.2 * ((sum(entry.step.encode()) * 31 + entry.times * 17 + entry.at.microsecond) % 100) / 100
+    seconds = (
+        float(asked)
+        if asked
+        else min(FIRST_RETRY_SECONDS * 2 ** (entry.times - 1), LONGEST_RETRY_SECONDS)
+    )
+    jitter = (
+        0.9
+        + 0.2
+        * ((sum(entry.step.encode()) * 31 + entry.times * 17 + entry.at.microsecond) % 100)
+        / 100
+    )
     return entry.at + timedelta(seconds=seconds * jitter / pace)
 
 
 def exhausted(entry: Entry, pace: float) -> bool:
-    """Whether a spell of retries has lasted so long that the step counts as failed. A turn is waited for without end:
-    nothing has failed.
+    """Whether a spell of retries has lasted so long that the step counts as failed. A turn is
+    waited for without end: nothing has failed.
     """
     lasted = entry.at - entry.since >= timedelta(seconds=GIVE_UP_AFTER_SECONDS / pace)
     return lasted and entry.times >= GIVE_UP_AFTER_TRIES and not entry.data.get("quiet")

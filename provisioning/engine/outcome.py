@@ -1,4 +1,5 @@
-"""What a look at the world, or an attempt to change it, can come to. Frozen values; waiting is not an error.
+"""What a look at the world, or an attempt to change it, can come to. Frozen values; waiting is not
+an error.
 
 PURE. The engine knows these five words and no AWS.
 """
@@ -22,8 +23,8 @@ class Ready:
 class Working:
     """The other side is busy bringing it about; look again later.
 
-    `watch` is the row that is kept up to date meanwhile and `status` what it said when we looked, so that a
-    change in between is not missed.
+    `watch` is the row that is kept up to date meanwhile and `status` what it said when we looked,
+    so that a change in between is not missed.
     """
 
     seen: str
@@ -41,8 +42,9 @@ class Missing:
 
 @dataclass(frozen=True)
 class Retry:
-    """A passing failure: the same again later. `after` seconds if the other side said so; a `quiet` one is no
-    failure, only somebody else's turn (a lock, the budget of calls): not worth a line to people, never given up.
+    """A passing failure: the same again later. `after` seconds if the other side said so; a `quiet`
+    one is no failure, only somebody else's turn (a lock, the budget of calls): not worth a line to
+    people, never given up.
     """
 
     reason: str

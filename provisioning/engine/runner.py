@@ -1,8 +1,10 @@
-"""The thin shell around decide(): claims a due run, asks what is next, performs one thing, writes it down.
+"""The thin shell around decide(): claims a due run, asks what is next, performs one thing, writes
+it down.
 
-Each thing that happened is written in one transaction: journal entry, event, state and due time, under the
-run's fence. A worker that lost its lease writes nothing. Between an intent and its result a worker may die
-anywhere; whoever claims the run next looks before it acts. This module knows no AWS.
+Each thing that happened is written in one transaction: journal entry, event, state and due time,
+under the run's fence. A worker that lost its lease writes nothing. Between an intent and its result
+a worker may die anywhere; whoever claims the run next looks before it acts. This module knows no
+AWS.
 """
 
 from __future__ import annotations
@@ -46,8 +48,9 @@ Context = TypeVar("Context")
 
 @dataclass(frozen=True)
 class Saga(Generic[Context]):
-    """What we build, step by step. `open` is given the run, the clock, and `hold`, which a step calls before each write
-    to the outside. `finished` records the end in the endpoint, inside the run's last transaction.
+    """What we build, step by step. `open` is given the run, the clock, and `hold`, which a step
+    calls before each write to the outside. `finished` records the end in the endpoint, inside the
+    run's last transaction.
     """
 
     name: str
@@ -80,26 +83,38 @@ class Lease:
         changes: Mapping[str, Any] | None = None,
         then: Callable[[], None] | None = None,
     ) -> None:
-        """One fenced transaction; the lease is renewed. Raises LeaseLost, writing nothing, when the fence moved on."""
+        """One fenced transaction; the lease is renewed. Raises LeaseLost, writing nothing, when the
+        fence moved on.
+        """
         with transaction.atomic():
-            self._write({"lease_until": now + timedelta(seconds=self.seconds)} | dict(changes or {}), now, entry, event)
+            self._write(
+                {"lease_until": now + timedelta(seconds=self.seconds)} | dict(changes or {}),
+                now,
+                entry,
+                event,
+            )
             if then is not None:
                 then()
 
     def hold(self, now: datetime) -> None:
-        """Renew the lease just before something is sent to the outside, where no fence can follow. Raises LeaseLost: a
-        worker that was stopped and woken again must not make what somebody else has meanwhile undone.
+        """Renew the lease just before something is sent to the outside, where no fence can follow.
+        Raises LeaseLost: a worker that was stopped and woken again must not make what somebody else
+        has meanwhile undone.
         """
         self._write({"lease_until": now + timedelta(seconds=self.seconds)}, now, None, None)
 
     def note_fault(self, fault: Exception, now: datetime) -> None:
-        """What keeps the run as a whole from going on, not one of its steps (a row that this version cannot read): told
-        once in its events, and tried again every minute. The lease is given back.
+        """What keeps the run as a whole from going on, not one of its steps (a row that this
+        version cannot read): told once in its events, and tried again every minute. The lease is
+        given back.
         """
         name = type(fault).__name__
         failure = {"code": FAULT, "reason": name}
         told = self.run.failure == failure
-        text = f"The portal itself failed ({name}) and cannot go on. It tries again every minute; tell its operators."
+        text = (
+            f"The portal itself failed ({name}) and cannot go on. It tries again every minute; "
+            "tell its operators."
+        )
         if not told:
             log.error("run %s: a fault of the portal", self.run.pk, exc_info=fault)
         until = now + timedelta(seconds=FAULT_AGAIN_SECONDS)
@@ -118,11 +133,17 @@ class Lease:
         event: Mapping[str, Any] | None = None,
         waiting: Working | None = None,
     ) -> None:
-        """The same, and the lease is given back until `until`; at once if what is waited for has changed since it
-        was looked at, or if somebody cancelled meanwhile. The watch is locked before the run, as a sweep does it.
+        """The same, and the lease is given back until `until`; at once if what is waited for has
+        changed since it was looked at, or if somebody cancelled meanwhile. The watch is locked
+        before the run, as a sweep does it.
         """
         with transaction.atomic():
-            changes: dict[str, Any] = {"lease_until": None, "lease_holder": "", "state": state, "due_at": until}
+            changes: dict[str, Any] = {
+                "lease_until": None,
+                "lease_holder": "",
+                "state": state,
+                "due_at": until,
+            }
             if waiting is not None and waiting.watch is not None:
                 watch = Watch.objects.select_for_update().filter(pk=waiting.watch).first()
                 changes["watch_id"] = watch.pk if watch else None
@@ -133,7 +154,11 @@ class Lease:
                 Run.objects.filter(pk=self.run.pk).update(due_at=now)
 
     def _write(
-        self, changes: Mapping[str, Any], now: datetime, entry: Entry | None, event: Mapping[str, Any] | None
+        self,
+        changes: Mapping[str, Any],
+        now: datetime,
+        entry: Entry | None,
+        event: Mapping[str, Any] | None,
     ) -> None:
         held = Run.objects.filter(pk=self.run.pk, fence=self.run.fence, state__in=Run.ACTIVE)
         if held.update(**changes) != 1:
@@ -144,19 +169,28 @@ class Lease:
             events.append(self.run.stream, at=now, **event)
 
 
-def claim(run_id: int, *, holder: str, now: datetime, seconds: float, fence: int | None = None) -> Lease | None:
-    """Take a due run that nobody holds; None when somebody else was quicker, also since `fence` was read, or it is
-    not due.
+def claim(
+    run_id: int, *, holder: str, now: datetime, seconds: float, fence: int | None = None
+) -> Lease | None:
+    """Take a due run that nobody holds; None when somebody else was quicker, also since `fence` was
+    read, or it is not due.
     """
     taken = Run.objects.due(now).filter(pk=run_id)
     if fence is not None:
         taken = taken.filter(fence=fence)
-    if taken.update(lease_until=now + timedelta(seconds=seconds), lease_holder=holder, fence=F("fence") + 1) != 1:
+    if (
+        taken.update(
+            lease_until=now + timedelta(seconds=seconds), lease_holder=holder, fence=F("fence") + 1
+        )
+        != 1
+    ):
         return None
     return Lease(Run.objects.select_related("endpoint__account").get(pk=run_id), seconds)
 
 
-def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime], pace: float) -> None:
+def advance(
+    lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime], pace: float
+) -> None:
     """Bring the run as far as it gets without waiting, then give the lease back.
 
     1. Read the journal and decide.
@@ -176,9 +210,15 @@ def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime],
                 turn = Turn(lease, steps[name], direction, journal, clock, pace)
                 goes_on = turn.look_and_act(context)
             case Poll(step=name, direction=direction, overdue=overdue):
-                goes_on = Turn(lease, steps[name], direction, journal, clock, pace).poll(context, overdue=overdue)
+                goes_on = Turn(lease, steps[name], direction, journal, clock, pace).poll(
+                    context, overdue=overdue
+                )
             case WaitUntil(at=at, direction=direction):
-                lease.rest(now, at, state=run.state if direction is Direction.FORWARD else Run.State.UNDOING)
+                lease.rest(
+                    now,
+                    at,
+                    state=run.state if direction is Direction.FORWARD else Run.State.UNDOING,
+                )
                 return
             case Finish():
                 try:
@@ -198,7 +238,9 @@ def advance(lease: Lease, saga: Saga[Context], *, clock: Callable[[], datetime],
 
 @dataclass
 class Turn(Generic[Context]):
-    """One step in one direction, attended to once. Its methods answer whether the run can go on at once."""
+    """One step in one direction, attended to once. Its methods answer whether the run can go on at
+    once.
+    """
 
     lease: Lease
     step: Step[Context]
@@ -210,16 +252,22 @@ class Turn(Generic[Context]):
     def look_and_act(self, context: Context) -> bool:
         """Look; when it is missing, note the intent, act, and note that we did."""
         way = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
-        first = not any(entry.step == self.step.name and entry.direction is self.direction for entry in self.journal)
+        first = not any(
+            entry.step == self.step.name and entry.direction is self.direction
+            for entry in self.journal
+        )
         if first:
             self._say("step.started" if self._forward else "step.undoing", self.step.title)
         outcome = self._attempt(way.look, context)
         if isinstance(outcome, Missing) and self._has_just_acted():
-            # Reads of AWS lag behind its writes, and others may take away what we make. Either way: not at once again.
+            # Reads of AWS lag behind its writes, and others may take away what we make. Either way:
+            # not at once again.
             outcome = Retry(f"Done, and not to be seen yet. {outcome.seen}", "not_seen_yet")
         if isinstance(outcome, Missing):
             said = any(
-                e.step == self.step.name and e.direction is self.direction and e.data.get("seen") == outcome.seen
+                e.step == self.step.name
+                and e.direction is self.direction
+                and e.data.get("seen") == outcome.seen
                 for e in self.journal
                 if e.kind is Kind.INTENT
             )
@@ -228,33 +276,49 @@ class Turn(Generic[Context]):
             outcome = self._attempt(way.act, context)
             if isinstance(outcome, Ready):
                 self._note(
-                    Kind.ACTED, {"seen": outcome.seen} | dict(outcome.data), self._event("step.acted", outcome.seen)
+                    Kind.ACTED,
+                    {"seen": outcome.seen} | dict(outcome.data),
+                    self._event("step.acted", outcome.seen),
                 )
                 return True
         return self._take(outcome)
 
     def poll(self, context: Context, *, overdue: bool) -> bool:
-        """Look only. When it takes longer than it should, say so once; nothing is given up for being slow."""
+        """Look only. When it takes longer than it should, say so once; nothing is given up for
+        being slow.
+        """
         way = self.step.forward if self.direction is Direction.FORWARD else self.step.backward
         outcome = self._attempt(way.look, context)
         if overdue and isinstance(outcome, Working) and not self._last_data().get("slow"):
             minutes = round(self.step.patience_seconds / 60)
-            text = f"This takes longer than {minutes} minutes of AWS's time. The portal keeps waiting and looking."
-            outcome = Working(outcome.seen, outcome.watch, outcome.status, dict(outcome.data) | {"slow": True})
+            text = (
+                f"This takes longer than {minutes} minutes of AWS's time. The portal keeps "
+                "waiting and looking."
+            )
+            outcome = Working(
+                outcome.seen, outcome.watch, outcome.status, dict(outcome.data) | {"slow": True}
+            )
             self._say("step.slow", text, level="warning")
         return self._take(outcome)
 
     def _attempt(self, part: Callable[[Context], Outcome], context: Context) -> Outcome:
-        """A fault of our own is a failure like any other: told, tried again for a while, then given up and undone.
-        Without its database a worker can note nothing; the run is found again when its lease has passed.
+        """A fault of our own is a failure like any other: told, tried again for a while, then given
+        up and undone. Without its database a worker can note nothing; the run is found again when
+        its lease has passed.
         """
         try:
             return part(context)
         except (DatabaseError, LeaseLost):
             raise
         except Exception as fault:
-            log.exception("run %s, step %s: a fault of the portal", self.lease.run.pk, self.step.name)
-            return Retry(f"The portal itself failed ({type(fault).__name__}). Its operators find it in the log.", FAULT)
+            log.exception(
+                "run %s, step %s: a fault of the portal", self.lease.run.pk, self.step.name
+            )
+            return Retry(
+                f"The portal itself failed ({type(fault).__name__}). Its operators find it "
+                "in the log.",
+                FAULT,
+            )
 
     def _has_just_acted(self) -> bool:
         """Whether the last thing noted of this step is that its write was answered."""
@@ -269,7 +333,10 @@ class Turn(Generic[Context]):
             case Ready(seen=seen, data=data):
                 kind = "step.ready" if self._forward else "step.undone"
                 self._note(
-                    Kind.READY, {"seen": seen} | dict(data), self._event(kind, seen, level="good"), watch_id=None
+                    Kind.READY,
+                    {"seen": seen} | dict(data),
+                    self._event(kind, seen, level="good"),
+                    watch_id=None,
                 )
                 return True
             case Missing(seen=seen):
@@ -278,7 +345,11 @@ class Turn(Generic[Context]):
             case Refused(reason=reason, code=code, fix=fix, data=data):
                 found = {"reason": reason, "code": code, "fix": fix} | dict(data)
                 sentence = f"{reason} {fix}".strip()
-                self._note(Kind.REFUSED, found, self._event("step.failed", sentence, level="error", code=code))
+                self._note(
+                    Kind.REFUSED,
+                    found,
+                    self._event("step.failed", sentence, level="error", code=code),
+                )
                 return True
             case Working():
                 self._wait(outcome)
@@ -308,7 +379,11 @@ class Turn(Generic[Context]):
     def _retry_later(self, outcome: Retry) -> None:
         now = self.clock()
         failing = _failing(self._last(Kind.RETRY))
-        data: dict[str, Any] = {"reason": outcome.reason, "code": outcome.code, "after": outcome.after}
+        data: dict[str, Any] = {
+            "reason": outcome.reason,
+            "code": outcome.code,
+            "after": outcome.after,
+        }
         if outcome.quiet:
             data |= {"quiet": True, "failing": failing}
             entry = Entry(self.step.name, Kind.RETRY, self.direction, now, now, 1, data)
@@ -323,7 +398,9 @@ class Turn(Generic[Context]):
             until,
             state=self.lease.run.state if self._forward else Run.State.UNDOING,
             entry=entry,
-            event=self._event("step.retry", f"{outcome.reason} Trying again.", level="warning", code=outcome.code)
+            event=self._event(
+                "step.retry", f"{outcome.reason} Trying again.", level="warning", code=outcome.code
+            )
             if news
             else None,
         )
@@ -332,10 +409,14 @@ class Turn(Generic[Context]):
     def _forward(self) -> bool:
         return self.direction is Direction.FORWARD
 
-    def _note(self, kind: Kind, data: Mapping[str, Any], event: Mapping[str, Any] | None, **changes: Any) -> None:
+    def _note(
+        self, kind: Kind, data: Mapping[str, Any], event: Mapping[str, Any] | None, **changes: Any
+    ) -> None:
         now = self.clock()
         state = Run.State.RUNNING if self._forward else Run.State.UNDOING
-        self.lease.write(now, entry=self._entry(kind, now, data), event=event, changes={"state": state} | changes)
+        self.lease.write(
+            now, entry=self._entry(kind, now, data), event=event, changes={"state": state} | changes
+        )
         self.lease.run.state = state
 
     def _say(self, kind: str, text: str, *, level: str = "info") -> None:
@@ -345,13 +426,15 @@ class Turn(Generic[Context]):
         return {"kind": kind, "text": text, "level": level, "step": self.step.name, "data": data}
 
     def _entry(self, kind: Kind, now: datetime, data: Mapping[str, Any]) -> Entry:
-        """A spell of working ends with anything else; one of retries with success only, not with another try
-        of ours; a person's gives it new patience.
+        """A spell of working ends with anything else; one of retries with success only, not with
+        another try of ours; a person's gives it new patience.
         """
         before = self._last(kind)
         if before is None:
             return Entry(self.step.name, kind, self.direction, now, now, 1, data)
-        return Entry(self.step.name, kind, self.direction, now, before.since, before.times + 1, data)
+        return Entry(
+            self.step.name, kind, self.direction, now, before.since, before.times + 1, data
+        )
 
     def _last(self, kind: Kind) -> Entry | None:
         """The entry that this spell continues, if it does."""
@@ -374,8 +457,8 @@ class Turn(Generic[Context]):
 
 
 def _failing(said: Entry | None) -> Mapping[str, Any] | None:
-    """The spell of failures that goes on: since when (ISO 8601), how many, and the last reason. Waiting for one's turn
-    in between neither ends it nor counts as a try.
+    """The spell of failures that goes on: since when (ISO 8601), how many, and the last reason.
+    Waiting for one's turn in between neither ends it nor counts as a try.
     """
     if said is None:
         return None
@@ -389,7 +472,11 @@ def _store(run: Run, entry: Entry) -> None:
     """Append, or fold a further look of the same spell into the last entry of the journal."""
     last = run.entries.order_by("-seq").first()
     values = {"at": entry.at, "since": entry.since, "times": entry.times, "data": dict(entry.data)}
-    same = last is not None and (last.step, last.kind, last.direction) == (entry.step, entry.kind, entry.direction)
+    same = last is not None and (last.step, last.kind, last.direction) == (
+        entry.step,
+        entry.kind,
+        entry.direction,
+    )
     if last is not None and same and entry.kind in (Kind.WORKING, Kind.RETRY):
         JournalEntry.objects.filter(pk=last.pk).update(**values)
         return
@@ -405,7 +492,11 @@ def _store(run: Run, entry: Entry) -> None:
 
 def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> None:
     run = lease.run
-    failure = {"reason": decision.reason, "code": decision.code, "fix": decision.fix} if decision.undone else {}
+    failure = (
+        {"reason": decision.reason, "code": decision.code, "fix": decision.fix}
+        if decision.undone
+        else {}
+    )
     state = Run.State.UNDONE if decision.undone else Run.State.DONE
     if decision.undone:
         event = {
@@ -415,7 +506,12 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
             "data": failure,
         }
     else:
-        event = {"kind": "run.done", "level": "good", "text": "AWS has deployed everything.", "data": {}}
+        event = {
+            "kind": "run.done",
+            "level": "good",
+            "text": "AWS has deployed everything.",
+            "data": {},
+        }
     over = {
         "state": state,
         "failure": failure,
@@ -426,7 +522,8 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
     }
 
     def end() -> None:
-        # The run's row is locked now, so a cancellation is either here already or comes too late and is told so.
+        # The run's row is locked now, so a cancellation is either here already or comes too late
+        # and is told so.
         if not decision.undone and run.entries.filter(kind=Kind.CANCEL).exists():
             raise CancelledMeanwhile
         saga.finished(run, decision, now)
@@ -435,7 +532,12 @@ def _finish(lease: Lease, saga: Saga[Any], decision: Finish, now: datetime) -> N
 
 
 def _stuck(lease: Lease, decision: Stuck, title: str, now: datetime) -> None:
-    failure = {"step": decision.step, "reason": decision.reason, "code": decision.code, "fix": decision.fix}
+    failure = {
+        "step": decision.step,
+        "reason": decision.reason,
+        "code": decision.code,
+        "fix": decision.fix,
+    }
     text = f"Undoing “{title}” failed: {decision.reason} {decision.fix}".strip()
     over = {
         "state": Run.State.STUCK,
@@ -445,4 +547,8 @@ def _stuck(lease: Lease, decision: Stuck, title: str, now: datetime) -> None:
         "lease_holder": "",
         "watch_id": None,
     }
-    lease.write(now, event={"kind": "run.stuck", "level": "error", "text": text, "data": failure}, changes=over)
+    lease.write(
+        now,
+        event={"kind": "run.stuck", "level": "error", "text": text, "data": failure},
+        changes=over,
+    )

@@ -1,7 +1,8 @@
 """A step of a saga: look and act, forward and backward.
 
-PURE. `look` observes and never changes anything; `act` makes the one write that was found missing. Backward,
-`look` answers Ready when the thing is gone: undo means "make absent", and absence is success.
+PURE. `look` observes and never changes anything; `act` makes the one write that was found missing.
+Backward, `look` answers Ready when the thing is gone: undo means "make absent", and absence is
+success.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ class Way(Generic[Context]):
 
 @dataclass(frozen=True)
 class Step(Generic[Context]):
-    """`expected_seconds` and `patience_seconds` are for real AWS. Past its patience a person is told; nothing more."""
+    """`expected_seconds` and `patience_seconds` are for real AWS. Past its patience a person is
+    told; nothing more.
+    """
 
     name: str
     title: str

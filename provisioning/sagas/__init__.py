@@ -1,4 +1,6 @@
-"""What we build, step by step: one module per kind of run, registered here by the name stored in the run."""
+"""What we build, step by step: one module per kind of run, registered here by the name stored in
+the run.
+"""
 
 from typing import Any
 

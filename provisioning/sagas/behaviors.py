@@ -1,8 +1,9 @@
 """Step: origin and behaviors in the distribution, and AWS says Deployed.
 
-A distribution is shared, so one write carries every endpoint that waits for it: the run that gets the lock
-reads the config with its ETag, adds what all of them want, and writes with If-Match. Nobody else's origin or
-behavior is touched, and a config with elements that the installed botocore would drop is not written at all.
+A distribution is shared, so one write carries every endpoint that waits for it: the run that gets
+the lock reads the config with its ETag, adds what all of them want, and writes with If-Match.
+Nobody else's origin or behavior is touched, and a config with elements that the installed botocore
+would drop is not written at all.
 """
 
 from __future__ import annotations
@@ -32,11 +33,18 @@ def see(context: RunContext) -> Outcome:
     """Are our origin and behaviors in, and is that Deployed?"""
     watch = _watch(context)
     if watch is None or not _is_in(context, watch):
-        return Missing(f"Adding {', '.join(context.spec.path_patterns)} to {context.spec.distribution_id}.")
+        return Missing(
+            f"Adding {', '.join(context.spec.path_patterns)} to {context.spec.distribution_id}."
+        )
     if watch.status == DEPLOYED:
         Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
-        return Ready(f"{context.spec.distribution_id} is Deployed with {', '.join(context.spec.path_patterns)}.")
-    return Working(f"AWS says {context.spec.distribution_id} is {watch.status}.", watch.pk, watch.status)
+        return Ready(
+            f"{context.spec.distribution_id} is Deployed with "
+            f"{', '.join(context.spec.path_patterns)}."
+        )
+    return Working(
+        f"AWS says {context.spec.distribution_id} is {watch.status}.", watch.pk, watch.status
+    )
 
 
 @answering_errors
@@ -45,10 +53,17 @@ def publish(context: RunContext) -> Outcome:
     distribution_id = context.spec.distribution_id
     Run.objects.filter(pk=context.run.pk).update(writes_distribution=distribution_id)
     if _others_are_about_to(context):
-        return Retry("Others are about to change the same distribution; going together.", "busy", after=1.0, quiet=True)
+        return Retry(
+            "Others are about to change the same distribution; going together.",
+            "busy",
+            after=1.0,
+            quiet=True,
+        )
     with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
+            return Retry(
+                "Another run is writing the same distribution.", "busy", after=1.0, quiet=True
+            )
         companions = list(
             Run.objects.active()
             .select_related("endpoint")
@@ -65,21 +80,25 @@ def publish(context: RunContext) -> Outcome:
         except EdgeError as error:
             if error.transient or error.is_stale or not companions:
                 raise
-        # A companion asks for something impossible: it will be told so itself, and spoils nobody else's write.
+        # A companion asks for something impossible: it will be told so itself, and spoils nobody
+        # else's write.
         return _write(context, [context.run])
 
 
 @answering_errors
 def see_that_it_is_gone(context: RunContext) -> Outcome:
-    """Are our origin and behaviors out, and is that Deployed? (Only then does AWS let go of the VPC origin.)
+    """Are our origin and behaviors out, and is that Deployed? (Only then does AWS let go of the VPC
+    origin.)
 
-    Whoever writes the distribution at this moment may have listed us as a companion before we took our name off,
-    so we look only once no write is under way: later writers do not find us any more.
+    Whoever writes the distribution at this moment may have listed us as a companion before we took
+    our name off, so we look only once no write is under way: later writers do not find us any more.
     """
     Run.objects.filter(pk=context.run.pk).update(writes_distribution="")
     with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
+            return Retry(
+                "Another run is writing the same distribution.", "busy", after=1.0, quiet=True
+            )
         began = context.clock()
         record = distributions.read(context.aws, context.spec.distribution_id)
     if record is None:
@@ -90,10 +109,14 @@ def see_that_it_is_gone(context: RunContext) -> Outcome:
         watch = _note(context, record, began)
         if record.status == DEPLOYED or watch is None:
             return Ready(f"Nothing of ours is left in {context.spec.distribution_id}.")
-        return Working(f"AWS says {context.spec.distribution_id} is {record.status}.", watch.pk, watch.status)
+        return Working(
+            f"AWS says {context.spec.distribution_id} is {record.status}.", watch.pk, watch.status
+        )
     if refused := _led_to_us_by_others(context, record):
         return refused
-    return Missing(f"Taking {', '.join(context.spec.path_patterns)} out of {context.spec.distribution_id}.")
+    return Missing(
+        f"Taking {', '.join(context.spec.path_patterns)} out of {context.spec.distribution_id}."
+    )
 
 
 @answering_errors
@@ -102,7 +125,9 @@ def withdraw(context: RunContext) -> Outcome:
     distribution_id = context.spec.distribution_id
     with only_one(_lock(context)) as alone:
         if not alone:
-            return Retry("Another run is writing the same distribution.", "busy", after=1.0, quiet=True)
+            return Retry(
+                "Another run is writing the same distribution.", "busy", after=1.0, quiet=True
+            )
         record = distributions.read(context.aws, distribution_id)
         if record is None:
             return Ready("The distribution is gone.")
@@ -114,9 +139,15 @@ def withdraw(context: RunContext) -> Outcome:
         return _update(context, record, config, "Taken out")
 
 
-def _led_to_us_by_others(context: RunContext, record: distributions.DistributionRecord) -> Refused | None:
+def _led_to_us_by_others(
+    context: RunContext, record: distributions.DistributionRecord
+) -> Refused | None:
     ours = _origin_id(context)
-    leading = {behavior.path_pattern for behavior in record.facts.behaviors if behavior.target_origin_id == ours}
+    leading = {
+        behavior.path_pattern
+        for behavior in record.facts.behaviors
+        if behavior.target_origin_id == ours
+    }
     strangers = sorted(leading - set(context.spec.path_patterns))
     if not strangers:
         return None
@@ -128,12 +159,20 @@ def _led_to_us_by_others(context: RunContext, record: distributions.Distribution
 
 
 def _others_are_about_to(context: RunContext) -> bool:
-    """Whether other runs on this distribution are due and may come here in a moment. Nobody waits for them long."""
+    """Whether other runs on this distribution are due and may come here in a moment. Nobody waits
+    for them long.
+    """
     now = context.clock()
-    began = context.run.entries.filter(step="behaviors", kind=Kind.INTENT).order_by("seq").values_list("at", flat=True)
+    began = (
+        context.run.entries.filter(step="behaviors", kind=Kind.INTENT)
+        .order_by("seq")
+        .values_list("at", flat=True)
+    )
     if now - began[0] > timedelta(seconds=GATHER_SECONDS / context.pace):
         return False
-    due = Run.objects.active().filter(due_at__lte=now, writes_distribution="", endpoint__account=context.account)
+    due = Run.objects.active().filter(
+        due_at__lte=now, writes_distribution="", endpoint__account=context.account
+    )
     same = due.filter(plan_data__spec__distribution_id=context.spec.distribution_id)
     return bool(same.exclude(pk=context.run.pk).exclude(state=Run.State.UNDOING).exists())
 
@@ -179,15 +218,32 @@ def _update(
         written = distributions.write(context.aws, record, config)
     except EdgeError as error:
         if error.is_stale:
-            return Retry("Somebody changed the distribution at the same moment; reading it again.", error.code, 1.0)
+            return Retry(
+                "Somebody changed the distribution at the same moment; reading it again.",
+                error.code,
+                1.0,
+            )
         if error.code == "NoSuchDistribution":
-            return Retry("Somebody deleted the distribution at the same moment; looking again.", error.code, 1.0)
+            return Retry(
+                "Somebody deleted the distribution at the same moment; looking again.",
+                error.code,
+                1.0,
+            )
         raise
     detail = distribution_detail(written)
     now = context.clock()
-    note_write(context.account, Watch.Resource.DISTRIBUTION, context.spec.distribution_id, written.status, detail, now)
+    note_write(
+        context.account,
+        Watch.Resource.DISTRIBUTION,
+        context.spec.distribution_id,
+        written.status,
+        detail,
+        now,
+    )
     companions = Run.objects.active().filter(
-        writes_distribution=context.spec.distribution_id, endpoint__account=context.account, lease_until__isnull=True
+        writes_distribution=context.spec.distribution_id,
+        endpoint__account=context.account,
+        lease_until__isnull=True,
     )
     companions.make_due(now)
     return Ready(f"{done}: {context.spec.distribution_id}.")
@@ -206,7 +262,9 @@ def _fragment(run: Run, owner: str) -> tuple[dict[str, Any], list[dict[str, Any]
 
 
 def _watch(context: RunContext) -> Watch | None:
-    """What AWS says of the distribution, not older than a minute (of AWS's time) unless a sweep keeps it fresh."""
+    """What AWS says of the distribution, not older than a minute (of AWS's time) unless a sweep
+    keeps it fresh.
+    """
     key = {
         "account": context.account,
         "resource": Watch.Resource.DISTRIBUTION,
@@ -214,18 +272,25 @@ def _watch(context: RunContext) -> Watch | None:
     }
     watch = Watch.objects.filter(**key).first()
     now = context.clock()
-    # Sweeps look for runs that wait; one that is stuck still names its watch, and nobody looks for it any more.
+    # Sweeps look for runs that wait; one that is stuck still names its watch, and nobody looks for
+    # it any more.
     kept_fresh = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
-    if watch is not None and (kept_fresh or now - watch.seen_at <= timedelta(seconds=FRESH_SECONDS / context.pace)):
+    if watch is not None and (
+        kept_fresh or now - watch.seen_at <= timedelta(seconds=FRESH_SECONDS / context.pace)
+    ):
         return watch
     record = distributions.read(context.aws, context.spec.distribution_id)
     return _note(context, record, now) if record else None
 
 
-def _note(context: RunContext, record: distributions.DistributionRecord, began: Any) -> Watch | None:
+def _note(
+    context: RunContext, record: distributions.DistributionRecord, began: Any
+) -> Watch | None:
     resource, aws_id = Watch.Resource.DISTRIBUTION, context.spec.distribution_id
     detail = distribution_detail(record)
-    note_look(context.account, resource, aws_id, record.status, detail, began=began, now=context.clock())
+    note_look(
+        context.account, resource, aws_id, record.status, detail, began=began, now=context.clock()
+    )
     return Watch.objects.filter(account=context.account, resource=resource, aws_id=aws_id).first()
 
 

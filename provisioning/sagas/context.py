@@ -1,4 +1,6 @@
-"""What a saga's steps work with: the run's spec and names, its account's AWS, the time, and the portal's mark."""
+"""What a saga's steps work with: the run's spec and names, its account's AWS, the time, and the
+portal's mark.
+"""
 
 from __future__ import annotations
 
@@ -22,8 +24,9 @@ CONFLICT_FIXES = {"path_taken": "Choose another path, or ask its owner to give i
 
 @dataclass(frozen=True)
 class RunContext:
-    """One run, opened for work. `owner` is the mark this portal leaves on what it makes. `hold` is called before each
-    write to AWS, and before a claim: it raises when the run is somebody else's by now.
+    """One run, opened for work. `owner` is the mark this portal leaves on what it makes. `hold` is
+    called before each write to AWS, and before a claim: it raises when the run is somebody else's
+    by now.
     """
 
     run: Run
@@ -51,7 +54,9 @@ class RunContext:
 
 def open_run(run: Run, clock: Callable[[], datetime], hold: Callable[[], None]) -> RunContext:
     """The context of a run."""
-    return RunContext(run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock, hold)
+    return RunContext(
+        run, run.spec, settings.PROVISIONING_OWNER, settings.PROVISIONING_PACE, clock, hold
+    )
 
 
 def as_outcome(error: EdgeError) -> Outcome:
@@ -62,7 +67,9 @@ def as_outcome(error: EdgeError) -> Outcome:
 
 
 def answering_errors(step: Callable[[RunContext], Outcome]) -> Callable[[RunContext], Outcome]:
-    """A look or an act whose AWS errors become outcomes, and so does what others have put in our way."""
+    """A look or an act whose AWS errors become outcomes, and so does what others have put in our
+    way.
+    """
 
     def guarded(context: RunContext) -> Outcome:
         try:

@@ -59,7 +59,9 @@ def record_end(run: Run, end: Finish, now: datetime) -> None:
     if end.undone:
         Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.ABSENT)
     else:
-        Endpoint.objects.filter(pk=run.endpoint_id).update(state=Endpoint.State.DEPLOYED, deployed_at=now)
+        Endpoint.objects.filter(pk=run.endpoint_id).update(
+            state=Endpoint.State.DEPLOYED, deployed_at=now
+        )
 
 
 SAGA: Saga[RunContext] = Saga("create-endpoint", STEPS, open_run, record_end)

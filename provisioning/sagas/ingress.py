@@ -1,8 +1,8 @@
 """Step: the target's security group lets CloudFront in.
 
-Where nothing admits CloudFront yet, and the plan says so, one rule is added whose source is the VPC's own
-CloudFront service group: narrower than the public prefix list, and nothing to do with the internet. The group
-exists only after the VPC origin does, so this step comes after that one.
+Where nothing admits CloudFront yet, and the plan says so, one rule is added whose source is the
+VPC's own CloudFront service group: narrower than the public prefix list, and nothing to do with the
+internet. The group exists only after the VPC origin does, so this step comes after that one.
 """
 
 from __future__ import annotations
@@ -42,12 +42,17 @@ def see(context: RunContext) -> Outcome:
 
 @answering_errors
 def admit(context: RunContext) -> Outcome:
-    """Add one rule per closed port. The endpoint is written down as its user first, so that undo finds it."""
+    """Add one rule per closed port. The endpoint is written down as its user first, so that undo
+    finds it.
+    """
     target = _target(context)
     if isinstance(target, Refused):
         return target
     if not target.service_group_id:
-        return Retry(f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.", "service_group_missing")
+        return Retry(
+            f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.",
+            "service_group_missing",
+        )
     region, opened = context.spec.region, set()
     for port in _closed(context, target):
         if refused := _not_as_approved(context, target, port):
@@ -59,7 +64,10 @@ def admit(context: RunContext) -> Outcome:
             with transaction.atomic():
                 context.hold()
                 row, _ = IngressRule.objects.get_or_create(
-                    account=context.account, group_id=group, port=port, source_group_id=target.service_group_id
+                    account=context.account,
+                    group_id=group,
+                    port=port,
+                    source_group_id=target.service_group_id,
                 )
                 row.users.add(context.endpoint)
             rule_id = security_groups.authorize(
@@ -73,7 +81,11 @@ def admit(context: RunContext) -> Outcome:
             )
             IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
             opened.add(group)
-    return Ready(f"Added the rule to {', '.join(sorted(opened))}.") if opened else Ready("It is open already.")
+    return (
+        Ready(f"Added the rule to {', '.join(sorted(opened))}.")
+        if opened
+        else Ready("It is open already.")
+    )
 
 
 @answering_errors
@@ -107,8 +119,8 @@ def withdraw(context: RunContext) -> Outcome:
 
 
 def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
-    """Open. Where it is a rule of ours that lets CloudFront in, this endpoint is written down as its user too, and
-    then we look again: whoever made the rule may have been taking it away.
+    """Open. Where it is a rule of ours that lets CloudFront in, this endpoint is written down as
+    its user too, and then we look again: whoever made the rule may have been taking it away.
     """
     newly = False
     for port in context.spec.origin_ports:
@@ -137,13 +149,14 @@ def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
 
 
 def _closed(context: RunContext, target: TargetFacts) -> list[int]:
-    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port, any prefix list counts
-    as open: what is in it is not looked at, and the approver was told so.
+    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port,
+    any prefix list counts as open: what is in it is not looked at, and the approver was told so.
     """
     return [
         port
         for port in context.spec.origin_ports
-        if target.admits_cloudfront(port) is None and (_planned(context, port) or not _listed(target, port))
+        if target.admits_cloudfront(port) is None
+        and (_planned(context, port) or not _listed(target, port))
     ]
 
 
@@ -170,7 +183,10 @@ def _not_as_approved(context: RunContext, target: TargetFacts, port: int) -> Ref
     if planned["action"] == KEEP:
         changed = f"the rule of {group} that admitted CloudFront to TCP {port} is gone"
     elif group not in target.security_groups:
-        changed = f"{group}, which was to admit CloudFront to TCP {port}, is no group of the target any more"
+        changed = (
+            f"{group}, which was to admit CloudFront to TCP {port}, is no group of the target "
+            "any more"
+        )
     else:
         return None
     text = f"AWS has changed since the plan was approved, so the approval is void: {changed}."
@@ -180,9 +196,17 @@ def _not_as_approved(context: RunContext, target: TargetFacts, port: int) -> Ref
 def _target(context: RunContext) -> TargetFacts | Refused:
     target = targets.admission_facts(context.aws, context.spec.target_arn)
     if target is None:
-        return Refused("The target is gone.", "target_gone", "Make the load balancer again, or ask for another target.")
+        return Refused(
+            "The target is gone.",
+            "target_gone",
+            "Make the load balancer again, or ask for another target.",
+        )
     if not target.security_groups:
-        return Refused("The target has no security group.", "no_security_group", "Give it one; AWS requires it.")
+        return Refused(
+            "The target has no security group.",
+            "no_security_group",
+            "Give it one; AWS requires it.",
+        )
     return target
 
 
@@ -197,10 +221,14 @@ def _groups(context: RunContext) -> list[str]:
 
 
 def _sole(context: RunContext, group: str) -> list[IngressRule]:
-    """Rules of ours in the group that this endpoint uses and nobody else does; its use of shared ones is struck off."""
+    """Rules of ours in the group that this endpoint uses and nobody else does; its use of shared
+    ones is struck off.
+    """
     rows = []
     with transaction.atomic():
-        for row in IngressRule.objects.select_for_update().filter(users=context.endpoint, group_id=group):
+        for row in IngressRule.objects.select_for_update().filter(
+            users=context.endpoint, group_id=group
+        ):
             if row.users.exclude(pk=context.endpoint.pk).exists():
                 row.users.remove(context.endpoint)
             else:
@@ -209,9 +237,15 @@ def _sole(context: RunContext, group: str) -> list[IngressRule]:
 
 
 def _in_aws(context: RunContext, row: IngressRule) -> str:
-    """The rule's id in AWS, or "": by id, or by source and port where the reply that told the id was lost."""
+    """The rule's id in AWS, or "": by id, or by source and port where the reply that told the id
+    was lost.
+    """
     for rule in security_groups.ingress_rules(context.aws, context.spec.region, [row.group_id]):
-        same = (rule.source, rule.from_port, rule.owner) == (row.source_group_id, row.port, context.owner)
+        same = (rule.source, rule.from_port, rule.owner) == (
+            row.source_group_id,
+            row.port,
+            context.owner,
+        )
         if same or (row.rule_id and rule.rule_id == row.rule_id):
             return rule.rule_id
     return ""

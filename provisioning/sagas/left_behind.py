@@ -1,7 +1,7 @@
 """What a run whose undo failed may have left in AWS, in words for whoever looks after it by hand.
 
-Decides from the run's journal which steps were not seen undone, and names what they make. It asks AWS nothing: the
-account may be lost. So it says what may be there, not what is.
+Decides from the run's journal which steps were not seen undone, and names what they make. It asks
+AWS nothing: the account may be lost. So it says what may be there, not what is.
 """
 
 from __future__ import annotations
@@ -35,14 +35,18 @@ def _rules(run: Run) -> list[str]:
     for row in IngressRule.objects.filter(users=run.endpoint_id).order_by("pk"):
         rule = f"security group rule {row.rule_id}".strip()
         others = row.users.exclude(pk=run.endpoint_id).count()
-        left.append(f"{rule} of {row.group_id}, TCP {row.port} from {row.source_group_id}{_used_by(others)}")
+        left.append(
+            f"{rule} of {row.group_id}, TCP {row.port} from {row.source_group_id}{_used_by(others)}"
+        )
     return left
 
 
 def _behaviors(run: Run) -> list[str]:
     paths = ", ".join(run.spec.path_patterns)
     origin = names.origin_id(settings.PROVISIONING_OWNER, run.endpoint.key)
-    return [f"origin {origin} and the behaviors for {paths} in distribution {run.spec.distribution_id}"]
+    return [
+        f"origin {origin} and the behaviors for {paths} in distribution {run.spec.distribution_id}"
+    ]
 
 
 def _used_by(others: int) -> str:

@@ -1,8 +1,9 @@
-"""Step: the VPC origin. Endpoints on the same target share one; it is made with the first and deleted with the last.
+"""Step: the VPC origin. Endpoints on the same target share one; it is made with the first and
+deleted with the last.
 
-CreateVpcOrigin takes no client token, so its deterministic name is the token: we look by name, adopt what
-carries our tag, and refuse what does not. An endpoint is written down as a user of the VPC origin before
-anything is sent, so that nobody deletes it from under us.
+CreateVpcOrigin takes no client token, so its deterministic name is the token: we look by name,
+adopt what carries our tag, and refuse what does not. An endpoint is written down as a user of the
+VPC origin before anything is sent, so that nobody deletes it from under us.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ BUSY = Retry("Another run is at work on the same VPC origin.", "busy", after=1.0
 
 @answering_errors
 def see(context: RunContext) -> Outcome:
-    """Is it there and Deployed? Asks AWS only when what we know is not fresh; a sweep keeps it fresh for waiters."""
+    """Is it there and Deployed? Asks AWS only when what we know is not fresh; a sweep keeps it
+    fresh for waiters.
+    """
     row = _claim(context)
     if not row.aws_id:
         return Missing(f"No VPC origin named {_name(context)} yet. Creating it.")
@@ -38,10 +41,13 @@ def see(context: RunContext) -> Outcome:
         VpcOrigin.objects.filter(pk=row.pk, aws_id=row.aws_id).update(aws_id="")
         return Missing(f"{row.aws_id} is gone. Creating it anew.")
     if watch.detail.get("deleting") and watch.status == DEPLOYED:
-        # Announced and not sent, or sent and refused. Only under the lock can that be told from "about to be sent".
+        # Announced and not sent, or sent and refused. Only under the lock can that be told from
+        # "about to be sent".
         return Missing(f"{row.aws_id} was about to be deleted. Seeing whether it can be kept.")
     if watch.detail.get("deleting"):
-        return Working(f"{row.aws_id} is just being deleted; then it is made anew.", watch.pk, watch.status)
+        return Working(
+            f"{row.aws_id} is just being deleted; then it is made anew.", watch.pk, watch.status
+        )
     if watch.status == DEPLOYED:
         return Ready(f"{row.aws_id} is Deployed.", {"vpc_origin_id": row.aws_id})
     if watch.status == DEPLOYING:
@@ -65,7 +71,8 @@ def create(context: RunContext) -> Outcome:
             arn = vpc_origins.arn(context.account.account_id, found.id)
             if vpc_origins.owner_of(context.aws, arn) != context.owner:
                 return Refused(
-                    f"A VPC origin named {found.name} exists ({found.id}) without this portal's tag.",
+                    f"A VPC origin named {found.name} exists ({found.id}) without this "
+                    "portal's tag.",
                     "vpc_origin_foreign",
                     "Somebody else made it. Rename or remove it; the portal will not touch it.",
                 )
@@ -76,7 +83,9 @@ def create(context: RunContext) -> Outcome:
         tags = {names.OWNER_TAG: context.owner}
         context.hold()
         try:
-            record = vpc_origins.create(context.aws, desired_vpc_origin(context.spec, context.owner), tags)
+            record = vpc_origins.create(
+                context.aws, desired_vpc_origin(context.spec, context.owner), tags
+            )
         except EdgeError as error:
             if error.already_exists:
                 return Retry("AWS says the name exists already; looking again.", error.code)
@@ -87,8 +96,8 @@ def create(context: RunContext) -> Outcome:
 
 @answering_errors
 def see_that_it_is_gone(context: RunContext) -> Outcome:
-    """Gone, or kept because somebody else uses it. Found by name, in case a reply was lost before its id was stored,
-    and not while another worker may just be making it.
+    """Gone, or kept because somebody else uses it. Found by name, in case a reply was lost before
+    its id was stored, and not while another worker may just be making it.
     """
     row, others = _release(context)
     if others:
@@ -100,21 +109,30 @@ def see_that_it_is_gone(context: RunContext) -> Outcome:
     if found is None:
         VpcOrigin.objects.filter(pk=row.pk, users__isnull=True).update(aws_id="")
         return Ready("No VPC origin is left.")
-    if vpc_origins.owner_of(context.aws, vpc_origins.arn(context.account.account_id, found.id)) != context.owner:
+    if (
+        vpc_origins.owner_of(context.aws, vpc_origins.arn(context.account.account_id, found.id))
+        != context.owner
+    ):
         return Ready(f"{found.id} is not ours; it stays.")
     watch = _remember(context, row, found.id, found.status)
     if found.status != DEPLOYING:
         return Missing(f"{found.id} has no user left. Deleting it.")
-    what = "deleting" if watch.detail.get("deleting") else "still deploying; it can be deleted afterwards"
+    what = (
+        "deleting"
+        if watch.detail.get("deleting")
+        else "still deploying; it can be deleted afterwards"
+    )
     return Working(f"AWS is {what}: {found.id}.", watch.pk, watch.status)
 
 
 @answering_errors
 def delete(context: RunContext) -> Outcome:
-    """Delete it unless somebody began to use it. Absence is success; "in use" passes once the edge has let go.
+    """Delete it unless somebody began to use it. Absence is success; "in use" passes once the edge
+    has let go.
 
-    That it is being deleted is written down before it is sent, in the transaction that sees no user: who claims it
-    before is seen here, and who claims it after reads that it must not be relied on.
+    That it is being deleted is written down before it is sent, in the transaction that sees no
+    user: who claims it before is seen here, and who claims it after reads that it must not be
+    relied on.
     """
     with only_one(_lock(context)) as alone:
         if not alone:
@@ -152,10 +170,14 @@ def _name(context: RunContext) -> str:
 
 
 def _claim(context: RunContext) -> VpcOrigin:
-    """The row, with this endpoint written down as a user, in the transaction that sees that the run is still ours."""
+    """The row, with this endpoint written down as a user, in the transaction that sees that the run
+    is still ours.
+    """
     with transaction.atomic():
         VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
-        row = VpcOrigin.objects.select_for_update().get(account=context.account, key=context.spec.vpc_origin_key)
+        row = VpcOrigin.objects.select_for_update().get(
+            account=context.account, key=context.spec.vpc_origin_key
+        )
         context.hold()
         row.users.add(context.endpoint)
     return row
@@ -165,7 +187,9 @@ def _release(context: RunContext) -> tuple[VpcOrigin, int]:
     """The row without this endpoint as a user, and how many others there are."""
     with transaction.atomic():
         VpcOrigin.objects.get_or_create(account=context.account, key=context.spec.vpc_origin_key)
-        row = VpcOrigin.objects.select_for_update().get(account=context.account, key=context.spec.vpc_origin_key)
+        row = VpcOrigin.objects.select_for_update().get(
+            account=context.account, key=context.spec.vpc_origin_key
+        )
         context.hold()
         row.users.remove(context.endpoint)
         return row, row.users.count()
@@ -181,9 +205,13 @@ def _remember(context: RunContext, row: VpcOrigin, aws_id: VpcOriginId, status: 
     """Write the id down and what AWS says of it."""
     VpcOrigin.objects.filter(pk=row.pk).update(aws_id=aws_id)
     row.aws_id = aws_id
-    known = Watch.objects.filter(account=context.account, resource=Watch.Resource.VPC_ORIGIN, aws_id=aws_id).first()
+    known = Watch.objects.filter(
+        account=context.account, resource=Watch.Resource.VPC_ORIGIN, aws_id=aws_id
+    ).first()
     detail = known.detail if known else {}
-    return note_write(context.account, Watch.Resource.VPC_ORIGIN, aws_id, status, detail, context.clock())
+    return note_write(
+        context.account, Watch.Resource.VPC_ORIGIN, aws_id, status, detail, context.clock()
+    )
 
 
 def _fresh_watch(context: RunContext, row: VpcOrigin) -> Watch:
@@ -192,9 +220,19 @@ def _fresh_watch(context: RunContext, row: VpcOrigin) -> Watch:
     key = {"account": context.account, "resource": Watch.Resource.VPC_ORIGIN, "aws_id": row.aws_id}
     watch = Watch.objects.filter(**key).first()
     waited_for = watch is not None and watch.waiters.filter(state=Run.State.WAITING).exists()
-    if watch is None or (not waited_for and now - watch.seen_at > timedelta(seconds=FRESH_SECONDS / context.pace)):
+    if watch is None or (
+        not waited_for and now - watch.seen_at > timedelta(seconds=FRESH_SECONDS / context.pace)
+    ):
         record = vpc_origins.read(context.aws, VpcOriginId(row.aws_id))
         status = record.facts.status if record else GONE
-        note_look(context.account, Watch.Resource.VPC_ORIGIN, row.aws_id, status, None, began=now, now=context.clock())
+        note_look(
+            context.account,
+            Watch.Resource.VPC_ORIGIN,
+            row.aws_id,
+            status,
+            None,
+            began=now,
+            now=context.clock(),
+        )
         watch = Watch.objects.get(**key)
     return watch

@@ -1,4 +1,6 @@
-"""Which environment variables the product reads and which the example names; found by parsing, not by importing."""
+"""Which environment variables the product reads and which the example names; found by parsing, not
+by importing.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,12 @@ def variables_read_by_settings(settings: Path = PROJECT / "portal" / "settings.p
     """First arguments of env(...) and env.anything(...)."""
     names = set()
     for node in ast.walk(ast.parse(settings.read_text())):
-        if isinstance(node, ast.Call) and _is_env(node.func) and node.args and isinstance(node.args[0], ast.Constant):
+        if (
+            isinstance(node, ast.Call)
+            and _is_env(node.func)
+            and node.args
+            and isinstance(node.args[0], ast.Constant)
+        ):
             names.add(str(node.args[0].value))
     return names
 

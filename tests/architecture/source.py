@@ -12,7 +12,9 @@ PACKAGES = ("portal", "provisioning", "checks", "lab", "stack")
 
 
 def modules(*packages: str) -> Iterator[Path]:
-    """Every module of these packages that a person wrote (migrations are generated), relative to the project."""
+    """Every module of these packages that a person wrote (migrations are generated), relative to
+    the project.
+    """
     for package in packages or PACKAGES:
         for path in sorted((PROJECT / package).rglob("*.py")):
             if "migrations" not in path.parts:

@@ -1,4 +1,6 @@
-"""The role's policy allows what provisioning/edge calls, and nothing else: compared both ways, by parsing."""
+"""The role's policy allows what provisioning/edge calls, and nothing else: compared both ways, by
+parsing.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ SERVICES = {
     "elbv2": "elasticloadbalancing",
     "iam": "iam",
 }
-"""botocore's name of a service → its prefix in policies. An operation that several have is that of the last."""
+"""botocore's name of a service → its prefix in policies. An operation that several have is that of
+the last.
+"""
 
 ALSO_NEEDED = {
     "cloudfront:TagResource": "CreateVpcOrigin with Tags",
@@ -39,8 +43,14 @@ NOT_OPERATIONS = {"GetCredentials"}
 CHANGING = ("Create", "Delete", "Update", "Authorize", "Revoke", "Tag")
 NOT_MARKED_BY_US = {
     ("cloudfront:UpdateDistribution", "distribution"): "distributions belong to the teams",
-    ("ec2:AuthorizeSecurityGroupIngress", "security-group"): "groups belong to the teams; the rule carries our mark",
-    ("ec2:RevokeSecurityGroupIngress", "security-group"): "groups belong to the teams; the rule carries our mark",
+    (
+        "ec2:AuthorizeSecurityGroupIngress",
+        "security-group",
+    ): "groups belong to the teams; the rule carries our mark",
+    (
+        "ec2:RevokeSecurityGroupIngress",
+        "security-group",
+    ): "groups belong to the teams; the rule carries our mark",
     ("ec2:CreateTags", "security-group-rule"): "only while a marked rule is made",
     ("iam:CreateServiceLinkedRole", "role"): "exactly one role, by its name",
 }
@@ -48,31 +58,50 @@ NOT_MARKED_BY_US = {
 
 
 def test_the_policy_allows_exactly_what_the_edge_calls() -> None:
-    used = {f"{SERVICES[service]}:{_as_permitted(service, operation)}" for service, operation in _operations_called()}
+    used = {
+        f"{SERVICES[service]}:{_as_permitted(service, operation)}"
+        for service, operation in _operations_called()
+    }
     allowed = {action for statement in _statements() for action in _listed(statement["Action"])}
     assert used - allowed == set(), "allow these in docs/iam-policy.json"
-    assert allowed - used - set(ALSO_NEEDED) == set(), "nobody calls these; take them out of docs/iam-policy.json"
+    assert allowed - used - set(ALSO_NEEDED) == set(), (
+        "nobody calls these; take them out of docs/iam-policy.json"
+    )
     assert set(ALSO_NEEDED) - allowed == set()
 
 
 def test_every_call_names_itself_in_errors() -> None:
-    """`calling("X")` is what a person reads when AWS refuses; it must be the operation that was called."""
-    named = {node.args[0].value for node in _calls("calling") if isinstance(node.args[0], ast.Constant)}
+    """`calling("X")` is what a person reads when AWS refuses; it must be the operation that was
+    called.
+    """
+    named = {
+        node.args[0].value for node in _calls("calling") if isinstance(node.args[0], ast.Constant)
+    }
     assert named - NOT_OPERATIONS == {operation for _, operation in _operations_called()}
 
 
-@pytest.mark.parametrize("statement", json.loads((PROJECT / "docs/iam-policy.json").read_text())["Statement"])
+@pytest.mark.parametrize(
+    "statement", json.loads((PROJECT / "docs/iam-policy.json").read_text())["Statement"]
+)
 def test_a_statement_is_narrow(statement: dict[str, Any]) -> None:
     assert statement["Effect"] == "Allow"
     for action in _listed(statement["Action"]):
         assert "*" not in action
-        assert not action.startswith(("cloudfront:DeleteDistribution", "cloudfront:CreateDistribution"))
+        assert not action.startswith(
+            ("cloudfront:DeleteDistribution", "cloudfront:CreateDistribution")
+        )
         if not action.split(":")[1].startswith(CHANGING):
             continue
-        kinds = [resource.split(":")[5].split("/")[0] for resource in _listed(statement["Resource"]) if resource != "*"]
+        kinds = [
+            resource.split(":")[5].split("/")[0]
+            for resource in _listed(statement["Resource"])
+            if resource != "*"
+        ]
         for kind in kinds or [""]:
             marked = OWNER_TAG in json.dumps(statement.get("Condition", {}))
-            assert marked or (action, kind) in NOT_MARKED_BY_US, f"{action} may change what is not ours"
+            assert marked or (action, kind) in NOT_MARKED_BY_US, (
+                f"{action} may change what is not ours"
+            )
 
 
 def _as_permitted(service: str, operation: str) -> str:
@@ -90,7 +119,9 @@ def _listed(value: str | list[str]) -> list[str]:
 
 
 def _operations_called() -> set[tuple[str, str]]:
-    """(service, operation) of every client method that the edge calls, directly or by a paginator."""
+    """(service, operation) of every client method that the edge calls, directly or by a
+    paginator.
+    """
     loader = botocore.loaders.create_loader()
     known = {
         xform_name(operation): (service, operation)
@@ -98,7 +129,11 @@ def _operations_called() -> set[tuple[str, str]]:
         for operation in loader.load_service_model(service, "service-2")["operations"]
     }
     methods = {node.func.attr for node in _calls() if isinstance(node.func, ast.Attribute)}
-    pages = {node.args[0].value for node in _calls("get_paginator") if isinstance(node.args[0], ast.Constant)}
+    pages = {
+        node.args[0].value
+        for node in _calls("get_paginator")
+        if isinstance(node.args[0], ast.Constant)
+    }
     return {known[name] for name in methods | pages if name in known}
 
 
@@ -107,6 +142,10 @@ def _calls(name: str = "") -> Iterator[ast.Call]:
         for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call):
                 function = node.func
-                called = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+                called = (
+                    function.attr
+                    if isinstance(function, ast.Attribute)
+                    else getattr(function, "id", "")
+                )
                 if name in ("", called):
                     yield node

@@ -1,4 +1,6 @@
-"""Every link of every document leads somewhere: files, headings, and the make targets that texts promise."""
+"""Every link of every document leads somewhere: files, headings, and the make targets that texts
+promise.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ def documents() -> Iterator[Path]:
     """Markdown at the top, below docs/ and one level into the packages."""
     for pattern in ("*.md", "docs/**/*.md", "*/README.md"):
         for path in sorted(PROJECT.glob(pattern)):
-            if not any(part.startswith(".") or part == "node_modules" for part in path.relative_to(PROJECT).parts):
+            if not any(
+                part.startswith(".") or part == "node_modules"
+                for part in path.relative_to(PROJECT).parts
+            ):
                 yield path.relative_to(PROJECT)
 
 
@@ -35,7 +40,9 @@ def test_every_link_leads_somewhere(document: Path) -> None:
         file_part, _, anchor = link.partition("#")
         target = (PROJECT / document).parent / file_part if file_part else PROJECT / document
         dead_file = not target.exists()
-        dead_anchor = not dead_file and anchor and target.suffix == ".md" and anchor not in _anchors(target)
+        dead_anchor = (
+            not dead_file and anchor and target.suffix == ".md" and anchor not in _anchors(target)
+        )
         if dead_file or dead_anchor:
             dead.append(link)
     assert not dead
@@ -51,5 +58,7 @@ def test_every_promised_make_target_exists(document: Path) -> None:
 def _anchors(document: Path) -> set[str]:
     """As GitHub makes them: lower case, punctuation dropped, spaces to dashes."""
     text = CODE_BLOCK.sub("", document.read_text())
-    plain = (re.sub(r"[`*_]|\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in HEADING.findall(text))
+    plain = (
+        re.sub(r"[`*_]|\[([^\]]*)\]\([^)]*\)", r"\1", heading) for heading in HEADING.findall(text)
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in plain}

@@ -32,7 +32,11 @@ def test_no_module_is_named_after_nothing() -> None:
 
 @pytest.mark.parametrize("package", ["portal", "provisioning", "checks", "lab", "stack"])
 def test_every_module_opens_with_what_it_is(package: str) -> None:
-    silent = [str(path) for path in modules(package) if _has_code(path) and ast.get_docstring(parse(path)) is None]
+    silent = [
+        str(path)
+        for path in modules(package)
+        if _has_code(path) and ast.get_docstring(parse(path)) is None
+    ]
     assert not silent
 
 

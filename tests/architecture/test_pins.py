@@ -1,4 +1,6 @@
-"""Two who set the project up on different days get the same packages: everything is pinned, and by `make lock`."""
+"""Two who set the project up on different days get the same packages: everything is pinned, and by
+`make lock`.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,11 @@ def read(file: str) -> list[Requirement]:
 
 def applying(requirements: list[Requirement], extras: set[str]) -> list[Requirement]:
     """Those for this Python and platform, and for one of the extras or for none."""
-    return [r for r in requirements if r.marker is None or any(r.marker.evaluate({"extra": e}) for e in extras | {""})]
+    return [
+        r
+        for r in requirements
+        if r.marker is None or any(r.marker.evaluate({"extra": e}) for e in extras | {""})
+    ]
 
 
 def versions(requirements: list[Requirement]) -> dict[str, str]:
@@ -60,5 +66,9 @@ def test_nothing_that_is_installed_floats() -> None:
         waiting += [(r.name, frozenset(r.extras)) for r in applying(needs, set(extras))]
     installed = {canonicalize_name(name): importlib.metadata.version(name) for name, _ in met}
     assert len(installed) > len(DIRECT)
-    floating = {name: version for name, version in installed.items() if CONSTRAINTS.get(name) != version}
-    assert not floating, "installed in another version than constraints.txt says; run `make lock`, then `make test`"
+    floating = {
+        name: version for name, version in installed.items() if CONSTRAINTS.get(name) != version
+    }
+    assert not floating, (
+        "installed in another version than constraints.txt says; run `make lock`, then `make test`"
+    )

@@ -20,7 +20,12 @@ from tests.architecture.settings_read import (
     variables_read_by_settings,
 )
 
-READ_BY_LIBRARIES = {"AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION"}
+READ_BY_LIBRARIES = {
+    "AWS_ENDPOINT_URL",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_DEFAULT_REGION",
+}
 """boto3 reads these itself."""
 
 ONLY_IN_COMPOSE = {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD"}
@@ -34,7 +39,9 @@ def test_every_setting_has_a_line_in_the_example() -> None:
 
 def test_every_line_of_the_example_is_read() -> None:
     read = variables_read_by_settings() | variables_read_by_lab() | READ_BY_LIBRARIES
-    assert set(variables_in_example()) - read == set(), "nobody reads these; remove them from .env.example"
+    assert set(variables_in_example()) - read == set(), (
+        "nobody reads these; remove them from .env.example"
+    )
 
 
 def test_no_variable_is_in_the_example_twice() -> None:
@@ -43,7 +50,9 @@ def test_no_variable_is_in_the_example_twice() -> None:
 
 
 def test_only_settings_read_the_environment() -> None:
-    """portal, provisioning and checks learn what is set from Django's settings; boto3 from the environment itself."""
+    """portal, provisioning and checks learn what is set from Django's settings; boto3 from the
+    environment itself.
+    """
     allowed = {
         "portal/settings.py": "the settings",
         "portal/asgi.py": "names the settings module",
@@ -77,7 +86,9 @@ def test_compose_builds_its_image_once_and_pulls_it_from_nowhere() -> None:
     assert [name for name, one in ours.items() if "build" in one] == ["network"]
     assert {one.get("pull_policy") for name, one in ours.items() if name != "network"} == {"never"}
     for name, one in ours.items():
-        assert name == "network" or one["network_mode"] == "service:network", f"{name} starts without what builds it"
+        assert name == "network" or one["network_mode"] == "service:network", (
+            f"{name} starts without what builds it"
+        )
 
 
 def test_compose_waits_for_the_postgres_that_stays() -> None:
@@ -88,14 +99,21 @@ def test_compose_waits_for_the_postgres_that_stays() -> None:
 def test_compose_moved_to_another_port_says_so_in_its_address() -> None:
     services = compose()["services"]
     assert services["network"]["ports"] == ["127.0.0.1:${PORT:-8000}:8000"]
-    assert services["web"]["environment"]["PORTAL_URL"] == "${PORTAL_URL:-http://localhost:${PORT:-8000}}"
-    assert "PORTAL_URL" not in values_of_example(), "a copy of the example would keep it at one port"
+    assert (
+        services["web"]["environment"]["PORTAL_URL"]
+        == "${PORTAL_URL:-http://localhost:${PORT:-8000}}"
+    )
+    assert "PORTAL_URL" not in values_of_example(), (
+        "a copy of the example would keep it at one port"
+    )
 
 
 def test_a_copy_of_the_example_takes_nothing_away_that_the_image_says() -> None:
     dockerfile = Path(PROJECT / "Dockerfile").read_text().replace("\\\n", " ")
     said = {
-        name for line in re.findall(r"^ENV (.*)$", dockerfile, re.MULTILINE) for name in re.findall(r"(\w+)=", line)
+        name
+        for line in re.findall(r"^ENV (.*)$", dockerfile, re.MULTILINE)
+        for name in re.findall(r"(\w+)=", line)
     }
     assert "STATIC_ROOT" in said
     assert said & set(values_of_example()) == set()
@@ -122,9 +140,15 @@ def test_the_lines_for_the_lab_are_all_that_it_takes() -> None:
         "PROVISIONING_TICK_SECONDS": "the demo is watched",
         "PROVISIONING_LEASE_SECONDS": "the demo is watched",
     }
-    open_to_env = set(variables_in_example()) - (said_by_compose - passed_on) - set(of_the_demo_alone)
+    open_to_env = (
+        set(variables_in_example()) - (said_by_compose - passed_on) - set(of_the_demo_alone)
+    )
     usual = values_of_example()
-    lab = {name: value for name, value in demo.items() if name in open_to_env and value != usual.get(name, "")}
+    lab = {
+        name: value
+        for name, value in demo.items()
+        if name in open_to_env and value != usual.get(name, "")
+    }
     assert lab_lines_of_example() == lab
 
 
@@ -140,7 +164,12 @@ def test_image_and_demo_serve_the_web_with_the_same_options() -> None:
     """Only where it listens and how long a stop may take differ."""
     dockerfile = Path(PROJECT / "Dockerfile").read_text().replace("\\\n", " ")
     (command,) = re.findall(r"^CMD (\[.*\])$", dockerfile, re.MULTILINE)
-    demo = (PROJECT / "stack" / "product.py").read_text().partition("def _uvicorn")[2].partition("def ")[0]
+    demo = (
+        (PROJECT / "stack" / "product.py")
+        .read_text()
+        .partition("def _uvicorn")[2]
+        .partition("def ")[0]
+    )
     options = {word for word in json.loads(command) if word.startswith("--")}
     assert options == set(re.findall(r'"(--[a-z-]+)"', demo)) - {"--log-level"}
 

@@ -44,7 +44,9 @@ class Authority:
 
     directory: Path
     name: str = "Test CA"
-    key: ec.EllipticCurvePrivateKey = field(default_factory=lambda: ec.generate_private_key(ec.SECP256R1()))
+    key: ec.EllipticCurvePrivateKey = field(
+        default_factory=lambda: ec.generate_private_key(ec.SECP256R1())
+    )
 
     def __post_init__(self) -> None:
         self.certificate = self._signed(self.name, self.name, self.key, ca=True)
@@ -59,18 +61,27 @@ class Authority:
         own: bool = False,
         listed: bytes = b"",
     ) -> ssl.SSLContext:
-        """A server's context with a certificate for these names; `own` makes it self-signed, `listed` is a subject
-        alternative name in DER that stands in place of them.
+        """A server's context with a certificate for these names; `own` makes it self-signed,
+        `listed` is a subject alternative name in DER that stands in place of them.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         signer = key if own else self.key
         issuer = names[0] if own else self.name
         certificate = self._signed(
-            names[0], issuer, key, names=names, signer=signer, since=since, until=until, listed=listed
+            names[0],
+            issuer,
+            key,
+            names=names,
+            signer=signer,
+            since=since,
+            until=until,
+            listed=listed,
         )
         file = self.directory / f"{abs(hash((names, since, own, listed)))}.pem"
         private = key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
         )
         file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM) + private)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -107,7 +118,8 @@ class Authority:
         elif names:
             wanted = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
             builder = builder.add_extension(wanted, critical=False)
-        # RFC 5280 4.2.1 wants these of every CA and of what it signs; Python verifies so from 3.13 on.
+        # RFC 5280 4.2.1 wants these of every CA and of what it signs; Python verifies so from 3.13
+        # on.
         signing = x509.KeyUsage(
             digital_signature=not ca,
             content_commitment=False,
@@ -120,7 +132,9 @@ class Authority:
             decipher_only=False,
         )
         issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key((signer or key).public_key())
-        builder = builder.add_extension(signing, critical=True).add_extension(issued_by, critical=False)
+        builder = builder.add_extension(signing, critical=True).add_extension(
+            issued_by, critical=False
+        )
         own_key = x509.SubjectKeyIdentifier.from_public_key(key.public_key())
         return builder.add_extension(own_key, critical=False).sign(signer or key, hashes.SHA256())
 
@@ -183,7 +197,9 @@ async def ask(
 ) -> Transcript:
     """Probe an origin, see that the probe ended in time and that it let go of the connection."""
     began = time.perf_counter()
-    seen = await probe(target or ProbeTarget(here.url), network=here.network, script=script, limits=limits)
+    seen = await probe(
+        target or ProbeTarget(here.url), network=here.network, script=script, limits=limits
+    )
     assert time.perf_counter() - began < limits.total_s + ONE_TURN
     for _ in range(100):
         if here.ended == here.begun:
@@ -204,10 +220,16 @@ async def until_gone(reader: asyncio.StreamReader) -> None:
 async def key_of(reader: asyncio.StreamReader) -> str:
     """Read the request's head and return its key."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-    return next(line.split(": ", 1)[1] for line in head.split("\r\n") if line.startswith("Sec-WebSocket-Key"))
+    return next(
+        line.split(": ", 1)[1]
+        for line in head.split("\r\n")
+        if line.startswith("Sec-WebSocket-Key")
+    )
 
 
-async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, extra: str = "") -> None:
+async def accept(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, extra: str = ""
+) -> None:
     """Answer the upgrade as RFC 6455 wants, with further header lines."""
     answer = accept_for(await key_of(reader))
     writer.write(
@@ -273,7 +295,9 @@ async def endless_line(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 async def endless_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A refusal by the edge with half a gigabyte of explanation."""
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nContent-Length: 500000000\r\n\r\n")
+    writer.write(
+        b"HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nContent-Length: 500000000\r\n\r\n"
+    )
     while True:
         writer.write(b"<h1>sorry</h1> " * 1000)
         await writer.drain()
@@ -282,7 +306,9 @@ async def endless_body(reader: asyncio.StreamReader, writer: asyncio.StreamWrite
 async def dripping_body(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A refusal whose explanation takes forever."""
     await reader.readuntil(b"\r\n\r\n")
-    writer.write(b"HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nTransfer-Encoding: chunked\r\n\r\n")
+    writer.write(
+        b"HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     while True:
         writer.write(b"1\r\na\r\n")
         await writer.drain()
@@ -322,10 +348,14 @@ async def opens_and_hangs_up(reader: asyncio.StreamReader, writer: asyncio.Strea
 
 
 def inflates(mebibytes: int) -> Behave:
-    """Agree to compression, then send one frame of a few dozen kilobytes that inflates to so much."""
+    """Agree to compression, then send one frame of a few dozen kilobytes that inflates to so
+    much.
+    """
     bomb = zlib.compressobj(9, zlib.DEFLATED, -15)
     piece = bytes(1 << 20)
-    packed = b"".join(bomb.compress(piece) for _ in range(mebibytes)) + bomb.flush(zlib.Z_SYNC_FLUSH)
+    packed = b"".join(bomb.compress(piece) for _ in range(mebibytes)) + bomb.flush(
+        zlib.Z_SYNC_FLUSH
+    )
     squeezed = packed.removesuffix(b"\x00\x00\xff\xff")
     assert len(squeezed) < 60_000, "it must fit into the bytes that a probe takes"
     frame = b"\xc2\x7e" + len(squeezed).to_bytes(2, "big") + squeezed
@@ -344,8 +374,12 @@ async def never_says_goodbye(reader: asyncio.StreamReader, writer: asyncio.Strea
     await until_gone(reader)
 
 
-async def talks_on_after_its_goodbye(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Open, answer the close frame, and send without end what nobody may send any more (RFC 6455 5.5.1)."""
+async def talks_on_after_its_goodbye(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Open, answer the close frame, and send without end what nobody may send any more (RFC 6455
+    5.5.1).
+    """
     await accept(reader, writer)
     await reader.readexactly(8)
     writer.write(b"\x88\x02\x03\xe8")

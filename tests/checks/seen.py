@@ -6,7 +6,15 @@ from dataclasses import replace
 
 from checks.address_guard import AllowedUrl, judge_url
 from checks.handshake import HeadParser, build_request, explain, judge
-from checks.transcript import Failure, FrameSeen, HandshakeRequest, Phase, Reason, Timing, Transcript
+from checks.transcript import (
+    Failure,
+    FrameSeen,
+    HandshakeRequest,
+    Phase,
+    Reason,
+    Timing,
+    Transcript,
+)
 
 KEY = b"the sample nonce"
 """The 16 bytes of RFC 6455 1.3."""
@@ -20,7 +28,9 @@ def judged(url: str = URL) -> AllowedUrl:
     return verdict
 
 
-def request_to(url: str = URL, *, origin: str | None = None, subprotocols: tuple[str, ...] = ()) -> HandshakeRequest:
+def request_to(
+    url: str = URL, *, origin: str | None = None, subprotocols: tuple[str, ...] = ()
+) -> HandshakeRequest:
     """The upgrade request for a URL, with the RFC's own key."""
     return build_request(judged(url), key_bytes=KEY, origin=origin, subprotocols=subprotocols)
 
@@ -31,7 +41,9 @@ GOOD = (
 )
 
 
-def answered(head: str, *, request: HandshakeRequest | None = None, url: str = URL, body: str = "") -> Transcript:
+def answered(
+    head: str, *, request: HandshakeRequest | None = None, url: str = URL, body: str = ""
+) -> Transcript:
     """The transcript after this answer; `head` without its empty line."""
     request = request or request_to(url)
     parser = HeadParser()
@@ -57,8 +69,13 @@ def answered(head: str, *, request: HandshakeRequest | None = None, url: str = U
 
 def live() -> Transcript:
     """A good handshake and a conversation without failures."""
-    frames = (FrameSeen("received", "text", 7, 4.0, "welcome"), FrameSeen("sent", "text", 5, 5.0, "hello"))
-    return replace(answered(GOOD + "Server: app\r\nX-Amz-Cf-Id: abc\r\n"), frames=frames, asked_echo=True)
+    frames = (
+        FrameSeen("received", "text", 7, 4.0, "welcome"),
+        FrameSeen("sent", "text", 5, 5.0, "hello"),
+    )
+    return replace(
+        answered(GOOD + "Server: app\r\nX-Amz-Cf-Id: abc\r\n"), frames=frames, asked_echo=True
+    )
 
 
 def failed(phase: Phase, reason: Reason, detail: str = "as it happened") -> Transcript:

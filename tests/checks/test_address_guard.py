@@ -27,17 +27,42 @@ LOOPBACK = parse_networks("127.0.0.1/32")
         ("wss://d111.cloudfront.net/ws", "d111.cloudfront.net", 443, "/ws", "d111.cloudfront.net"),
         ("wss://d111.cloudfront.net", "d111.cloudfront.net", 443, "/", "d111.cloudfront.net"),
         ("wss://d111.cloudfront.net:443/", "d111.cloudfront.net", 443, "/", "d111.cloudfront.net"),
-        ("ws://Chat.Example.COM/ws?room=1", "chat.example.com", 80, "/ws?room=1", "chat.example.com"),
+        (
+            "ws://Chat.Example.COM/ws?room=1",
+            "chat.example.com",
+            80,
+            "/ws?room=1",
+            "chat.example.com",
+        ),
         ("wss://chat.example.com?room=1", "chat.example.com", 443, "/?room=1", "chat.example.com"),
         ("WSS://chat.example.com:80/", "chat.example.com", 80, "/", "chat.example.com:80"),
-        ("https://hooks.example.com/a%20b", "hooks.example.com", 443, "/a%20b", "hooks.example.com"),
-        ("wss://xn--mnchen-3ya.example/ws", "xn--mnchen-3ya.example", 443, "/ws", "xn--mnchen-3ya.example"),
+        (
+            "https://hooks.example.com/a%20b",
+            "hooks.example.com",
+            443,
+            "/a%20b",
+            "hooks.example.com",
+        ),
+        (
+            "wss://xn--mnchen-3ya.example/ws",
+            "xn--mnchen-3ya.example",
+            443,
+            "/ws",
+            "xn--mnchen-3ya.example",
+        ),
     ],
 )
-def test_an_ordinary_url_is_taken_apart(url: str, host: str, port: int, resource: str, authority: str) -> None:
+def test_an_ordinary_url_is_taken_apart(
+    url: str, host: str, port: int, resource: str, authority: str
+) -> None:
     judged = judge_url(url)
     assert isinstance(judged, AllowedUrl), judged
-    assert (judged.host, judged.port, judged.resource, judged.authority) == (host, port, resource, authority)
+    assert (judged.host, judged.port, judged.resource, judged.authority) == (
+        host,
+        port,
+        resource,
+        authority,
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,7 +233,10 @@ def test_a_network_is_admitted_by_setting_and_only_that_network() -> None:
 
 
 def test_one_private_answer_among_public_ones_refuses_the_name() -> None:
-    assert judge_addresses(["8.8.8.8", "1.1.1.1"]) == (AllowedAddress("8.8.8.8"), AllowedAddress("1.1.1.1"))
+    assert judge_addresses(["8.8.8.8", "1.1.1.1"]) == (
+        AllowedAddress("8.8.8.8"),
+        AllowedAddress("1.1.1.1"),
+    )
     refused = judge_addresses(["8.8.8.8", "10.0.0.1", "1.1.1.1"])
     assert isinstance(refused, Refused)
     assert "10.0.0.1" in refused.reason
@@ -218,7 +246,9 @@ def test_one_private_answer_among_public_ones_refuses_the_name() -> None:
 
 
 @given(st.ip_addresses(v=4))
-def test_every_ipv4_address_that_python_calls_private_is_refused(address: ipaddress.IPv4Address) -> None:
+def test_every_ipv4_address_that_python_calls_private_is_refused(
+    address: ipaddress.IPv4Address,
+) -> None:
     if not address.is_global or address.is_multicast:
         assert isinstance(judge_address(str(address)), Refused)
 
@@ -242,7 +272,9 @@ def test_hiding_an_ipv4_address_inside_ipv6_never_helps(address: ipaddress.IPv4A
 def test_ipv6_outside_global_unicast_is_refused(address: ipaddress.IPv6Address) -> None:
     if isinstance(judge_address(str(address)), AllowedAddress):
         assert (
-            address in ipaddress.IPv6Network("2000::/3") or address.ipv4_mapped or int(address) >> 32 == 0x64FF9B << 64
+            address in ipaddress.IPv6Network("2000::/3")
+            or address.ipv4_mapped
+            or int(address) >> 32 == 0x64FF9B << 64
         )
 
 

@@ -43,7 +43,9 @@ def follow(
     """Follow a script on a server of the websockets library."""
 
     async def story() -> Transcript:
-        async with serve(handler, "127.0.0.1", 0, compression="deflate" if asked else None) as server:
+        async with serve(
+            handler, "127.0.0.1", 0, compression="deflate" if asked else None
+        ) as server:
             port = server.sockets[0].getsockname()[1]
             target = replace(ProbeTarget(f"ws://{HOST}/ws"), **asked)  # type: ignore[arg-type]
             steps = Script.of_steps(parse_script(script))
@@ -99,7 +101,9 @@ def test_a_socket_that_is_cut_while_holding_says_so() -> None:
 
 
 class Busy:
-    """A machine on which 10 ms pass before each look at the clock, and a wire on which nothing comes."""
+    """A machine on which 10 ms pass before each look at the clock, and a wire on which nothing
+    comes.
+    """
 
     def __init__(self) -> None:
         self.now, self.arrived, self.eof = 0.0, 0.0, False
@@ -117,7 +121,10 @@ class Busy:
 
 @pytest.mark.parametrize(
     ("total_s", "ok", "detail"),
-    [(10.0, True, "the socket stayed open"), (1.5, False, "the 1.5 s for the whole check were over")],
+    [
+        (10.0, True, "the socket stayed open"),
+        (1.5, False, "the 1.5 s for the whole check were over"),
+    ],
 )
 def test_a_hold_that_went_well_is_called_so_also_where_the_machine_is_busy(
     total_s: float, ok: bool, detail: str, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,6 @@
-"""What waits on sockets waits beside a worker's threads: bounded, never lost, and nobody stands still for it."""
+"""What waits on sockets waits beside a worker's threads: bounded, never lost, and nobody stands
+still for it.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Silence:
 def test_fifty_silent_probes_cost_two_threads_and_the_next_finds_no_room() -> None:
     silence, loop = Silence(), Loop(MANY, "test-probes")
     before = threading.active_count()
-    assert all(loop.take(silence.begin) for _ in range(MANY)), "each is taken, and its caller goes on"
+    assert all(loop.take(silence.begin) for _ in range(MANY)), (
+        "each is taken, and its caller goes on"
+    )
     assert not loop.take(silence.begin)
     assert threading.active_count() - before <= 1
     assert silence.kept.empty()
@@ -44,7 +48,9 @@ def test_fifty_silent_probes_cost_two_threads_and_the_next_finds_no_room() -> No
     assert _soon_taken(loop, silence), "what has ended makes room"
 
 
-def test_what_was_not_to_be_waited_for_or_failed_makes_room_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_what_was_not_to_be_waited_for_or_failed_makes_room_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     silence, loop = Silence(), Loop(1, "test-probes")
     silence.over.set()
 
@@ -73,7 +79,9 @@ def _soon(seen: Callable[[], bool]) -> bool:
     return any(seen() or threading.Event().wait(0.01) for _ in range(500))
 
 
-def test_checks_of_dead_origins_fill_their_own_threads_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_checks_of_dead_origins_fill_their_own_threads_only(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     threads, over = Threads(2, "test-checks"), threading.Event()
     begun: queue.Queue[str] = queue.Queue()
 

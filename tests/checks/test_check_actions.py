@@ -1,4 +1,6 @@
-"""Asking for checks and making them: one at a time, tried again only while edges settle, stored and told once."""
+"""Asking for checks and making them: one at a time, tried again only while edges settle, stored and
+told once.
+"""
 
 from __future__ import annotations
 
@@ -28,11 +30,14 @@ from tests.checks import seen
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 pytestmark = pytest.mark.django_db
-QUICK_504 = seen.answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n")
+QUICK_504 = seen.answered(
+    "HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\n"
+)
 REFUSED_504 = replace(QUICK_504, timing=Timing(upgrade=30_000.0, total=30_000.0))
 """After CloudFront has knocked three times: too slow to be repeated more often than twice."""
 REFUSED_403 = seen.answered(
-    "HTTP/1.1 403 Forbidden\r\nServer: CloudFront\r\n", request=seen.request_to(origin="https://d111.cloudfront.net")
+    "HTTP/1.1 403 Forbidden\r\nServer: CloudFront\r\n",
+    request=seen.request_to(origin="https://d111.cloudfront.net"),
 )
 NOT_FOUND = seen.answered("HTTP/1.1 404 Not Found\r\nServer: uvicorn\r\n")
 PAGE = seen.answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\nContent-Type: text/html\r\n")
@@ -51,7 +56,9 @@ class Edge:
         return next(self.answers)
 
 
-def answering(monkeypatch: pytest.MonkeyPatch, *answers: Transcript, view: AwsView | None = None) -> Edge:
+def answering(
+    monkeypatch: pytest.MonkeyPatch, *answers: Transcript, view: AwsView | None = None
+) -> Edge:
     """The network answers with these, and AWS, when it is asked, with that."""
     edge = Edge(*answers)
     monkeypatch.setattr(actions, "probe_blocking", edge)
@@ -65,7 +72,9 @@ def make(check: Check, now: datetime = NOW) -> Check:
     return check
 
 
-def test_a_good_handshake_is_stored_and_told(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_good_handshake_is_stored_and_told(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edge = answering(monkeypatch, seen.live())
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert (check.ok, check.verdict, check.finished_at) == (True, "WSE-LIVE", NOW)
@@ -76,7 +85,9 @@ def test_a_good_handshake_is_stored_and_told(endpoint: Endpoint, monkeypatch: py
     assert Transcript.from_dict(check.transcript_data).live
 
 
-def test_a_failed_handshake_names_its_verdict(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_handshake_names_its_verdict(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answering(monkeypatch, REFUSED_504)
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert check.ok is False
@@ -86,8 +97,12 @@ def test_a_failed_handshake_names_its_verdict(endpoint: Endpoint, monkeypatch: p
     assert Event.objects.get().level == "error"
 
 
-def test_what_aws_says_decides_and_spares_further_probes(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    closed = PreflightResult("PF-INGRESS", Level.FIXABLE, "no rule of sg-1 admits CloudFront on port 80")
+def test_what_aws_says_decides_and_spares_further_probes(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = PreflightResult(
+        "PF-INGRESS", Level.FIXABLE, "no rule of sg-1 admits CloudFront on port 80"
+    )
     edge = answering(monkeypatch, REFUSED_504, view=AwsView(preflight=(closed,)))
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert (check.verdict, check.next_probe, check.probes) == ("WSE-504-SG", "", [])
@@ -99,8 +114,13 @@ def test_what_aws_says_decides_and_spares_further_probes(endpoint: Endpoint, mon
 def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    settings.PROBE_WAYS = ["direct=wss://{name}.internal.example.com{path}", "old=wss://old.example.com{path}"]
-    edge = answering(monkeypatch, REFUSED_504, REFUSED_504, REFUSED_504, REFUSED_504, seen.live(), REFUSED_504)
+    settings.PROBE_WAYS = [
+        "direct=wss://{name}.internal.example.com{path}",
+        "old=wss://old.example.com{path}",
+    ]
+    edge = answering(
+        monkeypatch, REFUSED_504, REFUSED_504, REFUSED_504, REFUSED_504, seen.live(), REFUSED_504
+    )
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert [target.url for target in edge.asked[4:]] == [
         f"wss://{endpoint.name}.internal.example.com/ws/chat",
@@ -114,14 +134,21 @@ def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
 @pytest.mark.parametrize(
     ("wanted", "asked"),
     [
-        (Wanted(origin="https://shop.example.com", path="/ws/2", script="send hello"), ["wss://old.example.com/ws/2"]),
+        (
+            Wanted(origin="https://shop.example.com", path="/ws/2", script="send hello"),
+            ["wss://old.example.com/ws/2"],
+        ),
         (Wanted(headers=(("Authorization", "Bearer s3cret"),)), []),
         (Wanted(path="/ws/chat?token=s3cret"), []),
         (Wanted(subprotocols=("bearer.s3cret",)), []),
     ],
 )
 def test_what_may_be_a_secret_goes_to_the_endpoint_only(
-    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any, wanted: Wanted, asked: list[str]
+    endpoint: Endpoint,
+    monkeypatch: pytest.MonkeyPatch,
+    settings: Any,
+    wanted: Wanted,
+    asked: list[str],
 ) -> None:
     settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
     edge = answering(monkeypatch, REFUSED_504)
@@ -199,7 +226,9 @@ def test_only_a_patient_check_tries_again_and_only_for_a_while(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     edge = answering(monkeypatch, *[REFUSED_504] * 3)
-    check = make(actions.request_check(endpoint, by="the portal", stream="request:1", now=NOW, patient=True))
+    check = make(
+        actions.request_check(endpoint, by="the portal", stream="request:1", now=NOW, patient=True)
+    )
     assert check.finished_at is None
     assert not Event.objects.exists()
     assert not Check.objects.due(NOW).exists()
@@ -215,12 +244,21 @@ def test_the_check_under_way_is_the_one_that_is_asked_for(endpoint: Endpoint) ->
     assert actions.request_check(endpoint, by="ben", stream="request:1", now=NOW) == first
 
 
-def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(endpoint: Endpoint) -> None:
+def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(
+    endpoint: Endpoint,
+) -> None:
     long, short = "Ana " + "Maria " * 49 + "Alves", "Ana Alves"
     for name in (short, long):
         check = actions.request_check(endpoint, by=name, stream="", now=NOW)
         saved = actions.save_check(
-            endpoint, "Room", Wanted(), every_minutes=0, after_changes=False, by=name, stream="", now=NOW
+            endpoint,
+            "Room",
+            Wanted(),
+            every_minutes=0,
+            after_changes=False,
+            by=name,
+            stream="",
+            now=NOW,
         )
         probe = request_probe(endpoint, Asked(Kind.WAYS), by=name, now=NOW)
         audit = request_audit(endpoint, by=name, stream="", now=NOW)
@@ -229,12 +267,19 @@ def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(endp
         assert asked_by == [name[:150]] * 4
         for row in (check, saved, probe, audit):
             row.refresh_from_db()
-        assert asked_by == [check.requested_by, saved.created_by, probe.requested_by, audit.requested_by]
+        assert asked_by == [
+            check.requested_by,
+            saved.created_by,
+            probe.requested_by,
+            audit.requested_by,
+        ]
         for row in (check, probe, audit):
             row.delete()
 
 
-def test_a_check_that_somebody_makes_is_not_made_twice(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_check_that_somebody_makes_is_not_made_twice(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     edge = answering(monkeypatch, seen.live())
     check = actions.request_check(endpoint, by="ana", stream="", now=NOW)
     Check.objects.update(lease_until=NOW + timedelta(seconds=5))
@@ -263,7 +308,9 @@ def test_a_worker_that_slept_past_its_lease_records_nothing_twice(
 def test_a_worker_that_slept_past_its_lease_leaves_another_ones_alone(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    check = actions.request_check(endpoint, by="the portal", stream="request:1", now=NOW, patient=True)
+    check = actions.request_check(
+        endpoint, by="the portal", stream="request:1", now=NOW, patient=True
+    )
     others = NOW + timedelta(minutes=5)
 
     def asleep(*_: object, **__: object) -> Transcript:
@@ -289,8 +336,12 @@ def test_what_was_seen_is_kept_though_the_database_ended_its_connection_meanwhil
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_backend_pid()")
                 ended.add(cursor.fetchone()[0])
-            with psycopg.connect(**connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}) as other:
-                other.execute("SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) pid", [list(ended)])
+            with psycopg.connect(
+                **connection.get_connection_params() | {"cursor_factory": psycopg.Cursor}
+            ) as other:
+                other.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM unnest(%s) pid", [list(ended)]
+                )
         return edge(*asked, **how)
 
     monkeypatch.setattr(actions, "probe_blocking", cut)

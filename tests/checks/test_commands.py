@@ -42,7 +42,8 @@ def test_the_plain_case_is_short() -> None:
         "        print(await asyncio.wait_for(c.recv(), 5))\n"
         "asyncio.run(main())'",
         "curl": "curl --http1.1 --include --no-buffer --max-time 5 --noproxy '*' "
-        "--header 'Connection: Upgrade' --header 'Upgrade: websocket' --header 'Sec-WebSocket-Version: 13' "
+        "--header 'Connection: Upgrade' --header 'Upgrade: websocket' --header "
+        "'Sec-WebSocket-Version: 13' "
         f"--header 'Sec-WebSocket-Key: {EXAMPLE_KEY}' https://d111.cloudfront.net/ws",
     }
     assert accept_for(EXAMPLE_KEY) == EXAMPLE_ACCEPT
@@ -67,7 +68,9 @@ def test_in_the_lab_every_tool_is_led_to_the_lab_and_trusts_its_ca() -> None:
 
 
 def test_a_destination_that_is_the_urls_own_is_left_out() -> None:
-    assert commands_for(CHAT, connect_to=Destination("d111.cloudfront.net", 443)) == commands_for(CHAT)
+    assert commands_for(CHAT, connect_to=Destination("d111.cloudfront.net", 443)) == commands_for(
+        CHAT
+    )
 
 
 def test_a_ca_file_is_of_no_use_without_tls() -> None:
@@ -76,20 +79,31 @@ def test_a_ca_file_is_of_no_use_without_tls() -> None:
     assert lines(commands_for(plain))["curl"].endswith(" http://d111.cloudfront.net/ws")
 
 
-VALUES = st.text(st.characters(min_codepoint=32, max_codepoint=255, exclude_categories=["Cc"]), max_size=30)
+VALUES = st.text(
+    st.characters(min_codepoint=32, max_codepoint=255, exclude_categories=["Cc"]), max_size=30
+)
 
 
 @given(VALUES.map(str.strip), VALUES.map(str.strip), st.text("abcXYZ019-", min_size=1, max_size=10))
-def test_quotes_dollars_and_backticks_arrive_as_they_are(value: str, origin: str, subprotocol: str) -> None:
+def test_quotes_dollars_and_backticks_arrive_as_they_are(
+    value: str, origin: str, subprotocol: str
+) -> None:
     commands = commands_for(
-        CHAT, headers=(("X-Room", value),), subprotocols=(subprotocol, "json"), origin=origin, ca_file="/a'b $c/ca.pem"
+        CHAT,
+        headers=(("X-Room", value),),
+        subprotocols=(subprotocol, "json"),
+        origin=origin,
+        ca_file="/a'b $c/ca.pem",
     )
     for command in commands:
         words = shlex.split(command.line)
         if command.tool == "wscat":
             assert words[words.index("--header") + 1] == f"X-Room:{value}"
             assert words[words.index("--origin") + 1] == origin
-            assert [words[at + 1] for at, word in enumerate(words) if word == "--subprotocol"] == [subprotocol, "json"]
+            assert [words[at + 1] for at, word in enumerate(words) if word == "--subprotocol"] == [
+                subprotocol,
+                "json",
+            ]
         elif command.tool == "websocat":
             assert f"--header=X-Room: {value}" in words
             assert f"--origin={origin}" in words
@@ -104,7 +118,9 @@ def test_quotes_dollars_and_backticks_arrive_as_they_are(value: str, origin: str
             assert words[words.index("--cacert") + 1] == "/a'b $c/ca.pem"
 
 
-@pytest.mark.parametrize("value", ["it's", 'say "hi"', "$(id)", "`id`", "a\\b", "!x", "; rm -rf /", "~", "*", "a|b>c"])
+@pytest.mark.parametrize(
+    "value", ["it's", 'say "hi"', "$(id)", "`id`", "a\\b", "!x", "; rm -rf /", "~", "*", "a|b>c"]
+)
 def test_a_real_shell_agrees(value: str) -> None:
     for command in commands_for(CHAT, headers=(("X-Room", value),)):
         asked = subprocess.run(
@@ -135,23 +151,33 @@ def test_python_and_wscat_and_curl_reach_the_same_endpoint(tmp_path: Path) -> No
                 ca_file=str(authority.file),
                 connect_to=elsewhere,
             )
-            return {command.tool: await output_of(command.line) for command in commands if installed(command.tool)}
+            return {
+                command.tool: await output_of(command.line)
+                for command in commands
+                if installed(command.tool)
+            }
 
     said = asyncio.run(story())
     assert said["python"] == "welcome it's $blue\n"
     assert "welcome it's $blue" in said.get("wscat", "welcome it's $blue"), said["wscat"]
-    assert f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}" in said.get("curl", f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}")
+    assert f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}" in said.get(
+        "curl", f"Sec-WebSocket-Accept: {EXAMPLE_ACCEPT}"
+    )
     assert paths == [f"{HOST}/ws?room=1&as=me"] * len(said)
 
 
 def installed(tool: str) -> bool:
-    """Python is always there; the others where somebody installed them. What is missing is not asked for."""
+    """Python is always there; the others where somebody installed them. What is missing is not
+    asked for.
+    """
     return tool == "python" or (tool != "websocat" and shutil.which(tool) is not None)
 
 
 async def output_of(line: str) -> str:
     """What a command prints; wscat would wait for a person to type, curl for more frames."""
-    line = line.replace("--max-time 5", "--max-time 0.6").replace("wscat ", "wscat --execute hello --wait 1 ", 1)
+    line = line.replace("--max-time 5", "--max-time 0.6").replace(
+        "wscat ", "wscat --execute hello --wait 1 ", 1
+    )
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     process = await asyncio.create_subprocess_shell(
         line,

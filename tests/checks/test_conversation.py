@@ -20,11 +20,16 @@ from checks.transcript import Reason
 def conversation(max_bytes: int = 65_536, max_frames: int = 64, *, terms: str = "") -> Conversation:
     deflate = agreed(terms, max_bytes)
     return Conversation(
-        max_bytes=max_bytes, max_frames=max_frames, masking_key=lambda: b"\x01\x02\x03\x04", deflate=deflate
+        max_bytes=max_bytes,
+        max_frames=max_frames,
+        masking_key=lambda: b"\x01\x02\x03\x04",
+        deflate=deflate,
     )
 
 
-def frame(opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = False) -> bytes:
+def frame(
+    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bool = False
+) -> bytes:
     first = (0x80 if fin else 0) | rsv | opcode
     size = len(payload)
     if size < 126:
@@ -42,7 +47,13 @@ def close(code: int, reason: str = "") -> bytes:
 
 def test_messages_pings_and_the_close_are_heard_in_order() -> None:
     talk = conversation()
-    wire = frame(1, b"welcome") + frame(2, b"\x00\x01") + frame(9, b"p") + frame(10, b"q") + close(1001, "bye")
+    wire = (
+        frame(1, b"welcome")
+        + frame(2, b"\x00\x01")
+        + frame(9, b"p")
+        + frame(10, b"q")
+        + close(1001, "bye")
+    )
     assert talk.receive(wire, 1.0) == [
         Text("welcome"),
         Binary(b"\x00\x01"),
@@ -62,7 +73,12 @@ def test_messages_pings_and_the_close_are_heard_in_order() -> None:
 
 def test_fragments_are_one_message_and_as_many_frames() -> None:
     talk = conversation()
-    wire = frame(1, b"wel", fin=False) + frame(9, b"between") + frame(0, b"", fin=False) + frame(0, b"come")
+    wire = (
+        frame(1, b"wel", fin=False)
+        + frame(9, b"between")
+        + frame(0, b"", fin=False)
+        + frame(0, b"come")
+    )
     assert talk.receive(wire, 1.0) == [PingHeard(b"between"), Text("welcome")]
     assert [(seen.opcode, seen.final) for seen in talk.frames] == [
         ("text", False),
@@ -76,7 +92,11 @@ def test_fragments_are_one_message_and_as_many_frames() -> None:
 def test_messages_are_the_same_however_the_bytes_are_cut(texts: list[str], size: int) -> None:
     wire = b"".join(frame(1, text.encode()) for text in texts) + close(1000)
     talk = conversation()
-    heard = [thing for start in range(0, len(wire), size) for thing in talk.receive(wire[start : start + size], 1.0)]
+    heard = [
+        thing
+        for start in range(0, len(wire), size)
+        for thing in talk.receive(wire[start : start + size], 1.0)
+    ]
     assert heard == [*(Text(text) for text in texts), CloseHeard(1000, "")]
     assert [seen.size for seen in talk.frames] == [*(len(text.encode()) for text in texts), 2]
 
@@ -121,7 +141,9 @@ def test_what_comes_after_a_close_is_ignored() -> None:
         (frame(8, struct.pack("!H", 1000) + b"\xff"), Reason.FRAME_VIOLATION, 1007),
     ],
 )
-def test_broken_rules_and_limits_are_named_with_the_code_to_close_with(wire: bytes, reason: Reason, code: int) -> None:
+def test_broken_rules_and_limits_are_named_with_the_code_to_close_with(
+    wire: bytes, reason: Reason, code: int
+) -> None:
     talk = conversation()
     *before, last = talk.receive(wire, 1.0)
     assert isinstance(last, Violation), last
@@ -166,7 +188,11 @@ def test_an_independent_reader_hears_the_same(frames: list[bytes], size: int) ->
     """wsproto is the judge, of messages and of what is broken by which code."""
     wire = b"".join(frames)
     talk = conversation()
-    heard = [thing for start in range(0, len(wire), size) for thing in talk.receive(wire[start : start + size], 1.0)]
+    heard = [
+        thing
+        for start in range(0, len(wire), size)
+        for thing in talk.receive(wire[start : start + size], 1.0)
+    ]
     ours = [thing.close_code if isinstance(thing, Violation) else thing for thing in heard]
     assert ours == by_wsproto(wire)
 
@@ -194,7 +220,9 @@ def by_wsproto(wire: bytes) -> list[Heard | int]:
             heard.append(PongHeard(bytes(event.payload)))
         elif isinstance(event, events.CloseConnection):
             closed = connection.state is ConnectionState.REMOTE_CLOSING
-            heard.append(CloseHeard(int(event.code), event.reason or "") if closed else int(event.code))
+            heard.append(
+                CloseHeard(int(event.code), event.reason or "") if closed else int(event.code)
+            )
             break
     return heard
 
@@ -212,7 +240,10 @@ def test_what_we_send_is_recorded_and_masked() -> None:
     wire = talk.send_text("hello", 1.0)
     assert wire[0] == 0x81
     assert wire[1] == 0x80 | 5
-    assert bytes(byte ^ key for byte, key in zip(wire[6:], b"\x01\x02\x03\x04\x01", strict=True)) == b"hello"
+    assert (
+        bytes(byte ^ key for byte, key in zip(wire[6:], b"\x01\x02\x03\x04\x01", strict=True))
+        == b"hello"
+    )
     talk.send_ping(b"p", 2.0)
     talk.send_pong(b"q", 3.0)
     talk.send_close(1000, "done", 4.0)
@@ -237,13 +268,17 @@ def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> N
     else:
         wire = frame(1, whole[:half], fin=False, rsv=0x40) + frame(10) + frame(0, whole[half:])
     talk = conversation(1024, terms="permessage-deflate")
-    assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, Text)] == ["hello hello"]
+    assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, Text)] == [
+        "hello hello"
+    ]
 
 
 @pytest.mark.parametrize("terms", ["", "; client_no_context_takeover; server_no_context_takeover"])
 @pytest.mark.parametrize("bits", [8, 9, 15])
 def test_compressed_both_ways_with_every_window(terms: str, bits: int) -> None:
-    answer = f"permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}{terms}"
+    answer = (
+        f"permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}{terms}"
+    )
     talk = conversation(4096, terms=answer)
     server = agreed(answer, 4096)
     assert server

@@ -1,4 +1,6 @@
-"""Command lines and Terraform that a verdict or a preflight answer offers are such as the tools take."""
+"""Command lines and Terraform that a verdict or a preflight answer offers are such as the tools
+take.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ OF_ANY_COMMAND = {"query", "output", "region"}
 def texts(node: ast.AST) -> Iterator[str]:
     """Every text below a node; an f-string is one, with 0 in place of each value."""
     if isinstance(node, ast.JoinedStr):
-        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "0" for part in node.values)
+        yield "".join(
+            str(part.value) if isinstance(part, ast.Constant) else "0" for part in node.values
+        )
     elif isinstance(node, ast.Constant) and isinstance(node.value, str):
         yield node.value
     else:
@@ -37,7 +41,9 @@ def offered() -> Iterator[str]:
 
 
 COMMANDS = sorted({found.groups() for text in offered() for found in COMMAND.finditer(text)})
-BLOCKS = sorted({text for text in offered() if re.search(r"^(?:resource|# in the) ", text) and "{" in text})
+BLOCKS = sorted(
+    {text for text in offered() if re.search(r"^(?:resource|# in the) ", text) and "{" in text}
+)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +62,9 @@ def test_every_command_line_is_one_that_the_aws_cli_takes(services: Any) -> None
             operations, operation = operations["wait"].subcommand_table, rest.split()[0]
             assert operation in operations, line
         takes = operations[operation].arg_table
-        given = {option[2:] for option in re.findall(r"(?<!\S)--[a-z0-9-]+", rest.partition("$(")[0])}
+        given = {
+            option[2:] for option in re.findall(r"(?<!\S)--[a-z0-9-]+", rest.partition("$(")[0])
+        }
         assert given <= {*takes, *OF_ANY_COMMAND}, line
         needs = {name for name, option in takes.items() if getattr(option, "required", False)}
         assert needs <= given or "$(" in rest, line

@@ -1,4 +1,6 @@
-"""The opening handshake: what is sent, how the answer is read, and which rule of the RFC it keeps or breaks."""
+"""The opening handshake: what is sent, how the answer is read, and which rule of the RFC it keeps
+or breaks.
+"""
 
 from __future__ import annotations
 
@@ -102,7 +104,10 @@ def test_a_subprotocol_must_be_a_token_and_unique(names: tuple[str, ...]) -> Non
 def test_an_origin_with_a_line_break_is_refused_and_without_one_sent() -> None:
     with pytest.raises(RequestError):
         build_request(judged(), key_bytes=KEY, origin="https://a\r\nX: y")
-    assert b"\r\nOrigin: https://a\r\n" in build_request(judged(), key_bytes=KEY, origin="https://a").to_bytes()
+    assert (
+        b"\r\nOrigin: https://a\r\n"
+        in build_request(judged(), key_bytes=KEY, origin="https://a").to_bytes()
+    )
 
 
 def test_sixteen_bytes_of_key_and_at_most_fifty_extra_headers() -> None:
@@ -167,7 +172,10 @@ def test_what_is_no_head_is_named(wire: bytes, reason: Reason) -> None:
 
 
 def test_exactly_the_lines_that_are_allowed_are_read_also_in_drips() -> None:
-    interim, final = b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n", b"HTTP/1.1 101 X\r\n" + b"A: b\n" * 197 + b"\n"
+    interim, final = (
+        b"HTTP/1.1 103 Early Hints\r\nA: b\r\n\r\n",
+        b"HTTP/1.1 101 X\r\n" + b"A: b\n" * 197 + b"\n",
+    )
     parser = HeadParser()
     feed_bytewise(parser, interim + final + b"rest")
     assert parser.head is not None
@@ -182,7 +190,9 @@ def test_no_bytes_ever_do_worse_than_a_named_error(data: bytes) -> None:
 
 
 def test_interim_answers_are_passed_over() -> None:
-    head = head_of("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + GOOD + "\r\n")
+    head = head_of(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + GOOD + "\r\n"
+    )
     assert (head.status, head.interim) == (101, (100, 103))
     assert head.get("link") == ""
 
@@ -192,7 +202,9 @@ def test_a_good_answer_keeps_every_rule_and_says_so_beside_its_lines() -> None:
     findings = judge(request_to(), head)
     assert all(finding.ok for finding in findings)
     notes = {line.name: line.note for line in explain(head, findings).headers}
-    assert notes["Sec-WebSocket-Accept"].startswith("Accept is what RFC 6455 4.2.2 says it must be for the key sent")
+    assert notes["Sec-WebSocket-Accept"].startswith(
+        "Accept is what RFC 6455 4.2.2 says it must be for the key sent"
+    )
     assert notes["Upgrade"]
     assert notes["Connection"]
 
@@ -211,7 +223,8 @@ def test_a_good_answer_keeps_every_rule_and_says_so_beside_its_lines() -> None:
         (("\r\nSec-", "\r\nSec-WebSocket-Extensions: permessage-deflate\r\nSec-"), "extensions"),
         (("\r\nSec-", "\r\nSec-WebSocket-Extensions: \r\nSec-"), "extensions"),
         (("\r\nSec-", "\r\nSec-WebSocket-Protocol: chat\r\nSec-"), "subprotocol"),
-        # Only spaces and tabs may surround a value (RFC 9110 5.6.3); Python's strip() takes more for white.
+        # Only spaces and tabs may surround a value (RFC 9110 5.6.3); Python's strip() takes more
+        # for white.
         (("Upgrade: websocket", "Upgrade: websocket\xa0"), "upgrade"),
         (("Connection: Upgrade", "Connection: \x85Upgrade"), "connection"),
         (("xOo=", "xOo=\xa0"), "accept"),
@@ -235,7 +248,9 @@ def test_each_broken_rule_is_the_only_finding(change: tuple[str, str], rule: str
     ],
 )
 def test_what_the_rfc_allows_is_no_finding(change: tuple[str, str]) -> None:
-    assert all(finding.ok for finding in judge(request_to(), head_of(GOOD.replace(*change) + "\r\n")))
+    assert all(
+        finding.ok for finding in judge(request_to(), head_of(GOOD.replace(*change) + "\r\n"))
+    )
 
 
 @pytest.mark.parametrize(
@@ -252,14 +267,22 @@ def test_what_the_rfc_allows_is_no_finding(change: tuple[str, str]) -> None:
     ],
 )
 def test_compression_is_switched_on_by_terms_that_its_rfc_allows(answer: str, ok: bool) -> None:
-    request = build_request(judged("wss://d111.cloudfront.net/ws"), key_bytes=KEY, extensions=(OFFER,))
+    request = build_request(
+        judged("wss://d111.cloudfront.net/ws"), key_bytes=KEY, extensions=(OFFER,)
+    )
     findings = judge(request, head_of(GOOD + f"Sec-WebSocket-Extensions: {answer}\r\n\r\n"))
     assert [finding.ok for finding in findings if finding.rule == "extensions"] == [ok]
 
 
 def test_a_subprotocol_must_be_one_of_those_asked() -> None:
     request = request_to(subprotocols=("chat", "json"))
-    for chosen, ok in (("json", True), ("json\t", True), ("json\xa0", False), ("xml", False), ("chat, json", False)):
+    for chosen, ok in (
+        ("json", True),
+        ("json\t", True),
+        ("json\xa0", False),
+        ("xml", False),
+        ("chat, json", False),
+    ):
         findings = judge(request, head_of(GOOD + f"Sec-WebSocket-Protocol: {chosen}\r\n\r\n"))
         assert [finding.ok for finding in findings if finding.rule == "subprotocol"] == [ok]
     twice = "Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: json\r\n\r\n"

@@ -1,8 +1,10 @@
-"""Origins that mean harm, in one table: what each does, how the probe ends, and the most that it may cost.
+"""Origins that mean harm, in one table: what each does, how the probe ends, and the most that it
+may cost.
 
-Seconds are those of the limits plus one turn of a busy event loop. Bytes are what the probe took off the wire: its
-limit and one read. Memory is the growth at its peak, the origin's own included, because both run in this process. Each
-row prints what it really cost: `pytest -rP tests/checks/test_hostile_origins.py`.
+Seconds are those of the limits plus one turn of a busy event loop. Bytes are what the probe took
+off the wire: its limit and one read. Memory is the growth at its peak, the origin's own included,
+because both run in this process. Each row prints what it really cost: `pytest -rP
+tests/checks/test_hostile_origins.py`.
 """
 
 from __future__ import annotations
@@ -27,14 +29,28 @@ from checks.target import ProbeTarget
 from checks.transcript import Phase, Reason, Transcript
 from checks.wire import READ_SIZE, Wire
 from tests.checks import origins
-from tests.checks.origins import ASK, HOST, ONE_TURN, QUICK, Authority, Behave, ask, opens_and_says, origin, says
+from tests.checks.origins import (
+    ASK,
+    HOST,
+    ONE_TURN,
+    QUICK,
+    Authority,
+    Behave,
+    ask,
+    opens_and_says,
+    origin,
+    says,
+)
 
 MOST_SECONDS = QUICK.total_s + ONE_TURN
 MOST_BYTES = QUICK.bytes_in + READ_SIZE
 """The limit can only be looked at after a read."""
 MOST_MEMORY = 4 * 1024 * 1024
 
-WRONG_ACCEPT = b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: bm8=\r\n\r\n"
+WRONG_ACCEPT = (
+    b"HTTP/1.1 101 X\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
+    b"bm8=\r\n\r\n"
+)
 HUGE_FRAME = b"\x82\x7f" + struct.pack("!Q", 1 << 62)
 PIECE = b"\x00\x7e\x10\x00" + b"x" * 4_096
 NEVER_ENDING = b"\x01\x00" + PIECE * 100
@@ -59,24 +75,79 @@ UPGRADE, FIRST, ECHO = Phase.UPGRADE, Phase.FIRST_FRAME, Phase.ECHO
 TABLE = [
     Row("silent after accepting", origins.silent, UPGRADE, Reason.UPGRADE_TIMEOUT),
     Row("a head in drips", origins.drips, UPGRADE, Reason.UPGRADE_TIMEOUT),
-    Row("endless header lines", origins.endless_headers, UPGRADE, Reason.HEAD_TOO_LARGE, verdict="WSE-HEAD"),
-    Row("an endless header line", origins.endless_line, UPGRADE, Reason.HEAD_TOO_LARGE, verdict="WSE-HEAD"),
+    Row(
+        "endless header lines",
+        origins.endless_headers,
+        UPGRADE,
+        Reason.HEAD_TOO_LARGE,
+        verdict="WSE-HEAD",
+    ),
+    Row(
+        "an endless header line",
+        origins.endless_line,
+        UPGRADE,
+        Reason.HEAD_TOO_LARGE,
+        verdict="WSE-HEAD",
+    ),
     Row("a reset", origins.resets, UPGRADE, Reason.RESET),
     Row("ends without TLS's goodbye", origins.ends_tcp_alone, UPGRADE, Reason.CLOSED_EARLY),
     Row("hangs up", origins.hangs_up, UPGRADE, Reason.CLOSED_EARLY),
     Row("SSH", says(b"SSH-2.0-OpenSSH_9.9\r\n"), UPGRADE, Reason.NOT_HTTP),
-    Row("no header", says(b"HTTP/1.1 101 X\r\nbroken line\r\n\r\n"), UPGRADE, Reason.HEAD_MALFORMED),
-    Row("a wrong Accept", says(WRONG_ACCEPT), UPGRADE, Reason.BAD_HANDSHAKE, verdict="WSE-101-BADACCEPT"),
+    Row(
+        "no header", says(b"HTTP/1.1 101 X\r\nbroken line\r\n\r\n"), UPGRADE, Reason.HEAD_MALFORMED
+    ),
+    Row(
+        "a wrong Accept",
+        says(WRONG_ACCEPT),
+        UPGRADE,
+        Reason.BAD_HANDSHAKE,
+        verdict="WSE-101-BADACCEPT",
+    ),
     Row("compression unasked", origins.deflates_unasked, UPGRADE, Reason.BAD_HANDSHAKE),
-    Row("refuses", says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), UPGRADE, Reason.UPGRADE_REFUSED),
+    Row(
+        "refuses",
+        says(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+        UPGRADE,
+        Reason.UPGRADE_REFUSED,
+    ),
     Row("an endless body", origins.endless_body, UPGRADE, Reason.UPGRADE_REFUSED),
     Row("a body in drips", origins.dripping_body, UPGRADE, Reason.UPGRADE_REFUSED),
-    Row("a frame header of 4 EiB", opens_and_says(HUGE_FRAME), FIRST, Reason.TOO_MUCH_DATA, verdict="WSE-LIMIT"),
-    Row("never-ending fragments", opens_and_says(NEVER_ENDING), FIRST, Reason.TOO_MUCH_DATA, verdict="WSE-LIMIT"),
-    Row("endless empty fragments", opens_and_says(EMPTY_FOR_EVER), FIRST, Reason.TOO_MANY_FRAMES, verdict="WSE-LIMIT"),
+    Row(
+        "a frame header of 4 EiB",
+        opens_and_says(HUGE_FRAME),
+        FIRST,
+        Reason.TOO_MUCH_DATA,
+        verdict="WSE-LIMIT",
+    ),
+    Row(
+        "never-ending fragments",
+        opens_and_says(NEVER_ENDING),
+        FIRST,
+        Reason.TOO_MUCH_DATA,
+        verdict="WSE-LIMIT",
+    ),
+    Row(
+        "endless empty fragments",
+        opens_and_says(EMPTY_FOR_EVER),
+        FIRST,
+        Reason.TOO_MANY_FRAMES,
+        verdict="WSE-LIMIT",
+    ),
     # The pings may all arrive while the greeting is awaited, or after it.
-    Row("a flood of pings", opens_and_says(b"\x89\x00" * 100), FIRST, Reason.TOO_MANY_FRAMES, verdict="WSE-LIMIT"),
-    Row("a flood of data", opens_and_says(LARGE_FRAME, repeat=50), FIRST, Reason.TOO_MUCH_DATA, verdict="WSE-LIMIT"),
+    Row(
+        "a flood of pings",
+        opens_and_says(b"\x89\x00" * 100),
+        FIRST,
+        Reason.TOO_MANY_FRAMES,
+        verdict="WSE-LIMIT",
+    ),
+    Row(
+        "a flood of data",
+        opens_and_says(LARGE_FRAME, repeat=50),
+        FIRST,
+        Reason.TOO_MUCH_DATA,
+        verdict="WSE-LIMIT",
+    ),
     Row("a reserved bit", opens_and_says(b"\xc1\x03abc"), FIRST, Reason.FRAME_VIOLATION),
     Row("text that is none", opens_and_says(b"\x81\x02\xff\xfe"), FIRST, Reason.FRAME_VIOLATION),
     Row("closes at once", opens_and_says(b"\x88\x06\x03\xf0nope"), FIRST, Reason.CLOSED_BY_PEER),
@@ -97,14 +168,20 @@ TABLE = [
 @pytest.mark.parametrize("secure", [False, True], ids=["tcp", "tls"])
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
 def test_a_hostile_origin_costs_no_more_than_the_limits(
-    row: Row, secure: bool, authority: Authority, good_tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+    row: Row,
+    secure: bool,
+    authority: Authority,
+    good_tls: ssl.SSLContext,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[int] = []
     monkeypatch.setattr(prober, "Wire", counting(taken))
     grown: list[int] = []
 
     async def story() -> Transcript:
-        async with origin(row.behave, tls=good_tls if secure else None, authority=authority) as here:
+        async with origin(
+            row.behave, tls=good_tls if secure else None, authority=authority
+        ) as here:
             target = ProbeTarget(here.url, extensions=row.extensions)
             tracemalloc.start(1)
             try:
@@ -141,7 +218,9 @@ def counting(taken: list[int]) -> type[Wire]:
     return Counted
 
 
-def test_what_comes_after_the_goodbye_is_neither_read_nor_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_comes_after_the_goodbye_is_neither_read_nor_waited_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     taken: list[int] = []
     monkeypatch.setattr(prober, "Wire", counting(taken))
 
@@ -169,7 +248,9 @@ def test_a_redirect_to_an_internal_port_is_shown_and_never_followed(
     assert caught == 0
     assert seen.response is not None
     assert seen.response.status == 301
-    assert "do not follow" in next(line.note for line in seen.response.headers if line.name == "Location")
+    assert "do not follow" in next(
+        line.note for line in seen.response.headers if line.name == "Location"
+    )
 
 
 def test_a_name_that_changes_its_address_is_asked_once_even_when_the_certificate_makes_the_probe_connect_again(
@@ -190,7 +271,12 @@ def test_a_name_that_changes_its_address_is_asked_once_even_when_the_certificate
 
     def rebinding(network: ProbeNetwork, port: int) -> ProbeNetwork:
         rules = parse_connect_to(f"{HOST}::rebinds.test:{port}")
-        return replace(network, connect_to=rules, allowed_networks=parse_networks("127.0.0.1/32"), resolve=rebinds)
+        return replace(
+            network,
+            connect_to=rules,
+            allowed_networks=parse_networks("127.0.0.1/32"),
+            resolve=rebinds,
+        )
 
     seen = asyncio.run(story())
     assert asked == ["rebinds.test"]

@@ -1,4 +1,6 @@
-"""CloudFront's log rows, in every form in which people have them to paste; and rubbish, which is told to be none."""
+"""CloudFront's log rows, in every form in which people have them to paste; and rubbish, which is
+told to be none.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,11 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_a_row_is_read_in_each_form(form: str) -> None:
     row = parse_log_rows(FORMS[form])[0]
-    assert (row.status, row.detail, row.request_id) == (502, "OriginDnsError", "SOX4xwn4XV6Q4rgb7XiVGOHms==")
+    assert (row.status, row.detail, row.request_id) == (
+        502,
+        "OriginDnsError",
+        "SOX4xwn4XV6Q4rgb7XiVGOHms==",
+    )
     assert row.path in ("/ws", "")
 
 
@@ -58,9 +64,19 @@ def test_log_rows_are_read_as_they_are_pasted() -> None:
         + ["-"] * 4 + ["Error", "abc", "chat.example.com", "wss", "20", "0.5"]
     )  # fmt: skip
     (row,) = parse_log_rows(f"#Version: 1.0\n{tabs}\n")
-    assert (row.status, row.path, row.result, row.request_id, row.seconds) == (502, "/ws a", "Error", "abc", 0.5)
+    assert (row.status, row.path, row.result, row.request_id, row.seconds) == (
+        502,
+        "/ws a",
+        "Error",
+        "abc",
+        0.5,
+    )
     named = parse_log_rows(
-        "#Fields: sc-status x-edge-request-id " + " ".join("abcdefghijklm") + "\n" + "403 q " + "- " * 13
+        "#Fields: sc-status x-edge-request-id "
+        + " ".join("abcdefghijklm")
+        + "\n"
+        + "403 q "
+        + "- " * 13
     )
     assert (named[0].status, named[0].request_id) == (403, "q")
     assert parse_log_rows('[{"sc-status": 101}]')[0].status == 101
@@ -69,7 +85,10 @@ def test_log_rows_are_read_as_they_are_pasted() -> None:
             parse_log_rows(text)
 
 
-ALB = 'wss 2018-07-02T22:23:00.186641Z app/lb/50dc 10.0.0.140:40914 10.0.1.192:8010 0 0 0 101 101 218 786 "GET /"'
+ALB = (
+    "wss 2018-07-02T22:23:00.186641Z app/lb/50dc 10.0.0.140:40914 10.0.1.192:8010 0 0 0 101 101 "
+    '218 786 "GET /"'
+)
 RUBBISH = {
     "a load balancer's own log": ALB,
     "a real-time log without its fields": "\t".join(["1700000000.123", *["-"] * 20]),
@@ -92,7 +111,9 @@ def test_what_is_no_row_is_told_to_be_none(kind: str) -> None:
 
 def test_nothing_is_kept_that_the_database_does_not_take() -> None:
     (row,) = parse_log_rows(
-        '{"sc-status":"502","cs-uri-stem":"/%00\\ud800","x-host-header":"\\u0000","time-taken":"' + "9" * 400 + '"}'
+        '{"sc-status":"502","cs-uri-stem":"/%00\\ud800","x-host-header":"\\u0000","time-taken":"'
+        + "9" * 400
+        + '"}'
     )
     assert "\x00" not in row.path + row.host
     assert row.seconds is None
@@ -100,7 +121,10 @@ def test_nothing_is_kept_that_the_database_does_not_take() -> None:
     assert len(parse_log_rows('{"sc-status": 502}' * 1000)) == MAX_ROWS
 
 
-@given(st.text(max_size=200) | st.sampled_from(sorted(FORMS.values())).flatmap(lambda t: st.just(t[: len(t) // 2])))
+@given(
+    st.text(max_size=200)
+    | st.sampled_from(sorted(FORMS.values())).flatmap(lambda t: st.just(t[: len(t) // 2]))
+)
 @example("\ufeff" + STANDARD)
 @example('{"sc-status": true}')
 @example("#Fields: sc-status\n\n")

@@ -34,9 +34,24 @@ def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
         ([silent(60.4)], "WSE-IDLE-ALB", "Application Load Balancer (60 s)", 24),
         ([silent(350.2)], "WSE-IDLE-NLB", "Network Load Balancer (350 s)", 30),
         ([silent(601)], "WSE-IDLE-CLOUDFRONT", "CloudFront (600 s)", 30),
-        ([silent(601), Reading("client only", 602, "cut")], "WSE-IDLE-CLOUDFRONT", "from the origin only", 30),
-        ([silent(60), Reading("client only", 700, "open")], "WSE-IDLE-ALB", "in both directions", 24),
-        ([silent(601), Reading("client only", 700, "open")], "WSE-1006", "none of the known clocks", 30),
+        (
+            [silent(601), Reading("client only", 602, "cut")],
+            "WSE-IDLE-CLOUDFRONT",
+            "from the origin only",
+            30,
+        ),
+        (
+            [silent(60), Reading("client only", 700, "open")],
+            "WSE-IDLE-ALB",
+            "in both directions",
+            24,
+        ),
+        (
+            [silent(601), Reading("client only", 700, "open")],
+            "WSE-1006",
+            "none of the known clocks",
+            30,
+        ),
         ([silent(45)], "WSE-1006", "none of the known clocks", 18),
         ([silent(30, "closed")], "WSE-IDLE-APP", "the app closed with 4000", 12),
         ([silent(700, "open")], "", "still open", None),
@@ -46,7 +61,9 @@ def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
         ([], "WSE-UNKNOWN", "nothing was measured", None),
     ],
 )
-def test_the_seconds_name_the_clock(readings: list[Reading], code: str, says: str, heartbeat: float | None) -> None:
+def test_the_seconds_name_the_clock(
+    readings: list[Reading], code: str, says: str, heartbeat: float | None
+) -> None:
     found = judge_idle(readings, CLOCKS)
     assert (found.code, found.heartbeat) == (code, heartbeat)
     assert says in found.text
@@ -63,7 +80,9 @@ def test_the_seconds_name_the_clock(readings: list[Reading], code: str, says: st
         (None, "open", True),
     ],
 )
-def test_a_socket_that_the_probe_had_to_end_did_not_stay_open(reason: Reason | None, ended: str, ok: bool) -> None:
+def test_a_socket_that_the_probe_had_to_end_did_not_stay_open(
+    reason: Reason | None, ended: str, ok: bool
+) -> None:
     failures = (Failure(Phase.SCRIPT, reason),) if reason else ()
     seen = replace(live(), failures=failures, close=CloseSeen(4000, "", clean=True, by="peer"))
     reading = reading_of("silent", seen)
@@ -73,12 +92,19 @@ def test_a_socket_that_the_probe_had_to_end_did_not_stay_open(reason: Reason | N
     assert (report.ok, report.code != "WSE-UNKNOWN") == (ok, True)
 
 
-@pytest.mark.parametrize("reason", [Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_BY_PEER, Reason.FRAME_VIOLATION])
-def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(reason: Reason) -> None:
+@pytest.mark.parametrize(
+    "reason", [Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_BY_PEER, Reason.FRAME_VIOLATION]
+)
+def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(
+    reason: Reason,
+) -> None:
     held = StepSeen("hold 90", True, 5.0, 90_000.0, "the socket stayed open")
     for phase, ok in ((Phase.CLOSE, True), (Phase.SCRIPT, False)):
         seen = replace(
-            live(), steps=(held,), failures=(Failure(phase, reason),), close=CloseSeen(1006, "", False, "nobody")
+            live(),
+            steps=(held,),
+            failures=(Failure(phase, reason),),
+            close=CloseSeen(1006, "", False, "nobody"),
         )
         reading = reading_of("silent", seen)
         assert reading is not None
@@ -89,8 +115,16 @@ def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(rea
 @pytest.mark.parametrize(
     ("nlb", "reason", "code"),
     [
-        (60, Reason.RESET, "WSE-IDLE-NLB"),  # it has forgotten the connection, and says so to the next data only
-        (60, Reason.ABNORMAL_CLOSE, ""),  # nobody answered the goodbye: no word of the silence before it
+        (
+            60,
+            Reason.RESET,
+            "WSE-IDLE-NLB",
+        ),  # it has forgotten the connection, and says so to the next data only
+        (
+            60,
+            Reason.ABNORMAL_CLOSE,
+            "",
+        ),  # nobody answered the goodbye: no word of the silence before it
         (120, Reason.RESET, ""),  # its clock had not run out
         (None, Reason.RESET, ""),
     ],
@@ -117,7 +151,9 @@ def against(handler: Any, story: Any, **options: Any) -> Any:
 
 
 def test_a_silent_socket_is_timed_beside_two_that_talk() -> None:
-    """The server drops whoever says nothing for a while, pongs included: as a load balancer counts."""
+    """The server drops whoever says nothing for a while, pongs included: as a load balancer
+    counts.
+    """
 
     async def impatient(connection: ServerConnection) -> None:
         transport = connection.transport
@@ -193,7 +229,9 @@ def test_who_is_refused_keeps_nobody_of_a_crowd_waiting() -> None:
 
     crowd = against(Room(), story, process_request=full)
     assert (crowd.ok, crowd.opened) == (False, 2)
-    assert all((transcript.timing.total or 0) < JOINS_WITHIN * 1000 / 2 for transcript in crowd.seen)
+    assert all(
+        (transcript.timing.total or 0) < JOINS_WITHIN * 1000 / 2 for transcript in crowd.seen
+    )
 
 
 def test_nobody_of_a_crowd_speaks_before_the_last_is_in() -> None:
@@ -214,7 +252,9 @@ def test_a_crowd_in_which_one_is_not_reached_says_who() -> None:
     crowd = against(Room(deaf=1), crowd_of_three)
     assert (crowd.ok, crowd.opened, crowd.heard_all) == (False, 3, 2)
     deaf = {line.partition(" did not hear ")[0] for line in crowd.missing}
-    assert (len(deaf), len(crowd.missing)) == (1, 2), "who does not listen hears neither of the others"
+    assert (len(deaf), len(crowd.missing)) == (1, 2), (
+        "who does not listen hears neither of the others"
+    )
 
 
 async def echoes(connection: ServerConnection) -> None:
@@ -234,7 +274,10 @@ def test_a_crowd_of_which_nobody_hears_another_says_so_whatever_its_size(clients
     assert (alone.opened, alone.heard_all) == (clients, 0)
     numbers = range(1, clients + 1)
     assert alone.missing == tuple(
-        f"client {mine} did not hear client {other}" for mine in numbers for other in numbers if other != mine
+        f"client {mine} did not hear client {other}"
+        for mine in numbers
+        for other in numbers
+        if other != mine
     )
     assert crowd_report(alone).headline == "Nobody heard anybody else."
     together = against(Room(), patient)
@@ -260,7 +303,9 @@ def test_a_crowd_of_four_in_two_processes_misses_those_of_the_other_and_no_more(
     assert "spread over several processes" in crowd_report(crowd).lines[-1]
 
 
-def test_a_crowd_hears_itself_also_where_all_lines_come_in_one_message_and_no_close_is_answered() -> None:
+def test_a_crowd_hears_itself_also_where_all_lines_come_in_one_message_and_no_close_is_answered() -> (
+    None
+):
     said: list[str] = []
     members: list[ServerConnection] = []
 

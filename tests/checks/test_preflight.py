@@ -1,4 +1,6 @@
-"""What the preflight says of targets that are ready, made ready by the plan, not ready, and not to be seen."""
+"""What the preflight says of targets that are ready, made ready by the plan, not ready, and not to
+be seen.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,17 @@ SUBNETS = tuple(
     for letter, zone in (("a", "use1-az6"), ("b", "use1-az1"))
 )
 WELL = (RegisteredTarget("10.0.0.1", "healthy"), RegisteredTarget("10.0.0.2", "healthy"))
-GROUP = TargetGroup("arn:tg", "chat", "HTTP", "HTTP1", "ip", "/healthz", WELL, sticky=False, deregistration_seconds=300)
+GROUP = TargetGroup(
+    "arn:tg",
+    "chat",
+    "HTTP",
+    "HTTP1",
+    "ip",
+    "/healthz",
+    WELL,
+    sticky=False,
+    deregistration_seconds=300,
+)
 ATTRIBUTES = (
     ("idle_timeout.timeout_seconds", "60"),
     ("ipv6.deny_all_igw_traffic", "true"),
@@ -57,12 +69,18 @@ READY: dict[str, Any] = {
 }
 IDLE = {"TCP": 350, "TLS": 350}
 WISH: dict[str, Any] = {"path_patterns": ["/ws/chat", "/ws/chat/*"]}
-MAKE, PUBLISH, OPEN = "cloudfront:CreateVpcOrigin", "cloudfront:UpdateDistribution", "ec2:AuthorizeSecurityGroupIngress"
+MAKE, PUBLISH, OPEN = (
+    "cloudfront:CreateVpcOrigin",
+    "cloudfront:UpdateDistribution",
+    "ec2:AuthorizeSecurityGroupIngress",
+)
 MAY = tuple(Permission(action, "*", "allowed") for action in (MAKE, PUBLISH, OPEN))
 
 
 def seen(target: dict[str, Any] | None = None, **more: Any) -> Snapshot:
-    return snapshot(target=READY | (target or {}), **({"service_role": True, "permissions": MAY} | more))
+    return snapshot(
+        target=READY | (target or {}), **({"service_role": True, "permissions": MAY} | more)
+    )
 
 
 def judged(
@@ -75,14 +93,20 @@ def judged(
     return found
 
 
-def level(code: str, wish: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any) -> Level:
+def level(
+    code: str, wish: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
+) -> Level:
     """The worst that is said under one code."""
     order = list(Level)
     return max((result.level for result in judged(wish, facts, **subject)[code]), key=order.index)
 
 
-def listener(port: int = 80, protocol: str = "HTTP", action: str = "forward", **more: Any) -> Listener:
-    return Listener(port, protocol, action, **({"rules": (), "idle_timeout_seconds": IDLE.get(protocol)} | more))
+def listener(
+    port: int = 80, protocol: str = "HTTP", action: str = "forward", **more: Any
+) -> Listener:
+    return Listener(
+        port, protocol, action, **({"rules": (), "idle_timeout_seconds": IDLE.get(protocol)} | more)
+    )
 
 
 def ingress(source_kind: str, source: str, port: int = 80, protocol: str = "tcp") -> IngressRule:
@@ -93,7 +117,9 @@ def inner(count: int) -> tuple[IngressRule, ...]:
     return tuple(ingress("cidr", f"10.0.{number}.0/24") for number in range(count))
 
 
-def rule_for(*paths: str, hosts: tuple[str, ...] = (), narrow: bool = False, action: str = "forward") -> ListenerRule:
+def rule_for(
+    *paths: str, hosts: tuple[str, ...] = (), narrow: bool = False, action: str = "forward"
+) -> ListenerRule:
     return ListenerRule(hosts, paths, narrow, action)
 
 
@@ -105,7 +131,9 @@ def test_a_ready_target_passes_everything() -> None:
 
 
 def test_the_seeded_cast_is_judged_as_its_names_say() -> None:
-    """Closed: the plan opens it. Public, without the listener, Gateway: blocked, each for its own reason only."""
+    """Closed: the plan opens it. Public, without the listener, Gateway: blocked, each for its own
+    reason only.
+    """
 
     def worst(facts: Snapshot) -> set[tuple[str, str]]:
         return {
@@ -115,10 +143,14 @@ def test_the_seeded_cast_is_judged_as_its_names_say() -> None:
             if result.level in (Level.BLOCK, Level.FIXABLE)
         }
 
-    assert worst(seen({"ingress": (ingress("cidr", "10.10.0.0/16"),)})) == {("PF-INGRESS", "fixable")}
+    assert worst(seen({"ingress": (ingress("cidr", "10.10.0.0/16"),)})) == {
+        ("PF-INGRESS", "fixable")
+    }
     assert worst(seen({"scheme": "internet-facing"})) == {("PF-SCHEME", "block")}
     assert worst(seen({"listeners": (listener(8443),)})) == {("PF-LISTENER", "block")}
-    assert worst(seen({"kind": "gateway", "security_groups": (), "listeners": ()})) == {("PF-KIND", "block")}
+    assert worst(seen({"kind": "gateway", "security_groups": (), "listeners": ()})) == {
+        ("PF-KIND", "block")
+    }
 
 
 OTHER_LIST: dict[str, Any] = {"ingress": (ingress("prefix-list", "pl-other"),)}
@@ -133,23 +165,59 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-GROUP", {"security_groups": ()}, "block"),
     ("PF-GROUP", {"security_groups": (), "kind": "network"}, "block"),
     ("PF-TLS", {"kind": "network", "listeners": (listener(80, "TCP"),)}, "pass"),
-    ("PF-TLS", {"kind": "network", "listeners": (listener(80, "TCP"), listener(8443, "TLS"))}, "block"),
+    (
+        "PF-TLS",
+        {"kind": "network", "listeners": (listener(80, "TCP"), listener(8443, "TLS"))},
+        "block",
+    ),
     ("PF-LISTENER", {"listeners": ()}, "block"),
     ("PF-LISTENER", {"listeners": (listener(80, "HTTPS"),)}, "block"),
     ("PF-LISTENER", {"listeners": (listener(8080),)}, "block"),
     ("PF-LISTENER", {"listeners": (listener(80, "TCP"),), "kind": "network"}, "pass"),
     ("PF-LISTENER", {"listeners": (listener(80, "UDP"),), "kind": "network"}, "block"),
     ("PF-LISTENER", {"listeners": (), "kind": "instance"}, "unknown"),
-    ("PF-ACTION", {"listeners": (listener(action="redirect", redirect_protocol="HTTPS"),)}, "block"),
-    ("PF-ACTION", {"listeners": (listener(action="redirect", redirect_protocol="HTTPS", rules=None),)}, "warn"),
-    ("PF-ACTION", {"listeners": (listener(action="fixed-response", rules=(rule_for("/ws/*"),)),)}, "pass"),
+    (
+        "PF-ACTION",
+        {"listeners": (listener(action="redirect", redirect_protocol="HTTPS"),)},
+        "block",
+    ),
+    (
+        "PF-ACTION",
+        {"listeners": (listener(action="redirect", redirect_protocol="HTTPS", rules=None),)},
+        "warn",
+    ),
+    (
+        "PF-ACTION",
+        {"listeners": (listener(action="fixed-response", rules=(rule_for("/ws/*"),)),)},
+        "pass",
+    ),
     ("PF-RULES", {"listeners": (listener(rules=None),)}, "unknown"),
     ("PF-RULES", {"listeners": (listener(rules=(rule_for("/ws/*", action="redirect"),)),)}, "warn"),
-    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/ws/chat/a", action="redirect"),)),)}, "warn"),
-    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/ws/*", narrow=True, action="redirect"),)),)}, "warn"),
-    ("PF-RULES", {"listeners": (listener(rules=(rule_for("/api/*", action="redirect"),)),)}, "pass"),
-    ("PF-RULES", {"listeners": (listener(rules=(rule_for(hosts=("other.example",), action="redirect"),)),)}, "pass"),
-    ("PF-RULES", {"listeners": (listener(action="fixed-response", rules=(rule_for(hosts=("a.b",)),)),)}, "warn"),
+    (
+        "PF-RULES",
+        {"listeners": (listener(rules=(rule_for("/ws/chat/a", action="redirect"),)),)},
+        "warn",
+    ),
+    (
+        "PF-RULES",
+        {"listeners": (listener(rules=(rule_for("/ws/*", narrow=True, action="redirect"),)),)},
+        "warn",
+    ),
+    (
+        "PF-RULES",
+        {"listeners": (listener(rules=(rule_for("/api/*", action="redirect"),)),)},
+        "pass",
+    ),
+    (
+        "PF-RULES",
+        {"listeners": (listener(rules=(rule_for(hosts=("other.example",), action="redirect"),)),)},
+        "pass",
+    ),
+    (
+        "PF-RULES",
+        {"listeners": (listener(action="fixed-response", rules=(rule_for(hosts=("a.b",)),)),)},
+        "warn",
+    ),
     ("PF-ACTION", {"listeners": (listener(action="authenticate-oidc"),)}, "warn"),
     ("PF-ACTION", {"listeners": (listener(action="fixed-response"),)}, "warn"),
     ("PF-IP-TYPE", {"kind": "network", "ip_address_type": "dualstack"}, "warn"),
@@ -162,17 +230,29 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-BPA", {"block_public_access": ""}, "unknown"),
     ("PF-SUBNET", {"subnets": (SUBNETS[0], replace(SUBNETS[1], public=True))}, "warn"),
     ("PF-SUBNET", {"subnets": ()}, "unknown"),
-    ("PF-BPA", {"block_public_access": "block-bidirectional", "exclusions_allowed": False}, "block"),
+    (
+        "PF-BPA",
+        {"block_public_access": "block-bidirectional", "exclusions_allowed": False},
+        "block",
+    ),
     ("PF-IPV6", {"subnets": (replace(SUBNETS[0], ipv6_only=True),)}, "block"),
     ("PF-IPV6", {"ip_address_type": "dualstack"}, "pass"),
-    ("PF-IPV6", {"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)}, "warn"),
+    (
+        "PF-IPV6",
+        {"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)},
+        "warn",
+    ),
     ("PF-IPV6", {"ip_address_type": "dualstack", "attributes": ()}, "unknown"),
     ("PF-NACL", {"subnets": (replace(SUBNETS[0], acl_egress=None),)}, "unknown"),
     ("PF-NACL", {"subnets": (replace(SUBNETS[0], acl_egress=()),)}, "warn"),
     ("PF-PUBLIC-ADDRESS", {"public_addresses": ("54.1.2.3",)}, "warn"),
     ("PF-PUBLIC-ADDRESS", {"public_addresses": None}, "unknown"),
     ("PF-PUBLIC-ADDRESS", {"addresses_behind": ("54.1.2.3",)}, "warn"),
-    ("PF-PUBLIC-ADDRESS", {"kind": "instance", "subnets": (replace(SUBNETS[0], maps_public=True),)}, "warn"),
+    (
+        "PF-PUBLIC-ADDRESS",
+        {"kind": "instance", "subnets": (replace(SUBNETS[0], maps_public=True),)},
+        "warn",
+    ),
     ("PF-PUBLIC-ADDRESS", {"public_addresses": ()}, "pass"),
     ("PF-PUBLIC-ADDRESS", {"groups": None}, "unknown"),
     ("PF-PUBLIC-ADDRESS", {"groups": None, "kind": "instance"}, "pass"),
@@ -191,7 +271,11 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-ADDRESS", {"subnets": (SUBNETS[0], replace(SUBNETS[1], free_addresses=0))}, "block"),
     ("PF-ADDRESS", {"subnets": (replace(SUBNETS[0], free_addresses=3),)}, "warn"),
     ("PF-ADDRESS", {"subnets": (replace(SUBNETS[0], free_addresses=8),)}, "pass"),
-    ("PF-ZONE", {"subnets": (SUBNETS[0], replace(SUBNETS[1], availability_zone_id="use1-az3"))}, "block"),
+    (
+        "PF-ZONE",
+        {"subnets": (SUBNETS[0], replace(SUBNETS[1], availability_zone_id="use1-az3"))},
+        "block",
+    ),
     ("PF-ZONE", {"arn": Arn(TARGET.replace("us-east-1", "cn-north-1"))}, "block"),
     ("PF-INGRESS", {"ingress": (ingress("group", "sg-service"),)}, "pass"),
     ("PF-INGRESS", {"ingress": (ingress("prefix-list", "pl-other"),)}, "fixable"),
@@ -209,7 +293,11 @@ TARGET_CASES: list[tuple[str, dict[str, Any], str]] = [
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "0.0.0.0/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "::/0"),)}, "warn"),
     ("PF-PUBLIC", {"ingress": (ingress("cidr", "8.0.0.0/8"),)}, "warn"),
-    ("PF-PUBLIC", {"ingress": (ingress("cidr", "100.64.0.0/10"), ingress("cidr", "fd00::/8"))}, "pass"),
+    (
+        "PF-PUBLIC",
+        {"ingress": (ingress("cidr", "100.64.0.0/10"), ingress("cidr", "fd00::/8"))},
+        "pass",
+    ),
     ("PF-PUBLIC", {"ingress": (ingress("prefix-list", "pl-1", 22),)}, "pass"),
     ("PF-PUBLIC", OTHER_LIST, "unknown"),
     ("PF-HEALTH", {"healthy_targets": 0, "registered_targets": 0}, "warn"),
@@ -253,13 +341,23 @@ def test_every_port_that_cloudfront_may_use_is_looked_at() -> None:
         ({}, 60, "warn"),
         ({"idle_timeout_seconds": 4000}, 599, "pass"),
         ({"idle_timeout_seconds": 4000}, 600, "warn"),
-        ({"kind": "network", "listeners": (listener(80, "TCP", idle_timeout_seconds=350),)}, 350, "warn"),
-        ({"kind": "network", "listeners": (listener(80, "TCP", idle_timeout_seconds=None),)}, 30, "unknown"),
+        (
+            {"kind": "network", "listeners": (listener(80, "TCP", idle_timeout_seconds=350),)},
+            350,
+            "warn",
+        ),
+        (
+            {"kind": "network", "listeners": (listener(80, "TCP", idle_timeout_seconds=None),)},
+            30,
+            "unknown",
+        ),
         ({"idle_timeout_seconds": None}, 30, "unknown"),
         ({"kind": "instance", "idle_timeout_seconds": None, "listeners": ()}, 300, "pass"),
     ],
 )
-def test_the_shortest_idle_clock_on_the_way_decides(target: dict[str, Any], silence: int, expected: str) -> None:
+def test_the_shortest_idle_clock_on_the_way_decides(
+    target: dict[str, Any], silence: int, expected: str
+) -> None:
     facts = seen({"idle_timeout_seconds": None} | target if target.get("kind") else target)
     assert level("PF-IDLE", {"max_silence_seconds": silence}, facts) == expected
 
@@ -309,7 +407,9 @@ BLANK: dict[str, dict[str, Any]] = {
 def test_what_could_not_be_seen_is_unknown_never_passed(what: str) -> None:
     facts = seen(BLANK.get(what), gaps=(Gap(what, "AccessDenied: not authorized"),))
     if what in ("target", "distribution"):
-        facts = replace(facts, target=None) if what == "target" else replace(facts, distribution=None)
+        facts = (
+            replace(facts, target=None) if what == "target" else replace(facts, distribution=None)
+        )
     found = judged(facts=facts)
     for code in GAPS[what]:
         assert [result.level for result in found[code]] == [Level.UNKNOWN]
@@ -338,13 +438,17 @@ def test_a_disabled_distribution_and_one_too_new_for_the_library_are_blocked() -
 
 
 def test_a_staging_distribution_is_refused_and_its_primary_is_taken_with_a_warning() -> None:
-    """CloudFront Developer Guide, continuous deployment: viewers reach a staging distribution only by its primary."""
+    """CloudFront Developer Guide, continuous deployment: viewers reach a staging distribution only
+    by its primary.
+    """
     (refused,) = judged(facts=seen(distribution={"staging": True}))["PF-STAGING"]
     assert refused.level is Level.BLOCK
     assert refused.fix is not None
     assert "primary" in refused.fix.console
     assert "d111111abcdef8.cloudfront.net" in refused.fix.console + refused.fix.cli
-    (warned,) = judged(facts=seen(distribution={"continuous_deployment_policy_id": "policy-1"}))["PF-STAGING"]
+    (warned,) = judged(facts=seen(distribution={"continuous_deployment_policy_id": "policy-1"}))[
+        "PF-STAGING"
+    ]
     assert warned.level is Level.WARN
     assert "policy-1" in warned.seen
     assert level("PF-STAGING") is Level.PASS
@@ -367,7 +471,9 @@ def test_a_path_of_somebody_else_is_blocked_and_our_own_is_not() -> None:
         (("/*.php",), ["/ws/chat"], "pass"),
     ],
 )
-def test_who_answers_before_us(existing: tuple[str, ...], patterns: list[str], expected: str) -> None:
+def test_who_answers_before_us(
+    existing: tuple[str, ...], patterns: list[str], expected: str
+) -> None:
     facts = seen(distribution={"behaviors": tuple(map(behavior, existing))})
     assert level("PF-PATH-ORDER", {"path_patterns": patterns}, facts) == expected
 
@@ -395,12 +501,15 @@ def test_the_path_without_its_slash(patterns: list[str], missing: list[str]) -> 
 
 def ours(**changes: Any) -> VpcOriginFacts:
     name = f"{OWNER}-{spec(**WISH).vpc_origin_key}"
-    return replace(VpcOriginFacts(VpcOriginId("vo_1"), name, TARGET, "Deployed", True, 1), **changes)
+    return replace(
+        VpcOriginFacts(VpcOriginId("vo_1"), name, TARGET, "Deployed", True, 1), **changes
+    )
 
 
 def others(count: int) -> tuple[VpcOriginFacts, ...]:
     return tuple(
-        VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"theirs-{n}", Arn("arn:other"), "Deployed") for n in range(count)
+        VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"theirs-{n}", Arn("arn:other"), "Deployed")
+        for n in range(count)
     )
 
 
@@ -419,7 +528,9 @@ def others(count: int) -> tuple[VpcOriginFacts, ...]:
         ((*others(24), ours()), "pass"),
     ],
 )
-def test_a_vpc_origin_is_reused_or_has_room(origins: tuple[VpcOriginFacts, ...], expected: str) -> None:
+def test_a_vpc_origin_is_reused_or_has_room(
+    origins: tuple[VpcOriginFacts, ...], expected: str
+) -> None:
     assert level("PF-VPC-ORIGIN", facts=seen(vpc_origins=origins)) == expected
 
 
@@ -429,7 +540,10 @@ def test_there_must_be_room_for_behaviors_and_for_the_origin() -> None:
     assert level("PF-BEHAVIORS", facts=seen(distribution={"behaviors": full[:73]})) == Level.PASS
     origins = tuple(Origin(f"o{number}", "x.example.com", "") for number in range(100))
     assert level("PF-BEHAVIORS", facts=seen(distribution={"origins": origins})) == Level.BLOCK
-    assert level("PF-BEHAVIORS", facts=seen(distribution={"origins": origins}), origin_id="o5") == Level.PASS
+    assert (
+        level("PF-BEHAVIORS", facts=seen(distribution={"origins": origins}), origin_id="o5")
+        == Level.PASS
+    )
 
 
 def test_what_aws_allows_an_account_beyond_its_defaults_counts() -> None:
@@ -438,7 +552,10 @@ def test_what_aws_allows_an_account_beyond_its_defaults_counts() -> None:
     origins = tuple(Origin(f"o{number}", "x.example.com", "") for number in range(100))
     many = seen(distribution={"behaviors": full, "origins": origins}, vpc_origins=others(25))
     more = replace(many, vpc_origin_quota=40, behavior_quota=100, origin_quota=120)
-    assert (level("PF-BEHAVIORS", facts=more), level("PF-VPC-ORIGIN", facts=more)) == (Level.PASS, Level.PASS)
+    assert (level("PF-BEHAVIORS", facts=more), level("PF-VPC-ORIGIN", facts=more)) == (
+        Level.PASS,
+        Level.PASS,
+    )
     assert make_plan(spec(**WISH), more, endpoint_key=KEY, owner=OWNER).items
     unseen = replace(many, gaps=(Gap("quotas", "AccessDenied: not authorized"),))
     for code in ("PF-BEHAVIORS", "PF-VPC-ORIGIN"):
@@ -475,7 +592,11 @@ def test_results_are_plain_json_with_their_titles() -> None:
 
 
 listeners = st.lists(
-    st.builds(listener, st.sampled_from([80, 443, 8080]), st.sampled_from(["HTTP", "HTTPS", "TCP", "TLS", "UDP"])),
+    st.builds(
+        listener,
+        st.sampled_from([80, 443, 8080]),
+        st.sampled_from(["HTTP", "HTTPS", "TCP", "TLS", "UDP"]),
+    ),
     max_size=3,
     unique_by=lambda one: one.port,
 ).map(tuple)
@@ -487,7 +608,9 @@ any_target = st.fixed_dictionaries(
         "security_groups": st.sampled_from([(), ("sg-1",)]),
         "listeners": listeners,
         "subnets": st.sampled_from([(), SUBNETS]),
-        "ingress": st.sampled_from([(), (ingress("cidr", "0.0.0.0/0"),), (ingress("cidr", "nonsense"),)]),
+        "ingress": st.sampled_from(
+            [(), (ingress("cidr", "0.0.0.0/0"),), (ingress("cidr", "nonsense"),)]
+        ),
         "idle_timeout_seconds": st.sampled_from([None, 60]),
         "attributes": st.sampled_from([None, (), ATTRIBUTES]),
         "groups": st.sampled_from([None, (), (GROUP,), (replace(GROUP, sticky=None, targets=()),)]),
@@ -501,11 +624,15 @@ any_target = st.fixed_dictionaries(
         "block_public_access": st.sampled_from(["", "off", "block-ingress", "new-mode"]),
     }
 )
-any_gaps = st.lists(st.sampled_from(sorted(GAPS)), unique=True).map(lambda found: tuple(Gap(w, "no") for w in found))
+any_gaps = st.lists(st.sampled_from(sorted(GAPS)), unique=True).map(
+    lambda found: tuple(Gap(w, "no") for w in found)
+)
 
 
 @given(any_target, any_gaps)
-def test_whatever_aws_says_it_is_judged_and_no_gap_passes(target: dict[str, Any], gaps: tuple[Gap, ...]) -> None:
+def test_whatever_aws_says_it_is_judged_and_no_gap_passes(
+    target: dict[str, Any], gaps: tuple[Gap, ...]
+) -> None:
     facts = seen(target, gaps=gaps)
     found = judged({"http_port": 80, "origin_protocol": "http-only"}, facts)
     assert set(found) <= set(TITLES)

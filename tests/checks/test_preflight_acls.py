@@ -45,13 +45,17 @@ def deny(low: int, high: int, cidr: str = EVERYWHERE, protocol: str = "6") -> Ac
         ((), False),
     ],
 )
-def test_all_ephemeral_ports_must_be_let_out_to_everywhere(entries: tuple[AclEntry, ...], out: bool) -> None:
+def test_all_ephemeral_ports_must_be_let_out_to_everywhere(
+    entries: tuple[AclEntry, ...], out: bool
+) -> None:
     assert lets_answers_out(entries) == out
 
 
 ports = st.integers(0, LAST_PORT)
 entry = st.builds(
-    lambda allowed, one, other: AclEntry(1, allowed, "6", EVERYWHERE, min(one, other), max(one, other)),
+    lambda allowed, one, other: AclEntry(
+        1, allowed, "6", EVERYWHERE, min(one, other), max(one, other)
+    ),
     st.booleans(),
     ports,
     ports,

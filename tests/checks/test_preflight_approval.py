@@ -1,4 +1,6 @@
-"""An approval is bound to whatever the preflight would block for: each such change gives another digest, or no plan."""
+"""An approval is bound to whatever the preflight would block for: each such change gives another
+digest, or no plan.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,11 @@ from tests.provisioning.examples import KEY, OWNER, behavior, spec
 
 REDIRECTING = listener(action="redirect", redirect_protocol="HTTPS")
 BLOCKING = [
-    *({"target": target} for _, target, expected in TARGET_CASES if expected == "block" and "arn" not in target),
+    *(
+        {"target": target}
+        for _, target, expected in TARGET_CASES
+        if expected == "block" and "arn" not in target
+    ),
     {"distribution": {"enabled": False}},
     {"distribution": {"unknown_elements": ("X",)}},
     {"distribution": {"behaviors": (behavior("/ws/chat"),)}},
@@ -37,19 +43,28 @@ def bound(facts: Snapshot, **wish: Any) -> str:
 def test_an_approval_does_not_outlive_what_would_block(changed: dict[str, Any]) -> None:
     """Whatever a preflight would block for changes the digest, so that the run does not begin."""
     plain = {"http_port": 80, "https_port": 443, "origin_protocol": "http-only"}
-    facts = seen(changed.get("target"), **{key: value for key, value in changed.items() if key != "target"})
+    facts = seen(
+        changed.get("target"), **{key: value for key, value in changed.items() if key != "target"}
+    )
     if blocks(judge(PreflightSubject.of(spec(**(WISH | plain))), facts)):
         assert bound(facts, **plain) != bound(seen(), **plain)
 
 
 def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> None:
     redirecting = replace(REDIRECTING, rules=(rule_for("/ws/*"),))
-    before, after = (seen({"listeners": (one,)}) for one in (redirecting, replace(redirecting, rules=())))
-    judgements = [blocks(judge(PreflightSubject.of(spec(**WISH)), facts)) for facts in (before, after)]
+    before, after = (
+        seen({"listeners": (one,)}) for one in (redirecting, replace(redirecting, rules=()))
+    )
+    judgements = [
+        blocks(judge(PreflightSubject.of(spec(**WISH)), facts)) for facts in (before, after)
+    ]
     assert judgements == [False, True]
     assert bound(before) != bound(after)
     gone = replace(after, gaps=(Gap("rules", "denied"),))
-    old, new = (make_plan(spec(**WISH), one, endpoint_key=KEY, owner=OWNER).to_dict() for one in (before, gone))
+    old, new = (
+        make_plan(spec(**WISH), one, endpoint_key=KEY, owner=OWNER).to_dict()
+        for one in (before, gone)
+    )
     assert not_known_any_more(old, new) == ["rules_before_redirects"]
 
 
@@ -60,7 +75,11 @@ def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> No
 )
 def test_an_approval_does_not_outlive_a_certificate(shown: dict[str, Any]) -> None:
     good = Certificate("arn:1", ("a.example.com",), "ISSUED", "AMAZON_ISSUED", "2027-01-01")
-    wish = {"origin_protocol": "https-only", "origin_domain": "a.example.com", "forward_host": False}
+    wish = {
+        "origin_protocol": "https-only",
+        "origin_domain": "a.example.com",
+        "forward_host": False,
+    }
     before, after, renewed = (
         seen({"listeners": (listener(443, "HTTPS", certificates=(one,)),)})
         for one in (good, replace(good, **shown), replace(good, expires="2028-01-01"))

@@ -1,5 +1,6 @@
-"""With match-viewer CloudFront goes on as the viewer came: which of the two legs carry handshakes, and what is asked of
-them."""
+"""With match-viewer CloudFront goes on as the viewer came: which of the two legs carry handshakes,
+and what is asked of them.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +24,16 @@ PLAIN = BOTH | {"origin_protocol": "http-only"}
 
 def about_listeners(wish: dict[str, Any], facts: Snapshot) -> list[PreflightResult]:
     found = judged(wish, facts)
-    return [result for code in ("PF-LISTENER", "PF-ACTION", "PF-RULES") for result in found.get(code, ())]
+    return [
+        result
+        for code in ("PF-LISTENER", "PF-ACTION", "PF-RULES")
+        for result in found.get(code, ())
+    ]
 
 
-@pytest.mark.parametrize("plain", [REDIRECTING, REFUSING, None], ids=["redirects", "refuses", "is not there"])
+@pytest.mark.parametrize(
+    "plain", [REDIRECTING, REFUSING, None], ids=["redirects", "refuses", "is not there"]
+)
 @pytest.mark.parametrize("policy", ["https-only", "redirect-to-https"])
 def test_a_plain_leg_that_no_viewer_comes_to_may_be_as_it_likes(plain: Any, policy: str) -> None:
     """And the same listeners are held against the target where the plain leg is the only one."""
@@ -46,7 +53,10 @@ def test_the_leg_over_https_is_judged_all_the_more() -> None:
 
 def test_what_is_behind_the_plain_leg_only_is_not_asked_how_it_is() -> None:
     old = replace(GROUP, arn="arn:old", name="old", protocol_version="GRPC")
-    listeners = (listener(80, target_groups=(old.arn,)), listener(443, "HTTPS", target_groups=(GROUP.arn,)))
+    listeners = (
+        listener(80, target_groups=(old.arn,)),
+        listener(443, "HTTPS", target_groups=(GROUP.arn,)),
+    )
     facts = seen({"listeners": listeners, "groups": (GROUP, old)})
     assert level("PF-TARGET-GROUP", BOTH, facts) is Level.PASS
     assert level("PF-TARGET-GROUP", PLAIN, facts) is Level.WARN
@@ -57,7 +67,11 @@ def test_what_is_behind_the_plain_leg_only_is_not_asked_how_it_is() -> None:
     [
         (BOTH, seen({"listeners": (listener(80),)}), "--port 443 --protocol HTTPS --certificates"),
         (BOTH, seen({"listeners": ()}), "--port 443 --protocol HTTPS --certificates"),
-        (BOTH, seen({"kind": "network", "listeners": (listener(80, "TCP"),)}), "--port 443 --protocol TCP --"),
+        (
+            BOTH,
+            seen({"kind": "network", "listeners": (listener(80, "TCP"),)}),
+            "--port 443 --protocol TCP --",
+        ),
         (PLAIN, seen({"listeners": (SECURE,)}), "--port 80 --protocol HTTP --default-actions"),
         (PLAIN, seen({"listeners": ()}), "--port 80 --protocol HTTP --default-actions"),
     ],

@@ -1,4 +1,6 @@
-"""What the preflight says of names and certificates: which Host the target sees, and who shows which certificate."""
+"""What the preflight says of names and certificates: which Host the target sees, and who shows
+which certificate.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,11 @@ from tests.checks.test_preflight import judged, level, seen
 
 SECURE: dict[str, Any] = {"origin_protocol": "https-only", "https_port": 443, "http_port": 80}
 ISSUED = Certificate(
-    "arn:aws:acm:us-east-1:1:certificate/a", ("app.example.com",), "ISSUED", "AMAZON_ISSUED", "2027-03-01"
+    "arn:aws:acm:us-east-1:1:certificate/a",
+    ("app.example.com",),
+    "ISSUED",
+    "AMAZON_ISSUED",
+    "2027-03-01",
 )
 ALIAS = {"aliases": ("chat.example.com",)}
 TWO = {"aliases": ("a.example.com", "b.example.com")}
@@ -47,7 +53,11 @@ def named(*names: str, **changes: Any) -> Certificate:
         (VIEWERS, showing(named("chat.example.com"), distribution=ALIAS), "pass"),
         (VIEWERS, showing(ISSUED, distribution=ALIAS), "block"),
         (VIEWERS, showing(ISSUED), "block"),
-        (VIEWERS, showing(named("a.example.com"), distribution={"aliases": ("a.example.com", "b.org")}), "block"),
+        (
+            VIEWERS,
+            showing(named("a.example.com"), distribution={"aliases": ("a.example.com", "b.org")}),
+            "block",
+        ),
         (OWN_NAME, showing(replace(ISSUED, status="EXPIRED")), "block"),
         (OWN_NAME, showing(replace(ISSUED, kind="PRIVATE")), "block"),
         (OWN_NAME, showing(replace(ISSUED, kind="IMPORTED")), "unknown"),
@@ -59,13 +69,29 @@ def named(*names: str, **changes: Any) -> Certificate:
         (OWN_NAME, showing(ISSUED, replace(ISSUED, kind="IMPORTED", status="EXPIRED")), "warn"),
         (OWN_NAME, showing(ISSUED, named("old.example.com", status="EXPIRED")), "pass"),
         (OWN_NAME, showing(replace(ISSUED, status="EXPIRED"), named("b.example.com")), "block"),
-        (VIEWERS, showing(named("*.example.com"), named("a.example.com", status="EXPIRED"), distribution=TWO), "warn"),
-        (VIEWERS, showing(named("a.example.com"), named("b.example.com", status="EXPIRED"), distribution=TWO), "block"),
+        (
+            VIEWERS,
+            showing(
+                named("*.example.com"), named("a.example.com", status="EXPIRED"), distribution=TWO
+            ),
+            "warn",
+        ),
+        (
+            VIEWERS,
+            showing(
+                named("a.example.com"), named("b.example.com", status="EXPIRED"), distribution=TWO
+            ),
+            "block",
+        ),
         (OWN_NAME, showing(Certificate("arn:aws:iam::1:server-certificate/old")), "unknown"),
         (OWN_NAME, showing(), "block"),
         (OWN_NAME, showing(gaps=(Gap("certificates", "denied"),)), "unknown"),
         (OWN_NAME, seen({"listeners": (Listener(443, "HTTPS", "forward"),)}), "unknown"),
-        (OWN_NAME, seen({"kind": "network", "listeners": (Listener(443, "TCP", "forward"),)}), "unknown"),
+        (
+            OWN_NAME,
+            seen({"kind": "network", "listeners": (Listener(443, "TCP", "forward"),)}),
+            "unknown",
+        ),
     ],
 )
 def test_the_targets_certificate_must_name_the_host_that_cloudfront_sends(
@@ -80,13 +106,17 @@ def test_over_plain_http_no_certificate_is_asked_for() -> None:
 
 def test_what_is_wrong_names_the_host_and_the_fix_has_it_too() -> None:
     (result,) = judged(OWN_NAME, showing(named("other.example.com")))["PF-CERTIFICATE"]
-    assert result.seen == "The certificate on 443 is for other.example.com, not for app.example.com."
+    assert (
+        result.seen == "The certificate on 443 is for other.example.com, not for app.example.com."
+    )
     assert result.fix is not None
     assert "app.example.com" in result.fix.cli
 
 
 def test_a_certificate_that_is_left_over_is_named_and_is_to_be_taken_away() -> None:
-    """ELB guide: of several for a name the key's algorithm decides first, and only then whether one has expired."""
+    """ELB guide: of several for a name the key's algorithm decides first, and only then whether one
+    has expired.
+    """
     old = replace(ISSUED, arn="arn:old", status="EXPIRED")
     (beside,) = judged(OWN_NAME, showing(ISSUED, old))["PF-CERTIFICATE"]
     assert "Beside it stands one that is EXPIRED" in beside.seen
@@ -96,15 +126,21 @@ def test_a_certificate_that_is_left_over_is_named_and_is_to_be_taken_away() -> N
     assert "arn:old" in beside.fix.cli
     (default,) = judged(OWN_NAME, showing(old, ISSUED))["PF-CERTIFICATE"]
     assert default.fix is not None
-    assert default.fix.cli.startswith("aws elbv2 modify-listener"), "the default certificate can only be replaced"
+    assert default.fix.cli.startswith("aws elbv2 modify-listener"), (
+        "the default certificate can only be replaced"
+    )
     assert ISSUED.arn in default.fix.cli
     three = (named("a.example.com"), named("a.example.com", **OLD), named("b.example.com", **OLD))
     (blocked,) = judged(VIEWERS, showing(*three, distribution=TWO))["PF-CERTIFICATE"]
-    assert blocked.seen == "The certificate for b.example.com is EXPIRED.", "not the one that another stands beside"
+    assert blocked.seen == "The certificate for b.example.com is EXPIRED.", (
+        "not the one that another stands beside"
+    )
 
 
 def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:
-    """Not forwarded and no domain given, it is the load balancer's; forwarded and no alias, it is CloudFront's."""
+    """Not forwarded and no domain given, it is the load balancer's; forwarded and no alias, it is
+    CloudFront's.
+    """
     for wish in (SECURE | {"forward_host": False}, VIEWERS):
         (result,) = judged(wish, showing(ISSUED))["PF-CERTIFICATE"]
         assert result.fix is not None
@@ -115,7 +151,10 @@ def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:
 @pytest.mark.parametrize(
     ("facts", "changes"),
     [
-        (showing(named("chat.example.com"), distribution=ALIAS), {"forward_host": True, "origin_domain": ""}),
+        (
+            showing(named("chat.example.com"), distribution=ALIAS),
+            {"forward_host": True, "origin_domain": ""},
+        ),
         (showing(named("a.example.com", "b.org"), distribution=ALIAS), DOMAIN_A),
         (showing(named("a.example.com")), DOMAIN_A),
         (showing(named("*.example.com"), distribution={"aliases": ("a.other.com",)}), None),
@@ -126,7 +165,9 @@ def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:
 def test_another_host_that_the_certificate_does_name_is_proposed(
     facts: Snapshot, changes: dict[str, Any] | None
 ) -> None:
-    (result,) = judged(SECURE | {"forward_host": False, "origin_domain": "wrong.org"}, facts)["PF-CERTIFICATE"]
+    (result,) = judged(SECURE | {"forward_host": False, "origin_domain": "wrong.org"}, facts)[
+        "PF-CERTIFICATE"
+    ]
     assert result.level is Level.BLOCK
     amendment = result.to_dict()["amendment"]
     assert (amendment and amendment["changes"]) == changes
@@ -139,12 +180,35 @@ def test_another_host_that_the_certificate_does_name_is_proposed(
     [
         (seen(), "pass"),
         (seen(distribution=ALIAS, viewer_certificate=named("chat.example.com")), "pass"),
-        (seen(distribution={"aliases": ("*.example.com",)}, viewer_certificate=named("*.example.com")), "pass"),
-        (seen(distribution={"aliases": ("*.example.com",)}, viewer_certificate=named("a.example.com")), "block"),
+        (
+            seen(
+                distribution={"aliases": ("*.example.com",)},
+                viewer_certificate=named("*.example.com"),
+            ),
+            "pass",
+        ),
+        (
+            seen(
+                distribution={"aliases": ("*.example.com",)},
+                viewer_certificate=named("a.example.com"),
+            ),
+            "block",
+        ),
         (seen(distribution=ALIAS, viewer_certificate=ISSUED), "block"),
-        (seen(distribution=ALIAS, viewer_certificate=named("chat.example.com", status="EXPIRED")), "block"),
+        (
+            seen(
+                distribution=ALIAS, viewer_certificate=named("chat.example.com", status="EXPIRED")
+            ),
+            "block",
+        ),
         (seen(distribution=ALIAS), "unknown"),
-        (seen(distribution=ALIAS, viewer_certificate=Certificate("arn:aws:iam::1:server-certificate/x")), "unknown"),
+        (
+            seen(
+                distribution=ALIAS,
+                viewer_certificate=Certificate("arn:aws:iam::1:server-certificate/x"),
+            ),
+            "unknown",
+        ),
         (seen(distribution=ALIAS, gaps=(Gap("viewer_certificate", "denied"),)), "unknown"),
     ],
 )
@@ -159,8 +223,19 @@ def test_viewers_are_shown_a_certificate_for_each_name(facts: Snapshot, expected
         (seen(service_role=False), "warn"),
         (seen(service_role=None), "unknown"),
         (seen(gaps=(Gap("service_role", "denied"),)), "unknown"),
-        (seen(service_role=False, permissions=(Permission(CREATE_SERVICE_ROLE, "*", "allowed"),)), "pass"),
-        (seen(service_role=False, permissions=(Permission(CREATE_SERVICE_ROLE, "*", "implicitDeny"),)), "warn"),
+        (
+            seen(
+                service_role=False, permissions=(Permission(CREATE_SERVICE_ROLE, "*", "allowed"),)
+            ),
+            "pass",
+        ),
+        (
+            seen(
+                service_role=False,
+                permissions=(Permission(CREATE_SERVICE_ROLE, "*", "implicitDeny"),),
+            ),
+            "warn",
+        ),
         (seen(service_role=False, permissions=()), "warn"),
     ],
 )
@@ -191,13 +266,20 @@ def taken(*domains: str) -> dict[str, Any]:
         (seen(distribution=WIDE, gaps=(Gap("domain_conflicts", "denied"),)), "unknown"),
     ],
 )
-def test_a_name_with_a_star_may_lose_some_of_its_names_to_others(facts: Snapshot, expected: str) -> None:
-    assert [one.level.value for one in judged(facts=facts).get("PF-ALIAS", ())] == [expected][: bool(expected)]
+def test_a_name_with_a_star_may_lose_some_of_its_names_to_others(
+    facts: Snapshot, expected: str
+) -> None:
+    assert [one.level.value for one in judged(facts=facts).get("PF-ALIAS", ())] == [expected][
+        : bool(expected)
+    ]
 
 
 def test_several_targets_without_stickiness_matter_only_to_an_http_api() -> None:
     assert level("PF-STICKY") == Level.PASS
-    assert level("PF-STICKY", {"allowed_methods": "GET,HEAD,OPTIONS,PUT,POST,PATCH,DELETE"}) == Level.WARN
+    assert (
+        level("PF-STICKY", {"allowed_methods": "GET,HEAD,OPTIONS,PUT,POST,PATCH,DELETE"})
+        == Level.WARN
+    )
 
 
 def test_the_reason_of_an_unhealthy_target_is_told_in_awss_words() -> None:
@@ -205,7 +287,11 @@ def test_the_reason_of_an_unhealthy_target_is_told_in_awss_words() -> None:
     assert facts.target is not None
     (group,) = facts.target.groups or ()
     ill = replace(
-        group, targets=(group.targets[0], replace(group.targets[1], state="unhealthy", reason="Target.Timeout"))
+        group,
+        targets=(
+            group.targets[0],
+            replace(group.targets[1], state="unhealthy", reason="Target.Timeout"),
+        ),
     )
     (result,) = judged(facts=seen({"healthy_targets": 1, "groups": (ill,)}))["PF-HEALTH"]
     assert "Target.Timeout" in result.seen

@@ -1,4 +1,6 @@
-"""What the preflight says of the portal's own rights, and what it offers to change in the request itself."""
+"""What the preflight says of the portal's own rights, and what it offers to change in the request
+itself.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,18 @@ from checks.preflight import Level, PreflightSubject, judge
 from provisioning.facts import Snapshot
 from provisioning.permissions import CREATE_SERVICE_ROLE, Permission, questions
 from provisioning.spec import complete_wish, parse_spec
-from tests.checks.test_preflight import MAKE, MAY, OPEN, PUBLISH, SUBNETS, WISH, judged, level, listener, seen
+from tests.checks.test_preflight import (
+    MAKE,
+    MAY,
+    OPEN,
+    PUBLISH,
+    SUBNETS,
+    WISH,
+    judged,
+    level,
+    listener,
+    seen,
+)
 from tests.provisioning.examples import OWNER, behavior
 from tests.provisioning.examples import WISH as OWN_WISH
 
@@ -19,7 +32,10 @@ CLOSED: dict[str, Any] = {"ingress": ()}
 
 
 def denied(action: str, decision: str = "implicitDeny", *missing: str) -> tuple[Permission, ...]:
-    return (*(one for one in MAY if one.action != action), Permission(action, "*", decision, missing))
+    return (
+        *(one for one in MAY if one.action != action),
+        Permission(action, "*", decision, missing),
+    )
 
 
 @pytest.mark.parametrize(
@@ -37,7 +53,10 @@ def denied(action: str, decision: str = "implicitDeny", *missing: str) -> tuple[
     ],
 )
 def test_a_missing_permission_is_known_before_the_run(
-    permissions: tuple[Permission, ...] | None, target: dict[str, Any], wish: dict[str, Any], expected: str
+    permissions: tuple[Permission, ...] | None,
+    target: dict[str, Any],
+    wish: dict[str, Any],
+    expected: str,
 ) -> None:
     (result,) = judged(wish, seen(target, permissions=permissions))["PF-PERMISSION"]
     assert result.level.value == expected
@@ -47,7 +66,11 @@ def test_a_missing_permission_is_known_before_the_run(
 
 def test_iam_is_asked_only_about_what_there_is() -> None:
     def actions(**what: Any) -> set[str]:
-        return {action for one in questions("111122223333", "eu-west-1", OWNER, **what) for action in one.actions}
+        return {
+            action
+            for one in questions("111122223333", "eu-west-1", OWNER, **what)
+            for action in one.actions
+        }
 
     assert PUBLISH not in actions()
     assert OPEN not in actions(distribution_id="E1")
@@ -64,16 +87,36 @@ PLAIN = {"http_port": 80, "origin_protocol": "http-only"}
     [
         ("PF-PATH-BARE", {"path_patterns": ["/ws/*"]}, seen(), {"path_patterns": ["/ws/*", "/ws"]}),
         ("PF-PATH-BARE", {"path_patterns": [f"/{n}/*" for n in range(5)]}, seen(), None),
-        ("PF-PATH-BARE", {"path_patterns": ["/a/*"]}, seen(distribution={"behaviors": (behavior("/a"),)}), None),
-        ("PF-INGRESS", {"open_security_group": False}, seen({"ingress": ()}), {"open_security_group": True}),
+        (
+            "PF-PATH-BARE",
+            {"path_patterns": ["/a/*"]},
+            seen(distribution={"behaviors": (behavior("/a"),)}),
+            None,
+        ),
+        (
+            "PF-INGRESS",
+            {"open_security_group": False},
+            seen({"ingress": ()}),
+            {"open_security_group": True},
+        ),
         ("PF-INGRESS", {}, seen({"ingress": ()}), None),
         (
             "PF-ACTION",
             PLAIN,
             seen({"listeners": (REDIRECTING, listener(443, "HTTPS"))}),
-            {"origin_protocol": "https-only", "https_port": 443, "forward_host": "", "origin_domain": ""},
+            {
+                "origin_protocol": "https-only",
+                "https_port": 443,
+                "forward_host": "",
+                "origin_domain": "",
+            },
         ),
-        ("PF-ACTION", PLAIN, seen({"listeners": (REDIRECTING, listener(443, "HTTPS", "redirect"))}), None),
+        (
+            "PF-ACTION",
+            PLAIN,
+            seen({"listeners": (REDIRECTING, listener(443, "HTTPS", "redirect"))}),
+            None,
+        ),
         ("PF-ACTION", PLAIN, seen({"listeners": (REDIRECTING, listener(444, "HTTPS"))}), None),
         ("PF-ACTION", PLAIN, seen({"listeners": (listener(action="fixed-response"),)}), None),
     ],
@@ -90,17 +133,28 @@ def test_what_the_request_itself_can_put_right_is_proposed(
     taken_up = {field: value for field, value in (WISH | wish | changes).items() if value != ""}
     target = facts.target
     assert target is not None
-    complete = complete_wish(OWN_WISH | taken_up, target.listener_protocols(), target.certificate_names())
-    again = [one for one in judge(PreflightSubject.of(parse_spec(complete)), facts) if one.code == code]
+    complete = complete_wish(
+        OWN_WISH | taken_up, target.listener_protocols(), target.certificate_names()
+    )
+    again = [
+        one for one in judge(PreflightSubject.of(parse_spec(complete)), facts) if one.code == code
+    ]
     assert {one.level for one in again} <= {Level.PASS, Level.FIXABLE}
 
 
 @pytest.mark.parametrize(
-    ("silence", "timeout", "raised"), [(90, 60, "Value=180"), (599, 60, "Value=1198"), (600, 60, ""), (700, 60, "")]
+    ("silence", "timeout", "raised"),
+    [(90, 60, "Value=180"), (599, 60, "Value=1198"), (600, 60, ""), (700, 60, "")],
 )
-def test_a_timeout_is_to_be_raised_only_where_that_helps(silence: int, timeout: int, raised: str) -> None:
-    """CloudFront's ten minutes are nobody's to change: a silence as long as they are needs a heartbeat."""
-    (idle,) = judged({"max_silence_seconds": silence}, seen({"idle_timeout_seconds": timeout}))["PF-IDLE"]
+def test_a_timeout_is_to_be_raised_only_where_that_helps(
+    silence: int, timeout: int, raised: str
+) -> None:
+    """CloudFront's ten minutes are nobody's to change: a silence as long as they are needs a
+    heartbeat.
+    """
+    (idle,) = judged({"max_silence_seconds": silence}, seen({"idle_timeout_seconds": timeout}))[
+        "PF-IDLE"
+    ]
     assert idle.level is Level.WARN
     assert idle.fix is not None
     assert "send a ping from the server every 20 to 30 s" in idle.fix.console
@@ -110,7 +164,9 @@ def test_a_timeout_is_to_be_raised_only_where_that_helps(silence: int, timeout: 
 
 
 def test_the_route_that_is_to_go_is_the_one_to_the_internet_gateway() -> None:
-    """Not whatever has 0.0.0.0/0: in a subnet that is public over IPv6 that one leads to a NAT gateway."""
+    """Not whatever has 0.0.0.0/0: in a subnet that is public over IPv6 that one leads to a NAT
+    gateway.
+    """
     public = replace(SUBNETS[0], public=True)
     (told,) = judged({}, seen({"subnets": (public,)}))["PF-SUBNET"]
     assert told.level is Level.WARN

@@ -1,4 +1,6 @@
-"""docs/preflight.md lists the questions that the code asks, with the calls that the role's policy allows."""
+"""docs/preflight.md lists the questions that the code asks, with the calls that the role's policy
+allows.
+"""
 
 from __future__ import annotations
 

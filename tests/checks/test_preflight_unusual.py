@@ -1,4 +1,6 @@
-"""Targets set up right in unusual ways are not held up, and those that are wrong in unusual ways do not pass."""
+"""Targets set up right in unusual ways are not held up, and those that are wrong in unusual ways do
+not pass.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,16 @@ from provisioning.edge.security_groups import _rule as read_group_rule
 from provisioning.edge.targets import _listener, _rule
 from provisioning.edge.vpcs import _leads_to_internet
 from provisioning.facts import AclEntry, IngressRule, ListenerRule, RegisteredTarget, everybody
-from tests.checks.test_preflight import GROUP, WELL, ingress, judged, level, listener, rule_for, seen
+from tests.checks.test_preflight import (
+    GROUP,
+    WELL,
+    ingress,
+    judged,
+    level,
+    listener,
+    rule_for,
+    seen,
+)
 
 OURS, THEIRS = "arn:ours", "arn:theirs"
 SICK = (RegisteredTarget("10.0.0.9", "unhealthy", "Target.Timeout"),)
@@ -25,8 +36,12 @@ def to(arn: str, *paths: str, **more: Any) -> ListenerRule:
     return replace(rule_for(*paths, **more), target_groups=(arn,))
 
 
-def shared(ours: tuple[RegisteredTarget, ...], theirs: tuple[RegisteredTarget, ...], **more: Any) -> dict[str, Any]:
-    """A load balancer of many teams: our path has a rule of its own, the default action leads to another's group."""
+def shared(
+    ours: tuple[RegisteredTarget, ...], theirs: tuple[RegisteredTarget, ...], **more: Any
+) -> dict[str, Any]:
+    """A load balancer of many teams: our path has a rule of its own, the default action leads to
+    another's group.
+    """
     rules = more.pop("rules", (to(OURS, "/ws/*"),))
     return {
         "listeners": (listener(rules=rules, target_groups=(THEIRS,)),),
@@ -64,7 +79,8 @@ CASES = [
     ("PF-HEALTH", shared(WELL, SICK, rules=BOTH), "warn"),
     ("PF-HEALTH", shared(WELL, SICK, rules=()), "warn"),
     ("PF-TARGET-GROUP", shared(WELL, WELL, protocol_version="GRPC", rules=BOTH), "warn"),
-    # a Lambda function takes no upgrade; where only some handshakes come to one, the others get through
+    # a Lambda function takes no upgrade; where only some handshakes come to one, the others get
+    # through
     ("PF-TARGET-GROUP", {"groups": (CALLING,)}, "block"),
     ("PF-TARGET-GROUP", {"groups": (CALLING, GROUP)}, "warn"),
     ("PF-TARGET-GROUP", shared(WELL, FUNCTION, target_type="lambda"), "pass"),
@@ -92,22 +108,31 @@ CASES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("code", "facts", "expected"), CASES, ids=[f"{n}-{row[0]}" for n, row in enumerate(CASES)])
-def test_an_unusual_target_is_judged_by_what_handshakes_meet(code: str, facts: dict[str, Any], expected: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "facts", "expected"), CASES, ids=[f"{n}-{row[0]}" for n, row in enumerate(CASES)]
+)
+def test_an_unusual_target_is_judged_by_what_handshakes_meet(
+    code: str, facts: dict[str, Any], expected: str
+) -> None:
     assert level(code, facts=seen(facts)) is Level(expected)
 
 
 def test_a_listener_that_answers_by_itself_is_to_forward() -> None:
-    (rule,) = judged({}, seen({"listeners": (listener(rules=(rule_for("/ws/*", action="redirect"),)),)}))["PF-RULES"]
+    (rule,) = judged(
+        {}, seen({"listeners": (listener(rules=(rule_for("/ws/*", action="redirect"),)),)})
+    )["PF-RULES"]
     assert rule.fix is not None
     assert "> Rules > Add rule: forward /ws/chat, /ws/chat/* with Host" in rule.fix.console
     conditions = (
-        "Field=host-header,Values=d111111abcdef8.cloudfront.net 'Field=path-pattern,Values=/ws/chat,/ws/chat/*'"
+        "Field=host-header,Values=d111111abcdef8.cloudfront.net "
+        "'Field=path-pattern,Values=/ws/chat,/ws/chat/*'"
     )
     assert f"--conditions {conditions} --actions" in rule.fix.cli
     (default,) = judged({}, seen({"listeners": (listener(**DEFAULT_404),)}))["PF-ACTION"]
     assert default.fix is not None
-    assert default.fix.console.endswith("> HTTP:80 > Default action: forward to the app's target group.")
+    assert default.fix.console.endswith(
+        "> HTTP:80 > Default action: forward to the app's target group."
+    )
 
 
 def test_a_function_is_told_apart_from_a_group_of_another_version() -> None:
@@ -117,7 +142,9 @@ def test_a_function_is_told_apart_from_a_group_of_another_version() -> None:
     assert "400" in function.why
     assert function.fix is not None
     assert "--target-type ip" in function.fix.cli
-    (version,) = judged({}, seen({"groups": (replace(GROUP, protocol_version="HTTP2"),)}))["PF-TARGET-GROUP"]
+    (version,) = judged({}, seen({"groups": (replace(GROUP, protocol_version="HTTP2"),)}))[
+        "PF-TARGET-GROUP"
+    ]
     assert "HTTP2" in version.seen
 
 
@@ -128,9 +155,15 @@ def test_rules_that_forward_a_part_of_a_path_are_told_as_that() -> None:
     assert part.level is Level.WARN
     assert part.seen.startswith("Rules on 80 forward a part of /ws* with Host ")
     behind = (rule_for("/w*", action="redirect"), *PARTS)
-    (none,) = judged(wish, seen({"listeners": (listener(rules=behind, **DEFAULT_404),)}))["PF-RULES"]
-    assert none.seen.startswith("For /ws* with Host "), "what stands behind a rule for all of it is never asked"
-    (all_of_it,) = judged(wish, seen({"listeners": (listener(rules=(rule_for("/ws*"),), **DEFAULT_404),)}))["PF-RULES"]
+    (none,) = judged(wish, seen({"listeners": (listener(rules=behind, **DEFAULT_404),)}))[
+        "PF-RULES"
+    ]
+    assert none.seen.startswith("For /ws* with Host "), (
+        "what stands behind a rule for all of it is never asked"
+    )
+    (all_of_it,) = judged(
+        wish, seen({"listeners": (listener(rules=(rule_for("/ws*"),), **DEFAULT_404),)})
+    )["PF-RULES"]
     assert all_of_it.level is Level.PASS
 
 
@@ -139,19 +172,25 @@ def test_an_empty_group_is_to_be_filled_and_one_that_is_unwell_looked_at() -> No
     assert empty.fix is not None
     assert (
         empty.fix.console
-        == "EC2 > Target Groups > ours > Targets > Register targets: the app's instances or addresses."
+        == "EC2 > Target Groups > ours > Targets > Register targets: the app's instances or "
+        "addresses."
     )
     assert OURS in empty.fix.cli
     (unwell,) = judged({}, seen(shared(SICK, WELL)))["PF-HEALTH"]
     assert unwell.fix is not None
-    assert unwell.fix.console == "EC2 > Target Groups > ours > Targets: look at the health status details."
+    assert (
+        unwell.fix.console
+        == "EC2 > Target Groups > ours > Targets: look at the health status details."
+    )
 
 
 def test_a_list_that_may_hold_cloudfronts_addresses_does_not_stop_the_request_nor_pass() -> None:
     (result,) = judged({"open_security_group": False}, seen(OWN_LIST))["PF-INGRESS"]
     assert result.level is Level.UNKNOWN
     assert result.amendment is not None
-    (blocked,) = judged({"open_security_group": False}, seen(OWN_LIST | {"own_lists": ()}))["PF-INGRESS"]
+    (blocked,) = judged({"open_security_group": False}, seen(OWN_LIST | {"own_lists": ()}))[
+        "PF-INGRESS"
+    ]
     assert blocked.level is Level.BLOCK, "a list of AWS's own for something else"
 
 
@@ -173,17 +212,37 @@ ACLS = [
 
 
 @pytest.mark.parametrize(("out", "entries"), ACLS)
-def test_answers_leave_when_the_numbered_entries_let_them(out: bool, entries: list[tuple[Any, ...]]) -> None:
+def test_answers_leave_when_the_numbered_entries_let_them(
+    out: bool, entries: list[tuple[Any, ...]]
+) -> None:
     assert lets_answers_out([AclEntry(*entry) for entry in entries]) is out
 
 
 READ = [
     # what AWS says of a rule, and whether only some handshakes meet it
-    ({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "Upgrade", "Values": ["WebSocket"]}}, False),
-    ({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "Connection", "Values": ["*Upgrade*"]}}, False),
-    ({"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["GET", "POST"]}}, False),
+    (
+        {
+            "Field": "http-header",
+            "HttpHeaderConfig": {"HttpHeaderName": "Upgrade", "Values": ["WebSocket"]},
+        },
+        False,
+    ),
+    (
+        {
+            "Field": "http-header",
+            "HttpHeaderConfig": {"HttpHeaderName": "Connection", "Values": ["*Upgrade*"]},
+        },
+        False,
+    ),
+    (
+        {"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["GET", "POST"]}},
+        False,
+    ),
     ({"Field": "http-request-method", "HttpRequestMethodConfig": {"Values": ["POST"]}}, True),
-    ({"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Team", "Values": ["*"]}}, True),
+    (
+        {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Team", "Values": ["*"]}},
+        True,
+    ),
     ({"Field": "host-header", "HostHeaderConfig": {"RegexValues": ["^a"]}}, True),
     ({"Field": "path-pattern", "PathPatternConfig": {"RegexValues": ["^/a"]}}, True),
     ({"Field": "source-ip", "SourceIpConfig": {"Values": ["192.0.2.0/24"]}}, True),
@@ -192,12 +251,19 @@ READ = [
 
 
 @pytest.mark.parametrize(("condition", "narrow"), READ)
-def test_a_condition_is_narrow_unless_every_handshake_meets_it(condition: dict[str, Any], narrow: bool) -> None:
+def test_a_condition_is_narrow_unless_every_handshake_meets_it(
+    condition: dict[str, Any], narrow: bool
+) -> None:
     assert _rule({"Conditions": [condition], "Actions": [{"Type": "forward"}]}).narrow is narrow
 
 
 def test_weights_say_which_groups_get_anything() -> None:
-    weighted = {"TargetGroups": [{"TargetGroupArn": OURS, "Weight": 1}, {"TargetGroupArn": THEIRS, "Weight": 0}]}
+    weighted = {
+        "TargetGroups": [
+            {"TargetGroupArn": OURS, "Weight": 1},
+            {"TargetGroupArn": THEIRS, "Weight": 0},
+        ]
+    }
     after_sign_in = [
         {"Type": "forward", "Order": 2, "ForwardConfig": weighted},
         {"Type": "authenticate-oidc", "Order": 1},
@@ -222,7 +288,9 @@ def test_weights_say_which_groups_get_anything() -> None:
         ({"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "vgw-1"}, False),
     ],
 )
-def test_a_subnet_is_public_when_anything_leaves_by_an_internet_gateway(route: dict[str, Any], out: bool) -> None:
+def test_a_subnet_is_public_when_anything_leaves_by_an_internet_gateway(
+    route: dict[str, Any], out: bool
+) -> None:
     assert _leads_to_internet(route) is out
 
 
@@ -231,5 +299,7 @@ def test_ranges_are_everybody_only_together_and_in_full() -> None:
     assert everybody(quarters)
     assert not any(everybody(quarters[:at] + quarters[at + 1 :]) for at in range(4))
     assert not everybody(["", "nonsense", "::/0"])
-    odd: IngressRule = read_group_rule({"GroupId": "sg-1", "SecurityGroupRuleId": "sgr-1", "IpProtocol": "-1"})
+    odd: IngressRule = read_group_rule(
+        {"GroupId": "sg-1", "SecurityGroupRuleId": "sgr-1", "IpProtocol": "-1"}
+    )
     assert (odd.source_kind, odd.source, odd.covers(80)) == ("cidr", "", True)

@@ -1,4 +1,6 @@
-"""The privacy audit: what passes, what each opening is told as, what was not seen, and the evidence that is kept."""
+"""The privacy audit: what passes, what each opening is told as, what was not seen, and the evidence
+that is kept.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from typing import Any
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 from django.core.management import CommandError, call_command
 
 from checks import evidence, privacy_actions
@@ -35,20 +42,28 @@ from tests.provisioning.examples import TARGET, behavior, rule, snapshot, spec
 
 SUBJECT = PreflightSubject.of(spec(), origin_id="edge-portal-1")
 OURS = {
-    "behaviors": tuple(behavior(pattern, "edge-portal-1") for pattern in ("/ws/chat", "/ws/chat/*")),
+    "behaviors": tuple(
+        behavior(pattern, "edge-portal-1") for pattern in ("/ws/chat", "/ws/chat/*")
+    ),
     "origins": (Origin("web", "web.example.com", ""), Origin("edge-portal-1", "internal", "vo_1")),
 }
 VPC_ORIGINS = (VpcOriginFacts(VpcOriginId("vo_1"), "edge-portal-x", TARGET, "Deployed"),)
 
 
-def seen(target: dict[str, Any] | None = None, distribution: dict[str, Any] | None = None, **changes: Any) -> Snapshot:
+def seen(
+    target: dict[str, Any] | None = None, distribution: dict[str, Any] | None = None, **changes: Any
+) -> Snapshot:
     """A private endpoint, with some facts changed."""
     facts = {"service_role": True, "vpc_origins": VPC_ORIGINS} | changes
-    return snapshot(target=READY | (target or {}), distribution=OURS | (distribution or {}), **facts)
+    return snapshot(
+        target=READY | (target or {}), distribution=OURS | (distribution or {}), **facts
+    )
 
 
 def not_passed(facts: Snapshot) -> dict[str, Outcome]:
-    return {one.code: one.outcome for one in audit(SUBJECT, facts) if one.outcome is not Outcome.PASS}
+    return {
+        one.code: one.outcome for one in audit(SUBJECT, facts) if one.outcome is not Outcome.PASS
+    }
 
 
 def test_an_endpoint_that_only_cloudfront_reaches_passes_every_question() -> None:
@@ -69,8 +84,19 @@ def test_an_endpoint_that_only_cloudfront_reaches_passes_every_question() -> Non
         ({"ingress": (rule(), rule("cidr", "10.10.0.0/16"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
         ({"ingress": (rule(), rule("group", "sg-web"))}, {}, {"PA-ONLY-CLOUDFRONT"}),
         ({"other_doors": ("pub-nlb",)}, {}, {"PF-OTHER-DOOR"}),
-        ({"ip_address_type": "dualstack", "attributes": (("ipv6.deny_all_igw_traffic", "false"),)}, {}, {"PF-IPV6"}),
-        ({}, {"behaviors": (behavior("/ws/chat", "web"), behavior("/ws/chat/*", "web"))}, {"PA-VPC-ORIGIN"}),
+        (
+            {
+                "ip_address_type": "dualstack",
+                "attributes": (("ipv6.deny_all_igw_traffic", "false"),),
+            },
+            {},
+            {"PF-IPV6"},
+        ),
+        (
+            {},
+            {"behaviors": (behavior("/ws/chat", "web"), behavior("/ws/chat/*", "web"))},
+            {"PA-VPC-ORIGIN"},
+        ),
         ({}, {"behaviors": ()}, {"PA-VPC-ORIGIN"}),
     ],
 )
@@ -79,7 +105,9 @@ def test_every_opening_fails_its_own_question(
 ) -> None:
     found = not_passed(seen(target, distribution))
     assert found == dict.fromkeys(codes, Outcome.FAIL)
-    assert all(one.fix for one in audit(SUBJECT, seen(target, distribution)) if one.outcome is Outcome.FAIL)
+    assert all(
+        one.fix for one in audit(SUBJECT, seen(target, distribution)) if one.outcome is Outcome.FAIL
+    )
 
 
 def test_a_behavior_that_takes_the_whole_path_leads_past_the_vpc_origin() -> None:
@@ -93,14 +121,25 @@ def test_cloudfront_is_known_by_either_of_its_lists() -> None:
     """The same list not known to be CloudFront's admits whoever is on it."""
     both = {"ingress": (rule(), rule("prefix-list", "pl-6"))}
     assert not_passed(seen(both | {"origin_facing_ipv6_list": "pl-6"})) == {}
-    assert not_passed(seen(both)) == {"PF-PUBLIC": Outcome.UNKNOWN, "PA-ONLY-CLOUDFRONT": Outcome.FAIL}
+    assert not_passed(seen(both)) == {
+        "PF-PUBLIC": Outcome.UNKNOWN,
+        "PA-ONLY-CLOUDFRONT": Outcome.FAIL,
+    }
 
 
 def test_a_path_that_leads_to_an_origin_group_is_told_as_that() -> None:
     grouped = tuple(replace(one, target_origin_id="pair") for one in OURS["behaviors"])
-    (told,) = [one for one in audit(SUBJECT, seen(distribution={"behaviors": grouped})) if one.code == "PA-VPC-ORIGIN"]
+    (told,) = [
+        one
+        for one in audit(SUBJECT, seen(distribution={"behaviors": grouped}))
+        if one.code == "PA-VPC-ORIGIN"
+    ]
     assert (told.outcome, told.seen) == (Outcome.FAIL, "/ws/chat leads to the origin group pair.")
-    (none,) = [one for one in audit(SUBJECT, seen(distribution={"behaviors": ()})) if one.code == "PA-VPC-ORIGIN"]
+    (none,) = [
+        one
+        for one in audit(SUBJECT, seen(distribution={"behaviors": ()}))
+        if one.code == "PA-VPC-ORIGIN"
+    ]
     assert (none.outcome, none.seen) == (Outcome.FAIL, "/ws/chat has no behavior of its own.")
 
 
@@ -173,10 +212,14 @@ def audited(endpoint: Endpoint, minutes: int = 0) -> PrivacyAudit:
     return asked
 
 
-def test_people_are_told_when_the_outcome_changes(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_people_are_told_when_the_outcome_changes(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     opened = seen({"other_doors": ("pub-nlb",)})
     refused = EdgeError("DescribeLoadBalancers", "AccessDenied", "Not allowed.", transient=False)
-    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(), seen(), opened, opened, refused, seen()))
+    monkeypatch.setattr(
+        privacy_actions, "take_snapshot", Aws(seen(), seen(), opened, opened, refused, seen())
+    )
     told = []
     for turn in range(6):
         audited(endpoint, turn)
@@ -191,7 +234,9 @@ def test_people_are_told_when_the_outcome_changes(endpoint: Endpoint, monkeypatc
     ]
 
 
-def test_one_audit_at_a_time_and_each_is_made_once(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_audit_at_a_time_and_each_is_made_once(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     held = Gap("vpc_origins", "The budget of calls is spent.", 30.0)
     monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(gaps=(held,)), seen()))
     asked = audited(endpoint)
@@ -232,7 +277,9 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
     assert evidence.what_is_wrong(json.dumps(kept).encode(), key.public_key()) == []
     file, public = tmp_path / "audit.json", tmp_path / "public.pem"
     file.write_text(json.dumps(kept, indent=2))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    public.write_bytes(
+        key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    )
     call_command("verify_evidence", str(file))
     call_command("verify_evidence", str(file), "--key", str(public))
     assert "is as the portal signed it" in capsys.readouterr().out
@@ -249,14 +296,21 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
 DOCUMENT: dict[str, Any] = {
     "outcome": "pass",
     "endpoint": {"name": "team-chat", "paths": ["/ws", "/wé/*"]},
-    "questions": [{"code": "PF-SCHEME", "outcome": "pass", "seen": "It is internal."}, {"code": "PF-IPV6", "count": 3}],
+    "questions": [
+        {"code": "PF-SCHEME", "outcome": "pass", "seen": "It is internal."},
+        {"code": "PF-IPV6", "count": 3},
+    ],
     "facts": {"target": None, "looked": True},
 }
 
 
 def an_auditors_own_check(kept: dict[str, Any], key: Ed25519PrivateKey) -> bool:
-    """Written from what the help page says, without the portal's code: the signature fits the document."""
-    form = json.dumps(kept["document"], sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    """Written from what the help page says, without the portal's code: the signature fits the
+    document.
+    """
+    form = json.dumps(
+        kept["document"], sort_keys=True, separators=(",", ":"), ensure_ascii=False
+    ).encode()
     try:
         key.public_key().verify(base64.b64decode(kept["signature"]["value"]), form)
     except InvalidSignature:
@@ -265,7 +319,9 @@ def an_auditors_own_check(kept: dict[str, Any], key: Ed25519PrivateKey) -> bool:
 
 
 def every_change(value: Any) -> Iterator[Any]:
-    """The value with one leaf changed, one entry gone, one more, or two swapped: each possible one."""
+    """The value with one leaf changed, one entry gone, one more, or two swapped: each possible
+    one.
+    """
     if isinstance(value, dict):
         yield {**value, "added": 1}
         for name in value:
@@ -277,7 +333,10 @@ def every_change(value: Any) -> Iterator[Any]:
         yield value[::-1]
         for place in range(len(value)):
             yield value[:place] + value[place + 1 :]
-            yield from ([*value[:place], changed, *value[place + 1 :]] for changed in every_change(value[place]))
+            yield from (
+                [*value[:place], changed, *value[place + 1 :]]
+                for changed in every_change(value[place])
+            )
     elif isinstance(value, str):
         yield from (f"{value} ", value[:-1] + "!", None, "")
     else:
@@ -291,10 +350,18 @@ def test_an_auditor_needs_no_code_of_the_portal_and_each_field_that_is_changed_s
     assert evidence.what_is_wrong(json.dumps(kept, indent=3).encode(), own.public_key()) == []
     changes = [changed for changed in every_change(kept) if changed != kept and "note" in changed]
     assert len(changes) > 100
-    unseen = [one for one in changes if not evidence.what_is_wrong(json.dumps(one).encode(), own.public_key())]
+    unseen = [
+        one
+        for one in changes
+        if not evidence.what_is_wrong(json.dumps(one).encode(), own.public_key())
+    ]
     assert unseen == []
-    forged = [one for one in changes if one.get("document") not in (None, DOCUMENT) and "signature" in one]
-    assert not any(an_auditors_own_check(one, own) for one in forged if one["signature"] == kept["signature"])
+    forged = [
+        one for one in changes if one.get("document") not in (None, DOCUMENT) and "signature" in one
+    ]
+    assert not any(
+        an_auditors_own_check(one, own) for one in forged if one["signature"] == kept["signature"]
+    )
 
 
 def test_an_auditor_without_an_account_finds_the_lines_in_the_documentation() -> None:
@@ -330,11 +397,17 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
         (b'{"document": {"\\ud800": 1}}', "no canonical form"),
         (b'{"document": {"a": [{"\\ud800": "\\ud800"}]}}', "no canonical form"),
         (b'{"document": {}, "\\ud800": 1}', "'\\ud800', which no signature covers"),
-        (b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "\\ud800\\u001b"}}', "the key '\\ud800"),
+        (
+            b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "\\ud800\\u001b"}}',
+            "the key '\\ud800",
+        ),
         (b'{"document": {}, "sha256": ""}', "not the digest"),
         (b'{"document": {}, "signature": null}', "not signed"),
         (b'{"document": {}, "signature": {"algorithm": "none"}}', "not one by Ed25519"),
-        (b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "0"}}', "names the key '0'"),
+        (
+            b'{"document": {}, "signature": {"algorithm": "Ed25519", "key_id": "0"}}',
+            "names the key '0'",
+        ),
         (b"[" * 100_000, "not JSON"),
     ],
 )

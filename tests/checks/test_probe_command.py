@@ -34,7 +34,9 @@ pytestmark = pytest.mark.django_db(databases=[])
 
 @pytest.fixture(scope="module")
 def port() -> Iterator[int]:
-    """Where an echoing server listens, in a thread of its own: the command has its own event loop."""
+    """Where an echoing server listens, in a thread of its own: the command has its own event
+    loop.
+    """
     loop = asyncio.new_event_loop()
 
     room: set[ServerConnection] = set()
@@ -133,7 +135,13 @@ def test_the_json_has_verdicts_and_the_whole_transcript(port: int, tmp_path: Pat
     script = tmp_path / "talk.txt"
     script.write_text("send hello\nexpect text hello within 2\n")
     code, printed = typed(
-        f"ws://{HOST}/ws", *lead(port), "--json", "--script", str(script), "--header", "Authorization: secret-1"
+        f"ws://{HOST}/ws",
+        *lead(port),
+        "--json",
+        "--script",
+        str(script),
+        "--header",
+        "Authorization: secret-1",
     )
     document = json.loads(printed)
     assert (code, document["live"]) == (0, True)
@@ -161,7 +169,10 @@ def test_ways_are_compared_and_the_first_difference_is_named(port: int) -> None:
         "--connect-to", f"direct.example.com::127.0.0.1:{down}",
     )  # fmt: skip
     assert code == 1
-    assert f"First difference: direct, Connected: 127.0.0.1 port {down}: nothing listens there" in printed
+    assert (
+        f"First difference: direct, Connected: 127.0.0.1 port {down}: nothing listens there"
+        in printed
+    )
 
 
 def test_a_plain_get_is_told_beside_the_handshake(port: int) -> None:
@@ -180,22 +191,39 @@ def test_a_plain_get_is_called_in_json_what_words_and_exit_code_call_it(port: in
     get = replace(page, request=replace(page.request, upgrade=False), failures=(), findings=())
     for seen, live_there in ((get, True), (page, False)):
         (way,) = document(live_there, [("", seen, diagnose(seen))])["ways"]
-        assert (way["live"], [found["code"] for found in way["verdicts"]] == []) == (live_there, live_there)
+        assert (way["live"], [found["code"] for found in way["verdicts"]] == []) == (
+            live_there,
+            live_there,
+        )
         assert ("WSE-200" in "".join(way_lines("", seen, diagnose(seen)))) is not live_there
     for at, code in ((port, 0), (free_port(), 1)):
-        ended, printed = typed(f"ws://{HOST}/ws", "--plain", "--handshake-only", "--json", *lead(at))
+        ended, printed = typed(
+            f"ws://{HOST}/ws", "--plain", "--handshake-only", "--json", *lead(at)
+        )
         told = json.loads(printed)
-        assert (ended, told["live"], [way["live"] for way in told["ways"]]) == (code, code == 0, [code == 0] * 2)
+        assert (ended, told["live"], [way["live"] for way in told["ways"]]) == (
+            code,
+            code == 0,
+            [code == 0] * 2,
+        )
         assert [bool(way["verdicts"]) for way in told["ways"]] == [True, code == 1]
 
 
 def test_the_same_without_an_origin_line_stands_beside_it(port: int) -> None:
     code, printed = typed(
-        f"ws://{HOST}/ws", "--origin", "https://evil.example.com", "--without-origin", "--handshake-only", *lead(port)
+        f"ws://{HOST}/ws",
+        "--origin",
+        "https://evil.example.com",
+        "--without-origin",
+        "--handshake-only",
+        *lead(port),
     )
     assert code == 1, "this server takes no Origin but its own"
     assert "First difference: first, Upgraded (101)" in printed
-    assert "Origin" not in printed.partition("=== without Origin")[2].partition("<")[0].partition(HOST)[2]
+    assert (
+        "Origin"
+        not in printed.partition("=== without Origin")[2].partition("<")[0].partition(HOST)[2]
+    )
 
 
 def test_a_socket_that_stays_open_is_0_and_one_that_is_cut_is_1(port: int) -> None:
@@ -228,12 +256,19 @@ def test_a_client_that_comes_back_is_0_with_its_times(port: int) -> None:
     code, printed = typed(f"ws://{HOST}/ws", "--reconnect", "2", *lead(free_port()))
     assert code == 1
     assert printed.startswith("2 of 2 reconnects failed. (WSE-TCP-REFUSED)")
-    code, printed = typed(f"ws://{HOST}/ws", "--reconnect", "2", "--connect-to", f"{HOST}::127.0.0.1:{port}")
+    code, printed = typed(
+        f"ws://{HOST}/ws", "--reconnect", "2", "--connect-to", f"{HOST}::127.0.0.1:{port}"
+    )
     assert code == 2, "an address that is not allowed is not contacted"
 
 
 def test_a_comparison_calls_nothing_good_that_was_not_reached() -> None:
-    table = compare([("edge", answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\n")), ("direct", live())])
+    table = compare(
+        [
+            ("edge", answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\n")),
+            ("direct", live()),
+        ]
+    )
     upgraded = dict(table.rows)["Upgraded (101)"]
     assert [cell.state for cell in upgraded] == ["bad", "good"]
     assert [cell.state for cell in dict(table.rows)["Ping answered"]] == ["not reached", "good"]
@@ -251,7 +286,9 @@ def test_a_comparison_calls_nothing_good_that_was_not_reached() -> None:
         ("grüße 日本 🙂", "grüße 日本 🙂"),
     ],
 )
-def test_what_the_other_side_says_stays_on_its_line_and_moves_no_cursor(said: str, shown: str) -> None:
+def test_what_the_other_side_says_stays_on_its_line_and_moves_no_cursor(
+    said: str, shown: str
+) -> None:
     message = FrameSeen("received", "text", 7, 4.0, said)
     failure = Failure(Phase.ECHO, Reason.CLOSED_BY_PEER, f"the other side closed with 4000 {said}")
     seen = replace(live(), frames=(message,), failures=(failure,))
@@ -319,19 +356,25 @@ def test_who_stops_reading_changes_no_exit_code(port: int, as_json: tuple[str, .
         unread, into = os.pipe()
         os.close(unread)
         with os.fdopen(into, "w") as closed, pytest.raises(SystemExit) as end:
-            call_command("probe", f"ws://{HOST}/ws", *lead(at), "--handshake-only", *as_json, stdout=closed)
+            call_command(
+                "probe", f"ws://{HOST}/ws", *lead(at), "--handshake-only", *as_json, stdout=closed
+            )
         assert end.value.code == code
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full disk to write to here")
-def test_an_answer_that_cannot_be_written_is_told(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_answer_that_cannot_be_written_is_told(
+    port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     with open("/dev/full", "w") as full, pytest.raises(SystemExit) as end:
         call_command("probe", f"ws://{HOST}/ws", *lead(port), "--handshake-only", stdout=full)
     assert end.value.code == 2
     assert "cannot be written" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("name", "value"), [("PROBE_CONNECT_TO", "x"), ("PROBE_ALLOWED_NETWORKS", ["10.0.0.0/99"])])
+@pytest.mark.parametrize(
+    ("name", "value"), [("PROBE_CONNECT_TO", "x"), ("PROBE_ALLOWED_NETWORKS", ["10.0.0.0/99"])]
+)
 def test_a_setting_that_cannot_be_read_is_no_verdict(
     name: str, value: object, settings: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -356,9 +399,16 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("url", "options", "code", "ends", "says"), REFUSED, ids=[f"{r[2]}-{r[3]}" for r in REFUSED])
+@pytest.mark.parametrize(
+    ("url", "options", "code", "ends", "says"), REFUSED, ids=[f"{r[2]}-{r[3]}" for r in REFUSED]
+)
 def test_a_newcomers_first_attempts_say_what_to_try_next(
-    url: str, options: tuple[str, ...], code: str, ends: int, says: str, capsys: pytest.CaptureFixture[str]
+    url: str,
+    options: tuple[str, ...],
+    code: str,
+    ends: int,
+    says: str,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert entered(url, *options) == ends
     told = capsys.readouterr().out.encode("utf-8", "backslashreplace").decode()
@@ -368,13 +418,16 @@ def test_a_newcomers_first_attempts_say_what_to_try_next(
     assert json.loads(capsys.readouterr().out)["ways"][0]["verdicts"][0]["code"] == code
 
 
-def test_ctrl_c_ends_it_with_a_word_and_no_traceback(port: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_ends_it_with_a_word_and_no_traceback(
+    port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
     # A shell that starts the tests in the background has them ignore it.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     here = threading.get_ident()
 
     def press() -> None:
-        # Once asyncio listens: Python drops a KeyboardInterrupt that it raises within a callback of the collector.
+        # Once asyncio listens: Python drops a KeyboardInterrupt that it raises within a callback of
+        # the collector.
         while signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             time.sleep(0.01)
         time.sleep(0.2)

@@ -65,7 +65,8 @@ async def echo(connection: ServerConnection) -> None:
         await connection.send(message)
 
 
-# --- a good origin ----------------------------------------------------------------------------------------------------
+# --- a good origin
+# ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("secure", [False, True])
@@ -120,14 +121,18 @@ def test_the_websockets_server_saw_the_same_handshake() -> None:
 
     async def story() -> Transcript:
         names = [Subprotocol("json"), Subprotocol("chat")]
-        async with serve(handler, "127.0.0.1", 0, process_request=note, subprotocols=names) as server:
+        async with serve(
+            handler, "127.0.0.1", 0, process_request=note, subprotocols=names
+        ) as server:
             target = ProbeTarget(
                 f"ws://{HOST}/ws?room=1",
                 headers=(("X-Room", "blue"), ("Cookie", "id=1")),
                 subprotocols=("chat", "xml"),
                 origin=f"https://{HOST}",
             )
-            seen = await probe(target, network=network_to(server.sockets[0].getsockname()[1]), script=ASK)
+            seen = await probe(
+                target, network=network_to(server.sockets[0].getsockname()[1]), script=ASK
+            )
             await asyncio.sleep(0.02)
             return seen
 
@@ -135,7 +140,9 @@ def test_the_websockets_server_saw_the_same_handshake() -> None:
     assert seen.request is not None
     assert seen.response is not None
     assert requests[0].path == "/ws?room=1"
-    assert list(requests[0].headers.raw_items()) == [(line.name, line.value) for line in seen.request.headers]
+    assert list(requests[0].headers.raw_items()) == [
+        (line.name, line.value) for line in seen.request.headers
+    ]
     assert responses[0] == [(line.name, line.value) for line in seen.response.headers]
     assert chosen == ["chat"] == [seen.response.get("sec-websocket-protocol")]
     assert closes == [1000]
@@ -149,7 +156,9 @@ def test_tls_speaks_http_1_1_only_and_names_the_urls_host(authority: Authority) 
     async def story() -> Transcript:
         async with serve(echo, "127.0.0.1", 0, ssl=context) as server:
             network = network_to(server.sockets[0].getsockname()[1], authority)
-            return await probe(ProbeTarget(f"wss://{HOST}/ws"), network=network, script=Script.handshake_only())
+            return await probe(
+                ProbeTarget(f"wss://{HOST}/ws"), network=network, script=Script.handshake_only()
+            )
 
     seen = run(story())
     assert seen.live, seen.failures
@@ -177,7 +186,9 @@ def test_a_greeting_in_the_same_packet_as_the_101_is_heard() -> None:
 
 
 def test_a_probe_without_an_event_loop() -> None:
-    seen = probe_blocking(ProbeTarget(f"ws://{HOST}/"), network=network_to(origins.free_port()), limits=QUICK)
+    seen = probe_blocking(
+        ProbeTarget(f"ws://{HOST}/"), network=network_to(origins.free_port()), limits=QUICK
+    )
     assert seen.failure is not None
     assert (seen.failure.phase, seen.failure.reason) == (Phase.TCP, Reason.CONNECT_REFUSED)
 
@@ -196,7 +207,8 @@ def test_many_at_once_share_one_context(authority: Authority, good_tls: ssl.SSLC
     assert tls_context(str(authority.file)) is tls_context(str(authority.file))
 
 
-# --- what the other side does (the table of hostile origins has a file of its own) -----------------------------------
+# --- what the other side does (the table of hostile origins has a file of its own)
+# -----------------------------------
 
 
 def test_a_peer_that_breaks_the_rules_is_told_with_the_right_code() -> None:
@@ -206,7 +218,11 @@ def test_a_peer_that_breaks_the_rules_is_told_with_the_right_code() -> None:
         await origins.accept(reader, writer)
         writer.write(b"\x82\x7f" + struct.pack("!Q", 1 << 62))
         frame = await reader.readexactly(8)
-        told.append(struct.unpack("!H", bytes(a ^ b for a, b in zip(frame[6:8], frame[2:4], strict=True)))[0])
+        told.append(
+            struct.unpack("!H", bytes(a ^ b for a, b in zip(frame[6:8], frame[2:4], strict=True)))[
+                0
+            ]
+        )
 
     async def story() -> Transcript:
         async with origin(behave) as here:
@@ -221,10 +237,19 @@ def test_a_peer_that_breaks_the_rules_is_told_with_the_right_code() -> None:
 def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     async def story() -> tuple[Transcript, int]:
         async with origin(origins.silent) as trap, serve(echo, "127.0.0.1", 0) as server:
-            for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+            for name in (
+                "HTTP_PROXY",
+                "HTTPS_PROXY",
+                "ALL_PROXY",
+                "http_proxy",
+                "https_proxy",
+                "all_proxy",
+            ):
                 monkeypatch.setenv(name, f"http://127.0.0.1:{trap.port}")
             network = network_to(server.sockets[0].getsockname()[1])
-            return await probe(ProbeTarget(f"ws://{HOST}/ws"), network=network, script=ASK), trap.begun
+            return await probe(
+                ProbeTarget(f"ws://{HOST}/ws"), network=network, script=ASK
+            ), trap.begun
 
     seen, caught = run(story())
     assert seen.live, seen.failures
@@ -242,7 +267,9 @@ def test_no_echo_is_followed_by_ping_and_close_all_the_same() -> None:
     async def story() -> Transcript:
         async with serve(deaf, "127.0.0.1", 0) as server:
             network = network_to(server.sockets[0].getsockname()[1])
-            return await probe(ProbeTarget(f"ws://{HOST}/ws"), network=network, script=ASK, limits=QUICK)
+            return await probe(
+                ProbeTarget(f"ws://{HOST}/ws"), network=network, script=ASK, limits=QUICK
+            )
 
     seen = run(story())
     assert [failure.reason for failure in seen.failures] == [Reason.NO_ECHO]
@@ -254,7 +281,8 @@ def test_no_echo_is_followed_by_ping_and_close_all_the_same() -> None:
 
 def test_a_refusal_keeps_what_tells_its_author() -> None:
     answer = (
-        b"HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc==\r\n"
+        b"HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Cache: Error from "
+        b"cloudfront\r\nX-Amz-Cf-Id: abc==\r\n"
     )
 
     async def story() -> Transcript:
@@ -267,10 +295,13 @@ def test_a_refusal_keeps_what_tells_its_author() -> None:
     assert diagnose(seen)[0].code.startswith("WSE-502")
 
 
-# --- the way there ----------------------------------------------------------------------------------------------------
+# --- the way there
+# ----------------------------------------------------------------------------------------------------
 
 
-def stub(*answers: Sequence[str] | OSError) -> tuple[Callable[[str, int], Awaitable[Sequence[str]]], list[str]]:
+def stub(
+    *answers: Sequence[str] | OSError,
+) -> tuple[Callable[[str, int], Awaitable[Sequence[str]]], list[str]]:
     """A resolver that gives these answers in turn and remembers what it was asked."""
     asked: list[str] = []
 
@@ -324,7 +355,9 @@ def test_a_name_is_resolved_once_and_what_was_judged_is_connected(contacted: lis
         ["not an address"],
     ],
 )
-def test_an_answer_that_is_not_public_refuses_the_name(answers: list[str], contacted: list[str]) -> None:
+def test_an_answer_that_is_not_public_refuses_the_name(
+    answers: list[str], contacted: list[str]
+) -> None:
     resolve, _ = stub(answers)
     seen = probed(ProbeNetwork(resolve=resolve))
     assert seen.failure is not None
@@ -403,7 +436,9 @@ def test_a_lookup_that_hangs_holds_up_neither_the_probe_nor_the_end_of_the_proce
     assert hung.failure is not None
     assert hung.failure.reason is Reason.DNS_TIMEOUT
     waiting = [thread for thread in threading.enumerate() if thread.name == f"probe-dns {HOST}"]
-    assert [thread.daemon for thread in waiting] == [True], "Python waits at its end for threads that are no daemons"
+    assert [thread.daemon for thread in waiting] == [True], (
+        "Python waits at its end for threads that are no daemons"
+    )
     over.set()
     for thread in waiting:
         thread.join()
@@ -437,7 +472,9 @@ def network_port(seen: Transcript) -> int:
     return seen.route.connect_port
 
 
-def test_a_connection_that_is_reset_as_it_is_made_is_no_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_that_is_reset_as_it_is_made_is_no_timeout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async def reset(*_: object) -> socket.socket:
         raise ConnectionResetError
 
@@ -468,7 +505,8 @@ def test_an_address_that_drops_packets_is_a_connect_timeout() -> None:
     assert seen.failure.reason is Reason.CONNECT_TIMEOUT
 
 
-# --- TLS --------------------------------------------------------------------------------------------------------------
+# --- TLS
+# --------------------------------------------------------------------------------------------------------------
 
 
 def tls_failure(context: ssl.SSLContext, authority: Authority) -> Transcript:
@@ -483,13 +521,27 @@ def tls_failure(context: ssl.SSLContext, authority: Authority) -> Transcript:
     ("names", "options", "reason", "verdict"),
     [
         (("other.example",), {}, Reason.TLS_NAME_MISMATCH, "WSE-TLS-NAME"),
-        ((HOST,), {"since": -9 * origins.DAY, "until": -origins.DAY}, Reason.TLS_EXPIRED, "WSE-TLS-EXPIRED"),
-        ((HOST,), {"since": origins.DAY, "until": 9 * origins.DAY}, Reason.TLS_NOT_YET_VALID, "WSE-TLS-EXPIRED"),
+        (
+            (HOST,),
+            {"since": -9 * origins.DAY, "until": -origins.DAY},
+            Reason.TLS_EXPIRED,
+            "WSE-TLS-EXPIRED",
+        ),
+        (
+            (HOST,),
+            {"since": origins.DAY, "until": 9 * origins.DAY},
+            Reason.TLS_NOT_YET_VALID,
+            "WSE-TLS-EXPIRED",
+        ),
         ((HOST,), {"own": True}, Reason.TLS_SELF_SIGNED, "WSE-TLS-SELFSIGNED"),
     ],
 )
 def test_a_certificate_that_is_not_trusted_is_named_and_shown(
-    names: tuple[str, ...], options: dict[str, Any], reason: Reason, verdict: str, authority: Authority
+    names: tuple[str, ...],
+    options: dict[str, Any],
+    reason: Reason,
+    verdict: str,
+    authority: Authority,
 ) -> None:
     seen = tls_failure(authority.server(*names, **options), authority)
     assert seen.failure is not None
@@ -513,11 +565,15 @@ def test_a_certificate_of_an_unknown_authority(authority: Authority, tmp_path: P
 
 
 X400, EDI_PARTY = bytes.fromhex("a3023000"), bytes.fromhex("a506a1040c026162")
-"""Kinds of a subject alternative name (RFC 5280 4.2.1.6) that nobody uses, and that no library reads."""
+"""Kinds of a subject alternative name (RFC 5280 4.2.1.6) that nobody uses, and that no library
+reads.
+"""
 
 
 @pytest.mark.parametrize("odd", [b"", X400, EDI_PARTY], ids=["none", "x400Address", "ediPartyName"])
-def test_a_certificate_with_a_name_that_cannot_be_read_ends_no_probe(odd: bytes, authority: Authority) -> None:
+def test_a_certificate_with_a_name_that_cannot_be_read_ends_no_probe(
+    odd: bytes, authority: Authority
+) -> None:
     names = bytes((0x82, len(HOST))) + HOST.encode() + odd
     listed = bytes((0x30, len(names))) + names
     for own, trusted in ((True, False), (False, True)):
@@ -526,20 +582,33 @@ def test_a_certificate_with_a_name_that_cannot_be_read_ends_no_probe(odd: bytes,
         assert seen.tls.trusted is trusted
         assert (seen.tls.certificate is None) is bool(odd), "not known, where it cannot be read"
         assert seen.failure is not None
-        assert seen.failure.reason is (Reason.UPGRADE_TIMEOUT if trusted else Reason.TLS_SELF_SIGNED)
+        assert seen.failure.reason is (
+            Reason.UPGRADE_TIMEOUT if trusted else Reason.TLS_SELF_SIGNED
+        )
 
 
 def flawed(flaw: str) -> bytes:
     """A certificate in DER that can be taken apart, and one of whose fields makes no sense."""
     added = {
-        "a name that is given twice": (ExtensionOID.ISSUER_ALTERNATIVE_NAME, bytes.fromhex("3003820161")),
+        "a name that is given twice": (
+            ExtensionOID.ISSUER_ALTERNATIVE_NAME,
+            bytes.fromhex("3003820161"),
+        ),
         "a feature of TLS that is none": (ExtensionOID.TLS_FEATURE, bytes.fromhex("3003020163")),
     }.get(flaw)
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "\x00bits")])
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(origins.NOW).not_valid_after(origins.NOW + origins.DAY)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+    builder = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    )
+    builder = (
+        builder.serial_number(1)
+        .not_valid_before(origins.NOW)
+        .not_valid_after(origins.NOW + origins.DAY)
+    )
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False
+    )
     if added:
         builder = builder.add_extension(x509.UnrecognizedExtension(*added), critical=False)
     der = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
@@ -578,7 +647,9 @@ def test_a_certificate_that_makes_no_sense_is_not_known(flaw: str) -> None:
     assert (facts.certificate is None) is bool(flaw)
 
 
-async def answers_http_to_anything(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def answers_http_to_anything(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
     await reader.read(10)
     writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
@@ -607,7 +678,9 @@ async def listens_and_resets(reader: asyncio.StreamReader, writer: asyncio.Strea
         (listens_and_resets, {Reason.RESET}),
     ],
 )
-def test_what_does_not_speak_tls(behave: Behave, reasons: set[Reason], authority: Authority) -> None:
+def test_what_does_not_speak_tls(
+    behave: Behave, reasons: set[Reason], authority: Authority
+) -> None:
     async def story() -> Transcript:
         async with origin(behave, authority=authority) as here:
             here.url = f"wss://{HOST}/"
@@ -619,7 +692,9 @@ def test_what_does_not_speak_tls(behave: Behave, reasons: set[Reason], authority
     assert seen.failure.reason in reasons, seen.failure
 
 
-def test_a_server_that_wants_a_certificate_of_ours_is_told_by_its_alert(authority: Authority) -> None:
+def test_a_server_that_wants_a_certificate_of_ours_is_told_by_its_alert(
+    authority: Authority,
+) -> None:
     """In TLS 1.3 the alert comes after our side of the handshake is done (RFC 8446 4.4.2.4)."""
     demanding = authority.server(HOST)
     demanding.verify_mode = ssl.CERT_REQUIRED
@@ -647,7 +722,9 @@ def test_a_server_that_wants_a_certificate_of_ours_is_told_by_its_alert(authorit
     assert diagnose(seen)[0].code == "WSE-TLS-PROTOCOL"
 
 
-def test_plain_http_on_a_tls_port_is_seen_from_the_other_side(authority: Authority, good_tls: ssl.SSLContext) -> None:
+def test_plain_http_on_a_tls_port_is_seen_from_the_other_side(
+    authority: Authority, good_tls: ssl.SSLContext
+) -> None:
     async def story() -> Transcript:
         async with origin(origins.silent, tls=good_tls, authority=authority) as here:
             here.url = f"ws://{HOST}/"

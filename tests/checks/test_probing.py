@@ -1,4 +1,6 @@
-"""Further probes: asked for one at a time, made under a lease, over real sockets; log rows weigh a check again."""
+"""Further probes: asked for one at a time, made under a lease, over real sockets; log rows weigh a
+check again.
+"""
 
 from __future__ import annotations
 
@@ -40,14 +42,18 @@ QUICK = Limits(total_s=3.0, close_s=0.3)
 
 @pytest.fixture(scope="module")
 def around() -> Iterator[Surroundings]:
-    """The way to a chat: what one says the others hear; /headers tells what arrived; it knows chat.v1."""
+    """The way to a chat: what one says the others hear; /headers tells what arrived; it knows
+    chat.v1.
+    """
     room: set[ServerConnection] = set()
     loop = asyncio.new_event_loop()
 
     async def talk(connection: ServerConnection) -> None:
         assert connection.request is not None
         if connection.request.path.endswith("/headers"):
-            await connection.send(json.dumps({"headers": list(connection.request.headers.raw_items())}))
+            await connection.send(
+                json.dumps({"headers": list(connection.request.headers.raw_items())})
+            )
         await connection.send("welcome")
         room.add(connection)
         async for message in connection:
@@ -68,10 +74,14 @@ def around() -> Iterator[Surroundings]:
     server = asyncio.run_coroutine_threadsafe(start(), loop).result(5)
     port = int(next(iter(server.sockets)).getsockname()[1])
     network = ProbeNetwork(
-        connect_to=parse_connect_to(f"{HOST}::127.0.0.1:{port},direct.example.com::127.0.0.1:{port}"),
+        connect_to=parse_connect_to(
+            f"{HOST}::127.0.0.1:{port},direct.example.com::127.0.0.1:{port}"
+        ),
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
-    yield Surroundings(network, QUICK, ways=(Way("direct", "ws://{name}.example.com{path}"),), name="direct")
+    yield Surroundings(
+        network, QUICK, ways=(Way("direct", "ws://{name}.example.com{path}"),), name="direct"
+    )
     asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(5)
@@ -83,13 +93,19 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
 @pytest.mark.parametrize(
     ("asked", "headline"),
     [
-        (Asked(Kind.PLAIN_GET), "The WebSocket opens; a plain GET of the same address is answered with 426."),
+        (
+            Asked(Kind.PLAIN_GET),
+            "The WebSocket opens; a plain GET of the same address is answered with 426.",
+        ),
         (Asked(Kind.WAYS, path="/ws/2"), "Every way is open."),
         (Asked(Kind.NEGOTIATION), "What is offered opens"),
         (Asked(Kind.RECONNECT, 2), "Came back 2 times out of 2."),
         (Asked(Kind.CROWD, 3), "All 3 clients heard each other."),
         (Asked(Kind.IDLE, 2), "After 2 s of silence the socket was still open."),
-        (Asked(Kind.JOURNEY, path="/ws/headers"), "Every line that a WebSocket needs reaches the app."),
+        (
+            Asked(Kind.JOURNEY, path="/ws/headers"),
+            "Every line that a WebSocket needs reaches the app.",
+        ),
     ],
     ids=lambda given: given.kind if isinstance(given, Asked) else "",
 )
@@ -98,14 +114,22 @@ def test_each_kind_tells_what_it_saw(around: Surroundings, asked: Asked, headlin
     assert told.ok, told
     assert told.headline.startswith(headline)
     if asked.kind is Kind.WAYS:
-        assert told.columns == ("through the edge", "without Origin", "with compression", "path /ws/2", "direct")
+        assert told.columns == (
+            "through the edge",
+            "without Origin",
+            "with compression",
+            "path /ws/2",
+            "direct",
+        )
     if asked.kind is Kind.JOURNEY:
         rows = dict(told.rows)
         assert rows["Sec-WebSocket-Protocol"][2].text == "as sent"
     if asked.kind is Kind.NEGOTIATION:
         agreed = dict(told.rows)["Subprotocol agreed on"]
         assert [cell.text for cell in agreed] == ["", "chat.v1", "", "chat.v1"]
-        assert told.lines == ("The app demands a subprotocol: without one it refuses (nothing, compression).",)
+        assert told.lines == (
+            "The app demands a subprotocol: without one it refuses (nothing, compression).",
+        )
 
 
 def test_headers_are_read_from_pairs_and_from_an_object() -> None:
@@ -116,7 +140,9 @@ def test_headers_are_read_from_pairs_and_from_an_object() -> None:
 
 
 def test_ways_are_named_by_the_operator_or_refused() -> None:
-    assert parse_ways(["direct=wss://{name}.internal{path}"]) == (Way("direct", "wss://{name}.internal{path}"),)
+    assert parse_ways(["direct=wss://{name}.internal{path}"]) == (
+        Way("direct", "wss://{name}.internal{path}"),
+    )
     for wrong in (["direct"], ["=wss://x"], ["direct=https://x"], ["a=wss://x"] * 5):
         with pytest.raises(WaysError):
             parse_ways(wrong)
@@ -161,13 +187,17 @@ class TestARow:
         assert probe is not None
         assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is None
         Probe.objects.update(lease_until=NOW + timedelta(seconds=9))
-        assert probing.begin_probe(str(probe.pk), clock=lambda: NOW) is None, "somebody else makes it"
+        assert probing.begin_probe(str(probe.pk), clock=lambda: NOW) is None, (
+            "somebody else makes it"
+        )
         later = NOW + timedelta(seconds=10)
         held = probing.begin_probe(str(probe.pk), clock=lambda: later)
         assert held is not None
         assert report == [], "the worker goes on; the sockets are opened where they are waited for"
         held.give_back()
-        assert Probe.objects.due(later).get() == probe, "a worker that ends leaves it to another at once"
+        assert Probe.objects.due(later).get() == probe, (
+            "a worker that ends leaves it to another at once"
+        )
         held = probing.begin_probe(str(probe.pk), clock=lambda: later + timedelta(seconds=1))
         assert held is not None
         held.then(asyncio.run(held.wait()))
@@ -187,7 +217,9 @@ class TestARow:
         probe = probing.request_probe(endpoint, Asked(Kind.WAYS), by="ana", now=NOW)
         for seconds in (0, 1, 6):
             tasks.tick(NOW + timedelta(seconds=seconds))
-        assert told == [str(getattr(probe, "pk", ""))] * 2, "a word that was lost is said again after a while"
+        assert told == [str(getattr(probe, "pk", ""))] * 2, (
+            "a word that was lost is said again after a while"
+        )
         tasks.make_probe(told[0])
         tasks.tick(NOW + timedelta(seconds=20))
         assert len(told) == 2
@@ -210,16 +242,31 @@ class TestARow:
 
 def failed_check(endpoint: Endpoint, **others: Any) -> Check:
     refused = answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n")
-    values = {"ok": False, "verdict": "WSE-502-ORIGIN", "transcript_data": refused.to_dict(), "next_probe": "log rows"}
+    values = {
+        "ok": False,
+        "verdict": "WSE-502-ORIGIN",
+        "transcript_data": refused.to_dict(),
+        "next_probe": "log rows",
+    }
     return Check.objects.create(
-        endpoint=endpoint, asked_at=NOW, due_at=NOW, tries_until=NOW, finished_at=NOW, **(values | others)
+        endpoint=endpoint,
+        asked_at=NOW,
+        due_at=NOW,
+        tries_until=NOW,
+        finished_at=NOW,
+        **(values | others),
     )
 
 
 @pytest.mark.django_db
 def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
-    tried = [{"kind": "plain GET", "transcript": answered("HTTP/1.1 502 Bad\r\nServer: CloudFront\r\n").to_dict()}]
+    tried = [
+        {
+            "kind": "plain GET",
+            "transcript": answered("HTTP/1.1 502 Bad\r\nServer: CloudFront\r\n").to_dict(),
+        }
+    ]
     check = failed_check(endpoint, probes=tried)
     row = {
         "x-edge-request-id": "abc",
@@ -228,7 +275,9 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
         "x-edge-detailed-result-type": "OriginDnsError",
     }
     rows = parse_log_rows(json.dumps(row))
-    probe = probing.request_probe(endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows)
+    probe = probing.request_probe(
+        endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+    )
 
     def killed(_: Report) -> dict[str, Any]:
         raise KeyboardInterrupt
@@ -238,12 +287,18 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
         with pytest.raises(KeyboardInterrupt):
             probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     Probe.objects.update(lease_until=None)
-    assert probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, "it opens no socket"
+    assert probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, (
+        "it opens no socket"
+    )
     check.refresh_from_db()
     made = Probe.objects.get()
     assert made.report is not None
     assert made.report["headline"].startswith("The verdict is: ")
-    assert (check.verdict, check.findings[0]["certainty"], check.ok) == ("WSE-502-DNS", "high", False)
+    assert (check.verdict, check.findings[0]["certainty"], check.ok) == (
+        "WSE-502-DNS",
+        "high",
+        False,
+    )
     assert "detail OriginDnsError" in str(check.findings[0]["evidence"])
 
 
@@ -261,9 +316,15 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     wanted = Wanted(headers=(("Cookie", "session=s3cret; theme=dark"),))
     refused = answered("HTTP/1.1 401 Unauthorized\r\nServer: uvicorn\r\nX-Amz-Cf-Id: abc\r\n")
     kept = wanted.masked().to_dict()
-    check = failed_check(endpoint, wanted=kept, verdict="WSE-NOT-FORWARDED", transcript_data=refused.to_dict())
-    rows = parse_log_rows('{"x-edge-request-id": "abc", "sc-status": "401", "x-edge-detailed-result-type": "Error"}')
-    probe = probing.request_probe(endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows)
+    check = failed_check(
+        endpoint, wanted=kept, verdict="WSE-NOT-FORWARDED", transcript_data=refused.to_dict()
+    )
+    rows = parse_log_rows(
+        '{"x-edge-request-id": "abc", "sc-status": "401", "x-edge-detailed-result-type": "Error"}'
+    )
+    probe = probing.request_probe(
+        endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+    )
     probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     assert sent == [("Cookie", "session=•••; theme=•••")]
@@ -288,7 +349,9 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     ],
 )
 def test_of_a_cookie_the_names_are_kept_and_no_value(value: str, kept: str) -> None:
-    wanted = Wanted(headers=(("cookie", value), ("Authorization", "Bearer s3cret"), ("X-Room", "blue")))
+    wanted = Wanted(
+        headers=(("cookie", value), ("Authorization", "Bearer s3cret"), ("X-Room", "blue"))
+    )
     masked = wanted.masked()
     assert masked.headers == (("cookie", kept), ("Authorization", "•••"), ("X-Room", "blue"))
     assert Wanted.from_dict(masked.to_dict()) == masked == masked.masked()
@@ -299,14 +362,21 @@ def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
-    check = failed_check(endpoint, ok=True, verdict="WSE-LIVE", transcript_data=live().to_dict(), next_probe="")
+    check = failed_check(
+        endpoint, ok=True, verdict="WSE-LIVE", transcript_data=live().to_dict(), next_probe=""
+    )
     row = '{"cs-method":"POST","x-edge-request-id":"other","x-edge-detailed-result-type":"InvalidRequestMethod"}'
     asked = Asked(Kind.LOG_ROWS)
-    probe = probing.request_probe(endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row))
+    probe = probing.request_probe(
+        endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row)
+    )
     probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     report = Probe.objects.get().report
     assert report is not None
-    assert (check.ok, [found["code"] for found in check.findings]) == (True, ["WSE-LIVE", "WSE-403-METHOD"])
+    assert (check.ok, [found["code"] for found in check.findings]) == (
+        True,
+        ["WSE-LIVE", "WSE-403-METHOD"],
+    )
     assert report["headline"] == "The verdict stays: The endpoint is live"
     assert "Also: The method is not allowed by the behavior" in report["lines"]

@@ -1,4 +1,6 @@
-"""Reports in plain words: what a meter, several ways, a negotiation and a header journey are called."""
+"""Reports in plain words: what a meter, several ways, a negotiation and a header journey are
+called.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +38,31 @@ def plain(status_line: str) -> Transcript:
 
 def served(**passes: bool | None) -> Serving:
     """A distribution that passes on everything but what is said here (underscores for dashes)."""
-    names = ("Host", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol")
-    passages = tuple(
-        Passage(name, passes.get(name.lower().replace("-", "_"), True), "the policy says so") for name in names
+    names = (
+        "Host",
+        "Origin",
+        "Sec-WebSocket-Key",
+        "Sec-WebSocket-Version",
+        "Sec-WebSocket-Protocol",
     )
-    return Serving(True, "Deployed", True, "/ws/*", True, "alb.example.com", "vo_1", "https-only", passages)
+    passages = tuple(
+        Passage(name, passes.get(name.lower().replace("-", "_"), True), "the policy says so")
+        for name in names
+    )
+    return Serving(
+        True, "Deployed", True, "/ws/*", True, "alb.example.com", "vo_1", "https-only", passages
+    )
 
 
 @pytest.mark.parametrize(
     ("readings", "ok", "says"),
     [
         ([Reading("silent", 60.2, "cut", 1006)], False, "every 24 s, from the server"),
-        ([Reading("silent", 90, "open")], True, "The clock of CloudFront runs for 600 s, longer than this."),
+        (
+            [Reading("silent", 90, "open")],
+            True,
+            "The clock of CloudFront runs for 600 s, longer than this.",
+        ),
         ([Reading("silent", 12, "closed", 4000)], False, "every 5 s"),
     ],
 )
@@ -67,9 +82,18 @@ def test_what_never_opened_was_not_measured() -> None:
     ("crowd", "says"),
     [
         (Crowd(3, 3, 3, (), (live(),) * 3), "All 3 clients heard each other."),
-        (Crowd(3, 3, 2, ("client 1 did not hear client 2",), (live(),) * 3), "2 of 3 clients heard everybody else."),
-        (Crowd(2, 2, 0, ("client 1 did not hear client 2", "client 2 did not hear client 1")), "Nobody heard"),
-        (Crowd(2, 1, 0, ("client 1 did not hear client 2",), (live(), BAD_GATEWAY)), "1 of 2 clients got in."),
+        (
+            Crowd(3, 3, 2, ("client 1 did not hear client 2",), (live(),) * 3),
+            "2 of 3 clients heard everybody else.",
+        ),
+        (
+            Crowd(2, 2, 0, ("client 1 did not hear client 2", "client 2 did not hear client 1")),
+            "Nobody heard",
+        ),
+        (
+            Crowd(2, 1, 0, ("client 1 did not hear client 2",), (live(), BAD_GATEWAY)),
+            "1 of 2 clients got in.",
+        ),
     ],
 )
 def test_a_crowd_says_who_is_missing(crowd: Crowd, says: str) -> None:
@@ -91,14 +115,28 @@ def test_reconnects_say_how_many_and_why_not() -> None:
 @pytest.mark.parametrize(
     ("handshake", "get", "says"),
     [
-        (live(), plain("426 Upgrade Required"), "The WebSocket opens; a plain GET of the same address is answered"),
+        (
+            live(),
+            plain("426 Upgrade Required"),
+            "The WebSocket opens; a plain GET of the same address is answered",
+        ),
         (BAD_GATEWAY, plain("200 OK"), "A plain GET is answered with 200, the upgrade is not"),
         (BAD_GATEWAY, plain("502 Bad Gateway"), "it is not the upgrade that is refused"),
-        (failed(Phase.TCP, Reason.CONNECT_TIMEOUT), failed(Phase.TCP, Reason.CONNECT_TIMEOUT), "before the app"),
-        (FORBIDDEN, failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT), "answered with 403, a plain GET gets no answer"),
+        (
+            failed(Phase.TCP, Reason.CONNECT_TIMEOUT),
+            failed(Phase.TCP, Reason.CONNECT_TIMEOUT),
+            "before the app",
+        ),
+        (
+            FORBIDDEN,
+            failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT),
+            "answered with 403, a plain GET gets no answer",
+        ),
     ],
 )
-def test_a_plain_get_tells_whether_only_the_upgrade_fails(handshake: Transcript, get: Transcript, says: str) -> None:
+def test_a_plain_get_tells_whether_only_the_upgrade_fails(
+    handshake: Transcript, get: Transcript, says: str
+) -> None:
     told = plain_get_report(handshake, get)
     assert says in told.headline
     assert told.ok is handshake.live
@@ -125,11 +163,17 @@ def test_a_subprotocol_nobody_agreed_on_is_not_called_good() -> None:
 class TestTheJourney:
     """sent → policy → app."""
 
-    seen = answered("HTTP/1.1 200 OK\r\n", request=request_to(subprotocols=("chat.v1",), origin="https://a.example"))
+    seen = answered(
+        "HTTP/1.1 200 OK\r\n",
+        request=request_to(subprotocols=("chat.v1",), origin="https://a.example"),
+    )
 
     def test_simulated_from_the_policy(self) -> None:
         told = journey_report(self.seen, served(), None)
-        assert (told.ok, told.headline) == (True, "The policy lets every line pass that a WebSocket needs.")
+        assert (told.ok, told.headline) == (
+            True,
+            "The policy lets every line pass that a WebSocket needs.",
+        )
         assert any("Simulated from the policy" in line for line in told.lines)
         dropped = journey_report(self.seen, served(sec_websocket_key=False, origin=False), None)
         assert (dropped.ok, dropped.code) == (False, "WSE-400-NOKEY")

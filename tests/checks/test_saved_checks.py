@@ -1,4 +1,6 @@
-"""Handshakes as people want them: read, refused field by field, saved, made again, told when the reason changes."""
+"""Handshakes as people want them: read, refused field by field, saved, made again, told when the
+reason changes.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ FULL = {
 
 def test_everything_that_can_be_wanted_becomes_a_handshake_at_the_endpoints_own_host() -> None:
     wanted = parse_wanted(FULL, url=URL)
-    target = wanted.target(URL, ProbeTarget(URL, subprotocols=("usual",), origin="https://d111.cloudfront.net"))
+    target = wanted.target(
+        URL, ProbeTarget(URL, subprotocols=("usual",), origin="https://d111.cloudfront.net")
+    )
     assert target == ProbeTarget(
         "wss://d111.cloudfront.net/ws/room?id=1",
         headers=(("X-Team", "chat"), ("Authorization", "Bearer s3cret")),
@@ -70,10 +74,14 @@ def test_nothing_in_particular_is_the_endpoints_usual_handshake() -> None:
         ({"script": "send " + "x" * 20_000}, "script", "at most 16 KiB"),
     ],
 )
-def test_what_cannot_be_wanted_is_refused_at_its_field(given: dict[str, str], field: str, says: str) -> None:
+def test_what_cannot_be_wanted_is_refused_at_its_field(
+    given: dict[str, str], field: str, says: str
+) -> None:
     if given.get("path", "").startswith("//"):
         wanted = parse_wanted(given, url=URL)
-        assert wanted.target(URL, ProbeTarget(URL)).url.startswith("wss://d111.cloudfront.net//evil")
+        assert wanted.target(URL, ProbeTarget(URL)).url.startswith(
+            "wss://d111.cloudfront.net//evil"
+        )
         return
     with pytest.raises(WantedError) as caught:
         parse_wanted(given, url=URL)
@@ -81,11 +89,15 @@ def test_what_cannot_be_wanted_is_refused_at_its_field(given: dict[str, str], fi
     assert says in caught.value.faults[field]
 
 
-def test_a_secret_may_be_used_once_and_is_never_saved(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_secret_may_be_used_once_and_is_never_saved(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(WantedError, match="Authorization would be stored"):
         parse_wanted(FULL, url=URL, saved=True)
     edge = answering(monkeypatch, seen.live())
-    check = actions.request_check(endpoint, by="ana", stream="", now=NOW, wanted=parse_wanted(FULL, url=URL))
+    check = actions.request_check(
+        endpoint, by="ana", stream="", now=NOW, wanted=parse_wanted(FULL, url=URL)
+    )
     make(check)
     assert ("Authorization", "Bearer s3cret") in edge.asked[0].headers
     row = str(Check.objects.values().get())
@@ -94,8 +106,16 @@ def test_a_secret_may_be_used_once_and_is_never_saved(endpoint: Endpoint, monkey
 
 
 def save(endpoint: Endpoint, **changes: Any) -> SavedCheck:
-    given = {"every_minutes": 15, "after_changes": False, "by": "ana", "stream": "request:1", "now": NOW} | changes
-    return actions.save_check(endpoint, "Room 1", parse_wanted({"path": "/ws/room"}, url=URL), **given)
+    given = {
+        "every_minutes": 15,
+        "after_changes": False,
+        "by": "ana",
+        "stream": "request:1",
+        "now": NOW,
+    } | changes
+    return actions.save_check(
+        endpoint, "Room 1", parse_wanted({"path": "/ws/room"}, url=URL), **given
+    )
 
 
 def test_a_saved_check_is_asked_for_when_its_turn_comes(endpoint: Endpoint) -> None:
@@ -104,11 +124,17 @@ def test_a_saved_check_is_asked_for_when_its_turn_comes(endpoint: Endpoint) -> N
     assert actions.request_due_checks(NOW) == 0
     assert actions.request_due_checks(NOW + timedelta(minutes=15)) == 1
     check = Check.objects.get()
-    assert (check.saved, check.wanted["path"], check.requested_by) == (saved, "/ws/room", "the schedule")
+    assert (check.saved, check.wanted["path"], check.requested_by) == (
+        saved,
+        "/ws/room",
+        "the schedule",
+    )
     assert actions.request_due_checks(NOW + timedelta(minutes=16)) == 0
 
 
-def test_a_turn_waits_for_a_check_that_is_under_way_and_is_then_made_once(endpoint: Endpoint) -> None:
+def test_a_turn_waits_for_a_check_that_is_under_way_and_is_then_made_once(
+    endpoint: Endpoint,
+) -> None:
     Endpoint.objects.update(state=Endpoint.State.DEPLOYED)
     save(endpoint)
     actions.request_check(endpoint, by="ana", stream="", now=NOW)
@@ -167,18 +193,35 @@ def test_people_are_told_when_the_reason_changes_and_not_every_time(
     proof = actions.schedule_proof(endpoint, stream="request:1", now=NOW)
     assert proof is not None
     told = []
-    for turn, answer in enumerate((seen.live(), seen.live(), REFUSED_504, REFUSED_504, seen.live())):
+    for turn, answer in enumerate(
+        (seen.live(), seen.live(), REFUSED_504, REFUSED_504, seen.live())
+    ):
         answering(monkeypatch, answer)
         at = NOW + timedelta(minutes=turn)
-        make(actions.request_check(endpoint, by="the schedule", stream="request:1", now=at, saved=proof), at)
+        make(
+            actions.request_check(
+                endpoint, by="the schedule", stream="request:1", now=at, saved=proof
+            ),
+            at,
+        )
         told.append(Event.objects.count())
     assert told == [1, 1, 2, 2, 3]
-    assert [event.data["verdict"] for event in Event.objects.order_by("seq")] == ["WSE-LIVE", "WSE-504-SG", "WSE-LIVE"]
+    assert [event.data["verdict"] for event in Event.objects.order_by("seq")] == [
+        "WSE-LIVE",
+        "WSE-504-SG",
+        "WSE-LIVE",
+    ]
 
 
-def test_a_particular_check_says_nothing_of_the_endpoint(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_particular_check_says_nothing_of_the_endpoint(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
     answering(monkeypatch, REFUSED_504)
-    make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, wanted=Wanted(path="/elsewhere")))
+    make(
+        actions.request_check(
+            endpoint, by="ana", stream="request:1", now=NOW, wanted=Wanted(path="/elsewhere")
+        )
+    )
     assert Event.objects.get().kind == "check.particular"
     make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, wanted=Wanted()))
     assert Event.objects.order_by("seq").last().kind == "check.finished"

@@ -1,4 +1,6 @@
-"""Scripts as people write them: every line that is one, every line that is not, and what each expectation takes."""
+"""Scripts as people write them: every line that is one, every line that is not, and what each
+expectation takes.
+"""
 
 from __future__ import annotations
 
@@ -118,9 +120,21 @@ def test_a_script_has_an_end_and_a_limit() -> None:
         (ExpectJson("$.items[1].id"), ['{"items":[1,{"id":null}]}'], ['{"items":[]}', "7"]),
         (ExpectJson("$.n", "1"), ['{"n":1}', '{"n":1.0}'], ['{"n":true}', '{"n":"1"}']),
         (ExpectJson("$.ok", "true"), ['{"ok":true}'], ['{"ok":1}', '{"ok":"true"}']),
-        (ExpectJson("$", '{"ok":true}'), ['{"ok":true}'], ['{"ok":1}', '{"ok":true,"n":1}', '[["ok",true]]', "{}"]),
-        (ExpectJson("$.a", "[0,{}]"), ['{"a":[0,{}]}', '{"a":[0.0,{}]}'], ['{"a":[false,{}]}', '{"a":[0,{},0]}']),
-        (ExpectJson("$.a", '[{"n":[1]}]'), ['{"a":[{"n":[1]}]}'], ['{"a":[{"n":[true]}]}', '{"a":[{"n":["1"]}]}']),
+        (
+            ExpectJson("$", '{"ok":true}'),
+            ['{"ok":true}'],
+            ['{"ok":1}', '{"ok":true,"n":1}', '[["ok",true]]', "{}"],
+        ),
+        (
+            ExpectJson("$.a", "[0,{}]"),
+            ['{"a":[0,{}]}', '{"a":[0.0,{}]}'],
+            ['{"a":[false,{}]}', '{"a":[0,{},0]}'],
+        ),
+        (
+            ExpectJson("$.a", '[{"n":[1]}]'),
+            ['{"a":[{"n":[1]}]}'],
+            ['{"a":[{"n":[true]}]}', '{"a":[{"n":["1"]}]}'],
+        ),
         (ExpectJson("$.a", "null"), ['{"a":null}'], ['{"a":false}', '{"a":0}', '{"a":""}']),
         (ExpectJson("$.id", '"{nonce}"'), ['{"id":"n1"}'], ['{"id":"{nonce}"}']),
         (ExpectRegex("^echo: {nonce}$"), ["echo: n1"], [" echo: n1", "echo: n11"]),
@@ -138,7 +152,10 @@ def test_an_expectation_takes_its_message_and_no_other(
 
 
 words = st.text(
-    st.characters(min_codepoint=33, max_codepoint=0x2FF, exclude_characters="=", exclude_categories=["Cc"]), min_size=1
+    st.characters(
+        min_codepoint=33, max_codepoint=0x2FF, exclude_characters="=", exclude_categories=["Cc"]
+    ),
+    min_size=1,
 )
 seconds = st.integers(1, 20).map(float)
 steps: st.SearchStrategy[Step] = st.one_of(

@@ -1,5 +1,5 @@
-"""Situations that a team may meet, each put together from several observations: what is said first, what is never said
-with certainty, and what follows when one observation is another.
+"""Situations that a team may meet, each put together from several observations: what is said first,
+what is never said with certainty, and what follows when one observation is another.
 """
 
 from __future__ import annotations
@@ -36,12 +36,16 @@ NO_ALB = usual_clocks(alb=None, nlb=350)
 
 def weighed(status: int, headers: str = EDGE, body: str = "", **known: Any) -> Conclusion:
     """What is concluded from a refusal, once AWS was asked."""
-    return weigh(Observations(refused(status, headers, body), looked=True, **{"serving": served(), **known}))
+    return weigh(
+        Observations(refused(status, headers, body), looked=True, **{"serving": served(), **known})
+    )
 
 
 def carrying(name: str, part: Part, passes: bool = True, **changes: object) -> Serving:
     """The good distribution, and what its policies do with this part of the request."""
-    return served(passages=(*served().passages, Passage(name, passes, "the policy", part)), **changes)
+    return served(
+        passages=(*served().passages, Passage(name, passes, "the policy", part)), **changes
+    )
 
 
 def ranked(conclusion: Conclusion) -> list[tuple[str, str]]:
@@ -115,15 +119,26 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
     ),
     "401 by the app": (weighed(401, APP), [("WSE-401-AUTH", "high")]),
     "a page of a bucket in place of an error": (
-        weighed(403, S3_PAGE, "<h1>Sorry</h1>", serving=served(error_pages=SORRY, web_acl="arn:waf")),
+        weighed(
+            403, S3_PAGE, "<h1>Sorry</h1>", serving=served(error_pages=SORRY, web_acl="arn:waf")
+        ),
         [("WSE-200-SPA", "high"), ("WSE-403-WAF", "low")],
     ),
-    "a page of the website in place of what a country rule or a missing signature may have refused": (
-        weighed(200, "Server: nginx\r\n", serving=served(error_pages=SPA, geo_restricted=True, signed=True)),
+    "a page of the website in place of what a country rule or a missing signature may have "
+    "refused": (
+        weighed(
+            200,
+            "Server: nginx\r\n",
+            serving=served(error_pages=SPA, geo_restricted=True, signed=True),
+        ),
         [("WSE-200-SPA", "high"), ("WSE-403-SIGNED", "medium"), ("WSE-403-GEO", "low")],
     ),
     "the website's own page, which no error page is": (
-        weighed(200, "Server: nginx\r\nContent-Type: text/html\r\n", serving=served(geo_restricted=True, signed=True)),
+        weighed(
+            200,
+            "Server: nginx\r\nContent-Type: text/html\r\n",
+            serving=served(geo_restricted=True, signed=True),
+        ),
         [("WSE-200-SPA", "high"), ("WSE-200-NOUPGRADE", "low")],
     ),
     "another behavior answers, and the endpoint's own target is in no state to": (
@@ -163,7 +178,11 @@ def test_where_handshakes_differ_a_plain_get_may_have_met_another_edge() -> None
     [
         (carrying("session", "cookie", signed=True), "Forbidden", "high"),
         (carrying("CloudFront-Signature", "cookie", signed=True), "Forbidden", "medium"),
-        (carrying("CloudFront-Signature", "cookie", signed=True), "<Code>AccessDenied</Code>", "high"),
+        (
+            carrying("CloudFront-Signature", "cookie", signed=True),
+            "<Code>AccessDenied</Code>",
+            "high",
+        ),
     ],
 )
 def test_a_signature_that_was_sent_is_refused_only_where_the_edge_says_so(
@@ -177,8 +196,18 @@ def test_a_signature_that_was_sent_is_refused_only_where_the_edge_says_so(
     ("status", "cache", "body", "wanted"),
     [
         # S3's own errors name a code, in XML or on the page of a website bucket
-        (404, "Error", "<Error><Code>NoSuchKey</Code></Error>", [("WSE-PATH", "high"), ("WSE-404-PATH", "low")]),
-        (404, "Error", "<ul><li>Code: NoSuchKey</li></ul>", [("WSE-PATH", "high"), ("WSE-404-PATH", "low")]),
+        (
+            404,
+            "Error",
+            "<Error><Code>NoSuchKey</Code></Error>",
+            [("WSE-PATH", "high"), ("WSE-404-PATH", "low")],
+        ),
+        (
+            404,
+            "Error",
+            "<ul><li>Code: NoSuchKey</li></ul>",
+            [("WSE-PATH", "high"), ("WSE-404-PATH", "low")],
+        ),
         (200, "Miss", "<html>", [("WSE-PATH", "high"), ("WSE-404-PATH", "low")]),
         # what CloudFront calls an error and S3 does not is a page in place of one
         (200, "Error", "<html>", [("WSE-200-SPA", "medium"), ("WSE-PATH", "medium")]),
@@ -189,14 +218,18 @@ def test_a_buckets_page_may_stand_in_for_an_answer(
     status: int, cache: str, body: str, wanted: list[tuple[str, str]]
 ) -> None:
     head = f"HTTP/1.1 {status} X\r\nServer: AmazonS3\r\nX-Cache: {cache} from cloudfront\r\n"
-    assert [(found.code, found.certainty) for found in diagnose(answered(head, body=body))] == wanted
+    assert [
+        (found.code, found.certainty) for found in diagnose(answered(head, body=body))
+    ] == wanted
 
 
 @pytest.mark.parametrize(
     ("code", "reason", "first"),
     [(1008, Reason.CLOSED_BY_PEER, "WSE-CLOSED"), (1006, Reason.ABNORMAL_CLOSE, "WSE-1006")],
 )
-def test_what_ends_an_open_websocket_at_once_is_not_the_way_there(code: int, reason: Reason, first: str) -> None:
+def test_what_ends_an_open_websocket_at_once_is_not_the_way_there(
+    code: int, reason: Reason, first: str
+) -> None:
     opened = answered(GOOD + "Server: app\r\n")
     ended = replace(
         opened,
@@ -204,7 +237,11 @@ def test_what_ends_an_open_websocket_at_once_is_not_the_way_there(code: int, rea
         close=CloseSeen(code, "", reason is Reason.CLOSED_BY_PEER, "peer"),
     )
     closed = (asked("PF-INGRESS", Level.FIXABLE), *ALL_PASS[1:])
-    found = weigh(Observations(ended, looked=True, serving=served(functions=True, web_acl="x"), preflight=closed))
+    found = weigh(
+        Observations(
+            ended, looked=True, serving=served(functions=True, web_acl="x"), preflight=closed
+        )
+    )
     assert ranked(found) == [(first, "high")]
     assert any(str(code) in line for line in found.first.evidence)
 

@@ -29,7 +29,11 @@ def test_secrets_are_shown_as_sent_but_never_stored() -> None:
     request = build_request(
         judged(),
         key_bytes=KEY,
-        extra_headers=(("Authorization", "Bearer s3cret"), ("Cookie", "id=s3cret"), ("X-Room", "blue")),
+        extra_headers=(
+            ("Authorization", "Bearer s3cret"),
+            ("Cookie", "id=s3cret"),
+            ("X-Room", "blue"),
+        ),
     )
     transcript = answered(GOOD + "Set-Cookie: id=s3cret\r\nServer: app\r\n", request=request)
     assert b"s3cret" in request.to_bytes()
@@ -41,7 +45,9 @@ def test_secrets_are_shown_as_sent_but_never_stored() -> None:
 
 
 def test_text_that_postgresql_cannot_store_is_replaced() -> None:
-    transcript = replace(live(), url="wss://a\x00b\ud800", failures=(Failure(Phase.CLOSE, Reason.RESET, "\x00"),))
+    transcript = replace(
+        live(), url="wss://a\x00b\ud800", failures=(Failure(Phase.CLOSE, Reason.RESET, "\x00"),)
+    )
     stored = json.dumps(transcript.to_dict(), ensure_ascii=False)
     assert "\\u0000" not in stored
     assert stored.encode("utf-8")
@@ -63,7 +69,9 @@ def test_text_that_postgresql_cannot_store_is_replaced() -> None:
         ({"failures": [{"phase": "upgrade", "reason": "bored", "detail": ""}]}, "bored"),
     ],
 )
-def test_what_is_no_transcript_is_refused_with_the_place(change: dict[str, object], says: str) -> None:
+def test_what_is_no_transcript_is_refused_with_the_place(
+    change: dict[str, object], says: str
+) -> None:
     stored = {**live().to_dict(), **change}
     with pytest.raises(ValueError, match=says):
         Transcript.from_dict(stored)

@@ -1,7 +1,9 @@
-"""A transcript against witnesses that know nothing of it: a capture of the bytes, and the debug log of `websockets`.
+"""A transcript against witnesses that know nothing of it: a capture of the bytes, and the debug log
+of `websockets`.
 
-The capture is a proxy that keeps what passes. Its frames are read by `websockets`, never by the code under test. The
-log is the server's, of the very same handshake; then that of the `websockets` client, which asks the same question.
+The capture is a proxy that keeps what passes. Its frames are read by `websockets`, never by the
+code under test. The log is the server's, of the very same handshake; then that of the `websockets`
+client, which asks the same question.
 """
 
 from __future__ import annotations
@@ -29,7 +31,10 @@ from tests.checks.origins import HOST, network_to
 
 CHAT, ORIGIN = Subprotocol("chat.v1"), f"https://{HOST}"
 SAID = "grüße"
-SCRIPT = f"expect text welcome within 2\nsend {SAID}\nexpect text {SAID} within 2\nping within 2\nclose 4001 enough"
+SCRIPT = (
+    f"expect text welcome within 2\nsend {SAID}\nexpect text {SAID} within 2\nping within "
+    "2\nclose 4001 enough"
+)
 
 
 @dataclass
@@ -43,9 +48,13 @@ class Seen:
 
 @contextlib.asynccontextmanager
 async def watched_server(seen: Seen) -> AsyncIterator[int]:
-    """A chat of `websockets` that logs everything, behind a proxy that keeps every byte; the proxy's port."""
+    """A chat of `websockets` that logs everything, behind a proxy that keeps every byte; the
+    proxy's port.
+    """
     async with (
-        serve(chat, "127.0.0.1", 0, compression=None, subprotocols=[CHAT], logger=logger_into(seen)) as server,
+        serve(
+            chat, "127.0.0.1", 0, compression=None, subprotocols=[CHAT], logger=logger_into(seen)
+        ) as server,
         capture(server.sockets[0].getsockname()[1], seen) as port,
     ):
         yield port
@@ -61,7 +70,9 @@ async def chat(connection: ServerConnection) -> None:
 async def capture(behind: int, seen: Seen) -> AsyncIterator[int]:
     """A TCP proxy that keeps both directions."""
 
-    async def carry(source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray) -> None:
+    async def carry(
+        source: asyncio.StreamReader, sink: asyncio.StreamWriter, kept: bytearray
+    ) -> None:
         while data := await source.read(65_536):
             kept += data
             sink.write(data)
@@ -71,7 +82,9 @@ async def capture(behind: int, seen: Seen) -> AsyncIterator[int]:
     async def between(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", behind)
         with contextlib.suppress(ConnectionError):
-            await asyncio.gather(carry(reader, back, seen.sent), carry(there, writer, seen.received))
+            await asyncio.gather(
+                carry(reader, back, seen.sent), carry(there, writer, seen.received)
+            )
 
     proxy = await asyncio.start_server(between, "127.0.0.1", 0)
     try:
@@ -95,7 +108,9 @@ def asked_by_prober(seen: Seen) -> Transcript:
     async def story() -> Transcript:
         async with watched_server(seen) as port:
             target = ProbeTarget(f"ws://{HOST}/ws?room=1", subprotocols=(CHAT,), origin=ORIGIN)
-            transcript = await probe(target, network=network_to(port), script=Script.of_steps(parse_script(SCRIPT)))
+            transcript = await probe(
+                target, network=network_to(port), script=Script.of_steps(parse_script(SCRIPT))
+            )
             await logged(seen, "= connection is CLOSED")
             return transcript
 
@@ -118,11 +133,15 @@ def watched() -> tuple[Transcript, Seen]:
     return transcript, seen
 
 
-def test_request_and_response_are_byte_for_byte_what_passed(watched: tuple[Transcript, Seen]) -> None:
+def test_request_and_response_are_byte_for_byte_what_passed(
+    watched: tuple[Transcript, Seen],
+) -> None:
     transcript, seen = watched
     assert transcript.request is not None
     assert transcript.response is not None
-    request, response = (bytes(kept).partition(b"\r\n\r\n")[0].decode() for kept in (seen.sent, seen.received))
+    request, response = (
+        bytes(kept).partition(b"\r\n\r\n")[0].decode() for kept in (seen.sent, seen.received)
+    )
     assert request.split("\r\n") == [
         transcript.request.request_line,
         *(line.raw for line in transcript.request.headers),
@@ -145,7 +164,11 @@ def test_frames_and_close_code_are_those_that_passed(watched: tuple[Transcript, 
         assert texts == [frame.preview for frame in told if frame.opcode == "text"]
         ended = Close.parse(passed[-1].data)
         assert transcript.close is not None
-        assert (ended.code, ended.reason) == (4001, "enough") == (transcript.close.code, transcript.close.reason)
+        assert (
+            (ended.code, ended.reason)
+            == (4001, "enough")
+            == (transcript.close.code, transcript.close.reason)
+        )
 
 
 def frames_of(data: bytes, *, masked: bool) -> list[Frame]:
@@ -168,20 +191,32 @@ def result_of(steps: Any) -> Any:
     raise AssertionError("the stream ended within a frame")
 
 
-def test_the_servers_log_of_the_same_handshake_tells_the_same(watched: tuple[Transcript, Seen]) -> None:
+def test_the_servers_log_of_the_same_handshake_tells_the_same(
+    watched: tuple[Transcript, Seen],
+) -> None:
     transcript, seen = watched
     assert transcript.request is not None
     assert transcript.response is not None
     heads = head_lines(seen.log)
-    assert heads["<"] == [transcript.request.request_line, *(line.raw for line in transcript.request.headers)]
-    assert heads[">"] == [transcript.response.status_line, *(line.raw for line in transcript.response.headers)]
+    assert heads["<"] == [
+        transcript.request.request_line,
+        *(line.raw for line in transcript.request.headers),
+    ]
+    assert heads[">"] == [
+        transcript.response.status_line,
+        *(line.raw for line in transcript.response.headers),
+    ]
     assert f"Sec-WebSocket-Accept: {transcript.request.expected_accept}" in heads[">"]
     mirrored = {"sent": "<", "received": ">"}
-    assert logged_frames(seen.log) == [(mirrored[frame.direction], frame.opcode) for frame in transcript.frames]
+    assert logged_frames(seen.log) == [
+        (mirrored[frame.direction], frame.opcode) for frame in transcript.frames
+    ]
     assert sum("CLOSE 4001 (private use) enough" in line for line in seen.log) == 2
 
 
-def test_the_librarys_client_hears_the_same_answer_to_the_same_question(watched: tuple[Transcript, Seen]) -> None:
+def test_the_librarys_client_hears_the_same_answer_to_the_same_question(
+    watched: tuple[Transcript, Seen],
+) -> None:
     transcript, _ = watched
     client = Seen()
 
@@ -207,7 +242,9 @@ def test_the_librarys_client_hears_the_same_answer_to_the_same_question(watched:
     assert facts(heads[">"]) == facts([line.raw for line in transcript.request.headers])
     assert facts(heads["<"]) == facts([line.raw for line in transcript.response.headers])
     arrows = {"sent": ">", "received": "<"}
-    assert logged_frames(client.log) == [(arrows[frame.direction], frame.opcode) for frame in transcript.frames]
+    assert logged_frames(client.log) == [
+        (arrows[frame.direction], frame.opcode) for frame in transcript.frames
+    ]
 
 
 PER_HANDSHAKE = {"sec-websocket-key", "sec-websocket-accept", "date"}
@@ -230,6 +267,8 @@ def logged_frames(log: list[str]) -> list[tuple[str, str]]:
 
 
 def facts(lines: list[str]) -> set[tuple[str, str]]:
-    """Headers without what differs from one handshake to the next; order and case are each client's own."""
+    """Headers without what differs from one handshake to the next; order and case are each client's
+    own.
+    """
     pairs = (line.partition(": ") for line in lines if ": " in line)
     return {(name.lower(), value) for name, _, value in pairs if name.lower() not in PER_HANDSHAKE}

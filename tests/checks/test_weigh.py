@@ -1,4 +1,6 @@
-"""Everything that is known, weighed: what confirms a cause, what rules it out, what lies behind, what to probe next."""
+"""Everything that is known, weighed: what confirms a cause, what rules it out, what lies behind,
+what to probe next.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,13 @@ GOOD_CONFIG = {
     "Aliases": {"Quantity": 1, "Items": ["chat.example.com"]},
     "Origins": {
         "Quantity": 1,
-        "Items": [{"Id": "ours", "DomainName": "internal-a.elb", "VpcOriginConfig": {"VpcOriginId": "vo_1"}}],
+        "Items": [
+            {
+                "Id": "ours",
+                "DomainName": "internal-a.elb",
+                "VpcOriginConfig": {"VpcOriginId": "vo_1"},
+            }
+        ],
     },
     "CacheBehaviors": {
         "Quantity": 1,
@@ -69,7 +77,8 @@ def asked(code: str, level: Level, seen: str = "so says AWS") -> PreflightResult
 
 
 ALL_PASS = tuple(
-    asked(code, Level.PASS) for code in ("PF-INGRESS", "PF-BPA", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE")
+    asked(code, Level.PASS)
+    for code in ("PF-INGRESS", "PF-BPA", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE")
 )
 WITHOUT_KEY = serving(
     {
@@ -114,24 +123,50 @@ SHOWN = [
     ),
     (refused(403), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
     (refused(403), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
-    (refused(403, body="<Code>MissingKey</Code>"), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
-    (refused(403, body="block access from your country"), {"serving": served(geo_restricted=True)}, "WSE-403-GEO"),
+    (
+        refused(403, body="<Code>MissingKey</Code>"),
+        {"serving": served(signed=True)},
+        "WSE-403-SIGNED",
+    ),
+    (
+        refused(403, body="block access from your country"),
+        {"serving": served(geo_restricted=True)},
+        "WSE-403-GEO",
+    ),
     (refused(403, body="Request blocked."), {"serving": served(web_acl="arn:waf")}, "WSE-403-WAF"),
-    (refused(403, APP), {"without_origin": live(), "again": (refused(403, APP),) * 2}, "WSE-403-ORIGIN"),
+    (
+        refused(403, APP),
+        {"without_origin": live(), "again": (refused(403, APP),) * 2},
+        "WSE-403-ORIGIN",
+    ),
     (refused(404, APP), {"other_ways": (("direct", refused(404, APP)),)}, "WSE-404-PATH"),
     (refused(504), {"again": (live(), refused(504))}, "WSE-MIXED"),
     (live(), {"again": (refused(504), live())}, "WSE-MIXED"),
-    (refused(403, APP), {"without_origin": live(), "again": (refused(403, APP), live())}, "WSE-MIXED"),
+    (
+        refused(403, APP),
+        {"without_origin": live(), "again": (refused(403, APP), live())},
+        "WSE-MIXED",
+    ),
     (refused(403), {"without_origin": live(), "again": (live(), live())}, "WSE-MIXED"),
     (refused(502), {"plain_get": refused(404, APP), "again": (live(), refused(502))}, "WSE-MIXED"),
-    (refused(404, APP), {"other_ways": (("direct", refused(404, APP)),), "again": (live(), live())}, "WSE-MIXED"),
+    (
+        refused(404, APP),
+        {"other_ways": (("direct", refused(404, APP)),), "again": (live(), live())},
+        "WSE-MIXED",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("handshake", "known", "code"), SHOWN, ids=[f"{n}-{row[2]}" for n, row in enumerate(SHOWN)])
-def test_what_is_shown_is_certain_and_comes_first(handshake: Transcript, known: dict[str, object], code: str) -> None:
+@pytest.mark.parametrize(
+    ("handshake", "known", "code"), SHOWN, ids=[f"{n}-{row[2]}" for n, row in enumerate(SHOWN)]
+)
+def test_what_is_shown_is_certain_and_comes_first(
+    handshake: Transcript, known: dict[str, object], code: str
+) -> None:
     conclusion = weigh(Observations(handshake, looked=True, **known))  # type: ignore[arg-type]
-    assert (conclusion.first.code, conclusion.first.certainty) == (code, "high"), conclusion.diagnoses
+    assert (conclusion.first.code, conclusion.first.certainty) == (code, "high"), (
+        conclusion.diagnoses
+    )
     assert conclusion.first.evidence
 
 
@@ -151,7 +186,9 @@ def test_a_way_past_the_edge_that_opens_is_evidence_of_where_it_fails(
     handshake: Transcript, way: Transcript, code: str
 ) -> None:
     found = weigh(Observations(handshake, looked=True, other_ways=(("direct", way),))).diagnoses
-    told = {one.code: one for one in found if any("the way direct" in line for line in one.evidence)}
+    told = {
+        one.code: one for one in found if any("the way direct" in line for line in one.evidence)
+    }
     assert list(told) == [code]
     assert told[code].certainty == "medium"
 
@@ -174,11 +211,19 @@ def test_where_answers_differ_no_single_one_is_believed(
 ) -> None:
     again = (handshake, live(), handshake)
     seen = Observations(
-        handshake, looked=True, again=again, serving=served(status="Deployed" if settled else "InProgress")
+        handshake,
+        looked=True,
+        again=again,
+        serving=served(status="Deployed" if settled else "InProgress"),
     )
     conclusion = weigh(replace(seen, **known))  # type: ignore[arg-type]
-    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-MIXED", "medium" if settled else "high")
-    assert "high" not in [found.certainty for found in conclusion.diagnoses[1:]], conclusion.diagnoses
+    assert (conclusion.first.code, conclusion.first.certainty) == (
+        "WSE-MIXED",
+        "medium" if settled else "high",
+    )
+    assert "high" not in [found.certainty for found in conclusion.diagnoses[1:]], (
+        conclusion.diagnoses
+    )
 
 
 def test_a_handshake_that_opens_without_origin_is_repeated_before_the_app_is_blamed() -> None:
@@ -194,8 +239,16 @@ SPA = ((403, 200, "/index.html"), (404, 200, "/index.html"))
 @pytest.mark.parametrize(
     ("handshake", "known", "codes"),
     [
-        (refused(502), {"preflight": (asked("PF-LISTENER", Level.BLOCK),)}, ["WSE-502-PORT", "WSE-200-SPA"]),
-        (refused(504), {"preflight": (asked("PF-BPA", Level.BLOCK),)}, ["WSE-504-BPA", "WSE-200-SPA"]),
+        (
+            refused(502),
+            {"preflight": (asked("PF-LISTENER", Level.BLOCK),)},
+            ["WSE-502-PORT", "WSE-200-SPA"],
+        ),
+        (
+            refused(504),
+            {"preflight": (asked("PF-BPA", Level.BLOCK),)},
+            ["WSE-504-BPA", "WSE-200-SPA"],
+        ),
         (refused(404, APP), {}, ["WSE-404-PATH", "WSE-200-SPA"]),
         (live(), {}, ["WSE-LIVE"]),
     ],
@@ -206,7 +259,9 @@ def test_pages_in_place_of_errors_wait_behind_another_failure(
     seen = Observations(handshake, looked=True, serving=served(error_pages=SPA), **known)  # type: ignore[arg-type]
     assert [found.code for found in weigh(seen).diagnoses][: len(codes)] == codes
     kept = weigh(replace(seen, serving=served(error_pages=((404, 404, "/lost.html"),))))
-    assert "WSE-200-SPA" not in [found.code for found in kept.diagnoses], "an error that stays an error hides nothing"
+    assert "WSE-200-SPA" not in [found.code for found in kept.diagnoses], (
+        "an error that stays an error hides nothing"
+    )
 
 
 CLOSED = (asked("PF-INGRESS", Level.FIXABLE), asked("PF-LISTENER", Level.BLOCK))
@@ -228,17 +283,35 @@ NO_CAUSE = [
     (HELD, {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
     # Nobody was asked: what would have happened then is no cause.
     (failed(Phase.DNS, Reason.DNS_FAILURE), {"preflight": CLOSED}, "WSE-504-SG"),
-    (failed(Phase.TLS, Reason.TLS_EXPIRED), {"preflight": CLOSED, "serving": served(enabled=False)}, "WSE-504-SG"),
-    (failed(Phase.TCP, Reason.CONNECT_REFUSED), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
+    (
+        failed(Phase.TLS, Reason.TLS_EXPIRED),
+        {"preflight": CLOSED, "serving": served(enabled=False)},
+        "WSE-504-SG",
+    ),
+    (
+        failed(Phase.TCP, Reason.CONNECT_REFUSED),
+        {"serving": served(knows_host=False)},
+        "WSE-403-ALIAS",
+    ),
     # What only has the same status.
     (refused(403), {"serving": served()}, "WSE-403-VIEWER"),
-    (refused(502, ALB), {"plain_get": answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n")}, "WSE-502-2025"),
+    (
+        refused(502, ALB),
+        {"plain_get": answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n")},
+        "WSE-502-2025",
+    ),
     (LOGIN, {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-301-LOOP"),
-    (refused(503, ALB, "maintenance"), {"preflight": (asked("PF-HEALTH", Level.WARN),)}, "WSE-503-NOTARGET"),
+    (
+        refused(503, ALB, "maintenance"),
+        {"preflight": (asked("PF-HEALTH", Level.WARN),)},
+        "WSE-503-NOTARGET",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("handshake", "known", "code"), NO_CAUSE, ids=[f"{n}-{r[2]}" for n, r in enumerate(NO_CAUSE)])
+@pytest.mark.parametrize(
+    ("handshake", "known", "code"), NO_CAUSE, ids=[f"{n}-{r[2]}" for n, r in enumerate(NO_CAUSE)]
+)
 def test_nothing_is_certain_that_the_answer_itself_rules_out(
     handshake: Transcript, known: dict[str, object], code: str
 ) -> None:
@@ -259,21 +332,30 @@ ON_THE_WAY = [
 ]
 
 
-@pytest.mark.parametrize(("status", "signed", "question", "level", "code"), ON_THE_WAY, ids=[r[4] for r in ON_THE_WAY])
+@pytest.mark.parametrize(
+    ("status", "signed", "question", "level", "code"), ON_THE_WAY, ids=[r[4] for r in ON_THE_WAY]
+)
 def test_who_signed_the_answer_was_reached_whatever_aws_says_against_the_way(
     status: int, signed: str, question: str, level: Level, code: str
 ) -> None:
     def certainty_of(headers: str, serving: Serving | None) -> str | None:
         shown = (asked(question, level),)
-        known = Observations(refused(status, headers), looked=True, serving=serving, preflight=shown)
-        return next((found.certainty for found in weigh(known).diagnoses if found.code == code), None)
+        known = Observations(
+            refused(status, headers), looked=True, serving=serving, preflight=shown
+        )
+        return next(
+            (found.certainty for found in weigh(known).diagnoses if found.code == code), None
+        )
 
     assert certainty_of(signed, served()) is None
-    # Whose origin signed it is not known here, or it was another one: the target may be out of reach all the same.
+    # Whose origin signed it is not known here, or it was another one: the target may be out of
+    # reach all the same.
     for elsewhere in (None, served(path="/elsewhere")):
         assert certainty_of(signed, elsewhere) == ("low" if level is Level.WARN else "medium")
     if code == "WSE-502-VPCORIGIN":
-        through = Observations(refused(status, signed), looked=True, serving=served(), vpc_origin_status="Deploying")
+        through = Observations(
+            refused(status, signed), looked=True, serving=served(), vpc_origin_status="Deploying"
+        )
         assert code not in [found.code for found in weigh(through).diagnoses]
     # A page in place of an error is signed by who wrote the page.
     page = served(error_pages=((status, status, "/sorry.html"),))
@@ -292,33 +374,59 @@ def test_what_aws_only_warns_of_may_be_the_cause_and_what_it_blocks_is(
     status: int, question: str, code: str, warned: str
 ) -> None:
     for level, certainty in ((Level.WARN, warned), (Level.BLOCK, "high")):
-        conclusion = weigh(Observations(refused(status), looked=True, preflight=(asked(question, level),)))
-        assert (code, certainty) in [(found.code, found.certainty) for found in conclusion.diagnoses]
+        conclusion = weigh(
+            Observations(refused(status), looked=True, preflight=(asked(question, level),))
+        )
+        assert (code, certainty) in [
+            (found.code, found.certainty) for found in conclusion.diagnoses
+        ]
         assert (conclusion.next_probe is None) is (level is Level.BLOCK)
 
 
-@pytest.mark.parametrize(("question", "code"), [("PF-BPA", "WSE-504-BPA"), ("PF-NACL", "WSE-504-NACL")])
-def test_a_security_group_that_is_open_steps_back_behind_what_aws_warns_of(question: str, code: str) -> None:
+@pytest.mark.parametrize(
+    ("question", "code"), [("PF-BPA", "WSE-504-BPA"), ("PF-NACL", "WSE-504-NACL")]
+)
+def test_a_security_group_that_is_open_steps_back_behind_what_aws_warns_of(
+    question: str, code: str
+) -> None:
     warned = tuple(asked(one.code, Level.WARN) if one.code == question else one for one in ALL_PASS)
     found = weigh(Observations(refused(504), looked=True, preflight=warned)).diagnoses
     assert (found[0].code, found[0].certainty) == (code, "medium")
     assert "WSE-504-SG" not in [one.code for one in found]
-    unseen = tuple(asked(one.code, Level.UNKNOWN) if one.code == question else one for one in ALL_PASS)
-    assert weigh(Observations(refused(504), looked=True, preflight=unseen)).first.code == "WSE-504-SG"
+    unseen = tuple(
+        asked(one.code, Level.UNKNOWN) if one.code == question else one for one in ALL_PASS
+    )
+    assert (
+        weigh(Observations(refused(504), looked=True, preflight=unseen)).first.code == "WSE-504-SG"
+    )
 
 
 BEHIND_AN_ANSWER = [
-    (refused(404, ALB, "no such place"), {"preflight": (asked("PF-RULES", Level.WARN),)}, "WSE-ALB-RULE"),
+    (
+        refused(404, ALB, "no such place"),
+        {"preflight": (asked("PF-RULES", Level.WARN),)},
+        "WSE-ALB-RULE",
+    ),
     (refused(200, ALB), {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-ALB-RULE"),
     (failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT), {"preflight": CLOSED}, "WSE-504-SG"),
     (failed(Phase.DNS, Reason.DNS_FAILURE), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
-    (failed(Phase.TLS, Reason.TLS_NAME_MISMATCH), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
-    (refused(400, "Server: CloudFront\r\n", "Bad Request"), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (
+        failed(Phase.TLS, Reason.TLS_NAME_MISMATCH),
+        {"serving": served(knows_host=False)},
+        "WSE-403-ALIAS",
+    ),
+    (
+        refused(400, "Server: CloudFront\r\n", "Bad Request"),
+        {"serving": WITHOUT_KEY},
+        "WSE-400-NOKEY",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("handshake", "known", "code"), BEHIND_AN_ANSWER, ids=[f"{n}-{r[2]}" for n, r in enumerate(BEHIND_AN_ANSWER)]
+    ("handshake", "known", "code"),
+    BEHIND_AN_ANSWER,
+    ids=[f"{n}-{r[2]}" for n, r in enumerate(BEHIND_AN_ANSWER)],
 )
 def test_aws_makes_certain_what_the_answer_leaves_open(
     handshake: Transcript, known: dict[str, object], code: str
@@ -339,7 +447,9 @@ def test_what_aws_does_not_show_stays_a_suggestion() -> None:
     assert "WSE-504-SG" not in [found.code for found in ruled_out.diagnoses]
 
 
-@pytest.mark.parametrize("question", ["PF-INGRESS", "PF-NACL", "PF-BPA", "PF-LISTENER", "PF-HEALTH"])
+@pytest.mark.parametrize(
+    "question", ["PF-INGRESS", "PF-NACL", "PF-BPA", "PF-LISTENER", "PF-HEALTH"]
+)
 def test_what_aws_shows_brings_the_fix_with_this_accounts_own_names(question: str) -> None:
     fix = Fix("EC2 > sg-1", "aws ec2 … --group-id sg-1", 'security_group_id = "sg-1"')
     shown = (PreflightResult(question, Level.BLOCK, "so says AWS", fix=fix),)
@@ -352,14 +462,20 @@ def test_what_aws_shows_brings_the_fix_with_this_accounts_own_names(question: st
 
 
 def test_what_is_put_right_in_the_request_is_not_told_of_an_endpoint_that_is_built() -> None:
-    shown = PreflightResult("PF-CERTIFICATE", Level.BLOCK, "so says AWS", fix=Fix("In this request: …"))
-    first = weigh(Observations(refused(502), looked=True, origin_tls=True, preflight=(shown,))).first
+    shown = PreflightResult(
+        "PF-CERTIFICATE", Level.BLOCK, "so says AWS", fix=Fix("In this request: …")
+    )
+    first = weigh(
+        Observations(refused(502), looked=True, origin_tls=True, preflight=(shown,))
+    ).first
     assert (first.code, first.certainty, first.here) == ("WSE-502-TLS", "high", None)
 
 
 def test_a_certificate_that_acm_calls_right_may_not_be_the_one_that_is_shown() -> None:
     unhealthy = (*ALL_PASS, asked("PF-HEALTH", Level.WARN))
-    first = weigh(Observations(refused(502), looked=True, origin_tls=True, preflight=unhealthy)).first
+    first = weigh(
+        Observations(refused(502), looked=True, origin_tls=True, preflight=unhealthy)
+    ).first
     assert (first.code, first.certainty) == ("WSE-502-TLS", "medium")
 
 
@@ -368,7 +484,9 @@ def test_a_503_of_the_app_is_not_a_missing_target() -> None:
     conclusion = weigh(Observations(refused(503, APP), looked=True, preflight=unhealthy))
     assert conclusion.first.code == "WSE-503-APP"
     refuses = weigh(Observations(refused(401, APP), looked=True, preflight=unhealthy))
-    assert [found.code for found in refuses.diagnoses] == ["WSE-401-AUTH"], "an app that answers is a target"
+    assert [found.code for found in refuses.diagnoses] == ["WSE-401-AUTH"], (
+        "an app that answers is a target"
+    )
 
 
 def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
@@ -377,16 +495,22 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
         steps=(StepSeen("hold 20", False, 5.0, 10_050.0, "the connection ended"),),
         failures=(Failure(Phase.SCRIPT, Reason.ABNORMAL_CLOSE, "no close frame"),),
     )
-    known = weigh(Observations(cut, looked=True, clocks=usual_clocks(alb=60, pace=6), again=(live(), live())))
+    known = weigh(
+        Observations(cut, looked=True, clocks=usual_clocks(alb=60, pace=6), again=(live(), live()))
+    )
     assert (known.first.code, known.first.certainty) == ("WSE-IDLE-ALB", "high")
-    unknown = weigh(Observations(cut, looked=True, clocks=usual_clocks(alb=4000), again=(live(), live())))
+    unknown = weigh(
+        Observations(cut, looked=True, clocks=usual_clocks(alb=4000), again=(live(), live()))
+    )
     assert unknown.first.code == "WSE-1006"
     # The time for the whole script was over, and nobody answered the close: the socket was not cut.
     over = (
         Failure(Phase.SCRIPT, Reason.UNEXPECTED, "hold 20"),
         Failure(Phase.CLOSE, Reason.ABNORMAL_CLOSE, "no close"),
     )
-    ours = weigh(Observations(replace(cut, failures=over), looked=True, clocks=usual_clocks(alb=60, pace=6)))
+    ours = weigh(
+        Observations(replace(cut, failures=over), looked=True, clocks=usual_clocks(alb=60, pace=6))
+    )
     assert "WSE-IDLE-ALB" not in [found.code for found in ours.diagnoses]
 
 
@@ -398,15 +522,24 @@ def test_an_unknown_answer_rules_nothing_out_and_shows_nothing() -> None:
 
 def test_a_page_may_hide_that_a_web_acl_refused() -> None:
     page = refused(200, "Content-Type: text/html\r\n")
-    hidden = weigh(Observations(page, looked=True, serving=served(error_pages=SPA, web_acl="arn:waf"))).diagnoses
-    assert [(found.code, found.certainty) for found in hidden[:2]] == [("WSE-200-SPA", "high"), ("WSE-403-WAF", "low")]
+    hidden = weigh(
+        Observations(page, looked=True, serving=served(error_pages=SPA, web_acl="arn:waf"))
+    ).diagnoses
+    assert [(found.code, found.certainty) for found in hidden[:2]] == [
+        ("WSE-200-SPA", "high"),
+        ("WSE-403-WAF", "low"),
+    ]
     other = served(error_pages=((404, 200, "/index.html"),), web_acl="arn:waf")
-    assert "WSE-403-WAF" not in [found.code for found in weigh(Observations(page, serving=other)).diagnoses]
+    assert "WSE-403-WAF" not in [
+        found.code for found in weigh(Observations(page, serving=other)).diagnoses
+    ]
 
 
 def test_an_apps_own_redirect_is_not_the_listeners() -> None:
     elsewhere = refused(302, APP + "Location: https://login.example.com/\r\n")
-    first = weigh(Observations(elsewhere, looked=True, preflight=(asked("PF-ACTION", Level.WARN),))).first
+    first = weigh(
+        Observations(elsewhere, looked=True, preflight=(asked("PF-ACTION", Level.WARN),))
+    ).first
     assert first.code == "WSE-3XX-APP"
 
 
@@ -437,7 +570,9 @@ def test_what_a_request_meets_first_comes_first() -> None:
 def test_a_live_endpoint_has_no_finding_whatever_aws_says() -> None:
     conclusion = weigh(
         Observations(
-            live(), serving=served(web_acl="arn:waf", geo_restricted=True), preflight=(asked("PF-NACL", Level.WARN),)
+            live(),
+            serving=served(web_acl="arn:waf", geo_restricted=True),
+            preflight=(asked("PF-NACL", Level.WARN),),
         )
     )
     assert [found.code for found in conclusion.diagnoses] == ["WSE-LIVE"]
@@ -447,16 +582,22 @@ def test_a_live_endpoint_has_no_finding_whatever_aws_says() -> None:
 def test_a_subprotocol_that_a_policy_drops_is_told_from_one_the_app_does_not_speak() -> None:
     wanted = answered(GOOD, request=request_to(subprotocols=("chat.v1",)))
     assert weigh(Observations(wanted, serving=WITHOUT_KEY)).diagnoses[1].code == "WSE-101-POLICY"
-    assert weigh(Observations(wanted, serving=served())).diagnoses[1].code == "WSE-101-NOSUBPROTOCOL"
+    assert (
+        weigh(Observations(wanted, serving=served())).diagnoses[1].code == "WSE-101-NOSUBPROTOCOL"
+    )
 
 
 def test_the_upgrade_alone_failing_is_the_failure_of_2025() -> None:
     seen = Observations(
-        refused(502), looked=True, plain_get=answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n"), serving=served()
+        refused(502),
+        looked=True,
+        plain_get=answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n"),
+        serving=served(),
     )
     assert (weigh(seen).first.code, weigh(seen).first.certainty) == ("WSE-502-2025", "medium")
     rows = parse_log_rows(
-        '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"}'
+        '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": '
+        '"OriginDnsError"}'
     )
     certain = weigh(replace(seen, log_rows=rows))
     assert (certain.first.code, certain.first.certainty) == ("WSE-502-2025", "high")
@@ -489,7 +630,8 @@ def test_the_row_of_this_very_request_is_certain_and_that_of_another_is_not(
 
 
 HINTS = [
-    # a row, the answer that came, what is known besides, and the first verdict: never certain of one of several causes
+    # a row, the answer that came, what is known besides, and the first verdict: never certain of
+    # one of several causes
     ('"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"', 504, {}, "WSE-504-SG"),
     ('"sc-status":"504","x-edge-detailed-result-type":"OriginCommError"', 504, {"preflight": ALL_PASS}, "WSE-504-SLOW"),
     ('"sc-status":"502","x-edge-detailed-result-type":"OriginCommError"', 502, {"origin_tls": False}, "WSE-502-ORIGIN"),
@@ -505,19 +647,35 @@ HINTS = [
 ]  # fmt: skip
 
 
-def test_a_row_of_a_timeout_speaks_for_a_slow_app_only_where_nothing_else_may_drop_packets() -> None:
-    """The security group is open. While a network ACL may be in the way, the row tells the two not apart."""
-    row = parse_log_rows('{"x-edge-request-id":"-","sc-status":"504","x-edge-detailed-result-type":"OriginCommError"}')
-    dropping = tuple(asked(one.code, Level.WARN) if one.code == "PF-NACL" else one for one in ALL_PASS)
-    found = weigh(Observations(refused(504), looked=True, preflight=dropping, log_rows=row)).diagnoses
+def test_a_row_of_a_timeout_speaks_for_a_slow_app_only_where_nothing_else_may_drop_packets() -> (
+    None
+):
+    """The security group is open. While a network ACL may be in the way, the row tells the two not
+    apart.
+    """
+    row = parse_log_rows(
+        '{"x-edge-request-id":"-","sc-status":"504","x-edge-detailed-result-type":"OriginCommError"}'
+    )
+    dropping = tuple(
+        asked(one.code, Level.WARN) if one.code == "PF-NACL" else one for one in ALL_PASS
+    )
+    found = weigh(
+        Observations(refused(504), looked=True, preflight=dropping, log_rows=row)
+    ).diagnoses
     assert found[0].code == "WSE-504-NACL"
     assert ("WSE-504-SLOW", "low") in [(one.code, one.certainty) for one in found]
-    shut_out = weigh(Observations(refused(504), looked=True, preflight=ALL_PASS, log_rows=row)).first
+    shut_out = weigh(
+        Observations(refused(504), looked=True, preflight=ALL_PASS, log_rows=row)
+    ).first
     assert (shut_out.code, shut_out.certainty) == ("WSE-504-SLOW", "medium")
 
 
-@pytest.mark.parametrize(("row", "status", "known", "code"), HINTS, ids=[str(n) for n in range(len(HINTS))])
-def test_a_row_hints_at_what_it_can_tell(row: str, status: int, known: dict[str, object], code: str) -> None:
+@pytest.mark.parametrize(
+    ("row", "status", "known", "code"), HINTS, ids=[str(n) for n in range(len(HINTS))]
+)
+def test_a_row_hints_at_what_it_can_tell(
+    row: str, status: int, known: dict[str, object], code: str
+) -> None:
     rows = parse_log_rows(f'{{"x-edge-request-id":"-",{row}}}')
     first = weigh(Observations(refused(status), looked=True, log_rows=rows, **known)).first  # type: ignore[arg-type]
     assert (first.code, first.certainty != "high") == (code, True)
@@ -528,7 +686,10 @@ NEXT = [
     (Observations(refused(403, APP), looked=True), "without Origin"),
     (Observations(refused(502), looked=True), "plain GET"),
     (Observations(refused(502), looked=True, plain_get=refused(502)), "again"),
-    (Observations(refused(502), looked=True, plain_get=refused(502), again=(refused(502),)), "log rows"),
+    (
+        Observations(refused(502), looked=True, plain_get=refused(502), again=(refused(502),)),
+        "log rows",
+    ),
     (Observations(live()), None),
     (Observations(refused(404, APP), looked=True), "again"),
     (Observations(refused(404, APP), looked=True, again=(refused(404, APP),) * 2), None),
@@ -541,17 +702,24 @@ NEXT = [
 
 
 @pytest.mark.parametrize(("seen", "kind"), NEXT, ids=[str(kind) for _, kind in NEXT])
-def test_the_next_probe_is_the_cheapest_that_could_tell(seen: Observations, kind: str | None) -> None:
+def test_the_next_probe_is_the_cheapest_that_could_tell(
+    seen: Observations, kind: str | None
+) -> None:
     found = weigh(seen).next_probe
     assert (found.kind if found else None) == kind
 
 
 def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     good = served()
-    assert [good.passes(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")] == [True] * 3
+    assert [
+        good.passes(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")
+    ] == [True] * 3
     assert (good.path_pattern, good.meant, good.vpc_origin_id) == ("/ws", True, "vo_1")
     assert WITHOUT_KEY.passes("Sec-WebSocket-Key") is False
-    shared = {"Id": "ours", "VpcOriginConfig": {"VpcOriginId": "vo_9", "OwnerAccountId": "222222222222"}}
+    shared = {
+        "Id": "ours",
+        "VpcOriginConfig": {"VpcOriginId": "vo_9", "OwnerAccountId": "222222222222"},
+    }
     theirs = serving(
         {**GOOD_CONFIG, "Origins": {"Items": [shared]}},
         domain_name="d111.cloudfront.net",
@@ -571,14 +739,21 @@ def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     assert unknown.passes("Sec-WebSocket-Key") is None
     assert unknown.knows_host is False
     except_host = MANAGED_REQUEST_POLICIES["b689b0a8-53d0-40ab-baf2-68738e2966ac"]
-    assert (except_host.forwards("Host"), except_host.forwards("Sec-WebSocket-Key")) == (False, True)
+    assert (except_host.forwards("Host"), except_host.forwards("Sec-WebSocket-Key")) == (
+        False,
+        True,
+    )
 
 
-SOCKET_HEADERS = Selection("whitelist", frozenset(f"sec-websocket-{part}" for part in ("key", "version", "protocol")))
+SOCKET_HEADERS = Selection(
+    "whitelist", frozenset(f"sec-websocket-{part}" for part in ("key", "version", "protocol"))
+)
 SESSION = Selection("whitelist", frozenset({"session"}))
 
 
-def passing(forwarding: Forwarding, *, query: str = "", headers: tuple[tuple[str, str], ...] = ()) -> Serving:
+def passing(
+    forwarding: Forwarding, *, query: str = "", headers: tuple[tuple[str, str], ...] = ()
+) -> Serving:
     """How the good distribution serves a request that carries these, with a custom policy."""
     custom = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0], OriginRequestPolicyId="custom")  # type: ignore[index]
     return serving(
@@ -601,7 +776,9 @@ CARRIED: list[tuple[int, str, str, tuple[tuple[str, str], ...], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("status", "body", "query", "headers", "evidence"), CARRIED, ids=[row[4] for row in CARRIED])
+@pytest.mark.parametrize(
+    ("status", "body", "query", "headers", "evidence"), CARRIED, ids=[row[4] for row in CARRIED]
+)
 def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_not(
     status: int, body: str, query: str, headers: tuple[tuple[str, str], ...], evidence: str
 ) -> None:
@@ -610,21 +787,33 @@ def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_n
     conclusion = weigh(Observations(refusal, looked=True, serving=kept))
     # A 404 or a redirect can have other reasons, so neither is certain then.
     sure = "high" if status in (401, 403) else "medium"
-    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-NOT-FORWARDED", sure), conclusion.diagnoses
+    assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-NOT-FORWARDED", sure), (
+        conclusion.diagnoses
+    )
     assert "high" not in [found.certainty for found in conclusion.diagnoses[1:]]
-    assert any(line.startswith(evidence) for line in conclusion.first.evidence), conclusion.first.evidence
+    assert any(line.startswith(evidence) for line in conclusion.first.evidence), (
+        conclusion.first.evidence
+    )
     everything = MANAGED_REQUEST_POLICIES[ALL_VIEWER]
-    sent_on = weigh(Observations(refusal, looked=True, serving=passing(everything, query=query, headers=headers)))
+    sent_on = weigh(
+        Observations(
+            refusal, looked=True, serving=passing(everything, query=query, headers=headers)
+        )
+    )
     assert "WSE-NOT-FORWARDED" not in [found.code for found in sent_on.diagnoses]
 
 
 def test_a_rule_that_looks_at_what_was_kept_back_is_not_the_cause() -> None:
     kept = passing(Forwarding(SOCKET_HEADERS), query="room=blue")
     rules = (asked("PF-RULES", Level.WARN),)
-    first = weigh(Observations(refused(404, ALB, "no room"), looked=True, serving=kept, preflight=rules)).first
+    first = weigh(
+        Observations(refused(404, ALB, "no room"), looked=True, serving=kept, preflight=rules)
+    ).first
     assert first.code == "WSE-NOT-FORWARDED"
     whole = passing(MANAGED_REQUEST_POLICIES[ALL_VIEWER], query="room=blue")
-    first = weigh(Observations(refused(404, ALB, "no room"), looked=True, serving=whole, preflight=rules)).first
+    first = weigh(
+        Observations(refused(404, ALB, "no room"), looked=True, serving=whole, preflight=rules)
+    ).first
     assert (first.code, first.certainty) == ("WSE-ALB-RULE", "high")
 
 
@@ -655,7 +844,11 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
         query="room=1",
         headers=(("Cookie", "theme=dark; session=1"), ("X-Team", "blue")),
     )
-    assert [one.name for one in old.passages if one.passes] == ["Sec-WebSocket-Key", "session", "room"]
+    assert [one.name for one in old.passages if one.passes] == [
+        "Sec-WebSocket-Key",
+        "session",
+        "room",
+    ]
 
 
 def test_what_the_edge_refuses_is_not_for_lack_of_something_at_the_app() -> None:

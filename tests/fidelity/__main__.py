@@ -1,4 +1,6 @@
-"""`python -m tests.fidelity` writes the fidelity table into lab/README.md and names what has no test yet."""
+"""`python -m tests.fidelity` writes the fidelity table into lab/README.md and names what has no
+test yet.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Which tests prove which rule, read from the tests' source (PURE but for reading files).
 
-It decides what counts as a mark: `pytest.mark.rule("id", …)` on a test function, on a class of tests, on a row of a
-parametrized test, or as a module's `pytestmark`. It must never import or run a test: the table takes no second to make.
+It decides what counts as a mark: `pytest.mark.rule("id", …)` on a test function, on a class of
+tests, on a row of a parametrized test, or as a module's `pytestmark`. It must never import or run a
+test: the table takes no second to make.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ TESTS = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """One rule's id on one test; `test` is the file below tests/ and the names in it, as pytest prints them."""
+    """One rule's id on one test; `test` is the file below tests/ and the names in it, as pytest
+    prints them.
+    """
 
     rule: str
     test: str
@@ -54,7 +57,11 @@ def marks_of(source: str, file: str) -> Iterator[Mark]:
     tree = ast.parse(source, file)
     used: set[int] = set()
     for node in tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _is_pytestmark(node):
+        if (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and node.value is not None
+            and _is_pytestmark(node)
+        ):
             yield from _marks_in([node.value], file, file, used)
         yield from _of_definition(node, file, (), used)
     for node in ast.walk(tree):
@@ -62,7 +69,9 @@ def marks_of(source: str, file: str) -> Iterator[Mark]:
             raise WrongMark(f"{file}:{node.lineno}", "no test carries this mark")
 
 
-def _of_definition(node: ast.stmt, file: str, outer: tuple[str, ...], used: set[int]) -> Iterator[Mark]:
+def _of_definition(
+    node: ast.stmt, file: str, outer: tuple[str, ...], used: set[int]
+) -> Iterator[Mark]:
     if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
         names = (*outer, node.name)
         yield from _marks_in(node.decorator_list, file, "::".join((file, *names)), used)
@@ -82,7 +91,9 @@ def _marks_in(expressions: list[ast.expr], file: str, test: str, used: set[int])
                 raise WrongMark(f"{file}:{node.lineno}", "a rule mark needs ids, and nothing else")
             for argument in node.args:
                 if not (isinstance(argument, ast.Constant) and isinstance(argument.value, str)):
-                    raise WrongMark(f"{file}:{node.lineno}", "an id must be written out as a string")
+                    raise WrongMark(
+                        f"{file}:{node.lineno}", "an id must be written out as a string"
+                    )
                 yield Mark(argument.value, test)
 
 

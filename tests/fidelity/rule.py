@@ -1,6 +1,8 @@
-"""One documented rule of AWS: its id, its sentence, who says so, and why the lab leaves it out if it does.
+"""One documented rule of AWS: its id, its sentence, who says so, and why the lab leaves it out if
+it does.
 
-It decides the form of the catalogue. It must never know a test: those name the rules, not the other way round.
+It decides the form of the catalogue. It must never know a test: those name the rules, not the other
+way round.
 """
 
 from __future__ import annotations
@@ -36,7 +38,9 @@ class Known(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`says` is a sentence about AWS, `source` a page, a model or a report, `left_out` a reason or nothing."""
+    """`says` is a sentence about AWS, `source` a page, a model or a report, `left_out` a reason or
+    nothing.
+    """
 
     id: str
     says: str

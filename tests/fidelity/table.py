@@ -1,4 +1,5 @@
-"""The fidelity table of lab/README.md: each rule, what the lab makes of it, and the tests that prove it (PURE).
+"""The fidelity table of lab/README.md: each rule, what the lab makes of it, and the tests that
+prove it (PURE).
 
 It decides wording and order. It must never claim a rule that no test proves.
 """
@@ -42,7 +43,13 @@ def table(rules: Iterable[Rule], proven: Mapping[str, Sequence[str]]) -> str:
     rules = list(rules)
     parts = [summary(rules, proven)]
     for group in GROUPS:
-        parts += ["", f"#### {TITLES[group]}", "", "| rule | AWS | says who | here |", "|---|---|---|---|"]
+        parts += [
+            "",
+            f"#### {TITLES[group]}",
+            "",
+            "| rule | AWS | says who | here |",
+            "|---|---|---|---|",
+        ]
         parts += [_row(rule, proven.get(rule.id, ())) for rule in rules if rule.group == group]
     return "\n".join(parts)
 

@@ -1,4 +1,6 @@
-"""The lab's promises and their proofs: every documented rule has a test or a reason, and the README says which."""
+"""The lab's promises and their proofs: every documented rule has a test or a reason, and the README
+says which.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,10 @@ async def test_rows(x): ...
         ("@pytest.mark.rule()\ndef test_it(): ...", "needs ids"),
         ("@pytest.mark.rule(NAME)\ndef test_it(): ...", "written out"),
         ('@pytest.mark.rule("a/b")\ndef helper(): ...', "no test carries"),
-        ('class Stage:\n    @pytest.mark.rule("a/b")\n    def test_it(self): ...', "no test carries"),
+        (
+            'class Stage:\n    @pytest.mark.rule("a/b")\n    def test_it(self): ...',
+            "no test carries",
+        ),
     ],
 )
 def test_a_mark_that_proves_nothing_is_refused(source: str, why: str) -> None:
@@ -85,5 +90,7 @@ def test_a_mark_that_proves_nothing_is_refused(source: str, why: str) -> None:
         (Known.FIELD, "", [], "not imitated"),
     ],
 )
-def test_what_a_rule_is_called(known: Known, left_out: str, tests: list[str], expected: str) -> None:
+def test_what_a_rule_is_called(
+    known: Known, left_out: str, tests: list[str], expected: str
+) -> None:
     assert standing(Rule("api/x", "It is so.", "a page", known, left_out), tests) == expected

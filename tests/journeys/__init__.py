@@ -1,1 +1,3 @@
-"""Whole stories over the really running product: what people, ticket systems and accidents do to it."""
+"""Whole stories over the really running product: what people, ticket systems and accidents do to
+it.
+"""

@@ -1,6 +1,8 @@
-"""One running product for all stories, and the parts they meet: people, the team's account, an endpoint that is live.
+"""One running product for all stories, and the parts they meet: people, the team's account, an
+endpoint that is live.
 
-Each story asks for an endpoint of its own. Whatever fails, the end of every process's log is added to its report.
+Each story asks for an endpoint of its own. Whatever fails, the end of every process's log is added
+to its report.
 """
 
 from __future__ import annotations
@@ -27,8 +29,9 @@ TIME_SCALE = 90.0
 """A quarter of an hour in ten seconds: long enough to be caught in the middle."""
 
 IDLE_SECONDS_OF_AWS, USUAL_IDLE_SECONDS, FASTEST_IDLE_CLOCK = 24, 60, 6
-"""The meeting place's load balancer is set to less than the usual 60 s; the lab's idle clocks run at most six times
-faster than AWS's."""
+"""The meeting place's load balancer is set to less than the usual 60 s; the lab's idle clocks run
+at most six times faster than AWS's.
+"""
 
 SECURE_NAME = "secure.chat.example"
 """What the certificate of int-secure names."""
@@ -113,7 +116,13 @@ def product(request: pytest.FixtureRequest) -> Iterator[Product]:
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
         notes: list[str] = []
         request.config.stash[NOTES] = notes
-        stack = Stack(Path(directory) / "state", free_port(), time_scale=TIME_SCALE, durable=False, say=notes.append)
+        stack = Stack(
+            Path(directory) / "state",
+            free_port(),
+            time_scale=TIME_SCALE,
+            durable=False,
+            say=notes.append,
+        )
         with stack:
             request.config.stash[RUNNING] = stack
             yield Product(stack)
@@ -124,7 +133,8 @@ def product(request: pytest.FixtureRequest) -> Iterator[Product]:
 class LiveEndpoint:
     """An endpoint that clients can connect to.
 
-    `edge` is where its host leads on this machine, `idle_seconds` after how many of our seconds silence is cut.
+    `edge` is where its host leads on this machine, `idle_seconds` after how many of our seconds
+    silence is cut.
     """
 
     request_id: str
@@ -138,12 +148,16 @@ class LiveEndpoint:
 
 @pytest.fixture(scope="package")
 def endpoints(product: Product) -> dict[str, LiveEndpoint]:
-    """Ana's endpoints where several stories meet, by target: approved by Olga, and live. Made at the same time, they
-    cost the time of one.
+    """Ana's endpoints where several stories meet, by target: approved by Olga, and live. Made at
+    the same time, they cost the time of one.
     """
     chat, secure = (product.account.target(name) for name in ("int-chat", "int-secure"))
     product.account.set_idle_timeout(chat, IDLE_SECONDS_OF_AWS)
-    own_name = {"origin_protocol": "https-only", "origin_domain": SECURE_NAME, "forward_host": "false"}
+    own_name = {
+        "origin_protocol": "https-only",
+        "origin_domain": SECURE_NAME,
+        "forward_host": "false",
+    }
     asked = {
         chat: product.wish("meeting-place", chat, "/ws,/ws/*", max_silence_seconds="12"),
         secure: product.wish("meeting-in-private", secure, "/secure", **own_name),
@@ -170,7 +184,9 @@ def secure_endpoint(endpoints: dict[str, LiveEndpoint]) -> LiveEndpoint:
     return endpoints["int-secure"]
 
 
-def reached(product: Product, request_id: str, target: Target, idle_seconds_of_aws: int) -> LiveEndpoint:
+def reached(
+    product: Product, request_id: str, target: Target, idle_seconds_of_aws: int
+) -> LiveEndpoint:
     """The endpoint of an approved request, when it is live."""
     live = product.api("ana").await_state(request_id, "live")
     address = urlsplit(live["endpoint"]["url"])
@@ -194,7 +210,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Add the end of every process's log to the report of a story that failed."""
     report = yield
     stack = item.config.stash.get(RUNNING, None)

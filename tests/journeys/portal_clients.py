@@ -1,4 +1,5 @@
-"""Those who use the portal from outside: a ticket system over REST, a person's session over HTTP, a console's follower.
+"""Those who use the portal from outside: a ticket system over REST, a person's session over HTTP, a
+console's follower.
 
 They know addresses and JSON only. None of them looks into the database or imports the product.
 """
@@ -23,7 +24,9 @@ T = TypeVar("T")
 AGAIN_AFTER = 0.1
 SETTLING_SECONDS = 90.0
 POLL_AFTER = 0.5
-"""Seconds between two looks over the API: many stories at once share one person's token and its 600 calls a minute."""
+"""Seconds between two looks over the API: many stories at once share one person's token and its 600
+calls a minute.
+"""
 
 
 class Api:
@@ -33,7 +36,9 @@ class Api:
         self.token = token
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # A proxy of the environment must not carry calls to this machine.
-        self._client = httpx.Client(base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20)
+        self._client = httpx.Client(
+            base_url=f"{url}/api/v1", headers=headers, trust_env=False, timeout=20
+        )
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         """GET, whatever comes."""
@@ -51,9 +56,9 @@ class Api:
 
     def events(self, request_id: str, after: int = 0) -> list[dict[str, Any]]:
         """Its events after a cursor."""
-        found: list[dict[str, Any]] = self._insisted(f"/requests/{request_id}/events?after={after}&limit=1000")[
-            "events"
-        ]
+        found: list[dict[str, Any]] = self._insisted(
+            f"/requests/{request_id}/events?after={after}&limit=1000"
+        )["events"]
         return found
 
     def ask(self, **body: Any) -> dict[str, Any]:
@@ -66,10 +71,13 @@ class Api:
     def approve(self, request: dict[str, Any], reason: str = "") -> httpx.Response:
         """Agree to the plan that `request` shows."""
         return self.post(
-            f"/requests/{request['id']}/approve", {"plan_digest": request["plan_digest"], "reason": reason}
+            f"/requests/{request['id']}/approve",
+            {"plan_digest": request["plan_digest"], "reason": reason},
         )
 
-    def await_state(self, request_id: str, *states: str, seconds: float = SETTLING_SECONDS) -> dict[str, Any]:
+    def await_state(
+        self, request_id: str, *states: str, seconds: float = SETTLING_SECONDS
+    ) -> dict[str, Any]:
         """Poll until it is in one of these states. Another in which it rests fails at once."""
 
         def look() -> dict[str, Any] | None:
@@ -81,12 +89,16 @@ class Api:
 
         return until(look, f"request {request_id} in {states}", seconds, pause=POLL_AFTER)
 
-    def await_event(self, request_id: str, kind: str, step: str = "", after: int = 0) -> dict[str, Any]:
+    def await_event(
+        self, request_id: str, kind: str, step: str = "", after: int = 0
+    ) -> dict[str, Any]:
         """Poll until such an event stands in the log."""
 
         def look() -> dict[str, Any] | None:
             found = self.events(request_id, after)
-            return next((one for one in found if one["kind"] == kind and one["step"] in ("", step)), None)
+            return next(
+                (one for one in found if one["kind"] == kind and one["step"] in ("", step)), None
+            )
 
         return until(look, f"event {kind} {step}", SETTLING_SECONDS, pause=POLL_AFTER)
 
@@ -138,7 +150,9 @@ def words_of(page: httpx.Response) -> str:
 
 
 class Follower:
-    """A console that never gives up: it connects again from its cursor, and keeps every event as it came."""
+    """A console that never gives up: it connects again from its cursor, and keeps every event as it
+    came.
+    """
 
     def __init__(self, api: Api, request: dict[str, Any]) -> None:
         self.seqs: list[int] = []
@@ -148,7 +162,9 @@ class Follower:
         self._url = request["links"]["console"]
         self._headers = {"Authorization": f"Bearer {api.token}"}
         self._left = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._follow()), name="follower", daemon=True)
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._follow()), name="follower", daemon=True
+        )
 
     def __enter__(self) -> Follower:
         self._thread.start()
@@ -165,19 +181,30 @@ class Follower:
 
     def await_seq(self, seq: int) -> None:
         """Return when event `seq` has come."""
-        until(lambda: self.cursor >= seq, f"event {seq} in the console, which has {self.seqs}", 30.0)
+        until(
+            lambda: self.cursor >= seq, f"event {seq} in the console, which has {self.seqs}", 30.0
+        )
 
     async def _follow(self) -> None:
         while not self._left.is_set():
             try:
                 await self._stay()
-            except (OSError, ConnectionClosed, InvalidHandshake, InvalidMessage, EOFError, TimeoutError) as gone:
+            except (
+                OSError,
+                ConnectionClosed,
+                InvalidHandshake,
+                InvalidMessage,
+                EOFError,
+                TimeoutError,
+            ) as gone:
                 self.faults.append(type(gone).__name__)
             await asyncio.sleep(AGAIN_AFTER)
 
     async def _stay(self) -> None:
         address = f"{self._url}?after={self.cursor}"
-        async with connect(address, additional_headers=self._headers, proxy=None, open_timeout=5) as socket:
+        async with connect(
+            address, additional_headers=self._headers, proxy=None, open_timeout=5
+        ) as socket:
             self.connections += 1
             while not self._left.is_set():
                 try:
@@ -191,7 +218,9 @@ class Follower:
 
 
 def in_own_loop(work: Callable[[], Any]) -> Any:
-    """Run a coroutine function in a loop of its own, away from whatever loop this thread may be in."""
+    """Run a coroutine function in a loop of its own, away from whatever loop this thread may be
+    in.
+    """
     kept: dict[str, Any] = {}
 
     def run() -> None:

@@ -1,4 +1,6 @@
-"""`manage.py probe` as an operator types it, towards the running product's edge; it asks neither portal nor AWS."""
+"""`manage.py probe` as an operator types it, towards the running product's edge; it asks neither
+portal nor AWS.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ from tests.journeys.conftest import Product
 
 @dataclass(frozen=True)
 class Told:
-    """What it says: the exit code, the status of the answer, and the first verdict's code and fix."""
+    """What it says: the exit code, the status of the answer, and the first verdict's code and
+    fix.
+    """
 
     exit_code: int
     status: int

@@ -1,4 +1,5 @@
-"""A team's AWS account as its owner sees it: boto3 with the keys of an assumed role, against the lab's endpoint.
+"""A team's AWS account as its owner sees it: boto3 with the keys of an assumed role, against the
+lab's endpoint.
 
 What stories assert about AWS they ask here, never the portal: it is the second pair of eyes.
 """
@@ -70,7 +71,9 @@ class TeamAccount:
 
     def distribution(self) -> dict[str, Any]:
         """The distribution as GetDistribution gives it: Status, and the config last written."""
-        read: dict[str, Any] = self.cloudfront.get_distribution(Id=self.distribution_id)["Distribution"]
+        read: dict[str, Any] = self.cloudfront.get_distribution(Id=self.distribution_id)[
+            "Distribution"
+        ]
         return read
 
     def behaviors_of(self, path: str) -> list[dict[str, Any]]:
@@ -81,13 +84,17 @@ class TeamAccount:
     def origins_through(self, vpc_origin_id: str) -> list[dict[str, Any]]:
         """The distribution's origins that use a VPC origin."""
         written = self.distribution()["DistributionConfig"]["Origins"]["Items"]
-        return [one for one in written if one.get("VpcOriginConfig", {}).get("VpcOriginId") == vpc_origin_id]
+        return [
+            one
+            for one in written
+            if one.get("VpcOriginConfig", {}).get("VpcOriginId") == vpc_origin_id
+        ]
 
     def ingress_of(self, group: str) -> list[dict[str, Any]]:
         """The rules of a security group."""
-        permissions: list[dict[str, Any]] = self.ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0][
-            "IpPermissions"
-        ]
+        permissions: list[dict[str, Any]] = self.ec2.describe_security_groups(GroupIds=[group])[
+            "SecurityGroups"
+        ][0]["IpPermissions"]
         return permissions
 
     # What a story changes by hand
@@ -95,17 +102,27 @@ class TeamAccount:
     def make_target(self, name: str, *, admits_cloudfront: bool = True) -> Target:
         """An internal load balancer of the story's own, in front of the chat app."""
         network = self.elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0]
-        group = self.ec2.create_security_group(GroupName=name, Description=name, VpcId=network["VpcId"])["GroupId"]
+        group = self.ec2.create_security_group(
+            GroupName=name, Description=name, VpcId=network["VpcId"]
+        )["GroupId"]
         if admits_cloudfront:
-            self.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[self.from_cloudfront()])
+            self.ec2.authorize_security_group_ingress(
+                GroupId=group, IpPermissions=[self.from_cloudfront()]
+            )
         subnets = [zone["SubnetId"] for zone in network["AvailabilityZones"]]
         made = self.elbv2.create_load_balancer(
-            Name=name, Subnets=subnets, SecurityGroups=[group], Scheme="internal", Type="application"
+            Name=name,
+            Subnets=subnets,
+            SecurityGroups=[group],
+            Scheme="internal",
+            Type="application",
         )["LoadBalancers"][0]["LoadBalancerArn"]
         behind = self.elbv2.create_target_group(
             Name=name, Protocol="HTTP", Port=8080, VpcId=network["VpcId"], TargetType="ip"
         )["TargetGroups"][0]["TargetGroupArn"]
-        self.elbv2.register_targets(TargetGroupArn=behind, Targets=[{"Id": APP_ADDRESS, "Port": 8080}])
+        self.elbv2.register_targets(
+            TargetGroupArn=behind, Targets=[{"Id": APP_ADDRESS, "Port": 8080}]
+        )
         self.elbv2.create_listener(
             LoadBalancerArn=made,
             Protocol="HTTP",
@@ -117,17 +134,28 @@ class TeamAccount:
     def from_cloudfront(self) -> dict[str, Any]:
         """The rule that admits CloudFront on port 80."""
         named = [{"Name": "prefix-list-name", "Values": [PREFIX_LIST]}]
-        found = self.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"][0]["PrefixListId"]
-        return {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "PrefixListIds": [{"PrefixListId": found}]}
+        found = self.ec2.describe_managed_prefix_lists(Filters=named)["PrefixLists"][0][
+            "PrefixListId"
+        ]
+        return {
+            "IpProtocol": "tcp",
+            "FromPort": 80,
+            "ToPort": 80,
+            "PrefixListIds": [{"PrefixListId": found}],
+        }
 
     def close_to_cloudfront(self, target: Target) -> None:
         """Take the rule away again, as a colleague in a hurry would."""
-        self.ec2.revoke_security_group_ingress(GroupId=target.group, IpPermissions=[self.from_cloudfront()])
+        self.ec2.revoke_security_group_ingress(
+            GroupId=target.group, IpPermissions=[self.from_cloudfront()]
+        )
 
     def set_idle_timeout(self, target: Target, seconds: int) -> None:
         """The load balancer's idle timeout, in seconds of AWS's time."""
         attribute = {"Key": "idle_timeout.timeout_seconds", "Value": str(seconds)}
-        self.elbv2.modify_load_balancer_attributes(LoadBalancerArn=target.arn, Attributes=[attribute])
+        self.elbv2.modify_load_balancer_attributes(
+            LoadBalancerArn=target.arn, Attributes=[attribute]
+        )
 
     def client(self, service: str) -> Any:
         """A client of another service of the account."""

@@ -1,7 +1,8 @@
-"""The article that puts CloudFront before a WebSocket API of API Gateway: accepted as it says, explained if it is not.
+"""The article that puts CloudFront before a WebSocket API of API Gateway: accepted as it says,
+explained if it is not.
 
-Such an origin is no endpoint of the portal. The form says what a WebSocket would meet there, and `manage.py probe` what
-it really meets.
+Such an origin is no endpoint of the portal. The form says what a WebSocket would meet there, and
+`manage.py probe` what it really meets.
 """
 
 from __future__ import annotations
@@ -19,18 +20,28 @@ from tests.journeys.probe_command import typed
 from tests.journeys.team_account import CHAT
 from tests.journeys.until import until
 
-CACHING_DISABLED, CACHING_OPTIMIZED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad", "658327ea-f89d-4fab-a63d-7e88639e58f6"
+CACHING_DISABLED, CACHING_OPTIMIZED = (
+    "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
+    "658327ea-f89d-4fab-a63d-7e88639e58f6",
+)
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 STAGE = "/prod"
 DEPLOYED_SECONDS = 60.0
 
-SOCKET_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Accept")
+SOCKET_HEADERS = (
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Accept",
+)
 """What the article's origin request policy lists; no cookies, no query strings."""
 
 
 @dataclass(frozen=True)
 class Doors:
-    """Two distributions before the same API: as the article has it, and with one mistake per path."""
+    """Two distributions before the same API: as the article has it, and with one mistake per
+    path.
+    """
 
     right: Mapping[str, Any]
     wrong: Mapping[str, Any]
@@ -50,7 +61,11 @@ def doors(product: Product) -> Doors:
             "QueryStringsConfig": {"QueryStringBehavior": "none"},
         }
     )["OriginRequestPolicy"]["Id"]
-    good, plain, whole = origin("api", host), origin("plain", host, "http-only"), origin("whole", host, path="")
+    good, plain, whole = (
+        origin("api", host),
+        origin("plain", host, "http-only"),
+        origin("whole", host, path=""),
+    )
     right = made(cloudfront, "Gateway door", [good], behavior("api", policy))
     mistakes = {
         "/keyless": behavior("api", ""),
@@ -59,7 +74,9 @@ def doors(product: Product) -> Doors:
         "/whole": behavior("whole", policy),
     }
     host_forwarded = behavior("api", ALL_VIEWER)
-    wrong = made(cloudfront, "Gateway door with mistakes", [good, plain, whole], host_forwarded, mistakes)
+    wrong = made(
+        cloudfront, "Gateway door with mistakes", [good, plain, whole], host_forwarded, mistakes
+    )
     return Doors(right, wrong)
 
 
@@ -67,7 +84,10 @@ def test_what_the_form_says_to_each_mistake(product: Product, doors: Doors) -> N
     words = form_says(product, doors.wrong["Id"])
     for mistake, fix in (
         ("* forwards the viewers' Host", "origin request policy AllViewerExceptHostHeader"),
-        ("/keyless does not forward Sec-WebSocket-Key, Sec-WebSocket-Version", "Sec-WebSocket-Key, -Version"),
+        (
+            "/keyless does not forward Sec-WebSocket-Key, Sec-WebSocket-Version",
+            "Sec-WebSocket-Key, -Version",
+        ),
         ("/cached has a cache policy that caches", "cache policy CachingDisabled"),
         ("plain is asked with http-only. API Gateway has no plain HTTP", "protocol HTTPS only"),
         ("whole has no origin path", "origin path /STAGE"),
@@ -87,7 +107,9 @@ def test_as_the_article_sets_it_up_the_form_has_nothing_against_it_and_a_handsha
     assert (told.exit_code, told.status, told.code) == (0, 101, "WSE-LIVE")
 
 
-@pytest.mark.parametrize(("path", "status", "code"), [("/", 403, "WSE-403-APIGW"), ("/whole", 403, "WSE-403-APIGW")])
+@pytest.mark.parametrize(
+    ("path", "status", "code"), [("/", 403, "WSE-403-APIGW"), ("/whole", 403, "WSE-403-APIGW")]
+)
 def test_api_gateways_own_refusal_is_told_from_cloudfronts(
     product: Product, doors: Doors, path: str, status: int, code: str
 ) -> None:
@@ -104,7 +126,9 @@ def form_says(product: Product, distribution_id: str) -> str:
     given = {"part": "target", "team": "chat", "account_id": CHAT, "target_arn": target.arn}
 
     def look() -> str:
-        page = ana.http.get("/requests/new/look/", params=given | {"distribution_id": distribution_id})
+        page = ana.http.get(
+            "/requests/new/look/", params=given | {"distribution_id": distribution_id}
+        )
         words = html.unescape(words_of(page))
         assert "could not be checked" not in words, words
         return "" if "AWS has not answered yet" in words else words
@@ -146,7 +170,9 @@ def made(
             "Enabled": True,
             "Origins": listed(*origins),
             "DefaultCacheBehavior": default,
-            "CacheBehaviors": listed(*(one | {"PathPattern": path} for path, one in (others or {}).items())),
+            "CacheBehaviors": listed(
+                *(one | {"PathPattern": path} for path, one in (others or {}).items())
+            ),
         }
     )["Distribution"]
     return found

@@ -16,7 +16,9 @@ AWS = Path(sys.executable).with_name("aws")
 SCRIPT = Path(__file__).with_name("aws_cli.sh")
 
 
-@pytest.mark.timeout(300)  # Two dozen starts of the CLI, after that of the product if nobody came before.
+@pytest.mark.timeout(
+    300
+)  # Two dozen starts of the CLI, after that of the product if nobody came before.
 def test_the_aws_cli_writes_what_the_portal_made_and_leads_an_endpoint_through_its_life(
     product: Product, live_endpoint: LiveEndpoint
 ) -> None:
@@ -50,4 +52,6 @@ def run_script(product: Product, *arguments: str) -> subprocess.CompletedProcess
         **{name.upper(): value for name, value in product.account.keys.items()},
     }
     command = ["/bin/sh", str(SCRIPT), *arguments]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=200, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=200, check=False
+    )

@@ -1,4 +1,6 @@
-"""Clients at the edge: four who hear each other, one who says nothing, and the terminal tool that people really use."""
+"""Clients at the edge: four who hear each other, one who says nothing, and the terminal tool that
+people really use.
+"""
 
 from __future__ import annotations
 
@@ -24,10 +26,15 @@ from tests.lab_edge.clients import npm
 EXPECTED_SECONDS = 10
 
 
-def test_four_clients_see_each_others_broadcast(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_four_clients_see_each_others_broadcast(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     async def meet() -> list[list[dict[str, Any]]]:
         async with AsyncExitStack() as all_of_them:
-            clients = [await all_of_them.enter_async_context(joined(product, live_endpoint)) for _ in range(4)]
+            clients = [
+                await all_of_them.enter_async_context(joined(product, live_endpoint))
+                for _ in range(4)
+            ]
             welcomes = [await heard(client) for client in clients]
             assert [welcome["type"] for welcome in welcomes] == ["welcome"] * 4
             assert [welcome["clientCount"] for welcome in welcomes] == [1, 2, 3, 4]
@@ -60,13 +67,17 @@ def test_the_app_sees_what_the_edge_adds_and_nothing_reaches_it_without_tls(
     assert headers["host"] == live_endpoint.host
     assert "cloudfront.net (CloudFront)" in headers["via"]
     assert headers["x-amz-cf-id"]
-    assert any(address.strip().startswith("130.176.") for address in headers["x-forwarded-for"].split(","))
+    assert any(
+        address.strip().startswith("130.176.") for address in headers["x-forwarded-for"].split(",")
+    )
     assert headers["sec-websocket-version"] == "13"
 
     async def without_tls() -> int:
         address = f"ws://{live_endpoint.host}{live_endpoint.path}"
         with pytest.raises(InvalidStatus) as refusal:
-            async with connect(address, host="127.0.0.1", port=product.stack.ports.edge, proxy=None):
+            async with connect(
+                address, host="127.0.0.1", port=product.stack.ports.edge, proxy=None
+            ):
                 pass
         return refusal.value.response.status_code
 
@@ -79,7 +90,10 @@ def test_a_silent_client_is_cut_without_a_word_when_the_load_balancers_idle_time
     idle = live_endpoint.idle_seconds
 
     async def two_of_them() -> tuple[int | None, float, list[dict[str, Any]]]:
-        async with joined(product, live_endpoint) as silent, joined(product, live_endpoint) as talking:
+        async with (
+            joined(product, live_endpoint) as silent,
+            joined(product, live_endpoint) as talking,
+        ):
             began = time.monotonic()
             heartbeat = asyncio.create_task(keep_pinging(talking, idle / 4))
             code = await outlived(silent, idle + EXPECTED_SECONDS)
@@ -97,7 +111,9 @@ def test_a_silent_client_is_cut_without_a_word_when_the_load_balancers_idle_time
     ]
 
 
-def test_wscat_gets_welcome_and_echo_if_it_trusts_the_edge(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_wscat_gets_welcome_and_echo_if_it_trusts_the_edge(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     wscat = str(npm.installed() / "node_modules" / ".bin" / "wscat")
     host, port = live_endpoint.edge
     address = f"wss://{host}:{port}{live_endpoint.path}"
@@ -114,7 +130,9 @@ def test_wscat_gets_welcome_and_echo_if_it_trusts_the_edge(product: Product, liv
 
 
 def output_of(command: list[str]) -> str:
-    """All a terminal tool prints while somebody sits in front of it: its standard input stays open."""
+    """All a terminal tool prints while somebody sits in front of it: its standard input stays
+    open.
+    """
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as tool:
@@ -129,12 +147,16 @@ def output_of(command: list[str]) -> str:
 
 
 @asynccontextmanager
-async def joined(product: Product, endpoint: LiveEndpoint, path: str | None = None) -> AsyncIterator[ClientConnection]:
+async def joined(
+    product: Product, endpoint: LiveEndpoint, path: str | None = None
+) -> AsyncIterator[ClientConnection]:
     """A client of the endpoint, with TLS checked, that sends no pings of its own accord."""
     host, port = endpoint.edge
     tls = ssl.create_default_context(cafile=str(product.ca_file))
     address = f"wss://{endpoint.host}{path or endpoint.path}"
-    async with connect(address, host=host, port=port, ssl=tls, ping_interval=None, proxy=None) as client:
+    async with connect(
+        address, host=host, port=port, ssl=tls, ping_interval=None, proxy=None
+    ) as client:
         yield client
 
 
@@ -164,7 +186,14 @@ async def outlived(client: ClientConnection, seconds: float) -> int | None:
 
 def connected_as(product: Product, name: str) -> dict[str, Any] | None:
     """The app's log line of a client that connected."""
-    return next((line for line in app_log(product) if line.get("id") == name and line["msg"] == "ws connected"), None)
+    return next(
+        (
+            line
+            for line in app_log(product)
+            if line.get("id") == name and line["msg"] == "ws connected"
+        ),
+        None,
+    )
 
 
 def app_log(product: Product) -> Iterator[dict[str, Any]]:

@@ -1,5 +1,6 @@
-"""Five runs at once, and at three moments of each something dies under all of them: worker, ticker, web, Redis, or all
-that Redis knew. Every run ends live, AWS has each thing once, and each console tells every event once and in order.
+"""Five runs at once, and at three moments of each something dies under all of them: worker, ticker,
+web, Redis, or all that Redis knew. Every run ends live, AWS has each thing once, and each console
+tells every event once and in order.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ pytestmark = pytest.mark.timeout(200)
 FORGETS = "redis-forgets"
 ACCIDENTS = ("worker", "ticker", "web", "redis", FORGETS)
 MOMENTS = ("just approved", "VPC origin made", "behavior written")
-"""AWS is then most likely still deploying the one and the other; on a slow machine it is done by the time we look."""
+"""AWS is then most likely still deploying the one and the other; on a slow machine it is done by
+the time we look.
+"""
 EVERYBODY_APPROVED_SECONDS = 60.0
 
 
@@ -42,7 +45,9 @@ class Survivor:
 
 @pytest.fixture(scope="module")
 def survivors(product: Product) -> Iterator[dict[str, Future[Survivor]]]:
-    """One run for each accident, all at the same time. What goes wrong in one is raised in its own test."""
+    """One run for each accident, all at the same time. What goes wrong in one is raised in its own
+    test.
+    """
     all_approved = threading.Barrier(len(ACCIDENTS), timeout=EVERYBODY_APPROVED_SECONDS)
     targets = {accident: product.account.make_target(f"kill-{accident}") for accident in ACCIDENTS}
     assert product.distribution_id
@@ -60,7 +65,9 @@ def test_a_run_ends_live_with_everything_once(
     survivor = survivors[accident].result()
     assert tuple(survivor.accidents) == MOMENTS
     if accident != FORGETS:
-        assert len(set(survivor.accidents.values())) == len(MOMENTS), "each time another process was killed"
+        assert len(set(survivor.accidents.values())) == len(MOMENTS), (
+            "each time another process was killed"
+        )
 
     account = product.account
     [vpc_origin] = account.vpc_origins_of(survivor.target)
@@ -76,8 +83,12 @@ def test_a_run_ends_live_with_everything_once(
     assert survivor.connections > 1, "web was killed, so every console had to connect again"
 
 
-def live_through(product: Product, accident: str, target: Target, all_approved: threading.Barrier) -> Survivor:
-    """Ask, get it approved, follow the console, and let the accident happen at each moment of the run."""
+def live_through(
+    product: Product, accident: str, target: Target, all_approved: threading.Barrier
+) -> Survivor:
+    """Ask, get it approved, follow the console, and let the accident happen at each moment of the
+    run.
+    """
     ana = product.api("ana")
     survivor = Survivor(f"/killed/{accident}", target)
     asked = ana.ask(**product.wish(f"killed-{accident}", target, survivor.path))
@@ -89,12 +100,20 @@ def live_through(product: Product, accident: str, target: Target, all_approved: 
         survivor.accidents[MOMENTS[0]] = happen(product, accident)
         until(lambda: only_vpc_origin(product, target), f"{accident}: its VPC origin, made")
         survivor.accidents[MOMENTS[1]] = happen(product, accident)
-        until(lambda: product.account.behaviors_of(survivor.path), f"{accident}: its behavior, written", 90)
+        until(
+            lambda: product.account.behaviors_of(survivor.path),
+            f"{accident}: its behavior, written",
+            90,
+        )
         survivor.accidents[MOMENTS[2]] = happen(product, accident)
         survivor.request = ana.await_state(asked["id"], "live")
         console.await_seq(survivor.request["last_seq"])
         until(lambda: console.finished, f"{accident}: the console saying that it finished")
-    survivor.seqs, survivor.said_finished, survivor.connections = console.seqs, console.finished, console.connections
+    survivor.seqs, survivor.said_finished, survivor.connections = (
+        console.seqs,
+        console.finished,
+        console.connections,
+    )
     return survivor
 
 
@@ -102,7 +121,11 @@ def happen(product: Product, accident: str) -> object:
     """Kill the process and return its pid once another has taken its place; or empty Redis."""
     stack = product.stack
     if accident == FORGETS:
-        return until(lambda: answered(redis.Redis.from_url(stack.env["REDIS_URL"]).flushall), "Redis to forget", 20)
+        return until(
+            lambda: answered(redis.Redis.from_url(stack.env["REDIS_URL"]).flushall),
+            "Redis to forget",
+            20,
+        )
     killed = stack.kill(accident)
     until(lambda: stack.pid(accident) not in (None, killed), f"another {accident}", 20)
     stack.wait_ready(accident)

@@ -1,4 +1,6 @@
-"""The main job as a ticket system does it: over REST, with polling, and with every way it can be told no."""
+"""The main job as a ticket system does it: over REST, with polling, and with every way it can be
+told no.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,8 @@ def test_a_ticket_becomes_a_live_endpoint_and_asking_twice_makes_one(
     ticket = {"external_system": "servicenow", "external_id": "RITM0010042"}
     wish = product.wish("by-ticket", live_endpoint.target, "/by-ticket", **ticket)
 
-    # Asked twice, as a ticket system does that lost the answer; then with another wish under the same number.
+    # Asked twice, as a ticket system does that lost the answer; then with another wish under the
+    # same number.
     first = mona.post("/requests", wish)
     again = mona.post("/requests", wish)
     other = mona.post("/requests", wish | {"path_patterns": "/elsewhere"})
@@ -32,10 +35,16 @@ def test_a_ticket_becomes_a_live_endpoint_and_asking_twice_makes_one(
     request_id = first.json()["id"]
     planned = ana.await_state(request_id, "awaiting_approval")
     actions = {item["resource"]: item["action"] for item in planned["plan"]["items"]}
-    assert actions == {"vpc-origin": "reuse", "ingress-rule": "keep", "origin": "create", "behavior": "create"}
+    assert actions == {
+        "vpc-origin": "reuse",
+        "ingress-rule": "keep",
+        "origin": "create",
+        "behavior": "create",
+    }
     assert {check["level"] for check in planned["preflight"]} <= {"pass", "warn"}
 
-    # Four eyes. Mona may approve, but not this; Ana may not at all; Olga may, but not a plan she did not read.
+    # Four eyes. Mona may approve, but not this; Ana may not at all; Olga may, but not a plan she
+    # did not read.
     own = mona.approve(planned)
     assert (own.status_code, own.json()["code"]) == (403, "own_request")
     no_approver = ana.approve(planned)
@@ -56,14 +65,23 @@ def test_a_ticket_becomes_a_live_endpoint_and_asking_twice_makes_one(
     events = early["events"] + rest
     assert [event["seq"] for event in events] == list(range(1, live["last_seq"] + 1))
     kinds = [event["kind"] for event in events]
-    told = ("request.submitted", "request.planned", "request.approved", "run.done", "check.finished", "request.live")
+    told = (
+        "request.submitted",
+        "request.planned",
+        "request.approved",
+        "run.done",
+        "check.finished",
+        "request.live",
+    )
     assert [kind for kind in kinds if kind in told] == list(told)
 
     # The proof is a handshake: 101 and the right accept.
     proof = next(event for event in events if event["kind"] == "check.finished")
     assert (proof["data"]["ok"], proof["data"]["status"]) == (True, 101)
     check = ana.get(f"/endpoints/{live['endpoint']['id']}/checks/{proof['data']['check']}").json()
-    received = {line["name"].lower(): line["value"] for line in check["transcript"]["response"]["headers"]}
+    received = {
+        line["name"].lower(): line["value"] for line in check["transcript"]["response"]["headers"]
+    }
     assert received["sec-websocket-accept"] == check["transcript"]["request"]["expected_accept"]
     assert live["ticket"]["servicenow"]["stage"] == "complete"
 
@@ -73,18 +91,23 @@ def test_an_approval_is_void_when_aws_changed_before_it_was_applied(product: Pro
     target = product.account.make_target("int-void")
     asked = ana.ask(**product.wish("void", target, "/void"))
     planned = ana.await_state(asked["id"], "awaiting_approval")
-    assert {item["action"] for item in planned["plan"]["items"] if item["resource"] == "ingress-rule"} == {"keep"}
+    assert {
+        item["action"] for item in planned["plan"]["items"] if item["resource"] == "ingress-rule"
+    } == {"keep"}
 
     with paused(product, "worker"):
         assert olga.approve(planned).status_code == 200
         product.account.close_to_cloudfront(target)
 
-    # Nothing was built on the old plan; the new one says what is different and waits for a decision again.
+    # Nothing was built on the old plan; the new one says what is different and waits for a decision
+    # again.
     voided = ana.await_event(asked["id"], "request.voided")
     assert "AWS has changed since the plan was approved" in voided["text"]
     anew = ana.await_state(asked["id"], "awaiting_approval")
     assert anew["plan_digest"] != planned["plan_digest"]
-    assert any("Security group: TCP 80 from CloudFront" in change for change in anew["plan_changes"])
+    assert any(
+        "Security group: TCP 80 from CloudFront" in change for change in anew["plan_changes"]
+    )
     assert product.account.vpc_origins_of(target) == []
     assert product.account.behaviors_of("/void") == []
     page = words_of(product.visitor("olga").get(f"/approvals/{asked['id']}/"))
@@ -95,8 +118,11 @@ def test_an_approval_is_void_when_aws_changed_before_it_was_applied(product: Pro
     stale = olga.approve(planned)
     assert (stale.status_code, stale.json()["code"]) == (409, "stale_plan")
 
-    # The new plan opens the group itself. Cancelled before a decision, it leaves everything as it is.
-    assert {item["action"] for item in anew["plan"]["items"] if item["resource"] == "ingress-rule"} == {"create"}
+    # The new plan opens the group itself. Cancelled before a decision, it leaves everything as it
+    # is.
+    assert {
+        item["action"] for item in anew["plan"]["items"] if item["resource"] == "ingress-rule"
+    } == {"create"}
     assert ana.post(f"/requests/{asked['id']}/cancel").json()["state"] == "cancelled"
     assert olga.approve(anew).json()["code"] == "wrong_state"
     assert product.account.ingress_of(target.group) == []
@@ -108,7 +134,10 @@ def test_cancelled_in_the_middle_everything_is_undone_and_aws_is_clean(product: 
     target = account.make_target("int-regret", admits_cloudfront=False)
     before = account.distribution()["DistributionConfig"]
     asked = ana.ask(**product.wish("regret", target, "/regret"))
-    assert product.api("olga").approve(ana.await_state(asked["id"], "awaiting_approval")).status_code == 200
+    assert (
+        product.api("olga").approve(ana.await_state(asked["id"], "awaiting_approval")).status_code
+        == 200
+    )
     ana.await_event(asked["id"], "step.waiting", "behaviors")
     assert len(account.vpc_origins_of(target)) == 1
     assert len(account.behaviors_of("/regret")) == 1

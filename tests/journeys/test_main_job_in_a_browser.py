@@ -1,4 +1,6 @@
-"""The main job in a real Chromium, by two people: from the form over approval and live console to an echo."""
+"""The main job in a real Chromium, by two people: from the form over approval and live console to
+an echo.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ class People:
         page.on("console", lambda line: self._note(page, line))
 
     def _note(self, page: Page, line: ConsoleMessage) -> None:
-        known = OVERTAKEN.search(line.text) or (self._expected and re.search(self._expected, line.text))
+        known = OVERTAKEN.search(line.text) or (
+            self._expected and re.search(self._expected, line.text)
+        )
         if line.type == "error" and not known:
             self.complaints.append(f"{page.url}: {line.text}")
 
@@ -96,12 +100,15 @@ def people(product: Product, browser: Browser) -> Iterator[People]:
     assert not people.complaints, "\n".join(people.complaints)
 
 
-def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(product: Product, people: People) -> None:
+def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(
+    product: Product, people: People
+) -> None:
     ana = people.browser_of("ana")
     request_id = ask_for_orders(product, ana)
     ana.evaluate("window.sameDocument = true")
 
-    # The page works out the plan by itself and shows who decides. Ana has no button, and no other way either.
+    # The page works out the plan by itself and shows who decides. Ana has no button, and no other
+    # way either.
     expect(ana.locator("#standing-title")).to_have_text("Waiting for approval")
     review = ana.locator("#review")
     expect(review).to_contain_text("Olga Okafor")
@@ -113,10 +120,13 @@ def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(product: Pro
     digest = approve(olga, product.api("ana").request(request_id)["plan_digest"])
     assert product.api("ana").request(request_id)["plan_digest"] == digest
 
-    # Ana has not touched her page since. It shows the run live; then the web process is killed under it.
+    # Ana has not touched her page since. It shows the run live; then the web process is killed
+    # under it.
     expect(ana.locator("#standing-title")).to_have_text("Being built")
     expect(line_of(ana, "step.waiting", "vpc-origin")).to_be_visible()
-    expect(ana.locator(".rail .waiting, .rail .doing").first).to_contain_text("Create the VPC origin")
+    expect(ana.locator(".rail .waiting, .rail .doing").first).to_contain_text(
+        "Create the VPC origin"
+    )
     with people.expecting(PORTAL_IS_AWAY):
         status = ana.locator("[data-console-status]")
         killed = product.stack.kill("web")
@@ -221,7 +231,9 @@ def approve(olga: Page, digest: str) -> str:
     """From the queue to the decision; the digest that was agreed to."""
     olga.get_by_role("link", name="Approvals").click()
     olga.get_by_role("link", name="Read and decide: orders").click()
-    expect(olga.get_by_role("region", name="What would change in AWS")).to_contain_text("/ws/orders")
+    expect(olga.get_by_role("region", name="What would change in AWS")).to_contain_text(
+        "/ws/orders"
+    )
     agreed = olga.locator("input[name=digest]").input_value()
     olga.get_by_role("button", name=f"Approve plan {digest[:8]}").click()
     expect(olga.get_by_text("Approved. Building “orders” begins now.")).to_be_visible()
@@ -248,7 +260,9 @@ def see_the_proof_and_test_again(ana: Page) -> None:
 
 
 def talk_through_the_edge(product: Product, visitor: Page, endpoint_url: str) -> None:
-    """The chat page comes through the edge too, from the public origin; its socket goes to the private one."""
+    """The chat page comes through the edge too, from the public origin; its socket goes to the
+    private one.
+    """
     address = urlsplit(endpoint_url)
     label = str(address.hostname).split(".")[0]
     visitor.goto(f"https://{label}.edge.localhost:{product.stack.ports.edge_tls}/")

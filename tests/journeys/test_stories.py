@@ -1,10 +1,10 @@
-"""What people wrote about WebSockets behind CloudFront, lived through: each trouble is set in the lab, and the check of
-a live endpoint, asked as a team asks, says which it is.
+"""What people wrote about WebSockets behind CloudFront, lived through: each trouble is set in the
+lab, and the check of a live endpoint, asked as a team asks, says which it is.
 
-That four clients hear each other is told in `test_clients_at_the_edge.py`; what the long article of 2026 warns of in
-`test_gotchas.py`; API Gateway in `test_api_gateway.py`; more of what works at the origin only in
-`tests/lab_edge/test_works_at_the_origin.py`. The endpoints are those where several stories meet; whatever is broken is
-put right, and seen to be right, before the next story begins.
+That four clients hear each other is told in `test_clients_at_the_edge.py`; what the long article of
+2026 warns of in `test_gotchas.py`; API Gateway in `test_api_gateway.py`; more of what works at the
+origin only in `tests/lab_edge/test_works_at_the_origin.py`. The endpoints are those where several
+stories meet; whatever is broken is put right, and seen to be right, before the next story begins.
 """
 
 from __future__ import annotations
@@ -35,25 +35,44 @@ def test_what_failed_in_2025_is_named_with_its_workaround_and_with_what_helps_to
     """The field report of March 2025: 502 and OriginDnsError, though an ordinary request works."""
     with broken(product, live_endpoint, "era-2025"):
         check = checked(product, live_endpoint)
-        # The report's own comparison: the same distribution, by a custom origin to a public load balancer.
+        # The report's own comparison: the same distribution, by a custom origin to a public load
+        # balancer.
         workaround = typed(product, f"wss://{live_endpoint.host}/by/the/custom/origin")
     assert not check["ok"]
     assert check["transcript"]["response"]["status"] == 502
     assert check["verdict"]["code"] == "WSE-502-2025"
     assert "OriginDnsError" in check["verdict"]["plain"]
     assert (workaround.exit_code, workaround.code) == (0, "WSE-LIVE")
-    assert "use a custom origin with an internet-facing load balancer" in check["verdict"]["fix"], "the workaround"
-    assert "admits only the CloudFront prefix list" in check["verdict"]["fix"], "and how it is kept closed"
+    assert "use a custom origin with an internet-facing load balancer" in check["verdict"]["fix"], (
+        "the workaround"
+    )
+    assert "admits only the CloudFront prefix list" in check["verdict"]["fix"], (
+        "and how it is kept closed"
+    )
     assert "make sure the origin has its VpcOriginConfig" in check["verdict"]["fix"], "today's fix"
     page = product.visitor("ana").get(urlsplit(check["verdict"]["page"]).path)
     assert page.status_code == 200
     assert "Until May 2026" in words_of(page)
 
 
-def test_the_vpc_of_2026_has_no_public_subnet_and_needs_none(product: Product, live_endpoint: LiveEndpoint) -> None:
-    """The article of May 2026: an internal load balancer, an internet gateway without routes, nothing public at all."""
-    found = {one["code"]: one for one in product.api("ana").request(live_endpoint.request_id)["preflight"]}
-    for code in ("PF-SCHEME", "PF-SUBNET", "PF-GATEWAY", "PF-PUBLIC", "PF-PUBLIC-ADDRESS", "PF-INGRESS"):
+def test_the_vpc_of_2026_has_no_public_subnet_and_needs_none(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
+    """The article of May 2026: an internal load balancer, an internet gateway without routes,
+    nothing public at all.
+    """
+    found = {
+        one["code"]: one
+        for one in product.api("ana").request(live_endpoint.request_id)["preflight"]
+    }
+    for code in (
+        "PF-SCHEME",
+        "PF-SUBNET",
+        "PF-GATEWAY",
+        "PF-PUBLIC",
+        "PF-PUBLIC-ADDRESS",
+        "PF-INGRESS",
+    ):
         assert found[code]["level"] == "pass", found[code]
     assert "No route to it is needed" in found["PF-GATEWAY"]["seen"]
 
@@ -61,25 +80,35 @@ def test_the_vpc_of_2026_has_no_public_subnet_and_needs_none(product: Product, l
 def test_a_quiet_connection_is_explained_by_the_clock_that_cut_it_and_the_setting_that_moves_it(
     product: Product, live_endpoint: LiveEndpoint
 ) -> None:
-    """The article of 2026: the load balancer's idle timeout ends what says nothing. A word in time keeps it open.
+    """The article of 2026: the load balancer's idle timeout ends what says nothing. A word in time
+    keeps it open.
 
     The fault makes it six seconds, one on the lab's clock.
     """
     with broken(product, live_endpoint, "idle-cut"):
         silent = checked(product, live_endpoint, script="hold 20")
-        talking = checked(product, live_endpoint, script="send a\nhold 0.3\nsend b\nhold 0.3\nsend c\nhold 0.3\nsend d")
+        talking = checked(
+            product,
+            live_endpoint,
+            script="send a\nhold 0.3\nsend b\nhold 0.3\nsend c\nhold 0.3\nsend d",
+        )
     codes = [found["code"] for found in silent["findings"]]
     assert "WSE-IDLE-ALB" in codes[:2], silent["findings"]
     assert "idle_timeout.timeout_seconds" in VERDICTS["WSE-IDLE-ALB"].fix
     found = next(one for one in silent["findings"] if one["code"] == "WSE-IDLE-ALB")
-    assert any("the idle clock of the Application Load Balancer (1 s)" in line for line in found["evidence"]), found
+    assert any(
+        "the idle clock of the Application Load Balancer (1 s)" in line
+        for line in found["evidence"]
+    ), found
     assert talking["ok"], talking["findings"]
 
 
 def test_a_connection_that_breaks_is_not_rebuilt_by_cloudfront_and_the_client_is_told_to_come_back(
     product: Product, live_endpoint: LiveEndpoint
 ) -> None:
-    """The long article of 2026: no automatic reconnection. Targets are replaced, as by any deployment of the app."""
+    """The long article of 2026: no automatic reconnection. Targets are replaced, as by any
+    deployment of the app.
+    """
     with broken(product, live_endpoint, "target-cut"):
         check = checked(product, live_endpoint, script="hold 20")
     assert check["transcript"]["response"]["status"] == 101
@@ -99,9 +128,16 @@ def test_a_connection_that_breaks_is_not_rebuilt_by_cloudfront_and_the_client_is
     ],
 )
 def test_works_from_the_origin_but_not_through_cloudfront(
-    product: Product, live_endpoint: LiveEndpoint, fault: str, asked: dict[str, str], status: tuple[int, ...], code: str
+    product: Product,
+    live_endpoint: LiveEndpoint,
+    fault: str,
+    asked: dict[str, str],
+    status: tuple[int, ...],
+    code: str,
 ) -> None:
-    """AWS's list of why an application works from its origin but not on CloudFront; and a VPC origin not yet there."""
+    """AWS's list of why an application works from its origin but not on CloudFront; and a VPC
+    origin not yet there.
+    """
     with broken(product, live_endpoint, fault):
         check = checked(product, live_endpoint, **asked)
     assert not check["ok"]
@@ -124,7 +160,9 @@ def test_a_certificate_that_cloudfront_does_not_trust_is_named_though_it_only_sa
 def test_a_method_that_is_not_allowed_is_found_by_its_log_row_beside_a_handshake_that_opens(
     product: Product, live_endpoint: LiveEndpoint
 ) -> None:
-    """AWS's list: CloudFront allows GET and HEAD only. The handshake is a GET; the polling of Socket.IO posts."""
+    """AWS's list: CloudFront allows GET and HEAD only. The handshake is a GET; the polling of
+    Socket.IO posts.
+    """
     trust = ssl.create_default_context(cafile=str(product.ca_file))
     with httpx.Client(verify=trust, trust_env=False) as poller:
         post = poller.post(
@@ -138,7 +176,10 @@ def test_a_method_that_is_not_allowed_is_found_by_its_log_row_beside_a_handshake
     assert (check["ok"], [found["code"] for found in check["findings"]]) == (True, ["WSE-LIVE"])
 
     ana, address = product.visitor("ana"), f"/endpoints/{live_endpoint.endpoint_id}"
-    assert ana.post(f"{address}/checks/{check['id']}/log-rows/", rows_text=json.dumps(row)).status_code == 302
+    assert (
+        ana.post(f"{address}/checks/{check['id']}/log-rows/", rows_text=json.dumps(row)).status_code
+        == 302
+    )
 
     def told() -> str:
         words = words_of(ana.get(f"{address}/?check={check['id']}"))
@@ -162,8 +203,14 @@ def broken(product: Product, endpoint: LiveEndpoint, fault: str) -> Iterator[Non
     try:
         yield
     finally:
-        httpx.delete(f"{lab}/_lab/faults/{answer.json()['id']}", trust_env=False, timeout=60).raise_for_status()
-        until(lambda: checked(product, endpoint)["ok"], f"the endpoint live after {fault}", HEAL_SECONDS)
+        httpx.delete(
+            f"{lab}/_lab/faults/{answer.json()['id']}", trust_env=False, timeout=60
+        ).raise_for_status()
+        until(
+            lambda: checked(product, endpoint)["ok"],
+            f"the endpoint live after {fault}",
+            HEAL_SECONDS,
+        )
 
 
 def checked(product: Product, endpoint: LiveEndpoint, **asked: str) -> dict[str, Any]:
@@ -188,5 +235,7 @@ def checked(product: Product, endpoint: LiveEndpoint, **asked: str) -> dict[str,
 def log_row(product: Product, request_id: str) -> dict[str, Any] | None:
     """CloudFront's log row of a request, as the lab's edge delivers it."""
     edge = f"http://127.0.0.1:{product.stack.ports.edge}/_lab/logs"
-    rows = httpx.get(edge, headers={"Host": "lab.localhost"}, trust_env=False, timeout=10).json()["rows"]
+    rows = httpx.get(edge, headers={"Host": "lab.localhost"}, trust_env=False, timeout=10).json()[
+        "rows"
+    ]
     return next((row for row in rows if row["x-edge-request-id"] == request_id), None)

@@ -1,4 +1,6 @@
-"""Who may see what, at every door: pages, API, console socket. A foreign thing answers like one that is not there."""
+"""Who may see what, at every door: pages, API, console socket. A foreign thing answers like one
+that is not there.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ NOWHERE = str(uuid.UUID(int=7))
 SECRETS = ("meeting-place", "int-chat", "Chat", "Ana")
 
 
-def test_another_team_cannot_tell_a_foreign_request_from_none(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_another_team_cannot_tell_a_foreign_request_from_none(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     tara, ana = product.api("tara"), product.api("ana")
     doors = {
         f"/requests/{live_endpoint.request_id}": f"/requests/{NOWHERE}",
@@ -32,7 +36,10 @@ def test_another_team_cannot_tell_a_foreign_request_from_none(product: Product, 
     for verb in ("approve", "reject", "cancel", "replan"):
         foreign = product.api("tara").post(f"/requests/{live_endpoint.request_id}/{verb}")
         absent = product.api("tara").post(f"/requests/{NOWHERE}/{verb}")
-        assert (foreign.status_code, shape(foreign.json())) == (absent.status_code, shape(absent.json()))
+        assert (foreign.status_code, shape(foreign.json())) == (
+            absent.status_code,
+            shape(absent.json()),
+        )
         assert foreign.status_code in (403, 404)
     assert tara.post(f"/endpoints/{live_endpoint.endpoint_id}/checks").status_code == 404
     assert ana.get("/requests").json()["requests"]
@@ -40,7 +47,9 @@ def test_another_team_cannot_tell_a_foreign_request_from_none(product: Product, 
     assert tara.get("/endpoints").json()["endpoints"] == []
 
 
-def test_another_team_gets_the_page_for_what_does_not_exist(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_another_team_gets_the_page_for_what_does_not_exist(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     ana, tara = product.visitor("ana"), product.visitor("tara")
     doors = {
         f"/requests/{live_endpoint.request_id}/": f"/requests/{NOWHERE}/",
@@ -61,7 +70,9 @@ def test_another_team_gets_the_page_for_what_does_not_exist(product: Product, li
     assert "meeting-place" not in tara.get("/requests/").text
 
 
-def test_the_console_closes_on_another_team_as_on_nothing(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_the_console_closes_on_another_team_as_on_nothing(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     def with_token(person: str) -> dict[str, str]:
         return {"Authorization": f"Bearer {product.api(person).token}"}
 
@@ -83,7 +94,9 @@ def test_the_console_closes_on_another_team_as_on_nothing(product: Product, live
     assert refusal.value.response.status_code == 403
 
 
-def test_the_auditor_reads_everything_and_changes_nothing(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_the_auditor_reads_everything_and_changes_nothing(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     ana, rita, olga = product.api("ana"), product.api("rita"), product.api("olga")
     asked = ana.ask(**product.wish("audited", live_endpoint.target, "/audited"))
     planned = ana.await_state(asked["id"], "awaiting_approval")
@@ -97,7 +110,9 @@ def test_the_auditor_reads_everything_and_changes_nothing(product: Product, live
     assert 'value="approve"' not in page.text
 
     assert rita.approve(planned).status_code == 403
-    forged = pages.post(f"/requests/{asked['id']}/decide/", decision="approve", digest=planned["plan_digest"])
+    forged = pages.post(
+        f"/requests/{asked['id']}/decide/", decision="approve", digest=planned["plan_digest"]
+    )
     assert forged.status_code == 409
     assert rita.post(f"/requests/{asked['id']}/cancel").status_code == 403
     assert rita.post(f"/endpoints/{live_endpoint.endpoint_id}/checks").status_code == 403
@@ -110,7 +125,9 @@ def test_the_auditor_reads_everything_and_changes_nothing(product: Product, live
     assert (rejected.status_code, rejected.json()["state"]) == (200, "rejected")
 
 
-def test_without_signing_in_there_is_only_the_sign_in_page(product: Product, live_endpoint: LiveEndpoint) -> None:
+def test_without_signing_in_there_is_only_the_sign_in_page(
+    product: Product, live_endpoint: LiveEndpoint
+) -> None:
     nobody = product.visitor("")
     for path in (
         "/",
@@ -131,17 +148,26 @@ def test_without_signing_in_there_is_only_the_sign_in_page(product: Product, liv
     assert "Name and password do not fit." in words_of(wrong)
 
     api = product.api("")
-    for path in (f"/requests/{live_endpoint.request_id}", f"/requests/{NOWHERE}", "/requests", "/endpoints"):
+    for path in (
+        f"/requests/{live_endpoint.request_id}",
+        f"/requests/{NOWHERE}",
+        "/requests",
+        "/endpoints",
+    ):
         assert api.get(path).status_code == 401, path
     assert api.post("/requests", {}).status_code == 401
 
 
 def shape(problem: dict[str, Any]) -> dict[str, Any]:
     """A problem document without what names this one call."""
-    return {key: value for key, value in problem.items() if key not in ("instance", "correlation_id")}
+    return {
+        key: value for key, value in problem.items() if key not in ("instance", "correlation_id")
+    }
 
 
-def console(product: Product, request_id: str, headers: dict[str, str]) -> tuple[list[dict[str, Any]], int | None]:
+def console(
+    product: Product, request_id: str, headers: dict[str, str]
+) -> tuple[list[dict[str, Any]], int | None]:
     """What a console says first, and the code with which it was closed (None: it stays open)."""
     address = f"{product.url.replace('http', 'ws', 1)}/ws/requests/{request_id}/"
     origin = headers.get("Origin")

@@ -48,7 +48,9 @@ _classes: dict[str, type] = {}
 
 
 def _class_of(creator: ClientCreator, service: str, model: Any) -> type:
-    """botocore makes a class for each client, for EC2 with seven hundred methods; hundreds of accounts share one."""
+    """botocore makes a class for each client, for EC2 with seven hundred methods; hundreds of
+    accounts share one.
+    """
     if service not in _classes:
         _classes[service] = _make_class(creator, service, model)
     return _classes[service]
@@ -82,7 +84,11 @@ class Lab:
             **self.environment,
         }
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lab", "aws"], cwd=REPOSITORY, env=environment, stdout=subprocess.PIPE, text=True
+            [sys.executable, "-m", "lab", "aws"],
+            cwd=REPOSITORY,
+            env=environment,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert self.process.stdout is not None
         assert self.process.stdout.readline().startswith("ready aws")
@@ -112,7 +118,9 @@ class Lab:
 
     def delete(self, path: str) -> Any:
         """DELETE a /_lab address."""
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, method="DELETE"), timeout=10) as reply:
+        with urllib.request.urlopen(
+            urllib.request.Request(self.url + path, method="DELETE"), timeout=10
+        ) as reply:
             return json.loads(reply.read())
 
     def advance(self, seconds: float = DEPLOYMENT) -> None:
@@ -163,20 +171,27 @@ class Account:
         """A VPC with two private subnets and a security group."""
         vpc = self.ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"]
         subnets = [
-            self.ec2.create_subnet(VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"{self.region}{zone}")[
-                "Subnet"
-            ]["SubnetId"]
+            self.ec2.create_subnet(
+                VpcId=vpc, CidrBlock=f"10.9.{number}.0/24", AvailabilityZone=f"{self.region}{zone}"
+            )["Subnet"]["SubnetId"]
             for number, zone in ((8, "a"), (9, "b"))
         ]
         if gateway:
             made = self.ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
             self.ec2.attach_internet_gateway(InternetGatewayId=made, VpcId=vpc)
-        group = self.ec2.create_security_group(GroupName="alb", Description="alb", VpcId=vpc)["GroupId"]
+        group = self.ec2.create_security_group(GroupName="alb", Description="alb", VpcId=vpc)[
+            "GroupId"
+        ]
         return Network(vpc, subnets, group)
 
     def balancer(self, network: Network, name: str = "int-app", **given: Any) -> str:
         """ARN of an internal load balancer."""
-        wanted = {"Type": "application", "Scheme": "internal", "SecurityGroups": [network.group], **given}
+        wanted = {
+            "Type": "application",
+            "Scheme": "internal",
+            "SecurityGroups": [network.group],
+            **given,
+        }
         made = self.elbv2.create_load_balancer(Name=name, Subnets=network.subnets, **wanted)
         return str(made["LoadBalancers"][0]["LoadBalancerArn"])
 
@@ -212,7 +227,9 @@ class Account:
 
     def create_distribution(self, **changes: Any) -> dict[str, Any]:
         """CreateDistribution with a small configuration."""
-        made: dict[str, Any] = self.cloudfront.create_distribution(DistributionConfig=configuration(**changes))
+        made: dict[str, Any] = self.cloudfront.create_distribution(
+            DistributionConfig=configuration(**changes)
+        )
         return made
 
     def certificate(self, *names: str, region: str = REGION) -> str:
@@ -224,17 +241,25 @@ class Account:
             x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=30))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False)
+            .add_extension(
+                x509.SubjectAlternativeName([x509.DNSName(name) for name in names]), critical=False
+            )
             .sign(key, hashes.SHA256())
         )
         private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         acm = self._client("acm", self.keys, region)
-        given = acm.import_certificate(Certificate=made.public_bytes(Encoding.PEM), PrivateKey=private)
+        given = acm.import_certificate(
+            Certificate=made.public_bytes(Encoding.PEM), PrivateKey=private
+        )
         return str(given["CertificateArn"])
 
     def web_acl(self, name: str = "shield", scope: str = "CLOUDFRONT") -> str:
         """ARN of a web ACL without rules."""
-        visible = {"SampledRequestsEnabled": False, "CloudWatchMetricsEnabled": False, "MetricName": name}
+        visible = {
+            "SampledRequestsEnabled": False,
+            "CloudWatchMetricsEnabled": False,
+            "MetricName": name,
+        }
         made = self.client("wafv2").create_web_acl(
             Name=name, Scope=scope, DefaultAction={"Allow": {}}, VisibilityConfig=visible
         )
@@ -246,7 +271,13 @@ class Account:
 
     def _client(self, service: str, keys: dict[str, str], region: str | None = None) -> Any:
         once = Config(retries={"total_max_attempts": 1})
-        return boto3.client(service, endpoint_url=self.lab.url, region_name=region or self.region, config=once, **keys)  # type: ignore[call-overload]
+        return boto3.client(
+            service,
+            endpoint_url=self.lab.url,
+            region_name=region or self.region,
+            config=once,
+            **keys,
+        )  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
@@ -281,7 +312,11 @@ def custom_origin(name: str) -> dict[str, Any]:
 
 def vpc_origin(name: str, origin_id: str) -> dict[str, Any]:
     """An origin that is a VPC origin."""
-    return {**_named(name), "DomainName": f"{name}.internal", "VpcOriginConfig": {"VpcOriginId": origin_id, **TIMEOUTS}}
+    return {
+        **_named(name),
+        "DomainName": f"{name}.internal",
+        "VpcOriginConfig": {"VpcOriginId": origin_id, **TIMEOUTS},
+    }
 
 
 def _named(name: str) -> dict[str, Any]:
@@ -302,7 +337,11 @@ def behavior(target: str, pattern: str | None = None) -> dict[str, Any]:
 
 def viewer_certificate(arn: str) -> dict[str, Any]:
     """A ViewerCertificate that uses a certificate of ACM."""
-    return {"ACMCertificateArn": arn, "SSLSupportMethod": "sni-only", "MinimumProtocolVersion": "TLSv1.2_2021"}
+    return {
+        "ACMCertificateArn": arn,
+        "SSLSupportMethod": "sni-only",
+        "MinimumProtocolVersion": "TLSv1.2_2021",
+    }
 
 
 def listed(*items: Any) -> dict[str, Any]:
@@ -316,4 +355,7 @@ def refused(code: str, status: int) -> Iterator[None]:
     with pytest.raises(ClientError) as caught:
         yield
     reply: Any = caught.value.response
-    assert (reply["Error"]["Code"], reply["ResponseMetadata"]["HTTPStatusCode"]) == (code, status), caught.value
+    assert (reply["Error"]["Code"], reply["ResponseMetadata"]["HTTPStatusCode"]) == (
+        code,
+        status,
+    ), caught.value

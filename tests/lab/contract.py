@@ -1,7 +1,9 @@
-"""Holds every reply of CloudFront against botocore's model of the operation, and notes what was seen.
+"""Holds every reply of CloudFront against botocore's model of the operation, and notes what was
+seen.
 
-A success has the declared status, all that is required, nothing unknown, and values of the declared types; an error has
-the declared status and CloudFront's form. botocore's own parser must find the same in it.
+A success has the declared status, all that is required, nothing unknown, and values of the declared
+types; an error has the declared status and CloudFront's form. botocore's own parser must find the
+same in it.
 """
 
 from __future__ import annotations
@@ -63,7 +65,9 @@ def _check_success(model: OperationModel, http_response: Any, parsed: dict[str, 
         if member.serialization.get("location") == "header" and name in ("ETag", "Location"):
             assert parsed.get(name), f"{model.name} has no {name}"
     payload = shape.serialization.get("payload")
-    in_body = [name for name, member in shape.members.items() if not member.serialization.get("location")]
+    in_body = [
+        name for name, member in shape.members.items() if not member.serialization.get("location")
+    ]
     if not in_body:
         assert http_response.content == b"", model.name
         return
@@ -86,17 +90,26 @@ def _checked_error(model: OperationModel, http_response: Any, request_id: str) -
     assert (kind, bool(message), root[1].text) == ("Sender", True, request_id)
     for declared in model.error_shapes:
         if declared.name == code:
-            assert http_response.status_code == declared.metadata["error"]["httpStatusCode"], (model.name, code)
+            assert http_response.status_code == declared.metadata["error"]["httpStatusCode"], (
+                model.name,
+                code,
+            )
     return code
 
 
 def _check_element(element: ElementTree.Element, shape: Shape, where: str) -> None:
-    """One element of the body against its shape: nothing unknown, nothing missing, every value readable."""
+    """One element of the body against its shape: nothing unknown, nothing missing, every value
+    readable.
+    """
     if isinstance(shape, StructureShape):
-        members = {member.serialization.get("name", name): member for name, member in shape.members.items()}
+        members = {
+            member.serialization.get("name", name): member for name, member in shape.members.items()
+        }
         found = [_local(child) for child in element]
         assert len(set(found)) == len(found), f"{where} has an element twice: {found}"
-        assert members.keys() >= set(found), f"{where} has unknown elements: {set(found) - members.keys()}"
+        assert members.keys() >= set(found), (
+            f"{where} has unknown elements: {set(found) - members.keys()}"
+        )
         for name in shape.required_members:
             member = shape.members[name]
             if not member.serialization.get("location") and not _empty_items(name, element):
@@ -130,7 +143,9 @@ def _check_parsed(value: Any, shape: Shape, where: str) -> None:
     """What botocore made of it has all that is required."""
     if isinstance(shape, StructureShape):
         for name in shape.required_members:
-            assert name in value or (name == "Items" and not value.get("Quantity")), f"{where} misses {name}"
+            assert name in value or (name == "Items" and not value.get("Quantity")), (
+                f"{where} misses {name}"
+            )
         for name, member in shape.members.items():
             if name in value:
                 _check_parsed(value[name], member, f"{where}.{name}")

@@ -1,4 +1,6 @@
-"""Stories that make each CloudFront operation succeed once, and fail in each way that the lab can fail."""
+"""Stories that make each CloudFront operation succeed once, and fail in each way that the lab can
+fail.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,19 @@ NOBODY = "nobody"
 
 
 def entity_rules(
-    contract: Contract, missing: str, entity_id: str, call: Callable[..., Any], if_match: str | None, **given: Any
+    contract: Contract,
+    missing: str,
+    entity_id: str,
+    call: Callable[..., Any],
+    if_match: str | None,
+    **given: Any,
 ) -> None:
-    """What every operation on one entity refuses: an unknown id, a stale version, a malformed one."""
-    contract.refuses(missing, call, Id=NOBODY, **({"IfMatch": if_match} if if_match else {}), **given)
+    """What every operation on one entity refuses: an unknown id, a stale version, a malformed
+    one.
+    """
+    contract.refuses(
+        missing, call, Id=NOBODY, **({"IfMatch": if_match} if if_match else {}), **given
+    )
     if if_match:
         contract.refuses("PreconditionFailed", call, Id=entity_id, IfMatch=STALE, **given)
         contract.refuses("InvalidIfMatchVersion", call, Id=entity_id, IfMatch=MALFORMED, **given)
@@ -44,23 +55,39 @@ def vpc_origins(contract: Contract, lab: Lab) -> None:
     endpoint = made["VpcOrigin"]["VpcOriginEndpointConfig"]
     create = cloudfront.create_vpc_origin
     contract.refuses("EntityAlreadyExists", create, VpcOriginEndpointConfig=endpoint)
-    wrong_list = {**endpoint, "Name": "x", "OriginSslProtocols": {"Quantity": 2, "Items": ["TLSv1.2"]}}
+    wrong_list = {
+        **endpoint,
+        "Name": "x",
+        "OriginSslProtocols": {"Quantity": 2, "Items": ["TLSv1.2"]},
+    }
     contract.refuses("InconsistentQuantities", create, VpcOriginEndpointConfig=wrong_list)
-    contract.refuses("InvalidArgument", create, VpcOriginEndpointConfig={**endpoint, "Name": "x", "HTTPPort": 81})
+    contract.refuses(
+        "InvalidArgument", create, VpcOriginEndpointConfig={**endpoint, "Name": "x", "HTTPPort": 81}
+    )
     tags = {"Items": [{"Key": "aws:x", "Value": ""}]}
-    contract.refuses("InvalidTagging", create, VpcOriginEndpointConfig={**endpoint, "Name": "x"}, Tags=tags)
+    contract.refuses(
+        "InvalidTagging", create, VpcOriginEndpointConfig={**endpoint, "Name": "x"}, Tags=tags
+    )
     update = cloudfront.update_vpc_origin
-    entity_rules(contract, "EntityNotFound", origin_id, update, etag, VpcOriginEndpointConfig=endpoint)
+    entity_rules(
+        contract, "EntityNotFound", origin_id, update, etag, VpcOriginEndpointConfig=endpoint
+    )
     entity_rules(contract, "EntityNotFound", origin_id, cloudfront.delete_vpc_origin, etag)
     entity_rules(contract, "EntityNotFound", origin_id, cloudfront.get_vpc_origin, None)
     contract.refuses("IllegalDelete", cloudfront.delete_vpc_origin, Id=origin_id, IfMatch=etag)
     two = account.create_vpc_origin("two")
     chosen = {"Id": origin_id, "IfMatch": etag}
-    contract.refuses("EntityAlreadyExists", update, **chosen, VpcOriginEndpointConfig={**endpoint, "Name": "two"})
+    contract.refuses(
+        "EntityAlreadyExists", update, **chosen, VpcOriginEndpointConfig={**endpoint, "Name": "two"}
+    )
     contract.refuses("InconsistentQuantities", update, **chosen, VpcOriginEndpointConfig=wrong_list)
-    contract.refuses("InvalidArgument", update, **chosen, VpcOriginEndpointConfig={**endpoint, "HTTPSPort": 1})
+    contract.refuses(
+        "InvalidArgument", update, **chosen, VpcOriginEndpointConfig={**endpoint, "HTTPSPort": 1}
+    )
     lab.post("/_lab/settings", {"quotas": {"vpc_origins": 2}})
-    contract.refuses("EntityLimitExceeded", create, VpcOriginEndpointConfig={**endpoint, "Name": "three"})
+    contract.refuses(
+        "EntityLimitExceeded", create, VpcOriginEndpointConfig={**endpoint, "Name": "three"}
+    )
     lab.post("/_lab/settings", {"quotas": {"vpc_origins": None}})
     contract.refuses("InvalidArgument", cloudfront.list_vpc_origins, MaxItems="0")
     by_origin = cloudfront.list_distributions_by_vpc_origin_id
@@ -73,33 +100,47 @@ def vpc_origins(contract: Contract, lab: Lab) -> None:
     read = cloudfront.get_vpc_origin(Id=origin_id)
     using = {"Origins": listed(vpc_origin("web", origin_id))}
     account.create_distribution(**using)
-    contract.refuses("CannotUpdateEntityWhileInUse", update, **chosen, VpcOriginEndpointConfig=endpoint)
+    contract.refuses(
+        "CannotUpdateEntityWhileInUse", update, **chosen, VpcOriginEndpointConfig=endpoint
+    )
     contract.refuses("CannotDeleteEntityWhileInUse", cloudfront.delete_vpc_origin, **chosen)
     assert cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 2
     assert by_origin(VpcOriginId=origin_id)["DistributionIdList"]["Quantity"] == 1
     assert owned(ResourceArn=arn)["DistributionList"]["Quantity"] == 1
     lab.post("/_lab/settings", {"quotas": {"distributions_per_vpc_origin": 1}})
-    contract.refuses("EntityLimitExceeded", cloudfront.create_distribution, DistributionConfig=configuration(**using))
+    contract.refuses(
+        "EntityLimitExceeded",
+        cloudfront.create_distribution,
+        DistributionConfig=configuration(**using),
+    )
     spare = account.create_distribution()
     joining = {"Id": spare["Distribution"]["Id"], "IfMatch": spare["ETag"]}
     wanted = {**spare["Distribution"]["DistributionConfig"], **using}
-    contract.refuses("EntityLimitExceeded", cloudfront.update_distribution, **joining, DistributionConfig=wanted)
+    contract.refuses(
+        "EntityLimitExceeded", cloudfront.update_distribution, **joining, DistributionConfig=wanted
+    )
     lab.post("/_lab/settings", {"quotas": {"distributions_per_vpc_origin": None}})
     free = {"Id": two["VpcOrigin"]["Id"], "IfMatch": two["ETag"]}
     changed = update(**free, VpcOriginEndpointConfig={**endpoint, "Name": "two", "HTTPPort": 8080})
     lab.advance()
     cloudfront.delete_vpc_origin(Id=free["Id"], IfMatch=changed["ETag"])
     leaving = cloudfront.get_vpc_origin(Id=free["Id"])["ETag"]
-    contract.refuses("IllegalUpdate", update, Id=free["Id"], IfMatch=leaving, VpcOriginEndpointConfig=endpoint)
+    contract.refuses(
+        "IllegalUpdate", update, Id=free["Id"], IfMatch=leaving, VpcOriginEndpointConfig=endpoint
+    )
     _resource_policies(contract, account, consumer, arn)
-    contract.refuses("AccessDenied", other.update_vpc_origin, **chosen, VpcOriginEndpointConfig=endpoint)
+    contract.refuses(
+        "AccessDenied", other.update_vpc_origin, **chosen, VpcOriginEndpointConfig=endpoint
+    )
     contract.refuses("AccessDenied", other.delete_vpc_origin, **chosen)
     assert read["ETag"] == etag
 
 
 def _resource_policies(contract: Contract, account: Account, consumer: Account, arn: str) -> None:
     cloudfront, other = account.cloudfront, consumer.cloudfront
-    get, put, delete = (getattr(cloudfront, f"{verb}_resource_policy") for verb in ("get", "put", "delete"))
+    get, put, delete = (
+        getattr(cloudfront, f"{verb}_resource_policy") for verb in ("get", "put", "delete")
+    )
     policy = (
         '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"cloudfront:GetVpcOrigin","Resource":"*",'
         f'"Principal":{{"AWS":"{consumer.number}"}}}}]}}'
@@ -113,7 +154,9 @@ def _resource_policies(contract: Contract, account: Account, consumer: Account, 
     put(ResourceArn=arn, PolicyDocument=policy)
     assert get(ResourceArn=arn)["PolicyDocument"] == policy
     contract.refuses("AccessDenied", other.get_resource_policy, ResourceArn=arn)
-    contract.refuses("AccessDenied", other.put_resource_policy, ResourceArn=arn, PolicyDocument=policy)
+    contract.refuses(
+        "AccessDenied", other.put_resource_policy, ResourceArn=arn, PolicyDocument=policy
+    )
     contract.refuses("AccessDenied", other.delete_resource_policy, ResourceArn=arn)
     delete(ResourceArn=arn)
     ram = account.client("ram")
@@ -122,7 +165,9 @@ def _resource_policies(contract: Contract, account: Account, consumer: Account, 
     contract.refuses("IllegalDelete", delete, ResourceArn=arn)
     theirs = consumer.client("ram")
     (sent,) = theirs.get_resource_share_invitations()["resourceShareInvitations"]
-    theirs.accept_resource_share_invitation(resourceShareInvitationArn=sent["resourceShareInvitationArn"])
+    theirs.accept_resource_share_invitation(
+        resourceShareInvitationArn=sent["resourceShareInvitationArn"]
+    )
 
 
 def _names(count: int, prefix: str = "n") -> list[str]:
@@ -131,7 +176,11 @@ def _names(count: int, prefix: str = "n") -> list[str]:
 
 def _legacy(**changes: Any) -> dict[str, Any]:
     """A behavior with ForwardedValues."""
-    forwarded = {"QueryString": False, "Cookies": {"Forward": "none"}, **changes.pop("forwarded", {})}
+    forwarded = {
+        "QueryString": False,
+        "Cookies": {"Forward": "none"},
+        **changes.pop("forwarded", {}),
+    }
     base = {"TargetOriginId": "web", "ViewerProtocolPolicy": "https-only", "MinTTL": 0}
     return {"DefaultCacheBehavior": {**base, "ForwardedValues": forwarded, **changes}}
 
@@ -142,15 +191,27 @@ def _behavior(**changes: Any) -> dict[str, Any]:
 
 def _timeout(**changes: Any) -> dict[str, Any]:
     origin = custom_origin("web")
-    return {"Origins": listed({**origin, "CustomOriginConfig": {**origin["CustomOriginConfig"], **changes}})}
+    return {
+        "Origins": listed(
+            {**origin, "CustomOriginConfig": {**origin["CustomOriginConfig"], **changes}}
+        )
+    }
 
 
 def _functions(kind: str, arn: str, events: list[str]) -> dict[str, Any]:
-    items = [{"EventType": event, arn: "arn:aws:lambda:us-east-1:111122223333:function:f:1"} for event in events]
+    items = [
+        {"EventType": event, arn: "arn:aws:lambda:us-east-1:111122223333:function:f:1"}
+        for event in events
+    ]
     return _behavior(**{kind: listed(*items)})
 
 
-_ERROR_PAGE = {"ErrorCode": 404, "ResponsePagePath": "/404.html", "ResponseCode": "200", "ErrorCachingMinTTL": 1}
+_ERROR_PAGE = {
+    "ErrorCode": 404,
+    "ResponsePagePath": "/404.html",
+    "ResponseCode": "200",
+    "ErrorCachingMinTTL": 1,
+}
 _GEO = {"RestrictionType": "whitelist", "Quantity": 1, "Items": ["DE"]}
 _HEADERS = [{"HeaderName": f"X-{number}", "HeaderValue": "1"} for number in range(31)]
 _MEMBERS = {
@@ -167,24 +228,41 @@ REFUSED_CONFIGURATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("InvalidOriginReadTimeout", _timeout(OriginReadTimeout=500)),
     ("InvalidOriginKeepaliveTimeout", _timeout(OriginKeepaliveTimeout=500)),
     ("TooManyOrigins", {"Origins": listed(*(custom_origin(name) for name in _names(101)))}),
-    ("TooManyOriginCustomHeaders", {"Origins": listed({**custom_origin("web"), "CustomHeaders": listed(*_HEADERS)})}),
+    (
+        "TooManyOriginCustomHeaders",
+        {"Origins": listed({**custom_origin("web"), "CustomHeaders": listed(*_HEADERS)})},
+    ),
     (
         "TooManyOriginGroupsPerDistribution",
-        {"Origins": _TWO, "OriginGroups": listed(*({"Id": name, **_MEMBERS} for name in _names(11, "g")))},
+        {
+            "Origins": _TWO,
+            "OriginGroups": listed(*({"Id": name, **_MEMBERS} for name in _names(11, "g"))),
+        },
     ),
     ("EntityNotFound", {"Origins": listed(vpc_origin("web", "vo_nobody"))}),
     ("NoSuchOrigin", {"DefaultCacheBehavior": behavior("elsewhere")}),
-    ("TooManyCacheBehaviors", {"CacheBehaviors": listed(*(behavior("web", f"/{name}") for name in _names(76)))}),
+    (
+        "TooManyCacheBehaviors",
+        {"CacheBehaviors": listed(*(behavior("web", f"/{name}") for name in _names(76)))},
+    ),
     ("NoSuchCachePolicy", _behavior(CachePolicyId=NOBODY)),
     ("NoSuchOriginRequestPolicy", _behavior(OriginRequestPolicyId=NOBODY)),
     ("NoSuchResponseHeadersPolicy", _behavior(ResponseHeadersPolicyId=NOBODY)),
-    ("TrustedKeyGroupDoesNotExist", _behavior(TrustedKeyGroups={"Enabled": True, **listed(NOBODY)})),
-    ("TooManyKeyGroupsAssociatedToDistribution", _behavior(TrustedKeyGroups={"Enabled": True, **listed(*_names(5))})),
+    (
+        "TrustedKeyGroupDoesNotExist",
+        _behavior(TrustedKeyGroups={"Enabled": True, **listed(NOBODY)}),
+    ),
+    (
+        "TooManyKeyGroupsAssociatedToDistribution",
+        _behavior(TrustedKeyGroups={"Enabled": True, **listed(*_names(5))}),
+    ),
     ("InvalidTTLOrder", _legacy(MinTTL=10, MaxTTL=1)),
     ("InvalidForwardCookies", _legacy(forwarded={"Cookies": {"Forward": "whitelist"}})),
     (
         "TooManyCookieNamesInWhiteList",
-        _legacy(forwarded={"Cookies": {"Forward": "whitelist", "WhitelistedNames": listed(*_names(11))}}),
+        _legacy(
+            forwarded={"Cookies": {"Forward": "whitelist", "WhitelistedNames": listed(*_names(11))}}
+        ),
     ),
     ("TooManyHeadersInForwardedValues", _legacy(forwarded={"Headers": listed(*_names(11))})),
     (
@@ -199,14 +277,29 @@ REFUSED_CONFIGURATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
         "InvalidLambdaFunctionAssociation",
         _functions("LambdaFunctionAssociations", "LambdaFunctionARN", ["viewer-request"] * 2),
     ),
-    ("TooManyFunctionAssociations", _functions("FunctionAssociations", "FunctionARN", ["viewer-request"] * 3)),
-    ("InvalidFunctionAssociation", _functions("FunctionAssociations", "FunctionARN", ["origin-request"])),
-    ("TooManyDistributionCNAMEs", {"Aliases": listed(*(f"{name}.example.com" for name in _names(101)))}),
+    (
+        "TooManyFunctionAssociations",
+        _functions("FunctionAssociations", "FunctionARN", ["viewer-request"] * 3),
+    ),
+    (
+        "InvalidFunctionAssociation",
+        _functions("FunctionAssociations", "FunctionARN", ["origin-request"]),
+    ),
+    (
+        "TooManyDistributionCNAMEs",
+        {"Aliases": listed(*(f"{name}.example.com" for name in _names(101)))},
+    ),
     ("InvalidViewerCertificate", {"Aliases": listed("nobody.example.com")}),
     ("InvalidWebACLId", {"WebACLId": NOBODY}),
     ("InvalidErrorCode", {"CustomErrorResponses": listed({**_ERROR_PAGE, "ErrorCode": 418})}),
-    ("InvalidResponseCode", {"CustomErrorResponses": listed({**_ERROR_PAGE, "ResponseCode": "299"})}),
-    ("InvalidGeoRestrictionParameter", {"Restrictions": {"GeoRestriction": {**_GEO, "Quantity": 0, "Items": []}}}),
+    (
+        "InvalidResponseCode",
+        {"CustomErrorResponses": listed({**_ERROR_PAGE, "ResponseCode": "299"})},
+    ),
+    (
+        "InvalidGeoRestrictionParameter",
+        {"Restrictions": {"GeoRestriction": {**_GEO, "Quantity": 0, "Items": []}}},
+    ),
     ("InvalidLocationCode", {"Restrictions": {"GeoRestriction": {**_GEO, "Items": ["Germany"]}}}),
 )
 _OVER_QUOTA = {
@@ -228,7 +321,9 @@ def distributions(contract: Contract, lab: Lab) -> None:
     def refuse_everywhere(code: str, changes: dict[str, Any]) -> None:
         new = configuration(**changes)
         contract.refuses(code, create, DistributionConfig=new)
-        contract.refuses(code, tagged, DistributionConfigWithTags={"DistributionConfig": new, "Tags": {}})
+        contract.refuses(
+            code, tagged, DistributionConfigWithTags={"DistributionConfig": new, "Tags": {}}
+        )
         contract.refuses(code, update, **chosen, DistributionConfig={**config, **changes})
 
     for code, changes in REFUSED_CONFIGURATIONS:
@@ -238,9 +333,15 @@ def distributions(contract: Contract, lab: Lab) -> None:
     contract.refuses("DistributionAlreadyExists", tagged, DistributionConfigWithTags=again)
     bad_tags = {"DistributionConfig": configuration(), "Tags": {"Items": [{"Key": "aws:x"}]}}
     contract.refuses("InvalidTagging", tagged, DistributionConfigWithTags=bad_tags)
-    contract.refuses("IllegalUpdate", update, **chosen, DistributionConfig={**config, "CallerReference": "other"})
-    entity_rules(contract, "NoSuchDistribution", distribution["Id"], update, etag, DistributionConfig=config)
-    entity_rules(contract, "NoSuchDistribution", distribution["Id"], cloudfront.delete_distribution, etag)
+    contract.refuses(
+        "IllegalUpdate", update, **chosen, DistributionConfig={**config, "CallerReference": "other"}
+    )
+    entity_rules(
+        contract, "NoSuchDistribution", distribution["Id"], update, etag, DistributionConfig=config
+    )
+    entity_rules(
+        contract, "NoSuchDistribution", distribution["Id"], cloudfront.delete_distribution, etag
+    )
     contract.refuses("NoSuchDistribution", cloudfront.get_distribution, Id=NOBODY)
     contract.refuses("NoSuchDistribution", cloudfront.get_distribution_config, Id=NOBODY)
     contract.refuses("DistributionNotDisabled", cloudfront.delete_distribution, **chosen)
@@ -249,7 +350,12 @@ def distributions(contract: Contract, lab: Lab) -> None:
     arn = distribution["ARN"]
     _tags(contract, cloudfront, arn)
     _invalidations(contract, lab, cloudfront, distribution["Id"])
-    tagged(DistributionConfigWithTags={"DistributionConfig": configuration(), "Tags": {"Items": [{"Key": "a"}]}})
+    tagged(
+        DistributionConfigWithTags={
+            "DistributionConfig": configuration(),
+            "Tags": {"Items": [{"Key": "a"}]},
+        }
+    )
     off = update(**chosen, DistributionConfig={**config, "Enabled": False})
     assert cloudfront.get_distribution(Id=distribution["Id"])["ETag"] == off["ETag"]
     assert cloudfront.get_distribution_config(Id=distribution["Id"])["ETag"] == off["ETag"]
@@ -259,7 +365,10 @@ def distributions(contract: Contract, lab: Lab) -> None:
 
 
 def _used_up(
-    contract: Contract, lab: Lab, account: Account, refuse_everywhere: Callable[[str, dict[str, Any]], None]
+    contract: Contract,
+    lab: Lab,
+    account: Account,
+    refuse_everywhere: Callable[[str, dict[str, Any]], None],
 ) -> None:
     """Names and quotas that other distributions use up."""
     cloudfront = account.cloudfront
@@ -270,17 +379,31 @@ def _used_up(
     refuse_everywhere("CNAMEAlreadyExists", taken)
     chosen = {"DistributionId": holder["Id"], "Alias": name}
     assert cloudfront.list_conflicting_aliases(**chosen)["ConflictingAliasesList"]["Quantity"] == 1
-    contract.refuses("NoSuchDistribution", cloudfront.list_conflicting_aliases, DistributionId=NOBODY, Alias=name)
-    contract.refuses("InvalidArgument", cloudfront.list_conflicting_aliases, **{**chosen, "Alias": "a.example.org"})
+    contract.refuses(
+        "NoSuchDistribution", cloudfront.list_conflicting_aliases, DistributionId=NOBODY, Alias=name
+    )
+    contract.refuses(
+        "InvalidArgument",
+        cloudfront.list_conflicting_aliases,
+        **{**chosen, "Alias": "a.example.org"},
+    )
     resource = {"DomainControlValidationResource": {"DistributionId": holder["Id"]}}
     assert cloudfront.list_domain_conflicts(Domain=name, **resource)["DomainConflicts"]
-    contract.refuses("InvalidArgument", cloudfront.list_domain_conflicts, Domain="a.example.org", **resource)
+    contract.refuses(
+        "InvalidArgument", cloudfront.list_domain_conflicts, Domain="a.example.org", **resource
+    )
     unknown = {"DomainControlValidationResource": {"DistributionId": NOBODY}}
     contract.refuses("EntityNotFound", cloudfront.list_domain_conflicts, Domain=name, **unknown)
     lab.post("/_lab/settings", {"quotas": {"distributions": 1, "distributions_per_policy": 1}})
-    contract.refuses("TooManyDistributions", cloudfront.create_distribution, DistributionConfig=configuration())
+    contract.refuses(
+        "TooManyDistributions", cloudfront.create_distribution, DistributionConfig=configuration()
+    )
     both = {"DistributionConfig": configuration(), "Tags": {}}
-    contract.refuses("TooManyDistributions", cloudfront.create_distribution_with_tags, DistributionConfigWithTags=both)
+    contract.refuses(
+        "TooManyDistributions",
+        cloudfront.create_distribution_with_tags,
+        DistributionConfigWithTags=both,
+    )
     lab.post("/_lab/settings", {"quotas": {"distributions": None}})
     cache = cloudfront.create_cache_policy(CachePolicyConfig=_cache("few"))["CachePolicy"]
     request = cloudfront.create_origin_request_policy(OriginRequestPolicyConfig=_request("few"))
@@ -311,7 +434,9 @@ def domain_moves(contract: Contract, lab: Lab) -> None:
     contract.refuses("InvalidArgument", move, TargetDistributionId=target, Alias="a.example.org")
     contract.refuses("IllegalUpdate", move, TargetDistributionId=target, Alias=theirs)
     resource = {"TargetResource": {"DistributionId": target}}
-    contract.refuses("EntityNotFound", update, Domain=name, TargetResource={"DistributionId": NOBODY})
+    contract.refuses(
+        "EntityNotFound", update, Domain=name, TargetResource={"DistributionId": NOBODY}
+    )
     contract.refuses("PreconditionFailed", update, Domain=name, IfMatch=STALE, **resource)
     contract.refuses("InvalidIfMatchVersion", update, Domain=name, IfMatch=MALFORMED, **resource)
     contract.refuses("InvalidArgument", update, Domain="a.example.org", **resource)
@@ -320,24 +445,32 @@ def domain_moves(contract: Contract, lab: Lab) -> None:
     back = account.create_distribution(**certificate)["Distribution"]["Id"]
     move(TargetDistributionId=back, Alias=name)
     full = account.certificate(name, f"spare-{name}")
-    last = account.create_distribution(Aliases=listed(f"spare-{name}"), ViewerCertificate=viewer_certificate(full))[
-        "Distribution"
-    ]["Id"]
+    last = account.create_distribution(
+        Aliases=listed(f"spare-{name}"), ViewerCertificate=viewer_certificate(full)
+    )["Distribution"]["Id"]
     lab.post("/_lab/settings", {"quotas": {"aliases": 1}})
     contract.refuses("TooManyDistributionCNAMEs", move, TargetDistributionId=last, Alias=name)
-    contract.refuses("EntityLimitExceeded", update, Domain=name, TargetResource={"DistributionId": last})
+    contract.refuses(
+        "EntityLimitExceeded", update, Domain=name, TargetResource={"DistributionId": last}
+    )
     lab.post("/_lab/settings", {"quotas": {"aliases": None}})
 
 
 def _tags(contract: Contract, cloudfront: Any, arn: str) -> None:
     unknown = arn + "X"
-    tag, untag, show = cloudfront.tag_resource, cloudfront.untag_resource, cloudfront.list_tags_for_resource
+    tag, untag, show = (
+        cloudfront.tag_resource,
+        cloudfront.untag_resource,
+        cloudfront.list_tags_for_resource,
+    )
     tags = {"Items": [{"Key": "a", "Value": "b"}]}
     for missing, wrong in ((unknown, "NoSuchResource"), ("arn:aws:s3:::b", "InvalidArgument")):
         contract.refuses(wrong, tag, Resource=missing, Tags=tags)
         contract.refuses(wrong, untag, Resource=missing, TagKeys={"Items": ["a"]})
         contract.refuses(wrong, show, Resource=missing)
-    contract.refuses("InvalidTagging", tag, Resource=arn, Tags={"Items": [{"Key": "<", "Value": "b"}]})
+    contract.refuses(
+        "InvalidTagging", tag, Resource=arn, Tags={"Items": [{"Key": "<", "Value": "b"}]}
+    )
     tag(Resource=arn, Tags=tags)
     assert show(Resource=arn)["Tags"] == tags
     untag(Resource=arn, TagKeys={"Items": ["a"]})
@@ -347,16 +480,27 @@ def _invalidations(contract: Contract, lab: Lab, cloudfront: Any, distribution: 
     def batch(*paths: str, reference: str = "one") -> dict[str, Any]:
         return {"InvalidationBatch": {"Paths": listed(*paths), "CallerReference": reference}}
 
-    create, show, list_all = cloudfront.create_invalidation, cloudfront.get_invalidation, cloudfront.list_invalidations
+    create, show, list_all = (
+        cloudfront.create_invalidation,
+        cloudfront.get_invalidation,
+        cloudfront.list_invalidations,
+    )
     contract.refuses("NoSuchDistribution", create, DistributionId=NOBODY, **batch("/*"))
     contract.refuses("InvalidArgument", create, DistributionId=distribution, **batch("no slash"))
-    wrong = {"InvalidationBatch": {"Paths": {"Quantity": 2, "Items": ["/"]}, "CallerReference": "x"}}
+    wrong = {
+        "InvalidationBatch": {"Paths": {"Quantity": 2, "Items": ["/"]}, "CallerReference": "x"}
+    }
     contract.refuses("InconsistentQuantities", create, DistributionId=distribution, **wrong)
     lab.post("/_lab/settings", {"quotas": {"invalidation_paths_in_progress": 2}})
-    contract.refuses("BatchTooLarge", create, DistributionId=distribution, **batch("/a", "/b", "/c"))
+    contract.refuses(
+        "BatchTooLarge", create, DistributionId=distribution, **batch("/a", "/b", "/c")
+    )
     made = create(DistributionId=distribution, **batch("/a", "/b"))["Invalidation"]
     contract.refuses(
-        "TooManyInvalidationsInProgress", create, DistributionId=distribution, **batch("/c", reference="two")
+        "TooManyInvalidationsInProgress",
+        create,
+        DistributionId=distribution,
+        **batch("/c", reference="two"),
     )
     lab.post("/_lab/settings", {"quotas": {"invalidation_paths_in_progress": None}})
     show(DistributionId=distribution, Id=made["Id"])
@@ -373,13 +517,18 @@ def web_acls(contract: Contract, lab: Lab) -> None:
     acl = account.web_acl()
     one, two = account.create_distribution(), account.create_distribution()
     chosen = {"Id": one["Distribution"]["Id"], "IfMatch": one["ETag"]}
-    on, off = cloudfront.associate_distribution_web_acl, cloudfront.disassociate_distribution_web_acl
+    on, off = (
+        cloudfront.associate_distribution_web_acl,
+        cloudfront.disassociate_distribution_web_acl,
+    )
     entity_rules(contract, "EntityNotFound", chosen["Id"], on, one["ETag"], WebACLArn=acl)
     entity_rules(contract, "EntityNotFound", chosen["Id"], off, one["ETag"])
     contract.refuses("InvalidArgument", on, **chosen, WebACLArn=acl + "x")
     put = on(**chosen, WebACLArn=acl)
     lab.post("/_lab/settings", {"quotas": {"distributions_per_web_acl": 1}})
-    contract.refuses("EntityLimitExceeded", on, Id=two["Distribution"]["Id"], IfMatch=two["ETag"], WebACLArn=acl)
+    contract.refuses(
+        "EntityLimitExceeded", on, Id=two["Distribution"]["Id"], IfMatch=two["ETag"], WebACLArn=acl
+    )
     lab.post("/_lab/settings", {"quotas": {"distributions_per_web_acl": None}})
     by_acl = cloudfront.list_distributions_by_web_acl_id
     assert by_acl(WebACLId=acl)["DistributionList"]["Quantity"] == 1
@@ -394,46 +543,82 @@ def continuous_deployment(contract: Contract, lab: Lab) -> None:
     copy, promote = cloudfront.copy_distribution, cloudfront.update_distribution_with_staging_config
     create = cloudfront.create_continuous_deployment_policy
     primary = account.create_distribution()
-    chosen = {"PrimaryDistributionId": primary["Distribution"]["Id"], "IfMatch": primary["ETag"], "Staging": True}
-    contract.refuses("NoSuchDistribution", copy, **{**chosen, "PrimaryDistributionId": NOBODY}, CallerReference="c")
-    contract.refuses("PreconditionFailed", copy, **{**chosen, "IfMatch": STALE}, CallerReference="c")
-    contract.refuses("InvalidIfMatchVersion", copy, **{**chosen, "IfMatch": MALFORMED}, CallerReference="c")
+    chosen = {
+        "PrimaryDistributionId": primary["Distribution"]["Id"],
+        "IfMatch": primary["ETag"],
+        "Staging": True,
+    }
+    contract.refuses(
+        "NoSuchDistribution",
+        copy,
+        **{**chosen, "PrimaryDistributionId": NOBODY},
+        CallerReference="c",
+    )
+    contract.refuses(
+        "PreconditionFailed", copy, **{**chosen, "IfMatch": STALE}, CallerReference="c"
+    )
+    contract.refuses(
+        "InvalidIfMatchVersion", copy, **{**chosen, "IfMatch": MALFORMED}, CallerReference="c"
+    )
     contract.refuses("InvalidArgument", copy, **{**chosen, "Staging": False}, CallerReference="c")
     staging = copy(**chosen, CallerReference="copy-" + account.number)
-    contract.refuses("DistributionAlreadyExists", copy, **chosen, CallerReference="copy-" + account.number)
+    contract.refuses(
+        "DistributionAlreadyExists", copy, **chosen, CallerReference="copy-" + account.number
+    )
     lab.post("/_lab/settings", {"quotas": {"distributions": 2}})
     contract.refuses("TooManyDistributions", copy, **chosen, CallerReference="d")
     lab.post("/_lab/settings", {"quotas": {"distributions": None}})
     domain, staging_id = staging["Distribution"]["DomainName"], staging["Distribution"]["Id"]
     header = {"Type": "SingleHeader", "SingleHeaderConfig": {"Header": "aws-cf-cd-a", "Value": "b"}}
-    config = {"StagingDistributionDnsNames": listed(domain), "Enabled": True, "TrafficConfig": header}
+    config = {
+        "StagingDistributionDnsNames": listed(domain),
+        "Enabled": True,
+        "TrafficConfig": header,
+    }
     wrong = {**config, "StagingDistributionDnsNames": {"Quantity": 2, "Items": [domain]}}
     elsewhere = {**config, "StagingDistributionDnsNames": listed("d.example.com")}
     contract.refuses("InconsistentQuantities", create, ContinuousDeploymentPolicyConfig=wrong)
     contract.refuses("InvalidArgument", create, ContinuousDeploymentPolicyConfig=elsewhere)
     policy = create(ContinuousDeploymentPolicyConfig=config)
     policy_id, etag = policy["ContinuousDeploymentPolicy"]["Id"], policy["ETag"]
-    contract.refuses("ContinuousDeploymentPolicyAlreadyExists", create, ContinuousDeploymentPolicyConfig=config)
+    contract.refuses(
+        "ContinuousDeploymentPolicyAlreadyExists", create, ContinuousDeploymentPolicyConfig=config
+    )
     weight = {"Type": "SingleWeight", "SingleWeightConfig": {"Weight": 0.1}}
     by_weight = {**config, "TrafficConfig": weight}
     contract.refuses("StagingDistributionInUse", create, ContinuousDeploymentPolicyConfig=by_weight)
     lab.post("/_lab/settings", {"quotas": {"continuous_deployment_policies": 1}})
-    contract.refuses("TooManyContinuousDeploymentPolicies", create, ContinuousDeploymentPolicyConfig=by_weight)
+    contract.refuses(
+        "TooManyContinuousDeploymentPolicies", create, ContinuousDeploymentPolicyConfig=by_weight
+    )
     lab.post("/_lab/settings", {"quotas": {"continuous_deployment_policies": None}})
-    update, delete = cloudfront.update_continuous_deployment_policy, cloudfront.delete_continuous_deployment_policy
+    update, delete = (
+        cloudfront.update_continuous_deployment_policy,
+        cloudfront.delete_continuous_deployment_policy,
+    )
     missing = "NoSuchContinuousDeploymentPolicy"
-    entity_rules(contract, missing, policy_id, update, etag, ContinuousDeploymentPolicyConfig=config)
+    entity_rules(
+        contract, missing, policy_id, update, etag, ContinuousDeploymentPolicyConfig=config
+    )
     entity_rules(contract, missing, policy_id, delete, etag)
     contract.refuses(missing, cloudfront.get_continuous_deployment_policy, Id=NOBODY)
     contract.refuses(missing, cloudfront.get_continuous_deployment_policy_config, Id=NOBODY)
-    contract.refuses("InvalidArgument", cloudfront.list_continuous_deployment_policies, MaxItems="0")
+    contract.refuses(
+        "InvalidArgument", cloudfront.list_continuous_deployment_policies, MaxItems="0"
+    )
     version = {"Id": policy_id, "IfMatch": etag}
-    contract.refuses("InconsistentQuantities", update, **version, ContinuousDeploymentPolicyConfig=wrong)
-    contract.refuses("InvalidArgument", update, **version, ContinuousDeploymentPolicyConfig=elsewhere)
+    contract.refuses(
+        "InconsistentQuantities", update, **version, ContinuousDeploymentPolicyConfig=wrong
+    )
+    contract.refuses(
+        "InvalidArgument", update, **version, ContinuousDeploymentPolicyConfig=elsewhere
+    )
     etag = update(**version, ContinuousDeploymentPolicyConfig=by_weight)["ETag"]
     cloudfront.get_continuous_deployment_policy(Id=policy_id)
     cloudfront.get_continuous_deployment_policy_config(Id=policy_id)
-    listed_policies = cloudfront.list_continuous_deployment_policies()["ContinuousDeploymentPolicyList"]
+    listed_policies = cloudfront.list_continuous_deployment_policies()[
+        "ContinuousDeploymentPolicyList"
+    ]
     assert listed_policies["Quantity"] == 1
     both = f"{primary['ETag']}, {staging['ETag']}"
     pair = {"Id": chosen["PrimaryDistributionId"], "StagingDistributionId": staging_id}
@@ -441,12 +626,17 @@ def continuous_deployment(contract: Contract, lab: Lab) -> None:
     shown = primary["Distribution"]["DistributionConfig"]
     change = {"Id": pair["Id"], "IfMatch": primary["ETag"]}
     attached_to_nobody = {**shown, "ContinuousDeploymentPolicyId": NOBODY}
-    contract.refuses(missing, cloudfront.update_distribution, **change, DistributionConfig=attached_to_nobody)
+    contract.refuses(
+        missing, cloudfront.update_distribution, **change, DistributionConfig=attached_to_nobody
+    )
     attached = {**shown, "ContinuousDeploymentPolicyId": policy_id}
     primary = cloudfront.update_distribution(**change, DistributionConfig=attached)
     contract.refuses("ContinuousDeploymentPolicyInUse", delete, Id=policy_id, IfMatch=etag)
     other = account.create_distribution()
-    theirs = {**other["Distribution"]["DistributionConfig"], "ContinuousDeploymentPolicyId": policy_id}
+    theirs = {
+        **other["Distribution"]["DistributionConfig"],
+        "ContinuousDeploymentPolicyId": policy_id,
+    }
     contract.refuses(
         "ContinuousDeploymentPolicyInUse",
         cloudfront.update_distribution,
@@ -461,7 +651,9 @@ def continuous_deployment(contract: Contract, lab: Lab) -> None:
     contract.refuses("StagingDistributionInUse", cloudfront.update_distribution, **refused)
     spare = create_policy_for_nobody(account, create)
     chosen_spare = {"Id": spare["ContinuousDeploymentPolicy"]["Id"], "IfMatch": spare["ETag"]}
-    contract.refuses("StagingDistributionInUse", update, **chosen_spare, ContinuousDeploymentPolicyConfig=config)
+    contract.refuses(
+        "StagingDistributionInUse", update, **chosen_spare, ContinuousDeploymentPolicyConfig=config
+    )
     delete(**chosen_spare)
 
 
@@ -475,11 +667,20 @@ def create_policy_for_nobody(account: Account, create: Callable[..., Any]) -> An
         CallerReference="spare-" + account.number,
     )
     domain = copied["Distribution"]["DomainName"]
-    return create(ContinuousDeploymentPolicyConfig={"StagingDistributionDnsNames": listed(domain), "Enabled": False})
+    return create(
+        ContinuousDeploymentPolicyConfig={
+            "StagingDistributionDnsNames": listed(domain),
+            "Enabled": False,
+        }
+    )
 
 
 def _promotion(
-    contract: Contract, promote: Callable[..., Any], pair: dict[str, str], primary: str, staging: str
+    contract: Contract,
+    promote: Callable[..., Any],
+    pair: dict[str, str],
+    primary: str,
+    staging: str,
 ) -> None:
     both = f"{primary}, {staging}"
     contract.refuses("NoSuchDistribution", promote, **{**pair, "Id": NOBODY}, IfMatch=both)
@@ -517,7 +718,12 @@ def _response(name: str, **parts: Any) -> dict[str, Any]:
 _MANY = {
     "Headers": {"HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": listed(*_names(11))}},
     "Cookies": {"CookiesConfig": {"CookieBehavior": "whitelist", "Cookies": listed(*_names(11))}},
-    "QueryStrings": {"QueryStringsConfig": {"QueryStringBehavior": "whitelist", "QueryStrings": listed(*_names(11))}},
+    "QueryStrings": {
+        "QueryStringsConfig": {
+            "QueryStringBehavior": "whitelist",
+            "QueryStrings": listed(*_names(11)),
+        }
+    },
 }
 _ELEVEN = [{"Header": f"X-{number}", "Value": "", "Override": True} for number in range(11)]
 _CSP = {"ContentSecurityPolicy": {"Override": True, "ContentSecurityPolicy": "x" * 1784}}
@@ -535,10 +741,14 @@ _EVERYTHING = _response(
     RemoveHeadersConfig=listed({"Header": "Server"}),
     SecurityHeadersConfig={"FrameOptions": {"Override": True, "FrameOption": "DENY"}},
 )
-_WRONG_HEADERS = {"HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": {"Quantity": 2, "Items": ["a"]}}}
+_WRONG_HEADERS = {
+    "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": {"Quantity": 2, "Items": ["a"]}}
+}
 _BAD_ADDED = {"CustomHeadersConfig": {"Quantity": 2, "Items": _ELEVEN[:1]}}
 # Kind, plural, path of quota, managed id, how to make a configuration, what is refused in one.
-_KINDS: tuple[tuple[str, str, str, Callable[..., dict[str, Any]], tuple[tuple[str, dict[str, Any]], ...]], ...] = (
+_KINDS: tuple[
+    tuple[str, str, str, Callable[..., dict[str, Any]], tuple[tuple[str, dict[str, Any]], ...]], ...
+] = (
     (
         "CachePolicy",
         "CachePolicies",
@@ -566,7 +776,10 @@ _KINDS: tuple[tuple[str, str, str, Callable[..., dict[str, Any]], tuple[tuple[st
         _response,
         (
             ("InconsistentQuantities", _BAD_ADDED),
-            ("TooManyCustomHeadersInResponseHeadersPolicy", {"CustomHeadersConfig": listed(*_ELEVEN)}),
+            (
+                "TooManyCustomHeadersInResponseHeadersPolicy",
+                {"CustomHeadersConfig": listed(*_ELEVEN)},
+            ),
             (
                 "TooManyRemoveHeadersInResponseHeadersPolicy",
                 {"RemoveHeadersConfig": listed(*({"Header": item["Header"]} for item in _ELEVEN))},
@@ -578,7 +791,9 @@ _KINDS: tuple[tuple[str, str, str, Callable[..., dict[str, Any]], tuple[tuple[st
 
 
 def _snake(name: str) -> str:
-    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
+    return "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip(
+        "_"
+    )
 
 
 def policies(contract: Contract, lab: Lab) -> None:
@@ -586,8 +801,14 @@ def policies(contract: Contract, lab: Lab) -> None:
     cloudfront = contract.watch(account)
     cloudfront.create_response_headers_policy(ResponseHeadersPolicyConfig=_EVERYTHING)
     for kind, plural, managed, make, wrong in _KINDS:
-        create, update = getattr(cloudfront, f"create_{_snake(kind)}"), getattr(cloudfront, f"update_{_snake(kind)}")
-        get, delete = getattr(cloudfront, f"get_{_snake(kind)}"), getattr(cloudfront, f"delete_{_snake(kind)}")
+        create, update = (
+            getattr(cloudfront, f"create_{_snake(kind)}"),
+            getattr(cloudfront, f"update_{_snake(kind)}"),
+        )
+        get, delete = (
+            getattr(cloudfront, f"get_{_snake(kind)}"),
+            getattr(cloudfront, f"delete_{_snake(kind)}"),
+        )
         get_config, list_all = (
             getattr(cloudfront, f"get_{_snake(kind)}_config"),
             getattr(cloudfront, f"list_{_snake(plural)}"),
@@ -608,8 +829,16 @@ def policies(contract: Contract, lab: Lab) -> None:
         entity_rules(contract, missing, policy_id, delete, etag)
         contract.refuses(missing, get, Id=NOBODY)
         contract.refuses(missing, get_config, Id=NOBODY)
-        contract.refuses("IllegalUpdate", update, Id=managed, IfMatch=get(Id=managed)["ETag"], **{argument: make("m")})
-        contract.refuses("IllegalDelete", delete, Id=managed, IfMatch=get_config(Id=managed)["ETag"])
+        contract.refuses(
+            "IllegalUpdate",
+            update,
+            Id=managed,
+            IfMatch=get(Id=managed)["ETag"],
+            **{argument: make("m")},
+        )
+        contract.refuses(
+            "IllegalDelete", delete, Id=managed, IfMatch=get_config(Id=managed)["ETag"]
+        )
         contract.refuses("InvalidArgument", list_all, MaxItems="0")
         assert list_all(Type="custom")[f"{kind}List"]["Quantity"] >= 2
         assert list_all(Type="managed")[f"{kind}List"]["Quantity"] >= 5
@@ -643,7 +872,9 @@ def signing_keys(contract: Contract, lab: Lab) -> None:
     contract.refuses("PublicKeyAlreadyExists", create, PublicKeyConfig=config)
     contract.refuses("InvalidArgument", create, PublicKeyConfig={**config, "EncodedKey": "no key"})
     lab.post("/_lab/settings", {"quotas": {"public_keys": 1, "key_groups": 1}})
-    contract.refuses("TooManyPublicKeys", create, PublicKeyConfig={**config, "Name": "b", "CallerReference": "b"})
+    contract.refuses(
+        "TooManyPublicKeys", create, PublicKeyConfig={**config, "Name": "b", "CallerReference": "b"}
+    )
     entity_rules(contract, "NoSuchPublicKey", key_id, update, etag, PublicKeyConfig=config)
     entity_rules(contract, "NoSuchPublicKey", key_id, cloudfront.delete_public_key, etag)
     contract.refuses("NoSuchPublicKey", cloudfront.get_public_key, Id=NOBODY)
@@ -651,7 +882,9 @@ def signing_keys(contract: Contract, lab: Lab) -> None:
     chosen = {"Id": key_id, "IfMatch": etag}
     fixed = "CannotChangeImmutablePublicKeyFields"
     contract.refuses(fixed, update, **chosen, PublicKeyConfig={**config, "Name": "c"})
-    contract.refuses("InvalidArgument", update, **chosen, PublicKeyConfig={**config, "Comment": "x" * 129})
+    contract.refuses(
+        "InvalidArgument", update, **chosen, PublicKeyConfig={**config, "Comment": "x" * 129}
+    )
     etag = update(**chosen, PublicKeyConfig={**config, "Comment": "changed"})["ETag"]
     cloudfront.get_public_key(Id=key_id)
     cloudfront.get_public_key_config(Id=key_id)
@@ -666,20 +899,35 @@ def signing_keys(contract: Contract, lab: Lab) -> None:
 def _key_groups(contract: Contract, lab: Lab, account: Account, key_id: str) -> tuple[str, str]:
     """Gives id and version of a group that nothing uses."""
     cloudfront = account.cloudfront
-    create, update, delete = cloudfront.create_key_group, cloudfront.update_key_group, cloudfront.delete_key_group
+    create, update, delete = (
+        cloudfront.create_key_group,
+        cloudfront.update_key_group,
+        cloudfront.delete_key_group,
+    )
     config = {"Name": "group", "Items": [key_id]}
     group = create(KeyGroupConfig=config)
     group_id, etag = group["KeyGroup"]["Id"], group["ETag"]
     contract.refuses("KeyGroupAlreadyExists", create, KeyGroupConfig=config)
     contract.refuses("InvalidArgument", create, KeyGroupConfig={"Name": "b", "Items": [NOBODY]})
-    contract.refuses("TooManyPublicKeysInKeyGroup", create, KeyGroupConfig={"Name": "b", "Items": _names(6)})
+    contract.refuses(
+        "TooManyPublicKeysInKeyGroup", create, KeyGroupConfig={"Name": "b", "Items": _names(6)}
+    )
     contract.refuses("TooManyKeyGroups", create, KeyGroupConfig={"Name": "b", "Items": [key_id]})
     lab.post("/_lab/settings", {"quotas": {"public_keys": None, "key_groups": None}})
     spare = create(KeyGroupConfig={"Name": "spare", "Items": [key_id]})
     chosen = {"Id": group_id, "IfMatch": etag}
-    contract.refuses("KeyGroupAlreadyExists", update, **chosen, KeyGroupConfig={**config, "Name": "spare"})
-    contract.refuses("InvalidArgument", update, **chosen, KeyGroupConfig={**config, "Items": [NOBODY]})
-    contract.refuses("TooManyPublicKeysInKeyGroup", update, **chosen, KeyGroupConfig={**config, "Items": _names(6)})
+    contract.refuses(
+        "KeyGroupAlreadyExists", update, **chosen, KeyGroupConfig={**config, "Name": "spare"}
+    )
+    contract.refuses(
+        "InvalidArgument", update, **chosen, KeyGroupConfig={**config, "Items": [NOBODY]}
+    )
+    contract.refuses(
+        "TooManyPublicKeysInKeyGroup",
+        update,
+        **chosen,
+        KeyGroupConfig={**config, "Items": _names(6)},
+    )
     entity_rules(contract, "NoSuchResource", group_id, update, etag, KeyGroupConfig=config)
     entity_rules(contract, "NoSuchResource", group_id, delete, etag)
     contract.refuses("NoSuchResource", cloudfront.get_key_group, Id=NOBODY)
@@ -693,12 +941,24 @@ def _key_groups(contract: Contract, lab: Lab, account: Account, key_id: str) -> 
     assert by_group(KeyGroupId=group_id)["DistributionIdList"]["Quantity"] == 1
     contract.refuses("NoSuchResource", by_group, KeyGroupId=NOBODY)
     contract.refuses("InvalidArgument", by_group, KeyGroupId=group_id, MaxItems="0")
-    contract.refuses("ResourceInUse", delete, Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"])
+    contract.refuses(
+        "ResourceInUse", delete, Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"]
+    )
     # The group in use stays with a key of its own, so that the other group and its key can go.
-    own = cloudfront.create_public_key(PublicKeyConfig={"CallerReference": "s", "Name": "own", "EncodedKey": pem()})
+    own = cloudfront.create_public_key(
+        PublicKeyConfig={"CallerReference": "s", "Name": "own", "EncodedKey": pem()}
+    )
     moved = {"Name": "group", "Items": [own["PublicKey"]["Id"]]}
     update(Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"], KeyGroupConfig=moved)
     return spare["KeyGroup"]["Id"], spare["ETag"]
 
 
-STORIES = (vpc_origins, distributions, domain_moves, web_acls, continuous_deployment, policies, signing_keys)
+STORIES = (
+    vpc_origins,
+    distributions,
+    domain_moves,
+    web_acls,
+    continuous_deployment,
+    policies,
+    signing_keys,
+)

@@ -1,7 +1,8 @@
 """Makers of requests that nobody should send, and the judge of what comes back.
 
-Everything follows from a seeded `Random`, so that a failure is repeated by its seed. A reply may be a success or an
-error in the form of the service; never a status of 500 and above, and never silence.
+Everything follows from a seeded `Random`, so that a failure is repeated by its seed. A reply may be
+a success or an error in the form of the service; never a status of 500 and above, and never
+silence.
 """
 
 from __future__ import annotations
@@ -23,7 +24,10 @@ from lab.aws.cloudfront.model import NAMESPACE, SERVICE_MODEL
 from lab.aws.cloudfront.service import OPERATIONS
 from lab.aws.protocols import protocol_of
 
-SCOPE = "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
+SCOPE = (
+    "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, "
+    "Signature=0"
+)
 TEXTS = (
     "",
     "0",
@@ -50,7 +54,8 @@ TEXTS = (
     "\r\nX-Injected: 1",
     "*",
 )
-# Services as requests are signed for, with the name botocore has for them and operations that moto implements.
+# Services as requests are signed for, with the name botocore has for them and operations that moto
+# implements.
 MOTO = {
     "ec2": ("ec2", ("CreateVpc", "CreateSubnet", "RunInstances", "AuthorizeSecurityGroupIngress", "CreateRoute",
                     "CreateTags", "DescribeSecurityGroupRules", "CreateNetworkInterface", "CreateNetworkAclEntry",
@@ -76,7 +81,9 @@ _MODELS: dict[str, Any] = {}
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it goes on the wire; `service` is whom it is signed for, None for an unsigned one."""
+    """One request as it goes on the wire; `service` is whom it is signed for, None for an unsigned
+    one.
+    """
 
     method: str
     path: str
@@ -90,10 +97,24 @@ def cloudfront_request(chance: Random, known_ids: list[str]) -> Request:
     names = SERVICE_MODEL.operation_names if chance.random() < 0.1 else tuple(OPERATIONS)
     operation = SERVICE_MODEL.operation_model(chance.choice(names))
     path, _, query = operation.http["requestUri"].partition("?")
-    for name in ("Id", "DistributionId", "VpcOriginId", "ResourceArn", "CachePolicyId", "PrimaryDistributionId"):
+    for name in (
+        "Id",
+        "DistributionId",
+        "VpcOriginId",
+        "ResourceArn",
+        "CachePolicyId",
+        "PrimaryDistributionId",
+    ):
         path = path.replace("{" + name + "}", quote(chance.choice([*known_ids, *TEXTS]), safe=""))
-    path = "".join(quote(chance.choice(TEXTS), safe="") if part.startswith("{") else part for part in _split(path))
-    pairs = [(name, chance.choice(TEXTS)) for name in ("MaxItems", "Marker", "Type", "Alias") if chance.random() < 0.2]
+    path = "".join(
+        quote(chance.choice(TEXTS), safe="") if part.startswith("{") else part
+        for part in _split(path)
+    )
+    pairs = [
+        (name, chance.choice(TEXTS))
+        for name in ("MaxItems", "Marker", "Type", "Alias")
+        if chance.random() < 0.2
+    ]
     if chance.random() < 0.2:
         pairs.append((chance.choice(TEXTS)[:50], chance.choice(TEXTS)))
     query = "&".join(piece for piece in (query, urlencode(pairs)) if piece)
@@ -103,7 +124,11 @@ def cloudfront_request(chance: Random, known_ids: list[str]) -> Request:
     body = cloudfront_body(chance, operation)
     if chance.random() < 0.05:
         headers["Content-Encoding"], body = "gzip", gzip.compress(body)
-    method = operation.http["method"] if chance.random() < 0.95 else chance.choice(["PATCH", "HEAD", "OPTIONS", "X"])
+    method = (
+        operation.http["method"]
+        if chance.random() < 0.95
+        else chance.choice(["PATCH", "HEAD", "OPTIONS", "X"])
+    )
     service = "cloudfront" if chance.random() < 0.95 else chance.choice([None, "ec2", "é", ""])
     return Request(method, path + (f"?{query}" if query else ""), body, service, headers)
 
@@ -134,7 +159,8 @@ def cloudfront_body(chance: Random, operation: OperationModel) -> bytes:
 
 
 LAUGHS = (
-    b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;">]><DistributionConfig>&b;</DistributionConfig>'
+    b'<!DOCTYPE l [<!ENTITY a "ha"><!ENTITY b '
+    b'"&a;&a;&a;&a;&a;&a;&a;&a;">]><DistributionConfig>&b;</DistributionConfig>'
 )
 MONSTERS = (
     LAUGHS,
@@ -174,7 +200,8 @@ def _xml_content(chance: Random, shape: Shape, depth: int) -> str:
     if isinstance(shape, ListShape):
         name = shape.member.serialization.get("name", "member")
         return "".join(
-            f"<{name}>{_xml_content(chance, shape.member, depth + 1)}</{name}>" for _ in range(chance.randint(0, 2))
+            f"<{name}>{_xml_content(chance, shape.member, depth + 1)}</{name}>"
+            for _ in range(chance.randint(0, 2))
         )
     return escape(_plausible(chance, shape))
 
@@ -191,11 +218,15 @@ def _plausible(chance: Random, shape: Shape) -> str:
         return str(chance.choice([0, 1, 2, 80, 443, 2**31 - 1, -(2**31), 300]))
     if shape.type_name in ("float", "double"):
         return chance.choice(["0", "0.1", "1e5", "-3.5"])
-    return chance.choice(["web", "web.example.com", "/ws/*", "a", "name", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"])
+    return chance.choice(
+        ["web", "web.example.com", "/ws/*", "a", "name", "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"]
+    )
 
 
 def _xml_text(chance: Random) -> str:
-    return "".join(letter for letter in chance.choice(TEXTS) if letter >= " " and letter != "\ufffe")
+    return "".join(
+        letter for letter in chance.choice(TEXTS) if letter >= " " and letter != "\ufffe"
+    )
 
 
 def mutilated(chance: Random, body: bytes) -> bytes:
@@ -228,7 +259,9 @@ def moto_request(chance: Random) -> Request:
         action = operation.name if chance.random() < 0.9 else chance.choice(TEXTS)
         form = {"Action": action, "Version": model.metadata["apiVersion"], **_flat("", values)}
         return Request("POST", "/", urlencode(form).encode(), service, {"Content-Type": FORM})
-    body = json.dumps(values if chance.random() < 0.9 else chance.choice([[], None, 1, "x", [[]]])).encode()
+    body = json.dumps(
+        values if chance.random() < 0.9 else chance.choice([[], None, 1, "x", [[]]])
+    ).encode()
     if chance.random() < 0.1:
         body = mutilated(chance, body)
     headers = {"Content-Type": "application/x-amz-json-1.1"}
@@ -252,7 +285,8 @@ def _values(chance: Random, shape: Shape, depth: int) -> Any:
         return {
             name: _values(chance, member, depth + 1)
             for name, member in shape.members.items()
-            if name != "DryRun" and chance.random() < (0.9 if name in shape.required_members else 0.3 / (1 + depth))
+            if name != "DryRun"
+            and chance.random() < (0.9 if name in shape.required_members else 0.3 / (1 + depth))
         }
     if isinstance(shape, ListShape):
         return [_values(chance, shape.member, depth + 1) for _ in range(chance.randint(0, 2))]
@@ -276,14 +310,20 @@ LAB_PATHS = ("clock", "hosts", "settings", "state", "calls", "edge", "faults", "
 
 
 def lab_request(chance: Random) -> Request:
-    """A request for the lab's own addresses; it never steps the clock and never sets what other tests rely on."""
+    """A request for the lab's own addresses; it never steps the clock and never sets what other
+    tests rely on.
+    """
     wrong: list[Any] = [None, [], "x", -1, [[]], {"a": {"b": [None]}}, "9" * 5000, True]
     document: Any = chance.choice(
         [
             *wrong,
             {"advance_seconds": chance.choice([None, "1", -1, [], True, 1e300])},
             {"quotas": chance.choice(wrong)},
-            {"quotas": {chance.choice(["origins", "x"]): chance.choice([None, "1", 0, -5, [], 10**400])}},
+            {
+                "quotas": {
+                    chance.choice(["origins", "x"]): chance.choice([None, "1", 0, -5, [], 10**400])
+                }
+            },
             {"throttling": {"read_rate": chance.choice([-1, "fast", [], {}])}},
             {"targets": chance.choice(wrong), "public": chance.choice(wrong)},
             {chance.choice(TEXTS): chance.choice(wrong)},
@@ -291,7 +331,9 @@ def lab_request(chance: Random) -> Request:
     )
     body = json.dumps(document).encode()
     if chance.random() < 0.2:
-        body = chance.choice([mutilated(chance, body), b"[" * 100_000, b'{"a":' * 50_000, b"NaN", b"\xff", b""])
+        body = chance.choice(
+            [mutilated(chance, body), b"[" * 100_000, b'{"a":' * 50_000, b"NaN", b"\xff", b""]
+        )
     path = f"/_lab/{chance.choice(LAB_PATHS)}"
     if chance.random() < 0.2:
         path += "?version=" + quote(chance.choice(TEXTS))
@@ -315,7 +357,9 @@ class Sender:
             if self._connection is None:
                 self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
             try:
-                self._connection.request(request.method, request.path, body=request.body, headers=encoded)
+                self._connection.request(
+                    request.method, request.path, body=request.body, headers=encoded
+                )
                 reply = self._connection.getresponse()
                 body = reply.read()
             except (http.client.HTTPException, OSError):
@@ -334,14 +378,18 @@ class Sender:
 
 
 def judge(request: Request, status: int, body: bytes, content_type: str) -> None:
-    """Fails unless the reply is a success or an error in the form that the service's clients read."""
+    """Fails unless the reply is a success or an error in the form that the service's clients
+    read.
+    """
     assert status < 500, (request, status, body[:500])
     if request.method == "HEAD" or status == 413:
         return
     if content_type.startswith("text/html") and request.path.partition("?")[0] == "/_lab/":
         return
     if request.path.startswith("/_lab/"):
-        assert status == 204 or (content_type.startswith("application/json") and json.loads(body) is not None)
+        assert status == 204 or (
+            content_type.startswith("application/json") and json.loads(body) is not None
+        )
         assert status < 400 or json.loads(body)["error"], (request, body)
         return
     if status < 400:
@@ -361,7 +409,9 @@ def _error_code(request: Request, body: bytes) -> str:
         except ValueError:
             return ""
         return (
-            str(given.get("__type") or given.get("code") or given.get("Code") or "") if isinstance(given, dict) else ""
+            str(given.get("__type") or given.get("code") or given.get("Code") or "")
+            if isinstance(given, dict)
+            else ""
         )
     try:
         root = ElementTree.fromstring(body)  # noqa: S314

@@ -26,11 +26,15 @@ def aws(account: Account, *arguments: str) -> subprocess.CompletedProcess[str]:
         **{name.upper(): value for name, value in account.keys.items()},
     }
     command = [str(AWS), "cloudfront", *arguments, "--output", "json"]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.slow  # the script of tests/journeys does the same, and more, to what the portal made
-def test_it_lists_reads_and_is_refused_with_a_stale_version(account: Account, tmp_path: Path) -> None:
+def test_it_lists_reads_and_is_refused_with_a_stale_version(
+    account: Account, tmp_path: Path
+) -> None:
     made = account.create_vpc_origin("chat")["VpcOrigin"]["Id"]
     distribution = account.create_distribution(Comment="from the CLI")
     distribution_id, first = distribution["Distribution"]["Id"], distribution["ETag"]
@@ -45,7 +49,13 @@ def test_it_lists_reads_and_is_refused_with_a_stale_version(account: Account, tm
     config = tmp_path / "config.json"
     config.write_text(json.dumps({**shown["DistributionConfig"], "Comment": "changed"}))
 
-    update = ("update-distribution", "--id", distribution_id, "--distribution-config", f"file://{config}")
+    update = (
+        "update-distribution",
+        "--id",
+        distribution_id,
+        "--distribution-config",
+        f"file://{config}",
+    )
     written = aws(account, *update, "--if-match", first)
     assert written.returncode == 0, written.stderr
     assert json.loads(written.stdout)["Distribution"]["Status"] == "InProgress"

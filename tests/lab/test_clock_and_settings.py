@@ -89,7 +89,9 @@ class TestLifecycle:
 
 class TestSettings:
     def test_defaults_and_values(self) -> None:
-        config = LabConfig.from_environment({"LAB_AWS_PORT": "9001", "LAB_QUOTAS": '{"vpc_origins": 3}'})
+        config = LabConfig.from_environment(
+            {"LAB_AWS_PORT": "9001", "LAB_QUOTAS": '{"vpc_origins": 3}'}
+        )
         assert (config.aws_url, config.app_address) == ("http://127.0.0.1:9001", "127.0.0.1:8004")
         assert (config.quotas["vpc_origins"], config.quotas["cache_behaviors"]) == (3, 75)
 
@@ -138,5 +140,13 @@ class TestCertificates:
 
     def test_another_name_is_refused(self, tmp_path: Path) -> None:
         files = ensure_certificates(tmp_path)
-        command = ["openssl", "verify", "-CAfile", str(files.ca), "-verify_hostname", "example.com", str(files.chain)]
+        command = [
+            "openssl",
+            "verify",
+            "-CAfile",
+            str(files.ca),
+            "-verify_hostname",
+            "example.com",
+            str(files.chain),
+        ]
         assert subprocess.run(command, capture_output=True, check=False).returncode != 0

@@ -1,4 +1,6 @@
-"""Continuous deployment as the Developer Guide has it: a staging copy, a policy that joins it, and the promotion."""
+"""Continuous deployment as the Developer Guide has it: a staging copy, a policy that joins it, and
+the promotion.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ from tests.lab.account import (
     vpc_origin,
 )
 
-HEADER = {"Type": "SingleHeader", "SingleHeaderConfig": {"Header": "aws-cf-cd-trial", "Value": "yes"}}
+HEADER = {
+    "Type": "SingleHeader",
+    "SingleHeaderConfig": {"Header": "aws-cf-cd-trial", "Value": "yes"},
+}
 
 
 def weight(share: float, **stickiness: int) -> dict[str, Any]:
@@ -29,7 +34,9 @@ def weight(share: float, **stickiness: int) -> dict[str, Any]:
     return {"Type": "SingleWeight", "SingleWeightConfig": config}
 
 
-def traffic_of(domain: str, traffic: dict[str, Any] | None = None, *, enabled: bool = True) -> dict[str, Any]:
+def traffic_of(
+    domain: str, traffic: dict[str, Any] | None = None, *, enabled: bool = True
+) -> dict[str, Any]:
     """A ContinuousDeploymentPolicyConfig."""
     return {
         "StagingDistributionDnsNames": listed(domain),
@@ -64,7 +71,9 @@ class Pair:
         return str(self.cloudfront.get_distribution_config(Id=distribution)["ETag"])
 
     def config(self, distribution: str) -> dict[str, Any]:
-        config: dict[str, Any] = self.cloudfront.get_distribution_config(Id=distribution)["DistributionConfig"]
+        config: dict[str, Any] = self.cloudfront.get_distribution_config(Id=distribution)[
+            "DistributionConfig"
+        ]
         return config
 
     def status(self, distribution: str) -> str:
@@ -73,11 +82,15 @@ class Pair:
     def update(self, distribution: str, **changes: Any) -> None:
         read = self.cloudfront.get_distribution_config(Id=distribution)
         config = {**read["DistributionConfig"], **changes}
-        self.cloudfront.update_distribution(Id=distribution, IfMatch=read["ETag"], DistributionConfig=config)
+        self.cloudfront.update_distribution(
+            Id=distribution, IfMatch=read["ETag"], DistributionConfig=config
+        )
 
     def create_policy(self, traffic: dict[str, Any] | None = None, *, enabled: bool = True) -> str:
         config = traffic_of(self.domain, traffic, enabled=enabled)
-        made = self.cloudfront.create_continuous_deployment_policy(ContinuousDeploymentPolicyConfig=config)
+        made = self.cloudfront.create_continuous_deployment_policy(
+            ContinuousDeploymentPolicyConfig=config
+        )
         return str(made["ContinuousDeploymentPolicy"]["Id"])
 
     def update_policy(self, policy: str, config: dict[str, Any]) -> None:
@@ -111,7 +124,9 @@ def followed(lab: Lab, policy: str) -> dict[str, Any]:
 
 def served(lab: Lab, distribution: str) -> dict[str, Any]:
     """The entry of a distribution in what the edge reads."""
-    (found,) = [entry for entry in lab.get("/_lab/state")["distributions"] if entry["id"] == distribution]
+    (found,) = [
+        entry for entry in lab.get("/_lab/state")["distributions"] if entry["id"] == distribution
+    ]
     entry: dict[str, Any] = found
     return entry
 
@@ -127,7 +142,10 @@ class TestCopy:
         assert (staging["Aliases"]["Quantity"], primary["Aliases"]["Items"]) == (0, [name])
         assert (staging["Comment"], staging["Enabled"]) == ("chat", True)
         assert staging["ViewerCertificate"] == primary["ViewerCertificate"]
-        assert pair.domain != account.cloudfront.get_distribution(Id=pair.primary)["Distribution"]["DomainName"]
+        assert (
+            pair.domain
+            != account.cloudfront.get_distribution(Id=pair.primary)["Distribution"]["DomainName"]
+        )
         lab.advance()
         assert served(lab, pair.staging)["staging"] is True
         assert served(lab, pair.primary)["staging"] is False
@@ -146,7 +164,9 @@ class TestCopy:
             pair.copy(PrimaryDistributionId="E0000000000000")
         assert pair.copy(Enabled=False)["Distribution"]["DistributionConfig"]["Enabled"] is False
 
-    def test_a_staging_distribution_stays_one_and_takes_no_aliases(self, account: Account, pair: Pair) -> None:
+    def test_a_staging_distribution_stays_one_and_takes_no_aliases(
+        self, account: Account, pair: Pair
+    ) -> None:
         name = f"ws-{account.number}.example.com"
         with refused("IllegalUpdate", 400):
             pair.update(pair.staging, Staging=False)
@@ -193,19 +213,32 @@ class TestPolicy:
         "continuous-deployment/weight-range",
         "continuous-deployment/session-stickiness",
     )
-    @pytest.mark.parametrize("traffic", [HEADER, weight(0), weight(0.15, IdleTTL=300, MaximumTTL=3600)])
+    @pytest.mark.parametrize(
+        "traffic", [HEADER, weight(0), weight(0.15, IdleTTL=300, MaximumTTL=3600)]
+    )
     def test_what_it_may_say(self, pair: Pair, traffic: dict[str, Any]) -> None:
         policy = pair.create_policy(traffic)
-        shown = pair.cloudfront.get_continuous_deployment_policy(Id=policy)["ContinuousDeploymentPolicy"]
+        shown = pair.cloudfront.get_continuous_deployment_policy(Id=policy)[
+            "ContinuousDeploymentPolicy"
+        ]
         assert shown["ContinuousDeploymentPolicyConfig"] == traffic_of(pair.domain, traffic)
-        (entry,) = pair.cloudfront.list_continuous_deployment_policies()["ContinuousDeploymentPolicyList"]["Items"]
+        (entry,) = pair.cloudfront.list_continuous_deployment_policies()[
+            "ContinuousDeploymentPolicyList"
+        ]["Items"]
         assert entry["ContinuousDeploymentPolicy"] == shown
 
     @pytest.mark.rule("continuous-deployment/policy-once")
-    def test_it_names_one_staging_distribution_that_no_other_policy_names(self, lab: Lab, pair: Pair) -> None:
+    def test_it_names_one_staging_distribution_that_no_other_policy_names(
+        self, lab: Lab, pair: Pair
+    ) -> None:
         create = pair.cloudfront.create_continuous_deployment_policy
         primary = pair.cloudfront.get_distribution(Id=pair.primary)["Distribution"]["DomainName"]
-        for names in (listed(primary), listed("d0000000000000.cloudfront.net"), listed(), listed(pair.domain, primary)):
+        for names in (
+            listed(primary),
+            listed("d0000000000000.cloudfront.net"),
+            listed(),
+            listed(pair.domain, primary),
+        ):
             with refused("InvalidArgument", 400):
                 create(
                     ContinuousDeploymentPolicyConfig={
@@ -217,7 +250,10 @@ class TestPolicy:
             lab.account().cloudfront.create_continuous_deployment_policy(
                 ContinuousDeploymentPolicyConfig=traffic_of(pair.domain)
             )
-        wrong = {**traffic_of(pair.domain), "StagingDistributionDnsNames": {"Quantity": 2, "Items": [pair.domain]}}
+        wrong = {
+            **traffic_of(pair.domain),
+            "StagingDistributionDnsNames": {"Quantity": 2, "Items": [pair.domain]},
+        }
         with refused("InconsistentQuantities", 400):
             create(ContinuousDeploymentPolicyConfig=wrong)
         policy = pair.create_policy()
@@ -226,7 +262,9 @@ class TestPolicy:
         with refused("StagingDistributionInUse", 409):
             pair.create_policy(weight(0.1))
         other = pair.copy()["Distribution"]["DomainName"]
-        second = create(ContinuousDeploymentPolicyConfig=traffic_of(other))["ContinuousDeploymentPolicy"]["Id"]
+        second = create(ContinuousDeploymentPolicyConfig=traffic_of(other))[
+            "ContinuousDeploymentPolicy"
+        ]["Id"]
         with refused("StagingDistributionInUse", 409):
             pair.update_policy(second, traffic_of(pair.domain))
         pair.delete_policy(policy)
@@ -235,10 +273,16 @@ class TestPolicy:
     def test_versions(self, lab: Lab, pair: Pair) -> None:
         policy = pair.create_policy()
         first = pair.cloudfront.get_continuous_deployment_policy(Id=policy)["ETag"]
-        change = {"Id": policy, "ContinuousDeploymentPolicyConfig": traffic_of(pair.domain, weight(0.1))}
+        change = {
+            "Id": policy,
+            "ContinuousDeploymentPolicyConfig": traffic_of(pair.domain, weight(0.1)),
+        }
         with refused("InvalidIfMatchVersion", 400):
             pair.cloudfront.update_continuous_deployment_policy(**change)
-        assert pair.cloudfront.update_continuous_deployment_policy(**change, IfMatch=first)["ETag"] != first
+        assert (
+            pair.cloudfront.update_continuous_deployment_policy(**change, IfMatch=first)["ETag"]
+            != first
+        )
         with refused("PreconditionFailed", 412):
             pair.cloudfront.update_continuous_deployment_policy(**change, IfMatch=first)
         with refused("PreconditionFailed", 412):
@@ -256,15 +300,21 @@ class TestPolicy:
         pair.create_policy()
         domains = [pair.copy()["Distribution"]["DomainName"] for _ in range(19)]
         for domain in domains:
-            pair.cloudfront.create_continuous_deployment_policy(ContinuousDeploymentPolicyConfig=traffic_of(domain))
-        listing = pair.cloudfront.list_continuous_deployment_policies(MaxItems="7")["ContinuousDeploymentPolicyList"]
+            pair.cloudfront.create_continuous_deployment_policy(
+                ContinuousDeploymentPolicyConfig=traffic_of(domain)
+            )
+        listing = pair.cloudfront.list_continuous_deployment_policies(MaxItems="7")[
+            "ContinuousDeploymentPolicyList"
+        ]
         assert (listing["Quantity"], listing["MaxItems"], len(listing["Items"])) == (20, 7, 7)
         with refused("TooManyContinuousDeploymentPolicies", 400):
             pair.create_policy(weight(0.1))
 
 
 class TestAttachment:
-    @pytest.mark.rule("continuous-deployment/attached-by-update", "continuous-deployment/update-replaces")
+    @pytest.mark.rule(
+        "continuous-deployment/attached-by-update", "continuous-deployment/update-replaces"
+    )
     def test_the_edge_follows_once_the_primary_is_deployed(self, lab: Lab, pair: Pair) -> None:
         policy = pair.create_policy(weight(0.1, IdleTTL=300, MaximumTTL=600))
         lab.advance()
@@ -291,15 +341,22 @@ class TestAttachment:
         assert followed(lab, policy)["type"] == "SingleWeight"
         lab.advance()
         assert pair.status(pair.primary) == "Deployed"
-        assert (followed(lab, policy)["header"], followed(lab, policy)["resets"]) == ("aws-cf-cd-trial", 1)
+        assert (followed(lab, policy)["header"], followed(lab, policy)["resets"]) == (
+            "aws-cf-cd-trial",
+            1,
+        )
 
     @pytest.mark.rule("continuous-deployment/attached-by-update")
-    def test_a_policy_has_one_primary_which_existed_before(self, account: Account, pair: Pair) -> None:
+    def test_a_policy_has_one_primary_which_existed_before(
+        self, account: Account, pair: Pair
+    ) -> None:
         policy = pair.create_policy()
         with refused("InvalidArgument", 400):
             account.create_distribution(ContinuousDeploymentPolicyId=policy)
         with refused("NoSuchContinuousDeploymentPolicy", 404):
-            pair.update(pair.primary, ContinuousDeploymentPolicyId="00000000-0000-0000-0000-000000000000")
+            pair.update(
+                pair.primary, ContinuousDeploymentPolicyId="00000000-0000-0000-0000-000000000000"
+            )
         with refused("InvalidArgument", 400):
             pair.update(pair.staging, ContinuousDeploymentPolicyId=policy)
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
@@ -307,8 +364,12 @@ class TestAttachment:
         with refused("ContinuousDeploymentPolicyInUse", 409):
             pair.update(other, ContinuousDeploymentPolicyId=policy)
 
-    @pytest.mark.rule("continuous-deployment/no-http3", "continuous-deployment/no-completion-timeout")
-    def test_not_with_http3_nor_with_a_completion_timeout(self, account: Account, pair: Pair) -> None:
+    @pytest.mark.rule(
+        "continuous-deployment/no-http3", "continuous-deployment/no-completion-timeout"
+    )
+    def test_not_with_http3_nor_with_a_completion_timeout(
+        self, account: Account, pair: Pair
+    ) -> None:
         slow = {**custom_origin("web"), "ResponseCompletionTimeout": 60}
         policy = pair.create_policy()
         for changes in ({"HttpVersion": "http2and3"}, {"Origins": listed(slow)}):
@@ -349,7 +410,9 @@ class TestAttachment:
         with refused("IllegalUpdate", 400):
             pair.update(pair.primary, WebACLId="")
         with refused("InvalidArgument", 400):
-            account.cloudfront.disassociate_distribution_web_acl(Id=pair.primary, IfMatch=pair.etag(pair.primary))
+            account.cloudfront.disassociate_distribution_web_acl(
+                Id=pair.primary, IfMatch=pair.etag(pair.primary)
+            )
         for distribution in (bare.primary, bare.staging):
             with refused("IllegalUpdate", 400):
                 bare.update(distribution, WebACLId=web_acl)
@@ -381,7 +444,9 @@ class TestAttachment:
         pair.cloudfront.delete_distribution(Id=pair.staging, IfMatch=pair.etag(pair.staging))
 
     @pytest.mark.rule("continuous-deployment/staging-in-use")
-    def test_a_disabled_staging_distribution_is_not_deleted_while_a_policy_names_it(self, lab: Lab, pair: Pair) -> None:
+    def test_a_disabled_staging_distribution_is_not_deleted_while_a_policy_names_it(
+        self, lab: Lab, pair: Pair
+    ) -> None:
         pair.update(pair.staging, Enabled=False)
         policy = pair.create_policy()
         lab.advance()
@@ -426,17 +491,32 @@ class TestPromotion:
         after, staging = pair.config(pair.primary), pair.config(pair.staging)
         for kept in ("Aliases", "ContinuousDeploymentPolicyId", "CallerReference", "Staging"):
             assert after[kept] == before[kept]
-        for copied in staging.keys() - {"Aliases", "ContinuousDeploymentPolicyId", "CallerReference", "Staging"}:
+        for copied in staging.keys() - {
+            "Aliases",
+            "ContinuousDeploymentPolicyId",
+            "CallerReference",
+            "Staging",
+        }:
             assert after[copied] == staging[copied], copied
         assert after["Comment"] == "private"
         shown = pair.cloudfront.get_continuous_deployment_policy(Id=policy)
-        assert shown["ContinuousDeploymentPolicy"]["ContinuousDeploymentPolicyConfig"]["Enabled"] is False
+        assert (
+            shown["ContinuousDeploymentPolicy"]["ContinuousDeploymentPolicyConfig"]["Enabled"]
+            is False
+        )
         assert shown["ETag"] != policy_etag
 
-        # The edge leaves the policy at the moment at which it has the new configuration, and not before.
-        assert (followed(lab, policy)["enabled"], served(lab, pair.primary)["config"]["Comment"]) == (True, "public")
+        # The edge leaves the policy at the moment at which it has the new configuration, and not
+        # before.
+        assert (
+            followed(lab, policy)["enabled"],
+            served(lab, pair.primary)["config"]["Comment"],
+        ) == (True, "public")
         lab.advance()
-        assert (followed(lab, policy)["enabled"], served(lab, pair.primary)["config"]["Comment"]) == (False, "private")
+        assert (
+            followed(lab, policy)["enabled"],
+            served(lab, pair.primary)["config"]["Comment"],
+        ) == (False, "private")
 
         pair.update(pair.primary, ContinuousDeploymentPolicyId="")
         lab.advance()
@@ -444,7 +524,9 @@ class TestPromotion:
         pair.update(pair.staging, Enabled=False)
         lab.advance()
         pair.cloudfront.delete_distribution(Id=pair.staging, IfMatch=pair.etag(pair.staging))
-        users = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=private)["DistributionIdList"]
+        users = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=private)[
+            "DistributionIdList"
+        ]
         assert users["Items"] == [pair.primary]
 
     def test_only_of_the_staging_distribution_that_the_policy_names(self, pair: Pair) -> None:

@@ -1,7 +1,8 @@
-"""Every implemented operation of CloudFront keeps botocore's contract: one success, and each error the lab can give.
+"""Every implemented operation of CloudFront keeps botocore's contract: one success, and each error
+the lab can give.
 
-Complete by construction: an operation without a story fails, and so does a declared error that is neither met nor
-listed here with its reason, and one that is listed but is met.
+Complete by construction: an operation without a story fails, and so does a declared error that is
+neither met nor listed here with its reason, and one that is listed but is met.
 """
 
 from __future__ import annotations
@@ -53,11 +54,15 @@ _CONFIGURATION = {code for code, _ in REFUSED_CONFIGURATIONS} - {"InvalidArgumen
 # Declared by the operation, and not given by it.
 NEVER_BY: dict[str, set[str]] = {
     "CreateDistribution": {"NoSuchContinuousDeploymentPolicy", "ContinuousDeploymentPolicyInUse"},
-    "CreateDistributionWithTags": {"NoSuchContinuousDeploymentPolicy", "ContinuousDeploymentPolicyInUse"},
+    "CreateDistributionWithTags": {
+        "NoSuchContinuousDeploymentPolicy",
+        "ContinuousDeploymentPolicyInUse",
+    },
     # They work on configurations that were accepted before.
     "CopyDistribution": _CONFIGURATION,
     "UpdateDistributionWithStagingConfig": _CONFIGURATION | {"EntityLimitExceeded"},
-    # A distribution in continuous deployment cannot be disabled, so that its deletion is not reached.
+    # A distribution in continuous deployment cannot be disabled, so that its deletion is not
+    # reached.
     "DeleteDistribution": {"ResourceInUse"},
     # An unknown account or kind of policy cannot be asked for.
     "ListVpcOrigins": {"EntityNotFound"},
@@ -106,9 +111,13 @@ def test_an_operation_keeps_its_contract(contract: Contract, operation: str) -> 
     declared = {shape.name for shape in SERVICE_MODEL.operation_model(operation).error_shapes}
     never = NEVER_BY.get(operation, set())
     unmet = declared - seen - NEVER_EVERYWHERE.keys() - never
-    assert not unmet, f"no story meets these errors of {operation}, and no reason says why: {sorted(unmet)}"
+    assert not unmet, (
+        f"no story meets these errors of {operation}, and no reason says why: {sorted(unmet)}"
+    )
     stale = never & (seen | ({*never} - declared))
-    assert stale <= _CONFIGURATION - seen, f"{operation} gives or does not declare {sorted(stale)}: drop the excuse"
+    assert stale <= _CONFIGURATION - seen, (
+        f"{operation} gives or does not declare {sorted(stale)}: drop the excuse"
+    )
 
 
 def test_errors_that_no_model_declares_are_few(contract: Contract) -> None:

@@ -1,4 +1,6 @@
-"""What stands beside a distribution: invalidations, its web ACL, lists of who uses what, names that overlap."""
+"""What stands beside a distribution: invalidations, its web ACL, lists of who uses what, names that
+overlap.
+"""
 
 from __future__ import annotations
 
@@ -19,10 +21,14 @@ from tests.lab.account import (
 )
 
 
-def invalidate(account: Account, distribution: str, *paths: str, reference: str = "first") -> dict[str, Any]:
+def invalidate(
+    account: Account, distribution: str, *paths: str, reference: str = "first"
+) -> dict[str, Any]:
     """CreateInvalidation."""
     batch = {"Paths": listed(*paths), "CallerReference": reference}
-    made: dict[str, Any] = account.cloudfront.create_invalidation(DistributionId=distribution, InvalidationBatch=batch)
+    made: dict[str, Any] = account.cloudfront.create_invalidation(
+        DistributionId=distribution, InvalidationBatch=batch
+    )
     return made
 
 
@@ -33,7 +39,9 @@ def distribution(account: Account) -> str:
 
 class TestInvalidations:
     @pytest.mark.rule("distribution/invalidations")
-    def test_in_progress_then_completed(self, lab: Lab, account: Account, distribution: str) -> None:
+    def test_in_progress_then_completed(
+        self, lab: Lab, account: Account, distribution: str
+    ) -> None:
         made = invalidate(account, distribution, "/index.html", "/images/*")
         assert made["ResponseMetadata"]["HTTPStatusCode"] == 201
         invalidation = made["Invalidation"]
@@ -42,31 +50,45 @@ class TestInvalidations:
         shown = account.cloudfront.get_distribution(Id=distribution)["Distribution"]
         assert shown["InProgressInvalidationBatches"] == 1
         lab.advance(120)
-        got = account.cloudfront.get_invalidation(DistributionId=distribution, Id=invalidation["Id"])["Invalidation"]
+        got = account.cloudfront.get_invalidation(
+            DistributionId=distribution, Id=invalidation["Id"]
+        )["Invalidation"]
         assert got == {**invalidation, "Status": "Completed"}
         account.cloudfront.get_waiter("invalidation_completed").wait(
-            DistributionId=distribution, Id=invalidation["Id"], WaiterConfig={"Delay": 0, "MaxAttempts": 1}
+            DistributionId=distribution,
+            Id=invalidation["Id"],
+            WaiterConfig={"Delay": 0, "MaxAttempts": 1},
         )
         with refused("NoSuchInvalidation", 404):
             account.cloudfront.get_invalidation(DistributionId=distribution, Id="I0000000000000")
         with refused("NoSuchDistribution", 404):
-            lab.account().cloudfront.get_invalidation(DistributionId=distribution, Id=invalidation["Id"])
+            lab.account().cloudfront.get_invalidation(
+                DistributionId=distribution, Id=invalidation["Id"]
+            )
 
     def test_a_reference_stands_for_its_paths(self, account: Account, distribution: str) -> None:
         first = invalidate(account, distribution, "/a")["Invalidation"]
         assert invalidate(account, distribution, "/a")["Invalidation"] == first
         with refused("InvalidArgument", 400):
             invalidate(account, distribution, "/b")
-        assert invalidate(account, distribution, "/b", reference="second")["Invalidation"]["Id"] != first["Id"]
+        assert (
+            invalidate(account, distribution, "/b", reference="second")["Invalidation"]["Id"]
+            != first["Id"]
+        )
 
-    @pytest.mark.parametrize("path", ["index.html", "", "/a b", "/~ana", "/%7eana", "/ä", "/" + 4000 * "a"])
+    @pytest.mark.parametrize(
+        "path", ["index.html", "", "/a b", "/~ana", "/%7eana", "/ä", "/" + 4000 * "a"]
+    )
     def test_paths(self, account: Account, distribution: str, path: str) -> None:
         with refused("InvalidArgument", 400):
             invalidate(account, distribution, path)
         invalidate(account, distribution, "/", "/a%20b?c=d&e=f*", reference="beside")
 
     def test_newest_first_in_pages(self, account: Account, distribution: str) -> None:
-        made = [invalidate(account, distribution, "/a", reference=str(n))["Invalidation"]["Id"] for n in range(5)]
+        made = [
+            invalidate(account, distribution, "/a", reference=str(n))["Invalidation"]["Id"]
+            for n in range(5)
+        ]
         pages = account.cloudfront.get_paginator("list_invalidations").paginate(
             DistributionId=distribution, PaginationConfig={"PageSize": 2}
         )
@@ -90,7 +112,9 @@ class TestInvalidations:
 
 class TestWebAcl:
     @pytest.mark.rule("distribution/web-acl-associated")
-    def test_it_comes_and_goes_without_the_configuration(self, lab: Lab, account: Account, distribution: str) -> None:
+    def test_it_comes_and_goes_without_the_configuration(
+        self, lab: Lab, account: Account, distribution: str
+    ) -> None:
         web_acl, regional = account.web_acl(), account.web_acl("regional", "REGIONAL")
         lab.advance()
         read = account.cloudfront.get_distribution_config(Id=distribution)
@@ -105,9 +129,14 @@ class TestWebAcl:
         assert (done["Id"], done["WebACLArn"]) == (distribution, web_acl)
         after = account.cloudfront.get_distribution(Id=distribution)
         assert (after["ETag"], after["Distribution"]["Status"]) == (done["ETag"], "InProgress")
-        assert after["Distribution"]["DistributionConfig"] == {**read["DistributionConfig"], "WebACLId": web_acl}
+        assert after["Distribution"]["DistributionConfig"] == {
+            **read["DistributionConfig"],
+            "WebACLId": web_acl,
+        }
         with refused("PreconditionFailed", 412):
-            account.cloudfront.disassociate_distribution_web_acl(Id=distribution, IfMatch=read["ETag"])
+            account.cloudfront.disassociate_distribution_web_acl(
+                Id=distribution, IfMatch=read["ETag"]
+            )
         account.cloudfront.disassociate_distribution_web_acl(Id=distribution, IfMatch=done["ETag"])
         again = account.cloudfront.get_distribution_config(Id=distribution)
         assert again["DistributionConfig"] == read["DistributionConfig"]
@@ -118,7 +147,9 @@ class TestWebAcl:
         shielded = account.create_distribution(WebACLId=web_acl)["Distribution"]["Id"]
 
         def having(asked: str) -> list[str]:
-            found = account.cloudfront.list_distributions_by_web_acl_id(WebACLId=asked)["DistributionList"]
+            found = account.cloudfront.list_distributions_by_web_acl_id(WebACLId=asked)[
+                "DistributionList"
+            ]
             return [summary["Id"] for summary in found.get("Items", [])]
 
         assert having(web_acl) == [shielded]
@@ -130,7 +161,10 @@ class TestWebAcl:
 
 @pytest.mark.rule("distribution/lists-by-what-it-uses")
 def test_who_uses_a_policy(lab: Lab, account: Account, distribution: str) -> None:
-    ordered = {**behavior("web", "/ws"), "ResponseHeadersPolicyId": "67f7725c-6f97-4210-82d7-5512b31e9d03"}
+    ordered = {
+        **behavior("web", "/ws"),
+        "ResponseHeadersPolicyId": "67f7725c-6f97-4210-82d7-5512b31e9d03",
+    }
     other = account.create_distribution(CacheBehaviors=listed(ordered))["Distribution"]["Id"]
     cloudfront = account.cloudfront
     nobody = "00000000-0000-0000-0000-000000000000"
@@ -167,7 +201,10 @@ def test_who_uses_a_policy(lab: Lab, account: Account, distribution: str) -> Non
 def test_a_list_of_ids_comes_in_pages(account: Account) -> None:
     private = account.deployed_vpc_origin()
     made = sorted(
-        account.create_distribution(Origins=listed(vpc_origin("web", private)))["Distribution"]["Id"] for _ in range(3)
+        account.create_distribution(Origins=listed(vpc_origin("web", private)))["Distribution"][
+            "Id"
+        ]
+        for _ in range(3)
     )
     ask = account.cloudfront.list_distributions_by_vpc_origin_id
     first = ask(VpcOriginId=private, MaxItems="2")["DistributionIdList"]
@@ -179,9 +216,13 @@ def test_a_list_of_ids_comes_in_pages(account: Account) -> None:
 def test_the_owner_of_a_vpc_origin_sees_who_uses_it(lab: Lab, account: Account) -> None:
     private = account.deployed_vpc_origin()
     arn = account.cloudfront.get_vpc_origin(Id=private)["VpcOrigin"]["Arn"]
-    used = account.create_distribution(Origins=listed(vpc_origin("web", private)))["Distribution"]["Id"]
+    used = account.create_distribution(Origins=listed(vpc_origin("web", private)))["Distribution"][
+        "Id"
+    ]
     account.create_distribution()
-    found = account.cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)["DistributionList"]["Items"]
+    found = account.cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)[
+        "DistributionList"
+    ]["Items"]
     assert found == [{"DistributionId": used, "OwnerAccountId": account.number}]
     with refused("EntityNotFound", 404):
         lab.account().cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)
@@ -196,20 +237,28 @@ def test_names_that_stand_in_the_way(lab: Lab, account: Account, distribution: s
     for names in ((f"ws.{zone}",), (f"*.{zone}",)):
         certificate = viewer_certificate(holder.certificate(*names))
         holder.create_distribution(Aliases=listed(*names), ViewerCertificate=certificate)
-    mine = account.create_distribution(ViewerCertificate=viewer_certificate(account.certificate(f"*.{zone}")))
+    mine = account.create_distribution(
+        ViewerCertificate=viewer_certificate(account.certificate(f"*.{zone}"))
+    )
     own = mine["Distribution"]["Id"]
     conflicts = account.cloudfront.list_conflicting_aliases(DistributionId=own, Alias=f"ws.{zone}")
     items = conflicts["ConflictingAliasesList"]["Items"]
     assert [item["Alias"] for item in items] == [f"*.{zone}", f"ws.{zone}"]
     assert items[0]["AccountId"] == "********" + holder.number[-4:]
     resource = {"DistributionId": own}
-    found = account.cloudfront.list_domain_conflicts(Domain=f"*.{zone}", DomainControlValidationResource=resource)
-    assert [conflict["Domain"] for conflict in found["DomainConflicts"]] == [f"*.{zone}", f"ws.{zone}"]
+    found = account.cloudfront.list_domain_conflicts(
+        Domain=f"*.{zone}", DomainControlValidationResource=resource
+    )
+    assert [conflict["Domain"] for conflict in found["DomainConflicts"]] == [
+        f"*.{zone}",
+        f"ws.{zone}",
+    ]
     with refused("InvalidArgument", 400):
         account.cloudfront.list_conflicting_aliases(DistributionId=distribution, Alias=f"ws.{zone}")
     with refused("EntityNotFound", 404):
         account.cloudfront.list_domain_conflicts(
-            Domain=f"ws.{zone}", DomainControlValidationResource={"DistributionId": "E0000000000000"}
+            Domain=f"ws.{zone}",
+            DomainControlValidationResource={"DistributionId": "E0000000000000"},
         )
 
 
@@ -218,7 +267,9 @@ def test_a_name_moves_in_one_step(lab: Lab, account: Account, distribution: str)
     zone = f"z{account.number}.example.com"
     certificate = viewer_certificate(account.certificate(f"*.{zone}"))
     names = listed(f"a.{zone}", f"b.{zone}")
-    source = account.create_distribution(Aliases=names, ViewerCertificate=certificate)["Distribution"]["Id"]
+    source = account.create_distribution(Aliases=names, ViewerCertificate=certificate)[
+        "Distribution"
+    ]["Id"]
     made = account.create_distribution(ViewerCertificate=certificate)
     target = made["Distribution"]["Id"]
     cloudfront = account.cloudfront
@@ -229,7 +280,9 @@ def test_a_name_moves_in_one_step(lab: Lab, account: Account, distribution: str)
 
     def move(name: str, to: str, **more: str) -> dict[str, Any]:
         resource = {"DistributionId": to}
-        moved: dict[str, Any] = cloudfront.update_domain_association(Domain=name, TargetResource=resource, **more)
+        moved: dict[str, Any] = cloudfront.update_domain_association(
+            Domain=name, TargetResource=resource, **more
+        )
         return moved
 
     with refused("InvalidArgument", 400):

@@ -1,4 +1,6 @@
-"""Distributions live as AWS documents them: versions, order, rules, and nothing lost of what was sent."""
+"""Distributions live as AWS documents them: versions, order, rules, and nothing lost of what was
+sent.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def update(account: Account, made: dict[str, Any], **changes: Any) -> dict[str, 
 
 
 def status(account: Account, made: dict[str, Any]) -> str:
-    return str(account.cloudfront.get_distribution(Id=made["Distribution"]["Id"])["Distribution"]["Status"])
+    return str(
+        account.cloudfront.get_distribution(Id=made["Distribution"]["Id"])["Distribution"]["Status"]
+    )
 
 
 def served(lab: Lab, made: dict[str, Any]) -> dict[str, Any] | None:
@@ -70,7 +74,9 @@ class TestCreate:
 
     def test_what_is_left_out_is_filled_in(self, account: Account) -> None:
         made = account.create_distribution()
-        config = account.cloudfront.get_distribution_config(Id=made["Distribution"]["Id"])["DistributionConfig"]
+        config = account.cloudfront.get_distribution_config(Id=made["Distribution"]["Id"])[
+            "DistributionConfig"
+        ]
         assert config["PriceClass"] == "PriceClass_All"
         assert config["CacheBehaviors"] == {"Quantity": 0}
         assert config["Origins"]["Items"][0]["ConnectionAttempts"] == 3
@@ -87,7 +93,9 @@ class TestCreate:
 
     @pytest.mark.rule("api/own-account")
     def test_the_list_shows_the_accounts_own(self, lab: Lab, account: Account) -> None:
-        made = account.create_distribution(Comment="chat", CacheBehaviors=listed(behavior("web", "/ws")))
+        made = account.create_distribution(
+            Comment="chat", CacheBehaviors=listed(behavior("web", "/ws"))
+        )
         (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
         assert (summary["Id"], summary["Comment"]) == (made["Distribution"]["Id"], "chat")
         assert summary["CacheBehaviors"]["Items"][0]["PathPattern"] == "/ws"
@@ -103,7 +111,9 @@ class TestCreate:
             "Tags": {"Items": [{"Key": "portal-request", "Value": "7"}]},
         }
         made = account.cloudfront.create_distribution_with_tags(DistributionConfigWithTags=given)
-        tags = account.cloudfront.list_tags_for_resource(Resource=made["Distribution"]["ARN"])["Tags"]["Items"]
+        tags = account.cloudfront.list_tags_for_resource(Resource=made["Distribution"]["ARN"])[
+            "Tags"
+        ]["Items"]
         assert tags == [{"Key": "portal-request", "Value": "7"}]
         assert made["Distribution"]["DistributionConfig"]["Comment"] == "tagged"
 
@@ -118,13 +128,17 @@ class TestUpdate:
         with refused("InvalidIfMatchVersion", 400):
             account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config)
         with refused("InvalidIfMatchVersion", 400):
-            account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config, IfMatch="*")
+            account.cloudfront.update_distribution(
+                Id=distribution_id, DistributionConfig=config, IfMatch="*"
+            )
         written = account.cloudfront.update_distribution(
             Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
         )
         assert written["ETag"] != read["ETag"]
         with refused("PreconditionFailed", 412):
-            account.cloudfront.update_distribution(Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"])
+            account.cloudfront.update_distribution(
+                Id=distribution_id, DistributionConfig=config, IfMatch=read["ETag"]
+            )
         shown = account.cloudfront.get_distribution(Id=distribution_id)
         assert shown["ETag"] == written["ETag"]
         assert shown["Distribution"]["DistributionConfig"]["Comment"] == "changed"
@@ -160,20 +174,35 @@ class TestUpdate:
     @pytest.mark.rule("distribution/update-replaces", "distribution/summary-hides-reference")
     def test_it_replaces_all_of_it(self, account: Account) -> None:
         made = account.create_distribution(
-            Comment="chat", DefaultRootObject="index.html", CacheBehaviors=listed(behavior("web", "/ws"))
+            Comment="chat",
+            DefaultRootObject="index.html",
+            CacheBehaviors=listed(behavior("web", "/ws")),
         )
         before = made["Distribution"]["DistributionConfig"]
-        bare = {name: value for name, value in before.items() if name not in ("DefaultRootObject", "CacheBehaviors")}
+        bare = {
+            name: value
+            for name, value in before.items()
+            if name not in ("DefaultRootObject", "CacheBehaviors")
+        }
         written = account.cloudfront.update_distribution(
-            Id=made["Distribution"]["Id"], IfMatch=made["ETag"], DistributionConfig={**bare, "Comment": ""}
+            Id=made["Distribution"]["Id"],
+            IfMatch=made["ETag"],
+            DistributionConfig={**bare, "Comment": ""},
         )["Distribution"]["DistributionConfig"]
-        assert written == {**before, "Comment": "", "DefaultRootObject": "", "CacheBehaviors": {"Quantity": 0}}
+        assert written == {
+            **before,
+            "Comment": "",
+            "DefaultRootObject": "",
+            "CacheBehaviors": {"Quantity": 0},
+        }
         (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
         assert "CallerReference" not in summary
         assert summary["CacheBehaviors"] == {"Quantity": 0}
 
     @pytest.mark.rule("distribution/update-needs-all-fields")
-    @pytest.mark.parametrize("name", ["OriginReadTimeout", "OriginKeepaliveTimeout", "CustomHeaders"])
+    @pytest.mark.parametrize(
+        "name", ["OriginReadTimeout", "OriginKeepaliveTimeout", "CustomHeaders"]
+    )
     def test_it_may_not_leave_out_all_that_a_create_may(self, account: Account, name: str) -> None:
         origin = custom_origin("web")
         for part in (origin, origin["CustomOriginConfig"]):
@@ -197,7 +226,9 @@ class TestUpdate:
 @pytest.mark.rule("distribution/lists-come-in-pages")
 def test_the_list_comes_in_pages(account: Account) -> None:
     made = sorted(account.create_distribution()["Distribution"]["Id"] for _ in range(5))
-    pages = account.cloudfront.get_paginator("list_distributions").paginate(PaginationConfig={"PageSize": 2})
+    pages = account.cloudfront.get_paginator("list_distributions").paginate(
+        PaginationConfig={"PageSize": 2}
+    )
     found = [[summary["Id"] for summary in page["DistributionList"]["Items"]] for page in pages]
     assert found == [made[:2], made[2:4], made[4:]]
 
@@ -219,7 +250,12 @@ class TestDelete:
         lab.advance()
         with refused("InvalidIfMatchVersion", 400):
             delete(Id=distribution_id)
-        assert delete(Id=distribution_id, IfMatch=disabled["ETag"])["ResponseMetadata"]["HTTPStatusCode"] == 204
+        assert (
+            delete(Id=distribution_id, IfMatch=disabled["ETag"])["ResponseMetadata"][
+                "HTTPStatusCode"
+            ]
+            == 204
+        )
         with refused("NoSuchDistribution", 404):
             account.cloudfront.get_distribution(Id=distribution_id)
 
@@ -237,15 +273,23 @@ class TestConfigurationRules:
     def test_policies_must_exist(self, account: Account) -> None:
         nobody = "00000000-0000-0000-0000-000000000000"
         with refused("NoSuchCachePolicy", 404):
-            account.create_distribution(DefaultCacheBehavior={**behavior("web"), "CachePolicyId": nobody})
+            account.create_distribution(
+                DefaultCacheBehavior={**behavior("web"), "CachePolicyId": nobody}
+            )
         with refused("NoSuchOriginRequestPolicy", 404):
-            account.create_distribution(DefaultCacheBehavior={**behavior("web"), "OriginRequestPolicyId": nobody})
+            account.create_distribution(
+                DefaultCacheBehavior={**behavior("web"), "OriginRequestPolicyId": nobody}
+            )
 
     @pytest.mark.rule("distribution/patterns-unique")
     def test_path_patterns_are_unique(self, account: Account) -> None:
         with refused("InvalidArgument", 400):
-            account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws")))
-        account.create_distribution(CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws/*")))
+            account.create_distribution(
+                CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws"))
+            )
+        account.create_distribution(
+            CacheBehaviors=listed(behavior("web", "/ws"), behavior("web", "/ws/*"))
+        )
 
     @pytest.mark.rule("quota/behaviors")
     def test_75_behaviors(self, account: Account) -> None:
@@ -278,7 +322,9 @@ class TestConfigurationRules:
         every = ["GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"]
 
         def allow(methods: list[str]) -> None:
-            account.create_distribution(DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed(*methods)})
+            account.create_distribution(
+                DefaultCacheBehavior={**behavior("web"), "AllowedMethods": listed(*methods)}
+            )
 
         for methods in (every[:2], every[:3], every, every[::-1]):
             allow(methods)
@@ -290,10 +336,16 @@ class TestConfigurationRules:
     def test_a_cache_policy_or_the_old_way_never_both(self, account: Account) -> None:
         old = {"QueryString": True, "Cookies": {"Forward": "all"}}
         plain = {"TargetOriginId": "web", "ViewerProtocolPolicy": "allow-all"}
-        account.create_distribution(DefaultCacheBehavior={**plain, "ForwardedValues": old, "MinTTL": 0})
+        account.create_distribution(
+            DefaultCacheBehavior={**plain, "ForwardedValues": old, "MinTTL": 0}
+        )
         with refused("InvalidArgument", 400):
             account.create_distribution(
-                DefaultCacheBehavior={**plain, "ForwardedValues": old, "CachePolicyId": CACHING_DISABLED}
+                DefaultCacheBehavior={
+                    **plain,
+                    "ForwardedValues": old,
+                    "CachePolicyId": CACHING_DISABLED,
+                }
             )
         with refused("InvalidArgument", 400):
             account.create_distribution(DefaultCacheBehavior=plain)
@@ -306,7 +358,9 @@ class TestConfigurationRules:
             return listed(made)
 
         for read, kept in ((1, 1), (120, 300)):
-            account.create_distribution(Origins=origin(OriginReadTimeout=read, OriginKeepaliveTimeout=kept))
+            account.create_distribution(
+                Origins=origin(OriginReadTimeout=read, OriginKeepaliveTimeout=kept)
+            )
         for read, kept in ((0, 0), (121, 301)):
             with refused("InvalidOriginReadTimeout", 400):
                 account.create_distribution(Origins=origin(OriginReadTimeout=read))
@@ -314,7 +368,9 @@ class TestConfigurationRules:
                 account.create_distribution(Origins=origin(OriginKeepaliveTimeout=kept))
 
     @pytest.mark.rule("distribution/alias-needs-certificate", "distribution/alias-once")
-    def test_an_alias_needs_a_certificate_and_belongs_to_one_distribution(self, lab: Lab, account: Account) -> None:
+    def test_an_alias_needs_a_certificate_and_belongs_to_one_distribution(
+        self, lab: Lab, account: Account
+    ) -> None:
         name = f"ws-{account.number}.example.com"
         alias = listed(name)
         certificate = viewer_certificate(account.certificate(name))
@@ -326,20 +382,27 @@ class TestConfigurationRules:
         other = lab.account()
         with refused("CNAMEAlreadyExists", 409):
             other.create_distribution(
-                Aliases=alias, ViewerCertificate=viewer_certificate(other.certificate("*.example.com"))
+                Aliases=alias,
+                ViewerCertificate=viewer_certificate(other.certificate("*.example.com")),
             )
 
-    @pytest.mark.rule("distribution/certificate-in-us-east-1", "distribution/alias-needs-certificate")
+    @pytest.mark.rule(
+        "distribution/certificate-in-us-east-1", "distribution/alias-needs-certificate"
+    )
     def test_the_certificate_is_the_accounts_own_and_of_us_east_1_and_covers_every_alias(
         self, lab: Lab, account: Account
     ) -> None:
         zone = f"z{account.number}.example.com"
 
         def attach(arn: str, *aliases: str) -> None:
-            account.create_distribution(Aliases=listed(*aliases), ViewerCertificate=viewer_certificate(arn))
+            account.create_distribution(
+                Aliases=listed(*aliases), ViewerCertificate=viewer_certificate(arn)
+            )
 
         wildcard = account.certificate(f"*.{zone}")
-        requested = account.client("acm").request_certificate(DomainName=f"a.{zone}")["CertificateArn"]
+        requested = account.client("acm").request_certificate(DomainName=f"a.{zone}")[
+            "CertificateArn"
+        ]
         for arn in (
             lab.account().certificate(f"a.{zone}"),
             account.certificate(f"a.{zone}", region="eu-west-1"),
@@ -356,7 +419,9 @@ class TestConfigurationRules:
         attach(wildcard, f"a.{zone}", f"*.{zone}")
 
     @pytest.mark.rule("distribution/web-acl-exists")
-    def test_a_web_acl_exists_in_the_account_and_is_for_cloudfront(self, lab: Lab, account: Account) -> None:
+    def test_a_web_acl_exists_in_the_account_and_is_for_cloudfront(
+        self, lab: Lab, account: Account
+    ) -> None:
         for web_acl in (
             "473e64fd-f30b-4765-81a0-62ad96dd167a",
             account.web_acl("regional", "REGIONAL"),
@@ -376,24 +441,41 @@ class TestConfigurationRules:
         account.create_distribution(Aliases=listed(*many[:100]), ViewerCertificate=certificate)
 
     @pytest.mark.rule(
-        "distribution/completion-not-below-read", "distribution/connection-attempts-range", "quota/custom-headers"
+        "distribution/completion-not-below-read",
+        "distribution/connection-attempts-range",
+        "quota/custom-headers",
     )
     @pytest.mark.parametrize(
         ("code", "changes"),
         [
             ("InvalidErrorCode", {"CustomErrorResponses": listed({"ErrorCode": 418})}),
-            ("InvalidArgument", {"CustomErrorResponses": listed({"ErrorCode": 404, "ResponsePagePath": "/404"})}),
+            (
+                "InvalidArgument",
+                {"CustomErrorResponses": listed({"ErrorCode": 404, "ResponsePagePath": "/404"})},
+            ),
             (
                 "InvalidResponseCode",
-                {"CustomErrorResponses": listed({"ErrorCode": 404, "ResponsePagePath": "/404", "ResponseCode": "302"})},
+                {
+                    "CustomErrorResponses": listed(
+                        {"ErrorCode": 404, "ResponsePagePath": "/404", "ResponseCode": "302"}
+                    )
+                },
             ),
             (
                 "InvalidGeoRestrictionParameter",
-                {"Restrictions": {"GeoRestriction": {"RestrictionType": "whitelist", "Quantity": 0}}},
+                {
+                    "Restrictions": {
+                        "GeoRestriction": {"RestrictionType": "whitelist", "Quantity": 0}
+                    }
+                },
             ),
             (
                 "InvalidLocationCode",
-                {"Restrictions": {"GeoRestriction": {"RestrictionType": "blacklist", **listed("Utopia")}}},
+                {
+                    "Restrictions": {
+                        "GeoRestriction": {"RestrictionType": "blacklist", **listed("Utopia")}
+                    }
+                },
             ),
             ("InvalidDefaultRootObject", {"DefaultRootObject": "/index.html"}),
             (
@@ -404,7 +486,10 @@ class TestConfigurationRules:
                 "InvalidArgument",
                 {
                     "Origins": listed(
-                        {**custom_origin("web"), "CustomHeaders": listed({"HeaderName": "Host", "HeaderValue": "a"})}
+                        {
+                            **custom_origin("web"),
+                            "CustomHeaders": listed({"HeaderName": "Host", "HeaderValue": "a"}),
+                        }
                     )
                 },
             ),
@@ -415,7 +500,10 @@ class TestConfigurationRules:
                         {
                             **custom_origin("web"),
                             "CustomHeaders": listed(
-                                *({"HeaderName": f"X-{number}", "HeaderValue": "a"} for number in range(31))
+                                *(
+                                    {"HeaderName": f"X-{number}", "HeaderValue": "a"}
+                                    for number in range(31)
+                                )
                             ),
                         }
                     )
@@ -436,13 +524,25 @@ class TestConfigurationRules:
                 "InvalidArgument",
                 {
                     "Origins": listed(
-                        {**custom_origin("web"), "CustomHeaders": listed({"HeaderName": 257 * "x", "HeaderValue": "a"})}
+                        {
+                            **custom_origin("web"),
+                            "CustomHeaders": listed({"HeaderName": 257 * "x", "HeaderValue": "a"}),
+                        }
                     )
                 },
             ),
-            ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "ConnectionAttempts": 4})}),
-            ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "ConnectionTimeout": 11})}),
-            ("InvalidArgument", {"Origins": listed({**custom_origin("web"), "OriginShield": {"Enabled": True}})}),
+            (
+                "InvalidArgument",
+                {"Origins": listed({**custom_origin("web"), "ConnectionAttempts": 4})},
+            ),
+            (
+                "InvalidArgument",
+                {"Origins": listed({**custom_origin("web"), "ConnectionTimeout": 11})},
+            ),
+            (
+                "InvalidArgument",
+                {"Origins": listed({**custom_origin("web"), "OriginShield": {"Enabled": True}})},
+            ),
             (
                 "InvalidProtocolSettings",
                 {
@@ -470,14 +570,19 @@ class TestConfigurationRules:
                     "DefaultCacheBehavior": {
                         **behavior("web"),
                         "FunctionAssociations": listed(
-                            {"FunctionARN": "arn:aws:cloudfront::1:function/a", "EventType": "origin-request"}
+                            {
+                                "FunctionARN": "arn:aws:cloudfront::1:function/a",
+                                "EventType": "origin-request",
+                            }
                         ),
                     }
                 },
             ),
         ],
     )
-    def test_each_fault_has_its_code(self, account: Account, code: str, changes: dict[str, Any]) -> None:
+    def test_each_fault_has_its_code(
+        self, account: Account, code: str, changes: dict[str, Any]
+    ) -> None:
         with refused(code, 400):
             account.create_distribution(**changes)
 
@@ -507,14 +612,18 @@ class TestConfigurationRules:
         def create(groups: dict[str, Any], *methods: str) -> None:
             allowed = {**behavior("pair"), "AllowedMethods": listed(*methods)}
             origins = listed(custom_origin("web"), custom_origin("spare"))
-            account.create_distribution(Origins=origins, OriginGroups=groups, DefaultCacheBehavior=allowed)
+            account.create_distribution(
+                Origins=origins, OriginGroups=groups, DefaultCacheBehavior=allowed
+            )
 
         with refused("InvalidArgument", 400):
             create(group("web", "web"), "GET", "HEAD")
         with refused("NoSuchOrigin", 404):
             create(group("web", "nowhere"), "GET", "HEAD")
         with refused("InvalidArgument", 400):
-            create(group("web", "spare"), "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE")
+            create(
+                group("web", "spare"), "GET", "HEAD", "OPTIONS", "PUT", "PATCH", "POST", "DELETE"
+            )
         create(group("web", "spare"), "GET", "HEAD")
 
 
@@ -534,7 +643,9 @@ def test_of_many_at_once_exactly_one_wins(account: Account) -> None:
 
     def update(number: int) -> None:
         changed = {**config, "Comment": str(number)}
-        account.cloudfront.update_distribution(Id=distribution, IfMatch=made["ETag"], DistributionConfig=changed)
+        account.cloudfront.update_distribution(
+            Id=distribution, IfMatch=made["ETag"], DistributionConfig=changed
+        )
         written.append(str(number))
 
     written: list[str] = []
@@ -543,10 +654,15 @@ def test_of_many_at_once_exactly_one_wins(account: Account) -> None:
         once = configuration(CallerReference=f"once-{account.number}")
         creates = Counter(
             crowd.map(
-                lambda _: outcome(lambda: account.cloudfront.create_distribution(DistributionConfig=once)), range(10)
+                lambda _: outcome(
+                    lambda: account.cloudfront.create_distribution(DistributionConfig=once)
+                ),
+                range(10),
             )
         )
-        origins = Counter(crowd.map(lambda _: outcome(lambda: account.create_vpc_origin("once")), range(10)))
+        origins = Counter(
+            crowd.map(lambda _: outcome(lambda: account.create_vpc_origin("once")), range(10))
+        )
     assert updates == {"won": 1, "PreconditionFailed": 49}
     shown = account.cloudfront.get_distribution_config(Id=distribution)["DistributionConfig"]
     assert [shown["Comment"]] == written
@@ -577,10 +693,16 @@ class TestVpcOrigins:
             attach(lab.account(), origin_id)
         made = attach(account, origin_id)
         kept = made["Distribution"]["DistributionConfig"]["Origins"]["Items"][0]["VpcOriginConfig"]
-        assert kept == {"VpcOriginId": origin_id, "OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
+        assert kept == {
+            "VpcOriginId": origin_id,
+            "OriginReadTimeout": 30,
+            "OriginKeepaliveTimeout": 5,
+        }
         (summary,) = account.cloudfront.list_distributions()["DistributionList"]["Items"]
         assert summary["Origins"]["Items"][0]["VpcOriginConfig"] == kept
-        users = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)["DistributionIdList"]
+        users = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)[
+            "DistributionIdList"
+        ]
         assert users["Items"] == [made["Distribution"]["Id"]]
 
     @pytest.mark.rule("vpc-origin/no-custom-fields")
@@ -590,18 +712,24 @@ class TestVpcOrigins:
         with refused("InvalidArgument", 400):
             account.create_distribution(Origins=listed(both))
         with refused("InvalidArgument", 400):
-            account.create_distribution(Origins=listed({"Id": "web", "DomainName": "web.example.com"}))
+            account.create_distribution(
+                Origins=listed({"Id": "web", "DomainName": "web.example.com"})
+            )
 
     @pytest.mark.rule("vpc-origin/no-origin-triggers", "vpc-origin/grpc")
     def test_no_origin_triggers_and_no_grpc(self, account: Account) -> None:
         origins = listed(vpc_origin("private", account.deployed_vpc_origin()), custom_origin("web"))
 
         def create(target: str, **changes: Any) -> None:
-            account.create_distribution(Origins=origins, DefaultCacheBehavior={**behavior(target), **changes})
+            account.create_distribution(
+                Origins=origins, DefaultCacheBehavior={**behavior(target), **changes}
+            )
 
         def function(event: str) -> dict[str, Any]:
             arn = f"arn:aws:lambda:us-east-1:{account.number}:function:a:1"
-            return {"LambdaFunctionAssociations": listed({"LambdaFunctionARN": arn, "EventType": event})}
+            return {
+                "LambdaFunctionAssociations": listed({"LambdaFunctionARN": arn, "EventType": event})
+            }
 
         for event in ("origin-request", "origin-response"):
             with refused("InvalidLambdaFunctionAssociation", 400):
@@ -612,7 +740,9 @@ class TestVpcOrigins:
             create("private", GrpcConfig={"Enabled": True})
         create("web", GrpcConfig={"Enabled": True})
 
-    @pytest.mark.rule("quota/distributions-per-vpc-origin", "quota/distributions-per-vpc-origin-code")
+    @pytest.mark.rule(
+        "quota/distributions-per-vpc-origin", "quota/distributions-per-vpc-origin-code"
+    )
     def test_50_distributions(self, account: Account) -> None:
         origin_id = account.deployed_vpc_origin()
         for _ in range(50):

@@ -1,4 +1,6 @@
-"""What the edge is told of web ACLs, WebSocket APIs and viewers, as people make them through the API."""
+"""What the edge is told of web ACLs, WebSocket APIs and viewers, as people make them through the
+API.
+"""
 
 from __future__ import annotations
 
@@ -27,20 +29,31 @@ def test_a_web_acl_of_cloudfront_with_its_sets(lab: Lab, account: Account) -> No
     made: dict[str, str] = {}
     for scope in ("CLOUDFRONT", "REGIONAL"):
         acl = waf.create_web_acl(
-            Name=scope, Scope=scope, DefaultAction={"Allow": {}}, VisibilityConfig=SILENT, Rules=[rule]
+            Name=scope,
+            Scope=scope,
+            DefaultAction={"Allow": {}},
+            VisibilityConfig=SILENT,
+            Rules=[rule],
         )
         made[scope] = acl["Summary"]["ARN"]
     firewall = lab.get("/_lab/state")["firewall"]
     assert firewall["ip_sets"][ip_set] == ["192.0.2.0/24"]
     assert made["REGIONAL"] not in firewall["web_acls"]
     (told,) = firewall["web_acls"][made["CLOUDFRONT"]]["rules"]
-    assert told == {"name": "addresses", "priority": 1, "action": {"Block": {}}, "statement": rule["Statement"]}
+    assert told == {
+        "name": "addresses",
+        "priority": 1,
+        "action": {"Block": {}},
+        "statement": rule["Statement"],
+    }
 
 
 def test_a_websocket_api_and_where_it_leads(lab: Lab, account: Account) -> None:
     gateway = account.client("apigatewayv2")
     version = lab.get("/_lab/state")["version"]
-    api = gateway.create_api(Name="chat", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action")
+    api = gateway.create_api(
+        Name="chat", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.action"
+    )
     assert lab.get("/_lab/state")["version"] > version
     integration = gateway.create_integration(
         ApiId=api["ApiId"],
@@ -56,7 +69,11 @@ def test_a_websocket_api_and_where_it_leads(lab: Lab, account: Account) -> None:
         return result
 
     assert (told()["stages"], told()["integration"]) == ([], "")
-    gateway.create_route(ApiId=api["ApiId"], RouteKey="$default", Target=f"integrations/{integration['IntegrationId']}")
+    gateway.create_route(
+        ApiId=api["ApiId"],
+        RouteKey="$default",
+        Target=f"integrations/{integration['IntegrationId']}",
+    )
     gateway.create_stage(ApiId=api["ApiId"], StageName="prod")
     assert (told()["stages"], told()["integration"]) == (["prod"], "10.10.8.174:8080")
     http = gateway.create_api(Name="pages", ProtocolType="HTTP")
@@ -72,8 +89,14 @@ def test_the_chat_accounts_own_api(lab: Lab) -> None:
 
 def test_where_viewers_are(lab: Lab) -> None:
     before = lab.get("/_lab/viewers")
-    changed = lab.post("/_lab/viewers", {"viewer_countries": {"127.0.0.49": "de"}, "log_delay_seconds": 2})
-    assert changed == {**before, "viewer_countries": {"127.0.0.49/32": "DE"}, "log_delay_seconds": 2.0}
+    changed = lab.post(
+        "/_lab/viewers", {"viewer_countries": {"127.0.0.49": "de"}, "log_delay_seconds": 2}
+    )
+    assert changed == {
+        **before,
+        "viewer_countries": {"127.0.0.49/32": "DE"},
+        "log_delay_seconds": 2.0,
+    }
     assert lab.get("/_lab/state")["settings"] == changed
     for nonsense in (
         {"viewer_country": "Germany"},

@@ -25,7 +25,9 @@ class TestVersion:
         assert lab.get("/_lab/state?version=0")["version"] == version
         assert lab.get("/_lab/state?version=nonsense")["version"] == version
 
-    def test_it_grows_with_every_change_by_a_caller_or_by_time(self, lab: Lab, account: Account) -> None:
+    def test_it_grows_with_every_change_by_a_caller_or_by_time(
+        self, lab: Lab, account: Account
+    ) -> None:
         versions = [lab.get("/_lab/state")["version"]]
 
         def changed() -> bool:
@@ -34,7 +36,12 @@ class TestVersion:
 
         group = account.vpc().group
         assert changed()
-        permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}
+        permission = {
+            "IpProtocol": "tcp",
+            "FromPort": 80,
+            "ToPort": 80,
+            "IpRanges": [{"CidrIp": "10.0.0.0/8"}],
+        }
         account.ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[permission])
         assert changed()
         account.ec2.describe_security_groups()
@@ -65,7 +72,9 @@ def test_calls_are_counted(lab: Lab, account: Account) -> None:
     for _ in range(3):
         account.cloudfront.list_vpc_origins()
     after = lab.get("/_lab/calls")
-    assert after["cloudfront"]["ListVpcOrigins"] == before["cloudfront"].get("ListVpcOrigins", 0) + 3
+    assert (
+        after["cloudfront"]["ListVpcOrigins"] == before["cloudfront"].get("ListVpcOrigins", 0) + 3
+    )
     assert after["total"] == before["total"] + 3
 
 
@@ -78,7 +87,13 @@ def test_hosts_can_be_added(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize(
-    "given", [{"10.9.8.1:9000": "somewhere"}, {"10.9.8.1:9000": "127.0.0.1:65536"}, {"a": "127.0.0.1:1"}, {"a:1": 1}]
+    "given",
+    [
+        {"10.9.8.1:9000": "somewhere"},
+        {"10.9.8.1:9000": "127.0.0.1:65536"},
+        {"a": "127.0.0.1:1"},
+        {"a:1": 1},
+    ],
 )
 def test_what_is_no_place_is_refused_with_words(lab: Lab, given: dict[str, Any]) -> None:
     with pytest.raises(urllib.error.HTTPError) as caught:
@@ -108,7 +123,9 @@ class TestSeed:
         assert (rule["protocol"], rule["from_port"], rule["to_port"]) == ("tcp", 80, 80)
         assert "130.176.0.0/16" in state["prefix_lists"][list_id]["cidrs"]
         filters = [{"Name": "group-id", "Values": chat["security_groups"]}]
-        rules = lab.account(CHAT_ACCOUNT).ec2.describe_security_group_rules(Filters=filters)["SecurityGroupRules"]
+        rules = lab.account(CHAT_ACCOUNT).ec2.describe_security_group_rules(Filters=filters)[
+            "SecurityGroupRules"
+        ]
         assert list_id in {rule.get("PrefixListId") for rule in rules}
 
     def test_targets_that_are_not(self, lab: Lab) -> None:
@@ -121,7 +138,9 @@ class TestSeed:
         assert balancer(lab, "gwlb-inspect")["arn"].split("/")[1] == "gwy"
         assert balancer(lab, "pub-web")["scheme"] == "internet-facing"
 
-    def test_the_private_subnets_have_no_way_to_the_internet_the_public_ones_have(self, lab: Lab) -> None:
+    def test_the_private_subnets_have_no_way_to_the_internet_the_public_ones_have(
+        self, lab: Lab
+    ) -> None:
         chat = lab.account(CHAT_ACCOUNT)
         for name, public in (("int-chat", False), ("pub-web", True)):
             subnet = balancer(lab, name)["subnets"][0]
@@ -130,37 +149,54 @@ class TestSeed:
             gateways = [route.get("GatewayId", "") for route in table["Routes"]]
             assert any(gateway.startswith("igw-") for gateway in gateways) is public
             attached = [{"Name": "attachment.vpc-id", "Values": [table["VpcId"]]}]
-            assert len(chat.ec2.describe_internet_gateways(Filters=attached)["InternetGateways"]) == 1
+            assert (
+                len(chat.ec2.describe_internet_gateways(Filters=attached)["InternetGateways"]) == 1
+            )
 
     def test_both_front_doors_are_open(self, lab: Lab) -> None:
-        doors = {item["config"]["Comment"]: item for item in lab.get("/_lab/state")["distributions"] if item["config"]}
+        doors = {
+            item["config"]["Comment"]: item
+            for item in lab.get("/_lab/state")["distributions"]
+            if item["config"]
+        }
         assert doors["Chat front door"]["account"] == CHAT_ACCOUNT
         origin = doors["Chat front door"]["config"]["Origins"]["Items"][0]
         assert origin["DomainName"] == balancer(lab, "pub-web")["dns_name"]
         assert doors["Trading front door"]["account"] == TRADING_ACCOUNT
-        assert {door["status"] for door in (doors["Chat front door"], doors["Trading front door"])} == {"Deployed"}
+        assert {
+            door["status"] for door in (doors["Chat front door"], doors["Trading front door"])
+        } == {"Deployed"}
 
 
 class TestGaps:
     """What moto lacks, asked the way the portal asks."""
 
     def test_block_public_access(self, account: Account) -> None:
-        options = account.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"]
+        options = account.ec2.describe_vpc_block_public_access_options()[
+            "VpcBlockPublicAccessOptions"
+        ]
         assert (options["InternetGatewayBlockMode"], options["AwsRegion"]) == ("off", REGION)
-        assert account.ec2.describe_vpc_block_public_access_exclusions()["VpcBlockPublicAccessExclusions"] == []
+        assert (
+            account.ec2.describe_vpc_block_public_access_exclusions()[
+                "VpcBlockPublicAccessExclusions"
+            ]
+            == []
+        )
 
     @pytest.mark.rule("balancer/default-attributes", "balancer/internal-name")
     def test_load_balancers(self, account: Account) -> None:
         network = account.vpc()
-        described = account.elbv2.describe_load_balancers(LoadBalancerArns=[account.balancer(network, "alb")])
+        described = account.elbv2.describe_load_balancers(
+            LoadBalancerArns=[account.balancer(network, "alb")]
+        )
         (alb,) = described["LoadBalancers"]
         assert alb["DNSName"].startswith("internal-alb-")
         assert ":loadbalancer/app/alb/" in alb["LoadBalancerArn"]
         attributes = {
             item["Key"]: item["Value"]
-            for item in account.elbv2.describe_load_balancer_attributes(LoadBalancerArn=alb["LoadBalancerArn"])[
-                "Attributes"
-            ]
+            for item in account.elbv2.describe_load_balancer_attributes(
+                LoadBalancerArn=alb["LoadBalancerArn"]
+            )["Attributes"]
         }
         assert attributes["idle_timeout.timeout_seconds"] == "60"
         assert attributes["load_balancing.cross_zone.enabled"] == "true"
@@ -173,13 +209,19 @@ class TestGaps:
 
     @pytest.mark.rule("vpc-origin/service-linked-role")
     def test_the_service_linked_role(self, account: Account) -> None:
-        made = account.iam.create_service_linked_role(AWSServiceName="vpcorigin.cloudfront.amazonaws.com")
+        made = account.iam.create_service_linked_role(
+            AWSServiceName="vpcorigin.cloudfront.amazonaws.com"
+        )
         assert made["Role"]["RoleName"] == "AWSServiceRoleForCloudFrontVPCOrigin"
         with refused("InvalidInput", 400):
-            account.iam.create_service_linked_role(AWSServiceName="vpcorigin.cloudfront.amazonaws.com")
+            account.iam.create_service_linked_role(
+                AWSServiceName="vpcorigin.cloudfront.amazonaws.com"
+            )
 
     @pytest.mark.rule("vpc-origin/role-stays-in-use")
-    def test_the_service_linked_role_stays_while_there_is_a_vpc_origin(self, lab: Lab, account: Account) -> None:
+    def test_the_service_linked_role_stays_while_there_is_a_vpc_origin(
+        self, lab: Lab, account: Account
+    ) -> None:
         made = account.create_vpc_origin()
         role = "AWSServiceRoleForCloudFrontVPCOrigin"
         with refused("UnmodifiableEntity", 400):
@@ -187,7 +229,9 @@ class TestGaps:
 
         def deletion() -> dict[str, Any]:
             task = account.iam.delete_service_linked_role(RoleName=role)["DeletionTaskId"]
-            told: dict[str, Any] = account.iam.get_service_linked_role_deletion_status(DeletionTaskId=task)
+            told: dict[str, Any] = account.iam.get_service_linked_role_deletion_status(
+                DeletionTaskId=task
+            )
             return told
 
         told = deletion()
@@ -203,8 +247,15 @@ class TestGaps:
             account.iam.get_role(RoleName=role)
 
     @pytest.mark.rule("vpc-origin/prefix-list-weight")
-    def test_the_origin_facing_lists_are_the_same_everywhere(self, lab: Lab, account: Account) -> None:
-        names = [{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
+    def test_the_origin_facing_lists_are_the_same_everywhere(
+        self, lab: Lab, account: Account
+    ) -> None:
+        names = [
+            {
+                "Name": "prefix-list-name",
+                "Values": ["com.amazonaws.global.cloudfront.origin-facing"],
+            }
+        ]
         (mine,) = account.ec2.describe_managed_prefix_lists(Filters=names)["PrefixLists"]
         (theirs,) = lab.account().ec2.describe_managed_prefix_lists(Filters=names)["PrefixLists"]
         assert mine["PrefixListId"] == theirs["PrefixListId"]

@@ -1,4 +1,6 @@
-"""Faults at the AWS endpoint: the registry, refusals, what is put back after what, and calls that go wrong."""
+"""Faults at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
+go wrong.
+"""
 
 from __future__ import annotations
 
@@ -46,21 +48,32 @@ class TestRegistry:
 
 
 class Endpoint:
-    """A distribution whose paths /ws/* and /live/* lead to one load balancer, in an account of its own."""
+    """A distribution whose paths /ws/* and /live/* lead to one load balancer, in an account of its
+    own.
+    """
 
     def __init__(self, lab: Lab, account: Account) -> None:
         self.lab = lab
         self.account = account
         network = account.vpc()
-        permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-        account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[permission])
+        permission = {
+            "IpProtocol": "tcp",
+            "FromPort": 80,
+            "ToPort": 80,
+            "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+        }
+        account.ec2.authorize_security_group_ingress(
+            GroupId=network.group, IpPermissions=[permission]
+        )
         self.network = network
         self.balancer = account.balancer(network)
         group = account.elbv2.create_target_group(
             Name="app", Protocol="HTTP", Port=8080, VpcId=network.vpc, TargetType="ip"
         )
         self.group = group["TargetGroups"][0]["TargetGroupArn"]
-        account.elbv2.register_targets(TargetGroupArn=self.group, Targets=[{"Id": "10.9.8.10", "Port": 8080}])
+        account.elbv2.register_targets(
+            TargetGroupArn=self.group, Targets=[{"Id": "10.9.8.10", "Port": 8080}]
+        )
         self.listener = account.elbv2.create_listener(
             LoadBalancerArn=self.balancer,
             Protocol="HTTP",
@@ -78,7 +91,10 @@ class Endpoint:
 
     def set(self, name: str, path: str = "/ws/chat") -> str:
         """Set a fault for a path of it; gives the fault's id."""
-        given = {"distribution": self.distribution, **({"path": path} if "path" in FAULTS[name].takes else {})}
+        given = {
+            "distribution": self.distribution,
+            **({"path": path} if "path" in FAULTS[name].takes else {}),
+        }
         return str(self.lab.post("/_lab/faults", {"name": name, **given})["id"])
 
     def clear(self, fault_id: str) -> None:
@@ -86,45 +102,63 @@ class Endpoint:
 
     def admitted(self) -> list[str]:
         """The sources that the load balancer's group lets in."""
-        (group,) = self.account.ec2.describe_security_groups(GroupIds=[self.network.group])["SecurityGroups"]
+        (group,) = self.account.ec2.describe_security_groups(GroupIds=[self.network.group])[
+            "SecurityGroups"
+        ]
         return [item["CidrIp"] for rule in group["IpPermissions"] for item in rule["IpRanges"]]
 
     def policy(self, pattern: str) -> str | None:
         """The origin request policy of the behavior with that pattern."""
         items = self.config()["CacheBehaviors"]["Items"]
-        found: str | None = next(item.get("OriginRequestPolicyId") for item in items if item["PathPattern"] == pattern)
+        found: str | None = next(
+            item.get("OriginRequestPolicyId") for item in items if item["PathPattern"] == pattern
+        )
         return found
 
     def listeners(self) -> Any:
         return self.account.elbv2.describe_listeners(LoadBalancerArn=self.balancer)["Listeners"]
 
     def config(self) -> Any:
-        return self.account.cloudfront.get_distribution_config(Id=self.distribution)["DistributionConfig"]
+        return self.account.cloudfront.get_distribution_config(Id=self.distribution)[
+            "DistributionConfig"
+        ]
 
     def seen(self) -> Any:
-        """What the account looks like to whoever asks AWS, without what a change always leaves: ETags and times."""
+        """What the account looks like to whoever asks AWS, without what a change always leaves:
+        ETags and times.
+        """
         account, elbv2 = self.account, self.account.elbv2
         listeners = self.listeners()
-        rules = [elbv2.describe_rules(ListenerArn=item["ListenerArn"])["Rules"] for item in listeners]
-        acls = account.ec2.describe_network_acls(Filters=[{"Name": "vpc-id", "Values": [self.network.vpc]}])
+        rules = [
+            elbv2.describe_rules(ListenerArn=item["ListenerArn"])["Rules"] for item in listeners
+        ]
+        acls = account.ec2.describe_network_acls(
+            Filters=[{"Name": "vpc-id", "Values": [self.network.vpc]}]
+        )
         seen = {
             "config": self.config(),
-            "policies": account.cloudfront.list_origin_request_policies(Type="custom")["OriginRequestPolicyList"],
+            "policies": account.cloudfront.list_origin_request_policies(Type="custom")[
+                "OriginRequestPolicyList"
+            ],
             "key groups": account.cloudfront.list_key_groups()["KeyGroupList"],
             "keys": account.cloudfront.list_public_keys()["PublicKeyList"],
             "web ACLs": account.client("wafv2").list_web_acls(Scope="CLOUDFRONT")["WebACLs"],
             "vpc origin": account.cloudfront.get_vpc_origin(Id=self.vpc_origin)["VpcOrigin"],
             "admitted": self.admitted(),
             "acls": [sorted(acl["Entries"], key=str) for acl in acls["NetworkAcls"]],
-            "public access": account.ec2.describe_vpc_block_public_access_options()["VpcBlockPublicAccessOptions"][
-                "InternetGatewayBlockMode"
-            ],
+            "public access": account.ec2.describe_vpc_block_public_access_options()[
+                "VpcBlockPublicAccessOptions"
+            ]["InternetGatewayBlockMode"],
             "ports": [(item["Port"], item["Protocol"]) for item in listeners],
             "actions": [[rule["Actions"] for rule in each] for each in rules],
-            "attributes": elbv2.describe_load_balancer_attributes(LoadBalancerArn=self.balancer)["Attributes"],
+            "attributes": elbv2.describe_load_balancer_attributes(LoadBalancerArn=self.balancer)[
+                "Attributes"
+            ],
             "targets": [
                 item["Target"]["Id"]
-                for item in elbv2.describe_target_health(TargetGroupArn=self.group)["TargetHealthDescriptions"]
+                for item in elbv2.describe_target_health(TargetGroupArn=self.group)[
+                    "TargetHealthDescriptions"
+                ]
             ],
         }
         return json.loads(json.dumps(seen, default=str, sort_keys=True))
@@ -143,7 +177,9 @@ def nothing_stays_set(lab: Lab) -> Iterator[None]:
 
 # A distribution without aliases, and one whose origin is no API Gateway.
 ELSEWHERE = ("alias-absent", "apigateway-host-forwarded")
-OF_ACCOUNTS = [fault.name for fault in EVERY if fault.kind is Kind.ACCOUNT and fault.name not in ELSEWHERE]
+OF_ACCOUNTS = [
+    fault.name for fault in EVERY if fault.kind is Kind.ACCOUNT and fault.name not in ELSEWHERE
+]
 # Each takes away, moves or writes over what another one changed.
 TELLING = [
     ("spa-error-page", "listener-redirect", "listener-missing"),
@@ -161,15 +197,24 @@ class TestAccounts:
             fault_id = endpoint.set(name)
             if name != "vpc-origin-deleted":
                 assert (endpoint.seen() == before) == (name in unseen), name
-            shown = endpoint.account.cloudfront.get_distribution(Id=endpoint.distribution)["Distribution"]
+            shown = endpoint.account.cloudfront.get_distribution(Id=endpoint.distribution)[
+                "Distribution"
+            ]
             assert shown["Status"] == "Deployed", name
             endpoint.clear(fault_id)
             assert endpoint.seen() == before, name
 
-    def test_all_at_once_and_cleared_in_the_order_in_which_they_came(self, endpoint: Endpoint) -> None:
+    def test_all_at_once_and_cleared_in_the_order_in_which_they_came(
+        self, endpoint: Endpoint
+    ) -> None:
         before = endpoint.seen()
         # These take away what others must find.
-        first_of_all = ("path-not-matched", "listener-missing", "port-mismatch", "vpc-origin-deleted")
+        first_of_all = (
+            "path-not-matched",
+            "listener-missing",
+            "port-mismatch",
+            "vpc-origin-deleted",
+        )
         # Behind a listener that redirects or says 404 there is no target to lose.
         names = sorted(OF_ACCOUNTS, key=lambda name: name != "no-targets")
         ids = [endpoint.set(name) for name in names if name not in first_of_all]
@@ -194,7 +239,9 @@ class TestAccounts:
         assert (seen["admitted"], seen["public access"]) == (["0.0.0.0/0"], "off")
 
     @pytest.mark.parametrize("names", TELLING, ids=lambda names: " + ".join(names))
-    def test_set_together_and_cleared_in_any_order(self, endpoint: Endpoint, names: tuple[str, ...]) -> None:
+    def test_set_together_and_cleared_in_any_order(
+        self, endpoint: Endpoint, names: tuple[str, ...]
+    ) -> None:
         before = endpoint.seen()
         for order in (list(range(len(names))), list(reversed(range(len(names))))):
             ids = [endpoint.set(name) for name in names]
@@ -206,7 +253,9 @@ class TestAccounts:
         before = endpoint.seen()
         page, away = endpoint.set("spa-error-page"), endpoint.set("listener-missing")
         endpoint.clear(away)
-        assert endpoint.seen()["actions"] != before["actions"], "the rule that says 404 is there again"
+        assert endpoint.seen()["actions"] != before["actions"], (
+            "the rule that says 404 is there again"
+        )
         (listener,) = endpoint.listeners()
         (shown,) = endpoint.lab.get("/_lab/faults")["set"]
         assert shown["hit"]["listener"] == listener["ListenerArn"]
@@ -215,14 +264,18 @@ class TestAccounts:
 
     @pytest.mark.slow  # several minutes; the telling ones are in TELLING
     @pytest.mark.parametrize("first", OF_ACCOUNTS)
-    def test_each_with_each_other_cleared_in_either_order(self, lab: Lab, endpoint: Endpoint, first: str) -> None:
+    def test_each_with_each_other_cleared_in_either_order(
+        self, lab: Lab, endpoint: Endpoint, first: str
+    ) -> None:
         before = endpoint.seen()
         together = 0
         for second in (name for name in OF_ACCOUNTS if name != first):
             for oldest_first in (True, False):
                 ids = [endpoint.set(first)]
                 where = {"distribution": endpoint.distribution, "path": "/ws/chat"}
-                given = {name: value for name, value in where.items() if name in FAULTS[second].takes}
+                given = {
+                    name: value for name, value in where.items() if name in FAULTS[second].takes
+                }
                 status, made = ask(lab, "POST", "/_lab/faults", {"name": second, **given})
                 assert status in (201, 409), made
                 together += status == 201
@@ -233,7 +286,9 @@ class TestAccounts:
         assert together
 
     def test_what_was_half_put_back_is_put_back_whole(self, endpoint: Endpoint) -> None:
-        """As after kill -9 in the midst of clearing: the listener is there again, its rules are not."""
+        """As after kill -9 in the midst of clearing: the listener is there again, its rules are
+        not.
+        """
         before, elbv2 = endpoint.seen(), endpoint.account.elbv2
         page, away = endpoint.set("spa-error-page"), endpoint.set("listener-missing")
         forward = [{"Type": "forward", "TargetGroupArn": endpoint.group}]
@@ -244,18 +299,24 @@ class TestAccounts:
         endpoint.clear(page)
         assert endpoint.seen() == before
 
-    def test_another_listener_that_somebody_put_there_meanwhile_stays_as_it_is(self, endpoint: Endpoint) -> None:
+    def test_another_listener_that_somebody_put_there_meanwhile_stays_as_it_is(
+        self, endpoint: Endpoint
+    ) -> None:
         elbv2 = endpoint.account.elbv2
         ids = [endpoint.set("spa-error-page"), endpoint.set("listener-missing")]
         fixed = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "418"}}
         given = {"LoadBalancerArn": endpoint.balancer, "Protocol": "HTTP", "Port": 80}
-        theirs = elbv2.create_listener(**given, DefaultActions=[fixed])["Listeners"][0]["ListenerArn"]
+        theirs = elbv2.create_listener(**given, DefaultActions=[fixed])["Listeners"][0][
+            "ListenerArn"
+        ]
         for fault_id in reversed(ids):
             endpoint.clear(fault_id)
         ((only,),) = endpoint.seen()["actions"]
         assert only[0]["FixedResponseConfig"]["StatusCode"] == "418"
         elbv2.delete_listener(ListenerArn=theirs)
-        elbv2.create_listener(**given, DefaultActions=[{"Type": "forward", "TargetGroupArn": endpoint.group}])
+        elbv2.create_listener(
+            **given, DefaultActions=[{"Type": "forward", "TargetGroupArn": endpoint.group}]
+        )
 
     def test_what_somebody_else_changed_meanwhile_stays(self, endpoint: Endpoint) -> None:
         cloudfront, ec2 = endpoint.account.cloudfront, endpoint.account.ec2
@@ -265,7 +326,9 @@ class TestAccounts:
         except_host = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
         config["CacheBehaviors"]["Items"][0]["OriginRequestPolicyId"] = except_host
         config["Comment"] = "by hand"
-        cloudfront.update_distribution(Id=endpoint.distribution, IfMatch=got["ETag"], DistributionConfig=config)
+        cloudfront.update_distribution(
+            Id=endpoint.distribution, IfMatch=got["ETag"], DistributionConfig=config
+        )
         permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80}
         for cidr in ("192.0.2.0/24", "0.0.0.0/0"):
             ranges = {"IpRanges": [{"CidrIp": cidr}]}
@@ -277,7 +340,9 @@ class TestAccounts:
         assert (endpoint.policy("/ws/*"), endpoint.config()["Comment"]) == (except_host, "by hand")
         assert sorted(endpoint.admitted()) == ["0.0.0.0/0", "192.0.2.0/24"]
 
-    def test_late_reads_do_not_keep_a_fault_from_being_set(self, lab: Lab, endpoint: Endpoint) -> None:
+    def test_late_reads_do_not_keep_a_fault_from_being_set(
+        self, lab: Lab, endpoint: Endpoint
+    ) -> None:
         before = endpoint.policy("/ws/*")
         lab.post("/_lab/settings", {"reads": {"lag_seconds": 1000}})
         try:
@@ -291,7 +356,10 @@ class TestAccounts:
 
     def test_what_is_gone_needs_no_clearing(self, lab: Lab) -> None:
         endpoint = Endpoint(lab, lab.account())
-        ids = [endpoint.set(name) for name in ("no-targets", "listener-redirect", "idle-cut", "network-acl-egress")]
+        ids = [
+            endpoint.set(name)
+            for name in ("no-targets", "listener-redirect", "idle-cut", "network-acl-egress")
+        ]
         endpoint.account.elbv2.delete_load_balancer(LoadBalancerArn=endpoint.balancer)
         endpoint.account.elbv2.delete_target_group(TargetGroupArn=endpoint.group)
         for fault_id in ids:
@@ -304,7 +372,12 @@ class TestAccounts:
         try:
             endpoint = Endpoint(lab, lab.account())
             before = endpoint.seen()
-            names = ["security-group-closed", "waf-block", "vpc-origin-deploying", "listener-missing"]
+            names = [
+                "security-group-closed",
+                "waf-block",
+                "vpc-origin-deploying",
+                "listener-missing",
+            ]
             for name in names:
                 endpoint.set(name)
             lab.end(signal.SIGKILL)
@@ -328,7 +401,9 @@ class TestEdge:
         # What was set last holds; then what was set before it.
         assert state["hosts"]["10.9.8.10:8080"].startswith(BY_NAME["not-found"].loopback)
         endpoint.clear(ids[2])
-        assert lab.get("/_lab/state")["hosts"]["10.9.8.10:8080"].startswith(BY_NAME["breaks"].loopback)
+        assert lab.get("/_lab/state")["hosts"]["10.9.8.10:8080"].startswith(
+            BY_NAME["breaks"].loopback
+        )
         for fault_id in ids[:2]:
             endpoint.clear(fault_id)
         state = lab.get("/_lab/state")
@@ -348,24 +423,50 @@ class TestRefusals:
             ({"name": "waf-block", "distribution": "", "path": "/"}, 400, "needs distribution"),
             ({"name": "waf-block", "distribution": ["E1"]}, 400, "distribution must be a text"),
             ({"name": "waf-block", "operation": "Create*"}, 400, "does not take 'operation'"),
-            ({"name": "edge-capacity", "distribution": "E", "detail": "Full"}, 400, "must be one of CapacityExceeded"),
+            (
+                {"name": "edge-capacity", "distribution": "E", "detail": "Full"},
+                400,
+                "must be one of CapacityExceeded",
+            ),
             ({"name": "throttled", "times": 0}, 400, "times must be a whole number"),
             ({"name": "throttled", "nth": "many"}, 400, "nth must be a whole number"),
             ({"name": "throttled", "account": "chat"}, 400, "twelve digits"),
             ({"name": "throttled", "account": "١١١١٢٢٢٢٣٣٣٣"}, 400, "twelve digits"),
-            ({"name": "throttled", "service": "nope"}, 400, "no request is signed for 'nope'; service is"),
+            (
+                {"name": "throttled", "service": "nope"},
+                400,
+                "no request is signed for 'nope'; service is",
+            ),
             ({"name": "throttled", "service": "elbv2"}, 400, "did you mean elasticloadbalancing?"),
             ({"name": "throttled", "service": "cloudfrnt"}, 400, "did you mean cloudfront?"),
-            ({"name": "half-body", "operation": "CreateVpcOrgin"}, 400, "did you mean CreateVpcOrigin"),
-            ({"name": "throttled", "service": "ec2", "operation": "CreateVpcOrigin"}, 400, "hits no operation"),
-            ({"name": "third-party-edit", "operation": "GetDistribution"}, 400, "did you mean DeleteDistribution"),
+            (
+                {"name": "half-body", "operation": "CreateVpcOrgin"},
+                400,
+                "did you mean CreateVpcOrigin",
+            ),
+            (
+                {"name": "throttled", "service": "ec2", "operation": "CreateVpcOrigin"},
+                400,
+                "hits no operation",
+            ),
+            (
+                {"name": "third-party-edit", "operation": "GetDistribution"},
+                400,
+                "did you mean DeleteDistribution",
+            ),
             ({"name": "third-party-edit", "service": "ec2"}, 400, "leave operation or service out"),
-            ({"name": "throttled", "service": "ram", "operation": "Create*"}, 400, "cannot tell the operations of ram"),
+            (
+                {"name": "throttled", "service": "ram", "operation": "Create*"},
+                400,
+                "cannot tell the operations of ram",
+            ),
             ({"name": "quota-reached", "operation": "List*"}, 400, "hits no operation 'List*'"),
             ({"name": "never-deployed", "service": "cloudfront"}, 400, "does not take 'service'"),
         ],
     )
-    def test_what_cannot_be_set_is_told_why(self, lab: Lab, given: Any, status: int, says: str) -> None:
+    def test_what_cannot_be_set_is_told_why(
+        self, lab: Lab, given: Any, status: int, says: str
+    ) -> None:
         code, error = fail(lab, "POST", "/_lab/faults", given)
         assert code == status
         assert says in error
@@ -381,9 +482,15 @@ class TestRefusals:
             ("apigateway-host-forwarded", "/ws/chat", "no API Gateway"),
         ],
     )
-    def test_what_is_not_there_cannot_be_hit(self, endpoint: Endpoint, name: str, path: str, says: str) -> None:
+    def test_what_is_not_there_cannot_be_hit(
+        self, endpoint: Endpoint, name: str, path: str, says: str
+    ) -> None:
         lab = endpoint.lab
-        given = {"name": name, "distribution": endpoint.distribution, **({"path": path} if path else {})}
+        given = {
+            "name": name,
+            "distribution": endpoint.distribution,
+            **({"path": path} if path else {}),
+        }
         code, error = fail(lab, "POST", "/_lab/faults", given)
         assert code in (400, 409)
         assert says in error
@@ -412,14 +519,22 @@ class TestRefusals:
             ({"Sec-Fetch-Site": "same-origin"}, 201),
         ],
     )
-    def test_strange_sites_cannot_set_faults(self, lab: Lab, headers: dict[str, str], status: int) -> None:
+    def test_strange_sites_cannot_set_faults(
+        self, lab: Lab, headers: dict[str, str], status: int
+    ) -> None:
         filled = {name: text.format(port=lab.port) for name, text in headers.items()}
-        assert ask(lab, "POST", "/_lab/faults", {"name": "throttled", "times": 1}, filled)[0] == status
+        assert (
+            ask(lab, "POST", "/_lab/faults", {"name": "throttled", "times": 1}, filled)[0] == status
+        )
 
 
-def ask(lab: Lab, method: str, path: str, given: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+def ask(
+    lab: Lab, method: str, path: str, given: Any = None, headers: dict[str, str] | None = None
+) -> tuple[int, Any]:
     data = None if given is None else json.dumps(given).encode()
-    request = urllib.request.Request(lab.url + path, data=data, method=method, headers=headers or {})
+    request = urllib.request.Request(
+        lab.url + path, data=data, method=method, headers=headers or {}
+    )
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return reply.status, json.loads(reply.read())
@@ -442,7 +557,9 @@ class TestCalls:
             ("expired-token", ("ExpiredToken", 403), ("RequestExpired", 400)),
         ],
     )
-    def test_refused(self, lab: Lab, account: Account, name: str, cloudfront: Any, ec2: Any) -> None:
+    def test_refused(
+        self, lab: Lab, account: Account, name: str, cloudfront: Any, ec2: Any
+    ) -> None:
         assert account.keys
         lab.post("/_lab/faults", {"name": name, "account": account.number, "times": 2})
         with refused(*cloudfront):
@@ -454,7 +571,13 @@ class TestCalls:
 
     def test_the_nth_call_of_one_operation_of_one_account(self, lab: Lab, account: Account) -> None:
         other = lab.account()
-        wanted = {"service": "cloudfront", "operation": "list*", "nth": 2, "times": 1, "account": account.number}
+        wanted = {
+            "service": "cloudfront",
+            "operation": "list*",
+            "nth": 2,
+            "times": 1,
+            "account": account.number,
+        }
         made = lab.post("/_lab/faults", {"name": "throttled", **wanted})
         account.cloudfront.list_vpc_origins()
         other.cloudfront.list_vpc_origins()
@@ -473,16 +596,28 @@ class TestCalls:
             ("half-body", ResponseParserError, True),
         ],
     )
-    def test_cut(self, lab: Lab, account: Account, name: str, error: type[Exception], done: bool) -> None:
-        lab.post("/_lab/faults", {"name": name, "operation": "CreateDistribution", "account": account.number})
+    def test_cut(
+        self, lab: Lab, account: Account, name: str, error: type[Exception], done: bool
+    ) -> None:
+        lab.post(
+            "/_lab/faults",
+            {"name": name, "operation": "CreateDistribution", "account": account.number},
+        )
         with pytest.raises(error):
             account.create_distribution()
         assert account.cloudfront.list_distributions()["DistributionList"]["Quantity"] == done
 
-    @pytest.mark.parametrize(("name", "done"), [("timeout-before", False), ("timeout-after-success", True)])
-    def test_never_answered_until_the_fault_is_cleared(self, lab: Lab, account: Account, name: str, done: bool) -> None:
+    @pytest.mark.parametrize(
+        ("name", "done"), [("timeout-before", False), ("timeout-after-success", True)]
+    )
+    def test_never_answered_until_the_fault_is_cleared(
+        self, lab: Lab, account: Account, name: str, done: bool
+    ) -> None:
         assert account.keys
-        made = lab.post("/_lab/faults", {"name": name, "operation": "CreateDistribution", "account": account.number})
+        made = lab.post(
+            "/_lab/faults",
+            {"name": name, "operation": "CreateDistribution", "account": account.number},
+        )
         ended: list[Exception] = []
 
         def create() -> None:
@@ -505,7 +640,10 @@ class TestCalls:
         assert account.cloudfront.list_distributions()["DistributionList"]["Quantity"] == done
 
     def test_a_proxys_page_in_place_of_an_answer(self, lab: Lab, account: Account) -> None:
-        lab.post("/_lab/faults", {"name": "wrong-xml", "operation": "ListVpcOrigins", "account": account.number})
+        lab.post(
+            "/_lab/faults",
+            {"name": "wrong-xml", "operation": "ListVpcOrigins", "account": account.number},
+        )
         assert account.cloudfront.list_vpc_origins()["VpcOriginList"] == {}
 
     def test_a_quota_is_reached(self, lab: Lab, account: Account) -> None:
@@ -519,7 +657,10 @@ class TestCalls:
 
     def test_what_is_being_deployed_is_never_deployed(self, lab: Lab, account: Account) -> None:
         other = lab.account()
-        ids = [account.create_vpc_origin()["VpcOrigin"]["Id"], other.create_vpc_origin()["VpcOrigin"]["Id"]]
+        ids = [
+            account.create_vpc_origin()["VpcOrigin"]["Id"],
+            other.create_vpc_origin()["VpcOrigin"]["Id"],
+        ]
         made = lab.post("/_lab/faults", {"name": "never-deployed", "account": account.number})
         later = account.create_distribution()["Distribution"]["Id"]
         lab.advance(100_000)
@@ -537,10 +678,15 @@ class TestCalls:
 
     def test_somebody_else_is_quicker(self, lab: Lab, account: Account) -> None:
         made = account.create_distribution()
-        distribution, config = made["Distribution"]["Id"], made["Distribution"]["DistributionConfig"]
+        distribution, config = (
+            made["Distribution"]["Id"],
+            made["Distribution"]["DistributionConfig"],
+        )
         lab.post("/_lab/faults", {"name": "third-party-edit", "times": 1})
         with refused("PreconditionFailed", 412):
-            account.cloudfront.update_distribution(Id=distribution, IfMatch=made["ETag"], DistributionConfig=config)
+            account.cloudfront.update_distribution(
+                Id=distribution, IfMatch=made["ETag"], DistributionConfig=config
+            )
         got = account.cloudfront.get_distribution_config(Id=distribution)
         assert "somebody else" in got["DistributionConfig"]["Comment"]
         account.cloudfront.update_distribution(
@@ -555,13 +701,22 @@ class TestClock:
         assert lab.post("/_lab/clock", {"advance": "1h"})["offset_seconds"] == before + 4500
         assert lab.post("/_lab/clock", {"scale": 30})["scale"] == 30
         assert lab.post("/_lab/clock", {"scale": 0})["scale"] == 0
-        for nonsense in ({"advance": "-15m"}, {"advance": "soon"}, {"scale": -1}, {"scale": "fast"}, {}):
+        for nonsense in (
+            {"advance": "-15m"},
+            {"advance": "soon"},
+            {"scale": -1},
+            {"scale": "fast"},
+            {},
+        ):
             assert fail(lab, "POST", "/_lab/clock", nonsense)[0] == 400
 
 
 @pytest.mark.rule("vpc-origin/role-denied")
 def test_a_client_error_is_what_boto3_makes_of_it(lab: Lab, account: Account) -> None:
-    lab.post("/_lab/faults", {"name": "access-denied", "operation": "CreateVpcOrigin", "account": account.number})
+    lab.post(
+        "/_lab/faults",
+        {"name": "access-denied", "operation": "CreateVpcOrigin", "account": account.number},
+    )
     with pytest.raises(ClientError) as caught:
         account.create_vpc_origin(Arn=account.target)
     assert caught.value.response["Error"]["Message"] == "Access denied"

@@ -1,4 +1,6 @@
-"""Whatever is sent, an answer in AWS's form comes back and the process lives; make soak sends much more of it."""
+"""Whatever is sent, an answer in AWS's form comes back and the process lives; make soak sends much
+more of it.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +34,13 @@ from tests.lab.fuzzing import (
 
 SEED = 20261121
 ROUTER = Router.for_all_operations()
-CREATES = ("CreateDistribution", "CreateVpcOrigin", "CreateResponseHeadersPolicy", "CreateKeyGroup", "TagResource")
+CREATES = (
+    "CreateDistribution",
+    "CreateVpcOrigin",
+    "CreateResponseHeadersPolicy",
+    "CreateKeyGroup",
+    "TagResource",
+)
 
 
 @pytest.fixture
@@ -45,7 +53,9 @@ def sender(lab: Lab) -> Iterator[Sender]:
     lab.post("/_lab/settings", {"throttling": {"read_rate": None, "write_rate": None}})
 
 
-def storm(sender: Sender, make: Callable[[random.Random], Request], count: int, seed: int = SEED) -> None:
+def storm(
+    sender: Sender, make: Callable[[random.Random], Request], count: int, seed: int = SEED
+) -> None:
     chance = random.Random(seed)  # noqa: S311
     for _ in range(count):
         request = make(chance)
@@ -94,14 +104,19 @@ def exchange(lab: Lab, raw: bytes) -> bytes:
 def request_of(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
     """An HTTP/1.1 request that is signed, as far as the lab looks."""
     signed = f"Authorization: {SCOPE.format('cloudfront')}"
-    return "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", signed, *headers, "", ""]).encode() + body
+    return (
+        "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", signed, *headers, "", ""]).encode()
+        + body
+    )
 
 
 LISTING = "/2020-05-31/vpc-origin?MaxItems=1"
 
 
 def test_a_connection_carries_many_requests(lab: Lab) -> None:
-    """As AWS's do, also when the next request comes before the answer. A body that nobody asked for is read over."""
+    """As AWS's do, also when the next request comes before the answer. A body that nobody asked for
+    is read over.
+    """
     several = [
         request_of("GET", LISTING),
         request_of("HEAD", LISTING),
@@ -126,7 +141,9 @@ def test_chunks_with_extensions_and_trailers(lab: Lab) -> None:
 
 
 def test_a_client_may_ask_before_it_sends_a_body(lab: Lab) -> None:
-    head = request_of("POST", "/2020-05-31/distribution", "Content-Length: 4", "Expect: 100-continue")
+    head = request_of(
+        "POST", "/2020-05-31/distribution", "Content-Length: 4", "Expect: 100-continue"
+    )
     with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
         connection.sendall(head)
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -152,13 +169,18 @@ def test_what_is_no_http_is_told_so_in_http(lab: Lab, raw: bytes, status: bytes)
 @pytest.mark.parametrize(
     "raw",
     [
-        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n",
-        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\nZZ\r\n",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n5\r\nab",
         b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n<a/>",
         b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n<a/>",
-        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Length: 0\r\n\r\n<a/>",
-        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
-        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: 1\r\n",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nContent-Length: "
+        b"4\r\nContent-Length: 0\r\n\r\n<a/>",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n1\r\nabc\r\n0\r\n\r\n",
+        b"POST /2020-05-31/distribution HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n0\r\nX: 1\r\n",
         b"POST /_lab/clock HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
     ],
 )
@@ -172,10 +194,13 @@ def test_broken_framing(lab: Lab, raw: bytes) -> None:
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     operation=st.sampled_from(CREATES),
-    body=st.binary(max_size=300) | st.text(max_size=300).map(lambda text: f"<a>{text}</a>".encode("utf-8", "replace")),
+    body=st.binary(max_size=300)
+    | st.text(max_size=300).map(lambda text: f"<a>{text}</a>".encode("utf-8", "replace")),
     query=st.sampled_from(TEXTS) | st.text(max_size=50),
 )
-def test_reading_a_request_gives_a_call_or_an_error_of_aws(operation: str, body: bytes, query: str) -> None:
+def test_reading_a_request_gives_a_call_or_an_error_of_aws(
+    operation: str, body: bytes, query: str
+) -> None:
     http = SERVICE_MODEL.operation_model(operation).http
     path, _, fixed = http["requestUri"].partition("?")
     with contextlib.suppress(CloudFrontError):

@@ -24,7 +24,9 @@ def target_group(account: Account, vpc: str, *addresses: str, **given: Any) -> s
     )
     arn = str(made["TargetGroups"][0]["TargetGroupArn"])
     if addresses:
-        account.elbv2.register_targets(TargetGroupArn=arn, Targets=[{"Id": one, "Port": 8080} for one in addresses])
+        account.elbv2.register_targets(
+            TargetGroupArn=arn, Targets=[{"Id": one, "Port": 8080} for one in addresses]
+        )
     return arn
 
 
@@ -36,7 +38,11 @@ def test_subnets_acls_interfaces_and_instances_of_a_vpc_in_use(lab: Lab, account
     network = account.vpc()
     assert network.subnets[0] not in section(lab, "subnets"), "nothing there could be reached"
     (instance,) = account.ec2.run_instances(
-        ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
+        ImageId=account.image,
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=network.subnets[0],
+        SecurityGroupIds=[network.group],
     )["Instances"]
     state = lab.get("/_lab/state")
     assert state["subnets"][network.subnets[0]]["vpc_id"] == network.vpc
@@ -64,8 +70,12 @@ def test_subnets_acls_interfaces_and_instances_of_a_vpc_in_use(lab: Lab, account
     (before,) = account.ec2.describe_network_acls(
         Filters=[{"Name": "association.subnet-id", "Values": [network.subnets[0]]}]
     )["NetworkAcls"]
-    (association,) = [one for one in before["Associations"] if one["SubnetId"] == network.subnets[0]]
-    account.ec2.replace_network_acl_association(AssociationId=association["NetworkAclAssociationId"], NetworkAclId=acl)
+    (association,) = [
+        one for one in before["Associations"] if one["SubnetId"] == network.subnets[0]
+    ]
+    account.ec2.replace_network_acl_association(
+        AssociationId=association["NetworkAclAssociationId"], NetworkAclId=acl
+    )
     (told,) = [one for one in section(lab, "network_acls") if one["id"] == acl]
     assert told["subnets"] == [network.subnets[0]]
     rule = {"number": 7, "egress": True, "protocol": "6", "action": "deny", "cidr": "0.0.0.0/0"}
@@ -77,9 +87,13 @@ def test_certificates_of_listeners_imported_and_requested(lab: Lab, account: Acc
     acm = account.client("acm")
     issued = OriginAuthority.new().issue(["one.example", "*.two.example"])
     imported = acm.import_certificate(
-        Certificate=issued.leaf.encode(), PrivateKey=issued.key.encode(), CertificateChain=issued.rest.encode()
+        Certificate=issued.leaf.encode(),
+        PrivateKey=issued.key.encode(),
+        CertificateChain=issued.rest.encode(),
     )["CertificateArn"]
-    unused = acm.import_certificate(Certificate=issued.leaf.encode(), PrivateKey=issued.key.encode())["CertificateArn"]
+    unused = acm.import_certificate(
+        Certificate=issued.leaf.encode(), PrivateKey=issued.key.encode()
+    )["CertificateArn"]
     requested = acm.request_certificate(DomainName="three.example")["CertificateArn"]
     forward = [{"Type": "forward", "TargetGroupArn": target_group(account, network.vpc)}]
     listener = account.elbv2.create_listener(
@@ -89,9 +103,13 @@ def test_certificates_of_listeners_imported_and_requested(lab: Lab, account: Acc
         DefaultActions=forward,
         Certificates=[{"CertificateArn": imported}],
     )["Listeners"][0]["ListenerArn"]
-    account.elbv2.add_listener_certificates(ListenerArn=listener, Certificates=[{"CertificateArn": requested}])
+    account.elbv2.add_listener_certificates(
+        ListenerArn=listener, Certificates=[{"CertificateArn": requested}]
+    )
     state = lab.get("/_lab/state")
-    (told,) = [one for lb in state["load_balancers"] for one in lb["listeners"] if one["arn"] == listener]
+    (told,) = [
+        one for lb in state["load_balancers"] for one in lb["listeners"] if one["arn"] == listener
+    ]
     assert told["certificates"] == [imported, requested]
     assert state["certificates"][imported]["names"] == ["one.example", "*.two.example"]
     assert state["certificates"][imported]["chain"].split() == (issued.leaf + issued.rest).split()
@@ -101,7 +119,9 @@ def test_certificates_of_listeners_imported_and_requested(lab: Lab, account: Acc
 
 def test_alias_records_and_cnames_are_names(lab: Lab, account: Account) -> None:
     route53 = account.client("route53")
-    zone = route53.create_hosted_zone(Name=f"z{account.number}.example", CallerReference="1")["HostedZone"]["Id"]
+    zone = route53.create_hosted_zone(Name=f"z{account.number}.example", CallerReference="1")[
+        "HostedZone"
+    ]["Id"]
     alias = {
         "HostedZoneId": "Z35SXDOTRQ7X7K",
         "DNSName": "dualstack.Pub-Web-1.elb.amazonaws.com.",
@@ -125,13 +145,21 @@ def test_alias_records_and_cnames_are_names(lab: Lab, account: Account) -> None:
 
 def test_weights_login_and_health_checks_reach_the_edge(lab: Lab, account: Account) -> None:
     network = account.vpc()
-    blue = target_group(account, network.vpc, Matcher={"HttpCode": "200-299"}, HealthCheckIntervalSeconds=15)
+    blue = target_group(
+        account, network.vpc, Matcher={"HttpCode": "200-299"}, HealthCheckIntervalSeconds=15
+    )
     green = target_group(account, network.vpc)
     weighted = [{"TargetGroupArn": blue, "Weight": 3}, {"TargetGroupArn": green, "Weight": 0}]
     stickiness = {"Enabled": True, "DurationSeconds": 90}
-    action = {"Type": "forward", "ForwardConfig": {"TargetGroups": weighted, "TargetGroupStickinessConfig": stickiness}}
+    action = {
+        "Type": "forward",
+        "ForwardConfig": {"TargetGroups": weighted, "TargetGroupStickinessConfig": stickiness},
+    }
     account.elbv2.create_listener(
-        LoadBalancerArn=account.balancer(network, "alb"), Protocol="HTTP", Port=80, DefaultActions=[action]
+        LoadBalancerArn=account.balancer(network, "alb"),
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[action],
     )
     state = lab.get("/_lab/state")
     (told,) = [
@@ -158,17 +186,27 @@ def test_what_the_edge_reports_shows_in_describe_target_health(lab: Lab, account
     leaving = {"group": group, "id": "10.9.0.3", "port": 8080, "state": "draining"}
 
     def described() -> dict[str, tuple[str, str | None]]:
-        found = account.elbv2.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
-        return {one["Target"]["Id"]: (one["TargetHealth"]["State"], one["TargetHealth"].get("Reason")) for one in found}
+        found = account.elbv2.describe_target_health(TargetGroupArn=group)[
+            "TargetHealthDescriptions"
+        ]
+        return {
+            one["Target"]["Id"]: (one["TargetHealth"]["State"], one["TargetHealth"].get("Reason"))
+            for one in found
+        }
 
-    assert lab.post("/_lab/edge", {"targets": [ill, leaving], "public": {"pub:80": "127.0.0.1:1"}}) == {"news": True}
+    assert lab.post(
+        "/_lab/edge", {"targets": [ill, leaving], "public": {"pub:80": "127.0.0.1:1"}}
+    ) == {"news": True}
     assert described() == {
         "10.9.0.1": ("unhealthy", "Target.Timeout"),
         "10.9.0.2": ("healthy", None),
         "10.9.0.3": ("draining", "Target.DeregistrationInProgress"),
     }
     told = {
-        one["id"]: one["health"] for tg in section(lab, "target_groups") if tg["arn"] == group for one in tg["targets"]
+        one["id"]: one["health"]
+        for tg in section(lab, "target_groups")
+        if tg["arn"] == group
+        for one in tg["targets"]
     }
     assert told["10.9.0.1"] == "unhealthy"
     assert lab.get("/_lab/hosts")["public"] == {"pub:80": "127.0.0.1:1"}
@@ -187,7 +225,9 @@ def test_what_the_edge_reports_shows_in_describe_target_health(lab: Lab, account
 
 
 def test_the_ways_of_the_2025_article_are_seeded(lab: Lab) -> None:
-    """Public ALB; public NLB and internal ALB behind it; CloudFront to the public one; and one that speaks HTTPS."""
+    """Public ALB; public NLB and internal ALB behind it; CloudFront to the public one; and one that
+    speaks HTTPS.
+    """
     state = lab.get("/_lab/state")
     seeded = {lb["name"]: lb for lb in state["load_balancers"] if lb["account"] == CHAT_ACCOUNT}
     groups = {group["arn"]: group for group in state["target_groups"]}

@@ -1,4 +1,6 @@
-"""Nonsense for the services that moto serves, and on the socket: an error of the right form, and the server lives."""
+"""Nonsense for the services that moto serves, and on the socket: an error of the right form, and
+the server lives.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +13,16 @@ import pytest
 
 from tests.lab.account import Account, Lab
 
-SCOPE = "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, Signature=0"
+SCOPE = (
+    "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, "
+    "Signature=0"
+)
 FORM = "application/x-www-form-urlencoded"
 
 
-def send(lab: Lab, service: str | None, body: bytes, path: str = "/", **given: str) -> tuple[int, bytes]:
+def send(
+    lab: Lab, service: str | None, body: bytes, path: str = "/", **given: str
+) -> tuple[int, bytes]:
     headers = {"Content-Type": FORM, **given}
     if service is not None:
         headers["Authorization"] = SCOPE.format(service)
@@ -65,8 +72,12 @@ def test_no_signature(lab: Lab) -> None:
         ("acm", "/", 400, b'"UnrecognizedClientException"'),
     ],
 )
-def test_a_key_that_nobody_was_given(lab: Lab, service: str, path: str, status: int, code: bytes) -> None:
-    """Such as one of another lab: without this its caller would see the account of nobody in particular."""
+def test_a_key_that_nobody_was_given(
+    lab: Lab, service: str, path: str, status: int, code: bytes
+) -> None:
+    """Such as one of another lab: without this its caller would see the account of nobody in
+    particular.
+    """
     signed = SCOPE.format(service)
     strange = signed.replace("=lab/", "=ASIAXXXXXXXXXXXXXXXX/")
     answered, reply = send(lab, None, b"", path, Authorization=strange)
@@ -81,7 +92,9 @@ def test_a_key_that_nobody_was_given(lab: Lab, service: str, path: str, status: 
         assert send(lab, None, b"", path, Authorization=given)[0] not in (401, 403)
 
 
-@pytest.mark.parametrize("given", ["Basic bGFiOmxhYg==", "AWS4-HMAC-SHA256 Credential=lab, Signature=0", "AWS lab:0"])
+@pytest.mark.parametrize(
+    "given", ["Basic bGFiOmxhYg==", "AWS4-HMAC-SHA256 Credential=lab, Signature=0", "AWS lab:0"]
+)
 def test_what_is_no_signature_of_version_4(lab: Lab, given: str) -> None:
     status, reply = send(lab, None, b"", "/2020-05-31/distribution", Authorization=given)
     assert (status, b"<Code>IncompleteSignature</Code>" in reply) == (400, True)
@@ -105,11 +118,22 @@ def test_random_forms(lab: Lab) -> None:
         "CreateRoute",
         "CreateTags",
     )
-    names = ("CidrBlock", "VpcId", "GroupId", "IpPermissions.1.IpProtocol", "ImageId", "MinCount", "RouteTableId", "")
+    names = (
+        "CidrBlock",
+        "VpcId",
+        "GroupId",
+        "IpPermissions.1.IpProtocol",
+        "ImageId",
+        "MinCount",
+        "RouteTableId",
+        "",
+    )
     values = ("", "0", "-1", "vpc-1", "10.0.0.0/8", "\u0000", "é", "a" * 500, "1e9", "%", "sg-0")
     for _ in range(150):
         fields = [f"Action={chance.choice(actions)}", "Version=2016-11-15"]
-        fields += [f"{chance.choice(names)}={chance.choice(values)}" for _ in range(chance.randint(0, 5))]
+        fields += [
+            f"{chance.choice(names)}={chance.choice(values)}" for _ in range(chance.randint(0, 5))
+        ]
         status, reply = send(lab, "ec2", "&".join(fields).encode())
         assert status < 500, (fields, reply)
 

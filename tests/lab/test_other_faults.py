@@ -12,13 +12,19 @@ from lab.faults.record import SetFault
 from lab.faults.step import Step
 
 PLACE = ("111122223333", "us-east-1")
-BALANCER, LISTENER, RULE = "arn:lb/net/a/1", "arn:listener/net/a/1/2", "arn:listener-rule/net/a/1/2/3"
+BALANCER, LISTENER, RULE = (
+    "arn:lb/net/a/1",
+    "arn:listener/net/a/1/2",
+    "arn:listener-rule/net/a/1/2/3",
+)
 FORWARD, REDIRECT = [{"Type": "forward", "TargetGroupArn": "g"}], [{"Type": "redirect"}]
 CONDITIONS = [{"Field": "path-pattern"}]
 KEPT: dict[str, Any] = {
     "arn": LISTENER,
     "listener": {"LoadBalancerArn": BALANCER, "Port": 8443, "DefaultActions": REDIRECT},
-    "rules": [{"arn": RULE, "given": {"Priority": 1, "Conditions": CONDITIONS, "Actions": REDIRECT}}],
+    "rules": [
+        {"arn": RULE, "given": {"Priority": 1, "Conditions": CONDITIONS, "Actions": REDIRECT}}
+    ],
     "attributes": [{"Key": "tcp.idle_timeout.seconds", "Value": "60"}],
 }
 
@@ -34,41 +40,73 @@ def fault(*steps: Step) -> SetFault:
 @pytest.mark.parametrize(
     ("leaving", "where", "value"),
     [
-        (Step("replace actions", *PLACE, LISTENER, FORWARD, REDIRECT), ("listener", "DefaultActions"), FORWARD),
-        (Step("replace actions", *PLACE, RULE, FORWARD, REDIRECT), ("rules", 0, "given", "Actions"), FORWARD),
+        (
+            Step("replace actions", *PLACE, LISTENER, FORWARD, REDIRECT),
+            ("listener", "DefaultActions"),
+            FORWARD,
+        ),
+        (
+            Step("replace actions", *PLACE, RULE, FORWARD, REDIRECT),
+            ("rules", 0, "given", "Actions"),
+            FORWARD,
+        ),
         (Step("replace actions", *PLACE, LISTENER, FORWARD, FORWARD), (), KEPT),
         (Step("replace actions", *PLACE, "arn:another", FORWARD, REDIRECT), (), KEPT),
         (
             Step(
-                "add rule", *PLACE, "", None, {"listener": LISTENER, "rule": {"Priority": 1, "Conditions": CONDITIONS}}
+                "add rule",
+                *PLACE,
+                "",
+                None,
+                {"listener": LISTENER, "rule": {"Priority": 1, "Conditions": CONDITIONS}},
             ),
             ("rules",),
             [],
         ),
         (
             Step(
-                "add rule", *PLACE, "", None, {"listener": LISTENER, "rule": {"Priority": 2, "Conditions": CONDITIONS}}
+                "add rule",
+                *PLACE,
+                "",
+                None,
+                {"listener": LISTENER, "rule": {"Priority": 2, "Conditions": CONDITIONS}},
             ),
             (),
             KEPT,
         ),
         (
-            Step("set attribute", *PLACE, LISTENER, *({"tcp.idle_timeout.seconds": text} for text in ("350", "60"))),
+            Step(
+                "set attribute",
+                *PLACE,
+                LISTENER,
+                *({"tcp.idle_timeout.seconds": text} for text in ("350", "60")),
+            ),
             ("attributes", 0, "Value"),
             "350",
         ),
         (
-            Step("set attribute", *PLACE, LISTENER, *({"tcp.idle_timeout.seconds": text} for text in ("350", "90"))),
+            Step(
+                "set attribute",
+                *PLACE,
+                LISTENER,
+                *({"tcp.idle_timeout.seconds": text} for text in ("350", "90")),
+            ),
             (),
             KEPT,
         ),
         (Step("move listener", *PLACE, LISTENER, 80, 8443), ("listener", "Port"), 80),
         (Step("move listener", *PLACE, LISTENER, 80, 8444), (), KEPT),
         (Step("deny egress", *PLACE, LISTENER, None, {}), (), KEPT),
-        (Step("replace actions", "444455556666", "us-east-1", LISTENER, FORWARD, REDIRECT), (), KEPT),
+        (
+            Step("replace actions", "444455556666", "us-east-1", LISTENER, FORWARD, REDIRECT),
+            (),
+            KEPT,
+        ),
     ],
 )
-def test_a_change_is_taken_out_of_a_listener_that_is_away(leaving: Step, where: tuple[Any, ...], value: Any) -> None:
+def test_a_change_is_taken_out_of_a_listener_that_is_away(
+    leaving: Step, where: tuple[Any, ...], value: Any
+) -> None:
     (step,) = without_change(fault(removed()), leaving).steps
     (found,) = step.before
     for name in where:
@@ -79,8 +117,13 @@ def test_a_change_is_taken_out_of_a_listener_that_is_away(leaving: Step, where: 
 
 
 def test_new_arns_take_the_place_of_old_ones_everywhere() -> None:
-    step = Step("add rule", *PLACE, f"{LISTENER}/1", None, {"listener": LISTENER, "rule": {"Priority": 1}})
-    found = renamed(fault(step, removed()), {LISTENER: "arn:listener/net/a/1/9", RULE: "arn:listener-rule/net/a/1/9/8"})
+    step = Step(
+        "add rule", *PLACE, f"{LISTENER}/1", None, {"listener": LISTENER, "rule": {"Priority": 1}}
+    )
+    found = renamed(
+        fault(step, removed()),
+        {LISTENER: "arn:listener/net/a/1/9", RULE: "arn:listener-rule/net/a/1/9/8"},
+    )
     assert found.hit == {"listener": "arn:listener/net/a/1/9"}
     assert found.steps[0].key == "arn:listener/net/a/1/9/1"
     assert found.steps[0].after == {"listener": "arn:listener/net/a/1/9", "rule": {"Priority": 1}}
@@ -97,7 +140,9 @@ def test_a_behavior_is_found_under_the_name_that_another_fault_gave_it() -> None
         edit,
         replace(edit, key="E1|/away|OriginRequestPolicyId"),
     ]
-    assert list(names_now(moved, [fault(moved)])) == [moved], "the pattern itself is put back by its own name"
+    assert list(names_now(moved, [fault(moved)])) == [moved], (
+        "the pattern itself is put back by its own name"
+    )
 
 
 def test_a_vpc_origin_that_is_away_is_in_the_way_of_its_accounts_distributions() -> None:

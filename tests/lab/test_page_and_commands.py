@@ -43,14 +43,26 @@ class TestPage:
     def test_it_shows_accounts_clock_and_every_fault(self, lab: Lab) -> None:
         status, text = page(lab)
         assert status == 200
-        for shown in ("int-chat", "int-quotes", "10.10.8.0/24", "pub-web", "The edge does not answer"):
+        for shown in (
+            "int-chat",
+            "int-quotes",
+            "10.10.8.0/24",
+            "pub-web",
+            "The edge does not answer",
+        ):
             assert shown in text
         assert all(f'value="{name}"' in text for name in FAULTS)
         assert "None: everything behaves." in text
 
     def test_buttons_set_and_clear_a_fault(self, lab: Lab) -> None:
         distribution = lab.get("/_lab/state")["distributions"][0]["id"]
-        form = {"do": "set", "name": "geo-block", "distribution": distribution, "path": "/", "detail": ""}
+        form = {
+            "do": "set",
+            "name": "geo-block",
+            "distribution": distribution,
+            "path": "/",
+            "detail": "",
+        }
         assert "The fault is set." in page(lab, form)[1]
         (fault,) = lab.get("/_lab/faults")["set"]
         assert fault["hit"]["distribution"] == distribution
@@ -124,13 +136,17 @@ def test_steps_in_words(text: str, seconds: float) -> None:
 
 
 class TestCommands:
-    def run(self, lab: Lab, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    def run(
+        self, lab: Lab, capsys: pytest.CaptureFixture[str], *words: str
+    ) -> tuple[int, str, str]:
         code = program.main([*words, "--lab", lab.url, "--edge", "http://127.0.0.1:9"])
         printed = capsys.readouterr()
         return code, printed.out, printed.err
 
     def test_a_fault_from_the_terminal(self, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
-        code, out, _ = self.run(lab, capsys, "fault", "set", "throttled", "--operation", "Create*", "--times", "2")
+        code, out, _ = self.run(
+            lab, capsys, "fault", "set", "throttled", "--operation", "Create*", "--times", "2"
+        )
         assert code == 0
         assert "throttled is set." in out
         assert "to be seen: Throttling 400" in out
@@ -138,17 +154,26 @@ class TestCommands:
         code, out, _ = self.run(lab, capsys, "fault", "list")
         assert all(name in out for name in FAULTS)
         assert f"{fault_id}  throttled  operation=Create* times=2" in out
-        assert self.run(lab, capsys, "fault", "clear", fault_id)[:2] == (0, f"{fault_id}  throttled is cleared.\n")
+        assert self.run(lab, capsys, "fault", "clear", fault_id)[:2] == (
+            0,
+            f"{fault_id}  throttled is cleared.\n",
+        )
         assert self.run(lab, capsys, "fault", "clear", "--all")[:2] == (0, "none was set\n")
 
-    def test_the_clock_and_what_can_be_looked_at(self, lab: Lab, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_the_clock_and_what_can_be_looked_at(
+        self, lab: Lab, capsys: pytest.CaptureFixture[str]
+    ) -> None:
         before = lab.get("/_lab/clock")["offset_seconds"]
         assert self.run(lab, capsys, "clock", "+15m")[0] == 0
         assert lab.get("/_lab/clock")["offset_seconds"] == before + 900
         code, out, _ = self.run(lab, capsys, "state", "--json")
         state: Any = json.loads(out)
         assert (code, state["version"]) == (0, lab.get("/_lab/state")["version"])
-        for words, shown in ((("state",), "int-chat"), (("calls",), "in all"), (("settings",), "quotas.vpc_origins=")):
+        for words, shown in (
+            (("state",), "int-chat"),
+            (("calls",), "in all"),
+            (("settings",), "quotas.vpc_origins="),
+        ):
             code, out, _ = self.run(lab, capsys, *words)
             assert code == 0
             assert shown in out
@@ -169,13 +194,20 @@ class TestCommands:
         ],
     )
     def test_what_does_not_work_is_said_with_an_exit_code(
-        self, lab: Lab, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int, says: str
+        self,
+        lab: Lab,
+        capsys: pytest.CaptureFixture[str],
+        words: tuple[str, ...],
+        code: int,
+        says: str,
     ) -> None:
         given, out, err = self.run(lab, capsys, *words)
         assert (given, out) == (code, "")
         assert says in err
 
-    def test_a_reader_that_has_enough_is_no_traceback(self, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_reader_that_has_enough_is_no_traceback(
+        self, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         reading, writing = os.pipe()
         os.close(reading)
         with os.fdopen(writing, "w") as closed:

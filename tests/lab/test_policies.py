@@ -15,7 +15,12 @@ from lab.config import DEFAULT_QUOTAS
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, Lab, behavior, listed, refused
 from tests.lab.contract_stories import pem
 
-WEBSOCKET_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
+WEBSOCKET_HEADERS = (
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+)
 
 
 def policy(name: str = "websocket", **changes: Any) -> dict[str, Any]:
@@ -54,27 +59,37 @@ class TestManaged:
         for who in (account, lab.account()):
             cloudfront = who.cloudfront
             caches = cloudfront.list_cache_policies(Type="managed")["CachePolicyList"]["Items"]
-            requests = cloudfront.list_origin_request_policies(Type="managed")["OriginRequestPolicyList"]["Items"]
+            requests = cloudfront.list_origin_request_policies(Type="managed")[
+                "OriginRequestPolicyList"
+            ]["Items"]
             given = [item["CachePolicy"] for item in caches]
             assert {each["CachePolicyConfig"]["Name"]: each["Id"] for each in given} == CACHE_IDS
             given = [item["OriginRequestPolicy"] for item in requests]
-            assert {each["OriginRequestPolicyConfig"]["Name"]: each["Id"] for each in given} == ORIGIN_REQUEST_IDS
+            assert {
+                each["OriginRequestPolicyConfig"]["Name"]: each["Id"] for each in given
+            } == ORIGIN_REQUEST_IDS
 
     @pytest.mark.rule("policy/managed-ids")
     def test_with_awss_ids_and_contents(self, account: Account) -> None:
-        listed_policies = account.cloudfront.list_origin_request_policies(Type="managed")["OriginRequestPolicyList"]
+        listed_policies = account.cloudfront.list_origin_request_policies(Type="managed")[
+            "OriginRequestPolicyList"
+        ]
         by_id = {item["OriginRequestPolicy"]["Id"]: item for item in listed_policies["Items"]}
         config = by_id[ALL_VIEWER]["OriginRequestPolicy"]["OriginRequestPolicyConfig"]
         assert config["Name"] == "Managed-AllViewer"
         assert config["HeadersConfig"] == {"HeaderBehavior": "allViewer"}
-        shown = account.cloudfront.get_origin_request_policy(Id="b689b0a8-53d0-40ab-baf2-68738e2966ac")
+        shown = account.cloudfront.get_origin_request_policy(
+            Id="b689b0a8-53d0-40ab-baf2-68738e2966ac"
+        )
         assert shown["OriginRequestPolicy"]["OriginRequestPolicyConfig"]["HeadersConfig"] == {
             "HeaderBehavior": "allExcept",
             "Headers": {"Quantity": 1, "Items": ["host"]},
         }
         caches = account.cloudfront.list_cache_policies(Type="managed")["CachePolicyList"]["Items"]
         assert CACHING_DISABLED in {item["CachePolicy"]["Id"] for item in caches}
-        disabled = account.cloudfront.get_cache_policy_config(Id=CACHING_DISABLED)["CachePolicyConfig"]
+        disabled = account.cloudfront.get_cache_policy_config(Id=CACHING_DISABLED)[
+            "CachePolicyConfig"
+        ]
         assert (disabled["MinTTL"], disabled["DefaultTTL"], disabled["MaxTTL"]) == (0, 0, 0)
         with refused("NoSuchCachePolicy", 404):
             account.cloudfront.get_cache_policy(Id="nobody")
@@ -95,16 +110,24 @@ class TestCustom:
     def test_create_read_update_delete(self, lab: Lab, account: Account) -> None:
         made = account.cloudfront.create_origin_request_policy(OriginRequestPolicyConfig=policy())
         policy_id = made["OriginRequestPolicy"]["Id"]
-        own = account.cloudfront.list_origin_request_policies(Type="custom")["OriginRequestPolicyList"]
+        own = account.cloudfront.list_origin_request_policies(Type="custom")[
+            "OriginRequestPolicyList"
+        ]
         assert [item["OriginRequestPolicy"]["Id"] for item in own["Items"]] == [policy_id]
-        assert lab.get("/_lab/state")["origin_request_policies"][policy_id]["header_names"] == list(WEBSOCKET_HEADERS)
+        assert lab.get("/_lab/state")["origin_request_policies"][policy_id]["header_names"] == list(
+            WEBSOCKET_HEADERS
+        )
         cookies = {"CookieBehavior": "all"}
         written = account.cloudfront.update_origin_request_policy(
-            Id=policy_id, IfMatch=made["ETag"], OriginRequestPolicyConfig=policy(CookiesConfig=cookies)
+            Id=policy_id,
+            IfMatch=made["ETag"],
+            OriginRequestPolicyConfig=policy(CookiesConfig=cookies),
         )
         with refused("PreconditionFailed", 412):
             account.cloudfront.delete_origin_request_policy(Id=policy_id, IfMatch=made["ETag"])
-        config = account.cloudfront.get_origin_request_policy_config(Id=policy_id)["OriginRequestPolicyConfig"]
+        config = account.cloudfront.get_origin_request_policy_config(Id=policy_id)[
+            "OriginRequestPolicyConfig"
+        ]
         assert config["CookiesConfig"] == cookies
         account.cloudfront.delete_origin_request_policy(Id=policy_id, IfMatch=written["ETag"])
         with refused("NoSuchOriginRequestPolicy", 404):
@@ -132,7 +155,11 @@ class TestCustom:
         with refused("TooManyHeadersInOriginRequestPolicy", 400):
             create(OriginRequestPolicyConfig=policy("many", HeadersConfig=headers))
         with refused("InvalidArgument", 400):
-            create(OriginRequestPolicyConfig=policy("none", HeadersConfig={"HeaderBehavior": "whitelist"}))
+            create(
+                OriginRequestPolicyConfig=policy(
+                    "none", HeadersConfig={"HeaderBehavior": "whitelist"}
+                )
+            )
 
 
 @pytest.mark.rule("policy/not-in-cache-key", "quota/names-in-policy")
@@ -146,7 +173,9 @@ class TestCustom:
         (["x" * 256], ["c" * 256, "d" * 256, "e" * 257], False),
     ],
 )
-def test_what_a_cache_key_cannot_hold(headers: list[str], cookies: list[str], accepted: bool) -> None:
+def test_what_a_cache_key_cannot_hold(
+    headers: list[str], cookies: list[str], accepted: bool
+) -> None:
     key = {
         "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": listed(*headers)},
         "CookiesConfig": {"CookieBehavior": "whitelist", "Cookies": listed(*cookies)}
@@ -154,8 +183,18 @@ def test_what_a_cache_key_cannot_hold(headers: list[str], cookies: list[str], ac
         else {"CookieBehavior": "none"},
         "QueryStringsConfig": {"QueryStringBehavior": "none"},
     }
-    config = {"Name": "key", "MinTTL": 0, "DefaultTTL": 1, "MaxTTL": 1, "ParametersInCacheKeyAndForwardedToOrigin": key}
-    with contextlib.nullcontext() if accepted else pytest.raises(CloudFrontError, match="InvalidArgument"):
+    config = {
+        "Name": "key",
+        "MinTTL": 0,
+        "DefaultTTL": 1,
+        "MaxTTL": 1,
+        "ParametersInCacheKeyAndForwardedToOrigin": key,
+    }
+    with (
+        contextlib.nullcontext()
+        if accepted
+        else pytest.raises(CloudFrontError, match="InvalidArgument")
+    ):
         check_cache_policy(config, DEFAULT_QUOTAS)
 
 
@@ -168,17 +207,28 @@ def test_a_cache_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account)
     shown = cloudfront.get_cache_policy_config(Id=policy_id)["CachePolicyConfig"]
     assert (shown["DefaultTTL"], shown["MaxTTL"]) == (86_400, 31_536_000), "filled in as AWS does"
     assert lab.get("/_lab/state")["cache_policies"][policy_id]["min_ttl"] == 5
-    account.create_distribution(DefaultCacheBehavior={**behavior("web"), "CachePolicyId": policy_id})
+    account.create_distribution(
+        DefaultCacheBehavior={**behavior("web"), "CachePolicyId": policy_id}
+    )
     changed = {"Name": "short", "MinTTL": 1, "DefaultTTL": 2, "MaxTTL": 3}
     cloudfront.update_cache_policy(Id=policy_id, IfMatch=made["ETag"], CachePolicyConfig=changed)
     assert lab.get("/_lab/state")["cache_policies"][policy_id]["max_ttl"] == 3
     with refused("InvalidArgument", 400):
         cloudfront.create_cache_policy(CachePolicyConfig={**changed, "Name": "odd", "MaxTTL": 0})
     disabled = {"Name": "off", "MinTTL": 0, "DefaultTTL": 0, "MaxTTL": 0}
-    nothing = {"HeaderBehavior": "none"}, {"CookieBehavior": "none"}, {"QueryStringBehavior": "none"}
+    nothing = (
+        {"HeaderBehavior": "none"},
+        {"CookieBehavior": "none"},
+        {"QueryStringBehavior": "none"},
+    )
     key = dict(zip(("HeadersConfig", "CookiesConfig", "QueryStringsConfig"), nothing, strict=True))
     for compressed, accepted in ((True, False), (False, True)):
-        parts = {"ParametersInCacheKeyAndForwardedToOrigin": {"EnableAcceptEncodingGzip": compressed, **key}}
+        parts = {
+            "ParametersInCacheKeyAndForwardedToOrigin": {
+                "EnableAcceptEncodingGzip": compressed,
+                **key,
+            }
+        }
         if accepted:
             cloudfront.create_cache_policy(CachePolicyConfig={**disabled, **parts})
         else:
@@ -190,7 +240,11 @@ def test_a_cache_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account)
 def test_a_response_headers_policy_of_ones_own_reaches_the_edge(lab: Lab, account: Account) -> None:
     create = account.cloudfront.create_response_headers_policy
     added = {"Header": "X-Team", "Value": "chat", "Override": True}
-    config = {"Name": "team", "CustomHeadersConfig": listed(added), "RemoveHeadersConfig": listed({"Header": "Server"})}
+    config = {
+        "Name": "team",
+        "CustomHeadersConfig": listed(added),
+        "RemoveHeadersConfig": listed({"Header": "Server"}),
+    }
     policy_id = create(ResponseHeadersPolicyConfig=config)["ResponseHeadersPolicy"]["Id"]
     seen = lab.get("/_lab/state")["response_headers_policies"]
     assert seen[policy_id]["CustomHeadersConfig"]["Items"] == [added]
@@ -214,7 +268,9 @@ def test_a_key_group_and_its_keys_reach_the_edge(lab: Lab, account: Account) -> 
     key_id = cloudfront.create_public_key(PublicKeyConfig=key)["PublicKey"]["Id"]
     group = {"Name": "signers", "Items": [key_id]}
     group_id = cloudfront.create_key_group(KeyGroupConfig=group)["KeyGroup"]["Id"]
-    assert lab.get("/_lab/state")["key_groups"][group_id] == [{"id": key_id, "pem": key["EncodedKey"]}]
+    assert lab.get("/_lab/state")["key_groups"][group_id] == [
+        {"id": key_id, "pem": key["EncodedKey"]}
+    ]
     trusting = {**behavior("web"), "TrustedKeyGroups": {"Enabled": True, **listed(group_id)}}
     made = account.create_distribution(DefaultCacheBehavior=trusting)["Distribution"]
     active = {"KeyGroupId": group_id, "KeyPairIds": listed(key_id)}
@@ -237,9 +293,12 @@ def test_tags(lab: Lab, account: Account) -> None:
 
     assert tags() == {}
     cloudfront.tag_resource(
-        Resource=arn, Tags={"Items": [{"Key": "portal-endpoint", "Value": "1"}, {"Key": "b", "Value": ""}]}
+        Resource=arn,
+        Tags={"Items": [{"Key": "portal-endpoint", "Value": "1"}, {"Key": "b", "Value": ""}]},
     )
-    cloudfront.tag_resource(Resource=arn, Tags={"Items": [{"Key": "portal-endpoint", "Value": "2"}]})
+    cloudfront.tag_resource(
+        Resource=arn, Tags={"Items": [{"Key": "portal-endpoint", "Value": "2"}]}
+    )
     assert tags() == {"portal-endpoint": "2", "b": ""}
     cloudfront.untag_resource(Resource=arn, TagKeys={"Items": ["b", "never-there"]})
     assert tags() == {"portal-endpoint": "2"}

@@ -1,4 +1,6 @@
-"""How many policies, key groups and keys an account may have: each number of the quotas page is met once."""
+"""How many policies, key groups and keys an account may have: each number of the quotas page is met
+once.
+"""
 
 from __future__ import annotations
 
@@ -35,8 +37,16 @@ def test_twenty_custom_policies_of_each_kind(account: Account) -> None:
     cloudfront = account.cloudfront
     for create, config, code in (
         (cloudfront.create_cache_policy, cache_policy, "TooManyCachePolicies"),
-        (cloudfront.create_origin_request_policy, origin_request_policy, "TooManyOriginRequestPolicies"),
-        (cloudfront.create_response_headers_policy, response_headers_policy, "TooManyResponseHeadersPolicies"),
+        (
+            cloudfront.create_origin_request_policy,
+            origin_request_policy,
+            "TooManyOriginRequestPolicies",
+        ),
+        (
+            cloudfront.create_response_headers_policy,
+            response_headers_policy,
+            "TooManyResponseHeadersPolicies",
+        ),
     ):
         for number in range(20):
             create(**config(f"policy-{number}"))
@@ -61,7 +71,9 @@ def test_ten_key_groups_four_in_a_behavior_five_keys_in_each(account: Account) -
 
     def trust(*ids: str) -> None:
         trusted = {"Enabled": True, **listed(*ids)}
-        account.create_distribution(DefaultCacheBehavior={**behavior("web"), "TrustedKeyGroups": trusted})
+        account.create_distribution(
+            DefaultCacheBehavior={**behavior("web"), "TrustedKeyGroups": trusted}
+        )
 
     trust(*groups[:4])
     with refused("TooManyKeyGroupsAssociatedToDistribution", 400):

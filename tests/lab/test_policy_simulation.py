@@ -1,4 +1,6 @@
-"""SimulatePrincipalPolicy: IAM's rules as its user guide states them, and the call over the wire."""
+"""SimulatePrincipalPolicy: IAM's rules as its user guide states them, and the call over the
+wire.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ GROUP = "arn:aws:ec2:us-east-1:1:security-group/sg-1"
 OPEN = "ec2:AuthorizeSecurityGroupIngress"
 
 
-def statement(action: Any = OPEN, resource: Any = "*", effect: str = "Allow", **more: Any) -> dict[str, Any]:
+def statement(
+    action: Any = OPEN, resource: Any = "*", effect: str = "Allow", **more: Any
+) -> dict[str, Any]:
     return {"Effect": effect, "Action": action, "Resource": resource} | more
 
 
@@ -38,7 +42,13 @@ def when(operator: str, **wanted: Any) -> dict[str, Any]:
         ((statement(resource="arn:aws:ec2:*:*:security-group-rule/*"),), IMPLICIT_DENY),
         ((statement(), statement(effect="Deny", resource=GROUP)), EXPLICIT_DENY),
         (({"Effect": "Allow", "NotAction": "iam:*", "Resource": "*"},), ALLOWED),
-        (({"Effect": "Deny", "NotAction": "iam:*", "NotResource": "arn:aws:s3:::*"}, statement()), EXPLICIT_DENY),
+        (
+            (
+                {"Effect": "Deny", "NotAction": "iam:*", "NotResource": "arn:aws:s3:::*"},
+                statement(),
+            ),
+            EXPLICIT_DENY,
+        ),
         ((statement(resource="arn:aws:ec2:us-east-1:1:security-group/sg.1"),), IMPLICIT_DENY),
     ],
 )
@@ -58,7 +68,12 @@ def test_actions_and_resources(statements: tuple[dict[str, Any], ...], word: str
         (when("StringNotEquals", owner="us"), {"owner": ["them"]}, ALLOWED, ()),
         (when("StringNotEquals", owner="us"), {}, ALLOWED, ()),
         (when("StringLike", owner="team-*"), {"owner": ["team-a"]}, ALLOWED, ()),
-        (when("ArnLike", who="arn:aws:iam::*:role/x"), {"who": ["arn:aws:iam::1:role/x"]}, ALLOWED, ()),
+        (
+            when("ArnLike", who="arn:aws:iam::*:role/x"),
+            {"who": ["arn:aws:iam::1:role/x"]},
+            ALLOWED,
+            (),
+        ),
         (when("Bool", secure="true"), {"secure": ["True"]}, ALLOWED, ()),
         (when("Null", owner="true"), {}, ALLOWED, ()),
         (when("Null", owner=True), {"owner": ["us"]}, IMPLICIT_DENY, ()),
@@ -69,15 +84,21 @@ def test_actions_and_resources(statements: tuple[dict[str, Any], ...], word: str
         (when("StringEquals", a="1", b="2"), {"a": ["1"]}, IMPLICIT_DENY, ("b",)),
     ],
 )
-def test_conditions(condition: dict[str, Any], context: dict[str, list[str]], word: str, missing: tuple[str]) -> None:
+def test_conditions(
+    condition: dict[str, Any], context: dict[str, list[str]], word: str, missing: tuple[str]
+) -> None:
     found = decided(condition, **context)
     assert (found.word, found.missing) == (word, missing)
 
 
 def test_over_the_wire_with_a_boundary_and_what_is_not_there(lab: Lab, account: Account) -> None:
     iam = account.iam
-    allow, nothing = ({"Version": "2012-10-17", "Statement": one} for one in ([statement()], [statement("s3:*")]))
-    bound = iam.create_policy(PolicyName="bound", PolicyDocument=json.dumps(nothing))["Policy"]["Arn"]
+    allow, nothing = (
+        {"Version": "2012-10-17", "Statement": one} for one in ([statement()], [statement("s3:*")])
+    )
+    bound = iam.create_policy(PolicyName="bound", PolicyDocument=json.dumps(nothing))["Policy"][
+        "Arn"
+    ]
     trust = json.dumps({"Version": "2012-10-17", "Statement": []})
     for name, boundary in (("free", {}), ("held", {"PermissionsBoundary": bound})):
         iam.create_role(RoleName=name, AssumeRolePolicyDocument=trust, **boundary)
@@ -85,13 +106,23 @@ def test_over_the_wire_with_a_boundary_and_what_is_not_there(lab: Lab, account: 
 
     def simulated(name: str, **more: Any) -> list[dict[str, Any]]:
         arn = f"arn:aws:iam::{account.number}:role/{name}"
-        said = iam.simulate_principal_policy(PolicySourceArn=arn, ActionNames=[OPEN, "s3:GetObject"], **more)
+        said = iam.simulate_principal_policy(
+            PolicySourceArn=arn, ActionNames=[OPEN, "s3:GetObject"], **more
+        )
         return list(said["EvaluationResults"])
 
     opened, read = simulated("free", ResourceArns=[GROUP])
-    assert (opened["EvalActionName"], opened["EvalResourceName"], opened["EvalDecision"]) == (OPEN, GROUP, "allowed")
+    assert (opened["EvalActionName"], opened["EvalResourceName"], opened["EvalDecision"]) == (
+        OPEN,
+        GROUP,
+        "allowed",
+    )
     assert opened["MatchedStatements"][0]["SourcePolicyId"] == "inline"
-    assert (read["EvalResourceName"], read["EvalDecision"], read["MatchedStatements"]) == (GROUP, "implicitDeny", [])
+    assert (read["EvalResourceName"], read["EvalDecision"], read["MatchedStatements"]) == (
+        GROUP,
+        "implicitDeny",
+        [],
+    )
     held, _ = simulated("held")
     assert (held["EvalDecision"], held["EvalResourceName"]) == ("implicitDeny", "*")
     assert held["PermissionsBoundaryDecisionDetail"] == {"AllowedByPermissionsBoundary": False}

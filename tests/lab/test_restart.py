@@ -1,4 +1,6 @@
-"""What the lab knows survives `kill -9`, with the same ids, and a first start that was cut short begins again."""
+"""What the lab knows survives `kill -9`, with the same ids, and a first start that was cut short
+begins again.
+"""
 
 from __future__ import annotations
 
@@ -48,9 +50,13 @@ def everything(lab: Lab, account: Account) -> dict[str, Any]:
         "roles": account.iam.list_roles()["Roles"],
         "vpc_origins": account.cloudfront.list_vpc_origins()["VpcOriginList"],
         "distributions": account.cloudfront.list_distributions()["DistributionList"],
-        "policies": account.cloudfront.list_continuous_deployment_policies()["ContinuousDeploymentPolicyList"],
+        "policies": account.cloudfront.list_continuous_deployment_policies()[
+            "ContinuousDeploymentPolicyList"
+        ],
         "invalidations": [
-            account.cloudfront.list_invalidations(DistributionId=distribution["id"])["InvalidationList"]
+            account.cloudfront.list_invalidations(DistributionId=distribution["id"])[
+                "InvalidationList"
+            ]
             for distribution in state["distributions"]
             if distribution["account"] == account.number
         ],
@@ -70,10 +76,15 @@ def keep_reading(lab: Lab, done: threading.Event) -> None:
 
 
 def halfway_through_continuous_deployment(account: Account, primary: dict[str, Any]) -> str:
-    """Give the primary distribution a policy that is changed at once; id of the policy, whose change is not out yet."""
+    """Give the primary distribution a policy that is changed at once; id of the policy, whose
+    change is not out yet.
+    """
     primary_id = primary["Distribution"]["Id"]
     staging = account.cloudfront.copy_distribution(
-        PrimaryDistributionId=primary_id, IfMatch=primary["ETag"], Staging=True, CallerReference="staging"
+        PrimaryDistributionId=primary_id,
+        IfMatch=primary["ETag"],
+        Staging=True,
+        CallerReference="staging",
     )["Distribution"]
     batch = {"Paths": listed("/*"), "CallerReference": "1"}
     account.cloudfront.create_invalidation(DistributionId=staging["Id"], InvalidationBatch=batch)
@@ -83,10 +94,17 @@ def halfway_through_continuous_deployment(account: Account, primary: dict[str, A
         names = listed(staging["DomainName"])
         return {"StagingDistributionDnsNames": names, "Enabled": True, "TrafficConfig": traffic}
 
-    made = account.cloudfront.create_continuous_deployment_policy(ContinuousDeploymentPolicyConfig=config(0.05))
+    made = account.cloudfront.create_continuous_deployment_policy(
+        ContinuousDeploymentPolicyConfig=config(0.05)
+    )
     policy = str(made["ContinuousDeploymentPolicy"]["Id"])
-    attached = {**primary["Distribution"]["DistributionConfig"], "ContinuousDeploymentPolicyId": policy}
-    account.cloudfront.update_distribution(Id=primary_id, IfMatch=primary["ETag"], DistributionConfig=attached)
+    attached = {
+        **primary["Distribution"]["DistributionConfig"],
+        "ContinuousDeploymentPolicyId": policy,
+    }
+    account.cloudfront.update_distribution(
+        Id=primary_id, IfMatch=primary["ETag"], DistributionConfig=attached
+    )
     account.cloudfront.update_continuous_deployment_policy(
         Id=policy, IfMatch=made["ETag"], ContinuousDeploymentPolicyConfig=config(0.1)
     )
@@ -100,7 +118,9 @@ def test_kill_9_loses_nothing(own_lab: Lab) -> None:
     for reader in readers:
         reader.start()
     target = next(
-        balancer["arn"] for balancer in own_lab.get("/_lab/state")["load_balancers"] if balancer["name"] == "int-chat"
+        balancer["arn"]
+        for balancer in own_lab.get("/_lab/state")["load_balancers"]
+        if balancer["name"] == "int-chat"
     )
     made = chat.create_vpc_origin("chat", Arn=target)
     own_lab.advance()
@@ -110,12 +130,16 @@ def test_kill_9_loses_nothing(own_lab: Lab) -> None:
     )
     (service_group,) = own_lab.get("/_lab/state")["service_groups"].values()
     closed = next(
-        balancer for balancer in own_lab.get("/_lab/state")["load_balancers"] if balancer["name"] == "int-orders"
+        balancer
+        for balancer in own_lab.get("/_lab/state")["load_balancers"]
+        if balancer["name"] == "int-orders"
     )
     # A rule that names a group which CloudFront made, not a request of ours.
     source = [{"GroupId": service_group}]
     permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
-    chat.ec2.authorize_security_group_ingress(GroupId=closed["security_groups"][0], IpPermissions=[permission])
+    chat.ec2.authorize_security_group_ingress(
+        GroupId=closed["security_groups"][0], IpPermissions=[permission]
+    )
     own_lab.advance(100)
     policy = halfway_through_continuous_deployment(own_lab.account(CHAT_ACCOUNT), attached)
     done.set()
@@ -146,7 +170,9 @@ def test_killed_in_the_middle_of_writes_every_answered_one_is_there(own_lab: Lab
         for number in range(1, 10_000):
             try:
                 written = account.cloudfront.update_distribution(
-                    Id=distribution_id, IfMatch=etag, DistributionConfig={**config, "Comment": str(number)}
+                    Id=distribution_id,
+                    IfMatch=etag,
+                    DistributionConfig={**config, "Comment": str(number)},
                 )
             except (BotoCoreError, ClientError):
                 return

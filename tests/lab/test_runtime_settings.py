@@ -29,7 +29,9 @@ def changed(lab: Lab) -> Iterator[Any]:
 
 class TestThrottling:
     @pytest.mark.rule("api/throttling")
-    def test_too_many_writes_do_not_use_up_the_reads(self, changed: Any, lab: Lab, account: Account) -> None:
+    def test_too_many_writes_do_not_use_up_the_reads(
+        self, changed: Any, lab: Lab, account: Account
+    ) -> None:
         account.cloudfront.list_distributions()
         changed(throttling={"write_rate": 0.001, "write_burst": 2})
         account.create_distribution()
@@ -67,7 +69,9 @@ class TestThrottling:
 
 class TestLag:
     @pytest.mark.rule("api/eventually-consistent")
-    def test_reads_show_what_was_before_the_write(self, changed: Any, lab: Lab, account: Account) -> None:
+    def test_reads_show_what_was_before_the_write(
+        self, changed: Any, lab: Lab, account: Account
+    ) -> None:
         made = account.create_distribution(Comment="old")
         chosen = {"Id": made["Distribution"]["Id"]}
         config = made["Distribution"]["DistributionConfig"]

@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import Account, Lab, behavior, configuration, custom_origin, listed, refused, vpc_origin
+from tests.lab.account import (
+    Account,
+    Lab,
+    behavior,
+    configuration,
+    custom_origin,
+    listed,
+    refused,
+    vpc_origin,
+)
 
 
 def ram(account: Account) -> Any:
@@ -16,7 +25,9 @@ def ram(account: Account) -> Any:
 
 def share(owner: Account, consumer: Account, arn: str, **given: Any) -> str:
     """ARN of a new share, not accepted yet."""
-    made = ram(owner).create_resource_share(name="edge", resourceArns=[arn], principals=[consumer.number], **given)
+    made = ram(owner).create_resource_share(
+        name="edge", resourceArns=[arn], principals=[consumer.number], **given
+    )
     return str(made["resourceShare"]["resourceShareArn"])
 
 
@@ -60,7 +71,9 @@ def arn_of(account: Account, origin_id: str) -> str:
     "sharing/accepted-in-us-east-1",
     "sharing/lists-distributions",
 )
-def test_a_consumer_uses_it_once_the_invitation_is_accepted(account: Account, consumer: Account) -> None:
+def test_a_consumer_uses_it_once_the_invitation_is_accepted(
+    account: Account, consumer: Account
+) -> None:
     origin_id = account.deployed_vpc_origin()
     arn = arn_of(account, origin_id)
     wanted = with_origin(origin_id, account.number)
@@ -85,12 +98,16 @@ def test_a_consumer_uses_it_once_the_invitation_is_accepted(account: Account, co
     made = consumer.create_distribution(**wanted)["Distribution"]
     kept = made["DistributionConfig"]["Origins"]["Items"][1]["VpcOriginConfig"]
     assert (kept["VpcOriginId"], kept["OwnerAccountId"]) == (origin_id, account.number)
-    users = account.cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)["DistributionList"]["Items"]
+    users = account.cloudfront.list_distributions_by_owned_resource(ResourceArn=arn)[
+        "DistributionList"
+    ]["Items"]
     assert users == [{"DistributionId": made["Id"], "OwnerAccountId": consumer.number}]
 
 
 @pytest.mark.rule("sharing/invitation-expires")
-def test_an_invitation_is_valid_for_twelve_hours(lab: Lab, account: Account, consumer: Account) -> None:
+def test_an_invitation_is_valid_for_twelve_hours(
+    lab: Lab, account: Account, consumer: Account
+) -> None:
     arn = account.create_vpc_origin()["VpcOrigin"]["Arn"]
     share(account, consumer, arn)
     lab.advance(12 * 3600 - 60)
@@ -99,7 +116,9 @@ def test_an_invitation_is_valid_for_twelve_hours(lab: Lab, account: Account, con
     lab.advance(61)
     assert invitation(consumer)["status"] == "EXPIRED"
     with refused("ResourceShareInvitationExpiredException", 400):
-        ram(consumer).accept_resource_share_invitation(resourceShareInvitationArn=sent["resourceShareInvitationArn"])
+        ram(consumer).accept_resource_share_invitation(
+            resourceShareInvitationArn=sent["resourceShareInvitationArn"]
+        )
 
 
 @pytest.mark.rule("sharing/read-only", "sharing/no-resharing")
@@ -134,12 +153,16 @@ def test_after_unsharing_it_serves_on_but_cannot_be_edited_until_the_origin_is_o
     made = consumer.create_distribution(**with_origin(origin_id, account.number))
     lab.advance()
     ram(account).disassociate_resource_share(resourceShareArn=share_arn, resourceArns=[arn])
-    serving = {item["id"]: item for item in lab.get("/_lab/state")["distributions"]}[made["Distribution"]["Id"]]
+    serving = {item["id"]: item for item in lab.get("/_lab/state")["distributions"]}[
+        made["Distribution"]["Id"]
+    ]
     assert serving["config"]["Origins"]["Items"][1]["VpcOriginConfig"]["VpcOriginId"] == origin_id
     config = made["Distribution"]["DistributionConfig"]
     chosen = {"Id": made["Distribution"]["Id"], "IfMatch": made["ETag"]}
     with refused("EntityNotFound", 404):
-        consumer.cloudfront.update_distribution(**chosen, DistributionConfig={**config, "Comment": "edited"})
+        consumer.cloudfront.update_distribution(
+            **chosen, DistributionConfig={**config, "Comment": "edited"}
+        )
     etag = account.cloudfront.get_vpc_origin(Id=origin_id)["ETag"]
     with refused("CannotDeleteEntityWhileInUse", 409):
         account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
@@ -160,10 +183,17 @@ def test_what_ram_shows_of_a_share(account: Account, consumer: Account) -> None:
         ("PRINCIPAL", "ASSOCIATING"),
         ("RESOURCE", "ASSOCIATED"),
     }
-    (permission,) = ram(account).list_resource_share_permissions(resourceShareArn=made)["permissions"]
+    (permission,) = ram(account).list_resource_share_permissions(resourceShareArn=made)[
+        "permissions"
+    ]
     assert permission["name"] == "AWSRAMDefaultPermissionCloudFront"
     with refused("InvalidParameterException", 400):
-        share(account, consumer, arn, permissionArns=["arn:aws:ram::aws:permission/AWSRAMDefaultPermissionVpc"])
+        share(
+            account,
+            consumer,
+            arn,
+            permissionArns=["arn:aws:ram::aws:permission/AWSRAMDefaultPermissionVpc"],
+        )
     assert ram(consumer).list_resources(resourceOwner="OTHER-ACCOUNTS")["resources"] == []
     sent = invitation(consumer)["resourceShareInvitationArn"]
     ram(consumer).accept_resource_share_invitation(resourceShareInvitationArn=sent)
@@ -173,12 +203,16 @@ def test_what_ram_shows_of_a_share(account: Account, consumer: Account) -> None:
     assert seen["owningAccountId"] == account.number
 
 
-def test_only_what_exists_is_shared_and_only_from_us_east_1(account: Account, consumer: Account) -> None:
+def test_only_what_exists_is_shared_and_only_from_us_east_1(
+    account: Account, consumer: Account
+) -> None:
     arn = account.create_vpc_origin()["VpcOrigin"]["Arn"]
     with refused("UnknownResourceException", 400):
         share(account, consumer, arn + "x")
     with refused("InvalidParameterException", 400):
-        account.client("ram", region="eu-west-1").create_resource_share(name="edge", resourceArns=[arn])
+        account.client("ram", region="eu-west-1").create_resource_share(
+            name="edge", resourceArns=[arn]
+        )
     with refused("OperationNotPermittedException", 400):
         share(account, consumer, arn, allowExternalPrincipals=False)
     share(account, consumer, arn)
@@ -189,7 +223,12 @@ def test_resource_policies(account: Account, consumer: Account) -> None:
     origin_id = account.deployed_vpc_origin()
     arn = arn_of(account, origin_id)
     cloudfront = account.cloudfront
-    statement = {"Effect": "Allow", "Principal": {"AWS": consumer.number}, "Action": "cloudfront:*", "Resource": arn}
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": consumer.number},
+        "Action": "cloudfront:*",
+        "Resource": arn,
+    }
     policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
     with refused("EntityNotFound", 404):
         cloudfront.get_resource_policy(ResourceArn=arn)
@@ -197,8 +236,12 @@ def test_resource_policies(account: Account, consumer: Account) -> None:
         cloudfront.put_resource_policy(ResourceArn=arn, PolicyDocument="{}")
     with refused("InvalidArgument", 400):
         cloudfront.get_resource_policy(ResourceArn="arn:aws:s3:::bucket")
-    assert cloudfront.put_resource_policy(ResourceArn=arn, PolicyDocument=policy)["ResourceArn"] == arn
-    assert json.loads(cloudfront.get_resource_policy(ResourceArn=arn)["PolicyDocument"]) == json.loads(policy)
+    assert (
+        cloudfront.put_resource_policy(ResourceArn=arn, PolicyDocument=policy)["ResourceArn"] == arn
+    )
+    assert json.loads(
+        cloudfront.get_resource_policy(ResourceArn=arn)["PolicyDocument"]
+    ) == json.loads(policy)
     with refused("AccessDenied", 403):
         consumer.cloudfront.get_resource_policy(ResourceArn=arn)
     consumer.create_distribution(**with_origin(origin_id, account.number))

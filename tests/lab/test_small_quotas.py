@@ -7,9 +7,22 @@ from typing import Any
 
 import pytest
 
-from tests.lab.account import CACHING_DISABLED, Account, Lab, behavior, custom_origin, listed, refused
+from tests.lab.account import (
+    CACHING_DISABLED,
+    Account,
+    Lab,
+    behavior,
+    custom_origin,
+    listed,
+    refused,
+)
 
-QUOTAS = {"distributions": 3, "distributions_per_policy": 2, "distributions_per_web_acl": 2, "origin_groups": 2}
+QUOTAS = {
+    "distributions": 3,
+    "distributions_per_policy": 2,
+    "distributions_per_web_acl": 2,
+    "origin_groups": 2,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -65,7 +78,8 @@ def test_distributions_of_a_web_acl(account: Account) -> None:
 def test_origin_groups(account: Account) -> None:
     members = listed({"OriginId": "web"}, {"OriginId": "spare"})
     groups = [
-        {"Id": name, "FailoverCriteria": {"StatusCodes": listed(502)}, "Members": members} for name in ("a", "b", "c")
+        {"Id": name, "FailoverCriteria": {"StatusCodes": listed(502)}, "Members": members}
+        for name in ("a", "b", "c")
     ]
     origins = listed(custom_origin("web"), custom_origin("spare"))
     with refused("TooManyOriginGroupsPerDistribution", 400):

@@ -1,4 +1,6 @@
-"""Time alone brings the edge a new version: the service without a process, on a clock that the test moves."""
+"""Time alone brings the edge a new version: the service without a process, on a clock that the test
+moves.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,12 @@ from lab.faults.aws import Aws
 from lab.faults.keeper import Faults
 from tests.lab.account import CACHING_DISABLED
 
-SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/cloudfront/aws4_request"}
+SIGNED = {
+    "authorization": "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/cloudfront/aws4_request"
+}
 CONFIG = (
-    f'<DistributionConfig xmlns="{NAMESPACE}"><CallerReference>r</CallerReference><Comment/><Enabled>true</Enabled>'
+    "<DistributionConfig "
+    f'xmlns="{NAMESPACE}"><CallerReference>r</CallerReference><Comment/><Enabled>true</Enabled>'
     "<Origins><Quantity>1</Quantity><Items><Origin><Id>web</Id><DomainName>web.example.com</DomainName>"
     "<CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort>"
     "<OriginProtocolPolicy>http-only</OriginProtocolPolicy></CustomOriginConfig></Origin></Items></Origins>"
@@ -48,12 +53,16 @@ def time() -> Time:
 
 @pytest.fixture
 def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
-    """The service and what the edge is told of it, at 45 times real time; one distribution has just been made."""
+    """The service and what the edge is told of it, at 45 times real time; one distribution has just
+    been made.
+    """
     clock = LabClock(45, read_real=time)
     database = LabDatabase(tmp_path / "aws.sqlite3")
     world = MotoWorld(database, clock.now)
     service_network.register(world)
-    cloudfront = CloudFront(world, database, clock, LabSettings(database, world.lock, DEFAULT_QUOTAS))
+    cloudfront = CloudFront(
+        world, database, clock, LabSettings(database, world.lock, DEFAULT_QUOTAS)
+    )
     faults = Faults(Aws("http://127.0.0.1:1"), cloudfront, database, clock)
     state = EdgeState(world, cloudfront, clock, database, faults)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
@@ -68,7 +77,9 @@ def status(cloudfront: CloudFront) -> str:
     return listed.partition("<Status>")[2].partition("</Status>")[0]
 
 
-def test_a_deployment_that_ends_is_a_new_version(lab: tuple[CloudFront, EdgeState], time: Time) -> None:
+def test_a_deployment_that_ends_is_a_new_version(
+    lab: tuple[CloudFront, EdgeState], time: Time
+) -> None:
     _, state = lab
     first = state.version()
     assert state.document(first) is None
@@ -85,7 +96,9 @@ def test_a_deployment_that_ends_is_a_new_version(lab: tuple[CloudFront, EdgeStat
     assert state.document(shown["version"]) is None, "then nothing changes any more"
 
 
-def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(lab: tuple[CloudFront, EdgeState], time: Time) -> None:
+def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(
+    lab: tuple[CloudFront, EdgeState], time: Time
+) -> None:
     cloudfront, state = lab
     first = state.version()
     assert state.document(first, follows=True) is None
@@ -101,7 +114,9 @@ def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(lab: tuple[Cloud
     assert status(cloudfront) == "Deployed"
 
 
-def test_where_no_edge_follows_time_alone_deploys(lab: tuple[CloudFront, EdgeState], time: Time) -> None:
+def test_where_no_edge_follows_time_alone_deploys(
+    lab: tuple[CloudFront, EdgeState], time: Time
+) -> None:
     cloudfront, state = lab
     state.document(state.version())
     time.now += 10

@@ -20,25 +20,34 @@ def service_groups(account: Account, vpc: str) -> list[dict[str, Any]]:
         {"Name": "group-name", "Values": ["CloudFront-VPCOrigins-Service-SG"]},
         {"Name": "vpc-id", "Values": [vpc]},
     ]
-    found: list[dict[str, Any]] = account.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
+    found: list[dict[str, Any]] = account.ec2.describe_security_groups(Filters=filters)[
+        "SecurityGroups"
+    ]
     return found
 
 
 def service_interfaces(account: Account) -> list[dict[str, Any]]:
     filters = [{"Name": "tag:aws.cloudfront.vpcorigin", "Values": ["enabled"]}]
-    found: list[dict[str, Any]] = account.ec2.describe_network_interfaces(Filters=filters)["NetworkInterfaces"]
+    found: list[dict[str, Any]] = account.ec2.describe_network_interfaces(Filters=filters)[
+        "NetworkInterfaces"
+    ]
     return found
 
 
 class TestCreate:
-    @pytest.mark.rule("vpc-origin/deploying-then-deployed", "vpc-origin/ids", "vpc-origin/answers-202")
+    @pytest.mark.rule(
+        "vpc-origin/deploying-then-deployed", "vpc-origin/ids", "vpc-origin/answers-202"
+    )
     def test_it_deploys_in_about_nine_minutes(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         assert made["ResponseMetadata"]["HTTPStatusCode"] == 202
         assert made["Location"].endswith(made["VpcOrigin"]["Id"])
         origin_id = made["VpcOrigin"]["Id"]
         assert origin_id.startswith("vo_")
-        assert made["VpcOrigin"]["Arn"] == f"arn:aws:cloudfront::{account.number}:vpcorigin/{origin_id}"
+        assert (
+            made["VpcOrigin"]["Arn"]
+            == f"arn:aws:cloudfront::{account.number}:vpcorigin/{origin_id}"
+        )
         assert status(account, origin_id) == "Deploying"
         lab.advance(400)
         assert status(account, origin_id) == "Deploying"
@@ -49,7 +58,11 @@ class TestCreate:
     def test_the_list_shows_it_to_its_account_only(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")["VpcOrigin"]
         (summary,) = account.cloudfront.list_vpc_origins()["VpcOriginList"]["Items"]
-        assert (summary["Id"], summary["Name"], summary["OriginEndpointArn"]) == (made["Id"], "chat", account.target)
+        assert (summary["Id"], summary["Name"], summary["OriginEndpointArn"]) == (
+            made["Id"],
+            "chat",
+            account.target,
+        )
         other = lab.account()
         assert other.cloudfront.list_vpc_origins()["VpcOriginList"]["Quantity"] == 0
         with refused("EntityNotFound", 404):
@@ -94,10 +107,14 @@ class TestCreate:
         made = account.create_vpc_origin("chat")["VpcOrigin"]["VpcOriginEndpointConfig"]
         assert made["OriginSslProtocols"] == {"Quantity": 1, "Items": ["TLSv1.2"]}
         all_four = {"Quantity": 4, "Items": ["SSLv3", "TLSv1", "TLSv1.1", "TLSv1.2"]}
-        kept = account.create_vpc_origin("old", OriginSslProtocols=all_four)["VpcOrigin"]["VpcOriginEndpointConfig"]
+        kept = account.create_vpc_origin("old", OriginSslProtocols=all_four)["VpcOrigin"][
+            "VpcOriginEndpointConfig"
+        ]
         assert kept["OriginSslProtocols"] == all_four
         with refused("MalformedXML", 400):
-            account.create_vpc_origin("new", OriginSslProtocols={"Quantity": 1, "Items": ["TLSv1.3"]})
+            account.create_vpc_origin(
+                "new", OriginSslProtocols={"Quantity": 1, "Items": ["TLSv1.3"]}
+            )
 
     @pytest.mark.rule("quota/vpc-origins")
     def test_quota(self, lab: Lab, account: Account) -> None:
@@ -125,13 +142,17 @@ class TestTargets:
         account.create_vpc_origin("plain", Arn=plain)
         certificate = account.client("acm").request_certificate(DomainName="ws.example.com")
         terminating = account.balancer(network, "terminating", Type="network")
-        group = account.elbv2.create_target_group(Name="t", Protocol="TCP", Port=443, VpcId=network.vpc)
+        group = account.elbv2.create_target_group(
+            Name="t", Protocol="TCP", Port=443, VpcId=network.vpc
+        )
         account.elbv2.create_listener(
             LoadBalancerArn=terminating,
             Protocol="TLS",
             Port=443,
             Certificates=[{"CertificateArn": certificate["CertificateArn"]}],
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}],
+            DefaultActions=[
+                {"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}
+            ],
         )
         with refused("InvalidArgument", 400):
             account.create_vpc_origin("terminating", Arn=terminating)
@@ -147,10 +168,14 @@ class TestTargets:
     @pytest.mark.rule("vpc-origin/excluded-zone")
     def test_in_no_excluded_zone(self, account: Account) -> None:
         network = account.vpc()
-        in_e = account.ec2.create_subnet(VpcId=network.vpc, CidrBlock="10.9.10.0/24", AvailabilityZone="us-east-1e")
+        in_e = account.ec2.create_subnet(
+            VpcId=network.vpc, CidrBlock="10.9.10.0/24", AvailabilityZone="us-east-1e"
+        )
         assert in_e["Subnet"]["AvailabilityZoneId"] == "use1-az3"
         one, _ = network.subnets
-        there = account.balancer(replace(network, subnets=[one, in_e["Subnet"]["SubnetId"]]), "partly-in-e")
+        there = account.balancer(
+            replace(network, subnets=[one, in_e["Subnet"]["SubnetId"]]), "partly-in-e"
+        )
         with refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=there)
         account.create_vpc_origin(Arn=account.balancer(network, "elsewhere"))
@@ -158,15 +183,21 @@ class TestTargets:
     @pytest.mark.rule("vpc-origin/free-address")
     def test_where_a_subnet_has_a_free_address(self, account: Account) -> None:
         network = account.vpc()
-        small = account.ec2.create_subnet(VpcId=network.vpc, CidrBlock="10.9.10.0/28", AvailabilityZone="us-east-1c")
+        small = account.ec2.create_subnet(
+            VpcId=network.vpc, CidrBlock="10.9.10.0/28", AvailabilityZone="us-east-1c"
+        )
         subnet = small["Subnet"]["SubnetId"]
         tight = account.balancer(replace(network, subnets=[network.subnets[0], subnet]), "tight")
-        full = account.ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=10)
+        full = account.ec2.create_network_interface(
+            SubnetId=subnet, SecondaryPrivateIpAddressCount=10
+        )
         (shown,) = account.ec2.describe_subnets(SubnetIds=[subnet])["Subnets"]
         assert shown["AvailableIpAddressCount"] == 0
         with refused("InvalidArgument", 400):
             account.create_vpc_origin("tight", Arn=tight)
-        account.ec2.delete_network_interface(NetworkInterfaceId=full["NetworkInterface"]["NetworkInterfaceId"])
+        account.ec2.delete_network_interface(
+            NetworkInterfaceId=full["NetworkInterface"]["NetworkInterfaceId"]
+        )
         account.create_vpc_origin("tight", Arn=tight)
         # The second one shares the interface that is there.
         account.ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=9)
@@ -179,32 +210,42 @@ class TestTargets:
         named = [{"Name": "attachment.vpc-id", "Values": [network.vpc]}]
         (gateway,) = account.ec2.describe_internet_gateways(Filters=named)["InternetGateways"]
         account.ec2.create_route(
-            RouteTableId=table, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway["InternetGatewayId"]
+            RouteTableId=table,
+            DestinationCidrBlock="0.0.0.0/0",
+            GatewayId=gateway["InternetGatewayId"],
         )
         for subnet in network.subnets:
             account.ec2.associate_route_table(RouteTableId=table, SubnetId=subnet)
-        account.create_vpc_origin("public", Arn=account.balancer(network, "public", Scheme="internet-facing"))
+        account.create_vpc_origin(
+            "public", Arn=account.balancer(network, "public", Scheme="internet-facing")
+        )
 
     @pytest.mark.rule("vpc-origin/no-gateway-load-balancer")
     def test_never_a_gateway_load_balancer(self, account: Account) -> None:
         network = account.vpc()
-        made = account.elbv2.create_load_balancer(Name="gw", Type="gateway", Subnets=network.subnets)
+        made = account.elbv2.create_load_balancer(
+            Name="gw", Type="gateway", Subnets=network.subnets
+        )
         with refused("InvalidArgument", 400):
             account.create_vpc_origin(Arn=made["LoadBalancers"][0]["LoadBalancerArn"])
 
     @pytest.mark.rule("vpc-origin/dual-stack-nlb")
     def test_a_dual_stack_network_load_balancer(self, account: Account) -> None:
         arn = account.balancer(account.vpc(), "both", Type="network", IpAddressType="dualstack")
-        assert account.elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0]["IpAddressType"] == (
-            "dualstack"
-        )
+        assert account.elbv2.describe_load_balancers(LoadBalancerArns=[arn])["LoadBalancers"][0][
+            "IpAddressType"
+        ] == ("dualstack")
         account.create_vpc_origin(Arn=arn)
 
     @pytest.mark.rule("vpc-origin/target-kinds", "vpc-origin/target-active")
     def test_an_instance(self, account: Account) -> None:
         network = account.vpc()
         made = account.ec2.run_instances(
-            ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=network.subnets[0], SecurityGroupIds=[network.group]
+            ImageId=account.image,
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=network.subnets[0],
+            SecurityGroupIds=[network.group],
         )["Instances"][0]["InstanceId"]
         arn = f"arn:aws:ec2:us-east-1:{account.number}:instance/{made}"
         account.create_vpc_origin("instance", Arn=arn)
@@ -233,7 +274,9 @@ class TestServiceNetwork:
         "vpc-origin/service-linked-role",
         "vpc-origin/same-target-twice",
     )
-    def test_group_and_interfaces_come_with_the_first_and_go_with_the_last(self, lab: Lab, account: Account) -> None:
+    def test_group_and_interfaces_come_with_the_first_and_go_with_the_last(
+        self, lab: Lab, account: Account
+    ) -> None:
         network = account.vpc()
         arn = account.balancer(network)
         assert service_groups(account, network.vpc) == []
@@ -254,20 +297,26 @@ class TestServiceNetwork:
         lab.advance()
         assert service_groups(account, network.vpc) == [group]
         account.cloudfront.delete_vpc_origin(Id=second["VpcOrigin"]["Id"], IfMatch=second["ETag"])
-        assert service_groups(account, network.vpc) == [group], "still there while the deletion runs"
+        assert service_groups(account, network.vpc) == [group], (
+            "still there while the deletion runs"
+        )
         lab.advance()
         assert service_groups(account, network.vpc) == []
         assert service_interfaces(account) == []
 
     @pytest.mark.rule("vpc-origin/interfaces-managed", "vpc-origin/service-group-reserved")
-    def test_the_owner_of_the_account_can_neither_take_them_away_nor_forge_them(self, account: Account) -> None:
+    def test_the_owner_of_the_account_can_neither_take_them_away_nor_forge_them(
+        self, account: Account
+    ) -> None:
         account.create_vpc_origin()
         interface = service_interfaces(account)[0]["NetworkInterfaceId"]
         with refused("InvalidNetworkInterface.InUse", 400):
             account.ec2.delete_network_interface(NetworkInterfaceId=interface)
         with refused("InvalidParameterValue", 400):
             account.ec2.create_security_group(
-                GroupName="CloudFront-VPCOrigins-Service-SG", Description="forged", VpcId=account.vpc().vpc
+                GroupName="CloudFront-VPCOrigins-Service-SG",
+                Description="forged",
+                VpcId=account.vpc().vpc,
             )
 
     @pytest.mark.rule("vpc-origin/service-group-referenced")
@@ -277,7 +326,9 @@ class TestServiceNetwork:
         (group,) = service_groups(account, network.vpc)
         source = [{"GroupId": group["GroupId"]}]
         permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
-        account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[permission])
+        account.ec2.authorize_security_group_ingress(
+            GroupId=network.group, IpPermissions=[permission]
+        )
         lab.advance()
         account.cloudfront.delete_vpc_origin(Id=made["VpcOrigin"]["Id"], IfMatch=made["ETag"])
         lab.advance()
@@ -318,7 +369,11 @@ class TestUpdateAndDelete:
         with refused("EntityNotFound", 404):
             update(Id="vo_nobody", IfMatch=made["ETag"], VpcOriginEndpointConfig=endpoint)
 
-    @pytest.mark.rule("vpc-origin/delete-takes-minutes", "vpc-origin/delete-while-deploying", "vpc-origin/answers-202")
+    @pytest.mark.rule(
+        "vpc-origin/delete-takes-minutes",
+        "vpc-origin/delete-while-deploying",
+        "vpc-origin/answers-202",
+    )
     def test_deleting_takes_minutes(self, lab: Lab, account: Account) -> None:
         made = account.create_vpc_origin("chat")
         origin_id = made["VpcOrigin"]["Id"]
@@ -343,7 +398,9 @@ class TestUpdateAndDelete:
         "vpc-origin/in-use-until-detach-is-deployed",
         "vpc-origin/lists-its-distributions",
     )
-    def test_in_use_until_the_detaching_update_is_deployed(self, lab: Lab, account: Account) -> None:
+    def test_in_use_until_the_detaching_update_is_deployed(
+        self, lab: Lab, account: Account
+    ) -> None:
         made = account.create_vpc_origin("chat")
         origin_id, etag = made["VpcOrigin"]["Id"], made["ETag"]
         endpoint = made["VpcOrigin"]["VpcOriginEndpointConfig"]
@@ -355,16 +412,22 @@ class TestUpdateAndDelete:
 
         def refused_both() -> None:
             with refused("CannotUpdateEntityWhileInUse", 409):
-                account.cloudfront.update_vpc_origin(Id=origin_id, IfMatch=etag, VpcOriginEndpointConfig=endpoint)
+                account.cloudfront.update_vpc_origin(
+                    Id=origin_id, IfMatch=etag, VpcOriginEndpointConfig=endpoint
+                )
             with refused("CannotDeleteEntityWhileInUse", 409):
                 account.cloudfront.delete_vpc_origin(Id=origin_id, IfMatch=etag)
 
         refused_both()
         lab.advance()
         refused_both()
-        config = account.cloudfront.get_distribution_config(Id=distribution_id)["DistributionConfig"]
+        config = account.cloudfront.get_distribution_config(Id=distribution_id)[
+            "DistributionConfig"
+        ]
         config["Origins"]["Items"] = [custom_origin("ws")]
-        account.cloudfront.update_distribution(Id=distribution_id, IfMatch=attached["ETag"], DistributionConfig=config)
+        account.cloudfront.update_distribution(
+            Id=distribution_id, IfMatch=attached["ETag"], DistributionConfig=config
+        )
         by_origin = account.cloudfront.list_distributions_by_vpc_origin_id(VpcOriginId=origin_id)
         assert by_origin["DistributionIdList"]["Quantity"] == 0
         refused_both()
@@ -394,7 +457,9 @@ def test_a_full_last_page_is_the_last(account: Account) -> None:
     """As botocore's paginator sees it, whose pages end where NextMarker does."""
     ids = {account.create_distribution()["Distribution"]["Id"] for _ in range(4)}
     paginator = account.cloudfront.get_paginator("list_distributions")
-    pages = [page["DistributionList"] for page in paginator.paginate(PaginationConfig={"PageSize": 2})]
+    pages = [
+        page["DistributionList"] for page in paginator.paginate(PaginationConfig={"PageSize": 2})
+    ]
     assert [(page["Quantity"], page["IsTruncated"], "NextMarker" in page) for page in pages] == [
         (2, True, True),
         (2, False, False),
@@ -402,6 +467,8 @@ def test_a_full_last_page_is_the_last(account: Account) -> None:
     assert pages[1]["Marker"] == pages[0]["NextMarker"]
     assert {item["Id"] for page in pages for item in page["Items"]} == ids
     first = paginator.paginate(PaginationConfig={"MaxItems": 3}).build_full_result()
-    rest = paginator.paginate(PaginationConfig={"StartingToken": first["NextToken"]}).build_full_result()
+    rest = paginator.paginate(
+        PaginationConfig={"StartingToken": first["NextToken"]}
+    ).build_full_result()
     both = [*first["DistributionList"]["Items"], *rest["DistributionList"]["Items"]]
     assert sorted(item["Id"] for item in both) == sorted(ids)

@@ -1,4 +1,6 @@
-"""The wire: what is unknown survives, what is nonsense gets AWS's own errors, what is answered botocore can read."""
+"""The wire: what is unknown survives, what is nonsense gets AWS's own errors, what is answered
+botocore can read.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +42,23 @@ CONFIG = f"""<?xml version="1.0" encoding="UTF-8"?>
 
 
 def send(
-    account: Account, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    account: Account,
+    method: str,
+    path: str,
+    body: bytes = b"",
+    headers: dict[str, str] | None = None,
 ) -> tuple[int, bytes, dict[str, str]]:
     """A signed request with any body."""
     url = account.lab.url + path
     signed = AWSRequest(method, url, data=body, headers=headers or {})
     keys = account.keys
-    credentials = Credentials(keys["aws_access_key_id"], keys["aws_secret_access_key"], keys["aws_session_token"])
+    credentials = Credentials(
+        keys["aws_access_key_id"], keys["aws_secret_access_key"], keys["aws_session_token"]
+    )
     SigV4Auth(credentials, "cloudfront", "us-east-1").add_auth(signed)
-    request = urllib.request.Request(url, data=body or None, headers=dict(signed.headers), method=method)
+    request = urllib.request.Request(
+        url, data=body or None, headers=dict(signed.headers), method=method
+    )
     try:
         with urllib.request.urlopen(request, timeout=10) as reply:
             return reply.status, reply.read(), dict(reply.headers)
@@ -82,7 +92,9 @@ def test_unknown_elements_survive_byte_for_byte(account: Account) -> None:
 
 def test_what_is_copied_changes_in_the_named_members_only() -> None:
     raw = complete(parse(CONFIG.encode()))
-    bare = raw.replace(b"<WebACLId></WebACLId>", b"<WebACLId/>").replace(b"<Staging>false</Staging>", b"")
+    bare = raw.replace(b"<WebACLId></WebACLId>", b"<WebACLId/>").replace(
+        b"<Staging>false</Staging>", b""
+    )
     assert bare != raw
     members = {
         "CallerReference": text_member("CallerReference", "a & b"),
@@ -93,11 +105,17 @@ def test_what_is_copied_changes_in_the_named_members_only() -> None:
     changed = with_members(bare, members)
     for text in members.values():
         assert changed.count(text.encode()) == 1
-    undone = changed.replace(members["Staging"].encode(), b"").replace(members["WebACLId"].encode(), b"<WebACLId/>")
+    undone = changed.replace(members["Staging"].encode(), b"").replace(
+        members["WebACLId"].encode(), b"<WebACLId/>"
+    )
     undone = undone.replace(members["Aliases"].encode(), aliases_member({}).encode())
     assert undone.replace(b"a &amp; b</CallerReference>", b"REFERENCE</CallerReference>") == bare
     read = read_structure("DistributionConfig", parse(changed).root)
-    assert (read["CallerReference"], read["Staging"], read["Aliases"]["Items"]) == ("a & b", True, ["ws.example.com"])
+    assert (read["CallerReference"], read["Staging"], read["Aliases"]["Items"]) == (
+        "a & b",
+        True,
+        ["ws.example.com"],
+    )
 
 
 def test_completion_only_inserts() -> None:
@@ -105,9 +123,13 @@ def test_completion_only_inserts() -> None:
     alone = parse(document.cut(document.root))
     completed = complete(alone)
     iterator = iter(completed)
-    assert all(byte in iterator for byte in alone.raw), "what was sent is a subsequence of what is kept"
+    assert all(byte in iterator for byte in alone.raw), (
+        "what was sent is a subsequence of what is kept"
+    )
     assert complete(parse(completed)) == completed
-    assert read_structure("DistributionConfig", parse(completed).root)["Restrictions"]["GeoRestriction"] == {
+    assert read_structure("DistributionConfig", parse(completed).root)["Restrictions"][
+        "GeoRestriction"
+    ] == {
         "RestrictionType": "none",
         "Quantity": 0,
     }
@@ -117,8 +139,15 @@ def test_prefixes_are_taken_away_because_not_every_client_looks_through_them() -
     plain = parse(CONFIG.encode())
     prefixed = re.sub(r"<(/?)(?=[A-Z])", r"<\1c:", CONFIG).replace("xmlns=", "xmlns:c=")
     read = parse(prefixed.encode())
-    assert read.raw == CONFIG.replace(" xmlns=", " xmlns:c=").replace("fig xm", f'fig xmlns="{NAMESPACE}" xm').encode()
-    assert complete(read) == complete(plain).replace(b" xmlns=", b' xmlns="%s" xmlns:c=' % NAMESPACE.encode())
+    assert (
+        read.raw
+        == CONFIG.replace(" xmlns=", " xmlns:c=")
+        .replace("fig xm", f'fig xmlns="{NAMESPACE}" xm')
+        .encode()
+    )
+    assert complete(read) == complete(plain).replace(
+        b" xmlns=", b' xmlns="%s" xmlns:c=' % NAMESPACE.encode()
+    )
     tagged = f"<t:A xmlns:t='{NAMESPACE}'><t:B xmlns:x='urn:x' x:y='>'><x:C/></t:B></t:A>"
     inner = parse(tagged.encode()).root.children[0]
     assert (inner.name, inner.children[0].name) == ("B", "{urn:x}C")
@@ -136,7 +165,8 @@ def test_every_implemented_operation_is_found_by_its_uri() -> None:
 
 @pytest.mark.rule("api/all-operations")
 def test_what_is_not_imitated_says_so_in_awss_form(account: Account) -> None:
-    """No operation of the model is unknown: what the lab leaves out is refused as AWS refuses what a Region lacks.
+    """No operation of the model is unknown: what the lab leaves out is refused as AWS refuses what
+    a Region lacks.
 
     A body or a parameter that must be there, or must be one of a few words, is asked for first.
     """
@@ -149,7 +179,12 @@ def test_what_is_not_imitated_says_so_in_awss_form(account: Account) -> None:
         code = re.search(rb"<Code>(\w+)</Code>", reply)
         assert status == 400, (name, reply)
         assert code is not None
-        assert code[1] in (b"UnsupportedOperation", b"MissingBody", b"InvalidArgument", b"MalformedXML"), name
+        assert code[1] in (
+            b"UnsupportedOperation",
+            b"MissingBody",
+            b"InvalidArgument",
+            b"MalformedXML",
+        ), name
 
 
 @pytest.mark.rule("api/global")
@@ -157,7 +192,9 @@ def test_every_region_sees_the_same_account(account: Account) -> None:
     made = account.create_distribution()["Distribution"]["Id"]
     for region in ("us-east-1", "eu-central-1", "ap-northeast-1"):
         client = account.client("cloudfront", region)
-        assert [item["Id"] for item in client.list_distributions()["DistributionList"]["Items"]] == [made]
+        assert [
+            item["Id"] for item in client.list_distributions()["DistributionList"]["Items"]
+        ] == [made]
 
 
 @pytest.mark.rule("api/malformed-body", "api/declared-errors")
@@ -172,7 +209,10 @@ def test_every_region_sees_the_same_account(account: Account) -> None:
         (b"<a>" * 100 + b"</a>" * 100, "MalformedInput"),
         (b"<DistributionConfig/>", "MalformedXML"),
         (CONFIG.replace("DistributionConfig", "Distribution").encode(), "MalformedInput"),
-        (CONFIG.replace(NAMESPACE, "http://cloudfront.amazonaws.com/doc/2012-05-05/").encode(), "MalformedInput"),
+        (
+            CONFIG.replace(NAMESPACE, "http://cloudfront.amazonaws.com/doc/2012-05-05/").encode(),
+            "MalformedInput",
+        ),
         (CONFIG.replace("https-only", "sometimes").encode(), "MalformedXML"),
         (CONFIG.replace("<HTTPPort>80", "<HTTPPort>eighty").encode(), "MalformedInput"),
         (CONFIG.replace("<Enabled>true", "<Enabled>perhaps").encode(), "MalformedInput"),
@@ -205,7 +245,9 @@ def test_nonsense_in_a_body(account: Account, body: bytes, code: str) -> None:
         ("GET", "/2020-05-31/origin-access-control", 400, "UnsupportedOperation"),
     ],
 )
-def test_nonsense_in_an_address(account: Account, method: str, path: str, status: int, code: str) -> None:
+def test_nonsense_in_an_address(
+    account: Account, method: str, path: str, status: int, code: str
+) -> None:
     answered, reply, _ = send(account, method, path)
     assert (answered, f"<Code>{code}</Code>".encode() in reply) == (status, True), reply
 
@@ -218,18 +260,23 @@ def test_a_version_that_is_missing_has_its_own_code(account: Account) -> None:
     assert (status, b"<Code>InvalidIfMatchVersion</Code>" in reply) == (400, True), reply
 
 
-CERTIFICATE = (
-    "<ViewerCertificate><ACMCertificateArn>{}</ACMCertificateArn><SSLSupportMethod>sni-only</SSLSupportMethod>"
-)
+CERTIFICATE = "<ViewerCertificate><ACMCertificateArn>{}</ACMCertificateArn><SSLSupportMethod>sni-only</SSLSupportMethod>"
 
 
 @pytest.mark.parametrize(
     ("given", "filled_in"),
     [
-        ("<ViewerCertificate></ViewerCertificate>", {"CertificateSource": "cloudfront", "SSLSupportMethod": "vip"}),
+        (
+            "<ViewerCertificate></ViewerCertificate>",
+            {"CertificateSource": "cloudfront", "SSLSupportMethod": "vip"},
+        ),
         (
             CERTIFICATE.format("arn:a") + "</ViewerCertificate>",
-            {"CertificateSource": "acm", "Certificate": "arn:a", "CloudFrontDefaultCertificate": False},
+            {
+                "CertificateSource": "acm",
+                "Certificate": "arn:a",
+                "CloudFrontDefaultCertificate": False,
+            },
         ),
         (
             CERTIFICATE.format("arn:b") + "<Certificate>arn:a</Certificate></ViewerCertificate>",
@@ -238,11 +285,17 @@ CERTIFICATE = (
         (
             "<ViewerCertificate><CloudFrontDefaultCertificate>true</CloudFrontDefaultCertificate>"
             "<Certificate>arn:a</Certificate><CertificateSource>acm</CertificateSource></ViewerCertificate>",
-            {"CertificateSource": "cloudfront", "MinimumProtocolVersion": "TLSv1", "Certificate": None},
+            {
+                "CertificateSource": "cloudfront",
+                "MinimumProtocolVersion": "TLSv1",
+                "Certificate": None,
+            },
         ),
     ],
 )
-def test_which_certificate_was_chosen_is_said_again(given: str, filled_in: dict[str, object]) -> None:
+def test_which_certificate_was_chosen_is_said_again(
+    given: str, filled_in: dict[str, object]
+) -> None:
     sent = CONFIG.replace("<FutureSetting>", f"{given}<FutureSetting>").encode()
     completed = complete(parse(sent))
     chosen = read_structure("DistributionConfig", parse(completed).root)["ViewerCertificate"]
@@ -252,8 +305,12 @@ def test_which_certificate_was_chosen_is_said_again(given: str, filled_in: dict[
 
 def test_legacy_cache_settings_are_filled_in_order() -> None:
     legacy = "<ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies>"
-    sent = CONFIG.replace("<FutureBehaviorSetting/>", f"{legacy}</ForwardedValues><MinTTL>90000</MinTTL>").encode()
-    made = read_structure("DistributionConfig", parse(complete(parse(sent))).root)["DefaultCacheBehavior"]
+    sent = CONFIG.replace(
+        "<FutureBehaviorSetting/>", f"{legacy}</ForwardedValues><MinTTL>90000</MinTTL>"
+    ).encode()
+    made = read_structure("DistributionConfig", parse(complete(parse(sent))).root)[
+        "DefaultCacheBehavior"
+    ]
     assert (made["MinTTL"], made["DefaultTTL"], made["MaxTTL"]) == (90_000, 90_000, 31_536_000)
     assert made["ForwardedValues"]["Headers"] == {"Quantity": 0}
 
@@ -272,8 +329,14 @@ def test_the_number_of_an_account_is_a_key_of_it(account: Account) -> None:
     def seen_by(key: str) -> tuple[str, list[str]]:
         ways = {"endpoint_url": account.lab.url, "region_name": account.region}
         caller = boto3.Session(aws_access_key_id=key, aws_secret_access_key="any")
-        listed = caller.client("cloudfront", **ways).list_distributions()["DistributionList"].get("Items", [])
-        return caller.client("sts", **ways).get_caller_identity()["Account"], [one["Id"] for one in listed]
+        listed = (
+            caller.client("cloudfront", **ways)
+            .list_distributions()["DistributionList"]
+            .get("Items", [])
+        )
+        return caller.client("sts", **ways).get_caller_identity()["Account"], [
+            one["Id"] for one in listed
+        ]
 
     assert seen_by(account.number) == (account.number, [made])
     neighbour = str(int(account.number) + 500_000)
@@ -285,9 +348,13 @@ def test_mutilated_requests_never_break_the_server(account: Account) -> None:
     chance = random.Random(20261121)  # noqa: S311
     made = account.create_distribution()
     address = f"{BASE}/distribution/{made['Distribution']['Id']}/config"
-    origin = f'<VpcOriginEndpointConfig xmlns="{NAMESPACE}"><Name>a</Name></VpcOriginEndpointConfig>'
+    origin = (
+        f'<VpcOriginEndpointConfig xmlns="{NAMESPACE}"><Name>a</Name></VpcOriginEndpointConfig>'
+    )
     for number in range(150):
-        body = bytearray((CONFIG if number % 3 else origin).replace("REFERENCE", str(number)).encode())
+        body = bytearray(
+            (CONFIG if number % 3 else origin).replace("REFERENCE", str(number)).encode()
+        )
         for _ in range(chance.randint(1, 6)):
             at = chance.randrange(len(body))
             action = chance.randrange(3)
@@ -298,7 +365,12 @@ def test_mutilated_requests_never_break_the_server(account: Account) -> None:
             else:
                 body[at:at] = body[at : at + chance.randint(1, 40)]
         method, path = chance.choice(
-            [("POST", f"{BASE}/distribution"), ("PUT", address), ("POST", f"{BASE}/vpc-origin"), ("POST", BASE + "/x")]
+            [
+                ("POST", f"{BASE}/distribution"),
+                ("PUT", address),
+                ("POST", f"{BASE}/vpc-origin"),
+                ("POST", BASE + "/x"),
+            ]
         )
         status, reply, _ = send(account, method, path, bytes(body), {"If-Match": made["ETag"]})
         assert status < 500, (bytes(body), reply)

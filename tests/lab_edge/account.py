@@ -1,6 +1,7 @@
 """An account written by hand, in the JSON that the AWS process would serve to the edge.
 
-It decides only spelling. It must never be clever: a test that names `closed_group=True` must be readable in the JSON.
+It decides only spelling. It must never be clever: a test that names `closed_group=True` must be
+readable in the JSON.
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ VPC = "vpc-chat"
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
 
 POLICIES: Json = {
-    ALL_VIEWER: {"name": "AllViewer", "headers": "allViewer", "cookies": "all", "query_strings": "all"},
+    ALL_VIEWER: {
+        "name": "AllViewer",
+        "headers": "allViewer",
+        "cookies": "all",
+        "query_strings": "all",
+    },
     ALL_EXCEPT_HOST: {
         "name": "AllViewerExceptHostHeader",
         "headers": "allExcept",
@@ -61,7 +67,13 @@ def items(values: Sequence[Any]) -> Json:
 
 def vpc_origin_ref(id: str, domain: str = "internal-int.elb.amazonaws.com", **more: Any) -> Json:
     """An origin of a distribution that leads to the VPC origin `vo_<id>`."""
-    return {"Id": id, "DomainName": domain, "OriginPath": "", "VpcOriginConfig": {"VpcOriginId": f"vo_{id}"}, **more}
+    return {
+        "Id": id,
+        "DomainName": domain,
+        "OriginPath": "",
+        "VpcOriginConfig": {"VpcOriginId": f"vo_{id}"},
+        **more,
+    }
 
 
 def custom_origin(id: str, domain: str, http_port: int = 80, policy: str = "http-only") -> Json:
@@ -100,7 +112,12 @@ def distribution(
         "CacheBehaviors": items(behaviors),
         **more,
     }
-    return {"id": f"E{name.upper()}", "domain": f"{name}.cloudfront.net", "enabled": True, "config": config}
+    return {
+        "id": f"E{name.upper()}",
+        "domain": f"{name}.cloudfront.net",
+        "enabled": True,
+        "config": config,
+    }
 
 
 def vpc_origin(id: str, balancer: str, status: str = "Deployed", policy: str = "http-only") -> Json:
@@ -114,9 +131,17 @@ def vpc_origin(id: str, balancer: str, status: str = "Deployed", policy: str = "
     }
 
 
-def listener(balancer: str, action: Json, port: int = 80, rules: Sequence[Json] = (), protocol: str = "HTTP") -> Json:
+def listener(
+    balancer: str, action: Json, port: int = 80, rules: Sequence[Json] = (), protocol: str = "HTTP"
+) -> Json:
     arn = f"arn:listener/{balancer}/{port}"
-    return {"arn": arn, "port": port, "protocol": protocol, "default_actions": [action], "rules": list(rules)}
+    return {
+        "arn": arn,
+        "port": port,
+        "protocol": protocol,
+        "default_actions": [action],
+        "rules": list(rules),
+    }
 
 
 def load_balancer(
@@ -149,10 +174,18 @@ def forward(group: str) -> Json:
 def target_group(name: str, *targets: str, health: str = "healthy") -> Json:
     pairs = [target.rsplit(":", 1) for target in targets]
     entries = [{"id": address, "port": int(port), "health": health} for address, port in pairs]
-    return {"arn": f"arn:tg/{name}", "protocol": "HTTP", "port": 8080, "vpc_id": VPC, "targets": entries}
+    return {
+        "arn": f"arn:tg/{name}",
+        "protocol": "HTTP",
+        "port": 8080,
+        "vpc_id": VPC,
+        "targets": entries,
+    }
 
 
-def ingress(port: int, cidrs: Sequence[str] = (), groups: Sequence[str] = (), lists: Sequence[str] = ()) -> Json:
+def ingress(
+    port: int, cidrs: Sequence[str] = (), groups: Sequence[str] = (), lists: Sequence[str] = ()
+) -> Json:
     rule = {"protocol": "tcp", "from_port": port, "to_port": port}
     return {**rule, "cidrs": list(cidrs), "groups": list(groups), "prefix_lists": list(lists)}
 
@@ -183,7 +216,9 @@ def account(
             "sg-service-only": {"vpc_id": VPC, "ingress": [ingress(80, groups=[SERVICE_GROUP])]},
             "sg-world": {"vpc_id": VPC, "ingress": [ingress(80, cidrs=["0.0.0.0/0"])]},
         },
-        "prefix_lists": {PREFIX_LIST: {"name": "origin-facing", "cidrs": ["130.176.0.0/18", "64.252.64.0/18"]}},
+        "prefix_lists": {
+            PREFIX_LIST: {"name": "origin-facing", "cidrs": ["130.176.0.0/18", "64.252.64.0/18"]}
+        },
         "service_groups": {VPC: SERVICE_GROUP},
         "hosts": hosts or {},
     }

@@ -1,4 +1,6 @@
-"""The situations that only CloudFront's own configuration makes: one distribution each, added to the whole account."""
+"""The situations that only CloudFront's own configuration makes: one distribution each, added to
+the whole account.
+"""
 
 from __future__ import annotations
 
@@ -59,13 +61,19 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     headers = {"ResponseHeadersPolicyId": HEADERS_POLICY}
     to_odd = [vpc_origin_ref("odd")]
     cookies = {**behavior("odd", "/cookies"), **headers}
-    made.append(distribution("dheaders", to_chat + to_odd, {**behavior("chat"), **headers}, [cookies]))
+    made.append(
+        distribution("dheaders", to_chat + to_odd, {**behavior("chat"), **headers}, [cookies])
+    )
     capped = vpc_origin_ref("odd", ResponseCompletionTimeout=1)
     made.append(distribution("dcapped", [capped], behavior("odd")))
-    patient = vpc_origin_ref("odd", VpcOriginConfig={"VpcOriginId": "vo_odd", "OriginReadTimeout": 1})
+    patient = vpc_origin_ref(
+        "odd", VpcOriginConfig={"VpcOriginId": "vo_odd", "OriginReadTimeout": 1}
+    )
     made.append(distribution("dstalled", [patient], behavior("odd")))
     cached = {"CachePolicyId": CACHING}
-    made.append(distribution("derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached}))
+    made.append(
+        distribution("derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached})
+    )
     members = {"Members": items([{"OriginId": "odd"}, {"OriginId": "chat"}])}
     failing = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([404, 502])}, **members}
     either = behavior("both", methods=ALL_METHODS)
@@ -73,17 +81,28 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     closed = {"Members": items([{"OriginId": "port"}, {"OriginId": "chat"}])}
     unconnected = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([503])}, **closed}
     to_closed = [vpc_origin_ref("port"), *to_chat]
-    made.append(distribution("dgroupdown", to_closed, behavior("both"), OriginGroups=items([unconnected])))
+    made.append(
+        distribution("dgroupdown", to_closed, behavior("both"), OriginGroups=items([unconnected]))
+    )
     for name, to, protocol in (
         ("dtwo", "dchat", "https-only"),
         ("dthree", "dtwo", "https-only"),
         ("dself", "dself", ""),
     ):
         origin = custom_origin("next", f"{to}.cloudfront.net", policy=protocol or "http-only")
-        made.append(distribution(name, [origin], behavior("next", policy=ALL_EXCEPT_HOST, viewer="allow-all")))
+        made.append(
+            distribution(
+                name, [origin], behavior("next", policy=ALL_EXCEPT_HOST, viewer="allow-all")
+            )
+        )
     made.append({**distribution("dother", to_chat, behavior("chat")), "account": "444455556666"})
     for name, policy in (("dheader", "by-header"), ("dweight", "by-weight")):
-        made.append({**distribution(name, to_chat, behavior("chat")), "continuous_deployment_policy_id": policy})
+        made.append(
+            {
+                **distribution(name, to_chat, behavior("chat")),
+                "continuous_deployment_policy_id": policy,
+            }
+        )
         made.append({**distribution(f"{name}new", to_odd, behavior("odd")), "staging": True})
     for name, policy, protocol, path in (
         ("dgateway", ALL_EXCEPT_HOST, "https-only", "/prod"),
@@ -95,13 +114,27 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
         made.append(distribution(name, [origin], behavior("api", policy=policy)))
     for name in ("dfull", "dlimited", "dlambda", "dproxied", "dlagging"):
         made.append(distribution(name, to_chat, behavior("chat")))
-    account["cache_policies"][CACHING] = {"name": "Caching", "max_ttl": 86400, "default_ttl": 60, "min_ttl": 0}
+    account["cache_policies"][CACHING] = {
+        "name": "Caching",
+        "max_ttl": 86400,
+        "default_ttl": 60,
+        "min_ttl": 0,
+    }
     account["response_headers_policies"] = {HEADERS_POLICY: response_headers_policy()}
-    pem = signing_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+    pem = (
+        signing_key()
+        .public_key()
+        .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        .decode()
+    )
     account["key_groups"] = {KEY_GROUP: [{"id": KEY_ID, "pem": pem}]}
     account["continuous_deployment_policies"] = {
-        "by-header": deployment("dheadernew", type="SingleHeader", header="aws-cf-cd-new", value="yes"),
-        "by-weight": deployment("dweightnew", type="SingleWeight", weight=1.0, idle_ttl=300, maximum_ttl=600),
+        "by-header": deployment(
+            "dheadernew", type="SingleHeader", header="aws-cf-cd-new", value="yes"
+        ),
+        "by-weight": deployment(
+            "dweightnew", type="SingleWeight", weight=1.0, idle_ttl=300, maximum_ttl=600
+        ),
     }
     account["firewall"] = firewall()
     account["gateways"] = [{"host": GATEWAY, "stages": ["prod"], "integration": chat}]
@@ -153,9 +186,16 @@ def response_headers_policy() -> Json:
 
 
 def firewall() -> Json:
-    """One web ACL: an address set, a byte match on a header, and a limit of ten handshakes for one path."""
+    """One web ACL: an address set, a byte match on a header, and a limit of ten handshakes for one
+    path.
+    """
     scope = {"ByteMatchStatement": byte_match({"UriPath": {}}, "/ws/limited", "EXACTLY")}
-    rate = {"Limit": 10, "EvaluationWindowSec": 300, "AggregateKeyType": "IP", "ScopeDownStatement": scope}
+    rate = {
+        "Limit": 10,
+        "EvaluationWindowSec": 300,
+        "AggregateKeyType": "IP",
+        "ScopeDownStatement": scope,
+    }
     agent = byte_match({"SingleHeader": {"Name": "user-agent"}}, "badbot", "CONTAINS", "LOWERCASE")
     rules = [
         rule("limit", 3, {"RateBasedStatement": rate}),
@@ -163,11 +203,20 @@ def firewall() -> Json:
         rule("agents", 2, {"ByteMatchStatement": agent}),
     ]
     acl = {"name": "chat", "default_action": {"Allow": {}}, "rules": rules}
-    return {"web_acls": {WEB_ACL: acl}, "ip_sets": {IP_SET: [f"{BLOCKED_ADDRESS}/32"]}, "pattern_sets": {}}
+    return {
+        "web_acls": {WEB_ACL: acl},
+        "ip_sets": {IP_SET: [f"{BLOCKED_ADDRESS}/32"]},
+        "pattern_sets": {},
+    }
 
 
 def rule(name: str, priority: int, statement: Json, action: Json | None = None) -> Json:
-    return {"name": name, "priority": priority, "action": action or {"Block": {}}, "statement": statement}
+    return {
+        "name": name,
+        "priority": priority,
+        "action": action or {"Block": {}},
+        "statement": statement,
+    }
 
 
 def byte_match(field: Json, text: str, how: str, change: str = "NONE") -> Json:

@@ -1,4 +1,6 @@
-"""One stage for all live tests: a distribution per situation, so that no test changes another's account."""
+"""One stage for all live tests: a distribution per situation, so that no test changes another's
+account.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,12 @@ def whole_account(prepared: Stage) -> Json:
     """Every situation that the live tests visit."""
     sockets = [behavior("chat", "/ws/*")]
     to_https = {"type": "redirect", "protocol": "HTTPS", "port": "443", "status_code": "HTTP_301"}
-    fixed = {"type": "fixed-response", "status_code": "404", "content_type": "text/plain", "message_body": "no rule"}
+    fixed = {
+        "type": "fixed-response",
+        "status_code": "404",
+        "content_type": "text/plain",
+        "message_body": "no rule",
+    }
     chat_rule = {
         "priority": "10",
         "conditions": [{"field": "path-pattern", "values": ["/ws/*"]}],
@@ -60,10 +67,19 @@ def whole_account(prepared: Stage) -> Json:
     ]
     made = account(
         distributions=[
-            distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", viewer="redirect-to-https"), sockets),
+            distribution(
+                "dchat",
+                [vpc_origin_ref("chat")],
+                behavior("chat", viewer="redirect-to-https"),
+                sockets,
+            ),
             distribution("dnopolicy", [vpc_origin_ref("chat")], behavior("chat", policy=None)),
-            distribution("dexcept", [vpc_origin_ref("chat")], behavior("chat", policy=ALL_EXCEPT_HOST)),
-            distribution("dlist", [vpc_origin_ref("chat")], behavior("chat", policy=SOCKET_HEADERS_ONLY)),
+            distribution(
+                "dexcept", [vpc_origin_ref("chat")], behavior("chat", policy=ALL_EXCEPT_HOST)
+            ),
+            distribution(
+                "dlist", [vpc_origin_ref("chat")], behavior("chat", policy=SOCKET_HEADERS_ONLY)
+            ),
             *(
                 distribution(
                     name,
@@ -80,7 +96,9 @@ def whole_account(prepared: Stage) -> Json:
             distribution("dclosed", [vpc_origin_ref("closed")], behavior("closed")),
             distribution("dservice", [vpc_origin_ref("service")], behavior("service")),
             distribution("dport", [vpc_origin_ref("port")], behavior("port")),
-            distribution("dmatch", [vpc_origin_ref("match")], behavior("match", viewer="allow-all")),
+            distribution(
+                "dmatch", [vpc_origin_ref("match")], behavior("match", viewer="allow-all")
+            ),
             distribution("ddeploying", [vpc_origin_ref("deploying")], behavior("deploying")),
             distribution("dgone", [vpc_origin_ref("nowhere")], behavior("nowhere")),
             distribution("dloop", [vpc_origin_ref("loop")], behavior("loop")),
@@ -93,17 +111,29 @@ def whole_account(prepared: Stage) -> Json:
             distribution("dmute", [vpc_origin_ref("mute")], behavior("mute")),
             distribution("dnlbidle", [vpc_origin_ref("nlbidle")], behavior("nlbidle")),
             distribution("doddnlb", [vpc_origin_ref("oddnlb")], behavior("oddnlb")),
-            distribution("dbare", [vpc_origin_ref("chat")], behavior("chat", policy=KEY_AND_VERSION_ONLY)),
+            distribution(
+                "dbare", [vpc_origin_ref("chat")], behavior("chat", policy=KEY_AND_VERSION_ONLY)
+            ),
             distribution("drecord", [vpc_origin_ref("record")], behavior("record")),
             distribution("drecordnlb", [vpc_origin_ref("recordnlb")], behavior("recordnlb")),
             distribution(
                 "dapps",
-                [vpc_origin_ref("apps", VpcOriginConfig={"VpcOriginId": "vo_apps", "OriginReadTimeout": 1})],
+                [
+                    vpc_origin_ref(
+                        "apps", VpcOriginConfig={"VpcOriginId": "vo_apps", "OriginReadTimeout": 1}
+                    )
+                ],
                 behavior("apps"),
                 Aliases=items(["app.allowed.example"]),
             ),
-            distribution("dpublic", [custom_origin("web", "pub-web.elb.amazonaws.com")], behavior("web")),
-            distribution("dname", [custom_origin("chat", "internal-chat.elb.amazonaws.com")], behavior("chat")),
+            distribution(
+                "dpublic", [custom_origin("web", "pub-web.elb.amazonaws.com")], behavior("web")
+            ),
+            distribution(
+                "dname",
+                [custom_origin("chat", "internal-chat.elb.amazonaws.com")],
+                behavior("chat"),
+            ),
             distribution("doff", [vpc_origin_ref("chat")], behavior("chat"), Enabled=False),
             distribution(
                 "dspa",
@@ -139,14 +169,18 @@ def whole_account(prepared: Stage) -> Json:
         load_balancers=[
             load_balancer("chat", [listener("chat", forward("chat"))]),
             load_balancer("closed", [listener("closed", forward("chat"))], group="sg-closed"),
-            load_balancer("service", [listener("service", forward("chat"))], group="sg-service-only"),
+            load_balancer(
+                "service", [listener("service", forward("chat"))], group="sg-service-only"
+            ),
             load_balancer("port", [listener("port", forward("chat"), port=8443)]),
             load_balancer("loop", [listener("loop", to_https)]),
             load_balancer("empty", [listener("empty", forward("empty"))]),
             load_balancer("refusing", [listener("refusing", forward("refusing"))]),
             load_balancer("silent", [listener("silent", forward("chat"))], idle="6"),
             load_balancer("rules", [listener("rules", fixed, rules=[chat_rule])]),
-            load_balancer("nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"),
+            load_balancer(
+                "nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"
+            ),
             load_balancer("odd", [listener("odd", forward("odd"))]),
             load_balancer("mute", [listener("mute", forward("never-answers"))], idle="3"),
             load_balancer(
@@ -159,13 +193,22 @@ def whole_account(prepared: Stage) -> Json:
                 ],
                 type="network",
             ),
-            load_balancer("oddnlb", [listener("oddnlb", forward("odd"), protocol="TCP")], type="network"),
+            load_balancer(
+                "oddnlb", [listener("oddnlb", forward("odd"), protocol="TCP")], type="network"
+            ),
             load_balancer("record", [listener("record", forward("record"))]),
-            load_balancer("recordnlb", [listener("recordnlb", forward("record"), protocol="TCP")], type="network"),
+            load_balancer(
+                "recordnlb",
+                [listener("recordnlb", forward("record"), protocol="TCP")],
+                type="network",
+            ),
             load_balancer("apps", [listener("apps", fixed, rules=app_rules)]),
             {
                 **load_balancer(
-                    "pub-brisk", [listener("pub-brisk", forward("odd"))], group="sg-world", scheme="internet-facing"
+                    "pub-brisk",
+                    [listener("pub-brisk", forward("odd"))],
+                    group="sg-world",
+                    scheme="internet-facing",
                 ),
                 "attributes": {
                     "idle_timeout.timeout_seconds": "3",
@@ -173,7 +216,10 @@ def whole_account(prepared: Stage) -> Json:
                 },
             },
             load_balancer(
-                "pub-web", [listener("pub-web", forward("chat"))], group="sg-world", scheme="internet-facing"
+                "pub-web",
+                [listener("pub-web", forward("chat"))],
+                group="sg-world",
+                scheme="internet-facing",
             ),
         ],
         target_groups=[

@@ -1,7 +1,8 @@
-"""A whole lab for faults: AWS, edge and apps as processes, one account made through boto3, and clients of other makes.
+"""A whole lab for faults: AWS, edge and apps as processes, one account made through boto3, and
+clients of other makes.
 
-It decides what the account looks like and how a client looks at it. The clients know nothing of the lab: a raw socket
-for status and headers, the `websockets` library for what comes after 101.
+It decides what the account looks like and how a client looks at it. The clients know nothing of the
+lab: a raw socket for status and headers, the `websockets` library for what comes after 101.
 """
 
 from __future__ import annotations
@@ -34,7 +35,12 @@ TLS_NAME = "app.faults.internal"
 CHAT_TARGET = ("10.9.8.10", 8080)
 SITE_TARGET = ("10.9.8.20", 8080)
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
-HANDSHAKE_HEADERS = ("Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")
+HANDSHAKE_HEADERS = (
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Protocol",
+    "Sec-WebSocket-Extensions",
+)
 ALL_VIEWER_EXCEPT_HOST = "b689b0a8-53d0-40ab-baf2-68738e2966ac"
 _MAGIC = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 # Everything that is due in the lab is due at once.
@@ -101,11 +107,18 @@ class Rehearsal:
 
     def clear(self, fault_id: str = "") -> list[dict[str, Any]]:
         """Clear one fault, or all."""
-        cleared: list[dict[str, Any]] = self.lab.delete(f"/_lab/faults/{fault_id}".rstrip("/"))["cleared"]
+        cleared: list[dict[str, Any]] = self.lab.delete(f"/_lab/faults/{fault_id}".rstrip("/"))[
+            "cleared"
+        ]
         return cleared
 
     def handshake(
-        self, path: str = "/ws/chat", *, host: str = "", tls: bool = True, headers: Sequence[str] = ()
+        self,
+        path: str = "/ws/chat",
+        *,
+        host: str = "",
+        tls: bool = True,
+        headers: Sequence[str] = (),
     ) -> Answer:
         """A handshake over a raw socket."""
         key = base64.b64encode(secrets.token_bytes(16)).decode()
@@ -119,18 +132,30 @@ class Rehearsal:
             *headers,
         ]
         answer = self.ask(lines, tls=tls)
-        expected = base64.b64encode(hashlib.sha1((key + _MAGIC).encode(), usedforsecurity=False).digest()).decode()
-        return Answer(answer.status, answer.headers, answer.headers.get("sec-websocket-accept") == expected)
+        expected = base64.b64encode(
+            hashlib.sha1((key + _MAGIC).encode(), usedforsecurity=False).digest()
+        ).decode()
+        return Answer(
+            answer.status, answer.headers, answer.headers.get("sec-websocket-accept") == expected
+        )
 
     def post(self, path: str = "/ws/chat") -> Answer:
         """A POST as Socket.IO's polling makes them."""
         return self.ask(
-            [f"POST {path} HTTP/1.1", f"Host: {self.domain}", "Content-Length: 0", "Connection: close"], tls=True
+            [
+                f"POST {path} HTTP/1.1",
+                f"Host: {self.domain}",
+                "Content-Length: 0",
+                "Connection: close",
+            ],
+            tls=True,
         )
 
     def get(self, path: str = "/ws/chat") -> Answer:
         """An ordinary request."""
-        return self.ask([f"GET {path} HTTP/1.1", f"Host: {self.domain}", "Connection: close"], tls=True)
+        return self.ask(
+            [f"GET {path} HTTP/1.1", f"Host: {self.domain}", "Connection: close"], tls=True
+        )
 
     def ask(self, lines: Sequence[str], *, tls: bool) -> Answer:
         """Send a head, read a head."""
@@ -175,40 +200,66 @@ class Rehearsal:
 
     def hears_echo(self, path: str = "/ws/chat") -> bool:
         """Whether a message comes back."""
-        with self.websocket(path) as client, contextlib.suppress(TimeoutError, ConnectionClosed, ValueError):
+        with (
+            self.websocket(path) as client,
+            contextlib.suppress(TimeoutError, ConnectionClosed, ValueError),
+        ):
             client.send("hello")
             return any(client.recv(0.7)["type"] == "echo" for _ in range(2))
         return False
 
     def _connected(self, *, tls: bool) -> socket.socket:
-        plain = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=20)
+        plain = socket.create_connection(
+            ("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=20
+        )
         return self._trust().wrap_socket(plain, server_hostname=self.domain) if tls else plain
 
     def _trust(self) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(self.directory / "ca.pem"))
 
     def _build(self) -> None:
-        """One distribution: a website, a chat endpoint over HTTP, the same with a policy that passes on nothing but the
-        handshake's own headers, one over HTTPS, and one on API Gateway.
+        """One distribution: a website, a chat endpoint over HTTP, the same with a policy that
+        passes on nothing but the handshake's own headers, one over HTTPS, and one on API Gateway.
         """
         account = self.account
         network = account.vpc()
         lists = account.ec2.describe_managed_prefix_lists(
-            Filters=[{"Name": "prefix-list-name", "Values": ["com.amazonaws.global.cloudfront.origin-facing"]}]
+            Filters=[
+                {
+                    "Name": "prefix-list-name",
+                    "Values": ["com.amazonaws.global.cloudfront.origin-facing"],
+                }
+            ]
         )["PrefixLists"]
-        source = {"PrefixListIds": [{"PrefixListId": lists[0]["PrefixListId"], "Description": "CloudFront"}]}
+        source = {
+            "PrefixListIds": [
+                {"PrefixListId": lists[0]["PrefixListId"], "Description": "CloudFront"}
+            ]
+        }
         groups = []
         # The prefix list weighs 55 of a group's 60 rules: two ports do not fit into one group.
         for port in (80, 443):
-            made = account.ec2.create_security_group(GroupName=f"edge-{port}", Description="edge", VpcId=network.vpc)
+            made = account.ec2.create_security_group(
+                GroupName=f"edge-{port}", Description="edge", VpcId=network.vpc
+            )
             permission = {"IpProtocol": "tcp", "FromPort": port, "ToPort": port, **source}
-            account.ec2.authorize_security_group_ingress(GroupId=made["GroupId"], IpPermissions=[permission])
+            account.ec2.authorize_security_group_ingress(
+                GroupId=made["GroupId"], IpPermissions=[permission]
+            )
             groups.append(made["GroupId"])
         chat = account.balancer(network, "int-chat", SecurityGroups=groups)
         site = account.balancer(network, "int-site", SecurityGroups=groups)
-        to_chat = {"Type": "forward", "TargetGroupArn": self._target_group("chat", network.vpc, CHAT_TARGET)}
-        to_site = {"Type": "forward", "TargetGroupArn": self._target_group("site", network.vpc, SITE_TARGET)}
-        certificate = account.client("acm").request_certificate(DomainName=TLS_NAME)["CertificateArn"]
+        to_chat = {
+            "Type": "forward",
+            "TargetGroupArn": self._target_group("chat", network.vpc, CHAT_TARGET),
+        }
+        to_site = {
+            "Type": "forward",
+            "TargetGroupArn": self._target_group("site", network.vpc, SITE_TARGET),
+        }
+        certificate = account.client("acm").request_certificate(DomainName=TLS_NAME)[
+            "CertificateArn"
+        ]
         for balancer, action in ((chat, to_chat), (site, to_site)):
             made = account.elbv2.create_listener(
                 LoadBalancerArn=balancer, Protocol="HTTP", Port=80, DefaultActions=[action]
@@ -225,7 +276,9 @@ class Rehearsal:
         )
         self.lab.post("/_lab/hosts", self._hosts())
         plain = account.create_vpc_origin("chat", Arn=chat)["VpcOrigin"]["Id"]
-        tls = account.create_vpc_origin("tls", Arn=chat, OriginProtocolPolicy="https-only")["VpcOrigin"]["Id"]
+        tls = account.create_vpc_origin("tls", Arn=chat, OriginProtocolPolicy="https-only")[
+            "VpcOrigin"
+        ]["Id"]
         web = account.create_vpc_origin("site", Arn=site)["VpcOrigin"]["Id"]
         self.lab.advance()
         gateway = self._gateway()
@@ -243,7 +296,11 @@ class Rehearsal:
                 {
                     "Id": "gateway",
                     "DomainName": gateway,
-                    "CustomOriginConfig": {"HTTPPort": 80, "HTTPSPort": 443, "OriginProtocolPolicy": "https-only"},
+                    "CustomOriginConfig": {
+                        "HTTPPort": 80,
+                        "HTTPSPort": 443,
+                        "OriginProtocolPolicy": "https-only",
+                    },
                 },
             ),
             DefaultCacheBehavior=behavior("site"),
@@ -261,7 +318,10 @@ class Rehearsal:
     def _rooms(self, listener: str, to_chat: dict[str, str]) -> None:
         """Paths that end in /room are for one room, which the query string must name."""
         rooms = {"Field": "path-pattern", "Values": ["/*/room"]}
-        blue = {"Field": "query-string", "QueryStringConfig": {"Values": [{"Key": "room", "Value": "blue"}]}}
+        blue = {
+            "Field": "query-string",
+            "QueryStringConfig": {"Values": [{"Key": "room", "Value": "blue"}]},
+        }
         unknown = {"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}
         for priority, conditions, action in ((1, [rooms, blue], to_chat), (2, [rooms], unknown)):
             self.account.elbv2.create_rule(
@@ -273,7 +333,10 @@ class Rehearsal:
         made = self.account.cloudfront.create_origin_request_policy(
             OriginRequestPolicyConfig={
                 "Name": "handshake-only",
-                "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": listed(*HANDSHAKE_HEADERS)},
+                "HeadersConfig": {
+                    "HeaderBehavior": "whitelist",
+                    "Headers": listed(*HANDSHAKE_HEADERS),
+                },
                 "CookiesConfig": {"CookieBehavior": "none"},
                 "QueryStringsConfig": {"QueryStringBehavior": "none"},
             }
@@ -282,7 +345,9 @@ class Rehearsal:
 
     def _target_group(self, name: str, vpc: str, target: tuple[str, int]) -> str:
         elbv2 = self.account.elbv2
-        made = elbv2.create_target_group(Name=name, Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="ip")
+        made = elbv2.create_target_group(
+            Name=name, Protocol="HTTP", Port=8080, VpcId=vpc, TargetType="ip"
+        )
         arn = str(made["TargetGroups"][0]["TargetGroupArn"])
         elbv2.register_targets(TargetGroupArn=arn, Targets=[{"Id": target[0], "Port": target[1]}])
         return arn
@@ -290,9 +355,13 @@ class Rehearsal:
     def _gateway(self) -> str:
         """The host name of a WebSocket API with the stage `prod`."""
         gateway = self.account.client("apigatewayv2")
-        made = gateway.create_api(Name="chat", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.x")
+        made = gateway.create_api(
+            Name="chat", ProtocolType="WEBSOCKET", RouteSelectionExpression="$request.body.x"
+        )
         integration = gateway.create_integration(
-            ApiId=made["ApiId"], IntegrationType="HTTP_PROXY", IntegrationUri="http://10.9.8.10:8080/chat"
+            ApiId=made["ApiId"],
+            IntegrationType="HTTP_PROXY",
+            IntegrationUri="http://10.9.8.10:8080/chat",
         )
         target = f"integrations/{integration['IntegrationId']}"
         gateway.create_route(ApiId=made["ApiId"], RouteKey="$default", Target=target)
@@ -301,11 +370,16 @@ class Rehearsal:
 
     def _hosts(self) -> dict[str, str]:
         chat, site = (f"{address}:{port}" for address, port in (CHAT_TARGET, SITE_TARGET))
-        return {chat: f"127.0.0.1:{self.app_port}", site: f"{BY_NAME['single-page'].loopback}:{self.app_port}"}
+        return {
+            chat: f"127.0.0.1:{self.app_port}",
+            site: f"{BY_NAME['single-page'].loopback}:{self.app_port}",
+        }
 
     def _until_live(self) -> None:
         deadline = time.monotonic() + 20
         paths = ("/ws/chat", "/tls/chat", "/prod")
         while [self.handshake(path).status for path in paths] != [101, 101, 101]:
-            assert time.monotonic() < deadline, json.dumps([vars(self.handshake(path)) for path in paths], default=str)
+            assert time.monotonic() < deadline, json.dumps(
+                [vars(self.handshake(path)) for path in paths], default=str
+            )
             time.sleep(0.1)

@@ -1,4 +1,6 @@
-"""The edge and the chat app as processes, before a hand-written account; and clients that know the way to them."""
+"""The edge and the chat app as processes, before a hand-written account; and clients that know the
+way to them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ PATIENCE = 20.0
 
 
 class StubAws:
-    """Serves `/_lab/state` as the AWS process would, and knows which version the edge has taken over."""
+    """Serves `/_lab/state` as the AWS process would, and knows which version the edge has taken
+    over.
+    """
 
     def __init__(self, account: Json) -> None:
         self.account = account
@@ -85,27 +89,38 @@ class StubAws:
 
 
 class OddOrigin:
-    """An HTTP origin that misbehaves as its path says; it reads the request's head, and nothing else unasked."""
+    """An HTTP origin that misbehaves as its path says; it reads the request's head, and nothing
+    else unasked.
+    """
 
     ANSWERS: Mapping[str, bytes] = {
         "/garbage": b"\x00\x01 not http\r\n\r\n",
         "/silence": b"",
-        "/switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        "/switch": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+        b"Upgrade\r\n\r\n",
         "/half": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
         "/early": b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n",
         "/to-the-end": b"HTTP/1.0 200 OK\r\n\r\nuntil I close",
-        "/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
-        "/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVia: 1.0 x\r\nContent-Length: 0\r\n\r\n",
-        "/endless-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10_000,
-        "/long-headers": b"HTTP/1.1 200 OK\r\n" + b"X-More: aaaaaaaaaaaaaaaa\r\n" * 1400 + b"Content-Length: 0\r\n\r\n",
+        "/chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+        b"chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        "/cookies": b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nVia: 1.0 "
+        b"x\r\nContent-Length: 0\r\n\r\n",
+        "/endless-headers": b"HTTP/1.1 200 OK\r\n"
+        + b"X-More: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n" * 10_000,
+        "/long-headers": b"HTTP/1.1 200 OK\r\n"
+        + b"X-More: aaaaaaaaaaaaaaaa\r\n" * 1400
+        + b"Content-Length: 0\r\n\r\n",
         "/half-and-wait": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this",
-        "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\ngone\n",
+        "/missing": b"HTTP/1.1 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: "
+        b"5\r\n\r\ngone\n",
         "/large": b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n" + b"x" * 1_000_000,
-        "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nframe!",
+        "/early-frame": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: "
+        b"Upgrade\r\n\r\nframe!",
         "/two-framings": b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"3\r\nabc\r\n0\r\n\r\n",
         "/continue": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
-        "/continues": b"HTTP/1.1 100 Continue\r\n\r\n" * 2 + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
+        "/continues": b"HTTP/1.1 100 Continue\r\n\r\n" * 2
+        + b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
         "/late": b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nok\n",
     }
 
@@ -121,7 +136,9 @@ class OddOrigin:
             def handle(self) -> None:
                 path = self.rfile.readline().split(b" ")[1].decode()
                 origin.asked.append(path)
-                headers = dict(line.lower().split(b": ", 1) for line in iter(self.rfile.readline, b"\r\n"))
+                headers = dict(
+                    line.lower().split(b": ", 1) for line in iter(self.rfile.readline, b"\r\n")
+                )
                 if path == "/body":
                     origin.bodies.append(origin.read_body(self.rfile, headers))
                     self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
@@ -158,7 +175,8 @@ class OddOrigin:
 class Recorder:
     """A WebSocket server that keeps every byte a client sent, and says only what it is told to.
 
-    All by the path that a client asked for. On the paths in `to_end` a client's close frame ends the connection.
+    All by the path that a client asked for. On the paths in `to_end` a client's close frame ends
+    the connection.
     """
 
     def __init__(self) -> None:
@@ -175,7 +193,9 @@ class Recorder:
                     head += self.request.recv(65536)
                 request = rfc6455.parse_request(head.partition(b"\r\n\r\n")[0])
                 recorder.heads[request.target] = head
-                self.request.sendall(rfc6455.switching(rfc6455.accept_for(request.headers["sec-websocket-key"])))
+                self.request.sendall(
+                    rfc6455.switching(rfc6455.accept_for(request.headers["sec-websocket-key"]))
+                )
                 self.request.sendall(recorder.to_say.get(request.target, b""))
                 heard = bytearray()
                 finder = rfc6455.CloseFinder()
@@ -216,7 +236,10 @@ class Process:
         assert self._popen.stderr is not None
         self._readers = [
             threading.Thread(target=self._read, args=(file, into), daemon=True)
-            for file, into in ((self._popen.stdout, self.lines), (self._popen.stderr, self.complaints))
+            for file, into in (
+                (self._popen.stdout, self.lines),
+                (self._popen.stderr, self.complaints),
+            )
         ]
         for reader in self._readers:
             reader.start()
@@ -226,7 +249,12 @@ class Process:
         return self._popen.pid
 
     def wait_ready(self) -> None:
-        wait_until(lambda: any(line.startswith("ready ") for line in self.lines) or self._popen.poll() is not None)
+        wait_until(
+            lambda: (
+                any(line.startswith("ready ") for line in self.lines)
+                or self._popen.poll() is not None
+            )
+        )
         assert self._popen.poll() is None, "the process ended before it was ready"
 
     def entries(self) -> list[Json]:
@@ -264,10 +292,11 @@ class Process:
 
 
 class Client:
-    """A WebSocket client for tests that tell their story line by line; its event loop runs in a thread of its own.
+    """A WebSocket client for tests that tell their story line by line; its event loop runs in a
+    thread of its own.
 
-    Not `websockets.sync`: over TLS it uses one SSL object from two threads, which Python 3.11 does not guard,
-    and one handshake in some hundreds then waits for ever.
+    Not `websockets.sync`: over TLS it uses one SSL object from two threads, which Python 3.11 does
+    not guard, and one handshake in some hundreds then waits for ever.
     """
 
     def __init__(self, connecting: connect) -> None:
@@ -306,7 +335,9 @@ class Client:
         return self.connection.close_code
 
     def wait_closed_for(self, seconds: float) -> int | None:
-        """Wait a while until the other side has ended the connection; the close code, None if it has not."""
+        """Wait a while until the other side has ended the connection; the close code, None if it
+        has not.
+        """
         with contextlib.suppress(TimeoutError):
             self.call(asyncio.wait_for(self.connection.wait_closed(), seconds))
         return self.connection.close_code
@@ -363,7 +394,9 @@ class Stage:
             self.odd.close()
             self.recorder.close()
         assert ended == [0, 0]
-        assert [line for line in self.edge.complaints if not line.startswith("edge: no new state")] == []
+        assert [
+            line for line in self.edge.complaints if not line.startswith("edge: no new state")
+        ] == []
         assert self.chat.complaints == [], self.chat.complaints
 
     @property
@@ -374,7 +407,9 @@ class Stage:
         return ssl.create_default_context(cafile=str(self.authority))
 
     @contextlib.contextmanager
-    def websocket(self, name: str, path: str = "/ws/chat", *, tls: bool = True, **options: Any) -> Iterator[Client]:
+    def websocket(
+        self, name: str, path: str = "/ws/chat", *, tls: bool = True, **options: Any
+    ) -> Iterator[Client]:
         """A client connected through the distribution `<name>.cloudfront.net`."""
         url = f"{'wss' if tls else 'ws'}://{name}.cloudfront.net{path}"
         where = {"host": "127.0.0.1", "port": self.tls_port if tls else self.plain_port}
@@ -407,9 +442,13 @@ class Stage:
             response.begin()
             return response.status, response.headers, response.read()
 
-    def raw(self, server_name: str = "localhost", *, tls: bool = True, alpn: list[str] | None = None) -> socket.socket:
+    def raw(
+        self, server_name: str = "localhost", *, tls: bool = True, alpn: list[str] | None = None
+    ) -> socket.socket:
         """A socket to the edge, for those who want to speak for themselves."""
-        plain = socket.create_connection(("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=PATIENCE)
+        plain = socket.create_connection(
+            ("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=PATIENCE
+        )
         if not tls:
             return plain
         context = self.trust()

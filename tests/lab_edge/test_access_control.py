@@ -23,7 +23,14 @@ from lab.edge.signed_requests import PublicKey, refuse_unsigned, without_signatu
 from lab.edge.state import parse_state
 
 from .account import Json, account, behavior, distribution, items, vpc_origin_ref
-from .cloudfront_situations import BLOCKED_ADDRESS, IN_GERMANY, KEY_ID, byte_match, rule, signing_key
+from .cloudfront_situations import (
+    BLOCKED_ADDRESS,
+    IN_GERMANY,
+    KEY_ID,
+    byte_match,
+    rule,
+    signing_key,
+)
 from .stage import Stage
 
 NOW = 1_800_000_000.0
@@ -33,9 +40,16 @@ IN_SET: Json = {"IPSetReferenceStatement": {"ARN": "arn:bad"}}
 URL = "https://dsigned.cloudfront.net/ws/chat?room=a"
 
 
-def viewer(target: str = "/ws/chat?room=a", address: str = "198.51.100.7", **headers: str) -> ViewerRequest:
-    named = {"host": "dsigned.cloudfront.net", **{name.replace("_", "-"): value for name, value in headers.items()}}
-    return ViewerRequest("GET", target, tuple(named.items()), "https", "1.1", address, 50000, country="US")
+def viewer(
+    target: str = "/ws/chat?room=a", address: str = "198.51.100.7", **headers: str
+) -> ViewerRequest:
+    named = {
+        "host": "dsigned.cloudfront.net",
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    return ViewerRequest(
+        "GET", target, tuple(named.items()), "https", "1.1", address, 50000, country="US"
+    )
 
 
 class TestCountries:
@@ -51,8 +65,12 @@ class TestCountries:
         ],
     )
     def test_which_come_in(self, kind: str, listed: list[str], country: str, allowed: bool) -> None:
-        restriction = {"GeoRestriction": {"RestrictionType": kind, "Quantity": len(listed), "Items": listed}}
-        made = distribution("dgeo", [vpc_origin_ref("chat")], behavior("chat"), Restrictions=restriction)
+        restriction = {
+            "GeoRestriction": {"RestrictionType": kind, "Quantity": len(listed), "Items": listed}
+        }
+        made = distribution(
+            "dgeo", [vpc_origin_ref("chat")], behavior("chat"), Restrictions=restriction
+        )
         (found,) = parse_state(account([made])).distributions
         refusal = refuse_country(found, country)
         assert (refusal is None) is allowed
@@ -60,18 +78,30 @@ class TestCountries:
 
     def test_the_narrowest_network_says_where_an_address_is(self) -> None:
         settings = parse_settings(
-            {"viewer_country": "us", "viewer_countries": {"127.0.0.0/8": "FR", "127.0.0.49": "de", "nonsense": "XX"}}
+            {
+                "viewer_country": "us",
+                "viewer_countries": {"127.0.0.0/8": "FR", "127.0.0.49": "de", "nonsense": "XX"},
+            }
         )
-        places = {address: settings.country_of(address) for address in ("127.0.0.49", "127.0.0.1", "::1", "?")}
+        places = {
+            address: settings.country_of(address)
+            for address in ("127.0.0.49", "127.0.0.1", "::1", "?")
+        }
         assert places == {"127.0.0.49": "DE", "127.0.0.1": "FR", "::1": "US", "?": "US"}
         assert parse_settings({}).country_of("127.0.0.1") == "US"
 
     @pytest.mark.rule("distribution/geo-restriction")
     def test_one_address_gets_in_where_another_does_not(self, stage: Stage) -> None:
         status, headers, body = get(stage, "dgeo", "/healthz")
-        assert (status, headers["server"], headers["x-cache"]) == (403, "CloudFront", "Error from cloudfront")
+        assert (status, headers["server"], headers["x-cache"]) == (
+            403,
+            "CloudFront",
+            "Error from cloudfront",
+        )
         assert b"block access from your country" in body
-        row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+        row = stage.edge.wait_for_entry(
+            lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"]
+        )
         assert (row["x-edge-detailed-result-type"], row["c-country"]) == ("ClientGeoBlocked", "US")
         assert get(stage, "dgeo", "/healthz", source=IN_GERMANY)[0] == 200
 
@@ -84,11 +114,21 @@ class TestFirewall:
     ACL = "arn:acl"
 
     def blocked(
-        self, request: ViewerRequest, *statements: Json, action: Json | None = None, default: str = "Allow"
+        self,
+        request: ViewerRequest,
+        *statements: Json,
+        action: Json | None = None,
+        default: str = "Allow",
     ) -> Any:
-        rules = [rule(f"r{number}", number, statement, action) for number, statement in enumerate(statements)]
+        rules = [
+            rule(f"r{number}", number, statement, action)
+            for number, statement in enumerate(statements)
+        ]
         entry = {"default_action": {default: {}}, "rules": rules}
-        sets = {"ip_sets": {"arn:bad": ["198.51.100.0/24", "nonsense"]}, "pattern_sets": {"arn:re": ["^/ws/.*t$", "("]}}
+        sets = {
+            "ip_sets": {"arn:bad": ["198.51.100.0/24", "nonsense"]},
+            "pattern_sets": {"arn:re": ["^/ws/.*t$", "("]},
+        }
         counter = RateCounter()
 
         def counts(name: str, whom: str, window: float, limit: int) -> bool:
@@ -107,21 +147,67 @@ class TestFirewall:
             ({"ByteMatchStatement": byte_match(PATH, "/ws/", "STARTS_WITH")}, True),
             ({"ByteMatchStatement": byte_match(PATH, "/ws", "EXACTLY")}, False),
             ({"ByteMatchStatement": byte_match({"QueryString": {}}, "=a", "ENDS_WITH")}, True),
-            ({"ByteMatchStatement": byte_match({"Method": {}}, "get", "EXACTLY", "LOWERCASE")}, True),
+            (
+                {"ByteMatchStatement": byte_match({"Method": {}}, "get", "EXACTLY", "LOWERCASE")},
+                True,
+            ),
             ({"ByteMatchStatement": byte_match(AGENT, "bot", "CONTAINS")}, True),
             ({"ByteMatchStatement": byte_match(AGENT, "bo", "CONTAINS_WORD")}, False),
-            ({"ByteMatchStatement": byte_match({"SingleQueryArgument": {"Name": "room"}}, "a", "EXACTLY")}, True),
+            (
+                {
+                    "ByteMatchStatement": byte_match(
+                        {"SingleQueryArgument": {"Name": "room"}}, "a", "EXACTLY"
+                    )
+                },
+                True,
+            ),
             ({"ByteMatchStatement": byte_match({"Body": {}}, "a", "CONTAINS")}, False),
             ({"RegexMatchStatement": {"RegexString": "^/ws", "FieldToMatch": PATH}}, True),
             ({"RegexMatchStatement": {"RegexString": "(", "FieldToMatch": PATH}}, False),
             ({"RegexPatternSetReferenceStatement": {"ARN": "arn:re", "FieldToMatch": PATH}}, True),
-            ({"SizeConstraintStatement": {"FieldToMatch": PATH, "ComparisonOperator": "GT", "Size": 7}}, True),
-            ({"SizeConstraintStatement": {"FieldToMatch": PATH, "ComparisonOperator": "LE", "Size": 7}}, False),
-            ({"AndStatement": {"Statements": [{"GeoMatchStatement": {"CountryCodes": ["US"]}}] * 2}}, True),
+            (
+                {
+                    "SizeConstraintStatement": {
+                        "FieldToMatch": PATH,
+                        "ComparisonOperator": "GT",
+                        "Size": 7,
+                    }
+                },
+                True,
+            ),
+            (
+                {
+                    "SizeConstraintStatement": {
+                        "FieldToMatch": PATH,
+                        "ComparisonOperator": "LE",
+                        "Size": 7,
+                    }
+                },
+                False,
+            ),
+            (
+                {
+                    "AndStatement": {
+                        "Statements": [{"GeoMatchStatement": {"CountryCodes": ["US"]}}] * 2
+                    }
+                },
+                True,
+            ),
             ({"OrStatement": {"Statements": [{"LabelMatchStatement": {}}, IN_SET]}}, True),
-            ({"NotStatement": {"Statement": {"GeoMatchStatement": {"CountryCodes": ["DE"]}}}}, True),
+            (
+                {"NotStatement": {"Statement": {"GeoMatchStatement": {"CountryCodes": ["DE"]}}}},
+                True,
+            ),
             ({"NotStatement": {"Statement": {"ManagedRuleGroupStatement": {"Name": "x"}}}}, False),
-            ({"ManagedRuleGroupStatement": {"VendorName": "AWS", "Name": "AWSManagedRulesCommonRuleSet"}}, False),
+            (
+                {
+                    "ManagedRuleGroupStatement": {
+                        "VendorName": "AWS",
+                        "Name": "AWSManagedRulesCommonRuleSet",
+                    }
+                },
+                False,
+            ),
             ({"SizeConstraintStatement": {"FieldToMatch": PATH, "Size": "much"}}, False),
             ({}, False),
         ],
@@ -135,7 +221,12 @@ class TestFirewall:
         assert self.blocked(viewer(), everybody, action={"Allow": {}}, default="Block") is None
         assert self.blocked(viewer(), everybody, action={"Count": {}}) is None
         assert self.blocked(viewer(), everybody, action={"Captcha": {}}) == 405
-        assert self.blocked(viewer(), everybody, action={"Block": {"CustomResponse": {"ResponseCode": 429}}}) == 429
+        assert (
+            self.blocked(
+                viewer(), everybody, action={"Block": {"CustomResponse": {"ResponseCode": 429}}}
+            )
+            == 429
+        )
 
     def test_a_rate_is_counted_for_each_address_over_a_window(self) -> None:
         counter = RateCounter()
@@ -146,11 +237,20 @@ class TestFirewall:
 
     @pytest.mark.rule("distribution/web-acl-blocks")
     def test_an_address_and_an_agent_are_kept_out_and_others_are_not(self, stage: Stage) -> None:
-        for blocked in (get(stage, "dwaf", source=BLOCKED_ADDRESS), get(stage, "dwaf", user_agent="BadBot/1")):
+        for blocked in (
+            get(stage, "dwaf", source=BLOCKED_ADDRESS),
+            get(stage, "dwaf", user_agent="BadBot/1"),
+        ):
             status, headers, body = blocked
-            assert (status, headers["server"], headers["x-cache"]) == (403, "CloudFront", "Error from cloudfront")
+            assert (status, headers["server"], headers["x-cache"]) == (
+                403,
+                "CloudFront",
+                "Error from cloudfront",
+            )
             assert b"Request blocked" in body
-        row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+        row = stage.edge.wait_for_entry(
+            lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"]
+        )
         assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == ("Error", "Error")
         assert get(stage, "dwaf", "/healthz")[0] == 200
 
@@ -161,11 +261,17 @@ class TestFirewall:
 
 
 class TestSignatures:
-    """As the Developer Guide has it under "Serve private content with signed URLs and signed cookies"."""
+    """As the Developer Guide has it under "Serve private content with signed URLs and signed
+    cookies".
+    """
 
     KEYS = (
         PublicKey(
-            KEY_ID, signing_key().public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+            KEY_ID,
+            signing_key()
+            .public_key()
+            .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+            .decode(),
         ),
     )
 
@@ -197,7 +303,12 @@ class TestSignatures:
         ],
     )
     def test_a_custom_policy(
-        self, resource: str | None, since: float | None, until: float, network: str | None, expected: str
+        self,
+        resource: str | None,
+        since: float | None,
+        until: float,
+        network: str | None,
+        expected: str,
     ) -> None:
         condition: Json = {"DateLessThan": {"AWS:EpochTime": int(until)}}
         if since is not None:
@@ -212,16 +323,28 @@ class TestSignatures:
         signed = canned(URL, int(NOW + 60))
         other = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         assert self.outcome(viewer()) == "MissingKey"
-        assert self.outcome(viewer(cookie=cookies({**signed, "Key-Pair-Id": "KUNKNOWN"}))) == "InvalidKey"
-        assert self.outcome(viewer(cookie=cookies({**signed, "Signature": "?!"}))) == "MalformedSignature"
+        assert (
+            self.outcome(viewer(cookie=cookies({**signed, "Key-Pair-Id": "KUNKNOWN"})))
+            == "InvalidKey"
+        )
+        assert (
+            self.outcome(viewer(cookie=cookies({**signed, "Signature": "?!"})))
+            == "MalformedSignature"
+        )
         assert self.outcome(viewer(cookie=cookies({**signed, "Expires": "soon"}))) == "AccessDenied"
         assert self.outcome(viewer("/ws/other", cookie=cookies(signed))) == "AccessDenied"
-        assert self.outcome(viewer(cookie=cookies(canned(URL, int(NOW + 60), other)))) == "AccessDenied"
+        assert (
+            self.outcome(viewer(cookie=cookies(canned(URL, int(NOW + 60), other))))
+            == "AccessDenied"
+        )
         assert self.outcome(viewer(cookie=cookies(custom("no policy at all")))) == "MalformedPolicy"
         assert self.outcome(viewer(cookie=cookies(custom("[]")))) == "MalformedPolicy"
         assert self.outcome(viewer(cookie="odd[]=1; " + cookies(signed))) == ""
         # A signed URL is judged by itself, whatever cookies come with it.
-        assert self.outcome(viewer("/ws/chat?room=a&Expires=1", cookie=cookies(signed))) == "MissingKey"
+        assert (
+            self.outcome(viewer("/ws/chat?room=a&Expires=1", cookie=cookies(signed)))
+            == "MissingKey"
+        )
 
     def test_the_origin_does_not_get_the_signature(self) -> None:
         assert without_signature("/a?b=1&Expires=2&Signature=x&Key-Pair-Id=y&c=3") == "/a?b=1&c=3"
@@ -231,8 +354,15 @@ class TestSignatures:
     @pytest.mark.rule("distribution/signed-requests")
     def test_a_handshake_needs_the_cookies(self, stage: Stage) -> None:
         status, headers, body = get(stage, "dsigned", "/ws/chat")
-        assert (status, headers["content-type"], headers["server"]) == (403, "text/xml", "CloudFront")
-        assert b"<Code>MissingKey</Code><Message>Missing Key-Pair-Id query parameter or cookie value</Message>" in body
+        assert (status, headers["content-type"], headers["server"]) == (
+            403,
+            "text/xml",
+            "CloudFront",
+        )
+        assert (
+            b"<Code>MissingKey</Code><Message>Missing Key-Pair-Id query parameter or cookie "
+            b"value</Message>" in body
+        )
         url = "https://dsigned.cloudfront.net/ws/chat"
         signed = canned(url, int(time.time()) + 60)
         with stage.websocket("dsigned", additional_headers={"Cookie": cookies(signed)}) as client:
@@ -240,7 +370,9 @@ class TestSignatures:
         query = "&".join(f"{name}={value}" for name, value in signed.items())
         with stage.websocket("dsigned", f"/ws/chat?{query}") as client:
             id = client.recv()["id"]
-        seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+        seen = stage.chat.wait_for_entry(
+            lambda entry: entry["msg"] == "ws connected" and entry["id"] == id
+        )
         assert seen["url"] == "/ws/chat"
 
 
@@ -263,12 +395,21 @@ class TestCertificateOfAnotherAccount:
     def test_only_a_host_of_another_account_that_the_certificate_does_not_cover_is_misdirected(
         self, named: str | None, in_tls: str, host: str, refused: bool
     ) -> None:
-        entries = [distribution(name, [vpc_origin_ref("chat")], behavior("chat")) for name in ("da", "db", "dc")]
+        entries = [
+            distribution(name, [vpc_origin_ref("chat")], behavior("chat"))
+            for name in ("da", "db", "dc")
+        ]
         entries[2]["config"]["Aliases"] = items(["ws.c.example", "*.stars.example"])
         accounts = ("111122223333", "111122223333", "444455556666")
-        told = [{**entry, "account": number} for entry, number in zip(entries, accounts, strict=True)]
-        known = {f"d{found.id[-1].lower()}": found for found in parse_state(account(told)).distributions}
-        request = ViewerRequest("GET", "/", (("Host", host),), "https", "1.1", "198.51.100.7", 1, server_name=in_tls)
+        told = [
+            {**entry, "account": number} for entry, number in zip(entries, accounts, strict=True)
+        ]
+        known = {
+            f"d{found.id[-1].lower()}": found for found in parse_state(account(told)).distributions
+        }
+        request = ViewerRequest(
+            "GET", "/", (("Host", host),), "https", "1.1", "198.51.100.7", 1, server_name=in_tls
+        )
         refusal = refuse_connection(known["da"], known[named] if named else None, request)
         assert (refusal is not None) is refused
         if refusal is not None:
@@ -282,8 +423,13 @@ class TestCertificateOfAnotherAccount:
         assert get(stage, "dother", "/healthz", server_name="dchat.cloudfront.net")[0] == 200
         status, headers, _ = get(stage, "dother", "/healthz", server_name="app.allowed.example")
         assert (status, headers["x-cache"]) == (421, "Error from cloudfront")
-        row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
-        assert (row["DistributionId"], row["x-edge-detailed-result-type"]) == ("EDOTHER", "InvalidRequestCertificate")
+        row = stage.edge.wait_for_entry(
+            lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"]
+        )
+        assert (row["DistributionId"], row["x-edge-detailed-result-type"]) == (
+            "EDOTHER",
+            "InvalidRequestCertificate",
+        )
 
 
 def get(
@@ -297,13 +443,16 @@ def get(
 ) -> tuple[int, Mapping[str, str], bytes]:
     """A GET from an address of one's own; status, headers and body."""
     host = f"{name}.cloudfront.net"
-    plain = socket.create_connection(("127.0.0.1", stage.tls_port), timeout=20, source_address=(source, 0))
+    plain = socket.create_connection(
+        ("127.0.0.1", stage.tls_port), timeout=20, source_address=(source, 0)
+    )
     context: ssl.SSLContext = stage.trust()
     # The lab's certificate names no aliases.
     context.check_hostname = not server_name
     with context.wrap_socket(plain, server_hostname=server_name or host) as raw:
         raw.sendall(
-            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {user_agent}\r\nConnection: close\r\n\r\n".encode()
+            f"GET {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: "
+            f"{user_agent}\r\nConnection: close\r\n\r\n".encode()
         )
         whole = b""
         while piece := raw.recv(65536):
@@ -317,11 +466,19 @@ def get(
 def canned(url: str, expires: int, key: rsa.RSAPrivateKey | None = None) -> dict[str, str]:
     limit = f'{{"DateLessThan":{{"AWS:EpochTime":{expires}}}}}'
     policy = f'{{"Statement":[{{"Resource":"{url}","Condition":{limit}}}]}}'
-    return {"Expires": str(expires), "Signature": signature(policy, key or signing_key()), "Key-Pair-Id": KEY_ID}
+    return {
+        "Expires": str(expires),
+        "Signature": signature(policy, key or signing_key()),
+        "Key-Pair-Id": KEY_ID,
+    }
 
 
 def custom(policy: str) -> dict[str, str]:
-    return {"Policy": encoded(policy.encode()), "Signature": signature(policy, signing_key()), "Key-Pair-Id": KEY_ID}
+    return {
+        "Policy": encoded(policy.encode()),
+        "Signature": signature(policy, signing_key()),
+        "Key-Pair-Id": KEY_ID,
+    }
 
 
 def signature(policy: str, key: rsa.RSAPrivateKey) -> str:

@@ -32,7 +32,15 @@ sc-range-start sc-range-end
 def record(**headers: str) -> AccessRecord:
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
     request = ViewerRequest(
-        "GET", "/ws/a b?x=1", named, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:X", country="DE"
+        "GET",
+        "/ws/a b?x=1",
+        named,
+        "https",
+        "1.1",
+        "198.51.100.7",
+        50000,
+        "TLSv1.3:X",
+        country="DE",
     )
     return AccessRecord(request, "id==", started=100.0)
 
@@ -46,8 +54,16 @@ def test_the_documented_fields_in_their_order() -> None:
     assert len(documented) == 33
     assert [name for name in row if name in documented] == documented
     assert (row["date"], row["time"], row["time-taken"]) == ("2026-11-21", "12:00:01", 1.5)
-    assert (row["cs-uri-stem"], row["cs-uri-query"], row["cs(User-Agent)"]) == ("/ws/a%20b", "x=1", "a%20browser")
-    assert (row["sc-content-type"], row["sc-content-len"], row["c-country"]) == ("text/html", "5", "DE")
+    assert (row["cs-uri-stem"], row["cs-uri-query"], row["cs(User-Agent)"]) == (
+        "/ws/a%20b",
+        "x=1",
+        "a%20browser",
+    )
+    assert (row["sc-content-type"], row["sc-content-len"], row["c-country"]) == (
+        "text/html",
+        "5",
+        "DE",
+    )
     assert (row["cs(Cookie)"], row["cs(Referer)"]) == ("-", "-")
     made.logs_cookies = True
     assert made.row(10, 20, 101.5, datetime.now(UTC))["cs(Cookie)"] == "secret=1"
@@ -92,7 +108,9 @@ class TestShelf:
             shelf.put(made, 1, 2)
         assert [row["DistributionId"] for row in asked(shelf, "")["rows"]] == ["E2", "E3", "E4"]
 
-    @pytest.mark.parametrize("query", ["since=x", "since=-1", "since=nan", "limit=0", "limit=1001", "limit=many"])
+    @pytest.mark.parametrize(
+        "query", ["since=x", "since=-1", "since=nan", "limit=0", "limit=1001", "limit=many"]
+    )
     def test_nonsense_is_refused_with_words(self, query: str) -> None:
         answer = LogShelf(lambda: 0.0).answer(query)
         assert answer.status == 400
@@ -112,7 +130,11 @@ def test_a_websockets_row_can_be_read_when_it_has_closed(stage: Stage) -> None:
     wait_until(lambda: mine(stage, began, id) is not None)
     row = mine(stage, began, id)
     assert row is not None
-    assert (row["cs-protocol"], row["sc-status"], row["x-edge-result-type"]) == ("wss", "101", "Miss")
+    assert (row["cs-protocol"], row["sc-status"], row["x-edge-result-type"]) == (
+        "wss",
+        "101",
+        "Miss",
+    )
     assert row["sc-bytes"] > 3000 < row["cs-bytes"]
     assert row["timestamp(ms)"] >= int(closing * 1000) - 5
     assert (row["cs-uri-stem"], row["cache-behavior-path-pattern"]) == ("/ws/row", "/ws/*")
@@ -156,7 +178,9 @@ def asked(shelf: LogShelf, query: str) -> dict[str, Any]:
 
 def rows(stage: Stage, since: float) -> list[dict[str, Any]]:
     query = f"distribution=EDCHAT&since={since!r}"
-    with urllib.request.urlopen(f"http://127.0.0.1:{stage.plain_port}/_lab/logs?{query}", timeout=10) as reply:
+    with urllib.request.urlopen(
+        f"http://127.0.0.1:{stage.plain_port}/_lab/logs?{query}", timeout=10
+    ) as reply:
         found: list[dict[str, Any]] = json.load(reply)["rows"]
     return found
 

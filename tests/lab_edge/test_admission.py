@@ -1,4 +1,6 @@
-"""What drops packets on the way to an origin or a target: ACLs, Block Public Access, groups; and where names lead."""
+"""What drops packets on the way to an origin or a target: ACLs, Block Public Access, groups; and
+where names lead.
+"""
 
 from __future__ import annotations
 
@@ -34,18 +36,35 @@ CLIENT = "203.0.113.77"
 INSTANCE = "i-0123456789abcdef0"
 
 
-def entry(number: int, action: str, *ports: int, egress: bool = True, cidr: str = "0.0.0.0/0") -> Json:
-    made = {"number": number, "egress": egress, "protocol": "6" if ports else "-1", "action": action, "cidr": cidr}
-    return {**made, "from_port": ports[0] if ports else None, "to_port": ports[-1] if ports else None}
+def entry(
+    number: int, action: str, *ports: int, egress: bool = True, cidr: str = "0.0.0.0/0"
+) -> Json:
+    made = {
+        "number": number,
+        "egress": egress,
+        "protocol": "6" if ports else "-1",
+        "action": action,
+        "cidr": cidr,
+    }
+    return {
+        **made,
+        "from_port": ports[0] if ports else None,
+        "to_port": ports[-1] if ports else None,
+    }
 
 
 EVERYTHING = [entry(100, "allow"), entry(100, "allow", egress=False)]
 
 
 def world(
-    entries: list[Json] = EVERYTHING, faults: list[Json] | None = None, bpa: Json | None = None, **more: Any
+    entries: list[Json] = EVERYTHING,
+    faults: list[Json] | None = None,
+    bpa: Json | None = None,
+    **more: Any,
 ) -> State:
-    """A balancer "chat" in two subnets, of which the given ACL guards the second; a public one; an instance."""
+    """A balancer "chat" in two subnets, of which the given ACL guards the second; a public one; an
+    instance.
+    """
     made = account(
         [distribution("d", [], behavior("chat"))],
         [
@@ -54,7 +73,12 @@ def world(
         ],
         [
             load_balancer("chat", [listener("chat", forward("chat"))]),
-            load_balancer("pub", [listener("pub", forward("chat"))], group="sg-world", scheme="internet-facing"),
+            load_balancer(
+                "pub",
+                [listener("pub", forward("chat"))],
+                group="sg-world",
+                scheme="internet-facing",
+            ),
         ],
     )
     for balancer in made["load_balancers"]:
@@ -82,7 +106,11 @@ def world(
         }
     ]
     made["hosts"] = {"10.10.8.50:80": "127.0.0.1:1", "web.example:80": "127.0.0.1:2"}
-    made["names"] = {"www.chat.example": "chat.example", "chat.example": "pub.elb.amazonaws.com", "loop": "loop"}
+    made["names"] = {
+        "www.chat.example": "chat.example",
+        "chat.example": "pub.elb.amazonaws.com",
+        "loop": "loop",
+    }
     made["block_public_access"] = {"1": {"r": bpa}} if bpa else {}
     made["faults"] = faults or []
     return parse_state({**made, **more})
@@ -90,7 +118,9 @@ def world(
 
 def way(state: State, origin: Json, **more: Any) -> tuple[int, str] | str:
     """Where an origin leads, or the error."""
-    parsed = parse_state(account([distribution("d", [origin], behavior(origin["Id"]))])).distributions[0]
+    parsed = parse_state(
+        account([distribution("d", [origin], behavior(origin["Id"]))])
+    ).distributions[0]
     answer = reach(state, parsed.origins[origin["Id"]], "https", CLOUDFRONT, **more)
     if isinstance(answer, Unreachable):
         return answer.refusal.status, answer.refusal.detail
@@ -119,12 +149,16 @@ class TestNetworkAcls:
             ([entry(100, "allow", 1024, 65535, cidr="::/0")], False),
         ],
     )
-    def test_replies_to_cloudfront_need_the_ephemeral_ports(self, outbound: list[Json], passes: bool) -> None:
+    def test_replies_to_cloudfront_need_the_ephemeral_ports(
+        self, outbound: list[Json], passes: bool
+    ) -> None:
         state = world([*outbound, entry(100, "allow", egress=False)])
         assert way(state, TO_CHAT) == ("ALB chat:80" if passes else TIMED_OUT)
 
     @pytest.mark.rule("vpc-origin/nacl-inbound-ignored")
-    def test_what_comes_in_through_a_vpc_origin_is_not_evaluated_what_comes_from_the_internet_is(self) -> None:
+    def test_what_comes_in_through_a_vpc_origin_is_not_evaluated_what_comes_from_the_internet_is(
+        self,
+    ) -> None:
         state = world([entry(100, "allow"), entry(100, "deny", egress=False)])
         assert way(state, TO_CHAT) == "ALB chat:80"
         assert way(state, TO_PUBLIC) == TIMED_OUT
@@ -150,7 +184,9 @@ class TestBlockPublicAccess:
             ),
         ],
     )
-    def test_it_stops_every_way_in(self, mode: str, exclusions: list[tuple[str, str]], passes: bool) -> None:
+    def test_it_stops_every_way_in(
+        self, mode: str, exclusions: list[tuple[str, str]], passes: bool
+    ) -> None:
         excluded = [{"resource": resource, "mode": kind} for resource, kind in exclusions]
         state = world(bpa={"mode": mode, "exclusions": excluded})
         public = state.load_balancers[1]
@@ -167,7 +203,10 @@ class TestInstances:
     @pytest.mark.rule("balancer/instance-target")
     def test_by_vpc_origin_or_by_its_public_name(self) -> None:
         assert way(world(), vpc_origin_ref("ec2")) == "10.10.8.50:80"
-        assert way(world(), custom_origin("e", "ec2-3-4-5-6.compute-1.amazonaws.com")) == "10.10.8.50:80"
+        assert (
+            way(world(), custom_origin("e", "ec2-3-4-5-6.compute-1.amazonaws.com"))
+            == "10.10.8.50:80"
+        )
 
     @pytest.mark.parametrize(
         ("changes", "expected"),
@@ -181,7 +220,10 @@ class TestInstances:
     def test_what_keeps_it_away(self, changes: Json, expected: tuple[int, str]) -> None:
         state = world([entry(100, "allow", 80)])
         instances = {**INSTANCE_FACTS, **changes}
-        assert way(world([entry(100, "allow", 80)], instances=[instances]), vpc_origin_ref("ec2")) == expected
+        assert (
+            way(world([entry(100, "allow", 80)], instances=[instances]), vpc_origin_ref("ec2"))
+            == expected
+        )
         assert way(state, vpc_origin_ref("ec2")) == "10.10.8.50:80"
 
 
@@ -206,7 +248,10 @@ INSTANCE_FACTS: Json = {
 )
 def test_names_of_custom_origins(name: str, leads_to: str | tuple[int, str]) -> None:
     assert way(world(), custom_origin("c", name)) == leads_to
-    assert way(world(), custom_origin("c", "web.example", http_port=81)) == (502, "OriginConnectError")
+    assert way(world(), custom_origin("c", "web.example", http_port=81)) == (
+        502,
+        "OriginConnectError",
+    )
 
 
 @pytest.mark.rule("websocket/vpc-origins")
@@ -235,7 +280,9 @@ class TestTargets:
     """From the balancer, whose nodes are 10.10.8.96 and 10.10.9.96, to a target."""
 
     @staticmethod
-    def _reaches(rule: Json | None, address: str = "10.10.8.20", entries: list[Json] = EVERYTHING) -> bool:
+    def _reaches(
+        rule: Json | None, address: str = "10.10.8.20", entries: list[Json] = EVERYTHING
+    ) -> bool:
         groups = {"sg-target": {"ingress": [rule] if rule else []}}
         interfaces = [{"vpc_id": VPC, "address": address, "security_groups": ["sg-target"]}]
         acls = [
@@ -257,14 +304,20 @@ class TestTargets:
             (None, False),
         ],
     )
-    def test_the_targets_group_must_admit_the_balancer(self, rule: Json | None, expected: bool) -> None:
+    def test_the_targets_group_must_admit_the_balancer(
+        self, rule: Json | None, expected: bool
+    ) -> None:
         assert self._reaches(rule) is expected
 
     def test_between_two_subnets_both_acls_are_asked(self) -> None:
         open_group = ingress(8080, groups=["sg-open"])
         back = entry(100, "allow", 1024, 65535)
-        assert self._reaches(open_group, "10.10.10.20", [entry(100, "allow", 8080, egress=False), back])
-        assert not self._reaches(open_group, "10.10.10.20", [entry(100, "allow", 80, egress=False), back])
+        assert self._reaches(
+            open_group, "10.10.10.20", [entry(100, "allow", 8080, egress=False), back]
+        )
+        assert not self._reaches(
+            open_group, "10.10.10.20", [entry(100, "allow", 80, egress=False), back]
+        )
         assert not self._reaches(open_group, "10.10.10.20", [entry(100, "allow", egress=False)])
 
     def test_an_address_without_a_known_interface_is_not_filtered(self) -> None:
@@ -273,7 +326,9 @@ class TestTargets:
 
 
 class TestHealth:
-    CHECK = HealthCheck("HTTP", "/", 0, 30, 5, healthy_threshold=3, unhealthy_threshold=2, codes="200")
+    CHECK = HealthCheck(
+        "HTTP", "/", 0, 30, 5, healthy_threshold=3, unhealthy_threshold=2, codes="200"
+    )
     BAD = Finding("Target.Timeout", "Request timed out")
 
     @pytest.mark.rule("balancer/health-checks")
@@ -295,7 +350,13 @@ class TestHealth:
 
     @pytest.mark.parametrize(
         ("status", "codes", "good"),
-        [(200, "200", True), (204, "200", False), (204, "200-399", True), (302, "200, 302", True), (200, "x", False)],
+        [
+            (200, "200", True),
+            (204, "200", False),
+            (204, "200-399", True),
+            (302, "200, 302", True),
+            (200, "x", False),
+        ],
     )
     def test_matchers(self, status: int, codes: str, good: bool) -> None:
         assert (judge_status(status, codes) == GOOD) is good
@@ -304,7 +365,11 @@ class TestHealth:
         assert interval(self.CHECK, 1, 5) == 30
         assert interval(self.CHECK, 1000, 5) == 1
         assert interval(self.CHECK, 1000, 400) == 20
-        assert (timeout(self.CHECK, 1), timeout(self.CHECK, 1000), interval(self.CHECK, 0, 1)) == (5, 2, 30)
+        assert (timeout(self.CHECK, 1), timeout(self.CHECK, 1000), interval(self.CHECK, 0, 1)) == (
+            5,
+            2,
+            30,
+        )
 
 
 def test_certificates_by_server_name() -> None:
@@ -313,8 +378,16 @@ def test_certificates_by_server_name() -> None:
         Certificate("wild", ("*.b.example",)),
         Certificate("c", ("c.b.example",)),
     ]
-    chosen = {name: choose_certificate(known, name) for name in ("C.b.example", "x.b.example", "x.y.b.example", None)}
-    assert [one.arn if one else None for one in chosen.values()] == ["c", "wild", "default", "default"]
+    chosen = {
+        name: choose_certificate(known, name)
+        for name in ("C.b.example", "x.b.example", "x.y.b.example", None)
+    }
+    assert [one.arn if one else None for one in chosen.values()] == [
+        "c",
+        "wild",
+        "default",
+        "default",
+    ]
     assert choose_certificate([], "a.example") is None
 
 
@@ -333,9 +406,13 @@ def test_security_policies(policy: str, versions: tuple[str, str]) -> None:
 
 
 def test_a_listener_that_is_gone_or_speaks_no_tcp_refuses() -> None:
-    state = world(load_balancers=[load_balancer("chat", [listener("chat", forward("x"), protocol="UDP")])])
+    state = world(
+        load_balancers=[load_balancer("chat", [listener("chat", forward("x"), protocol="UDP")])]
+    )
     assert way(state, TO_CHAT) == (502, "OriginConnectError")
     parsed = parse_state(account([distribution("d", [TO_CHAT], behavior("chat"))])).distributions[0]
     assert isinstance(reach(world(), parsed.origins["chat"], "https", CLOUDFRONT), Reached)
-    ec2 = parse_state(account([distribution("d", [vpc_origin_ref("ec2")], behavior("ec2"))])).distributions[0]
+    ec2 = parse_state(
+        account([distribution("d", [vpc_origin_ref("ec2")], behavior("ec2"))])
+    ).distributions[0]
     assert isinstance(reach(world(), ec2.origins["ec2"], "https", CLOUDFRONT), ReachedAddress)

@@ -14,7 +14,9 @@ from .stage import PATIENCE, Stage, wait_until
 @pytest.mark.rule("balancer/too-large-headers")
 def test_a_header_line_of_16_kb_is_too_long_for_an_alb_but_not_for_cloudfront(stage: Stage) -> None:
     def asked_with(size: int) -> tuple[int, str | None]:
-        status, headers, _ = stage.request("dapps", path="/single-page/", headers={"X-Long": "a" * size})
+        status, headers, _ = stage.request(
+            "dapps", path="/single-page/", headers={"X-Long": "a" * size}
+        )
         return status, headers["server"]
 
     assert asked_with(16_000) == (200, None)
@@ -30,7 +32,10 @@ def test_a_target_that_does_not_answer_within_the_idle_timeout_is_504(stage: Sta
 
 @pytest.mark.rule("timeout/nlb-idle", "timeout/cut-without-close-frame")
 def test_an_nlb_forgets_a_silent_connection_and_not_one_that_talks(stage: Stage) -> None:
-    with stage.websocket("dnlbidle") as silent, stage.websocket("dnlbidle", "/ws?heartbeat=0.2") as talking:
+    with (
+        stage.websocket("dnlbidle") as silent,
+        stage.websocket("dnlbidle", "/ws?heartbeat=0.2") as talking,
+    ):
         assert silent.recv()["type"] == talking.recv()["type"] == "welcome"
         assert silent.wait_closed() == 1006
         talking.send("still here")
@@ -43,11 +48,16 @@ def test_an_nlb_forgets_a_silent_connection_and_not_one_that_talks(stage: Stage)
     [
         (b"", b""),
         (b"GET / HTTP/1.1\r\nHost: a.ex", b"HTTP/1.1 408 "),
-        (b"POST /body HTTP/1.1\r\nHost: a.example\r\nContent-Length: 9\r\n\r\nhalf", b"HTTP/1.1 408 "),
+        (
+            b"POST /body HTTP/1.1\r\nHost: a.example\r\nContent-Length: 9\r\n\r\nhalf",
+            b"HTTP/1.1 408 ",
+        ),
         (b"GET /chunks HTTP/1.1\r\nHost: a.example\r\n\r\n", b"HTTP/1.1 200 "),
     ],
 )
-def test_a_client_that_falls_silent_is_cut_after_the_idle_timeout(stage: Stage, said: bytes, answer: bytes) -> None:
+def test_a_client_that_falls_silent_is_cut_after_the_idle_timeout(
+    stage: Stage, said: bytes, answer: bytes
+) -> None:
     """Called directly; the edge itself would never stop in the middle."""
     with brisk(stage) as raw:
         raw.sendall(said)
@@ -56,7 +66,10 @@ def test_a_client_that_falls_silent_is_cut_after_the_idle_timeout(stage: Stage, 
 
 @pytest.mark.rule("balancer/desync-mitigation")
 def test_the_strictest_mode_refuses_a_request_framed_twice(stage: Stage) -> None:
-    head = b"POST /body HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n"
+    head = (
+        b"POST /body HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nConnection: "
+        b"close\r\n"
+    )
     for extra, refused in ((b"Content-Length: 9\r\n", True), (b"", False)):
         with brisk(stage) as raw:
             raw.sendall(head + extra + b"\r\n0\r\n\r\n")

@@ -1,4 +1,6 @@
-"""Rules, targets, redirects and headers of an Application Load Balancer; and the edge's idle clocks."""
+"""Rules, targets, redirects and headers of an Application Load Balancer; and the edge's idle
+clocks.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,20 @@ from .account import Json, account, forward, listener, load_balancer, target_gro
 
 
 def parsed(rules: Sequence[Json] = (), default: Json | None = None) -> Listener:
-    made = account(load_balancers=[load_balancer("a", [listener("a", default or forward("default"), rules=rules)])])
+    made = account(
+        load_balancers=[
+            load_balancer("a", [listener("a", default or forward("default"), rules=rules)])
+        ]
+    )
     return parse_state(made).load_balancers[0].listeners[0]
 
 
 def rule(priority: int, field: str, *values: str, to: str) -> Json:
-    return {"priority": priority, "conditions": [{"field": field, "values": list(values)}], "actions": [forward(to)]}
+    return {
+        "priority": priority,
+        "conditions": [{"field": field, "values": list(values)}],
+        "actions": [forward(to)],
+    }
 
 
 def request(target: str = "/", host: str = "chat.example", method: str = "GET") -> FrontRequest:
@@ -107,7 +117,10 @@ def test_healthy_targets_first_and_all_of_them_if_none_is_healthy() -> None:
     [
         ({"protocol": "HTTPS", "port": "443"}, "https://chat.example/ws?a=1"),
         ({"protocol": "HTTPS", "port": "8443"}, "https://chat.example:8443/ws?a=1"),
-        ({"host": "new.example", "path": "/v2/#{path}", "query": "b=2"}, "http://new.example/v2/ws?b=2"),
+        (
+            {"host": "new.example", "path": "/v2/#{path}", "query": "b=2"},
+            "http://new.example/v2/ws?b=2",
+        ),
         ({"path": "/fixed", "query": "#{query}&c=3"}, "http://chat.example/fixed?a=1&c=3"),
     ],
 )
@@ -141,7 +154,9 @@ def test_the_target_sees_this_hop_and_the_ones_before() -> None:
     )
 
 
-@pytest.mark.parametrize(("scale", "idle"), [(0, 60.0), (1, 60.0), (3, 20.0), (45, 10.0), (10_000, 10.0)])
+@pytest.mark.parametrize(
+    ("scale", "idle"), [(0, 60.0), (1, 60.0), (3, 20.0), (45, 10.0), (10_000, 10.0)]
+)
 def test_idle_clocks_run_faster_but_leave_people_time_to_type(scale: float, idle: float) -> None:
     assert 60 / parse_state(account(scale=scale)).socket_scale == pytest.approx(idle)
 
@@ -155,7 +170,11 @@ def conditional(field: str, values: Sequence[Json | str], name: str = "") -> Lis
 @pytest.mark.parametrize(
     ("at", "asked", "hits"),
     [
-        (conditional("http-header", ["*Firefox*"], "User-Agent"), ("User-Agent", "Mozilla firefox 150"), True),
+        (
+            conditional("http-header", ["*Firefox*"], "User-Agent"),
+            ("User-Agent", "Mozilla firefox 150"),
+            True,
+        ),
         (conditional("http-header", ["*Firefox*"], "User-Agent"), ("User-Agent", "curl"), False),
         (conditional("http-header", ["*Firefox*"], "User-Agent"), ("X-Other", "Firefox"), False),
         (conditional("query-string", [{"Key": "Room", "Value": "a*"}]), "/ws?room=Ab&x", True),
@@ -165,7 +184,9 @@ def conditional(field: str, values: Sequence[Json | str], name: str = "") -> Lis
         (conditional("source-ip", ["10.0.0.0/8", "2600::/16"]), "/", False),
     ],
 )
-def test_conditions_on_headers_query_and_source(at: Listener, asked: tuple[str, str] | str, hits: bool) -> None:
+def test_conditions_on_headers_query_and_source(
+    at: Listener, asked: tuple[str, str] | str, hits: bool
+) -> None:
     if isinstance(asked, str):
         made = request(asked)
     else:
@@ -179,26 +200,38 @@ def test_conditions_on_headers_query_and_source(at: Listener, asked: tuple[str, 
     ("unauthenticated", "status", "location"),
     [("authenticate", 302, "https://login.example/authorize?client_id=c"), ("deny", 401, "")],
 )
-def test_an_authenticate_action_lets_no_stranger_pass(unauthenticated: str, status: int, location: str) -> None:
+def test_an_authenticate_action_lets_no_stranger_pass(
+    unauthenticated: str, status: int, location: str
+) -> None:
     login = {"type": "authenticate-oidc", "on_unauthenticated": unauthenticated}
     login["login_url"] = "https://login.example/authorize?client_id=c"
     at = parsed([{"priority": 1, "conditions": [], "actions": [login, forward("chat")]}])
     answer = own_answer(choose_action(at, request()), request(), at)
     assert answer.status == status
     assert dict(answer.headers).get("Location", "") == location
-    allowing = parsed([{"priority": 1, "conditions": [], "actions": [{**login, "on_unauthenticated": "allow"}]}])
+    allowing = parsed(
+        [{"priority": 1, "conditions": [], "actions": [{**login, "on_unauthenticated": "allow"}]}]
+    )
     allowed = choose_action(allowing, request())
     assert allowed is None or not allowed.type.startswith("authenticate")
 
 
 SECRET = b"known to the balancer"
 GROUPS = parse_state(
-    account(target_groups=[target_group("blue", "10.0.0.1:80", "10.0.0.2:80"), target_group("green", "10.0.0.3:80")])
+    account(
+        target_groups=[
+            target_group("blue", "10.0.0.1:80", "10.0.0.2:80"),
+            target_group("green", "10.0.0.3:80"),
+        ]
+    )
 ).target_groups
 
 
 def weighted(*weights: int, sticky: int = 0) -> Action:
-    given = [{"target_group_arn": f"arn:tg/{n}", "weight": w} for n, w in zip(("blue", "green"), weights, strict=True)]
+    given = [
+        {"target_group_arn": f"arn:tg/{n}", "weight": w}
+        for n, w in zip(("blue", "green"), weights, strict=True)
+    ]
     action = {"type": "forward", "target_groups": given, "sticky_seconds": sticky}
     return parsed(default=action).default_actions[0]
 
@@ -227,19 +260,29 @@ def test_group_stickiness_outweighs_the_weights_unless_the_group_is_gone() -> No
     sticky = choose_group(weighted(9, 1, sticky=60), GROUPS, 0.0, cookies, SECRET)
     assert sticky is GROUPS["arn:tg/green"]
     assert choose_group(weighted(9, 1), GROUPS, 0.0, cookies, SECRET) is GROUPS["arn:tg/blue"]
-    assert choose_group(weighted(9, 0, sticky=60), GROUPS, 0.0, cookies, SECRET) is GROUPS["arn:tg/blue"]
+    assert (
+        choose_group(weighted(9, 0, sticky=60), GROUPS, 0.0, cookies, SECRET)
+        is GROUPS["arn:tg/blue"]
+    )
 
 
 def sticky_group(**attributes: str) -> TargetGroup:
-    made = {**target_group("s", "10.0.0.1:80", "10.0.0.2:80"), "attributes": {"stickiness.enabled": "true"}}
+    made = {
+        **target_group("s", "10.0.0.1:80", "10.0.0.2:80"),
+        "attributes": {"stickiness.enabled": "true"},
+    }
     made["attributes"] |= {name.replace("__", "."): value for name, value in attributes.items()}
     return parse_state(account(target_groups=[made])).target_groups["arn:tg/s"]
 
 
-def next_target(group: TargetGroup, turn: int, cookie: str = "", open_sockets: Json | None = None) -> str | None:
+def next_target(
+    group: TargetGroup, turn: int, cookie: str = "", open_sockets: Json | None = None
+) -> str | None:
     usable = usable_targets(group, as_the_state_says)
     count = open_sockets or {}
-    chosen = choose_target(group, usable, turn, read_cookies(cookie), SECRET, lambda one: int(count.get(one.id, 0)))
+    chosen = choose_target(
+        group, usable, turn, read_cookies(cookie), SECRET, lambda one: int(count.get(one.id, 0))
+    )
     return chosen.id if chosen else None
 
 
@@ -249,24 +292,32 @@ def test_a_cookie_brings_a_client_back_to_its_target() -> None:
     second = group.targets[1]
     ((name, value, seconds),) = sticky_cookies(Action("forward"), group, second, [], SECRET)
     assert (name, seconds) == ("AWSALB", 60)
-    assert [next_target(group, turn, f"other=1; AWSALB={value}") for turn in (0, 1)] == ["10.0.0.2"] * 2
+    assert [next_target(group, turn, f"other=1; AWSALB={value}") for turn in (0, 1)] == [
+        "10.0.0.2"
+    ] * 2
     assert [next_target(group, turn) for turn in (0, 1)] == ["10.0.0.1", "10.0.0.2"]
     assert next_target(group, 0, "AWSALB=forged") == "10.0.0.1"
-    assert next_target(sticky_group(stickiness__enabled="false"), 0, f"AWSALB={value}") == "10.0.0.1"
+    assert (
+        next_target(sticky_group(stickiness__enabled="false"), 0, f"AWSALB={value}") == "10.0.0.1"
+    )
 
 
 @pytest.mark.rule("balancer/cookie-stickiness")
 def test_app_cookie_stickiness_begins_when_the_app_sets_its_cookie() -> None:
     group = sticky_group(stickiness__type="app_cookie", stickiness__app_cookie__cookie_name="SID")
     assert sticky_cookies(Action("forward"), group, group.targets[1], ["other"], SECRET) == []
-    ((name, value, _),) = sticky_cookies(Action("forward"), group, group.targets[1], ["SID"], SECRET)
+    ((name, value, _),) = sticky_cookies(
+        Action("forward"), group, group.targets[1], ["SID"], SECRET
+    )
     assert name == "AWSALBAPP-0"
     assert next_target(group, 0, f"SID=x; {name}={value}") == "10.0.0.2"
 
 
 @pytest.mark.rule("balancer/least-outstanding")
 def test_least_outstanding_requests_picks_the_idlest() -> None:
-    group = sticky_group(stickiness__enabled="false", load_balancing__algorithm__type="least_outstanding_requests")
+    group = sticky_group(
+        stickiness__enabled="false", load_balancing__algorithm__type="least_outstanding_requests"
+    )
     busy = {"10.0.0.1": 5, "10.0.0.2": 1}
     assert [next_target(group, turn, open_sockets=busy) for turn in (0, 1)] == ["10.0.0.2"] * 2
     assert target_key(group, group.targets[0]) == "arn:tg/s 10.0.0.1:80"
@@ -312,6 +363,10 @@ def test_the_host_header_gets_an_unusual_port_and_odd_names_are_dropped_if_asked
 
 def test_the_rule_that_decides_is_told_from_one_with_the_same_action() -> None:
     at = parsed(
-        [rule(1, "path-pattern", "/room", to="app"), rule(2, "path-pattern", "/ws/*", to="app")], forward("app")
+        [rule(1, "path-pattern", "/room", to="app"), rule(2, "path-pattern", "/ws/*", to="app")],
+        forward("app"),
     )
-    assert [deciding_rule(at, request(target)) for target in ("/room", "/ws/chat", "/")] == [*at.rules, None]
+    assert [deciding_rule(at, request(target)) for target in ("/room", "/ws/chat", "/")] == [
+        *at.rules,
+        None,
+    ]

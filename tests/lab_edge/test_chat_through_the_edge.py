@@ -1,4 +1,6 @@
-"""The 2026 seed's story: a viewer at CloudFront's edge, a chat server behind an internal load balancer."""
+"""The 2026 seed's story: a viewer at CloudFront's edge, a chat server behind an internal load
+balancer.
+"""
 
 from __future__ import annotations
 
@@ -39,9 +41,13 @@ def test_four_clients_see_each_others_broadcasts(stage: Stage) -> None:
 
 @pytest.mark.rule("websocket/headers-at-the-app", "vpc-origin/source-address")
 def test_the_app_sees_the_headers_that_the_seed_logged(stage: Stage) -> None:
-    with stage.websocket("dchat", origin="https://dchat.cloudfront.net", user_agent_header="a browser") as client:
+    with stage.websocket(
+        "dchat", origin="https://dchat.cloudfront.net", user_agent_header="a browser"
+    ) as client:
         id = client.recv()["id"]
-    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    seen = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws connected" and entry["id"] == id
+    )
     headers = seen["headers"]
     assert headers["host"] == "dchat.cloudfront.net"
     assert headers["upgrade"] == "websocket"
@@ -85,7 +91,9 @@ def test_the_handshake_carries_cloudfronts_own_headers(stage: Stage) -> None:
         assert client.response.headers["x-amz-cf-pop"]
 
 
-@pytest.mark.rule("log/websocket-is-miss", "log/written-at-close", "log/protocol", "log/totals", "log/request-id")
+@pytest.mark.rule(
+    "log/websocket-is-miss", "log/written-at-close", "log/protocol", "log/totals", "log/request-id"
+)
 def test_the_log_line_is_written_when_the_socket_closes(stage: Stage) -> None:
     with stage.websocket("dchat", "/ws/logged?room=1") as client:
         client.recv()
@@ -147,7 +155,9 @@ def test_close_codes_travel_both_ways(stage: Stage) -> None:
         id = client.recv()["id"]
         client.close(4001, "enough")
     assert (client.connection.close_code, client.connection.close_reason) == (4001, "enough")
-    closed = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws closed" and entry["id"] == id)
+    closed = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws closed" and entry["id"] == id
+    )
     assert (closed["code"], closed["reason"]) == (4001, "enough")
 
 
@@ -167,7 +177,9 @@ def test_a_policy_that_lists_the_socket_headers_is_enough(stage: Stage) -> None:
         "dlist", "/ws/chat?room=a&secret=b", additional_headers={"Cookie": "a=1; session=2"}
     ) as client:
         id = client.recv()["id"]
-    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    seen = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws connected" and entry["id"] == id
+    )
     assert seen["url"] == "/ws/chat?room=a"
     assert seen["headers"]["cookie"] == "session=2"
     assert seen["headers"]["host"] == "internal-int.elb.amazonaws.com"
@@ -179,7 +191,9 @@ def test_a_policy_that_lists_the_socket_headers_is_enough(stage: Stage) -> None:
 def test_all_viewer_except_host_connects_with_the_origins_name(stage: Stage) -> None:
     with stage.websocket("dexcept") as client:
         id = client.recv()["id"]
-    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    seen = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws connected" and entry["id"] == id
+    )
     assert seen["headers"]["host"] == "internal-int.elb.amazonaws.com"
 
 

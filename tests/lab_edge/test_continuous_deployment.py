@@ -18,11 +18,19 @@ NOW = 1_800_000_000.0
 
 
 def chosen(
-    policy: Json, dice: float = 0.5, now: float = NOW, scale: float = 1.0, enabled: bool = True, **headers: Any
+    policy: Json,
+    dice: float = 0.5,
+    now: float = NOW,
+    scale: float = 1.0,
+    enabled: bool = True,
+    **headers: Any,
 ) -> Choice:
     """Who answers a request with these headers."""
     primary = distribution("dmain", [vpc_origin_ref("chat")], behavior("chat"))
-    staging = {**distribution("dnew", [vpc_origin_ref("chat")], behavior("chat"), Enabled=enabled), "staging": True}
+    staging = {
+        **distribution("dnew", [vpc_origin_ref("chat")], behavior("chat"), Enabled=enabled),
+        "staging": True,
+    }
     told = account([{**primary, "continuous_deployment_policy_id": "p"}, staging])
     state = parse_state({**told, "continuous_deployment_policies": {"p": policy}})
     named = tuple((name.replace("_", "-"), value) for name, value in headers.items())
@@ -44,7 +52,11 @@ STICKY = deployment("dnew", type="SingleWeight", weight=0.15, idle_ttl=300, maxi
         (BY_HEADER, {"aws_cf_cd_blue": "yes"}, "EDMAIN"),
         (BY_HEADER, {}, "EDMAIN"),
         ({**BY_HEADER, "enabled": False}, {"aws_cf_cd_blue": "Yes"}, "EDMAIN"),
-        ({**BY_HEADER, "staging_domains": ["dother.cloudfront.net"]}, {"aws_cf_cd_blue": "Yes"}, "EDMAIN"),
+        (
+            {**BY_HEADER, "staging_domains": ["dother.cloudfront.net"]},
+            {"aws_cf_cd_blue": "Yes"},
+            "EDMAIN",
+        ),
         ({**BY_HEADER, "header": None, "value": None}, {}, "EDMAIN"),
     ],
 )
@@ -52,7 +64,9 @@ def test_by_header(policy: Json, headers: dict[str, Any], answers: str) -> None:
     assert chosen(policy, **headers).distribution.id == answers
 
 
-@pytest.mark.parametrize(("dice", "answers"), [(0.0, "EDNEW"), (0.149, "EDNEW"), (0.15, "EDMAIN"), (0.99, "EDMAIN")])
+@pytest.mark.parametrize(
+    ("dice", "answers"), [(0.0, "EDNEW"), (0.149, "EDNEW"), (0.15, "EDMAIN"), (0.99, "EDMAIN")]
+)
 def test_by_weight(dice: float, answers: str) -> None:
     choice = chosen(BY_WEIGHT, dice)
     assert (choice.distribution.id, choice.cookie) == (answers, "")
@@ -73,7 +87,9 @@ def test_a_session_stays_until_it_was_idle_or_lasted_too_long(dice: float, stays
     again = chosen(STICKY, 0.9 - dice, now=NOW + 290, cookie=cookie)
     assert again.distribution.id == stays
     later = again.cookie.partition(";")[0]
-    assert chosen(STICKY, 0.9 - dice, now=NOW + 580, cookie=f"a=1; {later}").distribution.id == stays
+    assert (
+        chosen(STICKY, 0.9 - dice, now=NOW + 580, cookie=f"a=1; {later}").distribution.id == stays
+    )
     assert chosen(STICKY, 0.9 - dice, now=NOW + 310, cookie=cookie).distribution.id == other
     last = cookie
     for second in range(0, 1000, 250):
@@ -85,7 +101,12 @@ def test_a_session_stays_until_it_was_idle_or_lasted_too_long(dice: float, stays
 def test_sessions_run_with_the_labs_clock() -> None:
     cookie = chosen(STICKY, 0.0, scale=6.0).cookie
     assert "Max-Age=50" in cookie
-    assert chosen(STICKY, 0.9, now=NOW + 60, scale=6.0, cookie=cookie.partition(";")[0]).distribution.id == "EDMAIN"
+    assert (
+        chosen(
+            STICKY, 0.9, now=NOW + 60, scale=6.0, cookie=cookie.partition(";")[0]
+        ).distribution.id
+        == "EDMAIN"
+    )
 
 
 @pytest.mark.rule("continuous-deployment/sessions-reset")
@@ -97,7 +118,13 @@ def test_a_switch_ends_all_sessions() -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    ["", "p-0.staging", "p-0.staging.x.y", "q-0.staging.1800000000.1800000000", "p-0.staging.1800000100.1800000100"],
+    [
+        "",
+        "p-0.staging",
+        "p-0.staging.x.y",
+        "q-0.staging.1800000000.1800000000",
+        "p-0.staging.1800000100.1800000100",
+    ],
 )
 def test_a_cookie_that_is_not_of_this_session_says_nothing(cookie: str) -> None:
     assert chosen(STICKY, 0.9, cookie=f"{COOKIE}={cookie}").distribution.id == "EDMAIN"

@@ -1,4 +1,6 @@
-"""What no API can cause: an edge without capacity, one that lags behind, something on the way that forges a 101."""
+"""What no API can cause: an edge without capacity, one that lags behind, something on the way that
+forges a 101.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from .stage import Stage
 
 def test_faults_of_others_and_nonsense_are_left_out() -> None:
     faults = parse_faults(
-        [{"name": "edge-stale", "distribution": "EA"}, {"name": "wrong-accept"}, {"distribution": "EB"}, "edge-stale"]
+        [
+            {"name": "edge-stale", "distribution": "EA"},
+            {"name": "wrong-accept"},
+            {"distribution": "EB"},
+            "edge-stale",
+        ]
     )
     assert find_fault(faults, "edge-stale", "EA") is not None
     assert find_fault(faults, "edge-stale", "EB") is None
@@ -34,18 +41,29 @@ def test_faults_of_others_and_nonsense_are_left_out() -> None:
 )
 def test_an_edge_without_capacity(stage: Stage, name: str, result: str, detail: str) -> None:
     status, headers, _ = stage.request(name, path="/healthz")
-    assert (status, headers["server"], headers["x-cache"]) == (503, "CloudFront", f"{result} from cloudfront")
-    row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+    assert (status, headers["server"], headers["x-cache"]) == (
+        503,
+        "CloudFront",
+        f"{result} from cloudfront",
+    )
+    row = stage.edge.wait_for_entry(
+        lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"]
+    )
     assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == (result, detail)
 
 
 def test_an_accept_that_does_not_belong_to_the_key(stage: Stage) -> None:
-    with pytest.raises(InvalidHandshake, match="invalid Sec-WebSocket-Accept"), stage.websocket("dproxied"):
+    with (
+        pytest.raises(InvalidHandshake, match="invalid Sec-WebSocket-Accept"),
+        stage.websocket("dproxied"),
+    ):
         pass
     assert stage.request("dproxied", path="/healthz")[0] == 200
 
 
-def test_an_edge_that_lags_behind_has_the_former_configuration_for_every_other_request(stage: Stage) -> None:
+def test_an_edge_that_lags_behind_has_the_former_configuration_for_every_other_request(
+    stage: Stage,
+) -> None:
     assert [stage.request("dlagging", path="/healthz")[0] for _ in range(3)] == [200] * 3
     before = stage.aws.account
     changed = copy.deepcopy(before)

@@ -12,10 +12,14 @@ from lab.edge.state import parse_state
 from .account import CACHING_DISABLED, Json, account, behavior, distribution, items, vpc_origin_ref
 from .stage import Stage
 
-CACHING: Json = {"caching": {"max_ttl": 60, "query_strings": "whitelist", "query_string_names": ["a"]}}
+CACHING: Json = {
+    "caching": {"max_ttl": 60, "query_strings": "whitelist", "query_string_names": ["a"]}
+}
 
 
-def kept(status: int, control: str = "", policy: str = "caching", mapping: Json | None = None) -> float:
+def kept(
+    status: int, control: str = "", policy: str = "caching", mapping: Json | None = None
+) -> float:
     """For how many seconds an error of that status is kept."""
     made = distribution(
         "derrors",
@@ -30,7 +34,9 @@ def kept(status: int, control: str = "", policy: str = "caching", mapping: Json 
 
 
 @pytest.mark.rule(
-    "distribution/error-caching", "distribution/error-caching-with-max-age", "distribution/error-caching-disabled"
+    "distribution/error-caching",
+    "distribution/error-caching-with-max-age",
+    "distribution/error-caching-disabled",
 )
 @pytest.mark.parametrize(
     ("status", "control", "seconds"),
@@ -72,7 +78,9 @@ def test_a_custom_error_response_sets_the_time() -> None:
 
 
 def test_what_makes_two_requests_the_same() -> None:
-    made = distribution("derrors", [vpc_origin_ref("odd")], {**behavior("odd"), "CachePolicyId": "caching"})
+    made = distribution(
+        "derrors", [vpc_origin_ref("odd")], {**behavior("odd"), "CachePolicyId": "caching"}
+    )
     (found,) = parse_state({**account([made]), "cache_policies": CACHING}).distributions
 
     def key(target: str, host: str = "derrors.cloudfront.net") -> object:
@@ -87,10 +95,17 @@ def test_what_makes_two_requests_the_same() -> None:
 @pytest.mark.rule("continuous-deployment/own-cache")
 def test_a_staging_distribution_shares_nothing_with_its_primary() -> None:
     caching = {**behavior("odd"), "CachePolicyId": "caching"}
-    made = [distribution(name, [vpc_origin_ref("odd")], caching) for name in ("dprimary", "dstaging")]
+    made = [
+        distribution(name, [vpc_origin_ref("odd")], caching) for name in ("dprimary", "dstaging")
+    ]
     told = {**account([made[0], {**made[1], "staging": True}]), "cache_policies": CACHING}
-    request = ViewerRequest("GET", "/x", (("Host", "dprimary.cloudfront.net"),), "https", "1.1", "198.51.100.7", 1)
-    keys = [cache_key(found, found.default_behavior, request) for found in parse_state(told).distributions]
+    request = ViewerRequest(
+        "GET", "/x", (("Host", "dprimary.cloudfront.net"),), "https", "1.1", "198.51.100.7", 1
+    )
+    keys = [
+        cache_key(found, found.default_behavior, request)
+        for found in parse_state(told).distributions
+    ]
     assert keys[0] != keys[1]
 
 
@@ -117,7 +132,10 @@ def test_an_error_is_answered_again_without_asking_the_origin(stage: Stage) -> N
     assert len(stage.odd.asked) == asked + 1
     last = answers[-1][1]["x-amz-cf-id"]
     row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == last)
-    assert [row[f"x-edge-{kind}"] for kind in ("result-type", "detailed-result-type")] == ["Error", "Error"]
+    assert [row[f"x-edge-{kind}"] for kind in ("result-type", "detailed-result-type")] == [
+        "Error",
+        "Error",
+    ]
 
 
 def test_with_caching_disabled_every_request_reaches_the_origin(stage: Stage) -> None:

@@ -1,4 +1,5 @@
-"""Every fault of an endpoint is set, seen by clients that know nothing of the lab, cleared, and the endpoint is live.
+"""Every fault of an endpoint is set, seen by clients that know nothing of the lab, cleared, and the
+endpoint is live.
 
 The loop is the registry itself: what a fault says a client will see is what the client must see.
 """
@@ -113,9 +114,14 @@ def test_set_seen_and_cleared(rehearsal: Rehearsal, fault: Fault) -> None:
     path = path_for(fault)
     if fault.name == "edge-stale":
         # The configuration before the last change is one that forwards no headers.
-        before = rehearsal.set("headers-not-forwarded", distribution=rehearsal.distribution, path=path)
+        before = rehearsal.set(
+            "headers-not-forwarded", distribution=rehearsal.distribution, path=path
+        )
         rehearsal.clear(before["id"])
-    given = {"distribution": rehearsal.distribution, **({"path": path} if "path" in fault.takes else {})}
+    given = {
+        "distribution": rehearsal.distribution,
+        **({"path": path} if "path" in fault.takes else {}),
+    }
     made = rehearsal.set(fault.name, **given)
     try:
         LOOKS[fault.signature.ask](rehearsal, fault, path)
@@ -150,7 +156,9 @@ def test_faults_are_combined_and_each_hits_its_own_endpoint(rehearsal: Rehearsal
     is_healthy(rehearsal, "/tls/chat")
 
 
-def test_page_and_terminal_show_what_is_connected(rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]) -> None:
+def test_page_and_terminal_show_what_is_connected(
+    rehearsal: Rehearsal, capsys: pytest.CaptureFixture[str]
+) -> None:
     ends = ["--lab", rehearsal.lab.url, "--edge", f"http://127.0.0.1:{rehearsal.plain_port}"]
     with rehearsal.websocket("/ws/chat"):
         assert commands.main(["sockets", *ends]) == 0

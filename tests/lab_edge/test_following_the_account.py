@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from .account import behavior, distribution, forward, listener, load_balancer, vpc_origin, vpc_origin_ref
+from .account import (
+    behavior,
+    distribution,
+    forward,
+    listener,
+    load_balancer,
+    vpc_origin,
+    vpc_origin_ref,
+)
 from .conftest import whole_account
 from .stage import Process, Stage
 
@@ -22,7 +30,9 @@ def own_stage(tmp_path: Path) -> Iterator[Stage]:
 
 
 @pytest.mark.rule("websocket/stays-on-update")
-def test_what_was_deployed_a_moment_ago_is_served_and_what_was_removed_is_not(own_stage: Stage) -> None:
+def test_what_was_deployed_a_moment_ago_is_served_and_what_was_removed_is_not(
+    own_stage: Stage,
+) -> None:
     stage = own_stage
     assert stage.request("dnew")[0] == 403
     account = copy.deepcopy(stage.aws.account)
@@ -44,7 +54,10 @@ def test_what_was_deployed_a_moment_ago_is_served_and_what_was_removed_is_not(ow
 
 def test_both_processes_end_in_time_while_people_are_talking(own_stage: Stage) -> None:
     stage = own_stage
-    with stage.websocket("dchat") as through_tls, stage.websocket("dmatch", tls=False) as through_plain:
+    with (
+        stage.websocket("dchat") as through_tls,
+        stage.websocket("dmatch", tls=False) as through_plain,
+    ):
         for client in (through_tls, through_plain):
             assert client.recv()["type"] == "welcome"
         assert stage.edge.end() == 0

@@ -51,7 +51,9 @@ def forwarded(
     state = parse_state({**account([made]), "origin_request_policies": POLICIES})
     found = find_distribution(state.distributions, "dchat.cloudfront.net")
     assert found is not None
-    request = ViewerRequest("GET", target, headers, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:X")
+    request = ViewerRequest(
+        "GET", target, headers, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:X"
+    )
     chosen = find_behavior(found, request.path)
     return origin_request(request, chosen, found.origins[chosen.target_origin_id], EDGE)
 
@@ -77,8 +79,24 @@ def header(request: OriginRequest, name: str) -> str | None:
 @pytest.mark.parametrize(
     ("policy", "key", "host", "agent", "origin", "cookie", "target"),
     [
-        (None, False, "internal-int.elb.amazonaws.com", "Amazon CloudFront", False, None, "/ws/chat"),
-        (ALL_VIEWER, True, "dchat.cloudfront.net", "browser", True, "a=1; session=2", "/ws/chat?room=a&secret=b"),
+        (
+            None,
+            False,
+            "internal-int.elb.amazonaws.com",
+            "Amazon CloudFront",
+            False,
+            None,
+            "/ws/chat",
+        ),
+        (
+            ALL_VIEWER,
+            True,
+            "dchat.cloudfront.net",
+            "browser",
+            True,
+            "a=1; session=2",
+            "/ws/chat?room=a&secret=b",
+        ),
         (
             ALL_EXCEPT_HOST,
             True,
@@ -100,7 +118,13 @@ def header(request: OriginRequest, name: str) -> str | None:
     ],
 )
 def test_each_policy(
-    policy: str | None, key: bool, host: str, agent: str, origin: bool, cookie: str | None, target: str
+    policy: str | None,
+    key: bool,
+    host: str,
+    agent: str,
+    origin: bool,
+    cookie: str | None,
+    target: str,
 ) -> None:
     request = forwarded(policy)
     for name in ("sec-websocket-key", "sec-websocket-version", "sec-websocket-extensions"):
@@ -130,13 +154,21 @@ def test_the_order_of_the_viewers_headers_can_be_told() -> None:
     legacy = behavior("chat", policy=None)
     del legacy["CachePolicyId"]
     wanted = items(["CloudFront-Viewer-Header-Order", "CloudFront-Viewer-Header-Count"])
-    legacy["ForwardedValues"] = {"QueryString": False, "Cookies": {"Forward": "none"}, "Headers": wanted}
-    request = forwarded(None, default=legacy, headers=(("Host", "h"), ("accept", "*/*"), ("User-Agent", "a")))
+    legacy["ForwardedValues"] = {
+        "QueryString": False,
+        "Cookies": {"Forward": "none"},
+        "Headers": wanted,
+    }
+    request = forwarded(
+        None, default=legacy, headers=(("Host", "h"), ("accept", "*/*"), ("User-Agent", "a"))
+    )
     assert header(request, "cloudfront-viewer-header-order") == "Host:accept:User-Agent"
     assert header(request, "cloudfront-viewer-header-count") == "3"
 
 
-@pytest.mark.rule("websocket/upgrade-passes", "websocket/connection-replaced", "websocket/forwarded-for")
+@pytest.mark.rule(
+    "websocket/upgrade-passes", "websocket/connection-replaced", "websocket/forwarded-for"
+)
 def test_an_ordinary_request_loses_upgrade_and_keeps_its_own_chain_of_addresses() -> None:
     plain = (
         ("Host", "dchat.cloudfront.net"),
@@ -161,7 +193,12 @@ def test_cookies_are_sorted_and_what_looks_like_the_edges_own_is_removed() -> No
 
 
 def test_the_body_and_the_caches_questions_pass_without_any_policy() -> None:
-    headers = (("Host", "h"), ("Content-Type", "text/plain"), ("Range", "bytes=0-1"), ("Authorization", "secret"))
+    headers = (
+        ("Host", "h"),
+        ("Content-Type", "text/plain"),
+        ("Range", "bytes=0-1"),
+        ("Authorization", "secret"),
+    )
     request = forwarded(None, headers=headers)
     assert header(request, "content-type") == "text/plain"
     assert header(request, "range") == "bytes=0-1"
@@ -205,7 +242,9 @@ def test_legacy_forwarded_values_count_like_a_policy() -> None:
         ("GET", "1.1", "", "", False),
     ],
 )
-def test_what_counts_as_a_handshake(method: str, version: str, upgrade: str, connection: str, expected: bool) -> None:
+def test_what_counts_as_a_handshake(
+    method: str, version: str, upgrade: str, connection: str, expected: bool
+) -> None:
     headers = (("Upgrade", upgrade), ("Connection", connection))
     request = ViewerRequest(method, "/", headers, "https", version, "198.51.100.7", 1)
     assert request.is_websocket_handshake is expected
@@ -213,13 +252,20 @@ def test_what_counts_as_a_handshake(method: str, version: str, upgrade: str, con
 
 @pytest.mark.rule("policy/cache-key-is-forwarded")
 def test_what_is_in_the_cache_key_reaches_the_origin() -> None:
-    made = distribution("dchat", [vpc_origin_ref("chat")], {**behavior("chat", policy=None), "CachePolicyId": "key"})
+    made = distribution(
+        "dchat", [vpc_origin_ref("chat")], {**behavior("chat", policy=None), "CachePolicyId": "key"}
+    )
     key = {**POLICIES[SOCKET_HEADERS_ONLY], "header_names": ["Origin"], "max_ttl": 60}
     (found,) = parse_state({**account([made]), "cache_policies": {"key": key}}).distributions
-    request = ViewerRequest("GET", "/ws/chat?room=a&x=1", HANDSHAKE, "https", "1.1", "198.51.100.7", 50000)
+    request = ViewerRequest(
+        "GET", "/ws/chat?room=a&x=1", HANDSHAKE, "https", "1.1", "198.51.100.7", 50000
+    )
     chosen = found.default_behavior
     sent = origin_request(request, chosen, found.origins[chosen.target_origin_id], EDGE)
-    assert (header(sent, "origin"), header(sent, "cookie")) == ("https://dchat.cloudfront.net", "session=2")
+    assert (header(sent, "origin"), header(sent, "cookie")) == (
+        "https://dchat.cloudfront.net",
+        "session=2",
+    )
     assert (sent.target, header(sent, "sec-websocket-key")) == ("/ws/chat?room=a", None)
 
 
@@ -234,14 +280,36 @@ def test_what_is_in_the_cache_key_reaches_the_origin() -> None:
     ],
 )
 def test_what_cloudfront_says_of_the_viewer(agent: str, kinds: set[str]) -> None:
-    names = [f"CloudFront-Is-{kind}-Viewer" for kind in ("Android", "Desktop", "IOS", "Mobile", "SmartTV", "Tablet")]
-    asked = ["CloudFront-Viewer-Country", "CloudFront-Viewer-Address", "CloudFront-Viewer-TLS", *names]
+    names = [
+        f"CloudFront-Is-{kind}-Viewer"
+        for kind in ("Android", "Desktop", "IOS", "Mobile", "SmartTV", "Tablet")
+    ]
+    asked = [
+        "CloudFront-Viewer-Country",
+        "CloudFront-Viewer-Address",
+        "CloudFront-Viewer-TLS",
+        *names,
+    ]
     made = distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", policy="p"))
     policy = {"headers": "allViewerAndWhitelistCloudFront", "header_names": asked}
-    (found,) = parse_state({**account([made]), "origin_request_policies": {"p": policy}}).distributions
-    headers = (("Host", "dchat.cloudfront.net"), ("User-Agent", agent), ("CloudFront-Viewer-Country", "forged"))
+    (found,) = parse_state(
+        {**account([made]), "origin_request_policies": {"p": policy}}
+    ).distributions
+    headers = (
+        ("Host", "dchat.cloudfront.net"),
+        ("User-Agent", agent),
+        ("CloudFront-Viewer-Country", "forged"),
+    )
     request = ViewerRequest(
-        "GET", "/", headers, "https", "1.1", "198.51.100.7", 50000, "TLSv1.3:TLS_AES_128_GCM_SHA256", country="DE"
+        "GET",
+        "/",
+        headers,
+        "https",
+        "1.1",
+        "198.51.100.7",
+        50000,
+        "TLSv1.3:TLS_AES_128_GCM_SHA256",
+        country="DE",
     )
     sent = origin_request(request, found.default_behavior, found.origins["chat"], EDGE)
     assert header(sent, "cloudfront-viewer-country") == "DE"

@@ -1,4 +1,6 @@
-"""Frames right and wrong (RFC 6455, RFC 7692): the app answers the same through the edge as straight."""
+"""Frames right and wrong (RFC 6455, RFC 7692): the app answers the same through the edge as
+straight.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +12,18 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.apps.rfc6455 import BINARY, CLOSE, CONTINUATION, PING, PONG, RSV1, TEXT, deflated, frame, frame_head
+from lab.apps.rfc6455 import (
+    BINARY,
+    CLOSE,
+    CONTINUATION,
+    PING,
+    PONG,
+    RSV1,
+    TEXT,
+    deflated,
+    frame,
+    frame_head,
+)
 
 from .stage import Stage
 
@@ -30,7 +43,8 @@ def closing(code: int, reason: bytes = b"") -> bytes:
 
 @dataclass(frozen=True)
 class Case:
-    """What a client sends, and what RFC 6455 lets it hear: messages, pongs and the code of the close at the end.
+    """What a client sends, and what RFC 6455 lets it hear: messages, pongs and the code of the
+    close at the end.
 
     `live` ones are answered first, and ended by the client; the others end by what they are.
     """
@@ -44,7 +58,9 @@ class Case:
     live: bool = False
 
 
-def echoes(name: str, wire: bytes, *heard: str, deflate: bool = False, piecewise: bool = False) -> Case:
+def echoes(
+    name: str, wire: bytes, *heard: str, deflate: bool = False, piecewise: bool = False
+) -> Case:
     """A right one: it is answered, and the connection lives until the client ends it."""
     return Case(name, wire, heard, 1000, deflate, piecewise, live=True)
 
@@ -56,13 +72,18 @@ def fails(name: str, wire: bytes, code: int = 1002, *heard: str, deflate: bool =
 
 CORPUS = [
     # Every way to write a length; the payloads are ASCII so that an echo can be compared.
-    *(echoes(f"{size} bytes", sent(TEXT, b"a" * size), "a" * size) for size in (0, 1, 125, 126, 127, 65535, 65536)),
+    *(
+        echoes(f"{size} bytes", sent(TEXT, b"a" * size), "a" * size)
+        for size in (0, 1, 125, 126, 127, 65535, 65536)
+    ),
     echoes("binary", sent(BINARY, b"\x00\xff"), "\x00\ufffd"),
     echoes("a short length in 16 bits", sent(TEXT, b"short", length_bytes=2), "short"),
     echoes("a short length in 64 bits", sent(TEXT, b"short", length_bytes=8), "short"),
     fails("a length of 2^63", frame_head(BINARY, 2**63, masked=True) + MASK, 1009),
     fails("a message that is too long", frame_head(TEXT, 5 << 20, masked=True) + MASK, 1009),
-    echoes("byte by byte", sent(PING, b"?") + sent(TEXT, EURO * 20), "pong ?", "€" * 20, piecewise=True),
+    echoes(
+        "byte by byte", sent(PING, b"?") + sent(TEXT, EURO * 20), "pong ?", "€" * 20, piecewise=True
+    ),
     echoes("many frames at once", sent(TEXT, b"a") * 100, *["a"] * 100),
     # Masks.
     echoes("a mask of zeros", frame(TEXT, b"plain", mask=bytes(4)), "plain"),
@@ -70,7 +91,10 @@ CORPUS = [
     fails("an unmasked ping", frame(PING)),
     # Reserved bits and opcodes.
     *(fails(f"reserved bits {bits:03b}", sent(TEXT, b"a", rsv=bits)) for bits in range(1, 8)),
-    *(fails(f"opcode {opcode:#x}", sent(opcode, b"a")) for opcode in (3, 4, 5, 6, 7, 0xB, 0xC, 0xD, 0xE, 0xF)),
+    *(
+        fails(f"opcode {opcode:#x}", sent(opcode, b"a"))
+        for opcode in (3, 4, 5, 6, 7, 0xB, 0xC, 0xD, 0xE, 0xF)
+    ),
     # Control frames.
     echoes("a ping without payload", sent(PING), "pong "),
     echoes("a ping of 125 bytes", sent(PING, b"p" * 125), "pong " + "p" * 125),
@@ -96,14 +120,20 @@ CORPUS = [
         "a",
     ),
     echoes(
-        "a thousand fragments", sent(TEXT, fin=False) + sent(CONTINUATION, b"a", fin=False) * 999 + sent(0), "a" * 999
+        "a thousand fragments",
+        sent(TEXT, fin=False) + sent(CONTINUATION, b"a", fin=False) * 999 + sent(0),
+        "a" * 999,
     ),
     fails("a continuation of nothing", sent(CONTINUATION, b"a")),
     fails("a message inside a message", sent(TEXT, b"a", fin=False) + sent(TEXT, b"b")),
     # RFC 6455 does not say; `websockets`, which the app is made with, takes it amiss.
     fails("a close inside a message", sent(TEXT, b"a", fin=False) + closing(1000)),
     # UTF-8.
-    echoes("a character in two fragments", sent(TEXT, EURO[:1], fin=False) + sent(CONTINUATION, EURO[1:]), "€"),
+    echoes(
+        "a character in two fragments",
+        sent(TEXT, EURO[:1], fin=False) + sent(CONTINUATION, EURO[1:]),
+        "€",
+    ),
     *(
         fails(f"bad UTF-8: {name}", sent(TEXT, text), 1007)
         for name, text in {
@@ -115,7 +145,11 @@ CORPUS = [
             "0xff": b"ok\xff",
         }.items()
     ),
-    fails("bad UTF-8 in a later fragment", sent(TEXT, b"ok", fin=False) + sent(CONTINUATION, b"\xff"), 1007),
+    fails(
+        "bad UTF-8 in a later fragment",
+        sent(TEXT, b"ok", fin=False) + sent(CONTINUATION, b"\xff"),
+        1007,
+    ),
     echoes("the last character there is", sent(TEXT, "\U0010ffff".encode()), "\U0010ffff"),
     # Closing.
     Case("a close without code", sent(CLOSE), (), None),
@@ -138,7 +172,8 @@ CORPUS = [
     echoes("not compressed although agreed", sent(TEXT, b"plain"), "plain", deflate=True),
     echoes(
         "compressed in fragments",
-        sent(TEXT, deflated(b"hello")[:3], rsv=RSV1, fin=False) + sent(CONTINUATION, deflated(b"hello")[3:]),
+        sent(TEXT, deflated(b"hello")[:3], rsv=RSV1, fin=False)
+        + sent(CONTINUATION, deflated(b"hello")[3:]),
         "hello",
         deflate=True,
     ),
@@ -150,7 +185,12 @@ CORPUS = [
     fails("a compressed ping", sent(PING, deflated(b"a"), rsv=RSV1), deflate=True),
     fails("compressed garbage", sent(TEXT, b"\xff\xff\xff\xff", rsv=RSV1), 1002, deflate=True),
     fails("compressed and bad UTF-8", sent(TEXT, deflated(b"\xff"), rsv=RSV1), 1007, deflate=True),
-    fails("too long when decompressed", sent(BINARY, deflated(bytes(5 << 20)), rsv=RSV1), 1009, deflate=True),
+    fails(
+        "too long when decompressed",
+        sent(BINARY, deflated(bytes(5 << 20)), rsv=RSV1),
+        1009,
+        deflate=True,
+    ),
     fails("compressed without agreement", sent(TEXT, deflated(b"a"), rsv=RSV1)),
 ]
 
@@ -165,14 +205,16 @@ def test_the_edge_changes_nothing(stage: Stage, case: Case) -> None:
 
 
 def conversation(connection: socket.socket, case: Case) -> tuple[list[str], int | None]:
-    """Open, send the case's bytes, and hear everything until the connection ends: messages and the close code.
+    """Open, send the case's bytes, and hear everything until the connection ends: messages and the
+    close code.
 
     0 stands for an end without a close frame, None for one without a code.
     """
     with connection:
         offer = "Sec-WebSocket-Extensions: permessage-deflate\r\n" if case.deflate else ""
         connection.sendall(
-            f"GET /ws/corpus HTTP/1.1\r\nHost: dchat.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            "GET /ws/corpus HTTP/1.1\r\nHost: dchat.cloudfront.net\r\nConnection: "
+            "Upgrade\r\nUpgrade: websocket\r\n"
             f"Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n".encode()
         )
         heard = b""

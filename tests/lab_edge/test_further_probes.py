@@ -1,4 +1,6 @@
-"""The portal's further probes through the lab's edge: what they say of the way is what the way really does."""
+"""The portal's further probes through the lab's edge: what they say of the way is what the way
+really does.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def around(stage: Stage) -> Surroundings:
 
 
 def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundings) -> None:
-    told = asyncio.run(make_report(Asked(Kind.JOURNEY, path="/ws/headers"), target("dchat"), around))
+    told = asyncio.run(
+        make_report(Asked(Kind.JOURNEY, path="/ws/headers"), target("dchat"), around)
+    )
     assert told.ok, told
     rows = dict(told.rows)
     lines = {title.lower(): cells for title, cells in rows.items()}
@@ -52,12 +56,19 @@ def test_a_crowd_of_the_chat_hears_each_other(around: Surroundings) -> None:
 def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> None:
     told = asyncio.run(make_report(Asked(Kind.NEGOTIATION), target("dchat"), around))
     assert told.ok, told
-    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == ["none", "chat.v1", "none", "chat.v1"]
+    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == [
+        "none",
+        "chat.v1",
+        "none",
+        "chat.v1",
+    ]
 
 
 def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundings) -> None:
     told = asyncio.run(make_report(Asked(Kind.PLAIN_GET), target("dchat"), around))
-    assert told.headline.startswith("The WebSocket opens; a plain GET of the same address is answered with 426")
+    assert told.headline.startswith(
+        "The WebSocket opens; a plain GET of the same address is answered with 426"
+    )
 
 
 def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:

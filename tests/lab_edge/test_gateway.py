@@ -1,4 +1,6 @@
-"""API Gateway as an origin: HTTPS, its own Host, its stage and nothing else; then the chat app behind it answers."""
+"""API Gateway as an origin: HTTPS, its own Host, its stage and nothing else; then the chat app
+behind it answers.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,16 @@ from .cloudfront_situations import GATEWAY
 from .stage import Stage
 
 API = parse_gateway({"host": GATEWAY, "stages": ["prod"], "integration": "10.0.0.1:80"})
-OFF = Gateway("off.execute-api.us-east-1.amazonaws.com", frozenset({"prod"}), "10.0.0.1:80", enabled=False)
+OFF = Gateway(
+    "off.execute-api.us-east-1.amazonaws.com", frozenset({"prod"}), "10.0.0.1:80", enabled=False
+)
 EMPTY = Gateway("empty.execute-api.us-east-1.amazonaws.com", frozenset({"prod"}), "")
 GATEWAYS = {gateway.host: gateway for gateway in (API, OFF, EMPTY)}
-UPGRADE = (("Upgrade", "websocket"), ("Connection", "Upgrade"), ("Sec-WebSocket-Key", "Rnhou3qbnI2nVKLvsTWapg=="))
+UPGRADE = (
+    ("Upgrade", "websocket"),
+    ("Connection", "Upgrade"),
+    ("Sec-WebSocket-Key", "Rnhou3qbnI2nVKLvsTWapg=="),
+)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +78,18 @@ def test_a_websocket_through_an_api(stage: Stage) -> None:
         id = client.recv()["id"]
         client.send("through the gateway")
         assert client.recv()["message"] == "through the gateway"
-    seen = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws connected" and entry["id"] == id)
+    seen = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws connected" and entry["id"] == id
+    )
     assert seen["headers"]["x-forwarded-proto"] == "https"
     assert seen["headers"]["via"].endswith("(CloudFront)")
 
 
-@pytest.mark.rule("distribution/api-gateway-https", "distribution/api-gateway-host", "distribution/api-gateway-stage")
+@pytest.mark.rule(
+    "distribution/api-gateway-https",
+    "distribution/api-gateway-host",
+    "distribution/api-gateway-stage",
+)
 @pytest.mark.parametrize(
     ("name", "path", "status"),
     [

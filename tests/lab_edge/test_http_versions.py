@@ -1,4 +1,6 @@
-"""HTTP/2 for whoever offers it, HTTP/1.1 for WebSockets: what ALPN decides, a client has to live with."""
+"""HTTP/2 for whoever offers it, HTTP/1.1 for WebSockets: what ALPN decides, a client has to live
+with.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from h2.events import DataReceived, Event, ResponseReceived, StreamEnded, Stream
 from .stage import Stage
 
 UPGRADE = (
-    b"GET /ws/chat HTTP/1.1\r\nHost: dchat.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"GET /ws/chat HTTP/1.1\r\nHost: dchat.cloudfront.net\r\nConnection: "
+    b"Upgrade\r\nUpgrade: websocket\r\n"
     b"Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -32,19 +35,34 @@ class Http2Client:
         self.http.initiate_connection()
 
     def ask(
-        self, *asked: tuple[str, str], body: bytes | None = None, headers: Mapping[str, str] | None = None
+        self,
+        *asked: tuple[str, str],
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> list[tuple[int | None, dict[str, str], bytes]]:
-        """Requests side by side; status, headers and body of each answer. A stream that was reset has no status."""
+        """Requests side by side; status, headers and body of each answer. A stream that was reset
+        has no status.
+        """
         streams = []
         for method, path in asked:
             stream = self.http.get_next_available_stream_id()
-            head = [(":method", method), (":path", path), (":scheme", "https"), (":authority", self.host)]
-            self.http.send_headers(stream, [*head, *(headers or {}).items()], end_stream=body is None)
+            head = [
+                (":method", method),
+                (":path", path),
+                (":scheme", "https"),
+                (":authority", self.host),
+            ]
+            self.http.send_headers(
+                stream, [*head, *(headers or {}).items()], end_stream=body is None
+            )
             streams.append(stream)
         for stream in streams if body is not None else []:
             self.send_body(stream, body or b"")
         heard: dict[int, list[Event]] = {stream: [] for stream in streams}
-        while not all(any(isinstance(e, StreamEnded | StreamReset) for e in events) for events in heard.values()):
+        while not all(
+            any(isinstance(e, StreamEnded | StreamReset) for e in events)
+            for events in heard.values()
+        ):
             for event in self.exchange():
                 if getattr(event, "stream_id", None) in heard:
                     heard[event.stream_id].append(event)  # type: ignore[attr-defined]
@@ -52,7 +70,9 @@ class Http2Client:
 
     def send_body(self, stream: int, body: bytes) -> None:
         while body:
-            room = min(self.http.local_flow_control_window(stream), self.http.max_outbound_frame_size)
+            room = min(
+                self.http.local_flow_control_window(stream), self.http.max_outbound_frame_size
+            )
             if room == 0:
                 self.exchange()
                 continue
@@ -90,7 +110,9 @@ def answer(events: list[Event]) -> tuple[int | None, dict[str, str], bytes]:
         ("dhttp1", ["h2"], None),
     ],
 )
-def test_which_version_is_agreed_on(stage: Stage, name: str, offered: list[str] | None, agreed: str | None) -> None:
+def test_which_version_is_agreed_on(
+    stage: Stage, name: str, offered: list[str] | None, agreed: str | None
+) -> None:
     with stage.raw(f"{name}.cloudfront.net", alpn=offered) as raw:
         assert isinstance(raw, ssl.SSLSocket)
         assert raw.selected_alpn_protocol() == agreed
@@ -98,9 +120,12 @@ def test_which_version_is_agreed_on(stage: Stage, name: str, offered: list[str] 
 
 @pytest.mark.rule("websocket/http-1-1-only", "websocket/h2-is-refused")
 @pytest.mark.parametrize(
-    ("offered", "expected"), [(["h2"], b"HTTP/1.1 400 "), (["http/1.1"], b"HTTP/1.1 101 "), (None, b"HTTP/1.1 101 ")]
+    ("offered", "expected"),
+    [(["h2"], b"HTTP/1.1 400 "), (["http/1.1"], b"HTTP/1.1 101 "), (None, b"HTTP/1.1 101 ")],
 )
-def test_a_client_that_agreed_to_h2_cannot_upgrade(stage: Stage, offered: list[str] | None, expected: bytes) -> None:
+def test_a_client_that_agreed_to_h2_cannot_upgrade(
+    stage: Stage, offered: list[str] | None, expected: bytes
+) -> None:
     with stage.raw("dchat.cloudfront.net", alpn=offered) as raw:
         raw.sendall(UPGRADE)
         heard = raw.recv(65536)
@@ -124,10 +149,16 @@ def test_a_page_over_h2(stage: Stage) -> None:
     ((status, headers, body),) = client.ask(("HEAD", "/"))
     assert (status, body) == (200, b"")
     row = stage.edge.wait_for_entry(lambda e: e["x-edge-request-id"] == headers["x-amz-cf-id"])
-    assert (row["cs-protocol-version"], row["cs-protocol"], row["sc-status"]) == ("HTTP/2.0", "https", "200")
+    assert (row["cs-protocol-version"], row["cs-protocol"], row["sc-status"]) == (
+        "HTTP/2.0",
+        "https",
+        "200",
+    )
 
 
-def test_a_body_over_h2_arrives_whole_and_an_answer_that_breaks_off_ends_only_its_stream(stage: Stage) -> None:
+def test_a_body_over_h2_arrives_whole_and_an_answer_that_breaks_off_ends_only_its_stream(
+    stage: Stage,
+) -> None:
     client = Http2Client(stage, "dodd")
     body = bytes(range(256)) * 1500
     ((status, _, _),) = client.ask(("POST", "/body"), body=body)
@@ -146,7 +177,9 @@ def test_a_large_answer_waits_for_the_viewers_window(stage: Stage) -> None:
     assert (status, len(body)) == (200, 1_000_000)
 
 
-@pytest.mark.parametrize("nonsense", [PREFACE + b"\x00\x00\x01" + b"\x00" * 7, b"\x00" * 30, b"PRI"])
+@pytest.mark.parametrize(
+    "nonsense", [PREFACE + b"\x00\x00\x01" + b"\x00" * 7, b"\x00" * 30, b"PRI"]
+)
 def test_nonsense_after_agreeing_to_h2_harms_nobody(stage: Stage, nonsense: bytes) -> None:
     with stage.raw("dchat.cloudfront.net", alpn=["h2"]) as raw:
         raw.sendall(nonsense)
@@ -160,7 +193,12 @@ def test_mutated_frames_end_their_own_connection_only(stage: Stage) -> None:
     dice = random.Random(20261121)  # noqa: S311 - not a secret
     http = H2Connection(H2Configuration(header_encoding="latin-1"))
     http.initiate_connection()
-    head = [(":method", "POST"), (":path", "/body"), (":scheme", "https"), (":authority", "dodd.cloudfront.net")]
+    head = [
+        (":method", "POST"),
+        (":path", "/body"),
+        (":scheme", "https"),
+        (":authority", "dodd.cloudfront.net"),
+    ]
     http.send_headers(1, head)
     http.send_data(1, b"some body", end_stream=True)
     good = http.data_to_send()

@@ -1,4 +1,6 @@
-"""Clients that others wrote, through the edge: echo, a mebibyte, pings, fragments, compression, close codes, bytes."""
+"""Clients that others wrote, through the edge: echo, a mebibyte, pings, fragments, compression,
+close codes, bytes.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,12 @@ def node_modules() -> Path:
     return npm.installed()
 
 
-@pytest.mark.rule("websocket/bytes-unchanged", "websocket/one-to-one", "websocket/compression", "websocket/subprotocol")
+@pytest.mark.rule(
+    "websocket/bytes-unchanged",
+    "websocket/one-to-one",
+    "websocket/compression",
+    "websocket/subprotocol",
+)
 @pytest.mark.parametrize(
     ("name", "extensions", "protocol"),
     [("dchat", "permessage-deflate", "chat.v1"), ("dbare", "", "")],
@@ -43,7 +50,9 @@ def node_modules() -> Path:
 def test_nodes_ws_says_and_hears_everything(
     stage: Stage, node_modules: Path, name: str, extensions: str, protocol: str
 ) -> None:
-    """`dchat` forwards all headers; `dbare` Key and Version alone, so that nothing else can be agreed on."""
+    """`dchat` forwards all headers; `dbare` Key and Version alone, so that nothing else can be
+    agreed on.
+    """
     asked = {
         "url": f"wss://localhost:{stage.tls_port}/ws/node?heartbeat=0.05",
         "host": f"{name}.cloudfront.net",
@@ -76,13 +85,19 @@ def test_nodes_ws_says_and_hears_everything(
     }
     assert told["extensions"].startswith(extensions)
     assert bool(told["extensions"]) == bool(extensions)
-    closed = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws closed" and entry["code"] == 4001)
+    closed = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws closed" and entry["code"] == 4001
+    )
     assert closed["reason"] == "enough"
 
 
 def test_wscat_says_and_hears_what_a_person_types(stage: Stage, node_modules: Path) -> None:
     address = f"wss://localhost:{stage.tls_port}/ws/wscat"
-    command = [str(node_modules / "node_modules" / ".bin" / "wscat"), "--host", "dchat.cloudfront.net"]
+    command = [
+        str(node_modules / "node_modules" / ".bin" / "wscat"),
+        "--host",
+        "dchat.cloudfront.net",
+    ]
     command += ["--ca", str(stage.authority), "-s", "chat.v1", "--slash", "-P", "-c", address]
     lines: list[str] = []
     with subprocess.Popen(
@@ -105,12 +120,18 @@ def test_wscat_says_and_hears_what_a_person_types(stage: Stage, node_modules: Pa
             (f'"message":"{"y" * MEBIBYTE}"', "/ping"),
             ("Received pong", "/close 4002 bye"),
         ):
-            wait_until(lambda answer=answer: any(answer in line for line in lines) or tool.poll() is not None)
+            wait_until(
+                lambda answer=answer: (
+                    any(answer in line for line in lines) or tool.poll() is not None
+                )
+            )
             tool.stdin.write(f"{typed}\n")
             tool.stdin.flush()
         reader.join()
         watchdog.cancel()
-    closed = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws closed" and entry["code"] == 4002)
+    closed = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws closed" and entry["code"] == 4002
+    )
     assert closed["reason"] == "bye"
 
 
@@ -132,7 +153,9 @@ def test_websockets_says_and_hears_everything(stage: Stage, name: str) -> None:
 
         assert client.call(asyncio.wait_for(ping(), 5)) >= 0
         client.close(4003, "done")
-    closed = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws closed" and entry["id"] == id)
+    closed = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws closed" and entry["id"] == id
+    )
     assert (closed["code"], closed["reason"]) == (4003, "done")
 
 
@@ -179,7 +202,8 @@ async ([host, path, protocols, size, code]) => {
 @pytest.mark.browser
 @pytest.mark.rule("websocket/compression", "websocket/subprotocol")
 @pytest.mark.parametrize(
-    ("name", "protocols", "extensions"), [("dchat", ["chat.v1"], "permessage-deflate"), ("dbare", [], "")]
+    ("name", "protocols", "extensions"),
+    [("dchat", ["chat.v1"], "permessage-deflate"), ("dbare", [], "")],
 )
 def test_chromium_says_and_hears_everything(
     stage: Stage, page: Page, name: str, protocols: list[str], extensions: str
@@ -189,38 +213,55 @@ def test_chromium_says_and_hears_everything(
     assert (told["large"], told["binary"]) == (True, True)
     assert told["extensions"].partition(";")[0] == extensions
     assert (told["protocol"], told["closed"]) == ("".join(protocols), [4004, "page left"])
-    closed = stage.chat.wait_for_entry(lambda entry: entry["msg"] == "ws closed" and entry["id"] == told["id"])
+    closed = stage.chat.wait_for_entry(
+        lambda entry: entry["msg"] == "ws closed" and entry["id"] == told["id"]
+    )
     assert (closed["code"], closed["reason"]) == (4004, "page left")
 
 
 @pytest.mark.browser
 @pytest.mark.rule("websocket/subprotocol")
-def test_chromium_gives_up_when_its_subprotocol_did_not_reach_the_app(stage: Stage, page: Page) -> None:
-    told = page.evaluate(IN_THE_BROWSER, [f"dbare.edge.localhost:{stage.tls_port}", "/ws", ["chat.v1"], 0, 0])
+def test_chromium_gives_up_when_its_subprotocol_did_not_reach_the_app(
+    stage: Stage, page: Page
+) -> None:
+    told = page.evaluate(
+        IN_THE_BROWSER, [f"dbare.edge.localhost:{stage.tls_port}", "/ws", ["chat.v1"], 0, 0]
+    )
     assert told["closed"] == [1006, ""]
 
 
 @pytest.mark.browser
 @pytest.mark.rule("websocket/one-to-one")
 def test_chromium_hears_the_apps_close_code_and_answers_its_ping(stage: Stage, page: Page) -> None:
-    told = page.evaluate(IN_THE_BROWSER, [f"dapps.edge.localhost:{stage.tls_port}", "/closes/ws?code=4005", [], 0, 0])
+    told = page.evaluate(
+        IN_THE_BROWSER, [f"dapps.edge.localhost:{stage.tls_port}", "/closes/ws?code=4005", [], 0, 0]
+    )
     assert told["closed"] == [4005, "the app says so"]
     stage.recorder.to_end.add("/page")
     stage.recorder.to_say["/page"] = rfc6455.frame(rfc6455.PING, b"alive?") + rfc6455.close(4006)
-    told = page.evaluate(IN_THE_BROWSER, [f"drecord.edge.localhost:{stage.tls_port}", "/page", [], 0, 0])
+    told = page.evaluate(
+        IN_THE_BROWSER, [f"drecord.edge.localhost:{stage.tls_port}", "/page", [], 0, 0]
+    )
     assert told["closed"][0] == 4006
     frames = unmasked_frames(stage.recorder.heard["/page"])
     assert frames == [(rfc6455.PONG, b"alive?"), (rfc6455.CLOSE, (4006).to_bytes(2, "big"))]
 
 
-@pytest.mark.rule("websocket/bytes-unchanged", "balancer/nlb-passes-tcp", "vpc-origin/http-1-1-to-origin")
+@pytest.mark.rule(
+    "websocket/bytes-unchanged", "balancer/nlb-passes-tcp", "vpc-origin/http-1-1-to-origin"
+)
 @pytest.mark.parametrize("name", ["drecord", "drecordnlb"])
 def test_every_byte_arrives_as_it_was_sent(stage: Stage, name: str) -> None:
-    """Frames with every length form, mask and payload, then bytes that are no frames at all, in pieces of any size."""
+    """Frames with every length form, mask and payload, then bytes that are no frames at all, in
+    pieces of any size.
+    """
     chance = random.Random(6455)  # noqa: S311
     sent = b"".join(
         rfc6455.frame(
-            chance.choice((1, 2, 9, 10)), chance.randbytes(size), mask=chance.randbytes(4), rsv=chance.randrange(8)
+            chance.choice((1, 2, 9, 10)),
+            chance.randbytes(size),
+            mask=chance.randbytes(4),
+            rsv=chance.randrange(8),
         )
         for size in (0, 1, 125, 126, 127, 65535, 65536, MEBIBYTE)
     ) + chance.randbytes(100_000)
@@ -228,8 +269,10 @@ def test_every_byte_arrives_as_it_was_sent(stage: Stage, name: str) -> None:
     stage.recorder.to_say[f"/{name}"] = said
     with stage.raw(f"{name}.cloudfront.net") as raw:
         raw.sendall(
-            f"GET /{name} HTTP/1.1\r\nHost: {name}.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-            "Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+            f"GET /{name} HTTP/1.1\r\nHost: {name}.cloudfront.net\r\nConnection: "
+            "Upgrade\r\nUpgrade: websocket\r\n"
+            "Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: "
+            "13\r\n\r\n".encode()
         )
         received = both_ways(raw, sent, lambda: chance.randrange(1, 100_000), len(said))
         wait_until(lambda: len(stage.recorder.heard.get(f"/{name}", b"")) >= len(sent))
@@ -239,8 +282,8 @@ def test_every_byte_arrives_as_it_was_sent(stage: Stage, name: str) -> None:
 
 
 def both_ways(raw: socket.socket, sent: bytes, next_size: Callable[[], int], size: int) -> bytes:
-    """Send all in pieces, and meanwhile hear the answer to the handshake and so many bytes after it. By one thread:
-    two must not use one TLS connection at once.
+    """Send all in pieces, and meanwhile hear the answer to the handshake and so many bytes after
+    it. By one thread: two must not use one TLS connection at once.
     """
     raw.setblocking(False)
     heard = bytearray()
@@ -260,7 +303,9 @@ def both_ways(raw: socket.socket, sent: bytes, next_size: Callable[[], int], siz
                 piece, unsent = piece[done:], unsent[done:]
                 moved = True
         if not moved:
-            assert any(select.select([raw], [raw] if piece else [], [], 10)), "neither heard nor taken for ten seconds"
+            assert any(select.select([raw], [raw] if piece else [], [], 10)), (
+                "neither heard nor taken for ten seconds"
+            )
     return bytes(heard)
 
 

@@ -45,20 +45,26 @@ def state(*targets: str, faults: list[Json] | None = None, **more: Any) -> State
     return parse_state({**account(target_groups=[group], scale=1000), "faults": faults or []})
 
 
-def story(known: State, tell: Callable[[Carried], Awaitable[None]], *, cut_after: bool = True) -> None:
+def story(
+    known: State, tell: Callable[[Carried], Awaitable[None]], *, cut_after: bool = True
+) -> None:
     async def told() -> None:
         with contextlib.ExitStack() as stack:
             legs = []
             for _ in range(2):
                 mine, theirs = stack.enter_context(pair())
                 mine.setblocking(False)
-                legs.append((await asyncio.get_running_loop().create_connection(Leg, sock=theirs))[1])
+                legs.append(
+                    (await asyncio.get_running_loop().create_connection(Leg, sock=theirs))[1]
+                )
             passage = legs[0].passage = Passage("130.176.14.52")
             live, group = Live(), known.target_groups["arn:tg/t"]
             live.follow(known)
             tunnel = Tunnel(legs[0], legs[1], 30.0, who="ALB t")
             key = target_key(group, group.targets[0])
-            carrying = live.carry_to_target(tunnel, "130.176.14.52", group, "10.0.0.1", 80, key, cut_after=cut_after)
+            carrying = live.carry_to_target(
+                tunnel, "130.176.14.52", group, "10.0.0.1", 80, key, cut_after=cut_after
+            )
             over = asyncio.create_task(carrying)
             await asyncio.sleep(0)
             await asyncio.wait_for(tell(Carried(live, tunnel, group, over, passage)), 10)
@@ -118,7 +124,9 @@ def test_a_network_balancer_leaves_them_alone_unless_told() -> None:
         (
             {
                 "protocol": "TCP",
-                "attributes": {"target_health_state.unhealthy.connection_termination.enabled": "false"},
+                "attributes": {
+                    "target_health_state.unhealthy.connection_termination.enabled": "false"
+                },
             },
             False,
         ),
@@ -138,6 +146,9 @@ def test_the_list_of_sockets_and_how_many_lead_to_a_target() -> None:
     async def tell(carried: Carried) -> None:
         assert carried.live.open_to(target_key(carried.group, carried.group.targets[0])) == 1
         assert carried.live.open_to("another") == 0
-        assert b'"hop": "ALB t", "from": "130.176.14.52", "to": "10.0.0.1:80"' in carried.live.answer().body
+        assert (
+            b'"hop": "ALB t", "from": "130.176.14.52", "to": "10.0.0.1:80"'
+            in carried.live.answer().body
+        )
 
     story(state(ADDRESS), tell)

@@ -1,4 +1,6 @@
-"""Every app that misbehaves, met through the edge: what it refuses beside what it allows, and nobody else suffers."""
+"""Every app that misbehaves, met through the edge: what it refuses beside what it allows, and
+nobody else suffers.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ HIGH_LIMIT = 1 << 20
 
 
 def fate(stage: Stage, name: str, query: str = "", **options: Any) -> int | str | dict[str, Any]:
-    """What a client meets at an app: the status of a refusal, the code of a close, what is wrong, or a message."""
+    """What a client meets at an app: the status of a refusal, the code of a close, what is wrong,
+    or a message.
+    """
     try:
         with stage.websocket(
             "dapps", f"/{name}/ws{query}", max_size=HIGH_LIMIT, close_timeout=0.3, **options
@@ -29,7 +33,10 @@ def fate(stage: Stage, name: str, query: str = "", **options: Any) -> int | str 
                 return message
             except ConnectionClosed:
                 # The code a client gave itself says what it thought of the app's frames.
-                sent, received = client.connection.protocol.close_sent, client.connection.protocol.close_rcvd
+                sent, received = (
+                    client.connection.protocol.close_sent,
+                    client.connection.protocol.close_rcvd,
+                )
                 return received.code if received else sent.code if sent else 1006
     except InvalidStatus as refused:
         return refused.response.status_code
@@ -46,7 +53,9 @@ def fate(stage: Stage, name: str, query: str = "", **options: Any) -> int | str 
         ("needs-login", 401, {"additional_headers": {"Authorization": "Bearer letmein"}}),
     ],
 )
-def test_a_choosy_app_lets_in_whom_it_says(stage: Stage, name: str, refused: int, allowed: dict[str, Any]) -> None:
+def test_a_choosy_app_lets_in_whom_it_says(
+    stage: Stage, name: str, refused: int, allowed: dict[str, Any]
+) -> None:
     assert fate(stage, name) == refused
     welcome = fate(stage, name, **allowed)
     assert isinstance(welcome, dict)
@@ -73,7 +82,12 @@ def test_a_redirect_reaches_the_client_as_it_is(stage: Stage) -> None:
 def test_a_host_check_sees_the_viewers_host(stage: Stage) -> None:
     status, _, body = stage.request("dapps", path="/host-check/headers")
     assert (status, b"ALLOWED_HOSTS" in body) == (400, True)
-    assert stage.request("dapps", path="/host-check/headers", headers={"Host": "app.allowed.example"})[0] == 200
+    assert (
+        stage.request("dapps", path="/host-check/headers", headers={"Host": "app.allowed.example"})[
+            0
+        ]
+        == 200
+    )
 
 
 @pytest.mark.parametrize(
@@ -125,7 +139,10 @@ def test_the_read_timeout_of_one_second_does_not_cut_an_open_websocket(stage: St
 
 
 def test_a_silent_app_opens_and_answers_no_ping(stage: Stage) -> None:
-    with stage.websocket("dapps", "/silent/ws", close_timeout=0.1) as client, pytest.raises(TimeoutError):
+    with (
+        stage.websocket("dapps", "/silent/ws", close_timeout=0.1) as client,
+        pytest.raises(TimeoutError),
+    ):
         client.recv(timeout=0.3)
 
 
@@ -139,7 +156,8 @@ def test_a_subprotocol_that_is_ignored_is_not_agreed_on(stage: Stage) -> None:
 def test_a_flood_stops_when_nobody_reads_and_harms_nobody(stage: Stage) -> None:
     with stage.raw("dapps.cloudfront.net") as raw:
         raw.sendall(
-            b"GET /floods/ws HTTP/1.1\r\nHost: dapps.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET /floods/ws HTTP/1.1\r\nHost: dapps.cloudfront.net\r\nConnection: "
+            b"Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         assert raw.recv(4096).startswith(b"HTTP/1.1 101 ")

@@ -1,4 +1,6 @@
-"""Over real sockets: TLS to origins, balancers in a row, instances, direct clients, targets that come and go."""
+"""Over real sockets: TLS to origins, balancers in a row, instances, direct clients, targets that
+come and go.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ def flawed(flaw: Flaw) -> str:
 @pytest.mark.rule("balancer/https-listener", "balancer/upgrades", "answer/origin-tls-host")
 @pytest.mark.parametrize("name", ["dtls", "dtlssni"])
 def test_a_websocket_over_tls_to_the_origin(stage: Stage, name: str) -> None:
-    """By the origin's name with the listener's own certificate; by the viewer's with the one that SNI selects."""
+    """By the origin's name with the listener's own certificate; by the viewer's with the one that
+    SNI selects.
+    """
     with stage.websocket(name) as client:
         assert client.recv()["type"] == "welcome"
         client.send("over TLS")
@@ -47,14 +51,21 @@ def test_a_websocket_over_tls_to_the_origin(stage: Stage, name: str) -> None:
     ],
 )
 @pytest.mark.rule(
-    "answer/origin-tls-name", "answer/origin-tls-trust", "answer/origin-tls-protocol", "answer/origin-tls-host"
+    "answer/origin-tls-name",
+    "answer/origin-tls-trust",
+    "answer/origin-tls-protocol",
+    "answer/origin-tls-host",
 )
-def test_what_cloudfront_does_not_accept_is_502_at_once(stage: Stage, name: str, words: str) -> None:
+def test_what_cloudfront_does_not_accept_is_502_at_once(
+    stage: Stage, name: str, words: str
+) -> None:
     began = time.monotonic()
     status, headers, page = stage.request(name)
     assert (status, headers["X-Cache"]) == (502, "Error from cloudfront")
     assert words in page.decode()
-    row = stage.edge.wait_for_entry(lambda row: row.get("x-edge-request-id") == headers["X-Amz-Cf-Id"])
+    row = stage.edge.wait_for_entry(
+        lambda row: row.get("x-edge-request-id") == headers["X-Amz-Cf-Id"]
+    )
     assert row["x-edge-detailed-result-type"] == "OriginConnectError"
     assert time.monotonic() - began < 2
 
@@ -68,7 +79,9 @@ def test_plain_http_to_a_listener_with_tls_is_told_so_by_the_balancer(stage: Sta
 @pytest.mark.rule("balancer/nlb-passes-tcp")
 @pytest.mark.parametrize("name", ["dnlbtls", "drow", "dalias"])
 def test_network_balancers_in_front_of_application_ones(stage: Stage, name: str) -> None:
-    """TLS passed through to the ALB; plain through a public NLB; TLS that the NLB ends, by an alias record."""
+    """TLS passed through to the ALB; plain through a public NLB; TLS that the NLB ends, by an alias
+    record.
+    """
     with stage.websocket(name) as client:
         assert client.recv()["type"] == "welcome"
     status, _, _ = stage.request("drowtls")
@@ -82,14 +95,20 @@ def test_an_instance_without_a_balancer(stage: Stage) -> None:
 
 
 class TestDirectClients:
-    """The first two of the four ways of the 2025 article: nobody but a public balancer in between."""
+    """The first two of the four ways of the 2025 article: nobody but a public balancer in
+    between.
+    """
 
     @pytest.mark.rule("balancer/upgrades", "balancer/nlb-passes-tcp")
     @pytest.mark.parametrize("name", ["pub-web.elb.amazonaws.com:80", f"{PUBLIC_NLB}:80"])
     def test_a_public_balancer_is_reached_directly(self, stage: Stage, name: str) -> None:
         host, port = self._public(stage, name)
         url = f"ws://{name.removesuffix(':80')}/ws/chat"
-        client = Client(connect(url, host=host, port=port, proxy=None, ping_interval=None, open_timeout=PATIENCE))
+        client = Client(
+            connect(
+                url, host=host, port=port, proxy=None, ping_interval=None, open_timeout=PATIENCE
+            )
+        )
         assert client.recv()["type"] == "welcome"
         client.close()
 
@@ -114,7 +133,9 @@ class TestDirectClients:
 
     def test_over_tls_too(self, stage: Stage) -> None:
         trust = ssl.create_default_context(cafile=str(stage.directory / "origin-ca.pem"))
-        with socket.create_connection(self._public(stage, f"{PUBLIC_NLB}:443"), timeout=PATIENCE) as plain:
+        with socket.create_connection(
+            self._public(stage, f"{PUBLIC_NLB}:443"), timeout=PATIENCE
+        ) as plain:
             secure = trust.wrap_socket(plain, server_hostname=SECURE_NAME)
             secure.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
             response = http.client.HTTPResponse(secure)
@@ -154,7 +175,10 @@ def test_ill_targets_get_no_requests_and_the_account_hears_why(stage: Stage) -> 
     def known() -> dict[str, tuple[str, str]]:
         targets = stage.aws.report.get("targets", [])
         found = [target for target in targets if target["group"] == "arn:tg/mixed"]
-        return {f"{target['id']}:{target['port']}": (target["state"], target["reason"]) for target in found}
+        return {
+            f"{target['id']}:{target['port']}": (target["state"], target["reason"])
+            for target in found
+        }
 
     wait_until(lambda: len(known()) == 2)
     assert known()[SICK] == ("unhealthy", "Target.ResponseCodeMismatch")
@@ -174,7 +198,10 @@ def test_a_cookie_brings_a_websocket_back_to_its_target(stage: Stage) -> None:
         cookies = first.response.headers.get_all("Set-Cookie")
         assert [cookie.partition("=")[0] for cookie in cookies] == ["AWSALB", "AWSALBCORS"]
         given = {"Cookie": cookies[0].partition(";")[0]}
-        with stage.websocket("dsticky", additional_headers=given), stage.websocket("dsticky", additional_headers=given):
+        with (
+            stage.websocket("dsticky", additional_headers=given),
+            stage.websocket("dsticky", additional_headers=given),
+        ):
             wait_until(lambda: len(targets()) == 3)
             assert len(set(targets())) == 1
             with stage.websocket("dsticky"), stage.websocket("dsticky"):
@@ -182,7 +209,9 @@ def test_a_cookie_brings_a_websocket_back_to_its_target(stage: Stage) -> None:
                 assert SECOND in targets()
 
 
-@pytest.mark.rule("timeout/deregistration", "timeout/cut-without-close-frame", "balancer/websocket-is-sticky")
+@pytest.mark.rule(
+    "timeout/deregistration", "timeout/cut-without-close-frame", "balancer/websocket-is-sticky"
+)
 def test_a_deregistered_target_loses_its_sockets_after_the_delay(stage: Stage) -> None:
     before = copy.deepcopy(stage.aws.account)
     account = copy.deepcopy(before)
@@ -225,7 +254,9 @@ def test_the_log_says_whose_idle_clock_cut_a_websocket(stage: Stage) -> None:
 
 def sockets(stage: Stage) -> list[Json]:
     with socket.create_connection(("127.0.0.1", stage.plain_port), timeout=PATIENCE) as plain:
-        plain.sendall(b"GET /_lab/sockets HTTP/1.1\r\nHost: lab.localhost\r\nConnection: close\r\n\r\n")
+        plain.sendall(
+            b"GET /_lab/sockets HTTP/1.1\r\nHost: lab.localhost\r\nConnection: close\r\n\r\n"
+        )
         response = http.client.HTTPResponse(plain)
         response.begin()
         found: list[Json] = json.loads(response.read())["sockets"]

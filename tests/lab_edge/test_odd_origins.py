@@ -1,4 +1,6 @@
-"""Origins that misbehave, and request bodies: what the viewer gets, and that nobody else suffers."""
+"""Origins that misbehave, and request bodies: what the viewer gets, and that nobody else
+suffers.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,18 @@ from .stage import Stage, wait_until
 def test_what_the_viewer_gets(stage: Stage, path: str, status: int, server: str | None) -> None:
     got, headers, body = stage.request("dodd", path=path)
     assert (got, headers["server"]) == (status, server)
-    assert headers["x-cache"] == ("Error from cloudfront" if status >= 400 else "Miss from cloudfront")
-    assert {"/to-the-end": b"until I close", "/chunks": b"abcde", "/two-framings": b"abc"}.get(path, body) == body
+    assert headers["x-cache"] == (
+        "Error from cloudfront" if status >= 400 else "Miss from cloudfront"
+    )
+    assert {"/to-the-end": b"until I close", "/chunks": b"abcde", "/two-framings": b"abc"}.get(
+        path, body
+    ) == body
     assert stage.edge.running()
 
 
-@pytest.mark.rule("answer/malformed-origin", "answer/origin-headers-too-large", "answer/one-continue")
+@pytest.mark.rule(
+    "answer/malformed-origin", "answer/origin-headers-too-large", "answer/one-continue"
+)
 @pytest.mark.parametrize(
     ("path", "status", "detail"),
     [
@@ -52,7 +60,9 @@ def test_without_a_load_balancers_own_answers_cloudfront_says_what_is_wrong(
 ) -> None:
     got, headers, _ = stage.request("doddnlb", path=path)
     assert (got, headers["server"]) == (status, "CloudFront" if status == 502 else None)
-    row = stage.edge.wait_for_entry(lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"])
+    row = stage.edge.wait_for_entry(
+        lambda entry: entry["x-edge-request-id"] == headers["x-amz-cf-id"]
+    )
     assert row["x-edge-detailed-result-type"] == detail
 
 
@@ -73,7 +83,9 @@ def test_an_origin_that_stops_in_the_middle_is_an_error_that_began_well(
     with pytest.raises(http.client.IncompleteRead):
         stage.request(name, path=path)
     of_this = (path, f"{name}.cloudfront.net")
-    row = stage.edge.wait_for_entry(lambda entry: (entry["cs-uri-stem"], entry["cs(Host)"]) == of_this)
+    row = stage.edge.wait_for_entry(
+        lambda entry: (entry["cs-uri-stem"], entry["cs(Host)"]) == of_this
+    )
     assert (row["sc-status"], row["x-edge-response-result-type"]) == ("200", "Miss")
     assert (row["x-edge-result-type"], row["x-edge-detailed-result-type"]) == ("Error", detail)
 
@@ -89,7 +101,10 @@ def test_bodies_arrive_whole_with_either_framing(stage: Stage) -> None:
     assert stage.request("dodd", "POST", "/body", body=body)[0] == 200
     assert stage.odd.bodies[-1] == body
     with stage.raw("dodd.cloudfront.net") as raw:
-        raw.sendall(b"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nTransfer-Encoding: chunked\r\n\r\n")
+        raw.sendall(
+            b"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nTransfer-Encoding: "
+            b"chunked\r\n\r\n"
+        )
         raw.sendall(b"3\r\nabc\r\n4\r\ndefg\r\n0\r\n\r\n")
         assert raw.recv(65536).startswith(b"HTTP/1.1 200 ")
     assert stage.odd.bodies[-1] == b"abcdefg"
@@ -109,7 +124,8 @@ def test_expect_continue_is_answered_by_the_edge(stage: Stage) -> None:
 def test_what_the_origin_says_right_after_101_arrives(stage: Stage) -> None:
     with stage.raw("dodd.cloudfront.net") as raw:
         raw.sendall(
-            b"GET /early-frame HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+            b"GET /early-frame HTTP/1.1\r\nHost: dodd.cloudfront.net\r\nConnection: "
+            b"Upgrade\r\nUpgrade: websocket\r\n"
             b"Sec-WebSocket-Key: Rnhou3qbnI2nVKLvsTWapg==\r\nSec-WebSocket-Version: 13\r\n\r\n"
         )
         heard = b""
@@ -146,10 +162,15 @@ def test_a_response_that_goes_on_too_long_is_cut(stage: Stage) -> None:
 
 
 def test_a_request_framed_twice_has_one_end_for_everybody_and_is_the_last(stage: Stage) -> None:
-    """Content-Length and Transfer-Encoding at once (RFC 9112 section 6.3), beside the latter alone."""
+    """Content-Length and Transfer-Encoding at once (RFC 9112 section 6.3), beside the latter
+    alone.
+    """
     for extra, ends in (("Content-Length: 9\r\n", True), ("", False)):
         with stage.raw("dodd.cloudfront.net") as raw:
-            head = f"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\n{extra}Transfer-Encoding: chunked\r\n\r\n"
+            head = (
+                f"POST /body HTTP/1.1\r\nHost: dodd.cloudfront.net\r\n{extra}Transfer-Encoding: "
+                "chunked\r\n\r\n"
+            )
             raw.sendall(head.encode() + b"3\r\nabc\r\n0\r\n\r\n")
             response = http.client.HTTPResponse(raw)
             response.begin()

@@ -66,12 +66,20 @@ def test_no_rule_admits_nobody_and_no_group_admits_everybody() -> None:
 @pytest.mark.rule("vpc-origin/service-group-admits")
 def test_only_the_way_through_a_vpc_origin_belongs_to_the_service_group() -> None:
     network = parse_state(account()).network
-    assert cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=True).groups == {SERVICE_GROUP}
-    assert cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=False).groups == frozenset()
+    assert cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=True).groups == {
+        SERVICE_GROUP
+    }
+    assert (
+        cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=False).groups == frozenset()
+    )
 
 
-def reached(origin: Json, scheme: str = "https", **balancer: Any) -> Reached | ReachedAddress | Unreachable:
-    """Reach `origin` in an account with one load balancer "chat" (HTTP:80) and a VPC origin per situation."""
+def reached(
+    origin: Json, scheme: str = "https", **balancer: Any
+) -> Reached | ReachedAddress | Unreachable:
+    """Reach `origin` in an account with one load balancer "chat" (HTTP:80) and a VPC origin per
+    situation.
+    """
     state = state_with(origin, **balancer)
     return reach(state, state.distributions[0].origins[origin["Id"]], scheme, CLOUDFRONT)
 
@@ -112,7 +120,9 @@ def test_match_viewer_follows_the_viewers_protocol() -> None:
     assert problem(reached(vpc_origin_ref("match"), "https")) == (502, "OriginConnectError")
 
 
-@pytest.mark.rule("websocket/origin-dns-error", "answer/origin-dns", "answer/vpc-origin-not-deployed")
+@pytest.mark.rule(
+    "websocket/origin-dns-error", "answer/origin-dns", "answer/vpc-origin-not-deployed"
+)
 @pytest.mark.parametrize(
     ("origin", "expected"),
     [

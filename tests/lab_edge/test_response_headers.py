@@ -40,7 +40,11 @@ def test_security_headers_in_browsers_words() -> None:
         "ReferrerPolicy": {"ReferrerPolicy": "same-origin", "Override": True},
         "ContentSecurityPolicy": {"ContentSecurityPolicy": "default-src 'self'", "Override": True},
         "ContentTypeOptions": {"Override": True},
-        "StrictTransportSecurity": {"AccessControlMaxAgeSec": 9, "IncludeSubdomains": True, "Preload": True},
+        "StrictTransportSecurity": {
+            "AccessControlMaxAgeSec": 9,
+            "IncludeSubdomains": True,
+            "Preload": True,
+        },
     }
     assert after({"SecurityHeadersConfig": security}) == {
         "x-xss-protection": "1; mode=block",
@@ -54,10 +58,14 @@ def test_security_headers_in_browsers_words() -> None:
 
 def test_override_decides_whose_header_stays() -> None:
     for override, value in ((True, "ours"), (False, "theirs")):
-        config = {"CustomHeadersConfig": items([{"Header": "X-A", "Value": "ours", "Override": override}])}
+        config = {
+            "CustomHeadersConfig": items([{"Header": "X-A", "Value": "ours", "Override": override}])
+        }
         assert after(config, ("x-a", "theirs")) == {"x-a": value}
         assert after(config) == {"x-a": "ours"}
-    assert after({"RemoveHeadersConfig": items([{"Header": "X-A"}])}, ("x-a", "1"), ("x-b", "2")) == {"x-b": "2"}
+    assert after(
+        {"RemoveHeadersConfig": items([{"Header": "X-A"}])}, ("x-a", "1"), ("x-b", "2")
+    ) == {"x-b": "2"}
 
 
 @pytest.mark.rule("policy/set-cookie", "policy/vary")
@@ -65,12 +73,25 @@ def test_override_decides_whose_header_stays() -> None:
     ("policy", "kept"),
     [
         (None, {"x-a": "1", "vary": "Accept-Encoding, Cookie"}),
-        (ALL_VIEWER, {"x-a": "1", "set-cookie": "a=1", "vary": "Accept-Encoding, Origin, Cookie, User-Agent"}),
+        (
+            ALL_VIEWER,
+            {
+                "x-a": "1",
+                "set-cookie": "a=1",
+                "vary": "Accept-Encoding, Origin, Cookie, User-Agent",
+            },
+        ),
         (SOCKET_HEADERS_ONLY, {"x-a": "1", "set-cookie": "a=1", "vary": "Accept-Encoding, Cookie"}),
     ],
 )
-def test_cookies_and_vary_come_back_as_far_as_they_were_forwarded(policy: str | None, kept: dict[str, str]) -> None:
-    headers = (("X-A", "1"), ("Set-Cookie", "a=1"), ("Vary", "Accept-Encoding, Origin, Cookie, User-Agent"))
+def test_cookies_and_vary_come_back_as_far_as_they_were_forwarded(
+    policy: str | None, kept: dict[str, str]
+) -> None:
+    headers = (
+        ("X-A", "1"),
+        ("Set-Cookie", "a=1"),
+        ("Vary", "Accept-Encoding, Origin, Cookie, User-Agent"),
+    )
     made = distribution("dchat", [vpc_origin_ref("chat")], behavior("chat", policy=policy))
     state = parse_state({**account([made]), "origin_request_policies": POLICIES})
     passed = let_through(headers, state.distributions[0].default_behavior)
@@ -94,7 +115,10 @@ def test_cookies_and_vary_come_back_as_far_as_they_were_forwarded(policy: str | 
 )
 def test_cors_only_for_who_may(allowed: list[str], origin: str, answer: str | None) -> None:
     config = {"CorsConfig": {"AccessControlAllowOrigins": items(allowed), "OriginOverride": True}}
-    assert after(config, **({"origin": origin} if origin else {})).get("access-control-allow-origin") == answer
+    assert (
+        after(config, **({"origin": origin} if origin else {})).get("access-control-allow-origin")
+        == answer
+    )
 
 
 def test_a_preflight_hears_more() -> None:
@@ -108,7 +132,10 @@ def test_a_preflight_hears_more() -> None:
     asked = {"origin": "https://a.example", "access_control_request_method": "PUT"}
     heard = after({"CorsConfig": cors}, method="OPTIONS", **asked)
     assert heard["access-control-allow-methods"] == "GET, HEAD, OPTIONS, PUT, POST, PATCH, DELETE"
-    assert (heard["access-control-allow-headers"], heard["access-control-max-age"]) == ("X-Token", "60")
+    assert (heard["access-control-allow-headers"], heard["access-control-max-age"]) == (
+        "X-Token",
+        "60",
+    )
     plain = after({"CorsConfig": cors}, origin="https://a.example")
     assert plain == {"access-control-allow-origin": "*", "access-control-expose-headers": "X-Count"}
 

@@ -31,7 +31,12 @@ STATE = parse_state(
                 [behavior("chat", "/ws/*"), behavior("chat", "ws"), behavior("web", "/ws/special")],
                 Aliases=items(["Chat.Example.com", "*.wild.example"]),
             ),
-            distribution("dother", [vpc_origin_ref("web")], behavior("web"), Aliases=items(["a.wild.example"])),
+            distribution(
+                "dother",
+                [vpc_origin_ref("web")],
+                behavior("web"),
+                Aliases=items(["a.wild.example"]),
+            ),
             {"id": "ENEW", "domain": "dnew.cloudfront.net", "enabled": True, "config": None},
         ]
     )
@@ -172,17 +177,22 @@ def test_any_host_splits(host: str) -> None:
         ("GET", "", None),
     ],
 )
-def test_the_four_forms_of_a_request_target(method: str, target: str, split: tuple[str, str] | None) -> None:
+def test_the_four_forms_of_a_request_target(
+    method: str, target: str, split: tuple[str, str] | None
+) -> None:
     assert split_target(method, target) == split
 
 
 @pytest.mark.parametrize(
-    "host", ["", "d1.cloudfront.net", "D1.cloudfront.net.:443", "a_b.example:", "[::1]:80", "10.0.0.1"]
+    "host",
+    ["", "d1.cloudfront.net", "D1.cloudfront.net.:443", "a_b.example:", "[::1]:80", "10.0.0.1"],
 )
 def test_what_may_stand_in_host(host: str) -> None:
     assert is_host(host)
 
 
-@pytest.mark.parametrize("host", ["a b", "a/b", "u@a", "a:b", "a,b:1:2", "[::1", "a#b", "a?b", "\xe4.example"])
+@pytest.mark.parametrize(
+    "host", ["a b", "a/b", "u@a", "a:b", "a,b:1:2", "[::1", "a#b", "a?b", "\xe4.example"]
+)
 def test_what_may_not_stand_in_host(host: str) -> None:
     assert not is_host(host)

@@ -21,7 +21,9 @@ class Joined:
     far: socket.socket
 
 
-def story(tell: Callable[[Joined], Awaitable[None]], idle: float = 30.0, *, far_only: bool = False) -> None:
+def story(
+    tell: Callable[[Joined], Awaitable[None]], idle: float = 30.0, *, far_only: bool = False
+) -> None:
     async def told() -> None:
         loop = asyncio.get_running_loop()
         ends, legs = [], []

@@ -1,4 +1,6 @@
-"""The versions of TLS that a distribution's security policy takes, and what it tells those who are too old."""
+"""The versions of TLS that a distribution's security policy takes, and what it tells those who are
+too old.
+"""
 
 from __future__ import annotations
 
@@ -68,7 +70,11 @@ def test_the_version_that_a_client_hello_offers(highest: ssl.TLSVersion) -> None
         client.do_handshake()
     hello = sent.read()[5:]  # without the head of the record
     assert offered_version(hello) == highest
-    assert {offered_version(hello[:size]) for size in range(len(hello))} <= {0, highest, min(highest, V1_2)}
+    assert {offered_version(hello[:size]) for size in range(len(hello))} <= {
+        0,
+        highest,
+        min(highest, V1_2),
+    }
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
-"""Each way in which a private endpoint fails, seen by a client outside, beside the same thing when it works."""
+"""Each way in which a private endpoint fails, seen by a client outside, beside the same thing when
+it works.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,11 @@ def refused(stage: Stage, name: str, path: str = "/ws/chat", *, tls: bool = True
 
 def logged_detail(stage: Stage, response: Response) -> str:
     id = response.headers["x-amz-cf-id"]
-    return str(stage.edge.wait_for_entry(lambda e: e["x-edge-request-id"] == id)["x-edge-detailed-result-type"])
+    return str(
+        stage.edge.wait_for_entry(lambda e: e["x-edge-request-id"] == id)[
+            "x-edge-detailed-result-type"
+        ]
+    )
 
 
 @pytest.mark.rule(
@@ -48,7 +54,9 @@ def logged_detail(stage: Stage, response: Response) -> str:
         ("dunknown", 403, "InvalidRequestBlocked"),
     ],
 )
-def test_the_edge_says_why_it_cannot_reach_the_origin(stage: Stage, name: str, status: int, detail: str) -> None:
+def test_the_edge_says_why_it_cannot_reach_the_origin(
+    stage: Stage, name: str, status: int, detail: str
+) -> None:
     response = refused(stage, name)
     assert response.status_code == status
     assert response.headers["server"] == "CloudFront"
@@ -104,7 +112,9 @@ def test_plain_http_is_redirected_or_refused_as_the_behavior_says(stage: Stage) 
     status, headers, _ = stage.request("dchat", path="/?a=1", tls=False)
     assert (status, headers["location"]) == (301, "https://dchat.cloudfront.net/?a=1")
     assert headers["x-cache"] == "Redirect from cloudfront"
-    status, headers, _ = stage.request("dchat", headers={"Host": f"dchat.edge.localhost:{stage.plain_port}"}, tls=False)
+    status, headers, _ = stage.request(
+        "dchat", headers={"Host": f"dchat.edge.localhost:{stage.plain_port}"}, tls=False
+    )
     assert (status, headers["location"]) == (301, f"https://dchat.edge.localhost:{stage.tls_port}/")
     assert refused(stage, "dchat", tls=False).status_code == 403
     with stage.websocket("dchat"):
@@ -159,7 +169,9 @@ def test_the_page_is_served_and_does_not_load_anything_from_elsewhere(stage: Sta
     assert stage.request("dchat", path="/healthz")[2] == b"ok\n"
 
 
-@pytest.mark.rule("answer/url-too-long", "answer/headers-too-large", "quota/request-size", "quota/url-length")
+@pytest.mark.rule(
+    "answer/url-too-long", "answer/headers-too-large", "quota/request-size", "quota/url-length"
+)
 def test_too_long_urls_and_headers_have_their_own_status(stage: Stage) -> None:
     assert stage.request("dempty", path="/" + "a" * 8191)[0] == 503
     assert stage.request("dempty", path="/" + "a" * 8192)[0] == 414
@@ -211,8 +223,10 @@ def test_garbage_gets_a_400_and_harms_nobody(stage: Stage, garbage: bytes) -> No
 def test_mutated_requests_never_end_the_edge(stage: Stage) -> None:
     dice = random.Random(20261121)  # noqa: S311 - not a secret
     good = (
-        b"POST /ws/chat?a=1 HTTP/1.1\r\nHost: dnlb.cloudfront.net\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nX-Forwarded-For: 1.2.3.4\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
+        b"POST /ws/chat?a=1 HTTP/1.1\r\nHost: dnlb.cloudfront.net\r\nConnection: "
+        b"Upgrade\r\nUpgrade: websocket\r\n"
+        b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\nX-Forwarded-For: "
+        b"1.2.3.4\r\n\r\n4\r\nbody\r\n0\r\n\r\n"
     )
     for _ in range(150):
         mutated = bytearray(good)
@@ -248,7 +262,10 @@ def test_a_viewer_that_breaks_off_in_the_middle_harms_nobody(stage: Stage) -> No
 @pytest.mark.rule("distribution/answers-by-name")
 def test_a_whole_url_on_the_request_line_names_the_host(stage: Stage) -> None:
     url = "http://dmatch.cloudfront.net/healthz"
-    for path, host, status in ((url, "dunknown.cloudfront.net", 200), ("/healthz", "dunknown.cloudfront.net", 403)):
+    for path, host, status in (
+        (url, "dunknown.cloudfront.net", 200),
+        ("/healthz", "dunknown.cloudfront.net", 403),
+    ):
         assert stage.request("dmatch", path=path, headers={"Host": host}, tls=False)[0] == status
 
 

@@ -1,7 +1,9 @@
-"""AWS's list of why an application works from its custom origin but fails on CloudFront, case by case: set in a whole
-lab, probed and explained by the portal's own code with AWS's answers beside it.
+"""AWS's list of why an application works from its custom origin but fails on CloudFront, case by
+case: set in a whole lab, probed and explained by the portal's own code with AWS's answers beside
+it.
 
-Each case stands beside the same request where it works. The journeys live through those that need a team.
+Each case stands beside the same request where it works. The journeys live through those that need a
+team.
 """
 
 from __future__ import annotations
@@ -43,13 +45,17 @@ class Portal:
         self.rehearsal = rehearsal
         ports = {443: rehearsal.tls_port, 80: rehearsal.plain_port}
         self._network = ProbeNetwork(
-            connect_to=parse_connect_to(",".join(f"*:{port}:127.0.0.1:{ours}" for port, ours in ports.items())),
+            connect_to=parse_connect_to(
+                ",".join(f"*:{port}:127.0.0.1:{ours}" for port, ours in ports.items())
+            ),
             ca_file=str(rehearsal.directory / "ca.pem"),
             allowed_networks=parse_networks("127.0.0.1/32"),
         )
 
     def explains(self, path: str, *, host: str = "", scheme: str = "wss", **more: Any) -> Explained:
-        """One handshake, and what the portal makes of it: its verdict, after probes of its own and a look at AWS."""
+        """One handshake, and what the portal makes of it: its verdict, after probes of its own and
+        a look at AWS.
+        """
         name = host or self.rehearsal.domain
         target = ProbeTarget(f"{scheme}://{name}{path}", **{"origin": f"https://{name}", **more})
         seen = Observations(self._probe(target, Script()), origin_tls=path.startswith("/tls"))
@@ -68,8 +74,14 @@ class Portal:
     def _endpoint(self, path: str) -> Endpoint:
         """An endpoint as the portal would have made it; it is in no database."""
         account = self.rehearsal.account
-        chat = account.elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0]["LoadBalancerArn"]
-        over_tls = {"origin_protocol": "https-only", "forward_host": False, "origin_domain": TLS_NAME}
+        chat = account.elbv2.describe_load_balancers(Names=["int-chat"])["LoadBalancers"][0][
+            "LoadBalancerArn"
+        ]
+        over_tls = {
+            "origin_protocol": "https-only",
+            "forward_host": False,
+            "origin_domain": TLS_NAME,
+        }
         wish = {
             "name": "chat",
             "account_id": account.number,
@@ -118,7 +130,9 @@ def test_every_way_works_before_anything_is_broken(portal: Portal) -> None:
 
 
 @pytest.mark.parametrize("flaw", CERTIFICATES)
-def test_502_is_the_certificate_of_the_origin(portal: Portal, rehearsal: Rehearsal, flaw: str) -> None:
+def test_502_is_the_certificate_of_the_origin(
+    portal: Portal, rehearsal: Rehearsal, flaw: str
+) -> None:
     with broken(rehearsal, f"origin-certificate-{flaw}", OVER_TLS):
         told = portal.explains(OVER_TLS)
         assert told.seen.status == 502
@@ -128,15 +142,32 @@ def test_502_is_the_certificate_of_the_origin(portal: Portal, rehearsal: Rehears
 
 
 LOST: list[tuple[str, str, str, dict[str, Any], int, str]] = [
-    # the app that wants it; where; what goes with the handshake; the status without it; what is named
-    ("app-needs-login", "", "", {"headers": (("Authorization", f"Bearer {TOKEN}"),)}, 401, "the header Authorization"),
-    ("app-redirects-to-login", "", "", {"headers": (("Cookie", "session=1"),)}, 302, "the cookie session"),
+    # the app that wants it; where; what goes with the handshake; the status without it; what is
+    # named
+    (
+        "app-needs-login",
+        "",
+        "",
+        {"headers": (("Authorization", f"Bearer {TOKEN}"),)},
+        401,
+        "the header Authorization",
+    ),
+    (
+        "app-redirects-to-login",
+        "",
+        "",
+        {"headers": (("Cookie", "session=1"),)},
+        302,
+        "the cookie session",
+    ),
     ("app-origin-check", "", "", {"origin": ALLOWED_ORIGIN}, 403, "the header Origin"),
     ("", "room", ROOM, {}, 404, "the query string room"),
 ]
 
 
-@pytest.mark.parametrize(("fault", "page", "query", "carried", "status", "named"), LOST, ids=[row[-1] for row in LOST])
+@pytest.mark.parametrize(
+    ("fault", "page", "query", "carried", "status", "named"), LOST, ids=[row[-1] for row in LOST]
+)
 def test_what_is_not_forwarded_is_named_and_where_it_is_the_app_is_content(
     portal: Portal,
     rehearsal: Rehearsal,
@@ -156,7 +187,9 @@ def test_what_is_not_forwarded_is_named_and_where_it_is_the_app_is_content(
     first = told.conclusion.first
     assert first.code == "WSE-NOT-FORWARDED", told.conclusion.diagnoses
     assert (first.certainty == "high") is (status in (401, 403))
-    assert any(line.startswith(f"{named} is not forwarded") for line in first.evidence), first.evidence
+    assert any(line.startswith(f"{named} is not forwarded") for line in first.evidence), (
+        first.evidence
+    )
     assert beside.seen.handshake.upgraded, beside.seen.handshake.failures
 
 
@@ -185,7 +218,9 @@ VIEWERS: list[tuple[str, dict[str, str], str]] = [
 def test_what_lies_between_the_viewer_and_cloudfront_is_told_from_the_origin(
     portal: Portal, rehearsal: Rehearsal, fault: str, asked: dict[str, str], code: str
 ) -> None:
-    """HTTPS is demanded, or the domain name is not one that the distribution has a certificate for."""
+    """HTTPS is demanded, or the domain name is not one that the distribution has a certificate
+    for.
+    """
     with broken(rehearsal, fault, PASSED_ON) if fault else nullcontext():
         told = portal.explains(PASSED_ON, **asked)
         assert portal.explains(PASSED_ON).seen.handshake.live

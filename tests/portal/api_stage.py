@@ -1,6 +1,7 @@
 """The people and requests that the API and console tests speak of.
 
-Ana and Ben work in the team Chat, Tom in Trading; Petra approves; Otto audits. The account 111122223333 is Chat's.
+Ana and Ben work in the team Chat, Tom in Trading; Petra approves; Otto audits. The account
+111122223333 is Chat's.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
 
 ACCOUNT = "111122223333"
-TARGET = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"
+TARGET = (
+    f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"
+)
 WISH: dict[str, Any] = {
     "name": "team-chat",
     "account_id": ACCOUNT,
@@ -34,7 +37,11 @@ BODY: dict[str, Any] = {
     "path_patterns": "/ws/chat",
     "justification": "Chat for the support desk",
 }
-FOREIGN_WISH = {**WISH, "account_id": "444455556666", "target_arn": TARGET.replace(ACCOUNT, "444455556666")}
+FOREIGN_WISH = {
+    **WISH,
+    "account_id": "444455556666",
+    "target_arn": TARGET.replace(ACCOUNT, "444455556666"),
+}
 EVERYTHING = tuple(ApiToken.Scope.values)
 PLAN = {
     "endpoint_key": "abc",
@@ -65,7 +72,9 @@ def set_stage() -> Stage:
     chat.accounts.add(AwsAccount.objects.create(account_id=ACCOUNT, name="Chat"))
     trading.accounts.add(AwsAccount.objects.create(account_id="444455556666", name="Trading"))
     ana, ben, tom = (_person(name) for name in ("ana", "ben", "tom"))
-    Membership.objects.bulk_create([Membership(person=ana, team=chat), Membership(person=ben, team=chat)])
+    Membership.objects.bulk_create(
+        [Membership(person=ana, team=chat), Membership(person=ben, team=chat)]
+    )
     Membership.objects.create(person=tom, team=trading)
     petra, otto = _person("petra", Person.Role.APPROVER), _person("otto", Person.Role.AUDITOR)
     return Stage(chat, trading, ana, ben, tom, petra, otto)
@@ -77,11 +86,17 @@ def bearer(person: Person, scopes: Sequence[str] = EVERYTHING) -> dict[str, str]
     return {"Authorization": f"Bearer {clear}"}
 
 
-def ask(person: Person, team: Team, *, ticket: str = "", at: datetime | None = None) -> EndpointRequest:
+def ask(
+    person: Person, team: Team, *, ticket: str = "", at: datetime | None = None
+) -> EndpointRequest:
     """A request, just submitted."""
     wish = WISH if team.slug == "chat" else FOREIGN_WISH
     return submit_request(
-        person, team, wish, now=at or timezone.now(), ticket=Ticket("servicenow", ticket) if ticket else None
+        person,
+        team,
+        wish,
+        now=at or timezone.now(),
+        ticket=Ticket("servicenow", ticket) if ticket else None,
     )
 
 
@@ -95,7 +110,13 @@ def put(request: EndpointRequest, state: State, **changes: Any) -> EndpointReque
 def ready_to_decide(request: EndpointRequest) -> EndpointRequest:
     """With a plan, waiting for approval."""
     plan = PLAN | {"spec": request.spec_data}
-    return put(request, State.AWAITING_APPROVAL, plan_data=plan, plan_digest=PLAN["digest"], planned_at=timezone.now())
+    return put(
+        request,
+        State.AWAITING_APPROVAL,
+        plan_data=plan,
+        plan_digest=PLAN["digest"],
+        planned_at=timezone.now(),
+    )
 
 
 def deploy(request: EndpointRequest, **changes: Any) -> Endpoint:
@@ -116,14 +137,18 @@ def deploy(request: EndpointRequest, **changes: Any) -> Endpoint:
     return made
 
 
-def happen(request: EndpointRequest, text: str = "Something happened.", times: int = 1, state: str = "") -> int:
+def happen(
+    request: EndpointRequest, text: str = "Something happened.", times: int = 1, state: str = ""
+) -> int:
     """Append events as provisioning does, each in its own transaction. Returns the last seq."""
     seq = 0
     for _ in range(times):
         with transaction.atomic():
             if state:
                 EndpointRequest.objects.filter(pk=request.pk).update(state=state)
-            event = events.append(request.stream, "step.waiting", text, at=timezone.now(), step="vpc-origin")
+            event = events.append(
+                request.stream, "step.waiting", text, at=timezone.now(), step="vpc-origin"
+            )
             seq = event.seq
     return seq
 

@@ -1,4 +1,6 @@
-"""Fixtures of the portal's tests: the lab's AWS for those that ask for it, and a fresh look at it for each test."""
+"""Fixtures of the portal's tests: the lab's AWS for those that ask for it, and a fresh look at it
+for each test.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ PATIENCE = 30_000
 
 @pytest.fixture(scope="session", autouse=True)
 def few_rounds() -> Iterator[None]:
-    """Passwords are hashed as always, but with fewer rounds: a million of them cost half a second each time."""
+    """Passwords are hashed as always, but with fewer rounds: a million of them cost half a second
+    each time.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PBKDF2PasswordHasher, "iterations", 1000)
         yield
@@ -50,7 +54,9 @@ def lab(lab_process: Lab, monkeypatch: pytest.MonkeyPatch) -> Lab:
 
 @pytest.fixture
 def fresh_looks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is remembered from another test, and a page waits for AWS however busy this machine is."""
+    """Nothing is remembered from another test, and a page waits for AWS however busy this machine
+    is.
+    """
     monkeypatch.setattr(inventory, "_looks", inventory.Looks(wait_seconds=30))
 
 
@@ -67,9 +73,12 @@ def counted(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser(chromium: str) -> Iterator[Browser]:
-    """A Chromium for the tests of one module; each has a context of its own, as if it were another person's machine."""
+    """A Chromium for the tests of one module; each has a context of its own, as if it were another
+    person's machine.
+    """
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
-        # Playwright runs an event loop in this thread; the tests' own queries are between its calls.
+        # Playwright runs an event loop in this thread; the tests' own queries are between its
+        # calls.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         expect.set_options(timeout=PATIENCE)
         running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])

@@ -1,4 +1,5 @@
-"""A real uvicorn with the portal's socket branch in a thread of the test, and a client that keeps what it hears.
+"""A real uvicorn with the portal's socket branch in a thread of the test, and a client that keeps
+what it hears.
 
 In the same process, so that a test can shorten the console's intervals and look into its hub.
 """
@@ -31,7 +32,9 @@ class Console:
         self.connection = connection
         self.heard: list[dict[str, Any]] = []
 
-    def until(self, done: Callable[[dict[str, Any]], bool], patience: float = PATIENCE) -> dict[str, Any]:
+    def until(
+        self, done: Callable[[dict[str, Any]], bool], patience: float = PATIENCE
+    ) -> dict[str, Any]:
         """The first message that satisfies `done`; everything heard on the way is kept."""
         deadline = time.monotonic() + patience
         while True:
@@ -80,7 +83,9 @@ class Server:
     ) -> Iterator[Console]:
         """Connect to a request's console."""
         path = request if isinstance(request, str) else f"/ws/requests/{request.pk}/?after={after}"
-        with connect(self.url + path, additional_headers=headers, open_timeout=PATIENCE) as connection:
+        with connect(
+            self.url + path, additional_headers=headers, open_timeout=PATIENCE
+        ) as connection:
             yield Console(connection)
 
 

@@ -1,6 +1,8 @@
-"""What the tests of the pages share: browsers of named people, the lab's AWS behind the form, and a real plan.
+"""What the tests of the pages share: browsers of named people, the lab's AWS behind the form, and a
+real plan.
 
-People and teams are those of api_stage: Ana and Ben of Chat, Tom of Trading, Petra approves, Otto audits.
+People and teams are those of api_stage: Ana and Ben of Chat, Tom of Trading, Petra approves, Otto
+audits.
 """
 
 from __future__ import annotations
@@ -29,19 +31,31 @@ def browser(person: Person) -> Client:
 
 def text_of(response: Any) -> str:
     """What stands on a page, as a reader meets it: no tags, single spaces."""
-    words = re.sub(r"<(script|style).*?</\1>|<[^>]+>", " ", response.content.decode(), flags=re.DOTALL)
-    for entity, sign in (("&amp;", "&"), ("&#x27;", "'"), ("&quot;", '"'), ("&lt;", "<"), ("&gt;", ">")):
+    words = re.sub(
+        r"<(script|style).*?</\1>|<[^>]+>", " ", response.content.decode(), flags=re.DOTALL
+    )
+    for entity, sign in (
+        ("&amp;", "&"),
+        ("&#x27;", "'"),
+        ("&quot;", '"'),
+        ("&lt;", "<"),
+        ("&gt;", ">"),
+    ):
         words = words.replace(entity, sign)
     return " ".join(words.split())
 
 
 def faults_untied(response: Any) -> list[str]:
-    """Faults on a page that are read out with no field, and what fields name although it is not there."""
+    """Faults on a page that are read out with no field, and what fields name although it is not
+    there.
+    """
     body = response.content.decode()
     faults = re.findall(r'<p class="fault"(?: id="([\w-]+)")?', body)
     named = {one for ids in re.findall(r'aria-describedby="([^"]+)"', body) for one in ids.split()}
     there = set(re.findall(r'\sid="([\w-]+)"', body))
-    return [one or "a fault without id" for one in faults if one not in named] + sorted(named - there)
+    return [one or "a fault without id" for one in faults if one not in named] + sorted(
+        named - there
+    )
 
 
 def streamed(response: Any) -> str:
@@ -51,12 +65,18 @@ def streamed(response: Any) -> str:
 
 def load_balancer(lab: Lab, name: str) -> str:
     """The ARN of a seeded load balancer of Chat's account."""
-    return next(str(one["arn"]) for one in lab.get("/_lab/state")["load_balancers"] if one["name"] == name)
+    return next(
+        str(one["arn"]) for one in lab.get("/_lab/state")["load_balancers"] if one["name"] == name
+    )
 
 
 def distribution(lab: Lab, account: str = ACCOUNT) -> str:
     """The id of the seeded distribution of an account."""
-    return next(str(one["id"]) for one in lab.get("/_lab/state")["distributions"] if one["account"] == account)
+    return next(
+        str(one["id"])
+        for one in lab.get("/_lab/state")["distributions"]
+        if one["account"] == account
+    )
 
 
 def answers(lab: Lab, target: str = "int-chat", **others: Any) -> dict[str, Any]:
@@ -78,10 +98,15 @@ def planned(lab: Lab, stage: Stage, person: Person | None = None, **others: Any)
     """A request that waits for approval, or is blocked, with a plan made of what the lab holds."""
     said = answers(lab, **others)
     wish: Mapping[str, Any] = {
-        key: said[key] for key in ("account_id", "name", "path_patterns", "target_arn", "distribution_id")
+        key: said[key]
+        for key in ("account_id", "name", "path_patterns", "target_arn", "distribution_id")
     }
     request = submit_request(
-        person or stage.ana, stage.chat, wish, now=timezone.now(), justification=said["justification"]
+        person or stage.ana,
+        stage.chat,
+        wish,
+        now=timezone.now(),
+        justification=said["justification"],
     )
     plan_again(request)
     return request

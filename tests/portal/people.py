@@ -1,4 +1,6 @@
-"""The people of the tests: Ana and Ben of the chat team, Tara of another, Olga and Max of the platform team, Rita."""
+"""The people of the tests: Ana and Ben of the chat team, Tara of another, Olga and Max of the
+platform team, Rita.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def planned(request: EndpointRequest) -> EndpointRequest:
     """The request with a plan, waiting for approval, as the worker leaves it."""
     plan = make_plan(request.spec, snapshot(), endpoint_key=request.pk.hex[:12], owner=OWNER)
     changes: dict[str, Any] = {"plan_data": plan.to_dict(), "plan_digest": plan.digest}
-    EndpointRequest.objects.filter(pk=request.pk).update(state=State.AWAITING_APPROVAL, planned_at=NOW, **changes)
+    EndpointRequest.objects.filter(pk=request.pk).update(
+        state=State.AWAITING_APPROVAL, planned_at=NOW, **changes
+    )
     request.refresh_from_db()
     return request
 

@@ -27,7 +27,11 @@ def asked(people: Cast, **given: Any) -> EndpointRequest:
 
 
 def told(request: EndpointRequest) -> list[str]:
-    return list(Event.objects.filter(stream_id=request.stream).order_by("seq").values_list("kind", flat=True))
+    return list(
+        Event.objects.filter(stream_id=request.stream)
+        .order_by("seq")
+        .values_list("kind", flat=True)
+    )
 
 
 def test_ana_asks_and_the_request_is_planned_next(people: Cast) -> None:
@@ -46,7 +50,9 @@ def test_an_account_of_another_team_is_refused(people: Cast) -> None:
 
 def test_olga_approves_and_a_run_applies_exactly_that_plan(people: Cast) -> None:
     request = planned(asked(people))
-    assert isinstance(actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed)
+    assert isinstance(
+        actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed
+    )
     request.refresh_from_db()
     run = Run.objects.get()
     assert (request.state, request.run) == (State.PROVISIONING, run)
@@ -58,7 +64,9 @@ def test_olga_approves_and_a_run_applies_exactly_that_plan(people: Cast) -> None
 @pytest.mark.parametrize("who", ["ana", "ben", "tara", "rita"])
 def test_the_others_cannot_approve(people: Cast, who: str) -> None:
     request = planned(asked(people))
-    denied = actions.approve_request(getattr(people, who), request, digest=request.plan_digest, now=NOW)
+    denied = actions.approve_request(
+        getattr(people, who), request, digest=request.plan_digest, now=NOW
+    )
     assert isinstance(denied, Denied)
     assert not Run.objects.exists()
     assert not Approval.objects.exists()
@@ -87,11 +95,16 @@ def test_the_database_refuses_what_the_code_would_let_through(people: Cast) -> N
         approval.delete()
 
 
-def test_whoever_edited_it_may_not_decide_also_after_somebody_else_touched_it_last(people: Cast) -> None:
+def test_whoever_edited_it_may_not_decide_also_after_somebody_else_touched_it_last(
+    people: Cast,
+) -> None:
     Membership.objects.create(person=people.olga, team=people.chat)
     request = planned(asked(people))
     for person, timeout in ((people.olga, 60), (people.ana, 61)):
-        assert isinstance(actions.edit_request(person, request, WISH | {"read_timeout": timeout}, now=NOW), Allowed)
+        assert isinstance(
+            actions.edit_request(person, request, WISH | {"read_timeout": timeout}, now=NOW),
+            Allowed,
+        )
         request = planned(EndpointRequest.objects.get(pk=request.pk))
     denied = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
     assert isinstance(denied, Denied)
@@ -99,12 +112,19 @@ def test_whoever_edited_it_may_not_decide_also_after_somebody_else_touched_it_la
     assert not EndpointRequest.objects.to_decide(people.olga).exists()
     with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
         decide(request, people.olga, request.plan_digest)
-    assert isinstance(actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW), Allowed)
+    assert isinstance(
+        actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW), Allowed
+    )
 
 
 def decide(request: EndpointRequest, decider: Any, digest: str) -> Approval:
     return Approval.objects.create(
-        request=request, decision="approved", decider=decider, plan_digest=digest, revision=request.revision, at=NOW
+        request=request,
+        decision="approved",
+        decider=decider,
+        plan_digest=digest,
+        revision=request.revision,
+        at=NOW,
     )
 
 
@@ -121,7 +141,9 @@ def test_two_approvers_at_once_make_one_run(people: Cast) -> None:
 def test_an_edit_voids_the_plan_that_was_shown(people: Cast) -> None:
     request = planned(asked(people))
     shown = request.plan_digest
-    assert isinstance(actions.edit_request(people.ben, request, WISH | {"read_timeout": 60}, now=NOW), Allowed)
+    assert isinstance(
+        actions.edit_request(people.ben, request, WISH | {"read_timeout": 60}, now=NOW), Allowed
+    )
     request.refresh_from_db()
     assert (request.state, request.revision, request.plan_digest) == (State.PLANNING, 2, "")
     planned(request)
@@ -129,13 +151,17 @@ def test_an_edit_voids_the_plan_that_was_shown(people: Cast) -> None:
     stale = actions.approve_request(people.olga, request, digest=shown, now=NOW)
     assert isinstance(stale, Denied)
     assert stale.code == "stale_plan"
-    assert isinstance(actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed)
+    assert isinstance(
+        actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed
+    )
 
 
 def test_a_rejection_needs_a_reason_and_ends_it(people: Cast) -> None:
     request = planned(asked(people))
     assert isinstance(actions.reject_request(people.olga, request, reason=" ", now=NOW), Denied)
-    assert isinstance(actions.reject_request(people.olga, request, reason="Use /chat.", now=NOW), Allowed)
+    assert isinstance(
+        actions.reject_request(people.olga, request, reason="Use /chat.", now=NOW), Allowed
+    )
     request.refresh_from_db()
     assert (request.state, request.reason) == (State.REJECTED, "Use /chat.")
     assert isinstance(actions.edit_request(people.ana, request, WISH, now=NOW), Denied)
@@ -162,26 +188,43 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     request.refresh_from_db()
     run = request.run
     assert run is not None
-    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), "nothing is stuck yet"
-    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin", "code": "AccessDenied"}, finished_at=NOW)
+    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), (
+        "nothing is stuck yet"
+    )
+    Run.objects.update(
+        state=Run.State.STUCK,
+        failure={"step": "vpc-origin", "code": "AccessDenied"},
+        finished_at=NOW,
+    )
     EndpointRequest.objects.update(state=State.STUCK, reason="DeleteVpcOrigin: no.")
     for somebody in (people.olga, people.ana, people.rita):
         refusal = actions.undo_again(somebody, request, now=NOW)
         assert isinstance(refusal, Denied)
         assert refusal.code == "not_platform_admin"
-    assert isinstance(actions.undo_again(people.max, request, reason="It may again.", now=NOW), Allowed)
-    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), "it is tried already"
+    assert isinstance(
+        actions.undo_again(people.max, request, reason="It may again.", now=NOW), Allowed
+    )
+    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), (
+        "it is tried already"
+    )
     request.refresh_from_db()
     run.refresh_from_db()
     assert (request.state, request.reason) == (State.PROVISIONING, "")
-    assert (run.state, run.failure, run.finished_at, run.over) == (Run.State.UNDOING, {}, None, False)
+    assert (run.state, run.failure, run.finished_at, run.over) == (
+        Run.State.UNDOING,
+        {},
+        None,
+        False,
+    )
     assert (run.entries.get().kind, run.entries.get().step) == ("again", "vpc-origin")
     event = Event.objects.filter(stream_id=request.stream).latest("seq")
     assert (event.kind, event.data["by"]) == ("request.undoing_again", "max")
     assert "It may again." in event.text
 
 
-def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_recorded(people: Cast) -> None:
+def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_recorded(
+    people: Cast,
+) -> None:
     request, other = planned(asked(people)), planned(asked(people))
     actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
     request.refresh_from_db()
@@ -195,11 +238,21 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
     ]
     for seq, (step, kind, way) in enumerate([*seen, ("behaviors", "ready", "backward")], 1):
         run.entries.create(seq=seq, step=step, kind=kind, direction=way, at=NOW, since=NOW)
-    origin = VpcOrigin.objects.create(account=run.endpoint.account, key=run.spec.vpc_origin_key, aws_id="vo_1")
+    origin = VpcOrigin.objects.create(
+        account=run.endpoint.account, key=run.spec.vpc_origin_key, aws_id="vo_1"
+    )
     origin.users.add(run.endpoint)
-    assert isinstance(actions.close_request(people.max, request, reason="Lost.", now=NOW), Denied), "not stuck yet"
-    Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin", "code": "AccessDenied"}, finished_at=NOW)
-    EndpointRequest.objects.filter(pk=request.pk).update(state=State.STUCK, reason="DeleteVpcOrigin: no.")
+    assert isinstance(
+        actions.close_request(people.max, request, reason="Lost.", now=NOW), Denied
+    ), "not stuck yet"
+    Run.objects.update(
+        state=Run.State.STUCK,
+        failure={"step": "vpc-origin", "code": "AccessDenied"},
+        finished_at=NOW,
+    )
+    EndpointRequest.objects.filter(pk=request.pk).update(
+        state=State.STUCK, reason="DeleteVpcOrigin: no."
+    )
     for somebody, reason, code in (
         (people.olga, "Lost.", "not_platform_admin"),
         (people.ana, "Lost.", "not_platform_admin"),
@@ -209,20 +262,36 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
         refusal = actions.close_request(somebody, request, reason=reason, now=NOW)
         assert isinstance(refusal, Denied)
         assert refusal.code == code
-    assert isinstance(actions.close_request(people.max, request, reason="The account is lost.", now=NOW), Allowed)
-    for again in (actions.close_request(people.max, request, reason="x", now=NOW), undone_again(people, request)):
+    assert isinstance(
+        actions.close_request(people.max, request, reason="The account is lost.", now=NOW), Allowed
+    )
+    for again in (
+        actions.close_request(people.max, request, reason="x", now=NOW),
+        undone_again(people, request),
+    ):
         assert isinstance(again, Denied)
         assert again.code == "wrong_state"
     request.refresh_from_db()
     run.refresh_from_db()
-    assert (request.state, request.reason, request.final) == (State.CLOSED, "The account is lost.", True)
+    assert (request.state, request.reason, request.final) == (
+        State.CLOSED,
+        "The account is lost.",
+        True,
+    )
     assert (run.state, run.endpoint.state) == (Run.State.STUCK, Endpoint.State.ABSENT)
     assert list(origin.users.all()) == [run.endpoint], "nobody else's undo takes it away"
     event = Event.objects.filter(stream_id=request.stream).latest("seq")
-    assert (event.kind, event.data["by"], event.data["state"]) == ("request.closed", "max", "closed")
+    assert (event.kind, event.data["by"], event.data["state"]) == (
+        "request.closed",
+        "max",
+        "closed",
+    )
     name = f"VPC origin edge-portal-{run.spec.vpc_origin_key} (vo_1)"
     assert event.data["left"] == [name]
-    assert event.text == f"max closed it without its undo: The account is lost. May be left in AWS: {name}."
+    assert (
+        event.text
+        == f"max closed it without its undo: The account is lost. May be left in AWS: {name}."
+    )
     freed = actions.approve_request(people.olga, other, digest=other.plan_digest, now=NOW)
     assert isinstance(freed, Allowed), "its name is free again"
 
@@ -231,14 +300,20 @@ def undone_again(people: Cast, request: EndpointRequest) -> Allowed | Denied:
     return actions.undo_again(people.max, request, now=NOW)
 
 
-def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(people: Cast) -> None:
+def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(
+    people: Cast,
+) -> None:
     first, second = planned(asked(people)), planned(asked(people))
-    assert isinstance(actions.approve_request(people.olga, first, digest=first.plan_digest, now=NOW), Allowed)
+    assert isinstance(
+        actions.approve_request(people.olga, first, digest=first.plan_digest, now=NOW), Allowed
+    )
     denied = actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW)
     assert isinstance(denied, Denied)
     assert denied.code == "name_taken"
     Endpoint.objects.update(state=Endpoint.State.ABSENT)
-    assert isinstance(actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW), Allowed)
+    assert isinstance(
+        actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW), Allowed
+    )
 
 
 def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
@@ -252,7 +327,9 @@ def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
     assert not ApiToken.objects.usable(NOW).exists()
 
 
-@pytest.mark.parametrize(("scopes", "days"), [([], 30), (["everything"], 30), (["requests:read"], 366)])
+@pytest.mark.parametrize(
+    ("scopes", "days"), [([], 30), (["everything"], 30), (["requests:read"], 366)]
+)
 def test_a_token_without_limits_is_not_issued(people: Cast, scopes: list[str], days: int) -> None:
     with pytest.raises(ValueError, match=r"\."):
         actions.issue_token(people.ana, "ci", scopes, days=days, now=NOW)

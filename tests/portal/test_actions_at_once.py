@@ -1,4 +1,6 @@
-"""Two people do something to the same thing in the same moment: the second decides on what the first has left."""
+"""Two people do something to the same thing in the same moment: the second decides on what the
+first has left.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def begun_meanwhile(second: Callable[[], Any]) -> Callable[[], Any]:
-    """Begin `second` in a connection of its own and return once it waits for a lock of ours; call to get its answer."""
+    """Begin `second` in a connection of its own and return once it waits for a lock of ours; call
+    to get its answer.
+    """
     answers: list[Any] = []
 
     def run() -> None:
@@ -55,14 +59,22 @@ def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
     people = make_cast()
     request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
     with transaction.atomic():
-        approved = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+        approved = actions.approve_request(
+            people.olga, request, digest=request.plan_digest, now=NOW
+        )
         cancelled = begun_meanwhile(
-            lambda: actions.cancel_request(people.ben, EndpointRequest.objects.get(pk=request.pk), now=NOW)
+            lambda: actions.cancel_request(
+                people.ben, EndpointRequest.objects.get(pk=request.pk), now=NOW
+            )
         )
     assert isinstance(approved, Allowed)
     assert isinstance(cancelled(), Allowed)
     assert JournalEntry.objects.get(kind=Kind.CANCEL).run == Run.objects.get()
-    told = Event.objects.filter(stream_id=request.stream).order_by("seq").values_list("kind", flat=True)
+    told = (
+        Event.objects.filter(stream_id=request.stream)
+        .order_by("seq")
+        .values_list("kind", flat=True)
+    )
     assert list(told)[-2:] == ["request.approved", "request.cancelling"]
 
 

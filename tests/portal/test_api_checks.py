@@ -41,7 +41,9 @@ def url(endpoint: Endpoint) -> str:
 
 def post(person: Person, url: str, body: Any = None, **token: Any) -> Any:
     content = json.dumps({} if body is None else body)
-    return Client().post(url, content, content_type="application/json", headers=bearer(person, **token))
+    return Client().post(
+        url, content, content_type="application/json", headers=bearer(person, **token)
+    )
 
 
 def get(person: Person, url: str, **token: Any) -> Any:
@@ -61,25 +63,46 @@ def fields(shown: dict[str, Any], serializer: type[Body]) -> None:
 class TestProbes:
     """Asked for one at a time, read until they have ended."""
 
-    def test_ana_asks_for_one_and_reads_what_it_found(self, people: Stage, endpoint: Endpoint, url: str) -> None:
+    def test_ana_asks_for_one_and_reads_what_it_found(
+        self, people: Stage, endpoint: Endpoint, url: str
+    ) -> None:
         asked = post(people.ana, f"{url}/probes", {"kind": "crowd", "number": "4"})
         assert asked.status_code == 202
         shown = asked.json()
-        assert (shown["state"], shown["kind"], shown["number"], shown["requested_by"]) == ("running", "crowd", 4, "ana")
-        assert post(people.ben, f"{url}/probes", {"kind": "crowd", "number": 4}).json()["id"] == shown["id"], "the same"
-        assert code(post(people.ben, f"{url}/probes", {"kind": "idle", "number": 9})) == (409, "busy")
+        assert (shown["state"], shown["kind"], shown["number"], shown["requested_by"]) == (
+            "running",
+            "crowd",
+            4,
+            "ana",
+        )
+        assert (
+            post(people.ben, f"{url}/probes", {"kind": "crowd", "number": 4}).json()["id"]
+            == shown["id"]
+        ), "the same"
+        assert code(post(people.ben, f"{url}/probes", {"kind": "idle", "number": 9})) == (
+            409,
+            "busy",
+        )
         place = urlsplit(asked["Location"]).path
         assert get(people.ana, place)["Retry-After"] == "1"
         rows = (("client 1", (Cell("good"), Cell("bad", "lost"))),)
         finished(
-            Probe.objects.get(), Report(False, "3 of 4 heard.", ("client 1 …",), "WSE-1006", ("In", "Heard"), rows)
+            Probe.objects.get(),
+            Report(False, "3 of 4 heard.", ("client 1 …",), "WSE-1006", ("In", "Heard"), rows),
         )
         read = get(people.ben, place)
         assert "Retry-After" not in read
         found = read.json()
-        assert (found["ok"], found["headline"], found["lines"]) == (False, "3 of 4 heard.", ["client 1 …"])
+        assert (found["ok"], found["headline"], found["lines"]) == (
+            False,
+            "3 of 4 heard.",
+            ["client 1 …"],
+        )
         assert found["rows"] == [
-            {"title": "client 1", "cells": [{"state": "good", "text": ""}, {"state": "bad", "text": "lost"}]}
+            {
+                "title": "client 1",
+                "cells": [{"state": "good", "text": ""}, {"state": "bad", "text": "lost"}],
+            }
         ]
         assert found["verdict"]["title"] == VERDICTS["WSE-1006"].title
         assert found["verdict"]["request_url"] is None
@@ -88,7 +111,9 @@ class TestProbes:
 
     def test_numbers_and_paths_are_those_of_the_kind(self, people: Stage, url: str) -> None:
         for kind, number in (("reconnect", 5), ("crowd", 3), ("idle", 75), ("ways", 0)):
-            assert post(people.ana, f"{url}/probes", {"kind": kind}).json()["number"] == number, "the usual one"
+            assert post(people.ana, f"{url}/probes", {"kind": kind}).json()["number"] == number, (
+                "the usual one"
+            )
             Probe.objects.all().delete()
         for body, field, says in (
             ({}, "kind", "Choose one of: plain get, journey, ways, negotiation"),
@@ -104,7 +129,9 @@ class TestProbes:
             ({"kind": "ways", "times": 3}, "times", "does not exist"),
         ):
             assert says in faults(post(people.ana, f"{url}/probes", body))[field], body
-        wrong = faults(post(people.ana, f"{url}/probes", {"number": "x", "path": 3, "x_ticket": "1"}))
+        wrong = faults(
+            post(people.ana, f"{url}/probes", {"number": "x", "path": 3, "x_ticket": "1"})
+        )
         assert set(wrong) == {"number", "path", "kind"}, "all at once"
         assert set(BOUNDS) == {Kind.RECONNECT, Kind.CROWD, Kind.IDLE}
         assert not Probe.objects.exists()
@@ -115,7 +142,10 @@ class TestProbes:
         body = {"kind": "plain get"}
         assert code(post(people.tom, f"{url}/probes", body)) == (404, "not_found")
         assert code(post(people.otto, f"{url}/probes", body)) == (403, "not_your_team")
-        assert code(post(people.ana, f"{url}/probes", body, scopes=["requests:read"])) == (403, "missing_scope")
+        assert code(post(people.ana, f"{url}/probes", body, scopes=["requests:read"])) == (
+            403,
+            "missing_scope",
+        )
         made = post(people.petra, f"{url}/probes", body, scopes=["requests:write"])
         assert made.status_code == 202
         place = urlsplit(made["Location"]).path
@@ -133,31 +163,50 @@ class TestProbes:
         now = timezone.now()
         for minute in range(5):
             at = now - timedelta(minutes=minute // 2)
-            probe = Probe.objects.create(endpoint=endpoint, kind=Kind.WAYS, asked_at=at, finished_at=at)
+            probe = Probe.objects.create(
+                endpoint=endpoint, kind=Kind.WAYS, asked_at=at, finished_at=at
+            )
             finished(probe, Report(True, f"number {minute}") if minute else None)
         headers, seen, cursor = bearer(people.ana), [], ""
         Client().get(url, headers=headers)
         while True:
             with django_assert_num_queries(3):  # token, endpoint, page
-                answer = Client().get(f"{url}/probes?limit=2&cursor={cursor}", headers=headers).json()
+                answer = (
+                    Client().get(f"{url}/probes?limit=2&cursor={cursor}", headers=headers).json()
+                )
             seen += answer["probes"]
             if answer["next_cursor"] is None:
                 break
             cursor = answer["next_cursor"]
         assert len({one["id"] for one in seen}) == 5
-        assert sorted(one["headline"] for one in seen) == ["", "number 1", "number 2", "number 3", "number 4"]
+        assert sorted(one["headline"] for one in seen) == [
+            "",
+            "number 1",
+            "number 2",
+            "number 3",
+            "number 4",
+        ]
         fields(seen[0], checks_schema.ProbeSummary)
         for query in ("limit=0", "cursor=x", "kind=ways"):
             assert get(people.ana, f"{url}/probes?{query}").status_code == 400
         odd = next(one for one in seen if not one["headline"])
-        assert get(people.ana, urlsplit(odd["url"]).path).json()["verdict"] is None, "stored by another version"
+        assert get(people.ana, urlsplit(odd["url"]).path).json()["verdict"] is None, (
+            "stored by another version"
+        )
 
 
 class TestSavedChecks:
     """Saved, listed, made by hand, scheduled, dropped."""
 
-    def test_a_check_is_saved_changed_made_and_dropped(self, people: Stage, endpoint: Endpoint, url: str) -> None:
-        body = {"name": "Room 1", "path": "/ws/chat?room=1", "every_minutes": 60, "after_changes": True}
+    def test_a_check_is_saved_changed_made_and_dropped(
+        self, people: Stage, endpoint: Endpoint, url: str
+    ) -> None:
+        body = {
+            "name": "Room 1",
+            "path": "/ws/chat?room=1",
+            "every_minutes": 60,
+            "after_changes": True,
+        }
         saved = post(people.ana, f"{url}/saved-checks", body)
         assert saved.status_code == 201
         shown = saved.json()
@@ -168,7 +217,11 @@ class TestSavedChecks:
         )
         assert shown["next_due_at"]
         fields(shown, checks_schema.SavedCheckShown)
-        again = post(people.ben, f"{url}/saved-checks", body | {"every_minutes": "15", "after_changes": "false"})
+        again = post(
+            people.ben,
+            f"{url}/saved-checks",
+            body | {"every_minutes": "15", "after_changes": "false"},
+        )
         assert (again.status_code, again["Location"]) == (200, saved["Location"])
         assert (again.json()["every_minutes"], again.json()["after_changes"]) == (15, False)
         assert SavedCheck.objects.count() == 1
@@ -177,7 +230,9 @@ class TestSavedChecks:
         made = post(people.ana, f"{place}/checks")
         assert made.status_code == 202
         assert made.json()["wanted"]["path"] == "/ws/chat?room=1"
-        assert post(people.ana, f"{place}/checks").json()["id"] == made.json()["id"], "one at a time"
+        assert post(people.ana, f"{place}/checks").json()["id"] == made.json()["id"], (
+            "one at a time"
+        )
         assert code(post(people.ana, f"{url}/checks")) == (409, "busy")
         Check.objects.update(finished_at=timezone.now(), ok=False, verdict="WSE-404-PATH")
         last = get(people.ana, place).json()["last_check"]
@@ -189,37 +244,61 @@ class TestSavedChecks:
         assert (dropped.status_code, dropped.content) == (204, b"")
         assert code(get(people.ana, place)) == (404, "not_found")
         assert code(post(people.ana, f"{place}/checks")) == (404, "not_found")
-        assert get(people.ana, urlsplit(made["Location"]).path).status_code == 200, "what it found stays"
+        assert get(people.ana, urlsplit(made["Location"]).path).status_code == 200, (
+            "what it found stays"
+        )
 
-    def test_what_cannot_be_saved_is_said_field_by_field(self, people: Stage, endpoint: Endpoint, url: str) -> None:
+    def test_what_cannot_be_saved_is_said_field_by_field(
+        self, people: Stage, endpoint: Endpoint, url: str
+    ) -> None:
         wrong = post(
-            people.ana, f"{url}/saved-checks", {"every_minutes": 7, "after_changes": "maybe", "script": 3, "rate": "1"}
+            people.ana,
+            f"{url}/saved-checks",
+            {"every_minutes": 7, "after_changes": "maybe", "script": 3, "rate": "1"},
         )
         assert set(faults(wrong)) == {"name", "every_minutes", "after_changes", "script", "rate"}
         for name in ("", "  ", "x" * 61, "two\nlines"):
             assert set(faults(post(people.ana, f"{url}/saved-checks", {"name": name}))) == {"name"}
-        secret = post(people.ana, f"{url}/saved-checks", {"name": "a", "headers": "Cookie: sid=1", "path": "room"})
+        secret = post(
+            people.ana,
+            f"{url}/saved-checks",
+            {"name": "a", "headers": "Cookie: sid=1", "path": "room"},
+        )
         assert set(faults(secret)) == {"headers", "path"}
         assert "would be stored" in faults(secret)["headers"]
         assert not SavedCheck.objects.exists()
-        assert [str(minutes) for minutes in SCHEDULES] == [value for value, _ in BenchForm.schedules]
+        assert [str(minutes) for minutes in SCHEDULES] == [
+            value for value, _ in BenchForm.schedules
+        ]
         SavedCheck.objects.bulk_create(
-            SavedCheck(endpoint=endpoint, name=f"check {number}") for number in range(MOST_SAVED_CHECKS)
+            SavedCheck(endpoint=endpoint, name=f"check {number}")
+            for number in range(MOST_SAVED_CHECKS)
         )
-        assert code(post(people.ana, f"{url}/saved-checks", {"name": "one more"})) == (409, "too_many")
+        assert code(post(people.ana, f"{url}/saved-checks", {"name": "one more"})) == (
+            409,
+            "too_many",
+        )
         assert post(people.ana, f"{url}/saved-checks", {"name": "check 3"}).status_code == 200
 
-    def test_others_read_or_know_of_nothing(self, people: Stage, endpoint: Endpoint, url: str) -> None:
+    def test_others_read_or_know_of_nothing(
+        self, people: Stage, endpoint: Endpoint, url: str
+    ) -> None:
         saved = SavedCheck.objects.create(endpoint=endpoint, name="usual")
         place = f"{url}/saved-checks/{saved.pk}"
-        for person, refusal in ((people.tom, (404, "not_found")), (people.otto, (403, "not_your_team"))):
+        for person, refusal in (
+            (people.tom, (404, "not_found")),
+            (people.otto, (403, "not_your_team")),
+        ):
             assert code(post(person, f"{url}/saved-checks", {"name": "mine"})) == refusal
             assert code(post(person, f"{place}/checks")) == refusal
             assert code(Client().delete(place, headers=bearer(person))) == refusal
         assert get(people.otto, place).json()["name"] == "usual"
         for hidden in (place, f"{url}/saved-checks"):
             assert code(get(people.tom, hidden)) == (404, "not_found")
-            assert code(get(people.ana, hidden, scopes=["requests:write"])) == (403, "missing_scope")
+            assert code(get(people.ana, hidden, scopes=["requests:write"])) == (
+                403,
+                "missing_scope",
+            )
         reading = bearer(people.ana, scopes=["requests:read"])
         assert code(Client().delete(place, headers=reading)) == (403, "missing_scope")
         for wrong in (10**30, saved.pk + 1):
@@ -271,7 +350,9 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     place = f"{url}/checks/{check.pk}"
     headers = bearer(people.ana)
     Client().get(url, headers=headers)
-    with django_assert_num_queries(4):  # token, check with endpoint, membership, paths that are taken
+    with django_assert_num_queries(
+        4
+    ):  # token, check with endpoint, membership, paths that are taken
         shown = Client().get(place, headers=headers).json()
     assert shown["verdict"]["code"] == "WSE-200-SPA"
     assert "/requests/new/?team=chat&" in shown["verdict"]["request_url"]
@@ -279,7 +360,9 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     fields(shown, checks_schema.CheckShown)
     fields(shown["findings"][0], checks_schema.Finding)
     assert shown["findings"][0]["here"] is None
-    Check.objects.update(findings=[{**check.findings[0], "here": asdict(Fix("EC2 > sg-1", "aws ec2"))}])
+    Check.objects.update(
+        findings=[{**check.findings[0], "here": asdict(Fix("EC2 > sg-1", "aws ec2"))}]
+    )
     here = get(people.ana, place).json()["findings"][0]["here"]
     fields(here, checks_schema.Fix)
     assert here["console"] == "EC2 > sg-1"
@@ -289,13 +372,32 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
         "the path has its behavior"
     )
     probe = Probe.objects.create(
-        endpoint=endpoint, kind=Kind.PLAIN_GET, path="/ws/room", asked_at=timezone.now(), of_check=None
+        endpoint=endpoint,
+        kind=Kind.PLAIN_GET,
+        path="/ws/room",
+        asked_at=timezone.now(),
+        of_check=None,
     )
     finished(probe, Report(False, "A page.", (), "WSE-200-SPA"))
-    assert "/requests/new/?" in get(people.ana, f"{url}/probes/{probe.pk}").json()["verdict"]["request_url"]
+    assert (
+        "/requests/new/?"
+        in get(people.ana, f"{url}/probes/{probe.pk}").json()["verdict"]["request_url"]
+    )
 
 
-ODD: tuple[Any, ...] = (None, [[]], {"a": 1}, -1, 2**53 - 1, 1.5, True, " ", "x" * 3000, "\x7f\u202e", "٣")
+ODD: tuple[Any, ...] = (
+    None,
+    [[]],
+    {"a": 1},
+    -1,
+    2**53 - 1,
+    1.5,
+    True,
+    " ",
+    "x" * 3000,
+    "\x7f\u202e",
+    "٣",
+)
 
 
 def test_no_body_is_our_fault(people: Stage, endpoint: Endpoint, url: str) -> None:
@@ -303,19 +405,26 @@ def test_no_body_is_our_fault(people: Stage, endpoint: Endpoint, url: str) -> No
     bodies: tuple[tuple[str, Any], ...] = (
         ("probes", lambda odd: {"kind": odd, "number": odd, "path": odd}),
         ("probes", lambda odd: {"kind": "crowd", "number": odd}),
-        ("saved-checks", lambda odd: dict.fromkeys(("name", "every_minutes", "after_changes", *FIELDS), odd)),
+        (
+            "saved-checks",
+            lambda odd: dict.fromkeys(("name", "every_minutes", "after_changes", *FIELDS), odd),
+        ),
         (f"checks/{check.pk}/log-rows", lambda odd: {"rows": odd}),
     )
     headers = bearer(people.ana)
     for place, body in bodies:
         for odd in ODD:
             content = json.dumps(body(odd))
-            answer = Client().post(f"{url}/{place}", content, content_type="application/json", headers=headers)
+            answer = Client().post(
+                f"{url}/{place}", content, content_type="application/json", headers=headers
+            )
             assert answer.status_code in (201, 202, 409, 422), (content, answer.content)
 
 
 @pytest.mark.parametrize("scope", list(ApiToken.Scope.values))
-def test_the_endpoint_names_where_all_of_it_is(people: Stage, endpoint: Endpoint, url: str, scope: str) -> None:
+def test_the_endpoint_names_where_all_of_it_is(
+    people: Stage, endpoint: Endpoint, url: str, scope: str
+) -> None:
     answer = get(people.ana, url, scopes=[scope])
     if scope != ApiToken.Scope.READ:
         assert code(answer) == (403, "missing_scope")

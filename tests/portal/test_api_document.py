@@ -1,4 +1,6 @@
-"""The OpenAPI document as a program reads it: its examples and the API's real answers are what it says they are."""
+"""The OpenAPI document as a program reads it: its examples and the API's real answers are what it
+says they are.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def document() -> dict[str, Any]:
 def nodes(node: Any) -> Iterator[dict[str, Any]]:
     if isinstance(node, dict):
         yield node
-    for inner in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+    for inner in (
+        node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
+    ):
         yield from nodes(inner)
 
 
@@ -56,7 +60,9 @@ def of_answer(operation_id: str, answer: Any) -> list[str]:
     """Where a real answer is not what the document says of this operation."""
     (operation,) = (one for one in operations() if one["operationId"] == operation_id)
     media_type = answer["Content-Type"].partition(";")[0]
-    return faults(operation["responses"][str(answer.status_code)]["content"][media_type], answer.json())
+    return faults(
+        operation["responses"][str(answer.status_code)]["content"][media_type], answer.json()
+    )
 
 
 def test_it_is_an_openapi_document() -> None:
@@ -69,7 +75,10 @@ def test_every_example_is_what_its_schema_says() -> None:
         for part in (operation.get("requestBody", {}), *operation["responses"].values()):
             for content in part.get("content", {}).values():
                 for example in content.get("examples", {}).values():
-                    wrong += [f"{operation['operationId']}: {fault}" for fault in faults(content, example["value"])]
+                    wrong += [
+                        f"{operation['operationId']}: {fault}"
+                        for fault in faults(content, example["value"])
+                    ]
                     seen += 1
     assert wrong == []
     assert seen > 30
@@ -90,15 +99,22 @@ def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Stage, lab:
     headers = bearer(people.ana)
     url = f"/api/v1/requests/{request.pk}"
     shown = Client().get(url, headers=headers)
-    assert any("read timeout: was 30, is now 60" in sentence for sentence in shown.json()["plan_changes"])
+    assert any(
+        "read timeout: was 30, is now 60" in sentence for sentence in shown.json()["plan_changes"]
+    )
     assert shown.json()["preflight"]
     assert of_answer("getRequest", shown) == []
     assert of_answer("listRequests", Client().get("/api/v1/requests", headers=headers)) == []
-    assert of_answer("listRequestEvents", Client().get(f"{url}/events?html=true", headers=headers)) == []
+    assert (
+        of_answer("listRequestEvents", Client().get(f"{url}/events?html=true", headers=headers))
+        == []
+    )
     approval = {"plan_digest": request.plan_digest}
     refused = Client().post(f"{url}/approve", approval, content_type=JSON, headers=headers)
     assert (refused.status_code, of_answer("approveRequest", refused)) == (403, [])
-    approved = Client().post(f"{url}/approve", approval, content_type=JSON, headers=bearer(people.petra))
+    approved = Client().post(
+        f"{url}/approve", approval, content_type=JSON, headers=bearer(people.petra)
+    )
     assert (approved.status_code, of_answer("approveRequest", approved)) == (200, [])
 
 

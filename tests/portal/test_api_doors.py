@@ -73,14 +73,17 @@ def test_a_token_opens_until_it_expires_is_revoked_or_its_person_leaves(stage: S
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer ", "Bearer x", "Bearer " + "x" * 9000, "Bearer \xff", "Basic YTpi"]
+    "header",
+    ["", "Bearer", "Bearer ", "Bearer x", "Bearer " + "x" * 9000, "Bearer \xff", "Basic YTpi"],
 )
 def test_nothing_else_opens(stage: Stage, header: str) -> None:
     answer = Client().get(API, headers={"Authorization": header})
     assert answer.status_code == 401
 
 
-def test_the_use_of_a_token_is_noted_once_a_minute(stage: Stage, django_assert_num_queries: Any) -> None:
+def test_the_use_of_a_token_is_noted_once_a_minute(
+    stage: Stage, django_assert_num_queries: Any
+) -> None:
     clear, now = bearer(stage.ana)["Authorization"].removeprefix("Bearer "), timezone.now()
     with django_assert_num_queries(2):
         assert find_token(clear, now)
@@ -99,7 +102,12 @@ def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(stage: Stag
     assert code(browser.post(API, body, content_type="application/json")) == (403, "csrf")
     token = "a" * 32
     browser.cookies["csrftoken"] = token
-    assert browser.post(API, body, content_type="application/json", headers={"X-CSRFToken": token}).status_code == 201
+    assert (
+        browser.post(
+            API, body, content_type="application/json", headers={"X-CSRFToken": token}
+        ).status_code
+        == 201
+    )
 
 
 def test_too_many_calls_wait(stage: Stage, counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +115,9 @@ def test_too_many_calls_wait(stage: Stage, counted: str, monkeypatch: pytest.Mon
     headers = bearer(stage.ana)
     assert [Client().get(API, headers=headers).status_code for _ in range(3)] == [200, 200, 429]
     assert int(Client().get(API, headers=headers)["Retry-After"]) > 0
-    assert Client().get(API, headers=bearer(stage.ana)).status_code == 200, "another token has its own measure"
+    assert Client().get(API, headers=bearer(stage.ana)).status_code == 200, (
+        "another token has its own measure"
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,7 +152,10 @@ def test_what_a_person_could_not_have_meant_is_refused(body: bytes, why: str) ->
 def test_what_fits_is_read() -> None:
     deep = b'{"a": ' * DEEPEST + b"1" + b"}" * DEEPEST
     assert read_json(deep)
-    assert read_json('{"a": "\N{GRINNING FACE}", "b": 9007199254740991, "c": 1.5}'.encode())["c"] == 1.5
+    assert (
+        read_json('{"a": "\N{GRINNING FACE}", "b": 9007199254740991, "c": 1.5}'.encode())["c"]
+        == 1.5
+    )
     assert read_json(b'{"a": "\\ud83d\\ude00"}') == {"a": "\N{GRINNING FACE}"}
     with pytest.raises(ApiProblem) as refusal:
         read_json(b" " * (LARGEST_BODY + 1))
@@ -163,24 +176,34 @@ def test_what_fits_is_read() -> None:
         ("application/json", b" " * 300_000, (413, "too_large")),
     ],
 )
-def test_bodies_of_other_kinds(stage: Stage, content_type: str, content: bytes, expected: tuple[int, str]) -> None:
+def test_bodies_of_other_kinds(
+    stage: Stage, content_type: str, content: bytes, expected: tuple[int, str]
+) -> None:
     answer = Client().post(API, content, content_type=content_type, headers=bearer(stage.ana))
     assert code(answer) == expected
 
 
 def test_headers_and_representations_that_do_not_fit(stage: Stage) -> None:
     headers = bearer(stage.ana)
-    assert code(Client().get(API, headers=headers | {"Accept": "text/csv"})) == (406, "not_acceptable")
+    assert code(Client().get(API, headers=headers | {"Accept": "text/csv"})) == (
+        406,
+        "not_acceptable",
+    )
     for name in ("X-Correlation-ID", "Idempotency-Key"):
         for value in ("x" * 121, "a\xe9b", "a\tb"):
             answer = Client().post(
-                API, json.dumps(BODY), content_type="application/json", headers=headers | {name: value}
+                API,
+                json.dumps(BODY),
+                content_type="application/json",
+                headers=headers | {name: value},
             )
             assert code(answer) == (400, "bad_header")
     assert not EndpointRequest.objects.exists()
 
 
-@pytest.mark.parametrize("path", ["", "requests/", "requests/x", "requests/1/events", "nothing", "%00", "requests/%00"])
+@pytest.mark.parametrize(
+    "path", ["", "requests/", "requests/x", "requests/1/events", "nothing", "%00", "requests/%00"]
+)
 def test_paths_that_do_not_exist(stage: Stage, path: str) -> None:
     for method in ("get", "post", "options"):
         assert code(getattr(Client(), method)(f"/api/v1/{path}")) == (404, "not_found")
@@ -194,7 +217,10 @@ def test_methods_that_do_not_exist(stage: Stage) -> None:
         (f"{API}/{request.pk}/approve", ("get", "delete")),
     ):
         for method in methods:
-            assert code(getattr(Client(), method)(url, headers=bearer(stage.petra))) == (405, "method_not_allowed")
+            assert code(getattr(Client(), method)(url, headers=bearer(stage.petra))) == (
+                405,
+                "method_not_allowed",
+            )
 
 
 def test_the_documents_are_only_read_and_say_so(db: None) -> None:
@@ -215,11 +241,23 @@ def test_no_time_is_too_early_or_too_late_to_ask_for(stage: Stage) -> None:
         return base64.urlsafe_b64encode(json.dumps([moment, uuid4().hex]).encode()).decode()
 
     for moment, found in (("0001-01-01T00:00:00Z", 1), ("9999-12-31T23:59:59Z", 0)):
-        assert len(Client().get(API, {"updated_since": moment}, headers=headers).json()["requests"]) == found
-        assert len(Client().get(API, {"cursor": cursor(moment)}, headers=headers).json()["requests"]) == 1 - found
+        assert (
+            len(Client().get(API, {"updated_since": moment}, headers=headers).json()["requests"])
+            == found
+        )
+        assert (
+            len(Client().get(API, {"cursor": cursor(moment)}, headers=headers).json()["requests"])
+            == 1 - found
+        )
     for moment in ("0001-01-01T00:00:00+23:59", "9999-12-31T23:59:59-23:59"):
-        assert code(Client().get(API, {"updated_since": moment}, headers=headers)) == (400, "bad_parameter")
-        assert code(Client().get(API, {"cursor": cursor(moment)}, headers=headers)) == (400, "bad_cursor")
+        assert code(Client().get(API, {"updated_since": moment}, headers=headers)) == (
+            400,
+            "bad_parameter",
+        )
+        assert code(Client().get(API, {"cursor": cursor(moment)}, headers=headers)) == (
+            400,
+            "bad_cursor",
+        )
 
 
 def test_only_the_head_needs_the_same_scope(stage: Stage) -> None:
@@ -229,7 +267,9 @@ def test_only_the_head_needs_the_same_scope(stage: Stage) -> None:
     assert Client().head(f"{API}?limit=1", headers=bearer(stage.ana)).status_code == 200
 
 
-def test_a_database_that_is_away_is_said_as_a_problem(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_said_as_a_problem(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def away(*_: Any) -> None:
         raise OperationalError("the server closed the connection")
 
@@ -242,8 +282,19 @@ def test_a_database_that_is_away_is_said_as_a_problem(stage: Stage, monkeypatch:
 @CALM
 @given(
     said=st.dictionaries(
-        st.sampled_from(["state", "team", "external_system", "external_id__in", "updated_since", "cursor", "limit"]),
-        st.text(max_size=12) | st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()),
+        st.sampled_from(
+            [
+                "state",
+                "team",
+                "external_system",
+                "external_id__in",
+                "updated_since",
+                "cursor",
+                "limit",
+            ]
+        ),
+        st.text(max_size=12)
+        | st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()),
     )
 )
 def test_no_query_is_our_fault(stage: Stage, said: dict[str, str]) -> None:
@@ -254,7 +305,10 @@ def test_no_query_is_our_fault(stage: Stage, said: dict[str, str]) -> None:
 
 def test_a_ticket_number_with_odd_signs_is_not_found(stage: Stage) -> None:
     for name in ("%00", "a%00b", "x/y", "%F0%9F%98%80", "x" * 500):
-        assert code(Client().get(f"{API}/by-external/jira/{name}", headers=bearer(stage.ana))) == (404, "not_found")
+        assert code(Client().get(f"{API}/by-external/jira/{name}", headers=bearer(stage.ana))) == (
+            404,
+            "not_found",
+        )
 
 
 def test_endpoints_belong_to_their_teams(stage: Stage, django_assert_num_queries: Any) -> None:
@@ -267,7 +321,10 @@ def test_endpoints_belong_to_their_teams(stage: Stage, django_assert_num_queries
     headers = bearer(stage.otto)
     Client().get("/api/v1/endpoints", headers=headers)
     with django_assert_num_queries(2):
-        assert len(Client().get("/api/v1/endpoints?team=trading", headers=headers).json()["endpoints"]) == 1
+        assert (
+            len(Client().get("/api/v1/endpoints?team=trading", headers=headers).json()["endpoints"])
+            == 1
+        )
     assert Client().get("/api/v1/endpoints", headers=bearer(stage.ana)).json()["endpoints"] == []
 
 
@@ -276,7 +333,9 @@ def test_a_handshake_is_tested_by_the_team_and_the_platform_team(stage: Stage) -
     url = f"/api/v1/endpoints/{made.pk}/checks"
 
     def ask_for(person: Person, **more: Any) -> Any:
-        return Client().post(url, "{}", content_type="application/json", headers=bearer(person, **more))
+        return Client().post(
+            url, "{}", content_type="application/json", headers=bearer(person, **more)
+        )
 
     assert code(ask_for(stage.ana)) == (404, "not_found")
     assert code(ask_for(stage.otto)) == (403, "not_your_team")
@@ -289,7 +348,9 @@ def test_a_handshake_is_tested_by_the_team_and_the_platform_team(stage: Stage) -
     check = urlsplit(asked["Location"]).path
     assert Client().get(check, headers=bearer(stage.tom))["Retry-After"]
     assert code(Client().get(check, headers=bearer(stage.ana))) == (404, "not_found")
-    Check.objects.update(finished_at=timezone.now(), ok=True, verdict="WSE-LIVE", transcript_data={"a": 1})
+    Check.objects.update(
+        finished_at=timezone.now(), ok=True, verdict="WSE-LIVE", transcript_data={"a": 1}
+    )
     finished = Client().get(check, headers=bearer(stage.tom))
     assert "Retry-After" not in finished
     assert finished.json()["verdict"]["code"] == "WSE-LIVE"
@@ -301,7 +362,9 @@ def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: S
     url = f"/api/v1/endpoints/{deployed(stage).pk}/checks"
 
     def ask_for(**body: Any) -> Any:
-        return Client().post(url, json.dumps(body), content_type="application/json", headers=bearer(stage.tom))
+        return Client().post(
+            url, json.dumps(body), content_type="application/json", headers=bearer(stage.tom)
+        )
 
     wrong = ask_for(path="room", script="shout", nonsense="x")
     assert code(wrong) == (422, "invalid_fields")
@@ -314,7 +377,10 @@ def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: S
     asked = ask_for(path="/ws/room", script="send hi\nexpect text hi within 2")
     assert asked.status_code == 202
     assert asked.json()["wanted"]["path"] == "/ws/room"
-    assert ask_for(path="/ws/room", script="send hi\nexpect text hi within 2").json()["id"] == asked.json()["id"]
+    assert (
+        ask_for(path="/ws/room", script="send hi\nexpect text hi within 2").json()["id"]
+        == asked.json()["id"]
+    )
     assert code(ask_for()) == (409, "busy")
 
 
@@ -325,7 +391,9 @@ def deployed(stage: Stage) -> Endpoint:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 
@@ -333,7 +401,9 @@ JSON = st.recursive(
 @CALM
 @given(
     change=st.dictionaries(
-        st.sampled_from([*BODY, "external_id", "external_system", "requested_for", "opened_by", "x_a"])
+        st.sampled_from(
+            [*BODY, "external_id", "external_system", "requested_for", "opened_by", "x_a"]
+        )
         | st.text(max_size=9),
         JSON,
         max_size=4,
@@ -341,7 +411,9 @@ JSON = st.recursive(
 )
 def test_no_body_is_our_fault(stage: Stage, change: dict[str, Any]) -> None:
     cache.clear()
-    answer = Client().post(API, json.dumps(BODY | change), content_type="application/json", headers=bearer(stage.ana))
+    answer = Client().post(
+        API, json.dumps(BODY | change), content_type="application/json", headers=bearer(stage.ana)
+    )
     assert answer.status_code in (200, 201, 400, 409, 422), answer.content
 
 
@@ -362,7 +434,11 @@ def test_the_document_has_every_route_and_what_may_go_wrong() -> None:
             ]
             if method != "delete":
                 assert any(content.get("examples") for content in answers), operation["operationId"]
-            if method == "post" and operation["operationId"] not in ("replanRequest", "createCheck", "runSavedCheck"):
+            if method == "post" and operation["operationId"] not in (
+                "replanRequest",
+                "createCheck",
+                "runSavedCheck",
+            ):
                 assert operation["requestBody"]["content"]["application/json"]["examples"]
                 assert {"400", "413", "415", "422"} <= set(operation["responses"])
     assert len(set(ids)) == len(ids)
@@ -378,24 +454,36 @@ def test_the_documents_open_without_signing_in_and_without_another_host(db: None
     assert "createRequest" in page
     assert "//cdn" not in page
     for code_, problem in PROBLEMS.items():
-        assert problem.advice in Client().get(f"/api/v1/problems/{code_}").content.decode().replace("&#x27;", "'")
+        assert problem.advice in Client().get(f"/api/v1/problems/{code_}").content.decode().replace(
+            "&#x27;", "'"
+        )
     assert Client().get("/api/v1/problems/nothing").status_code == 404
 
 
 def test_every_state_has_its_ticket_values() -> None:
     assert set(MAPPING) == set(State)
     live = ticket_values(
-        State.LIVE, title="Live", next_step="Go.", reason="", url="https://p/1", endpoint_url="wss://d/ws"
+        State.LIVE,
+        title="Live",
+        next_step="Go.",
+        reason="",
+        url="https://p/1",
+        endpoint_url="wss://d/ws",
     )
     assert live["servicenow"]["state"] == "3"
     assert "wss://d/ws" in live["servicenow"]["close_notes"]
     rejected = ticket_values(
-        State.REJECTED, title="Rejected", next_step="", reason="No", url="https://p/1", endpoint_url=""
+        State.REJECTED,
+        title="Rejected",
+        next_step="",
+        reason="No",
+        url="https://p/1",
+        endpoint_url="",
     )
     assert "Reason: No" in rejected["jira"]["comment"]
     assert (
-        ticket_values(State.PLANNING, title="", next_step="", reason="", url="", endpoint_url="")["servicenow"][
-            "close_notes"
-        ]
+        ticket_values(State.PLANNING, title="", next_step="", reason="", url="", endpoint_url="")[
+            "servicenow"
+        ]["close_notes"]
         == ""
     )

@@ -53,18 +53,37 @@ def get(url: str, headers: dict[str, str]) -> Any:
 
 
 def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(stage: Stage) -> None:
-    ticket = {"external_system": "servicenow", "external_id": "RITM0012345", "external_url": "https://acme.example/1"}
-    body = {**BODY, **ticket, "max_silence_seconds": "45", "carries_http_api": "true", "origin_domain": "", "x_note": 1}
+    ticket = {
+        "external_system": "servicenow",
+        "external_id": "RITM0012345",
+        "external_url": "https://acme.example/1",
+    }
+    body = {
+        **BODY,
+        **ticket,
+        "max_silence_seconds": "45",
+        "carries_http_api": "true",
+        "origin_domain": "",
+        "x_note": 1,
+    }
     headers = bearer(stage.ben)
 
-    made = post(API, body | {"requested_for": "ana@example.com"}, headers | {"X-Correlation-ID": "RITM0012345"})
+    made = post(
+        API,
+        body | {"requested_for": "ana@example.com"},
+        headers | {"X-Correlation-ID": "RITM0012345"},
+    )
 
     assert made.status_code == 201
     assert made["X-Correlation-ID"] == "RITM0012345"
     assert int(made["Retry-After"]) >= 1
     shown = made.json()
     assert made["Location"] == shown["url"]
-    assert (shown["requester"], shown["requested_for"], shown["state"]) == ("ben", "ana", "planning")
+    assert (shown["requester"], shown["requested_for"], shown["state"]) == (
+        "ben",
+        "ana",
+        "planning",
+    )
     assert shown["spec"]["max_silence_seconds"] == 45
     assert shown["spec"]["path_patterns"] == ["/ws/chat"]
     assert shown["spec"]["allowed_methods"].endswith("DELETE")
@@ -76,9 +95,13 @@ def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(stage: Stage) ->
     assert again.json() == shown == get(f"{API}/{shown['id']}", headers).json()
 
 
-def test_names_that_ticket_forms_use_are_understood_but_not_together_with_ours(stage: Stage) -> None:
+def test_names_that_ticket_forms_use_are_understood_but_not_together_with_ours(
+    stage: Stage,
+) -> None:
     headers = bearer(stage.ana)
-    renamed = {("ws_path" if field == "path_patterns" else field): value for field, value in BODY.items()}
+    renamed = {
+        ("ws_path" if field == "path_patterns" else field): value for field, value in BODY.items()
+    }
     assert post(API, renamed, headers).status_code == 201
     both = post(API, renamed | {"path_patterns": "/ws/x"}, headers)
     assert [fault["field"] for fault in both.json()["errors"]] == ["ws_path"]
@@ -97,7 +120,9 @@ def test_the_same_call_again_gets_the_original(stage: Stage) -> None:
     other = post(API, BODY | {"name": "other-chat", "x_new": "1"}, headers)
     assert other.status_code == 409
     assert [fault["field"] for fault in other.json()["errors"]] == ["name", "x_new"]
-    elsewhere = post(API, BODY | {"name": "other-chat"}, bearer(stage.ben) | {"Idempotency-Key": "flow-17"})
+    elsewhere = post(
+        API, BODY | {"name": "other-chat"}, bearer(stage.ben) | {"Idempotency-Key": "flow-17"}
+    )
     assert elsewhere.status_code == 201, "a key belongs to its person"
 
 
@@ -173,7 +198,9 @@ def test_twenty_equal_calls_at_once_make_one_request() -> None:
         ({"external_url": "javascript:alert(1)"}, "external_url", "invalid"),
     ],
 )
-def test_what_does_not_fit_is_named(stage: Stage, change: dict[str, Any], field: str, code: str) -> None:
+def test_what_does_not_fit_is_named(
+    stage: Stage, change: dict[str, Any], field: str, code: str
+) -> None:
     answer = post(API, BODY | change, bearer(stage.ana))
     assert answer.status_code == 422
     problem = answer.json()
@@ -216,7 +243,10 @@ def test_lists_are_narrowed_and_paged(stage: Stage) -> None:
     assert len(ids("", bearer(stage.otto))) == 6, "an auditor reads everything"
     assert ids("team=trading") == []
     assert ids("state=rejected,failed") == [str(made[0].pk)]
-    assert set(ids("external_system=servicenow&external_id__in=RITM1,RITM2,X")) == {str(made[1].pk), str(made[2].pk)}
+    assert set(ids("external_system=servicenow&external_id__in=RITM1,RITM2,X")) == {
+        str(made[1].pk),
+        str(made[2].pk),
+    }
     assert str(foreign.pk) in ids("updated_since=2026-06-01T00:00:00Z", bearer(stage.otto))
     assert ids("updated_since=2026-06-01T00:00:00%2B00:00") == []
 
@@ -244,7 +274,9 @@ def test_a_parameter_that_does_not_fit_is_refused(stage: Stage, query: str) -> N
     assert answer.json()["code"] in ("bad_parameter", "bad_cursor")
 
 
-def test_a_list_costs_the_same_whatever_it_holds(stage: Stage, django_assert_num_queries: Any) -> None:
+def test_a_list_costs_the_same_whatever_it_holds(
+    stage: Stage, django_assert_num_queries: Any
+) -> None:
     headers = bearer(stage.ana)
     get(API, headers)  # notes the token's use
     for _ in range(3):
@@ -297,7 +329,10 @@ def test_an_approver_agrees_to_exactly_the_plan_they_read(stage: Stage) -> None:
     url, headers = f"{API}/{request.pk}/approve", bearer(stage.petra)
     assert code(post(url, {"plan_digest": "e" * 64}, headers)) == (409, "stale_plan")
     assert code(post(url, {}, headers)) == (422, "invalid_fields")
-    assert code(post(url, {"plan_digest": PLAN["digest"]}, bearer(stage.ana))) == (403, "not_approver")
+    assert code(post(url, {"plan_digest": PLAN["digest"]}, bearer(stage.ana))) == (
+        403,
+        "not_approver",
+    )
     approved = post(url, {"plan_digest": PLAN["digest"], "reason": "Fine"}, headers)
     assert approved.status_code == 200
     assert approved.json()["state"] == "provisioning"
@@ -307,7 +342,8 @@ def test_an_approver_agrees_to_exactly_the_plan_they_read(stage: Stage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("who", "refusal"), [("requester", "own_request"), ("beneficiary", "beneficiary"), ("last_editor", "editor")]
+    ("who", "refusal"),
+    [("requester", "own_request"), ("beneficiary", "beneficiary"), ("last_editor", "editor")],
 )
 def test_nobody_decides_on_what_is_theirs(stage: Stage, who: str, refusal: str) -> None:
     request = ready_to_decide(ask(stage.ana, stage.chat))
@@ -318,23 +354,38 @@ def test_nobody_decides_on_what_is_theirs(stage: Stage, who: str, refusal: str) 
     assert code(post(f"{API}/{request.pk}/reject", {"reason": "x"}, headers)) == (403, refusal)
 
 
-def test_whoever_opened_the_ticket_never_decides_on_it_but_another_approver_does(stage: Stage) -> None:
+def test_whoever_opened_the_ticket_never_decides_on_it_but_another_approver_does(
+    stage: Stage,
+) -> None:
     paul = Person.objects.create_user("paul", role=Person.Role.APPROVER)
-    made = post(API, BODY | {"requested_for": "ana", "opened_by": "PETRA@example.com"}, bearer(stage.ben))
-    assert (made.status_code, made.json()["requester"], made.json()["requested_for"]) == (201, "ben", "ana")
+    made = post(
+        API, BODY | {"requested_for": "ana", "opened_by": "PETRA@example.com"}, bearer(stage.ben)
+    )
+    assert (made.status_code, made.json()["requester"], made.json()["requested_for"]) == (
+        201,
+        "ben",
+        "ana",
+    )
     url, decision = f"{API}/{made.json()['id']}", {"plan_digest": PLAN["digest"], "reason": "x"}
     told = get(f"{url}/events", bearer(stage.ana)).json()["events"][0]
     assert told["text"] == "ben asked for team-chat for Chat. petra opened the ticket."
     assert (told["data"]["by"], told["data"]["opened_by"]) == ("ben", "petra")
     request = ready_to_decide(EndpointRequest.objects.get())
-    assert isinstance(edit_request(stage.ana, request, WISH | {"read_timeout": 60}, now=request.created_at), Allowed)
+    assert isinstance(
+        edit_request(stage.ana, request, WISH | {"read_timeout": 60}, now=request.created_at),
+        Allowed,
+    )
     request = ready_to_decide(EndpointRequest.objects.get())
     for verb, body in (("approve", decision), ("reject", {"reason": "x"})):
         refused = post(f"{url}/{verb}", body, bearer(stage.petra))
         assert code(refused) == (403, "editor")
         assert "You opened or edited this request" in refused.json()["detail"]
     assert not EndpointRequest.objects.to_decide(stage.petra).exists()
-    stored: dict[str, Any] = {"plan_digest": PLAN["digest"], "revision": request.revision, "at": request.created_at}
+    stored: dict[str, Any] = {
+        "plan_digest": PLAN["digest"],
+        "revision": request.revision,
+        "at": request.created_at,
+    }
     with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
         Approval.objects.create(request=request, decision="approved", decider=stage.petra, **stored)
     assert post(f"{url}/approve", decision, bearer(paul)).json()["state"] == "provisioning"
@@ -350,11 +401,20 @@ def test_rejecting_needs_a_reason(stage: Stage) -> None:
 
 def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
     request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
-    assert code(post(f"{API}/{request.pk}/cancel", {}, bearer(stage.petra))) == (403, "not_your_team")
+    assert code(post(f"{API}/{request.pk}/cancel", {}, bearer(stage.petra))) == (
+        403,
+        "not_your_team",
+    )
     assert post(f"{API}/{request.pk}/replan", {}, headers).json()["state"] == "planning"
-    assert post(f"{API}/{request.pk}/cancel", {"reason": "No longer needed"}, headers).json()["state"] == "cancelled"
+    assert (
+        post(f"{API}/{request.pk}/cancel", {"reason": "No longer needed"}, headers).json()["state"]
+        == "cancelled"
+    )
     assert code(post(f"{API}/{request.pk}/cancel", {}, headers)) == (409, "wrong_state")
-    assert code(post(f"{API}/{request.pk}/cancel", {"reson": "x"}, headers)) == (422, "invalid_fields")
+    assert code(post(f"{API}/{request.pk}/cancel", {"reson": "x"}, headers)) == (
+        422,
+        "invalid_fields",
+    )
 
 
 def test_only_a_platform_admin_has_a_failed_undo_tried_again(stage: Stage) -> None:
@@ -366,7 +426,11 @@ def test_only_a_platform_admin_has_a_failed_undo_tried_again(stage: Stage) -> No
     assert code(post(url, {}, bearer(stage.petra))) == (403, "not_platform_admin")
     Person.objects.filter(pk=stage.petra.pk).update(role=Person.Role.PLATFORM_ADMIN)
     tried = post(url, {"reason": "It may again."}, bearer(stage.petra)).json()
-    assert (tried["state"], tried["reason"], tried["run"]["state"]) == ("provisioning", "", "undoing")
+    assert (tried["state"], tried["reason"], tried["run"]["state"]) == (
+        "provisioning",
+        "",
+        "undoing",
+    )
     assert code(post(url, {}, bearer(stage.petra))) == (409, "wrong_state")
 
 
@@ -380,7 +444,11 @@ def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(stag
     Person.objects.filter(pk=stage.petra.pk).update(role=Person.Role.PLATFORM_ADMIN)
     assert code(post(url, {}, bearer(stage.petra))) == (422, "reason_required")
     closed = post(url, {"reason": "The account is lost."}, bearer(stage.petra)).json()
-    assert (closed["state"], closed["reason"], closed["settled"]) == ("closed", "The account is lost.", True)
+    assert (closed["state"], closed["reason"], closed["settled"]) == (
+        "closed",
+        "The account is lost.",
+        True,
+    )
     assert (closed["run"]["state"], closed["endpoint"]["state"]) == ("stuck", "absent")
     assert closed["ticket"]["jira"]["resolution"] == "Failed"
     told = get(f"{API}/{request.pk}/events", bearer(stage.petra)).json()["events"][-1]
@@ -390,8 +458,13 @@ def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(stag
 
 def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: Stage) -> None:
     request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
-    offers = [{"label": f"Add {path}", "changes": {"path_patterns": ["/a/*", path]}} for path in ("/a", "/b")]
-    found = [{"code": "PF-PATH-BARE", "level": "warn", "amendment": offer} for offer in (None, *offers)]
+    offers = [
+        {"label": f"Add {path}", "changes": {"path_patterns": ["/a/*", path]}}
+        for path in ("/a", "/b")
+    ]
+    found = [
+        {"code": "PF-PATH-BARE", "level": "warn", "amendment": offer} for offer in (None, *offers)
+    ]
     put(request, State.AWAITING_APPROVAL, preflight_data=found)
     url = f"{API}/{request.pk}/amend"
     assert get(f"{API}/{request.pk}", headers).json()["preflight"] == found
@@ -404,16 +477,25 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: St
 
 
 @pytest.mark.parametrize(
-    "verb", ["", "/events", "/approve", "/reject", "/cancel", "/undo-again", "/close", "/replan", "/amend"]
+    "verb",
+    ["", "/events", "/approve", "/reject", "/cancel", "/undo-again", "/close", "/replan", "/amend"],
 )
-def test_another_teams_request_answers_like_one_that_does_not_exist(stage: Stage, verb: str) -> None:
+def test_another_teams_request_answers_like_one_that_does_not_exist(
+    stage: Stage, verb: str
+) -> None:
     foreign, headers = ask(stage.ana, stage.chat), bearer(stage.tom)
-    bodies = {"/approve": {"plan_digest": "x"}, "/reject": {"reason": "x"}, "/cancel": {"reason": "x"}}
+    bodies = {
+        "/approve": {"plan_digest": "x"},
+        "/reject": {"reason": "x"},
+        "/cancel": {"reason": "x"},
+    }
     body = bodies.get(verb, {"code": "x"} if verb == "/amend" else {})
     answers = []
     for pk in (foreign.pk, uuid.uuid4()):
         answer = (
-            get(f"{API}/{pk}{verb}", headers) if verb in ("", "/events") else post(f"{API}/{pk}{verb}", body, headers)
+            get(f"{API}/{pk}{verb}", headers)
+            if verb in ("", "/events")
+            else post(f"{API}/{pk}{verb}", body, headers)
         )
         shown = answer.json()
         shown.pop("correlation_id")

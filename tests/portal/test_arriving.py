@@ -1,4 +1,6 @@
-"""How requests arrive: in pieces, too slowly, too large, half, or in a form that WSGI does not know."""
+"""How requests arrive: in pieces, too slowly, too large, half, or in a form that WSGI does not
+know.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def send(
     query: bytes = b"",
     stays: bool = False,
 ) -> tuple[Seen, Seen]:
-    """What the application behind saw, and what the client was sent. None: the client goes away; `stays`: it waits."""
+    """What the application behind saw, and what the client was sent. None: the client goes away;
+    `stays`: it waits.
+    """
     seen: Seen = []
     sent: Seen = []
 
@@ -44,7 +48,13 @@ def send(
             sent.append(dict(message))
 
         raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-        scope = {"type": "http", "method": "POST", "path": path, "query_string": query, "headers": raw}
+        scope = {
+            "type": "http",
+            "method": "POST",
+            "path": path,
+            "query_string": query,
+            "headers": raw,
+        }
         await arriving_whole(behind, within_seconds=0.05)(scope, receive, answer)
 
     asyncio.run(talk())
@@ -77,7 +87,10 @@ def test_what_is_too_slow_or_too_large_is_refused(
     assert seen == []
     assert sent[0]["status"] == status
     problem = json.loads(sent[1]["body"])
-    assert (problem["status"], dict(sent[0]["headers"])[b"content-type"]) == (status, b"application/problem+json")
+    assert (problem["status"], dict(sent[0]["headers"])[b"content-type"]) == (
+        status,
+        b"application/problem+json",
+    )
     _, page = send(pieces, headers, stays=stays, path="/requests/new/")
     assert b"<h1>That" in page[1]["body"]
 
@@ -98,8 +111,14 @@ def test_a_query_beyond_ascii_and_names_with_underscores_do_not_reach_wsgi() -> 
         (b"text/plain; charset=base64", b"text/plain"),
         (b"text/plain; a*=bogus''x", b"text/plain"),
         (b"text/plain; charset*0=ba; charset*1=se64", b"text/plain"),
-        (b"multipart/form-data; charset=idna; boundary=----x1", b"multipart/form-data; boundary=----x1"),
-        (b'multipart/form-data; Boundary="a;b c"; charset=latin-1', b'multipart/form-data; Boundary="a;b c"'),
+        (
+            b"multipart/form-data; charset=idna; boundary=----x1",
+            b"multipart/form-data; boundary=----x1",
+        ),
+        (
+            b'multipart/form-data; Boundary="a;b c"; charset=latin-1',
+            b'multipart/form-data; Boundary="a;b c"',
+        ),
         (b"multipart/form-data; boundary=", b"multipart/form-data"),
         (b"\xff;;;=", b"\xff"),
         (b"", b""),

@@ -1,4 +1,6 @@
-"""The console's script in a real Chromium: nothing lost, nothing twice, and always said how it is connected."""
+"""The console's script in a real Chromium: nothing lost, nothing twice, and always said how it is
+connected.
+"""
 
 from __future__ import annotations
 
@@ -54,15 +56,21 @@ def site(transactional_db: None, redis_url: str, settings: Any) -> Iterator[str]
 
 @pytest.fixture
 def page(browser: Browser, site: str, stage: Stage) -> Iterator[Page]:
-    """Ana's browser. A violation of the content security policy, or an error of a script, fails the test."""
+    """Ana's browser. A violation of the content security policy, or an error of a script, fails the
+    test.
+    """
     session = Client()
     session.force_login(stage.ana)
     context = browser.new_context(reduced_motion="reduce")
-    context.add_cookies([{"name": "sessionid", "value": session.cookies["sessionid"].value, "url": site}])
+    context.add_cookies(
+        [{"name": "sessionid", "value": session.cookies["sessionid"].value, "url": site}]
+    )
     page = context.new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+    page.on(
+        "console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None
+    )
     yield page
     context.close()
     connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
@@ -78,7 +86,9 @@ def status(page: Page) -> Any:
     return page.locator("[data-console-status]")
 
 
-def test_lines_come_by_themselves_and_go_on_where_the_page_ended(page: Page, site: str, stage: Stage) -> None:
+def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
+    page: Page, site: str, stage: Stage
+) -> None:
     request = ask(stage.ana, stage.chat)
     happen(request, "<script>alert(1)</script> & so on", times=2)
     open_console(page, site, request)
@@ -93,7 +103,9 @@ def test_lines_come_by_themselves_and_go_on_where_the_page_ended(page: Page, sit
     assert page.evaluate(SEQS) == list(range(1, 9))
 
 
-def test_a_lost_connection_is_said_and_resumed_without_loss(page: Page, site: str, stage: Stage) -> None:
+def test_a_lost_connection_is_said_and_resumed_without_loss(
+    page: Page, site: str, stage: Stage
+) -> None:
     request, routes = ask(stage.ana, stage.chat), []
 
     def pass_on(route: WebSocketRoute) -> None:
@@ -132,14 +144,18 @@ def test_a_gap_is_fetched_and_a_repetition_ignored(page: Page, site: str, stage:
 
 
 def withhold_a_line(page: Page, held: list[Route]) -> list[WebSocketRoute]:
-    """The first connection never brings line 2, and fetches wait in `held` for their answer. Gives the connections."""
+    """The first connection never brings line 2, and fetches wait in `held` for their answer. Gives
+    the connections.
+    """
     connections: list[WebSocketRoute] = []
 
     def pass_on(route: WebSocketRoute) -> None:
         connections.append(route)
         server = route.connect_to_server()
         if len(connections) == 1:
-            server.on_message(lambda message: None if '"seq":2,' in str(message) else route.send(message))
+            server.on_message(
+                lambda message: None if '"seq":2,' in str(message) else route.send(message)
+            )
 
     page.route_web_socket(re.compile("/ws/requests/"), pass_on)
     page.route(re.compile(r"/events\?after="), lambda route: held.append(route))
@@ -154,7 +170,9 @@ def fetch_begun(page: Page, held: list[Route]) -> Route:
     raise AssertionError("the console asked for nothing")
 
 
-def test_what_comes_during_a_fetch_that_fails_is_not_lost(page: Page, site: str, stage: Stage) -> None:
+def test_what_comes_during_a_fetch_that_fails_is_not_lost(
+    page: Page, site: str, stage: Stage
+) -> None:
     request, held = ask(stage.ana, stage.chat), list[Route]()
     connections = withhold_a_line(page, held)
     open_console(page, site, request)
@@ -171,7 +189,8 @@ def test_what_comes_during_a_fetch_that_fails_is_not_lost(page: Page, site: str,
 def test_a_fetch_that_nobody_answers_is_given_up(page: Page, site: str, stage: Stage) -> None:
     request, held = ask(stage.ana, stage.chat), list[Route]()
     page.add_init_script(
-        "const usual = AbortSignal.timeout; AbortSignal.timeout = (wait) => usual.call(AbortSignal, wait / 50);"
+        "const usual = AbortSignal.timeout; AbortSignal.timeout = (wait) => "
+        "usual.call(AbortSignal, wait / 50);"
     )
     withhold_a_line(page, held)
     open_console(page, site, request)
@@ -270,11 +289,15 @@ def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) 
     wide = page.viewport_size
     assert wide is not None
     page.set_viewport_size({"width": 240, "height": 600})
-    at_the_end = "log => innerWidth < 300 && log.scrollHeight - log.scrollTop - log.clientHeight < 24"
+    at_the_end = (
+        "log => innerWidth < 300 && log.scrollHeight - log.scrollTop - log.clientHeight < 24"
+    )
     page.wait_for_function(at_the_end, arg=log.element_handle())
     expect(follow).to_have_text("Following")
     page.set_viewport_size(wide)
-    page.evaluate(TWO_FRAMES)  # that it is wide again has been told by then, and does not come between
+    page.evaluate(
+        TWO_FRAMES
+    )  # that it is wide again has been told by then, and does not come between
     log.evaluate("log => { log.scrollTop = 0; }")
     expect(follow).to_have_text("Follow")
     happen(request, times=3)
@@ -303,7 +326,8 @@ def test_a_hidden_tab_rests_and_catches_up(page: Page, site: str, stage: Stage) 
     page.clock.install()
     open_console(page, site, request)
     hide = (
-        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, configurable: true});"
+        "hidden => { Object.defineProperty(document, 'hidden', {value: hidden, "
+        "configurable: true});"
         " document.dispatchEvent(new Event('visibilitychange')); }"
     )
     page.evaluate(hide, True)

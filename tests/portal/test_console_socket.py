@@ -1,4 +1,6 @@
-"""The live console over real sockets: everything once and in order, whoever dies meanwhile; nobody else's."""
+"""The live console over real sockets: everything once and in order, whoever dies meanwhile; nobody
+else's.
+"""
 
 from __future__ import annotations
 
@@ -55,14 +57,18 @@ def without_redis(settings: Any) -> Iterator[Server]:
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [{"address": "redis://127.0.0.1:1/0", "socket_connect_timeout": 1}]},
+            "CONFIG": {
+                "hosts": [{"address": "redis://127.0.0.1:1/0", "socket_connect_timeout": 1}]
+            },
         }
     }
     with serving() as started:
         yield started
 
 
-def test_it_says_hello_tells_what_was_then_what_comes_and_that_it_is_finished(stage: Stage, server: Server) -> None:
+def test_it_says_hello_tells_what_was_then_what_comes_and_that_it_is_finished(
+    stage: Stage, server: Server
+) -> None:
     request = ask(stage.ana, stage.chat)
     happen(request, "Waiting <for> AWS.", times=2)
     with server.console(request, browser_of(stage.ana, ORIGIN)) as console:
@@ -87,7 +93,9 @@ def test_a_finished_request_says_so_at_once(stage: Stage, server: Server) -> Non
         assert console.seqs == []
 
 
-def test_who_comes_back_gets_what_they_missed_and_nothing_twice(stage: Stage, server: Server) -> None:
+def test_who_comes_back_gets_what_they_missed_and_nothing_twice(
+    stage: Stage, server: Server
+) -> None:
     request = ask(stage.ana, stage.chat)
     headers = bearer(stage.ana)
     with server.console(request, headers) as console:
@@ -103,7 +111,9 @@ def test_who_comes_back_gets_what_they_missed_and_nothing_twice(stage: Stage, se
         assert console.seqs == [452], "a cursor from the future begins at the end"
 
 
-def test_events_that_come_while_many_join_reach_everybody_once_in_order(stage: Stage, server: Server) -> None:
+def test_events_that_come_while_many_join_reach_everybody_once_in_order(
+    stage: Stage, server: Server
+) -> None:
     request = ask(stage.ana, stage.chat)
     headers, heard = bearer(stage.ana), []
 
@@ -139,7 +149,9 @@ def test_each_event_is_read_and_rendered_once_for_all(
 
     request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
     with ExitStack() as opened:
-        consoles = [opened.enter_context(server.console(request, headers, after=1)) for _ in range(8)]
+        consoles = [
+            opened.enter_context(server.console(request, headers, after=1)) for _ in range(8)
+        ]
         for console in consoles:
             console.until_type("hello")
             console.connection.send('{"type":"ping"}')
@@ -152,7 +164,9 @@ def test_each_event_is_read_and_rendered_once_for_all(
     assert rendered == [2, 3, 4]
 
 
-def test_a_poke_is_quicker_than_the_sweep(stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_poke_is_quicker_than_the_sweep(
+    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(hub, "SWEEP_SECONDS", 60.0)
     request = ask(stage.ana, stage.chat)
     with server.console(request, bearer(stage.ana)) as console:
@@ -180,7 +194,9 @@ def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
     redis = Redis(tmp_path, free_ports().redis, password="only-for-tests")
     redis.prepare()
     layer = {"hosts": [{"address": redis.url, "socket_connect_timeout": 2}]}
-    settings.CHANNEL_LAYERS = {"default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": layer}}
+    settings.CHANNEL_LAYERS = {
+        "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": layer}
+    }
     request = ask(stage.ana, stage.chat)
     with ExitStack() as opened:
         process = started(redis, opened)
@@ -211,7 +227,9 @@ def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
 def started(redis: Redis, opened: ExitStack) -> subprocess.Popen[bytes]:
     """The server, listening; ended with the test."""
     child = redis.child(os.environ)
-    process = opened.enter_context(subprocess.Popen(child.command, cwd=child.directory, stdout=subprocess.DEVNULL))
+    process = opened.enter_context(
+        subprocess.Popen(child.command, cwd=child.directory, stdout=subprocess.DEVNULL)
+    )
     opened.callback(process.kill)
     deadline = time.monotonic() + 10
     while not child.is_ready():
@@ -229,7 +247,10 @@ def test_who_does_not_keep_up_is_told_and_reads_again(
         console.until_type("hello")
         stream = EventStream.objects.get(pk=request.stream)
         Event.objects.bulk_create(
-            [Event(stream=stream, seq=seq, at=timezone.now(), kind="step.waiting", text="x") for seq in range(2, 302)]
+            [
+                Event(stream=stream, seq=seq, at=timezone.now(), kind="step.waiting", text="x")
+                for seq in range(2, 302)
+            ]
         )
         EventStream.objects.filter(pk=stream.pk).update(last_seq=301)
         console.until_seq(301)
@@ -262,7 +283,10 @@ def test_only_our_own_pages_may_connect_with_a_cookie(
         with server.console(request, browser_of(stage.ana, origin)) as console:
             console.until_type("hello")
     else:
-        with pytest.raises(InvalidStatus) as refusal, server.console(request, browser_of(stage.ana, origin)):
+        with (
+            pytest.raises(InvalidStatus) as refusal,
+            server.console(request, browser_of(stage.ana, origin)),
+        ):
             pass
         assert refusal.value.response.status_code == 403
 
@@ -294,7 +318,9 @@ def test_who_may_not_is_told_why(stage: Stage, server: Server) -> None:
             console.until_type("hello")
 
 
-def test_permission_lost_on_the_way_ends_it(stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permission_lost_on_the_way_ends_it(
+    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(consumer, "RECHECK_SECONDS", 0.3)
     request = ask(stage.ana, stage.chat)
     clear = bearer(stage.ana)
@@ -314,7 +340,9 @@ def test_permission_lost_on_the_way_ends_it(stage: Stage, server: Server, monkey
         stays.until_seq(2)
 
 
-def test_half_a_day_is_enough(stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_half_a_day_is_enough(
+    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(consumer, "LONGEST_LIFE_SECONDS", 0.3)
     with server.console(ask(stage.ana, stage.chat), bearer(stage.ana)) as console:
         assert console.until_closed()[0] == 1012
@@ -325,7 +353,15 @@ def test_a_client_may_ping_and_nothing_else(stage: Stage, server: Server) -> Non
     with server.console(request, headers) as console:
         console.connection.send('{"type":"ping"}')
         console.until_type("pong")
-        for text in ("", "x", "[]", '"ping"', '{"type":"websocket.disconnect"}', "[" * 4000, '{"type":["ping"]}'):
+        for text in (
+            "",
+            "x",
+            "[]",
+            '"ping"',
+            '{"type":"websocket.disconnect"}',
+            "[" * 4000,
+            '{"type":["ping"]}',
+        ):
             console.connection.send(text)
             assert console.until_type("error")["code"] == "unknown_message"
     for sent, code in ((b"\x00", 1003), ("x" * 4097, 1009), ("\N{GRINNING FACE}" * 1025, 1009)):

@@ -20,7 +20,9 @@ def test_two_processes_count_together_until_the_count_ends(counted: str) -> None
     assert one.seen(["a", "b"]) == [0, 2]
 
 
-def test_while_redis_is_away_nothing_counts_and_nobody_waits(caplog: pytest.LogCaptureFixture) -> None:
+def test_while_redis_is_away_nothing_counts_and_nobody_waits(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     now = [1000.0]
     counts = Counts(f"redis://127.0.0.1:{free_ports().redis}/0", clock=lambda: now[0])
     with caplog.at_level(logging.WARNING, logger="portal.counting"):

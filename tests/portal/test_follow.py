@@ -1,4 +1,6 @@
-"""How the portal follows what provisioning and checks tell: every ending of a run, read once, in order."""
+"""How the portal follows what provisioning and checks tell: every ending of a run, read once, in
+order.
+"""
 
 from __future__ import annotations
 
@@ -60,9 +62,13 @@ def test_a_deployed_endpoint_is_tested_and_then_live(building: EndpointRequest) 
     assert (building.state, building.reason) == (State.LIVE, "")
 
 
-def test_a_check_of_ones_own_that_was_under_way_is_followed_by_the_usual_one(building: EndpointRequest) -> None:
+def test_a_check_of_ones_own_that_was_under_way_is_followed_by_the_usual_one(
+    building: EndpointRequest,
+) -> None:
     assert building.endpoint is not None
-    own = request_check(building.endpoint, by="ana", stream="", now=NOW, wanted=Wanted(path="/elsewhere"))
+    own = request_check(
+        building.endpoint, by="ana", stream="", now=NOW, wanted=Wanted(path="/elsewhere")
+    )
     happens(building, "run.done")
     assert Check.objects.get() == own
     Check.objects.update(finished_at=NOW)

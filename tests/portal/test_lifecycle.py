@@ -1,4 +1,6 @@
-"""The life of an endpoint request, by table: who may do what, when, and what each state says to people."""
+"""The life of an endpoint request, by table: who may do what, when, and what each state says to
+people.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ def test_olga_may_approve_what_ana_asked_for() -> None:
         (APPROVER, replace(WAITING, state=State.REJECTED), "d1", "wrong_state"),
     ],
 )
-def test_nobody_else_may_and_is_told_why(actor: Actor, standing: Standing, digest: str, code: str) -> None:
+def test_nobody_else_may_and_is_told_why(
+    actor: Actor, standing: Standing, digest: str, code: str
+) -> None:
     refusal = may_approve(actor, standing, digest=digest)
     assert isinstance(refusal, Denied)
     assert refusal.code == code
@@ -66,7 +70,9 @@ def test_nobody_else_may_and_is_told_why(actor: Actor, standing: Standing, diges
 @pytest.mark.parametrize("state", State)
 def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State) -> None:
     standing = replace(WAITING, state=state)
-    assert isinstance(may_cancel(MEMBER, standing), Allowed) is ((state, Verb.CANCEL) in TRANSITIONS)
+    assert isinstance(may_cancel(MEMBER, standing), Allowed) is (
+        (state, Verb.CANCEL) in TRANSITIONS
+    )
     assert isinstance(may_edit(MEMBER, standing), Allowed) is ((state, Verb.EDIT) in TRANSITIONS)
     assert isinstance(may_cancel(APPROVER, standing), Denied)
     assert isinstance(may_edit(APPROVER, standing), Denied)
@@ -98,5 +104,7 @@ def test_nothing_leads_out_of_a_final_state(state: State) -> None:
 
 def test_the_documented_diagram_is_the_machine() -> None:
     shown = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text()
-    assert f"```mermaid\n{diagram()}\n```" in shown, "regenerate the diagram: portal.lifecycle.diagram()"
+    assert f"```mermaid\n{diagram()}\n```" in shown, (
+        "regenerate the diagram: portal.lifecycle.diagram()"
+    )
     assert all(f"| `{state}` | {TITLES[state]} | {NEXT_STEPS[state]} |" in shown for state in State)

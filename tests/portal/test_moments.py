@@ -44,6 +44,10 @@ def test_everything_else_is_none(text: str) -> None:
 
 
 def test_a_cursor_at_the_end_of_time_gives_the_first_page(db: None) -> None:
-    for moment, is_later in (("2026-11-21T09:00:00Z", True), ("0001-01-01T00:00:00+23:59", False), ("soon", False)):
+    for moment, is_later in (
+        ("2026-11-21T09:00:00Z", True),
+        ("0001-01-01T00:00:00+23:59", False),
+        ("soon", False),
+    ):
         page = page_of(EndpointRequest.objects.all(), f"{moment}_{uuid4()}")
         assert (page.is_later, list(page)) == (is_later, [])

@@ -1,4 +1,6 @@
-"""Asking for an endpoint: what the form offers, what it says of a target, what it refuses, what it never loses."""
+"""Asking for an endpoint: what the form offers, what it says of a target, what it refuses, what it
+never loses.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +18,21 @@ from portal.models import EndpointRequest, Membership
 from provisioning.models import AwsAccount
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage
-from tests.portal.pages_stage import answers, browser, distribution, faults_untied, load_balancer, planned, text_of
+from tests.portal.pages_stage import (
+    answers,
+    browser,
+    distribution,
+    faults_untied,
+    load_balancer,
+    planned,
+    text_of,
+)
 
 
 def test_ana_asks_and_lands_on_the_request(people: Stage, lab: Lab) -> None:
-    sent = browser(people.ana).post("/requests/new/", answers(lab, carries_http_api="true", subprotocols="a, b"))
+    sent = browser(people.ana).post(
+        "/requests/new/", answers(lab, carries_http_api="true", subprotocols="a, b")
+    )
     made = EndpointRequest.objects.get()
     assert sent["Location"] == f"/requests/{made.pk}/"
     assert made.team == people.chat
@@ -45,17 +57,24 @@ def test_the_form_offers_what_the_account_holds_with_its_state(people: Stage, la
 
 
 def test_a_link_can_fill_the_form_in(people: Stage, lab: Lab) -> None:
-    page = browser(people.ana).get("/requests/new/", {"name": "from-a-ticket", "path_patterns": "/ws/t"})
+    page = browser(people.ana).get(
+        "/requests/new/", {"name": "from-a-ticket", "path_patterns": "/ws/t"}
+    )
     assert 'value="from-a-ticket"' in page.content.decode()
     assert 'value="/ws/t"' in page.content.decode()
 
 
 @pytest.mark.parametrize(
-    ("said", "ticked"), [("true", True), ("True", True), ("false", False), ("False", False), ("0", False), ("", False)]
+    ("said", "ticked"),
+    [("true", True), ("True", True), ("false", False), ("False", False), ("0", False), ("", False)],
 )
-def test_a_link_says_yes_or_no_to_what_can_be_ticked(people: Stage, lab: Lab, said: str, ticked: bool) -> None:
+def test_a_link_says_yes_or_no_to_what_can_be_ticked(
+    people: Stage, lab: Lab, said: str, ticked: bool
+) -> None:
     page = browser(people.ana).get("/requests/new/", {"carries_http_api": said})
-    (box,) = re.findall(r'<input type="checkbox" name="carries_http_api"[^>]*>', page.content.decode())
+    (box,) = re.findall(
+        r'<input type="checkbox" name="carries_http_api"[^>]*>', page.content.decode()
+    )
     assert (" checked" in box) is ticked
     assert page.context["form"].wish().get("carries_http_api", False) is ticked
 
@@ -69,37 +88,67 @@ def test_a_link_says_yes_or_no_to_what_can_be_ticked(people: Stage, lab: Lab, sa
         ("gwlb-inspect", "Not ready.", "gateway load balancer"),
     ],
 )
-def test_a_chosen_target_is_judged_at_once(people: Stage, lab: Lab, target: str, word: str, reason: str) -> None:
-    said = {"part": "target", "team": "chat", "account_id": ACCOUNT, "target_arn": load_balancer(lab, target)}
+def test_a_chosen_target_is_judged_at_once(
+    people: Stage, lab: Lab, target: str, word: str, reason: str
+) -> None:
+    said = {
+        "part": "target",
+        "team": "chat",
+        "account_id": ACCOUNT,
+        "target_arn": load_balancer(lab, target),
+    }
     fragment = text_of(browser(people.ana).get("/requests/new/look/", said))
     assert word in fragment
     assert reason in fragment
 
 
 def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Stage, lab: Lab) -> None:
-    said = answers(lab, path_patterns="no slash", max_silence_seconds="a while", http_port="99999", part="target")
+    said = answers(
+        lab,
+        path_patterns="no slash",
+        max_silence_seconds="a while",
+        http_port="99999",
+        part="target",
+    )
     fragment = text_of(browser(people.ana).get("/requests/new/look/", said))
     assert "questions passed" in fragment
 
 
-def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is_wrong(people: Stage, lab: Lab) -> None:
+def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is_wrong(
+    people: Stage, lab: Lab
+) -> None:
     """The leg over HTTP must not pass for the one over HTTPS, whose port nobody can read."""
-    both = answers(lab, "int-chat", origin_protocol="match-viewer", https_port="99999", part="target")
+    both = answers(
+        lab, "int-chat", origin_protocol="match-viewer", https_port="99999", part="target"
+    )
     fragment = text_of(browser(people.ana).get("/requests/new/look/", both))
     assert "HTTPS on 80" not in fragment
     sound = text_of(browser(people.ana).get("/requests/new/look/", both | {"https_port": "443"}))
     assert "CloudFront would look for HTTPS on 443" in sound
 
 
-def test_advanced_settings_follow_the_target_and_keep_what_was_typed(people: Stage, lab: Lab) -> None:
-    said = {"part": "target", "team": "chat", "account_id": ACCOUNT, "target_arn": load_balancer(lab, "int-admin")}
-    fragment = browser(people.ana).get("/requests/new/look/", said | {"read_timeout": "77"}).content.decode()
+def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
+    people: Stage, lab: Lab
+) -> None:
+    said = {
+        "part": "target",
+        "team": "chat",
+        "account_id": ACCOUNT,
+        "target_arn": load_balancer(lab, "int-admin"),
+    }
+    fragment = (
+        browser(people.ana)
+        .get("/requests/new/look/", said | {"read_timeout": "77"})
+        .content.decode()
+    )
     assert "<b>8443</b>" in fragment
     assert 'value="77"' in fragment
     assert 'hx-swap-oob="true"' in fragment
 
 
-def test_without_script_the_button_gives_the_same_and_keeps_everything(people: Stage, lab: Lab) -> None:
+def test_without_script_the_button_gives_the_same_and_keeps_everything(
+    people: Stage, lab: Lab
+) -> None:
     said = answers(lab, "gwlb-inspect", look="1", name="NOT ok", justification="Kept")
     del said["send"]
     page = browser(people.ana).post("/requests/new/", said)
@@ -114,19 +163,32 @@ def test_without_script_the_button_gives_the_same_and_keeps_everything(people: S
     assert not EndpointRequest.objects.exists()
 
 
-def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(people: Stage, lab: Lab) -> None:
-    said = answers(lab, "int-orders", path_patterns="/ws/*", open_security_group="false", name="NOT ok", look="1")
+def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(
+    people: Stage, lab: Lab
+) -> None:
+    said = answers(
+        lab,
+        "int-orders",
+        path_patterns="/ws/*",
+        open_security_group="false",
+        name="NOT ok",
+        look="1",
+    )
     del said["send"]
     client = browser(people.ana)
     page = client.post("/requests/new/", said).content.decode()
     assert "Add /ws to the paths" in page
     assert "Let the plan open the security group" in page
     said.pop("look")
-    added = client.post("/requests/new/", said | {"amend": '{"path_patterns": ["/ws/*", "/ws"]}'}).content.decode()
+    added = client.post(
+        "/requests/new/", said | {"amend": '{"path_patterns": ["/ws/*", "/ws"]}'}
+    ).content.decode()
     assert 'value="/ws/*, /ws"' in added
     assert 'value="NOT ok"' in added
     assert "Add /ws to the paths" not in added
-    opened = text_of(client.post("/requests/new/", said | {"amend": '{"open_security_group": true}'}))
+    opened = text_of(
+        client.post("/requests/new/", said | {"amend": '{"open_security_group": true}'})
+    )
     assert "In the plan" in opened
     assert "Let the plan open the security group" not in opened
     for nonsense in (
@@ -144,7 +206,9 @@ def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(peop
     assert not EndpointRequest.objects.exists()
 
 
-def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(people: Stage, lab: Lab) -> None:
+def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(
+    people: Stage, lab: Lab
+) -> None:
     said = answers(lab, name="NOT ok", path_patterns="ws", justification="", read_timeout="500")
     page = browser(people.ana).post("/requests/new/", said)
     assert page.status_code == 422
@@ -165,7 +229,9 @@ def test_every_fault_is_read_out_with_its_field(
     people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch, answering: bool
 ) -> None:
     wrong = dict.fromkeys(("name", "path_patterns", "max_silence_seconds", *ADVANCED), "NOT ok")
-    said = answers(lab, justification="", target_arn="", distribution_id="", subprotocols="a b/c", **wrong)
+    said = answers(
+        lab, justification="", target_arn="", distribution_id="", subprotocols="a b/c", **wrong
+    )
     if not answering:
         AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
@@ -184,7 +250,15 @@ def test_every_fault_is_read_out_with_its_field(
 def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> None:
     Membership.objects.create(person=people.ana, team=people.trading)
     words = text_of(browser(people.ana).post("/requests/new/", {"send": "1"}))
-    for label in ("Team", "AWS account", "What it is for", "Server", "Distribution", "Name", "Path"):
+    for label in (
+        "Team",
+        "AWS account",
+        "What it is for",
+        "Server",
+        "Distribution",
+        "Name",
+        "Path",
+    ):
         assert f"{label} :" in words
     assert "The ARN of" not in words, "people choose from a list"
 
@@ -192,13 +266,18 @@ def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> 
 def test_another_teams_account_is_neither_shown_nor_accepted(people: Stage, lab: Lab) -> None:
     client = browser(people.ana)
     look = text_of(
-        client.get("/requests/new/look/", {"part": "account", "team": "trading", "account_id": "444455556666"})
+        client.get(
+            "/requests/new/look/",
+            {"part": "account", "team": "trading", "account_id": "444455556666"},
+        )
     )
     assert "int-quotes" not in look
     page = client.post("/requests/new/", answers(lab, account_id="444455556666"))
     assert page.status_code == 422
     assert "int-quotes" not in text_of(page)
-    foreign = answers(lab, target_arn="arn:aws:elasticloadbalancing:us-east-1:444455556666:loadbalancer/app/x/1")
+    foreign = answers(
+        lab, target_arn="arn:aws:elasticloadbalancing:us-east-1:444455556666:loadbalancer/app/x/1"
+    )
     assert "another account" in text_of(client.post("/requests/new/", foreign))
     assert not EndpointRequest.objects.exists()
 
@@ -212,7 +291,9 @@ def test_choosing_the_team_brings_its_accounts(people: Stage, lab: Lab) -> None:
     assert "int-quotes" in fragment
 
 
-def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Stage, lab: Lab) -> None:
+def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(
+    people: Stage, lab: Lab
+) -> None:
     AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
     lab_down = "http://127.0.0.1:9"
     with pytest.MonkeyPatch.context() as patch:
@@ -226,7 +307,9 @@ def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Stag
     assert sent.status_code == 302
 
 
-def test_a_slow_aws_does_not_keep_the_page_waiting(people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_aws_does_not_keep_the_page_waiting(
+    people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=0))
     page = browser(people.ana).get("/requests/new/")
     assert "has not answered yet" in text_of(page)
@@ -292,7 +375,9 @@ def test_a_decided_request_is_not_edited_any_more(people: Stage, lab: Lab) -> No
 def test_what_people_type_is_shown_as_text(people: Stage, lab: Lab) -> None:
     nasty = "<script>alert(1)</script>"
     client = browser(people.ana)
-    page = client.post("/requests/new/", answers(lab, name=nasty, justification=nasty)).content.decode()
+    page = client.post(
+        "/requests/new/", answers(lab, name=nasty, justification=nasty)
+    ).content.decode()
     assert nasty not in page
     sent = client.post("/requests/new/", answers(lab, justification=nasty))
     assert nasty not in client.get(sent["Location"]).content.decode()

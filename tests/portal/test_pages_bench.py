@@ -1,4 +1,6 @@
-"""The handshake bench: a test of one's own, refused field by field, made once, saved, and made again."""
+"""The handshake bench: a test of one's own, refused field by field, made once, saved, and made
+again.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def test_ana_tests_with_lines_of_her_own(people: Stage, endpoint: Endpoint) -> N
     assert check.requested_by == "ana"
 
 
-def test_every_fault_is_said_at_its_field_and_nothing_is_lost(people: Stage, endpoint: Endpoint) -> None:
+def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
+    people: Stage, endpoint: Endpoint
+) -> None:
     wrong = OWN | {"path": "room", "headers": "Host: evil", "script": "shout hi"}
     answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/bench/", wrong)
     assert answer.status_code == 422
@@ -92,7 +96,9 @@ def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -
     assert not Check.objects.exists()
 
 
-def test_the_page_of_a_test_that_has_not_ended_waits_for_it(people: Stage, endpoint: Endpoint) -> None:
+def test_the_page_of_a_test_that_has_not_ended_waits_for_it(
+    people: Stage, endpoint: Endpoint
+) -> None:
     check = request_check(endpoint, by="ana", stream="", now=timezone.now())
     page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}")
     assert page.status_code == 200

@@ -1,4 +1,6 @@
-"""The pages in a real Chromium: the form answers as it is filled in, focus goes where it helps, phones are enough."""
+"""The pages in a real Chromium: the form answers as it is filled in, focus goes where it helps,
+phones are enough.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ from tests.portal.pages_stage import enter_by_role, planned
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
-WIDER_THAN_THE_SCREEN = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+WIDER_THAN_THE_SCREEN = (
+    "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+)
 
 
 @pytest.fixture
@@ -29,11 +33,15 @@ def stage(transactional_db: None, fresh_looks: None, lab: Lab) -> Stage:
 
 @pytest.fixture
 def page(browser: Browser, live_server: LiveServer, stage: Stage) -> Iterator[Page]:
-    """Ana's browser. A violation of the content security policy, or an error of a script, fails the test."""
+    """Ana's browser. A violation of the content security policy, or an error of a script, fails the
+    test.
+    """
     page = browser.new_context(base_url=live_server.url, reduced_motion="reduce").new_page()
     wrong: list[str] = []
     page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None)
+    page.on(
+        "console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None
+    )
     enter(page, stage.ana)
     yield page
     page.context.close()
@@ -47,7 +55,9 @@ def enter(page: Page, person: Person) -> None:
     session.force_login(person)
     cookie = session.cookies["sessionid"].value
     page.context.clear_cookies()
-    page.context.add_cookies([{"name": "sessionid", "value": cookie, "domain": "localhost", "path": "/"}])
+    page.context.add_cookies(
+        [{"name": "sessionid", "value": cookie, "domain": "localhost", "path": "/"}]
+    )
 
 
 def test_ana_fills_in_the_form_and_is_answered_as_she_goes(page: Page) -> None:

@@ -40,17 +40,26 @@ def test_petra_reads_and_approves_exactly_this_plan(people: Stage, lab: Lab) -> 
     assert "Nothing waits for a decision" in text_of(client.get("/approvals/"))
 
 
-def test_of_two_clicks_the_second_is_no_refusal_but_another_decision_is(people: Stage, lab: Lab) -> None:
+def test_of_two_clicks_the_second_is_no_refusal_but_another_decision_is(
+    people: Stage, lab: Lab
+) -> None:
     request = planned(lab, people)
     approval = {"decision": "approve", "digest": request.plan_digest}
     rejection = {"decision": "reject", "reason": "Use /ws/support"}
-    petra, paul = browser(people.petra), browser(Person.objects.create_user("paul", role=Person.Role.APPROVER))
+    petra, paul = (
+        browser(people.petra),
+        browser(Person.objects.create_user("paul", role=Person.Role.APPROVER)),
+    )
     url = f"/requests/{request.pk}/decide/"
-    assert [petra.post(url, approval).get("Location") for _ in range(2)] == [f"/requests/{request.pk}/"] * 2
+    assert [petra.post(url, approval).get("Location") for _ in range(2)] == [
+        f"/requests/{request.pk}/"
+    ] * 2
     for refused in (petra.post(url, rejection), paul.post(url, approval)):
         assert refused.status_code == 409
         assert "Your decision was not recorded" in text_of(refused)
-    EndpointRequest.objects.filter(pk=request.pk).update(state=State.PLANNING, revision=request.revision + 1)
+    EndpointRequest.objects.filter(pk=request.pk).update(
+        state=State.PLANNING, revision=request.revision + 1
+    )
     assert petra.post(url, approval).status_code == 409, "that was another plan"
     assert Approval.objects.count() == 1
 
@@ -61,7 +70,9 @@ def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Stage, lab: L
     without = client.post(f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "  "})
     assert without.status_code == 422
     assert "Say why" in text_of(without)
-    client.post(f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "Use /ws/support"})
+    client.post(
+        f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "Use /ws/support"}
+    )
     request.refresh_from_db()
     assert request.state == State.REJECTED
     assert "Use /ws/support" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
@@ -81,13 +92,17 @@ def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> 
         assert reason in text_of(page)
         assert "Approve plan" not in text_of(page)
         assert reason in text_of(client.get("/approvals/"))
-        refused = client.post(f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest})
+        refused = client.post(
+            f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest}
+        )
         assert refused.status_code == 409
         assert reason in text_of(refused)
     own.refresh_from_db()
     assert own.state == State.AWAITING_APPROVAL
     other = Person.objects.create_user("paul", role=Person.Role.PLATFORM_ADMIN)
-    browser(other).post(f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest})
+    browser(other).post(
+        f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest}
+    )
     own.refresh_from_db()
     assert own.state == State.PROVISIONING
 
@@ -96,7 +111,9 @@ def test_what_is_ones_own_to_decide_stands_first_however_much_waits_for_others(
     people: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.views.deciding.page_of", partial(page_of, size=2))
-    asked = [ready_to_decide(ask(who, people.chat)) for who in [people.ana] * 3 + [people.petra] * 3]
+    asked = [
+        ready_to_decide(ask(who, people.chat)) for who in [people.ana] * 3 + [people.petra] * 3
+    ]
     ana, petra = asked[2::-1], asked[:2:-1]
 
     def pages(person: Person) -> list[tuple[list[EndpointRequest], list[EndpointRequest]]]:
@@ -114,14 +131,18 @@ def test_what_is_ones_own_to_decide_stands_first_however_much_waits_for_others(
     assert "3 waiting for you" in text_of(browser(people.petra).get("/"))
 
 
-def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(people: Stage, lab: Lab) -> None:
+def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(
+    people: Stage, lab: Lab
+) -> None:
     request = planned(lab, people)
     read = request.plan_digest
     EndpointRequest.objects.filter(pk=request.pk).update(
         state=State.PLANNING, due_at=timezone.now(), wish=request.wish | {"read_timeout": 60}
     )
     plan_again(request)
-    stale = browser(people.petra).post(f"/requests/{request.pk}/decide/", {"decision": "approve", "digest": read})
+    stale = browser(people.petra).post(
+        f"/requests/{request.pk}/decide/", {"decision": "approve", "digest": read}
+    )
     words = text_of(stale)
     assert stale.status_code == 409
     assert "Your decision was not recorded" in words
@@ -132,7 +153,9 @@ def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(people
 
 def test_neither_button_is_no_decision(people: Stage, lab: Lab) -> None:
     request = planned(lab, people)
-    sent = browser(people.petra).post(f"/requests/{request.pk}/decide/", {"digest": request.plan_digest})
+    sent = browser(people.petra).post(
+        f"/requests/{request.pk}/decide/", {"digest": request.plan_digest}
+    )
     assert sent["Location"] == f"/approvals/{request.pk}/"
     assert not Approval.objects.exists()
 

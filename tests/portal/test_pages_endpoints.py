@@ -1,4 +1,6 @@
-"""The page of an endpoint: verdict, transcript, test now, commands, settings with their reasons, history."""
+"""The page of an endpoint: verdict, transcript, test now, commands, settings with their reasons,
+history.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ from tests.portal.pages_stage import browser, text_of
 HTMX = {"HX-Request": "true"}
 
 
-def checked(endpoint: Endpoint, transcript: Transcript, *, minutes_ago: int = 0, **others: Any) -> Check:
+def checked(
+    endpoint: Endpoint, transcript: Transcript, *, minutes_ago: int = 0, **others: Any
+) -> Check:
     """A finished check that saw this."""
     at = timezone.now() - timedelta(minutes=minutes_ago)
     found = diagnose(transcript)
@@ -39,7 +43,9 @@ def checked(endpoint: Endpoint, transcript: Transcript, *, minutes_ago: int = 0,
     )
 
 
-def test_a_live_endpoint_says_so_first_and_shows_every_line(people: Stage, endpoint: Endpoint) -> None:
+def test_a_live_endpoint_says_so_first_and_shows_every_line(
+    people: Stage, endpoint: Endpoint
+) -> None:
     checked(endpoint, live())
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "wss://d111111abcdef8.cloudfront.net/ws/chat" in words
@@ -50,7 +56,9 @@ def test_a_live_endpoint_says_so_first_and_shows_every_line(people: Stage, endpo
     assert "rules of the handshake are kept" in words
 
 
-def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(people: Stage, endpoint: Endpoint) -> None:
+def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(
+    people: Stage, endpoint: Endpoint
+) -> None:
     checked(endpoint, failed(Phase.DNS, Reason.DNS_FAILURE, "no such name"))
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     verdict = VERDICTS["WSE-DNS"]
@@ -58,14 +66,29 @@ def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(people: Stage
     assert words.index(verdict.plain) < words.index(verdict.fix) < words.index("no such name")
 
 
-def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(people: Stage, endpoint: Endpoint) -> None:
+def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
+    people: Stage, endpoint: Endpoint
+) -> None:
     check = checked(endpoint, answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\n"))
-    here = {"console": "EC2 > Security Groups > sg-1", "cli": "aws ec2 --group-id sg-1", "terraform": ""}
-    check.findings = [{"code": "WSE-504-SG", "certainty": "high", "evidence": ["sg-1: closed"], "here": here}]
+    here = {
+        "console": "EC2 > Security Groups > sg-1",
+        "cli": "aws ec2 --group-id sg-1",
+        "terraform": "",
+    }
+    check.findings = [
+        {"code": "WSE-504-SG", "certainty": "high", "evidence": ["sg-1: closed"], "here": here}
+    ]
     check.save()
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
-    assert "To put it right: EC2 > Security Groups > sg-1 Command line, and in general aws ec2 --group-id sg-1" in words
-    assert words.index("--group-id sg-1") < words.index(VERDICTS["WSE-504-SG"].fix) < words.index("sg-1: closed")
+    assert (
+        "To put it right: EC2 > Security Groups > sg-1 Command line, and in general aws ec2 "
+        "--group-id sg-1" in words
+    )
+    assert (
+        words.index("--group-id sg-1")
+        < words.index(VERDICTS["WSE-504-SG"].fix)
+        < words.index("sg-1: closed")
+    )
     request = put(EndpointRequest.objects.get(), State.UNANSWERED)
     asked_for = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
     assert "To put it right: EC2 > Security Groups > sg-1 See the handshake" in asked_for
@@ -96,7 +119,10 @@ def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: En
 
 
 def test_what_the_other_side_sends_is_shown_as_text(people: Stage, endpoint: Endpoint) -> None:
-    nasty = "HTTP/1.1 403 Forbidden\r\nServer: <img src=x onerror=alert(1)>\r\nContent-Type: text/html\r\n"
+    nasty = (
+        "HTTP/1.1 403 Forbidden\r\nServer: <img src=x onerror=alert(1)>\r\nContent-Type: "
+        "text/html\r\n"
+    )
     checked(endpoint, answered(nasty, body="<script>alert(1)</script>"))
     page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
     assert "<img" not in page
@@ -114,7 +140,9 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     assert running.requested_by == str(people.ana)
     past, lease = timezone.now() - timedelta(minutes=1), timezone.now() + timedelta(minutes=1)
     Check.objects.update(asked_at=past, lease_until=lease)
-    assert "If the worker that makes it is lost" in text_of(client.get(f"/endpoints/{endpoint.pk}/check/"))
+    assert "If the worker that makes it is lost" in text_of(
+        client.get(f"/endpoints/{endpoint.pk}/check/")
+    )
     client.post(f"/endpoints/{endpoint.pk}/test/", headers=HTMX)
     assert Check.objects.count() == 1
     running.delete()
@@ -123,11 +151,15 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     assert "The endpoint is live" in text_of(result)
     assert "hx-trigger" not in result.content.decode()
     assert "Test now" in text_of(result)
-    assert '<div id="history" hx-swap-oob="true">' in result.content.decode(), "the list beside it goes along"
+    assert '<div id="history" hx-swap-oob="true">' in result.content.decode(), (
+        "the list beside it goes along"
+    )
     assert "Tests so far Answers" in text_of(result)
 
 
-def test_a_refused_test_leads_the_whole_page_to_its_reason(people: Stage, endpoint: Endpoint) -> None:
+def test_a_refused_test_leads_the_whole_page_to_its_reason(
+    people: Stage, endpoint: Endpoint
+) -> None:
     client, url = browser(people.ana), f"/endpoints/{endpoint.pk}/test/"
     accepted = client.post(url, headers=HTMX)
     assert accepted.content.decode().strip().startswith("<section")
@@ -135,7 +167,9 @@ def test_a_refused_test_leads_the_whole_page_to_its_reason(people: Stage, endpoi
     Check.objects.update(wanted={"path": "/ws/room"})
     refused = client.post(url, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (f"/endpoints/{endpoint.pk}/", b"")
-    assert "Another test of this endpoint is under way" in text_of(client.get(refused["HX-Redirect"]))
+    assert "Another test of this endpoint is under way" in text_of(
+        client.get(refused["HX-Redirect"])
+    )
 
 
 def test_without_script_testing_leads_back_to_the_page(people: Stage, endpoint: Endpoint) -> None:
@@ -155,8 +189,12 @@ def test_an_auditor_reads_but_does_not_test(people: Stage, endpoint: Endpoint) -
 def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -> None:
     Endpoint.objects.update(state=Endpoint.State.WANTED)
     client = browser(people.ana)
-    assert "It is tested as soon as it is built." in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
-    assert "once it is deployed" in text_of(client.post(f"/endpoints/{endpoint.pk}/test/", follow=True))
+    assert "It is tested as soon as it is built." in text_of(
+        client.get(f"/endpoints/{endpoint.pk}/")
+    )
+    assert "once it is deployed" in text_of(
+        client.post(f"/endpoints/{endpoint.pk}/test/", follow=True)
+    )
     assert not Check.objects.exists()
 
 
@@ -172,7 +210,9 @@ def test_earlier_tests_can_be_read_again(people: Stage, endpoint: Endpoint) -> N
         assert client.get(f"/endpoints/{endpoint.pk}/?check={wrong}").status_code == 404
 
 
-def test_commands_lead_where_the_portal_itself_connects(people: Stage, endpoint: Endpoint, settings: Any) -> None:
+def test_commands_lead_where_the_portal_itself_connects(
+    people: Stage, endpoint: Endpoint, settings: Any
+) -> None:
     settings.PROBE_CONNECT_TO = "*.cloudfront.net:443:127.0.0.1:8002"
     settings.PROBE_CA_FILE = "/lab/ca.pem"
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
@@ -188,7 +228,9 @@ def test_settings_come_with_their_reasons(people: Stage, endpoint: Endpoint) -> 
     assert "HTTPS port of the target" not in words
     endpoint.spec_data = endpoint.spec_data | {"read_timeout": 90}
     endpoint.save()
-    assert "90 Chosen in the request." in text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    assert "90 Chosen in the request." in text_of(
+        browser(people.ana).get(f"/endpoints/{endpoint.pk}/")
+    )
 
 
 def test_a_transcript_of_another_version_is_no_error(people: Stage, endpoint: Endpoint) -> None:

@@ -22,7 +22,9 @@ from tests.portal.pages_stage import browser, text_of
 pytestmark = pytest.mark.django_db
 
 
-def build(stage: Stage, name: str, *, owner: str = "chat", minutes_ago: int = 0, ok: bool | None = True) -> Endpoint:
+def build(
+    stage: Stage, name: str, *, owner: str = "chat", minutes_ago: int = 0, ok: bool | None = True
+) -> Endpoint:
     """An endpoint that was deployed, and tested unless `ok` is None."""
     at = timezone.now() - timedelta(minutes=minutes_ago)
     source = ask(stage.ana, stage.chat)
@@ -30,7 +32,13 @@ def build(stage: Stage, name: str, *, owner: str = "chat", minutes_ago: int = 0,
     endpoint = deploy(source, owner=owner, name=name, spec_data=spec, created_at=at, deployed_at=at)
     if ok is not None:
         Check.objects.create(
-            endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, ok=ok, verdict="WSE-LIVE"
+            endpoint=endpoint,
+            asked_at=at,
+            due_at=at,
+            tries_until=at,
+            finished_at=at,
+            ok=ok,
+            verdict="WSE-LIVE",
         )
     return endpoint
 
@@ -147,19 +155,29 @@ def test_requests_are_filtered_by_state(people: Stage) -> None:
     assert "team-chat" in text_of(client.get("/requests/?state=no-such-state"))
 
 
-def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_somebody_waits_there(people: Stage) -> None:
+def test_an_account_that_cannot_be_seen_is_told_to_the_platform_team_while_somebody_waits_there(
+    people: Stage,
+) -> None:
     endpoint = build(people, "chat-one")
     account = AwsAccount.objects.filter(pk=ACCOUNT)
     account.update(last_sweep_error="AccessDenied: sts:AssumeRole", last_sweep_at=timezone.now())
     assert "cannot see" not in text_of(browser(people.petra).get("/")), "nobody waits there"
     now = timezone.now()
     run = Run.objects.create(
-        endpoint=endpoint, saga="create-endpoint", stream="s", plan_data={}, state="waiting", due_at=now, created_at=now
+        endpoint=endpoint,
+        saga="create-endpoint",
+        stream="s",
+        plan_data={},
+        state="waiting",
+        due_at=now,
+        created_at=now,
     )
     page = text_of(browser(people.petra).get("/"))
     assert f"cannot see how far AWS is in the account Chat ({ACCOUNT})" in page
     assert "AccessDenied: sts:AssumeRole" in page
-    assert "cannot see" not in text_of(browser(people.ana).get("/")), "nothing that a team could do about it"
+    assert "cannot see" not in text_of(browser(people.ana).get("/")), (
+        "nothing that a team could do about it"
+    )
     Run.objects.filter(pk=run.pk).update(state="done")
     assert "cannot see" not in text_of(browser(people.petra).get("/"))
 

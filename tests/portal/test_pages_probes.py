@@ -1,4 +1,6 @@
-"""More probes of an endpoint, pasted log rows, buttons for what would tell more, and the usual questions."""
+"""More probes of an endpoint, pasted log rows, buttons for what would tell more, and the usual
+questions.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,13 @@ from tests.portal.pages_stage import browser, text_of
 from tests.portal.test_pages_endpoints import checked
 
 REFUSED = "HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n"
-ROW = json.dumps({"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": "OriginDnsError"})
+ROW = json.dumps(
+    {
+        "x-edge-request-id": "abc",
+        "sc-status": "502",
+        "x-edge-detailed-result-type": "OriginDnsError",
+    }
+)
 
 POST_ROW = json.dumps(
     {
@@ -36,7 +44,9 @@ POST_ROW = json.dumps(
 def finished(probe: Probe, report: Report | None) -> None:
     """As a worker leaves it."""
     Probe.objects.filter(pk=probe.pk).update(
-        finished_at=timezone.now(), ok=bool(report and report.ok), report=report.to_dict() if report else {"schema": 99}
+        finished_at=timezone.now(),
+        ok=bool(report and report.ok),
+        report=report.to_dict() if report else {"schema": 99},
     )
 
 
@@ -48,7 +58,12 @@ def address(endpoint: Endpoint) -> str:
 def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Stage, address: str) -> None:
     client = browser(people.ana)
     page = client.get(address)
-    for title in ("A plain GET beside the upgrade", "The way of each header line", "Idle meter", "None yet."):
+    for title in (
+        "A plain GET beside the upgrade",
+        "The way of each header line",
+        "Idle meter",
+        "None yet.",
+    ):
         assert title in text_of(page)
     asked = client.post(address, {"kind": "crowd", "number": "4"})
     probe = Probe.objects.get()
@@ -61,7 +76,12 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Stage, address: s
         client.post(address, {"kind": "idle", "number": "9"}, follow=True)
     )
     rows = (("client 1", (Cell("good"), Cell("bad", "<img src=x>"))),)
-    finished(probe, Report(False, "1 of 4 heard <b>nobody</b>.", ("client 1 …",), "WSE-1006", ("In", "Heard"), rows))
+    finished(
+        probe,
+        Report(
+            False, "1 of 4 heard <b>nobody</b>.", ("client 1 …",), "WSE-1006", ("In", "Heard"), rows
+        ),
+    )
     result = client.get(f"{address}{probe.pk}/")
     words = text_of(result)
     assert words.index("1 of 4 heard") < words.index("client 1 …") < words.index("In")
@@ -134,11 +154,20 @@ class TestLogRows:
         assert "x-edge-request-id abc" in page
         sent = client.post(self.url(check), {"rows_text": ROW}, follow=True)
         probe = Probe.objects.get()
-        assert (probe.kind, probe.of_check, probe.rows[0]["detail"]) == ("log rows", check, "OriginDnsError")
+        assert (probe.kind, probe.of_check, probe.rows[0]["detail"]) == (
+            "log rows",
+            check,
+            "OriginDnsError",
+        )
         assert "are being weighed" in text_of(sent)
         assert f"?check={check.pk}" in sent.content.decode()
-        finished(probe, Report(True, "The verdict is: something.", ("CloudFront's log: 502",), "WSE-502-DNS"))
-        assert "The verdict is: something." in text_of(client.get(f"/endpoints/{check.endpoint_id}/"))
+        finished(
+            probe,
+            Report(True, "The verdict is: something.", ("CloudFront's log: 502",), "WSE-502-DNS"),
+        )
+        assert "The verdict is: something." in text_of(
+            client.get(f"/endpoints/{check.endpoint_id}/")
+        )
 
     @pytest.mark.parametrize(
         ("text", "says"),
@@ -150,26 +179,33 @@ class TestLogRows:
             ('{"a": "\x00"}\x00', "begins like JSON"),
         ],
     )
-    def test_what_cannot_be_read_is_said_at_the_field(self, people: Stage, check: Check, text: str, says: str) -> None:
+    def test_what_cannot_be_read_is_said_at_the_field(
+        self, people: Stage, check: Check, text: str, says: str
+    ) -> None:
         answer = browser(people.ana).post(self.url(check), {"rows_text": text})
         assert answer.status_code == 422
         assert 'id="fault-rows_text"' in answer.content.decode()
         assert says in text_of(answer) or "\x00" in text
         assert not Probe.objects.exists()
 
-    def test_a_row_with_what_no_database_keeps_is_taken_all_the_same(self, people: Stage, check: Check) -> None:
-        odd = (
-            '{"x-edge-request-id":"abc","sc-status":"502","cs-uri-stem":"/%00","x-host-header":"\\ud800","time-taken":"'
-        )
+    def test_a_row_with_what_no_database_keeps_is_taken_all_the_same(
+        self, people: Stage, check: Check
+    ) -> None:
+        odd = '{"x-edge-request-id":"abc","sc-status":"502","cs-uri-stem":"/%00","x-host-header":"\\ud800","time-taken":"'
         sent = browser(people.ana).post(self.url(check), {"rows_text": f'{odd}{"9" * 400}"}}'})
         assert sent.status_code == 302
-        assert (Probe.objects.get().rows[0]["status"], Probe.objects.get().rows[0]["seconds"]) == (502, None)
+        assert (Probe.objects.get().rows[0]["status"], Probe.objects.get().rows[0]["seconds"]) == (
+            502,
+            None,
+        )
 
     def test_beside_a_test_that_went_well_only_another_method_tells_something(
         self, people: Stage, endpoint: Endpoint
     ) -> None:
         well, client = checked(endpoint, live()), browser(people.ana)
-        assert "Is another request of this address refused?" in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
+        assert "Is another request of this address refused?" in text_of(
+            client.get(f"/endpoints/{endpoint.pk}/")
+        )
         told = client.post(self.url(well), {"rows_text": ROW}, follow=True)
         assert "its log row tells nothing more" in text_of(told)
         assert not Probe.objects.exists()
@@ -177,13 +213,17 @@ class TestLogRows:
         assert Probe.objects.get().rows[0]["method"] == "POST"
 
     def test_others_may_not(self, people: Stage, check: Check) -> None:
-        assert "Paste CloudFront" not in text_of(browser(people.otto).get(f"/endpoints/{check.endpoint_id}/"))
+        assert "Paste CloudFront" not in text_of(
+            browser(people.otto).get(f"/endpoints/{check.endpoint_id}/")
+        )
         browser(people.otto).post(self.url(check), {"rows_text": ROW})
         assert browser(people.tom).post(self.url(check), {"rows_text": ROW}).status_code == 404
         assert not Probe.objects.exists()
 
 
-@pytest.mark.parametrize(("kind", "asked"), [("idle", "idle"), ("other ways", "ways"), ("again", "")])
+@pytest.mark.parametrize(
+    ("kind", "asked"), [("idle", "idle"), ("other ways", "ways"), ("again", "")]
+)
 def test_what_would_tell_more_is_a_button_where_the_portal_can(
     people: Stage,
     endpoint: Endpoint,
@@ -197,7 +237,9 @@ def test_what_would_tell_more_is_a_button_where_the_portal_can(
         assert 'name="number" value="75"' in page
 
 
-def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(people: Stage, endpoint: Endpoint) -> None:
+def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(
+    people: Stage, endpoint: Endpoint
+) -> None:
     client: Any = browser(people.ana)
     page = client.get("/help/works-at-the-origin/")
     words = text_of(page)

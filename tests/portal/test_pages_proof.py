@@ -1,4 +1,6 @@
-"""What an endpoint has proved: answers over time, privacy in audits, and the documents that are kept of them."""
+"""What an endpoint has proved: answers over time, privacy in audits, and the documents that are
+kept of them.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def sample(minutes: float, ms: float | None = 60.0, verdict: str = "WSE-LIVE") -
 
 def test_a_day_is_summed_up() -> None:
     samples = [sample(15 * turn, 60.0 + turn % 3) for turn in range(95)]
-    proof = prove([*samples, sample(200, 412.0), sample(180, None, "WSE-504-SG"), sample(1441)], DAY, NOW)
+    proof = prove(
+        [*samples, sample(200, 412.0), sample(180, None, "WSE-504-SG"), sample(1441)], DAY, NOW
+    )
     assert (proof.tests, proof.answered, proof.usual_ms, proof.worst_ms) == (97, 96, 61.0, 412.0)
     assert proof.last_failure == sample(180, None, "WSE-504-SG")
     assert len(proof.parts) == DAY.parts
@@ -48,12 +52,19 @@ def test_what_was_not_tested_is_neither_answered_nor_failed() -> None:
     assert [column.mark for column in draw(proof).columns] == [""] * 47 + ["good"]
     assert len(proof.tested_parts) == 1
     nothing = prove([], DAY, NOW)
-    assert (nothing.tests, nothing.usual_ms, nothing.last_failure, nothing.tested_parts) == (0, None, None, ())
+    assert (nothing.tests, nothing.usual_ms, nothing.last_failure, nothing.tested_parts) == (
+        0,
+        None,
+        None,
+        (),
+    )
     assert all(column.level is None for column in draw(nothing).columns)
 
 
 def test_a_failure_is_drawn_taller_and_slow_is_drawn_higher() -> None:
-    drawing = draw(prove([sample(10, 50.0), sample(11, 100.0), sample(100, None, "WSE-504-SG")], DAY, NOW))
+    drawing = draw(
+        prove([sample(10, 50.0), sample(11, 100.0), sample(100, None, "WSE-504-SG")], DAY, NOW)
+    )
     (bad,) = (column for column in drawing.columns if column.mark == "bad")
     (good,) = (column for column in drawing.columns if column.mark == "good")
     assert bad.mark_height > good.mark_height > 0
@@ -63,7 +74,9 @@ def test_a_failure_is_drawn_taller_and_slow_is_drawn_higher() -> None:
     assert drawing.columns[-1].right == 600
 
 
-@pytest.mark.parametrize(("worst", "ceiling"), [(0, 10), (10, 10), (11, 20), (61, 100), (412, 500), (9_999, 10_000)])
+@pytest.mark.parametrize(
+    ("worst", "ceiling"), [(0, 10), (10, 10), (11, 20), (61, 100), (412, 500), (9_999, 10_000)]
+)
 def test_the_scale_ends_at_a_round_figure(worst: float, ceiling: float) -> None:
     assert ceiling_of(worst) == ceiling
 
@@ -74,11 +87,17 @@ def test_a_span_that_nobody_knows_is_the_shortest() -> None:
 
 
 def was_tested(
-    endpoint: Endpoint, hours: float, ms: float | None = 61.0, verdict: str = "WSE-LIVE", **more: object
+    endpoint: Endpoint,
+    hours: float,
+    ms: float | None = 61.0,
+    verdict: str = "WSE-LIVE",
+    **more: object,
 ) -> None:
     at = timezone.now() - timedelta(hours=hours)
     values = {"ok": verdict == "WSE-LIVE", "verdict": verdict, "connect_ms": ms} | more
-    Check.objects.create(endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, **values)
+    Check.objects.create(
+        endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, **values
+    )
 
 
 def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint: Endpoint) -> None:
@@ -106,14 +125,24 @@ def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint
 
 def test_without_a_test_the_page_says_so(people: Stage, endpoint: Endpoint) -> None:
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
-    assert "Nothing was tested in the last 24 hours. The usual handshake of a live endpoint is tested every 15" in words
+    assert (
+        "Nothing was tested in the last 24 hours. The usual handshake of a live endpoint is "
+        "tested every 15" in words
+    )
 
 
-def was_audited(endpoint: Endpoint, outcome: str = "pass", hours: float = 1, *, signed: bool = True) -> PrivacyAudit:
+def was_audited(
+    endpoint: Endpoint, outcome: str = "pass", hours: float = 1, *, signed: bool = True
+) -> PrivacyAudit:
     """An audit as a worker leaves it."""
     at = timezone.now() - timedelta(hours=hours)
     document = {
-        "endpoint": {"name": endpoint.name, "address": endpoint.url, "ports": [80], "paths": ["/ws/chat"]},
+        "endpoint": {
+            "name": endpoint.name,
+            "address": endpoint.url,
+            "ports": [80],
+            "paths": ["/ws/chat"],
+        },
         "made_by": {"portal": "the portal"},
         "questions": [
             {
@@ -144,7 +173,9 @@ def was_audited(endpoint: Endpoint, outcome: str = "pass", hours: float = 1, *, 
 def test_an_auditor_reads_keeps_and_verifies_an_audit(
     people: Stage, endpoint: Endpoint, settings: Any, tmp_path: Path
 ) -> None:
-    (tmp_path / "key").write_bytes(KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (tmp_path / "key").write_bytes(
+        KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    )
     settings.EVIDENCE_KEY_FILE = str(tmp_path / "key")
     made = was_audited(endpoint, "fail")
     otto = browser(people.otto)
@@ -168,22 +199,30 @@ def test_an_auditor_reads_keeps_and_verifies_an_audit(
     (tmp_path / "audit.json").write_bytes(kept.content)
     (tmp_path / "evidence-key.pem").write_bytes(Client().get("/help/evidence/key.pem").content)
     for line in evidence.HOW_TO_VERIFY:
-        done = subprocess.run(["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
     assert "Verified Successfully" in done.stdout
 
 
-def test_without_a_signature_the_document_says_so(people: Stage, endpoint: Endpoint, settings: Any) -> None:
+def test_without_a_signature_the_document_says_so(
+    people: Stage, endpoint: Endpoint, settings: Any
+) -> None:
     settings.EVIDENCE_KEY_FILE = ""
     made = was_audited(endpoint, signed=False)
     address = f"/endpoints/{endpoint.pk}/privacy/{made.pk}"
-    assert "This document is not signed. The portal has no key." in text_of(browser(people.otto).get(f"{address}/"))
+    assert "This document is not signed. The portal has no key." in text_of(
+        browser(people.otto).get(f"{address}/")
+    )
     assert "NOT SIGNED" in browser(people.otto).get(f"{address}.json").content.decode()
     assert "This portal has no key" in text_of(browser(people.otto).get("/help/evidence/"))
     assert Client().get("/help/evidence/key.pem").status_code == 404
 
 
-def test_the_team_audits_now_an_auditor_and_another_team_do_not(people: Stage, endpoint: Endpoint) -> None:
+def test_the_team_audits_now_an_auditor_and_another_team_do_not(
+    people: Stage, endpoint: Endpoint
+) -> None:
     address = f"/endpoints/{endpoint.pk}/privacy/"
     made = was_audited(endpoint)
     for path in (address, f"{address}{made.pk}/", f"{address}{made.pk}.json"):
@@ -207,7 +246,9 @@ def test_the_team_audits_now_an_auditor_and_another_team_do_not(people: Stage, e
     assert 'hx-trigger="every 2s"' in fragment.content.decode()
 
 
-def test_every_live_endpoint_is_audited_once_a_day(people: Stage, endpoint: Endpoint, settings: Any) -> None:
+def test_every_live_endpoint_is_audited_once_a_day(
+    people: Stage, endpoint: Endpoint, settings: Any
+) -> None:
     now = timezone.now()
     assert privacy.request_due_audits(now) == 0, "it has just been deployed"
     Endpoint.objects.update(deployed_at=now - timedelta(days=2))

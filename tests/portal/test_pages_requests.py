@@ -1,4 +1,6 @@
-"""The page of one request through its life: plan, console, cancel, downloads, and what refreshes itself."""
+"""The page of one request through its life: plan, console, cancel, downloads, and what refreshes
+itself.
+"""
 
 from __future__ import annotations
 
@@ -29,10 +31,14 @@ def test_while_the_plan_is_made_the_page_looks_again_by_itself(people: Stage) ->
     assert "Reload to see how far it is" in text_of(page)
 
 
-def test_when_the_state_changes_everything_that_depends_on_it_comes_along(people: Stage, lab: Lab) -> None:
+def test_when_the_state_changes_everything_that_depends_on_it_comes_along(
+    people: Stage, lab: Lab
+) -> None:
     request = ask(people.ana, people.chat)
     client = browser(people.ana)
-    was = re.search(r"standing/\?was=([\w-]+)", client.get(f"/requests/{request.pk}/").content.decode())
+    was = re.search(
+        r"standing/\?was=([\w-]+)", client.get(f"/requests/{request.pk}/").content.decode()
+    )
     assert was
     unchanged = client.get(f"/requests/{request.pk}/standing/", {"was": was[1]}).content.decode()
     assert "hx-swap-oob" not in unchanged
@@ -58,7 +64,9 @@ def test_the_plan_shows_each_resource_before_and_after(people: Stage, lab: Lab) 
     assert "In the plan" in words
 
 
-def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(people: Stage, lab: Lab) -> None:
+def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
+    people: Stage, lab: Lab
+) -> None:
     request = planned(lab, people, target="pub-web")
     page = browser(people.ana).get(f"/requests/{request.pk}/")
     words = text_of(page)
@@ -77,8 +85,12 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(people
 def test_the_team_takes_up_what_the_preflight_proposes(people: Stage, lab: Lab) -> None:
     request = planned(lab, people, path_patterns="/ws/*")
     digest = request.plan_digest
-    assert "Add /ws to the paths, and plan again" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
-    assert "Add /ws to the paths" not in text_of(browser(people.petra).get(f"/requests/{request.pk}/"))
+    assert "Add /ws to the paths, and plan again" in text_of(
+        browser(people.ana).get(f"/requests/{request.pk}/")
+    )
+    assert "Add /ws to the paths" not in text_of(
+        browser(people.petra).get(f"/requests/{request.pk}/")
+    )
     said = {"code": "PF-PATH-BARE", "label": "Add /ws to the paths"}
     refused = browser(people.petra).post(f"/requests/{request.pk}/amend/", said, follow=True)
     assert "Only a member of the team" in text_of(refused)
@@ -100,8 +112,12 @@ def test_the_team_cancels_and_others_cannot(people: Stage, lab: Lab) -> None:
     assert "Only a member of the team" in text_of(refused)
     request.refresh_from_db()
     assert request.state == State.AWAITING_APPROVAL
-    assert "Cancel the request" not in text_of(browser(people.petra).get(f"/requests/{request.pk}/"))
-    done = browser(people.ben).post(f"/requests/{request.pk}/cancel/", {"reason": "Not needed"}, follow=True)
+    assert "Cancel the request" not in text_of(
+        browser(people.petra).get(f"/requests/{request.pk}/")
+    )
+    done = browser(people.ben).post(
+        f"/requests/{request.pk}/cancel/", {"reason": "Not needed"}, follow=True
+    )
     words = text_of(done)
     assert "Cancelled." in words
     assert "Not needed" in words
@@ -119,12 +135,22 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Stage, lab: Lab) ->
     assert "Add origin and behaviors to the distribution · to do" in words
     assert "Approved by petra" in words
     assert "Cancel and undo" in words
-    run, now = Run.objects.select_related("endpoint__account").get(endpoint_requests=request), timezone.now()
-    watch = {"resource": Watch.Resource.VPC_ORIGIN, "aws_id": "vo_1", "written_at": now, "seen_at": now}
+    run, now = (
+        Run.objects.select_related("endpoint__account").get(endpoint_requests=request),
+        timezone.now(),
+    )
+    watch = {
+        "resource": Watch.Resource.VPC_ORIGIN,
+        "aws_id": "vo_1",
+        "written_at": now,
+        "seen_at": now,
+    }
     run.watch = Watch.objects.create(account=run.endpoint.account, **watch)
     run.save()
     for asked_at, tells in ((now - timedelta(days=1), False), (now, True)):
-        AwsAccount.objects.update(last_sweep_error="ListVpcOrigins: no (AccessDenied).", next_sweep_at=asked_at)
+        AwsAccount.objects.update(
+            last_sweep_error="ListVpcOrigins: no (AccessDenied).", next_sweep_at=asked_at
+        )
         words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
         assert ("tries again by itself. ListVpcOrigins: no (AccessDenied)." in words) == tells
     undoing = browser(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
@@ -178,31 +204,43 @@ def test_a_page_never_shows_a_state_older_than_its_events(people: Stage) -> None
     assert "Clients can connect." in words
 
 
-def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(people: Stage, lab: Lab) -> None:
+def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
+    people: Stage, lab: Lab
+) -> None:
     request = planned(lab, people)
     approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
-    Run.objects.filter(endpoint_requests=request).update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
+    Run.objects.filter(endpoint_requests=request).update(
+        state=Run.State.STUCK, failure={"step": "vpc-origin"}
+    )
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
     page, button = f"/requests/{request.pk}/", "Try the undo again"
     assert button not in text_of(browser(people.petra).get(page))
-    assert "Only a platform admin" in text_of(browser(people.petra).post(f"{page}undo-again/", follow=True))
+    assert "Only a platform admin" in text_of(
+        browser(people.petra).post(f"{page}undo-again/", follow=True)
+    )
     people.petra.role = Person.Role.PLATFORM_ADMIN
     people.petra.save()
     assert button in text_of(browser(people.petra).get(page))
-    words = text_of(browser(people.petra).post(f"{page}undo-again/", {"reason": "It may again."}, follow=True))
+    words = text_of(
+        browser(people.petra).post(f"{page}undo-again/", {"reason": "It may again."}, follow=True)
+    )
     assert "The undo is tried again." in words
     assert "Being removed again" in words
     assert button not in words
 
 
-def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left(people: Stage, lab: Lab) -> None:
+def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left(
+    people: Stage, lab: Lab
+) -> None:
     request = planned(lab, people)
     approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
     request.refresh_from_db()
     run = request.run
     assert run is not None
     now = timezone.now()
-    run.entries.create(seq=1, step="behaviors", kind="acted", direction="forward", at=now, since=now)
+    run.entries.create(
+        seq=1, step="behaviors", kind="acted", direction="forward", at=now, since=now
+    )
     Run.objects.filter(pk=run.pk).update(state=Run.State.STUCK, failure={"step": "behaviors"})
     put(request, State.STUCK, reason="UpdateDistribution: no.")
     page, button = f"/requests/{request.pk}/", "Close it without the undo"
@@ -224,12 +262,16 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     assert button not in words
 
 
-def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers(people: Stage, lab: Lab) -> None:
+def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers(
+    people: Stage, lab: Lab
+) -> None:
     request = planned(lab, people, name="orders-feed", path_patterns="/ws/orders, /ws/orders/*")
     page, again = f"/requests/{request.pk}/", "Ask again with these answers"
     approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
     assert again not in text_of(browser(people.ana).get(page)), "it is under way"
-    Run.objects.filter(endpoint_requests=request).update(failure={"reason": "No.", "fix": "Ask the account's owner."})
+    Run.objects.filter(endpoint_requests=request).update(
+        failure={"reason": "No.", "fix": "Ask the account's owner."}
+    )
     put(request, State.FAILED, reason="AuthorizeSecurityGroupIngress: No.")
     journal = (
         ("approved-plan", "ready", "forward"),
@@ -243,11 +285,19 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     response = browser(people.ana).get(page)
     assert "Create the VPC origin · failed here, removed again" in text_of(response)
     assert text_of(response).count("failed here") == 1
-    assert "Reason: AuthorizeSecurityGroupIngress: No. To put it right: Ask the account's owner." in text_of(response)
+    assert (
+        "Reason: AuthorizeSecurityGroupIngress: No. To put it right: Ask the account's owner."
+        in text_of(response)
+    )
     link = re.search(r'href="(/requests/new/[^"]*)">' + again, response.content.decode())
     assert link is not None
     form = browser(people.ana).get(link[1].replace("&amp;", "&")).content.decode()
-    for answer in ("orders-feed", "/ws/orders, /ws/orders/*", request.justification, request.spec.distribution_id):
+    for answer in (
+        "orders-feed",
+        "/ws/orders, /ws/orders/*",
+        request.justification,
+        request.spec.distribution_id,
+    ):
         assert answer in form
     assert 'id="id_carries_http_api" value="true" aria-describedby="hint-carries_http_api">' in form
     assert again not in text_of(browser(people.petra).get(page)), "an approver asks for nothing"
@@ -270,4 +320,6 @@ def test_a_newer_plan_shows_what_changed(people: Stage, lab: Lab) -> None:
     with transaction.atomic():
         events.append(request.stream, "request.replanned", "again", at=timezone.now())
     plan_again(request)
-    assert "What changed since the plan before" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "What changed since the plan before" in text_of(
+        browser(people.ana).get(f"/requests/{request.pk}/")
+    )

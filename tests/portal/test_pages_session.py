@@ -34,7 +34,9 @@ def test_ana_signs_in_and_gets_the_page_she_asked_for(ana: Person) -> None:
     assert asked.status_code == 302
     page = client.get(asked["Location"])
     assert "Sign in to see the page you asked for" in text_of(page)
-    signed_in = client.post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": "/requests/?state=live"})
+    signed_in = client.post(
+        "/sign-in/", {"username": "ana", "password": PASSWORD, "next": "/requests/?state=live"}
+    )
     assert signed_in["Location"] == "/requests/?state=live"
     assert client.get("/requests/?state=live").status_code == 200
     client.post("/sign-out/")
@@ -53,7 +55,9 @@ def test_a_sign_in_deletes_the_sessions_that_have_expired(ana: Person) -> None:
 
 def test_next_never_leads_away_from_the_portal(ana: Person) -> None:
     for elsewhere in ("https://evil.example/", "//evil.example/", "javascript:alert(1)"):
-        answer = Client().post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": elsewhere})
+        answer = Client().post(
+            "/sign-in/", {"username": "ana", "password": PASSWORD, "next": elsewhere}
+        )
         assert answer["Location"] == "/"
 
 
@@ -62,7 +66,9 @@ def test_whoever_has_signed_in_is_led_on_and_never_round_in_circles(ana: Person)
     assert client.get("/sign-in/?next=/tokens/")["Location"] == "/tokens/"
     for circle in ("/sign-in/", "/sign-in/?next=/sign-in/", "http://testserver/sign-in/"):
         assert client.get("/sign-in/", {"next": circle})["Location"] == "/"
-        entered = Client().post("/sign-in/", {"username": "ana", "password": PASSWORD, "next": circle})
+        entered = Client().post(
+            "/sign-in/", {"username": "ana", "password": PASSWORD, "next": circle}
+        )
         assert entered["Location"] == "/"
 
 
@@ -76,7 +82,9 @@ def test_guessing_is_slowed_down_also_for_the_right_password(ana: Person, counte
     assert "Wait five minutes" in text_of(refused)
     assert client.post("/sign-in/", {"username": "ben", "password": "wrong"}).status_code == 200
     for respelt in ("\N{FULLWIDTH LATIN SMALL LETTER A}na", "an\N{FEMININE ORDINAL INDICATOR}"):
-        assert client.post("/sign-in/", {"username": respelt, "password": PASSWORD}).status_code == 429, "the same name"
+        assert (
+            client.post("/sign-in/", {"username": respelt, "password": PASSWORD}).status_code == 429
+        ), "the same name"
     from_home = Client(REMOTE_ADDR="192.0.2.7")
     assert from_home.post("/sign-in/", {"username": "ana", "password": PASSWORD}).status_code == 302
 
@@ -89,7 +97,9 @@ def test_unknown_names_are_answered_like_wrong_passwords(ana: Person) -> None:
 
 def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> None:
     url = f"/requests/{uuid4()}/standing/"
-    answer = Client().get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"})
+    answer = Client().get(
+        url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"}
+    )
     assert answer["HX-Redirect"] == "/sign-in/?next=/requests/"
 
 
@@ -115,28 +125,49 @@ def test_what_was_typed_is_kept_without_what_the_database_cannot_keep(people: St
     assert browser(people.petra).post(f"/requests/{theirs.pk}/decide/", decision).status_code == 302
     assert EndpointRequest.objects.get(pk=theirs.pk).reason == "Use /chat."
     mine = ask(people.ana, people.chat)
-    assert browser(people.ana).post(f"/requests/{mine.pk}/cancel/", {"reason": "\x00"}).status_code == 302
+    assert (
+        browser(people.ana).post(f"/requests/{mine.pk}/cancel/", {"reason": "\x00"}).status_code
+        == 302
+    )
     assert EndpointRequest.objects.get(pk=mine.pk).state == "cancelled"
 
 
-def test_a_page_that_is_got_can_be_asked_for_its_head(people: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("portal.views.asking._page", Mock(return_value=HttpResponse()))  # the form would ask AWS
+def test_a_page_that_is_got_can_be_asked_for_its_head(
+    people: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "portal.views.asking._page", Mock(return_value=HttpResponse())
+    )  # the form would ask AWS
     ana, mine = browser(people.ana), ask(people.ana, people.chat)
     EndpointRequest.objects.filter(pk=mine.pk).update(state="blocked")
-    for path in ("/", "/requests/", "/requests/new/", f"/requests/{mine.pk}/edit/", "/tokens/", "/api/v1/docs"):
+    for path in (
+        "/",
+        "/requests/",
+        "/requests/new/",
+        f"/requests/{mine.pk}/edit/",
+        "/tokens/",
+        "/api/v1/docs",
+    ):
         assert ana.head(path).status_code == 200, path
     assert ana.post("/").status_code == 405
 
 
-def test_a_database_that_is_away_is_no_fault_of_the_page(people: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_database_that_is_away_is_no_fault_of_the_page(
+    people: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ana = browser(people.ana)
     ana.raise_request_exception = False
-    for trouble, status in ((OperationalError("the server closed the connection"), 503), (KeyError("a bug"), 500)):
+    for trouble, status in (
+        (OperationalError("the server closed the connection"), 503),
+        (KeyError("a bug"), 500),
+    ):
         monkeypatch.setattr("portal.views.home.page_of", Mock(side_effect=trouble))
         monkeypatch.setattr("portal.api.requests.list_requests", Mock(side_effect=trouble))
         page, problem = ana.get("/requests/"), ana.get("/api/v1/requests")
         assert (page.status_code, problem.status_code) == (status, status)
-        assert page.has_header("Retry-After") == problem.has_header("Retry-After") == (status == 503)
+        assert (
+            page.has_header("Retry-After") == problem.has_header("Retry-After") == (status == 503)
+        )
         assert "<h1>" in page.content.decode()
         assert problem["Content-Type"] == "application/problem+json"
     elsewhere = ana.get("/api/v2/requests")

@@ -1,4 +1,6 @@
-"""The stylesheet keeps its promises: readable in both schemes, small, and nothing the policy would block."""
+"""The stylesheet keeps its promises: readable in both schemes, small, and nothing the policy would
+block.
+"""
 
 from __future__ import annotations
 
@@ -28,12 +30,17 @@ MARKS = [("line-strong", "sheet"), ("accent", "ground")]
 def colours(block: str) -> dict[str, str]:
     """The variables of a scheme, as six hex digits."""
     found = re.findall(r"--([a-z-]+): #([0-9a-f]{3,6});", block)
-    return {name: value if len(value) == 6 else "".join(digit * 2 for digit in value) for name, value in found}
+    return {
+        name: value if len(value) == 6 else "".join(digit * 2 for digit in value)
+        for name, value in found
+    }
 
 
 def luminance(colour: str) -> float:
     parts = (int(colour[place : place + 2], 16) / 255 for place in (0, 2, 4))
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
@@ -52,7 +59,12 @@ def test_everything_can_be_read_in_both_schemes(block: str) -> None:
 
 def test_a_first_visit_is_light() -> None:
     assert len(CSS) < 25_000
-    first = [STATIC / "portal.css", STATIC / "portal.js", STATIC / "console.js", *STATIC.glob("vendor/*.js")]
+    first = [
+        STATIC / "portal.css",
+        STATIC / "portal.js",
+        STATIC / "console.js",
+        *STATIC.glob("vendor/*.js"),
+    ]
     assert sum(len(gzip.compress(path.read_bytes())) for path in first) < 36_000
 
 
@@ -60,7 +72,9 @@ def test_templates_hold_nothing_that_the_policy_blocks() -> None:
     for template in (ROOT / "templates").rglob("*.html"):
         text = template.read_text()
         found = re.search(
-            r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:|hx-vals=.js|\|safe\b|autoescape off|https?://", text
+            r"<style|\sstyle=|\son[a-z]+=|hx-on|javascript:|hx-vals=.js|\|safe\b|autoescape "
+            r"off|https?://",
+            text,
         )
         assert found is None, f"{template.relative_to(ROOT)}: {found}"
         for script in re.findall(r"<script[^>]*>", text):

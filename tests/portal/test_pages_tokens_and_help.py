@@ -33,7 +33,9 @@ def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Stage) ->
     client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/")
     assert Client().get("/api/v1/requests", headers=header).status_code == 401
     assert "Revoked" in text_of(client.get("/tokens/"))
-    assert "was revoked already" in text_of(client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/", follow=True))
+    assert "was revoked already" in text_of(
+        client.post(f"/tokens/{ApiToken.objects.get().pk}/revoke/", follow=True)
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,9 @@ def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Stage) ->
         ({"name": "x", "scopes": ["requests:read"], "days": "366"}, "days"),
     ],
 )
-def test_a_token_needs_a_name_a_scope_and_an_end(people: Stage, said: dict[str, object], field: str) -> None:
+def test_a_token_needs_a_name_a_scope_and_an_end(
+    people: Stage, said: dict[str, object], field: str
+) -> None:
     page = browser(people.ana).post("/tokens/", said)
     assert page.status_code == 422
     assert f'href="#id_{field}"' in page.content.decode()
@@ -67,9 +71,13 @@ def test_what_still_works_can_be_revoked_however_many_were_made_since(
 ) -> None:
     monkeypatch.setattr("portal.views.tokens.TOKENS_SHOWN", 3)
     now = timezone.now()
-    for number, name in enumerate(("oldest", "older", "revoked", "expired", "newest", "revoked too")):
+    for number, name in enumerate(
+        ("oldest", "older", "revoked", "expired", "newest", "revoked too")
+    ):
         at = now - timedelta(days=30 - number)
-        _, token = issue_token(people.ana, name, ["requests:read"], days=1 if name == "expired" else 365, now=at)
+        _, token = issue_token(
+            people.ana, name, ["requests:read"], days=1 if name == "expired" else 365, now=at
+        )
         if name.startswith("revoked"):
             assert revoke_token(people.ana, token, now=now)
     shown = browser(people.ana).get("/tokens/").context["tokens"]
@@ -98,7 +106,11 @@ def test_every_verdict_has_a_page_and_is_listed(people: Stage) -> None:
 
 def test_trouble_has_pages_in_plain_words_without_the_database() -> None:
     request = RequestFactory().get("/")
-    for view, status in ((errors.bad_request, 400), (errors.forbidden, 403), (errors.not_found, 404)):
+    for view, status in (
+        (errors.bad_request, 400),
+        (errors.forbidden, 403),
+        (errors.not_found, 404),
+    ):
         page = view(request, Exception("secret detail"))
         assert page.status_code == status
         assert b"secret detail" not in page.content

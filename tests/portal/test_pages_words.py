@@ -122,20 +122,32 @@ def test_values_are_said_plainly() -> None:
     assert [words.plainly(value) for value in (True, False, "", None, ["a", "b"], 7)] == [
         "yes", "no", "none", "none", "a, b", "7",
     ]  # fmt: skip
-    assert words.arn_name("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/int-chat/50dc") == "int-chat"
+    assert (
+        words.arn_name("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/int-chat/50dc")
+        == "int-chat"
+    )
     assert words.arn_name("arn:aws:ec2:us-east-1:1:instance/i-0abc") == "i-0abc"
 
 
 def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
     def page(*levels: str) -> str:
-        results = [{"code": "PF-BPA", "title": "It holds", "level": one, "seen": "So.", "why": "x"} for one in levels]
-        return render_to_string("requests/_preflight.html", {"results": results, "blocked": "block" in levels})
+        results = [
+            {"code": "PF-BPA", "title": "It holds", "level": one, "seen": "So.", "why": "x"}
+            for one in levels
+        ]
+        return render_to_string(
+            "requests/_preflight.html", {"results": results, "blocked": "block" in levels}
+        )
 
     assert "Nothing stands in the way." in page("pass", "warn")
     told = page("pass", "unknown", "warn")
     assert "Nothing stands in the way." not in told
     assert "1 question could not be answered" in told
-    assert told.index("Could not be seen") < told.index("Worth a look") < told.index("1 question passed")
+    assert (
+        told.index("Could not be seen")
+        < told.index("Worth a look")
+        < told.index("1 question passed")
+    )
     assert "Not ready." in page("unknown", "block")
 
 
@@ -159,7 +171,9 @@ def test_of_what_takes_long_people_read_when_it_begins_anew_and_of_nothing_else(
     row: type[Check] | type[Probe] | type[PrivacyAudit],
 ) -> None:
     now = timezone.now()
-    told = words.anew(row(asked_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90)))
+    told = words.anew(
+        row(asked_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90))
+    )
     assert "another begins it anew" in told
     for asked, lease in ((1, 90), (40, None), (40, -1)):
         until = None if lease is None else now + timedelta(seconds=lease)

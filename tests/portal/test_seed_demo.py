@@ -30,11 +30,20 @@ def seed(**options: object) -> str:
 
 def test_seeding_twice_changes_nothing() -> None:
     printed = seed()
-    before = [list(model.objects.order_by("pk").values()) for model in (Person, Team, Membership, AwsAccount)]
+    before = [
+        list(model.objects.order_by("pk").values())
+        for model in (Person, Team, Membership, AwsAccount)
+    ]
     assert seed() == printed
-    assert [list(model.objects.order_by("pk").values()) for model in (Person, Team, Membership, AwsAccount)] == before
+    assert [
+        list(model.objects.order_by("pk").values())
+        for model in (Person, Team, Membership, AwsAccount)
+    ] == before
     assert "demo-olga-2026" in printed
-    assert AwsAccount.objects.get(pk="111122223333").role_arn == "arn:aws:iam::111122223333:role/edge-portal"
+    assert (
+        AwsAccount.objects.get(pk="111122223333").role_arn
+        == "arn:aws:iam::111122223333:role/edge-portal"
+    )
     assert Client().login(username="ana", password="demo-ana-2026")
     assert Person.objects.get(username="max").decides
     assert not Person.objects.get(username="rita").decides
@@ -48,10 +57,24 @@ def test_tokens_are_new_each_time_and_for_their_owner_alone(tmp_path: Path) -> N
     second = json.loads(file.read_text())
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert set(first) == {"ana", "ben", "tara", "olga", "max", "rita"}
-    assert Client().get("/api/v1/requests", headers={"Authorization": f"Bearer {first['ana']}"}).status_code == 401
-    assert Client().get("/api/v1/requests", headers={"Authorization": f"Bearer {second['ana']}"}).status_code == 200
-    assert ApiToken.objects.get(person__username="rita", revoked_at=None).scopes == ["requests:read"]
-    assert "approvals:write" in ApiToken.objects.get(person__username="olga", revoked_at=None).scopes
+    assert (
+        Client()
+        .get("/api/v1/requests", headers={"Authorization": f"Bearer {first['ana']}"})
+        .status_code
+        == 401
+    )
+    assert (
+        Client()
+        .get("/api/v1/requests", headers={"Authorization": f"Bearer {second['ana']}"})
+        .status_code
+        == 200
+    )
+    assert ApiToken.objects.get(person__username="rita", revoked_at=None).scopes == [
+        "requests:read"
+    ]
+    assert (
+        "approvals:write" in ApiToken.objects.get(person__username="olga", revoked_at=None).scopes
+    )
 
 
 def test_it_refuses_where_aws_is_the_real_one(monkeypatch: pytest.MonkeyPatch) -> None:

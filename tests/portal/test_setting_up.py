@@ -1,4 +1,6 @@
-"""Setting a portal up from the command line: account, team, person, token, each refusal beside its permission."""
+"""Setting a portal up from the command line: account, team, person, token, each refusal beside its
+permission.
+"""
 
 from __future__ import annotations
 
@@ -71,13 +73,21 @@ def test_whoever_leaves_gets_in_nowhere_any_more_and_nobody_else_is_kept_out() -
         return client
 
     passwords = {name: run("add_person", name).split(": ")[1].split()[0] for name in ("ana", "ben")}
-    browsers = {name: [entered(name, password) for _ in range(2)] for name, password in passwords.items()}
-    tokens = {name: run("issue_token", name, "ci", "--scope", "requests:read").strip() for name in passwords}
+    browsers = {
+        name: [entered(name, password) for _ in range(2)] for name, password in passwords.items()
+    }
+    tokens = {
+        name: run("issue_token", name, "ci", "--scope", "requests:read").strip()
+        for name in passwords
+    }
     revoked = ApiToken.objects.get(person__username="ana")
     run("issue_token", "ana", "old", "--scope", "requests:read")
     ApiToken.objects.filter(name="old").update(revoked_at=revoked.created_at)
 
-    assert run("end_person", "ana") == "ana (ana) can no longer sign in. Tokens revoked: 1. Sessions ended: 2.\n"
+    assert (
+        run("end_person", "ana")
+        == "ana (ana) can no longer sign in. Tokens revoked: 1. Sessions ended: 2.\n"
+    )
 
     def gets_in(name: str) -> list[bool]:
         bearer = {"Authorization": f"Bearer {tokens[name]}"}
@@ -90,14 +100,28 @@ def test_whoever_leaves_gets_in_nowhere_any_more_and_nobody_else_is_kept_out() -
 
     assert not any(gets_in("ana"))
     assert all(gets_in("ben"))
-    assert ApiToken.objects.get(name="old").revoked_at == revoked.created_at, "when it was revoked stays as it was"
+    assert ApiToken.objects.get(name="old").revoked_at == revoked.created_at, (
+        "when it was revoked stays as it was"
+    )
     Person.objects.filter(username="ana").update(is_active=True)
-    assert gets_in("ana") == [False, False, False, True], "what was ended stays so, should she come back"
+    assert gets_in("ana") == [False, False, False, True], (
+        "what was ended stays so, should she come back"
+    )
     run("end_person", "ana")
-    assert run("end_person", "ana") == "ana (ana) was ended before. Tokens revoked: 0. Sessions ended: 0.\n"
+    assert (
+        run("end_person", "ana")
+        == "ana (ana) was ended before. Tokens revoked: 0. Sessions ended: 0.\n"
+    )
 
 
-def test_a_process_that_is_frozen_within_a_transaction_loses_it_and_a_person_may_say_when(database_url: str) -> None:
-    for more, ends_after in (({}, "1min"), ({"options": "-c idle_in_transaction_session_timeout=5s"}, "5s")):
+def test_a_process_that_is_frozen_within_a_transaction_loses_it_and_a_person_may_say_when(
+    database_url: str,
+) -> None:
+    for more, ends_after in (
+        ({}, "1min"),
+        ({"options": "-c idle_in_transaction_session_timeout=5s"}, "5s"),
+    ):
         with psycopg.connect(database_url, **(POSTGRES_PATIENCE | more)) as session:
-            assert session.execute("SHOW idle_in_transaction_session_timeout").fetchone() == (ends_after,)
+            assert session.execute("SHOW idle_in_transaction_session_timeout").fetchone() == (
+                ends_after,
+            )

@@ -25,12 +25,17 @@ from tests.portal.api_stage import WISH, Stage
 from tests.portal.pages_stage import answers, browser, plan_again, text_of
 from tests.portal.test_pages_endpoints import checked
 
-SPEC = parse_spec(complete_wish({**WISH, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]}))
+SPEC = parse_spec(
+    complete_wish({**WISH, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]})
+)
 LINK = re.compile(r'href="(/requests/new/\?[^"]+)"')
 
 
 def offered(
-    code: str, path: str = "/ws/room", taken: tuple[str, ...] = ("/ws/chat",), spec: EndpointSpec = SPEC
+    code: str,
+    path: str = "/ws/room",
+    taken: tuple[str, ...] = ("/ws/chat",),
+    spec: EndpointSpec = SPEC,
 ) -> Any:
     return remedy_at(code, spec, team="chat", path=path, taken=taken)
 
@@ -40,14 +45,25 @@ def test_only_what_a_new_endpoint_can_put_right_opens_a_request() -> None:
     for code in VERDICTS:
         assert bool(offered(code)) is (code in BY_REQUEST), code
         assert bool(remedy_anywhere(code)) is (code in BY_REQUEST), code
-    for never in ("WSE-LIVE", "WSE-504-SG", "WSE-502-VPCORIGIN", "WSE-502-2025", "WSE-403-ORIGIN", "WSE-IDLE-ALB"):
+    for never in (
+        "WSE-LIVE",
+        "WSE-504-SG",
+        "WSE-502-VPCORIGIN",
+        "WSE-502-2025",
+        "WSE-403-ORIGIN",
+        "WSE-IDLE-ALB",
+    ):
         assert never not in BY_REQUEST, "nothing of this goes away behind another endpoint"
 
 
 @pytest.mark.parametrize(
     ("path", "taken", "why"),
     [
-        ("/ws/chat", ("/ws/chat",), "an endpoint has it: its behavior is to be repaired, not to be made twice"),
+        (
+            "/ws/chat",
+            ("/ws/chat",),
+            "an endpoint has it: its behavior is to be repaired, not to be made twice",
+        ),
         ("/ws/room", ("/ws/*",), "a pattern of an endpoint covers it"),
         ("/ws/room", ("/ws/chat", "/ws/roo?"), "a pattern of another endpoint covers it"),
         ("/", (), "nobody may take over every request"),
@@ -56,7 +72,9 @@ def test_only_what_a_new_endpoint_can_put_right_opens_a_request() -> None:
         ("/" + "x" * 300, (), "too long for a pattern"),
     ],
 )
-def test_a_path_that_no_request_can_have_opens_none(path: str, taken: tuple[str, ...], why: str) -> None:
+def test_a_path_that_no_request_can_have_opens_none(
+    path: str, taken: tuple[str, ...], why: str
+) -> None:
     assert offered("WSE-PATH", path, taken) is None, why
     assert offered("WSE-PATH", "/ws/room", ()) is not None
 
@@ -64,8 +82,12 @@ def test_a_path_that_no_request_can_have_opens_none(path: str, taken: tuple[str,
 def test_the_answers_are_those_of_the_endpoint_and_of_the_path() -> None:
     said = dict(offered("WSE-PATH", "/ws/Room.7/").answers)
     assert said["name"] == "team-chat-ws-room-7"
-    assert said["justification"].startswith("WSE-PATH (Another behavior answers this path): found by a test of")
-    made = parse_spec(complete_wish({key: said[key] for key in said.keys() - {"team", "justification"}}))
+    assert said["justification"].startswith(
+        "WSE-PATH (Another behavior answers this path): found by a test of"
+    )
+    made = parse_spec(
+        complete_wish({key: said[key] for key in said.keys() - {"team", "justification"}})
+    )
     assert (made.target_arn, made.distribution_id, made.path_patterns) == (
         SPEC.target_arn,
         SPEC.distribution_id,
@@ -74,14 +96,24 @@ def test_the_answers_are_those_of_the_endpoint_and_of_the_path() -> None:
     assert (made.max_silence_seconds, made.subprotocols) == (45, ("chat.v1", "chat.v2"))
     long = dict(offered("WSE-PATH", "/" + "a/" * 40).answers)
     assert len(long["name"]) <= 40
-    assert all(len(dict(offered(code, "/" + "a" * 200).answers)["justification"]) <= 500 for code in BY_REQUEST)
+    assert all(
+        len(dict(offered(code, "/" + "a" * 200).answers)["justification"]) <= 500
+        for code in BY_REQUEST
+    )
 
 
 def failing(
-    endpoint: Endpoint, path: str = "/ws/room?room=1", code: str = "WSE-PATH", certainty: Certainty = "medium"
+    endpoint: Endpoint,
+    path: str = "/ws/room?room=1",
+    code: str = "WSE-PATH",
+    certainty: Certainty = "medium",
 ) -> Check:
     """A test of a path of one's own that failed, with `code` behind the first verdict."""
-    check = checked(endpoint, answered("HTTP/1.1 500 Oops\r\nServer: app\r\n"), wanted={"path": path} if path else {})
+    check = checked(
+        endpoint,
+        answered("HTTP/1.1 500 Oops\r\nServer: app\r\n"),
+        wanted={"path": path} if path else {},
+    )
     found = Diagnosis(VERDICTS[code], certainty, ("the behavior * gets this path",))
     check.findings = [*check.findings, found.to_dict()]
     check.save()
@@ -92,7 +124,9 @@ def links(page: Any) -> list[str]:
     return [html.unescape(link) for link in LINK.findall(page.content.decode())]
 
 
-def test_each_link_opens_the_form_with_these_values(people: Stage, endpoint: Endpoint, lab: Lab) -> None:
+def test_each_link_opens_the_form_with_these_values(
+    people: Stage, endpoint: Endpoint, lab: Lab
+) -> None:
     check = failing(endpoint)
     client = browser(people.ana)
     assert links(client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}")) == [
@@ -112,25 +146,37 @@ def test_each_link_opens_the_form_with_these_values(people: Stage, endpoint: End
             "justification": f"{code} ({VERDICTS[code].title}): found by a test of team-chat at /ws/room. "
             f"{BY_REQUEST[code]}",
         }
-        for value in ("team-chat-ws-room", 'value="/ws/room"', endpoint.spec.target_arn, BY_REQUEST[code]):
+        for value in (
+            "team-chat-ws-room",
+            'value="/ws/room"',
+            endpoint.spec.target_arn,
+            BY_REQUEST[code],
+        ):
             assert value in form.content.decode(), value
 
 
-def test_the_request_can_be_planned_as_it_opens(people: Stage, endpoint: Endpoint, lab: Lab) -> None:
+def test_the_request_can_be_planned_as_it_opens(
+    people: Stage, endpoint: Endpoint, lab: Lab
+) -> None:
     real = answers(lab)
-    endpoint.spec_data |= {"target_arn": real["target_arn"], "distribution_id": real["distribution_id"]}
+    endpoint.spec_data |= {
+        "target_arn": real["target_arn"],
+        "distribution_id": real["distribution_id"],
+    }
     endpoint.save()
     check = failing(endpoint)
     [link] = links(browser(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}"))
-    sent = browser(people.ana).post("/requests/new/", dict(parse_qsl(urlsplit(link).query)) | {"send": "1"})
+    sent = browser(people.ana).post(
+        "/requests/new/", dict(parse_qsl(urlsplit(link).query)) | {"send": "1"}
+    )
     made = EndpointRequest.objects.order_by("-created_at").first()
     assert made is not None
     assert sent["Location"] == f"/requests/{made.pk}/"
     plan_again(made)
     assert made.state == State.AWAITING_APPROVAL, made.reason
-    assert [item["title"] for item in made.plan_data["items"] if item["resource"] == "behavior"] == [
-        f"Behavior /ws/room in {real['distribution_id']}"
-    ]
+    assert [
+        item["title"] for item in made.plan_data["items"] if item["resource"] == "behavior"
+    ] == [f"Behavior /ws/room in {real['distribution_id']}"]
 
 
 @pytest.mark.parametrize(
@@ -147,14 +193,24 @@ def test_a_verdict_without_one_shows_none(
     people: Stage, endpoint: Endpoint, path: str, code: str, certainty: Certainty
 ) -> None:
     check = failing(endpoint, path, code, certainty)
-    for page in (f"/endpoints/{endpoint.pk}/", f"/help/verdicts/{code}/", "/help/works-at-the-origin/"):
+    for page in (
+        f"/endpoints/{endpoint.pk}/",
+        f"/help/verdicts/{code}/",
+        "/help/works-at-the-origin/",
+    ):
         assert links(browser(people.ana).get(f"{page}?check={check.pk}")) == [], page
 
 
-def test_another_endpoints_path_is_not_offered_until_that_endpoint_is_gone(people: Stage, endpoint: Endpoint) -> None:
+def test_another_endpoints_path_is_not_offered_until_that_endpoint_is_gone(
+    people: Stage, endpoint: Endpoint
+) -> None:
     spec = endpoint.spec_data | {"name": "rooms", "path_patterns": ["/ws/r*"]}
     other = Endpoint.objects.create(
-        account=endpoint.account, owner="trading", name="rooms", spec_data=spec, created_at=endpoint.created_at
+        account=endpoint.account,
+        owner="trading",
+        name="rooms",
+        spec_data=spec,
+        created_at=endpoint.created_at,
     )
     assert not ways_out(people.ana, endpoint, "/ws/room")
     other.state = Endpoint.State.ABSENT
@@ -168,12 +224,18 @@ def test_who_may_not_ask_for_the_team_is_offered_nothing(people: Stage, endpoint
     def seen_by(person: Person, page: str) -> list[str]:
         return links(browser(person).get(page))
 
-    for page in (f"/endpoints/{endpoint.pk}/?check={check.pk}", f"/help/verdicts/WSE-PATH/?check={check.pk}"):
+    for page in (
+        f"/endpoints/{endpoint.pk}/?check={check.pk}",
+        f"/help/verdicts/WSE-PATH/?check={check.pk}",
+    ):
         assert len(seen_by(people.ben, page)) == 1
         assert seen_by(people.petra, page) == seen_by(people.otto, page) == []
     assert browser(people.tom).get(f"/help/verdicts/WSE-PATH/?check={check.pk}").status_code == 404
     for nonsense in ("x", "6f2b0a3e-0000-4000-8000-000000000000"):
-        assert browser(people.ana).get(f"/help/works-at-the-origin/?check={nonsense}").status_code == 404
+        assert (
+            browser(people.ana).get(f"/help/works-at-the-origin/?check={nonsense}").status_code
+            == 404
+        )
 
 
 def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_filled_in(
@@ -182,10 +244,15 @@ def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_fill
     check = failing(endpoint)
     client = browser(people.ana)
     page = client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}").content.decode()
-    for address in (f"/help/verdicts/WSE-PATH/?check={check.pk}", f"/help/works-at-the-origin/?check={check.pk}"):
+    for address in (
+        f"/help/verdicts/WSE-PATH/?check={check.pk}",
+        f"/help/works-at-the-origin/?check={check.pk}",
+    ):
         assert address in page
         help_page = client.get(address)
-        assert {parse_qs(urlsplit(link).query)["path_patterns"][0] for link in links(help_page)} == {"/ws/room"}
+        assert {
+            parse_qs(urlsplit(link).query)["path_patterns"][0] for link in links(help_page)
+        } == {"/ws/room"}
         assert "The test of team-chat" in text_of(help_page)
     [link] = links(client.get("/help/verdicts/WSE-PATH/"))
     assert set(parse_qs(urlsplit(link).query)) == {"justification"}

@@ -1,18 +1,30 @@
-"""Example values that several tests of provisioning share: a spec, a target, a distribution, a snapshot."""
+"""Example values that several tests of provisioning share: a spec, a target, a distribution, a
+snapshot.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import Any
 
-from provisioning.facts import Behavior, DistributionFacts, IngressRule, Listener, Origin, Snapshot, TargetFacts
+from provisioning.facts import (
+    Behavior,
+    DistributionFacts,
+    IngressRule,
+    Listener,
+    Origin,
+    Snapshot,
+    TargetFacts,
+)
 from provisioning.names import Arn, DistributionId, SecurityGroupId
 from provisioning.spec import EndpointSpec, complete_wish, parse_spec
 
 ACCOUNT = "111122223333"
 OWNER = "edge-portal"
 KEY = "0123456789ab"
-TARGET = Arn(f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188")
+TARGET = Arn(
+    f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"
+)
 
 WISH: dict[str, Any] = {
     "name": "team-chat",

@@ -1,7 +1,9 @@
-"""A run under a magnifying glass: real rows, the real saga, the lab's AWS, one worker's turn at a time, stepped time.
+"""A run under a magnifying glass: real rows, the real saga, the lab's AWS, one worker's turn at a
+time, stepped time.
 
-A worker can be killed at any numbered boundary: before or after each write to AWS, before or after each
-transaction of the runner. Killing is a BaseException that nothing handles, as nothing handles SIGKILL.
+A worker can be killed at any numbered boundary: before or after each write to AWS, before or after
+each transaction of the runner. Killing is a BaseException that nothing handles, as nothing handles
+SIGKILL.
 """
 
 from __future__ import annotations
@@ -52,8 +54,12 @@ class Boundaries:
 
 
 @contextmanager
-def boundaries(watch: Boundaries, *, fail: Callable[[str], Exception | None] = lambda _: None) -> Iterator[None]:
-    """Watch every write of this process to AWS and every transaction of the runner. `fail` may refuse a call."""
+def boundaries(
+    watch: Boundaries, *, fail: Callable[[str], Exception | None] = lambda _: None
+) -> Iterator[None]:
+    """Watch every write of this process to AWS and every transaction of the runner. `fail` may
+    refuse a call.
+    """
     call, write, rest = BaseClient._make_api_call, runner.Lease.write, runner.Lease.rest  # type: ignore[attr-defined]
 
     def watched_call(self: Any, operation: str, parameters: Any) -> Any:
@@ -91,7 +97,9 @@ class Machine:
     now: datetime = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 
     def site(self, *, open_to_cloudfront: bool = False) -> Site:
-        """A fresh account with a distribution and an internal load balancer with a listener on 80."""
+        """A fresh account with a distribution and an internal load balancer with a listener on
+        80.
+        """
         account = self.lab.account()
         network = account.vpc()
         target = account.balancer(network)
@@ -105,12 +113,21 @@ class Machine:
             DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
         )
         if open_to_cloudfront:
-            everybody = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
-            account.ec2.authorize_security_group_ingress(GroupId=network.group, IpPermissions=[everybody])
+            everybody = {
+                "IpProtocol": "tcp",
+                "FromPort": 80,
+                "ToPort": 80,
+                "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+            }
+            account.ec2.authorize_security_group_ingress(
+                GroupId=network.group, IpPermissions=[everybody]
+            )
         made = account.create_distribution()["Distribution"]
         self.lab.advance()
         row = AwsAccount.objects.create(
-            account_id=account.number, name="Site", role_arn=f"arn:aws:iam::{account.number}:role/edge-portal"
+            account_id=account.number,
+            name="Site",
+            role_arn=f"arn:aws:iam::{account.number}:role/edge-portal",
         )
         return Site(self, account, row, target, made["Id"], network.group)
 
@@ -197,9 +214,14 @@ class Site:
         )
         aws = aws_for(sweep.account_ref(self.row))
         snapshot = take_snapshot(
-            aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner="edge-portal"
+            aws,
+            target_arn=spec.target_arn,
+            distribution_id=spec.distribution_id,
+            owner="edge-portal",
         )
-        return endpoint, make_plan(spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal").to_dict()
+        return endpoint, make_plan(
+            spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal"
+        ).to_dict()
 
     def begin(self, endpoint: Endpoint, plan_data: dict[str, Any]) -> Run:
         """Start the run that applies this plan."""
@@ -229,18 +251,24 @@ class Site:
         return [origin["Id"] for origin in self.config()["Origins"]["Items"]]
 
     def rules_of_ours(self) -> list[dict[str, Any]]:
-        found = self.account.ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [self.group]}])[
-            "SecurityGroupRules"
-        ]
+        found = self.account.ec2.describe_security_group_rules(
+            Filters=[{"Name": "group-id", "Values": [self.group]}]
+        )["SecurityGroupRules"]
         return [r for r in found if not r["IsEgress"] and OWNED in r.get("Tags", [])]
 
     def assert_built(self, *runs: Run) -> None:
-        """Exactly one VPC origin, one origin and the behaviors of each endpoint, one rule; our rows agree."""
+        """Exactly one VPC origin, one origin and the behaviors of each endpoint, one rule; our rows
+        agree.
+        """
         assert [run.state for run in runs] == [Run.State.DONE] * len(runs)
         assert len(self.vpc_origins()) == 1
         ours = [f"edge-portal-{run.endpoint.key}" for run in runs]
         assert sorted(self.origins()) == sorted(["web", *ours])
-        wanted = {pattern: f"edge-portal-{run.endpoint.key}" for run in runs for pattern in run.spec.path_patterns}
+        wanted = {
+            pattern: f"edge-portal-{run.endpoint.key}"
+            for run in runs
+            for pattern in run.spec.path_patterns
+        }
         assert self.behaviors() == wanted
         assert len(self.rules_of_ours()) == 1
         assert VpcOrigin.objects.get(account=self.row).aws_id == self.vpc_origins()[0]["Id"]

@@ -1,4 +1,6 @@
-"""The budget of CloudFront calls: what passes, what is held back and until when, and that a run only waits for it."""
+"""The budget of CloudFront calls: what passes, what is held back and until when, and that a run
+only waits for it.
+"""
 
 from __future__ import annotations
 
@@ -43,11 +45,15 @@ def client(redis_url: str) -> Iterator[redis.Redis[bytes]]:
 def spent(client: redis.Redis[bytes], account: str) -> Budget:
     """A budget of two calls per second whose burst for `account` is spent."""
     shared = Budget(client)
-    assert [shared.take(account, per_second=2, now=NOW) for _ in range(BURST_CALLS)] == [0] * BURST_CALLS
+    assert [shared.take(account, per_second=2, now=NOW) for _ in range(BURST_CALLS)] == [
+        0
+    ] * BURST_CALLS
     return shared
 
 
-def test_a_spent_budget_holds_back_and_another_accounts_does_not(spent: Budget, account: str) -> None:
+def test_a_spent_budget_holds_back_and_another_accounts_does_not(
+    spent: Budget, account: str
+) -> None:
     assert spent.take(account, per_second=2, now=NOW) > 0
     assert spent.take(str(next(_accounts)), per_second=2, now=NOW) == 0
 
@@ -67,7 +73,9 @@ def test_calls_pass_again_at_the_rate_of_the_budget(spent: Budget, account: str)
     assert passed(NOW + 3600) == BURST_CALLS
 
 
-def test_whoever_is_held_back_gets_a_turn_of_their_own_and_none_waits_for_ever(spent: Budget, account: str) -> None:
+def test_whoever_is_held_back_gets_a_turn_of_their_own_and_none_waits_for_ever(
+    spent: Budget, account: str
+) -> None:
     turns = [spent.take(account, per_second=2, now=NOW) for _ in range(100)]
     assert turns[0] == pytest.approx(CALLS_OF_A_TURN / 2, abs=2)
     gaps = [later - earlier for earlier, later in itertools.pairwise(turns[:20])]
@@ -75,7 +83,9 @@ def test_whoever_is_held_back_gets_a_turn_of_their_own_and_none_waits_for_ever(s
     assert max(turns) == pytest.approx(LONGEST_WAIT_SECONDS, abs=0.001)
 
 
-def test_without_redis_calls_are_sent_uncounted_and_redis_is_left_alone_for_a_while(account: str) -> None:
+def test_without_redis_calls_are_sent_uncounted_and_redis_is_left_alone_for_a_while(
+    account: str,
+) -> None:
     nobody = Budget(budget.connect("redis://127.0.0.1:1/0"))
     assert [nobody.take(account, per_second=1, now=NOW) for _ in range(200)] == [0] * 200
 
@@ -93,7 +103,11 @@ def test_the_setting_is_per_second_of_aws_and_zero_is_no_limit(
         budget.before_call(account, "ListDistributions")
     with pytest.raises(EdgeError) as held:
         budget.before_call(account, "ListDistributions")
-    assert (held.value.code, held.value.transient, held.value.operation) == (OVER_BUDGET, True, "ListDistributions")
+    assert (held.value.code, held.value.transient, held.value.operation) == (
+        OVER_BUDGET,
+        True,
+        "ListDistributions",
+    )
     assert held.value.retry_after == pytest.approx(CALLS_OF_A_TURN / 2, abs=2)
 
 
@@ -106,7 +120,10 @@ def test_a_call_over_the_budget_is_not_sent_and_other_services_are_not_counted(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", stepped_lab.url)
     role = f"arn:aws:iam::{account}:role/edge-portal"
-    free, held = Aws(AccountRef(account, REGION, role)), Aws(AccountRef(account, REGION, role, "", no_call))
+    free, held = (
+        Aws(AccountRef(account, REGION, role)),
+        Aws(AccountRef(account, REGION, role, "", no_call)),
+    )
     assert distributions.list_all(free) == ()
     before = stepped_lab.get("/_lab/calls")["total"]
     with pytest.raises(EdgeError, match="Spent"):
@@ -120,8 +137,14 @@ def test_a_snapshot_tells_being_held_back_from_not_being_told(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", stepped_lab.url)
     role = f"arn:aws:iam::{account}:role/edge-portal"
-    free, held = Aws(AccountRef(account, REGION, role)), Aws(AccountRef(account, REGION, role, "", no_call))
-    assert take_snapshot(free, target_arn="", distribution_id="", owner="edge-portal").held_back is None
+    free, held = (
+        Aws(AccountRef(account, REGION, role)),
+        Aws(AccountRef(account, REGION, role, "", no_call)),
+    )
+    assert (
+        take_snapshot(free, target_arn="", distribution_id="", owner="edge-portal").held_back
+        is None
+    )
     gap = take_snapshot(held, target_arn="", distribution_id="", owner="edge-portal").held_back
     assert gap is not None
     assert (gap.what, gap.turn_in_seconds) == ("vpc_origins", 7.0)
@@ -149,10 +172,14 @@ def test_a_run_waits_for_its_turn_without_a_word_and_is_never_given_up_for_it(
     machine.finish(run, most=3000)
     site.assert_built(run)
     assert shared.asked > 3 * GIVE_UP_AFTER_TRIES
-    assert "step.retry" not in set(Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True))
+    assert "step.retry" not in set(
+        Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True)
+    )
 
 
-def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = machine.site()
     run = site.start()
     while not Run.objects.filter(pk=run.pk, state=Run.State.WAITING).exists():
@@ -162,7 +189,9 @@ def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(machine: Machine, m
     claimed = sweep.claim_sweep(site.row.pk, machine.now, seconds=15)
     assert claimed is not None
     monkeypatch.setattr(
-        sweep, "aws_for", lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", no_call))
+        sweep,
+        "aws_for",
+        lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", no_call)),
     )
     sweep.sweep(claimed, clock=machine.clock, seconds=15)
     row = AwsAccount.objects.get(pk=site.row.pk)
@@ -175,13 +204,17 @@ def test_a_sweep_cut_short_keeps_what_it_saw_and_the_next_goes_on(
     site = machine.site()
     network = site.account.vpc()
     for name in ("a", "b", "c"):
-        made = site.account.create_vpc_origin(name, Arn=site.account.balancer(network, name))["VpcOrigin"]["Id"]
+        made = site.account.create_vpc_origin(name, Arn=site.account.balancer(network, name))[
+            "VpcOrigin"
+        ]["Id"]
         watch = Watch.objects.create(
             account=site.row, resource="vpc-origin", aws_id=made, status="Deploying",
             written_at=machine.now, seen_at=machine.now,
         )  # fmt: skip
         run = site.start(path_patterns=[f"/ws/{name}"])
-        Run.objects.filter(pk=run.pk).update(state=Run.State.WAITING, watch=watch, due_at=machine.now + HOUR)
+        Run.objects.filter(pk=run.pk).update(
+            state=Run.State.WAITING, watch=watch, due_at=machine.now + HOUR
+        )
     machine.step(1200)
     left = [2]
 
@@ -191,7 +224,9 @@ def test_a_sweep_cut_short_keeps_what_it_saw_and_the_next_goes_on(
             no_call(account_id, operation)
 
     monkeypatch.setattr(
-        sweep, "aws_for", lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", two_calls))
+        sweep,
+        "aws_for",
+        lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", two_calls)),
     )
     deployed = []
     for _ in range(3):

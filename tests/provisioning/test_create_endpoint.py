@@ -1,4 +1,6 @@
-"""The saga *create endpoint* against the lab's AWS: built once whatever dies, undone without a trace whatever fails."""
+"""The saga *create endpoint* against the lab's AWS: built once whatever dies, undone without a
+trace whatever fails.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +14,22 @@ from provisioning.models import Event, JournalEntry, Run, Watch
 from provisioning.progress import progress
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, Site, boundaries
 
-# Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked at it.
+# Every boundary of a run that nothing disturbs. A new one makes this fail until somebody has looked
+# at it.
 WRITES_OF_A_CREATE = ["CreateVpcOrigin", "AuthorizeSecurityGroupIngress", "UpdateDistribution"]
 
 
 def refusal(operation: str, code: str = "InvalidArgument", status: int = 400) -> ClientError:
-    reply = {"Error": {"Code": code, "Message": "Refused for the test"}, "ResponseMetadata": {"HTTPStatusCode": status}}
+    reply = {
+        "Error": {"Code": code, "Message": "Refused for the test"},
+        "ResponseMetadata": {"HTTPStatusCode": status},
+    }
     return ClientError(reply, operation)  # type: ignore[arg-type]
 
 
-def run_to_the_end(machine: Machine, site: Site, run: Run, watch: Boundaries, **given: object) -> None:
+def run_to_the_end(
+    machine: Machine, site: Site, run: Run, watch: Boundaries, **given: object
+) -> None:
     """Turn by turn; when the worker dies, another finds the run after its lease."""
     with boundaries(watch, **given):  # type: ignore[arg-type]
         while True:
@@ -44,14 +52,18 @@ def test_an_endpoint_is_built_and_the_worker_never_waits(machine: Machine) -> No
     watch = Boundaries()
     run_to_the_end(machine, site, run, watch)
     site.assert_built(run)
-    writes = [label.removeprefix("before ") for label in watch.passed if label.startswith("before ")]
+    writes = [
+        label.removeprefix("before ") for label in watch.passed if label.startswith("before ")
+    ]
     assert [w for w in writes if w not in ("write", "rest")] == WRITES_OF_A_CREATE
     assert [step.state for step in progress(run, machine.now).steps] == ["done"] * 4
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("every", [40, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_at_any_boundary_it_is_still_built_exactly_once(machine: Machine, every: int) -> None:
+def test_killed_at_any_boundary_it_is_still_built_exactly_once(
+    machine: Machine, every: int
+) -> None:
     count = Boundaries()
     first = machine.site()
     run_to_the_end(machine, first, first.start(), count)
@@ -87,7 +99,9 @@ def test_what_aws_refuses_is_undone_without_a_trace(machine: Machine, operation:
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("every", [60, pytest.param(1, marks=pytest.mark.slow)])
-def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine, every: int) -> None:
+def test_killed_at_any_boundary_while_undoing_it_is_still_clean(
+    machine: Machine, every: int
+) -> None:
     """Each case begins where the one before has left nothing."""
 
     def cancelled_run(site: Site) -> Run:
@@ -113,7 +127,9 @@ def test_killed_at_any_boundary_while_undoing_it_is_still_clean(machine: Machine
 
 @pytest.mark.parametrize("operation", WRITES_OF_A_CREATE)
 @pytest.mark.parametrize("lost", ["the request", "the reply"])
-def test_a_lost_request_or_reply_leads_to_one_of_each(machine: Machine, operation: str, lost: str) -> None:
+def test_a_lost_request_or_reply_leads_to_one_of_each(
+    machine: Machine, operation: str, lost: str
+) -> None:
     site = machine.site()
     run = site.start()
     watch = Boundaries()
@@ -121,7 +137,10 @@ def test_a_lost_request_or_reply_leads_to_one_of_each(machine: Machine, operatio
 
     class LosingReplies(Boundaries):
         def __call__(self, label: str) -> None:
-            if label == f"{'before' if lost == 'the request' else 'after'} {operation}" and not lost_once:
+            if (
+                label == f"{'before' if lost == 'the request' else 'after'} {operation}"
+                and not lost_once
+            ):
                 from botocore.exceptions import ReadTimeoutError
 
                 lost_once.append(label)
@@ -131,7 +150,9 @@ def test_a_lost_request_or_reply_leads_to_one_of_each(machine: Machine, operatio
     run_to_the_end(machine, site, run, LosingReplies())
     assert lost_once
     site.assert_built(run)
-    assert "step.retry" in set(Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True))
+    assert "step.retry" in set(
+        Event.objects.filter(stream_id=run.stream).values_list("kind", flat=True)
+    )
 
 
 def test_throttled_again_and_again_it_waits_and_succeeds(machine: Machine) -> None:
@@ -162,7 +183,10 @@ def test_endpoints_on_one_target_share_the_vpc_origin_and_one_write(machine: Mac
 
 def test_undoing_one_of_two_leaves_the_other_its_vpc_origin(machine: Machine) -> None:
     site = machine.site()
-    kept, given_up = site.start(path_patterns=["/ws/kept"]), site.start(path_patterns=["/ws/given-up"])
+    kept, given_up = (
+        site.start(path_patterns=["/ws/kept"]),
+        site.start(path_patterns=["/ws/given-up"]),
+    )
     machine.turn()
     assert actions.cancel_run(given_up, reason="No longer wanted.", now=machine.now)
     machine.finish(kept, given_up)
@@ -173,7 +197,12 @@ def test_undoing_one_of_two_leaves_the_other_its_vpc_origin(machine: Machine) ->
 def test_a_plan_that_no_longer_holds_is_not_applied(machine: Machine) -> None:
     site = machine.site()
     run = site.start()
-    everybody = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    everybody = {
+        "IpProtocol": "tcp",
+        "FromPort": 80,
+        "ToPort": 80,
+        "IpRanges": [{"CidrIp": "0.0.0.0/0"}],
+    }
     site.account.ec2.authorize_security_group_ingress(GroupId=site.group, IpPermissions=[everybody])
     watch = Boundaries()
     run_to_the_end(machine, site, run, watch)
@@ -183,11 +212,17 @@ def test_a_plan_that_no_longer_holds_is_not_applied(machine: Machine) -> None:
     site.assert_clean(run)
 
 
-def test_a_run_stops_at_once_when_cloudfront_is_kept_out_between_approval_and_apply(machine: Machine) -> None:
-    """The preflight would block: the approval is void, and planning again asks the preflight again."""
+def test_a_run_stops_at_once_when_cloudfront_is_kept_out_between_approval_and_apply(
+    machine: Machine,
+) -> None:
+    """The preflight would block: the approval is void, and planning again asks the preflight
+    again.
+    """
     site = machine.site()
     run = site.start()
-    site.account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+    site.account.ec2.modify_vpc_block_public_access_options(
+        InternetGatewayBlockMode="block-bidirectional"
+    )
     watch = Boundaries()
     run_to_the_end(machine, site, run, watch)
     assert run.failure["code"] == "plan_stale"
@@ -265,7 +300,9 @@ def test_a_thousand_looks_cost_no_more_calls_than_one(machine: Machine) -> None:
     runs = [site.start(path_patterns=[f"/ws/{number}"]) for number in range(12)]
     while machine.turn():
         pass
-    assert Run.objects.filter(pk__in=[run.pk for run in runs], state=Run.State.WAITING).count() == 12
+    assert (
+        Run.objects.filter(pk__in=[run.pk for run in runs], state=Run.State.WAITING).count() == 12
+    )
     calls = machine.lab.get("/_lab/calls")["total"]
     machine.now += timedelta(seconds=121)
     machine.turn()

@@ -32,14 +32,25 @@ from provisioning.progress import step_progress
 
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 WAY: Way[None] = Way(lambda _: Ready(""), lambda _: Ready(""))
-STEPS = tuple(Step(name, name, WAY, WAY, expected_seconds=10, patience_seconds=60) for name in ("a", "b", "c"))
+STEPS = tuple(
+    Step(name, name, WAY, WAY, expected_seconds=10, patience_seconds=60) for name in ("a", "b", "c")
+)
 F, B = Direction.FORWARD, Direction.BACKWARD
 
 
-def entry(step: str, kind: Kind, way: Direction = F, at: float = 0, since: float | None = None, **data: Any) -> Entry:
+def entry(
+    step: str,
+    kind: Kind,
+    way: Direction = F,
+    at: float = 0,
+    since: float | None = None,
+    **data: Any,
+) -> Entry:
     moment = T0 + timedelta(seconds=at)
     times = int(data.pop("times", 1))
-    return Entry(step, kind, way, moment, T0 + timedelta(seconds=at if since is None else since), times, data)
+    return Entry(
+        step, kind, way, moment, T0 + timedelta(seconds=at if since is None else since), times, data
+    )
 
 
 def at(seconds: float) -> datetime:
@@ -63,12 +74,24 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
         ([READY_A, entry("b", Kind.WORKING)], 1, Poll("b", F, overdue=False)),
         ([READY_A, entry("b", Kind.WORKING, at=5)], 1, Poll("b", F, overdue=False)),
         ([READY_A, entry("b", Kind.WORKING, at=61, since=0)], 62, Poll("b", F, overdue=True)),
-        ([READY_A, entry("b", Kind.READY), entry("c", Kind.READY)], 0, Finish(clean=True, undone=False)),
+        (
+            [READY_A, entry("b", Kind.READY), entry("c", Kind.READY)],
+            0,
+            Finish(clean=True, undone=False),
+        ),
         ([READY_A, REFUSED_B], 0, Undo("b")),
         ([READY_A, INTENT_B, REFUSED_B], 29, WaitUntil(at(SETTLING_SECONDS), "b", B)),
         ([READY_A, INTENT_B, REFUSED_B], 30, Undo("b")),
-        ([READY_A, INTENT_B, entry("", Kind.CANCEL, at=9)], 38, WaitUntil(at(9 + SETTLING_SECONDS), "b", B)),
-        ([READY_A, entry("", Kind.CANCEL), entry("b", Kind.ACTED, at=9)], 38, WaitUntil(at(39), "b", B)),
+        (
+            [READY_A, INTENT_B, entry("", Kind.CANCEL, at=9)],
+            38,
+            WaitUntil(at(9 + SETTLING_SECONDS), "b", B),
+        ),
+        (
+            [READY_A, entry("", Kind.CANCEL), entry("b", Kind.ACTED, at=9)],
+            38,
+            WaitUntil(at(39), "b", B),
+        ),
         ([READY_A, REFUSED_B, entry("b", Kind.INTENT, B)], 0, Undo("b")),
         ([READY_A, REFUSED_B, entry("b", Kind.WORKING, B)], 1, Poll("b", B, overdue=False)),
         ([READY_A, REFUSED_B, entry("b", Kind.READY, B)], 0, Undo("a")),
@@ -78,12 +101,24 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
             Finish(clean=True, undone=True, reason="No.", code="X", fix="Do."),
         ),
         (
-            [READY_A, REFUSED_B, entry("b", Kind.REFUSED, B, reason="Foreign.", code="Y", fix="Look.")],
+            [
+                READY_A,
+                REFUSED_B,
+                entry("b", Kind.REFUSED, B, reason="Foreign.", code="Y", fix="Look."),
+            ],
             0,
             Stuck("b", "Foreign.", "Y", "Look."),
         ),
-        ([READY_A, REFUSED_B, entry("b", Kind.REFUSED, B), entry("b", Kind.AGAIN, B)], 0, Undo("b")),
-        ([READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")], 0, Undo("b")),
+        (
+            [READY_A, REFUSED_B, entry("b", Kind.REFUSED, B), entry("b", Kind.AGAIN, B)],
+            0,
+            Undo("b"),
+        ),
+        (
+            [READY_A, entry("", Kind.CANCEL, reason="Ana cancelled it.", code="cancelled")],
+            0,
+            Undo("b"),
+        ),
         ([entry("", Kind.CANCEL, code="cancelled")], 0, Undo("a")),
         (
             [entry("", Kind.CANCEL, code="cancelled"), entry("a", Kind.READY, B)],
@@ -92,7 +127,9 @@ REFUSED_B = entry("b", Kind.REFUSED, reason="No.", code="X", fix="Do.")
         ),
     ],
 )
-def test_the_next_thing_follows_from_the_journal(journal: list[Entry], now: float, expected: object) -> None:
+def test_the_next_thing_follows_from_the_journal(
+    journal: list[Entry], now: float, expected: object
+) -> None:
     assert decide(STEPS, journal, at(now)) == expected
 
 
@@ -116,14 +153,27 @@ def test_a_retry_waits_as_long_as_the_other_side_asked() -> None:
 
 def test_retries_that_never_succeed_end_in_undo_and_a_failing_undo_in_stuck() -> None:
     late = GIVE_UP_AFTER_SECONDS + 1
-    gave_up = entry("a", Kind.RETRY, at=late, since=0, times=33, reason="Throttled.", code="Throttling")
+    gave_up = entry(
+        "a", Kind.RETRY, at=late, since=0, times=33, reason="Throttled.", code="Throttling"
+    )
     assert decide(STEPS, [gave_up], at(late + 99)) == Undo("a")
     still = entry("a", Kind.RETRY, at=late - 2, since=0, times=33)
     assert decide(STEPS, [still], at(late + 99)) == Do("a")
     away_meanwhile = entry("a", Kind.RETRY, at=late, since=0, times=2)
     assert decide(STEPS, [away_meanwhile], at(late + 99)) == Do("a")
-    undo_failed = entry("a", Kind.RETRY, B, at=2 * late, since=late, times=33, reason="Throttled.", code="Throttling")
-    assert decide(STEPS, [gave_up, undo_failed], at(2 * late)) == Stuck("a", "Throttled.", "Throttling", "")
+    undo_failed = entry(
+        "a",
+        Kind.RETRY,
+        B,
+        at=2 * late,
+        since=late,
+        times=33,
+        reason="Throttled.",
+        code="Throttling",
+    )
+    assert decide(STEPS, [gave_up, undo_failed], at(2 * late)) == Stuck(
+        "a", "Throttled.", "Throttling", ""
+    )
 
 
 @pytest.mark.parametrize(
@@ -145,7 +195,9 @@ def test_the_rail_shows_where_an_undo_stopped(undo: Entry, state: str) -> None:
 def test_pace_divides_every_interval() -> None:
     decision = decide(STEPS, [entry("a", Kind.WORKING)], T0, pace=10)
     assert decision == WaitUntil(at(POLL_SECONDS / 10), "a")
-    assert decide(STEPS, [entry("a", Kind.WORKING, at=7, since=0)], at(8), pace=10) == Poll("a", F, overdue=True)
+    assert decide(STEPS, [entry("a", Kind.WORKING, at=7, since=0)], at(8), pace=10) == Poll(
+        "a", F, overdue=True
+    )
 
 
 def test_the_current_step_is_the_first_that_is_not_ready() -> None:
@@ -163,20 +215,28 @@ ENTRIES = st.builds(
 
 
 @given(st.lists(ENTRIES, max_size=12), st.floats(0, 10000))
-def test_any_journal_has_exactly_one_answer_and_it_never_waits_in_the_past(journal: list[Entry], now: float) -> None:
+def test_any_journal_has_exactly_one_answer_and_it_never_waits_in_the_past(
+    journal: list[Entry], now: float
+) -> None:
     decision = decide(STEPS, journal, at(now))
     assert decision == decide(STEPS, journal, at(now))
     if isinstance(decision, WaitUntil):
         assert decision.at > at(now)
     if isinstance(decision, Finish) and not decision.undone:
-        assert {e.step for e in journal if e.kind is Kind.READY and e.direction is F} == {"a", "b", "c"}
+        assert {e.step for e in journal if e.kind is Kind.READY and e.direction is F} == {
+            "a",
+            "b",
+            "c",
+        }
 
 
 @given(st.lists(ENTRIES, max_size=12))
 def test_undo_touches_only_what_was_begun_and_the_step_reached(journal: list[Entry]) -> None:
     decision = decide(STEPS, journal, at(10000))
     if isinstance(decision, Undo):
-        assert decision.step in {e.step for e in journal if e.direction is F} | {current_step(STEPS, journal)}
+        assert decision.step in {e.step for e in journal if e.direction is F} | {
+            current_step(STEPS, journal)
+        }
 
 
 def test_a_step_reached_without_a_word_is_undone_too() -> None:

@@ -1,4 +1,6 @@
-"""An endpoint's part of a distribution's configuration goes in and comes out, and nothing else moves."""
+"""An endpoint's part of a distribution's configuration goes in and comes out, and nothing else
+moves.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,12 @@ def listed(*items: Any) -> dict[str, Any]:
 
 
 def behavior(pattern: str, origin: str = "web", **more: Any) -> dict[str, Any]:
-    return {"PathPattern": pattern, "TargetOriginId": origin, "ViewerProtocolPolicy": "allow-all", **more}
+    return {
+        "PathPattern": pattern,
+        "TargetOriginId": origin,
+        "ViewerProtocolPolicy": "allow-all",
+        **more,
+    }
 
 
 def config(*behaviors: dict[str, Any], **more: Any) -> dict[str, Any]:
@@ -92,11 +99,17 @@ def test_what_somebody_changed_in_our_entries_is_put_right_where_it_stands() -> 
     assert changed
     assert order(mended) == order(spoilt)
     assert mended["Origins"] == made["Origins"]
-    assert sorted(map(repr, mended["CacheBehaviors"]["Items"])) == sorted(map(repr, made["CacheBehaviors"]["Items"]))
+    assert sorted(map(repr, mended["CacheBehaviors"]["Items"])) == sorted(
+        map(repr, made["CacheBehaviors"]["Items"])
+    )
 
 
-@pytest.mark.parametrize(("theirs", "wanted"), [("/ws/chat", "/ws/chat"), ("ws/chat", "/ws/chat"), ("/ws/**", "/ws/*")])
-def test_a_path_of_somebody_else_is_not_taken_over_however_it_is_written(theirs: str, wanted: str) -> None:
+@pytest.mark.parametrize(
+    ("theirs", "wanted"), [("/ws/chat", "/ws/chat"), ("ws/chat", "/ws/chat"), ("/ws/**", "/ws/*")]
+)
+def test_a_path_of_somebody_else_is_not_taken_over_however_it_is_written(
+    theirs: str, wanted: str
+) -> None:
     with pytest.raises(Conflict) as caught:
         with_endpoint(config(behavior(theirs, "theirs")), *endpoint(wanted), position_for)
     assert caught.value.code == "path_taken"
@@ -117,7 +130,11 @@ def test_half_an_endpoint_comes_out_too() -> None:
     "use",
     [
         {"DefaultCacheBehavior": {"TargetOriginId": OURS}},
-        {"OriginGroups": listed({"Id": "pair", "Members": listed({"OriginId": "web"}, {"OriginId": OURS})})},
+        {
+            "OriginGroups": listed(
+                {"Id": "pair", "Members": listed({"OriginId": "web"}, {"OriginId": OURS})}
+            )
+        },
     ],
 )
 def test_an_origin_that_a_person_leads_traffic_to_is_not_pulled_away(use: dict[str, Any]) -> None:
@@ -130,10 +147,14 @@ def test_an_origin_that_a_person_leads_traffic_to_is_not_pulled_away(use: dict[s
 segments = st.sampled_from(["ws", "chat", "api", "*", "a?", "static", "*.php"])
 patterns = st.lists(segments, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
 foreign = st.lists(patterns, unique=True, max_size=8).map(
-    lambda found: [behavior(pattern, "web", Marker={"Quantity": 1, "Items": [pattern]}) for pattern in found]
+    lambda found: [
+        behavior(pattern, "web", Marker={"Quantity": 1, "Items": [pattern]}) for pattern in found
+    ]
 )
 # What is wildcards only would take over everything, and no request may ask for it.
-wished = st.lists(patterns.filter(lambda pattern: bool(pattern.strip("/*"))), unique=True, min_size=1, max_size=4)
+wished = st.lists(
+    patterns.filter(lambda pattern: bool(pattern.strip("/*"))), unique=True, min_size=1, max_size=4
+)
 
 
 @given(foreign, wished)
@@ -148,7 +169,9 @@ def test_put_in_and_taken_out_is_the_original_and_foreign_entries_keep_bytes_and
     made, changed = with_endpoint(before, *endpoint(*mine), position_for)
     assert changed
     assert before == untouched
-    assert [entry for entry in made["CacheBehaviors"]["Items"] if entry["TargetOriginId"] != OURS] == theirs
+    assert [
+        entry for entry in made["CacheBehaviors"]["Items"] if entry["TargetOriginId"] != OURS
+    ] == theirs
     assert made["CacheBehaviors"]["Quantity"] == len(theirs) + len(mine)
     assert {key: made[key] for key in made if key not in ("Origins", "CacheBehaviors")} == {
         key: before[key] for key in before if key not in ("Origins", "CacheBehaviors")
@@ -167,7 +190,9 @@ def test_none_of_ours_is_swallowed_and_none_of_theirs_that_was_alive_is(
     made, _ = with_endpoint(config(*theirs), *endpoint(*mine), position_for)
     entries = made["CacheBehaviors"]["Items"]
     for place, entry in enumerate(entries):
-        swallowing = [other for other in entries[:place] if covers(other["PathPattern"], entry["PathPattern"])]
+        swallowing = [
+            other for other in entries[:place] if covers(other["PathPattern"], entry["PathPattern"])
+        ]
         if entry["TargetOriginId"] == OURS:
             assert all(other["TargetOriginId"] == OURS for other in swallowing)
         elif swallowing and all(other["TargetOriginId"] == OURS for other in swallowing):

@@ -21,7 +21,9 @@ def test_each_stream_counts_from_one_without_gaps() -> None:
     for stream in ("a", "b", "a", "a"):
         with transaction.atomic():
             events.append(stream, "step.started", "Begun.", at=NOW)
-    assert list(Event.objects.filter(stream_id="a").order_by("seq").values_list("seq", flat=True)) == [1, 2, 3]
+    assert list(
+        Event.objects.filter(stream_id="a").order_by("seq").values_list("seq", flat=True)
+    ) == [1, 2, 3]
     assert EventStream.objects.get(name="b").last_seq == 1
 
 
@@ -74,13 +76,16 @@ def test_an_event_outside_a_transaction_is_a_mistake() -> None:
 def test_secrets_are_gone_before_they_are_stored(secret: str) -> None:
     redacted = events.redact(f"before {secret} after")
     assert "[redacted]" in redacted
-    assert not any(word in redacted for word in ("abc.def", "hunter2", "s3cr3t", "ABCDEFGHIJ", "zzz"))
+    assert not any(
+        word in redacted for word in ("abc.def", "hunter2", "s3cr3t", "ABCDEFGHIJ", "zzz")
+    )
     assert redacted.startswith("before ")
 
 
 def test_ordinary_text_stays_as_it_is() -> None:
     text = (
-        "AWS says vo_Cg6A14otX0DB1yyDQ6Nond is Deploying (Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==). "
+        "AWS says vo_Cg6A14otX0DB1yyDQ6Nond is Deploying (Sec-WebSocket-Key: "
+        "dGhlIHNhbXBsZSBub25jZQ==). "
         "SignatureDoesNotMatch: see https://example.com:8443/a@b. Cookies: none are kept."
     )
     assert events.redact(text) == text

@@ -1,4 +1,6 @@
-"""What the portal itself gets wrong, or learns too late: told to people, bounded, and nobody else's trouble."""
+"""What the portal itself gets wrong, or learns too late: told to people, bounded, and nobody else's
+trouble.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ from provisioning.sagas import behaviors, vpc_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, boundaries
 
 
-def test_a_fault_of_our_own_is_told_and_tried_again(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_of_our_own_is_told_and_tried_again(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     run, other = site.start(path_patterns=["/ws/one"]), site.start(path_patterns=["/ws/two"])
     left = [2]
@@ -37,7 +41,9 @@ def test_a_fault_of_our_own_is_told_and_tried_again(machine: Machine, monkeypatc
     assert "The portal itself failed (KeyError)" in told.text
 
 
-def test_a_fault_that_stays_ends_in_an_undo_that_says_so(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_fault_that_stays_ends_in_an_undo_that_says_so(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
 
@@ -76,7 +82,9 @@ def test_a_write_whose_effect_is_not_seen_is_not_repeated_at_once(
     site.assert_clean(run)
 
 
-def test_a_cancellation_at_the_last_moment_is_not_lost(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cancellation_at_the_last_moment_is_not_lost(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
     cancelled: list[bool] = []
@@ -126,9 +134,15 @@ def test_a_worker_that_was_stopped_and_wakes_after_the_undo_makes_nothing(
     site.assert_clean(run)
 
 
-@pytest.mark.parametrize("operation", ["CreateVpcOrigin", "AuthorizeSecurityGroupIngress", "UpdateDistribution"])
-def test_what_was_just_written_and_cannot_be_seen_yet_does_not_pass_for_gone(machine: Machine, operation: str) -> None:
-    """Reads of AWS lag behind its writes. Somebody cancels in that moment, and the worker that had the answer dies."""
+@pytest.mark.parametrize(
+    "operation", ["CreateVpcOrigin", "AuthorizeSecurityGroupIngress", "UpdateDistribution"]
+)
+def test_what_was_just_written_and_cannot_be_seen_yet_does_not_pass_for_gone(
+    machine: Machine, operation: str
+) -> None:
+    """Reads of AWS lag behind its writes. Somebody cancels in that moment, and the worker that had
+    the answer dies.
+    """
     site = machine.site()
     run = site.start()
 
@@ -149,7 +163,9 @@ def test_what_was_just_written_and_cannot_be_seen_yet_does_not_pass_for_gone(mac
     site.assert_clean(run)
 
 
-def test_what_a_worker_is_just_making_does_not_pass_for_gone(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_worker_is_just_making_does_not_pass_for_gone(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It is stopped with its call on the way, and another worker undoes the run."""
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
@@ -180,7 +196,9 @@ def test_a_run_that_cannot_be_read_is_told_once_and_goes_on_when_it_can(
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
     plan = run.plan_data
-    Run.objects.filter(pk=run.pk).update(plan_data=plan | {"spec": plan["spec"] | {"from_another_version": 1}})
+    Run.objects.filter(pk=run.pk).update(
+        plan_data=plan | {"spec": plan["spec"] | {"from_another_version": 1}}
+    )
     monkeypatch.setattr("provisioning.tasks.timezone.now", machine.clock)
     for _ in range(3):
         tasks.advance_run(run.pk)
@@ -194,7 +212,9 @@ def test_a_run_that_cannot_be_read_is_told_once_and_goes_on_when_it_can(
     assert (run.state, run.failure) == (Run.State.DONE, {})
 
 
-def test_a_claim_that_was_never_noted_goes_with_the_run(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_claim_that_was_never_noted_goes_with_the_run(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
     claim = vpc_origin._claim
@@ -216,7 +236,9 @@ def test_a_claim_that_was_never_noted_goes_with_the_run(machine: Machine, monkey
 def test_waiting_for_ones_turn_in_between_gives_a_failure_no_new_patience(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busy account: every other look is put off by the budget of calls. What fails in between still ends."""
+    """A busy account: every other look is put off by the budget of calls. What fails in between
+    still ends.
+    """
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
     looks: list[bool] = []
@@ -247,7 +269,10 @@ def test_who_cancels_what_has_just_failed_is_told_that_it_is_being_undone_alread
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = machine.site()
-    failing, going_on = site.start(path_patterns=["/ws/failing"]), site.start(path_patterns=["/ws/going-on"])
+    failing, going_on = (
+        site.start(path_patterns=["/ws/failing"]),
+        site.start(path_patterns=["/ws/going-on"]),
+    )
     asked: list[bool] = []
     note = runner.Turn._note
 
@@ -315,4 +340,8 @@ def test_a_distribution_that_is_deleted_between_look_and_write_leaves_no_undo_st
     with boundaries(Boundaries(), fail=refuse):
         machine.finish(run)
     assert gone
-    assert (run.state, run.failure["code"], site.vpc_origins()) == (Run.State.UNDONE, "cancelled", [])
+    assert (run.state, run.failure["code"], site.vpc_origins()) == (
+        Run.State.UNDONE,
+        "cancelled",
+        [],
+    )

@@ -81,7 +81,9 @@ def test_matching_agrees_with_a_regular_expression(pattern: str, path: str) -> N
 
 
 @given(PATTERNS, PATTERNS, PATHS)
-def test_a_path_matched_by_both_means_overlap_and_cover_means_every_path(one: str, other: str, path: str) -> None:
+def test_a_path_matched_by_both_means_overlap_and_cover_means_every_path(
+    one: str, other: str, path: str
+) -> None:
     if matches(one, path) and matches(other, path):
         assert overlap(one, other)
     if covers(one, other) and matches(other, path):

@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from provisioning.facts import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
 from provisioning.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
 from provisioning.patterns import covers
-from provisioning.plan import Plan, Unplannable, make_plan, not_known_any_more, position_for, what_changed
+from provisioning.plan import (
+    Plan,
+    Unplannable,
+    make_plan,
+    not_known_any_more,
+    position_for,
+    what_changed,
+)
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, rule, snapshot, spec
 
 
@@ -45,15 +52,22 @@ def test_a_closed_security_group_is_opened_for_the_service_group_only_if_wished(
     opened = plan(target={"ingress": ()})
     assert ("ingress-rule", "create") in actions(opened)
     assert opened.items[1].after["Source"] == "CloudFront-VPCOrigins-Service-SG"
-    assert "ingress-rule" not in dict(actions(plan({"open_security_group": False}, target={"ingress": ()})))
+    assert "ingress-rule" not in dict(
+        actions(plan({"open_security_group": False}, target={"ingress": ()}))
+    )
 
 
 def test_match_viewer_needs_both_ports_open() -> None:
     made = plan({"origin_protocol": "match-viewer"}, target={"ingress": (rule(),)})
-    assert [action for resource, action in actions(made) if resource == "ingress-rule"] == ["keep", "create"]
+    assert [action for resource, action in actions(made) if resource == "ingress-rule"] == [
+        "keep",
+        "create",
+    ]
 
 
-def test_a_second_endpoint_on_the_target_shares_the_vpc_origin_and_the_digest_does_not_care() -> None:
+def test_a_second_endpoint_on_the_target_shares_the_vpc_origin_and_the_digest_does_not_care() -> (
+    None
+):
     alone, shared = plan(), plan(vpc_origins=(ours(),))
     assert actions(shared)[0] == ("vpc-origin", "reuse")
     assert shared.expected_seconds < alone.expected_seconds
@@ -63,7 +77,10 @@ def test_a_second_endpoint_on_the_target_shares_the_vpc_origin_and_the_digest_do
 def test_a_rule_of_ours_is_shared_like_the_vpc_origin_and_the_digest_does_not_care() -> None:
     made_by_us = replace(rule("group", "sg-service"), owner=OWNER)
     alone, shared = plan(target={"ingress": ()}), plan(target={"ingress": (made_by_us,)})
-    assert (actions(alone)[1], actions(shared)[1]) == (("ingress-rule", "create"), ("ingress-rule", "reuse"))
+    assert (actions(alone)[1], actions(shared)[1]) == (
+        ("ingress-rule", "create"),
+        ("ingress-rule", "reuse"),
+    )
     assert shared.digest == alone.digest
     somebodys = plan(target={"ingress": (rule("group", "sg-service"),)})
     assert actions(somebodys)[1] == ("ingress-rule", "keep")
@@ -88,12 +105,16 @@ def test_the_order_in_which_aws_lists_the_groups_changes_nothing() -> None:
         ({"distribution": {"behaviors": (behavior("ws/chat"),)}}, "path_taken"),
         ({"distribution": {"behaviors": (behavior("/ws/chat/**"),)}}, "path_taken"),
         ({"distribution": {"unknown_elements": ("NewThing",)}}, "distribution_too_new"),
-        ({"distribution": {"behaviors": tuple(behavior(f"/{n}") for n in range(74))}}, "behavior_quota"),
+        (
+            {"distribution": {"behaviors": tuple(behavior(f"/{n}") for n in range(74))}},
+            "behavior_quota",
+        ),
         ({"gaps": (Gap("vpc_origins", "AccessDenied"),)}, "vpc_origins_unknown"),
         (
             {
                 "vpc_origins": tuple(
-                    VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"x{n}", Arn("a"), "Deployed") for n in range(25)
+                    VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"x{n}", Arn("a"), "Deployed")
+                    for n in range(25)
                 )
             },
             "vpc_origin_quota",
@@ -109,7 +130,9 @@ def test_what_stands_in_the_way_is_named(facts: dict[str, Any], code: str) -> No
 
 def test_one_fewer_of_each_is_planned() -> None:
     assert plan(distribution={"behaviors": tuple(behavior(f"/{n}") for n in range(73))})
-    others = tuple(VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"x{n}", Arn("a"), "Deployed") for n in range(24))
+    others = tuple(
+        VpcOriginFacts(VpcOriginId(f"vo_{n}"), f"x{n}", Arn("a"), "Deployed") for n in range(24)
+    )
     assert plan(vpc_origins=others)
 
 
@@ -122,7 +145,11 @@ def test_one_fewer_of_each_is_planned() -> None:
         {"target": {"internet_gateway": True}},
         {"target": {"block_public_access": "block-bidirectional"}},
         {"target": {"subnets": (Subnet("subnet-a", "use1-az3", 9, False),)}},
-        {"target": {"listeners": (Listener(80, "HTTP", "forward"), Listener(8443, "TLS", "forward"))}},
+        {
+            "target": {
+                "listeners": (Listener(80, "HTTP", "forward"), Listener(8443, "TLS", "forward"))
+            }
+        },
         {"viewer_certificate": Certificate("arn:c", ("chat.example.com",), "EXPIRED")},
         {"target": {"dns_name": "other.example.com"}},
         {"distribution": {"enabled": False}},
@@ -139,13 +166,18 @@ def test_what_the_plan_relies_on_changes_its_digest_and_can_be_told(facts: dict[
     assert all(told)
 
 
-@pytest.mark.parametrize("what", ["listeners", "subnets", "ingress", "service_group", "block_public_access"])
+@pytest.mark.parametrize(
+    "what", ["listeners", "subnets", "ingress", "service_group", "block_public_access"]
+)
 def test_what_cannot_be_seen_any_more_is_no_change_of_aws(what: str) -> None:
     seen, unseen = plan().to_dict(), plan(gaps=(Gap(what, "AccessDenied"),)).to_dict()
     assert not_known_any_more(seen, unseen)
     assert not_known_any_more(unseen, unseen) == []
     assert not_known_any_more(unseen, seen) == []
-    assert not_known_any_more(seen, plan(target={"block_public_access": "block-ingress"}).to_dict()) == []
+    assert (
+        not_known_any_more(seen, plan(target={"block_public_access": "block-ingress"}).to_dict())
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -154,7 +186,11 @@ def test_what_cannot_be_seen_any_more_is_no_change_of_aws(what: str) -> None:
         {"distribution": {"behaviors": (behavior("/images/*"),)}},
         {"distribution": {"status": "InProgress"}},
         {"target": {"idle_timeout_seconds": 90}},
-        {"target": {"listeners": (Listener(80, "HTTP", "forward"), Listener(9000, "HTTP", "forward"))}},
+        {
+            "target": {
+                "listeners": (Listener(80, "HTTP", "forward"), Listener(9000, "HTTP", "forward"))
+            }
+        },
     ],
 )
 def test_what_it_does_not_rely_on_leaves_the_digest_alone(facts: dict[str, Any]) -> None:
@@ -166,7 +202,12 @@ def test_what_it_does_not_rely_on_leaves_the_digest_alone(facts: dict[str, Any])
 def test_each_change_of_the_wish_changes_the_digest() -> None:
     digests = {
         plan(changes).digest
-        for changes in ({}, {"name": "other"}, {"read_timeout": 31}, {"viewer_protocol_policy": "redirect-to-https"})
+        for changes in (
+            {},
+            {"name": "other"},
+            {"read_timeout": 31},
+            {"viewer_protocol_policy": "redirect-to-https"},
+        )
     }
     assert len(digests) == 4
 
@@ -175,7 +216,9 @@ PATTERN = st.text(alphabet="ab/*", max_size=5).map(lambda text: f"/{text}")
 
 
 @given(st.lists(PATTERN, max_size=6, unique=True), PATTERN)
-def test_a_new_behavior_is_never_swallowed_and_never_put_before_a_narrower_one(existing: list[str], new: str) -> None:
+def test_a_new_behavior_is_never_swallowed_and_never_put_before_a_narrower_one(
+    existing: list[str], new: str
+) -> None:
     if new in existing:
         return
     place = position_for(new, tuple(existing))

@@ -21,7 +21,9 @@ from tests.provisioning.machine import Boundaries, Killed, Machine, boundaries
 
 @pytest.fixture(autouse=True)
 def workers_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A turn within a turn stands for a second worker; PostgreSQL would give one connection its lock twice."""
+    """A turn within a turn stands for a second worker; PostgreSQL would give one connection its
+    lock twice.
+    """
     held: set[str] = set()
 
     @contextmanager
@@ -49,7 +51,9 @@ def tried_again(machine: Machine, run: Run) -> None:
     machine.finish(run, most=60)
 
 
-def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(machine: Machine) -> None:
+def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(
+    machine: Machine,
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     first, second = site.start(path_patterns=["/ws/same"]), site.start(path_patterns=["/ws/same"])
     machine.finish(first, second, most=60)
@@ -59,7 +63,9 @@ def test_of_two_that_want_one_path_the_first_gets_it_and_the_other_is_undone(mac
     assert site.behaviors() == {"/ws/same": f"edge-portal-{done.endpoint.key}"}
 
 
-def test_a_default_behavior_led_to_our_origin_by_others_is_left_to_a_person(machine: Machine) -> None:
+def test_a_default_behavior_led_to_our_origin_by_others_is_left_to_a_person(
+    machine: Machine,
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
     while not site.behaviors():
@@ -73,18 +79,27 @@ def test_a_default_behavior_led_to_our_origin_by_others_is_left_to_a_person(mach
     )
     cancel(machine, run)
     machine.finish(run, most=60)
-    assert (run.state, run.failure["code"], run.watch_id) == (Run.State.STUCK, "origin_shared", None)
+    assert (run.state, run.failure["code"], run.watch_id) == (
+        Run.State.STUCK,
+        "origin_shared",
+        None,
+    )
     tried_again(machine, run)
-    assert (run.state, run.failure["code"]) == (Run.State.STUCK, "origin_shared"), "nothing was put right"
+    assert (run.state, run.failure["code"]) == (Run.State.STUCK, "origin_shared"), (
+        "nothing was put right"
+    )
     [left, *_] = site.vpc_origins()
     assert left_behind(run) == [
         f"VPC origin edge-portal-{run.spec.vpc_origin_key} ({left['Id']})",
-        f"origin edge-portal-{run.endpoint.key} and the behaviors for {', '.join(run.spec.path_patterns)} "
+        f"origin edge-portal-{run.endpoint.key} and the behaviors for "
+        f"{', '.join(run.spec.path_patterns)} "
         f"in distribution {site.distribution_id}",
     ]
     config["DefaultCacheBehavior"]["TargetOriginId"] = "web"
     etag = site.account.cloudfront.get_distribution_config(Id=site.distribution_id)["ETag"]
-    site.account.cloudfront.update_distribution(Id=site.distribution_id, IfMatch=etag, DistributionConfig=config)
+    site.account.cloudfront.update_distribution(
+        Id=site.distribution_id, IfMatch=etag, DistributionConfig=config
+    )
     tried_again(machine, run)
     assert (site.behaviors(), site.origins(), site.vpc_origins()) == ({}, ["web"], [])
     assert (run.state, run.failure["code"], left_behind(run)) == (Run.State.UNDONE, "cancelled", [])
@@ -94,7 +109,10 @@ def test_who_is_cancelled_while_a_companion_writes_is_not_written_back(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     site = machine.site()
-    kept, given_up = site.start(path_patterns=["/ws/kept"]), site.start(path_patterns=["/ws/given-up"])
+    kept, given_up = (
+        site.start(path_patterns=["/ws/kept"]),
+        site.start(path_patterns=["/ws/given-up"]),
+    )
     write = behaviors._write
     undoing: list[Run] = []
 
@@ -129,7 +147,9 @@ def test_a_vpc_origin_that_somebody_begins_to_use_while_it_is_being_deleted_is_m
         def __call__(self, label: str) -> None:
             if label == "before DeleteVpcOrigin" and not late:
                 late.append(site.start(path_patterns=["/ws/late"]))
-                assert not isinstance(vpc_origin.see(open_run(late[0], machine.clock, lambda: None)), Ready)
+                assert not isinstance(
+                    vpc_origin.see(open_run(late[0], machine.clock, lambda: None)), Ready
+                )
                 machine.turn()
 
     with boundaries(Late()):
@@ -162,9 +182,14 @@ def test_a_vpc_origin_in_a_status_nobody_knows_is_deleted_when_undone(
     site.assert_clean(run)
 
 
-def test_the_rule_of_one_that_is_undone_stays_for_the_other_that_relies_on_it(machine: Machine) -> None:
+def test_the_rule_of_one_that_is_undone_stays_for_the_other_that_relies_on_it(
+    machine: Machine,
+) -> None:
     site = machine.site()
-    maker, relying = site.start(path_patterns=["/ws/maker"]), site.start(path_patterns=["/ws/relying"])
+    maker, relying = (
+        site.start(path_patterns=["/ws/maker"]),
+        site.start(path_patterns=["/ws/relying"]),
+    )
     while not site.rules_of_ours():
         if not machine.turn():
             machine.step(200)
@@ -178,7 +203,9 @@ def test_the_rule_of_one_that_is_undone_stays_for_the_other_that_relies_on_it(ma
     site.assert_built(relying)
 
 
-def test_a_vpc_origin_that_vanishes_before_the_distribution_is_written_ends_the_run(machine: Machine) -> None:
+def test_a_vpc_origin_that_vanishes_before_the_distribution_is_written_ends_the_run(
+    machine: Machine,
+) -> None:
     site = machine.site(open_to_cloudfront=True)
     run = site.start()
     while not run.entries.filter(step="vpc-origin", kind="acted").exists():
@@ -220,7 +247,8 @@ def test_whoever_claimed_and_died_without_a_word_takes_the_shared_vpc_origin_awa
             machine.turn()
     cancel(machine, first)
     cancel(machine, second)
-    # The dead worker's lease is long enough for the first to be undone before anybody attends to the second.
+    # The dead worker's lease is long enough for the first to be undone before anybody attends to
+    # the second.
     Run.objects.filter(pk=second.pk).update(lease_until=machine.now + timedelta(hours=1))
     machine.finish(first)
     assert len(site.vpc_origins()) == 1, "the second one's claim keeps it"
@@ -229,7 +257,9 @@ def test_whoever_claimed_and_died_without_a_word_takes_the_shared_vpc_origin_awa
     site.assert_clean(second)
 
 
-def test_a_later_approval_holds_though_another_endpoint_has_made_the_shared_rule_meanwhile(machine: Machine) -> None:
+def test_a_later_approval_holds_though_another_endpoint_has_made_the_shared_rule_meanwhile(
+    machine: Machine,
+) -> None:
     site = machine.site()
     early, approved = site.start(path_patterns=["/ws/early"]), site.plan(path_patterns=["/ws/late"])
     machine.finish(early)

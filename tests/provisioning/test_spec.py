@@ -42,8 +42,15 @@ def test_a_handshake_knocks_where_the_endpoint_is_and_not_where_another_behavior
 
 
 def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
-    typed = spec(max_silence_seconds=45, open_security_group=False, subprotocols=["a", "b"], read_timeout=60)
-    strings = spec(max_silence_seconds="45", open_security_group="false", subprotocols="a, b", read_timeout="60")
+    typed = spec(
+        max_silence_seconds=45, open_security_group=False, subprotocols=["a", "b"], read_timeout=60
+    )
+    strings = spec(
+        max_silence_seconds="45",
+        open_security_group="false",
+        subprotocols="a, b",
+        read_timeout="60",
+    )
     assert typed == strings
     assert typed.digest() == strings.digest()
 
@@ -69,7 +76,10 @@ def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
         ({"path_patterns": ["/ws", "/ws"]}, "path_patterns", "duplicate"),
         ({"path_patterns": ["/ws/*", "/ws/**"]}, "path_patterns", "duplicate"),
         ({"distribution_id": "E" + "1" * 20}, "distribution_id", "invalid"),
-        *(({"path_patterns": ["/ws", all_of_it]}, "path_patterns", "catch_all") for all_of_it in ("/*", "/**", "/?*")),
+        *(
+            ({"path_patterns": ["/ws", all_of_it]}, "path_patterns", "catch_all")
+            for all_of_it in ("/*", "/**", "/?*")
+        ),
         ({"path_patterns": ["/" + "a" * 255]}, "path_patterns", "invalid"),
         ({"path_patterns": ["/a%2f"]}, "path_patterns", "invalid"),
         ({"path_patterns": [f"/{n}" for n in range(6)]}, "path_patterns", "too_many"),
@@ -85,7 +95,9 @@ def test_strings_of_a_ticket_system_mean_the_same_as_typed_values() -> None:
         ({"approved": True}, "approved", "unknown"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_the_field_and_advice(changes: dict[str, Any], field: str, code: str) -> None:
+def test_what_does_not_fit_is_refused_with_the_field_and_advice(
+    changes: dict[str, Any], field: str, code: str
+) -> None:
     with pytest.raises(SpecError) as refused:
         parse_spec(complete_wish(WISH) | changes)
     assert [(error.field, error.code) for error in refused.value.errors] == [(field, code)]
@@ -100,7 +112,9 @@ def test_the_ports_that_cloudfront_takes_are_taken(port: int) -> None:
 def test_every_fault_is_told_at_once() -> None:
     with pytest.raises(SpecError) as refused:
         parse_spec({})
-    assert {"name", "target_arn", "path_patterns", "http_port"} <= {error.field for error in refused.value.errors}
+    assert {"name", "target_arn", "path_patterns", "http_port"} <= {
+        error.field for error in refused.value.errors
+    }
 
 
 def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
@@ -109,7 +123,10 @@ def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
     assert all(derived.reason.endswith(".") for derived in https.values())
     http = complete_wish({}, {8080: "HTTP"})
     assert (http["origin_protocol"], http["http_port"]) == ("http-only", 8080)
-    assert complete_wish({"origin_protocol": "match-viewer"}, {443: "HTTPS"})["origin_protocol"] == "match-viewer"
+    assert (
+        complete_wish({"origin_protocol": "match-viewer"}, {443: "HTTPS"})["origin_protocol"]
+        == "match-viewer"
+    )
     assert complete_wish({"carries_http_api": True})["allowed_methods"].endswith("DELETE")
 
 
@@ -131,8 +148,12 @@ def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_
     assert made["origin_protocol"] == protocol
     assert made["http_port" if protocol == "http-only" else "https_port"] == port
     assert made["forward_host"] == (protocol == "http-only")
-    reason = next(one.reason for one in derive_settings({}, listeners) if one.field == "origin_protocol")
-    assert ("TCP on 443, behind which" in reason) == (listeners.get(443) == "TCP" and protocol == "https-only")
+    reason = next(
+        one.reason for one in derive_settings({}, listeners) if one.field == "origin_protocol"
+    )
+    assert ("TCP on 443, behind which" in reason) == (
+        listeners.get(443) == "TCP" and protocol == "https-only"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,7 +165,11 @@ def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_
         ({"forward_host": True}, ("chat.internal.example.com",), ""),
         ({"forward_host": "TRUE"}, ("chat.internal.example.com",), ""),
         ({"origin_protocol": "http-only"}, ("chat.internal.example.com",), ""),
-        ({"origin_domain": "other.example.com"}, ("chat.internal.example.com",), "other.example.com"),
+        (
+            {"origin_domain": "other.example.com"},
+            ("chat.internal.example.com",),
+            "other.example.com",
+        ),
         ({}, ("a.example.com", "b.example.com"), ""),
         ({}, ("not a name",), ""),
         ({}, (), ""),
@@ -157,7 +182,10 @@ def test_the_only_name_in_the_certificate_becomes_the_origins_domain(
 
 
 def test_of_several_names_in_the_certificate_a_person_chooses_and_is_told_which_there_are() -> None:
-    derived = {one.field: one for one in derive_settings({}, {443: "HTTPS"}, {443: ("a.example.com", "b.example.com")})}
+    derived = {
+        one.field: one
+        for one in derive_settings({}, {443: "HTTPS"}, {443: ("a.example.com", "b.example.com")})
+    }
     assert "a.example.com, b.example.com" in derived["origin_domain"].reason
 
 
@@ -167,14 +195,27 @@ def test_names_of_certificates_that_cloudfront_would_not_take_are_left_out() -> 
         Certificate("arn:2", ("chat.example.com", "old.example.com"), "EXPIRED", "AMAZON_ISSUED"),
         Certificate("arn:3", ("inner.example.com",), "ISSUED", "PRIVATE"),
     )
-    secure, plain = Listener(443, "HTTPS", "forward", certificates=shown), Listener(80, "HTTP", "forward")
-    assert replace(TARGET_FACTS, listeners=(secure, plain)).certificate_names() == {443: ("chat.example.com",)}
+    secure, plain = (
+        Listener(443, "HTTPS", "forward", certificates=shown),
+        Listener(80, "HTTP", "forward"),
+    )
+    assert replace(TARGET_FACTS, listeners=(secure, plain)).certificate_names() == {
+        443: ("chat.example.com",)
+    }
 
 
 @given(
     st.dictionaries(
-        st.sampled_from([*WISH, "http_port", "https_port", "forward_host", "subprotocols", "origin_domain", "x"]),
-        st.one_of(st.text(max_size=8), st.integers(), st.none(), st.booleans(), st.lists(st.text(max_size=4))),
+        st.sampled_from(
+            [*WISH, "http_port", "https_port", "forward_host", "subprotocols", "origin_domain", "x"]
+        ),
+        st.one_of(
+            st.text(max_size=8),
+            st.integers(),
+            st.none(),
+            st.booleans(),
+            st.lists(st.text(max_size=4)),
+        ),
     )
 )
 def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> None:

@@ -1,4 +1,6 @@
-"""The tick tells workers what is due: all of it, once, again if the word seems lost, never more than they can take."""
+"""The tick tells workers what is due: all of it, once, again if the word seems lost, never more
+than they can take.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Workers:
 def workers() -> Iterator[Workers]:
     told = Workers()
     with (
-        mock.patch.object(tasks.advance_run, "delay", lambda run_id, fence: told.runs.append(run_id)),
+        mock.patch.object(
+            tasks.advance_run, "delay", lambda run_id, fence: told.runs.append(run_id)
+        ),
         mock.patch.object(tasks.sweep_account, "delay", told.sweeps.append),
     ):
         yield told
@@ -47,12 +51,22 @@ def account() -> AwsAccount:
 
 def run_due(account: AwsAccount, at: datetime, **given: object) -> Run:
     number = Run.objects.count()
-    endpoint = Endpoint.objects.create(account=account, owner="chat", name=f"e{number}", spec_data={}, created_at=NOW)
-    fields = {"saga": "create-endpoint", "stream": f"test:{number}", "plan_data": {}, "due_at": at, "created_at": NOW}
+    endpoint = Endpoint.objects.create(
+        account=account, owner="chat", name=f"e{number}", spec_data={}, created_at=NOW
+    )
+    fields = {
+        "saga": "create-endpoint",
+        "stream": f"test:{number}",
+        "plan_data": {},
+        "due_at": at,
+        "created_at": NOW,
+    }
     return Run.objects.create(endpoint=endpoint, **(fields | given))
 
 
-def test_what_is_due_is_told_once_the_longest_due_first(workers: Workers, account: AwsAccount) -> None:
+def test_what_is_due_is_told_once_the_longest_due_first(
+    workers: Workers, account: AwsAccount
+) -> None:
     late = run_due(account, NOW - timedelta(seconds=1))
     later = run_due(account, NOW - timedelta(seconds=9))
     run_due(account, NOW + timedelta(seconds=1))
@@ -69,7 +83,9 @@ def test_a_lost_word_is_said_again(workers: Workers, account: AwsAccount) -> Non
 
 
 def test_a_word_heard_twice_does_nothing_the_second_time(account: AwsAccount) -> None:
-    """Else a run that tries again in a moment would be tried by the stale word, ahead of those still unheard."""
+    """Else a run that tries again in a moment would be tried by the stale word, ahead of those
+    still unheard.
+    """
     run = run_due(account, NOW)
     first = runner.claim(run.pk, holder="one", now=NOW, seconds=60, fence=run.fence)
     assert first is not None
@@ -86,7 +102,10 @@ def test_workers_that_are_behind_are_not_told_more_than_they_can_take(
     assert workers.told_at(NOW) == runs[:3]
     assert workers.told_at(NOW + timedelta(seconds=1)) == []
     # One is taken: there is room for one more word.
-    assert runner.claim(runs[0], holder="worker", now=NOW + timedelta(seconds=1), seconds=60) is not None
+    assert (
+        runner.claim(runs[0], holder="worker", now=NOW + timedelta(seconds=1), seconds=60)
+        is not None
+    )
     assert workers.told_at(NOW + timedelta(seconds=2)) == [runs[3]]
 
 
@@ -94,7 +113,12 @@ def test_a_thousand_that_wait_are_not_mentioned_and_their_account_is_swept_once_
     workers: Workers, account: AwsAccount
 ) -> None:
     watch = Watch.objects.create(
-        account=account, resource="vpc-origin", aws_id="vo_1", status="Deploying", written_at=NOW, seen_at=NOW
+        account=account,
+        resource="vpc-origin",
+        aws_id="vo_1",
+        status="Deploying",
+        written_at=NOW,
+        seen_at=NOW,
     )
     endpoints = Endpoint.objects.bulk_create(
         Endpoint(account=account, owner="chat", name=f"w{number}", spec_data={}, created_at=NOW)
@@ -122,13 +146,23 @@ def test_a_thousand_that_wait_are_not_mentioned_and_their_account_is_swept_once_
 
 @pytest.mark.parametrize(
     ("state", "watches", "swept"),
-    [("waiting", True, True), ("undoing", True, True), ("undoing", False, False), ("undone", True, False)],
+    [
+        ("waiting", True, True),
+        ("undoing", True, True),
+        ("undoing", False, False),
+        ("undone", True, False),
+    ],
 )
 def test_an_account_is_swept_for_whoever_waits_in_it_also_while_undoing(
     workers: Workers, account: AwsAccount, state: str, watches: bool, swept: bool
 ) -> None:
     watch = Watch.objects.create(
-        account=account, resource="vpc-origin", aws_id="vo_1", status="Deploying", written_at=NOW, seen_at=NOW
+        account=account,
+        resource="vpc-origin",
+        aws_id="vo_1",
+        status="Deploying",
+        written_at=NOW,
+        seen_at=NOW,
     )
     run_due(account, NOW + timedelta(seconds=120), state=state, watch=watch if watches else None)
     assert workers.told_at(NOW) == []

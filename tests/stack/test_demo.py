@@ -1,4 +1,6 @@
-"""`make demo` as a person meets it: what it prints, whom it refuses, and that Ctrl-C leaves nothing running."""
+"""`make demo` as a person meets it: what it prints, whom it refuses, and that Ctrl-C leaves nothing
+running.
+"""
 
 from __future__ import annotations
 
@@ -32,11 +34,22 @@ class Demo:
     """A demo process, and the lines it has printed so far."""
 
     def __init__(self, state: Path, port: int) -> None:
-        command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--port", str(port)]
+        command = [
+            sys.executable,
+            "-m",
+            "stack",
+            "demo",
+            "--state",
+            str(state),
+            "--port",
+            str(port),
+        ]
         # A suite that runs under nohup hands on that hang-ups are ignored.
         hears = partial(signal.signal, signal.SIGHUP, signal.SIG_DFL)
         pipe = subprocess.PIPE
-        self.process = subprocess.Popen(command, stdout=pipe, stderr=subprocess.STDOUT, text=True, preexec_fn=hears)
+        self.process = subprocess.Popen(
+            command, stdout=pipe, stderr=subprocess.STDOUT, text=True, preexec_fn=hears
+        )
         self.lines: list[str] = []
         self.welcomed = threading.Event()
         self._reader = threading.Thread(target=self._read)
@@ -86,7 +99,9 @@ def still_there(processes: Iterable[psutil.Process]) -> list[psutil.Process]:
 def refused(state: Path, port: int) -> str:
     """What a demo says that is refused at once."""
     command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--port", str(port)]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert ended.returncode == 1, ended.stdout + ended.stderr
     return ended.stderr
 
@@ -101,15 +116,21 @@ def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
         assert f"http://localhost:{ports.web}" in demo.said
         assert re.search(r"^ana\s+demo-ana-2026", demo.said, re.MULTILINE)
         assert f"{state}/lab/ca.pem" in demo.said
-        assert httpx.get(f"http://127.0.0.1:{ports.web}/sign-in/", trust_env=False).status_code == 200
+        assert (
+            httpx.get(f"http://127.0.0.1:{ports.web}/sign-in/", trust_env=False).status_code == 200
+        )
         parts = recorded(state)
         assert set(parts) == set(EVERYTHING)
-        family = [each for part in parts.values() for each in (part, *part.children(recursive=True))]
+        family = [
+            each for part in parts.values() for each in (part, *part.children(recursive=True))
+        ]
         assert len(still_there(family)) == len(family)
 
         assert "already runs from" in refused(state, free_ports().web)
         with tempfile.TemporaryDirectory(prefix="st") as elsewhere:
-            assert f"port {ports.web} (the portal) is taken" in refused(Path(elsewhere) / "state", ports.web)
+            assert f"port {ports.web} (the portal) is taken" in refused(
+                Path(elsewhere) / "state", ports.web
+            )
         assert demo.process.poll() is None, "the refused ones must not have disturbed it"
     finally:
         code = demo.end()
@@ -121,7 +142,9 @@ def test_a_demo_from_welcome_to_ctrl_c_and_again(state: Path) -> None:
     again = Demo(state, ports.web)
     try:
         assert again.welcomed.wait(PATIENCE_SECONDS)
-        assert (state / "tokens.json").read_text() == tokens, "a second start keeps what the first made"
+        assert (state / "tokens.json").read_text() == tokens, (
+            "a second start keeps what the first made"
+        )
         parts = recorded(state)
     finally:
         code = again.end(signal.SIGHUP)
@@ -145,7 +168,9 @@ def test_a_folder_of_somebody_else_is_refused_also_with_clean(state: Path) -> No
     state.mkdir()
     (state / "thesis.tex").write_text("ten years of work")
     command = [sys.executable, "-m", "stack", "demo", "--state", str(state), "--clean"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    ended = subprocess.run(
+        command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert ended.returncode == 1
     assert "not ours" in ended.stderr
     assert (state / "thesis.tex").exists()
@@ -163,7 +188,9 @@ def test_under_nohup_a_closed_terminal_ends_nothing() -> None:
         signal.signal(signal.SIGHUP, before)
 
 
-def test_a_terminal_that_is_gone_without_a_signal_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_terminal_that_is_gone_without_a_signal_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("stack.demo.LOOK_SECONDS", 0.01)
     monkeypatch.setattr("os.isatty", lambda descriptor: False)
     with pytest.raises(Stopped):
@@ -185,7 +212,9 @@ def test_ctrl_c_while_the_modules_load_is_no_traceback(
 def test_a_port_that_is_none_is_refused_in_one_line() -> None:
     for port in ("80", "web", "70000"):
         command = [sys.executable, "-m", "stack", "demo", "--port", port]
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+        ended = subprocess.run(
+            command, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
         assert ended.returncode == 2
         assert "not a port between 1024 and 65530" in ended.stderr
 
@@ -193,4 +222,6 @@ def test_a_port_that_is_none_is_refused_in_one_line() -> None:
 def test_a_taken_port_names_its_holder(state: Path) -> None:
     ports = free_ports()
     with socket.create_server(("127.0.0.1", ports.redis)):
-        assert f"taken by {psutil.Process().name()} (pid {os.getpid()})" in refused(state, ports.web)
+        assert f"taken by {psutil.Process().name()} (pid {os.getpid()})" in refused(
+            state, ports.web
+        )

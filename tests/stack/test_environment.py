@@ -40,8 +40,12 @@ def test_the_lab_and_the_portal_agree_on_pace_and_ports() -> None:
     env = environment(scale=900)
     assert env["PROVISIONING_PACE"] == env["LAB_TIME_SCALE"] == "900"
     assert env["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{env['LAB_AWS_PORT']}"
-    assert f"*.cloudfront.net:443:127.0.0.1:{env['LAB_EDGE_TLS_PORT']}" in env["PROBE_CONNECT_TO"].split(",")
-    assert f"*.cloudfront.net:80:127.0.0.1:{env['LAB_EDGE_PORT']}" in env["PROBE_CONNECT_TO"].split(",")
+    assert f"*.cloudfront.net:443:127.0.0.1:{env['LAB_EDGE_TLS_PORT']}" in env[
+        "PROBE_CONNECT_TO"
+    ].split(",")
+    assert f"*.cloudfront.net:80:127.0.0.1:{env['LAB_EDGE_PORT']}" in env["PROBE_CONNECT_TO"].split(
+        ","
+    )
 
 
 def test_no_real_aws_account_is_within_reach() -> None:

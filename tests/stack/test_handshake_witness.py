@@ -18,7 +18,9 @@ BROADCAST = b'{"type":"broadcast","from":"2","message":"others talk, too"}'
 
 
 def accept_of(head: bytes) -> str:
-    key = next(line for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key:")).split(b": ")[1]
+    key = next(
+        line for line in head.split(b"\r\n") if line.startswith(b"Sec-WebSocket-Key:")
+    ).split(b": ")[1]
     return base64.b64encode(hashlib.sha1(key + GUID.encode()).digest()).decode()  # noqa: S324
 
 
@@ -32,7 +34,9 @@ def text(payload: bytes) -> bytes:
 
 
 def witness_of(answer: Callable[[bytes], bytes], *messages: bytes) -> Witness:
-    """A witness's conversation with a server that answers so, then sends these bytes and hangs up."""
+    """A witness's conversation with a server that answers so, then sends these bytes and hangs
+    up.
+    """
     ours, theirs = socket.socketpair()
     ours.settimeout(5)
 
@@ -56,7 +60,9 @@ def witness_of(answer: Callable[[bytes], bytes], *messages: bytes) -> Witness:
 
 
 def test_a_right_handshake_and_echo_are_believed_and_shown() -> None:
-    witness = witness_of(right_answer, text(WELCOME), text(BROADCAST), text(ECHO), b"\x88\x02\x03\xe8")
+    witness = witness_of(
+        right_answer, text(WELCOME), text(BROADCAST), text(ECHO), b"\x88\x02\x03\xe8"
+    )
     assert "> GET /ws HTTP/1.1" in witness.lines
     assert "< HTTP/1.1 101 Switching Protocols" in witness.lines
     assert f"< {ECHO.decode()}" in witness.lines
@@ -65,16 +71,27 @@ def test_a_right_handshake_and_echo_are_believed_and_shown() -> None:
 
 def test_frames_may_come_in_the_same_packet_as_the_answer_and_long() -> None:
     long_welcome = WELCOME[:-1] + b',"motd":"' + b"x" * 300 + b'"}'
-    witness_of(right_answer, b"\x81\x7e" + len(long_welcome).to_bytes(2, "big") + long_welcome, text(ECHO))
+    witness_of(
+        right_answer, b"\x81\x7e" + len(long_welcome).to_bytes(2, "big") + long_welcome, text(ECHO)
+    )
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
-        (lambda head: b"HTTP/1.1 502 Bad Gateway\r\nX-Cache: Error from cloudfront\r\n\r\n", "502 Bad Gateway"),
+        (
+            lambda head: b"HTTP/1.1 502 Bad Gateway\r\nX-Cache: Error from cloudfront\r\n\r\n",
+            "502 Bad Gateway",
+        ),
         (lambda head: b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "200 OK"),
-        (lambda head: right_answer(head).replace(accept_of(head).encode(), b"AAAA"), "Sec-WebSocket-Accept is 'AAAA'"),
-        (lambda head: right_answer(head).replace(b"Sec-WebSocket-Accept", b"X-Accept"), "Sec-WebSocket-Accept is None"),
+        (
+            lambda head: right_answer(head).replace(accept_of(head).encode(), b"AAAA"),
+            "Sec-WebSocket-Accept is 'AAAA'",
+        ),
+        (
+            lambda head: right_answer(head).replace(b"Sec-WebSocket-Accept", b"X-Accept"),
+            "Sec-WebSocket-Accept is None",
+        ),
         (lambda head: right_answer(head).replace(b"Upgrade: websocket\r\n", b""), "lacks Upgrade"),
         (lambda head: b"HTTP/1.1 101 Switch", "ended in the middle"),
     ],
@@ -89,7 +106,10 @@ def test_a_wrong_answer_is_not_believed(answer: Callable[[bytes], bytes], reason
     [
         ([], "before .*welcome.* came"),
         ([text(WELCOME)], "before .*echo.* came"),
-        ([text(WELCOME), text(ECHO.replace(b"rehearsal", b"parrot"))], "expected .*rehearsal, received .*parrot"),
+        (
+            [text(WELCOME), text(ECHO.replace(b"rehearsal", b"parrot"))],
+            "expected .*rehearsal, received .*parrot",
+        ),
         ([text(b"hello")], "received hello"),
         ([bytes([0xC1, 2]) + b"hi"], "nobody negotiated"),
         ([bytes([0x81, 0x82]) + b"maskhi"], "nobody negotiated"),

@@ -10,7 +10,9 @@ from stack.ports import NoFreePorts, Ports, PortTaken
 
 
 def test_six_ports_follow_the_first() -> None:
-    assert Ports.from_base(8000) == Ports(web=8000, aws=8001, edge_tls=8002, edge=8003, apps=8004, redis=8005)
+    assert Ports.from_base(8000) == Ports(
+        web=8000, aws=8001, edge_tls=8002, edge=8003, apps=8004, redis=8005
+    )
 
 
 def test_free_ports_pass_the_check() -> None:
@@ -27,9 +29,14 @@ def test_a_machine_without_free_ports_is_told(monkeypatch: pytest.MonkeyPatch) -
     ("offset", "purpose"),
     [(0, "the portal"), (2, "the lab's edge, TLS"), (5, "Redis")],
 )
-def test_a_taken_port_is_named_with_its_purpose_and_another_to_try(offset: int, purpose: str) -> None:
+def test_a_taken_port_is_named_with_its_purpose_and_another_to_try(
+    offset: int, purpose: str
+) -> None:
     ports = Ports.free()
-    with socket.create_server(("127.0.0.1", ports.web + offset)), pytest.raises(PortTaken) as refusal:
+    with (
+        socket.create_server(("127.0.0.1", ports.web + offset)),
+        pytest.raises(PortTaken) as refusal,
+    ):
         ports.check()
     words = str(refusal.value)
     assert words.startswith(f"port {ports.web + offset} ({purpose}) is taken")

@@ -1,4 +1,6 @@
-"""The supervisor: what dies is noticed, said and started again; what is stopped leaves nobody behind."""
+"""The supervisor: what dies is noticed, said and started again; what is stopped leaves nobody
+behind.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,15 @@ from unittest.mock import Mock
 import psutil
 import pytest
 
-from stack.processes import QUICK_DEATHS_ALLOWED, Child, ProcessError, Supervisor, accepts, end_process, started_at
+from stack.processes import (
+    QUICK_DEATHS_ALLOWED,
+    Child,
+    ProcessError,
+    Supervisor,
+    accepts,
+    end_process,
+    started_at,
+)
 
 PATIENCE_SECONDS = 20.0
 
@@ -45,7 +55,9 @@ class Story:
         self.directory = directory
         self.said: list[str] = []
         self.gave_up = threading.Event()
-        self.supervisor = Supervisor(directory / "run", directory / "logs", self.said.append, self.gave_up.set)
+        self.supervisor = Supervisor(
+            directory / "run", directory / "logs", self.said.append, self.gave_up.set
+        )
 
     def child(self, name: str, script: str = SLEEPER, *, grace_seconds: float = 5.0) -> Child:
         """A Python process that runs the script."""
@@ -100,32 +112,52 @@ def test_one_that_keeps_dying_is_given_up_with_the_end_of_its_log(
     story.start("web", "print('cannot import portal', flush=True); raise SystemExit(1)")
     assert story.gave_up.wait(PATIENCE_SECONDS)
     assert len(story.said) == QUICK_DEATHS_ALLOWED
-    assert story.said[-1] == f"web ended with exit code 1; {QUICK_DEATHS_ALLOWED} times in a row, giving up"
+    assert (
+        story.said[-1]
+        == f"web ended with exit code 1; {QUICK_DEATHS_ALLOWED} times in a row, giving up"
+    )
     assert "cannot import portal" in str(story.supervisor.failure)
 
 
-def test_one_that_is_killed_again_and_again_is_not_given_up(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_that_is_killed_again_and_again_is_not_given_up(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stack.processes.BACKOFF_SECONDS", (0.01,))
     pid = story.start("worker")
-    # Nor when it then ends by itself, as PostgreSQL does until the last process of the one before has gone.
+    # Nor when it then ends by itself, as PostgreSQL does until the last process of the one before
+    # has gone.
     for number in [signal.SIGKILL] * QUICK_DEATHS_ALLOWED + [signal.SIGTERM]:
         assert story.supervisor.kill("worker", number) == pid
-        eventually(partial(lambda before: story.supervisor.pid("worker") not in (None, before), pid))
+        eventually(
+            partial(lambda before: story.supervisor.pid("worker") not in (None, before), pid)
+        )
         pid = story.supervisor.pid("worker")
     assert story.supervisor.failure is None
 
 
-def test_one_for_which_there_is_no_room_is_said(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stack.processes.Supervisor._write_pid_file", Mock(side_effect=OSError(28, "No space left")))
+def test_one_for_which_there_is_no_room_is_said(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "stack.processes.Supervisor._write_pid_file", Mock(side_effect=OSError(28, "No space left"))
+    )
     child = story.child("worker")
     story.supervisor.start(child)
     with pytest.raises(ProcessError, match=r"cannot be started: .*No space left"):
         story.supervisor.wait_ready(replace(child, ready=lambda: False))
 
 
-def test_waiting_for_one_that_is_given_up_ends_with_its_reason(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waiting_for_one_that_is_given_up_ends_with_its_reason(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stack.processes.BACKOFF_SECONDS", (0.01,))
-    child = Child("web", [sys.executable, "-c", "raise SystemExit(1)"], {}, story.directory, ready=lambda: False)
+    child = Child(
+        "web",
+        [sys.executable, "-c", "raise SystemExit(1)"],
+        {},
+        story.directory,
+        ready=lambda: False,
+    )
     story.supervisor.start(child)
     with pytest.raises(ProcessError, match="giving up"):
         story.supervisor.wait_ready(child, PATIENCE_SECONDS)
@@ -139,14 +171,19 @@ def test_waiting_for_one_that_never_answers_ends_with_its_log(story: Story) -> N
 
 
 def test_a_listener_is_ready_when_its_port_accepts(story: Story, free_port: int) -> None:
-    script = f"import socket, time; s = socket.create_server(('127.0.0.1', {free_port})); time.sleep(300)"
+    script = (
+        f"import socket, time; s = socket.create_server(('127.0.0.1', {free_port})); "
+        "time.sleep(300)"
+    )
     child = Child("web", [sys.executable, "-c", script], {}, story.directory, listens=free_port)
     story.supervisor.start(child)
     story.supervisor.wait_ready(child, PATIENCE_SECONDS)
     assert accepts("127.0.0.1", free_port)
 
 
-def test_a_command_that_does_not_exist_says_so(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_that_does_not_exist_says_so(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stack.processes.BACKOFF_SECONDS", (0.01,))
     story.supervisor.start(Child("redis", ["/no/such/redis-server"], {}, story.directory))
     assert story.gave_up.wait(PATIENCE_SECONDS)
@@ -210,7 +247,9 @@ import time; time.sleep(300)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child of its parent's death")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux tells a child of its parent's death"
+)
 def test_kill_9_of_the_supervisor_leaves_no_child(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SUPERVISOR, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as supervising:
@@ -223,7 +262,9 @@ def test_kill_9_of_the_supervisor_leaves_no_child(tmp_path: Path) -> None:
 
 
 def test_what_a_killed_supervisor_left_is_ended_by_the_next(story: Story) -> None:
-    """As on a system without death signals: the record and the process are there, the supervisor is not."""
+    """As on a system without death signals: the record and the process are there, the supervisor is
+    not.
+    """
     with subprocess.Popen([sys.executable, "-c", SLEEPER]) as left_over:
         record(story, left_over.pid, started_at(left_over.pid))
         assert story.supervisor.end_left_overs() == ["worker"]
@@ -255,7 +296,9 @@ def test_ending_a_process_that_is_gone_is_no_error() -> None:
     end_process(short.pid)
 
 
-def test_a_long_log_is_put_aside_at_the_next_start(story: Story, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_log_is_put_aside_at_the_next_start(
+    story: Story, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stack.processes.LOG_BYTES_KEPT", 10)
     story.supervisor.log_path("worker").write_text("what was said yesterday\n")
     story.start("worker", "print('today', flush=True); " + SLEEPER)

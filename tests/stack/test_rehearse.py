@@ -1,4 +1,6 @@
-"""The rehearsal on the whole product: it ends with an echo, also when every process is killed on the way."""
+"""The rehearsal on the whole product: it ends with an echo, also when every process is killed on
+the way.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +25,21 @@ TIME_SCALE = 90.0
 def stack() -> Iterator[Stack]:
     with (
         tempfile.TemporaryDirectory(prefix="st") as directory,
-        Stack(Path(directory) / "state", free_port(), time_scale=TIME_SCALE, durable=False, say=print) as stack,
+        Stack(
+            Path(directory) / "state", free_port(), time_scale=TIME_SCALE, durable=False, say=print
+        ) as stack,
     ):
         yield stack
 
 
-@pytest.mark.slow  # tests/journeys kills every process at three moments each; this is the rehearsal under the same
-def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile(stack: Stack) -> None:
-    """Kill -9 of web, worker, ticker and Redis while the run waits for AWS; the console misses and repeats nothing."""
+# Tests/journeys kills every process at three moments each; this is the rehearsal under the same
+@pytest.mark.slow
+def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile(
+    stack: Stack,
+) -> None:
+    """Kill -9 of web, worker, ticker and Redis while the run waits for AWS; the console misses and
+    repeats nothing.
+    """
     killed: dict[str, int] = {}
     shown: list[str] = []
 
@@ -48,7 +57,9 @@ def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile
     assert all(stack.pid(name) not in (None, pid) for name, pid in killed.items())
     numbers = [int(line.split()[0]) for line in shown if line.split()[0].isdecimal()]
     assert numbers == list(range(1, len(numbers) + 1))
-    assert not [thread for thread in threading.enumerate() if thread.name == "console" and thread.is_alive()]
+    assert not [
+        thread for thread in threading.enumerate() if thread.name == "console" and thread.is_alive()
+    ]
 
 
 SIGNS = {

@@ -1,4 +1,6 @@
-"""PostgreSQL and Redis as children: data survives, a killed server does not block the next, nothing listens openly."""
+"""PostgreSQL and Redis as children: data survives, a killed server does not block the next, nothing
+listens openly.
+"""
 
 from __future__ import annotations
 
@@ -133,7 +135,9 @@ def test_a_server_that_outlived_its_supervisor_is_replaced_not_joined(short_dir:
 
 
 def test_a_pid_file_that_names_a_stranger_is_put_aside(short_dir: Path) -> None:
-    """After a reboot the pid of the old server may be anybody's; PostgreSQL alone would refuse to start."""
+    """After a reboot the pid of the old server may be anybody's; PostgreSQL alone would refuse to
+    start.
+    """
     with services(short_dir) as stack:
         remember(stack, "kept")
     pid_file = short_dir / "state" / "postgres" / "data" / "postmaster.pid"
@@ -217,7 +221,9 @@ def test_two_in_one_folder_are_refused(running: Stack) -> None:
     assert redis.Redis.from_url(running.env["REDIS_URL"]).ping()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be refused by PostgreSQL for being root")
+@pytest.mark.skipif(
+    os.geteuid() != 0, reason="only root can be refused by PostgreSQL for being root"
+)
 def test_root_gets_a_database_even_in_a_closed_home(short_dir: Path) -> None:
     closed = short_dir / "root"
     closed.mkdir(mode=0o700)
@@ -229,7 +235,9 @@ def test_root_gets_a_database_even_in_a_closed_home(short_dir: Path) -> None:
     assert closed.stat().st_mode & 0o777 == 0o700
 
 
-def test_without_any_redis_the_message_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_any_redis_the_message_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ServiceError, match="apt-get install redis-server"):

@@ -1,8 +1,8 @@
 """`manage.py probe wss://…`: one handshake, or a meter, from the command line, explained.
 
-Decides what is printed and the exit code. It needs no database. What may be contacted is what the operator's settings
-allow (PROBE_ALLOWED_NETWORKS, PROBE_CONNECT_TO, PROBE_CA_FILE), widened by this command's own options: whoever may run
-it operates the portal.
+Decides what is printed and the exit code. It needs no database. What may be contacted is what the
+operator's settings allow (PROBE_ALLOWED_NETWORKS, PROBE_CONNECT_TO, PROBE_CA_FILE), widened by this
+command's own options: whoever may run it operates the portal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter, OutputWrapper
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+    OutputWrapper,
+)
 
 from checks.actions import probe_network
 from checks.address_guard import IPNetwork, parse_networks
@@ -32,7 +38,14 @@ from checks.connect_to import ConnectRule, ConnectToError, parse_connect_to
 from checks.deflate import OFFER
 from checks.diagnose import diagnose
 from checks.idle import ALB_SECONDS, NLB_SECONDS, judge_idle, usual_clocks
-from checks.meters import MOST_CLIENTS, MOST_IDLE_SECONDS, MOST_RECONNECTS, gather_crowd, measure_idle, reconnect
+from checks.meters import (
+    MOST_CLIENTS,
+    MOST_IDLE_SECONDS,
+    MOST_RECONNECTS,
+    gather_crowd,
+    measure_idle,
+    reconnect,
+)
 from checks.printing import comparison_lines, document, report_lines, way_lines
 from checks.prober import ProbeNetwork, probe
 from checks.reports import Report, crowd_report, idle_report, reconnect_report
@@ -51,7 +64,8 @@ EXAMPLES = """examples:
   python manage.py probe wss://chat.example.com/ws --json
 """
 EPILOG = (
-    "Exit code: 0 live (the silent socket stayed open, everybody heard everybody, every reconnect came back), 1 not, "
+    "Exit code: 0 live (the silent socket stayed open, everybody heard everybody, every "
+    "reconnect came back), 1 not, "
     "2 the probe could not be made as asked (a wrong option, a refused address), 130 interrupted."
 )
 LONGEST_FILE = 256 * 1024
@@ -95,14 +109,20 @@ class Command(BaseCommand):
         return parser
 
     def run_from_argv(self, argv: list[str]) -> None:
-        """Whatever happens ends in words and an exit code: with --json, in one JSON document too."""
+        """Whatever happens ends in words and an exit code: with --json, in one JSON document
+        too.
+        """
         as_json = "--json" in argv
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                # A terminal may not know every sign, and a name from the command line may be no text.
+                # A terminal may not know every sign, and a name from the command line may be no
+                # text.
                 stream.reconfigure(errors="backslashreplace")
         if not argv[2:]:
-            self.stderr.write(f"Say which address to try.\n\n{EXAMPLES}\nAll options: python manage.py probe --help")
+            self.stderr.write(
+                f"Say which address to try.\n\n{EXAMPLES}\nAll options: python manage.py "
+                "probe --help"
+            )
             sys.exit(UNUSABLE)
         said = io.StringIO()
         if as_json:
@@ -123,12 +143,16 @@ class Command(BaseCommand):
 
     def _as_json(self, text: str, after: str = "") -> None:
         """One document on standard output, the same words on standard error."""
-        told = (text.rpartition(after)[2] if after else text).strip().removeprefix("UnusableError: ")
+        told = (
+            (text.rpartition(after)[2] if after else text).strip().removeprefix("UnusableError: ")
+        )
         sys.stderr.write(text if text.endswith("\n") else f"{text}\n")
         self._print(json.dumps({"live": False, "error": told}, indent=2))
 
     def _print(self, *texts: str) -> None:
-        """All of it, or as much as is read: who had enough, such as head, changes nothing about the exit code."""
+        """All of it, or as much as is read: who had enough, such as head, changes nothing about the
+        exit code.
+        """
         try:
             for text in texts:
                 self.stdout.write(text)
@@ -152,18 +176,31 @@ class Command(BaseCommand):
             help="a header line besides the usual ones; may repeat",
         )
         parser.add_argument(
-            "--subprotocol", action="append", default=[], metavar="NAME", help="offer this subprotocol; may repeat"
+            "--subprotocol",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="offer this subprotocol; may repeat",
         )
         parser.add_argument("--origin", metavar="ORIGIN", help="the page a browser would have open")
-        parser.add_argument("--compress", action="store_true", help="offer permessage-deflate, as browsers do")
-        parser.add_argument("--plain", action="store_true", help="beside it, a plain GET of the same address")
-        parser.add_argument("--without-origin", action="store_true", help="beside it, the same without an Origin line")
+        parser.add_argument(
+            "--compress", action="store_true", help="offer permessage-deflate, as browsers do"
+        )
+        parser.add_argument(
+            "--plain", action="store_true", help="beside it, a plain GET of the same address"
+        )
+        parser.add_argument(
+            "--without-origin",
+            action="store_true",
+            help="beside it, the same without an Origin line",
+        )
         meters = parser.add_mutually_exclusive_group()
         meters.add_argument(
             "--idle",
             type=_seconds,
             metavar="SECONDS",
-            help=f"hold silent sockets and name the clock that ends them; at most {MOST_IDLE_SECONDS:g}",
+            help="hold silent sockets and name the clock that ends them; at most "
+            f"{MOST_IDLE_SECONDS:g}",
         )
         meters.add_argument(
             "--crowd",
@@ -172,13 +209,23 @@ class Command(BaseCommand):
             help="so many clients at once, each must hear every other (a chat)",
         )
         meters.add_argument(
-            "--reconnect", type=_from(1, MOST_RECONNECTS), metavar="N", help="connect, close and come back, N times"
+            "--reconnect",
+            type=_from(1, MOST_RECONNECTS),
+            metavar="N",
+            help="connect, close and come back, N times",
         )
         parser.add_argument(
-            "--every", type=_seconds, metavar="SECONDS", help="with --idle: how often the sockets beside it talk"
+            "--every",
+            type=_seconds,
+            metavar="SECONDS",
+            help="with --idle: how often the sockets beside it talk",
         )
-        parser.add_argument("--script", type=_script, metavar="FILE", help="what to say and expect; - reads it here")
-        parser.add_argument("--handshake-only", action="store_true", help="close right after the 101")
+        parser.add_argument(
+            "--script", type=_script, metavar="FILE", help="what to say and expect; - reads it here"
+        )
+        parser.add_argument(
+            "--handshake-only", action="store_true", help="close right after the 101"
+        )
         parser.add_argument(
             "--compare",
             action="append",
@@ -201,16 +248,20 @@ class Command(BaseCommand):
             default=[],
             type=_networks,
             metavar="NETWORK",
-            help="addresses that are not public and may be contacted all the same, such as 10.0.0.0/8",
+            help="addresses that are not public and may be contacted all the same, such as "
+            "10.0.0.0/8",
         )
         parser.add_argument("--any-port", action="store_true", help="not only 80 and 443")
         parser.add_argument(
             "--timeout",
             type=_seconds,
             metavar="SECONDS",
-            help="for everything together; of a crowd for each line that must be heard, of reconnects for each",
+            help="for everything together; of a crowd for each line that must be heard, of "
+            "reconnects for each",
         )
-        parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+        parser.add_argument(
+            "--json", action="store_true", help="one JSON document on standard output"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Probe every way at once, or measure one, print, and end with the exit code."""
@@ -223,13 +274,21 @@ class Command(BaseCommand):
         usual = Limits()
         total = options["timeout"] or usual.total_s + sum(step.seconds for step in steps)
         ways = _ways(options)
-        seen = asyncio.run(_probe_all(ways, _network(options), script, replace(usual, total_s=total)))
-        judged = [(way.name, transcript, diagnose(transcript)) for way, transcript in zip(ways, seen, strict=True)]
+        seen = asyncio.run(
+            _probe_all(ways, _network(options), script, replace(usual, total_s=total))
+        )
+        judged = [
+            (way.name, transcript, diagnose(transcript))
+            for way, transcript in zip(ways, seen, strict=True)
+        ]
         if options["json"]:
             live = all(_exit_code(transcript) == LIVE for transcript in seen)
             self._print(json.dumps(document(live, judged), indent=2))
         else:
-            told = [way_lines(name if len(judged) > 1 else "", shown, found) for name, shown, found in judged]
+            told = [
+                way_lines(name if len(judged) > 1 else "", shown, found)
+                for name, shown, found in judged
+            ]
             if len(judged) > 1:
                 told.append(comparison_lines(compare([(name, shown) for name, shown, _ in judged])))
             self._print(*("\n".join(lines) for lines in told))
@@ -239,13 +298,19 @@ class Command(BaseCommand):
         """One meter at one address; ends with the exit code."""
         beside = [f"--{name.replace('_', '-')}" for name in _ONE_HANDSHAKE if options[name]]
         if beside:
-            raise UnusableError(f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect.")
+            raise UnusableError(
+                f"{' and '.join(beside)} cannot be combined with --idle, --crowd or --reconnect."
+            )
         if options["every"] is not None and options["idle"] is None:
             raise UnusableError("--every goes with --idle.")
         if options["timeout"] is not None and options["idle"] is not None:
             raise UnusableError("--timeout does not go with --idle, which says how long by itself.")
         told, seen, measured = asyncio.run(_meter(options, _target(options), _network(options)))
-        code = max(_exit_code(one) for one in seen if one.failure is not None) if _refused(seen) else int(not told.ok)
+        code = (
+            max(_exit_code(one) for one in seen if one.failure is not None)
+            if _refused(seen)
+            else int(not told.ok)
+        )
         if options["json"]:
             self._print(json.dumps({"url": options["url"], **told.to_dict(), **measured}, indent=2))
         else:
@@ -285,8 +350,12 @@ async def _meter(
     return reconnect_report(seen), seen, {"times": len(seen), "total_ms": times}
 
 
-async def _probe_all(ways: Sequence[_Way], network: ProbeNetwork, script: Script, limits: Limits) -> list[Transcript]:
-    return await asyncio.gather(*(probe(way.target, network=network, script=script, limits=limits) for way in ways))
+async def _probe_all(
+    ways: Sequence[_Way], network: ProbeNetwork, script: Script, limits: Limits
+) -> list[Transcript]:
+    return await asyncio.gather(
+        *(probe(way.target, network=network, script=script, limits=limits) for way in ways)
+    )
 
 
 def _target(options: dict[str, Any]) -> ProbeTarget:
@@ -306,14 +375,23 @@ def _ways(options: dict[str, Any]) -> list[_Way]:
         ways.append(_Way("plain GET", replace(first, upgrade=False)))
     if options["without_origin"]:
         if first.origin is None:
-            raise UnusableError("--without-origin needs --origin: without it no Origin line is sent anyway.")
+            raise UnusableError(
+                "--without-origin needs --origin: without it no Origin line is sent anyway."
+            )
         ways.append(_Way("without Origin", replace(first, origin=None)))
     if len(ways) + len(options["compare"]) > MOST_WAYS:
-        raise UnusableError(f"At most {MOST_WAYS} ways can be compared at once, the first address among them.")
+        raise UnusableError(
+            f"At most {MOST_WAYS} ways can be compared at once, the first address among them."
+        )
     for number, text in enumerate(options["compare"], len(ways) + 1):
         name, separator, url = text.partition("=")
         named = bool(separator) and "/" not in name
-        ways.append(_Way((named and name.strip()) or f"way {number}", replace(first, url=url if named else text)))
+        ways.append(
+            _Way(
+                (named and name.strip()) or f"way {number}",
+                replace(first, url=url if named else text),
+            )
+        )
     return ways
 
 
@@ -321,7 +399,9 @@ def _network(options: dict[str, Any]) -> ProbeNetwork:
     try:
         usual = probe_network()
     except ValueError as error:
-        raise UnusableError(f"PROBE_CONNECT_TO or PROBE_ALLOWED_NETWORKS cannot be read: {error}") from error
+        raise UnusableError(
+            f"PROBE_CONNECT_TO or PROBE_ALLOWED_NETWORKS cannot be read: {error}"
+        ) from error
     rules = tuple(rule for given in options["connect_to"] for rule in given)
     networks = tuple(network for given in options["allow"] for network in given)
     return replace(
@@ -334,7 +414,9 @@ def _network(options: dict[str, Any]) -> ProbeNetwork:
 
 
 def _exit_code(seen: Transcript) -> int:
-    if seen.live or (seen.request is not None and not seen.request.upgrade and seen.response is not None):
+    if seen.live or (
+        seen.request is not None and not seen.request.upgrade and seen.response is not None
+    ):
         return LIVE
     return UNUSABLE if _refused((seen,)) else NOT_LIVE
 
@@ -347,7 +429,10 @@ def _refused(seen: Sequence[Transcript]) -> bool:
 
 def _from(least: int, most: int) -> Callable[[str], int]:
     def number(text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 10) or not least <= int(text) <= most:
+        if (
+            not (text.isascii() and text.isdigit() and len(text) < 10)
+            or not least <= int(text) <= most
+        ):
             raise ArgumentTypeError(f"{text[:20]!r} is not a whole number from {least} to {most}")
         return int(text)
 
@@ -365,17 +450,25 @@ def _script(name: str) -> tuple[Step, ...]:
     # Python has no standard input where the caller closed it.
     here = sys.stdin or io.StringIO()
     try:
-        with contextlib.nullcontext(here) if name == "-" else Path(name).open(encoding="utf-8") as file:
+        with (
+            contextlib.nullcontext(here)
+            if name == "-"
+            else Path(name).open(encoding="utf-8") as file
+        ):
             text = file.read(LONGEST_FILE + 1)
         if len(text) > LONGEST_FILE:
-            raise ArgumentTypeError(f"{name} is longer than {LONGEST_FILE // 1024} KiB; that is no script.")
+            raise ArgumentTypeError(
+                f"{name} is longer than {LONGEST_FILE // 1024} KiB; that is no script."
+            )
         steps = parse_script(text)
     except ScriptError as error:
         raise ArgumentTypeError(f"{name}: {error}") from error
     except (OSError, ValueError) as error:
         raise ArgumentTypeError(f"{name!r} cannot be read: {error}") from error
     if not steps:
-        raise ArgumentTypeError(f"{name} has no step; write for example send hello, then expect text hello.")
+        raise ArgumentTypeError(
+            f"{name} has no step; write for example send hello, then expect text hello."
+        )
     return steps
 
 

@@ -1,7 +1,7 @@
 """What CloudFront refuses in a distribution's cache behaviors.
 
-It decides the first thing that is wrong with a behavior; distribution_rules.py calls it. It must never store or change
-anything.
+It decides the first thing that is wrong with a behavior; distribution_rules.py calls it. It must
+never store or change anything.
 """
 
 from __future__ import annotations
@@ -48,7 +48,8 @@ def check_behaviors(context: Context, config: Config, own_id: str | None) -> Non
     limit = context.quotas["cache_behaviors"]
     if len(ordered) > limit:
         raise CloudFrontError(
-            "TooManyCacheBehaviors", f"You cannot create more cache behaviors for the distribution than {limit}."
+            "TooManyCacheBehaviors",
+            f"You cannot create more cache behaviors for the distribution than {limit}.",
         )
     check_unique(
         (behavior["PathPattern"].removeprefix("/") for behavior in ordered),
@@ -62,7 +63,9 @@ def check_behaviors(context: Context, config: Config, own_id: str | None) -> Non
     for behavior in all_behaviors_of(config):
         target = behavior["TargetOriginId"]
         if target not in origins and target not in groups:
-            raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
+            raise CloudFrontError(
+                "NoSuchOrigin", "One or more of your origins or origin groups do not exist."
+            )
         _check_methods(behavior, to_group=target in groups)
         _check_policies(behavior)
         _check_legacy_forwarding(behavior)
@@ -72,7 +75,9 @@ def check_behaviors(context: Context, config: Config, own_id: str | None) -> Non
             _check_vpc_origin_behavior(behavior)
     for kind in KINDS:
         # Each once: to count a policy's users means to look at every distribution.
-        for policy_id in dict.fromkeys(behavior.get(kind.field) for behavior in all_behaviors_of(config)):
+        for policy_id in dict.fromkeys(
+            behavior.get(kind.field) for behavior in all_behaviors_of(config)
+        ):
             if policy_id:
                 check_attachable(context, kind, policy_id, own_id)
 
@@ -84,12 +89,18 @@ def _check_methods(behavior: Config, *, to_group: bool) -> None:
     allowed = frozenset(methods.get("Items") or [])
     cached = frozenset((methods.get("CachedMethods") or {}).get("Items") or _READS)
     if allowed not in _METHOD_SETS:
-        raise invalid("The parameter AllowedMethods must be one of the three sets that CloudFront knows.")
+        raise invalid(
+            "The parameter AllowedMethods must be one of the three sets that CloudFront knows."
+        )
     if cached not in _CACHED_METHOD_SETS or not cached <= allowed:
-        raise invalid("The parameter CachedMethods must be GET and HEAD, or these and OPTIONS, and be allowed.")
+        raise invalid(
+            "The parameter CachedMethods must be GET and HEAD, or these and OPTIONS, and be "
+            "allowed."
+        )
     if to_group and "POST" in allowed:
         raise invalid(
-            "The parameter AllowedMethods cannot include POST, PUT, PATCH, or DELETE for a cached behavior associated "
+            "The parameter AllowedMethods cannot include POST, PUT, PATCH, or DELETE for a "
+            "cached behavior associated "
             "with an origin group."
         )
 
@@ -99,7 +110,8 @@ def _check_policies(behavior: Config) -> None:
     legacy = behavior.get("ForwardedValues")
     if cache_policy and legacy is not None:
         raise invalid(
-            "The parameter ForwardedValues cannot be used when a cache policy is associated to the cache behavior."
+            "The parameter ForwardedValues cannot be used when a cache policy is associated "
+            "to the cache behavior."
         )
     if not cache_policy and legacy is None:
         raise invalid("A cache behavior must have either CachePolicyId or ForwardedValues.")
@@ -116,7 +128,8 @@ def _check_legacy_forwarding(behavior: Config) -> None:
     most = behavior.get("MaxTTL", max(31_536_000, usual))
     if not 0 <= least <= usual <= most:
         raise CloudFrontError(
-            "InvalidTTLOrder", "The order of TTLs is not valid: MinTTL, DefaultTTL and MaxTTL must not fall."
+            "InvalidTTLOrder",
+            "The order of TTLs is not valid: MinTTL, DefaultTTL and MaxTTL must not fall.",
         )
     if least and "*" in _names(legacy, "Headers"):
         raise invalid("The parameter MinTTL must be 0 when all headers are forwarded.")
@@ -124,7 +137,8 @@ def _check_legacy_forwarding(behavior: Config) -> None:
     names = _names(cookies, "WhitelistedNames")
     if (cookies["Forward"] == "whitelist") != bool(names):
         raise CloudFrontError(
-            "InvalidForwardCookies", "WhitelistedNames must be given for Forward whitelist, and only then."
+            "InvalidForwardCookies",
+            "WhitelistedNames must be given for Forward whitelist, and only then.",
         )
     for found, code in (
         (names, "TooManyCookieNamesInWhiteList"),
@@ -132,7 +146,9 @@ def _check_legacy_forwarding(behavior: Config) -> None:
         (_names(legacy, "QueryStringCacheKeys"), "TooManyQueryStringParameters"),
     ):
         if len(found) > _MOST_FORWARDED:
-            raise CloudFrontError(code, f"A behavior cannot name more than {_MOST_FORWARDED} of them.")
+            raise CloudFrontError(
+                code, f"A behavior cannot name more than {_MOST_FORWARDED} of them."
+            )
 
 
 def _check_functions(behavior: Config) -> None:
@@ -143,7 +159,12 @@ def _check_functions(behavior: Config) -> None:
             "TooManyLambdaFunctionAssociations",
             "InvalidLambdaFunctionAssociation",
         ),
-        ("FunctionAssociations", _MOST_FUNCTIONS, "TooManyFunctionAssociations", "InvalidFunctionAssociation"),
+        (
+            "FunctionAssociations",
+            _MOST_FUNCTIONS,
+            "TooManyFunctionAssociations",
+            "InvalidFunctionAssociation",
+        ),
     ):
         events = [found["EventType"] for found in _names(behavior, name)]
         if len(events) > most:
@@ -151,21 +172,31 @@ def _check_functions(behavior: Config) -> None:
         if len(set(events)) < len(events):
             raise CloudFrontError(wrong, "A behavior can have one function for each event type.")
         if name == "FunctionAssociations" and not _VIEWER_EVENTS.issuperset(events):
-            raise CloudFrontError(wrong, "CloudFront Functions run on viewer-request and viewer-response only.")
+            raise CloudFrontError(
+                wrong, "CloudFront Functions run on viewer-request and viewer-response only."
+            )
 
 
 def _check_vpc_origin_behavior(behavior: Config) -> None:
     """What the Developer Guide lists as not supported with a VPC origin."""
     if (behavior.get("GrpcConfig") or {}).get("Enabled"):
         raise invalid("gRPC is not supported for a VPC origin.")
-    if any(found["EventType"].startswith("origin-") for found in _names(behavior, "LambdaFunctionAssociations")):
+    if any(
+        found["EventType"].startswith("origin-")
+        for found in _names(behavior, "LambdaFunctionAssociations")
+    ):
         raise CloudFrontError(
-            "InvalidLambdaFunctionAssociation", "Lambda@Edge origin triggers are not supported for a VPC origin."
+            "InvalidLambdaFunctionAssociation",
+            "Lambda@Edge origin triggers are not supported for a VPC origin.",
         )
 
 
-def _reaches_vpc_origin(target: str, origins: Mapping[str, Config], groups: Mapping[str, Config]) -> bool:
-    members = [member["OriginId"] for member in _names(groups.get(target) or {}, "Members")] or [target]
+def _reaches_vpc_origin(
+    target: str, origins: Mapping[str, Config], groups: Mapping[str, Config]
+) -> bool:
+    members = [member["OriginId"] for member in _names(groups.get(target) or {}, "Members")] or [
+        target
+    ]
     return any((origins.get(member) or {}).get("VpcOriginConfig") for member in members)
 
 

@@ -1,8 +1,9 @@
 """PURE. What CloudFront fills into a distribution's configuration when the caller leaves it out.
 
-It decides the defaults (botocore's documentation of each member), which bytes to insert where, and what an update must
-not leave out. It must never change or drop a byte of what was sent, but for the two members that only say again which
-certificate was chosen: a body that is complete comes back exactly as it went in.
+It decides the defaults (botocore's documentation of each member), which bytes to insert where, and
+what an update must not leave out. It must never change or drop a byte of what was sent, but for the
+two members that only say again which certificate was chosen: a body that is complete comes back
+exactly as it went in.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ _DISTRIBUTION = {
     "CustomErrorResponses": _NOTHING,
     "Logging": "<Enabled>false</Enabled><IncludeCookies>false</IncludeCookies><Bucket></Bucket><Prefix></Prefix>",
     "PriceClass": "PriceClass_All",
-    "ViewerCertificate": "".join(f"<{name}>{text}</{name}>" for name, text in _DEFAULT_CERTIFICATE.items()),
+    "ViewerCertificate": "".join(
+        f"<{name}>{text}</{name}>" for name, text in _DEFAULT_CERTIFICATE.items()
+    ),
     "Restrictions": f"<GeoRestriction><RestrictionType>none</RestrictionType>{_NOTHING}</GeoRestriction>",
     "WebACLId": "",
     "HttpVersion": "http2",
@@ -73,7 +76,8 @@ _BEHAVIOR = {
 _ALLOWED_METHODS = {"CachedMethods": _READS}
 _LEGACY = {"Headers": _NOTHING, "QueryStringCacheKeys": _NOTHING}
 _TIMES_TO_LIVE = ("MinTTL", "DefaultTTL", "MaxTTL")
-# What UpdateDistribution does not fill in, as people report it; the Developer Guide says that there is more on update.
+# What UpdateDistribution does not fill in, as people report it; the Developer Guide says that there
+# is more on update.
 _ORIGIN_ON_UPDATE = ("CustomHeaders",)
 _KIND_ON_UPDATE = ("OriginReadTimeout", "OriginKeepaliveTimeout")
 
@@ -104,7 +108,10 @@ def _insertions(config: Element) -> list[tuple[Element, str]]:
     found = [_missing(config, _DISTRIBUTION)]
     for origin in _items(config, "Origins", "Origin"):
         found.append(_missing(origin, _ORIGIN))
-        for name, defaults in (("CustomOriginConfig", _CUSTOM_ORIGIN), ("VpcOriginConfig", _TIMEOUTS)):
+        for name, defaults in (
+            ("CustomOriginConfig", _CUSTOM_ORIGIN),
+            ("VpcOriginConfig", _TIMEOUTS),
+        ):
             kind = origin.child(name)
             if kind is not None:
                 found.append(_missing(kind, defaults))
@@ -117,7 +124,11 @@ def _insertions(config: Element) -> list[tuple[Element, str]]:
         legacy = behavior.child("ForwardedValues")
         if legacy is not None:
             found.append(_missing(legacy, _LEGACY))
-        found.append(_missing(behavior, {**_BEHAVIOR, **(_times_to_live(behavior) if legacy is not None else {})}))
+        found.append(
+            _missing(
+                behavior, {**_BEHAVIOR, **(_times_to_live(behavior) if legacy is not None else {})}
+            )
+        )
         methods = behavior.child("AllowedMethods")
         if methods is not None:
             found.append(_missing(methods, _ALLOWED_METHODS))
@@ -125,7 +136,9 @@ def _insertions(config: Element) -> list[tuple[Element, str]]:
 
 
 def _certificate_members(chosen: Element) -> dict[str, str]:
-    """What a ViewerCertificate says besides the certificate that it names, or CloudFront's own if it names none."""
+    """What a ViewerCertificate says besides the certificate that it names, or CloudFront's own if
+    it names none.
+    """
     for name, source in _CERTIFICATES.items():
         named = chosen.child(name)
         if named is not None and named.text:
@@ -139,20 +152,28 @@ def _certificate_members(chosen: Element) -> dict[str, str]:
 
 
 def _stale(chosen: Element | None) -> list[tuple[Element, str]]:
-    """The deprecated members that still tell of another certificate, each with what it must be instead."""
+    """The deprecated members that still tell of another certificate, each with what it must be
+    instead.
+    """
     if chosen is None:
         return []
     members = _certificate_members(chosen)
     return [
-        (child, f"<{child.name}>{members[child.name]}</{child.name}>" if child.name in members else "")
+        (
+            child,
+            f"<{child.name}>{members[child.name]}</{child.name}>" if child.name in members else "",
+        )
         for child in chosen.children
-        if child.name in ("Certificate", "CertificateSource") and escape(child.text) != members.get(child.name)
+        if child.name in ("Certificate", "CertificateSource")
+        and escape(child.text) != members.get(child.name)
     ]
 
 
 def _times_to_live(behavior: Element) -> dict[str, str]:
     """Of legacy cache settings: none shorter than the one before (API reference, CacheBehavior)."""
-    given = {child.name: int(child.text) for child in behavior.children if child.name in _TIMES_TO_LIVE}
+    given = {
+        child.name: int(child.text) for child in behavior.children if child.name in _TIMES_TO_LIVE
+    }
     least = given.get("MinTTL", 0)
     usual = given.get("DefaultTTL", max(DAY, least))
     return {"MinTTL": str(least), "DefaultTTL": str(usual), "MaxTTL": str(max(YEAR, usual))}
@@ -166,4 +187,6 @@ def _items(config: Element, group: str, member: str) -> list[Element]:
 
 def _missing(element: Element, defaults: Mapping[str, str]) -> tuple[Element, str]:
     present = {child.name for child in element.children}
-    return element, "".join(f"<{name}>{text}</{name}>" for name, text in defaults.items() if name not in present)
+    return element, "".join(
+        f"<{name}>{text}</{name}>" for name, text in defaults.items() if name not in present
+    )

@@ -1,4 +1,6 @@
-"""What an operation works with: the caller, the moment, the entities, and the few rules all operations share."""
+"""What an operation works with: the caller, the moment, the entities, and the few rules all
+operations share.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,15 @@ Item = TypeVar("Item")
 
 _CAPITALS = string.ascii_uppercase + string.digits
 _ETAG = re.compile(r"E[A-Z0-9]{2,31}")
-"""AWS does not say how long a version may be: what looks like one and is not the current one counts as stale."""
+"""AWS does not say how long a version may be: what looks like one and is not the current one counts
+as stale.
+"""
 
 
 @dataclass(frozen=True)
 class Context:
-    """One call. `now` is lab time, which ends deployments; `wall` is real time, which AWS's replies show. `edges_at` is
-    the lab time until which the edge knows everything.
+    """One call. `now` is lab time, which ends deployments; `wall` is real time, which AWS's replies
+    show. `edges_at` is the lab time until which the edge knows everything.
     """
 
     world: MotoWorld
@@ -53,14 +57,19 @@ def new_etag() -> str:
 def check_if_match(given: str | None, current: str) -> None:
     """Refuse a write that is not based on the current version.
 
-    :raises CloudFrontError: InvalidIfMatchVersion (missing or malformed), PreconditionFailed (stale).
+    :raises CloudFrontError: InvalidIfMatchVersion (missing or malformed), PreconditionFailed
+    (stale).
     """
     if given is None or not _ETAG.fullmatch(given):
-        raise CloudFrontError("InvalidIfMatchVersion", "The If-Match version is missing or not valid for the resource.")
+        raise CloudFrontError(
+            "InvalidIfMatchVersion",
+            "The If-Match version is missing or not valid for the resource.",
+        )
     if given != current:
         raise CloudFrontError(
             "PreconditionFailed",
-            "The request failed because it didn't meet the preconditions in one or more request-header fields.",
+            "The request failed because it didn't meet the preconditions in one or more "
+            "request-header fields.",
         )
 
 

@@ -1,7 +1,7 @@
 """Continuous deployment policies: create, get, update, delete, list.
 
-It decides what a policy may say and when it may be deleted. What it forbids to the distributions that it joins is
-staging_rules.py's; when the edges follow a change is lifecycle.py's.
+It decides what a policy may say and when it may be deleted. What it forbids to the distributions
+that it joins is staging_rules.py's; when the edges follow a change is lifecycle.py's.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def create_policy(context: Context, call: Call) -> Values:
         rollout=[(context.now, config)],
     )
     context.store.continuous_deployment_policies.put(policy)
-    location = f"https://cloudfront.amazonaws.com/2020-05-31/continuous-deployment-policy/{policy.id}"
+    location = (
+        f"https://cloudfront.amazonaws.com/2020-05-31/continuous-deployment-policy/{policy.id}"
+    )
     return {"ContinuousDeploymentPolicy": _shown(policy), "ETag": policy.etag, "Location": location}
 
 
@@ -71,7 +73,8 @@ def get_policy_config(context: Context, call: Call) -> Values:
 def update_policy(context: Context, call: Call) -> Values:
     """UpdateContinuousDeploymentPolicy: replaces the whole configuration.
 
-    An attached policy reaches the edges with its primary distribution, which is deployed once more for it.
+    An attached policy reaches the edges with its primary distribution, which is deployed once more
+    for it.
     """
     policy = _find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), policy.etag)
@@ -83,27 +86,36 @@ def update_policy(context: Context, call: Call) -> Values:
     if primary is not None:
         different = differences(primary.latest.config, staging.latest.config)
         if different:
-            raise invalid(f"The staging distribution differs from the primary one in {', '.join(different)}.")
+            raise invalid(
+                f"The staging distribution differs from the primary one in {', '.join(different)}."
+            )
         moment = redeploy(context, primary).latest.deployed_at
     changed = revised(context, policy, config, moment)
     return {"ContinuousDeploymentPolicy": _shown(changed), "ETag": changed.etag}
 
 
 def delete_policy(context: Context, call: Call) -> Values:
-    """DeleteContinuousDeploymentPolicy: not while an edge serves, or will serve, a primary distribution with it."""
+    """DeleteContinuousDeploymentPolicy: not while an edge serves, or will serve, a primary
+    distribution with it.
+    """
     policy = _find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), policy.etag)
-    if any(entity.follows(policy.id, context.now) for entity in context.store.distributions.values()):
+    if any(
+        entity.follows(policy.id, context.now) for entity in context.store.distributions.values()
+    ):
         raise CloudFrontError(
             "ContinuousDeploymentPolicyInUse",
-            "You cannot delete a continuous deployment policy that is associated with a primary distribution.",
+            "You cannot delete a continuous deployment policy that is associated with a "
+            "primary distribution.",
         )
     context.store.continuous_deployment_policies.drop(policy)
     return {}
 
 
 def list_policies(context: Context, call: Call) -> Values:
-    """ListContinuousDeploymentPolicies: the account's own, in pages; Quantity counts all of them."""
+    """ListContinuousDeploymentPolicies: the account's own, in pages; Quantity counts all of
+    them.
+    """
     own = _of_account(context)
     listed = page(
         context,
@@ -134,7 +146,9 @@ def revised(
 
 def _of_account(context: Context) -> list[ContinuousDeploymentPolicy]:
     return [
-        policy for policy in context.store.continuous_deployment_policies.values() if policy.account == context.account
+        policy
+        for policy in context.store.continuous_deployment_policies.values()
+        if policy.account == context.account
     ]
 
 
@@ -142,13 +156,16 @@ def _find(context: Context, policy_id: str) -> ContinuousDeploymentPolicy:
     policy = context.store.continuous_deployment_policies.get(policy_id)
     if policy is None or policy.account != context.account:
         raise CloudFrontError(
-            "NoSuchContinuousDeploymentPolicy", "The specified continuous deployment policy does not exist."
+            "NoSuchContinuousDeploymentPolicy",
+            "The specified continuous deployment policy does not exist.",
         )
     return policy
 
 
 def _checked(context: Context, config: Config) -> Distribution:
-    """Refuse a configuration that is wrong in itself; gives the staging distribution that it names."""
+    """Refuse a configuration that is wrong in itself; gives the staging distribution that it
+    names.
+    """
     names = config["StagingDistributionDnsNames"].get("Items") or []
     if len(names) != 1:
         raise invalid("The parameter StagingDistributionDnsNames must have exactly one item.")
@@ -158,7 +175,10 @@ def _checked(context: Context, config: Config) -> Distribution:
         if entity.account == context.account and entity.domain == names[0].lower()
     ]
     if not found or not found[0].latest.staging:
-        raise invalid(f"The parameter StagingDistributionDnsNames does not name a staging distribution: {names[0]}")
+        raise invalid(
+            "The parameter StagingDistributionDnsNames does not name a staging "
+            f"distribution: {names[0]}"
+        )
     traffic = config.get("TrafficConfig")
     if traffic is not None:
         _check_traffic(traffic)
@@ -171,7 +191,9 @@ def _check_traffic(traffic: Config) -> None:
     wanted = _CONFIGS[traffic["Type"]]
     given = [name for name in _CONFIGS.values() if traffic.get(name) is not None]
     if given != [wanted]:
-        raise invalid(f"A TrafficConfig of type {traffic['Type']} must have {wanted} and nothing else.")
+        raise invalid(
+            f"A TrafficConfig of type {traffic['Type']} must have {wanted} and nothing else."
+        )
     if wanted == "SingleHeaderConfig":
         header, value = traffic[wanted]["Header"], traffic[wanted]["Value"]
         if not header.lower().startswith(_HEADER_PREFIX) or not _HEADER.fullmatch(header):
@@ -186,13 +208,17 @@ def _check_traffic(traffic: Config) -> None:
         return
     idle, most = stickiness["IdleTTL"], stickiness["MaximumTTL"]
     if idle not in _TTLS or most not in _TTLS or idle > most:
-        raise invalid("IdleTTL and MaximumTTL must be 300 to 3600 seconds, and IdleTTL not more than MaximumTTL.")
+        raise invalid(
+            "IdleTTL and MaximumTTL must be 300 to 3600 seconds, and IdleTTL not more than "
+            "MaximumTTL."
+        )
 
 
 def _check_unused(staging: Distribution, others: list[ContinuousDeploymentPolicy]) -> None:
     if any(staging.domain in other.staging_domains for other in others):
         raise CloudFrontError(
-            "StagingDistributionInUse", "A continuous deployment policy for this staging distribution already exists."
+            "StagingDistributionInUse",
+            "A continuous deployment policy for this staging distribution already exists.",
         )
 
 

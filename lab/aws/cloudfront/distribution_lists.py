@@ -1,6 +1,7 @@
 """Which distributions use a policy, a key group, a web ACL or a VPC origin.
 
-It decides what counts as use: the newest accepted configuration names it. It must never change anything.
+It decides what counts as use: the newest accepted configuration names it. It must never change
+anything.
 """
 
 from __future__ import annotations
@@ -26,7 +27,11 @@ _OWNED_ARN = re.compile(r"arn:aws:cloudfront::\d{12}:vpcorigin/[\w-]+")
 def list_by_vpc_origin(context: Context, call: Call) -> Values:
     """ListDistributionsByVpcOriginId."""
     origin = find_vpc_origin(context, call.parameters["VpcOriginId"])
-    return _ids(context, call, (entity for entity in _own(context) if origin.id in entity.latest.vpc_origin_ids))
+    return _ids(
+        context,
+        call,
+        (entity for entity in _own(context) if origin.id in entity.latest.vpc_origin_ids),
+    )
 
 
 def list_by_owned_resource(context: Context, call: Call) -> Values:
@@ -37,7 +42,11 @@ def list_by_owned_resource(context: Context, call: Call) -> Values:
     origins = [origin for origin in context.store.vpc_origins.values() if origin.arn == arn]
     if not origins or origins[0].account != context.account:
         raise CloudFrontError("EntityNotFound", f"The resource does not exist: {arn}")
-    users = (entity for entity in context.store.distributions.values() if origins[0].id in entity.latest.vpc_origin_ids)
+    users = (
+        entity
+        for entity in context.store.distributions.values()
+        if origins[0].id in entity.latest.vpc_origin_ids
+    )
     listed = page(
         context,
         users,
@@ -52,10 +61,14 @@ def list_by_web_acl(context: Context, call: Call) -> Values:
     """ListDistributionsByWebACLId: whole summaries; "null" asks for those without one."""
     web_acl = call.parameters["WebACLId"]
     wanted = "" if web_acl == _NO_WEB_ACL else web_acl
-    users = [entity for entity in _own(context) if entity.latest.config.get("WebACLId", "") == wanted]
+    users = [
+        entity for entity in _own(context) if entity.latest.config.get("WebACLId", "") == wanted
+    ]
     if wanted and not users and not attachments.has_web_acl(context.account, wanted):
         raise CloudFrontError("InvalidWebACLId", f"A web ACL ID specified is not valid: {web_acl}")
-    listed = page(context, users, call.parameters, _identity, lambda entity: summary(context, entity))
+    listed = page(
+        context, users, call.parameters, _identity, lambda entity: summary(context, entity)
+    )
     return {"DistributionList": listed}
 
 
@@ -63,7 +76,13 @@ def list_by_key_group(context: Context, call: Call) -> Values:
     """ListDistributionsByKeyGroup."""
     group = find_key_group(context, call.parameters["KeyGroupId"])
     return _ids(
-        context, call, (entity for entity in _own(context) if group.id in trusted_key_groups(entity.latest.config))
+        context,
+        call,
+        (
+            entity
+            for entity in _own(context)
+            if group.id in trusted_key_groups(entity.latest.config)
+        ),
     )
 
 
@@ -72,14 +91,22 @@ def _by_policy(kind: Kind) -> Operation:
 
     def list_by_policy(context: Context, call: Call) -> Values:
         policy = kind.find(context, call.parameters[kind.field])
-        users = (entity for entity in _own(context) if names_policy(entity.latest.config, kind, policy.id))
+        users = (
+            entity
+            for entity in _own(context)
+            if names_policy(entity.latest.config, kind, policy.id)
+        )
         return _ids(context, call, users)
 
     return list_by_policy
 
 
 def _own(context: Context) -> Iterable[Distribution]:
-    return (entity for entity in context.store.distributions.values() if entity.account == context.account)
+    return (
+        entity
+        for entity in context.store.distributions.values()
+        if entity.account == context.account
+    )
 
 
 def _ids(context: Context, call: Call, users: Iterable[Distribution]) -> Values:

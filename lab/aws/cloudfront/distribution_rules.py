@@ -1,7 +1,7 @@
 """What CloudFront refuses in a distribution's configuration.
 
-It decides the first thing that is wrong with a configuration whose form is already right (wire.py saw to that),
-in the order of the functions below. It must never store or change anything.
+It decides the first thing that is wrong with a configuration whose form is already right (wire.py
+saw to that), in the order of the functions below. It must never store or change anything.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ _FAILOVER_CODES = frozenset({400, 403, 404, 416, 429, 500, 502, 503, 504})
 
 
 def check_distribution(context: Context, config: Config, own_id: str | None) -> None:
-    """Refuse a configuration that CloudFront would refuse; `own_id` is the distribution that is updated, if any.
+    """Refuse a configuration that CloudFront would refuse; `own_id` is the distribution that is
+    updated, if any.
 
     :raises CloudFrontError: the first rule that is broken.
     """
@@ -85,7 +86,9 @@ def _check_plain_fields(_context: Context, config: Config, _own_id: str | None) 
     if len(config["Comment"]) > 128:
         raise invalid("The parameter Comment is too long.")
     if config.get("DefaultRootObject", "").startswith("/"):
-        raise CloudFrontError("InvalidDefaultRootObject", "The default root object must not begin with a slash.")
+        raise CloudFrontError(
+            "InvalidDefaultRootObject", "The default root object must not begin with a slash."
+        )
 
 
 def _check_origins(context: Context, config: Config, _own_id: str | None) -> None:
@@ -94,7 +97,9 @@ def _check_origins(context: Context, config: Config, _own_id: str | None) -> Non
         raise invalid("The parameter Origins must have at least one item.")
     limit = context.quotas["origins"]
     if len(origins) > limit:
-        raise CloudFrontError("TooManyOrigins", f"You cannot have more than {limit} origins for each distribution.")
+        raise CloudFrontError(
+            "TooManyOrigins", f"You cannot have more than {limit} origins for each distribution."
+        )
     ids = [origin["Id"] for origin in origins]
     check_unique(ids, "The parameter Origin Id {} is a duplicate.")
     for origin in origins:
@@ -106,18 +111,29 @@ def _check_origin_groups(context: Context, config: Config, _own_id: str | None) 
     groups = (config.get("OriginGroups") or {}).get("Items") or []
     limit = context.quotas["origin_groups"]
     if len(groups) > limit:
-        raise CloudFrontError("TooManyOriginGroupsPerDistribution", f"You cannot have more than {limit} origin groups.")
+        raise CloudFrontError(
+            "TooManyOriginGroupsPerDistribution",
+            f"You cannot have more than {limit} origin groups.",
+        )
     origins = {origin["Id"] for origin in origins_of(config)}
-    check_unique([*origins, *(group["Id"] for group in groups)], "The parameter Origin Group Id {} is a duplicate.")
+    check_unique(
+        [*origins, *(group["Id"] for group in groups)],
+        "The parameter Origin Group Id {} is a duplicate.",
+    )
     for group in groups:
         members = [member["OriginId"] for member in group["Members"].get("Items") or []]
         if len(set(members)) != 2:
             raise invalid(f"The origin group {group['Id']} must have two different members.")
         if not origins.issuperset(members):
-            raise CloudFrontError("NoSuchOrigin", "One or more of your origins or origin groups do not exist.")
+            raise CloudFrontError(
+                "NoSuchOrigin", "One or more of your origins or origin groups do not exist."
+            )
         codes = group["FailoverCriteria"]["StatusCodes"].get("Items") or []
         if not codes or not _FAILOVER_CODES.issuperset(codes):
-            raise invalid(f"The failover criteria of {group['Id']} must be statuses of {sorted(_FAILOVER_CODES)}.")
+            raise invalid(
+                f"The failover criteria of {group['Id']} must be statuses of "
+                f"{sorted(_FAILOVER_CODES)}."
+            )
 
 
 def _check_origin(origin: Config) -> None:
@@ -125,10 +141,15 @@ def _check_origin(origin: Config) -> None:
     if not 1 <= len(name) <= 128:
         raise invalid("The parameter Origin Id must have 1 to 128 characters.")
     if not _HOST_NAME.fullmatch(origin["DomainName"]):
-        raise invalid(f"The parameter Origin DomainName does not refer to a valid host: {origin['DomainName']}")
+        raise invalid(
+            "The parameter Origin DomainName does not refer to a valid host: "
+            f"{origin['DomainName']}"
+        )
     path = origin.get("OriginPath", "")
     if path and (not path.startswith("/") or path.endswith("/")):
-        raise invalid(f"The parameter OriginPath of {name} must begin with a slash and not end with one.")
+        raise invalid(
+            f"The parameter OriginPath of {name} must begin with a slash and not end with one."
+        )
     kinds = [kind for kind in _ORIGIN_KINDS if origin.get(kind) is not None]
     if len(kinds) != 1:
         raise invalid(f"The origin {name} must have exactly one of {', '.join(_ORIGIN_KINDS)}.")
@@ -143,7 +164,8 @@ def _check_origin(origin: Config) -> None:
     read_timeout = kind.get("OriginReadTimeout", 30)
     if not 1 <= read_timeout <= _LARGEST_READ_TIMEOUT:
         raise CloudFrontError(
-            "InvalidOriginReadTimeout", f"The read timeout of {name} must be 1 to {_LARGEST_READ_TIMEOUT} seconds."
+            "InvalidOriginReadTimeout",
+            f"The read timeout of {name} must be 1 to {_LARGEST_READ_TIMEOUT} seconds.",
         )
     if not 1 <= kind.get("OriginKeepaliveTimeout", 5) <= _LARGEST_KEEPALIVE:
         raise CloudFrontError(
@@ -152,7 +174,9 @@ def _check_origin(origin: Config) -> None:
         )
     completion = origin.get("ResponseCompletionTimeout")
     if completion and completion < read_timeout:
-        raise invalid("The parameter ResponseCompletionTimeout must not be less than OriginReadTimeout.")
+        raise invalid(
+            "The parameter ResponseCompletionTimeout must not be less than OriginReadTimeout."
+        )
     if kinds[0] == "CustomOriginConfig":
         for field in ("HTTPPort", "HTTPSPort"):
             if kind[field] not in (80, 443) and not 1024 <= kind[field] <= 65535:
@@ -163,8 +187,13 @@ def _check_custom_headers(context: Context, origin: Config) -> None:
     headers = (origin.get("CustomHeaders") or {}).get("Items") or []
     limit = context.quotas["custom_headers"]
     if len(headers) > limit:
-        raise CloudFrontError("TooManyOriginCustomHeaders", f"You cannot add more than {limit} custom headers.")
-    check_unique((header["HeaderName"].lower() for header in headers), "The parameter HeaderName {} is a duplicate.")
+        raise CloudFrontError(
+            "TooManyOriginCustomHeaders", f"You cannot add more than {limit} custom headers."
+        )
+    check_unique(
+        (header["HeaderName"].lower() for header in headers),
+        "The parameter HeaderName {} is a duplicate.",
+    )
     for header in headers:
         name, value = header["HeaderName"], header["HeaderValue"]
         if not _HEADER_NAME.fullmatch(name) or len(name) > _LONGEST_HEADER_NAME:
@@ -173,8 +202,14 @@ def _check_custom_headers(context: Context, origin: Config) -> None:
             raise invalid(f"The parameter HeaderName is one that CloudFront cannot add: {name}")
         if len(value) > _LONGEST_HEADER_VALUE or any(ord(character) < 0x20 for character in value):
             raise invalid(f"The parameter HeaderValue of {name} is not valid.")
-    if sum(len(header["HeaderName"]) + len(header["HeaderValue"]) for header in headers) > _LONGEST_HEADERS:
-        raise invalid(f"The custom headers of {origin['Id']} are longer than {_LONGEST_HEADERS} characters together.")
+    if (
+        sum(len(header["HeaderName"]) + len(header["HeaderValue"]) for header in headers)
+        > _LONGEST_HEADERS
+    ):
+        raise invalid(
+            f"The custom headers of {origin['Id']} are longer than {_LONGEST_HEADERS} "
+            "characters together."
+        )
 
 
 def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> None:
@@ -186,14 +221,23 @@ def _check_vpc_origins(context: Context, config: Config, own_id: str | None) -> 
         origin_id = named["VpcOriginId"]
         found = context.store.vpc_origins.get(origin_id)
         owner = named.get("OwnerAccountId") or context.account
-        if found is None or owner != found.account or found.deleted_at is not None or not may_use(context, found):
-            raise CloudFrontError("EntityNotFound", f"The specified vpc origin does not exist: {origin_id}")
+        if (
+            found is None
+            or owner != found.account
+            or found.deleted_at is not None
+            or not may_use(context, found)
+        ):
+            raise CloudFrontError(
+                "EntityNotFound", f"The specified vpc origin does not exist: {origin_id}"
+            )
         used_by = [
             other.id
             for other in context.store.distributions.values()
             if other.id != own_id and other.uses(origin_id, context.now)
         ]
-        known = own_id is not None and context.store.distributions[own_id].uses(origin_id, context.now)
+        known = own_id is not None and context.store.distributions[own_id].uses(
+            origin_id, context.now
+        )
         if not known and found.status(context.now) != "Deployed":
             raise invalid(f"The VPC origin {origin_id} is not deployed yet.")
         if len(used_by) >= limit:

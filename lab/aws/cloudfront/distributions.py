@@ -1,7 +1,8 @@
 """Distributions: create, get, update, delete, list.
 
-It decides when a configuration may be replaced or a distribution deleted. The configuration's own rules are
-distribution_rules.py's; when it is out is lifecycle.py's. What it answers with is the XML it was given.
+It decides when a configuration may be replaced or a distribution deleted. The configuration's own
+rules are distribution_rules.py's; when it is out is lifecycle.py's. What it answers with is the XML
+it was given.
 """
 
 from __future__ import annotations
@@ -67,7 +68,9 @@ def get_distribution_config(context: Context, call: Call) -> Values:
 
 
 def update_distribution(context: Context, call: Call) -> Values:
-    """UpdateDistribution: replaces the whole configuration. Allowed while an earlier update is InProgress."""
+    """UpdateDistribution: replaces the whole configuration. Allowed while an earlier update is
+    InProgress.
+    """
     distribution = find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
     given = _given(call, "DistributionConfig")
@@ -87,11 +90,17 @@ def delete_distribution(context: Context, call: Call) -> Values:
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
     if distribution.latest.config["Enabled"] or deployment(context, distribution) != "Deployed":
         raise CloudFrontError(
-            "DistributionNotDisabled", "The distribution you are trying to delete has not been disabled."
+            "DistributionNotDisabled",
+            "The distribution you are trying to delete has not been disabled.",
         )
-    if distribution.latest.continuous_deployment_policy_id or policy_of(context, distribution) is not None:
+    if (
+        distribution.latest.continuous_deployment_policy_id
+        or policy_of(context, distribution) is not None
+    ):
         # As people report it; the model has no code that would say more.
-        raise CloudFrontError("PreconditionFailed", "A continuous deployment policy uses the distribution.")
+        raise CloudFrontError(
+            "PreconditionFailed", "A continuous deployment policy uses the distribution."
+        )
     for invalidation in _invalidations(context, distribution):
         context.store.invalidations.drop(invalidation)
     context.store.drop_distribution(distribution)
@@ -100,19 +109,32 @@ def delete_distribution(context: Context, call: Call) -> Values:
 
 def list_distributions(context: Context, call: Call) -> Values:
     """ListDistributions: the account's own, in pages."""
-    own = (entity for entity in context.store.distributions.values() if entity.account == context.account)
-    listed = page(context, own, call.parameters, lambda entity: entity.id, lambda entity: summary(context, entity))
+    own = (
+        entity
+        for entity in context.store.distributions.values()
+        if entity.account == context.account
+    )
+    listed = page(
+        context,
+        own,
+        call.parameters,
+        lambda entity: entity.id,
+        lambda entity: summary(context, entity),
+    )
     return {"DistributionList": listed}
 
 
 def create(context: Context, given: Given, tags: dict[str, str]) -> Values:
-    """A new distribution, and the reply that shows it. Checks in order: caller reference, configuration, quotas."""
+    """A new distribution, and the reply that shows it. Checks in order: caller reference,
+    configuration, quotas.
+    """
     reference = given.config["CallerReference"]
     existing = context.store.by_caller_reference(context.account, reference)
     if existing is not None:
         raise CloudFrontError(
             "DistributionAlreadyExists",
-            f"The caller reference that you are using to create a distribution is associated with another "
+            "The caller reference that you are using to create a distribution is "
+            "associated with another "
             f"distribution. Already exists: {existing}",
         )
     check_distribution(context, given.config, None)
@@ -136,7 +158,11 @@ def create(context: Context, given: Given, tags: dict[str, str]) -> Values:
     )
     context.store.put_distribution(distribution, revision)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/distribution/{distribution.id}"
-    return {"Distribution": shown(context, distribution), "ETag": revision.etag, "Location": location}
+    return {
+        "Distribution": shown(context, distribution),
+        "ETag": revision.etag,
+        "Location": location,
+    }
 
 
 def revise(context: Context, distribution: Distribution, given: Given) -> Distribution:
@@ -145,9 +171,13 @@ def revise(context: Context, distribution: Distribution, given: Given) -> Distri
 
 
 def redeploy(context: Context, distribution: Distribution) -> Distribution:
-    """The distribution InProgress once more, with the configuration and the version that it has; stored."""
+    """The distribution InProgress once more, with the configuration and the version that it has;
+    stored.
+    """
     latest = distribution.latest
-    return _with_revision(context, distribution, latest.etag, Given(latest.raw, latest.config), latest.modified)
+    return _with_revision(
+        context, distribution, latest.etag, Given(latest.raw, latest.config), latest.modified
+    )
 
 
 def read_given(raw: bytes) -> Given:
@@ -170,8 +200,8 @@ def find(context: Context, distribution_id: str) -> Distribution:
 
 
 def deployment(context: Context, distribution: Distribution) -> DistributionStatus:
-    """The status that replies show. Whoever reads Deployed finds every edge serving it: the edge, a process of its own,
-    has then been heard to know it.
+    """The status that replies show. Whoever reads Deployed finds every edge serving it: the edge, a
+    process of its own, has then been heard to know it.
     """
     return distribution.status(min(context.now, context.edges_at))
 
@@ -185,7 +215,8 @@ def shown(context: Context, distribution: Distribution) -> Values:
         "Status": deployment(context, distribution),
         "LastModifiedTime": latest.modified,
         "InProgressInvalidationBatches": sum(
-            invalidation.status(context.now) == "InProgress" for invalidation in _invalidations(context, distribution)
+            invalidation.status(context.now) == "InProgress"
+            for invalidation in _invalidations(context, distribution)
         ),
         "DomainName": distribution.domain,
         "ActiveTrustedSigners": {"Enabled": False, "Quantity": 0},
@@ -195,18 +226,30 @@ def shown(context: Context, distribution: Distribution) -> Values:
 
 
 def _given(call: Call, payload: str) -> Given:
-    """The configuration in the request's body: cut out, completed, and read again from the completed bytes."""
+    """The configuration in the request's body: cut out, completed, and read again from the
+    completed bytes.
+    """
     document = call.document
     if document is None:
-        raise CloudFrontError("MissingBody", "This operation requires a body. Ensure that the body is present.")
-    element = document.root if payload == "DistributionConfig" else document.root.child("DistributionConfig")
+        raise CloudFrontError(
+            "MissingBody", "This operation requires a body. Ensure that the body is present."
+        )
+    element = (
+        document.root
+        if payload == "DistributionConfig"
+        else document.root.child("DistributionConfig")
+    )
     if element is None:
         raise CloudFrontError("MissingBody", "The body has no DistributionConfig.")
     return read_given(document.cut(element))
 
 
 def _invalidations(context: Context, distribution: Distribution) -> list[Invalidation]:
-    return [entity for entity in context.store.invalidations.values() if entity.distribution == distribution.id]
+    return [
+        entity
+        for entity in context.store.invalidations.values()
+        if entity.distribution == distribution.id
+    ]
 
 
 def _with_revision(
@@ -221,23 +264,35 @@ def _with_revision(
         modified=modified,
         deployed_at=distribution.next_deployment(context.now, number),
     )
-    changed = dataclasses.replace(distribution, revisions=(*distribution.live(context.now), revision))
+    changed = dataclasses.replace(
+        distribution, revisions=(*distribution.live(context.now), revision)
+    )
     context.store.put_distribution(changed, revision)
     return changed
 
 
 def _check_quotas(context: Context, *, staging: bool) -> None:
-    own = [entity for entity in context.store.distributions.values() if entity.account == context.account]
+    own = [
+        entity
+        for entity in context.store.distributions.values()
+        if entity.account == context.account
+    ]
     limit = context.quotas["distributions"]
     if len(own) >= limit:
-        raise CloudFrontError("TooManyDistributions", f"You have reached the limit of {limit} distributions.")
+        raise CloudFrontError(
+            "TooManyDistributions", f"You have reached the limit of {limit} distributions."
+        )
     limit = context.quotas["staging_distributions"]
     if staging and sum(entity.latest.staging for entity in own) >= limit:
-        raise CloudFrontError("TooManyDistributions", f"You have reached the limit of {limit} staging distributions.")
+        raise CloudFrontError(
+            "TooManyDistributions", f"You have reached the limit of {limit} staging distributions."
+        )
 
 
 def summary(context: Context, distribution: Distribution) -> Verbatim:
-    """One list entry. Its size is that of the whole configuration, so the XML is kept per version and status."""
+    """One list entry. Its size is that of the whole configuration, so the XML is kept per version
+    and status.
+    """
     status = deployment(context, distribution)
     key = (distribution.latest.etag, status)
     kept = _SUMMARIES.get(distribution.id)

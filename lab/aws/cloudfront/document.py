@@ -1,7 +1,8 @@
 """An XML request body as a tree that remembers where each element stands in the bytes.
 
-It decides what is well-formed and cuts or completes a document without touching any other byte, so that
-elements nobody here knows survive a get and an update unchanged. It must never expand entities or read a DTD.
+It decides what is well-formed and cuts or completes a document without touching any other byte, so
+that elements nobody here knows survive a get and an update unchanged. It must never expand entities
+or read a DTD.
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ _DEFAULT_NAMESPACE = re.compile(rb"\sxmlns\s*=")
 
 @dataclass(slots=True)
 class Element:
-    """One element. `start` and `end` are byte offsets around the whole of it, `inner_end` that of its closing tag.
+    """One element. `start` and `end` are byte offsets around the whole of it, `inner_end` that of
+    its closing tag.
 
-    `name` is the local name; elements of a foreign namespace are named "{uri}local" and so never match anything.
+    `name` is the local name; elements of a foreign namespace are named "{uri}local" and so never
+    match anything.
     """
 
     name: str
@@ -52,7 +55,9 @@ class Document:
     root: Element
 
     def cut(self, element: Element) -> bytes:
-        """The bytes of one element, made to stand alone (its namespace declared in its own opening tag)."""
+        """The bytes of one element, made to stand alone (its namespace declared in its own opening
+        tag).
+        """
         piece = self.raw[element.start : element.end]
         opening = _opening_end(piece, 0)
         return piece if _DEFAULT_NAMESPACE.search(piece, 0, opening) else _with_namespace(piece, 0)
@@ -89,7 +94,9 @@ def parse(raw: bytes) -> Document:
     :raises CloudFrontError: MissingBody, or MalformedInput for anything but plain UTF-8 XML.
     """
     if not raw.strip():
-        raise CloudFrontError("MissingBody", "This operation requires a body. Ensure that the body is present.")
+        raise CloudFrontError(
+            "MissingBody", "This operation requires a body. Ensure that the body is present."
+        )
     try:
         raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -140,7 +147,9 @@ class _Builder:
             raise malformed(f"it has more than {MAX_ELEMENTS} elements")
         uri, _, local = name.rpartition("}")
         self._note_prefix(uri, self.parser.CurrentByteIndex + 1)
-        element = Element(local if uri in ("", NAMESPACE) else f"{{{name}", self.parser.CurrentByteIndex)
+        element = Element(
+            local if uri in ("", NAMESPACE) else f"{{{name}", self.parser.CurrentByteIndex
+        )
         if self._open:
             self._open[-1].children.append(element)
         else:

@@ -1,6 +1,7 @@
 """Whose aliases stand in the way of a name.
 
-It decides which aliases overlap and how much of their owners a caller may see. It must never change anything.
+It decides which aliases overlap and how much of their owners a caller may see. It must never change
+anything.
 """
 
 from __future__ import annotations
@@ -31,7 +32,11 @@ def list_conflicting_aliases(context: Context, call: Call) -> Values:
         }
 
     listed = _conflicts(context, call, distribution, call.parameters["Alias"], show)
-    shown = {name: listed[name] for name in ("NextMarker", "MaxItems", "Quantity", "Items") if name in listed}
+    shown = {
+        name: listed[name]
+        for name in ("NextMarker", "MaxItems", "Quantity", "Items")
+        if name in listed
+    }
     return {"ConflictingAliasesList": shown}
 
 
@@ -43,7 +48,9 @@ def list_domain_conflicts(context: Context, call: Call) -> Values:
     try:
         distribution = distributions.find(context, resource["DistributionId"])
     except CloudFrontError:
-        raise CloudFrontError("EntityNotFound", "The specified distribution does not exist.") from None
+        raise CloudFrontError(
+            "EntityNotFound", "The specified distribution does not exist."
+        ) from None
 
     def show(alias: str, owner: Distribution) -> Values:
         return {
@@ -60,12 +67,17 @@ def list_domain_conflicts(context: Context, call: Call) -> Values:
 def _overlap(one: str, other: str) -> bool:
     """Equal, or one is a wildcard for the other, however deep."""
     return one == other or any(
-        wide.startswith("*.") and narrow.endswith(wide[1:]) for wide, narrow in ((one, other), (other, one))
+        wide.startswith("*.") and narrow.endswith(wide[1:])
+        for wide, narrow in ((one, other), (other, one))
     )
 
 
 def _conflicts(
-    context: Context, call: Call, own: Distribution, name: str, show: Callable[[str, Distribution], Any]
+    context: Context,
+    call: Call,
+    own: Distribution,
+    name: str,
+    show: Callable[[str, Distribution], Any],
 ) -> Values:
     if not certificate_covers(context, own.latest.config, name):
         raise invalid(f"The distribution {own.id} has no certificate that covers {name}.")

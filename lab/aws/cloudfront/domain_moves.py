@@ -1,7 +1,8 @@
 """An alias that moves to another distribution in one step.
 
-It decides who may take an alias and from whom. Both distributions get a new configuration, which is deployed like any
-other. Across accounts AWS wants a DNS record as proof; the lab has no DNS, so such moves are refused.
+It decides who may take an alias and from whom. Both distributions get a new configuration, which is
+deployed like any other. Across accounts AWS wants a DNS record as proof; the lab has no DNS, so
+such moves are refused.
 """
 
 from __future__ import annotations
@@ -21,7 +22,11 @@ TOO_MANY_ALIASES = "TooManyDistributionCNAMEs"
 
 def associate_alias(context: Context, call: Call) -> Values:
     """AssociateAlias."""
-    _move(context, distributions.find(context, call.parameters["TargetDistributionId"]), call.parameters["Alias"])
+    _move(
+        context,
+        distributions.find(context, call.parameters["TargetDistributionId"]),
+        call.parameters["Alias"],
+    )
     return {}
 
 
@@ -33,7 +38,9 @@ def update_domain_association(context: Context, call: Call) -> Values:
     try:
         target = distributions.find(context, target_id)
     except CloudFrontError:
-        raise CloudFrontError("EntityNotFound", "The specified distribution does not exist.") from None
+        raise CloudFrontError(
+            "EntityNotFound", "The specified distribution does not exist."
+        ) from None
     if call.parameters.get("IfMatch") is not None:
         check_if_match(call.parameters["IfMatch"], target.latest.etag)
     domain = call.parameters["Domain"]
@@ -57,13 +64,26 @@ def _move(context: Context, target: Distribution, name: str) -> Distribution:
     limit = context.quotas["aliases"]
     if len(held) >= limit:
         raise CloudFrontError(TOO_MANY_ALIASES, f"You cannot have more than {limit} aliases.")
-    holders = [entity for entity in context.store.distributions.values() if alias in aliases_of(entity.latest.config)]
+    holders = [
+        entity
+        for entity in context.store.distributions.values()
+        if alias in aliases_of(entity.latest.config)
+    ]
     if any(holder.account != context.account for holder in holders):
-        raise CloudFrontError("IllegalUpdate", f"{name} belongs to a distribution of another account.")
-    if any(entity.latest.staging or entity.latest.continuous_deployment_policy_id for entity in (target, *holders)):
-        raise CloudFrontError("IllegalUpdate", "Aliases cannot be changed while continuous deployment is in use.")
+        raise CloudFrontError(
+            "IllegalUpdate", f"{name} belongs to a distribution of another account."
+        )
+    if any(
+        entity.latest.staging or entity.latest.continuous_deployment_policy_id
+        for entity in (target, *holders)
+    ):
+        raise CloudFrontError(
+            "IllegalUpdate", "Aliases cannot be changed while continuous deployment is in use."
+        )
     for holder in holders:
-        _with_aliases(context, holder, [other for other in aliases_of(holder.latest.config) if other != alias])
+        _with_aliases(
+            context, holder, [other for other in aliases_of(holder.latest.config) if other != alias]
+        )
     return _with_aliases(context, target, [*held, alias])
 
 

@@ -1,7 +1,7 @@
 """CloudFront's entities in the form in which the edge reads them.
 
-It decides what of an entity the data plane may know; distributions, which are the bulk, are `edge_state.py`'s. It must
-never change an entity.
+It decides what of an entity the data plane may know; distributions, which are the bulk, are
+`edge_state.py`'s. It must never change an entity.
 """
 
 from __future__ import annotations
@@ -9,7 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from lab.aws.cloudfront.lifecycle import Config, KeyGroup, VpcOrigin
-from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+from lab.aws.cloudfront.managed_policies import (
+    CACHE_POLICIES,
+    ORIGIN_REQUEST_POLICIES,
+    RESPONSE_HEADERS_POLICIES,
+)
 from lab.aws.cloudfront.store import CloudFrontStore
 
 _NOTHING_IN_THE_KEY: Config = {
@@ -22,10 +26,18 @@ _NOTHING_IN_THE_KEY: Config = {
 def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
     """The parts of /_lab/state that CloudFront's entities fill, at lab time `now`."""
     return {
-        "vpc_origins": [_vpc_origin(origin, now) for _, origin in sorted(store.vpc_origins.items())],
+        "vpc_origins": [
+            _vpc_origin(origin, now) for _, origin in sorted(store.vpc_origins.items())
+        ],
         "origin_request_policies": {
-            **{policy_id: _request_policy(config) for policy_id, config in ORIGIN_REQUEST_POLICIES.items()},
-            **{policy.id: _request_policy(policy.config) for policy in store.origin_request_policies.values()},
+            **{
+                policy_id: _request_policy(config)
+                for policy_id, config in ORIGIN_REQUEST_POLICIES.items()
+            },
+            **{
+                policy.id: _request_policy(policy.config)
+                for policy in store.origin_request_policies.values()
+            },
         },
         "cache_policies": {
             **{policy_id: _cache_policy(config) for policy_id, config in CACHE_POLICIES.items()},
@@ -58,14 +70,18 @@ def _vpc_origin(origin: VpcOrigin, now: float) -> dict[str, Any]:
 
 
 def _continuous_deployment(config: Config) -> dict[str, Any]:
-    """What a type of policy does not have is null; times are in seconds, the weight is a share of 1."""
+    """What a type of policy does not have is null; times are in seconds, the weight is a share of
+    1.
+    """
     traffic: Config = config.get("TrafficConfig") or {}
     header: Config = traffic.get("SingleHeaderConfig") or {}
     weight: Config = traffic.get("SingleWeightConfig") or {}
     stickiness: Config = weight.get("SessionStickinessConfig") or {}
     return {
         "enabled": bool(config["Enabled"]),
-        "staging_domains": [name.lower() for name in config["StagingDistributionDnsNames"].get("Items") or ()],
+        "staging_domains": [
+            name.lower() for name in config["StagingDistributionDnsNames"].get("Items") or ()
+        ],
         "type": traffic.get("Type"),
         "header": header.get("Header"),
         "value": header.get("Value"),
@@ -80,7 +96,10 @@ def _request_policy(config: Config) -> dict[str, Any]:
 
 
 def _keys(store: CloudFrontStore, group: KeyGroup) -> list[dict[str, str]]:
-    return [{"id": key_id, "pem": store.public_keys[key_id].config["EncodedKey"]} for key_id in group.config["Items"]]
+    return [
+        {"id": key_id, "pem": store.public_keys[key_id].config["EncodedKey"]}
+        for key_id in group.config["Items"]
+    ]
 
 
 def _cache_policy(config: Config) -> dict[str, Any]:
@@ -94,7 +113,11 @@ def _cache_policy(config: Config) -> dict[str, Any]:
 
 
 def _behaviors(config: Config) -> dict[str, Any]:
-    headers, cookies, queries = config["HeadersConfig"], config["CookiesConfig"], config["QueryStringsConfig"]
+    headers, cookies, queries = (
+        config["HeadersConfig"],
+        config["CookiesConfig"],
+        config["QueryStringsConfig"],
+    )
     return {
         "headers": headers["HeaderBehavior"],
         "header_names": (headers.get("Headers") or {}).get("Items") or [],

@@ -1,6 +1,8 @@
-"""PURE. Changes single members of a stored DistributionConfig, as CloudFront does when a configuration is copied.
+"""PURE. Changes single members of a stored DistributionConfig, as CloudFront does when a
+configuration is copied.
 
-It decides which bytes to replace. It must never touch any other byte: what nobody here knows is copied too.
+It decides which bytes to replace. It must never touch any other byte: what nobody here knows is
+copied too.
 """
 
 from __future__ import annotations
@@ -13,10 +15,14 @@ from lab.aws.cloudfront.lifecycle import Config
 
 
 def with_members(raw: bytes, members: Mapping[str, str]) -> bytes:
-    """The configuration with its top-level members of these names replaced by these elements, or given them."""
+    """The configuration with its top-level members of these names replaced by these elements, or
+    given them.
+    """
     document = parse(raw)
     present = {child.name: child for child in document.root.children}
-    changed = document.with_elements([(present[name], text) for name, text in members.items() if name in present])
+    changed = document.with_elements(
+        [(present[name], text) for name, text in members.items() if name in present]
+    )
     added = "".join(text for name, text in members.items() if name not in present)
     if not added:
         return changed

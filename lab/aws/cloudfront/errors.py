@@ -30,7 +30,9 @@ STATUSES = _declared()
 
 
 class CloudFrontError(Exception):
-    """An answer other than success. A code that AWS does not know is a bug of ours and fails at once."""
+    """An answer other than success. A code that AWS does not know is a bug of ours and fails at
+    once.
+    """
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)

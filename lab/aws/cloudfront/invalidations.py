@@ -1,7 +1,7 @@
 """Invalidations: create, get, list.
 
-It decides which paths may be invalidated and how many at once; time completes them (lifecycle.py). It must never touch
-what an edge has cached: it only says when every edge was told.
+It decides which paths may be invalidated and how many at once; time completes them (lifecycle.py).
+It must never touch what an edge has cached: it only says when every edge was told.
 """
 
 from __future__ import annotations
@@ -15,14 +15,16 @@ from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import INVALIDATION_SECONDS, Invalidation, duration
 from lab.aws.cloudfront.wire import Call, Values
 
-# Developer Guide, "What you need to know when invalidating paths": a slash first, what RFC 1738 calls unsafe only
-# escaped, no tilde at all.
+# Developer Guide, "What you need to know when invalidating paths": a slash first, what RFC 1738
+# calls unsafe only escaped, no tilde at all.
 _PATH = re.compile(r"/(?:[A-Za-z0-9$\-_.+!*'(),;/?:@=&]|%(?!7[Ee])[0-9A-Fa-f]{2})*")
 _LONGEST_PATH = 4000
 
 
 def create_invalidation(context: Context, call: Call) -> Values:
-    """CreateInvalidation. The same reference with the same paths gives the invalidation that there is."""
+    """CreateInvalidation. The same reference with the same paths gives the invalidation that there
+    is.
+    """
     distribution = distributions.find(context, call.parameters["DistributionId"])
     batch = call.parameters["InvalidationBatch"]
     paths, reference = list(batch["Paths"].get("Items") or []), batch["CallerReference"]
@@ -33,9 +35,11 @@ def create_invalidation(context: Context, call: Call) -> Values:
     for earlier in own:
         if earlier.reference == reference:
             if earlier.paths != paths:
-                # The API reference speaks of InvalidationBatchAlreadyExists, which no list of errors has.
+                # The API reference speaks of InvalidationBatchAlreadyExists, which no list of
+                # errors has.
                 raise invalid(
-                    "Your request contains a caller reference that was used for a previous invalidation batch for the "
+                    "Your request contains a caller reference that was used for a previous "
+                    "invalidation batch for the "
                     "same distribution."
                 )
             return _created(context, earlier)
@@ -76,7 +80,11 @@ def list_invalidations(context: Context, call: Call) -> Values:
         newest,
         {**call.parameters, "Marker": places.get(marker, "")},
         lambda found: places[found.id],
-        lambda found: {"Id": found.id, "CreateTime": found.created, "Status": found.status(context.now)},
+        lambda found: {
+            "Id": found.id,
+            "CreateTime": found.created,
+            "Status": found.status(context.now),
+        },
     )
     listed["Marker"] = marker
     if "NextMarker" in listed:
@@ -85,7 +93,11 @@ def list_invalidations(context: Context, call: Call) -> Values:
 
 
 def _of_distribution(context: Context, distribution_id: str) -> list[Invalidation]:
-    return [entity for entity in context.store.invalidations.values() if entity.distribution == distribution_id]
+    return [
+        entity
+        for entity in context.store.invalidations.values()
+        if entity.distribution == distribution_id
+    ]
 
 
 def _check_paths(context: Context, paths: Sequence[str]) -> None:
@@ -93,15 +105,23 @@ def _check_paths(context: Context, paths: Sequence[str]) -> None:
         raise invalid("The parameter Paths must have at least one item.")
     limit = context.quotas["invalidation_paths_in_progress"]
     if len(paths) > limit:
-        raise CloudFrontError("BatchTooLarge", f"An invalidation cannot have more than {limit} paths.")
+        raise CloudFrontError(
+            "BatchTooLarge", f"An invalidation cannot have more than {limit} paths."
+        )
     for path in paths:
         if len(path) > _LONGEST_PATH or not _PATH.fullmatch(path):
-            raise invalid(f"Your request contains one or more invalid invalidation paths: {path[:100]}")
+            raise invalid(
+                f"Your request contains one or more invalid invalidation paths: {path[:100]}"
+            )
 
 
 def _check_room(context: Context, own: Sequence[Invalidation], paths: Sequence[str]) -> None:
-    """The quotas page counts paths in progress for each distribution, those with a wildcard once more."""
-    busy = [path for found in own if found.status(context.now) == "InProgress" for path in found.paths]
+    """The quotas page counts paths in progress for each distribution, those with a wildcard once
+    more.
+    """
+    busy = [
+        path for found in own if found.status(context.now) == "InProgress" for path in found.paths
+    ]
     together = [*busy, *paths]
     wildcards = sum(path.endswith("*") for path in together)
     if (
@@ -110,7 +130,8 @@ def _check_room(context: Context, own: Sequence[Invalidation], paths: Sequence[s
     ):
         raise CloudFrontError(
             "TooManyInvalidationsInProgress",
-            "Processing your request will cause you to exceed the maximum number of in-progress invalidations.",
+            "Processing your request will cause you to exceed the maximum number of "
+            "in-progress invalidations.",
         )
 
 

@@ -1,7 +1,7 @@
 """PURE. What CloudFront's entities are and what time does to them.
 
-It decides statuses, which configuration is served, and what is in use, all from `now` (lab time, seconds).
-It must never read a clock, store anything or raise an AWS error.
+It decides statuses, which configuration is served, and what is in use, all from `now` (lab time,
+seconds). It must never read a clock, store anything or raise an AWS error.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ VpcOriginStatus: TypeAlias = Literal["Deploying", "Deployed"]
 DistributionStatus: TypeAlias = Literal["InProgress", "Deployed"]
 InvalidationStatus: TypeAlias = Literal["InProgress", "Completed"]
 
-# As people report it: about 9 minutes to create, "a few minutes" to delete; 3-20 minutes for a distribution.
+# As people report it: about 9 minutes to create, "a few minutes" to delete; 3-20 minutes for a
+# distribution.
 VPC_ORIGIN_SECONDS = 540.0
 VPC_ORIGIN_DELETE_SECONDS = 180.0
 DISTRIBUTION_SECONDS = 300.0
@@ -33,7 +34,9 @@ def duration(typical: float, name: str) -> float:
 
 @dataclass(frozen=True)
 class VpcOrigin:
-    """A VPC origin. `settled_at` ends the deployment that runs; `deleted_at` is set once its deletion has begun."""
+    """A VPC origin. `settled_at` ends the deployment that runs; `deleted_at` is set once its
+    deletion has begun.
+    """
 
     account: str
     id: str
@@ -69,7 +72,9 @@ class VpcOrigin:
 
 @dataclass(frozen=True)
 class Revision:
-    """One accepted configuration of a distribution: raw XML as it came, the values read from it, when it is out."""
+    """One accepted configuration of a distribution: raw XML as it came, the values read from it,
+    when it is out.
+    """
 
     number: int
     etag: str
@@ -83,7 +88,9 @@ class Revision:
         """The VPC origins it names."""
         origins = self.config["Origins"].get("Items", [])
         return frozenset(
-            origin["VpcOriginConfig"]["VpcOriginId"] for origin in origins if origin.get("VpcOriginConfig")
+            origin["VpcOriginConfig"]["VpcOriginId"]
+            for origin in origins
+            if origin.get("VpcOriginConfig")
         )
 
     @property
@@ -99,7 +106,9 @@ class Revision:
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution. `revisions` run from the oldest an edge may still serve to the newest accepted."""
+    """A distribution. `revisions` run from the oldest an edge may still serve to the newest
+    accepted.
+    """
 
     account: str
     id: str
@@ -128,7 +137,9 @@ class Distribution:
         return out[-1] if out else None
 
     def next_deployment(self, now: float, number: int) -> float:
-        """When a revision accepted now is out. Changes propagate in their order, so never before an earlier one."""
+        """When a revision accepted now is out. Changes propagate in their order, so never before an
+        earlier one.
+        """
         own = now + duration(DISTRIBUTION_SECONDS, f"{self.id}/{number}")
         return max(own, self.latest.deployed_at + 1.0)
 
@@ -137,8 +148,12 @@ class Distribution:
         return any(vpc_origin_id in revision.vpc_origin_ids for revision in self.live(now))
 
     def follows(self, policy_id: str, now: float) -> bool:
-        """True while any revision that an edge serves, or will serve, names the continuous deployment policy."""
-        return any(revision.continuous_deployment_policy_id == policy_id for revision in self.live(now))
+        """True while any revision that an edge serves, or will serve, names the continuous
+        deployment policy.
+        """
+        return any(
+            revision.continuous_deployment_policy_id == policy_id for revision in self.live(now)
+        )
 
     def live(self, now: float) -> tuple[Revision, ...]:
         """The revision that is served and all newer ones."""
@@ -155,7 +170,9 @@ class Distribution:
 
 @dataclass(frozen=True)
 class Policy:
-    """A custom cache, origin request or response headers policy, or a managed one (account "aws")."""
+    """A custom cache, origin request or response headers policy, or a managed one (account
+    "aws").
+    """
 
     account: str
     id: str
@@ -199,9 +216,10 @@ class ResourcePolicy:
 class ContinuousDeploymentPolicy:
     """Which part of a primary distribution's requests goes to its staging distribution.
 
-    `config` is the newest accepted; `rollout` says what the edges follow: pairs of a moment and the configuration that
-    is out from then on, oldest first. The first one counts from the beginning. `resets` counts how often all sticky
-    sessions ended because the policy, or the stickiness, was switched on or off.
+    `config` is the newest accepted; `rollout` says what the edges follow: pairs of a moment and the
+    configuration that is out from then on, oldest first. The first one counts from the beginning.
+    `resets` counts how often all sticky sessions ended because the policy, or the stickiness, was
+    switched on or off.
     """
 
     account: str
@@ -214,8 +232,12 @@ class ContinuousDeploymentPolicy:
 
     @property
     def staging_domains(self) -> tuple[str, ...]:
-        """CloudFront's own names of the staging distributions, in lower case; there is always one."""
-        return tuple(name.lower() for name in self.config["StagingDistributionDnsNames"].get("Items") or ())
+        """CloudFront's own names of the staging distributions, in lower case; there is always
+        one.
+        """
+        return tuple(
+            name.lower() for name in self.config["StagingDistributionDnsNames"].get("Items") or ()
+        )
 
     def serving(self, now: float) -> Config:
         """The configuration that the edges follow."""

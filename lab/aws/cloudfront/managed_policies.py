@@ -29,7 +29,13 @@ _CLOUDFRONT_HEADERS = (
     "CloudFront-Is-SmartTV-Viewer",
     "CloudFront-Is-Tablet-Viewer",
 )
-_CACHE_KEY_HEADERS = ("host", "origin", "x-http-method", "x-http-method-override", "x-method-override")
+_CACHE_KEY_HEADERS = (
+    "host",
+    "origin",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+)
 
 
 def _headers(behavior: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -40,7 +46,11 @@ def _headers(behavior: str, names: tuple[str, ...] = ()) -> dict[str, Any]:
 
 
 def _origin_request(
-    name: str, comment: str, headers: dict[str, Any], cookies: str = "none", query_strings: str = "none"
+    name: str,
+    comment: str,
+    headers: dict[str, Any],
+    cookies: str = "none",
+    query_strings: str = "none",
 ) -> dict[str, Any]:
     return {
         "Name": name,
@@ -96,7 +106,8 @@ CACHE_POLICIES: dict[str, dict[str, Any]] = {
     ),
     "83da9c7e-98b4-4e11-a168-04f0df8e2c65": _cache(
         "UseOriginCacheControlHeaders",
-        "Policy for origins that return Cache-Control headers. Query strings are not included in the cache key.",
+        "Policy for origins that return Cache-Control headers. Query strings are not "
+        "included in the cache key.",
         (0, 0, YEAR),
         compressed=True,
         headers=_headers("whitelist", _CACHE_KEY_HEADERS),
@@ -104,7 +115,8 @@ CACHE_POLICIES: dict[str, dict[str, Any]] = {
     ),
     "4cc15a8a-d715-48a4-82b8-cc0b614638fe": _cache(
         "UseOriginCacheControlHeaders-QueryStrings",
-        "Policy for origins that return Cache-Control headers and serve different content based on query strings.",
+        "Policy for origins that return Cache-Control headers and serve different content "
+        "based on query strings.",
         (0, 0, YEAR),
         compressed=True,
         headers=_headers("whitelist", _CACHE_KEY_HEADERS),
@@ -115,7 +127,11 @@ CACHE_POLICIES: dict[str, dict[str, Any]] = {
 
 ORIGIN_REQUEST_POLICIES: dict[str, dict[str, Any]] = {
     "216adef6-5c7f-47e4-b989-5492eafa07d3": _origin_request(
-        "Managed-AllViewer", "Policy to forward all parameters in viewer requests", _headers("allViewer"), "all", "all"
+        "Managed-AllViewer",
+        "Policy to forward all parameters in viewer requests",
+        _headers("allViewer"),
+        "all",
+        "all",
     ),
     "b689b0a8-53d0-40ab-baf2-68738e2966ac": _origin_request(
         "Managed-AllViewerExceptHostHeader",
@@ -126,13 +142,16 @@ ORIGIN_REQUEST_POLICIES: dict[str, dict[str, Any]] = {
     ),
     "33f36d7e-f396-46d9-90e0-52428a34d9dc": _origin_request(
         "Managed-AllViewerAndCloudFrontHeaders-2022-06",
-        "Policy to forward all parameters in viewer requests and all CloudFront headers released through June 2022",
+        "Policy to forward all parameters in viewer requests and all CloudFront headers "
+        "released through June 2022",
         _headers("allViewerAndWhitelistCloudFront", _CLOUDFRONT_HEADERS),
         "all",
         "all",
     ),
     "bf0718e1-ba1e-49d1-88b1-f726733018ae": _origin_request(
-        "Managed-HostHeaderOnly", "Policy to forward only the Host header", _headers("whitelist", ("host",))
+        "Managed-HostHeaderOnly",
+        "Policy to forward only the Host header",
+        _headers("whitelist", ("host",)),
     ),
     "59781a5b-3903-41f3-afcb-af62929ccde1": _origin_request(
         "Managed-CORS-CustomOrigin",
@@ -142,7 +161,10 @@ ORIGIN_REQUEST_POLICIES: dict[str, dict[str, Any]] = {
     "88a5eaf4-2fd4-4709-b370-b4c650ea3fcf": _origin_request(
         "Managed-CORS-S3Origin",
         "Policy for enabling CORS with S3 origin",
-        _headers("whitelist", ("origin", "access-control-request-headers", "access-control-request-method")),
+        _headers(
+            "whitelist",
+            ("origin", "access-control-request-headers", "access-control-request-method"),
+        ),
     ),
     "acba4595-bd28-49b8-b9fe-13317c0390fa": _origin_request(
         "Managed-UserAgentRefererHeaders",
@@ -199,7 +221,8 @@ RESPONSE_HEADERS_POLICIES: dict[str, dict[str, Any]] = {
     },
     "eaab4381-ed33-4a86-88ca-d9558dc6cd63": {
         "Name": "Managed-CORS-with-preflight-and-SecurityHeadersPolicy",
-        "Comment": "Allows all origins for CORS requests, including preflight requests, and adds security headers",
+        "Comment": "Allows all origins for CORS requests, including preflight requests, and adds "
+        "security headers",
         "CorsConfig": _PREFLIGHT_CORS,
         "SecurityHeadersConfig": _SECURITY_HEADERS,
     },

@@ -1,4 +1,6 @@
-"""botocore's description of CloudFront's API, loaded once; everything on the wire is driven by it."""
+"""botocore's description of CloudFront's API, loaded once; everything on the wire is driven by
+it.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
-"""Cache, origin request and response headers policies: list, get, get config, create, update, delete.
+"""Cache, origin request and response headers policies: list, get, get config, create, update,
+delete.
 
-It decides what may be done to a policy; the kinds differ only in their data (policy_kinds.py) and in what may stand
-in them (policy_rules.py). It must never let a managed policy be changed.
+It decides what may be done to a policy; the kinds differ only in their data (policy_kinds.py) and
+in what may stand in them (policy_rules.py). It must never let a managed policy be changed.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ import uuid
 from collections.abc import Mapping
 from functools import partial
 
-from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, page, policy_page
+from lab.aws.cloudfront.context import (
+    Context,
+    Operation,
+    check_if_match,
+    new_etag,
+    page,
+    policy_page,
+)
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.lifecycle import Config, Policy
 from lab.aws.cloudfront.policy_kinds import KINDS, Kind
@@ -58,9 +66,15 @@ def create_policy(kind: Kind, context: Context, call: Call) -> Values:
     _check_name(kind, context, config, own_id=None)
     limit = context.quotas[kind.quota]
     if len(kind.own(context)) >= limit:
-        raise CloudFrontError(f"TooMany{kind.plural}", f"You have reached the limit of {limit} policies of this kind.")
+        raise CloudFrontError(
+            f"TooMany{kind.plural}", f"You have reached the limit of {limit} policies of this kind."
+        )
     policy = Policy(
-        account=context.account, id=str(uuid.uuid4()), etag=new_etag(), config=config, modified=context.wall
+        account=context.account,
+        id=str(uuid.uuid4()),
+        etag=new_etag(),
+        config=config,
+        modified=context.wall,
     )
     kind.shelf(context).put(policy)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/{kind.path}/{policy.id}"
@@ -90,21 +104,28 @@ def delete_policy(kind: Kind, context: Context, call: Call) -> Values:
     if any(kind.users(context, policy.id)):
         raise CloudFrontError(
             f"{kind.name}InUse",
-            f"Cannot delete the {kind.title} because it is attached to one or more cache behaviors.",
+            f"Cannot delete the {kind.title} because it is attached to one or more cache "
+            "behaviors.",
         )
     kind.shelf(context).drop(policy)
     return {}
 
 
 def _shown(kind: Kind, policy: Policy) -> Values:
-    return {"Id": policy.id, "LastModifiedTime": policy.modified, f"{kind.name}Config": policy.config}
+    return {
+        "Id": policy.id,
+        "LastModifiedTime": policy.modified,
+        f"{kind.name}Config": policy.config,
+    }
 
 
 def _check_name(kind: Kind, context: Context, config: Config, own_id: str | None) -> None:
     """Names are unique in the account, and no managed policy's."""
     others = [*kind.managed_policies(), *kind.own(context)]
     if any(other.config["Name"] == config["Name"] and other.id != own_id for other in others):
-        raise CloudFrontError(f"{kind.name}AlreadyExists", f"A {kind.title} with this name already exists.")
+        raise CloudFrontError(
+            f"{kind.name}AlreadyExists", f"A {kind.title} with this name already exists."
+        )
 
 
 def _operations(kind: Kind) -> dict[str, Operation]:
@@ -118,4 +139,6 @@ def _operations(kind: Kind) -> dict[str, Operation]:
     }
 
 
-OPERATIONS: Mapping[str, Operation] = {name: do for kind in KINDS for name, do in _operations(kind).items()}
+OPERATIONS: Mapping[str, Operation] = {
+    name: do for kind in KINDS for name, do in _operations(kind).items()
+}

@@ -1,7 +1,8 @@
 """The three kinds of policies a behavior can name, and which policies of a kind an account sees.
 
-It decides what the kinds have in common (names of errors, quotas and fields follow from the kind's name) and whether
-a policy exists or is in use. What may stand in a policy is policy_rules.py's. It must never change anything.
+It decides what the kinds have in common (names of errors, quotas and fields follow from the kind's
+name) and whether a policy exists or is in use. What may stand in a policy is policy_rules.py's. It
+must never change anything.
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ from lab.aws.cloudfront import policy_rules
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.errors import CloudFrontError
 from lab.aws.cloudfront.lifecycle import Config, Policy
-from lab.aws.cloudfront.managed_policies import CACHE_POLICIES, ORIGIN_REQUEST_POLICIES, RESPONSE_HEADERS_POLICIES
+from lab.aws.cloudfront.managed_policies import (
+    CACHE_POLICIES,
+    ORIGIN_REQUEST_POLICIES,
+    RESPONSE_HEADERS_POLICIES,
+)
 from lab.aws.cloudfront.store import Shelf
 
 # Managed policies were last changed before any lab existed; the date itself is of no consequence.
@@ -51,7 +56,9 @@ class Kind:
 
     def own(self, context: Context) -> list[Policy]:
         """The account's custom policies."""
-        return [policy for policy in self.shelf(context).values() if policy.account == context.account]
+        return [
+            policy for policy in self.shelf(context).values() if policy.account == context.account
+        ]
 
     def managed_policies(self) -> list[Policy]:
         """AWS's policies."""
@@ -60,19 +67,27 @@ class Kind:
     def find(self, context: Context, policy_id: str) -> Policy:
         """The managed policy, or the account's own, of that id.
 
-        :raises CloudFrontError: NoSuchCachePolicy, NoSuchOriginRequestPolicy, NoSuchResponseHeadersPolicy.
+        :raises CloudFrontError: NoSuchCachePolicy, NoSuchOriginRequestPolicy,
+        NoSuchResponseHeadersPolicy.
         """
         if policy_id in self.managed:
             return self._managed_policy(policy_id)
         policy = self.shelf(context).get(policy_id)
         if policy is None or policy.account != context.account:
-            raise CloudFrontError(f"NoSuch{self.name}", f"The specified {self.title} does not exist.")
+            raise CloudFrontError(
+                f"NoSuch{self.name}", f"The specified {self.title} does not exist."
+            )
         return policy
 
     def users(self, context: Context, policy_id: str) -> Iterator[str]:
-        """Ids of the distributions that serve, or will serve, a configuration that names the policy."""
+        """Ids of the distributions that serve, or will serve, a configuration that names the
+        policy.
+        """
         for distribution in context.store.distributions.values():
-            if any(names_policy(revision.config, self, policy_id) for revision in distribution.live(context.now)):
+            if any(
+                names_policy(revision.config, self, policy_id)
+                for revision in distribution.live(context.now)
+            ):
                 yield distribution.id
 
     def _managed_policy(self, policy_id: str) -> Policy:
@@ -82,7 +97,10 @@ class Kind:
 
 def names_policy(config: Config, kind: Kind, policy_id: str) -> bool:
     """True if any behavior of a distribution's configuration names the policy."""
-    behaviors = [config["DefaultCacheBehavior"], *((config.get("CacheBehaviors") or {}).get("Items") or [])]
+    behaviors = [
+        config["DefaultCacheBehavior"],
+        *((config.get("CacheBehaviors") or {}).get("Items") or []),
+    ]
     return any(behavior.get(kind.field) == policy_id for behavior in behaviors)
 
 

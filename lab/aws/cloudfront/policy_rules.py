@@ -1,7 +1,9 @@
-"""PURE. What CloudFront refuses in a policy's configuration: cache, origin request and response headers policies.
+"""PURE. What CloudFront refuses in a policy's configuration: cache, origin request and response
+headers policies.
 
-It decides the first thing that is wrong with a configuration whose form is already right (wire.py saw to that), and
-what a cache policy has when nobody says. It must never know an account or its other policies.
+It decides the first thing that is wrong with a configuration whose form is already right (wire.py
+saw to that), and what a cache policy has when nobody says. It must never know an account or its
+other policies.
 """
 
 from __future__ import annotations
@@ -23,7 +25,8 @@ _PARTS = (
     ("CookiesConfig", "CookieBehavior", "Cookies"),
     ("QueryStringsConfig", "QueryStringBehavior", "QueryStrings"),
 )
-# Quotas page: the longest value of a header that a policy adds, and the longest Content-Security-Policy.
+# Quotas page: the longest value of a header that a policy adds, and the longest
+# Content-Security-Policy.
 _LONGEST_VALUE = 1783
 # Quotas page: all names of headers, cookies and query strings in a policy together.
 _LONGEST_NAMES = 1024
@@ -70,7 +73,9 @@ _NOT_REMOVABLE_PREFIXES = ("x-accel-", "x-amz-cf-", "x-amzn-", "x-edge-")
 
 
 def completed_cache_policy(config: Config) -> Config:
-    """With the times to live that CloudFront takes when they are left out (API reference, CachePolicyConfig)."""
+    """With the times to live that CloudFront takes when they are left out (API reference,
+    CachePolicyConfig).
+    """
     smallest = config["MinTTL"]
     default = config.get("DefaultTTL", max(DAY, smallest))
     return {**config, "DefaultTTL": default, "MaxTTL": config.get("MaxTTL", max(YEAR, default))}
@@ -84,20 +89,28 @@ def check_cache_policy(config: Config, quotas: Mapping[str, int]) -> None:
     _check_name(config)
     smallest, default, largest = config["MinTTL"], config["DefaultTTL"], config["MaxTTL"]
     if not 0 <= smallest <= default <= largest <= YEAR * 100:
-        raise invalid("The parameters MinTTL, DefaultTTL and MaxTTL must be in this order, and not negative.")
+        raise invalid(
+            "The parameters MinTTL, DefaultTTL and MaxTTL must be in this order, and not negative."
+        )
     key = config.get("ParametersInCacheKeyAndForwardedToOrigin")
     if key is None:
         return
     if largest == 0:
         for part, behavior, _ in _PARTS:
             if key[part][behavior] != "none":
-                raise invalid(f"The parameter {behavior} is invalid for policy with caching disabled.")
+                raise invalid(
+                    f"The parameter {behavior} is invalid for policy with caching disabled."
+                )
         for encoding in ("EnableAcceptEncodingGzip", "EnableAcceptEncodingBrotli"):
             if key.get(encoding):
-                raise invalid(f"The parameter {encoding} is invalid for policy with caching disabled.")
+                raise invalid(
+                    f"The parameter {encoding} is invalid for policy with caching disabled."
+                )
     for name in _names(key["HeadersConfig"], "Headers"):
         if name.lower().startswith(_NEVER_IN_CACHE_KEY):
-            raise invalid(f"The parameter Headers contains {name} that is not allowed in a cache policy.")
+            raise invalid(
+                f"The parameter Headers contains {name} that is not allowed in a cache policy."
+            )
     _check_parts(key, quotas, "cache_policy", "CachePolicy")
 
 
@@ -118,7 +131,8 @@ def check_origin_request_policy(config: Config, quotas: Mapping[str, int]) -> No
 def check_response_headers_policy(config: Config, quotas: Mapping[str, int]) -> None:
     """Refuse a response headers policy.
 
-    :raises CloudFrontError: InvalidArgument, TooManyCustomHeaders…, TooManyRemoveHeaders…, TooLongCSP….
+    :raises CloudFrontError: InvalidArgument, TooManyCustomHeaders…, TooManyRemoveHeaders…,
+    TooLongCSP….
     """
     _check_name(config)
     security = config.get("SecurityHeadersConfig") or {}
@@ -138,13 +152,17 @@ def check_response_headers_policy(config: Config, quotas: Mapping[str, int]) -> 
     limit = quotas["headers_per_response_headers_policy"]
     if len(added) > limit:
         raise CloudFrontError(
-            "TooManyCustomHeadersInResponseHeadersPolicy", f"A policy can add at most {limit} custom headers."
+            "TooManyCustomHeadersInResponseHeadersPolicy",
+            f"A policy can add at most {limit} custom headers.",
         )
     _check_custom_headers(added)
-    removed = [item["Header"] for item in (config.get("RemoveHeadersConfig") or {}).get("Items") or []]
+    removed = [
+        item["Header"] for item in (config.get("RemoveHeadersConfig") or {}).get("Items") or []
+    ]
     if len(removed) > limit:
         raise CloudFrontError(
-            "TooManyRemoveHeadersInResponseHeadersPolicy", f"A policy can remove at most {limit} headers."
+            "TooManyRemoveHeadersInResponseHeadersPolicy",
+            f"A policy can remove at most {limit} headers.",
         )
     _check_header_names(removed)
     for name in removed:
@@ -154,7 +172,9 @@ def check_response_headers_policy(config: Config, quotas: Mapping[str, int]) -> 
 
 def _check_name(config: Config) -> None:
     if not _NAME.fullmatch(config["Name"]):
-        raise invalid("The name of a policy may have letters, digits, hyphens and underscores, at most 128.")
+        raise invalid(
+            "The name of a policy may have letters, digits, hyphens and underscores, at most 128."
+        )
     if len(config.get("Comment", "")) > 128:
         raise invalid("The parameter Comment is too long.")
 
@@ -166,13 +186,21 @@ def _check_parts(parts: Config, quotas: Mapping[str, int], quota: str, kind: str
         if (parts[part][behavior] in _LISTING_BEHAVIORS) != bool(listed):
             raise invalid(f"{names} must be given exactly when {behavior} names some.")
         limit = quotas[f"headers_per_{quota}" if names == "Headers" else "names_per_policy"]
-        # Managed policies name more CloudFront headers than that; the quota is for what customers list.
+        # Managed policies name more CloudFront headers than that; the quota is for what customers
+        # list.
         if len(listed) > limit:
-            raise CloudFrontError(f"TooMany{names}In{kind}", f"The policy can name at most {limit} {names}.")
+            raise CloudFrontError(
+                f"TooMany{names}In{kind}", f"The policy can name at most {limit} {names}."
+            )
         if names == "Headers":
             _check_header_names(listed)
-    if sum(len(name) for part, _, names in _PARTS for name in _names(parts[part], names)) > _LONGEST_NAMES:
-        raise invalid(f"The names in a policy can have at most {_LONGEST_NAMES} characters together.")
+    if (
+        sum(len(name) for part, _, names in _PARTS for name in _names(parts[part], names))
+        > _LONGEST_NAMES
+    ):
+        raise invalid(
+            f"The names in a policy can have at most {_LONGEST_NAMES} characters together."
+        )
 
 
 def _names(part: Config, name: str) -> list[str]:
@@ -194,7 +222,8 @@ def _check_custom_headers(added: list[Config]) -> None:
     for item in added:
         if item["Header"].lower() in _SECURITY_HEADERS:
             raise invalid(
-                f"The parameter CustomHeaders contains {item['Header']} that is a security header and cannot be set "
+                f"The parameter CustomHeaders contains {item['Header']} that is a security "
+                "header and cannot be set "
                 "as custom header."
             )
         if len(item["Value"]) > _LONGEST_VALUE or not _PRINTABLE.fullmatch(item["Value"]):

@@ -1,4 +1,5 @@
-"""A staging distribution's way: copied from a primary distribution, and its configuration copied back into it.
+"""A staging distribution's way: copied from a primary distribution, and its configuration copied
+back into it.
 
 It decides which members each copy keeps of its own. The rest is carried over byte for byte.
 """
@@ -17,7 +18,9 @@ from lab.aws.cloudfront.wire import Call, Values
 
 
 def copy_distribution(context: Context, call: Call) -> Values:
-    """CopyDistribution: a new staging distribution with the primary's configuration, without its aliases."""
+    """CopyDistribution: a new staging distribution with the primary's configuration, without its
+    aliases.
+    """
     primary = distributions.find(context, call.parameters["PrimaryDistributionId"])
     check_if_match(call.parameters.get("IfMatch"), primary.latest.etag)
     if not call.parameters.get("Staging"):
@@ -28,7 +31,9 @@ def copy_distribution(context: Context, call: Call) -> Values:
         with_members(
             primary.latest.raw,
             {
-                "CallerReference": text_member("CallerReference", call.parameters["CallerReference"]),
+                "CallerReference": text_member(
+                    "CallerReference", call.parameters["CallerReference"]
+                ),
                 "Aliases": aliases_member({}),
                 "Enabled": flag_member("Enabled", call.parameters.get("Enabled", True)),
                 "ContinuousDeploymentPolicyId": text_member("ContinuousDeploymentPolicyId", ""),
@@ -40,10 +45,11 @@ def copy_distribution(context: Context, call: Call) -> Values:
 
 
 def update_distribution_with_staging_config(context: Context, call: Call) -> Values:
-    """UpdateDistributionWithStagingConfig: the staging configuration becomes the primary's, the policy is disabled.
+    """UpdateDistributionWithStagingConfig: the staging configuration becomes the primary's, the
+    policy is disabled.
 
-    `If-Match` holds both versions, the primary's first. The edges stop following the policy at the moment at which they
-    have the new configuration.
+    `If-Match` holds both versions, the primary's first. The edges stop following the policy at the
+    moment at which they have the new configuration.
     """
     primary = distributions.find(context, call.parameters["Id"])
     staging_id = call.parameters.get("StagingDistributionId")
@@ -53,15 +59,19 @@ def update_distribution_with_staging_config(context: Context, call: Call) -> Val
     versions = [version.strip() for version in call.parameters.get("IfMatch", "").split(",")]
     if len(versions) != 2:
         raise CloudFrontError(
-            "InvalidIfMatchVersion", "If-Match must have the versions of the primary and of the staging distribution."
+            "InvalidIfMatchVersion",
+            "If-Match must have the versions of the primary and of the staging distribution.",
         )
     check_if_match(versions[0], primary.latest.etag)
     check_if_match(versions[1], staging.latest.etag)
-    policy = context.store.continuous_deployment_policies.get(primary.latest.continuous_deployment_policy_id)
+    policy = context.store.continuous_deployment_policies.get(
+        primary.latest.continuous_deployment_policy_id
+    )
     if policy is None or staging.domain not in policy.staging_domains:
         raise CloudFrontError(
             "IllegalUpdate",
-            "The primary distribution has no continuous deployment policy that names this staging distribution.",
+            "The primary distribution has no continuous deployment policy that names this "
+            "staging distribution.",
         )
     own = primary.latest.config
     given = distributions.read_given(
@@ -70,7 +80,9 @@ def update_distribution_with_staging_config(context: Context, call: Call) -> Val
             {
                 "CallerReference": text_member("CallerReference", own["CallerReference"]),
                 "Aliases": aliases_member(own),
-                "ContinuousDeploymentPolicyId": text_member("ContinuousDeploymentPolicyId", policy.id),
+                "ContinuousDeploymentPolicyId": text_member(
+                    "ContinuousDeploymentPolicyId", policy.id
+                ),
                 "Staging": flag_member("Staging", False),
             },
         )

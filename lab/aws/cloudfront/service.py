@@ -1,8 +1,8 @@
 """CloudFront as a whole: takes a request, finds the operation, keeps its rules, answers.
 
-It decides which operations exist, what is a transaction, and what an answer to nonsense looks like: always one of
-AWS's own errors. It must never hold a lock while it waits for a client, and never lets time change an entity
-except in `settle`.
+It decides which operations exist, what is a transaction, and what an answer to nonsense looks like:
+always one of AWS's own errors. It must never hold a lock while it waits for a client, and never
+lets time change an entity except in `settle`.
 """
 
 from __future__ import annotations
@@ -61,7 +61,9 @@ OPERATIONS: Mapping[str, Operation] = {
 class CloudFront:
     """The CloudFront service of all the lab's accounts."""
 
-    def __init__(self, world: MotoWorld, database: LabDatabase, clock: LabClock, settings: LabSettings) -> None:
+    def __init__(
+        self, world: MotoWorld, database: LabDatabase, clock: LabClock, settings: LabSettings
+    ) -> None:
         self.world = world
         self.settings = settings
         self.store = CloudFrontStore(database)
@@ -74,7 +76,8 @@ class CloudFront:
         self._router = Router.for_all_operations()
         self._next_change = 0.0
         self._settled_until = 0.0
-        # Status changes that time brought about; together with the store's changes this is a version.
+        # Status changes that time brought about; together with the store's changes this is a
+        # version.
         self._settled = 0
         use_quotas(lambda: settings.quotas)
         world.guards["ram"] = partial(sharing.refuse_share, self.store)
@@ -84,7 +87,9 @@ class CloudFront:
         """Grows with every change, by a caller or by the clock (after `settle`)."""
         return self.store.changes + self._settled
 
-    def handle(self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> HttpReply:
+    def handle(
+        self, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+    ) -> HttpReply:
         """Answer one request. `path` and `query` are as sent, `headers` have lower-case names."""
         request_id = new_request_id()
         try:
@@ -108,11 +113,15 @@ class CloudFront:
             return write_error(error, request_id)
         except Exception:
             log.exception("a bug of the lab: %s %s", method, path)
-            sorry = CloudFrontError("InternalError", "We encountered an internal error. Please try again.")
+            sorry = CloudFrontError(
+                "InternalError", "We encountered an internal error. Please try again."
+            )
             return write_error(sorry, request_id)
 
     def change(self, what: Callable[[Context], None]) -> None:
-        """A change that no operation makes, as one transaction: the lab's own, for no account in particular."""
+        """A change that no operation makes, as one transaction: the lab's own, for no account in
+        particular.
+        """
         with self.world.lock:
             self.settle()
             with self._database.transaction():
@@ -120,7 +129,9 @@ class CloudFront:
             self._expect_changes()
 
     def settle(self) -> None:
-        """Let time act: count status changes that are due, and finish deletions. Cheap when nothing is due."""
+        """Let time act: count status changes that are due, and finish deletions. Cheap when nothing
+        is due.
+        """
         if self._clock.now() < self._next_change:
             return
         with self.world.lock:
@@ -140,7 +151,11 @@ class CloudFront:
     def _expect_changes(self) -> None:
         # Counted from the last settling, so that no change falls between that and now unseen.
         now = self._settled_until
-        moments = [moment for origin in self.store.vpc_origins.values() for moment in origin.changes_after(now)]
+        moments = [
+            moment
+            for origin in self.store.vpc_origins.values()
+            for moment in origin.changes_after(now)
+        ]
         for distribution in self.store.distributions.values():
             moments.extend(distribution.changes_after(now))
         for policy in self.store.continuous_deployment_policies.values():
@@ -148,10 +163,16 @@ class CloudFront:
         self._next_change = min(moments, default=float("inf"))
 
     def _throttle(self, account: str, operation: str) -> None:
-        """Count the call against the account's rate, in real time: a faster lab does not give anybody more calls."""
+        """Count the call against the account's rate, in real time: a faster lab does not give
+        anybody more calls.
+        """
         reading = is_read(operation)
         rates = self.settings.rates
-        rate, burst = (rates.read_rate, rates.read_burst) if reading else (rates.write_rate, rates.write_burst)
+        rate, burst = (
+            (rates.read_rate, rates.read_burst)
+            if reading
+            else (rates.write_rate, rates.write_burst)
+        )
         if not rate:
             return
         left = take(self._buckets.get((account, reading)), time.monotonic(), rate, burst)

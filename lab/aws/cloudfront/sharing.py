@@ -1,7 +1,9 @@
-"""VPC origins shared with other accounts: who may use one, resource policies, and what AWS RAM may share at all.
+"""VPC origins shared with other accounts: who may use one, resource policies, and what AWS RAM may
+share at all.
 
-It decides whose VPC origin an account may name in a distribution or read. AWS RAM itself, with its invitations, is
-gaps/resource_shares.py's. It must never let anybody but the owner change a VPC origin.
+It decides whose VPC origin an account may name in a distribution or read. AWS RAM itself, with its
+invitations, is gaps/resource_shares.py's. It must never let anybody but the owner change a VPC
+origin.
 """
 
 from __future__ import annotations
@@ -23,19 +25,27 @@ _SHARING_PATHS = ("/createresourceshare", "/associateresourceshare")
 _ACCOUNT = re.compile(r"(?:arn:aws:iam::)?(\d{12})(?::root)?")
 # IAM's quota for the policy of a resource, in characters.
 _LONGEST_POLICY = 10_240
-_READ_ACTIONS = ["cloudfront:GetVpcOrigin", "cloudfront:ListVpcOrigins", "cloudfront:ListDistributionsByVpcOriginId"]
+_READ_ACTIONS = [
+    "cloudfront:GetVpcOrigin",
+    "cloudfront:ListVpcOrigins",
+    "cloudfront:ListDistributionsByVpcOriginId",
+]
 
 
 def may_use(context: Context, origin: VpcOrigin) -> bool:
     """True for the owner, and for whom it is shared with."""
-    if origin.account == context.account or shared_with(origin.arn, origin.account, context.account):
+    if origin.account == context.account or shared_with(
+        origin.arn, origin.account, context.account
+    ):
         return True
     policy = context.store.resource_policies.get(origin.arn)
     return policy is not None and context.account in _allowed_accounts(policy.document)
 
 
 def get_resource_policy(context: Context, call: Call) -> Values:
-    """GetResourcePolicy: the owner's own, or the one that AWS RAM keeps for a resource that is shared."""
+    """GetResourcePolicy: the owner's own, or the one that AWS RAM keeps for a resource that is
+    shared.
+    """
     origin = _owned(context, call)
     policy = context.store.resource_policies.get(origin.arn)
     document = policy.document if policy else _ram_policy(origin)
@@ -50,7 +60,9 @@ def put_resource_policy(context: Context, call: Call) -> Values:
     document = call.parameters["PolicyDocument"]
     _check_policy(document)
     if _ram_policy(origin) is not None:
-        raise CloudFrontError("IllegalUpdate", "The resource is shared through AWS RAM, which keeps its policy.")
+        raise CloudFrontError(
+            "IllegalUpdate", "The resource is shared through AWS RAM, which keeps its policy."
+        )
     context.store.resource_policies.put(ResourcePolicy(context.account, origin.arn, document))
     return {"ResourceArn": origin.arn}
 
@@ -62,14 +74,20 @@ def delete_resource_policy(context: Context, call: Call) -> Values:
     if policy is not None:
         context.store.resource_policies.drop(policy)
     elif _ram_policy(origin) is not None:
-        raise CloudFrontError("IllegalDelete", "The resource is shared through AWS RAM, which keeps its policy.")
+        raise CloudFrontError(
+            "IllegalDelete", "The resource is shared through AWS RAM, which keeps its policy."
+        )
     else:
         raise CloudFrontError("EntityNotFound", "The resource has no resource policy.")
     return {}
 
 
-def refuse_share(store: CloudFrontStore, account: str, region: str, path: str, body: bytes) -> Refusal | None:
-    """Why AWS RAM refuses a share before it looks at it: a VPC origin that is unknown, or not the sharer's own."""
+def refuse_share(
+    store: CloudFrontStore, account: str, region: str, path: str, body: bytes
+) -> Refusal | None:
+    """Why AWS RAM refuses a share before it looks at it: a VPC origin that is unknown, or not the
+    sharer's own.
+    """
     if path.rstrip("/") not in _SHARING_PATHS:
         return None
     try:
@@ -84,7 +102,10 @@ def refuse_share(store: CloudFrontStore, account: str, region: str, path: str, b
         if region != HOME_REGION:
             return Refusal("InvalidParameterException", f"Share global resources in {HOME_REGION}.")
         if owner != account:
-            return Refusal("OperationNotPermittedException", f"You cannot share {arn}, which another account owns.")
+            return Refusal(
+                "OperationNotPermittedException",
+                f"You cannot share {arn}, which another account owns.",
+            )
         origin = store.vpc_origins.get(arn.rpartition("/")[2])
         if origin is None or origin.arn != arn or origin.deleted_at is not None:
             return Refusal("UnknownResourceException", f"The resource {arn} could not be found.")
@@ -97,10 +118,17 @@ def _owned(context: Context, call: Call) -> VpcOrigin:
     if owner is None:
         raise invalid(f"The ARN is not that of a resource that can be shared: {arn}")
     origin = context.store.vpc_origins.get(arn.rpartition("/")[2])
-    if origin is None or origin.arn != arn or origin.gone(context.now) or not may_use(context, origin):
+    if (
+        origin is None
+        or origin.arn != arn
+        or origin.gone(context.now)
+        or not may_use(context, origin)
+    ):
         raise CloudFrontError("EntityNotFound", "The specified resource does not exist.")
     if origin.account != context.account:
-        raise CloudFrontError("AccessDenied", "Only the owner of a resource can see or change its policy.")
+        raise CloudFrontError(
+            "AccessDenied", "Only the owner of a resource can see or change its policy."
+        )
     return origin
 
 
@@ -129,11 +157,17 @@ def _check_policy(document: str) -> None:
             statements = []
             break
     if not statements:
-        raise invalid(f"PolicyDocument must be an IAM policy in JSON of at most {_LONGEST_POLICY} characters.")
+        raise invalid(
+            f"PolicyDocument must be an IAM policy in JSON of at most {_LONGEST_POLICY} characters."
+        )
 
 
 def _allowed_accounts(document: str) -> set[str]:
-    return {found.group(1) for text in _allowed_principals(document) if (found := _ACCOUNT.fullmatch(text))}
+    return {
+        found.group(1)
+        for text in _allowed_principals(document)
+        if (found := _ACCOUNT.fullmatch(text))
+    }
 
 
 def _allowed_principals(document: str) -> Iterator[str]:

@@ -1,7 +1,7 @@
 """Public keys and key groups, whose signed URLs and signed cookies a behavior may demand.
 
-It decides which keys CloudFront accepts and when a key or a group may be changed or deleted. Whether a signature is
-right is the edge's business; it reads the keys in /_lab/state.
+It decides which keys CloudFront accepts and when a key or a group may be changed or deleted.
+Whether a signature is right is the edge's business; it reads the keys in /_lab/state.
 """
 
 from __future__ import annotations
@@ -16,7 +16,15 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page, policy_page
+from lab.aws.cloudfront.context import (
+    Context,
+    Operation,
+    check_if_match,
+    new_etag,
+    new_id,
+    page,
+    policy_page,
+)
 from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config, KeyGroup, PublicKey
 from lab.aws.cloudfront.wire import Call, Values
@@ -34,10 +42,14 @@ def create_public_key(context: Context, call: Call) -> Values:
     own = _own_keys(context)
     for field in ("Name", "CallerReference"):
         if any(key.config[field] == config[field] for key in own):
-            raise CloudFrontError("PublicKeyAlreadyExists", f"A public key with this {field} already exists.")
+            raise CloudFrontError(
+                "PublicKeyAlreadyExists", f"A public key with this {field} already exists."
+            )
     limit = context.quotas["public_keys"]
     if len(own) >= limit:
-        raise CloudFrontError("TooManyPublicKeys", f"You have reached the limit of {limit} public keys.")
+        raise CloudFrontError(
+            "TooManyPublicKeys", f"You have reached the limit of {limit} public keys."
+        )
     key = PublicKey(
         account=context.account,
         id=new_id("K", 13, _CAPITALS),
@@ -67,9 +79,12 @@ def update_public_key(context: Context, call: Call) -> Values:
     key = _find_key(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), key.etag)
     config = call.parameters["PublicKeyConfig"]
-    if any(config[field] != key.config[field] for field in ("CallerReference", "Name", "EncodedKey")):
+    if any(
+        config[field] != key.config[field] for field in ("CallerReference", "Name", "EncodedKey")
+    ):
         raise CloudFrontError(
-            "CannotChangeImmutablePublicKeyFields", "You can only update the comment field of a public key."
+            "CannotChangeImmutablePublicKeyFields",
+            "You can only update the comment field of a public key.",
         )
     _check_key_config(config)
     changed = dataclasses.replace(key, config=config, etag=new_etag())
@@ -82,7 +97,9 @@ def delete_public_key(context: Context, call: Call) -> Values:
     key = _find_key(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), key.etag)
     if any(key.id in group.config["Items"] for group in _own_groups(context)):
-        raise CloudFrontError("PublicKeyInUse", "The specified public key is in use by one or more key groups.")
+        raise CloudFrontError(
+            "PublicKeyInUse", "The specified public key is in use by one or more key groups."
+        )
     context.store.public_keys.drop(key)
     return {}
 
@@ -99,9 +116,15 @@ def create_key_group(context: Context, call: Call) -> Values:
     _check_group_config(context, config, own_id=None)
     limit = context.quotas["key_groups"]
     if len(_own_groups(context)) >= limit:
-        raise CloudFrontError("TooManyKeyGroups", f"You have reached the limit of {limit} key groups.")
+        raise CloudFrontError(
+            "TooManyKeyGroups", f"You have reached the limit of {limit} key groups."
+        )
     group = KeyGroup(
-        account=context.account, id=str(uuid.uuid4()), etag=new_etag(), config=config, modified=context.wall
+        account=context.account,
+        id=str(uuid.uuid4()),
+        etag=new_etag(),
+        config=config,
+        modified=context.wall,
     )
     context.store.key_groups.put(group)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/key-group/{group.id}"
@@ -136,9 +159,13 @@ def delete_key_group(context: Context, call: Call) -> Values:
     group = find_key_group(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), group.etag)
     for distribution in context.store.distributions.values():
-        if any(group.id in trusted_key_groups(revision.config) for revision in distribution.live(context.now)):
+        if any(
+            group.id in trusted_key_groups(revision.config)
+            for revision in distribution.live(context.now)
+        ):
             raise CloudFrontError(
-                "ResourceInUse", f"The key group is in use by the distribution {distribution.id}; detach it first."
+                "ResourceInUse",
+                f"The key group is in use by the distribution {distribution.id}; detach it first.",
             )
     context.store.key_groups.drop(group)
     return {}
@@ -169,16 +196,27 @@ def find_key_group(context: Context, group_id: str) -> KeyGroup:
 
 def trusted_key_groups(config: Config) -> Iterator[str]:
     """The key groups that behaviors of a distribution's configuration trust."""
-    behaviors = [config["DefaultCacheBehavior"], *((config.get("CacheBehaviors") or {}).get("Items") or [])]
+    behaviors = [
+        config["DefaultCacheBehavior"],
+        *((config.get("CacheBehaviors") or {}).get("Items") or []),
+    ]
     for behavior in behaviors:
         yield from (behavior.get("TrustedKeyGroups") or {}).get("Items") or []
 
 
 def active_key_groups(context: Context, config: Config) -> Values:
-    """ActiveTrustedKeyGroups: the key groups that a configuration trusts, each once, with the keys that they hold."""
-    known = (context.store.key_groups.get(group_id) for group_id in dict.fromkeys(trusted_key_groups(config)))
+    """ActiveTrustedKeyGroups: the key groups that a configuration trusts, each once, with the keys
+    that they hold.
+    """
+    known = (
+        context.store.key_groups.get(group_id)
+        for group_id in dict.fromkeys(trusted_key_groups(config))
+    )
     items = [
-        {"KeyGroupId": group.id, "KeyPairIds": {"Quantity": len(group.config["Items"]), "Items": group.config["Items"]}}
+        {
+            "KeyGroupId": group.id,
+            "KeyPairIds": {"Quantity": len(group.config["Items"]), "Items": group.config["Items"]},
+        }
         for group in known
         if group is not None
     ]
@@ -188,7 +226,8 @@ def active_key_groups(context: Context, config: Config) -> Values:
 def check_trusted(context: Context, behavior: Config) -> None:
     """Refuse a behavior that trusts too many key groups, or one that does not exist.
 
-    :raises CloudFrontError: TooManyKeyGroupsAssociatedToDistribution, TrustedKeyGroupDoesNotExist, InvalidArgument.
+    :raises CloudFrontError: TooManyKeyGroupsAssociatedToDistribution, TrustedKeyGroupDoesNotExist,
+    InvalidArgument.
     """
     trusted = behavior.get("TrustedKeyGroups") or {}
     groups = trusted.get("Items") or []
@@ -197,12 +236,15 @@ def check_trusted(context: Context, behavior: Config) -> None:
     limit = context.quotas["key_groups_per_behavior"]
     if len(groups) > limit:
         raise CloudFrontError(
-            "TooManyKeyGroupsAssociatedToDistribution", f"A cache behavior can have at most {limit} key groups."
+            "TooManyKeyGroupsAssociatedToDistribution",
+            f"A cache behavior can have at most {limit} key groups.",
         )
     for group_id in groups:
         group = context.store.key_groups.get(group_id)
         if group is None or group.account != context.account:
-            raise CloudFrontError("TrustedKeyGroupDoesNotExist", f"The key group {group_id} does not exist.")
+            raise CloudFrontError(
+                "TrustedKeyGroupDoesNotExist", f"The key group {group_id} does not exist."
+            )
 
 
 def _own_keys(context: Context) -> list[PublicKey]:
@@ -210,7 +252,9 @@ def _own_keys(context: Context) -> list[PublicKey]:
 
 
 def _own_groups(context: Context) -> list[KeyGroup]:
-    return [group for group in context.store.key_groups.values() if group.account == context.account]
+    return [
+        group for group in context.store.key_groups.values() if group.account == context.account
+    ]
 
 
 def _find_key(context: Context, key_id: str) -> PublicKey:
@@ -222,7 +266,10 @@ def _find_key(context: Context, key_id: str) -> PublicKey:
 
 def _check_key_config(config: Config) -> None:
     if not _NAME.fullmatch(config["Name"]):
-        raise invalid("The name of a public key may have letters, digits, hyphens and underscores, at most 128.")
+        raise invalid(
+            "The name of a public key may have letters, digits, hyphens and underscores, at "
+            "most 128."
+        )
     if not 1 <= len(config["CallerReference"]) <= 128 or len(config.get("Comment", "")) > 128:
         raise invalid("CallerReference must have 1 to 128 characters, Comment at most 128.")
     if not _is_signing_key(config["EncodedKey"]):
@@ -230,7 +277,9 @@ def _check_key_config(config: Config) -> None:
 
 
 def _is_signing_key(pem: str) -> bool:
-    """True for a PEM public key of RSA with 2048 bits or of ECDSA on P-256 (Developer Guide, signed URLs)."""
+    """True for a PEM public key of RSA with 2048 bits or of ECDSA on P-256 (Developer Guide, signed
+    URLs).
+    """
     if len(pem) > _LONGEST_KEY:
         return False
     try:
@@ -244,7 +293,10 @@ def _is_signing_key(pem: str) -> bool:
 
 def _check_group_config(context: Context, config: Config, own_id: str | None) -> None:
     if not _NAME.fullmatch(config["Name"]):
-        raise invalid("The name of a key group may have letters, digits, hyphens and underscores, at most 128.")
+        raise invalid(
+            "The name of a key group may have letters, digits, hyphens and underscores, at "
+            "most 128."
+        )
     if len(config.get("Comment", "")) > 128:
         raise invalid("The parameter Comment is too long.")
     keys = config["Items"]
@@ -252,12 +304,17 @@ def _check_group_config(context: Context, config: Config, own_id: str | None) ->
         raise invalid("A key group must have at least one public key, and each only once.")
     limit = context.quotas["public_keys_per_key_group"]
     if len(keys) > limit:
-        raise CloudFrontError("TooManyPublicKeysInKeyGroup", f"A key group can have at most {limit} public keys.")
+        raise CloudFrontError(
+            "TooManyPublicKeysInKeyGroup", f"A key group can have at most {limit} public keys."
+        )
     known = {key.id for key in _own_keys(context)}
     for key_id in keys:
         if key_id not in known:
             raise invalid(f"The public key {key_id} does not exist.")
-    if any(group.config["Name"] == config["Name"] and group.id != own_id for group in _own_groups(context)):
+    if any(
+        group.config["Name"] == config["Name"] and group.id != own_id
+        for group in _own_groups(context)
+    ):
         raise CloudFrontError("KeyGroupAlreadyExists", "A key group with this name already exists.")
 
 
@@ -266,7 +323,9 @@ def _shown_key(key: PublicKey) -> Values:
 
 
 def _key_summary(key: PublicKey) -> Values:
-    shown: Values = {name: key.config[name] for name in ("Name", "EncodedKey", "Comment") if name in key.config}
+    shown: Values = {
+        name: key.config[name] for name in ("Name", "EncodedKey", "Comment") if name in key.config
+    }
     return {"Id": key.id, "CreatedTime": key.created, **shown}
 
 

@@ -1,7 +1,8 @@
-"""What continuous deployment forbids in the configurations of a primary distribution and its staging distribution.
+"""What continuous deployment forbids in the configurations of a primary distribution and its
+staging distribution.
 
-It decides which members may differ between the two and which may change while a policy joins them; it is one of the
-rules of distribution_rules.py. It must never store or change anything.
+It decides which members may differ between the two and which may change while a policy joins them;
+it is one of the rules of distribution_rules.py. It must never store or change anything.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from lab.aws.cloudfront.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, Distribution
 from lab.aws.cloudfront.viewer_rules import aliases_of
 
-# Developer Guide, "Update primary and staging distributions": what may be changed while a policy is attached.
+# Developer Guide, "Update primary and staging distributions": what may be changed while a policy is
+# attached.
 _CHANGEABLE = frozenset(
     {
         "CacheBehaviors",
@@ -26,7 +28,9 @@ _CHANGEABLE = frozenset(
     }
 )
 # What each of the two has for itself.
-_OWN = frozenset({"Aliases", "CallerReference", "ContinuousDeploymentPolicyId", "Enabled", "Staging"})
+_OWN = frozenset(
+    {"Aliases", "CallerReference", "ContinuousDeploymentPolicyId", "Enabled", "Staging"}
+)
 _HTTP3 = frozenset({"http3", "http2and3"})
 
 
@@ -38,7 +42,9 @@ def check_continuous_deployment(context: Context, config: Config, own_id: str | 
     before = context.store.distributions[own_id].latest.config if own_id is not None else None
     staging, policy_id = bool(config.get("Staging")), config.get("ContinuousDeploymentPolicyId")
     if before is not None and bool(before.get("Staging")) != staging:
-        raise CloudFrontError("IllegalUpdate", "You cannot make a staging distribution of a primary one, or back.")
+        raise CloudFrontError(
+            "IllegalUpdate", "You cannot make a staging distribution of a primary one, or back."
+        )
     if staging or policy_id:
         _check_fit(config)
     if staging:
@@ -86,13 +92,21 @@ def _check_fit(config: Config) -> None:
     """Refuse what continuous deployment cannot do, for a primary and for a staging distribution."""
     if config.get("HttpVersion") in _HTTP3:
         raise invalid("The parameter HTTP3 is not supported for Continuous Deployment Policy.")
-    if any(origin.get("ResponseCompletionTimeout") for origin in config["Origins"].get("Items") or []):
-        raise invalid("The parameter ResponseCompletionTimeout is not supported for Continuous Deployment Policy.")
+    if any(
+        origin.get("ResponseCompletionTimeout") for origin in config["Origins"].get("Items") or []
+    ):
+        raise invalid(
+            "The parameter ResponseCompletionTimeout is not supported for Continuous "
+            "Deployment Policy."
+        )
 
 
 def _check_staging(config: Config) -> None:
     if config.get("ContinuousDeploymentPolicyId"):
-        raise invalid("A continuous deployment policy belongs to a primary distribution, not to a staging one.")
+        raise invalid(
+            "A continuous deployment policy belongs to a primary distribution, not to a "
+            "staging one."
+        )
     if aliases_of(config):
         raise invalid("The parameter Aliases is not supported for a staging distribution.")
 
@@ -103,7 +117,8 @@ def _check_attachment(context: Context, config: Config, policy_id: str, own_id: 
     policy = context.store.continuous_deployment_policies.get(policy_id)
     if policy is None or policy.account != context.account:
         raise CloudFrontError(
-            "NoSuchContinuousDeploymentPolicy", "The specified continuous deployment policy does not exist."
+            "NoSuchContinuousDeploymentPolicy",
+            "The specified continuous deployment policy does not exist.",
         )
     primary = primary_of(context, policy_id)
     if primary is not None and primary.id != own_id:
@@ -129,7 +144,8 @@ def _check_change(context: Context, own: Distribution, before: Config, config: C
     if before["Enabled"] and not config["Enabled"]:
         raise CloudFrontError(
             "StagingDistributionInUse",
-            "The specified staging distribution is currently used by a continuous deployment policy.",
+            "The specified staging distribution is currently used by a continuous "
+            "deployment policy.",
         )
     if primary_of(context, policy.id) is not None:
         _check_same(before, config)
@@ -144,5 +160,6 @@ def _check_same(one: Config, other: Config) -> None:
 def _not_supported(names: list[str]) -> CloudFrontError:
     return CloudFrontError(
         "IllegalUpdate",
-        f"One or more fields updated are not supported for continuous deployment: {', '.join(names)}.",
+        "One or more fields updated are not supported for continuous deployment: "
+        f"{', '.join(names)}.",
     )

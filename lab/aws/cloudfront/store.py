@@ -1,7 +1,7 @@
 """CloudFront's entities in memory, written through to the database.
 
-It decides how they become documents and back. It must never judge a request; the caller holds the world's lock
-and, for changes, a transaction.
+It decides how they become documents and back. It must never judge a request; the caller holds the
+world's lock and, for changes, a transaction.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ class Shelf(Mapping[str, Kept]):
     def __init__(self, store: CloudFrontStore, kind: str, build: Callable[..., Kept]) -> None:
         self._store = store
         self._kind = kind
-        self._entities = {document["id"]: build(**document) for document in store.database.entities(kind)}
+        self._entities = {
+            document["id"]: build(**document) for document in store.database.entities(kind)
+        }
 
     def put(self, entity: Kept) -> None:
         """Insert or replace."""
@@ -81,7 +83,8 @@ class Shelf(Mapping[str, Kept]):
 class History:
     """What entities were before they were written, for as long as reads may lag behind writes.
 
-    Before a write the caller says what time it is (lab time) and how long the past may be asked for.
+    Before a write the caller says what time it is (lab time) and how long the past may be asked
+    for.
     """
 
     def __init__(self) -> None:
@@ -99,7 +102,9 @@ class History:
     def note(self, entities: Mapping[str, Any], entity_id: str) -> None:
         """The entity is about to be put or dropped."""
         if self._lag:
-            self._past.setdefault(id(entities), []).append((self._now, entity_id, entities.get(entity_id)))
+            self._past.setdefault(id(entities), []).append(
+                (self._now, entity_id, entities.get(entity_id))
+            )
 
     def as_of(self, entities: dict[str, Kept], moment: float) -> dict[str, Kept]:
         """The entities as they were at `moment`."""
@@ -127,16 +132,26 @@ class CloudFrontStore:
         self.public_keys = Shelf(self, "public_key", PublicKey)
         self.key_groups = Shelf(self, "key_group", KeyGroup)
         self.resource_policies = Shelf(self, "resource_policy", ResourcePolicy)
-        self.continuous_deployment_policies = Shelf(self, "continuous_deployment_policy", ContinuousDeploymentPolicy)
+        self.continuous_deployment_policies = Shelf(
+            self, "continuous_deployment_policy", ContinuousDeploymentPolicy
+        )
         self.invalidations = Shelf(self, "invalidation", Invalidation)
         self.distributions = {
-            document["id"]: self._load_distribution(document) for document in database.entities("distribution")
+            document["id"]: self._load_distribution(document)
+            for document in database.entities("distribution")
         }
         # Caller references and aliases must be unique; looked up on every create and update.
-        self._references = {(d.account, d.latest.config["CallerReference"]): d.id for d in self.distributions.values()}
+        self._references = {
+            (d.account, d.latest.config["CallerReference"]): d.id
+            for d in self.distributions.values()
+        }
 
-    def put_distribution(self, distribution: Distribution, new_revision: Revision | None = None) -> None:
-        """Insert or replace; only a new revision's configuration is written, those no longer listed are deleted."""
+    def put_distribution(
+        self, distribution: Distribution, new_revision: Revision | None = None
+    ) -> None:
+        """Insert or replace; only a new revision's configuration is written, those no longer listed
+        are deleted.
+        """
         document = {
             "account": distribution.account,
             "id": distribution.id,
@@ -152,11 +167,15 @@ class CloudFrontStore:
                 "modified": new_revision.modified,
                 "deployed_at": new_revision.deployed_at,
             }
-            self.database.put_revision(distribution.id, new_revision.number, written, new_revision.raw)
+            self.database.put_revision(
+                distribution.id, new_revision.number, written, new_revision.raw
+            )
             self.database.delete_revisions(distribution.id, below=distribution.revisions[0].number)
         self.history.note(self.distributions, distribution.id)
         self.distributions[distribution.id] = distribution
-        self._references[distribution.account, distribution.latest.config["CallerReference"]] = distribution.id
+        self._references[distribution.account, distribution.latest.config["CallerReference"]] = (
+            distribution.id
+        )
         self.changes += 1
 
     def drop_distribution(self, distribution: Distribution) -> None:
@@ -165,7 +184,9 @@ class CloudFrontStore:
         self.database.delete_revisions(distribution.id)
         self.history.note(self.distributions, distribution.id)
         del self.distributions[distribution.id]
-        self._references.pop((distribution.account, distribution.latest.config["CallerReference"]), None)
+        self._references.pop(
+            (distribution.account, distribution.latest.config["CallerReference"]), None
+        )
         self.changes += 1
 
     def by_caller_reference(self, account: str, reference: str) -> str | None:
@@ -183,7 +204,9 @@ class CloudFrontStore:
 
     def _load_distribution(self, document: dict[str, Any]) -> Distribution:
         revisions = tuple(
-            Revision(raw=raw, config=read_structure("DistributionConfig", parse(raw).root), **written)
+            Revision(
+                raw=raw, config=read_structure("DistributionConfig", parse(raw).root), **written
+            )
             for written, raw in self.database.revisions(document["id"])
         )
         return Distribution(revisions=revisions, **document)

@@ -34,7 +34,11 @@ def untag_resource(context: Context, call: Call) -> Values:
 def list_tags_for_resource(context: Context, call: Call) -> Values:
     """ListTagsForResource."""
     entity = _resource(context, call.parameters["Resource"])
-    return {"Tags": {"Items": [{"Key": key, "Value": value} for key, value in sorted(entity.tags.items())]}}
+    return {
+        "Tags": {
+            "Items": [{"Key": key, "Value": value} for key, value in sorted(entity.tags.items())]
+        }
+    }
 
 
 def merged(old: dict[str, str], given: Values) -> dict[str, str]:
@@ -69,7 +73,9 @@ def _resource(context: Context, arn: str) -> Distribution | VpcOrigin:
     else:
         entity = context.store.vpc_origins.get(entity_id)
     if account != context.account or entity is None or entity.account != context.account:
-        raise CloudFrontError("NoSuchResource", f"A resource that was specified is not valid: {arn}")
+        raise CloudFrontError(
+            "NoSuchResource", f"A resource that was specified is not valid: {arn}"
+        )
     return entity
 
 

@@ -1,7 +1,7 @@
 """What a load balancer or an instance must be before it can be a VPC origin.
 
-It decides the first prerequisite that is missing. The prerequisites are documented, the codes for each are not
-(lab/README.md, unverified). It must never change anything.
+It decides the first prerequisite that is missing. The prerequisites are documented, the codes for
+each are not (lab/README.md, unverified). It must never change anything.
 """
 
 from __future__ import annotations
@@ -59,7 +59,9 @@ def checked_target(context: Context, arn: str) -> network.Target:
     :raises CloudFrontError: InvalidArgument.
     """
     if not network.is_target_arn(arn):
-        raise invalid("The ARN is not that of an Application or Network Load Balancer or an EC2 instance.")
+        raise invalid(
+            "The ARN is not that of an Application or Network Load Balancer or an EC2 instance."
+        )
     target = network.find_target(arn) if network.target_account(arn) == context.account else None
     if target is None:
         raise invalid(f"The origin endpoint {arn} does not exist in this account.")
@@ -74,10 +76,15 @@ def checked_target(context: Context, arn: str) -> network.Target:
     if target.tls_listener:
         raise invalid("A Network Load Balancer with a TLS listener cannot be a VPC origin.")
     if not network.has_internet_gateway(target.account, target.region, target.vpc):
-        raise invalid(f"The VPC {target.vpc} of the origin endpoint has no internet gateway attached.")
+        raise invalid(
+            f"The VPC {target.vpc} of the origin endpoint has no internet gateway attached."
+        )
     for place in places_of(target.account, target.region, target.subnets):
         if place.zone_id in _EXCLUDED_ZONES:
-            raise invalid(f"The subnet {place.subnet} is in {place.zone_id}, where VPC origins are not supported.")
+            raise invalid(
+                f"The subnet {place.subnet} is in {place.zone_id}, where VPC origins are "
+                "not supported."
+            )
         if not place.served and place.free_addresses < 1:
             raise invalid(f"The subnet {place.subnet} has no free IPv4 address.")
     return target

@@ -1,6 +1,7 @@
 """PURE. A token bucket: may one more call be made now?
 
-It decides from the bucket's last state and the time alone. It must never read a clock or know whose bucket it is.
+It decides from the bucket's last state and the time alone. It must never read a clock or know whose
+bucket it is.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ class Bucket:
 
 
 def take(bucket: Bucket | None, now: float, rate: float, burst: float) -> Bucket | None:
-    """The bucket after one call, None if it holds no whole token. A new one is full; `rate` tokens a second come in."""
+    """The bucket after one call, None if it holds no whole token. A new one is full; `rate` tokens
+    a second come in.
+    """
     if bucket is None:
         bucket = Bucket(burst, now)
     filled = min(burst, bucket.tokens + max(0.0, now - bucket.moment) * rate)

@@ -1,6 +1,8 @@
-"""What CloudFront refuses on a distribution's viewer side: aliases, certificate, web ACL, error pages, countries.
+"""What CloudFront refuses on a distribution's viewer side: aliases, certificate, web ACL, error
+pages, countries.
 
-It decides the first thing that is wrong there; distribution_rules.py calls it. It must never store or change anything.
+It decides the first thing that is wrong there; distribution_rules.py calls it. It must never store
+or change anything.
 """
 
 from __future__ import annotations
@@ -16,11 +18,13 @@ from lab.aws.cloudfront.lifecycle import Config
 # Developer Guide, "Requirements for using alternate domain names": in lower case only.
 _ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9_-]+\.)+[a-z]{2,}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
-# Developer Guide, "Generate custom error responses": the statuses that may be replaced, and by which.
+# Developer Guide, "Generate custom error responses": the statuses that may be replaced, and by
+# which.
 _ERROR_CODES = frozenset({400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504})
 _RESPONSE_CODES = frozenset({"200", *(str(code) for code in _ERROR_CODES)})
 NO_CERTIFICATE = (
-    "The specified SSL certificate doesn't exist, isn't in us-east-1 region, isn't valid, or doesn't include a valid "
+    "The specified SSL certificate doesn't exist, isn't in us-east-1 region, isn't valid, "
+    "or doesn't include a valid "
     "certificate chain."
 )
 
@@ -31,7 +35,9 @@ def aliases_of(config: Config) -> tuple[str, ...]:
 
 
 def certificate_covers(context: Context, config: Config, alias: str) -> bool:
-    """Whether the configuration has a certificate that proves the right to an alias; IAM's are taken at their word."""
+    """Whether the configuration has a certificate that proves the right to an alias; IAM's are
+    taken at their word.
+    """
     chosen = config.get("ViewerCertificate") or {}
     if chosen.get("ACMCertificateArn"):
         found = attachments.find_certificate(context.account, chosen["ACMCertificateArn"])
@@ -47,7 +53,9 @@ def check_aliases(context: Context, config: Config, own_id: str | None) -> None:
         return
     limit = context.quotas["aliases"]
     if len(aliases) > limit:
-        raise CloudFrontError("TooManyDistributionCNAMEs", f"You cannot have more than {limit} aliases.")
+        raise CloudFrontError(
+            "TooManyDistributionCNAMEs", f"You cannot have more than {limit} aliases."
+        )
     check_unique(aliases, "The parameter CNAME {} is a duplicate.")
     for alias in config["Aliases"]["Items"]:
         if not _ALIAS.fullmatch(alias):
@@ -56,21 +64,24 @@ def check_aliases(context: Context, config: Config, own_id: str | None) -> None:
     if not certificate.get("ACMCertificateArn") and not certificate.get("IAMCertificateId"):
         raise CloudFrontError(
             "InvalidViewerCertificate",
-            "To add an alternate domain name (CNAME) to a CloudFront distribution, you must attach a trusted "
+            "To add an alternate domain name (CNAME) to a CloudFront distribution, you must "
+            "attach a trusted "
             "certificate that validates your authorization to use the domain name.",
         )
     for alias in aliases:
         if not certificate_covers(context, config, alias):
             raise CloudFrontError(
                 "InvalidViewerCertificate",
-                f"The certificate that is attached to your distribution doesn't cover the alternate domain name "
+                "The certificate that is attached to your distribution doesn't cover the "
+                "alternate domain name "
                 f"(CNAME) that you're trying to add: {alias}",
             )
     for other in context.store.distributions.values():
         if other.id != own_id and not set(aliases).isdisjoint(aliases_of(other.latest.config)):
             raise CloudFrontError(
                 "CNAMEAlreadyExists",
-                "One or more of the CNAMEs you provided are already associated with a different resource.",
+                "One or more of the CNAMEs you provided are already associated with a "
+                "different resource.",
             )
 
 
@@ -80,8 +91,10 @@ def check_web_acl(context: Context, config: Config, _own_id: str | None) -> None
     if web_acl and not attachments.has_web_acl(context.account, web_acl):
         raise CloudFrontError(
             "InvalidWebACLId",
-            "A web ACL ID specified is not valid. To specify a web ACL created using the latest version of AWS WAF, "
-            "use the ACL ARN, for example arn:aws:wafv2:us-east-1:123456789012:global/webacl/ExampleWebACL/"
+            "A web ACL ID specified is not valid. To specify a web ACL created using the "
+            "latest version of AWS WAF, "
+            "use the ACL ARN, for example "
+            "arn:aws:wafv2:us-east-1:123456789012:global/webacl/ExampleWebACL/"
             "473e64fd-f30b-4765-81a0-62ad96dd167a.",
         )
 
@@ -89,10 +102,14 @@ def check_web_acl(context: Context, config: Config, _own_id: str | None) -> None
 def check_error_pages(_context: Context, config: Config, _own_id: str | None) -> None:
     """Custom error responses replace known statuses, each once, page and status together."""
     pages = (config.get("CustomErrorResponses") or {}).get("Items") or []
-    check_unique((str(page["ErrorCode"]) for page in pages), "The parameter ErrorCode {} is a duplicate.")
+    check_unique(
+        (str(page["ErrorCode"]) for page in pages), "The parameter ErrorCode {} is a duplicate."
+    )
     for page in pages:
         if page["ErrorCode"] not in _ERROR_CODES:
-            raise CloudFrontError("InvalidErrorCode", f"An invalid error code was specified: {page['ErrorCode']}")
+            raise CloudFrontError(
+                "InvalidErrorCode", f"An invalid error code was specified: {page['ErrorCode']}"
+            )
         path, code = page.get("ResponsePagePath"), page.get("ResponseCode")
         if bool(path) != bool(code):
             raise invalid("ResponsePagePath and ResponseCode must be given together.")
@@ -105,7 +122,9 @@ def check_error_pages(_context: Context, config: Config, _own_id: str | None) ->
 
 
 def check_countries(_context: Context, config: Config, _own_id: str | None) -> None:
-    """Geographic restrictions name countries by two letters, and none when there is no restriction."""
+    """Geographic restrictions name countries by two letters, and none when there is no
+    restriction.
+    """
     restriction = (config.get("Restrictions") or {}).get("GeoRestriction")
     if restriction is None:
         return
@@ -113,12 +132,15 @@ def check_countries(_context: Context, config: Config, _own_id: str | None) -> N
     if (restriction["RestrictionType"] == "none") != (not countries):
         raise CloudFrontError(
             "InvalidGeoRestrictionParameter",
-            "The specified geo restriction parameter is not valid: a whitelist or blacklist needs countries, and "
+            "The specified geo restriction parameter is not valid: a whitelist or blacklist "
+            "needs countries, and "
             "none has none.",
         )
     for country in countries:
         if not _COUNTRY.fullmatch(country):
-            raise CloudFrontError("InvalidLocationCode", f"The location code specified is not valid: {country}")
+            raise CloudFrontError(
+                "InvalidLocationCode", f"The location code specified is not valid: {country}"
+            )
 
 
 def check_unique(names: Iterable[str], message: str) -> None:
@@ -136,18 +158,26 @@ def _check_certificate(context: Context, config: Config) -> None:
     if arn and server_certificate:
         raise invalid("Only one of ACMCertificateArn and IAMCertificateId can be given.")
     if chosen.get("CloudFrontDefaultCertificate") and (arn or server_certificate):
-        raise invalid("CloudFrontDefaultCertificate cannot be true beside a certificate of your own.")
+        raise invalid(
+            "CloudFrontDefaultCertificate cannot be true beside a certificate of your own."
+        )
     if (arn or server_certificate) and not chosen.get("SSLSupportMethod"):
         raise invalid("The parameter SSLSupportMethod is required with a certificate of your own.")
-    if chosen.get("SSLSupportMethod") == "sni-only" and chosen.get("MinimumProtocolVersion") == "SSLv3":
+    if (
+        chosen.get("SSLSupportMethod") == "sni-only"
+        and chosen.get("MinimumProtocolVersion") == "SSLv3"
+    ):
         raise CloudFrontError(
             "InvalidProtocolSettings",
-            "You cannot specify SSLv3 as the minimum protocol version if you only want to support only clients that "
+            "You cannot specify SSLv3 as the minimum protocol version if you only want to "
+            "support only clients that "
             "support Server Name Indication (SNI).",
         )
     if arn:
         found = attachments.find_certificate(context.account, arn)
         if found is None or not found.issued:
             raise CloudFrontError("InvalidViewerCertificate", NO_CERTIFICATE)
-    if server_certificate and not attachments.has_server_certificate(context.account, server_certificate):
+    if server_certificate and not attachments.has_server_certificate(
+        context.account, server_certificate
+    ):
         raise CloudFrontError("InvalidViewerCertificate", NO_CERTIFICATE)

@@ -1,7 +1,7 @@
 """VPC origins: create, get, list, update, delete.
 
-It decides who may have one on which target and when it may be changed or deleted. Time does the rest
-(lifecycle.py); what appears in the VPC is service_network.py's.
+It decides who may have one on which target and when it may be changed or deleted. Time does the
+rest (lifecycle.py); what appears in the VPC is service_network.py's.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from lab.aws.cloudfront.target_rules import checked_target
 from lab.aws.cloudfront.wire import Call, Values
 
 _MIXED = string.ascii_letters + string.digits
-# What CreateVpcOrigin assumes when OriginSslProtocols is left out; AWS does not say (lab/README.md, unverified).
+# What CreateVpcOrigin assumes when OriginSslProtocols is left out; AWS does not say (lab/README.md,
+# unverified).
 _DEFAULT_SSL = {"Quantity": 1, "Items": ["TLSv1.2"]}
 
 
@@ -35,7 +36,9 @@ def create_vpc_origin(context: Context, call: Call) -> Values:
     _check_name(context, endpoint["Name"], own_id=None)
     limit = context.quotas["vpc_origins"]
     if len(list(_of_account(context))) >= limit:
-        raise CloudFrontError("EntityLimitExceeded", f"Your account has reached its limit of {limit} VPC origins.")
+        raise CloudFrontError(
+            "EntityLimitExceeded", f"Your account has reached its limit of {limit} VPC origins."
+        )
     tags = tagging.merged({}, call.parameters.get("Tags") or {})
     origin_id = new_id("vo_", 22, _MIXED)
     origin = VpcOrigin(
@@ -75,13 +78,16 @@ def list_vpc_origins(context: Context, call: Call) -> Values:
 
 
 def update_vpc_origin(context: Context, call: Call) -> Values:
-    """UpdateVpcOrigin: never while a distribution uses it or still serves a configuration that did."""
+    """UpdateVpcOrigin: never while a distribution uses it or still serves a configuration that
+    did.
+    """
     origin = _find_own(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), origin.etag)
     if _in_use(context, origin):
         raise CloudFrontError(
             "CannotUpdateEntityWhileInUse",
-            "The VPC origin is associated with one or more distributions. Disassociate it and wait until they are "
+            "The VPC origin is associated with one or more distributions. Disassociate it "
+            "and wait until they are "
             "deployed before you update it.",
         )
     if origin.deleted_at is not None:
@@ -112,11 +118,14 @@ def delete_vpc_origin(context: Context, call: Call) -> Values:
     if _in_use(context, origin):
         raise CloudFrontError(
             "CannotDeleteEntityWhileInUse",
-            "The VPC origin is associated with one or more distributions. Disassociate it and wait until they are "
+            "The VPC origin is associated with one or more distributions. Disassociate it "
+            "and wait until they are "
             "deployed before you delete it.",
         )
     if origin.status(context.now) == "Deploying":
-        raise CloudFrontError("IllegalDelete", "The VPC origin cannot be deleted while its status is Deploying.")
+        raise CloudFrontError(
+            "IllegalDelete", "The VPC origin cannot be deleted while its status is Deploying."
+        )
     etag = new_etag()
     leaving = dataclasses.replace(
         origin,
@@ -168,7 +177,9 @@ def _find_own(context: Context, origin_id: str) -> VpcOrigin:
     """
     origin = find(context, origin_id)
     if origin.account != context.account:
-        raise CloudFrontError("AccessDenied", "Only the owner of a VPC origin can update or delete it.")
+        raise CloudFrontError(
+            "AccessDenied", "Only the owner of a VPC origin can update or delete it."
+        )
     return origin
 
 
@@ -185,13 +196,18 @@ def _of_account(context: Context) -> list[VpcOrigin]:
 
 
 def _in_use(context: Context, origin: VpcOrigin) -> bool:
-    return any(distribution.uses(origin.id, context.now) for distribution in context.store.distributions.values())
+    return any(
+        distribution.uses(origin.id, context.now)
+        for distribution in context.store.distributions.values()
+    )
 
 
 def _check_name(context: Context, name: str, own_id: str | None) -> None:
     for origin in _of_account(context):
         if origin.endpoint["Name"] == name and origin.id != own_id:
-            raise CloudFrontError("EntityAlreadyExists", f"A VPC origin with the name {name!r} already exists.")
+            raise CloudFrontError(
+                "EntityAlreadyExists", f"A VPC origin with the name {name!r} already exists."
+            )
 
 
 def _checked_endpoint(given: Values) -> Values:

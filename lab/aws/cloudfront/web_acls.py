@@ -30,7 +30,9 @@ def associate(context: Context, call: Call) -> Values:
         if entity.id != distribution.id and entity.latest.config.get("WebACLId") == web_acl
     ]
     if len(users) >= limit:
-        raise CloudFrontError("EntityLimitExceeded", f"The web ACL is used by {limit} distributions, the limit.")
+        raise CloudFrontError(
+            "EntityLimitExceeded", f"The web ACL is used by {limit} distributions, the limit."
+        )
     changed = _with_web_acl(context, distribution, web_acl)
     return {"Id": changed.id, "WebACLArn": web_acl, "ETag": changed.latest.etag}
 
@@ -42,11 +44,15 @@ def disassociate(context: Context, call: Call) -> Values:
 
 
 def _find(context: Context, call: Call) -> Distribution:
-    """The distribution, if the caller knows its present version. For an unknown one these say EntityNotFound."""
+    """The distribution, if the caller knows its present version. For an unknown one these say
+    EntityNotFound.
+    """
     try:
         distribution = distributions.find(context, call.parameters["Id"])
     except CloudFrontError:
-        raise CloudFrontError("EntityNotFound", "The specified distribution does not exist.") from None
+        raise CloudFrontError(
+            "EntityNotFound", "The specified distribution does not exist."
+        ) from None
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
     return distribution
 
@@ -57,8 +63,12 @@ def _with_web_acl(context: Context, distribution: Distribution, web_acl: str) ->
     if latest.config.get("WebACLId", "") == web_acl:
         return distribution
     policy = policy_of(context, distribution)
-    if latest.continuous_deployment_policy_id or (policy is not None and primary_of(context, policy.id) is not None):
-        raise invalid("A web ACL cannot be changed while a continuous deployment policy is attached.")
+    if latest.continuous_deployment_policy_id or (
+        policy is not None and primary_of(context, policy.id) is not None
+    ):
+        raise invalid(
+            "A web ACL cannot be changed while a continuous deployment policy is attached."
+        )
     raw = with_members(latest.raw, {"WebACLId": text_member("WebACLId", web_acl)})
     return distributions.revise(context, distribution, distributions.read_given(raw))
 

@@ -1,7 +1,8 @@
 """Requests in, replies out: the rest-xml protocol, driven by botocore's shapes.
 
-It decides which operation a request names, turns its XML into the dicts botocore would have started from, and
-writes replies and errors that botocore can parse by construction. It must never know what an operation means.
+It decides which operation a request names, turns its XML into the dicts botocore would have started
+from, and writes replies and errors that botocore can parse by construction. It must never know what
+an operation means.
 """
 
 from __future__ import annotations
@@ -60,14 +61,18 @@ class Router:
 
     @classmethod
     def for_all_operations(cls) -> Router:
-        """Every operation of the model; those with a query in their URI first, because they are more special."""
+        """Every operation of the model; those with a query in their URI first, because they are
+        more special.
+        """
         routes = []
         for name in SERVICE_MODEL.operation_names:
             operation = SERVICE_MODEL.operation_model(name)
             path, _, query = operation.http["requestUri"].partition("?")
             pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path))
             fixed = frozenset(parse_qsl(query, keep_blank_values=True))
-            routes.append(_Route(operation, operation.http["method"], re.compile(pattern + "/?"), fixed))
+            routes.append(
+                _Route(operation, operation.http["method"], re.compile(pattern + "/?"), fixed)
+            )
         return cls(sorted(routes, key=lambda route: -len(route.query)))
 
     def match(self, method: str, path: str, query: str) -> tuple[OperationModel, Values]:
@@ -84,13 +89,18 @@ class Router:
             if found:
                 labels = {name: unquote(text) for name, text in found.groupdict().items()}
                 return route.operation, {"uri": labels, "querystring": dict(pairs)}
-        raise CloudFrontError("NoSuchOperation", f"CloudFront {API_VERSION} has no operation {method} {path}")
+        raise CloudFrontError(
+            "NoSuchOperation", f"CloudFront {API_VERSION} has no operation {method} {path}"
+        )
 
 
-def read_call(router: Router, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes) -> Call:
+def read_call(
+    router: Router, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
+) -> Call:
     """Parse a request; `headers` have lower-case names.
 
-    :raises CloudFrontError: MalformedInput, MalformedXML, InconsistentQuantities, MissingBody, InvalidArgument,
+    :raises CloudFrontError: MalformedInput, MalformedXML, InconsistentQuantities, MissingBody,
+    InvalidArgument,
         NoSuchOperation.
     """
     operation, located = router.match(method, path, query)
@@ -112,7 +122,8 @@ def read_call(router: Router, method: str, path: str, query: str, headers: Mappi
         else:
             in_body.append(name)
             continue
-        # A version that is missing has a code of its own, which each operation gives once it knows the entity.
+        # A version that is missing has a code of its own, which each operation gives once it knows
+        # the entity.
         if name in shape.required_members and name not in parameters and wire_name != "If-Match":
             raise invalid(f"The parameter {wire_name} is required.")
     document = None
@@ -145,7 +156,11 @@ def write_reply(operation: OperationModel, result: Values, request_id: str) -> H
         if payload is not None:
             member = shape.members[payload]
             value = result[payload]
-            text = value.xml if isinstance(value, Verbatim) else write_element(payload, member, value, root=True)
+            text = (
+                value.xml
+                if isinstance(value, Verbatim)
+                else write_element(payload, member, value, root=True)
+            )
             body = f'<?xml version="1.0"?>\n{text}'.encode()
             headers.append(("Content-Type", "text/xml"))
         elif any(not member.serialization.get("location") for member in shape.members.values()):
@@ -155,7 +170,9 @@ def write_reply(operation: OperationModel, result: Values, request_id: str) -> H
 
 
 def _bare_result(shape: StructureShape, result: Values) -> str:
-    """A reply without a payload member: an element named like the shape, around what does not stand in headers."""
+    """A reply without a payload member: an element named like the shape, around what does not stand
+    in headers.
+    """
     pieces = [
         write_element(member.serialization.get("name", name), member, result[name])
         for name, member in shape.members.items()
@@ -172,7 +189,11 @@ def write_error(error: CloudFrontError, request_id: str) -> HttpReply:
         f"<Code>{error.code}</Code><Message>{escape(printable(error.message))}</Message></Error>"
         f"<RequestId>{request_id}</RequestId></ErrorResponse>"
     )
-    return HttpReply(error.status, (("x-amzn-RequestId", request_id), ("Content-Type", "text/xml")), body.encode())
+    return HttpReply(
+        error.status,
+        (("x-amzn-RequestId", request_id), ("Content-Type", "text/xml")),
+        body.encode(),
+    )
 
 
 def new_request_id() -> str:
@@ -197,7 +218,9 @@ def _content(shape: Shape, value: Any) -> str:
         pieces = []
         for name, member in shape.members.items():
             if value.get(name) is not None:
-                pieces.append(write_element(member.serialization.get("name", name), member, value[name]))
+                pieces.append(
+                    write_element(member.serialization.get("name", name), member, value[name])
+                )
             elif name in shape.required_members:
                 raise TypeError(f"{shape.name}.{name} is required in replies")
         return "".join(pieces)
@@ -217,7 +240,10 @@ def _parse_as(shape: Shape, name: str, body: bytes) -> Document:
     """The body, whose root element must be the one that clients of this model write."""
     document, wanted = parse(body), shape.serialization.get("name", name)
     if document.root.name != wanted:
-        raise malformed(f"the root element is {document.root.name}; it must be {wanted} of the namespace {NAMESPACE}")
+        raise malformed(
+            f"the root element is {document.root.name}; it must be {wanted} of the "
+            f"namespace {NAMESPACE}"
+        )
     return document
 
 
@@ -227,14 +253,19 @@ def _read(shape: Shape, element: Element, path: str) -> Any:
     if isinstance(shape, ListShape):
         name = shape.member.serialization.get("name", "member")
         found = [child for child in element.children if child.name == name]
-        return [_read(shape.member, child, f"{path}.{index}.member") for index, child in enumerate(found, 1)]
+        return [
+            _read(shape.member, child, f"{path}.{index}.member")
+            for index, child in enumerate(found, 1)
+        ]
     if element.children:
         raise malformed(f"{element.name} must not have child elements")
     return _scalar(shape, element.text, path)
 
 
 def _read_structure(shape: StructureShape, element: Element, path: str) -> Values:
-    members = {member.serialization.get("name", name): name for name, member in shape.members.items()}
+    members = {
+        member.serialization.get("name", name): name for name, member in shape.members.items()
+    }
     values: Values = {}
     for child in element.children:
         name = members.get(child.name)
@@ -255,7 +286,8 @@ def _read_structure(shape: StructureShape, element: Element, path: str) -> Value
     if quantity is not None and "Items" in shape.members and quantity != len(items):
         raise CloudFrontError(
             "InconsistentQuantities",
-            f"The value of Quantity and the size of Items don't match: {shape.name} has Quantity {quantity} "
+            f"The value of Quantity and the size of Items don't match: {shape.name} has "
+            f"Quantity {quantity} "
             f"and {len(items)} items.",
         )
     return values
@@ -264,7 +296,10 @@ def _read_structure(shape: StructureShape, element: Element, path: str) -> Value
 def _scalar(shape: Shape, text: str, path: str) -> Any:
     if shape.type_name in _LIMITS:
         number = text.strip()
-        if not _INTEGER.fullmatch(number) or not -_LIMITS[shape.type_name] <= int(number) < _LIMITS[shape.type_name]:
+        if (
+            not _INTEGER.fullmatch(number)
+            or not -_LIMITS[shape.type_name] <= int(number) < _LIMITS[shape.type_name]
+        ):
             raise malformed(f"{path or shape.name} is not a number")
         return int(number)
     if shape.type_name in ("float", "double"):
@@ -278,14 +313,17 @@ def _scalar(shape: Shape, text: str, path: str) -> Any:
         return word == "true"
     allowed = getattr(shape, "enum", None)
     if allowed and text not in allowed:
-        raise _violation(f"'{text}'", path, f"Member must satisfy enum value set: [{', '.join(allowed)}]")
+        raise _violation(
+            f"'{text}'", path, f"Member must satisfy enum value set: [{', '.join(allowed)}]"
+        )
     return text
 
 
 def _violation(value: str, path: str, rule: str) -> CloudFrontError:
     return CloudFrontError(
         "MalformedXML",
-        f"1 validation error detected: Value {value} at '{path}' failed to satisfy constraint: {rule}",
+        f"1 validation error detected: Value {value} at '{path}' failed to satisfy "
+        f"constraint: {rule}",
     )
 
 

@@ -1,7 +1,8 @@
-"""Where moto differs from AWS, or from run to run, in a way the portal would notice: closed here, at start.
+"""Where moto differs from AWS, or from run to run, in a way the portal would notice: closed here,
+at start.
 
-It decides no behaviour beyond AWS's own; one module for each service replaces or adds functions of moto and says why.
-It must never be applied twice, and nothing outside this package may patch moto.
+It decides no behaviour beyond AWS's own; one module for each service replaces or adds functions of
+moto and says why. It must never be applied twice, and nothing outside this package may patch moto.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""moto's load balancers: ARN by type, scheme default, `internal-` names, default attributes, repeatable rule ARNs."""
+"""moto's load balancers: ARN by type, scheme default, `internal-` names, default attributes,
+repeatable rule ARNs.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +43,16 @@ def close_load_balancer_gaps() -> None:
         given["loadbalancer_type"] = given.get("loadbalancer_type") or "application"
         balancer = original(self, *args, **given)
         old_arn = balancer.arn
-        balancer.arn = old_arn.replace(":loadbalancer/app/", f":loadbalancer/{ARN_KIND[balancer.type]}/")
+        balancer.arn = old_arn.replace(
+            ":loadbalancer/app/", f":loadbalancer/{ARN_KIND[balancer.type]}/"
+        )
         if balancer.arn != old_arn:
             self.load_balancers[balancer.arn] = self.load_balancers.pop(old_arn)
             tags = self.tagging_service.get_tag_dict_for_resource(old_arn)
             self.tagging_service.delete_all_tags_for_resource(old_arn)
-            self.tagging_service.tag_resource(balancer.arn, [{"Key": key, "Value": tags[key]} for key in tags])
+            self.tagging_service.tag_resource(
+                balancer.arn, [{"Key": key, "Value": tags[key]} for key in tags]
+            )
         _complete_load_balancer(balancer, self.region_name)
         return balancer
 
@@ -66,7 +72,8 @@ def close_load_balancer_gaps() -> None:
     def init_listener(self: Any, *args: Any, **given: Any) -> None:
         listener_init(self, *args, **given)
         if self.protocol in ("HTTP", "HTTPS"):
-            # The 350 seconds are a Network Load Balancer's; an ALB's idle clock is an attribute of the balancer.
+            # The 350 seconds are a Network Load Balancer's; an ALB's idle clock is an attribute of
+            # the balancer.
             self.attributes = {"routing.http.response.server.enabled": "true"}
 
     elbv2_models.FakeListener.__init__ = init_listener  # type: ignore[method-assign]

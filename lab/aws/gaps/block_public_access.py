@@ -1,7 +1,9 @@
-"""VPC Block Public Access, which moto does not have: options and exclusions of every account and Region.
+"""VPC Block Public Access, which moto does not have: options and exclusions of every account and
+Region.
 
-It decides their states and refusals as the EC2 API reference has them, and says what holds at an edge. A change
-holds at once; its state reads in-progress for some minutes of lab time, as AWS has it.
+It decides their states and refusals as the EC2 API reference has them, and says what holds at an
+edge. A change holds at once; its state reads in-progress for some minutes of lab time, as AWS has
+it.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ _EXCLUSION_MODES = ("allow-bidirectional", "allow-egress")
 
 @dataclass(frozen=True)
 class _Exclusion:
-    """One exclusion. `verb` is create, update or delete, which is complete at `done_at` (lab time)."""
+    """One exclusion. `verb` is create, update or delete, which is complete at `done_at` (lab
+    time).
+    """
 
     id: str
     resource: str
@@ -67,7 +71,9 @@ _KEPT: dict[tuple[str, str], _Regional] = {}
 
 
 def block_public_access() -> dict[str, dict[str, dict[str, Any]]]:
-    """What holds: {account: {region: {"mode", "exclusions": [{"resource", "mode"}]}}}, in the form of /_lab/state."""
+    """What holds: {account: {region: {"mode", "exclusions": [{"resource", "mode"}]}}}, in the form
+    of /_lab/state.
+    """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for (account, region), kept in sorted(_KEPT.items()):
         found.setdefault(account, {})[region] = {
@@ -113,15 +119,21 @@ def _create_exclusion(request: Any) -> ActionResult:
     mode = _choice(request, "InternetGatewayExclusionMode", _EXCLUSION_MODES)
     vpc, subnet = request._get_param("VpcId"), request._get_param("SubnetId")
     if bool(vpc) == bool(subnet):
-        raise EC2ClientError("InvalidParameterCombination", "Specify either a VpcId or a SubnetId, and not both.")
+        raise EC2ClientError(
+            "InvalidParameterCombination", "Specify either a VpcId or a SubnetId, and not both."
+        )
     backend = request.ec2_backend
     # Both raise EC2's own errors for ids that nobody has.
-    resource = backend.get_subnet(subnet).id if subnet else backend.describe_vpcs(vpc_ids=[vpc])[0].id
+    resource = (
+        backend.get_subnet(subnet).id if subnet else backend.describe_vpcs(vpc_ids=[vpc])[0].id
+    )
     request.error_on_dryrun()
     kept = _kept(request)
     standing = [exclusion for exclusion in kept.exclusions.values() if exclusion.verb != "delete"]
     if any(exclusion.resource == resource for exclusion in standing):
-        raise EC2ClientError("InvalidParameterValue", f"An exclusion for {resource} already exists.")
+        raise EC2ClientError(
+            "InvalidParameterValue", f"An exclusion for {resource} already exists."
+        )
     if len(standing) >= _MOST_EXCLUSIONS:
         raise EC2ClientError(
             "VpcBlockPublicAccessExclusionLimitExceeded",
@@ -151,14 +163,22 @@ def _describe_exclusions(request: Any) -> ActionResult:
     wanted = request._get_param("ExclusionIds") or list(kept.exclusions)
     filters = request._filters_from_querystring()
     shown = [_find(request, exclusion_id).shown() for exclusion_id in wanted]
-    return ActionResult({"VpcBlockPublicAccessExclusions": [item for item in shown if _passes(item, filters)]})
+    return ActionResult(
+        {"VpcBlockPublicAccessExclusions": [item for item in shown if _passes(item, filters)]}
+    )
 
 
 def _modify_exclusion(request: Any) -> ActionResult:
     mode = _choice(request, "InternetGatewayExclusionMode", _EXCLUSION_MODES)
     exclusion = _standing(request)
     request.error_on_dryrun()
-    changed = replace(exclusion, mode=mode, verb="update", done_at=lab_now() + _IN_PROGRESS_SECONDS, updated=moto_now())
+    changed = replace(
+        exclusion,
+        mode=mode,
+        verb="update",
+        done_at=lab_now() + _IN_PROGRESS_SECONDS,
+        updated=moto_now(),
+    )
     _kept(request).exclusions[changed.id] = changed
     return ActionResult({"VpcBlockPublicAccessExclusion": changed.shown()})
 
@@ -168,7 +188,11 @@ def _delete_exclusion(request: Any) -> ActionResult:
     request.error_on_dryrun()
     moment = moto_now()
     leaving = replace(
-        exclusion, verb="delete", done_at=lab_now() + _IN_PROGRESS_SECONDS, updated=moment, deleted=moment
+        exclusion,
+        verb="delete",
+        done_at=lab_now() + _IN_PROGRESS_SECONDS,
+        updated=moment,
+        deleted=moment,
     )
     _kept(request).exclusions[leaving.id] = leaving
     return ActionResult({"VpcBlockPublicAccessExclusion": leaving.shown()})
@@ -199,7 +223,8 @@ def _find(request: Any, exclusion_id: str) -> _Exclusion:
     found = _kept(request).exclusions.get(exclusion_id)
     if found is None:
         raise EC2ClientError(
-            "InvalidVpcBlockPublicAccessExclusionId.NotFound", f"The exclusion ID '{exclusion_id}' does not exist"
+            "InvalidVpcBlockPublicAccessExclusionId.NotFound",
+            f"The exclusion ID '{exclusion_id}' does not exist",
         )
     return found
 
@@ -207,7 +232,9 @@ def _find(request: Any, exclusion_id: str) -> _Exclusion:
 def _standing(request: Any) -> _Exclusion:
     found = _find(request, str(request._get_param("ExclusionId")))
     if found.verb == "delete":
-        raise EC2ClientError("IncorrectState", f"The exclusion {found.id} is being deleted or was deleted.")
+        raise EC2ClientError(
+            "IncorrectState", f"The exclusion {found.id} is being deleted or was deleted."
+        )
     return found
 
 
@@ -216,7 +243,9 @@ def _choice(request: Any, name: str, allowed: tuple[str, ...]) -> str:
     if not given:
         raise EC2ClientError("MissingParameter", f"The request must contain the parameter {name}")
     if given not in allowed:
-        raise EC2ClientError("InvalidParameterValue", f"Value ({given}) for parameter {name} is invalid.")
+        raise EC2ClientError(
+            "InvalidParameterValue", f"Value ({given}) for parameter {name} is invalid."
+        )
     return str(given)
 
 

@@ -1,4 +1,6 @@
-"""moto's IAM and STS: the name and the life of CloudFront's service-linked role, and role ARNs that are none."""
+"""moto's IAM and STS: the name and the life of CloudFront's service-linked role, and role ARNs that
+are none.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ def _name_service_linked_roles() -> None:
         if service_name != VPC_ORIGIN_PRINCIPAL:
             return original(self, service_name, description, suffix)
         if any(role.name == VPC_ORIGIN_ROLE for role in self.get_roles()):
-            raise InvalidInput(f"Service role name {VPC_ORIGIN_ROLE} has been taken in this account")
+            raise InvalidInput(
+                f"Service role name {VPC_ORIGIN_ROLE} has been taken in this account"
+            )
         role = original(self, service_name, description, "")
         role.name = VPC_ORIGIN_ROLE
         return role
@@ -52,7 +56,9 @@ class UnmodifiableEntity(IAMException):
 
 
 def _keep_the_vpc_origin_role_while_it_is_used() -> None:
-    """moto deletes any role at once. IAM refuses DeleteRole of this one, and asks CloudFront before the other way."""
+    """moto deletes any role at once. IAM refuses DeleteRole of this one, and asks CloudFront before
+    the other way.
+    """
     delete_role: Callable[..., Any] = IAMBackend.delete_role
     delete_linked: Callable[..., Any] = IAMBackend.delete_service_linked_role
     status: Callable[..., Any] = IamResponse.get_service_linked_role_deletion_status
@@ -61,7 +67,8 @@ def _keep_the_vpc_origin_role_while_it_is_used() -> None:
     def delete_unless_linked(self: Any, role_name: str) -> None:
         if role_name == VPC_ORIGIN_ROLE:
             raise UnmodifiableEntity(
-                f"Cannot perform the operation on the protected role '{role_name}': it is only modifiable by AWS"
+                f"Cannot perform the operation on the protected role '{role_name}': it is "
+                "only modifiable by AWS"
             )
         delete_role(self, role_name)
 
@@ -78,7 +85,8 @@ def _keep_the_vpc_origin_role_while_it_is_used() -> None:
         if not str(self._get_param("DeletionTaskId")).startswith(mark):
             return status(self)
         used = [
-            {"Region": region, "Resources": ids} for region, ids in _managed_interfaces(self.current_account).items()
+            {"Region": region, "Resources": ids}
+            for region, ids in _managed_interfaces(self.current_account).items()
         ]
         why = "A service-linked role cannot be deleted while its resources exist."
         return ActionResult({"Status": "FAILED", "Reason": {"Reason": why, "RoleUsageList": used}})
@@ -103,7 +111,9 @@ def _any_id() -> str:
 
 
 def _check_role_arns() -> None:
-    """moto gives keys for anything; STS refuses what is no role's ARN. Whether the role exists is not asked."""
+    """moto gives keys for anything; STS refuses what is no role's ARN. Whether the role exists is
+    not asked.
+    """
     original: Callable[..., Any] = STSBackend.assume_role
 
     def assume_role(self: Any, *args: Any, **given: Any) -> Any:

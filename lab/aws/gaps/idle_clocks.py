@@ -1,4 +1,6 @@
-"""moto's idle clocks of load balancers: it takes any number, ELBv2 takes a range (API reference, attribute lists)."""
+"""moto's idle clocks of load balancers: it takes any number, ELBv2 takes a range (API reference,
+attribute lists).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,9 @@ RANGES: Mapping[str, tuple[int, int]] = {
 
 
 def close_idle_clock_gaps() -> None:
-    """Check the range of each clock; let an Application Load Balancer's keep-alive be set at all."""
+    """Check the range of each clock; let an Application Load Balancer's keep-alive be set at
+    all.
+    """
     FakeLoadBalancer.VALID_ATTRS = {*FakeLoadBalancer.VALID_ATTRS, KEEP_ALIVE}
     of_balancer: Callable[..., Any] = ELBv2Backend.modify_load_balancer_attributes
     of_listener: Callable[..., Any] = ELBv2Backend.modify_listener_attributes
@@ -26,7 +30,9 @@ def close_idle_clock_gaps() -> None:
         _check(attrs)
         return of_balancer(self, arn, attrs)
 
-    def modify_listener_attributes(self: Any, listener_arn: str, attrs: list[dict[str, str]]) -> Any:
+    def modify_listener_attributes(
+        self: Any, listener_arn: str, attrs: list[dict[str, str]]
+    ) -> Any:
         _check({item["Key"]: item["Value"] for item in attrs})
         return of_listener(self, listener_arn, attrs)
 
@@ -38,4 +44,6 @@ def _check(attributes: Mapping[str, Any]) -> None:
     for name, (low, high) in RANGES.items():
         value = str(attributes.get(name, low))
         if not value.isdecimal() or not low <= int(value) <= high:
-            raise ValidationError(f"The value of attribute '{name}' must be between {low} and {high} inclusive")
+            raise ValidationError(
+                f"The value of attribute '{name}' must be between {low} and {high} inclusive"
+            )

@@ -1,7 +1,7 @@
 """moto's time and random numbers, so that a repeated request has the same effect.
 
-It decides what moment moto sees. Inside a request that is the request's own real moment; `lab_now` is the lab time
-at which it came in. It must never be asked outside a request, except by tests.
+It decides what moment moto sees. Inside a request that is the request's own real moment; `lab_now`
+is the lab time at which it came in. It must never be asked outside a request, except by tests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ from moto.moto_api._internal import mock_random
 
 
 class _MotoTime(datetime.datetime):
-    """The datetime class that moto's utcnow() asks: shows the moment of the request that is being performed."""
+    """The datetime class that moto's utcnow() asks: shows the moment of the request that is being
+    performed.
+    """
 
     moment: float | None = None
     lab: float = 0.0
@@ -33,7 +35,9 @@ class _MotoTime(datetime.datetime):
 
 @contextlib.contextmanager
 def moto_moment(at: float, seed: int, lab: float) -> Iterator[None]:
-    """Inside, moto's time is `at`, lab time is `lab` and random numbers follow from `seed`: ids repeat."""
+    """Inside, moto's time is `at`, lab time is `lab` and random numbers follow from `seed`: ids
+    repeat.
+    """
     mock_random.seed(seed)
     _MotoTime.moment = at
     _MotoTime.lab = lab
@@ -67,11 +71,15 @@ def random_numbers_of(name: str) -> Iterator[None]:
 def make_repeatable() -> None:
     """moto's clock is ours, and its backends' ids do not depend on when somebody first looks.
 
-    moto creates a Region's backend, with random default VPC and prefix list ids, at its first use, also by a read.
-    Its ids must depend on account and Region only, and must not use up the random numbers of the request.
+    moto creates a Region's backend, with random default VPC and prefix list ids, at its first use,
+    also by a read. Its ids must depend on account and Region only, and must not use up the random
+    numbers of the request.
     """
     vars(moto_utils)["datetime"] = types.SimpleNamespace(
-        datetime=_MotoTime, timedelta=datetime.timedelta, timezone=datetime.timezone, UTC=datetime.UTC
+        datetime=_MotoTime,
+        timedelta=datetime.timedelta,
+        timezone=datetime.timezone,
+        UTC=datetime.UTC,
     )
     original = base_backend.AccountSpecificBackend.__getitem__
 

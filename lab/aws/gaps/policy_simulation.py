@@ -1,9 +1,10 @@
-"""IAM's SimulatePrincipalPolicy, which moto does not have: what a role's or a user's policies say of an action.
+"""IAM's SimulatePrincipalPolicy, which moto does not have: what a role's or a user's policies say
+of an action.
 
-It decides by the rules of IAM's policy language ("Policy evaluation logic", "IAM JSON policy elements"): an explicit
-Deny, then an Allow, then nothing; a permissions boundary must allow it too. Organisations are not there, and who hands
-in a boundary or a resource policy is told that it is not read. It must never guard a call: the lab lets everybody do
-everything.
+It decides by the rules of IAM's policy language ("Policy evaluation logic", "IAM JSON policy
+elements"): an explicit Deny, then an Allow, then nothing; a permissions boundary must allow it too.
+Organisations are not there, and who hands in a boundary or a resource policy is told that it is not
+read. It must never guard a call: the lab lets everybody do everything.
 """
 
 from __future__ import annotations
@@ -23,7 +24,12 @@ ALLOWED, IMPLICIT_DENY, EXPLICIT_DENY = "allowed", "implicitDeny", "explicitDeny
 Context = Mapping[str, Sequence[str]]
 Test = Callable[[str, str], bool]
 
-_UNREAD = ("PermissionsBoundaryPolicyInputList", "ResourcePolicy", "CallerArn", "ResourceHandlingOption")
+_UNREAD = (
+    "PermissionsBoundaryPolicyInputList",
+    "ResourcePolicy",
+    "CallerArn",
+    "ResourceHandlingOption",
+)
 _TESTS: dict[str, Test] = {
     "stringequals": lambda wanted, found: wanted == found,
     "stringequalsignorecase": lambda wanted, found: wanted.lower() == found.lower(),
@@ -48,15 +54,22 @@ class Decision:
     missing: tuple[str, ...] = ()
 
 
-def decide(policies: Mapping[str, Mapping[str, Any]], action: str, resource: str, context: Context) -> Decision:
-    """The decision over all statements of all policies (name → document). Raises for what the lab cannot evaluate."""
+def decide(
+    policies: Mapping[str, Mapping[str, Any]], action: str, resource: str, context: Context
+) -> Decision:
+    """The decision over all statements of all policies (name → document). Raises for what the lab
+    cannot evaluate.
+    """
     given = {key.lower(): values for key, values in context.items()}
     allowing: list[str] = []
     denying: list[str] = []
     missing: set[str] = set()
     for name, document in policies.items():
         for statement in _listed(document.get("Statement")):
-            if not (_names(statement, "Action", action, fold=True) and _names(statement, "Resource", resource)):
+            if not (
+                _names(statement, "Action", action, fold=True)
+                and _names(statement, "Resource", resource)
+            ):
                 continue
             met, unknown = _met(statement.get("Condition") or {}, given)
             missing |= unknown
@@ -70,7 +83,9 @@ def _names(statement: Mapping[str, Any], element: str, value: str, *, fold: bool
     """Whether an element, or its Not form, covers the value; `fold` compares without case."""
     inverse = f"Not{element}" in statement
     patterns = _listed(statement.get(f"Not{element}" if inverse else element))
-    return inverse != any(_fits(one.lower(), value.lower()) if fold else _fits(one, value) for one in patterns)
+    return inverse != any(
+        _fits(one.lower(), value.lower()) if fold else _fits(one, value) for one in patterns
+    )
 
 
 def _met(condition: Mapping[str, Mapping[str, Any]], given: Context) -> tuple[bool, set[str]]:
@@ -78,7 +93,9 @@ def _met(condition: Mapping[str, Mapping[str, Any]], given: Context) -> tuple[bo
     met, missing = True, set()
     for operator, wishes in condition.items():
         for key, wanted in wishes.items():
-            holds, absent = _holds(operator, given.get(key.lower()), [str(one) for one in _listed(wanted)])
+            holds, absent = _holds(
+                operator, given.get(key.lower()), [str(one) for one in _listed(wanted)]
+            )
             met = met and holds
             if absent:
                 missing.add(key)
@@ -96,7 +113,9 @@ def _holds(operator: str, found: Sequence[str] | None, wanted: Sequence[str]) ->
     negated = "not" in name
     test = _TESTS.get(name.replace("not", ""))
     if test is None or quantifier.lower() not in ("", "forallvalues", "foranyvalue"):
-        raise MalformedPolicyDocument(f"The lab does not evaluate the condition operator {operator}.")
+        raise MalformedPolicyDocument(
+            f"The lab does not evaluate the condition operator {operator}."
+        )
     if found is None:
         holds = optional or negated or quantifier.lower() == "forallvalues"
         return holds, not holds
@@ -108,7 +127,10 @@ def _fits(pattern: str, value: str) -> bool:
     """IAM's wildcards: `*` any run, `?` one character."""
     parts = re.split(r"([*?])", pattern)
     return (
-        re.fullmatch("".join({"*": ".*", "?": "."}.get(one, re.escape(one)) for one in parts), value, re.S) is not None
+        re.fullmatch(
+            "".join({"*": ".*", "?": "."}.get(one, re.escape(one)) for one in parts), value, re.S
+        )
+        is not None
     )
 
 
@@ -126,7 +148,8 @@ def _simulate_principal_policy(request: Any) -> ActionResult:
     for place, text in enumerate(request._get_param("PolicyInputList", []), start=1):
         policies[f"PolicyInputList.{place}"] = _document(text)
     context = {
-        one["ContextKeyName"]: one.get("ContextKeyValues", []) for one in request._get_param("ContextEntries", [])
+        one["ContextKeyName"]: one.get("ContextKeyValues", [])
+        for one in request._get_param("ContextEntries", [])
     }
     results = []
     for action in request._get_param("ActionNames"):
@@ -139,7 +162,9 @@ def _simulate_principal_policy(request: Any) -> ActionResult:
     return ActionResult({"EvaluationResults": results, "IsTruncated": False})
 
 
-def _result(action: str, resource: str, decision: Decision, bounded: Decision | None) -> dict[str, Any]:
+def _result(
+    action: str, resource: str, decision: Decision, bounded: Decision | None
+) -> dict[str, Any]:
     word, missing = decision.word, decision.missing
     if bounded is not None:
         word = bounded.word if word == ALLOWED or bounded.word == EXPLICIT_DENY else word
@@ -148,16 +173,22 @@ def _result(action: str, resource: str, decision: Decision, bounded: Decision | 
         "EvalActionName": action,
         "EvalResourceName": resource,
         "EvalDecision": word,
-        "MatchedStatements": [{"SourcePolicyId": name, "SourcePolicyType": "IAM Policy"} for name in decision.policies],
+        "MatchedStatements": [
+            {"SourcePolicyId": name, "SourcePolicyType": "IAM Policy"} for name in decision.policies
+        ],
         "MissingContextValues": list(missing),
     }
     if bounded is not None:
-        result["PermissionsBoundaryDecisionDetail"] = {"AllowedByPermissionsBoundary": bounded.word == ALLOWED}
+        result["PermissionsBoundaryDecisionDetail"] = {
+            "AllowedByPermissionsBoundary": bounded.word == ALLOWED
+        }
     return result
 
 
 def _policies_of(backend: Any, arn: str) -> tuple[Any, dict[str, dict[str, Any]]]:
-    """The role or user itself, and every policy that it, or a user's groups, has: name → document."""
+    """The role or user itself, and every policy that it, or a user's groups, has: name →
+    document.
+    """
     kind, _, path = arn.partition(":")[2].rpartition(":")[2].partition("/")
     name = path.rpartition("/")[2]
     if kind == "role":
@@ -165,7 +196,9 @@ def _policies_of(backend: Any, arn: str) -> tuple[Any, dict[str, dict[str, Any]]
     elif kind == "user":
         owners = [backend.get_user(name), *backend.get_groups_for_user(name)]
     else:
-        raise InvalidInput(f"Invalid Entity Arn: {arn} does not clearly define entity type and name.")
+        raise InvalidInput(
+            f"Invalid Entity Arn: {arn} does not clearly define entity type and name."
+        )
     return owners[0], dict(_documents_of(owners))
 
 
@@ -179,7 +212,9 @@ def _documents_of(owners: Sequence[Any]) -> Iterator[tuple[str, dict[str, Any]]]
 
 def _managed(policy: Any) -> dict[str, Any]:
     """The document of a managed policy's default version."""
-    return _document(next(one.document for one in policy.versions if one.version_id == policy.default_version_id))
+    return _document(
+        next(one.document for one in policy.versions if one.version_id == policy.default_version_id)
+    )
 
 
 def _document(text: Any) -> dict[str, Any]:

@@ -1,7 +1,8 @@
-"""EC2's public images: moto makes 1,300 of them, with a snapshot each, for every account in every Region.
+"""EC2's public images: moto makes 1,300 of them, with a snapshot each, for every account in every
+Region.
 
-It decides only when: at the first call that can show one, not with the account. Their ids do not depend on which call
-that is. It must never leave one out that somebody asks for.
+It decides only when: at the first call that can show one, not with the account. Their ids do not
+depend on which call that is. It must never leave one out that somebody asks for.
 """
 
 from __future__ import annotations

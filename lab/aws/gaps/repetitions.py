@@ -1,7 +1,7 @@
 """What moto finds out again and again: once.
 
-It decides nothing. moto lists all of botocore's services for each that it reads, and the methods of a service, seven
-hundred for EC2, at each request.
+It decides nothing. moto lists all of botocore's services for each that it reads, and the methods of
+a service, seven hundred for EC2, at each request.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from moto.core.utils import method_names_from_class
 
 
 def find_out_once() -> None:
-    """Let moto's services share one loader, and remember what each can do. Methods must not be added after this."""
+    """Let moto's services share one loader, and remember what each can do. Methods must not be
+    added after this.
+    """
     vars(moto_utils)["create_loader"] = functools.cache(create_loader)
     vars(moto_responses)["method_names_from_class"] = functools.cache(method_names_from_class)

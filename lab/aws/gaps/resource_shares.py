@@ -1,8 +1,8 @@
 """AWS RAM for VPC origins, which moto refuses: shares, their resources and principals, invitations.
 
-It decides who has been given a resource (`shared_with`). Accounts outside the owner's organization must accept an
-invitation within twelve hours of lab time; the owner's organization needs none. Whether a resource exists is asked
-before a request comes here (cloudfront/sharing.py).
+It decides who has been given a resource (`shared_with`). Accounts outside the owner's organization
+must accept an invitation within twelve hours of lab time; the owner's organization needs none.
+Whether a resource exists is asked before a request comes here (cloudfront/sharing.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ _VPC_ORIGIN = re.compile(r"arn:aws:cloudfront::(\d{12}):vpcorigin/[^/]+")
 
 @dataclass
 class _Invitation:
-    """An invitation to one account; `answer` is ACCEPTED or REJECTED once there is one. `expires` is lab time."""
+    """An invitation to one account; `answer` is ACCEPTED or REJECTED once there is one. `expires`
+    is lab time.
+    """
 
     arn: str
     share: ResourceShare
@@ -73,9 +75,12 @@ class _RamError(JsonRESTError):
 
 
 def shared_with(resource_arn: str, owner: str, account: str) -> bool:
-    """True if an active share of `owner` gives the resource to the account, and the account accepted if it must."""
+    """True if an active share of `owner` gives the resource to the account, and the account
+    accepted if it must.
+    """
     return any(
-        resource_arn in share.resource_arns and account in _consumers(share) for share in _active_shares_of(owner)
+        resource_arn in share.resource_arns and account in _consumers(share)
+        for share in _active_shares_of(owner)
     )
 
 
@@ -94,9 +99,15 @@ def vpc_origin_owner(arn: str) -> str | None:
 def close_resource_share_gaps() -> None:
     """Teach moto's RAM the resource type, its permission and the missing calls."""
     ResourceShare.SHAREABLE_RESOURCES.append("vpcorigin")
-    AWS_MANAGED_PERMISSIONS.append(format_ram_permission(name=PERMISSION, resource_type=RESOURCE_TYPE))
+    AWS_MANAGED_PERMISSIONS.append(
+        format_ram_permission(name=PERMISSION, resource_type=RESOURCE_TYPE)
+    )
     RAM_RESOURCE_TYPES.append(
-        {"resourceType": RESOURCE_TYPE, "serviceName": "cloudfront", "resourceRegionScope": "GLOBAL"}
+        {
+            "resourceType": RESOURCE_TYPE,
+            "serviceName": "cloudfront",
+            "resourceRegionScope": "GLOBAL",
+        }
     )
     for name, do in (
         ("create_resource_share", _create),
@@ -149,14 +160,19 @@ def _disassociate(request: Any) -> str:
     given = _given(request)
     share = _own_share(request, given.get("resourceShareArn"))
     principals, resources = _texts(given, "principals"), _texts(given, "resourceArns")
-    for entity, kept in [*((p, share.principals) for p in principals), *((r, share.resource_arns) for r in resources)]:
+    for entity, kept in [
+        *((p, share.principals) for p in principals),
+        *((r, share.resource_arns) for r in resources),
+    ]:
         if entity not in kept:
             raise UnknownResourceException(f"{entity} is not associated with the resource share.")
     shown = _associations(share, principals, resources, "DISASSOCIATED")
     share.principals = [item for item in share.principals if item not in principals]
     share.resource_arns = [item for item in share.resource_arns if item not in resources]
     for invitation in list(_INVITATIONS.values()):
-        if invitation.share is share and invitation.receiver in {_account(item) for item in principals}:
+        if invitation.share is share and invitation.receiver in {
+            _account(item) for item in principals
+        }:
             del _INVITATIONS[invitation.arn]
     return json.dumps({"resourceShareAssociations": shown})
 
@@ -164,7 +180,11 @@ def _disassociate(request: Any) -> str:
 def _get_shares(request: Any) -> str:
     given = _given(request)
     shares = _visible_shares(request, given)
-    name, status, arns = given.get("name"), given.get("resourceShareStatus"), _texts(given, "resourceShareArns")
+    name, status, arns = (
+        given.get("name"),
+        given.get("resourceShareStatus"),
+        _texts(given, "resourceShareArns"),
+    )
     shown = [
         share.describe()
         for share in shares
@@ -177,7 +197,10 @@ def _get_shares(request: Any) -> str:
 
 def _get_invitations(request: Any) -> str:
     given = _given(request)
-    wanted, shares = _texts(given, "resourceShareInvitationArns"), _texts(given, "resourceShareArns")
+    wanted, shares = (
+        _texts(given, "resourceShareInvitationArns"),
+        _texts(given, "resourceShareArns"),
+    )
     own = [
         invitation
         for invitation in _INVITATIONS.values()
@@ -187,11 +210,14 @@ def _get_invitations(request: Any) -> str:
     ]
     unknown = set(wanted) - {invitation.arn for invitation in own}
     if unknown:
-        raise _RamError("ResourceShareInvitationArnNotFoundException", f"{min(unknown)} was not found.")
+        raise _RamError(
+            "ResourceShareInvitationArnNotFoundException", f"{min(unknown)} was not found."
+        )
     shown = [
         invitation.shown()
         for invitation in own
-        if (not wanted or invitation.arn in wanted) and (not shares or invitation.share.arn in shares)
+        if (not wanted or invitation.arn in wanted)
+        and (not shares or invitation.share.arn in shares)
     ]
     return json.dumps({"resourceShareInvitations": shown})
 
@@ -216,9 +242,12 @@ def _answer(request: Any, answer: str) -> str:
     ):
         raise _RamError("ResourceShareInvitationArnNotFoundException", f"{arn} was not found.")
     if invitation.status != "PENDING":
-        past = {"ACCEPTED": "AlreadyAccepted", "REJECTED": "AlreadyRejected", "EXPIRED": "Expired"}[invitation.status]
+        past = {"ACCEPTED": "AlreadyAccepted", "REJECTED": "AlreadyRejected", "EXPIRED": "Expired"}[
+            invitation.status
+        ]
         raise _RamError(
-            f"ResourceShareInvitation{past}Exception", f"The invitation {arn} is {invitation.status.lower()}."
+            f"ResourceShareInvitation{past}Exception",
+            f"The invitation {arn} is {invitation.status.lower()}.",
         )
     invitation.answer = answer
     return json.dumps({"resourceShareInvitation": invitation.shown()})
@@ -226,7 +255,11 @@ def _answer(request: Any, answer: str) -> str:
 
 def _list_resources(request: Any) -> str:
     given = _given(request)
-    arns, shares, kind = _texts(given, "resourceArns"), _texts(given, "resourceShareArns"), given.get("resourceType")
+    arns, shares, kind = (
+        _texts(given, "resourceArns"),
+        _texts(given, "resourceShareArns"),
+        given.get("resourceType"),
+    )
     shown = [
         {
             "arn": arn,
@@ -302,7 +335,9 @@ def _visible_shares(request: Any, given: dict[str, Any]) -> list[ResourceShare]:
     if owner == "SELF":
         return list(request.ram_backend.resource_shares)
     if owner != "OTHER-ACCOUNTS":
-        raise InvalidParameterException(f"{owner} is not a valid resource owner; it is SELF or OTHER-ACCOUNTS.")
+        raise InvalidParameterException(
+            f"{owner} is not a valid resource owner; it is SELF or OTHER-ACCOUNTS."
+        )
     account, region = request.current_account, request.region
     return [
         share
@@ -354,7 +389,8 @@ def _check_external(request: Any, principals: list[str], *, allowed: bool) -> No
         if account is not None and account not in members and not allowed:
             raise _RamError(
                 "OperationNotPermittedException",
-                f"The share does not allow external principals, and {account} is not in your organization.",
+                f"The share does not allow external principals, and {account} is not in "
+                "your organization.",
             )
 
 
@@ -365,7 +401,9 @@ def _invite(share: ResourceShare, principals: list[str]) -> None:
         if account is None or account in members or account == share.owning_account_id:
             continue
         arn = f"arn:aws:ram:{share.region}:{share.owning_account_id}:resource-share-invitation/{mock_random.uuid4()}"
-        _INVITATIONS[arn] = _Invitation(arn, share, account, moto_now(), lab_now() + INVITATION_SECONDS)
+        _INVITATIONS[arn] = _Invitation(
+            arn, share, account, moto_now(), lab_now() + INVITATION_SECONDS
+        )
 
 
 def _associations(

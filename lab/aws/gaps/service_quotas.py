@@ -1,6 +1,8 @@
-"""Service Quotas for CloudFront, which moto does not have: what the quotas of an account are, and what AWS gives.
+"""Service Quotas for CloudFront, which moto does not have: what the quotas of an account are, and
+what AWS gives.
 
-It decides names and codes. The values are the lab's settings, which `use_quotas` hands in; it must never change one.
+It decides names and codes. The values are the lab's settings, which `use_quotas` hands in; it must
+never change one.
 """
 
 from __future__ import annotations
@@ -51,9 +53,15 @@ def close_service_quota_gaps() -> None:
     list_defaults: Callable[[Any], str] = ServiceQuotasResponse.list_aws_default_service_quotas
     get_quota: Callable[[Any], str] = ServiceQuotasResponse.get_service_quota
 
-    def for_cloudfront(own: Callable[[Any], str], moto: Callable[[Any], str]) -> Callable[[Any], str]:
+    def for_cloudfront(
+        own: Callable[[Any], str], moto: Callable[[Any], str]
+    ) -> Callable[[Any], str]:
         def answer(request: Any) -> str:
-            return own(request) if _given(request).get("ServiceCode") == SERVICE_CODE else moto(request)
+            return (
+                own(request)
+                if _given(request).get("ServiceCode") == SERVICE_CODE
+                else moto(request)
+            )
 
         return answer
 

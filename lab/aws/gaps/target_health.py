@@ -1,7 +1,7 @@
 """What moto cannot know of targets: whether they answer. The edge checks them and reports it here.
 
-It decides how the report shows in DescribeTargetHealth. It must never keep a report over a restart: the edge
-repeats it.
+It decides how the report shows in DescribeTargetHealth. It must never keep a report over a restart:
+the edge repeats it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ _reported: dict[Key, Reported] = {}
 
 
 def report_target_health(targets: Iterable[Mapping[str, Any]]) -> bool:
-    """Replace what was known by a list of {group, id, port, state, reason, description}; whether that is news.
+    """Replace what was known by a list of {group, id, port, state, reason, description}; whether
+    that is news.
 
     :raises KeyError, TypeError, ValueError: an entry cannot be read; nothing is replaced then.
     """
@@ -52,28 +53,46 @@ def report_target_health(targets: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def close_target_health_gaps() -> None:
-    """moto calls every registered target healthy, although nobody asked it, and forgets a deregistered one at once."""
+    """moto calls every registered target healthy, although nobody asked it, and forgets a
+    deregistered one at once.
+    """
     health_for = elbv2_models.FakeTargetGroup.health_for
     describe = elbv2_models.ELBv2Backend.describe_target_health
 
     def health(self: Any, target: dict[str, Any], ec2_backend: Any) -> Any:
         status = health_for(self, target, ec2_backend)
         reported = _reported.get(_key(self.arn, status))
-        if reported is not None and status.status == HEALTHY and reported.state not in (HEALTHY, DRAINING):
-            status.status, status.reason, status.description = reported.state, reported.reason, reported.description
+        if (
+            reported is not None
+            and status.status == HEALTHY
+            and reported.state not in (HEALTHY, DRAINING)
+        ):
+            status.status, status.reason, status.description = (
+                reported.state,
+                reported.reason,
+                reported.description,
+            )
         if status.status == HEALTHY and not self.health_check_enabled:
             # Only a Lambda function's checks may be off, and are unless somebody turns them on.
             status.status, (status.reason, status.description) = UNAVAILABLE, _NOT_CHECKED
         return status
 
-    def describe_target_health(self: Any, target_group_arn: str, targets: list[dict[str, Any]]) -> Any:
+    def describe_target_health(
+        self: Any, target_group_arn: str, targets: list[dict[str, Any]]
+    ) -> Any:
         found = describe(self, target_group_arn, targets)
         if targets:
             return found
         shown = {_key(target_group_arn, status) for status in found}
         for (group, id, port), reported in _reported.items():
-            if group == target_group_arn and reported.state == DRAINING and (group, id, port) not in shown:
-                found.append(elbv2_models.FakeHealthStatus(id, str(port), str(port), DRAINING, *_DRAINING))
+            if (
+                group == target_group_arn
+                and reported.state == DRAINING
+                and (group, id, port) not in shown
+            ):
+                found.append(
+                    elbv2_models.FakeHealthStatus(id, str(port), str(port), DRAINING, *_DRAINING)
+                )
         return found
 
     elbv2_models.FakeTargetGroup.health_for = health  # type: ignore[method-assign]

@@ -1,4 +1,6 @@
-"""moto's EC2: the origin-facing prefix lists, what CloudFront keeps to itself in a VPC, and calls about groups."""
+"""moto's EC2: the origin-facing prefix lists, what CloudFront keeps to itself in a VPC, and calls
+about groups.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,11 @@ from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import EC2ClientError, InvalidParameterValueError, RulesPerSecurityGroupLimitExceededError
+from moto.ec2.exceptions import (
+    EC2ClientError,
+    InvalidParameterValueError,
+    RulesPerSecurityGroupLimitExceededError,
+)
 from moto.ec2.models.elastic_network_interfaces import NetworkInterfaceBackend
 from moto.ec2.models.managed_prefixes import ManagedPrefixListBackend
 from moto.ec2.models.network_acls import NetworkAclBackend
@@ -54,7 +60,9 @@ def _keep_what_is_cloudfronts() -> None:
 
     def delete_network_interface(self: Any, eni_id: str) -> None:
         if eni_id in self.enis and self.enis[eni_id].requester_managed:
-            raise EC2ClientError("InvalidNetworkInterface.InUse", f"Interface {eni_id} is managed by a service.")
+            raise EC2ClientError(
+                "InvalidNetworkInterface.InUse", f"Interface {eni_id} is managed by a service."
+            )
         delete_interface(self, eni_id)
 
     EC2Response.create_security_group = create_security_group  # type: ignore[method-assign]
@@ -69,7 +77,8 @@ def _complete_prefix_lists() -> None:
         lists = {found.prefix_list_name: found for found in self.managed_prefix_lists.values()}
         entries = lists[ORIGIN_FACING_LIST].entries[1]
         for entry in entries:
-            # The articles' X-Forwarded-For shows peers in all of 130.176.0.0/16, moto's sample has a quarter of it.
+            # The articles' X-Forwarded-For shows peers in all of 130.176.0.0/16, moto's sample has
+            # a quarter of it.
             if entry["Cidr"] == "130.176.0.0/18":
                 entry["Cidr"] = "130.176.0.0/16"
         listed = self.managed_prefix_lists.pop(lists[ORIGIN_FACING_LIST].id)
@@ -89,7 +98,9 @@ def _complete_prefix_lists() -> None:
 
 
 def _weigh_prefix_lists() -> None:
-    """A rule for a prefix list counts as many rules as the list may have entries (VPC user guide)."""
+    """A rule for a prefix list counts as many rules as the list may have entries (VPC user
+    guide).
+    """
     original: Callable[..., Any] = SecurityGroupBackend.authorize_security_group_ingress
 
     def authorize(self: Any, group_name_or_id: str, *args: Any, **given: Any) -> Any:
@@ -105,7 +116,9 @@ def _weigh_prefix_lists() -> None:
 
 
 def _find_acls_by_any_subnet() -> None:
-    """An ACL is found by any of its subnets: a filter's values are joined by OR (EC2 API reference). moto wants all."""
+    """An ACL is found by any of its subnets: a filter's values are joined by OR (EC2 API
+    reference). moto wants all.
+    """
     original: Callable[..., Any] = NetworkAclBackend.describe_network_acls
     by_subnet = "association.subnet-id"
 
@@ -130,7 +143,9 @@ def _weight(backend: Any, rule: Any) -> int:
 
 
 def _describe_group_references(request: Any) -> ActionResult:
-    """Which peered VPCs have rules that name the groups. A VPC's own rules are none of it (EC2 API reference)."""
+    """Which peered VPCs have rules that name the groups. A VPC's own rules are none of it (EC2 API
+    reference).
+    """
     backend = request.ec2_backend
     wanted = request._get_param("GroupId") or []
     if not wanted:
@@ -139,19 +154,28 @@ def _describe_group_references(request: Any) -> ActionResult:
     for group_id in wanted:
         group = backend.get_security_group_from_id(group_id)
         if group is None:
-            raise EC2ClientError("InvalidGroup.NotFound", f"The security group '{group_id}' does not exist")
+            raise EC2ClientError(
+                "InvalidGroup.NotFound", f"The security group '{group_id}' does not exist"
+            )
         homes[group_id] = group.vpc_id
     request.error_on_dryrun()
     found = []
     for connection in backend.vpc_pcxs.values():
-        for near, far in ((connection.vpc, connection.peer_vpc), (connection.peer_vpc, connection.vpc)):
+        for near, far in (
+            (connection.vpc, connection.peer_vpc),
+            (connection.peer_vpc, connection.vpc),
+        ):
             named = {
                 (rule.source_group or {}).get("GroupId")
                 for group in backend.groups[far.id].values()
                 for rule in (*group.ingress_rules, *group.egress_rules)
             }
             found += [
-                {"GroupId": group_id, "ReferencingVpcId": far.id, "VpcPeeringConnectionId": connection.id}
+                {
+                    "GroupId": group_id,
+                    "ReferencingVpcId": far.id,
+                    "VpcPeeringConnectionId": connection.id,
+                }
                 for group_id, home in homes.items()
                 if home == near.id and group_id in named
             ]
@@ -166,7 +190,13 @@ def _get_groups_for_vpc(request: Any) -> ActionResult:
     backend = request.ec2_backend
     backend.describe_vpcs(vpc_ids=[vpc_id])
     filters = request._filters_from_querystring()
-    unknown = filters.keys() - {"group-id", "group-name", "description", "owner-id", "primary-vpc-id"}
+    unknown = filters.keys() - {
+        "group-id",
+        "group-name",
+        "description",
+        "owner-id",
+        "primary-vpc-id",
+    }
     if unknown:
         raise EC2ClientError("InvalidParameterValue", f"The filter '{min(unknown)}' is invalid")
     request.error_on_dryrun()
@@ -186,7 +216,9 @@ def _get_groups_for_vpc(request: Any) -> ActionResult:
                     "GroupName": group.name,
                     "OwnerId": request.current_account,
                     "GroupId": group.id,
-                    "Tags": [{"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()],
+                    "Tags": [
+                        {"Key": tag["key"], "Value": tag["value"]} for tag in group.get_tags()
+                    ],
                     "PrimaryVpcId": vpc_id,
                 }
             )

@@ -12,13 +12,20 @@ from provisioning.models import AwsAccount
 
 
 class Command(BaseCommand):
-    help = "Register an AWS account and the role to assume there. Prints the ExternalId that the role has to name."
+    help = (
+        "Register an AWS account and the role to assume there. Prints the ExternalId that the "
+        "role has to name."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("account_id", help="twelve digits")
         parser.add_argument("name", help="what people call it")
         parser.add_argument("--region", default="us-east-1", help="where its load balancers are")
-        parser.add_argument("--role", default="edge-portal", help="name of the role to assume; '' for the portal's own")
+        parser.add_argument(
+            "--role",
+            default="edge-portal",
+            help="name of the role to assume; '' for the portal's own",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         account_id = options["account_id"]
@@ -39,5 +46,6 @@ class Command(BaseCommand):
         self.stdout.write(f"{account} is registered.")
         if role:
             self.stdout.write(
-                f"Role:       {role}\nExternalId: {account.external_id}\nPermissions: docs/iam-policy.json"
+                f"Role:       {role}\nExternalId: {account.external_id}\nPermissions: "
+                "docs/iam-policy.json"
             )

@@ -12,13 +12,18 @@ from portal.models import Membership, Person, Team
 
 
 class Command(BaseCommand):
-    help = "Register a person, or give a registered one more teams or another role. Prints a first password, once."
+    help = (
+        "Register a person, or give a registered one more teams or another role. Prints a first "
+        "password, once."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
         parser.add_argument("--name", default="", help="first and last name")
         parser.add_argument("--email", default="")
-        parser.add_argument("--team", action="append", default=[], help="slug of a team; may be repeated")
+        parser.add_argument(
+            "--team", action="append", default=[], help="slug of a team; may be repeated"
+        )
         parser.add_argument("--role", choices=[role for role in Person.Role.values if role])
 
     @transaction.atomic
@@ -26,7 +31,9 @@ class Command(BaseCommand):
         teams = list(Team.objects.filter(slug__in=options["team"]))
         missing = sorted(set(options["team"]) - {team.slug for team in teams})
         if missing:
-            raise CommandError(f"No such team: {', '.join(missing)}. Use `manage.py add_team` first.")
+            raise CommandError(
+                f"No such team: {', '.join(missing)}. Use `manage.py add_team` first."
+            )
         person = Person.objects.filter(username=options["username"]).first()
         if person is None:
             first, _, last = options["name"].partition(" ")

@@ -12,7 +12,10 @@ from portal.models import Person
 
 
 class Command(BaseCommand):
-    help = "End a person who leaves: no more signing in, no tokens, no sessions. What they asked for and decided stays."
+    help = (
+        "End a person who leaves: no more signing in, no tokens, no sessions. What they asked "
+        "for and decided stays."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
@@ -24,5 +27,6 @@ class Command(BaseCommand):
         ended = end_person(person, now=timezone.now())
         done = "can no longer sign in" if ended.now else "was ended before"
         self.stdout.write(
-            f"{person} ({person.username}) {done}. Tokens revoked: {ended.tokens}. Sessions ended: {ended.sessions}."
+            f"{person} ({person.username}) {done}. Tokens revoked: {ended.tokens}. Sessions "
+            f"ended: {ended.sessions}."
         )

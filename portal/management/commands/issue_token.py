@@ -17,13 +17,17 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
         parser.add_argument("name", help="what it is for, as in servicenow")
-        parser.add_argument("--scope", action="append", choices=ApiToken.Scope.values, required=True)
+        parser.add_argument(
+            "--scope", action="append", choices=ApiToken.Scope.values, required=True
+        )
         parser.add_argument("--days", type=int, default=180)
 
     def handle(self, *args: Any, **options: Any) -> None:
         person = Person.objects.filter(username=options["username"], is_active=True).first()
         if person is None:
-            raise CommandError(f"Nobody active is named {options['username']}. Use `manage.py add_person` first.")
+            raise CommandError(
+                f"Nobody active is named {options['username']}. Use `manage.py add_person` first."
+            )
         try:
             clear, token = actions.issue_token(
                 person, options["name"], options["scope"], days=options["days"], now=timezone.now()

@@ -1,7 +1,8 @@
-"""Fills a portal that works against the lab: two accounts, two teams, six people with known passwords.
+"""Fills a portal that works against the lab: two accounts, two teams, six people with known
+passwords.
 
-It may be run again at any time: what exists stays as it is. It refuses to run where AWS is the real one,
-because everybody knows these passwords.
+It may be run again at any time: what exists stays as it is. It refuses to run where AWS is the real
+one, because everybody knows these passwords.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from provisioning.models import AwsAccount
 
 TOKEN_NAME = "demo"  # noqa: S105  the name under which it is listed, not a secret
 TOKEN_DAYS = 30
-# Everybody can read these passwords: Django's million rounds would protect nothing, and cost half a second for each.
-# Whoever signs in gets them.
+# Everybody can read these passwords: Django's million rounds would protect nothing, and cost half a
+# second for each. Whoever signs in gets them.
 ROUNDS = 1000
 ACCOUNTS = {"111122223333": "Chat production", "444455556666": "Trading"}
 TEAMS = {"chat": ("Chat", "111122223333"), "trading": ("Trading", "444455556666")}
@@ -60,27 +61,59 @@ class DemoPerson:
 
 
 PEOPLE = (
-    DemoPerson("ana", "Ana", "Alves", Person.Role.NONE, "chat", "member of Chat: asks for endpoints"),
-    DemoPerson("ben", "Ben", "Brandt", Person.Role.NONE, "chat", "member of Chat: a colleague of Ana"),
-    DemoPerson("tara", "Tara", "Tanaka", Person.Role.NONE, "trading", "member of Trading: sees nothing of Chat"),
+    DemoPerson(
+        "ana", "Ana", "Alves", Person.Role.NONE, "chat", "member of Chat: asks for endpoints"
+    ),
+    DemoPerson(
+        "ben", "Ben", "Brandt", Person.Role.NONE, "chat", "member of Chat: a colleague of Ana"
+    ),
+    DemoPerson(
+        "tara",
+        "Tara",
+        "Tanaka",
+        Person.Role.NONE,
+        "trading",
+        "member of Trading: sees nothing of Chat",
+    ),
     DemoPerson("olga", "Olga", "Okafor", Person.Role.APPROVER, "", "approver: decides"),
-    DemoPerson("max", "Max", "Moreau", Person.Role.PLATFORM_ADMIN, "", "platform admin: decides, looks after all"),
-    DemoPerson("rita", "Rita", "Rossi", Person.Role.AUDITOR, "", "auditor: reads everything, changes nothing"),
+    DemoPerson(
+        "max",
+        "Max",
+        "Moreau",
+        Person.Role.PLATFORM_ADMIN,
+        "",
+        "platform admin: decides, looks after all",
+    ),
+    DemoPerson(
+        "rita",
+        "Rita",
+        "Rossi",
+        Person.Role.AUDITOR,
+        "",
+        "auditor: reads everything, changes nothing",
+    ),
 )
 
 
 class Command(BaseCommand):
-    help = "Create the demo's accounts, teams and people (with known passwords; only for a portal that works on a lab)."
+    help = (
+        "Create the demo's accounts, teams and people (with known passwords; only for a portal "
+        "that works on a lab)."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--tokens", type=Path, metavar="FILE", help="write new API tokens to FILE as JSON, mode 600"
+            "--tokens",
+            type=Path,
+            metavar="FILE",
+            help="write new API tokens to FILE as JSON, mode 600",
         )
 
     def handle(self, *args: Any, tokens: Path | None = None, **options: Any) -> None:
         if not os.environ.get("AWS_ENDPOINT_URL"):
             raise CommandError(
-                "Everybody knows these passwords: seed_demo only runs where AWS_ENDPOINT_URL leads to a lab."
+                "Everybody knows these passwords: seed_demo only runs where "
+                "AWS_ENDPOINT_URL leads to a lab."
             )
         with transaction.atomic():
             self._accounts_and_teams()
@@ -125,15 +158,22 @@ class Command(BaseCommand):
         return person
 
     def _write_tokens(self, path: Path, people: dict[str, Person]) -> None:
-        """New tokens for everybody; the ones of an earlier run are revoked, since their clear text is lost."""
+        """New tokens for everybody; the ones of an earlier run are revoked, since their clear text
+        is lost.
+        """
         now = timezone.now()
-        for token in ApiToken.objects.filter(name=TOKEN_NAME, person__in=people.values(), revoked_at=None):
+        for token in ApiToken.objects.filter(
+            name=TOKEN_NAME, person__in=people.values(), revoked_at=None
+        ):
             revoke_token(token.person, token, now=now)
         clear = {
-            demo.username: issue_token(people[demo.username], TOKEN_NAME, demo.scopes, days=TOKEN_DAYS, now=now)[0]
+            demo.username: issue_token(
+                people[demo.username], TOKEN_NAME, demo.scopes, days=TOKEN_DAYS, now=now
+            )[0]
             for demo in PEOPLE
         }
-        # Beside its place, then renamed: half a file would be taken for the tokens at the next start.
+        # Beside its place, then renamed: half a file would be taken for the tokens at the next
+        # start.
         fresh = path.with_suffix(".new")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w") as file:

@@ -1,4 +1,6 @@
-"""The ticker: looks every second for what is due and tells the workers. Any number of tickers may run."""
+"""The ticker: looks every second for what is due and tells the workers. Any number of tickers may
+run.
+"""
 
 from __future__ import annotations
 
@@ -38,12 +40,16 @@ class Command(BaseCommand):
 
 
 def look(tick: Callable[[datetime], None], name: str, failing: set[str]) -> None:
-    """One package's tick. What fails in one keeps nobody else waiting; it is logged when it begins and when it ends."""
+    """One package's tick. What fails in one keeps nobody else waiting; it is logged when it begins
+    and when it ends.
+    """
     try:
         tick(timezone.now())
     except Exception as error:
         if name not in failing:
-            log.warning("the tick of %s failed; trying on: %s: %s", name, type(error).__name__, error)
+            log.warning(
+                "the tick of %s failed; trying on: %s: %s", name, type(error).__name__, error
+            )
         failing.add(name)
     else:
         if name in failing:

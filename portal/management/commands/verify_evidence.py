@@ -13,11 +13,18 @@ from checks.evidence_key import KeyFault, read_public_key, signing_key
 
 
 class Command(BaseCommand):
-    help = "Verify the .json of a privacy audit. Exits with 0 only if it is signed and unchanged; names what is wrong."
+    help = (
+        "Verify the .json of a privacy audit. Exits with 0 only if it is signed and unchanged; "
+        "names what is wrong."
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", help="the .json as it was downloaded")
-        parser.add_argument("--key", default="", help="public key (PEM) to verify with; the portal's own if not given")
+        parser.add_argument(
+            "--key",
+            default="",
+            help="public key (PEM) to verify with; the portal's own if not given",
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         key = _key(options["key"])
@@ -29,7 +36,9 @@ class Command(BaseCommand):
         faults = what_is_wrong(kept, key)
         if faults:
             raise CommandError("\n".join([f"{options['file']} is not good evidence:", *faults]))
-        self.stdout.write(f"{options['file']} is as the portal signed it, with the key {key_id(key)}.")
+        self.stdout.write(
+            f"{options['file']} is as the portal signed it, with the key {key_id(key)}."
+        )
 
 
 def _key(path: str) -> Ed25519PublicKey:
@@ -40,5 +49,7 @@ def _key(path: str) -> Ed25519PublicKey:
     except KeyFault as fault:
         raise CommandError(str(fault)) from fault
     if own is None:
-        raise CommandError("This portal has no key (EVIDENCE_KEY_FILE). Name the public key with --key FILE.")
+        raise CommandError(
+            "This portal has no key (EVIDENCE_KEY_FILE). Name the public key with --key FILE."
+        )
     return own.public_key()

@@ -1,7 +1,7 @@
 """Node's clients `ws` and `wscat`, installed by npm into .venv/npm, where no commit goes.
 
-It decides versions and folder. It must never install twice, nor fail a machine without Node: that is a reason to skip,
-said aloud.
+It decides versions and folder. It must never install twice, nor fail a machine without Node: that
+is a reason to skip, said aloud.
 """
 
 from __future__ import annotations
@@ -32,7 +32,15 @@ def installed() -> Path:
         _give_up("there is no node with npm on PATH")
     CACHE.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=CACHE) as fresh:
-        command = ["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries", "0"]
+        command = [
+            "npm",
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--fetch-retries",
+            "0",
+        ]
         command += ["--fetch-timeout", "20000", "--prefix", fresh, *PACKAGES]
         try:
             ran = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)

@@ -1,4 +1,6 @@
-"""The lab's AWS endpoint for the adapter's tests; the adapter finds it by AWS_ENDPOINT_URL, as it finds AWS."""
+"""The lab's AWS endpoint for the adapter's tests; the adapter finds it by AWS_ENDPOINT_URL, as it
+finds AWS.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +33,9 @@ def portal_identity(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def enter(account_id: str) -> Aws:
     """The portal in an app account, through its role."""
-    return Aws(AccountRef(account_id, REGION, f"arn:aws:iam::{account_id}:role/edge-portal", "external-id"))
+    return Aws(
+        AccountRef(account_id, REGION, f"arn:aws:iam::{account_id}:role/edge-portal", "external-id")
+    )
 
 
 @pytest.fixture

@@ -1,4 +1,6 @@
-"""Distributions through the adapter, against the lab: what is read is whole, and what is written loses nothing."""
+"""Distributions through the adapter, against the lab: what is read is whole, and what is written
+loses nothing.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ OURS = names.origin_id(OWNER, KEY)
 def endpoint(vpc_origin_id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     origin = desired_origin(spec(), "internal-a.us-east-1.elb.amazonaws.com", KEY, OWNER)
     origin["VpcOriginConfig"] |= {"VpcOriginId": vpc_origin_id}
-    return origin, [desired_behavior(spec(), pattern, KEY, OWNER) for pattern in spec().path_patterns]
+    return origin, [
+        desired_behavior(spec(), pattern, KEY, OWNER) for pattern in spec().path_patterns
+    ]
 
 
 def existing(aws: Aws, distribution_id: str) -> distributions.DistributionRecord:
@@ -35,7 +39,9 @@ def existing(aws: Aws, distribution_id: str) -> distributions.DistributionRecord
     return record
 
 
-def test_a_distribution_is_read_with_everything_a_judgement_needs(account: Account, aws: Aws) -> None:
+def test_a_distribution_is_read_with_everything_a_judgement_needs(
+    account: Account, aws: Aws
+) -> None:
     made = account.create_distribution(
         Comment="Front door",
         Origins=listed(custom_origin("web"), custom_origin("api")),
@@ -51,7 +57,12 @@ def test_a_distribution_is_read_with_everything_a_judgement_needs(account: Accou
     assert [one.path_pattern for one in facts.behaviors] == ["/api/*", "/static/*"]
     assert facts.default_behavior.path_pattern == "*"
     first = facts.behaviors[0]
-    assert (first.target_origin_id, first.cache_policy_id, first.origin_request_policy_id, first.allowed_methods) == (
+    assert (
+        first.target_origin_id,
+        first.cache_policy_id,
+        first.origin_request_policy_id,
+        first.allowed_methods,
+    ) == (
         "api",
         CACHING_DISABLED,
         ALL_VIEWER,
@@ -61,7 +72,9 @@ def test_a_distribution_is_read_with_everything_a_judgement_needs(account: Accou
     assert facts.unknown_elements == ()
 
 
-def test_a_staging_distribution_and_what_may_overwrite_its_primary_are_told(account: Account, aws: Aws) -> None:
+def test_a_staging_distribution_and_what_may_overwrite_its_primary_are_told(
+    account: Account, aws: Aws
+) -> None:
     alone = existing(aws, account.create_distribution()["Distribution"]["Id"]).facts
     assert (alone.staging, alone.continuous_deployment_policy_id) == (False, "")
     pair = Pair(account)
@@ -72,10 +85,14 @@ def test_a_staging_distribution_and_what_may_overwrite_its_primary_are_told(acco
     assert (staging.staging, staging.continuous_deployment_policy_id) == (True, "")
 
 
-def test_methods_come_in_the_order_of_the_spec_whatever_aws_s_order(account: Account, aws: Aws) -> None:
+def test_methods_come_in_the_order_of_the_spec_whatever_aws_s_order(
+    account: Account, aws: Aws
+) -> None:
     methods = ["HEAD", "DELETE", "POST", "GET", "OPTIONS", "PUT", "PATCH"]
     allowed = listed(*methods) | {"CachedMethods": listed("HEAD", "GET")}
-    made = account.create_distribution(DefaultCacheBehavior=behavior("web") | {"AllowedMethods": allowed})
+    made = account.create_distribution(
+        DefaultCacheBehavior=behavior("web") | {"AllowedMethods": allowed}
+    )
     facts = existing(aws, made["Distribution"]["Id"]).facts
     assert facts.default_behavior.allowed_methods == "GET,HEAD,OPTIONS,PUT,POST,PATCH,DELETE"
 
@@ -89,9 +106,13 @@ def test_every_page_of_the_list_is_read(account: Account, aws: Aws) -> None:
     assert {summary.id for summary in distributions.list_all(aws)} == made
 
 
-def test_an_endpoint_is_put_in_seen_and_taken_out_and_the_rest_is_as_before(account: Account, aws: Aws) -> None:
+def test_an_endpoint_is_put_in_seen_and_taken_out_and_the_rest_is_as_before(
+    account: Account, aws: Aws
+) -> None:
     vpc_origin_id = account.deployed_vpc_origin()
-    made = account.create_distribution(CacheBehaviors=listed(behavior("web", "/api/*"), behavior("web", "/ws/*")))
+    made = account.create_distribution(
+        CacheBehaviors=listed(behavior("web", "/api/*"), behavior("web", "/ws/*"))
+    )
     before = existing(aws, made["Distribution"]["Id"])
 
     origin, behaviors = endpoint(vpc_origin_id)
@@ -99,7 +120,12 @@ def test_an_endpoint_is_put_in_seen_and_taken_out_and_the_rest_is_as_before(acco
     assert changed
     written = distributions.write(aws, before, config)
     assert written.status == distributions.IN_PROGRESS
-    assert [one.path_pattern for one in written.facts.behaviors] == ["/api/*", "/ws/chat", "/ws/chat/*", "/ws/*"]
+    assert [one.path_pattern for one in written.facts.behaviors] == [
+        "/api/*",
+        "/ws/chat",
+        "/ws/chat/*",
+        "/ws/*",
+    ]
     ours = written.facts.origin(OURS)
     assert ours is not None
     assert ours.vpc_origin_id == vpc_origin_id
@@ -108,7 +134,10 @@ def test_an_endpoint_is_put_in_seen_and_taken_out_and_the_rest_is_as_before(acco
     deployed = existing(aws, before.facts.id)
     assert deployed.status == distributions.DEPLOYED
     # AWS completes what it is given; our own wish must still be seen as fulfilled.
-    assert with_endpoint(deployed.config, origin, behaviors, position_for) == (deployed.config, False)
+    assert with_endpoint(deployed.config, origin, behaviors, position_for) == (
+        deployed.config,
+        False,
+    )
 
     config, changed = without_endpoint(deployed.config, OURS)
     assert changed
@@ -126,7 +155,9 @@ def test_a_record_that_somebody_overtook_is_not_written(account: Account, aws: A
 
 
 def smuggle(account: Account, edit: Callable[[bytes], bytes]) -> str:
-    """A distribution whose body was edited on its way to AWS: settings newer than the installed botocore."""
+    """A distribution whose body was edited on its way to AWS: settings newer than the installed
+    botocore.
+    """
 
     def before_call(params: dict[str, Any], **_: object) -> None:
         params["body"] = edit(params["body"])
@@ -141,9 +172,9 @@ def smuggle(account: Account, edit: Callable[[bytes], bytes]) -> str:
 
 
 def newer(body: bytes) -> bytes:
-    return body.replace(b"<PathPattern>", b"<Telepathy><Enabled>true</Enabled></Telepathy><PathPattern>").replace(
-        b"</DistributionConfig>", b"<QuantumMode>on</QuantumMode></DistributionConfig>"
-    )
+    return body.replace(
+        b"<PathPattern>", b"<Telepathy><Enabled>true</Enabled></Telepathy><PathPattern>"
+    ).replace(b"</DistributionConfig>", b"<QuantumMode>on</QuantumMode></DistributionConfig>")
 
 
 def test_settings_that_botocore_would_drop_are_found_and_the_distribution_is_not_written(
@@ -177,15 +208,25 @@ def test_threads_do_not_see_each_other_s_unknown_elements(account: Account, aws:
     [
         ("<Comment>fine</Comment><Aliases><Quantity>0</Quantity></Aliases>", []),
         ("<Aliases><Quantity>1</Quantity><Items><CNAME>a.example</CNAME></Items></Aliases>", []),
-        ("<Aliases><Items><CNAME>a</CNAME><Other>b</Other></Items></Aliases>", ["Aliases/Items/Other"]),
+        (
+            "<Aliases><Items><CNAME>a</CNAME><Other>b</Other></Items></Aliases>",
+            ["Aliases/Items/Other"],
+        ),
         ("<Comment>one</Comment><Comment>two</Comment>", ["Comment"]),
         ("<Comment>one<b>two</b></Comment>", ["Comment/b"]),
         ("<Comment kind='new'>one</Comment>", ["Comment/@kind"]),
-        ("<Origins><Items><Origin><Id>a</Id><New/></Origin></Items></Origins>", ["Origins/Items/Origin/New"]),
+        (
+            "<Origins><Items><Origin><Id>a</Id><New/></Origin></Items></Origins>",
+            ["Origins/Items/Origin/New"],
+        ),
     ],
 )
 def test_what_counts_as_unknown(xml: str, found: list[str]) -> None:
-    shape = botocore.session.get_session().get_service_model("cloudfront").shape_for("DistributionConfig")
+    shape = (
+        botocore.session.get_session()
+        .get_service_model("cloudfront")
+        .shape_for("DistributionConfig")
+    )
     root = ElementTree.fromstring(f"<DistributionConfig xmlns='urn:x'>{xml}</DistributionConfig>")  # noqa: S314
     expected = [f"DistributionConfig/{path}" for path in found]
     assert list(unknown_elements.unknown(shape, root, "DistributionConfig")) == expected

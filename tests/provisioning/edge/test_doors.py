@@ -1,4 +1,6 @@
-"""Other ways to a target, against the lab: the same machine under another name, and load balancers in a row."""
+"""Other ways to a target, against the lab: the same machine under another name, and load balancers
+in a row.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ FACING = {"Scheme": "internet-facing"}
 
 @dataclass
 class Street:
-    """A VPC with load balancers, whose interfaces are described as AWS does it, and what is registered with them."""
+    """A VPC with load balancers, whose interfaces are described as AWS does it, and what is
+    registered with them.
+    """
 
     account: Account
     network: Network = field(init=False)
@@ -30,17 +34,29 @@ class Street:
         return f"10.9.8.{self.last}"
 
     def balancer(self, name: str, *targets: str, kind: str = "application", **given: str) -> str:
-        """ARN of a load balancer, internal unless it is said otherwise, that leads to these ids or addresses."""
+        """ARN of a load balancer, internal unless it is said otherwise, that leads to these ids or
+        addresses.
+        """
         arn = self.account.balancer(self.network, name, Type=kind, **given)
         self.interface(Description=f"ELB {arn.split('loadbalancer/')[1]}")
-        registered = "alb" if ":loadbalancer/" in targets[0] else "instance" if targets[0].startswith("i-") else "ip"
+        registered = (
+            "alb"
+            if ":loadbalancer/" in targets[0]
+            else "instance"
+            if targets[0].startswith("i-")
+            else "ip"
+        )
         protocol = "HTTP" if kind == "application" else "TCP"
         group = self.account.elbv2.create_target_group(
             Name=name, Protocol=protocol, Port=80, VpcId=self.network.vpc, TargetType=registered
         )["TargetGroups"][0]["TargetGroupArn"]
-        self.account.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": one} for one in targets])
+        self.account.elbv2.register_targets(
+            TargetGroupArn=group, Targets=[{"Id": one} for one in targets]
+        )
         forward = [{"Type": "forward", "TargetGroupArn": group}]
-        self.account.elbv2.create_listener(LoadBalancerArn=arn, Protocol=protocol, Port=80, DefaultActions=forward)
+        self.account.elbv2.create_listener(
+            LoadBalancerArn=arn, Protocol=protocol, Port=80, DefaultActions=forward
+        )
         return arn
 
     def interface(self, **given: str) -> str:
@@ -78,7 +94,9 @@ def street(account: Account) -> Street:
 
 
 @pytest.mark.parametrize("by_id_inside", [True, False])
-def test_a_machine_is_one_machine_by_its_id_and_by_its_address(street: Street, aws: Aws, by_id_inside: bool) -> None:
+def test_a_machine_is_one_machine_by_its_id_and_by_its_address(
+    street: Street, aws: Aws, by_id_inside: bool
+) -> None:
     """The neighbour's door, to another machine, is none of ours."""
     names, neighbour = street.machine(), street.machine()
     inside, outside = names if by_id_inside else names[::-1]
@@ -89,7 +107,9 @@ def test_a_machine_is_one_machine_by_its_id_and_by_its_address(street: Street, a
     assert looked_at(aws, target).other_doors == ("pub-app",)
 
 
-def test_an_instance_that_is_the_target_may_be_registered_by_its_address(street: Street, aws: Aws) -> None:
+def test_an_instance_that_is_the_target_may_be_registered_by_its_address(
+    street: Street, aws: Aws
+) -> None:
     (name, address), (_, neighbours) = street.machine(), street.machine()
     arn = f"arn:aws:ec2:{REGION}:{street.account.number}:instance/{name}"
     street.balancer("pub-neighbour", neighbours, **FACING)
@@ -99,8 +119,8 @@ def test_an_instance_that_is_the_target_may_be_registered_by_its_address(street:
 
 
 def test_containers_on_one_machine_are_not_each_other(street: Street, aws: Aws) -> None:
-    """ELB guide: by its id an instance is reached at the primary address of its primary interface. Its other addresses
-    may be those of containers, which have nothing to do with each other.
+    """ELB guide: by its id an instance is reached at the primary address of its primary interface.
+    Its other addresses may be those of containers, which have nothing to do with each other.
     """
     name, address = street.machine()
     mine = [{"Name": "attachment.instance-id", "Values": [name]}]
@@ -118,9 +138,14 @@ def test_containers_on_one_machine_are_not_each_other(street: Street, aws: Aws) 
     assert looked_at(aws, street.balancer("int-machine", address)).other_doors == ("pub-machine",)
 
 
-def test_a_network_load_balancer_may_lead_to_a_target_by_its_addresses(street: Street, aws: Aws) -> None:
+def test_a_network_load_balancer_may_lead_to_a_target_by_its_addresses(
+    street: Street, aws: Aws
+) -> None:
     name, _ = street.machine()
-    target, other = street.balancer("int-app", name), street.balancer("int-other", street.machine()[0])
+    target, other = (
+        street.balancer("int-app", name),
+        street.balancer("int-other", street.machine()[0]),
+    )
     street.balancer("pub-other", *street.addresses_of(other), kind="network", **FACING)
     assert looked_at(aws, target).other_doors == ()
     street.balancer("pub-row", *street.addresses_of(target), kind="network", **FACING)
@@ -134,7 +159,9 @@ def test_what_is_behind_a_load_balancer_behind_the_target_is_behind_the_target(
     """The public addresses there, and other doors to it."""
     name, address = street.machine()
     inner = street.balancer("int-inner", name)
-    target = street.balancer("int-row", *([inner] if by_arn else street.addresses_of(inner)), kind="network")
+    target = street.balancer(
+        "int-row", *([inner] if by_arn else street.addresses_of(inner)), kind="network"
+    )
     closed = looked_at(aws, target)
     assert (closed.addresses_behind, closed.other_doors) == ((), ())
     street.balancer("pub-app", address, **FACING)
@@ -147,13 +174,19 @@ def test_a_load_balancer_behind_the_target_may_itself_be_public(street: Street, 
     inner = street.balancer("pub-inner", street.machine()[0], **FACING)
     public = street.give_public_address(street.addresses_of(inner)[0])
     target = looked_at(aws, street.balancer("int-row", inner, kind="network"))
-    assert (target.public_addresses, target.addresses_behind, target.other_doors) == ((), (public,), ("pub-inner",))
+    assert (target.public_addresses, target.addresses_behind, target.other_doors) == (
+        (),
+        (public,),
+        ("pub-inner",),
+    )
 
 
 def test_load_balancers_that_lead_to_each_other_are_followed_once(street: Street, aws: Aws) -> None:
     first = street.balancer("int-first", street.machine()[1], kind="network")
     second = street.balancer("int-second", *street.addresses_of(first), kind="network")
-    group = street.account.elbv2.describe_target_groups(LoadBalancerArn=first)["TargetGroups"][0]["TargetGroupArn"]
+    group = street.account.elbv2.describe_target_groups(LoadBalancerArn=first)["TargetGroups"][0][
+        "TargetGroupArn"
+    ]
     street.account.elbv2.register_targets(
         TargetGroupArn=group, Targets=[{"Id": one} for one in street.addresses_of(second)]
     )
@@ -163,12 +196,18 @@ def test_load_balancers_that_lead_to_each_other_are_followed_once(street: Street
 
 
 def test_a_function_whose_health_nobody_asks_for_counts_as_well(street: Street, aws: Aws) -> None:
-    group = street.account.elbv2.create_target_group(Name="function", TargetType="lambda")["TargetGroups"][0]
+    group = street.account.elbv2.create_target_group(Name="function", TargetType="lambda")[
+        "TargetGroups"
+    ][0]
     function = f"arn:aws:lambda:{REGION}:{street.account.number}:function:chat"
-    street.account.elbv2.register_targets(TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": function}])
+    street.account.elbv2.register_targets(
+        TargetGroupArn=group["TargetGroupArn"], Targets=[{"Id": function}]
+    )
     arn = street.account.balancer(street.network, "int-function")
     forward = [{"Type": "forward", "TargetGroupArn": group["TargetGroupArn"]}]
-    street.account.elbv2.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=forward)
+    street.account.elbv2.create_listener(
+        LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=forward
+    )
     target = looked_at(aws, arn)
     assert target.groups is not None
     (registered,) = target.groups[0].targets

@@ -11,7 +11,16 @@ from botocore.exceptions import ClientError
 from botocore.parsers import ResponseParserError
 
 from provisioning.edge import vpc_origins
-from provisioning.edge.errors import ABSENT, EXISTING, IN_USE, STALE, VIEWS, EdgeError, calling, translate
+from provisioning.edge.errors import (
+    ABSENT,
+    EXISTING,
+    IN_USE,
+    STALE,
+    VIEWS,
+    EdgeError,
+    calling,
+    translate,
+)
 from provisioning.edge.session import AccountRef, Aws
 from tests.provisioning.edge.wire import HANG_UP, Reply, cloudfront_error, listening, no_vpc_origins
 
@@ -30,7 +39,11 @@ def refusal(
 ) -> EdgeError:
     response: Any = {
         "Error": {"Code": code, "Message": "Because."},
-        "ResponseMetadata": {"HTTPStatusCode": status, "RequestId": "req-7", "HTTPHeaders": headers or {}},
+        "ResponseMetadata": {
+            "HTTPStatusCode": status,
+            "RequestId": "req-7",
+            "HTTPHeaders": headers or {},
+        },
     }
     return translate(ClientError(response, operation), operation)
 
@@ -81,7 +94,10 @@ def test_a_bare_refusal_of_a_create_names_the_service_linked_role() -> None:
 
 
 def test_a_role_that_cannot_be_assumed_is_told_apart_from_the_call_that_needed_it() -> None:
-    response: Any = {"Error": {"Code": "AccessDenied", "Message": "no"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    response: Any = {
+        "Error": {"Code": "AccessDenied", "Message": "no"},
+        "ResponseMetadata": {"HTTPStatusCode": 403},
+    }
     error = translate(ClientError(response, "AssumeRole"), "ListVpcOrigins")
     assert error.operation == "AssumeRole"
     assert "ExternalId" in error.fix
@@ -89,7 +105,12 @@ def test_a_role_that_cannot_be_assumed_is_told_apart_from_the_call_that_needed_i
 
 @pytest.mark.parametrize(
     ("codes", "name"),
-    [(IN_USE, "is_in_use"), (ABSENT, "is_absent"), (EXISTING, "already_exists"), (STALE, "is_stale")],
+    [
+        (IN_USE, "is_in_use"),
+        (ABSENT, "is_absent"),
+        (EXISTING, "already_exists"),
+        (STALE, "is_stale"),
+    ],
 )
 def test_each_predicate_holds_for_its_codes_and_no_other(codes: frozenset[str], name: str) -> None:
     assert codes <= set(VIEWS)
@@ -141,7 +162,9 @@ def test_every_error_that_cloudfront_declares_for_our_calls_is_permanent_or_in_t
     assert [code for code, status in declared.items() if status >= 500 and code not in VIEWS] == []
 
 
-def test_a_write_is_sent_once_although_the_answer_is_lost(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+def test_a_write_is_sent_once_although_the_answer_is_lost(
+    monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
     with listening(HANG_UP) as wire:
         with pytest.raises(EdgeError) as caught:
             vpc_origins.create(at(wire.url, monkeypatch), CONFIG, {})
@@ -149,7 +172,9 @@ def test_a_write_is_sent_once_although_the_answer_is_lost(monkeypatch: pytest.Mo
         assert len(wire.requests) == 1
 
 
-def test_a_write_is_sent_once_although_aws_is_unwell(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+def test_a_write_is_sent_once_although_aws_is_unwell(
+    monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
     with listening(cloudfront_error("InternalError", 500)) as wire:
         with pytest.raises(EdgeError) as caught:
             vpc_origins.create(at(wire.url, monkeypatch), CONFIG, {})
@@ -158,13 +183,21 @@ def test_a_write_is_sent_once_although_aws_is_unwell(monkeypatch: pytest.MonkeyP
 
 
 def test_a_read_is_repeated_twice(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
-    with listening(HANG_UP, cloudfront_error("Throttling", 400, "Rate exceeded"), no_vpc_origins()) as wire:
+    with listening(
+        HANG_UP, cloudfront_error("Throttling", 400, "Rate exceeded"), no_vpc_origins()
+    ) as wire:
         assert vpc_origins.list_all(at(wire.url, monkeypatch)) == ()
         assert len(wire.requests) == 3
-    with listening(cloudfront_error("Throttling", 400, "Rate exceeded", **{"Retry-After": "7"})) as wire:
+    with listening(
+        cloudfront_error("Throttling", 400, "Rate exceeded", **{"Retry-After": "7"})
+    ) as wire:
         with pytest.raises(EdgeError) as caught:
             vpc_origins.list_all(at(wire.url, monkeypatch))
-        assert (caught.value.code, caught.value.retry_after, len(wire.requests)) == ("Throttling", 7.0, 3)
+        assert (caught.value.code, caught.value.retry_after, len(wire.requests)) == (
+            "Throttling",
+            7.0,
+            3,
+        )
 
 
 @pytest.mark.parametrize("body", ["not XML at all", "<VpcOrigin><Id>vo_1", WEB_PAGE])
@@ -177,7 +210,9 @@ def test_an_answer_that_cannot_be_read_may_have_been_a_yes(
         assert (caught.value.code, caught.value.transient) == ("UnreadableAnswer", True)
 
 
-def test_a_web_page_in_the_place_of_a_list_is_not_an_empty_list(monkeypatch: pytest.MonkeyPatch, quick: None) -> None:
+def test_a_web_page_in_the_place_of_a_list_is_not_an_empty_list(
+    monkeypatch: pytest.MonkeyPatch, quick: None
+) -> None:
     with listening(Reply(200, WEB_PAGE)) as wire:
         with pytest.raises(EdgeError) as caught:
             vpc_origins.list_all(at(wire.url, monkeypatch))

@@ -1,4 +1,6 @@
-"""The preflight over what the adapter really sees in the lab: the seeded targets, and faults made by AWS calls."""
+"""The preflight over what the adapter really sees in the lab: the seeded targets, and faults made
+by AWS calls.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,16 @@ from provisioning.edge import distributions, quotas, targets
 from provisioning.edge.session import Aws
 from provisioning.edge.snapshot import take_snapshot
 from provisioning.spec import complete_wish, parse_spec
-from tests.lab.account import CHAT_ACCOUNT, REGION, REPOSITORY, Account, Lab, behavior, listed, viewer_certificate
+from tests.lab.account import (
+    CHAT_ACCOUNT,
+    REGION,
+    REPOSITORY,
+    Account,
+    Lab,
+    behavior,
+    listed,
+    viewer_certificate,
+)
 from tests.lab.test_continuous_deployment import Pair
 from tests.provisioning.edge.conftest import enter
 
@@ -30,9 +41,13 @@ def give_role(account: Account, statements: Iterable[Any] = POLICY["Statement"])
     account.iam.put_role_policy(RoleName=OWNER, PolicyName=OWNER, PolicyDocument=document)
 
 
-def asked(aws: Aws, account_id: str, arn: str, distribution_id: str = "", **more: object) -> dict[str, PreflightResult]:
+def asked(
+    aws: Aws, account_id: str, arn: str, distribution_id: str = "", **more: object
+) -> dict[str, PreflightResult]:
     """The worst result under each code, with settings derived as the form derives them."""
-    snapshot = take_snapshot(aws, target_arn=arn, distribution_id=distribution_id, owner=OWNER, permissions=True)
+    snapshot = take_snapshot(
+        aws, target_arn=arn, distribution_id=distribution_id, owner=OWNER, permissions=True
+    )
     assert snapshot.gaps == ()
     wish = {
         "name": "chat",
@@ -51,7 +66,9 @@ def asked(aws: Aws, account_id: str, arn: str, distribution_id: str = "", **more
 
 
 def against(found: dict[str, PreflightResult]) -> dict[str, str]:
-    return {code: result.level.value for code, result in found.items() if result.level is not Level.PASS}
+    return {
+        code: result.level.value for code, result in found.items() if result.level is not Level.PASS
+    }
 
 
 def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
@@ -61,7 +78,8 @@ def test_the_seeded_targets_are_judged_as_their_names_say(chat: Aws) -> None:
     def verdict(name: str, **more: object) -> dict[str, str]:
         return against(asked(chat, CHAT_ACCOUNT, arns[name], front_door.id, **more))
 
-    # No VPC origin was made in this account yet, so its role is not there; the portal's may have it made.
+    # No VPC origin was made in this account yet, so its role is not there; the portal's may have it
+    # made.
     assert verdict("int-chat") == {}
     assert verdict("int-orders") == {"PF-INGRESS": "fixable"}
     assert verdict("pub-web")["PF-SCHEME"] == "block"
@@ -77,10 +95,18 @@ def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None
     network = account.vpc()
     arn = account.balancer(network)
     group = account.elbv2.create_target_group(
-        Name="grpc", Protocol="HTTP", ProtocolVersion="GRPC", Port=80, VpcId=network.vpc, TargetType="ip"
+        Name="grpc",
+        Protocol="HTTP",
+        ProtocolVersion="GRPC",
+        Port=80,
+        VpcId=network.vpc,
+        TargetType="ip",
     )["TargetGroups"][0]["TargetGroupArn"]
     made = account.elbv2.create_listener(
-        LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=[{"Type": "forward", "TargetGroupArn": group}]
+        LoadBalancerArn=arn,
+        Protocol="HTTP",
+        Port=80,
+        DefaultActions=[{"Type": "forward", "TargetGroupArn": group}],
     )["Listeners"][0]["ListenerArn"]
     before = asked(aws, account.number, arn, forward_host=False)
     assert before["PF-RULES"].level is Level.PASS
@@ -105,7 +131,9 @@ def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None
         CidrBlock="0.0.0.0/0",
         PortRange={"From": 1024, "To": 65535},
     )
-    account.ec2.modify_vpc_block_public_access_options(InternetGatewayBlockMode="block-bidirectional")
+    account.ec2.modify_vpc_block_public_access_options(
+        InternetGatewayBlockMode="block-bidirectional"
+    )
     after = asked(aws, account.number, arn, forward_host=False)
     assert after["PF-RULES"].level is Level.WARN
     assert "fixed-response" in after["PF-RULES"].seen
@@ -114,8 +142,12 @@ def test_what_is_broken_by_aws_calls_is_told(account: Account, aws: Aws) -> None
     assert after["PF-BPA"].level is Level.BLOCK
 
 
-def test_what_the_portals_role_may_not_do_is_told_before_the_run(account: Account, aws: Aws) -> None:
-    """The role of docs/iam-policy.json passes; then without one of its rights, then with one bound to a place."""
+def test_what_the_portals_role_may_not_do_is_told_before_the_run(
+    account: Account, aws: Aws
+) -> None:
+    """The role of docs/iam-policy.json passes; then without one of its rights, then with one bound
+    to a place.
+    """
     arn = account.balancer(account.vpc())
     give_role(account)
     made = asked(aws, account.number, arn)
@@ -131,19 +163,29 @@ def test_what_the_portals_role_may_not_do_is_told_before_the_run(account: Accoun
     assert less["PF-ROLE"].level is Level.WARN
 
     rights["DeleteOurVpcOrigins"]["Condition"]["StringEquals"]["aws:SourceVpc"] = "vpc-1"
-    rights["CreateMarkedVpcOrigins"] = {"Effect": "Allow", "Action": "cloudfront:CreateVpcOrigin", "Resource": "*"}
+    rights["CreateMarkedVpcOrigins"] = {
+        "Effect": "Allow",
+        "Action": "cloudfront:CreateVpcOrigin",
+        "Resource": "*",
+    }
     give_role(account, rights.values())
     depends = asked(aws, account.number, arn)["PF-PERMISSION"]
     assert depends.level is Level.UNKNOWN
     assert "cloudfront:DeleteVpcOrigin depends on aws:SourceVpc" in depends.why
 
 
-def test_a_crowded_group_is_counted_with_its_lists_and_with_what_aws_allows(account: Account, aws: Aws) -> None:
-    """Fifty rules by a list of the team's own and ten by addresses: sixty are there, and one more has no room."""
+def test_a_crowded_group_is_counted_with_its_lists_and_with_what_aws_allows(
+    account: Account, aws: Aws
+) -> None:
+    """Fifty rules by a list of the team's own and ten by addresses: sixty are there, and one more
+    has no room.
+    """
     give_role(account)
     network = account.vpc()
     arn = account.balancer(network)
-    ours = account.ec2.create_managed_prefix_list(PrefixListName="offices", MaxEntries=50, AddressFamily="IPv4")
+    ours = account.ec2.create_managed_prefix_list(
+        PrefixListName="offices", MaxEntries=50, AddressFamily="IPv4"
+    )
     offices = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80} | {
         "PrefixListIds": [{"PrefixListId": ours["PrefixList"]["PrefixListId"]}]
     }
@@ -158,26 +200,39 @@ def test_a_crowded_group_is_counted_with_its_lists_and_with_what_aws_allows(acco
     assert full.level is Level.WARN
     assert f"{network.group} uses 60 of 60 rules" in full.seen
     assert quotas.of_security_groups(aws, REGION) == {"rules_per_group": 60}
-    assert quotas.of_cloudfront(aws) == {"vpc_origin_quota": 25, "behavior_quota": 75, "origin_quota": 100}
+    assert quotas.of_cloudfront(aws) == {
+        "vpc_origin_quota": 25,
+        "behavior_quota": 75,
+        "origin_quota": 100,
+    }
 
 
 def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, aws: Aws) -> None:
-    """A target behind the load balancer with an address of its own; an HTTP API and a REST API's link into the VPC."""
+    """A target behind the load balancer with an address of its own; an HTTP API and a REST API's
+    link into the VPC.
+    """
     give_role(account)
     network = account.vpc()
     arn, inner = account.balancer(network), account.balancer(network, "int-tcp", Type="network")
-    group = account.elbv2.create_target_group(Name="app", Protocol="HTTP", Port=80, VpcId=network.vpc, TargetType="ip")[
-        "TargetGroups"
-    ][0]["TargetGroupArn"]
+    group = account.elbv2.create_target_group(
+        Name="app", Protocol="HTTP", Port=80, VpcId=network.vpc, TargetType="ip"
+    )["TargetGroups"][0]["TargetGroupArn"]
     forward = [{"Type": "forward", "TargetGroupArn": group}]
-    listener = account.elbv2.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=forward)
+    listener = account.elbv2.create_listener(
+        LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=forward
+    )
     app = account.ec2.create_network_interface(SubnetId=network.subnets[0])["NetworkInterface"]
     account.elbv2.register_targets(TargetGroupArn=group, Targets=[{"Id": app["PrivateIpAddress"]}])
     closed = asked(aws, account.number, arn)
-    assert (closed["PF-OTHER-DOOR"].level, closed["PF-PUBLIC-ADDRESS"].level) == (Level.PASS, Level.PASS)
+    assert (closed["PF-OTHER-DOOR"].level, closed["PF-PUBLIC-ADDRESS"].level) == (
+        Level.PASS,
+        Level.PASS,
+    )
 
     address = account.ec2.allocate_address(Domain="vpc")
-    account.ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=app["NetworkInterfaceId"])
+    account.ec2.associate_address(
+        AllocationId=address["AllocationId"], NetworkInterfaceId=app["NetworkInterfaceId"]
+    )
     http, rest = account.client("apigatewayv2"), account.client("apigateway")
     link = http.create_vpc_link(Name="into", SubnetIds=network.subnets)["VpcLinkId"]
     api = http.create_api(Name="chat-http", ProtocolType="HTTP")["ApiId"]
@@ -194,17 +249,26 @@ def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, a
     assert opened["PF-PUBLIC-ADDRESS"].level is Level.WARN
     assert address["PublicIp"] in opened["PF-PUBLIC-ADDRESS"].seen
     assert "API chat-http of API Gateway leads to int-app" in opened["PF-OTHER-DOOR"].seen
-    assert "VPC link from-rest of API Gateway" in asked(aws, account.number, inner)["PF-OTHER-DOOR"].seen
+    assert (
+        "VPC link from-rest of API Gateway"
+        in asked(aws, account.number, inner)["PF-OTHER-DOOR"].seen
+    )
     http.delete_integration(ApiId=api, IntegrationId=integration)
     assert asked(aws, account.number, arn)["PF-OTHER-DOOR"].level is Level.PASS
 
 
-def test_a_more_specific_name_of_another_account_is_told_and_a_wider_one_is_not(lab: Lab, account: Account) -> None:
+def test_a_more_specific_name_of_another_account_is_told_and_a_wider_one_is_not(
+    lab: Lab, account: Account
+) -> None:
     zone = f"z{account.number}.example.com"
 
     def serving(owner: Account, name: str) -> str:
         shown = viewer_certificate(owner.certificate(name))
-        return str(owner.create_distribution(Aliases=listed(name), ViewerCertificate=shown)["Distribution"]["Id"])
+        return str(
+            owner.create_distribution(Aliases=listed(name), ViewerCertificate=shown)[
+                "Distribution"
+            ]["Id"]
+        )
 
     give_role(account)
     other, arn, mine = lab.account(), account.balancer(account.vpc()), serving(account, f"*.{zone}")
@@ -220,8 +284,12 @@ def test_a_more_specific_name_of_another_account_is_told_and_a_wider_one_is_not(
     assert other.number not in shared.seen
 
 
-def test_a_promotion_takes_away_what_was_published_on_the_primary_meanwhile(account: Account, aws: Aws) -> None:
-    """The preflight warns of that. It has nothing to say without a policy, and refuses a staging distribution."""
+def test_a_promotion_takes_away_what_was_published_on_the_primary_meanwhile(
+    account: Account, aws: Aws
+) -> None:
+    """The preflight warns of that. It has nothing to say without a policy, and refuses a staging
+    distribution.
+    """
     give_role(account)
     arn, pair = account.balancer(account.vpc()), Pair(account)
 
@@ -230,7 +298,10 @@ def test_a_promotion_takes_away_what_was_published_on_the_primary_meanwhile(acco
 
     assert said(pair.primary).level is Level.PASS
     refused = said(pair.staging)
-    assert (refused.level, refused.seen) == (Level.BLOCK, f"{pair.staging} is a staging distribution.")
+    assert (refused.level, refused.seen) == (
+        Level.BLOCK,
+        f"{pair.staging} is a staging distribution.",
+    )
     assert refused.fix is not None
     assert pair.domain in refused.fix.cli
 
@@ -246,10 +317,16 @@ def test_iam_is_asked_about_the_group_that_the_plan_would_open(account: Account,
     give_role(account)
     network = account.vpc()
     arn = account.balancer(network)
-    made = account.ec2.create_security_group(GroupName="another", Description="another", VpcId=network.vpc)
+    made = account.ec2.create_security_group(
+        GroupName="another", Description="another", VpcId=network.vpc
+    )
     groups = sorted((network.group, made["GroupId"]), reverse=True)
     account.elbv2.set_security_groups(LoadBalancerArn=arn, SecurityGroups=groups)
     snapshot = take_snapshot(aws, target_arn=arn, distribution_id="", owner=OWNER, permissions=True)
-    about = [one.resource for one in snapshot.permissions or () if one.action == "ec2:AuthorizeSecurityGroupIngress"]
+    about = [
+        one.resource
+        for one in snapshot.permissions or ()
+        if one.action == "ec2:AuthorizeSecurityGroupIngress"
+    ]
     assert any(resource.endswith(groups[-1]) for resource in about), about
     assert not any(resource.endswith(groups[0]) for resource in about)

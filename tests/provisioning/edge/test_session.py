@@ -21,14 +21,18 @@ def in_(**given: float) -> str:
     return (datetime.now(UTC) + timedelta(**given)).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def test_the_role_is_assumed_with_external_id_and_session_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_role_is_assumed_with_external_id_and_session_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with listening(assumed_role("ASIAONE", in_(hours=1)), no_vpc_origins()) as wire:
         monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
         aws = Aws(CHAT)
         vpc_origins.list_all(aws)
         vpc_origins.list_all(aws)
         sts, *lists = wire.requests
-    assert {name: sts[2][name] for name in ("Action", "RoleArn", "ExternalId", "RoleSessionName")} == {
+    assert {
+        name: sts[2][name] for name in ("Action", "RoleArn", "ExternalId", "RoleSessionName")
+    } == {
         "Action": ["AssumeRole"],
         "RoleArn": [ROLE],
         "ExternalId": ["chosen-by-the-portal"],
@@ -96,7 +100,9 @@ def test_threads_share_one_client_of_each_kind() -> None:
     assert aws.elbv2_read("eu-west-1") is not aws.elbv2_read("us-east-1")
 
 
-def test_cloudfront_is_signed_for_its_home_whatever_the_account_s_region(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cloudfront_is_signed_for_its_home_whatever_the_account_s_region(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     with listening(no_vpc_origins()) as wire:
         monkeypatch.setenv("AWS_ENDPOINT_URL", wire.url)
         aws = Aws(AccountRef("123456789012", "eu-west-1"))
@@ -117,7 +123,9 @@ def test_writes_are_sent_once_and_reads_up_to_three_times() -> None:
         config = client.meta.config
         assert config.retries["total_max_attempts"] == attempts  # type: ignore[attr-defined]
         assert config.connect_timeout + config.read_timeout <= 25  # type: ignore[attr-defined]
-        assert attempts * config.read_timeout < 60, "a run's lease must outlast a read that nobody answers"  # type: ignore[attr-defined]
+        assert attempts * config.read_timeout < 60, (
+            "a run's lease must outlast a read that nobody answers"
+        )  # type: ignore[attr-defined]
 
 
 def test_one_account_has_one_set_of_clients_in_a_process_and_a_fork_has_its_own() -> None:

@@ -1,4 +1,6 @@
-"""Targets and snapshots through the adapter, against the lab's seeded account and against accounts made here."""
+"""Targets and snapshots through the adapter, against the lab's seeded account and against accounts
+made here.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ def looked_at(aws: Aws, arn: str) -> TargetFacts:
 
 
 def instance_in(account: Account, subnet: str, **given: Any) -> str:
-    made = account.ec2.run_instances(ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=subnet, **given)
+    made = account.ec2.run_instances(
+        ImageId=account.image, MinCount=1, MaxCount=1, SubnetId=subnet, **given
+    )
     return f"arn:aws:ec2:{REGION}:{account.number}:instance/{made['Instances'][0]['InstanceId']}"
 
 
@@ -55,7 +59,10 @@ def test_a_ready_target_is_known_in_full(chat: Aws) -> None:
     assert target.admits_cloudfront(80) is not None
     assert len(target.subnets) == 2
     assert not any(subnet.public for subnet in target.subnets)
-    assert all(subnet.availability_zone_id.startswith("use1-az") and subnet.free_addresses for subnet in target.subnets)
+    assert all(
+        subnet.availability_zone_id.startswith("use1-az") and subnet.free_addresses
+        for subnet in target.subnets
+    )
 
 
 def test_a_closed_and_a_public_one_look_different(chat: Aws) -> None:
@@ -63,14 +70,19 @@ def test_a_closed_and_a_public_one_look_different(chat: Aws) -> None:
     assert all(subnet.public for subnet in looked_at(chat, seeded(chat, "pub-web").arn).subnets)
 
 
-def test_a_subnet_without_a_table_of_its_own_goes_by_the_main_table(account: Account, aws: Aws) -> None:
+def test_a_subnet_without_a_table_of_its_own_goes_by_the_main_table(
+    account: Account, aws: Aws
+) -> None:
     network = account.vpc()
     arn = account.balancer(network)
     assert not any(subnet.public for subnet in looked_at(aws, arn).subnets)
-    gateway = account.ec2.describe_internet_gateways(Filters=[{"Name": "attachment.vpc-id", "Values": [network.vpc]}])[
-        "InternetGateways"
-    ][0]["InternetGatewayId"]
-    mine = [{"Name": "vpc-id", "Values": [network.vpc]}, {"Name": "association.main", "Values": ["true"]}]
+    gateway = account.ec2.describe_internet_gateways(
+        Filters=[{"Name": "attachment.vpc-id", "Values": [network.vpc]}]
+    )["InternetGateways"][0]["InternetGatewayId"]
+    mine = [
+        {"Name": "vpc-id", "Values": [network.vpc]},
+        {"Name": "association.main", "Values": ["true"]},
+    ]
     main = account.ec2.describe_route_tables(Filters=mine)["RouteTables"][0]["RouteTableId"]
     account.ec2.create_route(RouteTableId=main, DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)
     assert all(subnet.public for subnet in looked_at(aws, arn).subnets)
@@ -87,30 +99,50 @@ def test_a_vpc_without_a_gateway_says_so(account: Account, aws: Aws) -> None:
 
 def test_a_redirecting_listener_says_where_to(account: Account, aws: Aws) -> None:
     arn = account.balancer(account.vpc())
-    redirect = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}
-    account.elbv2.create_listener(LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=[redirect])
+    redirect = {
+        "Type": "redirect",
+        "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"},
+    }
+    account.elbv2.create_listener(
+        LoadBalancerArn=arn, Protocol="HTTP", Port=80, DefaultActions=[redirect]
+    )
     (listener,) = looked_at(aws, arn).listeners
     assert (listener.default_action, listener.redirect_protocol) == ("redirect", "HTTPS")
 
 
-def test_a_network_load_balancer_has_its_idle_clock_on_the_listener(account: Account, aws: Aws) -> None:
+def test_a_network_load_balancer_has_its_idle_clock_on_the_listener(
+    account: Account, aws: Aws
+) -> None:
     network = account.vpc()
     arn = account.balancer(network, "nlb", Type="network")
-    group = account.elbv2.create_target_group(Name="tcp", Protocol="TCP", Port=80, VpcId=network.vpc)
+    group = account.elbv2.create_target_group(
+        Name="tcp", Protocol="TCP", Port=80, VpcId=network.vpc
+    )
     forward = {"Type": "forward", "TargetGroupArn": group["TargetGroups"][0]["TargetGroupArn"]}
-    account.elbv2.create_listener(LoadBalancerArn=arn, Protocol="TCP", Port=80, DefaultActions=[forward])
+    account.elbv2.create_listener(
+        LoadBalancerArn=arn, Protocol="TCP", Port=80, DefaultActions=[forward]
+    )
     target = looked_at(aws, arn)
     assert (target.kind, target.idle_timeout_seconds) == ("network", None)
     assert [listener.idle_timeout_seconds for listener in target.listeners] == [350]
     assert (target.healthy_targets, target.registered_targets) == (0, 0)
 
 
-def test_a_running_instance_is_a_target_and_a_stopped_one_is_not_active(account: Account, aws: Aws) -> None:
+def test_a_running_instance_is_a_target_and_a_stopped_one_is_not_active(
+    account: Account, aws: Aws
+) -> None:
     network = account.vpc()
     name = [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "box"}]}]
-    arn = instance_in(account, network.subnets[0], SecurityGroupIds=[network.group], TagSpecifications=name)
+    arn = instance_in(
+        account, network.subnets[0], SecurityGroupIds=[network.group], TagSpecifications=name
+    )
     target = looked_at(aws, arn)
-    assert (target.arn, target.kind, target.name, target.state) == (arn, "instance", "box", "active")
+    assert (target.arn, target.kind, target.name, target.state) == (
+        arn,
+        "instance",
+        "box",
+        "active",
+    )
     assert target.dns_name.endswith(".internal")
     assert target.security_groups == (network.group,)
     assert [subnet.id for subnet in target.subnets] == [network.subnets[0]]
@@ -134,7 +166,9 @@ def test_what_is_not_there_is_none(chat: Aws, arn: str) -> None:
 
 def test_a_snapshot_holds_everything_together(chat: Aws) -> None:
     (front_door,) = distributions.list_all(chat)
-    snapshot = take_snapshot(chat, target_arn=seeded(chat, "int-chat").arn, distribution_id=front_door.id, owner=OWNER)
+    snapshot = take_snapshot(
+        chat, target_arn=seeded(chat, "int-chat").arn, distribution_id=front_door.id, owner=OWNER
+    )
     assert snapshot.gaps == ()
     assert snapshot.target is not None
     assert snapshot.target.name == "int-chat"
@@ -142,7 +176,9 @@ def test_a_snapshot_holds_everything_together(chat: Aws) -> None:
     assert snapshot.distribution.comment == "Chat front door"
 
 
-def test_a_snapshot_tells_our_vpc_origins_from_those_that_only_have_our_name(account: Account, aws: Aws) -> None:
+def test_a_snapshot_tells_our_vpc_origins_from_those_that_only_have_our_name(
+    account: Account, aws: Aws
+) -> None:
     config = {
         "Arn": account.target,
         "HTTPPort": 80,
@@ -161,8 +197,12 @@ def test_a_snapshot_tells_our_vpc_origins_from_those_that_only_have_our_name(acc
     assert (snapshot.target, snapshot.distribution, snapshot.gaps) == (None, None, ())
 
 
-def test_a_snapshot_of_a_target_asks_for_the_tags_of_its_own_vpc_origins_only(account: Account, aws: Aws) -> None:
-    """The account's other VPC origins cost one call each, and no judgement of this target needs them."""
+def test_a_snapshot_of_a_target_asks_for_the_tags_of_its_own_vpc_origins_only(
+    account: Account, aws: Aws
+) -> None:
+    """The account's other VPC origins cost one call each, and no judgement of this target needs
+    them.
+    """
     network = account.vpc()
     mine, other = account.balancer(network, "mine"), account.balancer(network, "other")
     for name, arn in (("a", mine), ("b", other)):
@@ -173,7 +213,9 @@ def test_a_snapshot_of_a_target_asks_for_the_tags_of_its_own_vpc_origins_only(ac
 
 
 @pytest.mark.parametrize(("name", "admitted"), [("int-chat", True), ("int-orders", False)])
-def test_whether_cloudfront_gets_in_needs_no_more_than_the_rules(chat: Aws, name: str, admitted: bool) -> None:
+def test_whether_cloudfront_gets_in_needs_no_more_than_the_rules(
+    chat: Aws, name: str, admitted: bool
+) -> None:
     arn = seeded(chat, name).arn
     facts = targets.admission_facts(chat, arn)
     assert facts is not None
@@ -229,7 +271,9 @@ def test_what_is_not_allowed_becomes_a_gap_and_the_rest_is_there(
         raise denied(function)
 
     monkeypatch.setattr(module, function, refuse)
-    snapshot = take_snapshot(chat, target_arn=arn, distribution_id=front_door.id, owner=OWNER, permissions=True)
+    snapshot = take_snapshot(
+        chat, target_arn=arn, distribution_id=front_door.id, owner=OWNER, permissions=True
+    )
     assert [one.what for one in snapshot.gaps] == [gap]
     assert "not authorized" in snapshot.gaps[0].reason
     assert "Ask whoever administers the account" in snapshot.gaps[0].reason

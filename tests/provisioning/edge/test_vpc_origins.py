@@ -22,10 +22,16 @@ def wanted(account: Account, name: str) -> dict[str, object]:
     }
 
 
-def test_one_is_created_found_by_name_known_by_its_tag_and_deleted(account: Account, aws: Aws) -> None:
+def test_one_is_created_found_by_name_known_by_its_tag_and_deleted(
+    account: Account, aws: Aws
+) -> None:
     assert vpc_origins.find(aws, "edge-portal-1") is None
     made = vpc_origins.create(aws, wanted(account, "edge-portal-1"), {OWNER_TAG: "edge-portal"})
-    assert (made.facts.status, made.facts.target_arn, made.config["HTTPPort"]) == ("Deploying", account.target, 80)
+    assert (made.facts.status, made.facts.target_arn, made.config["HTTPPort"]) == (
+        "Deploying",
+        account.target,
+        80,
+    )
 
     assert vpc_origins.find(aws, "edge-portal-1") == made.facts
     arn = vpc_origins.arn(account.number, made.facts.id)
@@ -68,9 +74,13 @@ def test_somebody_else_s_has_no_owner(account: Account, aws: Aws) -> None:
     assert vpc_origins.owner_of(aws, vpc_origins.arn(account.number, made["Id"])) == ""
 
 
-def test_deleting_what_a_distribution_uses_waits_and_a_stale_etag_is_told(account: Account, aws: Aws) -> None:
+def test_deleting_what_a_distribution_uses_waits_and_a_stale_etag_is_told(
+    account: Account, aws: Aws
+) -> None:
     made = account.deployed_vpc_origin("edge-portal-1")
-    account.create_distribution(Origins=listed(vpc_origin("ours", made)), DefaultCacheBehavior=behavior("ours"))
+    account.create_distribution(
+        Origins=listed(vpc_origin("ours", made)), DefaultCacheBehavior=behavior("ours")
+    )
     record = vpc_origins.read(aws, made)
     assert record is not None
     with pytest.raises(EdgeError) as caught:
@@ -83,7 +93,9 @@ def test_deleting_what_a_distribution_uses_waits_and_a_stale_etag_is_told(accoun
 
 
 def test_a_target_that_aws_does_not_take_is_refused_for_good(account: Account, aws: Aws) -> None:
-    config = wanted(account, "edge-portal-1") | {"Arn": account.balancer(account.vpc(gateway=False), "no-igw")}
+    config = wanted(account, "edge-portal-1") | {
+        "Arn": account.balancer(account.vpc(gateway=False), "no-igw")
+    }
     with pytest.raises(EdgeError) as caught:
         vpc_origins.create(aws, config, {})
     assert not caught.value.transient

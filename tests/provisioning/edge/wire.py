@@ -1,4 +1,6 @@
-"""An endpoint that answers what a test tells it to, and remembers every request: for what no healthy AWS does."""
+"""An endpoint that answers what a test tells it to, and remembers every request: for what no
+healthy AWS does.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,8 @@ def listening(*replies: Reply | str) -> Iterator[Wire]:
 def cloudfront_error(code: str, status: int, message: str = "No.", **headers: str) -> Reply:
     """A refusal as CloudFront writes it."""
     body = (
-        '<ErrorResponse xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/"><Error><Type>Sender</Type>'
+        "<ErrorResponse "
+        'xmlns="http://cloudfront.amazonaws.com/doc/2020-05-31/"><Error><Type>Sender</Type>'
         f"<Code>{code}</Code><Message>{message}</Message></Error><RequestId>req-1</RequestId></ErrorResponse>"
     )
     return Reply(status, body, headers)
@@ -91,7 +94,8 @@ def assumed_role(key: str, expires: str) -> Reply:
     """AssumeRole's answer."""
     return Reply(
         200,
-        '<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>'
+        "<AssumeRoleResponse "
+        'xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>'
         f"<AccessKeyId>{key}</AccessKeyId><SecretAccessKey>secret</SecretAccessKey><SessionToken>token</SessionToken>"
         f"<Expiration>{expires}</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>",
     )
