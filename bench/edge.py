@@ -289,9 +289,8 @@ def _deploy(url: str, echo_port: int) -> str:
 
 
 def _post(url: str, given: Mapping[str, Any]) -> None:
-    request = urllib.request.Request(
-        url, json.dumps(given).encode(), {"Content-Type": "application/json"}
-    )
+    headers = {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(given).encode(), headers)  # noqa: S310
     with urllib.request.urlopen(request, timeout=PATIENCE):  # noqa: S310
         pass
 

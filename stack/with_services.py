@@ -23,9 +23,8 @@ def run_with_services(command: list[str]) -> int:
         stack = Stack(Path(directory), parts=SERVICES, durable=False, say=say)
         try:
             with ends_on_signals(), stack:
-                return subprocess.run(
-                    command, env={**os.environ, **stack.env}, check=False
-                ).returncode
+                env = os.environ | stack.env
+                return subprocess.run(command, env=env, check=False).returncode  # noqa: S603
         except Stopped as stopped:
             return 128 + stopped.number
         except REFUSALS as refusal:
