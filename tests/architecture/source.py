@@ -36,14 +36,17 @@ def imported_by(tree: ast.AST) -> Iterator[tuple[int, str]]:
 
 
 def pure_modules() -> list[Path]:
-    """The modules that the import contract calls pure."""
+    """The modules that the import contract calls pure; a package stands for all of its modules."""
     settings = tomllib.loads((PROJECT / "pyproject.toml").read_text())
     contracts = settings["tool"]["importlinter"]["contracts"]
     (pure,) = [contract for contract in contracts if contract["name"].startswith("Pure modules")]
-    return [_file_of(name) for name in pure["source_modules"]]
+    return sorted({path for name in pure["source_modules"] for path in _files_of(name)})
 
 
-def _file_of(module: str) -> Path:
-    """The file of a module or a package."""
+def _files_of(module: str) -> Iterator[Path]:
+    """The file of a module, or every file of a package."""
     path = Path(*module.split("."))
-    return path / "__init__.py" if (PROJECT / path).is_dir() else path.with_suffix(".py")
+    if (PROJECT / path).is_dir():
+        yield from modules(str(path))
+    else:
+        yield path.with_suffix(".py")

@@ -1,0 +1,125 @@
+"""What the edge knows of the accounts: the AWS process's `/_lab/state`, parsed once into frozen
+values (PURE).
+
+It decides how the wire form is read, and gives every later decision typed facts. It must never do
+I/O or fill in a fact that AWS would not: what is missing in the JSON stays absent here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from lab.edge.cdn.continuous_deployment import DeploymentPolicy, parse_deployment_policy
+from lab.edge.account.distributions import (
+    Distribution,
+    VpcOrigin,
+    parse_distribution,
+    parse_vpc_origin,
+)
+from lab.edge.cdn.waf import WebAcl, parse_web_acl
+from lab.edge.origins.api_gateway_rules import Gateway, parse_gateway
+from lab.edge.account.lab_settings import Fault, Settings, parse_faults, parse_settings
+from lab.edge.account.load_balancers import (
+    Certificate,
+    LoadBalancer,
+    TargetGroup,
+    parse_certificate,
+    parse_load_balancer,
+    parse_target_group,
+)
+from lab.edge.account.policies import ResponseHeadersPolicy, parse_policy, parse_response_headers_policy
+from lab.edge.cdn.signed_requests import PublicKey
+from lab.edge.account.vpcs import Network, parse_network
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything the edge knows at one version; `scale` is how many times as fast as real time the
+    lab runs.
+    """
+
+    version: int
+    scale: float
+    distributions: tuple[Distribution, ...] = ()
+    vpc_origins: Mapping[str, VpcOrigin] = field(default_factory=dict)
+    load_balancers: tuple[LoadBalancer, ...] = ()
+    target_groups: Mapping[str, TargetGroup] = field(default_factory=dict)
+    certificates: Mapping[str, Certificate] = field(default_factory=dict)
+    network: Network = field(default_factory=Network)
+    names: Mapping[str, str] = field(default_factory=dict)
+    hosts: Mapping[str, str] = field(default_factory=dict)
+    response_headers_policies: Mapping[str, ResponseHeadersPolicy] = field(default_factory=dict)
+    key_groups: Mapping[str, tuple[PublicKey, ...]] = field(default_factory=dict)
+    continuous_deployment_policies: Mapping[str, DeploymentPolicy] = field(default_factory=dict)
+    web_acls: Mapping[str, WebAcl] = field(default_factory=dict)
+    gateways: Mapping[str, Gateway] = field(default_factory=dict)
+    settings: Settings = field(default_factory=Settings)
+    faults: tuple[Fault, ...] = ()
+
+    @property
+    def socket_scale(self) -> float:
+        """How much faster than AWS idle clocks run: the lab's scale, but at most 6.
+
+        A person who types needs some seconds, so the shortest of AWS's idle clocks (60 s) never
+        falls under 10 s, and the three of them (60, 350, 600 s) keep their order and proportion.
+        """
+        return max(1.0, min(self.scale, 6.0))
+
+
+def parse_state(body: Json) -> State:
+    """Read the JSON of `/_lab/state`. Raises KeyError, TypeError or ValueError when it is not
+    one.
+    """
+    policies = {
+        **{id: parse_policy(p) for id, p in body.get("cache_policies", {}).items()},
+        **{id: parse_policy(p) for id, p in body.get("origin_request_policies", {}).items()},
+    }
+    firewall: Json = body.get("firewall") or {}
+    return State(
+        version=int(body["version"]),
+        scale=float(body.get("clock", {}).get("scale", 1.0)),
+        distributions=tuple(
+            parse_distribution(entry, policies)
+            for entry in body.get("distributions", [])
+            if entry.get("config")
+        ),
+        vpc_origins={entry["id"]: parse_vpc_origin(entry) for entry in body.get("vpc_origins", [])},
+        load_balancers=tuple(
+            parse_load_balancer(entry) for entry in body.get("load_balancers", [])
+        ),
+        target_groups={
+            entry["arn"]: parse_target_group(entry) for entry in body.get("target_groups", [])
+        },
+        certificates={
+            arn: parse_certificate(arn, entry)
+            for arn, entry in body.get("certificates", {}).items()
+        },
+        network=parse_network(body),
+        names=dict(body.get("names", {})),
+        hosts=dict(body.get("hosts", {})),
+        response_headers_policies={
+            id: parse_response_headers_policy(config)
+            for id, config in body.get("response_headers_policies", {}).items()
+        },
+        key_groups={
+            id: tuple(PublicKey(key["id"], key["pem"]) for key in keys)
+            for id, keys in body.get("key_groups", {}).items()
+        },
+        continuous_deployment_policies={
+            id: parse_deployment_policy(id, entry)
+            for id, entry in body.get("continuous_deployment_policies", {}).items()
+        },
+        web_acls={
+            arn: parse_web_acl(arn, entry, firewall)
+            for arn, entry in (firewall.get("web_acls") or {}).items()
+        },
+        gateways={
+            gateway.host: gateway for gateway in map(parse_gateway, body.get("gateways", []))
+        },
+        settings=parse_settings(body.get("settings") or {}),
+        faults=parse_faults(body.get("faults") or ()),
+    )

@@ -1,0 +1,300 @@
+"""An Application Load Balancer on one connection: requests in, requests to targets out.
+
+It carries out what `listener_rules.py` and `target_choice.py` decide. It must never close an idle
+WebSocket with a close frame: the real one just drops it, and clients see 1006.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from email.utils import formatdate
+
+import h11
+
+from lab.edge.cdn.error_pages import balancer_answer
+from lab.edge.balancers.rules.listener_rules import (
+    INCOMPATIBLE_PROTOCOL,
+    FrontRequest,
+    choose_action,
+    oversized,
+    own_answer,
+    target_headers,
+)
+from lab.edge.cdn.forwarding import Header, ViewerRequest
+from lab.edge.wire.http1 import (
+    HTTP1_VERSIONS,
+    Http1,
+    SenderFailed,
+    ask,
+    end_to_end,
+    give,
+    has_body,
+    relay_response,
+    switch_protocols,
+    target_and_headers,
+    text_headers,
+    wire_headers,
+)
+from lab.edge.wire.connection import Leg, Passage, Tunnel
+from lab.edge.wire.open_sockets import Live
+from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Target, TargetGroup
+from lab.edge.account.state import State
+from lab.edge.balancers.rules.target_choice import (
+    Health,
+    choose_group,
+    choose_target,
+    read_cookies,
+    sticky_cookies,
+    target_key,
+    usable_targets,
+)
+from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
+
+# The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.
+ALB_IDLE_SECONDS = 60.0
+Found = tuple[LoadBalancer, Listener]
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A request on its way: what was decided for it."""
+
+    action: Action
+    group: TargetGroup
+    target: Target
+    idle: float
+    aws_idle: float
+
+
+class ApplicationBalancer:
+    """Serves the connections of every Application Load Balancer."""
+
+    def __init__(
+        self, state: Callable[[], State], targets: TargetConnections, health: Health, live: Live
+    ) -> None:
+        self._state = state
+        self._targets = targets
+        self._health = health
+        self._live = live
+        self._turns = itertools.count()
+        self._secret = secrets.token_bytes(32)
+
+    async def serve(self, find: Callable[[], Found | None], leg: Leg, passage: Passage) -> None:
+        """Requests on one connection, one after the other, until it closes or became a tunnel that
+        has ended.
+
+        A client that says nothing for as long as the idle timeout is cut, with 408 in the middle of
+        a request (ALB guide, "HTTP 408: Request timeout").
+        """
+        http = Http1(leg, h11.SERVER)
+        while True:
+            found = find()
+            if found is None:
+                return
+            try:
+                event = await http.next_event(_idle_seconds(found[0]) / self._state().socket_scale)
+                if not isinstance(event, h11.Request):
+                    return
+                request = _front_request(event, leg, passage)
+            except TimeoutError:
+                if http.trailing_bytes():
+                    await give(http, balancer_answer(408))
+                return
+            except h11.RemoteProtocolError:
+                if http.may_answer:
+                    await give(http, balancer_answer(400))
+                    await leg.part()
+                return
+            # As it is configured now: a connection may outlive several configurations.
+            found = find()
+            if found is None:
+                return
+            if (
+                await self._exchange(*found, http, event, request, passage)
+                or not http.ready_for_next()
+            ):
+                return
+
+    async def _exchange(
+        self,
+        balancer: LoadBalancer,
+        listener: Listener,
+        http: Http1,
+        event: h11.Request,
+        request: FrontRequest,
+        passage: Passage,
+    ) -> bool:
+        """One request; whether it became a tunnel."""
+        head = request.method == "HEAD"
+        body_from = http if has_body(request.headers) else None
+        if body_from is None:
+            await http.next_event()  # the end of the request
+        strictest = balancer.attributes.get("routing.http.desync_mitigation_mode") == "strictest"
+        if oversized(request) or (http.ambiguous and strictest):
+            await give(http, balancer_answer(400), head=head)
+            return False
+        action = choose_action(listener, request)
+        if action is None or action.type != "forward":
+            await give(http, own_answer(action, request, listener), head=head)
+            return False
+        state = self._state()
+        cookies = read_cookies(request.header("cookie"))
+        group = choose_group(action, state.target_groups, random.random(), cookies, self._secret)  # noqa: S311
+        if group is not None and group.protocol_version in ("HTTP2", "GRPC"):
+            await give(http, balancer_answer(INCOMPATIBLE_PROTOCOL), head=head)
+            return False
+        target = None
+        if group is not None:
+            target = choose_target(
+                group,
+                usable_targets(group, self._health),
+                next(self._turns),
+                cookies,
+                self._secret,
+                lambda one: self._live.open_to(target_key(group, one)),
+            )
+        if group is None or target is None:
+            await give(http, balancer_answer(503), head=head)
+            return False
+        aws_idle = _idle_seconds(balancer)
+        chosen = _Chosen(action, group, target, aws_idle / state.socket_scale, aws_idle)
+        try:
+            far = await self._targets.connect(Errand(balancer, group, target, passage))
+        except TargetUnreachable as unreachable:
+            await give(http, balancer_answer(unreachable.status), head=head)
+            return False
+        try:
+            return await self._forward(
+                http, event, request, balancer, listener, far, body_from, chosen
+            )
+        finally:
+            far.close()
+
+    async def _forward(
+        self,
+        http: Http1,
+        event: h11.Request,
+        request: FrontRequest,
+        balancer: LoadBalancer,
+        listener: Listener,
+        far: Leg,
+        body_from: Http1 | None,
+        chosen: _Chosen,
+    ) -> bool:
+        """Pass a request to the target and its answer back; carries the tunnel if the answer is
+        101.
+        """
+        websocket = _asks_for_websocket(request, event)
+        target = Http1(far, h11.CLIENT)
+        sent = wire_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
+        to_target = h11.Request(
+            method=event.method, target=request.target.encode("latin-1"), headers=sent
+        )
+        try:
+            reply = await ask(
+                target,
+                to_target,
+                body_from=body_from,
+                patience=chosen.idle,
+                body_patience=chosen.idle,
+            )
+        except (TimeoutError, SenderFailed, h11.ProtocolError, OSError) as error:
+            if http.may_answer:
+                await give(
+                    http, balancer_answer(_failure_status(error)), head=request.method == "HEAD"
+                )
+            return False
+        headers = text_headers(reply)
+        if isinstance(reply, h11.Response):
+            passed = [*end_to_end(headers), *self._cookies(chosen, headers)]
+            await relay_response(target, http, reply, passed, chosen.idle)
+            return False
+        if not websocket:
+            await give(http, balancer_answer(502))
+            return False
+        await switch_protocols(http, target, reply, [*headers, *self._cookies(chosen, headers)])
+        tunnel = Tunnel(http.leg, far, chosen.idle, who=balancer.label, aws_seconds=chosen.aws_idle)
+        key = target_key(chosen.group, chosen.target)
+        await self._live.carry_to_target(
+            tunnel,
+            request.source,
+            chosen.group,
+            chosen.target.id,
+            chosen.target.port,
+            key,
+            cut_after=True,
+        )
+        return True
+
+    def _cookies(self, chosen: _Chosen, headers: tuple[Header, ...]) -> list[Header]:
+        """The stickiness cookies as Set-Cookie headers; each comes twice, the second time for use
+        across sites.
+        """
+        app = [
+            value.partition("=")[0].strip()
+            for name, value in headers
+            if name.lower() == "set-cookie"
+        ]
+        made = []
+        for name, value, seconds in sticky_cookies(
+            chosen.action, chosen.group, chosen.target, app, self._secret
+        ):
+            until = formatdate(time.time() + seconds, usegmt=True)
+            made.append(("Set-Cookie", f"{name}={value}; Expires={until}; Path=/"))
+            if not name.startswith("AWSALBAPP"):
+                made.append(
+                    (
+                        "Set-Cookie",
+                        f"{name}CORS={value}; Expires={until}; Path=/; SameSite=None; Secure",
+                    )
+                )
+        return made
+
+
+def _idle_seconds(balancer: LoadBalancer) -> float:
+    """The balancer's idle timeout on AWS."""
+    return float(balancer.attributes.get("idle_timeout.timeout_seconds", ALB_IDLE_SECONDS))
+
+
+def _failure_status(error: Exception) -> int:
+    """The balancer's answer where a request or its response did not get through."""
+    if isinstance(error, SenderFailed):
+        return 408 if isinstance(error.__cause__, TimeoutError) else 400
+    return 504 if isinstance(error, TimeoutError) else 502
+
+
+def _front_request(event: h11.Request, leg: Leg, passage: Passage) -> FrontRequest:
+    """The request as the balancer got it.
+
+    :raises h11.RemoteProtocolError: it is none of HTTP/1.
+    """
+    if event.http_version not in HTTP1_VERSIONS:
+        raise h11.RemoteProtocolError("another version of HTTP")
+    target, headers = target_and_headers(event)
+    peer = leg.transport.get_extra_info("peername") or ("", 0)
+    cipher = leg.transport.get_extra_info("cipher")
+    return FrontRequest(
+        method=event.method.decode(),
+        target=target,
+        headers=headers,
+        source=passage.source,
+        source_port=int(peer[1]),
+        tls=(str(cipher[1]), str(cipher[0])) if cipher else None,
+    )
+
+
+def _asks_for_websocket(request: FrontRequest, event: h11.Request) -> bool:
+    version = event.http_version.decode()
+    as_viewer = ViewerRequest(
+        request.method, request.target, request.headers, "http", version, request.source, 0
+    )
+    return as_viewer.is_websocket_handshake
+
+
+def _trace_id() -> str:
+    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"

@@ -1,0 +1,155 @@
+"""Which target of which group a load balancer takes: weights, health, stickiness (PURE).
+
+It decides from the groups, from what is known of their targets' health, and from the request's
+cookies. It must never draw at random or read a clock: the draw and the turn are arguments.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from http.cookies import CookieError, SimpleCookie
+
+from lab.edge.account.load_balancers import Action, Target, TargetGroup
+
+HEALTHY = "healthy"
+DRAINING = "draining"
+TARGET_COOKIE = "AWSALB"
+GROUP_COOKIE = "AWSALBTG"
+APP_COOKIE = "AWSALBAPP-0"
+# elbv2 API reference: stickiness.lb_cookie.duration_seconds,
+# stickiness.app_cookie.duration_seconds.
+DEFAULT_STICKY_SECONDS = 86400
+
+Health = Callable[[TargetGroup, Target], str]
+
+
+def usable_targets(group: TargetGroup, health: Health) -> Sequence[Target]:
+    """The targets that may get a new connection: the healthy ones, or all if none is (the balancer
+    fails open).
+    """
+    known = [(target, health(group, target)) for target in group.targets]
+    present = [target for target, state in known if state != DRAINING]
+    return [target for target, state in known if state == HEALTHY] or present
+
+
+def choose_group(
+    action: Action,
+    groups: Mapping[str, TargetGroup],
+    draw: float,
+    cookies: Mapping[str, str],
+    secret: bytes,
+) -> TargetGroup | None:
+    """The target group for a request; `draw` is from [0, 1).
+
+    1. With group stickiness, the group that the AWSALBTG cookie names, if the action still has it.
+    2. Else by weight. A group without targets is drawn as well: the balancer does not look
+       elsewhere.
+    """
+    arns = [arn for arn in action.target_group_arns if arn in groups]
+    if not arns:
+        return None
+    if action.sticky_seconds and GROUP_COOKIE in cookies:
+        for arn in arns:
+            if _same(cookies[GROUP_COOKIE], token(secret, arn)):
+                return groups[arn]
+    weight_of = dict(zip(action.target_group_arns, action.weights, strict=False))
+    weights = [weight_of.get(arn, 1) for arn in arns]
+    left = draw * sum(weights)
+    for arn, weight in zip(arns, weights, strict=True):
+        left -= weight
+        if left < 0:
+            return groups[arn]
+    return groups[arns[-1]]
+
+
+def choose_target(
+    group: TargetGroup,
+    usable: Sequence[Target],
+    turn: int,
+    cookies: Mapping[str, str],
+    secret: bytes,
+    open_sockets: Callable[[Target], int],
+) -> Target | None:
+    """The target for a request: the one that the stickiness cookie names while it may be used, else
+    the next one.
+
+    Which is next depends on the group's algorithm: round robin, or the one with the fewest open
+    WebSockets where it is `least_outstanding_requests`.
+    """
+    if not usable:
+        return None
+    name = _cookie_of(group)
+    if name and name in cookies:
+        for target in usable:
+            if _same(cookies[name], token(secret, target_key(group, target))):
+                return target
+    if group.attributes.get("load_balancing.algorithm.type") == "least_outstanding_requests":
+        rotated = [usable[(turn + step) % len(usable)] for step in range(len(usable))]
+        return min(rotated, key=open_sockets)
+    return usable[turn % len(usable)]
+
+
+def sticky_cookies(
+    action: Action, group: TargetGroup, target: Target, app_cookies: Iterable[str], secret: bytes
+) -> list[tuple[str, str, int]]:
+    """The cookies that the balancer adds to a response, as (name, value, seconds).
+
+    `app_cookies` are the names of the cookies that the app itself set: with app_cookie stickiness
+    the balancer's cookie comes with the app's.
+    """
+    made = []
+    if action.sticky_seconds:
+        made.append((GROUP_COOKIE, token(secret, group.arn), action.sticky_seconds))
+    name = _cookie_of(group)
+    key = token(secret, target_key(group, target))
+    if name == TARGET_COOKIE:
+        made.append((name, key, _seconds(group, "stickiness.lb_cookie.duration_seconds")))
+    elif name == APP_COOKIE and group.attributes.get("stickiness.app_cookie.cookie_name") in set(
+        app_cookies
+    ):
+        made.append((name, key, _seconds(group, "stickiness.app_cookie.duration_seconds")))
+    return made
+
+
+def read_cookies(header: str) -> Mapping[str, str]:
+    """A Cookie header as names and values; what cannot be read is as if it were not there."""
+    try:
+        return {
+            name: morsel.value for name, morsel in SimpleCookie(header.replace(",", ";")).items()
+        }
+    except CookieError:
+        return {}
+
+
+def target_key(group: TargetGroup, target: Target) -> str:
+    """One registered target, by name."""
+    return f"{group.arn} {target.id}:{target.port}"
+
+
+def token(secret: bytes, text: str) -> str:
+    """A cookie value that says nothing to the client."""
+    return (
+        base64.urlsafe_b64encode(hmac.digest(secret, text.encode(), hashlib.sha256))
+        .decode()
+        .rstrip("=")
+    )
+
+
+def _cookie_of(group: TargetGroup) -> str:
+    if group.attributes.get("stickiness.enabled") != "true":
+        return ""
+    return {"lb_cookie": TARGET_COOKIE, "app_cookie": APP_COOKIE}.get(
+        group.attributes.get("stickiness.type", ""), ""
+    )
+
+
+def _seconds(group: TargetGroup, name: str) -> int:
+    given = group.attributes.get(name, "")
+    return int(given) if given.isdecimal() else DEFAULT_STICKY_SECONDS
+
+
+def _same(given: str, wanted: str) -> bool:
+    return hmac.compare_digest(given.encode("utf-8", "replace"), wanted.encode())

@@ -1,0 +1,153 @@
+"""Which of a primary distribution's requests go to its staging distribution (PURE).
+
+It decides by header or by weight, as the Developer Guide has it under "Use continuous deployment",
+and keeps a viewer's session where it is while its cookie lasts. It must never roll dice or read a
+clock: both are arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.edge.account.distributions import Distribution
+from lab.edge.cdn.forwarding import ViewerRequest
+
+Json = Mapping[str, Any]
+
+# CloudFront does not document the name of its own cookie.
+COOKIE = "aws-cf-cd-session"
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentPolicy:
+    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without
+    stickiness.
+
+    Sessions that began before the last of its `resets` are over.
+    """
+
+    id: str
+    enabled: bool
+    staging_domains: frozenset[str]
+    kind: str
+    header: str
+    value: str
+    weight: float
+    idle_ttl: float | None
+    maximum_ttl: float | None
+    resets: int = 0
+
+    @property
+    def sessions(self) -> str:
+        """What the cookie of a session must begin with."""
+        return f"{self.id}-{self.resets}"
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who answers; `cookie` is the Set-Cookie value that keeps the viewer there, "" for none."""
+
+    distribution: Distribution
+    cookie: str = ""
+
+
+def parse_deployment_policy(id: str, entry: Json) -> DeploymentPolicy:
+    """One entry of `continuous_deployment_policies`."""
+    idle, maximum = entry.get("idle_ttl"), entry.get("maximum_ttl")
+    return DeploymentPolicy(
+        id=id,
+        enabled=bool(entry.get("enabled")),
+        staging_domains=frozenset(name.lower() for name in entry.get("staging_domains") or ()),
+        kind=entry.get("type") or "",
+        header=(entry.get("header") or "").lower(),
+        value=entry.get("value") or "",
+        weight=float(entry.get("weight") or 0),
+        idle_ttl=None if idle is None else float(idle),
+        maximum_ttl=None if maximum is None else float(maximum),
+        resets=int(entry.get("resets") or 0),
+    )
+
+
+def choose(
+    primary: Distribution,
+    distributions: Iterable[Distribution],
+    policies: Mapping[str, DeploymentPolicy],
+    request: ViewerRequest,
+    dice: float,
+    now: float,
+    scale: float = 1.0,
+) -> Choice:
+    """Primary or staging, for a throw of `dice` in [0, 1) at Unix time `now`; sessions run `scale`
+    times as fast.
+
+    1. No policy, a disabled one, or a staging distribution that is not enabled: primary.
+    2. By header: staging when the header has exactly the policy's value.
+    3. By weight: where the session's cookie says, while neither its idle nor its maximum time is
+       over; else staging for the policy's share of the throws.
+    """
+    policy = policies.get(primary.continuous_deployment_policy_id)
+    if policy is None or not policy.enabled:
+        return Choice(primary)
+    staging = next(
+        (
+            d
+            for d in distributions
+            if d.staging and d.enabled and d.domain in policy.staging_domains
+        ),
+        None,
+    )
+    if staging is None:
+        return Choice(primary)
+    if policy.kind == "SingleHeader":
+        return Choice(
+            staging if policy.header and request.header(policy.header) == policy.value else primary
+        )
+    if policy.kind != "SingleWeight":
+        return Choice(primary)
+    if policy.idle_ttl is None or policy.maximum_ttl is None:
+        return Choice(staging if dice < policy.weight else primary)
+    to_staging, began = _session(policy, request, now, scale) or (dice < policy.weight, now)
+    left = began + policy.maximum_ttl / scale - now
+    seconds = max(1, int(min(policy.idle_ttl / scale, left)))
+    where = "staging" if to_staging else "primary"
+    cookie = (
+        f"{COOKIE}={policy.sessions}.{where}.{int(began)}.{int(now)}; Path=/; "
+        f"Max-Age={seconds}; HttpOnly"
+    )
+    cookie += "; Secure" if request.scheme == "https" else ""
+    return Choice(staging if to_staging else primary, cookie)
+
+
+def _session(
+    policy: DeploymentPolicy, request: ViewerRequest, now: float, scale: float
+) -> tuple[bool, float] | None:
+    """Where the session's cookie wants to go and when it began, if it is this policy's and has not
+    run out.
+    """
+    for pair in request.header("cookie").split(";"):
+        name, _, value = pair.strip().partition("=")
+        fields = value.rsplit(".", 3)
+        if (
+            name != COOKIE
+            or len(fields) != 4
+            or fields[0] != policy.sessions
+            or fields[1] not in ("staging", "primary")
+        ):
+            continue
+        if (
+            not (fields[2].isdecimal() and fields[3].isdecimal())
+            or max(len(fields[2]), len(fields[3])) > 12
+        ):
+            continue
+        began, seen = float(fields[2]), float(fields[3])
+        idle, maximum = policy.idle_ttl or 0.0, policy.maximum_ttl or 0.0
+        # The cookie holds whole seconds.
+        if (
+            began <= seen <= now
+            and now - seen <= idle / scale + 1
+            and now - began <= maximum / scale + 1
+        ):
+            return fields[1] == "staging", began
+    return None

@@ -1,0 +1,331 @@
+"""Which parts of a viewer's request reach the origin (PURE).
+
+It decides headers, cookies, query string and Host of the origin's request from the behavior's cache
+policy and origin request policy, as the CloudFront Developer Guide has it under "Request and
+response behavior for custom origins". It must never pass a header because it would be handy:
+without an origin request policy the Sec-WebSocket-* headers do not arrive, and that is the
+commonest fault people bring to the portal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from lab.edge.account.distributions import Behavior, Origin
+from lab.edge.account.policies import Policy, Selection
+
+Header = tuple[str, str]
+
+# Hop-by-hop, or replaced by CloudFront with its own value.
+NEVER_FORWARDED = frozenset(
+    {
+        "connection",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "upgrade",
+        "via",
+        "x-amz-cf-id",
+        "x-forwarded-for",
+        "x-forwarded-proto",
+        "x-real-ip",
+    }
+)
+_NEVER_FORWARDED_PREFIXES = ("cloudfront-", "x-edge-")
+# Forwarded whatever the policies say: they describe the body, the cache's question, or the framing.
+ALWAYS_FORWARDED = frozenset(
+    {
+        "cache-control",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "date",
+        "if-match",
+        "if-modified-since",
+        "if-none-match",
+        "if-range",
+        "if-unmodified-since",
+        "max-forwards",
+        "pragma",
+        "range",
+        "transfer-encoding",
+    }
+)
+# Developer Guide, "Headers to determine the viewer's header structure".
+_LONGEST_ORDER = 7680
+USER_AGENT = "Amazon CloudFront"
+
+
+@dataclass(frozen=True, slots=True)
+class ViewerRequest:
+    """A request as the viewer sent it. `target` is path and query string as on the request line.
+
+    `server_name` is the name in the viewer's TLS handshake, `country` where its address is.
+    """
+
+    method: str
+    target: str
+    headers: tuple[Header, ...]
+    scheme: str
+    http_version: str
+    address: str
+    port: int
+    tls: str = ""
+    server_name: str = ""
+    country: str = ""
+
+    @property
+    def path(self) -> str:
+        return self.target.partition("?")[0]
+
+    @property
+    def query(self) -> str:
+        return self.target.partition("?")[2]
+
+    def header(self, name: str) -> str:
+        """The values of a header joined with commas, "" when it is absent."""
+        return ", ".join(value for key, value in self.headers if key.lower() == name)
+
+    @property
+    def is_websocket_handshake(self) -> bool:
+        """GET over HTTP/1.1 that asks to upgrade to websocket (RFC 6455 section 4.1)."""
+        return (
+            self.method == "GET"
+            and self.http_version == "1.1"
+            and "websocket" in _tokens(self.header("upgrade"))
+            and "upgrade" in _tokens(self.header("connection"))
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeIdentity:
+    """What the edge writes about itself into one request: its name in Via and the request's id."""
+
+    via_name: str
+    request_id: str
+
+    @property
+    def via(self) -> str:
+        return f"1.1 {self.via_name} (CloudFront)"
+
+
+@dataclass(frozen=True, slots=True)
+class OriginRequest:
+    """What goes to the origin."""
+
+    method: str
+    target: str
+    headers: tuple[Header, ...]
+
+    @property
+    def host(self) -> str:
+        """The Host header."""
+        return next((value for name, value in self.headers if name.lower() == "host"), "")
+
+
+def origin_request(
+    request: ViewerRequest, behavior: Behavior, origin: Origin, edge: EdgeIdentity
+) -> OriginRequest:
+    """The request that the origin gets.
+
+    1. Host: the viewer's if a policy forwards it, else the origin's domain name.
+    2. X-Forwarded-For with the viewer's address appended, Via, X-Amz-Cf-Id.
+    3. Upgrade and Connection of a WebSocket handshake; Keep-Alive instead for every other request.
+    4. The viewer's headers that always pass or that either policy selects; User-Agent is
+       CloudFront's own unless selected.
+    5. Cookies and query string, each by the union of both policies.
+    6. CloudFront-* headers that a policy names, then the origin's custom headers, which win over
+       the viewer's.
+    """
+    chosen = _HeaderChoice(behavior)
+    cookies = _Choice(behavior.cache_policy.cookies, behavior.origin_request_policy.cookies)
+    custom = {name.lower() for name, _ in origin.custom_headers}
+    headers: list[Header] = [
+        ("Host", request.header("host") if chosen.passes("host") else origin.domain_name)
+    ]
+    earlier = request.header("x-forwarded-for")
+    headers.append(
+        ("X-Forwarded-For", f"{earlier}, {request.address}" if earlier else request.address)
+    )
+    headers.append(
+        ("Via", f"{request.header('via')}, {edge.via}" if request.header("via") else edge.via)
+    )
+    headers.append(("X-Amz-Cf-Id", edge.request_id))
+    if request.is_websocket_handshake:
+        headers += [("Upgrade", "websocket"), ("Connection", "upgrade")]
+    else:
+        headers.append(("Connection", "Keep-Alive"))
+    if not chosen.passes("user-agent") and "user-agent" not in custom:
+        headers.append(("User-Agent", USER_AGENT))
+    for name, value in request.headers:
+        lowered = name.lower()
+        if (
+            lowered in NEVER_FORWARDED
+            or lowered in custom
+            or lowered.startswith(_NEVER_FORWARDED_PREFIXES)
+        ):
+            continue
+        if lowered == "cookie":
+            value = _sorted_cookies(_keep_pairs(value, "; ", cookies))
+            if not value:
+                continue
+        elif lowered not in ALWAYS_FORWARDED and not chosen.passes(lowered):
+            continue
+        headers.append((name, value))
+    headers += [
+        (name, value)
+        for name, value in _cloudfront_headers(request).items()
+        if chosen.names(name.lower())
+    ]
+    headers += origin.custom_headers
+    queries = _Choice(
+        behavior.cache_policy.query_strings, behavior.origin_request_policy.query_strings
+    )
+    query = _keep_pairs(request.query, "&", queries)
+    target = origin.path + request.path + (f"?{query}" if query else "")
+    return OriginRequest(request.method, target, tuple(headers))
+
+
+def kept_by(policy: Policy, request: ViewerRequest) -> tuple[str, str, tuple[Header, ...]]:
+    """What one policy selects of a request: its query string, its cookies and its headers."""
+    headers = tuple(
+        (name.lower(), value)
+        for name, value in request.headers
+        if name.lower() != "cookie" and _HeaderChoice.selects(policy.headers, name.lower())
+    )
+    cookies = _keep_pairs(request.header("cookie"), "; ", _Choice(policy.cookies))
+    return _keep_pairs(request.query, "&", _Choice(policy.query_strings)), cookies, headers
+
+
+def forwards_header(behavior: Behavior, name: str) -> bool:
+    """Whether a behavior lets a viewer's header of that name (in lower case) through because a
+    policy selects it.
+    """
+    chosen = _HeaderChoice(behavior)
+    return chosen.passes(name) or chosen.names(name)
+
+
+def forwards_cookies(behavior: Behavior) -> bool:
+    """Whether a behavior lets any cookie through."""
+    return any(
+        policy.cookies.behavior != "none"
+        for policy in (behavior.cache_policy, behavior.origin_request_policy)
+    )
+
+
+class _HeaderChoice:
+    """Which viewer headers the two policies of a behavior let through."""
+
+    def __init__(self, behavior: Behavior) -> None:
+        self._selections = (behavior.cache_policy.headers, behavior.origin_request_policy.headers)
+
+    def passes(self, name: str) -> bool:
+        return any(self.selects(selection, name) for selection in self._selections)
+
+    def names(self, name: str) -> bool:
+        """Whether a policy asks for a header that CloudFront itself makes; "all viewer headers"
+        does not.
+        """
+        return any(
+            name in selection.names
+            and selection.behavior in ("whitelist", "allViewerAndWhitelistCloudFront")
+            for selection in self._selections
+        )
+
+    @staticmethod
+    def selects(selection: Selection, name: str) -> bool:
+        match selection.behavior:
+            case "allViewer" | "allViewerAndWhitelistCloudFront":
+                return True
+            case "allExcept":
+                return name not in selection.names
+            case "whitelist":
+                return name in selection.names
+            case _:
+                return False
+
+
+class _Choice:
+    """Which cookies, or which query strings, the two policies of a behavior let through."""
+
+    def __init__(self, *selections: Selection) -> None:
+        self._selections = selections
+
+    def passes(self, name: str) -> bool:
+        return any(
+            selection.behavior == "all"
+            or (selection.behavior == "whitelist" and name in selection.names)
+            or (selection.behavior == "allExcept" and name not in selection.names)
+            for selection in self._selections
+        )
+
+
+def _keep_pairs(text: str, separator: str, choice: _Choice) -> str:
+    """Keep the `name=value` pairs whose name is chosen, in their order and spelling."""
+    kept = (
+        pair
+        for pair in text.split(separator.strip())
+        if choice.passes(pair.strip().partition("=")[0])
+    )
+    return separator.join(pair.strip() if separator != "&" else pair for pair in kept)
+
+
+def _sorted_cookies(text: str) -> str:
+    """By name, without those whose name begins with $ (Developer Guide, "Cache content based on
+    cookies").
+    """
+    pairs = [pair for pair in text.split("; ") if pair and not pair.startswith("$")]
+    return "; ".join(sorted(pairs, key=lambda pair: pair.partition("=")[0]))
+
+
+def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
+    """The headers that CloudFront can add about the viewer, as far as this machine can know
+    them.
+    """
+    address = f"[{request.address}]" if ":" in request.address else request.address
+    made = {
+        "CloudFront-Forwarded-Proto": request.scheme,
+        "CloudFront-Viewer-Address": f"{address}:{request.port}",
+        "CloudFront-Viewer-Http-Version": request.http_version,
+        "CloudFront-Viewer-Header-Count": str(len(request.headers)),
+        "CloudFront-Viewer-Header-Order": ":".join(name for name, _ in request.headers)[
+            :_LONGEST_ORDER
+        ],
+        **_device_headers(request.header("user-agent").lower()),
+    }
+    if request.country:
+        made["CloudFront-Viewer-Country"] = request.country
+    if request.tls:
+        made["CloudFront-Viewer-TLS"] = f"{request.tls}:fullHandshake"
+    return made
+
+
+def _device_headers(agent: str) -> Mapping[str, str]:
+    """What CloudFront reads from User-Agent; a tablet is mobile too, and whatever is none of these
+    is a desktop.
+    """
+    ios = any(name in agent for name in ("iphone", "ipad", "ipod"))
+    android = "android" in agent
+    tablet = "ipad" in agent or "tablet" in agent or (android and "mobile" not in agent)
+    tv = "smart-tv" in agent or "smarttv" in agent or "tizen" in agent
+    mobile = tablet or "mobile" in agent or "iphone" in agent
+    found = {
+        "Is-Android-Viewer": android,
+        "Is-Desktop-Viewer": not (mobile or tv),
+        "Is-IOS-Viewer": ios,
+        "Is-Mobile-Viewer": mobile,
+        "Is-SmartTV-Viewer": tv,
+        "Is-Tablet-Viewer": tablet,
+    }
+    return {f"CloudFront-{name}": str(holds).lower() for name, holds in found.items()}
+
+
+def _tokens(value: str) -> Iterable[str]:
+    return [token.strip().lower() for token in value.split(",")]

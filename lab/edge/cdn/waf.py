@@ -1,0 +1,398 @@
+"""What an AWS WAF web ACL of scope CLOUDFRONT does with a request (PURE).
+
+It decides by rules in order of priority: address sets, byte matches, sizes, countries, rates, and
+their combinations. What it cannot judge (managed rule groups, labels, SQL injection) matches
+nothing, so it never blocks by guess. It must never read a clock: `now` is an argument, and so is
+whoever counts.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Any
+from urllib.parse import unquote_plus
+
+import re2
+
+from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.cdn.forwarding import ViewerRequest
+
+Json = Mapping[str, Any]
+Network = IPv4Network | IPv6Network
+# (rule, whom it counts, window in seconds, limit) -> whether the limit is exceeded, this request
+# included.
+Counts = Callable[[str, str, float, int], bool]
+
+BLOCKED = (
+    "Request blocked. We can't connect to the server for this app or website at this time: "
+    "a rule of the distribution's web ACL (CloudFront with AWS WAF) refused it."
+)
+DEFAULT_WINDOW = 300.0
+MOST_COUNTED = 10_000
+MOST_REQUESTS = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its statement in AWS WAF's own words, and what follows when it matches."""
+
+    name: str
+    priority: int
+    action: str
+    status: int
+    statement: Json
+
+
+@dataclass(frozen=True, slots=True)
+class WebAcl:
+    """A web ACL with the address and pattern sets that its rules name."""
+
+    arn: str
+    default_action: str
+    default_status: int
+    rules: tuple[Rule, ...]
+    ip_sets: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
+    pattern_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse_web_acl(arn: str, entry: Json, sets: Json) -> WebAcl:
+    """One entry of `web_acls`; `sets` holds `ip_sets` and `pattern_sets` by ARN."""
+    default, default_status = _action(entry.get("default_action") or {"Allow": {}})
+    rules = [rule for item in entry.get("rules") or () if (rule := _rule(item)) is not None]
+    return WebAcl(
+        arn=arn,
+        default_action=default,
+        default_status=default_status,
+        rules=tuple(sorted(rules, key=lambda rule: rule.priority)),
+        ip_sets={
+            id: tuple(_networks(addresses)) for id, addresses in (sets.get("ip_sets") or {}).items()
+        },
+        pattern_sets={
+            id: tuple(patterns) for id, patterns in (sets.get("pattern_sets") or {}).items()
+        },
+    )
+
+
+def refuse_by_firewall(
+    acl: WebAcl | None, request: ViewerRequest, counts: Counts
+) -> Refusal | None:
+    """The first rule that matches and does not only count decides; without one the default action
+    does.
+    """
+    if acl is None:
+        return None
+    for rule in acl.rules:
+        # A rule that only counts changes nothing.
+        if rule.action != "Count" and _matches(acl, rule, request, counts):
+            return _outcome(rule.action, rule.status)
+    return _outcome(acl.default_action, acl.default_status)
+
+
+def _matches(acl: WebAcl, rule: Rule, request: ViewerRequest, counts: Counts) -> bool:
+    try:
+        return _Judge(acl, rule, request, counts).matches(rule.statement)
+    except (TypeError, ValueError, AttributeError):
+        # moto keeps statements as they came. One that makes no sense matches nothing.
+        return False
+
+
+class RateCounter:
+    """Who asked how often of late. It keeps no more requests than a limit needs, and forgets who
+    was silent longest.
+    """
+
+    def __init__(self) -> None:
+        self._seen: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
+
+    def exceeds(self, rule: str, whom: str, window: float, limit: int, now: float) -> bool:
+        """Count one request at `now`; whether there were more than `limit` in the last `window`
+        seconds.
+        """
+        key = (rule, whom)
+        times = self._seen.pop(key, None)
+        if times is None or times.maxlen != min(limit, MOST_REQUESTS) + 1:
+            times = deque(times or (), maxlen=min(limit, MOST_REQUESTS) + 1)
+        times.append(now)
+        while times[0] <= now - window:
+            times.popleft()
+        self._seen[key] = times
+        if len(self._seen) > MOST_COUNTED:
+            self._seen.popitem(last=False)
+        return len(times) > limit
+
+
+def _rule(item: Json) -> Rule | None:
+    """One rule; None for one that cannot be read, which must not take all others away."""
+    try:
+        action, status = _action(item.get("action") or {})
+        return Rule(
+            str(item["name"]),
+            int(item["priority"]),
+            action,
+            status,
+            dict(item.get("statement") or {}),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _action(given: Json) -> tuple[str, int]:
+    """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429). A rule group's
+    override is no action.
+    """
+    name = next(iter(given), "Count")
+    custom = ((given.get(name) or {}).get("CustomResponse") or {}).get("ResponseCode")
+    return name, int(custom or 403)
+
+
+def _outcome(action: str, status: int) -> Refusal | None:
+    """Captcha and Challenge ask for what no WebSocket client can do (AWS WAF guide)."""
+    match action:
+        case "Block":
+            return Refusal(status, "Error", BLOCKED, pageable=True)
+        case "Captcha":
+            return Refusal(
+                405,
+                "Error",
+                "AWS WAF asks for a CAPTCHA.",
+                headers=(("x-amzn-waf-action", "captcha"),),
+            )
+        case "Challenge":
+            return Refusal(
+                202,
+                "Error",
+                "AWS WAF asks for a challenge.",
+                headers=(("x-amzn-waf-action", "challenge"),),
+            )
+        case _:
+            return None
+
+
+class _Judge:
+    """One rule before one request."""
+
+    def __init__(self, acl: WebAcl, rule: Rule, request: ViewerRequest, counts: Counts) -> None:
+        self._acl = acl
+        self._rule = rule
+        self._request = request
+        self._counts = counts
+
+    def matches(self, statement: Json) -> bool:
+        kind = next(iter(statement), "")
+        given: Json = statement.get(kind) or {}
+        match kind:
+            case "AndStatement":
+                return all(self.matches(part) for part in given.get("Statements") or [{}])
+            case "OrStatement":
+                return any(self.matches(part) for part in given.get("Statements") or ())
+            case "NotStatement":
+                inner: Json = given.get("Statement") or {}
+                return _judgeable(inner) and not self.matches(inner)
+            case "IPSetReferenceStatement":
+                networks = self._acl.ip_sets.get(given.get("ARN") or "", ())
+                addresses = self._addresses(given, "IPSetForwardedIPConfig")
+                return any(self._is_in(address, networks) for address in addresses)
+            case "GeoMatchStatement":
+                return self._request.country in (given.get("CountryCodes") or ())
+            case "ByteMatchStatement":
+                needle = _search_string(given.get("SearchString") or "")
+                return any(
+                    _found(given.get("PositionalConstraint"), text, needle)
+                    for text in self._texts(given)
+                )
+            case "RegexMatchStatement":
+                return self._fits([given.get("RegexString") or ""], given)
+            case "RegexPatternSetReferenceStatement":
+                return self._fits(self._acl.pattern_sets.get(given.get("ARN") or "", ()), given)
+            case "SizeConstraintStatement":
+                size = int(given.get("Size") or 0)
+                return any(
+                    _compares(given.get("ComparisonOperator"), len(text), size)
+                    for text in self._texts(given)
+                )
+            case "RateBasedStatement":
+                return self._too_often(given)
+            case _:
+                return False
+
+    def _too_often(self, given: Json) -> bool:
+        scope: Json = given.get("ScopeDownStatement") or {}
+        if scope and not self.matches(scope):
+            return False
+        match given.get("AggregateKeyType", "IP"):
+            case "IP":
+                whom = self._request.address
+            case "FORWARDED_IP":
+                whom = next(self._addresses(given, "ForwardedIPConfig"), "")
+            case "CONSTANT":
+                whom = "everybody"
+            case _:
+                return False
+        window = float(given.get("EvaluationWindowSec") or DEFAULT_WINDOW)
+        limit = int(given.get("Limit") or 0)
+        return (
+            bool(whom)
+            and limit > 0
+            and self._counts(f"{self._acl.arn}/{self._rule.name}", whom, window, limit)
+        )
+
+    def _addresses(self, given: Json, key: str) -> Iterator[str]:
+        forwarded: Json = given.get(key) or {}
+        if not forwarded:
+            yield self._request.address
+            return
+        header = self._request.header(str(forwarded.get("HeaderName", "")).lower())
+        listed = [part.strip() for part in header.split(",") if part.strip()]
+        match forwarded.get("Position", "FIRST"):
+            case "LAST":
+                yield from listed[-1:]
+            case "ANY":
+                yield from listed
+            case _:
+                yield from listed[:1]
+
+    @staticmethod
+    def _is_in(address: str, networks: Iterable[Network]) -> bool:
+        try:
+            ip = ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in networks)
+
+    def _fits(self, patterns: Iterable[str], given: Json) -> bool:
+        texts = self._texts(given)
+        compiled = [found for pattern in patterns if (found := _compiled(pattern)) is not None]
+        return any(pattern.search(text) for pattern in compiled for text in texts)
+
+    def _texts(self, given: Json) -> list[str]:
+        """The parts of the request that a statement looks at, after its text transformations."""
+        request = self._request
+        where: Json = given.get("FieldToMatch") or {}
+        kind = next(iter(where), "")
+        detail: Json = where.get(kind) or {}
+        name = str(detail.get("Name", "")).lower()
+        found: list[str]
+        match kind:
+            case "UriPath":
+                found = [request.path]
+            case "QueryString":
+                found = [request.query]
+            case "Method":
+                found = [request.method]
+            case "SingleHeader":
+                found = [value for key, value in request.headers if key.lower() == name]
+            case "Headers":
+                found = [f"{key}: {value}" for key, value in request.headers]
+            case "SingleQueryArgument" | "AllQueryArguments":
+                pairs = [pair.partition("=") for pair in request.query.split("&")]
+                found = [
+                    value
+                    for key, _, value in pairs
+                    if kind == "AllQueryArguments" or key.lower() == name
+                ]
+            case "Cookies":
+                found = [value for key, value in request.headers if key.lower() == "cookie"]
+            case _:
+                found = []
+        for change in sorted(
+            given.get("TextTransformations") or (), key=lambda item: int(item.get("Priority") or 0)
+        ):
+            found = [_transformed(change.get("Type"), text) for text in found]
+        return found
+
+
+_JUDGED = frozenset(
+    {
+        "AndStatement",
+        "OrStatement",
+        "NotStatement",
+        "IPSetReferenceStatement",
+        "GeoMatchStatement",
+        "ByteMatchStatement",
+        "RegexMatchStatement",
+        "RegexPatternSetReferenceStatement",
+        "SizeConstraintStatement",
+        "RateBasedStatement",
+    }
+)
+
+
+def _judgeable(statement: Json) -> bool:
+    """Whether every part of a statement can be judged; "not what I do not understand" would match
+    everything.
+    """
+    kind = next(iter(statement), "")
+    given: Json = statement.get(kind) or {}
+    parts = [
+        *(given.get("Statements") or ()),
+        *([given["Statement"]] if given.get("Statement") else ()),
+    ]
+    return kind in _JUDGED and all(_judgeable(part) for part in parts)
+
+
+def _networks(addresses: Iterable[str]) -> Iterable[Network]:
+    for address in addresses:
+        try:
+            yield ip_network(address, strict=False)
+        except ValueError:
+            continue
+
+
+def _search_string(given: str) -> str:
+    """The API sends it base64-encoded, as every blob."""
+    try:
+        return base64.b64decode(given, validate=True).decode("utf-8", "replace")
+    except (binascii.Error, ValueError):
+        return given
+
+
+def _found(constraint: str | None, text: str, needle: str) -> bool:
+    match constraint:
+        case "EXACTLY":
+            return text == needle
+        case "STARTS_WITH":
+            return text.startswith(needle)
+        case "ENDS_WITH":
+            return text.endswith(needle)
+        case "CONTAINS_WORD":
+            return re.search(rf"(?<!\w){re.escape(needle)}(?!\w)", text) is not None
+        case _:
+            return needle in text
+
+
+def _compares(operator: str | None, size: int, than: int) -> bool:
+    results = {"EQ": size == than, "NE": size != than, "LT": size < than, "LE": size <= than}
+    return results.get(operator or "", size > than if operator == "GT" else size >= than)
+
+
+def _transformed(kind: str | None, text: str) -> str:
+    match kind:
+        case "LOWERCASE":
+            return text.lower()
+        case "URL_DECODE":
+            return unquote_plus(text)
+        case "COMPRESS_WHITE_SPACE":
+            return re.sub(r"\s+", " ", text)
+        case "HTML_ENTITY_DECODE":
+            return html.unescape(text)
+        case _:
+            return text
+
+
+@lru_cache(maxsize=256)
+def _compiled(pattern: str) -> Any:
+    """None for a pattern that is none. RE2 takes linear time, whatever an account has written."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options=options)
+    except re2.error:
+        return None

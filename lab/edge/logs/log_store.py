@@ -1,0 +1,79 @@
+"""The access log's rows: printed as they come, and kept a while for whoever asks over HTTP.
+
+It decides when a row may be read (CloudFront delivers logs late, and so can the lab) and which rows
+a question means. It must never keep more than a bounded number of them, and nothing survives the
+process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections import deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import parse_qs
+
+from lab.edge.logs.access_log import AccessRecord
+from lab.edge.cdn.error_pages import Answer, json_answer
+
+MOST_ROWS = 10_000
+MOST_IN_ONE_ANSWER = 1000
+LOGS = "/_lab/logs"
+# Names under which no distribution can be reached.
+OWN_NAMES = frozenset({"lab.localhost", "localhost", "127.0.0.1"})
+
+
+class LogShelf:
+    """The newest rows of all distributions."""
+
+    def __init__(self, delay_seconds: Callable[[], float], most: int = MOST_ROWS) -> None:
+        self._delay = delay_seconds
+        self._rows: deque[tuple[float, dict[str, Any]]] = deque(maxlen=most)
+
+    def put(self, record: AccessRecord, sent: int, received: int) -> None:
+        """Write the row of what has ended now."""
+        if not record.logged:
+            return
+        ended = datetime.now(UTC)
+        row = record.row(sent, received, time.monotonic(), ended)
+        self._rows.append((ended.timestamp(), row))
+        print(json.dumps(row), file=sys.stdout, flush=True)
+
+    def answer(self, query: str) -> Answer:
+        """`distribution` (an id), `since` (Unix seconds; rows that ended later) and `limit`, each
+        optional.
+
+        The oldest rows come first; `next` is the `since` that continues.
+        """
+        asked = {name: values[0] for name, values in parse_qs(query).items()}
+        since, limit = (
+            _number(asked.get("since", "0")),
+            _number(asked.get("limit", str(MOST_IN_ONE_ANSWER))),
+        )
+        if since is None or limit is None or not 1 <= limit <= MOST_IN_ONE_ANSWER:
+            error = (
+                f"since must be a number of seconds, limit a number from 1 to {MOST_IN_ONE_ANSWER}"
+            )
+            return json_answer(400, {"error": error})
+        wanted = asked.get("distribution")
+        delivered = time.time() - self._delay()
+        found = [
+            (ended, row)
+            for ended, row in self._rows
+            if since < ended <= delivered and wanted in (None, row["DistributionId"])
+        ][: int(limit)]
+        return json_answer(
+            200, {"rows": [row for _, row in found], "next": found[-1][0] if found else since}
+        )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) and value >= 0 else None

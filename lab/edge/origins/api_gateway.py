@@ -1,0 +1,169 @@
+"""API Gateway's endpoint for WebSocket APIs as a socket on loopback.
+
+It carries out what `api_gateway_rules.py` decides. Where the real one calls its integration once per
+message, this one hands the whole WebSocket to it, so that any WebSocket app can stand behind an
+API. It must never be reached over plain HTTP: whoever connects was sent here by an origin that
+speaks HTTPS, and TLS on this hop is not imitated.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+
+import h11
+
+from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.origins.api_gateway_rules import IDLE_SECONDS, LONGEST_SECONDS, Gateway, admit, internal_error
+from lab.edge.wire.http1 import (
+    Http1,
+    ask,
+    give,
+    has_body,
+    relay_response,
+    switch_protocols,
+    text_headers,
+    wire_headers,
+)
+from lab.edge.wire.connection import Leg, Tunnel
+from lab.edge.account.state import State
+
+LOOPBACK = "127.0.0.1"
+INTEGRATION_SECONDS = 29.0
+LONGEST_CONNECT = 2.5
+# What the gateway writes itself on its way to the integration.
+_REPLACED = frozenset(
+    {"host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"}
+)
+
+
+class Gateways:
+    """The endpoint of all APIs."""
+
+    def __init__(self, state: Callable[[], State]) -> None:
+        self._state = state
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def listen(self) -> None:
+        """Open the socket."""
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Leg(self._opened), LOOPBACK, 0
+        )
+
+    async def connect(self) -> Leg:
+        """A connection to the endpoint.
+
+        :raises OSError: it is not listening.
+        """
+        if self._server is None or not self._server.sockets:
+            raise ConnectionRefusedError("API Gateway is not listening")
+        port = self._server.sockets[0].getsockname()[1]
+        _, leg = await asyncio.get_running_loop().create_connection(Leg, LOOPBACK, port)
+        return leg
+
+    async def close(self) -> None:
+        """Stop listening and drop every connection."""
+        if self._server is not None:
+            self._server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _opened(self, leg: Leg) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(leg))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, leg: Leg) -> None:
+        try:
+            tunnel = await self._handshake(Http1(leg, h11.SERVER))
+            if tunnel is not None:
+                async with asyncio.timeout(LONGEST_SECONDS / self._state().socket_scale):
+                    await tunnel.finished()
+        except (OSError, h11.ProtocolError, TimeoutError):
+            # Either side left or spoke nonsense, or the connection is as old as API Gateway lets
+            # one become.
+            pass
+        finally:
+            leg.close()
+
+    async def _handshake(self, http: Http1) -> Tunnel | None:
+        event = await http.next_event()
+        if not isinstance(event, h11.Request):
+            return None
+        request = _request(event)
+        if not has_body(request.headers):
+            await http.next_event()  # the end of the request
+        request_id = str(uuid.uuid4())
+        admitted = admit(self._state().gateways, request, request_id)
+        if not isinstance(admitted, Gateway):
+            await give(http, admitted, head=request.method == "HEAD")
+            return None
+        try:
+            far = await self._integration(admitted)
+        except OSError:
+            await give(http, internal_error(request_id))
+            return None
+        try:
+            return await self._join(http, Http1(far, h11.CLIENT), request, admitted, request_id)
+        except BaseException:
+            far.close()
+            raise
+
+    async def _join(
+        self, http: Http1, app: Http1, request: ViewerRequest, gateway: Gateway, request_id: str
+    ) -> Tunnel | None:
+        kept = [(name, value) for name, value in request.headers if name.lower() not in _REPLACED]
+        headers = [
+            ("Host", gateway.integration),
+            ("Upgrade", "websocket"),
+            ("Connection", "upgrade"),
+            ("X-Forwarded-For", request.header("x-forwarded-for")),
+            ("X-Forwarded-Proto", "https"),
+            ("X-Forwarded-Port", "443"),
+            *kept,
+        ]
+        target = "/" + (f"?{request.query}" if request.query else "")
+        asked = h11.Request(
+            method="GET", target=target.encode("latin-1", "replace"), headers=wire_headers(headers)
+        )
+        try:
+            reply = await ask(app, asked, body_from=None, patience=INTEGRATION_SECONDS)
+        except (TimeoutError, h11.ProtocolError, OSError):
+            app.leg.close()
+            await give(http, internal_error(request_id))
+            return None
+        if isinstance(reply, h11.Response):
+            await relay_response(app, http, reply, text_headers(reply), INTEGRATION_SECONDS)
+            app.leg.close()
+            return None
+        await switch_protocols(
+            http, app, reply, (*text_headers(reply), ("x-amzn-RequestId", request_id))
+        )
+        return Tunnel(http.leg, app.leg, IDLE_SECONDS / self._state().socket_scale)
+
+    async def _integration(self, gateway: Gateway) -> Leg:
+        """A connection to what stands behind the API, where the lab really runs it.
+
+        :raises OSError: nothing is there.
+        """
+        host, _, port = self._state().hosts.get(gateway.integration, "").rpartition(":")
+        if not host or not port.isdecimal():
+            raise ConnectionRefusedError(f"nothing is at {gateway.integration}")
+        async with asyncio.timeout(LONGEST_CONNECT):
+            _, leg = await asyncio.get_running_loop().create_connection(Leg, host, int(port))
+        return leg
+
+
+def _request(event: h11.Request) -> ViewerRequest:
+    return ViewerRequest(
+        method=event.method.decode(),
+        target=event.target.decode("latin-1"),
+        headers=text_headers(event),
+        scheme="https",
+        http_version=event.http_version.decode(),
+        address=LOOPBACK,
+        port=0,
+    )

@@ -1,0 +1,91 @@
+"""What API Gateway's endpoint does with a request to a WebSocket API (PURE).
+
+It decides by Host, stage and upgrade alone. It must never know who called: API Gateway does not
+either.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from lab.edge.cdn.error_pages import Answer
+from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.cdn.routing import split_host
+
+Json = Mapping[str, Any]
+
+# The quotas page of API Gateway: idle connections 10 minutes, any connection 2 hours.
+IDLE_SECONDS = 600.0
+LONGEST_SECONDS = 7200.0
+_NAME = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A WebSocket API: its host name, its stages, and host:port of what its $default route is
+    integrated with.
+    """
+
+    host: str
+    stages: frozenset[str]
+    integration: str
+    enabled: bool = True
+
+
+def parse_gateway(entry: Json) -> Gateway:
+    """One entry of `gateways`."""
+    return Gateway(
+        host=entry["host"].lower(),
+        stages=frozenset(entry.get("stages") or ()),
+        integration=entry.get("integration") or "",
+        enabled=not entry.get("disabled"),
+    )
+
+
+def is_gateway_name(domain: str) -> bool:
+    """Whether a domain name is one that API Gateway gives to APIs."""
+    return _NAME.fullmatch(domain.lower()) is not None
+
+
+def admit(
+    gateways: Mapping[str, Gateway], request: ViewerRequest, request_id: str
+) -> Gateway | Answer:
+    """The API that takes the handshake, or API Gateway's own refusal.
+
+    1. A Host that is no API's: 403 Forbidden. So a forwarded viewer Host never gets further.
+    2. The path must be a stage and nothing else: 403 Forbidden.
+    3. No WebSocket handshake: 426.
+    4. Nothing behind the $default route: 500.
+    """
+    gateway = gateways.get(split_host(request.header("host"))[0])
+    if gateway is None or not gateway.enabled:
+        return _refused(403, "Forbidden", request_id, "ForbiddenException")
+    if request.path.strip("/") not in gateway.stages:
+        return _refused(403, "Forbidden", request_id, "ForbiddenException")
+    if not request.is_websocket_handshake or not request.header("sec-websocket-key"):
+        return _refused(426, "Upgrade Required", request_id)
+    if not gateway.integration:
+        return internal_error(request_id)
+    return gateway
+
+
+def internal_error(request_id: str) -> Answer:
+    """What callers hear when the integration fails."""
+    return _refused(500, "Internal server error", request_id, "InternalServerErrorException")
+
+
+def _refused(status: int, message: str, request_id: str, kind: str = "") -> Answer:
+    body = json.dumps({"message": message}).encode()
+    headers = [
+        ("Content-Type", "application/json"),
+        ("Content-Length", str(len(body))),
+        ("x-amzn-RequestId", request_id),
+        ("x-amz-apigw-id", request_id.replace("-", "")[:16]),
+    ]
+    if kind:
+        headers.append(("x-amzn-ErrorType", kind))
+    return Answer(status, tuple(headers), body)

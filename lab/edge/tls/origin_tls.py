@@ -1,0 +1,199 @@
+"""TLS between the edge and origins: what the edge trusts, what listeners show, and why a handshake
+failed.
+
+It decides protocol versions, certificates by server name, and the words for a failure. It must
+never accept a certificate that CloudFront would refuse; a load balancer, on the other hand, looks
+at no target's certificate.
+"""
+
+from __future__ import annotations
+
+import ssl
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.account.load_balancers import Certificate
+from lab.origin_certificates import Flaw, OriginAuthority
+
+_VERSIONS = {
+    "SSLv3": ssl.TLSVersion.SSLv3,
+    "TLSv1": ssl.TLSVersion.TLSv1,
+    "TLSv1.1": ssl.TLSVersion.TLSv1_1,
+    "TLSv1.2": ssl.TLSVersion.TLSv1_2,
+}
+# What OpenSSL can still speak, also where it would not by default: TLS 1.0 and 1.1 need its lowest
+# security level.
+EVERYTHING = "DEFAULT:@SECLEVEL=0"
+# Part of a policy's name -> the versions it allows (ALB guide, "Security policies"); the first that
+# fits counts.
+_POLICIES: Sequence[tuple[str, ssl.TLSVersion, ssl.TLSVersion]] = (
+    ("TLS13-1-3", ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
+    ("TLS13-1-2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
+    ("TLS13-1-1", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_3),
+    ("TLS13-1-0", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_3),
+    ("-1-2-", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_2),
+    ("-1-1-", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2),
+    ("", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2),
+)
+# X.509 verification results (openssl-verify(1)) in words.
+_REASONS = {
+    9: "is not valid yet",
+    10: "has expired",
+    18: "is self-signed",
+    19: "comes from an authority that is not publicly trusted",
+    20: "comes from an authority that is not publicly trusted, or its chain lacks an "
+    "intermediate certificate",
+    21: "comes from an authority that is not publicly trusted, or its chain lacks an "
+    "intermediate certificate",
+    62: "does not name {name}",
+    64: "does not name {name}",
+}
+
+
+class OriginTrust:
+    """The edge as a TLS client of origins."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
+
+    def context(self, protocols: Sequence[str]) -> ssl.SSLContext:
+        """For OriginSslProtocols: the versions from the lowest to the highest listed one."""
+        key = tuple(sorted(protocols))
+        if key not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.load_verify_locations(cadata=OriginAuthority.kept_in(self._state_dir).pem)
+            versions = sorted(_VERSIONS[name] for name in key if name in _VERSIONS) or [
+                ssl.TLSVersion.TLSv1_2
+            ]
+            _limit(context, versions[0], versions[-1])
+            context.set_alpn_protocols(["http/1.1"])
+            self._contexts[key] = context
+        return self._contexts[key]
+
+
+def careless_context() -> ssl.SSLContext:
+    """A load balancer as a TLS client of its targets: it encrypts and asks for nothing (ALB guide,
+    "Target groups").
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    _limit(context, ssl.TLSVersion.TLSv1, ssl.TLSVersion.MAXIMUM_SUPPORTED)
+    return context
+
+
+def explain(error: OSError, name: str) -> Refusal:
+    """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what
+    failed.
+
+    An origin that just hangs up did not like what it was offered either.
+    """
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = _REASONS.get(error.verify_code, f"was refused ({error.verify_message})").format(
+            name=name
+        )
+        return Refusal(502, "OriginConnectError", f"The origin's certificate {reason}.")
+    if isinstance(error, ssl.SSLError) and error.reason in (
+        "WRONG_VERSION_NUMBER",
+        "HTTP_REQUEST",
+        "UNEXPECTED_MESSAGE",
+        "RECORD_LAYER_FAILURE",
+    ):
+        return Refusal(502, "OriginConnectError", "The origin does not speak TLS on this port.")
+    return Refusal(
+        502,
+        "OriginConnectError",
+        "The origin and CloudFront have no TLS version or cipher in common.",
+    )
+
+
+class ListenerCertificates:
+    """What listeners show, by server name; certificates that ACM issues itself come from the lab's
+    authority.
+    """
+
+    def __init__(self, state_dir: Path) -> None:
+        self._state_dir = state_dir
+        self._authority: OriginAuthority | None = None
+        self._contexts: dict[tuple[Certificate, Flaw | None], ssl.SSLContext] = {}
+
+    def front_context(
+        self, policy: str, choose: Callable[[str | None], ssl.SSLContext | None]
+    ) -> ssl.SSLContext:
+        """A server's context that takes the certificate of another one at each handshake, for the
+        name it is given.
+
+        The versions are this one's own: OpenSSL does not take them over.
+        """
+
+        def by_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
+            context = choose(name)
+            if context is None:
+                return ssl.ALERT_DESCRIPTION_HANDSHAKE_FAILURE
+            connection.context = context
+            return None
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        _limit(context, *policy_versions(policy))
+        context.set_alpn_protocols(["http/1.1"])
+        context.sni_callback = by_name
+        return context
+
+    def for_name(
+        self, known: Sequence[Certificate], name: str | None, flaw: Flaw | None
+    ) -> ssl.SSLContext | None:
+        """The most exact certificate for the name, else the listener's default one: the first."""
+        chosen = choose_certificate(known, name)
+        return None if chosen is None else self._context(chosen, flaw)
+
+    def _context(self, certificate: Certificate, flaw: Flaw | None) -> ssl.SSLContext:
+        key = (certificate, flaw)
+        if key not in self._contexts:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            chain, private = certificate.chain, certificate.key
+            if not chain or flaw is not None:
+                self._authority = self._authority or OriginAuthority.kept_in(self._state_dir)
+                issued = self._authority.issue(certificate.names or ("unnamed.invalid",), flaw)
+                chain, private = issued.chain, issued.key
+            context.set_ciphers(EVERYTHING)
+            _load(context, chain, private)
+            context.set_alpn_protocols(["http/1.1"])
+            self._contexts[key] = context
+        return self._contexts[key]
+
+
+def choose_certificate(known: Sequence[Certificate], name: str | None) -> Certificate | None:
+    """By server name: an exact name wins over a wildcard, which stands for one label, and that over
+    the default.
+    """
+    wanted = (name or "").lower()
+    wildcard = "*." + wanted.partition(".")[2]
+    for asked in (wanted, wildcard):
+        for certificate in known:
+            if asked in (one.lower() for one in certificate.names):
+                return certificate
+    return known[0] if known else None
+
+
+def policy_versions(policy: str) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
+    """The lowest and highest TLS version of a listener's security policy."""
+    return next((low, high) for part, low, high in _POLICIES if part in policy)
+
+
+def _limit(context: ssl.SSLContext, lowest: ssl.TLSVersion, highest: ssl.TLSVersion) -> None:
+    if lowest < ssl.TLSVersion.TLSv1_2:
+        context.set_ciphers(EVERYTHING)
+    context.minimum_version = lowest
+    context.maximum_version = highest
+
+
+def _load(context: ssl.SSLContext, chain: str, key: str) -> None:
+    """`ssl` takes certificates from files only."""
+    with tempfile.TemporaryDirectory() as directory:
+        both = Path(directory) / "both.pem"
+        both.touch(mode=0o600)
+        both.write_text(key + chain)
+        context.load_cert_chain(both)

@@ -1,0 +1,356 @@
+"""One request at the edge, from its reception to the end of its response.
+
+It carries out what reception, forwarding and reaching decide, in that order. It must never decide
+by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections.abc import Callable, Hashable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+import h11
+
+from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.logs.access_log import AccessRecord
+from lab.edge.cdn.error_pages import Answer, edge_answer, relayed_headers, with_wrong_accept
+from lab.edge.account.distributions import Behavior, Distribution
+from lab.edge.cdn.error_cache import (
+    KEPT_METHODS,
+    MOST_BODY_BYTES,
+    ErrorCache,
+    KeptError,
+    KeptResponse,
+    cache_key,
+    seconds_kept,
+)
+from lab.edge.cdn.waf import RateCounter
+from lab.edge.cdn.forwarding import EdgeIdentity, Header, ViewerRequest
+from lab.edge.wire.http1 import (
+    Conversation,
+    Http1,
+    end_to_end,
+    give,
+    has_body,
+    read_small_body,
+    relay_response,
+    switch_protocols,
+    text_headers,
+)
+from lab.edge.account.lab_settings import WRONG_ACCEPT, find_fault
+from lab.edge.wire.connection import Tunnel
+from lab.edge.origins.origin_fetch import Fetched, OriginFetch
+from lab.edge.cdn.request_pipeline import Circumstances, EdgePorts, receive
+from lab.edge.cdn.response_headers import let_through, with_policy
+from lab.edge.cdn.signed_requests import without_signature
+from lab.edge.account.state import State
+
+# CloudFront's idle limit for WebSockets; only bytes from the origin count (quotas page).
+WEBSOCKET_IDLE_SECONDS = 600.0
+
+Outcome = Fetched | KeptError
+
+
+@dataclass(slots=True)
+class EdgeMemory:
+    """What an edge location remembers from one request to the next."""
+
+    errors: ErrorCache = field(default_factory=ErrorCache)
+    rates: RateCounter = field(default_factory=RateCounter)
+    # Whether the next request of a distribution meets an edge that lags behind.
+    lags: dict[str, bool] = field(default_factory=dict)
+
+    def takes_former(self, distribution_id: str) -> bool:
+        """Every other request, beginning with the first."""
+        former = self.lags.get(distribution_id, True)
+        self.lags[distribution_id] = not former
+        return former
+
+
+class Exchanges:
+    """Answers requests, one at a time for each connection."""
+
+    def __init__(
+        self,
+        state: Callable[[], State],
+        former: Mapping[str, Distribution],
+        origins: OriginFetch,
+        ports: EdgePorts,
+        dice: Callable[[], float] = random.random,
+    ) -> None:
+        self._state = state
+        self._former = former
+        self._origins = origins
+        self._ports = ports
+        self._dice = dice
+        self._memory = EdgeMemory()
+        self._via_name = f"{secrets.token_hex(16)}.cloudfront.net"
+
+    def identity(self, request_id: str) -> EdgeIdentity:
+        """What the edge writes about itself into this request and its answer."""
+        return EdgeIdentity(self._via_name, request_id)
+
+    async def carry_out(
+        self, http: Conversation, request: ViewerRequest, record: AccessRecord
+    ) -> Tunnel | None:
+        """One request: receive it, then serve it. A tunnel if it became a WebSocket."""
+        state = self._state()
+        body = has_body(request.headers)
+        if not body:
+            await (
+                http.next_event()
+            )  # the end of the request; with a body, whoever relays it comes to the end
+
+        def counts(rule: str, whom: str, window: float, limit: int) -> bool:
+            return self._memory.rates.exceeds(
+                rule, whom, window / state.socket_scale, limit, time.monotonic()
+            )
+
+        circumstances = Circumstances(
+            time.time(), self._dice(), counts, self._former, self._memory.takes_former
+        )
+        received = receive(state, request, body, self._ports, circumstances)
+        if received.distribution is not None:
+            served = received.distribution
+            record.distribution_id, record.distribution_domain = served.id, served.domain
+            record.logs_cookies = served.logs_cookies
+        exchange = _Exchange(
+            state,
+            http,
+            request,
+            record,
+            self.identity(record.request_id),
+            self._origins,
+            self._memory,
+            received.cookie,
+        )
+        if received.distribution is None or received.behavior is None:
+            if received.refusal is not None:
+                await exchange.refuse(received.refusal)
+            return None
+        return await exchange.serve(
+            received.distribution, received.behavior, received.refusal, body
+        )
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One request and all that belongs to it."""
+
+    state: State
+    http: Conversation
+    request: ViewerRequest
+    record: AccessRecord
+    identity: EdgeIdentity
+    origins: OriginFetch
+    memory: EdgeMemory
+    cookie: str
+
+    async def serve(
+        self, distribution: Distribution, behavior: Behavior, refusal: Refusal | None, body: bool
+    ) -> Tunnel | None:
+        """The rest of a request whose distribution and behavior are known.
+
+        1. The edge's own refusal, an error it has in mind, or the origin's answer.
+        2. An error for which the distribution has a page of its own is replaced.
+        3. Relay the response, or join the two connections after 101.
+        """
+        record = self.record
+        record.path_pattern = behavior.path_pattern or "*"
+        if behavior.signed_by is not None:
+            self.request = replace(self.request, target=without_signature(self.request.target))
+        outcome: Outcome = refusal or await self._ask(distribution, behavior, body)
+        status = outcome.head.status_code if isinstance(outcome, Fetched) else outcome.status
+        error = status >= 400
+        if error and (refusal is None or refusal.pageable):
+            try:
+                page = await self._error_page(distribution, status)
+            except BaseException:
+                if isinstance(outcome, Fetched):
+                    outcome.http.leg.close()
+                raise
+            if page is not None:
+                if isinstance(outcome, Fetched):
+                    outcome.http.leg.close()
+                outcome = page
+        if isinstance(outcome, Refusal):
+            await self.refuse(outcome)
+            return None
+        if isinstance(outcome, KeptResponse):
+            headers = self._headers(outcome.headers, behavior, error)
+            self._begin(outcome.status, "Error", "Error", headers)
+            await give(
+                self.http,
+                Answer(outcome.status, headers, outcome.body),
+                head=self.request.method == "HEAD",
+            )
+            return None
+        return await self._relay(outcome, distribution, behavior, error)
+
+    async def refuse(self, refusal: Refusal) -> None:
+        """Answer for the edge itself."""
+        self.record.logged = refusal.logged
+        if not self.http.may_answer:
+            return
+        answer = edge_answer(refusal, self.identity)
+        self._begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
+        await give(self.http, answer, head=self.request.method == "HEAD")
+
+    async def _ask(self, distribution: Distribution, behavior: Behavior, body: bool) -> Outcome:
+        """The error that the edge has in mind for such a request, else the origin's answer."""
+        key: Hashable = None
+        if behavior.cache_policy.caches and self.request.method in KEPT_METHODS:
+            key = cache_key(distribution, behavior, self.request)
+            kept = self.memory.errors.find(key, time.monotonic())
+            if kept is not None:
+                return replace(kept, detail="Error") if isinstance(kept, Refusal) else kept
+        fetched = await self.origins.fetch(
+            self.state, distribution, self.request, self.identity, self.http if body else None
+        )
+        self.record.origin_answered()
+        return (
+            fetched
+            if key is None
+            else await self._keep_in_mind(distribution, behavior, fetched, key)
+        )
+
+    async def _keep_in_mind(
+        self,
+        distribution: Distribution,
+        behavior: Behavior,
+        fetched: Fetched | Refusal,
+        key: Hashable,
+    ) -> Outcome:
+        status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
+        headers = () if isinstance(fetched, Refusal) else text_headers(fetched.head)
+        seconds = seconds_kept(distribution, behavior, status, headers) if status >= 400 else 0.0
+        if not seconds or self.request.method == "HEAD":
+            return fetched
+        error: KeptError
+        if isinstance(fetched, Refusal):
+            error = fetched
+        else:
+            try:
+                body = await read_small_body(fetched.http, MOST_BODY_BYTES, fetched.patience)
+            except TimeoutError:
+                return Refusal(
+                    504, "OriginCommError", "The origin stopped in the middle of its response."
+                )
+            finally:
+                fetched.http.leg.close()
+            framing = ("content-length", "transfer-encoding")
+            kept = [
+                (name, value) for name, value in end_to_end(headers) if name.lower() not in framing
+            ]
+            error = KeptResponse(status, (*kept, ("Content-Length", str(len(body)))), body)
+        self.memory.errors.keep(key, error, time.monotonic() + seconds / self.state.socket_scale)
+        return error
+
+    async def _error_page(self, distribution: Distribution, status: int) -> Fetched | None:
+        """The page that a custom error response puts in an error's place; None to leave the error
+        as it is.
+        """
+        mapping = next(
+            (item for item in distribution.error_mappings if item.error_code == status), None
+        )
+        if mapping is None or not mapping.page_path:
+            return None
+        headers = _without_upgrade(self.request.headers)
+        wanted = replace(self.request, method="GET", target=mapping.page_path, headers=headers)
+        page = await self.origins.fetch(
+            self.state, distribution, wanted, self.identity, body_from=None
+        )
+        if isinstance(page, Refusal):
+            return None
+        if not isinstance(page.head, h11.Response) or page.head.status_code >= 400:
+            page.http.leg.close()
+            return None
+        head = h11.Response(status_code=mapping.response_code, headers=page.head.headers)
+        return replace(page, head=head)
+
+    async def _relay(
+        self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
+    ) -> Tunnel | None:
+        """Pass the origin's answer on. However that ends, its connection is closed, unless a tunnel
+        has it.
+        """
+        tunnel: Tunnel | None = None
+        try:
+            tunnel = await self._pass_on(fetched, distribution, behavior, error)
+        finally:
+            if tunnel is None:
+                fetched.http.leg.close()
+        return tunnel
+
+    async def _pass_on(
+        self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
+    ) -> Tunnel | None:
+        head = fetched.head
+        if isinstance(head, h11.Response):
+            headers = self._headers(end_to_end(text_headers(head)), behavior, error)
+            self._begin(
+                head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers
+            )
+            try:
+                async with asyncio.timeout_at(fetched.deadline):
+                    await relay_response(fetched.http, self.http, head, headers, fetched.patience)
+            except TimeoutError:
+                self.record.break_off("ClientCommError" if self.http.gone else "OriginCommError")
+                raise ConnectionAbortedError(
+                    "the origin took too long in the middle of its response"
+                ) from None
+            except (ConnectionResetError, h11.RemoteProtocolError):
+                self.record.break_off("ClientCommError" if self.http.gone else "OriginReadError")
+                raise
+            except BaseException:
+                self.record.break_off("ClientCommError")
+                raise
+            return None
+        if not isinstance(self.http, Http1) or not self.request.is_websocket_handshake:
+            why = "The origin switched protocols without being asked."
+            await self.refuse(Refusal(502, "OriginInvalidResponseError", why))
+            return None
+        headers = self._headers(text_headers(head), behavior, error=False)
+        if find_fault(self.state.faults, WRONG_ACCEPT, distribution.id):
+            headers = with_wrong_accept(headers)
+        self._begin(head.status_code, "Miss", "Miss", headers)
+        self.record.websocket = True
+        await switch_protocols(self.http, fetched.http, head, headers)
+        idle = WEBSOCKET_IDLE_SECONDS / self.state.socket_scale
+        return Tunnel(
+            self.http.leg,
+            fetched.http.leg,
+            idle,
+            far_only=True,
+            who="CloudFront",
+            aws_seconds=WEBSOCKET_IDLE_SECONDS,
+        )
+
+    def _begin(
+        self, status: int, result_type: str, detail: str, headers: tuple[Header, ...]
+    ) -> None:
+        """The response starts, if anybody is there to get it.
+
+        :raises ConnectionResetError: the viewer left first.
+        """
+        if self.http.gone:
+            raise ConnectionResetError("the viewer left before the answer")
+        self.record.begin(status, result_type, detail, headers)
+
+    def _headers(
+        self, headers: Iterable[Header], behavior: Behavior, error: bool
+    ) -> tuple[Header, ...]:
+        """The origin's headers as the viewer gets them."""
+        policy = self.state.response_headers_policies.get(behavior.response_headers_policy_id)
+        kept = with_policy(let_through(headers, behavior), policy, self.request)
+        relayed = relayed_headers(kept, error, self.identity)
+        return (*relayed, ("Set-Cookie", self.cookie)) if self.cookie else relayed
+
+
+def _without_upgrade(headers: tuple[Header, ...]) -> tuple[Header, ...]:
+    dropped = ("upgrade", "connection", "content-length", "transfer-encoding")
+    return tuple((name, value) for name, value in headers if name.lower() not in dropped)

@@ -1,0 +1,183 @@
+"""The edge's own side: viewers' connections, from the first byte to the row in the access log.
+
+It takes requests off the wire, one after the other, and hands each to `exchange.py`; connections
+for which HTTP/2 was agreed on are `http2.py`'s. No viewer, whatever it sends, may end anything but
+its own connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import secrets
+from collections.abc import Callable
+
+import h11
+
+from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.logs.access_log import AccessRecord
+from lab.edge.cdn.error_pages import Answer, edge_answer
+from lab.edge.viewers.exchange import Exchanges
+from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.wire.http1 import HTTP1_VERSIONS, Http1, give, target_and_headers
+from lab.edge.wire.http2 import Http2, NotHttp2, Stream
+from lab.edge.wire.connection import Leg, Tunnel
+from lab.edge.wire.open_sockets import SOCKETS, Live
+from lab.edge.logs.log_store import LOGS, OWN_NAMES, LogShelf
+from lab.edge.cdn.routing import split_host
+from lab.edge.tls.viewer_tls import HTTP2, requested_name
+
+# How long a viewer may take to send a request's head, also between two requests.
+HEAD_PATIENCE = 60.0
+
+
+class Viewers:
+    """Serves viewers' connections on both listeners."""
+
+    def __init__(
+        self, exchanges: Exchanges, log: LogShelf, live: Live, country_of: Callable[[str], str]
+    ) -> None:
+        self._exchanges = exchanges
+        self._log = log
+        self._live = live
+        self._country_of = country_of
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def leg(self) -> Leg:
+        """The protocol of a new viewer connection; for `create_server`."""
+        return Leg(self._opened)
+
+    async def close(self) -> None:
+        """Drop every connection."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _opened(self, leg: Leg) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(leg))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, leg: Leg) -> None:
+        try:
+            tls = leg.transport.get_extra_info("ssl_object")
+            if tls is not None and tls.selected_alpn_protocol() == HTTP2:
+                await self._serve_http2(leg)
+                return
+            ended = await self._serve_requests(leg)
+            if ended is not None:
+                record, tunnel = ended
+                leads_to = f"{record.distribution_domain}{record.request.path}"
+                record.cut_by = await self._live.carry(tunnel, record.request.address, leads_to)
+                self._log.put(record, leg.sent, leg.received)
+        except (OSError, h11.ProtocolError):
+            # The viewer left, or the origin broke off in the middle of a response: there is no way
+            # to say so any more.
+            pass
+        finally:
+            leg.close()
+
+    async def _serve_requests(self, leg: Leg) -> tuple[AccessRecord, Tunnel] | None:
+        """Requests one after the other, until the connection ends or becomes a tunnel."""
+        http = Http1(leg, h11.SERVER)
+        while True:
+            sent, received = leg.sent, leg.received
+            try:
+                async with asyncio.timeout(HEAD_PATIENCE):
+                    event = await http.next_event()
+                if not isinstance(event, h11.Request):
+                    return None
+                if event.http_version not in HTTP1_VERSIONS:
+                    raise h11.RemoteProtocolError("another version of HTTP")
+                request = self._viewer_request(event, leg)
+            except TimeoutError:
+                return None
+            except h11.RemoteProtocolError as error:
+                await self._refuse_garbage(http, error)
+                await leg.part()
+                return None
+            own = self._own_answer(request)
+            if own is not None:
+                await give(http, own)
+                return None
+            record = AccessRecord(request, _request_id())
+            tunnel: Tunnel | None = None
+            try:
+                tunnel = await self._exchanges.carry_out(http, request, record)
+            finally:
+                if tunnel is None:
+                    self._log.put(record, leg.sent - sent, leg.received - received)
+            if tunnel is not None:
+                return record, tunnel
+            if not http.ready_for_next():
+                if not http.heard_all:
+                    await leg.part()
+                return None
+
+    async def _serve_http2(self, leg: Leg) -> None:
+        """Streams side by side, until the connection ends. What is no HTTP/2, such as an Upgrade,
+        gets a 400.
+        """
+        try:
+            await Http2(leg, self._serve_stream).serve()
+        except NotHttp2:
+            why = "HTTP/2 was agreed on for this connection; a WebSocket handshake needs HTTP/1.1."
+            refusal = Refusal(400, "InvalidRequest", why)
+            await give(
+                Http1(leg, h11.SERVER),
+                edge_answer(refusal, self._exchanges.identity(_request_id())),
+            )
+            await leg.part()
+
+    async def _serve_stream(self, stream: Stream) -> None:
+        request = self._viewer_request(stream.request, stream.leg)
+        record = AccessRecord(request, _request_id())
+        try:
+            await self._exchanges.carry_out(stream, request, record)
+        finally:
+            self._log.put(record, stream.sent, stream.received)
+
+    async def _refuse_garbage(self, http: Http1, error: h11.RemoteProtocolError) -> None:
+        if not http.may_answer:
+            return
+        if error.error_status_hint == 431:
+            refusal = Refusal(494, "InvalidRequestHeader", "The request headers are too large.")
+        else:
+            refusal = Refusal(400, "InvalidRequest", "This is not a well-formed HTTP/1.1 request.")
+        await give(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
+
+    def _own_answer(self, request: ViewerRequest) -> Answer | None:
+        """The answer to a request that is for the lab itself and not for a distribution: log rows,
+        open sockets.
+        """
+        if request.scheme != "http" or split_host(request.header("host"))[0] not in OWN_NAMES:
+            return None
+        pages = {LOGS: lambda: self._log.answer(request.query), SOCKETS: self._live.answer}
+        return pages[request.path]() if request.path in pages else None
+
+    def _viewer_request(self, event: h11.Request, leg: Leg) -> ViewerRequest:
+        """The request as later decisions read it.
+
+        :raises h11.RemoteProtocolError: its target is none.
+        """
+        target, headers = target_and_headers(event)
+        peer = leg.transport.get_extra_info("peername")
+        cipher = leg.transport.get_extra_info("cipher")
+        address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - what the log says of a viewer that left at once
+        return ViewerRequest(
+            method=event.method.decode(),
+            target=target,
+            headers=headers,
+            scheme="https" if cipher else "http",
+            http_version=event.http_version.decode(),
+            address=address,
+            port=peer[1] if peer else 0,
+            tls=f"{cipher[1]}:{cipher[0]}" if cipher else "",
+            server_name=requested_name(leg.transport.get_extra_info("ssl_object")),
+            country=self._country_of(address),
+        )
+
+
+def _request_id() -> str:
+    """56 characters, like CloudFront's."""
+    return base64.urlsafe_b64encode(secrets.token_bytes(40)).decode()

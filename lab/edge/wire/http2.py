@@ -1,0 +1,283 @@
+"""HTTP/2 with viewers: streams side by side on one connection, each told as HTTP/1.1 events.
+
+It decides how frames become requests and answers become frames, so that `exchange.py` need not know
+which version a viewer speaks. It must never hold more of a request's body than HTTP/2's flow
+control allows, and it does not offer WebSockets (RFC 8441): neither does CloudFront.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+import h11
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    RequestReceived,
+    StreamEnded,
+    StreamReset,
+    WindowUpdated,
+)
+from h2.exceptions import ProtocolError
+
+from lab.edge.wire.http1 import HOP_BY_HOP
+from lab.edge.wire.connection import Leg
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+# How long a connection without open streams, or without a preface, may stay silent.
+IDLE_PATIENCE = 60.0
+
+
+class NotHttp2(Exception):
+    """The viewer agreed to HTTP/2 and then spoke something else."""
+
+
+class Http2:
+    """One HTTP/2 connection in the role of the server."""
+
+    def __init__(self, leg: Leg, serve_stream: Callable[[Stream], Awaitable[None]]) -> None:
+        self.leg = leg
+        self._serve_stream = serve_stream
+        self._connection = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self._writing = asyncio.Lock()
+        self._streams: dict[int, Stream] = {}
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+
+    async def serve(self) -> None:
+        """Serve streams until the connection ends.
+
+        :raises NotHttp2: the connection does not begin with HTTP/2's preface (RFC 9113 section
+        3.4).
+        """
+        try:
+            data = await self._preface()
+            self._connection.initiate_connection()
+            await self.flush()
+            while data:
+                try:
+                    events = self._connection.receive_data(data)
+                except ProtocolError:
+                    await self.flush()
+                    return
+                for event in events:
+                    self._take(event)
+                await self.flush()
+                if any(isinstance(event, ConnectionTerminated) for event in events):
+                    return
+                data = await self._receive()
+        except TimeoutError:
+            return
+        finally:
+            for task in list(self._tasks.values()):
+                task.cancel()
+            await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+    async def flush(self) -> None:
+        """Send what the connection has to say; one writer at a time, so that frames keep their
+        order.
+        """
+        async with self._writing:
+            data = self._connection.data_to_send()
+            if data:
+                await self.leg.send(data)
+
+    @property
+    def connection(self) -> H2Connection:
+        """The state of the connection; whoever changes it flushes."""
+        return self._connection
+
+    async def _preface(self) -> bytes:
+        data = b""
+        async with asyncio.timeout(IDLE_PATIENCE):
+            while len(data) < len(PREFACE):
+                piece = await self.leg.receive()
+                data += piece
+                if not PREFACE.startswith(data[: len(PREFACE)]) or (not piece and data):
+                    raise NotHttp2
+                if not piece:
+                    break
+        return data
+
+    async def _receive(self) -> bytes:
+        async with asyncio.timeout(None if self._tasks else IDLE_PATIENCE):
+            return await self.leg.receive()
+
+    def _take(self, event: object) -> None:
+        if isinstance(event, RequestReceived):
+            self._open(event)
+        elif isinstance(event, DataReceived):
+            stream = self._streams.get(event.stream_id)
+            if stream is None:
+                # Its handler has ended: nobody will read this, but the connection's window must not
+                # run dry.
+                self._connection.acknowledge_received_data(
+                    event.flow_controlled_length, event.stream_id
+                )
+            else:
+                stream.heard(h11.Data(data=event.data), event.flow_controlled_length)
+        elif isinstance(event, StreamEnded):
+            if event.stream_id in self._streams:
+                self._streams[event.stream_id].heard(h11.EndOfMessage(), 0)
+        elif isinstance(event, StreamReset):
+            if event.stream_id in self._tasks:
+                self._tasks[event.stream_id].cancel()
+        elif isinstance(event, WindowUpdated):
+            for stream in (
+                self._streams.values()
+                if event.stream_id == 0
+                else [self._streams.get(event.stream_id)]
+            ):
+                if stream is not None:
+                    stream.may_send.set()
+
+    def _open(self, event: RequestReceived) -> None:
+        try:
+            request = _request(event.headers, ended=event.stream_ended is not None)
+        except h11.LocalProtocolError:
+            self._connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            return
+        stream = Stream(
+            self,
+            event.stream_id,
+            request,
+            sum(len(name) + len(value) for name, value in event.headers),
+        )
+        self._streams[event.stream_id] = stream
+        self._tasks[event.stream_id] = asyncio.get_running_loop().create_task(self._serve(stream))
+
+    async def _serve(self, stream: Stream) -> None:
+        try:
+            await self._serve_stream(stream)
+            if not stream.answered:
+                self._connection.reset_stream(stream.id, ErrorCodes.REFUSED_STREAM)
+        except (OSError, h11.ProtocolError, ProtocolError):
+            self._give_up(stream)
+        finally:
+            del self._streams[stream.id], self._tasks[stream.id]
+        if not self.leg.lost:
+            try:
+                await self.flush()
+            except OSError:
+                return
+
+    def _give_up(self, stream: Stream) -> None:
+        """The origin broke off, or the viewer did: say so on this stream only."""
+        try:
+            self._connection.reset_stream(stream.id, ErrorCodes.INTERNAL_ERROR)
+        except ProtocolError:
+            return
+
+
+class Stream:
+    """One request and its answer; bytes are counted as the payload of this stream's frames."""
+
+    def __init__(self, http2: Http2, id: int, request: h11.Request, received: int) -> None:
+        self.leg = http2.leg
+        self.id = id
+        self.request = request
+        self.answered = False
+        self.sent = 0
+        self.received = received
+        self.may_send = asyncio.Event()
+        self._http2 = http2
+        self._events: deque[tuple[h11.Event, int]] = deque()
+        self._heard = asyncio.Event()
+        self._began = False
+
+    @property
+    def gone(self) -> bool:
+        """Whether the connection is lost."""
+        return self.leg.lost
+
+    @property
+    def may_answer(self) -> bool:
+        """Whether a response can still be started."""
+        return not self._began
+
+    def heard(self, event: h11.Event, flow_controlled: int) -> None:
+        """A part of the request has come; `flow_controlled` bytes of it count against the
+        window.
+        """
+        self.received += flow_controlled
+        self._events.append((event, flow_controlled))
+        self._heard.set()
+
+    async def next_event(self) -> h11.Event | type[h11.PAUSED]:
+        """The next part of the request's body, or its end; waits for it. Only now may the viewer
+        send more.
+        """
+        while not self._events:
+            self._heard.clear()
+            await self._heard.wait()
+        event, flow_controlled = self._events.popleft()
+        if flow_controlled:
+            self._http2.connection.acknowledge_received_data(flow_controlled, self.id)
+            await self._http2.flush()
+        return event
+
+    async def send(self, event: h11.Event) -> None:
+        """Send one event of the response; data waits for the viewer's window.
+
+        :raises h2.exceptions.ProtocolError: the stream or the connection is closed.
+        :raises ConnectionResetError: the connection is gone.
+        """
+        if isinstance(event, h11.Response):
+            self._began = True
+            headers = [(b":status", str(event.status_code).encode())]
+            headers += [
+                (name, value) for name, value in event.headers if name.decode() not in HOP_BY_HOP
+            ]
+            self.sent += sum(len(name) + len(value) for name, value in headers)
+            self._http2.connection.send_headers(self.id, headers)
+        elif isinstance(event, h11.Data):
+            await self._send_data(bytes(event.data))
+        elif isinstance(event, h11.EndOfMessage):
+            self._http2.connection.end_stream(self.id)
+            self.answered = True
+        await self._http2.flush()
+
+    async def _send_data(self, data: bytes) -> None:
+        connection = self._http2.connection
+        while data:
+            room = min(
+                connection.local_flow_control_window(self.id), connection.max_outbound_frame_size
+            )
+            if room <= 0:
+                self.may_send.clear()
+                await self.may_send.wait()
+                continue
+            connection.send_data(self.id, data[:room])
+            self.sent += len(data[:room])
+            data = data[room:]
+            await self._http2.flush()
+
+
+def _request(headers: Iterable[tuple[bytes, bytes]], *, ended: bool) -> h11.Request:
+    """The request as HTTP/1.1 would say it (RFC 9113 section 8.3.1).
+
+    :raises h11.LocalProtocolError: it holds what no HTTP request may.
+    """
+    pseudo = {name: value for name, value in headers if name.startswith(b":")}
+    kept = [
+        (name, value)
+        for name, value in headers
+        if not name.startswith(b":") and name not in (b"host", b"cookie")
+    ]
+    hosts = [value for name, value in headers if name == b"host"]
+    cookies = [value for name, value in headers if name == b"cookie"]
+    made = [(b"host", pseudo.get(b":authority") or (hosts[0] if hosts else b"")), *kept]
+    if cookies:
+        made.append((b"cookie", b"; ".join(cookies)))
+    if not ended and all(name != b"content-length" for name, _ in kept):
+        made.append((b"transfer-encoding", b"chunked"))
+    return h11.Request(
+        method=pseudo.get(b":method", b""),
+        target=pseudo.get(b":path", b"/"),
+        headers=made,
+        http_version=b"2.0",
+    )
