@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from lab.aws.edge_state import EdgeState
-from lab.edge.state import parse_state
+from lab.edge.account.state import parse_state
 from lab.faults.aiming import FaultRefused
 from lab.faults.fault import PARAMETERS, Fault
 from lab.faults.keeper import Faults

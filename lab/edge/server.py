@@ -12,22 +12,22 @@ import signal
 from asyncio import sslproto
 
 from lab.config import LOOPBACK, LabConfig
-from lab.edge.balancers.listeners import Balancers
-from lab.edge.origins.nested_distribution import EdgeAsOrigin
 from lab.edge.account.distributions import Distribution
-from lab.edge.viewers.exchange import Exchanges
-from lab.edge.origins.api_gateway import Gateways
-from lab.edge.balancers.health_checker import HealthChecker
-from lab.edge.wire.open_sockets import Live
-from lab.edge.logs.log_store import LogShelf
-from lab.edge.origins.origin_fetch import OriginFetch
-from lab.edge.cdn.request_pipeline import EdgePorts
-from lab.edge.control_plane.reporter import EdgeReport
-from lab.edge.cdn.routing import find_distribution
-from lab.edge.control_plane.state_poller import StateSource
 from lab.edge.account.state import State
-from lab.edge.viewers.viewer_connections import Viewers
+from lab.edge.balancers.health_checker import HealthChecker
+from lab.edge.balancers.listeners import Balancers
+from lab.edge.cdn.request_pipeline import EdgePorts
+from lab.edge.cdn.routing import find_distribution
+from lab.edge.control_plane.reporter import EdgeReport
+from lab.edge.control_plane.state_poller import StateSource
+from lab.edge.logs.log_store import LogShelf
+from lab.edge.origins.api_gateway import Gateways
+from lab.edge.origins.nested_distribution import EdgeAsOrigin
+from lab.edge.origins.origin_fetch import OriginFetch
 from lab.edge.tls.viewer_tls import TlsProtocol, tls_context
+from lab.edge.viewers.exchange import Exchanges
+from lab.edge.viewers.viewer_connections import Viewers
+from lab.edge.wire.open_sockets import Live
 
 TLS_SHUTDOWN_SECONDS = 2.0
 BACKLOG = 1024

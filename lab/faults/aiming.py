@@ -11,11 +11,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lab.edge.balancing import FrontRequest, deciding_rule
-from lab.edge.distribution_facts import Behavior, Distribution, Origin, VpcOrigin
-from lab.edge.network_facts import Action, Listener, LoadBalancer, Rule, TargetGroup
-from lab.edge.routing import find_behavior, find_distribution, matches
-from lab.edge.state import State
+from lab.edge.account.distributions import Behavior, Distribution, Origin, VpcOrigin
+from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Rule, TargetGroup
+from lab.edge.account.state import State
+from lab.edge.balancers.rules.listener_rules import FrontRequest, deciding_rule
+from lab.edge.cdn.routing import find_behavior, find_distribution, matches
 
 _ARN_PLACE = re.compile(r"arn:aws[\w-]*:\w+:([a-z0-9-]+):(\d{12}):")
 

@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.clock import LabClock
-from lab.edge.state import State
+from lab.edge.account.state import State
 from lab.faults import deployments
 from lab.faults.aiming import Aim, FaultRefused, aim
 from lab.faults.aws import Aws

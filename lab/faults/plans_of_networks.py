@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from lab.aws.cloudfront.service import CloudFront
-from lab.edge.admission import TCP_PROTOCOLS
-from lab.edge.state import State
+from lab.edge.account.state import State
+from lab.edge.network.packet_filter import TCP_PROTOCOLS
 from lab.faults.aiming import Aim, FaultRefused, place_of
 from lab.faults.aws import Aws
 from lab.faults.step import JsonObject, Step

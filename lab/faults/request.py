@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
-from lab.edge.reception import CAPACITY_RESULTS, DEFAULT_RESULT
+from lab.edge.cdn.request_pipeline import CAPACITY_RESULTS, DEFAULT_RESULT
 from lab.faults.aiming import FaultRefused
 from lab.faults.calls import ONLY_SOME, can_hit
 from lab.faults.fault import PARAMETERS, Fault

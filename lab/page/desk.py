@@ -20,7 +20,7 @@ from lab.aws.edge_state import EdgeState
 from lab.aws.fault_desk import FaultDesk
 from lab.aws.moto_world import HttpReply
 from lab.clock import LabClock, read_step
-from lab.edge.state import parse_state
+from lab.edge.account.state import parse_state
 from lab.faults.aiming import FaultRefused
 from lab.faults.fault import ENDPOINT, Fault, Kind
 from lab.faults.registry import FAULTS

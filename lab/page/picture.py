@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lab.edge.distribution_facts import Behavior, Distribution
-from lab.edge.network_facts import Listener, LoadBalancer
-from lab.edge.routing import find_behavior
-from lab.edge.state import State
-from lab.edge.vpc_facts import IngressRule
+from lab.edge.account.distributions import Behavior, Distribution
+from lab.edge.account.load_balancers import Listener, LoadBalancer
+from lab.edge.account.state import State
+from lab.edge.account.vpcs import IngressRule
+from lab.edge.cdn.routing import find_behavior
 from lab.faults.aiming import Aim, FaultRefused, aim
 from lab.faults.record import SetFault
 

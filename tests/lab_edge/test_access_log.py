@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from lab.edge.access_log import AccessRecord
-from lab.edge.forwarding import ViewerRequest
-from lab.edge.log_shelf import LogShelf
+from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.logs.access_log import AccessRecord
+from lab.edge.logs.log_store import LogShelf
 
 from .stage import Stage, wait_until
 

@@ -8,12 +8,26 @@ from typing import Any
 
 import pytest
 
-from lab.edge.admission import target_admits
-from lab.edge.health import GOOD, Finding, Health, after, interval, judge_status, timeout
-from lab.edge.network_facts import Certificate, HealthCheck
-from lab.edge.origin_tls import choose_certificate, policy_versions
-from lab.edge.reaching import Reached, ReachedAddress, Unreachable, call_directly, reach
-from lab.edge.state import State, parse_state
+from lab.edge.account.load_balancers import Certificate, HealthCheck
+from lab.edge.account.state import State, parse_state
+from lab.edge.balancers.rules.target_health import (
+    GOOD,
+    Finding,
+    Health,
+    after,
+    interval,
+    judge_status,
+    timeout,
+)
+from lab.edge.network.origin_resolution import (
+    Reached,
+    ReachedAddress,
+    Unreachable,
+    call_directly,
+    reach,
+)
+from lab.edge.network.packet_filter import target_admits
+from lab.edge.tls.origin_tls import choose_certificate, policy_versions
 
 from .account import (
     PREFIX_LIST,

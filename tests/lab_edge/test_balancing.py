@@ -8,7 +8,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.edge.balancing import (
+from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Target, TargetGroup
+from lab.edge.account.state import parse_state
+from lab.edge.balancers.rules.listener_rules import (
     FrontRequest,
     choose_action,
     deciding_rule,
@@ -16,9 +18,7 @@ from lab.edge.balancing import (
     redirect_location,
     target_headers,
 )
-from lab.edge.network_facts import Action, Listener, LoadBalancer, Target, TargetGroup
-from lab.edge.state import parse_state
-from lab.edge.target_choice import (
+from lab.edge.balancers.rules.target_choice import (
     choose_group,
     choose_target,
     read_cookies,

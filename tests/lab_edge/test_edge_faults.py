@@ -9,7 +9,7 @@ import copy
 import pytest
 from websockets.exceptions import InvalidHandshake
 
-from lab.edge.lab_facts import find_fault, parse_faults
+from lab.edge.account.lab_settings import find_fault, parse_faults
 
 from .account import items
 from .stage import Stage

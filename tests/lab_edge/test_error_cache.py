@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.edge.acceptance import Refusal
-from lab.edge.error_cache import MOST_ERRORS, ErrorCache, cache_key, seconds_kept
-from lab.edge.forwarding import ViewerRequest
-from lab.edge.state import parse_state
+from lab.edge.account.state import parse_state
+from lab.edge.cdn.error_cache import MOST_ERRORS, ErrorCache, cache_key, seconds_kept
+from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.cdn.viewer_rules import Refusal
 
 from .account import CACHING_DISABLED, Json, account, behavior, distribution, items, vpc_origin_ref
 from .stage import Stage

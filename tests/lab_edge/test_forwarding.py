@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lab.edge.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
-from lab.edge.routing import find_behavior, find_distribution
-from lab.edge.state import parse_state
+from lab.edge.account.state import parse_state
+from lab.edge.cdn.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
+from lab.edge.cdn.routing import find_behavior, find_distribution
 
 from .account import (
     ALL_EXCEPT_HOST,

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from lab.edge.leg import Leg, Passage, Tunnel
-from lab.edge.live import Live
-from lab.edge.network_facts import TargetGroup
-from lab.edge.state import State, parse_state
-from lab.edge.target_choice import target_key
+from lab.edge.account.load_balancers import TargetGroup
+from lab.edge.account.state import State, parse_state
+from lab.edge.balancers.rules.target_choice import target_key
+from lab.edge.wire.connection import Leg, Passage, Tunnel
+from lab.edge.wire.open_sockets import Live
 
 from .account import Json, account, target_group
 

@@ -6,9 +6,15 @@ from typing import Any
 
 import pytest
 
-from lab.edge.admission import Caller, admits, cloudfront_caller
-from lab.edge.reaching import LONGEST_CONNECT_WAIT, Reached, ReachedAddress, Unreachable, reach
-from lab.edge.state import State, parse_state
+from lab.edge.account.state import State, parse_state
+from lab.edge.network.origin_resolution import (
+    LONGEST_CONNECT_WAIT,
+    Reached,
+    ReachedAddress,
+    Unreachable,
+    reach,
+)
+from lab.edge.network.packet_filter import Caller, admits, cloudfront_caller
 
 from .account import (
     SERVICE_GROUP,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lab.edge.forwarding import Header, ViewerRequest
-from lab.edge.policy_facts import parse_response_headers_policy
-from lab.edge.response_headers import let_through, with_policy
-from lab.edge.state import parse_state
+from lab.edge.account.policies import parse_response_headers_policy
+from lab.edge.account.state import parse_state
+from lab.edge.cdn.forwarding import Header, ViewerRequest
+from lab.edge.cdn.response_headers import let_through, with_policy
 
 from .account import (
     ALL_VIEWER,

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lab.edge.routing import (
+from lab.edge.account.state import parse_state
+from lab.edge.cdn.routing import (
     find_behavior,
     find_distribution,
     is_host,
@@ -17,7 +18,6 @@ from lab.edge.routing import (
     split_host,
     split_target,
 )
-from lab.edge.state import parse_state
 
 from .account import account, behavior, distribution, items, vpc_origin_ref
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.edge.leg import End, Leg, Tunnel
+from lab.edge.wire.connection import End, Leg, Tunnel
 
 
 @dataclass

@@ -9,7 +9,7 @@ import ssl
 
 import pytest
 
-from lab.edge.viewer_tls import lowest_version, offered_version
+from lab.edge.tls.viewer_tls import lowest_version, offered_version
 
 from .stage import PATIENCE, Stage
 

@@ -11,15 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.edge.cdn.continuous_deployment import DeploymentPolicy, parse_deployment_policy
 from lab.edge.account.distributions import (
     Distribution,
     VpcOrigin,
     parse_distribution,
     parse_vpc_origin,
 )
-from lab.edge.cdn.waf import WebAcl, parse_web_acl
-from lab.edge.origins.api_gateway_rules import Gateway, parse_gateway
 from lab.edge.account.lab_settings import Fault, Settings, parse_faults, parse_settings
 from lab.edge.account.load_balancers import (
     Certificate,
@@ -29,9 +26,16 @@ from lab.edge.account.load_balancers import (
     parse_load_balancer,
     parse_target_group,
 )
-from lab.edge.account.policies import ResponseHeadersPolicy, parse_policy, parse_response_headers_policy
-from lab.edge.cdn.signed_requests import PublicKey
+from lab.edge.account.policies import (
+    ResponseHeadersPolicy,
+    parse_policy,
+    parse_response_headers_policy,
+)
 from lab.edge.account.vpcs import Network, parse_network
+from lab.edge.cdn.continuous_deployment import DeploymentPolicy, parse_deployment_policy
+from lab.edge.cdn.signed_requests import PublicKey
+from lab.edge.cdn.waf import WebAcl, parse_web_acl
+from lab.edge.origins.api_gateway_rules import Gateway, parse_gateway
 
 Json = Mapping[str, Any]
 

@@ -1,5 +1,5 @@
 """Elastic Load Balancing: listeners as sockets on loopback, their targets, and health checks.
 
-Here belongs what accepts, forwards and checks. What a load balancer decides is in `rules`; CloudFront
+Here belongs what accepts, forwards and checks. The decisions are in `rules`. CloudFront
 never appears here.
 """

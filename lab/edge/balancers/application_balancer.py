@@ -16,7 +16,8 @@ from email.utils import formatdate
 
 import h11
 
-from lab.edge.cdn.error_pages import balancer_answer
+from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Target, TargetGroup
+from lab.edge.account.state import State
 from lab.edge.balancers.rules.listener_rules import (
     INCOMPATIBLE_PROTOCOL,
     FrontRequest,
@@ -25,7 +26,19 @@ from lab.edge.balancers.rules.listener_rules import (
     own_answer,
     target_headers,
 )
+from lab.edge.balancers.rules.target_choice import (
+    Health,
+    choose_group,
+    choose_target,
+    read_cookies,
+    sticky_cookies,
+    target_key,
+    usable_targets,
+)
+from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
+from lab.edge.cdn.error_pages import balancer_answer
 from lab.edge.cdn.forwarding import Header, ViewerRequest
+from lab.edge.wire.connection import Leg, Passage, Tunnel
 from lab.edge.wire.http1 import (
     HTTP1_VERSIONS,
     Http1,
@@ -40,20 +53,7 @@ from lab.edge.wire.http1 import (
     text_headers,
     wire_headers,
 )
-from lab.edge.wire.connection import Leg, Passage, Tunnel
 from lab.edge.wire.open_sockets import Live
-from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Target, TargetGroup
-from lab.edge.account.state import State
-from lab.edge.balancers.rules.target_choice import (
-    Health,
-    choose_group,
-    choose_target,
-    read_cookies,
-    sticky_cookies,
-    target_key,
-    usable_targets,
-)
-from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
 
 # The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.
 ALB_IDLE_SECONDS = 60.0

@@ -1,7 +1,7 @@
 """Health checks of targets: asks them as their target groups say, on its own clock.
 
-It carries out checks; `target_health.py` decides what they mean. It must never ask a target of a group
-that no load balancer uses, and never cost more than a few connections a second, however many
+It carries out checks; `target_health.py` decides what they mean. It must never ask a target of a
+group that no load balancer uses, and never cost more than a few connections a second, however many
 targets there are.
 """
 
@@ -15,7 +15,9 @@ from dataclasses import dataclass, field
 
 import h11
 
-from lab.edge.network.packet_filter import node_address
+from lab.edge.account.load_balancers import HealthCheck, LoadBalancer, Target, TargetGroup
+from lab.edge.account.state import State
+from lab.edge.balancers.rules.target_choice import HEALTHY, target_key
 from lab.edge.balancers.rules.target_health import (
     FAILED,
     GOOD,
@@ -27,12 +29,10 @@ from lab.edge.balancers.rules.target_health import (
     judge_status,
     timeout,
 )
-from lab.edge.wire.http1 import Http1, ask
-from lab.edge.wire.connection import Passage
-from lab.edge.account.load_balancers import HealthCheck, LoadBalancer, Target, TargetGroup
-from lab.edge.account.state import State
-from lab.edge.balancers.rules.target_choice import HEALTHY, target_key
 from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
+from lab.edge.network.packet_filter import node_address
+from lab.edge.wire.connection import Passage
+from lab.edge.wire.http1 import Http1, ask
 
 TICK_SECONDS = 0.25
 USER_AGENT = "ELB-HealthChecker/2.0"

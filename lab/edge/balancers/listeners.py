@@ -20,13 +20,9 @@ from typing import Any
 
 import h11
 
-from lab.edge.balancers.application_balancer import ApplicationBalancer, Found
-from lab.edge.wire.connection import Leg, Passage, Tunnel
-from lab.edge.wire.open_sockets import Live
 from lab.edge.account.load_balancers import Certificate, Listener, LoadBalancer
-from lab.edge.tls.origin_tls import ListenerCertificates, OriginTrust
-from lab.edge.network.origin_resolution import TCP_LISTENERS, Reached, ReachedAddress, call_directly
 from lab.edge.account.state import State
+from lab.edge.balancers.application_balancer import ApplicationBalancer, Found
 from lab.edge.balancers.rules.target_choice import Health, target_key, usable_targets
 from lab.edge.balancers.target_connections import (
     LONGEST_TARGET_WAIT,
@@ -38,6 +34,10 @@ from lab.edge.balancers.target_connections import (
     TargetUnreachable,
     open_leg,
 )
+from lab.edge.network.origin_resolution import TCP_LISTENERS, Reached, ReachedAddress, call_directly
+from lab.edge.tls.origin_tls import ListenerCertificates, OriginTrust
+from lab.edge.wire.connection import Leg, Passage, Tunnel
+from lab.edge.wire.open_sockets import Live
 from lab.origin_certificates import Flaw
 
 # The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.

@@ -12,11 +12,11 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lab.edge.network.packet_filter import Caller, admits, target_admits
-from lab.edge.wire.connection import Leg, Passage
 from lab.edge.account.load_balancers import Listener, LoadBalancer, Target, TargetGroup
-from lab.edge.tls.origin_tls import careless_context
 from lab.edge.account.state import State
+from lab.edge.network.packet_filter import Caller, admits, target_admits
+from lab.edge.tls.origin_tls import careless_context
+from lab.edge.wire.connection import Leg, Passage
 
 LOOPBACK = "127.0.0.1"
 TARGET_CONNECT_SECONDS = 10.0

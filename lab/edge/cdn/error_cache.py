@@ -12,9 +12,9 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
-from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.account.distributions import ERROR_CACHING_SECONDS, Behavior, Distribution
 from lab.edge.cdn.forwarding import Header, ViewerRequest, kept_by
+from lab.edge.cdn.viewer_rules import Refusal
 
 ALWAYS_KEPT = frozenset({404, 414, 500, 501, 502, 503, 504})
 KEPT_IF_ASKED = frozenset({400, 403, 405, 412, 415})

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from html import escape
 from http import HTTPStatus
 
-from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.cdn.forwarding import EdgeIdentity, Header
+from lab.edge.cdn.viewer_rules import Refusal
 
 POP = "LAB50-P1"
 # Not registered with IANA; nginx's number, which CloudFront uses too.

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lab.edge.account.distributions import Behavior
-from lab.edge.cdn.forwarding import Header, ViewerRequest, forwards_cookies, forwards_header
 from lab.edge.account.policies import Cors, ResponseHeadersPolicy
+from lab.edge.cdn.forwarding import Header, ViewerRequest, forwards_cookies, forwards_header
 
 ALWAYS_IN_VARY = frozenset({"*", "accept-encoding", "cookie"})
 DEVICE_HEADERS = tuple(

@@ -24,9 +24,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.cdn.forwarding import ViewerRequest
 from lab.edge.cdn.routing import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
+from lab.edge.cdn.viewer_rules import Refusal
 
 URL_PARTS = ("Expires", "Policy", "Signature", "Key-Pair-Id")
 # CloudFront's base64 avoids what a URL or a cookie cannot hold.

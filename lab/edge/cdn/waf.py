@@ -22,8 +22,8 @@ from urllib.parse import unquote_plus
 
 import re2
 
-from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.cdn.viewer_rules import Refusal
 
 Json = Mapping[str, Any]
 Network = IPv4Network | IPv6Network

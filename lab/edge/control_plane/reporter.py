@@ -15,10 +15,10 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 
-from lab.edge.balancers.rules.target_health import Health
-from lab.edge.wire.open_sockets import Draining
 from lab.edge.account.load_balancers import Target, TargetGroup
 from lab.edge.balancers.rules.target_choice import DRAINING
+from lab.edge.balancers.rules.target_health import Health
+from lab.edge.wire.open_sockets import Draining
 
 LOOK_SECONDS = 0.5
 REPEAT_SECONDS = 10.0

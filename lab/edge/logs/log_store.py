@@ -17,8 +17,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab.edge.logs.access_log import AccessRecord
 from lab.edge.cdn.error_pages import Answer, json_answer
+from lab.edge.logs.access_log import AccessRecord
 
 MOST_ROWS = 10_000
 MOST_IN_ONE_ANSWER = 1000

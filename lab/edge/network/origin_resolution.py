@@ -10,6 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from lab.edge.account.distributions import VPC_ORIGIN_DEPLOYED, Origin
+from lab.edge.account.lab_settings import find_fault
+from lab.edge.account.load_balancers import Listener, LoadBalancer
+from lab.edge.account.state import State
+from lab.edge.account.vpcs import Instance
 from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.network.packet_filter import (
     Caller,
@@ -19,11 +24,6 @@ from lab.edge.network.packet_filter import (
     replies_pass,
     requests_pass,
 )
-from lab.edge.account.distributions import VPC_ORIGIN_DEPLOYED, Origin
-from lab.edge.account.lab_settings import find_fault
-from lab.edge.account.load_balancers import Listener, LoadBalancer
-from lab.edge.account.state import State
-from lab.edge.account.vpcs import Instance
 
 # A person in a rehearsal should see the timeout, not suffer it.
 LONGEST_CONNECT_WAIT = 2.5

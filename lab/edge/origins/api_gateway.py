@@ -1,7 +1,7 @@
 """API Gateway's endpoint for WebSocket APIs as a socket on loopback.
 
-It carries out what `api_gateway_rules.py` decides. Where the real one calls its integration once per
-message, this one hands the whole WebSocket to it, so that any WebSocket app can stand behind an
+It carries out what `api_gateway_rules.py` decides. Where the real one calls its integration once
+per message, this one hands the whole WebSocket to it, so that any WebSocket app can stand behind an
 API. It must never be reached over plain HTTP: whoever connects was sent here by an origin that
 speaks HTTPS, and TLS on this hop is not imitated.
 """
@@ -14,8 +14,16 @@ from collections.abc import Callable
 
 import h11
 
+from lab.edge.account.state import State
 from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.origins.api_gateway_rules import IDLE_SECONDS, LONGEST_SECONDS, Gateway, admit, internal_error
+from lab.edge.origins.api_gateway_rules import (
+    IDLE_SECONDS,
+    LONGEST_SECONDS,
+    Gateway,
+    admit,
+    internal_error,
+)
+from lab.edge.wire.connection import Leg, Tunnel
 from lab.edge.wire.http1 import (
     Http1,
     ask,
@@ -26,8 +34,6 @@ from lab.edge.wire.http1 import (
     text_headers,
     wire_headers,
 )
-from lab.edge.wire.connection import Leg, Tunnel
-from lab.edge.account.state import State
 
 LOOPBACK = "127.0.0.1"
 INTEGRATION_SECONDS = 29.0

@@ -11,8 +11,8 @@ import ssl
 from pathlib import Path
 
 from lab.certificates import ensure_certificates
-from lab.edge.wire.connection import Leg
 from lab.edge.cdn.request_pipeline import EdgePorts
+from lab.edge.wire.connection import Leg
 
 LOOPBACK = "127.0.0.1"
 

@@ -13,19 +13,19 @@ from dataclasses import dataclass, replace
 
 import h11
 
-from lab.edge.cdn.viewer_rules import Refusal
-from lab.edge.balancers.listeners import Balancers
-from lab.edge.origins.nested_distribution import EdgeAsOrigin
 from lab.edge.account.distributions import CustomOrigin, Distribution, Origin
-from lab.edge.cdn.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
-from lab.edge.origins.api_gateway_rules import is_gateway_name
-from lab.edge.origins.api_gateway import Gateways
-from lab.edge.wire.http1 import Conversation, Http1, SenderFailed, ask, wire_headers
-from lab.edge.wire.connection import Leg
-from lab.edge.tls.origin_tls import explain
-from lab.edge.network.origin_resolution import Unreachable, reach
-from lab.edge.cdn.routing import find_behavior, find_distribution, split_host
 from lab.edge.account.state import State
+from lab.edge.balancers.listeners import Balancers
+from lab.edge.cdn.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
+from lab.edge.cdn.routing import find_behavior, find_distribution, split_host
+from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.network.origin_resolution import Unreachable, reach
+from lab.edge.origins.api_gateway import Gateways
+from lab.edge.origins.api_gateway_rules import is_gateway_name
+from lab.edge.origins.nested_distribution import EdgeAsOrigin
+from lab.edge.tls.origin_tls import explain
+from lab.edge.wire.connection import Leg
+from lab.edge.wire.http1 import Conversation, Http1, SenderFailed, ask, wire_headers
 
 GATEWAY_PORT = 443
 # Origin groups fail over for these only, and for OPTIONS if it is cached.

@@ -13,8 +13,8 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.account.load_balancers import Certificate
+from lab.edge.cdn.viewer_rules import Refusal
 from lab.origin_certificates import Flaw, OriginAuthority
 
 _VERSIONS = {

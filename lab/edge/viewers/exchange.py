@@ -15,10 +15,9 @@ from dataclasses import dataclass, field, replace
 
 import h11
 
-from lab.edge.cdn.viewer_rules import Refusal
-from lab.edge.logs.access_log import AccessRecord
-from lab.edge.cdn.error_pages import Answer, edge_answer, relayed_headers, with_wrong_accept
 from lab.edge.account.distributions import Behavior, Distribution
+from lab.edge.account.lab_settings import WRONG_ACCEPT, find_fault
+from lab.edge.account.state import State
 from lab.edge.cdn.error_cache import (
     KEPT_METHODS,
     MOST_BODY_BYTES,
@@ -28,8 +27,16 @@ from lab.edge.cdn.error_cache import (
     cache_key,
     seconds_kept,
 )
-from lab.edge.cdn.waf import RateCounter
+from lab.edge.cdn.error_pages import Answer, edge_answer, relayed_headers, with_wrong_accept
 from lab.edge.cdn.forwarding import EdgeIdentity, Header, ViewerRequest
+from lab.edge.cdn.request_pipeline import Circumstances, EdgePorts, receive
+from lab.edge.cdn.response_headers import let_through, with_policy
+from lab.edge.cdn.signed_requests import without_signature
+from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.cdn.waf import RateCounter
+from lab.edge.logs.access_log import AccessRecord
+from lab.edge.origins.origin_fetch import Fetched, OriginFetch
+from lab.edge.wire.connection import Tunnel
 from lab.edge.wire.http1 import (
     Conversation,
     Http1,
@@ -41,13 +48,6 @@ from lab.edge.wire.http1 import (
     switch_protocols,
     text_headers,
 )
-from lab.edge.account.lab_settings import WRONG_ACCEPT, find_fault
-from lab.edge.wire.connection import Tunnel
-from lab.edge.origins.origin_fetch import Fetched, OriginFetch
-from lab.edge.cdn.request_pipeline import Circumstances, EdgePorts, receive
-from lab.edge.cdn.response_headers import let_through, with_policy
-from lab.edge.cdn.signed_requests import without_signature
-from lab.edge.account.state import State
 
 # CloudFront's idle limit for WebSockets; only bytes from the origin count (quotas page).
 WEBSOCKET_IDLE_SECONDS = 600.0

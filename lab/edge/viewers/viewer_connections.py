@@ -14,18 +14,18 @@ from collections.abc import Callable
 
 import h11
 
+from lab.edge.cdn.error_pages import Answer, edge_answer
+from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.cdn.routing import split_host
 from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.logs.access_log import AccessRecord
-from lab.edge.cdn.error_pages import Answer, edge_answer
+from lab.edge.logs.log_store import LOGS, OWN_NAMES, LogShelf
+from lab.edge.tls.viewer_tls import HTTP2, requested_name
 from lab.edge.viewers.exchange import Exchanges
-from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.wire.connection import Leg, Tunnel
 from lab.edge.wire.http1 import HTTP1_VERSIONS, Http1, give, target_and_headers
 from lab.edge.wire.http2 import Http2, NotHttp2, Stream
-from lab.edge.wire.connection import Leg, Tunnel
 from lab.edge.wire.open_sockets import SOCKETS, Live
-from lab.edge.logs.log_store import LOGS, OWN_NAMES, LogShelf
-from lab.edge.cdn.routing import split_host
-from lab.edge.tls.viewer_tls import HTTP2, requested_name
 
 # How long a viewer may take to send a request's head, also between two requests.
 HEAD_PATIENCE = 60.0

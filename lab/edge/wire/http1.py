@@ -17,8 +17,8 @@ import h11
 
 from lab.edge.cdn.error_pages import Answer, reason_phrase
 from lab.edge.cdn.forwarding import Header
-from lab.edge.wire.connection import Leg
 from lab.edge.cdn.routing import split_target
+from lab.edge.wire.connection import Leg
 
 # Beyond this, h11 itself gives up on a request line with its headers (its hint is 431).
 MOST_HEADER_BYTES = 96 * 1024

@@ -25,8 +25,8 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 
-from lab.edge.wire.http1 import HOP_BY_HOP
 from lab.edge.wire.connection import Leg
+from lab.edge.wire.http1 import HOP_BY_HOP
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # How long a connection without open streams, or without a preface, may stay silent.

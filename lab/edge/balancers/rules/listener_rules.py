@@ -14,9 +14,9 @@ from fnmatch import translate
 from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qsl
 
+from lab.edge.account.load_balancers import Action, Condition, Listener, LoadBalancer, Rule
 from lab.edge.cdn.error_pages import Answer, balancer_answer
 from lab.edge.cdn.forwarding import Header
-from lab.edge.account.load_balancers import Action, Condition, Listener, LoadBalancer, Rule
 from lab.edge.cdn.routing import split_host
 
 MAX_LINE_BYTES = 16 * 1024
