@@ -15,12 +15,14 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from lab.edge.account.distributions import PublicKey
 from lab.edge.account.lab_settings import parse_settings
 from lab.edge.account.state import parse_state
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.cdn.signed_requests import PublicKey, refuse_unsigned, without_signature
+from lab.edge.account.web_acls import parse_web_acl
+from lab.edge.cdn.signed_requests import refuse_unsigned, without_signature
 from lab.edge.cdn.viewer_rules import refuse_connection, refuse_country
-from lab.edge.cdn.waf import RateCounter, parse_web_acl, refuse_by_firewall
+from lab.edge.cdn.waf import RateCounter, refuse_by_firewall
+from lab.edge.http.messages import ViewerRequest
 
 from .account import Json, account, behavior, distribution, items, vpc_origin_ref
 from .cloudfront_situations import (

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.http.messages import ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
 from lab.edge.logs.log_store import LogShelf
 

@@ -8,25 +8,26 @@ from collections.abc import Sequence
 
 import pytest
 
-from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Target, TargetGroup
-from lab.edge.account.state import parse_state
-from lab.edge.balancers.rules.listener_rules import (
-    FrontRequest,
-    choose_action,
-    deciding_rule,
-    own_answer,
-    redirect_location,
-    target_headers,
+from lab.edge.account.load_balancers import (
+    Action,
+    Listener,
+    LoadBalancer,
+    Target,
+    TargetGroup,
+    target_key,
 )
+from lab.edge.account.state import parse_state
+from lab.edge.balancers.rules.answers import own_answer, redirect_location
+from lab.edge.balancers.rules.listener_rules import FrontRequest, choose_action, deciding_rule
 from lab.edge.balancers.rules.target_choice import (
     choose_group,
     choose_target,
     read_cookies,
     sticky_cookies,
-    target_key,
     token,
     usable_targets,
 )
+from lab.edge.balancers.rules.target_headers import target_headers
 
 from .account import Json, account, forward, listener, load_balancer, target_group
 

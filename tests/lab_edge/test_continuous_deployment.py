@@ -8,7 +8,7 @@ import pytest
 
 from lab.edge.account.state import parse_state
 from lab.edge.cdn.continuous_deployment import COOKIE, Choice, choose
-from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.http.messages import ViewerRequest
 
 from .account import Json, account, behavior, distribution, vpc_origin_ref
 from .cloudfront_situations import deployment

@@ -6,8 +6,7 @@ import pytest
 
 from lab.edge.account.state import parse_state
 from lab.edge.cdn.error_cache import MOST_ERRORS, ErrorCache, cache_key, seconds_kept
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.http.messages import Refusal, ViewerRequest
 
 from .account import CACHING_DISABLED, Json, account, behavior, distribution, items, vpc_origin_ref
 from .stage import Stage

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from lab.edge.account.state import parse_state
-from lab.edge.cdn.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
+from lab.edge.cdn.forwarding import origin_request
 from lab.edge.cdn.routing import find_behavior, find_distribution
+from lab.edge.http.messages import EdgeIdentity, OriginRequest, ViewerRequest
 
 from .account import (
     ALL_EXCEPT_HOST,

@@ -10,9 +10,9 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
-from lab.edge.cdn.error_pages import Answer
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.origins.api_gateway_rules import Gateway, admit, is_gateway_name, parse_gateway
+from lab.edge.account.api_gateways import Gateway, parse_gateway
+from lab.edge.http.messages import Answer, ViewerRequest
+from lab.edge.origins.api_gateway_rules import admit, is_gateway_name
 
 from .cloudfront_situations import GATEWAY
 from .stage import Stage

@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from lab.edge.account.load_balancers import TargetGroup
+from lab.edge.account.load_balancers import TargetGroup, target_key
 from lab.edge.account.state import State, parse_state
-from lab.edge.balancers.rules.target_choice import target_key
 from lab.edge.wire.connection import Leg, Passage, Tunnel
 from lab.edge.wire.open_sockets import Live
 

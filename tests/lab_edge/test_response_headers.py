@@ -6,8 +6,8 @@ import pytest
 
 from lab.edge.account.policies import parse_response_headers_policy
 from lab.edge.account.state import parse_state
-from lab.edge.cdn.forwarding import Header, ViewerRequest
 from lab.edge.cdn.response_headers import let_through, with_policy
+from lab.edge.http.messages import Header, ViewerRequest
 
 from .account import (
     ALL_VIEWER,

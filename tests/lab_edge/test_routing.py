@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lab.edge.account.state import parse_state
-from lab.edge.cdn.routing import (
-    find_behavior,
-    find_distribution,
-    is_host,
-    matches,
-    normalized,
-    split_host,
-    split_target,
-)
+from lab.edge.cdn.routing import find_behavior, find_distribution, matches, normalized
+from lab.edge.http.hosts import is_host, split_host, split_target
 
 from .account import account, behavior, distribution, items, vpc_origin_ref
 

@@ -139,6 +139,14 @@ class VpcOrigin:
     ssl_protocols: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class PublicKey:
+    """A public key of a key group: the id that signers name, and the key in PEM."""
+
+    id: str
+    pem: str
+
+
 def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribution:
     """One entry of `distributions`."""
     config: Json = entry["config"]

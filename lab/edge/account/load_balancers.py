@@ -13,6 +13,9 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
+HEALTHY = "healthy"
+DRAINING = "draining"
+
 
 @dataclass(frozen=True, slots=True)
 class Action:
@@ -168,6 +171,11 @@ class Certificate:
     names: tuple[str, ...]
     chain: str = ""
     key: str = ""
+
+
+def target_key(group: TargetGroup, target: Target) -> str:
+    """One registered target, by name."""
+    return f"{group.arn} {target.id}:{target.port}"
 
 
 def parse_load_balancer(entry: Json) -> LoadBalancer:

@@ -11,8 +11,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from lab.edge.account.api_gateways import Gateway, parse_gateway
+from lab.edge.account.deployment_policies import DeploymentPolicy, parse_deployment_policy
 from lab.edge.account.distributions import (
     Distribution,
+    PublicKey,
     VpcOrigin,
     parse_distribution,
     parse_vpc_origin,
@@ -32,10 +35,7 @@ from lab.edge.account.policies import (
     parse_response_headers_policy,
 )
 from lab.edge.account.vpcs import Network, parse_network
-from lab.edge.cdn.continuous_deployment import DeploymentPolicy, parse_deployment_policy
-from lab.edge.cdn.signed_requests import PublicKey
-from lab.edge.cdn.waf import WebAcl, parse_web_acl
-from lab.edge.origins.api_gateway_rules import Gateway, parse_gateway
+from lab.edge.account.web_acls import WebAcl, parse_web_acl
 
 Json = Mapping[str, Any]
 

@@ -16,28 +16,28 @@ from email.utils import formatdate
 
 import h11
 
-from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Target, TargetGroup
-from lab.edge.account.state import State
-from lab.edge.balancers.rules.listener_rules import (
-    INCOMPATIBLE_PROTOCOL,
-    FrontRequest,
-    choose_action,
-    oversized,
-    own_answer,
-    target_headers,
+from lab.edge.account.load_balancers import (
+    Action,
+    Listener,
+    LoadBalancer,
+    Target,
+    TargetGroup,
+    target_key,
 )
+from lab.edge.account.state import State
+from lab.edge.balancers.rules.answers import INCOMPATIBLE_PROTOCOL, balancer_answer, own_answer
+from lab.edge.balancers.rules.listener_rules import FrontRequest, choose_action, oversized
 from lab.edge.balancers.rules.target_choice import (
     Health,
     choose_group,
     choose_target,
     read_cookies,
     sticky_cookies,
-    target_key,
     usable_targets,
 )
+from lab.edge.balancers.rules.target_headers import target_headers
 from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
-from lab.edge.cdn.error_pages import balancer_answer
-from lab.edge.cdn.forwarding import Header, ViewerRequest
+from lab.edge.http.messages import Header, ViewerRequest
 from lab.edge.wire.connection import Leg, Passage, Tunnel
 from lab.edge.wire.http1 import (
     HTTP1_VERSIONS,

@@ -15,9 +15,15 @@ from dataclasses import dataclass, field
 
 import h11
 
-from lab.edge.account.load_balancers import HealthCheck, LoadBalancer, Target, TargetGroup
+from lab.edge.account.load_balancers import (
+    HEALTHY,
+    HealthCheck,
+    LoadBalancer,
+    Target,
+    TargetGroup,
+    target_key,
+)
 from lab.edge.account.state import State
-from lab.edge.balancers.rules.target_choice import HEALTHY, target_key
 from lab.edge.balancers.rules.target_health import (
     FAILED,
     GOOD,

@@ -20,10 +20,10 @@ from typing import Any
 
 import h11
 
-from lab.edge.account.load_balancers import Certificate, Listener, LoadBalancer
+from lab.edge.account.load_balancers import Certificate, Listener, LoadBalancer, target_key
 from lab.edge.account.state import State
 from lab.edge.balancers.application_balancer import ApplicationBalancer, Found
-from lab.edge.balancers.rules.target_choice import Health, target_key, usable_targets
+from lab.edge.balancers.rules.target_choice import Health, usable_targets
 from lab.edge.balancers.target_connections import (
     LONGEST_TARGET_WAIT,
     LOOPBACK,

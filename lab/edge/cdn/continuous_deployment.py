@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from lab.edge.account.deployment_policies import DeploymentPolicy
 from lab.edge.account.distributions import Distribution
-from lab.edge.cdn.forwarding import ViewerRequest
+from lab.edge.http.messages import ViewerRequest
 
 Json = Mapping[str, Any]
 
@@ -21,53 +22,11 @@ COOKIE = "aws-cf-cd-session"
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentPolicy:
-    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without
-    stickiness.
-
-    Sessions that began before the last of its `resets` are over.
-    """
-
-    id: str
-    enabled: bool
-    staging_domains: frozenset[str]
-    kind: str
-    header: str
-    value: str
-    weight: float
-    idle_ttl: float | None
-    maximum_ttl: float | None
-    resets: int = 0
-
-    @property
-    def sessions(self) -> str:
-        """What the cookie of a session must begin with."""
-        return f"{self.id}-{self.resets}"
-
-
-@dataclass(frozen=True, slots=True)
 class Choice:
     """Who answers; `cookie` is the Set-Cookie value that keeps the viewer there, "" for none."""
 
     distribution: Distribution
     cookie: str = ""
-
-
-def parse_deployment_policy(id: str, entry: Json) -> DeploymentPolicy:
-    """One entry of `continuous_deployment_policies`."""
-    idle, maximum = entry.get("idle_ttl"), entry.get("maximum_ttl")
-    return DeploymentPolicy(
-        id=id,
-        enabled=bool(entry.get("enabled")),
-        staging_domains=frozenset(name.lower() for name in entry.get("staging_domains") or ()),
-        kind=entry.get("type") or "",
-        header=(entry.get("header") or "").lower(),
-        value=entry.get("value") or "",
-        weight=float(entry.get("weight") or 0),
-        idle_ttl=None if idle is None else float(idle),
-        maximum_ttl=None if maximum is None else float(maximum),
-        resets=int(entry.get("resets") or 0),
-    )
 
 
 def choose(

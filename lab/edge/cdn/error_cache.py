@@ -13,8 +13,8 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from lab.edge.account.distributions import ERROR_CACHING_SECONDS, Behavior, Distribution
-from lab.edge.cdn.forwarding import Header, ViewerRequest, kept_by
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.cdn.forwarding import kept_by
+from lab.edge.http.messages import Header, Refusal, ViewerRequest
 
 ALWAYS_KEPT = frozenset({404, 414, 500, 501, 502, 503, 504})
 KEPT_IF_ASKED = frozenset({400, 403, 405, 412, 415})

@@ -7,38 +7,14 @@ It decides reason phrases, pages and headers. It must never pretend that the ori
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from html import escape
-from http import HTTPStatus
 
-from lab.edge.cdn.forwarding import EdgeIdentity, Header
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.http.messages import POP, Answer, EdgeIdentity, Header, Refusal, reason_phrase
 
-POP = "LAB50-P1"
-# Not registered with IANA; nginx's number, which CloudFront uses too.
-UNREGISTERED_REASONS = {494: "Request Header Too Large"}
 REPLACED_BY_EDGE = frozenset({"x-cache", "x-amz-cf-id", "x-amz-cf-pop", "via"})
 # What RFC 6455 section 1.3 computes for its own sample key, and for no other.
 WRONG_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-BALANCER_SERVER = "awselb/2.0"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A complete response."""
-
-    status: int
-    headers: tuple[Header, ...]
-    body: bytes
-
-
-def reason_phrase(status: int) -> str:
-    """The standard reason phrase, or "" for a number without one."""
-    if status in UNREGISTERED_REASONS:
-        return UNREGISTERED_REASONS[status]
-    return HTTPStatus(status).phrase if status in HTTPStatus._value2member_map_ else ""
 
 
 def edge_answer(refusal: Refusal, edge: EdgeIdentity) -> Answer:
@@ -89,36 +65,6 @@ def with_wrong_accept(headers: Iterable[Header]) -> tuple[Header, ...]:
     return tuple(
         (name, WRONG_ACCEPT if name.lower() == "sec-websocket-accept" else value)
         for name, value in headers
-    )
-
-
-def balancer_answer(
-    status: int, content_type: str = "", body: str = "", location: str = ""
-) -> Answer:
-    """What the load balancer says by itself: its plain error pages, redirects and fixed
-    responses.
-    """
-    if not content_type and not location:
-        content_type = "text/html"
-        body = f"<html><head><title>{status} {reason_phrase(status)}</title></head>"
-        body += (
-            f"<body><h1>{status} {reason_phrase(status)}</h1><p>Answered by the load "
-            "balancer.</p></body></html>\n"
-        )
-    content = body.encode()
-    headers: list[Header] = [("Server", BALANCER_SERVER), ("Content-Length", str(len(content)))]
-    if content_type:
-        headers.append(("Content-Type", content_type))
-    if location:
-        headers.append(("Location", location))
-    return Answer(status, tuple(headers), content)
-
-
-def json_answer(status: int, document: Mapping[str, object]) -> Answer:
-    """What the lab says of itself."""
-    body = json.dumps(document).encode()
-    return Answer(
-        status, (("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body
     )
 
 

@@ -9,13 +9,11 @@ commonest fault people bring to the portal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 
 from lab.edge.account.distributions import Behavior, Origin
 from lab.edge.account.policies import Policy, Selection
-
-Header = tuple[str, str]
+from lab.edge.http.messages import EdgeIdentity, Header, OriginRequest, ViewerRequest
 
 # Hop-by-hop, or replaced by CloudFront with its own value.
 NEVER_FORWARDED = frozenset(
@@ -61,73 +59,6 @@ ALWAYS_FORWARDED = frozenset(
 # Developer Guide, "Headers to determine the viewer's header structure".
 _LONGEST_ORDER = 7680
 USER_AGENT = "Amazon CloudFront"
-
-
-@dataclass(frozen=True, slots=True)
-class ViewerRequest:
-    """A request as the viewer sent it. `target` is path and query string as on the request line.
-
-    `server_name` is the name in the viewer's TLS handshake, `country` where its address is.
-    """
-
-    method: str
-    target: str
-    headers: tuple[Header, ...]
-    scheme: str
-    http_version: str
-    address: str
-    port: int
-    tls: str = ""
-    server_name: str = ""
-    country: str = ""
-
-    @property
-    def path(self) -> str:
-        return self.target.partition("?")[0]
-
-    @property
-    def query(self) -> str:
-        return self.target.partition("?")[2]
-
-    def header(self, name: str) -> str:
-        """The values of a header joined with commas, "" when it is absent."""
-        return ", ".join(value for key, value in self.headers if key.lower() == name)
-
-    @property
-    def is_websocket_handshake(self) -> bool:
-        """GET over HTTP/1.1 that asks to upgrade to websocket (RFC 6455 section 4.1)."""
-        return (
-            self.method == "GET"
-            and self.http_version == "1.1"
-            and "websocket" in _tokens(self.header("upgrade"))
-            and "upgrade" in _tokens(self.header("connection"))
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class EdgeIdentity:
-    """What the edge writes about itself into one request: its name in Via and the request's id."""
-
-    via_name: str
-    request_id: str
-
-    @property
-    def via(self) -> str:
-        return f"1.1 {self.via_name} (CloudFront)"
-
-
-@dataclass(frozen=True, slots=True)
-class OriginRequest:
-    """What goes to the origin."""
-
-    method: str
-    target: str
-    headers: tuple[Header, ...]
-
-    @property
-    def host(self) -> str:
-        """The Host header."""
-        return next((value for name, value in self.headers if name.lower() == "host"), "")
 
 
 def origin_request(
@@ -325,7 +256,3 @@ def _device_headers(agent: str) -> Mapping[str, str]:
         "Is-Tablet-Viewer": tablet,
     }
     return {f"CloudFront-{name}": str(holds).lower() for name, holds in found.items()}
-
-
-def _tokens(value: str) -> Iterable[str]:
-    return [token.strip().lower() for token in value.split(",")]

@@ -14,11 +14,9 @@ from lab.edge.account.distributions import Behavior, Distribution
 from lab.edge.account.lab_settings import EDGE_CAPACITY, EDGE_STALE, find_fault
 from lab.edge.account.state import State
 from lab.edge.cdn.continuous_deployment import Choice, choose
-from lab.edge.cdn.forwarding import ViewerRequest
 from lab.edge.cdn.routing import find_behavior, find_distribution
 from lab.edge.cdn.signed_requests import refuse_unsigned
 from lab.edge.cdn.viewer_rules import (
-    Refusal,
     refuse_by_behavior,
     refuse_chain,
     refuse_connection,
@@ -28,6 +26,7 @@ from lab.edge.cdn.viewer_rules import (
     refuse_host,
 )
 from lab.edge.cdn.waf import Counts, refuse_by_firewall
+from lab.edge.http.messages import Refusal, ViewerRequest
 
 DEFAULT_RESULT = "CapacityExceeded"
 # What an edge without capacity logs: detailed result and result (standard logs reference).

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from lab.edge.account.distributions import Behavior
 from lab.edge.account.policies import Cors, ResponseHeadersPolicy
-from lab.edge.cdn.forwarding import Header, ViewerRequest, forwards_cookies, forwards_header
+from lab.edge.cdn.forwarding import forwards_cookies, forwards_header
+from lab.edge.http.messages import Header, ViewerRequest
 
 ALWAYS_IN_VARY = frozenset({"*", "accept-encoding", "cookie"})
 DEVICE_HEADERS = tuple(

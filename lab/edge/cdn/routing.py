@@ -13,45 +13,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from lab.edge.account.distributions import Behavior, Distribution
+from lab.edge.http.hosts import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
 
-CLOUDFRONT_SUFFIX = ".cloudfront.net"
-LOCAL_SUFFIX = ".edge.localhost"
-# RFC 3986 section 3.2.2, without what is before an @.
-_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[-A-Za-z0-9._~%!$&'()*+,;=]*)(:[0-9]*)?")
 _ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
-
-
-def split_host(host: str) -> tuple[str, str]:
-    """`Name:8002` → `("name", "8002")`. The port is "" when none was given."""
-    name, _, port = host.strip().lower().partition(":")
-    return name.rstrip("."), port
-
-
-def split_target(method: str, target: str) -> tuple[str, str] | None:
-    """The host that a request target names, "" for none, and its path with query string; None if it
-    is no target.
-
-    `/path` is the usual form. `http://host/path`, as a proxy's client says it, names the host,
-    whatever Host says; `*` is for OPTIONS and `host:port` for CONNECT alone (RFC 9112 section 3.2).
-    """
-    if target.startswith("/"):
-        return "", target
-    if (method, target) == ("OPTIONS", "*") or method == "CONNECT":
-        return "", "/"
-    scheme, separator, rest = target.partition("://")
-    authority = re.split(r"[/?]", rest, maxsplit=1)[0]
-    if not separator or scheme.lower() not in ("http", "https") or not authority:
-        return None
-    path = rest[len(authority) :]
-    return authority, path if path.startswith("/") else f"/{path}"
-
-
-def is_host(host: str) -> bool:
-    """Whether a Host header is a name or an address, with or without a port (RFC 9110 section
-    7.2).
-    """
-    return _HOST.fullmatch(host.strip()) is not None
 
 
 def find_distribution(distributions: Iterable[Distribution], host: str) -> Distribution | None:

@@ -13,7 +13,6 @@ import binascii
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address, ip_network
@@ -24,9 +23,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.cdn.routing import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.account.distributions import PublicKey
+from lab.edge.http.hosts import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
+from lab.edge.http.messages import Refusal, ViewerRequest
 
 URL_PARTS = ("Expires", "Policy", "Signature", "Key-Pair-Id")
 # CloudFront's base64 avoids what a URL or a cookie cannot hold.
@@ -36,14 +35,6 @@ _UNKNOWN_KEY = ("InvalidKey", "Unknown Key")
 _BAD_SIGNATURE = ("MalformedSignature", "Could not unencode Signature")
 _BAD_POLICY = ("MalformedPolicy", "Malformed Policy")
 _DENIED = ("AccessDenied", "Access denied")
-
-
-@dataclass(frozen=True, slots=True)
-class PublicKey:
-    """A public key of a key group: the id that signers name, and the key in PEM."""
-
-    id: str
-    pem: str
 
 
 class _Refused(Exception):

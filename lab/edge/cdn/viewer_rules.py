@@ -8,40 +8,15 @@ their own. It must never know how the origin is reached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from lab.edge.account.distributions import Behavior, Distribution
-from lab.edge.cdn.forwarding import Header, ViewerRequest
-from lab.edge.cdn.routing import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, is_host, split_host
+from lab.edge.http.hosts import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, is_host, split_host
+from lab.edge.http.messages import Refusal, ViewerRequest
 
 MOST_CHAINED = 2
 MAX_URL_BYTES = 8192
 MAX_HEADER_BYTES = 32768
 _CLOUDFRONTS_NAMES = (CLOUDFRONT_SUFFIX, LOCAL_SUFFIX)
 _LAST = (("Connection", "close"),)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """An answer that the edge makes by itself.
-
-    `result_type` and `detail` are the log's x-edge-result-type and x-edge-detailed-result-type;
-    `why` is one sentence for people, shown on the page. With a `code` the page is AWS's error
-    document in XML. `pageable` says that a custom error response may take its place, `logged`
-    whether CloudFront writes a log row at all, `unconnected` that there was no connection to the
-    origin.
-    """
-
-    status: int
-    detail: str
-    why: str
-    result_type: str = "Error"
-    location: str = ""
-    code: str = ""
-    headers: tuple[Header, ...] = ()
-    pageable: bool = False
-    logged: bool = True
-    unconnected: bool = False
 
 
 def refuse_form(request: ViewerRequest) -> Refusal | None:

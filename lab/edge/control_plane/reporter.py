@@ -15,8 +15,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 
-from lab.edge.account.load_balancers import Target, TargetGroup
-from lab.edge.balancers.rules.target_choice import DRAINING
+from lab.edge.account.load_balancers import DRAINING, Target, TargetGroup
 from lab.edge.balancers.rules.target_health import Health
 from lab.edge.wire.open_sockets import Draining
 

@@ -15,8 +15,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
-from lab.edge.cdn.error_pages import POP
-from lab.edge.cdn.forwarding import Header, ViewerRequest
+from lab.edge.http.messages import POP, Header, ViewerRequest
 
 CLIENT_LEFT = 0
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/")

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs
 
-from lab.edge.cdn.error_pages import Answer, json_answer
+from lab.edge.http.messages import Answer, json_answer
 from lab.edge.logs.access_log import AccessRecord
 
 MOST_ROWS = 10_000

@@ -15,7 +15,7 @@ from lab.edge.account.lab_settings import find_fault
 from lab.edge.account.load_balancers import Listener, LoadBalancer
 from lab.edge.account.state import State
 from lab.edge.account.vpcs import Instance
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.http.messages import Refusal
 from lab.edge.network.packet_filter import (
     Caller,
     admits,

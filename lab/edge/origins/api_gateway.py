@@ -14,15 +14,10 @@ from collections.abc import Callable
 
 import h11
 
+from lab.edge.account.api_gateways import Gateway
 from lab.edge.account.state import State
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.origins.api_gateway_rules import (
-    IDLE_SECONDS,
-    LONGEST_SECONDS,
-    Gateway,
-    admit,
-    internal_error,
-)
+from lab.edge.http.messages import ViewerRequest
+from lab.edge.origins.api_gateway_rules import IDLE_SECONDS, LONGEST_SECONDS, admit, internal_error
 from lab.edge.wire.connection import Leg, Tunnel
 from lab.edge.wire.http1 import (
     Http1,

@@ -9,12 +9,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from lab.edge.cdn.error_pages import Answer
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.cdn.routing import split_host
+from lab.edge.account.api_gateways import Gateway
+from lab.edge.http.hosts import split_host
+from lab.edge.http.messages import Answer, ViewerRequest
 
 Json = Mapping[str, Any]
 
@@ -22,28 +21,6 @@ Json = Mapping[str, Any]
 IDLE_SECONDS = 600.0
 LONGEST_SECONDS = 7200.0
 _NAME = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """A WebSocket API: its host name, its stages, and host:port of what its $default route is
-    integrated with.
-    """
-
-    host: str
-    stages: frozenset[str]
-    integration: str
-    enabled: bool = True
-
-
-def parse_gateway(entry: Json) -> Gateway:
-    """One entry of `gateways`."""
-    return Gateway(
-        host=entry["host"].lower(),
-        stages=frozenset(entry.get("stages") or ()),
-        integration=entry.get("integration") or "",
-        enabled=not entry.get("disabled"),
-    )
 
 
 def is_gateway_name(domain: str) -> bool:

@@ -16,9 +16,10 @@ import h11
 from lab.edge.account.distributions import CustomOrigin, Distribution, Origin
 from lab.edge.account.state import State
 from lab.edge.balancers.listeners import Balancers
-from lab.edge.cdn.forwarding import EdgeIdentity, OriginRequest, ViewerRequest, origin_request
-from lab.edge.cdn.routing import find_behavior, find_distribution, split_host
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.cdn.forwarding import origin_request
+from lab.edge.cdn.routing import find_behavior, find_distribution
+from lab.edge.http.hosts import split_host
+from lab.edge.http.messages import EdgeIdentity, OriginRequest, Refusal, ViewerRequest
 from lab.edge.network.origin_resolution import Unreachable, reach
 from lab.edge.origins.api_gateway import Gateways
 from lab.edge.origins.api_gateway_rules import is_gateway_name

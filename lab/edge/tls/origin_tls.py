@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from lab.edge.account.load_balancers import Certificate
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.http.messages import Refusal
 from lab.origin_certificates import Flaw, OriginAuthority
 
 _VERSIONS = {

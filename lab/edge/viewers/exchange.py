@@ -27,13 +27,12 @@ from lab.edge.cdn.error_cache import (
     cache_key,
     seconds_kept,
 )
-from lab.edge.cdn.error_pages import Answer, edge_answer, relayed_headers, with_wrong_accept
-from lab.edge.cdn.forwarding import EdgeIdentity, Header, ViewerRequest
+from lab.edge.cdn.error_pages import edge_answer, relayed_headers, with_wrong_accept
 from lab.edge.cdn.request_pipeline import Circumstances, EdgePorts, receive
 from lab.edge.cdn.response_headers import let_through, with_policy
 from lab.edge.cdn.signed_requests import without_signature
-from lab.edge.cdn.viewer_rules import Refusal
 from lab.edge.cdn.waf import RateCounter
+from lab.edge.http.messages import Answer, EdgeIdentity, Header, Refusal, ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
 from lab.edge.origins.origin_fetch import Fetched, OriginFetch
 from lab.edge.wire.connection import Tunnel

@@ -14,10 +14,9 @@ from collections.abc import Callable
 
 import h11
 
-from lab.edge.cdn.error_pages import Answer, edge_answer
-from lab.edge.cdn.forwarding import ViewerRequest
-from lab.edge.cdn.routing import split_host
-from lab.edge.cdn.viewer_rules import Refusal
+from lab.edge.cdn.error_pages import edge_answer
+from lab.edge.http.hosts import split_host
+from lab.edge.http.messages import Answer, Refusal, ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
 from lab.edge.logs.log_store import LOGS, OWN_NAMES, LogShelf
 from lab.edge.tls.viewer_tls import HTTP2, requested_name

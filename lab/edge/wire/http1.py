@@ -15,9 +15,8 @@ from typing import Protocol, cast
 
 import h11
 
-from lab.edge.cdn.error_pages import Answer, reason_phrase
-from lab.edge.cdn.forwarding import Header
-from lab.edge.cdn.routing import split_target
+from lab.edge.http.hosts import split_target
+from lab.edge.http.messages import Answer, Header, reason_phrase
 from lab.edge.wire.connection import Leg
 
 # Beyond this, h11 itself gives up on a request line with its headers (its hint is 431).

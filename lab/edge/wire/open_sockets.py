@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from lab.edge.account.load_balancers import Target, TargetGroup
+from lab.edge.account.load_balancers import Target, TargetGroup, target_key
 from lab.edge.account.state import State
-from lab.edge.balancers.rules.target_choice import target_key
-from lab.edge.cdn.error_pages import Answer, json_answer
+from lab.edge.http.messages import Answer, json_answer
 from lab.edge.wire.connection import Tunnel
 
 DEFAULT_DELAY_SECONDS = 300.0

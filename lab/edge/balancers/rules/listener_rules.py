@@ -8,26 +8,17 @@ the target gets to see. It must never open a socket; the balancer's own sockets 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from fnmatch import translate
 from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qsl
 
-from lab.edge.account.load_balancers import Action, Condition, Listener, LoadBalancer, Rule
-from lab.edge.cdn.error_pages import Answer, balancer_answer
-from lab.edge.cdn.forwarding import Header
-from lab.edge.cdn.routing import split_host
+from lab.edge.account.load_balancers import Action, Condition, Listener, Rule
+from lab.edge.http.hosts import split_host
+from lab.edge.http.messages import Header
 
 MAX_LINE_BYTES = 16 * 1024
 MAX_HEADER_BYTES = 64 * 1024
-REPLACED = frozenset(
-    {"x-forwarded-for", "x-forwarded-proto", "x-forwarded-port", "host", "connection", "upgrade"}
-)
-DEFAULT_PORTS = {"http": "80", "https": "443"}
-# ALB guide, "HTTP 464": an HTTP/1.1 request for a target group that speaks HTTP/2 or gRPC.
-INCOMPATIBLE_PROTOCOL = 464
-VALID_HEADER_NAME = re.compile(r"[-A-Za-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,125 +70,6 @@ def deciding_rule(listener: Listener, request: FrontRequest) -> Rule | None:
         if rule.actions and all(_holds(condition, request) for condition in rule.conditions):
             return rule
     return None
-
-
-def own_answer(action: Action | None, request: FrontRequest, listener: Listener) -> Answer:
-    """What the balancer answers itself when the action is not to forward."""
-    if action is not None and action.type == "redirect":
-        return balancer_answer(
-            action.status_code, location=redirect_location(action, request, listener)
-        )
-    if action is not None and action.type == "fixed-response":
-        return balancer_answer(action.status_code, action.content_type, action.message_body)
-    if action is not None and action.type.startswith("authenticate-"):
-        if action.on_unauthenticated == "deny" or not action.login_url:
-            return balancer_answer(401)
-        return balancer_answer(302, location=action.login_url)
-    # No action, or one that this lab does not know.
-    return balancer_answer(500)
-
-
-def target_headers(
-    request: FrontRequest,
-    balancer: LoadBalancer,
-    listener: Listener,
-    trace_id: str,
-    websocket: bool,
-) -> tuple[Header, ...]:
-    """The headers the target gets: the X-Forwarded-* of this hop first, as the 2026 article's log
-    shows them.
-    """
-    attributes = balancer.attributes
-    headers = _forwarded_for(
-        request, attributes.get("routing.http.xff_header_processing.mode", "append"), attributes
-    )
-    headers += [
-        ("X-Forwarded-Proto", "https" if listener.protocol == "HTTPS" else "http"),
-        ("X-Forwarded-Port", str(listener.port)),
-        (
-            "Host",
-            _host(
-                request,
-                listener,
-                attributes.get("routing.http.preserve_host_header.enabled") == "true",
-            ),
-        ),
-    ]
-    if not request.header("x-amzn-trace-id"):
-        headers.append(("X-Amzn-Trace-Id", trace_id))
-    if (
-        request.tls
-        and attributes.get("routing.http.x_amzn_tls_version_and_cipher_suite.enabled") == "true"
-    ):
-        headers += [
-            ("X-Amzn-Tls-Version", request.tls[0]),
-            ("X-Amzn-Tls-Cipher-Suite", request.tls[1]),
-        ]
-    headers += (
-        [("Upgrade", "websocket"), ("Connection", "upgrade")]
-        if websocket
-        else [("Connection", "keep-alive")]
-    )
-    strict = attributes.get("routing.http.drop_invalid_header_fields.enabled") == "true"
-    headers += [
-        (name, value)
-        for name, value in request.headers
-        if name.lower() not in REPLACED and not (strict and not VALID_HEADER_NAME.fullmatch(name))
-    ]
-    return tuple(headers)
-
-
-def _forwarded_for(request: FrontRequest, mode: str, attributes: Mapping[str, str]) -> list[Header]:
-    """append, preserve or remove (ALB guide, "X-Forwarded headers"); with the client's port if the
-    balancer is told.
-    """
-    earlier = request.header("x-forwarded-for")
-    if mode == "remove":
-        return []
-    if mode == "preserve":
-        return [("X-Forwarded-For", earlier)] if earlier else []
-    source = request.source
-    if attributes.get("routing.http.xff_client_port.enabled") == "true":
-        source = f"{source}:{request.source_port}"
-    return [("X-Forwarded-For", f"{earlier}, {source}" if earlier else source)]
-
-
-def _host(request: FrontRequest, listener: Listener, preserve: bool) -> str:
-    """Unless told to preserve it, the balancer adds its port to the Host header where that is not
-    the usual one.
-    """
-    host = request.header("host")
-    usual = DEFAULT_PORTS["https" if listener.protocol == "HTTPS" else "http"]
-    if preserve or not host or split_host(host)[1] or str(listener.port) == usual:
-        return host
-    return f"{host}:{listener.port}"
-
-
-def redirect_location(action: Action, request: FrontRequest, listener: Listener) -> str:
-    """The Location of a redirect action, its #{...} placeholders filled in (ALB guide, "Redirect
-    actions").
-    """
-    name, _ = split_host(request.header("host"))
-    path, _, query = request.target.partition("?")
-    values = {
-        "protocol": "https" if listener.protocol == "HTTPS" else "http",
-        "port": str(listener.port),
-        "host": name,
-        "path": path.lstrip("/"),
-        "query": query,
-    }
-
-    def filled(template: str) -> str:
-        return re.sub(r"#\{(\w+)\}", lambda found: values.get(found[1], ""), template)
-
-    protocol = filled(action.redirect_protocol).lower()
-    port = filled(action.redirect_port)
-    shown_port = "" if port == DEFAULT_PORTS.get(protocol) else f":{port}"
-    to_query = filled(action.redirect_query)
-    location = (
-        f"{protocol}://{filled(action.redirect_host)}{shown_port}{filled(action.redirect_path)}"
-    )
-    return f"{location}?{to_query}" if to_query else location
 
 
 def _holds(condition: Condition, request: FrontRequest) -> bool:

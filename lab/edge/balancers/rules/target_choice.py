@@ -12,10 +12,15 @@ import hmac
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from http.cookies import CookieError, SimpleCookie
 
-from lab.edge.account.load_balancers import Action, Target, TargetGroup
+from lab.edge.account.load_balancers import (
+    DRAINING,
+    HEALTHY,
+    Action,
+    Target,
+    TargetGroup,
+    target_key,
+)
 
-HEALTHY = "healthy"
-DRAINING = "draining"
 TARGET_COOKIE = "AWSALB"
 GROUP_COOKIE = "AWSALBTG"
 APP_COOKIE = "AWSALBAPP-0"
@@ -122,11 +127,6 @@ def read_cookies(header: str) -> Mapping[str, str]:
         }
     except CookieError:
         return {}
-
-
-def target_key(group: TargetGroup, target: Target) -> str:
-    """One registered target, by name."""
-    return f"{group.arn} {target.id}:{target.port}"
 
 
 def token(secret: bytes, text: str) -> str:

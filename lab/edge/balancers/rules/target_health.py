@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lab.edge.account.load_balancers import HealthCheck
-from lab.edge.balancers.rules.target_choice import HEALTHY
+from lab.edge.account.load_balancers import HEALTHY, HealthCheck
 
 UNHEALTHY = "unhealthy"
 # However fast the lab's clock runs, apps answer in real time and this process has other things to

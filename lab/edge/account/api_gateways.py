@@ -1,0 +1,31 @@
+"""WebSocket APIs of API Gateway (PURE)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A WebSocket API: its host name, its stages, and host:port of what its $default route is
+    integrated with.
+    """
+
+    host: str
+    stages: frozenset[str]
+    integration: str
+    enabled: bool = True
+
+
+def parse_gateway(entry: Json) -> Gateway:
+    """One entry of `gateways`."""
+    return Gateway(
+        host=entry["host"].lower(),
+        stages=frozenset(entry.get("stages") or ()),
+        integration=entry.get("integration") or "",
+        enabled=not entry.get("disabled"),
+    )

@@ -1,0 +1,84 @@
+"""AWS WAF web ACLs (PURE)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from typing import Any
+
+Json = Mapping[str, Any]
+Network = IPv4Network | IPv6Network
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its statement in AWS WAF's own words, and what follows when it matches."""
+
+    name: str
+    priority: int
+    action: str
+    status: int
+    statement: Json
+
+
+@dataclass(frozen=True, slots=True)
+class WebAcl:
+    """A web ACL with the address and pattern sets that its rules name."""
+
+    arn: str
+    default_action: str
+    default_status: int
+    rules: tuple[Rule, ...]
+    ip_sets: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
+    pattern_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def parse_web_acl(arn: str, entry: Json, sets: Json) -> WebAcl:
+    """One entry of `web_acls`; `sets` holds `ip_sets` and `pattern_sets` by ARN."""
+    default, default_status = _action(entry.get("default_action") or {"Allow": {}})
+    rules = [rule for item in entry.get("rules") or () if (rule := _rule(item)) is not None]
+    return WebAcl(
+        arn=arn,
+        default_action=default,
+        default_status=default_status,
+        rules=tuple(sorted(rules, key=lambda rule: rule.priority)),
+        ip_sets={
+            id: tuple(_networks(addresses)) for id, addresses in (sets.get("ip_sets") or {}).items()
+        },
+        pattern_sets={
+            id: tuple(patterns) for id, patterns in (sets.get("pattern_sets") or {}).items()
+        },
+    )
+
+
+def _rule(item: Json) -> Rule | None:
+    """One rule; None for one that cannot be read, which must not take all others away."""
+    try:
+        action, status = _action(item.get("action") or {})
+        return Rule(
+            str(item["name"]),
+            int(item["priority"]),
+            action,
+            status,
+            dict(item.get("statement") or {}),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _action(given: Json) -> tuple[str, int]:
+    """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429). A rule group's
+    override is no action.
+    """
+    name = next(iter(given), "Count")
+    custom = ((given.get(name) or {}).get("CustomResponse") or {}).get("ResponseCode")
+    return name, int(custom or 403)
+
+
+def _networks(addresses: Iterable[str]) -> Iterable[Network]:
+    for address in addresses:
+        try:
+            yield ip_network(address, strict=False)
+        except ValueError:
+            continue

@@ -1,0 +1,5 @@
+"""HTTP messages and host names as values (PURE).
+
+Here belongs what a request or an answer is, whoever sent it. Reading one from a connection is
+`wire`'s; deciding about one is the business of the rooms above.
+"""
