@@ -12,7 +12,7 @@ from typing import Any
 
 from lab.aws import edge_services, network
 from lab.aws.cloudfront import edge_view
-from lab.aws.cloudfront.lifecycle import Distribution
+from lab.aws.cloudfront.entities.lifecycle import Distribution
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.aws.gaps import report_target_health

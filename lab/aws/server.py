@@ -18,7 +18,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from lab.aws import seed, service_network
 from lab.aws.callers import refused_caller
-from lab.aws.cloudfront.model import API_VERSION
+from lab.aws.cloudfront.protocol.service_model import API_VERSION
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.connections import MAX_BODY, Handler, headers_of, read_body, target_of
 from lab.aws.control import Control

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Collection
 
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.lifecycle import Distribution
+from lab.aws.cloudfront.entities.lifecycle import Distribution
 from lab.faults.steps_of_cloudfront import NEVER
 
 EVERY_ACCOUNT = ""

@@ -15,8 +15,8 @@ from urllib.parse import parse_qs
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.wire import Router
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.rest_xml import Router
 from lab.aws.moto_world import HttpReply, error_reply
 from lab.faults.aws import OWN_CALL, OWN_CALL_HEADER, Aws
 from lab.faults.calls import CLOUDFRONT, Call, refusal

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.lifecycle import VpcOrigin
+from lab.aws.cloudfront.entities.lifecycle import VpcOrigin
 from lab.aws.cloudfront.service import CloudFront
 from lab.faults.step import JsonObject, Step, like
 from lab.faults.steps import Hands, Verb, unless

@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
-from lab.aws.cloudfront.model import NAMESPACE
+from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 from tests.lab.account import Account
 
 SUCCESS = ""

@@ -20,7 +20,7 @@ from xml.sax.saxutils import escape
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 from botocore.session import get_session
 
-from lab.aws.cloudfront.model import NAMESPACE, SERVICE_MODEL
+from lab.aws.cloudfront.protocol.service_model import NAMESPACE, SERVICE_MODEL
 from lab.aws.cloudfront.service import OPERATIONS
 from lab.aws.protocols import protocol_of
 

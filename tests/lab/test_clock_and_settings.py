@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws.cloudfront.lifecycle import JITTER, Distribution, Revision, VpcOrigin, duration
+from lab.aws.cloudfront.entities.lifecycle import (
+    JITTER,
+    Distribution,
+    Revision,
+    VpcOrigin,
+    duration,
+)
 from lab.certificates import ensure_certificates
 from lab.clock import ClockAnchor, LabClock
 from lab.config import ConfigError, LabConfig

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from lab.aws.cloudfront.model import SERVICE_MODEL
+from lab.aws.cloudfront.protocol.service_model import SERVICE_MODEL
 from lab.aws.cloudfront.service import OPERATIONS
 from tests.lab.account import Lab
 from tests.lab.contract import SUCCESS, Contract

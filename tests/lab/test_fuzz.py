@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.model import SERVICE_MODEL
-from lab.aws.cloudfront.wire import Router, read_call
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.rest_xml import Router, read_call
+from lab.aws.cloudfront.protocol.service_model import SERVICE_MODEL
 from tests.lab.account import Lab
 from tests.lab.fuzzing import (
     MONSTERS,

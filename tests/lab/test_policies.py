@@ -9,8 +9,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.policy_rules import check_cache_policy
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.rules.policy_config import check_cache_policy
 from lab.config import DEFAULT_QUOTAS
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, Lab, behavior, listed, refused
 from tests.lab.contract_stories import pem

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.aws import edge_state, service_network
-from lab.aws.cloudfront.model import NAMESPACE
+from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState

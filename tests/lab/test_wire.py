@@ -16,13 +16,18 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from lab.aws.cloudfront.completion import complete
-from lab.aws.cloudfront.document import MAX_ELEMENTS, parse
-from lab.aws.cloudfront.editing import aliases_member, flag_member, text_member, with_members
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.model import NAMESPACE, SERVICE_MODEL
+from lab.aws.cloudfront.protocol.config_editing import (
+    aliases_member,
+    flag_member,
+    text_member,
+    with_members,
+)
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.rest_xml import Router, read_structure
+from lab.aws.cloudfront.protocol.service_model import NAMESPACE, SERVICE_MODEL
+from lab.aws.cloudfront.protocol.xml_document import MAX_ELEMENTS, parse
+from lab.aws.cloudfront.rules.defaults import complete
 from lab.aws.cloudfront.service import OPERATIONS
-from lab.aws.cloudfront.wire import Router, read_structure
 from tests.lab.account import CACHING_DISABLED, Account, Lab
 
 BASE = "/2020-05-31"

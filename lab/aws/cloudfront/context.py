@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.store import CloudFrontStore
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.store import CloudFrontStore
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 from lab.aws.moto_world import MotoWorld
 
 Item = TypeVar("Item")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from lab.aws.cloudfront.lifecycle import Config, KeyGroup, VpcOrigin
-from lab.aws.cloudfront.managed_policies import (
+from lab.aws.cloudfront.entities.lifecycle import Config, KeyGroup, VpcOrigin
+from lab.aws.cloudfront.entities.managed_policies import (
     CACHE_POLICIES,
     ORIGIN_REQUEST_POLICIES,
     RESPONSE_HEADERS_POLICIES,
 )
-from lab.aws.cloudfront.store import CloudFrontStore
+from lab.aws.cloudfront.entities.store import CloudFrontStore
 
 _NOTHING_IN_THE_KEY: Config = {
     "HeadersConfig": {"HeaderBehavior": "none"},

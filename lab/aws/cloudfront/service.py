@@ -13,26 +13,32 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from lab.aws.cloudfront import (
-    continuous_deployment,
-    distribution_lists,
+from lab.aws.cloudfront.context import Context, Operation
+from lab.aws.cloudfront.entities.store import CloudFrontStore
+from lab.aws.cloudfront.operations import (
+    continuous_deployment_policies,
     distributions,
+    distributions_by_resource,
+    domain_associations,
     domain_conflicts,
-    domain_moves,
     invalidations,
     policies,
-    promotion,
-    sharing,
+    resource_policies,
     signing_keys,
+    staging_distributions,
     tagging,
     vpc_origins,
     web_acls,
 )
-from lab.aws.cloudfront.context import Context, Operation
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.store import CloudFrontStore
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.rest_xml import (
+    Router,
+    new_request_id,
+    read_call,
+    write_error,
+    write_reply,
+)
 from lab.aws.cloudfront.throttling import Bucket, is_read, take
-from lab.aws.cloudfront.wire import Router, new_request_id, read_call, write_error, write_reply
 from lab.aws.database import LabDatabase
 from lab.aws.gaps import use_quotas
 from lab.aws.moto_world import HttpReply, MotoWorld
@@ -44,17 +50,17 @@ log = logging.getLogger(__name__)
 OPERATIONS: Mapping[str, Operation] = {
     **vpc_origins.OPERATIONS,
     **distributions.OPERATIONS,
-    **distribution_lists.OPERATIONS,
-    **promotion.OPERATIONS,
-    **continuous_deployment.OPERATIONS,
+    **distributions_by_resource.OPERATIONS,
+    **staging_distributions.OPERATIONS,
+    **continuous_deployment_policies.OPERATIONS,
     **web_acls.OPERATIONS,
     **domain_conflicts.OPERATIONS,
-    **domain_moves.OPERATIONS,
+    **domain_associations.OPERATIONS,
     **invalidations.OPERATIONS,
     **tagging.OPERATIONS,
     **policies.OPERATIONS,
     **signing_keys.OPERATIONS,
-    **sharing.OPERATIONS,
+    **resource_policies.OPERATIONS,
 }
 
 
@@ -80,7 +86,7 @@ class CloudFront:
         # version.
         self._settled = 0
         use_quotas(lambda: settings.quotas)
-        world.guards["ram"] = partial(sharing.refuse_share, self.store)
+        world.guards["ram"] = partial(resource_policies.refuse_share, self.store)
 
     @property
     def version(self) -> int:

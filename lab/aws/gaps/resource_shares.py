@@ -2,7 +2,7 @@
 
 It decides who has been given a resource (`shared_with`). Accounts outside the owner's organization
 must accept an invitation within twelve hours of lab time; the owner's organization needs none.
-Whether a resource exists is asked before a request comes here (cloudfront/sharing.py).
+cloudfront/operations/resource_policies.py has checked that the resource exists.
 """
 
 from __future__ import annotations

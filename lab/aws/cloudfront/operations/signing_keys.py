@@ -25,9 +25,9 @@ from lab.aws.cloudfront.context import (
     page,
     policy_page,
 )
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config, KeyGroup, PublicKey
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Config, KeyGroup, PublicKey
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CAPITALS = string.ascii_uppercase + string.digits

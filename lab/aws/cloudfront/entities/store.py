@@ -11,8 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, TypeVar
 
-from lab.aws.cloudfront.document import parse
-from lab.aws.cloudfront.lifecycle import (
+from lab.aws.cloudfront.entities.lifecycle import (
     ContinuousDeploymentPolicy,
     Distribution,
     Invalidation,
@@ -23,7 +22,8 @@ from lab.aws.cloudfront.lifecycle import (
     Revision,
     VpcOrigin,
 )
-from lab.aws.cloudfront.wire import read_structure
+from lab.aws.cloudfront.protocol.rest_xml import read_structure
+from lab.aws.cloudfront.protocol.xml_document import parse
 from lab.aws.database import LabDatabase
 
 

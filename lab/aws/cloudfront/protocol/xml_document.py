@@ -11,8 +11,8 @@ import re
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.model import NAMESPACE
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 
 MAX_DEPTH = 48
 # Twice as many as a distribution with every origin, header and behavior that quotas allow.

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.aws import attachments
-from lab.aws.cloudfront import distributions
 from lab.aws.cloudfront.context import Context, Operation, check_if_match
-from lab.aws.cloudfront.editing import text_member, with_members
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Distribution
-from lab.aws.cloudfront.staging_rules import policy_of, primary_of
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Distribution
+from lab.aws.cloudfront.operations import distributions
+from lab.aws.cloudfront.protocol.config_editing import text_member, with_members
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.continuous_deployment import policy_of, primary_of
 
 
 def associate(context: Context, call: Call) -> Values:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from lab.aws.cloudfront import distributions
 from lab.aws.cloudfront.context import Context, Operation, new_id, page
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import INVALIDATION_SECONDS, Invalidation, duration
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import INVALIDATION_SECONDS, Invalidation, duration
+from lab.aws.cloudfront.operations import distributions
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 
 # Developer Guide, "What you need to know when invalidating paths": a slash first, what RFC 1738
 # calls unsafe only escaped, no tilde at all.

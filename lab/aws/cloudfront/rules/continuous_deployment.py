@@ -2,15 +2,15 @@
 staging distribution.
 
 It decides which members may differ between the two and which may change while a policy joins them;
-it is one of the rules of distribution_rules.py. It must never store or change anything.
+it is one of the rules of distribution_config.py. It must never store or change anything.
 """
 
 from __future__ import annotations
 
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, Distribution
-from lab.aws.cloudfront.viewer_rules import aliases_of
+from lab.aws.cloudfront.entities.lifecycle import Config, ContinuousDeploymentPolicy, Distribution
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.rules.viewer_config import aliases_of
 
 # Developer Guide, "Update primary and staging distributions": what may be changed while a policy is
 # attached.

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 
 from lab.aws.cloudfront.context import Context, Operation
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Distribution, VpcOrigin
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Distribution, VpcOrigin
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 
 MAX_TAGS = 50
 _TEXT = re.compile(r"[\w\s.:/=+\-@]*")

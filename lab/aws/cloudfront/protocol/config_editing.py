@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from lab.aws.cloudfront.document import parse
-from lab.aws.cloudfront.lifecycle import Config
+from lab.aws.cloudfront.entities.lifecycle import Config
+from lab.aws.cloudfront.protocol.xml_document import parse
 
 
 def with_members(raw: bytes, members: Mapping[str, str]) -> bytes:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.aws.cloudfront import distributions
 from lab.aws.cloudfront.context import Context, Operation, check_if_match
-from lab.aws.cloudfront.editing import aliases_member, with_members
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Distribution
-from lab.aws.cloudfront.viewer_rules import aliases_of, certificate_covers
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Distribution
+from lab.aws.cloudfront.operations import distributions
+from lab.aws.cloudfront.protocol.config_editing import aliases_member, with_members
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.viewer_config import aliases_of, certificate_covers
 
 TOO_MANY_ALIASES = "TooManyDistributionCNAMEs"
 

@@ -11,17 +11,17 @@ import string
 from collections.abc import Mapping
 
 from lab.aws import network, service_network
-from lab.aws.cloudfront import sharing, tagging
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import (
+from lab.aws.cloudfront.entities.lifecycle import (
     VPC_ORIGIN_DELETE_SECONDS,
     VPC_ORIGIN_SECONDS,
     VpcOrigin,
     duration,
 )
-from lab.aws.cloudfront.target_rules import checked_target
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.operations import resource_policies, tagging
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.vpc_origin_target import checked_target
 
 _MIXED = string.ascii_letters + string.digits
 # What CreateVpcOrigin assumes when OriginSslProtocols is left out; AWS does not say (lab/README.md,
@@ -184,7 +184,7 @@ def _find_own(context: Context, origin_id: str) -> VpcOrigin:
 
 
 def _visible(context: Context, origin: VpcOrigin) -> bool:
-    return not origin.gone(context.now) and sharing.may_use(context, origin)
+    return not origin.gone(context.now) and resource_policies.may_use(context, origin)
 
 
 def _of_account(context: Context) -> list[VpcOrigin]:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.aws.cloudfront import distributions
 from lab.aws.cloudfront.context import Context, Operation, check_if_match
-from lab.aws.cloudfront.continuous_deployment import revised
-from lab.aws.cloudfront.distribution_rules import check_distribution
-from lab.aws.cloudfront.editing import aliases_member, flag_member, text_member, with_members
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.operations import distributions
+from lab.aws.cloudfront.operations.continuous_deployment_policies import revised
+from lab.aws.cloudfront.protocol.config_editing import (
+    aliases_member,
+    flag_member,
+    text_member,
+    with_members,
+)
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.distribution_config import check_distribution
 
 
 def copy_distribution(context: Context, call: Call) -> Values:

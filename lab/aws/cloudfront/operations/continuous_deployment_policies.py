@@ -1,7 +1,7 @@
 """Continuous deployment policies: create, get, update, delete, list.
 
 It decides what a policy may say and when it may be deleted. What it forbids to the distributions
-that it joins is staging_rules.py's; when the edges follow a change is lifecycle.py's.
+that it joins is rules/continuous_deployment.py's; when the edges follow a change is lifecycle.py's.
 """
 
 from __future__ import annotations
@@ -12,11 +12,16 @@ import uuid
 from collections.abc import Mapping
 
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, page
-from lab.aws.cloudfront.distributions import redeploy
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config, ContinuousDeploymentPolicy, Distribution, switches
-from lab.aws.cloudfront.staging_rules import differences, primary_of
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import (
+    Config,
+    ContinuousDeploymentPolicy,
+    Distribution,
+    switches,
+)
+from lab.aws.cloudfront.operations.distributions import redeploy
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.continuous_deployment import differences, primary_of
 
 _HEADER_PREFIX = "aws-cf-cd-"
 _HEADER = re.compile(r"[a-z0-9!#$%&'*+.^_`|~-]{1,256}", re.IGNORECASE)

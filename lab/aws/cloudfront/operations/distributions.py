@@ -1,8 +1,8 @@
 """Distributions: create, get, update, delete, list.
 
-It decides when a configuration may be replaced or a distribution deleted. The configuration's own
-rules are distribution_rules.py's; when it is out is lifecycle.py's. What it answers with is the XML
-it was given.
+It decides when a configuration may be replaced or a distribution deleted. Rules for the
+configuration itself are in rules/distribution_config.py; when it is deployed, in
+entities/lifecycle.py. A reply contains the XML exactly as it was sent.
 """
 
 from __future__ import annotations
@@ -12,13 +12,8 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from lab.aws.cloudfront import tagging
-from lab.aws.cloudfront.completion import complete, missing_for_update
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
-from lab.aws.cloudfront.distribution_rules import check_distribution
-from lab.aws.cloudfront.document import parse
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.lifecycle import (
+from lab.aws.cloudfront.entities.lifecycle import (
     DISTRIBUTION_SECONDS,
     Config,
     Distribution,
@@ -27,10 +22,21 @@ from lab.aws.cloudfront.lifecycle import (
     Revision,
     duration,
 )
-from lab.aws.cloudfront.model import structure
-from lab.aws.cloudfront.signing_keys import active_key_groups
-from lab.aws.cloudfront.staging_rules import policy_of
-from lab.aws.cloudfront.wire import Call, Values, Verbatim, read_structure, write_element
+from lab.aws.cloudfront.operations import tagging
+from lab.aws.cloudfront.operations.signing_keys import active_key_groups
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.rest_xml import (
+    Call,
+    Values,
+    Verbatim,
+    read_structure,
+    write_element,
+)
+from lab.aws.cloudfront.protocol.service_model import structure
+from lab.aws.cloudfront.protocol.xml_document import parse
+from lab.aws.cloudfront.rules.continuous_deployment import policy_of
+from lab.aws.cloudfront.rules.defaults import complete, missing_for_update
+from lab.aws.cloudfront.rules.distribution_config import check_distribution
 
 _SUMMARY_SHAPE = structure("DistributionSummary")
 _SMALL = string.ascii_lowercase + string.digits

@@ -5,7 +5,7 @@ It decides the status of each code and nothing else; who raises what is each ope
 
 from __future__ import annotations
 
-from lab.aws.cloudfront.model import SERVICE_MODEL
+from lab.aws.cloudfront.protocol.service_model import SERVICE_MODEL
 
 # Codes every AWS service knows and the model therefore does not declare.
 _COMMON = {

@@ -1,9 +1,8 @@
 """PURE. What CloudFront refuses in a policy's configuration: cache, origin request and response
 headers policies.
 
-It decides the first thing that is wrong with a configuration whose form is already right (wire.py
-saw to that), and what a cache policy has when nobody says. It must never know an account or its
-other policies.
+Reports the first broken rule, and fills in a cache policy's default TTLs. The XML's form has been
+checked before (protocol/rest_xml.py). It knows no account and no other policies.
 """
 
 from __future__ import annotations
@@ -11,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config
+from lab.aws.cloudfront.entities.lifecycle import Config
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 
 DAY = 86_400
 YEAR = 31_536_000

@@ -14,10 +14,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from lab.aws.cloudfront.context import Context, Operation
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import ResourcePolicy, VpcOrigin
-from lab.aws.cloudfront.store import CloudFrontStore
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import ResourcePolicy, VpcOrigin
+from lab.aws.cloudfront.entities.store import CloudFrontStore
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 from lab.aws.gaps.resource_shares import HOME_REGION, consumers_of, shared_with, vpc_origin_owner
 from lab.aws.moto_world import Refusal
 

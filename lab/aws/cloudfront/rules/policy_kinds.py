@@ -1,7 +1,7 @@
 """The three kinds of policies a behavior can name, and which policies of a kind an account sees.
 
 It decides what the kinds have in common (names of errors, quotas and fields follow from the kind's
-name) and whether a policy exists or is in use. What may stand in a policy is policy_rules.py's. It
+name) and whether a policy exists or is in use. What may stand in a policy is policy_config.py's. It
 must never change anything.
 """
 
@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from lab.aws.cloudfront import policy_rules
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.lifecycle import Config, Policy
-from lab.aws.cloudfront.managed_policies import (
+from lab.aws.cloudfront.entities.lifecycle import Config, Policy
+from lab.aws.cloudfront.entities.managed_policies import (
     CACHE_POLICIES,
     ORIGIN_REQUEST_POLICIES,
     RESPONSE_HEADERS_POLICIES,
 )
-from lab.aws.cloudfront.store import Shelf
+from lab.aws.cloudfront.entities.store import Shelf
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.rules import policy_config
 
 # Managed policies were last changed before any lab existed; the date itself is of no consequence.
 _MANAGED_SINCE = 1_755_648_000.0
@@ -126,8 +126,8 @@ CACHE = Kind(
     path="cache-policy",
     quota="cache_policies",
     managed=CACHE_POLICIES,
-    check=policy_rules.check_cache_policy,
-    complete=policy_rules.completed_cache_policy,
+    check=policy_config.check_cache_policy,
+    complete=policy_config.completed_cache_policy,
 )
 ORIGIN_REQUEST = Kind(
     name="OriginRequestPolicy",
@@ -136,7 +136,7 @@ ORIGIN_REQUEST = Kind(
     path="origin-request-policy",
     quota="origin_request_policies",
     managed=ORIGIN_REQUEST_POLICIES,
-    check=policy_rules.check_origin_request_policy,
+    check=policy_config.check_origin_request_policy,
 )
 RESPONSE_HEADERS = Kind(
     name="ResponseHeadersPolicy",
@@ -145,6 +145,6 @@ RESPONSE_HEADERS = Kind(
     path="response-headers-policy",
     quota="response_headers_policies",
     managed=RESPONSE_HEADERS_POLICIES,
-    check=policy_rules.check_response_headers_policy,
+    check=policy_config.check_response_headers_policy,
 )
 KINDS = (CACHE, ORIGIN_REQUEST, RESPONSE_HEADERS)

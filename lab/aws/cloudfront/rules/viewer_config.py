@@ -1,7 +1,7 @@
 """What CloudFront refuses on a distribution's viewer side: aliases, certificate, web ACL, error
 pages, countries.
 
-It decides the first thing that is wrong there; distribution_rules.py calls it. It must never store
+It decides the first thing that is wrong there; distribution_config.py calls it. It must never store
 or change anything.
 """
 
@@ -12,8 +12,8 @@ from collections.abc import Iterable
 
 from lab.aws import attachments
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config
+from lab.aws.cloudfront.entities.lifecycle import Config
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 
 # Developer Guide, "Requirements for using alternate domain names": in lower case only.
 _ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9_-]+\.)+[a-z]{2,}")

@@ -1,7 +1,7 @@
 """What CloudFront refuses in a distribution's configuration.
 
-It decides the first thing that is wrong with a configuration whose form is already right (wire.py
-saw to that), in the order of the functions below. It must never store or change anything.
+Reports the first broken rule, in the order of the functions below. The XML's form has been checked
+before (protocol/rest_xml.py).
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lab.aws.cloudfront.behavior_rules import check_behaviors
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config
-from lab.aws.cloudfront.sharing import may_use
-from lab.aws.cloudfront.staging_rules import check_continuous_deployment
-from lab.aws.cloudfront.viewer_rules import (
+from lab.aws.cloudfront.entities.lifecycle import Config
+from lab.aws.cloudfront.operations.resource_policies import may_use
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.rules.cache_behaviors import check_behaviors
+from lab.aws.cloudfront.rules.continuous_deployment import check_continuous_deployment
+from lab.aws.cloudfront.rules.viewer_config import (
     check_aliases,
     check_countries,
     check_error_pages,

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Mapping
 
 from lab.aws import attachments
 from lab.aws.cloudfront.context import Context, Operation, page
-from lab.aws.cloudfront.distributions import summary
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Distribution
-from lab.aws.cloudfront.policy_kinds import KINDS, Kind, names_policy
-from lab.aws.cloudfront.signing_keys import find_key_group, trusted_key_groups
-from lab.aws.cloudfront.vpc_origins import find as find_vpc_origin
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Distribution
+from lab.aws.cloudfront.operations.distributions import summary
+from lab.aws.cloudfront.operations.signing_keys import find_key_group, trusted_key_groups
+from lab.aws.cloudfront.operations.vpc_origins import find as find_vpc_origin
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.policy_kinds import KINDS, Kind, names_policy
 
 # What ListDistributionsByWebACLId takes for "without a web ACL".
 _NO_WEB_ACL = "null"

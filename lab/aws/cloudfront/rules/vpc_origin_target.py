@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from lab.aws import network
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.errors import invalid
+from lab.aws.cloudfront.protocol.errors import invalid
 from lab.aws.service_network import places_of
 
 # Developer Guide, "Supported AWS Regions and Availability Zones" of VPC origins.

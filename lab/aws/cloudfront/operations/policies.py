@@ -2,7 +2,7 @@
 delete.
 
 It decides what may be done to a policy; the kinds differ only in their data (policy_kinds.py) and
-in what may stand in them (policy_rules.py). It must never let a managed policy be changed.
+in what may stand in them (policy_config.py). It must never let a managed policy be changed.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from lab.aws.cloudfront.context import (
     page,
     policy_page,
 )
-from lab.aws.cloudfront.errors import CloudFrontError
-from lab.aws.cloudfront.lifecycle import Config, Policy
-from lab.aws.cloudfront.policy_kinds import KINDS, Kind
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Config, Policy
+from lab.aws.cloudfront.protocol.errors import CloudFrontError
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.policy_kinds import KINDS, Kind
 
 
 def list_policies(kind: Kind, context: Context, call: Call) -> Values:

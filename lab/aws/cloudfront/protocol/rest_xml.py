@@ -18,9 +18,14 @@ from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 
-from lab.aws.cloudfront.document import Document, Element, malformed, parse
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.model import API_VERSION, NAMESPACE, SERVICE_MODEL, structure
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.service_model import (
+    API_VERSION,
+    NAMESPACE,
+    SERVICE_MODEL,
+    structure,
+)
+from lab.aws.cloudfront.protocol.xml_document import Document, Element, malformed, parse
 from lab.aws.moto_world import HttpReply, printable
 
 Values: TypeAlias = dict[str, Any]

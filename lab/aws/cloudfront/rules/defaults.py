@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
-from lab.aws.cloudfront.document import Document, Element, parse
-from lab.aws.cloudfront.policy_rules import DAY, YEAR
+from lab.aws.cloudfront.protocol.xml_document import Document, Element, parse
+from lab.aws.cloudfront.rules.policy_config import DAY, YEAR
 
 _NOTHING = "<Quantity>0</Quantity>"
 _READS = "<Quantity>2</Quantity><Items><Method>HEAD</Method><Method>GET</Method></Items>"

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from lab.aws.cloudfront import distributions
 from lab.aws.cloudfront.context import Context, Operation, page
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Distribution
-from lab.aws.cloudfront.viewer_rules import aliases_of, certificate_covers
-from lab.aws.cloudfront.wire import Call, Values
+from lab.aws.cloudfront.entities.lifecycle import Distribution
+from lab.aws.cloudfront.operations import distributions
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.viewer_config import aliases_of, certificate_covers
 
 _SHOWN_OF_DISTRIBUTION = 5
 _SHOWN_OF_ACCOUNT = 4

@@ -1,6 +1,6 @@
 """What CloudFront refuses in a distribution's cache behaviors.
 
-It decides the first thing that is wrong with a behavior; distribution_rules.py calls it. It must
+It decides the first thing that is wrong with a behavior; distribution_config.py calls it. It must
 never store or change anything.
 """
 
@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from lab.aws.cloudfront.context import Context
-from lab.aws.cloudfront.errors import CloudFrontError, invalid
-from lab.aws.cloudfront.lifecycle import Config
-from lab.aws.cloudfront.policy_kinds import KINDS, check_attachable
-from lab.aws.cloudfront.signing_keys import check_trusted
-from lab.aws.cloudfront.viewer_rules import check_unique
+from lab.aws.cloudfront.entities.lifecycle import Config
+from lab.aws.cloudfront.operations.signing_keys import check_trusted
+from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.cloudfront.rules.policy_kinds import KINDS, check_attachable
+from lab.aws.cloudfront.rules.viewer_config import check_unique
 
 _READS = frozenset({"GET", "HEAD"})
 _METHOD_SETS = (
