@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lab.aws.descriptions import read_once
+from lab.aws.botocore_loader import share_loader
 
 # Before anything imports moto.
-read_once()
+share_loader()

@@ -2,7 +2,7 @@
 moto keeps them.
 
 It decides how moto's objects become plain values. It must never change an account, and its callers
-hold the world's lock.
+hold the lab's lock.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lab.aws.moto_world import Credential, HttpReply, error_reply
+from lab.aws.moto_backend import Credential, HttpReply, error_reply
 from lab.aws.protocols import protocol_of
 
 _AWSS_KEY = re.compile("(?:AKIA|ASIA)[A-Z0-9]{16}")

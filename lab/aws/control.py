@@ -18,7 +18,7 @@ from lab.aws.cloudfront.service import CloudFront
 from lab.aws.edge_state import EdgeState
 from lab.aws.fault_desk import PATH as FAULTS_PATH
 from lab.aws.fault_desk import FaultDesk
-from lab.aws.moto_world import HttpReply
+from lab.aws.moto_backend import HttpReply
 from lab.aws.same_site import refuse_foreign
 from lab.aws.settings import SettingsError
 from lab.clock import FASTEST, LabClock, read_step

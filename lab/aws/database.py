@@ -52,7 +52,7 @@ class JournalEntry:
 
 
 class LabDatabase:
-    """The SQLite file; the caller holds the world's lock."""
+    """The SQLite file; the caller holds the lab's lock."""
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

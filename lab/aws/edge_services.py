@@ -2,7 +2,7 @@
 Gateway.
 
 It decides how moto's objects become plain values. It must never change them, and its callers hold
-the world's lock.
+the lab's lock.
 """
 
 from __future__ import annotations

@@ -15,8 +15,8 @@ from lab.aws.cloudfront import edge_view
 from lab.aws.cloudfront.entities.lifecycle import Distribution
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
-from lab.aws.gaps import report_target_health
-from lab.aws.moto_world import MotoWorld
+from lab.aws.moto_backend import MotoBackend
+from lab.aws.moto_patches import report_target_health
 from lab.aws.viewer_settings import ViewerSettings
 from lab.clock import ClockAnchor, LabClock
 from lab.faults.keeper import Faults
@@ -39,13 +39,13 @@ class EdgeState:
 
     def __init__(
         self,
-        world: MotoWorld,
+        moto: MotoBackend,
         cloudfront: CloudFront,
         clock: LabClock,
         database: LabDatabase,
         faults: Faults,
     ) -> None:
-        self._world = world
+        self._moto = moto
         self._cloudfront = cloudfront
         self._clock = clock
         self._database = database
@@ -70,7 +70,7 @@ class EdgeState:
         self._cloudfront.settle()
         return (
             self._base
-            + self._world.changes
+            + self._moto.changes
             + self._cloudfront.version
             + self._faults.changes
             + self._own_changes
@@ -87,7 +87,7 @@ class EdgeState:
             self._hear(now if known == version else self._built_at.get(known or 0, 0.0))
         if version == known:
             return None
-        with self._world.lock:
+        with self._moto.lock:
             now, version = self._clock.now(), self.version()
             if self._kept is None or self._kept[0] != version:
                 self._kept = (version, self._build(version))
@@ -122,7 +122,7 @@ class EdgeState:
     def save_clock(self) -> None:
         """Write the clock's anchor down, so that lab time never runs backwards over a restart."""
         anchor = self._clock.anchor
-        with self._world.lock, self._database.transaction():
+        with self._moto.lock, self._database.transaction():
             self._database.put_value(
                 _CLOCK,
                 {
@@ -155,7 +155,7 @@ class EdgeState:
         """Add or replace entries of the map from simulated to real addresses; an empty value
         removes one.
         """
-        with self._world.lock, self._database.transaction():
+        with self._moto.lock, self._database.transaction():
             self._hosts = {name: where for name, where in {**self._hosts, **hosts}.items() if where}
             self._database.put_value(_HOSTS, self._hosts)
             self._own_changes += 1
@@ -169,7 +169,7 @@ class EdgeState:
 
         :raises KeyError, TypeError, ValueError, AttributeError: an entry cannot be read.
         """
-        with self._world.lock:
+        with self._moto.lock:
             news = report_target_health(targets)
             self._own_changes += news
         return news
@@ -183,7 +183,7 @@ class EdgeState:
 
         :raises ValueError: a setting that makes no sense.
         """
-        with self._world.lock, self._database.transaction():
+        with self._moto.lock, self._database.transaction():
             self._viewers.change(given)
             self._own_changes += 1
 

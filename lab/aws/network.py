@@ -18,7 +18,7 @@ from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
 from lab.aws import vpc_sections
-from lab.aws.gaps import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_LIST, block_public_access
+from lab.aws.moto_patches import ORIGIN_FACING_IPV6_LIST, ORIGIN_FACING_LIST, block_public_access
 
 SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
 SERVICE_TAG = ("aws.cloudfront.vpcorigin", "enabled")

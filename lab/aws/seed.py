@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 
 from lab.apps import addresses
-from lab.aws.gaps import ORIGIN_FACING_LIST
+from lab.aws.moto_patches import ORIGIN_FACING_LIST
 from lab.origin_certificates import OriginAuthority
 
 DONE = "seeded"

@@ -24,8 +24,8 @@ from lab.aws.connections import MAX_BODY, Handler, headers_of, read_body, target
 from lab.aws.control import Control
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState, load_anchor
-from lab.aws.gaps import close_gaps
-from lab.aws.moto_world import Credential, HttpReply, MotoWorld, error_reply
+from lab.aws.moto_backend import Credential, HttpReply, MotoBackend, error_reply
+from lab.aws.moto_patches import apply_patches
 from lab.aws.settings import LabSettings
 from lab.certificates import ensure_certificates
 from lab.clock import LabClock
@@ -55,31 +55,29 @@ def run(config: LabConfig) -> None:
     # moto asks these before the access key; the lab's accounts are found by key alone.
     os.environ.pop("MOTO_ACCOUNT_ID", None)
     ensure_certificates(config.state_dir)
-    close_gaps()
+    apply_patches()
     database = LabDatabase(config.state_dir / "aws.sqlite3")
     clock = LabClock(config.time_scale, load_anchor(database))
     if not database.value(seed.DONE):
         # Planting was interrupted: half an account is worse than none.
         database.clear()
-    world = MotoWorld(database, clock.now)
-    service_network.register(world)
-    world.replay()
-    cloudfront = CloudFront(
-        world, database, clock, LabSettings(database, world.lock, config.quotas)
-    )
+    moto = MotoBackend(database, clock.now)
+    service_network.register(moto)
+    moto.replay()
+    cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, config.quotas))
     aws = Aws(config.aws_url)
     faults = Faults(aws, cloudfront, database, clock)
-    state = EdgeState(world, cloudfront, clock, database, faults)
+    state = EdgeState(moto, cloudfront, clock, database, faults)
     server = make_server(
         LOOPBACK,
         config.aws_port,
         cast(
             "WSGIApplication",
             _Endpoint(
-                world,
+                moto,
                 cloudfront,
                 Control(cloudfront, clock, state, faults, f"http://{LOOPBACK}:{config.edge_port}"),
-                CallFaults(faults, aws, world.account_of),
+                CallFaults(faults, aws, moto.account_of),
             ),
         ),
         threaded=True,
@@ -95,7 +93,7 @@ def run(config: LabConfig) -> None:
     if not database.value(seed.DONE):
         state.set_hosts(seed.hosts(config.app_address, config.app_port))
         seed.plant(config.aws_url, state.advance_clock, OriginAuthority.kept_in(config.state_dir))
-        with world.lock, database.transaction():
+        with moto.lock, database.transaction():
             database.put_value(seed.DONE, True)
     else:
         # The apps may have moved to another port since the first start.
@@ -105,7 +103,7 @@ def run(config: LabConfig) -> None:
     _stop(server, serving)
     # Taken and never given back: a request that still runs must not meet a closed database on the
     # way out.
-    world.lock.acquire()
+    moto.lock.acquire()
     database.close()
 
 
@@ -121,9 +119,9 @@ class _Endpoint:
     """What `Handler` asks with werkzeug's environ of a request."""
 
     def __init__(
-        self, world: MotoWorld, cloudfront: CloudFront, control: Control, call_faults: CallFaults
+        self, moto: MotoBackend, cloudfront: CloudFront, control: Control, call_faults: CallFaults
     ) -> None:
-        self._world = world
+        self._moto = moto
         self._cloudfront = cloudfront
         self._control = control
         self._call_faults = call_faults
@@ -160,7 +158,7 @@ class _Endpoint:
             )
         if path.startswith(_LAB):
             return self._control.answer(method, path, query, body, lowered)
-        refused = refused_caller(service, lowered.get("authorization", ""), self._world.knows_key)
+        refused = refused_caller(service, lowered.get("authorization", ""), self._moto.knows_key)
         if refused is not None:
             return refused
 
@@ -168,7 +166,7 @@ class _Endpoint:
             if for_cloudfront:
                 return self._cloudfront.handle(method, path, query, lowered, body)
             self._cloudfront.settle()
-            return self._world.request(method, str(environ["PATH_INFO"]), query, headers, body)
+            return self._moto.request(method, str(environ["PATH_INFO"]), query, headers, body)
 
         return self._call_faults.meet(service, method, path, query, lowered, body, perform)
 

@@ -15,8 +15,8 @@ from typing import Any
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
-from lab.aws.gaps import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE
-from lab.aws.moto_world import JsonObject, MotoWorld
+from lab.aws.moto_backend import JsonObject, MotoBackend
+from lab.aws.moto_patches import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE
 from lab.aws.network import SERVICE_GROUP_NAME, SERVICE_TAG
 
 ATTACH = "attach-service-network"
@@ -48,10 +48,10 @@ def places_of(account: str, region: str, subnets: Iterable[str]) -> tuple[Place,
     return tuple(found)
 
 
-def register(world: MotoWorld) -> None:
+def register(moto: MotoBackend) -> None:
     """Teach the world both changes, before it replays."""
-    world.register(ATTACH, _attach)
-    world.register(DETACH, _detach)
+    moto.register(ATTACH, _attach)
+    moto.register(DETACH, _detach)
 
 
 def _attach(arguments: JsonObject) -> JsonObject:

@@ -2,7 +2,7 @@
 
 It decides the order: a step is written down, then done; it is taken back, then forgotten. So a
 fault can be cleared whatever was killed, and whatever became of the account meanwhile. It must
-never hold the world's lock while it calls AWS.
+never hold the lab's lock while it calls AWS.
 """
 
 from __future__ import annotations
@@ -139,7 +139,7 @@ class Faults:
         if call.own:
             return None
         struck: Fault | None = None
-        with self._cloudfront.world.lock:
+        with self._cloudfront.moto.lock:
             for fault in self.listing():
                 if fault.kind is not Kind.CALLS or fault.name == NEVER_DEPLOYED:
                     continue
@@ -258,14 +258,14 @@ class Faults:
         return False
 
     def _keep(self, *faults: SetFault, edge: bool = True) -> None:
-        with self._cloudfront.world.lock, self._database.transaction():
+        with self._cloudfront.moto.lock, self._database.transaction():
             for fault in faults:
                 self._database.put_entity(_ENTITY, fault.id, fault.document())
             self._set = {**self._set, **{fault.id: fault for fault in faults}}
             self.changes += edge
 
     def _forget(self, fault: SetFault) -> None:
-        with self._cloudfront.world.lock, self._database.transaction():
+        with self._cloudfront.moto.lock, self._database.transaction():
             self._database.delete_entity(_ENTITY, fault.id)
             self._set = {id: other for id, other in self._set.items() if id != fault.id}
             self.changes += 1

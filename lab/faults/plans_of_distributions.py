@@ -176,7 +176,7 @@ def hide_vpc_origin(given: Circumstances) -> Plan:
 
 
 def _vpc_origin_document(given: Circumstances) -> JsonObject:
-    with given.cloudfront.world.lock:
+    with given.cloudfront.moto.lock:
         return asdict(given.cloudfront.store.vpc_origins[given.aim.need_vpc_origin().id])
 
 

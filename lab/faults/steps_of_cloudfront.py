@@ -69,7 +69,7 @@ def newest(cloudfront: CloudFront, distribution_id: str) -> tuple[str, JsonObjec
     """ETag and configuration as they are, however late reads over the API may be; None if there is
     none of that id.
     """
-    with cloudfront.world.lock:
+    with cloudfront.moto.lock:
         found = cloudfront.store.distributions.get(distribution_id)
         return None if found is None else (found.latest.etag, copy.deepcopy(found.latest.config))
 

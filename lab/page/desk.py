@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from lab.aws.edge_state import EdgeState
 from lab.aws.fault_desk import FaultDesk
-from lab.aws.moto_world import HttpReply
+from lab.aws.moto_backend import HttpReply
 from lab.clock import LabClock, read_step
 from lab.edge.account.state import parse_state
 from lab.faults.aiming import FaultRefused

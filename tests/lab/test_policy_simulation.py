@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from lab.aws.gaps.policy_simulation import ALLOWED, EXPLICIT_DENY, IMPLICIT_DENY, Decision, decide
+from lab.aws.moto_patches.policy_simulation import (
+    ALLOWED,
+    EXPLICIT_DENY,
+    IMPLICIT_DENY,
+    Decision,
+    decide,
+)
 from tests.lab.account import Account, Lab, refused
 
 GROUP = "arn:aws:ec2:us-east-1:1:security-group/sg-1"

@@ -15,7 +15,7 @@ from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState
-from lab.aws.moto_world import MotoWorld
+from lab.aws.moto_backend import MotoBackend
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 from lab.config import DEFAULT_QUOTAS
@@ -58,13 +58,11 @@ def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
     """
     clock = LabClock(45, read_real=time)
     database = LabDatabase(tmp_path / "aws.sqlite3")
-    world = MotoWorld(database, clock.now)
-    service_network.register(world)
-    cloudfront = CloudFront(
-        world, database, clock, LabSettings(database, world.lock, DEFAULT_QUOTAS)
-    )
+    moto = MotoBackend(database, clock.now)
+    service_network.register(moto)
+    cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, DEFAULT_QUOTAS))
     faults = Faults(Aws("http://127.0.0.1:1"), cloudfront, database, clock)
-    state = EdgeState(world, cloudfront, clock, database, faults)
+    state = EdgeState(moto, cloudfront, clock, database, faults)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
     assert reply.status == 201, reply.body
     yield cloudfront, state

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias, TypeVar
 from lab.aws.cloudfront.entities.store import CloudFrontStore
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
-from lab.aws.moto_world import MotoWorld
+from lab.aws.moto_backend import MotoBackend
 
 Item = TypeVar("Item")
 
@@ -31,7 +31,7 @@ class Context:
     show. `edges_at` is the lab time until which the edge knows everything.
     """
 
-    world: MotoWorld
+    moto: MotoBackend
     store: CloudFrontStore
     quotas: Mapping[str, int]
     account: str

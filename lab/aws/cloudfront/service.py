@@ -40,8 +40,8 @@ from lab.aws.cloudfront.protocol.rest_xml import (
 )
 from lab.aws.cloudfront.throttling import Bucket, is_read, take
 from lab.aws.database import LabDatabase
-from lab.aws.gaps import use_quotas
-from lab.aws.moto_world import HttpReply, MotoWorld
+from lab.aws.moto_backend import HttpReply, MotoBackend
+from lab.aws.moto_patches import use_quotas
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 
@@ -68,9 +68,9 @@ class CloudFront:
     """The CloudFront service of all the lab's accounts."""
 
     def __init__(
-        self, world: MotoWorld, database: LabDatabase, clock: LabClock, settings: LabSettings
+        self, moto: MotoBackend, database: LabDatabase, clock: LabClock, settings: LabSettings
     ) -> None:
-        self.world = world
+        self.moto = moto
         self.settings = settings
         self.store = CloudFrontStore(database)
         self.calls: Counter[str] = Counter()
@@ -86,7 +86,7 @@ class CloudFront:
         # version.
         self._settled = 0
         use_quotas(lambda: settings.quotas)
-        world.guards["ram"] = partial(resource_policies.refuse_share, self.store)
+        moto.guards["ram"] = partial(resource_policies.refuse_share, self.store)
 
     @property
     def version(self) -> int:
@@ -104,7 +104,7 @@ class CloudFront:
             operation = OPERATIONS.get(name)
             if operation is None:
                 raise CloudFrontError("UnsupportedOperation", f"The lab does not implement {name}.")
-            with self.world.lock:
+            with self.moto.lock:
                 self.calls[name] += 1
                 context = self._context(headers, name)
                 self._throttle(context.account, name)
@@ -128,7 +128,7 @@ class CloudFront:
         """A change that no operation makes, as one transaction: the lab's own, for no account in
         particular.
         """
-        with self.world.lock:
+        with self.moto.lock:
             self.settle()
             with self._database.transaction():
                 what(self._context({}, "change"))
@@ -140,7 +140,7 @@ class CloudFront:
         """
         if self._clock.now() < self._next_change:
             return
-        with self.world.lock:
+        with self.moto.lock:
             now = self._clock.now()
             if now < self._next_change:
                 return
@@ -191,10 +191,10 @@ class CloudFront:
         now, lag = self._clock.now(), self.settings.read_lag
         self.store.history.begin(now, lag)
         return Context(
-            world=self.world,
+            moto=self.moto,
             store=self.store.as_of(now - lag) if lag and is_read(operation) else self.store,
             quotas=self.settings.quotas,
-            account=self.world.account_of(headers),
+            account=self.moto.account_of(headers),
             now=now,
             wall=time.time(),
             edges_at=self.edges_at(),

@@ -18,8 +18,13 @@ from lab.aws.cloudfront.entities.lifecycle import ResourcePolicy, VpcOrigin
 from lab.aws.cloudfront.entities.store import CloudFrontStore
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
-from lab.aws.gaps.resource_shares import HOME_REGION, consumers_of, shared_with, vpc_origin_owner
-from lab.aws.moto_world import Refusal
+from lab.aws.moto_backend import Refusal
+from lab.aws.moto_patches.resource_shares import (
+    HOME_REGION,
+    consumers_of,
+    shared_with,
+    vpc_origin_owner,
+)
 
 _SHARING_PATHS = ("/createresourceshare", "/associateresourceshare")
 _ACCOUNT = re.compile(r"(?:arn:aws:iam::)?(\d{12})(?::root)?")

@@ -155,11 +155,11 @@ def detach_if_last(context: Context, former: VpcOrigin) -> None:
         if (origin.account, origin.region, origin.vpc) == place:
             return
     arguments = {"account": former.account, "region": former.region, "vpc": former.vpc}
-    context.world.change(service_network.DETACH, arguments)
+    context.moto.change(service_network.DETACH, arguments)
 
 
 def _attach(context: Context, target: network.Target) -> None:
-    context.world.change(
+    context.moto.change(
         service_network.ATTACH,
         {
             "account": target.account,

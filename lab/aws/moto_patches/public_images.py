@@ -12,12 +12,12 @@ from typing import Any
 from moto.ec2.models.amis import AmiBackend
 from moto.ec2.models.elastic_block_store import EBSBackend
 
-from lab.aws.gaps.moments import random_numbers_of
+from lab.aws.moto_patches.time_and_random import random_numbers_of
 
 _WAITING = "_public_images_are_waited_for"
 
 
-def close_public_image_gaps() -> None:
+def patch_public_images() -> None:
     """Make images and snapshots complete themselves when they are looked at."""
     load = AmiBackend._load_amis
 

@@ -52,7 +52,7 @@ def report_target_health(targets: Iterable[Mapping[str, Any]]) -> bool:
     return True
 
 
-def close_target_health_gaps() -> None:
+def patch_target_health() -> None:
     """moto calls every registered target healthy, although nobody asked it, and forgets a
     deregistered one at once.
     """

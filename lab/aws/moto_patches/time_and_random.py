@@ -34,7 +34,7 @@ class _MotoTime(datetime.datetime):
 
 
 @contextlib.contextmanager
-def moto_moment(at: float, seed: int, lab: float) -> Iterator[None]:
+def fixed_time_and_seed(at: float, seed: int, lab: float) -> Iterator[None]:
     """Inside, moto's time is `at`, lab time is `lab` and random numbers follow from `seed`: ids
     repeat.
     """
@@ -68,7 +68,7 @@ def random_numbers_of(name: str) -> Iterator[None]:
         mock_random.setstate(state)
 
 
-def make_repeatable() -> None:
+def patch_time_and_random() -> None:
     """moto's clock is ours, and its backends' ids do not depend on when somebody first looks.
 
     moto creates a Region's backend, with random default VPC and prefix list ids, at its first use,

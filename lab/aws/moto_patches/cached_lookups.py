@@ -14,7 +14,7 @@ from moto.core.loaders import create_loader
 from moto.core.utils import method_names_from_class
 
 
-def find_out_once() -> None:
+def cache_lookups() -> None:
     """Let moto's services share one loader, and remember what each can do. Methods must not be
     added after this.
     """

@@ -18,7 +18,7 @@ RANGES: Mapping[str, tuple[int, int]] = {
 }
 
 
-def close_idle_clock_gaps() -> None:
+def patch_idle_timeouts() -> None:
     """Check the range of each clock; let an Application Load Balancer's keep-alive be set at
     all.
     """

@@ -48,7 +48,7 @@ def use_quotas(read: Callable[[], Mapping[str, int]]) -> None:
     _applied[:] = [read]
 
 
-def close_service_quota_gaps() -> None:
+def patch_service_quotas() -> None:
     """Teach moto the calls for CloudFront; it keeps its own for VPC."""
     list_defaults: Callable[[Any], str] = ServiceQuotasResponse.list_aws_default_service_quotas
     get_quota: Callable[[Any], str] = ServiceQuotasResponse.get_service_quota

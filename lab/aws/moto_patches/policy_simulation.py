@@ -40,7 +40,7 @@ _TESTS: dict[str, Test] = {
 }
 
 
-def close_policy_simulation_gaps() -> None:
+def patch_policy_simulation() -> None:
     """Teach moto the call."""
     IamResponse.simulate_principal_policy = _simulate_principal_policy  # type: ignore[attr-defined]
 

@@ -24,7 +24,7 @@ _MANAGED_INTERFACE = "cloudfront_managed"
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
 
-def close_identity_gaps() -> None:
+def patch_iam_and_sts() -> None:
     """Apply all."""
     _name_service_linked_roles()
     _keep_the_vpc_origin_role_while_it_is_used()

@@ -24,7 +24,7 @@ from moto.ram.models import ResourceShare, ram_backends
 from moto.ram.responses import ResourceAccessManagerResponse as Responses
 from moto.ram.utils import AWS_MANAGED_PERMISSIONS, RAM_RESOURCE_TYPES, format_ram_permission
 
-from lab.aws.gaps.moments import lab_now, moto_now
+from lab.aws.moto_patches.time_and_random import lab_now, moto_now
 
 # Shares of global resources live here (RAM user guide).
 HOME_REGION = "us-east-1"
@@ -96,7 +96,7 @@ def vpc_origin_owner(arn: str) -> str | None:
     return found.group(1) if found else None
 
 
-def close_resource_share_gaps() -> None:
+def patch_resource_shares() -> None:
     """Teach moto's RAM the resource type, its permission and the missing calls."""
     ResourceShare.SHAREABLE_RESOURCES.append("vpcorigin")
     AWS_MANAGED_PERMISSIONS.append(

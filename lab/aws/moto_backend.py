@@ -1,7 +1,7 @@
 """moto's accounts, made to survive a restart: every request that may change them is journaled and
 repeated on start.
 
-It decides what counts as a change and performs requests one at a time under the world's lock, each
+It decides what counts as a change and performs requests one at a time under the lab's lock, each
 with its own moment and its own random seed, so that a replay gives identical ids. It must never
 answer a changing request before the journal has it, and it knows no CloudFront: that asks for
 changes of a network by name (`change`).
@@ -27,8 +27,8 @@ from moto.iam.models import get_account_id_from, iam_backends
 from werkzeug.test import create_environ, run_wsgi_app
 
 from lab.aws.database import JournalEntry, LabDatabase
-from lab.aws.dispatch import Dispatcher
-from lab.aws.gaps import moto_moment
+from lab.aws.moto_application import MotoApplication
+from lab.aws.moto_patches import fixed_time_and_seed
 from lab.aws.protocols import bad_input, no_such_operation, protocol_of
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ class Refusal:
     message: str
 
 
-class MotoWorld:
+class MotoBackend:
     """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state
     alike.
     """
@@ -111,7 +111,7 @@ class MotoWorld:
         self.changes = 0
         self._database = database
         self._lab_now = lab_now
-        self._application = Dispatcher()
+        self._application = MotoApplication()
         self._internal: dict[str, InternalChange] = {}
         # By service: asked, with account, Region, path and body, about what moto cannot know. A
         # refused request is not journaled, because a replay could not ask again.
@@ -187,7 +187,7 @@ class MotoWorld:
         """
         body = json.dumps(arguments).encode()
         entry = JournalEntry(time.time(), secrets.randbits(53), kind, "", "", "", (), body)
-        with moto_moment(entry.at, entry.seed, self._lab_now()):
+        with fixed_time_and_seed(entry.at, entry.seed, self._lab_now()):
             result = self._internal[kind](arguments)
         self._database.append_journal(entry)
         self.changes += 1
@@ -209,7 +209,7 @@ class MotoWorld:
                 if entry.kind == "http":
                     self._perform(entry)
                 else:
-                    with moto_moment(entry.at, entry.seed, 0.0):
+                    with fixed_time_and_seed(entry.at, entry.seed, 0.0):
                         self._internal[entry.kind](json.loads(entry.body))
                 count += 1
         return count
@@ -231,7 +231,7 @@ class MotoWorld:
             environ["RAW_URI"] = environ["REQUEST_URI"] = entry.path + (
                 f"?{entry.query}" if entry.query else ""
             )
-            with moto_moment(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
+            with fixed_time_and_seed(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
             # moto gives back what it was sent, also what XML cannot hold.
             body = (

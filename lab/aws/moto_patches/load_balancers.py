@@ -34,7 +34,7 @@ NETWORK_ATTRIBUTES = {
 ARN_KIND = {"application": "app", "network": "net", "gateway": "gwy"}
 
 
-def close_load_balancer_gaps() -> None:
+def patch_load_balancers() -> None:
     """Apply all of it."""
     original: Callable[..., Any] = elbv2_models.ELBv2Backend.create_load_balancer
 

@@ -13,7 +13,7 @@ import botocore.session
 from botocore.loaders import create_loader
 
 
-def read_once() -> None:
+def share_loader() -> None:
     """Let every session of this process share one loader, also those that moto opens while it is
     imported.
     """

@@ -31,7 +31,7 @@ ORIGIN_FACING_WEIGHT = 55
 _RULES_PER_GROUP = 60
 
 
-def close_vpc_gaps() -> None:
+def patch_vpcs() -> None:
     """Apply all of it."""
     _keep_what_is_cloudfronts()
     _complete_prefix_lists()

@@ -15,7 +15,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 _MOST_HOSTS = 500
 
 
-class Dispatcher(DomainDispatcherApplication):
+class MotoApplication(DomainDispatcherApplication):
     """The WSGI application that moto's server runs, for one process."""
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 from moto.moto_api._internal import mock_random
 
-from lab.aws.gaps.moments import lab_now, moto_now
+from lab.aws.moto_patches.time_and_random import lab_now, moto_now
 
 # VPC user guide: changes "can take a few minutes"; at most 50 exclusions in a Region.
 _IN_PROGRESS_SECONDS = 180.0
@@ -87,7 +87,7 @@ def block_public_access() -> dict[str, dict[str, dict[str, Any]]]:
     return found
 
 
-def close_block_public_access_gaps() -> None:
+def patch_block_public_access() -> None:
     """Teach EC2 the six calls."""
     for name, do in (
         ("describe_vpc_block_public_access_options", _describe_options),
