@@ -15,23 +15,23 @@ from lab.config import LOOPBACK, LabConfig
 from lab.edge.account.distributions import Distribution
 from lab.edge.account.state import State
 from lab.edge.balancers.health_checker import HealthChecker
-from lab.edge.balancers.listeners import Balancers
+from lab.edge.balancers.listeners import ListenerSockets
 from lab.edge.cdn.request_pipeline import EdgePorts
 from lab.edge.cdn.routing import find_distribution
-from lab.edge.control_plane.reporter import EdgeReport
-from lab.edge.control_plane.state_poller import StateSource
-from lab.edge.logs.log_store import LogShelf
-from lab.edge.origins.api_gateway import Gateways
-from lab.edge.origins.nested_distribution import EdgeAsOrigin
-from lab.edge.origins.origin_fetch import OriginFetch
+from lab.edge.control_plane.reporter import EdgeReporter
+from lab.edge.control_plane.state_poller import StatePoller
+from lab.edge.logs.log_store import LogStore
+from lab.edge.origins.api_gateway import ApiGatewayEndpoint
+from lab.edge.origins.nested_distribution import NestedDistributions
+from lab.edge.origins.origin_fetch import OriginFetcher
 from lab.edge.tls.viewer_tls import TlsProtocol, tls_context
 from lab.edge.viewers.exchange import Exchanges
-from lab.edge.viewers.viewer_connections import Viewers
-from lab.edge.wire.open_sockets import Live
+from lab.edge.viewers.viewer_connections import ViewerConnections
+from lab.edge.wire.open_sockets import OpenSockets
 
 TLS_SHUTDOWN_SECONDS = 2.0
 BACKLOG = 1024
-MOST_SOCKETS = 65536
+MAX_SOCKETS = 65536
 
 
 def run(config: LabConfig) -> None:
@@ -58,7 +58,7 @@ async def _serve(config: LabConfig) -> None:
         for work in (
             edge.source.follow(edge.first_state),
             edge.health.run(edge.balancers.targets),
-            edge.report.run(edge.tell),
+            edge.report.run(edge.report_now),
         )
     ]
     try:
@@ -84,21 +84,28 @@ class _Edge:
         self._state = State(version=-1, scale=1.0)
         self._servers: list[asyncio.Server] = []
         self.first_state = asyncio.Event()
-        self.live = Live()
-        self.report = EdgeReport(config.aws_url)
-        self.health = HealthChecker(lambda: self._state, self.tell, self.live.drop)
-        self.balancers = Balancers(config.state_dir, self.live, self.health.health_of)
-        self.source = StateSource(config.aws_url, self._take_over)
-        self.gateways = Gateways(lambda: self._state)
+        self.open_sockets = OpenSockets()
+        self.report = EdgeReporter(config.aws_url)
+        self.health = HealthChecker(
+            lambda: self._state, self.report_now, self.open_sockets.cut_unhealthy
+        )
+        self.balancers = ListenerSockets(config.state_dir, self.open_sockets, self.health.health_of)
+        self.source = StatePoller(config.aws_url, self._apply)
+        self.websocket_apis = ApiGatewayEndpoint(lambda: self._state)
         # What was served before the newest change, by distribution id: an edge that lags behind
         # still has it.
         self._former: dict[str, Distribution] = {}
         ports = EdgePorts(config.edge_port, config.edge_tls_port)
-        origins = OriginFetch(self.balancers, self.gateways, EdgeAsOrigin(ports, config.state_dir))
+        origins = OriginFetcher(
+            self.balancers, self.websocket_apis, NestedDistributions(ports, config.state_dir)
+        )
         exchanges = Exchanges(lambda: self._state, self._former, origins, ports)
-        log = LogShelf(lambda: self._state.settings.log_delay_seconds)
-        self.viewers = Viewers(
-            exchanges, log, self.live, lambda address: self._state.settings.country_of(address)
+        log = LogStore(lambda: self._state.settings.log_delay_seconds)
+        self.viewers = ViewerConnections(
+            exchanges,
+            log,
+            self.open_sockets,
+            lambda address: self._state.settings.country_of(address),
         )
 
     async def listen(self) -> None:
@@ -106,10 +113,10 @@ class _Edge:
         # moment.
         context = tls_context(self._config.state_dir, self._distribution_of)
         loop = asyncio.get_running_loop()
-        await self.gateways.listen()
+        await self.websocket_apis.listen()
         self._servers = [
             await loop.create_server(
-                self.viewers.leg,
+                self.viewers.new_connection,
                 LOOPBACK,
                 self._config.edge_tls_port,
                 ssl=context,
@@ -117,7 +124,7 @@ class _Edge:
                 backlog=BACKLOG,
             ),
             await loop.create_server(
-                self.viewers.leg, LOOPBACK, self._config.edge_port, backlog=BACKLOG
+                self.viewers.new_connection, LOOPBACK, self._config.edge_port, backlog=BACKLOG
             ),
         ]
 
@@ -125,17 +132,19 @@ class _Edge:
         for server in self._servers:
             server.close()
         await self.viewers.close()
-        await self.gateways.close()
+        await self.websocket_apis.close()
         await self.health.close()
         await self.balancers.close()
 
-    def tell(self) -> None:
+    def report_now(self) -> None:
         """Show the AWS process what only this one knows."""
         self.report.publish(
-            self.health.known(), self.live.draining(), self.balancers.public_addresses()
+            self.health.known(),
+            self.open_sockets.draining_targets(),
+            self.balancers.public_addresses(),
         )
 
-    async def _take_over(self, state: State) -> None:
+    async def _apply(self, state: State) -> None:
         # Sockets first: no request may be routed to a listener that is not there yet.
         await self.balancers.follow(state)
         served = {distribution.id: distribution for distribution in self._state.distributions}
@@ -147,7 +156,7 @@ class _Edge:
             del self._former[gone]
         self._state = state
         self.health.follow(state)
-        self.tell()
+        self.report_now()
 
     def _distribution_of(self, name: str) -> Distribution | None:
         return find_distribution(self._state.distributions, name)
@@ -167,6 +176,6 @@ def _allow_many_sockets() -> None:
     them.
     """
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, MOST_SOCKETS)
+    wanted = MAX_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, MAX_SOCKETS)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -12,9 +12,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lab.edge.account.distributions import Behavior, Distribution, Origin, VpcOrigin
-from lab.edge.account.load_balancers import Action, Listener, LoadBalancer, Rule, TargetGroup
+from lab.edge.account.load_balancers import (
+    Listener,
+    ListenerAction,
+    ListenerRule,
+    LoadBalancer,
+    TargetGroup,
+)
 from lab.edge.account.state import State
-from lab.edge.balancers.rules.listener_rules import FrontRequest, deciding_rule
+from lab.edge.balancers.rules.listener_rules import BalancerRequest, deciding_rule
 from lab.edge.cdn.routing import find_behavior, find_distribution, matches
 
 _ARN_PLACE = re.compile(r"arn:aws[\w-]*:\w+:([a-z0-9-]+):(\d{12}):")
@@ -48,7 +54,7 @@ class Aim:
     vpc_origin: VpcOrigin | None
     balancer: LoadBalancer | None
     listener: Listener | None
-    rule: Rule | None
+    rule: ListenerRule | None
     groups: tuple[TargetGroup, ...]
 
     @property
@@ -216,10 +222,10 @@ def _ports(http: int, https: int, policy: str) -> Sequence[int]:
     return {"http-only": (http,), "https-only": (https,)}.get(policy, (https, http))
 
 
-def _rule(listener: Listener, path: str, host: str) -> Rule | None:
-    return deciding_rule(listener, FrontRequest("GET", path, (("Host", host),), "130.176.0.1"))
+def _rule(listener: Listener, path: str, host: str) -> ListenerRule | None:
+    return deciding_rule(listener, BalancerRequest("GET", path, (("Host", host),), "130.176.0.1"))
 
 
-def _groups(state: State, actions: Sequence[Action]) -> tuple[TargetGroup, ...]:
+def _groups(state: State, actions: Sequence[ListenerAction]) -> tuple[TargetGroup, ...]:
     arns = dict.fromkeys(arn for action in actions for arn in action.target_group_arns)
     return tuple(state.target_groups[arn] for arn in arns if arn in state.target_groups)

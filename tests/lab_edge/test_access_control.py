@@ -20,8 +20,8 @@ from lab.edge.account.lab_settings import parse_settings
 from lab.edge.account.state import parse_state
 from lab.edge.account.web_acls import parse_web_acl
 from lab.edge.cdn.signed_requests import refuse_unsigned, without_signature
-from lab.edge.cdn.viewer_rules import refuse_connection, refuse_country
-from lab.edge.cdn.waf import RateCounter, refuse_by_firewall
+from lab.edge.cdn.viewer_rules import refuse_country, refuse_misdirected
+from lab.edge.cdn.waf import RateCounter, refuse_by_web_acl
 from lab.edge.http.messages import ViewerRequest
 
 from .account import Json, account, behavior, distribution, items, vpc_origin_ref
@@ -133,10 +133,10 @@ class TestFirewall:
         }
         counter = RateCounter()
 
-        def counts(name: str, whom: str, window: float, limit: int) -> bool:
+        def rate_exceeded(name: str, whom: str, window: float, limit: int) -> bool:
             return counter.exceeds(name, whom, window, limit, NOW)
 
-        refusal = refuse_by_firewall(parse_web_acl(self.ACL, entry, sets), request, counts)
+        refusal = refuse_by_web_acl(parse_web_acl(self.ACL, entry, sets), request, rate_exceeded)
         return None if refusal is None else refusal.status
 
     @pytest.mark.parametrize(
@@ -412,7 +412,7 @@ class TestCertificateOfAnotherAccount:
         request = ViewerRequest(
             "GET", "/", (("Host", host),), "https", "1.1", "198.51.100.7", 1, server_name=in_tls
         )
-        refusal = refuse_connection(known["da"], known[named] if named else None, request)
+        refusal = refuse_misdirected(known["da"], known[named] if named else None, request)
         assert (refusal is not None) is refused
         if refusal is not None:
             assert (refusal.status, refusal.detail) == (421, "InvalidRequestCertificate")

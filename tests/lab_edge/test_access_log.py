@@ -15,7 +15,7 @@ import pytest
 
 from lab.edge.http.messages import ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
-from lab.edge.logs.log_store import LogShelf
+from lab.edge.logs.log_store import LogStore
 
 from .stage import Stage, wait_until
 
@@ -86,7 +86,7 @@ def test_who_leaves_before_the_answer_is_000() -> None:
 class TestShelf:
     def test_rows_come_late_in_pages_and_by_distribution(self) -> None:
         delay = [0.0]
-        shelf = LogShelf(lambda: delay[0])
+        shelf = LogStore(lambda: delay[0])
         for name in ("EA", "EB", "EA"):
             made = record()
             made.distribution_id = name
@@ -101,7 +101,7 @@ class TestShelf:
         assert asked(shelf, "")["rows"] == []
 
     def test_it_keeps_no_more_than_so_many(self) -> None:
-        shelf = LogShelf(lambda: 0.0, most=3)
+        shelf = LogStore(lambda: 0.0, most=3)
         for number in range(5):
             made = record()
             made.distribution_id = f"E{number}"
@@ -112,7 +112,7 @@ class TestShelf:
         "query", ["since=x", "since=-1", "since=nan", "limit=0", "limit=1001", "limit=many"]
     )
     def test_nonsense_is_refused_with_words(self, query: str) -> None:
-        answer = LogShelf(lambda: 0.0).answer(query)
+        answer = LogStore(lambda: 0.0).answer(query)
         assert answer.status == 400
         assert json.loads(answer.body)["error"]
 
@@ -169,7 +169,7 @@ def test_only_the_lab_itself_answers_for_its_rows(stage: Stage) -> None:
         assert (status, headers["via"].endswith("(CloudFront)")) == (426, True)
 
 
-def asked(shelf: LogShelf, query: str) -> dict[str, Any]:
+def asked(shelf: LogStore, query: str) -> dict[str, Any]:
     answer = shelf.answer(query)
     assert answer.status == 200
     document: dict[str, Any] = json.loads(answer.body)

@@ -12,19 +12,19 @@ from lab.edge.account.load_balancers import Certificate, HealthCheck
 from lab.edge.account.state import State, parse_state
 from lab.edge.balancers.rules.target_health import (
     GOOD,
-    Finding,
-    Health,
-    after,
-    interval,
+    CheckResult,
+    TargetHealth,
+    apply_check,
+    check_interval,
+    check_timeout,
     judge_status,
-    timeout,
 )
 from lab.edge.network.origin_resolution import (
-    Reached,
-    ReachedAddress,
+    ResolvedAddress,
+    ResolvedListener,
     Unreachable,
-    call_directly,
-    reach,
+    internet_reaches,
+    resolve_origin,
 )
 from lab.edge.network.packet_filter import target_admits
 from lab.edge.tls.origin_tls import choose_certificate, policy_versions
@@ -135,7 +135,7 @@ def way(state: State, origin: Json, **more: Any) -> tuple[int, str] | str:
     parsed = parse_state(
         account([distribution("d", [origin], behavior(origin["Id"]))])
     ).distributions[0]
-    answer = reach(state, parsed.origins[origin["Id"]], "https", CLOUDFRONT, **more)
+    answer = resolve_origin(state, parsed.origins[origin["Id"]], "https", CLOUDFRONT, **more)
     if isinstance(answer, Unreachable):
         return answer.refusal.status, answer.refusal.detail
     return answer.label
@@ -206,7 +206,7 @@ class TestBlockPublicAccess:
         public = state.load_balancers[1]
         assert way(state, TO_CHAT) == ("ALB chat:80" if passes else TIMED_OUT)
         assert way(state, TO_PUBLIC) == ("ALB pub:80" if passes else TIMED_OUT)
-        assert call_directly(state, public, public.listeners[0], CLIENT) is passes
+        assert internet_reaches(state, public, public.listeners[0], CLIENT) is passes
 
     def test_another_region_is_another_matter(self) -> None:
         blocked = {"mode": "block-bidirectional"}
@@ -281,12 +281,12 @@ def test_before_may_2026_a_websocket_over_a_vpc_origin_was_a_name_error() -> Non
 
 def test_a_public_balancer_admits_clients_if_its_group_does() -> None:
     internal, public = world().load_balancers
-    assert call_directly(world(), public, public.listeners[0], CLIENT)
-    assert not call_directly(world(), internal, internal.listeners[0], CLIENT)
+    assert internet_reaches(world(), public, public.listeners[0], CLIENT)
+    assert not internet_reaches(world(), internal, internal.listeners[0], CLIENT)
     admits_cloudfront = {"sg-world": {"ingress": [ingress(80, lists=[PREFIX_LIST])]}}
     prefix_lists = {PREFIX_LIST: {"cidrs": ["130.176.0.0/16"]}}
     state = world(security_groups=admits_cloudfront, prefix_lists=prefix_lists)
-    assert not call_directly(state, public, public.listeners[0], CLIENT)
+    assert not internet_reaches(state, public, public.listeners[0], CLIENT)
     assert way(state, TO_PUBLIC) == "ALB pub:80"
 
 
@@ -343,23 +343,23 @@ class TestHealth:
     CHECK = HealthCheck(
         "HTTP", "/", 0, 30, 5, healthy_threshold=3, unhealthy_threshold=2, codes="200"
     )
-    BAD = Finding("Target.Timeout", "Request timed out")
+    BAD = CheckResult("Target.Timeout", "Request timed out")
 
     @pytest.mark.rule("balancer/health-checks")
     def test_thresholds_decide(self) -> None:
-        health, states = Health(), []
+        health, states = TargetHealth(), []
         for found in (self.BAD, GOOD, self.BAD, self.BAD, GOOD, GOOD, self.BAD, GOOD, GOOD, GOOD):
-            health = after(health, found, self.CHECK)
+            health = apply_check(health, found, self.CHECK)
             states.append(health.state)
         assert states == ["healthy"] * 3 + ["unhealthy"] * 6 + ["healthy"]
         assert health.reason == ""
 
     def test_the_reason_is_the_newest_one_and_a_healthy_target_has_none(self) -> None:
-        once = after(Health(), self.BAD, self.CHECK)
+        once = apply_check(TargetHealth(), self.BAD, self.CHECK)
         assert (once.state, once.reason) == ("healthy", "")
-        twice = after(once, self.BAD, self.CHECK)
+        twice = apply_check(once, self.BAD, self.CHECK)
         assert (twice.state, twice.reason) == ("unhealthy", "Target.Timeout")
-        other = after(twice, judge_status(500, "200"), self.CHECK)
+        other = apply_check(twice, judge_status(500, "200"), self.CHECK)
         assert (other.state, other.reason) == ("unhealthy", "Target.ResponseCodeMismatch")
 
     @pytest.mark.parametrize(
@@ -376,10 +376,14 @@ class TestHealth:
         assert (judge_status(status, codes) == GOOD) is good
 
     def test_however_fast_the_clock_few_checks_are_made(self) -> None:
-        assert interval(self.CHECK, 1, 5) == 30
-        assert interval(self.CHECK, 1000, 5) == 1
-        assert interval(self.CHECK, 1000, 400) == 20
-        assert (timeout(self.CHECK, 1), timeout(self.CHECK, 1000), interval(self.CHECK, 0, 1)) == (
+        assert check_interval(self.CHECK, 1, 5) == 30
+        assert check_interval(self.CHECK, 1000, 5) == 1
+        assert check_interval(self.CHECK, 1000, 400) == 20
+        assert (
+            check_timeout(self.CHECK, 1),
+            check_timeout(self.CHECK, 1000),
+            check_interval(self.CHECK, 0, 1),
+        ) == (
             5,
             2,
             30,
@@ -425,8 +429,12 @@ def test_a_listener_that_is_gone_or_speaks_no_tcp_refuses() -> None:
     )
     assert way(state, TO_CHAT) == (502, "OriginConnectError")
     parsed = parse_state(account([distribution("d", [TO_CHAT], behavior("chat"))])).distributions[0]
-    assert isinstance(reach(world(), parsed.origins["chat"], "https", CLOUDFRONT), Reached)
+    assert isinstance(
+        resolve_origin(world(), parsed.origins["chat"], "https", CLOUDFRONT), ResolvedListener
+    )
     ec2 = parse_state(
         account([distribution("d", [vpc_origin_ref("ec2")], behavior("ec2"))])
     ).distributions[0]
-    assert isinstance(reach(world(), ec2.origins["ec2"], "https", CLOUDFRONT), ReachedAddress)
+    assert isinstance(
+        resolve_origin(world(), ec2.origins["ec2"], "https", CLOUDFRONT), ResolvedAddress
+    )

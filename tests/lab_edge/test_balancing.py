@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 
 from lab.edge.account.load_balancers import (
-    Action,
     Listener,
+    ListenerAction,
     LoadBalancer,
     Target,
     TargetGroup,
@@ -18,7 +18,7 @@ from lab.edge.account.load_balancers import (
 )
 from lab.edge.account.state import parse_state
 from lab.edge.balancers.rules.answers import own_answer, redirect_location
-from lab.edge.balancers.rules.listener_rules import FrontRequest, choose_action, deciding_rule
+from lab.edge.balancers.rules.listener_rules import BalancerRequest, choose_action, deciding_rule
 from lab.edge.balancers.rules.target_choice import (
     choose_group,
     choose_target,
@@ -49,8 +49,8 @@ def rule(priority: int, field: str, *values: str, to: str) -> Json:
     }
 
 
-def request(target: str = "/", host: str = "chat.example", method: str = "GET") -> FrontRequest:
-    return FrontRequest(method, target, (("Host", host),), "130.176.14.52")
+def request(target: str = "/", host: str = "chat.example", method: str = "GET") -> BalancerRequest:
+    return BalancerRequest(method, target, (("Host", host),), "130.176.14.52")
 
 
 def balancer(**attributes: str) -> LoadBalancer:
@@ -86,7 +86,7 @@ RULES = parsed(
         (request(host="other"), "default"),
     ],
 )
-def test_rules_apply_by_priority_then_the_default(asked: FrontRequest, group: str) -> None:
+def test_rules_apply_by_priority_then_the_default(asked: BalancerRequest, group: str) -> None:
     action = choose_action(RULES, asked)
     assert action is not None
     assert action.target_group_arns == (f"arn:tg/{group}",)
@@ -141,7 +141,7 @@ def test_the_target_sees_this_hop_and_the_ones_before() -> None:
         ("Upgrade", "websocket"),
         ("Cookie", "a=1"),
     )
-    asked = FrontRequest("GET", "/", headers, "130.176.14.52")
+    asked = BalancerRequest("GET", "/", headers, "130.176.14.52")
     seen = target_headers(asked, balancer(), RULES, "Root=1-0-0", websocket=True)
     assert seen == (
         ("X-Forwarded-For", "198.51.100.7, 130.176.14.52"),
@@ -191,7 +191,7 @@ def test_conditions_on_headers_query_and_source(
     if isinstance(asked, str):
         made = request(asked)
     else:
-        made = FrontRequest("GET", "/", (("Host", "chat.example"), asked), "130.176.14.52")
+        made = BalancerRequest("GET", "/", (("Host", "chat.example"), asked), "130.176.14.52")
     action = choose_action(at, made)
     assert action is not None
     assert (action.target_group_arns == ("arn:tg/hit",)) is hits
@@ -228,7 +228,7 @@ GROUPS = parse_state(
 ).target_groups
 
 
-def weighted(*weights: int, sticky: int = 0) -> Action:
+def weighted(*weights: int, sticky: int = 0) -> ListenerAction:
     given = [
         {"target_group_arn": f"arn:tg/{n}", "weight": w}
         for n, w in zip(("blue", "green"), weights, strict=True)
@@ -291,7 +291,7 @@ def next_target(
 def test_a_cookie_brings_a_client_back_to_its_target() -> None:
     group = sticky_group(stickiness__type="lb_cookie", stickiness__lb_cookie__duration_seconds="60")
     second = group.targets[1]
-    ((name, value, seconds),) = sticky_cookies(Action("forward"), group, second, [], SECRET)
+    ((name, value, seconds),) = sticky_cookies(ListenerAction("forward"), group, second, [], SECRET)
     assert (name, seconds) == ("AWSALB", 60)
     assert [next_target(group, turn, f"other=1; AWSALB={value}") for turn in (0, 1)] == [
         "10.0.0.2"
@@ -306,9 +306,11 @@ def test_a_cookie_brings_a_client_back_to_its_target() -> None:
 @pytest.mark.rule("balancer/cookie-stickiness")
 def test_app_cookie_stickiness_begins_when_the_app_sets_its_cookie() -> None:
     group = sticky_group(stickiness__type="app_cookie", stickiness__app_cookie__cookie_name="SID")
-    assert sticky_cookies(Action("forward"), group, group.targets[1], ["other"], SECRET) == []
+    assert (
+        sticky_cookies(ListenerAction("forward"), group, group.targets[1], ["other"], SECRET) == []
+    )
     ((name, value, _),) = sticky_cookies(
-        Action("forward"), group, group.targets[1], ["SID"], SECRET
+        ListenerAction("forward"), group, group.targets[1], ["SID"], SECRET
     )
     assert name == "AWSALBAPP-0"
     assert next_target(group, 0, f"SID=x; {name}={value}") == "10.0.0.2"
@@ -340,7 +342,7 @@ def test_forwarded_for_by_its_mode(attributes: dict[str, str], seen: list[str]) 
         "routing.http.xff_client_port.enabled": attributes.get("port", "false"),
     }
     headers = (("Host", "chat.example"), ("X-Forwarded-For", "198.51.100.7"))
-    asked = FrontRequest("GET", "/", headers, "130.176.14.52", 4711)
+    asked = BalancerRequest("GET", "/", headers, "130.176.14.52", 4711)
     sent = target_headers(asked, balancer(**given), RULES, "", websocket=False)
     assert [value for name, value in sent if name == "X-Forwarded-For"] == seen
 
@@ -348,7 +350,7 @@ def test_forwarded_for_by_its_mode(attributes: dict[str, str], seen: list[str]) 
 def test_the_host_header_gets_an_unusual_port_and_odd_names_are_dropped_if_asked() -> None:
     made = account(load_balancers=[load_balancer("a", [listener("a", forward("x"), port=8443)])])
     at = parse_state(made).load_balancers[0].listeners[0]
-    asked = FrontRequest("GET", "/", (("Host", "chat.example"), ("X_Odd", "1")), "130.176.14.52")
+    asked = BalancerRequest("GET", "/", (("Host", "chat.example"), ("X_Odd", "1")), "130.176.14.52")
     lenient = dict(target_headers(asked, balancer(), at, "", websocket=False))
     assert (lenient["Host"], lenient["X_Odd"]) == ("chat.example:8443", "1")
     strictly = balancer(

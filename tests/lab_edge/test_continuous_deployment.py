@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lab.edge.account.state import parse_state
-from lab.edge.cdn.continuous_deployment import COOKIE, Choice, choose
+from lab.edge.cdn.continuous_deployment import COOKIE, ServedDistribution, choose
 from lab.edge.http.messages import ViewerRequest
 
 from .account import Json, account, behavior, distribution, vpc_origin_ref
@@ -24,7 +24,7 @@ def chosen(
     scale: float = 1.0,
     enabled: bool = True,
     **headers: Any,
-) -> Choice:
+) -> ServedDistribution:
     """Who answers a request with these headers."""
     primary = distribution("dmain", [vpc_origin_ref("chat")], behavior("chat"))
     staging = {

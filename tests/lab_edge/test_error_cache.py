@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from lab.edge.account.state import parse_state
-from lab.edge.cdn.error_cache import MOST_ERRORS, ErrorCache, cache_key, seconds_kept
+from lab.edge.cdn.error_cache import MAX_ERRORS, ErrorCache, cache_key, error_ttl
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 from .account import CACHING_DISABLED, Json, account, behavior, distribution, items, vpc_origin_ref
@@ -29,7 +29,7 @@ def kept(
     told = {**account([made]), "cache_policies": {**CACHING, CACHING_DISABLED: {"max_ttl": 0}}}
     (found,) = parse_state(told).distributions
     headers = [("Cache-Control", control)] if control else []
-    return seconds_kept(found, found.default_behavior, status, headers)
+    return error_ttl(found, found.default_behavior, status, headers)
 
 
 @pytest.mark.rule(
@@ -114,7 +114,7 @@ def test_the_cache_forgets_in_time_and_never_grows_without_end() -> None:
     cache.keep("a", error, 10.0)
     assert cache.find("a", 9.9) is error
     assert cache.find("a", 10.0) is None
-    for number in range(MOST_ERRORS + 5):
+    for number in range(MAX_ERRORS + 5):
         cache.keep(number, error, 99.0)
     assert cache.find(4, 0.0) is None
     assert cache.find(5, 0.0) is error

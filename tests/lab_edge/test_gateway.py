@@ -10,18 +10,18 @@ import pytest
 from websockets.exceptions import InvalidStatus
 from websockets.http11 import Response
 
-from lab.edge.account.api_gateways import Gateway, parse_gateway
+from lab.edge.account.api_gateways import WebSocketApi, parse_websocket_api
 from lab.edge.http.messages import Answer, ViewerRequest
-from lab.edge.origins.api_gateway_rules import admit, is_gateway_name
+from lab.edge.origins.api_gateway_rules import accept_handshake, is_api_gateway_name
 
 from .cloudfront_situations import GATEWAY
 from .stage import Stage
 
-API = parse_gateway({"host": GATEWAY, "stages": ["prod"], "integration": "10.0.0.1:80"})
-OFF = Gateway(
+API = parse_websocket_api({"host": GATEWAY, "stages": ["prod"], "integration": "10.0.0.1:80"})
+OFF = WebSocketApi(
     "off.execute-api.us-east-1.amazonaws.com", frozenset({"prod"}), "10.0.0.1:80", enabled=False
 )
-EMPTY = Gateway("empty.execute-api.us-east-1.amazonaws.com", frozenset({"prod"}), "")
+EMPTY = WebSocketApi("empty.execute-api.us-east-1.amazonaws.com", frozenset({"prod"}), "")
 GATEWAYS = {gateway.host: gateway for gateway in (API, OFF, EMPTY)}
 UPGRADE = (
     ("Upgrade", "websocket"),
@@ -49,7 +49,7 @@ UPGRADE = (
 def test_who_is_admitted(host: str, target: str, upgrade: bool, status: int | None) -> None:
     headers = (("Host", host), *(UPGRADE if upgrade else ()))
     request = ViewerRequest("GET", target, headers, "https", "1.1", "198.51.100.7", 1)
-    admitted = admit(GATEWAYS, request, "0a1b2c3d-0000-4000-8000-000000000000")
+    admitted = accept_handshake(GATEWAYS, request, "0a1b2c3d-0000-4000-8000-000000000000")
     assert (admitted.status if isinstance(admitted, Answer) else None) == status
     if isinstance(admitted, Answer):
         headers_of_answer = {name.lower(): value for name, value in admitted.headers}
@@ -67,7 +67,7 @@ def test_who_is_admitted(host: str, target: str, upgrade: bool, status: int | No
     ],
 )
 def test_which_names_are_api_gateways(domain: str, expected: bool) -> None:
-    assert is_gateway_name(domain) is expected
+    assert is_api_gateway_name(domain) is expected
 
 
 @pytest.mark.rule("distribution/api-gateway-stage")

@@ -13,8 +13,8 @@ import pytest
 
 from lab.edge.account.load_balancers import TargetGroup, target_key
 from lab.edge.account.state import State, parse_state
-from lab.edge.wire.connection import Leg, Passage, Tunnel
-from lab.edge.wire.open_sockets import Live
+from lab.edge.wire.connection import Connection, PeerInfo, Tunnel
+from lab.edge.wire.open_sockets import OpenSockets
 
 from .account import Json, account, target_group
 
@@ -27,11 +27,11 @@ DELAY = {"deregistration_delay.timeout_seconds": "1"}
 class Carried:
     """A tunnel to the group's only target, under way."""
 
-    live: Live
+    open_sockets: OpenSockets
     tunnel: Tunnel
     group: TargetGroup
     over: asyncio.Task[None]
-    before: Passage
+    before: PeerInfo
 
     @property
     def cut(self) -> str:
@@ -49,27 +49,27 @@ def story(
 ) -> None:
     async def told() -> None:
         with contextlib.ExitStack() as stack:
-            legs = []
+            connections = []
             for _ in range(2):
                 mine, theirs = stack.enter_context(pair())
                 mine.setblocking(False)
-                legs.append(
-                    (await asyncio.get_running_loop().create_connection(Leg, sock=theirs))[1]
+                connections.append(
+                    (await asyncio.get_running_loop().create_connection(Connection, sock=theirs))[1]
                 )
-            passage = legs[0].passage = Passage("130.176.14.52")
-            live, group = Live(), known.target_groups["arn:tg/t"]
-            live.follow(known)
-            tunnel = Tunnel(legs[0], legs[1], 30.0, who="ALB t")
+            peer_info = connections[0].peer_info = PeerInfo("130.176.14.52")
+            open_sockets, group = OpenSockets(), known.target_groups["arn:tg/t"]
+            open_sockets.follow(known)
+            tunnel = Tunnel(connections[0], connections[1], 30.0, hop="ALB t")
             key = target_key(group, group.targets[0])
-            carrying = live.carry_to_target(
+            carrying = open_sockets.track_to_target(
                 tunnel, "130.176.14.52", group, "10.0.0.1", 80, key, cut_after=cut_after
             )
             over = asyncio.create_task(carrying)
             await asyncio.sleep(0)
-            await asyncio.wait_for(tell(Carried(live, tunnel, group, over, passage)), 10)
+            await asyncio.wait_for(tell(Carried(open_sockets, tunnel, group, over, peer_info)), 10)
             tunnel.cut("the end of the test")
             await over
-            live.close()
+            open_sockets.close()
 
     asyncio.run(told())
 
@@ -84,22 +84,22 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 @pytest.mark.rule("timeout/deregistration")
 def test_a_target_that_leaves_is_draining_and_cut_after_the_delay() -> None:
     async def tell(carried: Carried) -> None:
-        carried.live.follow(state())
-        (draining,) = carried.live.draining()
-        assert (draining.id, draining.port) == ("10.0.0.1", 80)
+        carried.open_sockets.follow(state())
+        (draining_targets,) = carried.open_sockets.draining_targets()
+        assert (draining_targets.id, draining_targets.port) == ("10.0.0.1", 80)
         assert not carried.over.done()
         await carried.over
         assert carried.cut == "ALB t, because 10.0.0.1:80 was deregistered and its delay was over"
-        assert carried.live.draining() == []
+        assert carried.open_sockets.draining_targets() == []
 
     story(state(ADDRESS), tell)
 
 
 def test_one_that_comes_back_keeps_its_sockets() -> None:
     async def tell(carried: Carried) -> None:
-        carried.live.follow(state())
-        carried.live.follow(state(ADDRESS))
-        assert carried.live.draining() == []
+        carried.open_sockets.follow(state())
+        carried.open_sockets.follow(state(ADDRESS))
+        assert carried.open_sockets.draining_targets() == []
         await asyncio.sleep(0.3)
         assert not carried.over.done()
 
@@ -108,7 +108,7 @@ def test_one_that_comes_back_keeps_its_sockets() -> None:
 
 def test_a_network_balancer_leaves_them_alone_unless_told() -> None:
     async def tell(carried: Carried) -> None:
-        carried.live.follow(state())
+        carried.open_sockets.follow(state())
         await asyncio.sleep(0.3)
         assert not carried.over.done()
 
@@ -133,7 +133,7 @@ def test_a_network_balancer_leaves_them_alone_unless_told() -> None:
 )
 def test_an_ill_target_loses_the_sockets_of_a_network_balancer(group: Json, cut: bool) -> None:
     async def tell(carried: Carried) -> None:
-        carried.live.drop(carried.group, carried.group.targets[0])
+        carried.open_sockets.cut_unhealthy(carried.group, carried.group.targets[0])
         await asyncio.sleep(0.05)
         assert carried.over.done() is cut
         assert carried.cut == ("ALB t, because 10.0.0.1:80 is unhealthy" if cut else "")
@@ -143,11 +143,13 @@ def test_an_ill_target_loses_the_sockets_of_a_network_balancer(group: Json, cut:
 
 def test_the_list_of_sockets_and_how_many_lead_to_a_target() -> None:
     async def tell(carried: Carried) -> None:
-        assert carried.live.open_to(target_key(carried.group, carried.group.targets[0])) == 1
-        assert carried.live.open_to("another") == 0
+        assert (
+            carried.open_sockets.open_to(target_key(carried.group, carried.group.targets[0])) == 1
+        )
+        assert carried.open_sockets.open_to("another") == 0
         assert (
             b'"hop": "ALB t", "from": "130.176.14.52", "to": "10.0.0.1:80"'
-            in carried.live.answer().body
+            in carried.open_sockets.answer().body
         )
 
     story(state(ADDRESS), tell)

@@ -8,13 +8,13 @@ import pytest
 
 from lab.edge.account.state import State, parse_state
 from lab.edge.network.origin_resolution import (
-    LONGEST_CONNECT_WAIT,
-    Reached,
-    ReachedAddress,
+    MAX_CONNECT_WAIT,
+    ResolvedAddress,
+    ResolvedListener,
     Unreachable,
-    reach,
+    resolve_origin,
 )
-from lab.edge.network.packet_filter import Caller, admits, cloudfront_caller
+from lab.edge.network.packet_filter import PacketSource, cloudfront_source, groups_admit
 
 from .account import (
     SERVICE_GROUP,
@@ -58,36 +58,39 @@ def test_one_rule(rule: Json, address: str, group: str | None, expected: bool) -
     made = account()
     made["security_groups"]["sg-tried"] = {"ingress": [rule]}
     groups = frozenset({group} if group else ())
-    assert admits(parse_state(made).network, ["sg-tried"], 80, Caller(address, groups)) is expected
+    assert (
+        groups_admit(parse_state(made).network, ["sg-tried"], 80, PacketSource(address, groups))
+        is expected
+    )
 
 
 def test_no_rule_admits_nobody_and_no_group_admits_everybody() -> None:
     made = account()
     made["security_groups"]["sg-empty"] = {"ingress": []}
     network = parse_state(made).network
-    assert not admits(network, ["sg-empty"], 80, Caller(CLOUDFRONT))
-    assert admits(network, [], 80, Caller(CLOUDFRONT))
+    assert not groups_admit(network, ["sg-empty"], 80, PacketSource(CLOUDFRONT))
+    assert groups_admit(network, [], 80, PacketSource(CLOUDFRONT))
 
 
 @pytest.mark.rule("vpc-origin/service-group-admits")
 def test_only_the_way_through_a_vpc_origin_belongs_to_the_service_group() -> None:
     network = parse_state(account()).network
-    assert cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=True).groups == {
+    assert cloudfront_source(network, VPC, CLOUDFRONT, through_vpc_origin=True).groups == {
         SERVICE_GROUP
     }
     assert (
-        cloudfront_caller(network, VPC, CLOUDFRONT, through_vpc_origin=False).groups == frozenset()
+        cloudfront_source(network, VPC, CLOUDFRONT, through_vpc_origin=False).groups == frozenset()
     )
 
 
-def reached(
+def resolved(
     origin: Json, scheme: str = "https", **balancer: Any
-) -> Reached | ReachedAddress | Unreachable:
+) -> ResolvedListener | ResolvedAddress | Unreachable:
     """Reach `origin` in an account with one load balancer "chat" (HTTP:80) and a VPC origin per
     situation.
     """
     state = state_with(origin, **balancer)
-    return reach(state, state.distributions[0].origins[origin["Id"]], scheme, CLOUDFRONT)
+    return resolve_origin(state, state.distributions[0].origins[origin["Id"]], scheme, CLOUDFRONT)
 
 
 def state_with(origin: Json, **changes: Any) -> State:
@@ -109,21 +112,21 @@ def state_with(origin: Json, **changes: Any) -> State:
     )
 
 
-def problem(answer: Reached | ReachedAddress | Unreachable) -> tuple[int, str]:
+def problem(answer: ResolvedListener | ResolvedAddress | Unreachable) -> tuple[int, str]:
     assert isinstance(answer, Unreachable)
     return answer.refusal.status, answer.refusal.detail
 
 
 def test_a_deployed_vpc_origin_leads_to_the_listener() -> None:
-    answer = reached(vpc_origin_ref("chat"))
-    assert isinstance(answer, Reached)
+    answer = resolved(vpc_origin_ref("chat"))
+    assert isinstance(answer, ResolvedListener)
     assert (answer.load_balancer.name, answer.listener.port) == ("chat", 80)
 
 
 @pytest.mark.rule("distribution/origin-protocol-policy", "vpc-origin/protocol-policies")
 def test_match_viewer_follows_the_viewers_protocol() -> None:
-    assert isinstance(reached(vpc_origin_ref("match"), "http"), Reached)
-    assert problem(reached(vpc_origin_ref("match"), "https")) == (502, "OriginConnectError")
+    assert isinstance(resolved(vpc_origin_ref("match"), "http"), ResolvedListener)
+    assert problem(resolved(vpc_origin_ref("match"), "https")) == (502, "OriginConnectError")
 
 
 @pytest.mark.rule(
@@ -143,38 +146,38 @@ def test_match_viewer_follows_the_viewers_protocol() -> None:
     ],
 )
 def test_what_leads_nowhere(origin: Json, expected: tuple[int, str]) -> None:
-    assert problem(reached(origin)) == expected
+    assert problem(resolved(origin)) == expected
 
 
 @pytest.mark.rule("distribution/public-custom-origin")
 def test_a_public_custom_origin_is_reached_by_name() -> None:
-    assert isinstance(reached(custom_origin("c", "PUB.elb.amazonaws.com")), Reached)
+    assert isinstance(resolved(custom_origin("c", "PUB.elb.amazonaws.com")), ResolvedListener)
 
 
 @pytest.mark.rule("timeout/connection", "answer/dropped-packets")
 def test_a_closed_group_costs_the_attempts_times_the_timeout_but_never_too_long() -> None:
     closed: Json = {"security_groups": ["sg-closed"]}
-    answer = reached(vpc_origin_ref("chat"), **closed)
+    answer = resolved(vpc_origin_ref("chat"), **closed)
     assert problem(answer) == (504, "OriginCommError")
     assert isinstance(answer, Unreachable)
     assert answer.wait == pytest.approx(0.3)
-    quick = reached(vpc_origin_ref("chat", ConnectionAttempts=1, ConnectionTimeout=5), **closed)
+    quick = resolved(vpc_origin_ref("chat", ConnectionAttempts=1, ConnectionTimeout=5), **closed)
     assert isinstance(quick, Unreachable)
     assert quick.wait == pytest.approx(0.05)
     state = parse_state({**account(scale=0), "version": 1})
     slow_clock = state_with(vpc_origin_ref("chat"), **closed)
-    slow = reach(
+    slow = resolve_origin(
         State(**{**{f: getattr(slow_clock, f) for f in State.__slots__}, "scale": state.scale}),
         slow_clock.distributions[0].origins["chat"],
         "https",
         CLOUDFRONT,
     )
     assert isinstance(slow, Unreachable)
-    assert slow.wait == LONGEST_CONNECT_WAIT
+    assert slow.wait == MAX_CONNECT_WAIT
 
 
 @pytest.mark.rule("balancer/security-group")
 def test_the_group_is_asked_before_the_listener() -> None:
-    assert problem(reached(vpc_origin_ref("chat"), listeners=[])) == (502, "OriginConnectError")
+    assert problem(resolved(vpc_origin_ref("chat"), listeners=[])) == (502, "OriginConnectError")
     closed: Json = {"security_groups": ["sg-closed"], "listeners": []}
-    assert problem(reached(vpc_origin_ref("chat"), **closed)) == (504, "OriginCommError")
+    assert problem(resolved(vpc_origin_ref("chat"), **closed)) == (504, "OriginCommError")

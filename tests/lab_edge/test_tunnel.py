@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from lab.edge.wire.connection import End, Leg, Tunnel
+from lab.edge.wire.connection import Connection, Tunnel, TunnelEnd
 
 
 @dataclass
@@ -26,14 +26,14 @@ def story(
 ) -> None:
     async def told() -> None:
         loop = asyncio.get_running_loop()
-        ends, legs = [], []
+        ends, connections = [], []
         for _ in range(2):
             mine, theirs = socket.socketpair()
             mine.setblocking(False)
-            _, leg = await loop.create_connection(Leg, sock=theirs)
+            _, connection = await loop.create_connection(Connection, sock=theirs)
             ends.append(mine)
-            legs.append(leg)
-        joined = Joined(Tunnel(legs[0], legs[1], idle, far_only=far_only), *ends)
+            connections.append(connection)
+        joined = Joined(Tunnel(connections[0], connections[1], idle, far_only=far_only), *ends)
         try:
             await asyncio.wait_for(tell(joined), 15)
         finally:
@@ -93,7 +93,7 @@ def test_what_the_closing_side_said_last_still_arrives() -> None:
             heard += piece
         assert heard == b"last words" * 1000
         joined.near.close()
-        assert await joined.tunnel.finished() is End.FAR
+        assert await joined.tunnel.finished() is TunnelEnd.FAR
 
     story(tell)
 
@@ -118,7 +118,7 @@ def test_silence_ends_both_sides() -> None:
         assert await read(joined.far) == b""
         joined.near.close()
         joined.far.close()
-        assert await joined.tunnel.finished() is End.IDLE
+        assert await joined.tunnel.finished() is TunnelEnd.IDLE
 
     story(tell, idle=0.2)
 
@@ -148,7 +148,7 @@ def test_cloudfront_counts_only_what_the_origin_says() -> None:
                 break
             await write(joined.near, b".")
             await asyncio.sleep(0.1)
-        assert joined.tunnel.ended_by is End.IDLE
+        assert joined.tunnel.ended_by is TunnelEnd.IDLE
 
     story(origin_talks, idle=0.4, far_only=True)
     story(only_the_viewer_talks, idle=0.4, far_only=True)
@@ -161,8 +161,8 @@ def test_a_leg_holds_what_came_before_the_tunnel() -> None:
         far, far_theirs = socket.socketpair()
         for end in (near, far):
             end.setblocking(False)
-        _, near_leg = await loop.create_connection(Leg, sock=near_theirs)
-        _, far_leg = await loop.create_connection(Leg, sock=far_theirs)
+        _, near_leg = await loop.create_connection(Connection, sock=near_theirs)
+        _, far_leg = await loop.create_connection(Connection, sock=far_theirs)
         await write(near, b"early")
         await asyncio.sleep(0.05)
         tunnel = Tunnel(near_leg, far_leg, 30)
@@ -170,6 +170,6 @@ def test_a_leg_holds_what_came_before_the_tunnel() -> None:
         near.close()
         assert await read(far) == b""
         far.close()
-        assert await tunnel.finished() is End.NEAR
+        assert await tunnel.finished() is TunnelEnd.NEAR
 
     asyncio.run(told())

@@ -10,7 +10,7 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Gateway:
+class WebSocketApi:
     """A WebSocket API: its host name, its stages, and host:port of what its $default route is
     integrated with.
     """
@@ -21,9 +21,9 @@ class Gateway:
     enabled: bool = True
 
 
-def parse_gateway(entry: Json) -> Gateway:
+def parse_websocket_api(entry: Json) -> WebSocketApi:
     """One entry of `gateways`."""
-    return Gateway(
+    return WebSocketApi(
         host=entry["host"].lower(),
         stages=frozenset(entry.get("stages") or ()),
         integration=entry.get("integration") or "",

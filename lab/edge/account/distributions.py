@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.edge.account.policies import Policy, forwarded_values, items
+from lab.edge.account.policies import RequestPolicy, forwarded_values, items
 
 Json = Mapping[str, Any]
 
@@ -35,8 +35,8 @@ class Behavior:
     target_origin_id: str
     viewer_protocol_policy: str
     allowed_methods: frozenset[str]
-    cache_policy: Policy
-    origin_request_policy: Policy
+    cache_policy: RequestPolicy
+    origin_request_policy: RequestPolicy
     response_headers_policy_id: str = ""
     signed_by: tuple[str, ...] | None = None
     caches_options: bool = False
@@ -147,7 +147,7 @@ class PublicKey:
     pem: str
 
 
-def parse_distribution(entry: Json, policies: Mapping[str, Policy]) -> Distribution:
+def parse_distribution(entry: Json, policies: Mapping[str, RequestPolicy]) -> Distribution:
     """One entry of `distributions`."""
     config: Json = entry["config"]
     return Distribution(
@@ -208,7 +208,7 @@ def _geo(given: Json) -> GeoRestriction:
     )
 
 
-def _behavior(item: Json, policies: Mapping[str, Policy]) -> Behavior:
+def _behavior(item: Json, policies: Mapping[str, RequestPolicy]) -> Behavior:
     cache_policy_id = item.get("CachePolicyId")
     return Behavior(
         path_pattern=item.get("PathPattern"),
@@ -217,8 +217,10 @@ def _behavior(item: Json, policies: Mapping[str, Policy]) -> Behavior:
         allowed_methods=frozenset(items(item, "AllowedMethods") or ("GET", "HEAD")),
         cache_policy=forwarded_values(item)
         if item.get("ForwardedValues") and not cache_policy_id
-        else policies.get(cache_policy_id or "", Policy()),
-        origin_request_policy=policies.get(item.get("OriginRequestPolicyId") or "", Policy()),
+        else policies.get(cache_policy_id or "", RequestPolicy()),
+        origin_request_policy=policies.get(
+            item.get("OriginRequestPolicyId") or "", RequestPolicy()
+        ),
         response_headers_policy_id=item.get("ResponseHeadersPolicyId") or "",
         signed_by=_signers(item),
         caches_options="OPTIONS" in items(item.get("AllowedMethods") or {}, "CachedMethods"),

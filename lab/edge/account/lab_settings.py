@@ -23,7 +23,7 @@ WRONG_ACCEPT = "wrong-accept"
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class LabSettings:
     """`places` are tried in order; an address in none of them is in `country`. The delay is in real
     seconds.
     """
@@ -44,7 +44,7 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class EdgeFault:
     """A named misbehaviour for one distribution, or for all of them if `distribution` is "".
 
     `listener` (an ARN) and `targets` (host:port) are what it hits behind the edge, "" and none if
@@ -58,7 +58,7 @@ class Fault:
     targets: tuple[str, ...] = ()
 
 
-def parse_settings(given: Json) -> Settings:
+def parse_settings(given: Json) -> LabSettings:
     """`viewer_country`, `viewer_countries` (address or network: country) and `log_delay_seconds`,
     each optional.
     """
@@ -69,7 +69,7 @@ def parse_settings(given: Json) -> Settings:
         except ValueError:
             continue
     delay = given.get("log_delay_seconds") or 0
-    return Settings(
+    return LabSettings(
         country=str(given.get("viewer_country") or DEFAULT_COUNTRY).upper(),
         # The narrowest network says most about an address.
         places=tuple(sorted(places, key=lambda place: -place[0].prefixlen)),
@@ -77,10 +77,10 @@ def parse_settings(given: Json) -> Settings:
     )
 
 
-def parse_faults(entries: Iterable[Any]) -> tuple[Fault, ...]:
+def parse_faults(entries: Iterable[Any]) -> tuple[EdgeFault, ...]:
     """The entries that have a name."""
     return tuple(
-        Fault(
+        EdgeFault(
             str(entry["name"]),
             str(entry.get("distribution") or ""),
             str(entry.get("detail") or ""),
@@ -92,7 +92,7 @@ def parse_faults(entries: Iterable[Any]) -> tuple[Fault, ...]:
     )
 
 
-def find_fault(faults: Iterable[Fault], name: str, distribution_id: str) -> Fault | None:
+def find_fault(faults: Iterable[EdgeFault], name: str, distribution_id: str) -> EdgeFault | None:
     """The fault of that name that concerns the distribution."""
     return next(
         (f for f in faults if f.name == name and f.distribution in ("", distribution_id)), None

@@ -18,7 +18,7 @@ DRAINING = "draining"
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class ListenerAction:
     """What a listener does with a request: forward to a target group, redirect, answer by itself,
     or ask for a login.
 
@@ -44,7 +44,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class RuleCondition:
     """One condition of a listener rule; any of `values` satisfies it.
 
     `name` is the header of an http-header condition. The values of a query-string condition are
@@ -58,12 +58,12 @@ class Condition:
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ListenerRule:
     """One listener rule; all conditions must hold."""
 
     priority: int
-    conditions: tuple[Condition, ...]
-    actions: tuple[Action, ...]
+    conditions: tuple[RuleCondition, ...]
+    actions: tuple[ListenerAction, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,8 @@ class Listener:
     arn: str
     port: int
     protocol: str
-    default_actions: tuple[Action, ...]
-    rules: tuple[Rule, ...]
+    default_actions: tuple[ListenerAction, ...]
+    rules: tuple[ListenerRule, ...]
     attributes: Mapping[str, str]
     certificates: tuple[str, ...] = ()
     ssl_policy: str = ""
@@ -216,17 +216,17 @@ def parse_load_balancer(entry: Json) -> LoadBalancer:
     )
 
 
-def _rule(entry: Json) -> Rule:
-    return Rule(
+def _rule(entry: Json) -> ListenerRule:
+    return ListenerRule(
         priority=int(entry["priority"]),
         conditions=tuple(_condition(item) for item in entry.get("conditions") or []),
         actions=_actions(entry.get("actions") or []),
     )
 
 
-def _condition(item: Json) -> Condition:
+def _condition(item: Json) -> RuleCondition:
     values = item.get("values") or ()
-    return Condition(
+    return RuleCondition(
         field=item.get("field") or "",
         values=tuple(value for value in values if isinstance(value, str)),
         name=(item.get("name") or "").lower(),
@@ -236,11 +236,11 @@ def _condition(item: Json) -> Condition:
     )
 
 
-def _actions(entries: Iterable[Json]) -> tuple[Action, ...]:
+def _actions(entries: Iterable[Json]) -> tuple[ListenerAction, ...]:
     return tuple(_action(entry) for entry in entries)
 
 
-def _action(entry: Json) -> Action:
+def _action(entry: Json) -> ListenerAction:
     kind = str(entry["type"])
     if kind == "forward":
         weighted = [
@@ -249,20 +249,20 @@ def _action(entry: Json) -> Action:
         ]
         if not weighted and entry.get("target_group_arn"):
             weighted = [(entry["target_group_arn"], 1)]
-        return Action(
+        return ListenerAction(
             kind,
             target_group_arns=tuple(arn for arn, weight in weighted if arn and weight),
             weights=tuple(weight for arn, weight in weighted if arn and weight),
             sticky_seconds=int(entry.get("sticky_seconds") or 0),
         )
     if kind.startswith("authenticate-"):
-        return Action(
+        return ListenerAction(
             kind,
             on_unauthenticated=entry.get("on_unauthenticated") or "authenticate",
             login_url=entry.get("login_url") or "",
         )
     if kind == "redirect":
-        return Action(
+        return ListenerAction(
             kind,
             status_code=301 if "301" in str(entry.get("status_code")) else 302,
             redirect_protocol=entry.get("protocol") or "#{protocol}",
@@ -272,13 +272,13 @@ def _action(entry: Json) -> Action:
             redirect_query=entry.get("query") or "#{query}",
         )
     if kind == "fixed-response":
-        return Action(
+        return ListenerAction(
             kind,
             status_code=int(entry.get("status_code") or 200),
             content_type=entry.get("content_type") or "text/plain",
             message_body=entry.get("message_body") or "",
         )
-    return Action(kind)
+    return ListenerAction(kind)
 
 
 def parse_target_group(entry: Json) -> TargetGroup:

@@ -34,7 +34,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class RequestPolicy:
     """A cache policy or an origin request policy; `caches` is false for the latter and for
     CachingDisabled.
     """
@@ -76,9 +76,9 @@ class ResponseHeadersPolicy:
     cors: Cors | None = None
 
 
-def parse_policy(entry: Json) -> Policy:
+def parse_policy(entry: Json) -> RequestPolicy:
     """A cache policy or an origin request policy of `/_lab/state`."""
-    return Policy(
+    return RequestPolicy(
         headers=Selection(
             entry.get("headers", "none"),
             frozenset(n.lower() for n in entry.get("header_names", [])),
@@ -91,12 +91,12 @@ def parse_policy(entry: Json) -> Policy:
     )
 
 
-def forwarded_values(behavior: Json) -> Policy:
+def forwarded_values(behavior: Json) -> RequestPolicy:
     """A behavior's legacy cache settings, said in the words of a policy."""
     legacy: Json = behavior["ForwardedValues"]
     headers = frozenset(name.lower() for name in items(legacy, "Headers"))
     cookies: Json = legacy.get("Cookies") or {}
-    return Policy(
+    return RequestPolicy(
         headers=Selection("allViewer") if "*" in headers else Selection("whitelist", headers),
         cookies=Selection(
             cookies.get("Forward", "none"), frozenset(items(cookies, "WhitelistedNames"))

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lab.edge.account.api_gateways import Gateway, parse_gateway
+from lab.edge.account.api_gateways import WebSocketApi, parse_websocket_api
 from lab.edge.account.deployment_policies import DeploymentPolicy, parse_deployment_policy
 from lab.edge.account.distributions import (
     Distribution,
@@ -20,7 +20,7 @@ from lab.edge.account.distributions import (
     parse_distribution,
     parse_vpc_origin,
 )
-from lab.edge.account.lab_settings import Fault, Settings, parse_faults, parse_settings
+from lab.edge.account.lab_settings import EdgeFault, LabSettings, parse_faults, parse_settings
 from lab.edge.account.load_balancers import (
     Certificate,
     LoadBalancer,
@@ -60,9 +60,9 @@ class State:
     key_groups: Mapping[str, tuple[PublicKey, ...]] = field(default_factory=dict)
     continuous_deployment_policies: Mapping[str, DeploymentPolicy] = field(default_factory=dict)
     web_acls: Mapping[str, WebAcl] = field(default_factory=dict)
-    gateways: Mapping[str, Gateway] = field(default_factory=dict)
-    settings: Settings = field(default_factory=Settings)
-    faults: tuple[Fault, ...] = ()
+    websocket_apis: Mapping[str, WebSocketApi] = field(default_factory=dict)
+    settings: LabSettings = field(default_factory=LabSettings)
+    faults: tuple[EdgeFault, ...] = ()
 
     @property
     def socket_scale(self) -> float:
@@ -121,8 +121,8 @@ def parse_state(body: Json) -> State:
             arn: parse_web_acl(arn, entry, firewall)
             for arn, entry in (firewall.get("web_acls") or {}).items()
         },
-        gateways={
-            gateway.host: gateway for gateway in map(parse_gateway, body.get("gateways", []))
+        websocket_apis={
+            gateway.host: gateway for gateway in map(parse_websocket_api, body.get("gateways", []))
         },
         settings=parse_settings(body.get("settings") or {}),
         faults=parse_faults(body.get("faults") or ()),

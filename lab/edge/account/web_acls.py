@@ -8,11 +8,11 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Any
 
 Json = Mapping[str, Any]
-Network = IPv4Network | IPv6Network
+IpNetwork = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class WebAclRule:
     """One rule: its statement in AWS WAF's own words, and what follows when it matches."""
 
     name: str
@@ -29,8 +29,8 @@ class WebAcl:
     arn: str
     default_action: str
     default_status: int
-    rules: tuple[Rule, ...]
-    ip_sets: Mapping[str, tuple[Network, ...]] = field(default_factory=dict)
+    rules: tuple[WebAclRule, ...]
+    ip_sets: Mapping[str, tuple[IpNetwork, ...]] = field(default_factory=dict)
     pattern_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -52,11 +52,11 @@ def parse_web_acl(arn: str, entry: Json, sets: Json) -> WebAcl:
     )
 
 
-def _rule(item: Json) -> Rule | None:
+def _rule(item: Json) -> WebAclRule | None:
     """One rule; None for one that cannot be read, which must not take all others away."""
     try:
         action, status = _action(item.get("action") or {})
-        return Rule(
+        return WebAclRule(
             str(item["name"]),
             int(item["priority"]),
             action,
@@ -76,7 +76,7 @@ def _action(given: Json) -> tuple[str, int]:
     return name, int(custom or 403)
 
 
-def _networks(addresses: Iterable[str]) -> Iterable[Network]:
+def _networks(addresses: Iterable[str]) -> Iterable[IpNetwork]:
     for address in addresses:
         try:
             yield ip_network(address, strict=False)

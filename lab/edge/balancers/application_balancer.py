@@ -17,8 +17,8 @@ from email.utils import formatdate
 import h11
 
 from lab.edge.account.load_balancers import (
-    Action,
     Listener,
+    ListenerAction,
     LoadBalancer,
     Target,
     TargetGroup,
@@ -26,9 +26,9 @@ from lab.edge.account.load_balancers import (
 )
 from lab.edge.account.state import State
 from lab.edge.balancers.rules.answers import INCOMPATIBLE_PROTOCOL, balancer_answer, own_answer
-from lab.edge.balancers.rules.listener_rules import FrontRequest, choose_action, oversized
+from lab.edge.balancers.rules.listener_rules import BalancerRequest, choose_action, oversized
 from lab.edge.balancers.rules.target_choice import (
-    Health,
+    HealthLookup,
     choose_group,
     choose_target,
     read_cookies,
@@ -36,35 +36,35 @@ from lab.edge.balancers.rules.target_choice import (
     usable_targets,
 )
 from lab.edge.balancers.rules.target_headers import target_headers
-from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
+from lab.edge.balancers.target_connections import TargetConnector, TargetRoute, TargetUnreachable
 from lab.edge.http.messages import Header, ViewerRequest
-from lab.edge.wire.connection import Leg, Passage, Tunnel
+from lab.edge.wire.connection import Connection, PeerInfo, Tunnel
 from lab.edge.wire.http1 import (
     HTTP1_VERSIONS,
-    Http1,
-    SenderFailed,
-    ask,
+    Http1Connection,
+    RequestAborted,
+    decode_headers,
+    encode_headers,
     end_to_end,
-    give,
     has_body,
     relay_response,
+    send_answer,
+    send_request,
     switch_protocols,
     target_and_headers,
-    text_headers,
-    wire_headers,
 )
-from lab.edge.wire.open_sockets import Live
+from lab.edge.wire.open_sockets import OpenSockets
 
 # The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.
 ALB_IDLE_SECONDS = 60.0
-Found = tuple[LoadBalancer, Listener]
+ConfiguredListener = tuple[LoadBalancer, Listener]
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
     """A request on its way: what was decided for it."""
 
-    action: Action
+    action: ListenerAction
     group: TargetGroup
     target: Target
     idle: float
@@ -75,23 +75,32 @@ class ApplicationBalancer:
     """Serves the connections of every Application Load Balancer."""
 
     def __init__(
-        self, state: Callable[[], State], targets: TargetConnections, health: Health, live: Live
+        self,
+        state: Callable[[], State],
+        targets: TargetConnector,
+        health: HealthLookup,
+        open_sockets: OpenSockets,
     ) -> None:
         self._state = state
         self._targets = targets
         self._health = health
-        self._live = live
+        self._open_sockets = open_sockets
         self._turns = itertools.count()
         self._secret = secrets.token_bytes(32)
 
-    async def serve(self, find: Callable[[], Found | None], leg: Leg, passage: Passage) -> None:
+    async def serve(
+        self,
+        find: Callable[[], ConfiguredListener | None],
+        connection: Connection,
+        peer_info: PeerInfo,
+    ) -> None:
         """Requests on one connection, one after the other, until it closes or became a tunnel that
         has ended.
 
         A client that says nothing for as long as the idle timeout is cut, with 408 in the middle of
         a request (ALB guide, "HTTP 408: Request timeout").
         """
-        http = Http1(leg, h11.SERVER)
+        http = Http1Connection(connection, h11.SERVER)
         while True:
             found = find()
             if found is None:
@@ -100,22 +109,22 @@ class ApplicationBalancer:
                 event = await http.next_event(_idle_seconds(found[0]) / self._state().socket_scale)
                 if not isinstance(event, h11.Request):
                     return
-                request = _front_request(event, leg, passage)
+                request = _balancer_request(event, connection, peer_info)
             except TimeoutError:
                 if http.trailing_bytes():
-                    await give(http, balancer_answer(408))
+                    await send_answer(http, balancer_answer(408))
                 return
             except h11.RemoteProtocolError:
                 if http.may_answer:
-                    await give(http, balancer_answer(400))
-                    await leg.part()
+                    await send_answer(http, balancer_answer(400))
+                    await connection.lingering_close()
                 return
             # As it is configured now: a connection may outlive several configurations.
             found = find()
             if found is None:
                 return
             if (
-                await self._exchange(*found, http, event, request, passage)
+                await self._exchange(*found, http, event, request, peer_info)
                 or not http.ready_for_next()
             ):
                 return
@@ -124,10 +133,10 @@ class ApplicationBalancer:
         self,
         balancer: LoadBalancer,
         listener: Listener,
-        http: Http1,
+        http: Http1Connection,
         event: h11.Request,
-        request: FrontRequest,
-        passage: Passage,
+        request: BalancerRequest,
+        peer_info: PeerInfo,
     ) -> bool:
         """One request; whether it became a tunnel."""
         head = request.method == "HEAD"
@@ -136,17 +145,17 @@ class ApplicationBalancer:
             await http.next_event()  # the end of the request
         strictest = balancer.attributes.get("routing.http.desync_mitigation_mode") == "strictest"
         if oversized(request) or (http.ambiguous and strictest):
-            await give(http, balancer_answer(400), head=head)
+            await send_answer(http, balancer_answer(400), head=head)
             return False
         action = choose_action(listener, request)
         if action is None or action.type != "forward":
-            await give(http, own_answer(action, request, listener), head=head)
+            await send_answer(http, own_answer(action, request, listener), head=head)
             return False
         state = self._state()
         cookies = read_cookies(request.header("cookie"))
         group = choose_group(action, state.target_groups, random.random(), cookies, self._secret)  # noqa: S311
         if group is not None and group.protocol_version in ("HTTP2", "GRPC"):
-            await give(http, balancer_answer(INCOMPATIBLE_PROTOCOL), head=head)
+            await send_answer(http, balancer_answer(INCOMPATIBLE_PROTOCOL), head=head)
             return False
         target = None
         if group is not None:
@@ -156,17 +165,17 @@ class ApplicationBalancer:
                 next(self._turns),
                 cookies,
                 self._secret,
-                lambda one: self._live.open_to(target_key(group, one)),
+                lambda one: self._open_sockets.open_to(target_key(group, one)),
             )
         if group is None or target is None:
-            await give(http, balancer_answer(503), head=head)
+            await send_answer(http, balancer_answer(503), head=head)
             return False
         aws_idle = _idle_seconds(balancer)
         chosen = _Chosen(action, group, target, aws_idle / state.socket_scale, aws_idle)
         try:
-            far = await self._targets.connect(Errand(balancer, group, target, passage))
+            far = await self._targets.connect(TargetRoute(balancer, group, target, peer_info))
         except TargetUnreachable as unreachable:
-            await give(http, balancer_answer(unreachable.status), head=head)
+            await send_answer(http, balancer_answer(unreachable.status), head=head)
             return False
         try:
             return await self._forward(
@@ -177,50 +186,52 @@ class ApplicationBalancer:
 
     async def _forward(
         self,
-        http: Http1,
+        http: Http1Connection,
         event: h11.Request,
-        request: FrontRequest,
+        request: BalancerRequest,
         balancer: LoadBalancer,
         listener: Listener,
-        far: Leg,
-        body_from: Http1 | None,
+        far: Connection,
+        body_from: Http1Connection | None,
         chosen: _Chosen,
     ) -> bool:
         """Pass a request to the target and its answer back; carries the tunnel if the answer is
         101.
         """
         websocket = _asks_for_websocket(request, event)
-        target = Http1(far, h11.CLIENT)
-        sent = wire_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
+        target = Http1Connection(far, h11.CLIENT)
+        sent = encode_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
         to_target = h11.Request(
             method=event.method, target=request.target.encode("latin-1"), headers=sent
         )
         try:
-            reply = await ask(
+            reply = await send_request(
                 target,
                 to_target,
                 body_from=body_from,
                 patience=chosen.idle,
                 body_patience=chosen.idle,
             )
-        except (TimeoutError, SenderFailed, h11.ProtocolError, OSError) as error:
+        except (TimeoutError, RequestAborted, h11.ProtocolError, OSError) as error:
             if http.may_answer:
-                await give(
+                await send_answer(
                     http, balancer_answer(_failure_status(error)), head=request.method == "HEAD"
                 )
             return False
-        headers = text_headers(reply)
+        headers = decode_headers(reply)
         if isinstance(reply, h11.Response):
             passed = [*end_to_end(headers), *self._cookies(chosen, headers)]
             await relay_response(target, http, reply, passed, chosen.idle)
             return False
         if not websocket:
-            await give(http, balancer_answer(502))
+            await send_answer(http, balancer_answer(502))
             return False
         await switch_protocols(http, target, reply, [*headers, *self._cookies(chosen, headers)])
-        tunnel = Tunnel(http.leg, far, chosen.idle, who=balancer.label, aws_seconds=chosen.aws_idle)
+        tunnel = Tunnel(
+            http.connection, far, chosen.idle, hop=balancer.label, aws_seconds=chosen.aws_idle
+        )
         key = target_key(chosen.group, chosen.target)
-        await self._live.carry_to_target(
+        await self._open_sockets.track_to_target(
             tunnel,
             request.source,
             chosen.group,
@@ -263,12 +274,14 @@ def _idle_seconds(balancer: LoadBalancer) -> float:
 
 def _failure_status(error: Exception) -> int:
     """The balancer's answer where a request or its response did not get through."""
-    if isinstance(error, SenderFailed):
+    if isinstance(error, RequestAborted):
         return 408 if isinstance(error.__cause__, TimeoutError) else 400
     return 504 if isinstance(error, TimeoutError) else 502
 
 
-def _front_request(event: h11.Request, leg: Leg, passage: Passage) -> FrontRequest:
+def _balancer_request(
+    event: h11.Request, connection: Connection, peer_info: PeerInfo
+) -> BalancerRequest:
     """The request as the balancer got it.
 
     :raises h11.RemoteProtocolError: it is none of HTTP/1.
@@ -276,19 +289,19 @@ def _front_request(event: h11.Request, leg: Leg, passage: Passage) -> FrontReque
     if event.http_version not in HTTP1_VERSIONS:
         raise h11.RemoteProtocolError("another version of HTTP")
     target, headers = target_and_headers(event)
-    peer = leg.transport.get_extra_info("peername") or ("", 0)
-    cipher = leg.transport.get_extra_info("cipher")
-    return FrontRequest(
+    peer = connection.transport.get_extra_info("peername") or ("", 0)
+    cipher = connection.transport.get_extra_info("cipher")
+    return BalancerRequest(
         method=event.method.decode(),
         target=target,
         headers=headers,
-        source=passage.source,
+        source=peer_info.source,
         source_port=int(peer[1]),
         tls=(str(cipher[1]), str(cipher[0])) if cipher else None,
     )
 
 
-def _asks_for_websocket(request: FrontRequest, event: h11.Request) -> bool:
+def _asks_for_websocket(request: BalancerRequest, event: h11.Request) -> bool:
     version = event.http_version.decode()
     as_viewer = ViewerRequest(
         request.method, request.target, request.headers, "http", version, request.source, 0

@@ -28,28 +28,28 @@ from lab.edge.balancers.rules.target_health import (
     FAILED,
     GOOD,
     TIMED_OUT,
-    Finding,
-    Health,
-    after,
-    interval,
+    CheckResult,
+    TargetHealth,
+    apply_check,
+    check_interval,
+    check_timeout,
     judge_status,
-    timeout,
 )
-from lab.edge.balancers.target_connections import Errand, TargetConnections, TargetUnreachable
+from lab.edge.balancers.target_connections import TargetConnector, TargetRoute, TargetUnreachable
 from lab.edge.network.packet_filter import node_address
-from lab.edge.wire.connection import Passage
-from lab.edge.wire.http1 import Http1, ask
+from lab.edge.wire.connection import PeerInfo
+from lab.edge.wire.http1 import Http1Connection, send_request
 
 TICK_SECONDS = 0.25
 USER_AGENT = "ELB-HealthChecker/2.0"
 
 
 @dataclass(slots=True)
-class _Watched:
-    errand: Errand
+class _CheckedTarget:
+    route: TargetRoute
     check: HealthCheck
     due: float
-    health: Health = field(default_factory=Health)
+    health: TargetHealth = field(default_factory=TargetHealth)
     busy: bool = False
 
 
@@ -60,12 +60,12 @@ class HealthChecker:
         self,
         state: Callable[[], State],
         changed: Callable[[], None],
-        fell_ill: Callable[[TargetGroup, Target], None],
+        became_unhealthy: Callable[[TargetGroup, Target], None],
     ) -> None:
         self._state = state
         self._changed = changed
-        self._fell_ill = fell_ill
-        self._watched: dict[str, _Watched] = {}
+        self._became_unhealthy = became_unhealthy
+        self._watched: dict[str, _CheckedTarget] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def health_of(self, group: TargetGroup, target: Target) -> str:
@@ -75,26 +75,26 @@ class HealthChecker:
         watched = self._watched.get(target_key(group, target))
         return watched.health.state if watched is not None else target.health
 
-    def known(self) -> list[tuple[TargetGroup, Target, Health]]:
+    def known(self) -> list[tuple[TargetGroup, Target, TargetHealth]]:
         """Every checked target with its health."""
-        return [(one.errand.group, one.errand.target, one.health) for one in self._watched.values()]
+        return [(one.route.group, one.route.target, one.health) for one in self._watched.values()]
 
     def follow(self, state: State) -> None:
         """Check what is in use from now on; what was known of a target that stays is kept."""
-        wanted = dict(_errands(state))
+        wanted = dict(_routes_in_use(state))
         for key in self._watched.keys() - wanted.keys():
             del self._watched[key]
         now = time.monotonic()
-        for key, errand in wanted.items():
-            check = errand.group.health_check
+        for key, route in wanted.items():
+            check = route.group.health_check
             if check is None:
                 continue
             if key in self._watched:
-                self._watched[key].errand, self._watched[key].check = errand, check
+                self._watched[key].route, self._watched[key].check = route, check
             else:
-                self._watched[key] = _Watched(errand, check, now)
+                self._watched[key] = _CheckedTarget(route, check, now)
 
-    async def run(self, targets: TargetConnections) -> None:
+    async def run(self, targets: TargetConnector) -> None:
         """Check whatever is due, for ever."""
         while True:
             now = time.monotonic()
@@ -102,7 +102,7 @@ class HealthChecker:
             for watched in list(self._watched.values()):
                 if watched.due <= now and not watched.busy:
                     watched.busy = True
-                    watched.due = now + interval(watched.check, scale, len(self._watched))
+                    watched.due = now + check_interval(watched.check, scale, len(self._watched))
                     task = asyncio.get_running_loop().create_task(self._check(watched, targets))
                     self._tasks.add(task)
                     task.add_done_callback(self._tasks.discard)
@@ -114,53 +114,56 @@ class HealthChecker:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _check(self, watched: _Watched, targets: TargetConnections) -> None:
+    async def _check(self, watched: _CheckedTarget, targets: TargetConnector) -> None:
         try:
-            async with asyncio.timeout(timeout(watched.check, self._state().scale)):
+            async with asyncio.timeout(check_timeout(watched.check, self._state().scale)):
                 found = await _ask(watched, targets)
         except TimeoutError:
             found = TIMED_OUT
         finally:
             watched.busy = False
         before = watched.health
-        watched.health = after(before, found, watched.check)
+        watched.health = apply_check(before, found, watched.check)
         if (before.state, before.reason) != (watched.health.state, watched.health.reason):
             self._changed()
         if before.state == HEALTHY != watched.health.state:
-            self._fell_ill(watched.errand.group, watched.errand.target)
+            self._became_unhealthy(watched.route.group, watched.route.target)
 
 
-async def _ask(watched: _Watched, targets: TargetConnections) -> Finding:
+async def _ask(watched: _CheckedTarget, targets: TargetConnector) -> CheckResult:
     check = watched.check
     try:
-        leg = await targets.connect(watched.errand, check.port)
+        connection = await targets.connect(watched.route, check.port)
     except TargetUnreachable as unreachable:
         return TIMED_OUT if unreachable.status == 504 else FAILED
     try:
         if check.protocol not in ("HTTP", "HTTPS"):
             return GOOD
         headers = [
-            ("Host", f"{watched.errand.target.id}:{watched.errand.target.port}"),
+            ("Host", f"{watched.route.target.id}:{watched.route.target.port}"),
             ("Connection", "close"),
         ]
         request = h11.Request(
             method="GET", target=check.path, headers=[*headers, ("User-Agent", USER_AGENT)]
         )
-        reply = await ask(
-            Http1(leg, h11.CLIENT), request, body_from=None, patience=timeout(check, 1.0)
+        reply = await send_request(
+            Http1Connection(connection, h11.CLIENT),
+            request,
+            body_from=None,
+            patience=check_timeout(check, 1.0),
         )
         return judge_status(reply.status_code, check.codes)
     except (OSError, ssl.SSLError, h11.ProtocolError):
         return FAILED
     finally:
-        leg.close()
+        connection.close()
 
 
-def _errands(state: State) -> list[tuple[str, Errand]]:
+def _routes_in_use(state: State) -> list[tuple[str, TargetRoute]]:
     """Every target of every group that a listener names, with the first balancer that uses it."""
-    found: dict[str, Errand] = {}
+    found: dict[str, TargetRoute] = {}
     for balancer in state.load_balancers:
-        client = Passage(_address_of(state, balancer), frozenset(balancer.security_groups))
+        client = PeerInfo(_address_of(state, balancer), frozenset(balancer.security_groups))
         actions = [
             action
             for listener in balancer.listeners
@@ -174,7 +177,9 @@ def _errands(state: State) -> list[tuple[str, Errand]]:
             if group is None or group.health_check is None:
                 continue
             for target in group.targets:
-                found.setdefault(target_key(group, target), Errand(balancer, group, target, client))
+                found.setdefault(
+                    target_key(group, target), TargetRoute(balancer, group, target, client)
+                )
     return list(found.items())
 
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 
 from lab.edge.account.load_balancers import Listener, LoadBalancer, Target, TargetGroup
 from lab.edge.account.state import State
-from lab.edge.network.packet_filter import Caller, admits, target_admits
-from lab.edge.tls.origin_tls import careless_context
-from lab.edge.wire.connection import Leg, Passage
+from lab.edge.network.packet_filter import PacketSource, groups_admit, target_admits
+from lab.edge.tls.origin_tls import unverified_context
+from lab.edge.wire.connection import Connection, PeerInfo
 
 LOOPBACK = "127.0.0.1"
 TARGET_CONNECT_SECONDS = 10.0
-LONGEST_TARGET_WAIT = 2.5
+MAX_TARGET_WAIT = 2.5
 TLS_SECONDS = 5.0
 
 
@@ -33,7 +33,7 @@ class TargetUnreachable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class TargetRoute:
     """Who wants to connect to a target, and for whom: `client` is who connected to the load
     balancer.
     """
@@ -41,39 +41,39 @@ class Errand:
     balancer: LoadBalancer
     group: TargetGroup
     target: Target
-    client: Passage
+    client: PeerInfo
 
 
-class TargetConnections:
+class TargetConnector:
     """Connections from load balancers to targets."""
 
     def __init__(self, state: Callable[[], State], port_of: Callable[[str], int | None]) -> None:
         self._state = state
         self._port_of = port_of
-        self._careless: ssl.SSLContext | None = None
-        self._passages: dict[tuple[str, int], Passage] = {}
+        self._unverified: ssl.SSLContext | None = None
+        self._peer_infos: dict[tuple[str, int], PeerInfo] = {}
 
-    def passage_of(self, leg: Leg) -> Passage | None:
+    def peer_info_of(self, connection: Connection) -> PeerInfo | None:
         """What the maker of a connection to a listener said of it; None for a client from
         outside.
         """
-        name: tuple[str, int] = leg.transport.get_extra_info("peername", ("", 0))[:2]
-        return self._passages.get(name)
+        name: tuple[str, int] = connection.transport.get_extra_info("peername", ("", 0))[:2]
+        return self._peer_infos.get(name)
 
-    async def connect(self, errand: Errand, port: int = 0) -> Leg:
+    async def connect(self, route: TargetRoute, port: int = 0) -> Connection:
         """Connect to a target, on its own port or, for a health check, on another one.
 
         :raises TargetUnreachable: 502 when it refuses or fails in TLS, 504 when packets are dropped
         or nobody is there.
         """
         state = self._state()
-        group, port = errand.group, port or errand.target.port
+        group, port = route.group, port or route.target.port
         if group.target_type == "alb":
-            return await self._connect_balancer(state, errand, port)
-        address = self._address(state, errand)
-        preserved = _preserved(errand)
+            return await self._connect_balancer(state, route, port)
+        address = self._address(state, route)
+        preserved = _preserved(route)
         if address is None or not target_admits(
-            state.network, errand.balancer, group.vpc_id, address, port, preserved
+            state.network, route.balancer, group.vpc_id, address, port, preserved
         ):
             raise await self._dropped(state)
         real = state.hosts.get(f"{address}:{port}")
@@ -81,11 +81,11 @@ class TargetConnections:
             raise await self._dropped(state)
         host, _, real_port = real.rpartition(":")
         if group.speaks_tls:
-            self._careless = self._careless or careless_context()
-        secure = self._careless if group.speaks_tls else None
+            self._unverified = self._unverified or unverified_context()
+        secure = self._unverified if group.speaks_tls else None
         try:
-            async with asyncio.timeout(LONGEST_TARGET_WAIT):
-                return await open_leg(host, int(real_port), secure, "")
+            async with asyncio.timeout(MAX_TARGET_WAIT):
+                return await open_connection(host, int(real_port), secure, "")
         except TimeoutError:
             raise TargetUnreachable(504) from None
         except OSError:
@@ -94,10 +94,10 @@ class TargetConnections:
     async def connect_listener(
         self,
         listener: Listener,
-        passage: Passage,
+        peer_info: PeerInfo,
         secure: ssl.SSLContext | None = None,
         server_name: str = "",
-    ) -> Leg:
+    ) -> Connection:
         """A connection to a load balancer's listener, which finds `passage` at the other end.
 
         :raises OSError: nothing listens there any more, or TLS failed.
@@ -113,10 +113,10 @@ class TargetConnections:
             # looks.
             made.bind((LOOPBACK, 0))
             name: tuple[str, int] = made.getsockname()[:2]
-            self._passages[name] = passage
+            self._peer_infos[name] = peer_info
             await loop.sock_connect(made, (LOOPBACK, port))
-            _, leg = await loop.create_connection(
-                Leg,
+            _, connection = await loop.create_connection(
+                Connection,
                 sock=made,
                 ssl=secure,
                 server_hostname=server_name if secure else None,
@@ -124,64 +124,66 @@ class TargetConnections:
             )
         except BaseException:
             made.close()
-            self._passages.pop(name, None)
+            self._peer_infos.pop(name, None)
             raise
-        leg.passage = passage
-        leg.on_close(lambda: self._forget(name, passage))
-        return leg
+        connection.peer_info = peer_info
+        connection.on_close(lambda: self._forget(name, peer_info))
+        return connection
 
-    async def _connect_balancer(self, state: State, errand: Errand, port: int) -> Leg:
+    async def _connect_balancer(self, state: State, route: TargetRoute, port: int) -> Connection:
         """An Application Load Balancer behind a network one: it sees the client's own address."""
-        behind = next((one for one in state.load_balancers if one.arn == errand.target.id), None)
-        groups = frozenset(errand.balancer.security_groups)
-        caller = Caller(errand.client.source, groups | errand.client.groups)
-        if behind is None or not admits(state.network, behind.security_groups, port, caller):
+        behind = next((one for one in state.load_balancers if one.arn == route.target.id), None)
+        groups = frozenset(route.balancer.security_groups)
+        caller = PacketSource(route.client.source, groups | route.client.groups)
+        if behind is None or not groups_admit(state.network, behind.security_groups, port, caller):
             raise await self._dropped(state)
         listener = next((one for one in behind.listeners if one.port == port), None)
         if listener is None:
             raise TargetUnreachable(502)
         try:
-            return await self.connect_listener(listener, Passage(errand.client.source, groups))
+            return await self.connect_listener(listener, PeerInfo(route.client.source, groups))
         except OSError:
             raise TargetUnreachable(502) from None
 
     @staticmethod
-    def _address(state: State, errand: Errand) -> str | None:
-        if errand.group.target_type != "instance":
-            return errand.target.id
-        instance = state.network.instances.get(errand.target.id)
+    def _address(state: State, route: TargetRoute) -> str | None:
+        if route.group.target_type != "instance":
+            return route.target.id
+        instance = state.network.instances.get(route.target.id)
         return instance.private_ip if instance is not None and instance.state == "running" else None
 
     @staticmethod
     async def _dropped(state: State) -> TargetUnreachable:
-        await asyncio.sleep(min(TARGET_CONNECT_SECONDS / (state.scale or 1.0), LONGEST_TARGET_WAIT))
+        await asyncio.sleep(min(TARGET_CONNECT_SECONDS / (state.scale or 1.0), MAX_TARGET_WAIT))
         return TargetUnreachable(504)
 
-    def _forget(self, name: tuple[str, int], passage: Passage) -> None:
-        if self._passages.get(name) is passage:
-            del self._passages[name]
+    def _forget(self, name: tuple[str, int], peer_info: PeerInfo) -> None:
+        if self._peer_infos.get(name) is peer_info:
+            del self._peer_infos[name]
 
 
-async def open_leg(host: str, port: int, secure: ssl.SSLContext | None, server_name: str) -> Leg:
+async def open_connection(
+    host: str, port: int, secure: ssl.SSLContext | None, server_name: str
+) -> Connection:
     """A connection to a real address, over TLS if `secure` is given."""
-    _, leg = await asyncio.get_running_loop().create_connection(
-        Leg,
+    _, connection = await asyncio.get_running_loop().create_connection(
+        Connection,
         host,
         port,
         ssl=secure,
         server_hostname=server_name if secure else None,
         ssl_handshake_timeout=TLS_SECONDS if secure else None,
     )
-    return leg
+    return connection
 
 
-def _preserved(errand: Errand) -> Caller | None:
+def _preserved(route: TargetRoute) -> PacketSource | None:
     """A network load balancer keeps the client's address for instances, for other targets only if
     told to.
     """
-    if errand.balancer.type != "network":
+    if route.balancer.type != "network":
         return None
-    default = "true" if errand.group.target_type == "instance" else "false"
-    if errand.group.attributes.get("preserve_client_ip.enabled", default) != "true":
+    default = "true" if route.group.target_type == "instance" else "false"
+    if route.group.attributes.get("preserve_client_ip.enabled", default) != "true":
         return None
-    return Caller(errand.client.source, errand.client.groups)
+    return PacketSource(route.client.source, route.client.groups)

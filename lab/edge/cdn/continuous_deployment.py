@@ -22,7 +22,7 @@ COOKIE = "aws-cf-cd-session"
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class ServedDistribution:
     """Who answers; `cookie` is the Set-Cookie value that keeps the viewer there, "" for none."""
 
     distribution: Distribution
@@ -34,10 +34,10 @@ def choose(
     distributions: Iterable[Distribution],
     policies: Mapping[str, DeploymentPolicy],
     request: ViewerRequest,
-    dice: float,
+    draw: float,
     now: float,
     scale: float = 1.0,
-) -> Choice:
+) -> ServedDistribution:
     """Primary or staging, for a throw of `dice` in [0, 1) at Unix time `now`; sessions run `scale`
     times as fast.
 
@@ -48,7 +48,7 @@ def choose(
     """
     policy = policies.get(primary.continuous_deployment_policy_id)
     if policy is None or not policy.enabled:
-        return Choice(primary)
+        return ServedDistribution(primary)
     staging = next(
         (
             d
@@ -58,16 +58,16 @@ def choose(
         None,
     )
     if staging is None:
-        return Choice(primary)
+        return ServedDistribution(primary)
     if policy.kind == "SingleHeader":
-        return Choice(
+        return ServedDistribution(
             staging if policy.header and request.header(policy.header) == policy.value else primary
         )
     if policy.kind != "SingleWeight":
-        return Choice(primary)
+        return ServedDistribution(primary)
     if policy.idle_ttl is None or policy.maximum_ttl is None:
-        return Choice(staging if dice < policy.weight else primary)
-    to_staging, began = _session(policy, request, now, scale) or (dice < policy.weight, now)
+        return ServedDistribution(staging if draw < policy.weight else primary)
+    to_staging, began = _session(policy, request, now, scale) or (draw < policy.weight, now)
     left = began + policy.maximum_ttl / scale - now
     seconds = max(1, int(min(policy.idle_ttl / scale, left)))
     where = "staging" if to_staging else "primary"
@@ -76,7 +76,7 @@ def choose(
         f"Max-Age={seconds}; HttpOnly"
     )
     cookie += "; Secure" if request.scheme == "https" else ""
-    return Choice(staging if to_staging else primary, cookie)
+    return ServedDistribution(staging if to_staging else primary, cookie)
 
 
 def _session(

@@ -13,19 +13,19 @@ from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 from lab.edge.account.distributions import ERROR_CACHING_SECONDS, Behavior, Distribution
-from lab.edge.cdn.forwarding import kept_by
+from lab.edge.cdn.forwarding import policy_selection
 from lab.edge.http.messages import Header, Refusal, ViewerRequest
 
-ALWAYS_KEPT = frozenset({404, 414, 500, 501, 502, 503, 504})
-KEPT_IF_ASKED = frozenset({400, 403, 405, 412, 415})
-KEPT_METHODS = frozenset({"GET", "HEAD"})
-MOST_ERRORS = 200
+ALWAYS_CACHED = frozenset({404, 414, 500, 501, 502, 503, 504})
+CACHED_IF_CONFIGURED = frozenset({400, 403, 405, 412, 415})
+CACHED_METHODS = frozenset({"GET", "HEAD"})
+MAX_ERRORS = 200
 # A longer error page is cut.
-MOST_BODY_BYTES = 512 * 1024
+MAX_BODY_BYTES = 512 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class KeptResponse:
+class CachedErrorResponse:
     """An error of the origin: status, its end-to-end headers and its body."""
 
     status: int
@@ -33,10 +33,10 @@ class KeptResponse:
     body: bytes
 
 
-KeptError = Refusal | KeptResponse
+CachedError = Refusal | CachedErrorResponse
 
 
-def seconds_kept(
+def error_ttl(
     distribution: Distribution, behavior: Behavior, status: int, headers: Iterable[Header]
 ) -> float:
     """For how many seconds of AWS's time the edge answers with this error again; 0 for not at all.
@@ -53,7 +53,9 @@ def seconds_kept(
         (item for item in distribution.error_mappings if item.error_code == status), None
     )
     asked = _max_age(headers)
-    if status in ALWAYS_KEPT or (status in KEPT_IF_ASKED and (asked or mapping is not None)):
+    if status in ALWAYS_CACHED or (
+        status in CACHED_IF_CONFIGURED and (asked or mapping is not None)
+    ):
         return max(ERROR_CACHING_SECONDS if mapping is None else mapping.caching_seconds, asked)
     return 0.0
 
@@ -62,16 +64,16 @@ def cache_key(distribution: Distribution, behavior: Behavior, request: ViewerReq
     """What makes two requests the same to the cache: the path, and what the cache policy selects of
     the rest.
     """
-    return (distribution.id, request.path, kept_by(behavior.cache_policy, request))
+    return (distribution.id, request.path, policy_selection(behavior.cache_policy, request))
 
 
 class ErrorCache:
     """Errors by cache key; times are seconds of any clock that runs steadily."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Hashable, tuple[float, KeptError]] = OrderedDict()
+        self._kept: OrderedDict[Hashable, tuple[float, CachedError]] = OrderedDict()
 
-    def find(self, key: Hashable, now: float) -> KeptError | None:
+    def find(self, key: Hashable, now: float) -> CachedError | None:
         """The error kept for `key`, unless its time is over."""
         until, error = self._kept.get(key, (0.0, None))
         if error is not None and now >= until:
@@ -79,11 +81,11 @@ class ErrorCache:
             return None
         return error
 
-    def keep(self, key: Hashable, error: KeptError, until: float) -> None:
+    def keep(self, key: Hashable, error: CachedError, until: float) -> None:
         """Answer `key` with this error until then; the oldest one makes room."""
         self._kept.pop(key, None)
         self._kept[key] = (until, error)
-        if len(self._kept) > MOST_ERRORS:
+        if len(self._kept) > MAX_ERRORS:
             self._kept.popitem(last=False)
 
 

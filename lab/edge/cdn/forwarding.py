@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from lab.edge.account.distributions import Behavior, Origin
-from lab.edge.account.policies import Policy, Selection
+from lab.edge.account.policies import RequestPolicy, Selection
 from lab.edge.http.messages import EdgeIdentity, Header, OriginRequest, ViewerRequest
 
 # Hop-by-hop, or replaced by CloudFront with its own value.
@@ -75,8 +75,8 @@ def origin_request(
     6. CloudFront-* headers that a policy names, then the origin's custom headers, which win over
        the viewer's.
     """
-    chosen = _HeaderChoice(behavior)
-    cookies = _Choice(behavior.cache_policy.cookies, behavior.origin_request_policy.cookies)
+    chosen = _HeaderSelection(behavior)
+    cookies = _NameSelection(behavior.cache_policy.cookies, behavior.origin_request_policy.cookies)
     custom = {name.lower() for name, _ in origin.custom_headers}
     headers: list[Header] = [
         ("Host", request.header("host") if chosen.passes("host") else origin.domain_name)
@@ -116,7 +116,7 @@ def origin_request(
         if chosen.names(name.lower())
     ]
     headers += origin.custom_headers
-    queries = _Choice(
+    queries = _NameSelection(
         behavior.cache_policy.query_strings, behavior.origin_request_policy.query_strings
     )
     query = _keep_pairs(request.query, "&", queries)
@@ -124,22 +124,24 @@ def origin_request(
     return OriginRequest(request.method, target, tuple(headers))
 
 
-def kept_by(policy: Policy, request: ViewerRequest) -> tuple[str, str, tuple[Header, ...]]:
+def policy_selection(
+    policy: RequestPolicy, request: ViewerRequest
+) -> tuple[str, str, tuple[Header, ...]]:
     """What one policy selects of a request: its query string, its cookies and its headers."""
     headers = tuple(
         (name.lower(), value)
         for name, value in request.headers
-        if name.lower() != "cookie" and _HeaderChoice.selects(policy.headers, name.lower())
+        if name.lower() != "cookie" and _HeaderSelection.selects(policy.headers, name.lower())
     )
-    cookies = _keep_pairs(request.header("cookie"), "; ", _Choice(policy.cookies))
-    return _keep_pairs(request.query, "&", _Choice(policy.query_strings)), cookies, headers
+    cookies = _keep_pairs(request.header("cookie"), "; ", _NameSelection(policy.cookies))
+    return _keep_pairs(request.query, "&", _NameSelection(policy.query_strings)), cookies, headers
 
 
 def forwards_header(behavior: Behavior, name: str) -> bool:
     """Whether a behavior lets a viewer's header of that name (in lower case) through because a
     policy selects it.
     """
-    chosen = _HeaderChoice(behavior)
+    chosen = _HeaderSelection(behavior)
     return chosen.passes(name) or chosen.names(name)
 
 
@@ -151,7 +153,7 @@ def forwards_cookies(behavior: Behavior) -> bool:
     )
 
 
-class _HeaderChoice:
+class _HeaderSelection:
     """Which viewer headers the two policies of a behavior let through."""
 
     def __init__(self, behavior: Behavior) -> None:
@@ -183,7 +185,7 @@ class _HeaderChoice:
                 return False
 
 
-class _Choice:
+class _NameSelection:
     """Which cookies, or which query strings, the two policies of a behavior let through."""
 
     def __init__(self, *selections: Selection) -> None:
@@ -198,7 +200,7 @@ class _Choice:
         )
 
 
-def _keep_pairs(text: str, separator: str, choice: _Choice) -> str:
+def _keep_pairs(text: str, separator: str, choice: _NameSelection) -> str:
     """Keep the `name=value` pairs whose name is chosen, in their order and spelling."""
     kept = (
         pair

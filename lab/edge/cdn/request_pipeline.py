@@ -13,19 +13,19 @@ from dataclasses import dataclass
 from lab.edge.account.distributions import Behavior, Distribution
 from lab.edge.account.lab_settings import EDGE_CAPACITY, EDGE_STALE, find_fault
 from lab.edge.account.state import State
-from lab.edge.cdn.continuous_deployment import Choice, choose
+from lab.edge.cdn.continuous_deployment import ServedDistribution, choose
 from lab.edge.cdn.routing import find_behavior, find_distribution
 from lab.edge.cdn.signed_requests import refuse_unsigned
 from lab.edge.cdn.viewer_rules import (
     refuse_by_behavior,
-    refuse_chain,
-    refuse_connection,
     refuse_country,
     refuse_disabled,
-    refuse_form,
     refuse_host,
+    refuse_malformed,
+    refuse_misdirected,
+    refuse_nesting,
 )
-from lab.edge.cdn.waf import Counts, refuse_by_firewall
+from lab.edge.cdn.waf import RateCheck, refuse_by_web_acl
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 DEFAULT_RESULT = "CapacityExceeded"
@@ -47,7 +47,7 @@ class EdgePorts:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class PipelineContext:
     """What a decision depends on besides request and state.
 
     `now` is Unix time, `dice` in [0, 1); `counts` is the firewall's memory; `former` holds the
@@ -56,14 +56,14 @@ class Circumstances:
     """
 
     now: float
-    dice: float
-    counts: Counts
+    draw: float
+    rate_exceeded: RateCheck
     former: Mapping[str, Distribution]
     takes_former: Callable[[str], bool]
 
 
 @dataclass(frozen=True, slots=True)
-class Reception:
+class PipelineResult:
     """Who answers, and `refusal` if the edge does so by itself. `cookie` is a Set-Cookie value for
     the viewer.
     """
@@ -74,13 +74,13 @@ class Reception:
     cookie: str = ""
 
 
-def receive(
+def process_request(
     state: State,
     request: ViewerRequest,
     has_body: bool,
     ports: EdgePorts,
-    circumstances: Circumstances,
-) -> Reception:
+    context: PipelineContext,
+) -> PipelineResult:
     """One request at the edge.
 
     1. Form, then host: a distribution that is enabled and may be called by that name.
@@ -94,48 +94,48 @@ def receive(
     6. Whoever is left needs a signature if the behavior asks for one.
     """
     distribution = find_distribution(state.distributions, request.header("host"))
-    refusal = refuse_form(request) or refuse_host(distribution)
+    refusal = refuse_malformed(request) or refuse_host(distribution)
     if refusal is not None or distribution is None:
-        return Reception(None, None, refusal or refuse_host(None))
+        return PipelineResult(None, None, refusal or refuse_host(None))
     named = (
         find_distribution(state.distributions, request.server_name) if request.server_name else None
     )
-    refusal = refuse_connection(distribution, named, request) or refuse_chain(request)
+    refusal = refuse_misdirected(distribution, named, request) or refuse_nesting(request)
     if refusal is not None:
-        return Reception(distribution, None, refusal)
-    choice = _configuration(state, distribution, request, circumstances)
+        return PipelineResult(distribution, None, refusal)
+    choice = _configuration(state, distribution, request, context)
     behavior = find_behavior(choice.distribution, request.path)
     refusal = (
         refuse_disabled(choice.distribution)
         or _capacity(state, choice.distribution)
         or refuse_country(choice.distribution, request.country)
-        or refuse_by_firewall(
-            state.web_acls.get(choice.distribution.web_acl), request, circumstances.counts
+        or refuse_by_web_acl(
+            state.web_acls.get(choice.distribution.web_acl), request, context.rate_exceeded
         )
         or refuse_by_behavior(request, behavior, has_body, ports.plain, ports.tls)
     )
     if refusal is None and behavior.signed_by is not None:
         keys = [key for group in behavior.signed_by for key in state.key_groups.get(group, ())]
-        refusal = refuse_unsigned(request, keys, circumstances.now)
-    return Reception(choice.distribution, behavior, refusal, choice.cookie)
+        refusal = refuse_unsigned(request, keys, context.now)
+    return PipelineResult(choice.distribution, behavior, refusal, choice.cookie)
 
 
 def _configuration(
-    state: State, primary: Distribution, request: ViewerRequest, circumstances: Circumstances
-) -> Choice:
+    state: State, primary: Distribution, request: ViewerRequest, context: PipelineContext
+) -> ServedDistribution:
     choice = choose(
         primary,
         state.distributions,
         state.continuous_deployment_policies,
         request,
-        circumstances.dice,
-        circumstances.now,
+        context.draw,
+        context.now,
         state.socket_scale,
     )
-    former = circumstances.former.get(choice.distribution.id)
+    former = context.former.get(choice.distribution.id)
     stale = find_fault(state.faults, EDGE_STALE, choice.distribution.id)
-    if stale and former is not None and circumstances.takes_former(former.id):
-        return Choice(former, choice.cookie)
+    if stale and former is not None and context.takes_former(former.id):
+        return ServedDistribution(former, choice.cookie)
     return choice
 
 

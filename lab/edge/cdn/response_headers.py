@@ -21,7 +21,7 @@ DEVICE_HEADERS = tuple(
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
 
 
-def let_through(headers: Iterable[Header], behavior: Behavior) -> tuple[Header, ...]:
+def strip_unforwarded(headers: Iterable[Header], behavior: Behavior) -> tuple[Header, ...]:
     """The origin's response headers without what the behavior keeps from viewers.
 
     1. Set-Cookie goes with the cookies: it is removed where none is forwarded.
@@ -42,7 +42,7 @@ def let_through(headers: Iterable[Header], behavior: Behavior) -> tuple[Header, 
     return tuple(kept)
 
 
-def with_policy(
+def apply_policy(
     headers: Iterable[Header], policy: ResponseHeadersPolicy | None, request: ViewerRequest
 ) -> tuple[Header, ...]:
     """The origin's response headers after the behavior's policy.

@@ -12,14 +12,14 @@ from lab.edge.account.distributions import Behavior, Distribution
 from lab.edge.http.hosts import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, is_host, split_host
 from lab.edge.http.messages import Refusal, ViewerRequest
 
-MOST_CHAINED = 2
+MAX_NESTED = 2
 MAX_URL_BYTES = 8192
 MAX_HEADER_BYTES = 32768
 _CLOUDFRONTS_NAMES = (CLOUDFRONT_SUFFIX, LOCAL_SUFFIX)
 _LAST = (("Connection", "close"),)
 
 
-def refuse_form(request: ViewerRequest) -> Refusal | None:
+def refuse_malformed(request: ViewerRequest) -> Refusal | None:
     """URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page). A Host
     that is none: 400.
 
@@ -65,16 +65,16 @@ def refuse_disabled(distribution: Distribution) -> Refusal | None:
     return Refusal(403, "InvalidRequestBlocked", "The distribution for this host name is disabled.")
 
 
-def refuse_chain(request: ViewerRequest) -> Refusal | None:
+def refuse_nesting(request: ViewerRequest) -> Refusal | None:
     """A request that came through two distributions already: 403 (quotas page). Via says how many
     there were.
     """
-    if request.header("via").count("(CloudFront)") < MOST_CHAINED:
+    if request.header("via").count("(CloudFront)") < MAX_NESTED:
         return None
     return Refusal(403, "Error", "The request came through too many distributions (CloudFront).")
 
 
-def refuse_connection(
+def refuse_misdirected(
     distribution: Distribution, named_by_tls: Distribution | None, request: ViewerRequest
 ) -> Refusal | None:
     """TLS was made for a distribution of another account than the one that Host names: 421 (RFC

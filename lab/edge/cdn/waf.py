@@ -21,25 +21,25 @@ from urllib.parse import unquote_plus
 
 import re2
 
-from lab.edge.account.web_acls import Network, Rule, WebAcl
+from lab.edge.account.web_acls import IpNetwork, WebAcl, WebAclRule
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 Json = Mapping[str, Any]
 # (rule, whom it counts, window in seconds, limit) -> whether the limit is exceeded, this request
 # included.
-Counts = Callable[[str, str, float, int], bool]
+RateCheck = Callable[[str, str, float, int], bool]
 
 BLOCKED = (
     "Request blocked. We can't connect to the server for this app or website at this time: "
     "a rule of the distribution's web ACL (CloudFront with AWS WAF) refused it."
 )
 DEFAULT_WINDOW = 300.0
-MOST_COUNTED = 10_000
-MOST_REQUESTS = 100_000
+MAX_COUNTED = 10_000
+MAX_REQUESTS = 100_000
 
 
-def refuse_by_firewall(
-    acl: WebAcl | None, request: ViewerRequest, counts: Counts
+def refuse_by_web_acl(
+    acl: WebAcl | None, request: ViewerRequest, rate_exceeded: RateCheck
 ) -> Refusal | None:
     """The first rule that matches and does not only count decides; without one the default action
     does.
@@ -48,14 +48,16 @@ def refuse_by_firewall(
         return None
     for rule in acl.rules:
         # A rule that only counts changes nothing.
-        if rule.action != "Count" and _matches(acl, rule, request, counts):
-            return _outcome(rule.action, rule.status)
-    return _outcome(acl.default_action, acl.default_status)
+        if rule.action != "Count" and _matches(acl, rule, request, rate_exceeded):
+            return _refusal_for(rule.action, rule.status)
+    return _refusal_for(acl.default_action, acl.default_status)
 
 
-def _matches(acl: WebAcl, rule: Rule, request: ViewerRequest, counts: Counts) -> bool:
+def _matches(
+    acl: WebAcl, rule: WebAclRule, request: ViewerRequest, rate_exceeded: RateCheck
+) -> bool:
     try:
-        return _Judge(acl, rule, request, counts).matches(rule.statement)
+        return _RuleMatcher(acl, rule, request, rate_exceeded).matches(rule.statement)
     except (TypeError, ValueError, AttributeError):
         # moto keeps statements as they came. One that makes no sense matches nothing.
         return False
@@ -75,18 +77,18 @@ class RateCounter:
         """
         key = (rule, whom)
         times = self._seen.pop(key, None)
-        if times is None or times.maxlen != min(limit, MOST_REQUESTS) + 1:
-            times = deque(times or (), maxlen=min(limit, MOST_REQUESTS) + 1)
+        if times is None or times.maxlen != min(limit, MAX_REQUESTS) + 1:
+            times = deque(times or (), maxlen=min(limit, MAX_REQUESTS) + 1)
         times.append(now)
         while times[0] <= now - window:
             times.popleft()
         self._seen[key] = times
-        if len(self._seen) > MOST_COUNTED:
+        if len(self._seen) > MAX_COUNTED:
             self._seen.popitem(last=False)
         return len(times) > limit
 
 
-def _outcome(action: str, status: int) -> Refusal | None:
+def _refusal_for(action: str, status: int) -> Refusal | None:
     """Captcha and Challenge ask for what no WebSocket client can do (AWS WAF guide)."""
     match action:
         case "Block":
@@ -109,14 +111,16 @@ def _outcome(action: str, status: int) -> Refusal | None:
             return None
 
 
-class _Judge:
+class _RuleMatcher:
     """One rule before one request."""
 
-    def __init__(self, acl: WebAcl, rule: Rule, request: ViewerRequest, counts: Counts) -> None:
+    def __init__(
+        self, acl: WebAcl, rule: WebAclRule, request: ViewerRequest, rate_exceeded: RateCheck
+    ) -> None:
         self._acl = acl
         self._rule = rule
         self._request = request
-        self._counts = counts
+        self._rate_exceeded = rate_exceeded
 
     def matches(self, statement: Json) -> bool:
         kind = next(iter(statement), "")
@@ -128,23 +132,25 @@ class _Judge:
                 return any(self.matches(part) for part in given.get("Statements") or ())
             case "NotStatement":
                 inner: Json = given.get("Statement") or {}
-                return _judgeable(inner) and not self.matches(inner)
+                return _supported(inner) and not self.matches(inner)
             case "IPSetReferenceStatement":
                 networks = self._acl.ip_sets.get(given.get("ARN") or "", ())
                 addresses = self._addresses(given, "IPSetForwardedIPConfig")
-                return any(self._is_in(address, networks) for address in addresses)
+                return any(self._in_networks(address, networks) for address in addresses)
             case "GeoMatchStatement":
                 return self._request.country in (given.get("CountryCodes") or ())
             case "ByteMatchStatement":
                 needle = _search_string(given.get("SearchString") or "")
                 return any(
-                    _found(given.get("PositionalConstraint"), text, needle)
+                    _matches_text(given.get("PositionalConstraint"), text, needle)
                     for text in self._texts(given)
                 )
             case "RegexMatchStatement":
-                return self._fits([given.get("RegexString") or ""], given)
+                return self._matches_regex([given.get("RegexString") or ""], given)
             case "RegexPatternSetReferenceStatement":
-                return self._fits(self._acl.pattern_sets.get(given.get("ARN") or "", ()), given)
+                return self._matches_regex(
+                    self._acl.pattern_sets.get(given.get("ARN") or "", ()), given
+                )
             case "SizeConstraintStatement":
                 size = int(given.get("Size") or 0)
                 return any(
@@ -152,11 +158,11 @@ class _Judge:
                     for text in self._texts(given)
                 )
             case "RateBasedStatement":
-                return self._too_often(given)
+                return self._rate_limited(given)
             case _:
                 return False
 
-    def _too_often(self, given: Json) -> bool:
+    def _rate_limited(self, given: Json) -> bool:
         scope: Json = given.get("ScopeDownStatement") or {}
         if scope and not self.matches(scope):
             return False
@@ -174,7 +180,7 @@ class _Judge:
         return (
             bool(whom)
             and limit > 0
-            and self._counts(f"{self._acl.arn}/{self._rule.name}", whom, window, limit)
+            and self._rate_exceeded(f"{self._acl.arn}/{self._rule.name}", whom, window, limit)
         )
 
     def _addresses(self, given: Json, key: str) -> Iterator[str]:
@@ -193,14 +199,14 @@ class _Judge:
                 yield from listed[:1]
 
     @staticmethod
-    def _is_in(address: str, networks: Iterable[Network]) -> bool:
+    def _in_networks(address: str, networks: Iterable[IpNetwork]) -> bool:
         try:
             ip = ip_address(address)
         except ValueError:
             return False
         return any(ip in network for network in networks)
 
-    def _fits(self, patterns: Iterable[str], given: Json) -> bool:
+    def _matches_regex(self, patterns: Iterable[str], given: Json) -> bool:
         texts = self._texts(given)
         compiled = [found for pattern in patterns if (found := _compiled(pattern)) is not None]
         return any(pattern.search(text) for pattern in compiled for text in texts)
@@ -242,7 +248,7 @@ class _Judge:
         return found
 
 
-_JUDGED = frozenset(
+_SUPPORTED = frozenset(
     {
         "AndStatement",
         "OrStatement",
@@ -258,7 +264,7 @@ _JUDGED = frozenset(
 )
 
 
-def _judgeable(statement: Json) -> bool:
+def _supported(statement: Json) -> bool:
     """Whether every part of a statement can be judged; "not what I do not understand" would match
     everything.
     """
@@ -268,7 +274,7 @@ def _judgeable(statement: Json) -> bool:
         *(given.get("Statements") or ()),
         *([given["Statement"]] if given.get("Statement") else ()),
     ]
-    return kind in _JUDGED and all(_judgeable(part) for part in parts)
+    return kind in _SUPPORTED and all(_supported(part) for part in parts)
 
 
 def _search_string(given: str) -> str:
@@ -279,7 +285,7 @@ def _search_string(given: str) -> str:
         return given
 
 
-def _found(constraint: str | None, text: str, needle: str) -> bool:
+def _matches_text(constraint: str | None, text: str, needle: str) -> bool:
     match constraint:
         case "EXACTLY":
             return text == needle

@@ -16,15 +16,15 @@ import urllib.request
 from collections.abc import Callable, Sequence
 
 from lab.edge.account.load_balancers import DRAINING, Target, TargetGroup
-from lab.edge.balancers.rules.target_health import Health
-from lab.edge.wire.open_sockets import Draining
+from lab.edge.balancers.rules.target_health import TargetHealth
+from lab.edge.wire.open_sockets import DrainingTarget
 
 LOOK_SECONDS = 0.5
 REPEAT_SECONDS = 10.0
 REQUEST_TIMEOUT = 5.0
 
 
-class EdgeReport:
+class EdgeReporter:
     """The newest report and the task that delivers it."""
 
     def __init__(self, aws_url: str) -> None:
@@ -34,8 +34,8 @@ class EdgeReport:
 
     def publish(
         self,
-        health: Sequence[tuple[TargetGroup, Target, Health]],
-        draining: Sequence[Draining],
+        health: Sequence[tuple[TargetGroup, Target, TargetHealth]],
+        draining: Sequence[DrainingTarget],
         public: dict[str, str],
     ) -> None:
         """This is how things are now. Healthy targets are left out: that is what the account

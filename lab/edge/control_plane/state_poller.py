@@ -22,12 +22,12 @@ AWAY_SECONDS = 0.5
 REQUEST_TIMEOUT = 5.0
 
 
-class StateSource:
+class StatePoller:
     """The newest state known, and the task that keeps it so."""
 
-    def __init__(self, aws_url: str, take_over: Callable[[State], Awaitable[None]]) -> None:
+    def __init__(self, aws_url: str, apply: Callable[[State], Awaitable[None]]) -> None:
         self._url = f"{aws_url}/_lab/state"
-        self._take_over = take_over
+        self._apply = apply
         self._complained = ""
         self._version: int | None = None
 
@@ -38,7 +38,7 @@ class StateSource:
                 asked = time.monotonic()
                 state = await asyncio.to_thread(self._fetch)
                 if state is not None:
-                    await self._take_over(state)
+                    await self._apply(state)
                     self._version = state.version
                     first.set()
                 self._complained = ""

@@ -20,17 +20,17 @@ from urllib.parse import parse_qs
 from lab.edge.http.messages import Answer, json_answer
 from lab.edge.logs.access_log import AccessRecord
 
-MOST_ROWS = 10_000
-MOST_IN_ONE_ANSWER = 1000
+MAX_ROWS = 10_000
+MAX_ROWS_PER_ANSWER = 1000
 LOGS = "/_lab/logs"
 # Names under which no distribution can be reached.
 OWN_NAMES = frozenset({"lab.localhost", "localhost", "127.0.0.1"})
 
 
-class LogShelf:
+class LogStore:
     """The newest rows of all distributions."""
 
-    def __init__(self, delay_seconds: Callable[[], float], most: int = MOST_ROWS) -> None:
+    def __init__(self, delay_seconds: Callable[[], float], most: int = MAX_ROWS) -> None:
         self._delay = delay_seconds
         self._rows: deque[tuple[float, dict[str, Any]]] = deque(maxlen=most)
 
@@ -52,11 +52,11 @@ class LogShelf:
         asked = {name: values[0] for name, values in parse_qs(query).items()}
         since, limit = (
             _number(asked.get("since", "0")),
-            _number(asked.get("limit", str(MOST_IN_ONE_ANSWER))),
+            _number(asked.get("limit", str(MAX_ROWS_PER_ANSWER))),
         )
-        if since is None or limit is None or not 1 <= limit <= MOST_IN_ONE_ANSWER:
+        if since is None or limit is None or not 1 <= limit <= MAX_ROWS_PER_ANSWER:
             error = (
-                f"since must be a number of seconds, limit a number from 1 to {MOST_IN_ONE_ANSWER}"
+                f"since must be a number of seconds, limit a number from 1 to {MAX_ROWS_PER_ANSWER}"
             )
             return json_answer(400, {"error": error})
         wanted = asked.get("distribution")

@@ -17,16 +17,16 @@ from lab.edge.account.state import State
 from lab.edge.account.vpcs import Instance
 from lab.edge.http.messages import Refusal
 from lab.edge.network.packet_filter import (
-    Caller,
-    admits,
-    cloudfront_caller,
+    PacketSource,
+    acl_allows_replies,
+    acl_allows_requests,
+    cloudfront_source,
+    groups_admit,
     public_access_blocked,
-    replies_pass,
-    requests_pass,
 )
 
 # A person in a rehearsal should see the timeout, not suffer it.
-LONGEST_CONNECT_WAIT = 2.5
+MAX_CONNECT_WAIT = 2.5
 TCP_LISTENERS = frozenset({"HTTP", "HTTPS", "TCP", "TLS", "TCP_UDP"})
 ACTIVE_STATES = ("active", "active_impaired")
 # What a VPC origin speaks when nobody said so.
@@ -37,7 +37,7 @@ ERA_2025 = "era-2025"
 
 
 @dataclass(frozen=True, slots=True)
-class Reached:
+class ResolvedListener:
     """CloudFront connects to this listener; with TLS if `ssl_protocols` is not None."""
 
     load_balancer: LoadBalancer
@@ -50,7 +50,7 @@ class Reached:
 
 
 @dataclass(frozen=True, slots=True)
-class ReachedAddress:
+class ResolvedAddress:
     """CloudFront connects to this host and port itself: an instance, or a server outside the
     accounts.
     """
@@ -72,7 +72,7 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _ConnectAttempt:
     """What CloudFront wants of the place it found."""
 
     port: int
@@ -82,7 +82,7 @@ class _Asked:
     wait: float
 
 
-def reach(
+def resolve_origin(
     state: State,
     origin: Origin,
     viewer_scheme: str,
@@ -90,7 +90,7 @@ def reach(
     *,
     websocket: bool = False,
     distribution_id: str = "",
-) -> Reached | ReachedAddress | Unreachable:
+) -> ResolvedListener | ResolvedAddress | Unreachable:
     """Follow one origin to a listener or an address.
 
     1. A VPC origin is found by its id and must be Deployed; its endpoint is a load balancer or an
@@ -104,7 +104,7 @@ def reach(
     """
     wait = min(
         origin.connection_attempts * origin.connection_timeout / (state.scale or 1.0),
-        LONGEST_CONNECT_WAIT,
+        MAX_CONNECT_WAIT,
     )
     if origin.vpc_origin_id is not None:
         vpc_origin = state.vpc_origins.get(origin.vpc_origin_id)
@@ -117,7 +117,7 @@ def reach(
                 502, "OriginDnsError", "The origin's domain name could not be resolved."
             )
         secure = _speaks_tls(vpc_origin.protocol_policy, viewer_scheme)
-        asked = _Asked(
+        asked = _ConnectAttempt(
             vpc_origin.https_port if secure else vpc_origin.http_port,
             (vpc_origin.ssl_protocols or DEFAULT_SSL_PROTOCOLS) if secure else None,
             source_address,
@@ -128,24 +128,24 @@ def reach(
             (lb for lb in state.load_balancers if lb.arn == vpc_origin.endpoint_arn), None
         )
         if balancer is not None:
-            return _reach_balancer(state, balancer, asked)
+            return _resolve_balancer(state, balancer, asked)
         instance = state.network.instances.get(vpc_origin.endpoint_arn.rpartition("/")[2])
         if instance is not None:
-            return _reach_instance(state, instance, asked)
+            return _resolve_instance(state, instance, asked)
         return _refused(
             502, "OriginConnectError", "The VPC origin's endpoint does not exist any more."
         )
     if origin.custom is None:
         return _unresolved()
     secure = _speaks_tls(origin.custom.protocol_policy, viewer_scheme)
-    asked = _Asked(
+    asked = _ConnectAttempt(
         origin.custom.https_port if secure else origin.custom.http_port,
         (origin.custom.ssl_protocols or DEFAULT_SSL_PROTOCOLS) if secure else None,
         source_address,
         False,
         wait,
     )
-    return _reach_name(state, follow_names(state, origin.domain_name), asked)
+    return _resolve_name(state, follow_names(state, origin.domain_name), asked)
 
 
 def follow_names(state: State, name: str) -> str:
@@ -158,29 +158,35 @@ def follow_names(state: State, name: str) -> str:
     return name
 
 
-def call_directly(state: State, balancer: LoadBalancer, listener: Listener, address: str) -> bool:
+def internet_reaches(
+    state: State, balancer: LoadBalancer, listener: Listener, address: str
+) -> bool:
     """Whether a client on the internet at `address` gets through to a listener."""
-    asked = _Asked(listener.port, None, address, False, 0.0)
-    return balancer.internet_facing and isinstance(_reach_balancer(state, balancer, asked), Reached)
+    asked = _ConnectAttempt(listener.port, None, address, False, 0.0)
+    return balancer.internet_facing and isinstance(
+        _resolve_balancer(state, balancer, asked), ResolvedListener
+    )
 
 
-def _reach_name(state: State, name: str, asked: _Asked) -> Reached | ReachedAddress | Unreachable:
+def _resolve_name(
+    state: State, name: str, asked: _ConnectAttempt
+) -> ResolvedListener | ResolvedAddress | Unreachable:
     balancer = next((lb for lb in state.load_balancers if lb.dns_name == name), None)
     if balancer is not None:
         if not balancer.internet_facing:
             return _refused(
                 502, "OriginDnsError", "The origin's domain name leads to private addresses only."
             )
-        return _reach_balancer(state, balancer, asked)
+        return _resolve_balancer(state, balancer, asked)
     for instance in state.network.instances.values():
         if name == instance.public_dns:
-            return _reach_instance(state, instance, asked)
+            return _resolve_instance(state, instance, asked)
         if name == instance.private_dns:
             return _refused(
                 502, "OriginDnsError", "The origin's domain name leads to private addresses only."
             )
     if f"{name}:{asked.port}" in state.hosts:
-        return ReachedAddress(f"{name}:{asked.port}", asked.ssl_protocols)
+        return ResolvedAddress(f"{name}:{asked.port}", asked.ssl_protocols)
     if any(known.rpartition(":")[0] == name for known in state.hosts):
         return _refused(
             502, "OriginConnectError", f"The origin refused the connection on port {asked.port}."
@@ -188,8 +194,10 @@ def _reach_name(state: State, name: str, asked: _Asked) -> Reached | ReachedAddr
     return _unresolved()
 
 
-def _reach_balancer(state: State, balancer: LoadBalancer, asked: _Asked) -> Reached | Unreachable:
-    caller = cloudfront_caller(
+def _resolve_balancer(
+    state: State, balancer: LoadBalancer, asked: _ConnectAttempt
+) -> ResolvedListener | Unreachable:
+    caller = cloudfront_source(
         state.network, balancer.vpc_id, asked.source, asked.through_vpc_origin
     )
     blocked = public_access_blocked(
@@ -198,7 +206,7 @@ def _reach_balancer(state: State, balancer: LoadBalancer, asked: _Asked) -> Reac
     if (
         balancer.state not in ACTIVE_STATES
         or blocked
-        or not admits(state.network, balancer.security_groups, asked.port, caller)
+        or not groups_admit(state.network, balancer.security_groups, asked.port, caller)
         or not _acls_pass(state, balancer.subnets, caller, asked)
     ):
         return _timed_out(asked)
@@ -207,13 +215,13 @@ def _reach_balancer(state: State, balancer: LoadBalancer, asked: _Asked) -> Reac
         return _refused(
             502, "OriginConnectError", f"The origin refused the connection on port {asked.port}."
         )
-    return Reached(balancer, listener, asked.ssl_protocols)
+    return ResolvedListener(balancer, listener, asked.ssl_protocols)
 
 
-def _reach_instance(
-    state: State, instance: Instance, asked: _Asked
-) -> ReachedAddress | Unreachable:
-    caller = cloudfront_caller(
+def _resolve_instance(
+    state: State, instance: Instance, asked: _ConnectAttempt
+) -> ResolvedAddress | Unreachable:
+    caller = cloudfront_source(
         state.network, instance.vpc_id, asked.source, asked.through_vpc_origin
     )
     subnets = (instance.subnet_id,)
@@ -222,7 +230,7 @@ def _reach_instance(
         or public_access_blocked(
             state.network, instance.account, instance.region, instance.vpc_id, subnets
         )
-        or not admits(state.network, instance.security_groups, asked.port, caller)
+        or not groups_admit(state.network, instance.security_groups, asked.port, caller)
         or not _acls_pass(state, subnets, caller, asked)
     ):
         return _timed_out(asked)
@@ -231,10 +239,12 @@ def _reach_instance(
         return _refused(
             502, "OriginConnectError", f"The origin refused the connection on port {asked.port}."
         )
-    return ReachedAddress(address, asked.ssl_protocols)
+    return ResolvedAddress(address, asked.ssl_protocols)
 
 
-def _acls_pass(state: State, subnets: Sequence[str], caller: Caller, asked: _Asked) -> bool:
+def _acls_pass(
+    state: State, subnets: Sequence[str], caller: PacketSource, asked: _ConnectAttempt
+) -> bool:
     """Every subnet of the endpoint must let the packets pass; one that does not makes AWS fail now
     and then.
 
@@ -243,8 +253,8 @@ def _acls_pass(state: State, subnets: Sequence[str], caller: Caller, asked: _Ask
     """
     known = [state.network.subnets[id] for id in subnets if id in state.network.subnets]
     return all(
-        replies_pass(subnet, caller.address)
-        and (asked.through_vpc_origin or requests_pass(subnet, caller.address, asked.port))
+        acl_allows_replies(subnet, caller.address)
+        and (asked.through_vpc_origin or acl_allows_requests(subnet, caller.address, asked.port))
         for subnet in known
     )
 
@@ -253,7 +263,7 @@ def _speaks_tls(policy: str, viewer_scheme: str) -> bool:
     return {"http-only": False, "https-only": True}.get(policy, viewer_scheme == "https")
 
 
-def _timed_out(asked: _Asked) -> Unreachable:
+def _timed_out(asked: _ConnectAttempt) -> Unreachable:
     return Unreachable(
         Refusal(504, "OriginCommError", "Connecting to the origin timed out."), asked.wait
     )

@@ -24,24 +24,24 @@ ALLOW_BIDIRECTIONAL = "allow-bidirectional"
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class PacketSource:
     """Who knocks: a source address, and the security groups it belongs to, if any."""
 
     address: str
     groups: frozenset[str] = frozenset()
 
 
-def cloudfront_caller(
+def cloudfront_source(
     network: Network, vpc_id: str, address: str, through_vpc_origin: bool
-) -> Caller:
+) -> PacketSource:
     """CloudFront at `address`; through a VPC origin it is also a member of the VPC's service
     group.
     """
     service = network.service_groups.get(vpc_id) if through_vpc_origin else None
-    return Caller(address, frozenset({service} if service else ()))
+    return PacketSource(address, frozenset({service} if service else ()))
 
 
-def admits(network: Network, groups: Sequence[str], port: int, caller: Caller) -> bool:
+def groups_admit(network: Network, groups: Sequence[str], port: int, caller: PacketSource) -> bool:
     """Whether any rule of any attached group lets `caller` reach `port`. No group attached: nothing
     filters.
     """
@@ -54,7 +54,7 @@ def admits(network: Network, groups: Sequence[str], port: int, caller: Caller) -
     )
 
 
-def replies_pass(subnet: Subnet, address: str) -> bool:
+def acl_allows_replies(subnet: Subnet, address: str) -> bool:
     """Whether the subnet's network ACL lets replies out to every ephemeral port of `address`.
 
     CloudFront and clients call from any of them; a rule that covers only some would fail now and
@@ -63,7 +63,7 @@ def replies_pass(subnet: Subnet, address: str) -> bool:
     return all(acl_allows(subnet.acl, True, address, port) for port in _edges_of(subnet.acl))
 
 
-def requests_pass(subnet: Subnet, address: str, port: int) -> bool:
+def acl_allows_requests(subnet: Subnet, address: str, port: int) -> bool:
     """Whether the subnet's network ACL lets a request from `address` in."""
     return acl_allows(subnet.acl, False, address, port)
 
@@ -104,7 +104,7 @@ def target_admits(
     vpc_id: str,
     address: str,
     port: int,
-    preserved: Caller | None,
+    preserved: PacketSource | None,
 ) -> bool:
     """Whether a load balancer's packets reach one of its targets and the replies come back.
 
@@ -125,15 +125,15 @@ def target_admits(
     groups = network.interfaces.get((vpc_id, address), ())
     if groups:
         caller_at = preserved.address if preserved else node_at
-        caller = Caller(caller_at or "0.0.0.0", frozenset(balancer.security_groups))  # noqa: S104 - an unknown address
-        if not admits(network, groups, port, caller):
+        caller = PacketSource(caller_at or "0.0.0.0", frozenset(balancer.security_groups))  # noqa: S104 - an unknown address
+        if not groups_admit(network, groups, port, caller):
             return False
     if node is None or node_at is None or target_subnet is None or node.id == target_subnet.id:
         return True
-    there = acl_allows(node.acl, True, address, port) and requests_pass(
+    there = acl_allows(node.acl, True, address, port) and acl_allows_requests(
         target_subnet, node_at, port
     )
-    back = replies_pass(target_subnet, node_at) and all(
+    back = acl_allows_replies(target_subnet, node_at) and all(
         acl_allows(node.acl, False, address, port) for port in _edges_of(node.acl)
     )
     return there and back
@@ -155,7 +155,7 @@ def _covers(rule: IngressRule, port: int) -> bool:
     return rule.from_port <= port <= rule.to_port
 
 
-def _names(rule: IngressRule, caller: Caller, network: Network) -> bool:
+def _names(rule: IngressRule, caller: PacketSource, network: Network) -> bool:
     if not caller.groups.isdisjoint(rule.groups):
         return True
     listed = (

@@ -14,32 +14,37 @@ from collections.abc import Callable
 
 import h11
 
-from lab.edge.account.api_gateways import Gateway
+from lab.edge.account.api_gateways import WebSocketApi
 from lab.edge.account.state import State
 from lab.edge.http.messages import ViewerRequest
-from lab.edge.origins.api_gateway_rules import IDLE_SECONDS, LONGEST_SECONDS, admit, internal_error
-from lab.edge.wire.connection import Leg, Tunnel
+from lab.edge.origins.api_gateway_rules import (
+    IDLE_SECONDS,
+    MAX_CONNECTION_SECONDS,
+    accept_handshake,
+    internal_error,
+)
+from lab.edge.wire.connection import Connection, Tunnel
 from lab.edge.wire.http1 import (
-    Http1,
-    ask,
-    give,
+    Http1Connection,
+    decode_headers,
+    encode_headers,
     has_body,
     relay_response,
+    send_answer,
+    send_request,
     switch_protocols,
-    text_headers,
-    wire_headers,
 )
 
 LOOPBACK = "127.0.0.1"
 INTEGRATION_SECONDS = 29.0
-LONGEST_CONNECT = 2.5
+MAX_CONNECT_SECONDS = 2.5
 # What the gateway writes itself on its way to the integration.
 _REPLACED = frozenset(
     {"host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"}
 )
 
 
-class Gateways:
+class ApiGatewayEndpoint:
     """The endpoint of all APIs."""
 
     def __init__(self, state: Callable[[], State]) -> None:
@@ -50,10 +55,10 @@ class Gateways:
     async def listen(self) -> None:
         """Open the socket."""
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Leg(self._opened), LOOPBACK, 0
+            lambda: Connection(self._opened), LOOPBACK, 0
         )
 
-    async def connect(self) -> Leg:
+    async def connect(self) -> Connection:
         """A connection to the endpoint.
 
         :raises OSError: it is not listening.
@@ -61,8 +66,10 @@ class Gateways:
         if self._server is None or not self._server.sockets:
             raise ConnectionRefusedError("API Gateway is not listening")
         port = self._server.sockets[0].getsockname()[1]
-        _, leg = await asyncio.get_running_loop().create_connection(Leg, LOOPBACK, port)
-        return leg
+        _, connection = await asyncio.get_running_loop().create_connection(
+            Connection, LOOPBACK, port
+        )
+        return connection
 
     async def close(self) -> None:
         """Stop listening and drop every connection."""
@@ -72,25 +79,25 @@ class Gateways:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _opened(self, leg: Leg) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(leg))
+    def _opened(self, connection: Connection) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, leg: Leg) -> None:
+    async def _serve(self, connection: Connection) -> None:
         try:
-            tunnel = await self._handshake(Http1(leg, h11.SERVER))
+            tunnel = await self._handshake(Http1Connection(connection, h11.SERVER))
             if tunnel is not None:
-                async with asyncio.timeout(LONGEST_SECONDS / self._state().socket_scale):
+                async with asyncio.timeout(MAX_CONNECTION_SECONDS / self._state().socket_scale):
                     await tunnel.finished()
         except (OSError, h11.ProtocolError, TimeoutError):
             # Either side left or spoke nonsense, or the connection is as old as API Gateway lets
             # one become.
             pass
         finally:
-            leg.close()
+            connection.close()
 
-    async def _handshake(self, http: Http1) -> Tunnel | None:
+    async def _handshake(self, http: Http1Connection) -> Tunnel | None:
         event = await http.next_event()
         if not isinstance(event, h11.Request):
             return None
@@ -98,23 +105,30 @@ class Gateways:
         if not has_body(request.headers):
             await http.next_event()  # the end of the request
         request_id = str(uuid.uuid4())
-        admitted = admit(self._state().gateways, request, request_id)
-        if not isinstance(admitted, Gateway):
-            await give(http, admitted, head=request.method == "HEAD")
+        admitted = accept_handshake(self._state().websocket_apis, request, request_id)
+        if not isinstance(admitted, WebSocketApi):
+            await send_answer(http, admitted, head=request.method == "HEAD")
             return None
         try:
             far = await self._integration(admitted)
         except OSError:
-            await give(http, internal_error(request_id))
+            await send_answer(http, internal_error(request_id))
             return None
         try:
-            return await self._join(http, Http1(far, h11.CLIENT), request, admitted, request_id)
+            return await self._join(
+                http, Http1Connection(far, h11.CLIENT), request, admitted, request_id
+            )
         except BaseException:
             far.close()
             raise
 
     async def _join(
-        self, http: Http1, app: Http1, request: ViewerRequest, gateway: Gateway, request_id: str
+        self,
+        http: Http1Connection,
+        app: Http1Connection,
+        request: ViewerRequest,
+        gateway: WebSocketApi,
+        request_id: str,
     ) -> Tunnel | None:
         kept = [(name, value) for name, value in request.headers if name.lower() not in _REPLACED]
         headers = [
@@ -128,24 +142,26 @@ class Gateways:
         ]
         target = "/" + (f"?{request.query}" if request.query else "")
         asked = h11.Request(
-            method="GET", target=target.encode("latin-1", "replace"), headers=wire_headers(headers)
+            method="GET",
+            target=target.encode("latin-1", "replace"),
+            headers=encode_headers(headers),
         )
         try:
-            reply = await ask(app, asked, body_from=None, patience=INTEGRATION_SECONDS)
+            reply = await send_request(app, asked, body_from=None, patience=INTEGRATION_SECONDS)
         except (TimeoutError, h11.ProtocolError, OSError):
-            app.leg.close()
-            await give(http, internal_error(request_id))
+            app.connection.close()
+            await send_answer(http, internal_error(request_id))
             return None
         if isinstance(reply, h11.Response):
-            await relay_response(app, http, reply, text_headers(reply), INTEGRATION_SECONDS)
-            app.leg.close()
+            await relay_response(app, http, reply, decode_headers(reply), INTEGRATION_SECONDS)
+            app.connection.close()
             return None
         await switch_protocols(
-            http, app, reply, (*text_headers(reply), ("x-amzn-RequestId", request_id))
+            http, app, reply, (*decode_headers(reply), ("x-amzn-RequestId", request_id))
         )
-        return Tunnel(http.leg, app.leg, IDLE_SECONDS / self._state().socket_scale)
+        return Tunnel(http.connection, app.connection, IDLE_SECONDS / self._state().socket_scale)
 
-    async def _integration(self, gateway: Gateway) -> Leg:
+    async def _integration(self, gateway: WebSocketApi) -> Connection:
         """A connection to what stands behind the API, where the lab really runs it.
 
         :raises OSError: nothing is there.
@@ -153,16 +169,18 @@ class Gateways:
         host, _, port = self._state().hosts.get(gateway.integration, "").rpartition(":")
         if not host or not port.isdecimal():
             raise ConnectionRefusedError(f"nothing is at {gateway.integration}")
-        async with asyncio.timeout(LONGEST_CONNECT):
-            _, leg = await asyncio.get_running_loop().create_connection(Leg, host, int(port))
-        return leg
+        async with asyncio.timeout(MAX_CONNECT_SECONDS):
+            _, connection = await asyncio.get_running_loop().create_connection(
+                Connection, host, int(port)
+            )
+        return connection
 
 
 def _request(event: h11.Request) -> ViewerRequest:
     return ViewerRequest(
         method=event.method.decode(),
         target=event.target.decode("latin-1"),
-        headers=text_headers(event),
+        headers=decode_headers(event),
         scheme="https",
         http_version=event.http_version.decode(),
         address=LOOPBACK,

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from lab.edge.account.api_gateways import Gateway
+from lab.edge.account.api_gateways import WebSocketApi
 from lab.edge.http.hosts import split_host
 from lab.edge.http.messages import Answer, ViewerRequest
 
@@ -19,18 +19,18 @@ Json = Mapping[str, Any]
 
 # The quotas page of API Gateway: idle connections 10 minutes, any connection 2 hours.
 IDLE_SECONDS = 600.0
-LONGEST_SECONDS = 7200.0
+MAX_CONNECTION_SECONDS = 7200.0
 _NAME = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
 
 
-def is_gateway_name(domain: str) -> bool:
+def is_api_gateway_name(domain: str) -> bool:
     """Whether a domain name is one that API Gateway gives to APIs."""
     return _NAME.fullmatch(domain.lower()) is not None
 
 
-def admit(
-    gateways: Mapping[str, Gateway], request: ViewerRequest, request_id: str
-) -> Gateway | Answer:
+def accept_handshake(
+    websocket_apis: Mapping[str, WebSocketApi], request: ViewerRequest, request_id: str
+) -> WebSocketApi | Answer:
     """The API that takes the handshake, or API Gateway's own refusal.
 
     1. A Host that is no API's: 403 Forbidden. So a forwarded viewer Host never gets further.
@@ -38,7 +38,7 @@ def admit(
     3. No WebSocket handshake: 426.
     4. Nothing behind the $default route: 500.
     """
-    gateway = gateways.get(split_host(request.header("host"))[0])
+    gateway = websocket_apis.get(split_host(request.header("host"))[0])
     if gateway is None or not gateway.enabled:
         return _refused(403, "Forbidden", request_id, "ForbiddenException")
     if request.path.strip("/") not in gateway.stages:

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from lab.certificates import ensure_certificates
 from lab.edge.cdn.request_pipeline import EdgePorts
-from lab.edge.wire.connection import Leg
+from lab.edge.wire.connection import Connection
 
 LOOPBACK = "127.0.0.1"
 
 
-class EdgeAsOrigin:
+class NestedDistributions:
     """Connections of the edge to itself."""
 
     def __init__(self, ports: EdgePorts, state_dir: Path) -> None:
@@ -25,7 +25,7 @@ class EdgeAsOrigin:
         self._state_dir = state_dir
         self._trust: ssl.SSLContext | None = None
 
-    async def connect(self, name: str, *, tls: bool) -> Leg:
+    async def connect(self, name: str, *, tls: bool) -> Connection:
         """A connection to the distribution that answers for `name`.
 
         :raises OSError: the edge is closing, or its certificate is not for that name, or it is no
@@ -33,8 +33,8 @@ class EdgeAsOrigin:
         """
         loop = asyncio.get_running_loop()
         if not tls:
-            _, leg = await loop.create_connection(Leg, LOOPBACK, self._ports.plain)
-            return leg
+            _, connection = await loop.create_connection(Connection, LOOPBACK, self._ports.plain)
+            return connection
         if self._trust is None:
             self._trust = ssl.create_default_context(
                 cafile=str(ensure_certificates(self._state_dir).ca)
@@ -42,9 +42,9 @@ class EdgeAsOrigin:
             # CloudFront speaks HTTP/1.1 to every origin.
             self._trust.set_alpn_protocols(["http/1.1"])
         try:
-            _, leg = await loop.create_connection(
-                Leg, LOOPBACK, self._ports.tls, ssl=self._trust, server_hostname=name
+            _, connection = await loop.create_connection(
+                Connection, LOOPBACK, self._ports.tls, ssl=self._trust, server_hostname=name
             )
         except ValueError as error:
             raise ConnectionAbortedError(f"{name!r} is no name for a certificate") from error
-        return leg
+        return connection

@@ -15,18 +15,24 @@ import h11
 
 from lab.edge.account.distributions import CustomOrigin, Distribution, Origin
 from lab.edge.account.state import State
-from lab.edge.balancers.listeners import Balancers
+from lab.edge.balancers.listeners import ListenerSockets
 from lab.edge.cdn.forwarding import origin_request
 from lab.edge.cdn.routing import find_behavior, find_distribution
 from lab.edge.http.hosts import split_host
 from lab.edge.http.messages import EdgeIdentity, OriginRequest, Refusal, ViewerRequest
-from lab.edge.network.origin_resolution import Unreachable, reach
-from lab.edge.origins.api_gateway import Gateways
-from lab.edge.origins.api_gateway_rules import is_gateway_name
-from lab.edge.origins.nested_distribution import EdgeAsOrigin
-from lab.edge.tls.origin_tls import explain
-from lab.edge.wire.connection import Leg
-from lab.edge.wire.http1 import Conversation, Http1, SenderFailed, ask, wire_headers
+from lab.edge.network.origin_resolution import Unreachable, resolve_origin
+from lab.edge.origins.api_gateway import ApiGatewayEndpoint
+from lab.edge.origins.api_gateway_rules import is_api_gateway_name
+from lab.edge.origins.nested_distribution import NestedDistributions
+from lab.edge.tls.origin_tls import refusal_for
+from lab.edge.wire.connection import Connection
+from lab.edge.wire.http1 import (
+    Http1Connection,
+    HttpStream,
+    RequestAborted,
+    encode_headers,
+    send_request,
+)
 
 GATEWAY_PORT = 443
 # Origin groups fail over for these only, and for OPTIONS if it is cached.
@@ -34,11 +40,11 @@ REPEATABLE = frozenset({"GET", "HEAD"})
 # The failover code that stands for an origin to which CloudFront cannot connect.
 UNCONNECTED = 503
 # Quotas page: the longest head of a response.
-MOST_HEADER_BYTES = 32768
+MAX_HEADER_BYTES = 32768
 # Developer Guide, "100 Continue responses": after another one CloudFront returns an error.
-MOST_CONTINUES = 1
+MAX_CONTINUES = 1
 # However fast the lab's clock runs, the apps behind it run in real time.
-SHORTEST_READ_TIMEOUT = 5.0
+MIN_READ_TIMEOUT = 5.0
 # CloudFront's origin-facing servers have public addresses; this edge has a few out of
 # 130.176.0.0/18.
 SOURCE_ADDRESSES = tuple(
@@ -47,26 +53,31 @@ SOURCE_ADDRESSES = tuple(
 
 
 @dataclass(slots=True)
-class Fetched:
+class OriginResponse:
     """An origin that answered: its connection and the head of its response.
 
     `patience` is for how many seconds it may be silent in the middle of its response. `deadline`, a
     moment of the event loop's clock, is when the whole response must have come; None for never.
     """
 
-    http: Http1
+    http: Http1Connection
     head: h11.Response | h11.InformationalResponse
     patience: float
     deadline: float | None
 
 
-class OriginFetch:
+class OriginFetcher:
     """Asks origins."""
 
-    def __init__(self, balancers: Balancers, gateways: Gateways, edge: EdgeAsOrigin) -> None:
+    def __init__(
+        self,
+        balancers: ListenerSockets,
+        websocket_apis: ApiGatewayEndpoint,
+        edge: NestedDistributions,
+    ) -> None:
         self._edge = edge
         self._balancers = balancers
-        self._gateways = gateways
+        self._gateways = websocket_apis
 
     async def fetch(
         self,
@@ -74,8 +85,8 @@ class OriginFetch:
         distribution: Distribution,
         request: ViewerRequest,
         identity: EdgeIdentity,
-        body_from: Conversation | None,
-    ) -> Fetched | Refusal:
+        body_from: HttpStream | None,
+    ) -> OriginResponse | Refusal:
         """The origin's answer to a viewer's request, or the error that CloudFront gives in its
         place.
 
@@ -107,8 +118,8 @@ class OriginFetch:
             )
             if not fails_over or origin is tries[-1]:
                 return fetched
-            if isinstance(fetched, Fetched):
-                fetched.http.leg.close()
+            if isinstance(fetched, OriginResponse):
+                fetched.http.connection.close()
         return Refusal(
             502,
             "OriginDnsError",
@@ -122,25 +133,25 @@ class OriginFetch:
         origin: Origin,
         request: ViewerRequest,
         asked: OriginRequest,
-        body_from: Conversation | None,
-    ) -> Fetched | Refusal:
+        body_from: HttpStream | None,
+    ) -> OriginResponse | Refusal:
         try:
-            if origin.custom is not None and is_gateway_name(origin.domain_name):
-                leg = await self._connect_gateway(origin.custom, request.scheme)
+            if origin.custom is not None and is_api_gateway_name(origin.domain_name):
+                connection = await self._connect_gateway(origin.custom, request.scheme)
             elif (
                 origin.custom is not None
                 and find_distribution(state.distributions, origin.domain_name) is not None
             ):
-                leg = await self._connect_edge(origin.custom, request.scheme, asked.host)
+                connection = await self._connect_edge(origin.custom, request.scheme, asked.host)
             else:
-                leg = await self._connect(state, distribution, origin, request, asked)
-        except _NoWay as no_way:
-            return replace(no_way.refusal, unconnected=True)
+                connection = await self._connect(state, distribution, origin, request, asked)
+        except _ConnectFailed as failed:
+            return replace(failed.refusal, unconnected=True)
         except OSError:
             return Refusal(
                 502, "OriginConnectError", "The origin refused the connection.", unconnected=True
             )
-        upstream = Http1(leg, h11.CLIENT)
+        upstream = Http1Connection(connection, h11.CLIENT)
         patience = between = _real_seconds(origin.read_timeout, state)
         deadline = None
         if origin.completion_timeout is not None:
@@ -149,19 +160,19 @@ class OriginFetch:
         try:
             target = asked.target.encode("latin-1", "replace")
             to_origin = h11.Request(
-                method=asked.method, target=target, headers=wire_headers(asked.headers)
+                method=asked.method, target=target, headers=encode_headers(asked.headers)
             )
-            head = await ask(
+            head = await send_request(
                 upstream,
                 to_origin,
                 body_from=body_from,
                 patience=patience,
-                most_continues=MOST_CONTINUES,
+                max_continues=MAX_CONTINUES,
             )
-            if sum(len(name) + len(value) + 4 for name, value in head.headers) <= MOST_HEADER_BYTES:
-                return Fetched(upstream, head, between, deadline)
+            if sum(len(name) + len(value) + 4 for name, value in head.headers) <= MAX_HEADER_BYTES:
+                return OriginResponse(upstream, head, between, deadline)
             refusal = _too_large()
-        except SenderFailed:
+        except RequestAborted:
             refusal = Refusal(400, "ClientHungUpRequest", "The request's body broke off.")
         except TimeoutError:
             refusal = Refusal(504, "OriginCommError", "The origin did not answer in time.")
@@ -178,9 +189,9 @@ class OriginFetch:
                 502, "OriginError", "The origin closed the connection without a response."
             )
         except BaseException:
-            leg.close()
+            connection.close()
             raise
-        leg.close()
+        connection.close()
         return refusal
 
     async def _connect(
@@ -190,7 +201,7 @@ class OriginFetch:
         origin: Origin,
         request: ViewerRequest,
         asked: OriginRequest,
-    ) -> Leg:
+    ) -> Connection:
         """A connection to the listener or the address that an origin leads to.
 
         Over TLS the certificate must be for the Host that the origin is sent: the viewer's if the
@@ -200,7 +211,7 @@ class OriginFetch:
         failed. :raises OSError: the listener is gone.
         """
         source = secrets.choice(SOURCE_ADDRESSES)
-        reached = reach(
+        resolved = resolve_origin(
             state,
             origin,
             request.scheme,
@@ -208,26 +219,28 @@ class OriginFetch:
             websocket=request.is_websocket_handshake,
             distribution_id=distribution.id,
         )
-        if isinstance(reached, Unreachable):
-            await asyncio.sleep(reached.wait)
-            raise _NoWay(reached.refusal)
+        if isinstance(resolved, Unreachable):
+            await asyncio.sleep(resolved.wait)
+            raise _ConnectFailed(resolved.refusal)
         name, _ = split_host(asked.host)
         try:
-            return await self._balancers.connect(reached, source, name)
+            return await self._balancers.connect(resolved, source, name)
         except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
-            if reached.ssl_protocols is None:
+            if resolved.ssl_protocols is None:
                 raise
-            raise _NoWay(explain(error, name)) from error
+            raise _ConnectFailed(refusal_for(error, name)) from error
         except TimeoutError as error:
-            raise _NoWay(
+            raise _ConnectFailed(
                 Refusal(504, "OriginCommError", "Connecting to the origin timed out.")
             ) from error
         except ValueError as error:
-            raise _NoWay(
+            raise _ConnectFailed(
                 Refusal(502, "OriginConnectError", f"{name!r} is no name for a certificate.")
             ) from error
 
-    async def _connect_edge(self, custom: CustomOrigin, viewer_scheme: str, name: str) -> Leg:
+    async def _connect_edge(
+        self, custom: CustomOrigin, viewer_scheme: str, name: str
+    ) -> Connection:
         """A connection to this edge itself: the origin is another distribution.
 
         :raises _NoWay: CloudFront listens on ports 80 and 443 only.
@@ -236,7 +249,7 @@ class OriginFetch:
         scheme = _scheme(custom, viewer_scheme)
         port = custom.https_port if scheme == "https" else custom.http_port
         if (scheme, port) not in (("http", 80), ("https", 443)):
-            raise _NoWay(
+            raise _ConnectFailed(
                 Refusal(
                     502,
                     "OriginConnectError",
@@ -245,7 +258,7 @@ class OriginFetch:
             )
         return await self._edge.connect(split_host(name)[0], tls=scheme == "https")
 
-    async def _connect_gateway(self, custom: CustomOrigin, viewer_scheme: str) -> Leg:
+    async def _connect_gateway(self, custom: CustomOrigin, viewer_scheme: str) -> Connection:
         """A connection to API Gateway, which listens on port 443 only.
 
         :raises _NoWay: the origin would speak plain HTTP, or on another port.
@@ -257,7 +270,7 @@ class OriginFetch:
                 f"API Gateway refused the {scheme} connection on port {port}: it speaks HTTPS "
                 f"on {GATEWAY_PORT} only."
             )
-            raise _NoWay(Refusal(502, "OriginConnectError", why))
+            raise _ConnectFailed(Refusal(502, "OriginConnectError", why))
         return await self._gateways.connect()
 
 
@@ -277,10 +290,10 @@ def _real_seconds(timeout: int, state: State) -> float:
     """A timeout of AWS's on this machine: as much shorter as lab time is faster, but never under a
     few seconds.
     """
-    return min(float(timeout), max(SHORTEST_READ_TIMEOUT, timeout / (state.scale or 1.0)))
+    return min(float(timeout), max(MIN_READ_TIMEOUT, timeout / (state.scale or 1.0)))
 
 
-class _NoWay(Exception):
+class _ConnectFailed(Exception):
     """CloudFront gives up before there is a connection; carries its answer."""
 
     def __init__(self, refusal: Refusal) -> None:

@@ -74,7 +74,7 @@ class OriginTrust:
         return self._contexts[key]
 
 
-def careless_context() -> ssl.SSLContext:
+def unverified_context() -> ssl.SSLContext:
     """A load balancer as a TLS client of its targets: it encrypts and asks for nothing (ALB guide,
     "Target groups").
     """
@@ -85,7 +85,7 @@ def careless_context() -> ssl.SSLContext:
     return context
 
 
-def explain(error: OSError, name: str) -> Refusal:
+def refusal_for(error: OSError, name: str) -> Refusal:
     """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what
     failed.
 
@@ -120,7 +120,7 @@ class ListenerCertificates:
         self._authority: OriginAuthority | None = None
         self._contexts: dict[tuple[Certificate, Flaw | None], ssl.SSLContext] = {}
 
-    def front_context(
+    def server_context(
         self, policy: str, choose: Callable[[str | None], ssl.SSLContext | None]
     ) -> ssl.SSLContext:
         """A server's context that takes the certificate of another one at each handshake, for the

@@ -19,39 +19,39 @@ from lab.edge.account.distributions import Behavior, Distribution
 from lab.edge.account.lab_settings import WRONG_ACCEPT, find_fault
 from lab.edge.account.state import State
 from lab.edge.cdn.error_cache import (
-    KEPT_METHODS,
-    MOST_BODY_BYTES,
+    CACHED_METHODS,
+    MAX_BODY_BYTES,
+    CachedError,
+    CachedErrorResponse,
     ErrorCache,
-    KeptError,
-    KeptResponse,
     cache_key,
-    seconds_kept,
+    error_ttl,
 )
 from lab.edge.cdn.error_pages import edge_answer, relayed_headers, with_wrong_accept
-from lab.edge.cdn.request_pipeline import Circumstances, EdgePorts, receive
-from lab.edge.cdn.response_headers import let_through, with_policy
+from lab.edge.cdn.request_pipeline import EdgePorts, PipelineContext, process_request
+from lab.edge.cdn.response_headers import apply_policy, strip_unforwarded
 from lab.edge.cdn.signed_requests import without_signature
 from lab.edge.cdn.waf import RateCounter
 from lab.edge.http.messages import Answer, EdgeIdentity, Header, Refusal, ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
-from lab.edge.origins.origin_fetch import Fetched, OriginFetch
+from lab.edge.origins.origin_fetch import OriginFetcher, OriginResponse
 from lab.edge.wire.connection import Tunnel
 from lab.edge.wire.http1 import (
-    Conversation,
-    Http1,
+    Http1Connection,
+    HttpStream,
+    decode_headers,
     end_to_end,
-    give,
     has_body,
     read_small_body,
     relay_response,
+    send_answer,
     switch_protocols,
-    text_headers,
 )
 
 # CloudFront's idle limit for WebSockets; only bytes from the origin count (quotas page).
 WEBSOCKET_IDLE_SECONDS = 600.0
 
-Outcome = Fetched | KeptError
+ExchangeOutcome = OriginResponse | CachedError
 
 
 @dataclass(slots=True)
@@ -77,15 +77,15 @@ class Exchanges:
         self,
         state: Callable[[], State],
         former: Mapping[str, Distribution],
-        origins: OriginFetch,
+        origins: OriginFetcher,
         ports: EdgePorts,
-        dice: Callable[[], float] = random.random,
+        draw: Callable[[], float] = random.random,
     ) -> None:
         self._state = state
         self._former = former
         self._origins = origins
         self._ports = ports
-        self._dice = dice
+        self._draw = draw
         self._memory = EdgeMemory()
         self._via_name = f"{secrets.token_hex(16)}.cloudfront.net"
 
@@ -93,8 +93,8 @@ class Exchanges:
         """What the edge writes about itself into this request and its answer."""
         return EdgeIdentity(self._via_name, request_id)
 
-    async def carry_out(
-        self, http: Conversation, request: ViewerRequest, record: AccessRecord
+    async def handle(
+        self, http: HttpStream, request: ViewerRequest, record: AccessRecord
     ) -> Tunnel | None:
         """One request: receive it, then serve it. A tunnel if it became a WebSocket."""
         state = self._state()
@@ -104,17 +104,17 @@ class Exchanges:
                 http.next_event()
             )  # the end of the request; with a body, whoever relays it comes to the end
 
-        def counts(rule: str, whom: str, window: float, limit: int) -> bool:
+        def rate_exceeded(rule: str, whom: str, window: float, limit: int) -> bool:
             return self._memory.rates.exceeds(
                 rule, whom, window / state.socket_scale, limit, time.monotonic()
             )
 
-        circumstances = Circumstances(
-            time.time(), self._dice(), counts, self._former, self._memory.takes_former
+        context = PipelineContext(
+            time.time(), self._draw(), rate_exceeded, self._former, self._memory.takes_former
         )
-        received = receive(state, request, body, self._ports, circumstances)
-        if received.distribution is not None:
-            served = received.distribution
+        result = process_request(state, request, body, self._ports, context)
+        if result.distribution is not None:
+            served = result.distribution
             record.distribution_id, record.distribution_domain = served.id, served.domain
             record.logs_cookies = served.logs_cookies
         exchange = _Exchange(
@@ -125,15 +125,13 @@ class Exchanges:
             self.identity(record.request_id),
             self._origins,
             self._memory,
-            received.cookie,
+            result.cookie,
         )
-        if received.distribution is None or received.behavior is None:
-            if received.refusal is not None:
-                await exchange.refuse(received.refusal)
+        if result.distribution is None or result.behavior is None:
+            if result.refusal is not None:
+                await exchange.refuse(result.refusal)
             return None
-        return await exchange.serve(
-            received.distribution, received.behavior, received.refusal, body
-        )
+        return await exchange.serve(result.distribution, result.behavior, result.refusal, body)
 
 
 @dataclass(slots=True)
@@ -141,11 +139,11 @@ class _Exchange:
     """One request and all that belongs to it."""
 
     state: State
-    http: Conversation
+    http: HttpStream
     request: ViewerRequest
     record: AccessRecord
     identity: EdgeIdentity
-    origins: OriginFetch
+    origins: OriginFetcher
     memory: EdgeMemory
     cookie: str
 
@@ -162,27 +160,27 @@ class _Exchange:
         record.path_pattern = behavior.path_pattern or "*"
         if behavior.signed_by is not None:
             self.request = replace(self.request, target=without_signature(self.request.target))
-        outcome: Outcome = refusal or await self._ask(distribution, behavior, body)
-        status = outcome.head.status_code if isinstance(outcome, Fetched) else outcome.status
+        outcome: ExchangeOutcome = refusal or await self._ask(distribution, behavior, body)
+        status = outcome.head.status_code if isinstance(outcome, OriginResponse) else outcome.status
         error = status >= 400
         if error and (refusal is None or refusal.pageable):
             try:
                 page = await self._error_page(distribution, status)
             except BaseException:
-                if isinstance(outcome, Fetched):
-                    outcome.http.leg.close()
+                if isinstance(outcome, OriginResponse):
+                    outcome.http.connection.close()
                 raise
             if page is not None:
-                if isinstance(outcome, Fetched):
-                    outcome.http.leg.close()
+                if isinstance(outcome, OriginResponse):
+                    outcome.http.connection.close()
                 outcome = page
         if isinstance(outcome, Refusal):
             await self.refuse(outcome)
             return None
-        if isinstance(outcome, KeptResponse):
+        if isinstance(outcome, CachedErrorResponse):
             headers = self._headers(outcome.headers, behavior, error)
             self._begin(outcome.status, "Error", "Error", headers)
-            await give(
+            await send_answer(
                 self.http,
                 Answer(outcome.status, headers, outcome.body),
                 head=self.request.method == "HEAD",
@@ -197,12 +195,14 @@ class _Exchange:
             return
         answer = edge_answer(refusal, self.identity)
         self._begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
-        await give(self.http, answer, head=self.request.method == "HEAD")
+        await send_answer(self.http, answer, head=self.request.method == "HEAD")
 
-    async def _ask(self, distribution: Distribution, behavior: Behavior, body: bool) -> Outcome:
+    async def _ask(
+        self, distribution: Distribution, behavior: Behavior, body: bool
+    ) -> ExchangeOutcome:
         """The error that the edge has in mind for such a request, else the origin's answer."""
         key: Hashable = None
-        if behavior.cache_policy.caches and self.request.method in KEPT_METHODS:
+        if behavior.cache_policy.caches and self.request.method in CACHED_METHODS:
             key = cache_key(distribution, behavior, self.request)
             kept = self.memory.errors.find(key, time.monotonic())
             if kept is not None:
@@ -221,35 +221,35 @@ class _Exchange:
         self,
         distribution: Distribution,
         behavior: Behavior,
-        fetched: Fetched | Refusal,
+        fetched: OriginResponse | Refusal,
         key: Hashable,
-    ) -> Outcome:
+    ) -> ExchangeOutcome:
         status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
-        headers = () if isinstance(fetched, Refusal) else text_headers(fetched.head)
-        seconds = seconds_kept(distribution, behavior, status, headers) if status >= 400 else 0.0
+        headers = () if isinstance(fetched, Refusal) else decode_headers(fetched.head)
+        seconds = error_ttl(distribution, behavior, status, headers) if status >= 400 else 0.0
         if not seconds or self.request.method == "HEAD":
             return fetched
-        error: KeptError
+        error: CachedError
         if isinstance(fetched, Refusal):
             error = fetched
         else:
             try:
-                body = await read_small_body(fetched.http, MOST_BODY_BYTES, fetched.patience)
+                body = await read_small_body(fetched.http, MAX_BODY_BYTES, fetched.patience)
             except TimeoutError:
                 return Refusal(
                     504, "OriginCommError", "The origin stopped in the middle of its response."
                 )
             finally:
-                fetched.http.leg.close()
+                fetched.http.connection.close()
             framing = ("content-length", "transfer-encoding")
             kept = [
                 (name, value) for name, value in end_to_end(headers) if name.lower() not in framing
             ]
-            error = KeptResponse(status, (*kept, ("Content-Length", str(len(body)))), body)
+            error = CachedErrorResponse(status, (*kept, ("Content-Length", str(len(body)))), body)
         self.memory.errors.keep(key, error, time.monotonic() + seconds / self.state.socket_scale)
         return error
 
-    async def _error_page(self, distribution: Distribution, status: int) -> Fetched | None:
+    async def _error_page(self, distribution: Distribution, status: int) -> OriginResponse | None:
         """The page that a custom error response puts in an error's place; None to leave the error
         as it is.
         """
@@ -266,13 +266,13 @@ class _Exchange:
         if isinstance(page, Refusal):
             return None
         if not isinstance(page.head, h11.Response) or page.head.status_code >= 400:
-            page.http.leg.close()
+            page.http.connection.close()
             return None
         head = h11.Response(status_code=mapping.response_code, headers=page.head.headers)
         return replace(page, head=head)
 
     async def _relay(
-        self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
+        self, fetched: OriginResponse, distribution: Distribution, behavior: Behavior, error: bool
     ) -> Tunnel | None:
         """Pass the origin's answer on. However that ends, its connection is closed, unless a tunnel
         has it.
@@ -282,15 +282,15 @@ class _Exchange:
             tunnel = await self._pass_on(fetched, distribution, behavior, error)
         finally:
             if tunnel is None:
-                fetched.http.leg.close()
+                fetched.http.connection.close()
         return tunnel
 
     async def _pass_on(
-        self, fetched: Fetched, distribution: Distribution, behavior: Behavior, error: bool
+        self, fetched: OriginResponse, distribution: Distribution, behavior: Behavior, error: bool
     ) -> Tunnel | None:
         head = fetched.head
         if isinstance(head, h11.Response):
-            headers = self._headers(end_to_end(text_headers(head)), behavior, error)
+            headers = self._headers(end_to_end(decode_headers(head)), behavior, error)
             self._begin(
                 head.status_code, *(("Error", "Error") if error else ("Miss", "Miss")), headers
             )
@@ -309,11 +309,11 @@ class _Exchange:
                 self.record.break_off("ClientCommError")
                 raise
             return None
-        if not isinstance(self.http, Http1) or not self.request.is_websocket_handshake:
+        if not isinstance(self.http, Http1Connection) or not self.request.is_websocket_handshake:
             why = "The origin switched protocols without being asked."
             await self.refuse(Refusal(502, "OriginInvalidResponseError", why))
             return None
-        headers = self._headers(text_headers(head), behavior, error=False)
+        headers = self._headers(decode_headers(head), behavior, error=False)
         if find_fault(self.state.faults, WRONG_ACCEPT, distribution.id):
             headers = with_wrong_accept(headers)
         self._begin(head.status_code, "Miss", "Miss", headers)
@@ -321,11 +321,11 @@ class _Exchange:
         await switch_protocols(self.http, fetched.http, head, headers)
         idle = WEBSOCKET_IDLE_SECONDS / self.state.socket_scale
         return Tunnel(
-            self.http.leg,
-            fetched.http.leg,
+            self.http.connection,
+            fetched.http.connection,
             idle,
             far_only=True,
-            who="CloudFront",
+            hop="CloudFront",
             aws_seconds=WEBSOCKET_IDLE_SECONDS,
         )
 
@@ -345,7 +345,7 @@ class _Exchange:
     ) -> tuple[Header, ...]:
         """The origin's headers as the viewer gets them."""
         policy = self.state.response_headers_policies.get(behavior.response_headers_policy_id)
-        kept = with_policy(let_through(headers, behavior), policy, self.request)
+        kept = apply_policy(strip_unforwarded(headers, behavior), policy, self.request)
         relayed = relayed_headers(kept, error, self.identity)
         return (*relayed, ("Set-Cookie", self.cookie)) if self.cookie else relayed
 

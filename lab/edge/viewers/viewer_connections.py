@@ -18,33 +18,37 @@ from lab.edge.cdn.error_pages import edge_answer
 from lab.edge.http.hosts import split_host
 from lab.edge.http.messages import Answer, Refusal, ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
-from lab.edge.logs.log_store import LOGS, OWN_NAMES, LogShelf
+from lab.edge.logs.log_store import LOGS, OWN_NAMES, LogStore
 from lab.edge.tls.viewer_tls import HTTP2, requested_name
 from lab.edge.viewers.exchange import Exchanges
-from lab.edge.wire.connection import Leg, Tunnel
-from lab.edge.wire.http1 import HTTP1_VERSIONS, Http1, give, target_and_headers
-from lab.edge.wire.http2 import Http2, NotHttp2, Stream
-from lab.edge.wire.open_sockets import SOCKETS, Live
+from lab.edge.wire.connection import Connection, Tunnel
+from lab.edge.wire.http1 import HTTP1_VERSIONS, Http1Connection, send_answer, target_and_headers
+from lab.edge.wire.http2 import Http2Connection, Http2Stream, NotHttp2
+from lab.edge.wire.open_sockets import SOCKETS, OpenSockets
 
 # How long a viewer may take to send a request's head, also between two requests.
 HEAD_PATIENCE = 60.0
 
 
-class Viewers:
+class ViewerConnections:
     """Serves viewers' connections on both listeners."""
 
     def __init__(
-        self, exchanges: Exchanges, log: LogShelf, live: Live, country_of: Callable[[str], str]
+        self,
+        exchanges: Exchanges,
+        log: LogStore,
+        open_sockets: OpenSockets,
+        country_of: Callable[[str], str],
     ) -> None:
         self._exchanges = exchanges
         self._log = log
-        self._live = live
+        self._open_sockets = open_sockets
         self._country_of = country_of
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def leg(self) -> Leg:
+    def new_connection(self) -> Connection:
         """The protocol of a new viewer connection; for `create_server`."""
-        return Leg(self._opened)
+        return Connection(self._opened)
 
     async def close(self) -> None:
         """Drop every connection."""
@@ -52,35 +56,37 @@ class Viewers:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def _opened(self, leg: Leg) -> None:
-        task = asyncio.get_running_loop().create_task(self._serve(leg))
+    def _opened(self, connection: Connection) -> None:
+        task = asyncio.get_running_loop().create_task(self._serve(connection))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, leg: Leg) -> None:
+    async def _serve(self, connection: Connection) -> None:
         try:
-            tls = leg.transport.get_extra_info("ssl_object")
+            tls = connection.transport.get_extra_info("ssl_object")
             if tls is not None and tls.selected_alpn_protocol() == HTTP2:
-                await self._serve_http2(leg)
+                await self._serve_http2(connection)
                 return
-            ended = await self._serve_requests(leg)
+            ended = await self._serve_requests(connection)
             if ended is not None:
                 record, tunnel = ended
                 leads_to = f"{record.distribution_domain}{record.request.path}"
-                record.cut_by = await self._live.carry(tunnel, record.request.address, leads_to)
-                self._log.put(record, leg.sent, leg.received)
+                record.cut_by = await self._open_sockets.track(
+                    tunnel, record.request.address, leads_to
+                )
+                self._log.put(record, connection.sent, connection.received)
         except (OSError, h11.ProtocolError):
             # The viewer left, or the origin broke off in the middle of a response: there is no way
             # to say so any more.
             pass
         finally:
-            leg.close()
+            connection.close()
 
-    async def _serve_requests(self, leg: Leg) -> tuple[AccessRecord, Tunnel] | None:
+    async def _serve_requests(self, connection: Connection) -> tuple[AccessRecord, Tunnel] | None:
         """Requests one after the other, until the connection ends or becomes a tunnel."""
-        http = Http1(leg, h11.SERVER)
+        http = Http1Connection(connection, h11.SERVER)
         while True:
-            sent, received = leg.sent, leg.received
+            sent, received = connection.sent, connection.received
             try:
                 async with asyncio.timeout(HEAD_PATIENCE):
                     event = await http.next_event()
@@ -88,62 +94,62 @@ class Viewers:
                     return None
                 if event.http_version not in HTTP1_VERSIONS:
                     raise h11.RemoteProtocolError("another version of HTTP")
-                request = self._viewer_request(event, leg)
+                request = self._viewer_request(event, connection)
             except TimeoutError:
                 return None
             except h11.RemoteProtocolError as error:
                 await self._refuse_garbage(http, error)
-                await leg.part()
+                await connection.lingering_close()
                 return None
             own = self._own_answer(request)
             if own is not None:
-                await give(http, own)
+                await send_answer(http, own)
                 return None
             record = AccessRecord(request, _request_id())
             tunnel: Tunnel | None = None
             try:
-                tunnel = await self._exchanges.carry_out(http, request, record)
+                tunnel = await self._exchanges.handle(http, request, record)
             finally:
                 if tunnel is None:
-                    self._log.put(record, leg.sent - sent, leg.received - received)
+                    self._log.put(record, connection.sent - sent, connection.received - received)
             if tunnel is not None:
                 return record, tunnel
             if not http.ready_for_next():
-                if not http.heard_all:
-                    await leg.part()
+                if not http.peer_done:
+                    await connection.lingering_close()
                 return None
 
-    async def _serve_http2(self, leg: Leg) -> None:
+    async def _serve_http2(self, connection: Connection) -> None:
         """Streams side by side, until the connection ends. What is no HTTP/2, such as an Upgrade,
         gets a 400.
         """
         try:
-            await Http2(leg, self._serve_stream).serve()
+            await Http2Connection(connection, self._serve_stream).serve()
         except NotHttp2:
             why = "HTTP/2 was agreed on for this connection; a WebSocket handshake needs HTTP/1.1."
             refusal = Refusal(400, "InvalidRequest", why)
-            await give(
-                Http1(leg, h11.SERVER),
+            await send_answer(
+                Http1Connection(connection, h11.SERVER),
                 edge_answer(refusal, self._exchanges.identity(_request_id())),
             )
-            await leg.part()
+            await connection.lingering_close()
 
-    async def _serve_stream(self, stream: Stream) -> None:
-        request = self._viewer_request(stream.request, stream.leg)
+    async def _serve_stream(self, stream: Http2Stream) -> None:
+        request = self._viewer_request(stream.request, stream.connection)
         record = AccessRecord(request, _request_id())
         try:
-            await self._exchanges.carry_out(stream, request, record)
+            await self._exchanges.handle(stream, request, record)
         finally:
             self._log.put(record, stream.sent, stream.received)
 
-    async def _refuse_garbage(self, http: Http1, error: h11.RemoteProtocolError) -> None:
+    async def _refuse_garbage(self, http: Http1Connection, error: h11.RemoteProtocolError) -> None:
         if not http.may_answer:
             return
         if error.error_status_hint == 431:
             refusal = Refusal(494, "InvalidRequestHeader", "The request headers are too large.")
         else:
             refusal = Refusal(400, "InvalidRequest", "This is not a well-formed HTTP/1.1 request.")
-        await give(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
+        await send_answer(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
 
     def _own_answer(self, request: ViewerRequest) -> Answer | None:
         """The answer to a request that is for the lab itself and not for a distribution: log rows,
@@ -151,17 +157,17 @@ class Viewers:
         """
         if request.scheme != "http" or split_host(request.header("host"))[0] not in OWN_NAMES:
             return None
-        pages = {LOGS: lambda: self._log.answer(request.query), SOCKETS: self._live.answer}
+        pages = {LOGS: lambda: self._log.answer(request.query), SOCKETS: self._open_sockets.answer}
         return pages[request.path]() if request.path in pages else None
 
-    def _viewer_request(self, event: h11.Request, leg: Leg) -> ViewerRequest:
+    def _viewer_request(self, event: h11.Request, connection: Connection) -> ViewerRequest:
         """The request as later decisions read it.
 
         :raises h11.RemoteProtocolError: its target is none.
         """
         target, headers = target_and_headers(event)
-        peer = leg.transport.get_extra_info("peername")
-        cipher = leg.transport.get_extra_info("cipher")
+        peer = connection.transport.get_extra_info("peername")
+        cipher = connection.transport.get_extra_info("cipher")
         address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - what the log says of a viewer that left at once
         return ViewerRequest(
             method=event.method.decode(),
@@ -172,7 +178,7 @@ class Viewers:
             address=address,
             port=peer[1] if peer else 0,
             tls=f"{cipher[1]}:{cipher[0]}" if cipher else "",
-            server_name=requested_name(leg.transport.get_extra_info("ssl_object")),
+            server_name=requested_name(connection.transport.get_extra_info("ssl_object")),
             country=self._country_of(address),
         )
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import cast
 
-MOST_WAITING = 64 * 1024
+MAX_INBOX_BYTES = 64 * 1024
 # How long a closing leg may take to hand over what is still buffered before it is cut.
 LINGER_SECONDS = 3.0
 PARTING_SECONDS = 0.5
 
 
-class End(Enum):
+class TunnelEnd(Enum):
     """What ended a tunnel."""
 
     NEAR = "near"
@@ -33,7 +33,7 @@ class End(Enum):
 
 
 @dataclass(slots=True)
-class Passage:
+class PeerInfo:
     """What both ends of one of the lab's own connections know of it, beyond its bytes.
 
     `source` is the simulated address it comes from, `groups` the security groups of whoever made
@@ -45,7 +45,7 @@ class Passage:
     cut_by: str = ""
 
 
-class Leg(asyncio.Protocol):
+class Connection(asyncio.Protocol):
     """A transport with a bounded inbox; becomes a pipe when it joins a tunnel."""
 
     __slots__ = (
@@ -62,13 +62,13 @@ class Leg(asyncio.Protocol):
         "_write_waiter",
         "ended",
         "lost",
-        "passage",
+        "peer_info",
         "received",
         "sent",
         "transport",
     )
 
-    def __init__(self, on_open: Callable[[Leg], None] | None = None) -> None:
+    def __init__(self, on_open: Callable[[Connection], None] | None = None) -> None:
         self._loop = asyncio.get_running_loop()
         self._on_open = on_open
         self._on_close: Callable[[], None] | None = None
@@ -79,8 +79,8 @@ class Leg(asyncio.Protocol):
         self._closing = False
         self._tls = False
         self.ended = False
-        self.passage: Passage | None = None
-        self._peer: Leg | None = None
+        self.peer_info: PeerInfo | None = None
+        self._peer: Connection | None = None
         self._tunnel: Tunnel | None = None
         self.transport: asyncio.Transport
         self.lost = False
@@ -160,7 +160,7 @@ class Leg(asyncio.Protocol):
         else:
             self.close()
 
-    async def part(self) -> None:
+    async def lingering_close(self) -> None:
         """Close after an answer to a request that was not read to its end.
 
         Closing a socket with unread bytes sends RST, which may overtake the answer: so read on for
@@ -174,7 +174,7 @@ class Leg(asyncio.Protocol):
                     pass
         self.close()
 
-    def join(self, tunnel: Tunnel, peer: Leg) -> None:
+    def join(self, tunnel: Tunnel, peer: Connection) -> None:
         """From now on hand every byte to `peer`, first those that are already here."""
         self._tunnel = tunnel
         self._peer = peer
@@ -205,7 +205,7 @@ class Leg(asyncio.Protocol):
                 self._peer.write(data)
             return
         self._inbox += data
-        if len(self._inbox) > MOST_WAITING:
+        if len(self._inbox) > MAX_INBOX_BYTES:
             self.pause_reading()
         self._wake(self._inbox_waiter)
 
@@ -271,20 +271,20 @@ class Tunnel:
         "cut_by",
         "ended_by",
         "far",
+        "hop",
         "idle_seconds",
         "near",
         "opened",
-        "who",
     )
 
     def __init__(
         self,
-        near: Leg,
-        far: Leg,
+        near: Connection,
+        far: Connection,
         idle_seconds: float,
         *,
         far_only: bool = False,
-        who: str = "",
+        hop: str = "",
         aws_seconds: float = 0.0,
     ) -> None:
         self._loop = asyncio.get_running_loop()
@@ -292,17 +292,17 @@ class Tunnel:
         self.far = far
         self.idle_seconds = idle_seconds
         self.aws_seconds = aws_seconds or idle_seconds
-        self.who = who
+        self.hop = hop
         self._far_only = far_only
         self.opened = self._last_heard = self._loop.time()
         self._finished: asyncio.Future[None] = self._loop.create_future()
-        self.ended_by: End | None = None
+        self.ended_by: TunnelEnd | None = None
         self.cut_by = ""
-        self._timer: asyncio.TimerHandle = self._loop.call_later(idle_seconds, self._look)
+        self._timer: asyncio.TimerHandle = self._loop.call_later(idle_seconds, self._check_idle)
         near.join(self, far)
         far.join(self, near)
 
-    async def finished(self) -> End:
+    async def finished(self) -> TunnelEnd:
         """Wait until both legs are gone; says what ended them. If the waiter is cancelled, both
         legs are closed.
         """
@@ -312,71 +312,76 @@ class Tunnel:
             self._timer.cancel()
             self.near.close()
             self.far.close()
-        return self.ended_by or End.NEAR
+        return self.ended_by or TunnelEnd.NEAR
 
-    def cut(self, why: str, end: End = End.CUT) -> None:
+    def cut(self, why: str, end: TunnelEnd = TunnelEnd.CUT) -> None:
         """End it now, as whoever holds it decided; `why` is what people read, here and at the hops
         before.
         """
         if self.ended_by is None:
             self.ended_by = end
-            self._blame(why)
+            self._record_cut(why)
         self._close_both()
 
     def quiet_for(self) -> float:
         """Seconds since the last bytes that count."""
         return self._loop.time() - self._last_heard
 
-    def heard(self, leg: Leg) -> None:
+    def heard(self, connection: Connection) -> None:
         """A leg received bytes."""
-        if leg is self.far or not self._far_only:
+        if connection is self.far or not self._far_only:
             self._last_heard = self._loop.time()
 
-    def half_closed(self, leg: Leg) -> None:
+    def half_closed(self, connection: Connection) -> None:
         """A leg will send no more: pass that on, and give the other direction a moment to
         finish.
         """
-        self._ended(leg)
+        self._ended(connection)
         self._timer.cancel()
-        if self._other(leg).ended:
+        if self._other(connection).ended:
             self._close_both()
             return
-        self._other(leg).finish_writing()
+        self._other(connection).finish_writing()
         self._timer = self._loop.call_later(LINGER_SECONDS, self._close_both)
 
-    def lost(self, leg: Leg) -> None:
+    def lost(self, connection: Connection) -> None:
         """A leg is gone: so is the other."""
-        self._ended(leg)
+        self._ended(connection)
         self._timer.cancel()
-        other = self._other(leg)
+        other = self._other(connection)
         if other.lost:
             if not self._finished.done():
                 self._finished.set_result(None)
         else:
             other.close()
 
-    def _ended(self, leg: Leg) -> None:
+    def _ended(self, connection: Connection) -> None:
         if self.ended_by is None:
-            self.ended_by = End.NEAR if leg is self.near else End.FAR
-            if leg is self.far and leg.passage is not None and leg.passage.cut_by:
-                self._blame(leg.passage.cut_by)
+            self.ended_by = TunnelEnd.NEAR if connection is self.near else TunnelEnd.FAR
+            if (
+                connection is self.far
+                and connection.peer_info is not None
+                and connection.peer_info.cut_by
+            ):
+                self._record_cut(connection.peer_info.cut_by)
 
-    def _blame(self, why: str) -> None:
+    def _record_cut(self, why: str) -> None:
         self.cut_by = why
-        if self.near.passage is not None:
-            self.near.passage.cut_by = why
+        if self.near.peer_info is not None:
+            self.near.peer_info.cut_by = why
 
-    def _other(self, leg: Leg) -> Leg:
-        return self.far if leg is self.near else self.near
+    def _other(self, connection: Connection) -> Connection:
+        return self.far if connection is self.near else self.near
 
-    def _look(self) -> None:
+    def _check_idle(self) -> None:
         remaining = self._last_heard + self.idle_seconds - self._loop.time()
         if remaining > 0:
-            self._timer = self._loop.call_later(remaining, self._look)
+            self._timer = self._loop.call_later(remaining, self._check_idle)
             return
         lab = f" (lab: {self.idle_seconds:g} s)" if self.aws_seconds != self.idle_seconds else ""
         self.cut(
-            f"the idle timeout of {self.who or 'this hop'}, {self.aws_seconds:g} s{lab}", End.IDLE
+            f"the idle timeout of {self.hop or 'this hop'}, {self.aws_seconds:g} s{lab}",
+            TunnelEnd.IDLE,
         )
 
     def _close_both(self) -> None:

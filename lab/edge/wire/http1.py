@@ -17,10 +17,10 @@ import h11
 
 from lab.edge.http.hosts import split_target
 from lab.edge.http.messages import Answer, Header, reason_phrase
-from lab.edge.wire.connection import Leg
+from lab.edge.wire.connection import Connection
 
 # Beyond this, h11 itself gives up on a request line with its headers (its hint is 431).
-MOST_HEADER_BYTES = 96 * 1024
+MAX_HEADER_BYTES = 96 * 1024
 # How long a sender may pause in the middle of its request.
 BODY_PATIENCE = 30.0
 HTTP1_VERSIONS = (b"1.0", b"1.1")
@@ -37,7 +37,7 @@ HOP_BY_HOP = frozenset(
 )
 
 
-class Conversation(Protocol):
+class HttpStream(Protocol):
     """A viewer's requests and the answers to them, whichever HTTP version carries them."""
 
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
@@ -55,14 +55,14 @@ class Conversation(Protocol):
         """Whether the viewer has left."""
 
 
-class Http1:
+class Http1Connection:
     """One HTTP/1.1 connection on one leg, in the role of server or client."""
 
-    def __init__(self, leg: Leg, role: type[h11.SERVER] | type[h11.CLIENT]) -> None:
-        self.leg = leg
+    def __init__(self, connection: Connection, role: type[h11.SERVER] | type[h11.CLIENT]) -> None:
+        self.connection = connection
         # The request was framed in two ways at once.
         self.ambiguous = False
-        self._connection = h11.Connection(role, max_incomplete_event_size=MOST_HEADER_BYTES)
+        self._h11 = h11.Connection(role, max_incomplete_event_size=MAX_HEADER_BYTES)
 
     async def next_event(self, patience: float | None = None) -> h11.Event | type[h11.PAUSED]:
         """The next event from the other side; waits for it.
@@ -75,17 +75,17 @@ class Http1:
         :raises TimeoutError: nothing at all came for `patience` seconds.
         """
         while True:
-            event = self._connection.next_event()
+            event = self._h11.next_event()
             if isinstance(event, h11.Request | h11.Response) and _framed_twice(event):
                 self.ambiguous = isinstance(event, h11.Request)
                 return _without_length(event)
             if event is not h11.NEED_DATA:
                 return cast("h11.Event | type[h11.PAUSED]", event)
-            if self._connection.they_are_waiting_for_100_continue:
+            if self._h11.they_are_waiting_for_100_continue:
                 await self.send(h11.InformationalResponse(status_code=100, headers=[]))
             async with asyncio.timeout(patience):
-                data = await self.leg.receive()
-            self._connection.receive_data(data)
+                data = await self.connection.receive()
+            self._h11.receive_data(data)
 
     async def send(self, event: h11.Event) -> None:
         """Send one event.
@@ -103,40 +103,40 @@ class Http1:
             event = h11.Response(
                 status_code=event.status_code, headers=headers, reason=event.reason
             )
-        data = self._connection.send(event)
+        data = self._h11.send(event)
         if data:
-            await self.leg.send(data)
+            await self.connection.send(data)
 
     def trailing_bytes(self) -> bytes:
         """What came and was not read yet: half a request, or after an upgrade what belongs to the
         new protocol.
         """
-        return bytes(self._connection.trailing_data[0])
+        return bytes(self._h11.trailing_data[0])
 
     def ready_for_next(self) -> bool:
         """Begin the next request on this connection if both sides are done and want to."""
-        if self._connection.our_state is h11.DONE and self._connection.their_state is h11.DONE:
-            self._connection.start_next_cycle()
+        if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
+            self._h11.start_next_cycle()
             return True
         return False
 
     @property
-    def heard_all(self) -> bool:
+    def peer_done(self) -> bool:
         """Whether the other side has said all it wanted to."""
-        return self._connection.their_state in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE)
+        return self._h11.their_state in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE)
 
     @property
     def gone(self) -> bool:
         """Whether the connection is lost."""
-        return self.leg.lost
+        return self.connection.lost
 
     @property
     def may_answer(self) -> bool:
         """Whether a response can still be started, also after garbage."""
-        return self._connection.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        return self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
 
-def text_headers(
+def decode_headers(
     event: h11.Request | h11.Response | h11.InformationalResponse,
 ) -> tuple[Header, ...]:
     """The headers of a message as text, in the spelling in which they came."""
@@ -156,13 +156,13 @@ def target_and_headers(event: h11.Request) -> tuple[str, tuple[Header, ...]]:
     if split is None:
         raise h11.RemoteProtocolError("not a request target")
     host, target = split
-    headers = text_headers(event)
+    headers = decode_headers(event)
     if host:
         headers = (("Host", host), *(header for header in headers if header[0].lower() != "host"))
     return target, headers
 
 
-def wire_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
+def encode_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
     """Headers as h11 wants them. Characters that HTTP/1.1 cannot carry become question marks."""
     return [
         (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
@@ -181,18 +181,18 @@ def has_body(headers: Iterable[Header]) -> bool:
     return "transfer-encoding" in names or names.get("content-length", "0") != "0"
 
 
-class SenderFailed(Exception):
+class RequestAborted(Exception):
     """Whoever sent the request left, or spoke nonsense, before the request was complete."""
 
 
-async def ask(
-    sink: Http1,
+async def send_request(
+    sink: Http1Connection,
     request: h11.Request,
     *,
-    body_from: Conversation | None,
+    body_from: HttpStream | None,
     patience: float,
     body_patience: float = BODY_PATIENCE,
-    most_continues: float = math.inf,
+    max_continues: float = math.inf,
 ) -> h11.Response | h11.InformationalResponse:
     """Send a request, with the body that `body_from` still has to give, and wait for the head of
     the response.
@@ -209,10 +209,10 @@ async def ask(
     if body_from is None:
         await sink.send(h11.EndOfMessage())
         async with asyncio.timeout(patience):
-            return await read_response_head(sink, most_continues)
+            return await read_response_head(sink, max_continues)
     loop = asyncio.get_running_loop()
     pump = loop.create_task(_relay_request_body(body_from, sink, body_patience))
-    head = loop.create_task(read_response_head(sink, most_continues))
+    head = loop.create_task(read_response_head(sink, max_continues))
     try:
         await asyncio.wait({pump, head}, return_when=asyncio.FIRST_COMPLETED)
         if not head.done():
@@ -226,8 +226,8 @@ async def ask(
 
 
 async def relay_response(
-    source: Http1,
-    sink: Conversation,
+    source: Http1Connection,
+    sink: HttpStream,
     head: h11.Response,
     headers: Iterable[Header],
     patience: float | None,
@@ -238,7 +238,7 @@ async def relay_response(
     """
     await sink.send(
         h11.Response(
-            status_code=head.status_code, headers=wire_headers(headers), reason=head.reason
+            status_code=head.status_code, headers=encode_headers(headers), reason=head.reason
         )
     )
     while True:
@@ -253,7 +253,7 @@ async def relay_response(
             raise ConnectionResetError("the origin left in the middle of its response")
 
 
-async def read_small_body(source: Http1, most: int, patience: float | None) -> bytes:
+async def read_small_body(source: Http1Connection, most: int, patience: float | None) -> bytes:
     """The body of a response whose head was read, cut after `most` bytes.
 
     :raises ConnectionResetError: the origin left in the middle of it.
@@ -272,21 +272,24 @@ async def read_small_body(source: Http1, most: int, patience: float | None) -> b
 
 
 async def switch_protocols(
-    near: Http1, far: Http1, reply: h11.InformationalResponse, headers: Iterable[Header]
+    near: Http1Connection,
+    far: Http1Connection,
+    reply: h11.InformationalResponse,
+    headers: Iterable[Header],
 ) -> None:
     """Pass a 101 on, then what either side already sent in the new protocol."""
     await near.send(
         h11.InformationalResponse(
-            status_code=101, headers=wire_headers(headers), reason=reply.reason
+            status_code=101, headers=encode_headers(headers), reason=reply.reason
         )
     )
     for source, sink in ((near, far), (far, near)):
         early = source.trailing_bytes()
         if early:
-            await sink.leg.send(early)
+            await sink.connection.send(early)
 
 
-async def give(http: Conversation, answer: Answer, *, head: bool = False) -> None:
+async def send_answer(http: HttpStream, answer: Answer, *, head: bool = False) -> None:
     """Send a complete answer, dated if it is not yet; only its head if it answers a HEAD
     request.
     """
@@ -295,7 +298,7 @@ async def give(http: Conversation, answer: Answer, *, head: bool = False) -> Non
     if all(name.lower() != "date" for name, _ in headers):
         headers.insert(0, ("Date", formatdate(usegmt=True)))
     await http.send(
-        h11.Response(status_code=answer.status, headers=wire_headers(headers), reason=reason)
+        h11.Response(status_code=answer.status, headers=encode_headers(headers), reason=reason)
     )
     if answer.body and not head:
         await http.send(h11.Data(data=answer.body))
@@ -303,7 +306,7 @@ async def give(http: Conversation, answer: Answer, *, head: bool = False) -> Non
 
 
 async def read_response_head(
-    source: Http1, most_continues: float = math.inf
+    source: Http1Connection, max_continues: float = math.inf
 ) -> h11.Response | h11.InformationalResponse:
     """The response to a request that was sent: a final one, or 101. Other 1xx are skipped.
 
@@ -317,23 +320,23 @@ async def read_response_head(
         if isinstance(event, h11.InformationalResponse):
             if event.status_code == 101:
                 return event
-            most_continues -= event.status_code == 100
-            if most_continues < 0:
+            max_continues -= event.status_code == 100
+            if max_continues < 0:
                 raise h11.RemoteProtocolError("100 Continue again")
         else:
             raise ConnectionResetError("closed without a response")
 
 
-async def _relay_request_body(source: Conversation, sink: Http1, patience: float) -> None:
+async def _relay_request_body(source: HttpStream, sink: Http1Connection, patience: float) -> None:
     sink_listens = True
     while True:
         try:
             async with asyncio.timeout(patience):
                 event = await source.next_event()
         except (h11.RemoteProtocolError, OSError, TimeoutError) as error:
-            raise SenderFailed from error
+            raise RequestAborted from error
         if not isinstance(event, (h11.Data, h11.EndOfMessage)):
-            raise SenderFailed
+            raise RequestAborted
         if sink_listens:
             try:
                 await sink.send(

@@ -13,7 +13,6 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import h11
 from h2.config import H2Configuration
-from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -24,8 +23,9 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
+from h2.connection import H2Connection
 
-from lab.edge.wire.connection import Leg
+from lab.edge.wire.connection import Connection
 from lab.edge.wire.http1 import HOP_BY_HOP
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -37,15 +37,17 @@ class NotHttp2(Exception):
     """The viewer agreed to HTTP/2 and then spoke something else."""
 
 
-class Http2:
+class Http2Connection:
     """One HTTP/2 connection in the role of the server."""
 
-    def __init__(self, leg: Leg, serve_stream: Callable[[Stream], Awaitable[None]]) -> None:
-        self.leg = leg
+    def __init__(
+        self, connection: Connection, serve_stream: Callable[[Http2Stream], Awaitable[None]]
+    ) -> None:
+        self.connection = connection
         self._serve_stream = serve_stream
-        self._connection = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
         self._writing = asyncio.Lock()
-        self._streams: dict[int, Stream] = {}
+        self._streams: dict[int, Http2Stream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
 
     async def serve(self) -> None:
@@ -56,16 +58,16 @@ class Http2:
         """
         try:
             data = await self._preface()
-            self._connection.initiate_connection()
+            self._h2.initiate_connection()
             await self.flush()
             while data:
                 try:
-                    events = self._connection.receive_data(data)
+                    events = self._h2.receive_data(data)
                 except ProtocolError:
                     await self.flush()
                     return
                 for event in events:
-                    self._take(event)
+                    self._handle(event)
                 await self.flush()
                 if any(isinstance(event, ConnectionTerminated) for event in events):
                     return
@@ -82,20 +84,20 @@ class Http2:
         order.
         """
         async with self._writing:
-            data = self._connection.data_to_send()
+            data = self._h2.data_to_send()
             if data:
-                await self.leg.send(data)
+                await self.connection.send(data)
 
     @property
-    def connection(self) -> H2Connection:
+    def h2(self) -> H2Connection:
         """The state of the connection; whoever changes it flushes."""
-        return self._connection
+        return self._h2
 
     async def _preface(self) -> bytes:
         data = b""
         async with asyncio.timeout(IDLE_PATIENCE):
             while len(data) < len(PREFACE):
-                piece = await self.leg.receive()
+                piece = await self.connection.receive()
                 data += piece
                 if not PREFACE.startswith(data[: len(PREFACE)]) or (not piece and data):
                     raise NotHttp2
@@ -105,19 +107,17 @@ class Http2:
 
     async def _receive(self) -> bytes:
         async with asyncio.timeout(None if self._tasks else IDLE_PATIENCE):
-            return await self.leg.receive()
+            return await self.connection.receive()
 
-    def _take(self, event: object) -> None:
+    def _handle(self, event: object) -> None:
         if isinstance(event, RequestReceived):
-            self._open(event)
+            self._open_stream(event)
         elif isinstance(event, DataReceived):
             stream = self._streams.get(event.stream_id)
             if stream is None:
                 # Its handler has ended: nobody will read this, but the connection's window must not
                 # run dry.
-                self._connection.acknowledge_received_data(
-                    event.flow_controlled_length, event.stream_id
-                )
+                self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             else:
                 stream.heard(h11.Data(data=event.data), event.flow_controlled_length)
         elif isinstance(event, StreamEnded):
@@ -135,13 +135,13 @@ class Http2:
                 if stream is not None:
                     stream.may_send.set()
 
-    def _open(self, event: RequestReceived) -> None:
+    def _open_stream(self, event: RequestReceived) -> None:
         try:
             request = _request(event.headers, ended=event.stream_ended is not None)
         except h11.LocalProtocolError:
-            self._connection.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self._h2.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
-        stream = Stream(
+        stream = Http2Stream(
             self,
             event.stream_id,
             request,
@@ -150,34 +150,36 @@ class Http2:
         self._streams[event.stream_id] = stream
         self._tasks[event.stream_id] = asyncio.get_running_loop().create_task(self._serve(stream))
 
-    async def _serve(self, stream: Stream) -> None:
+    async def _serve(self, stream: Http2Stream) -> None:
         try:
             await self._serve_stream(stream)
             if not stream.answered:
-                self._connection.reset_stream(stream.id, ErrorCodes.REFUSED_STREAM)
+                self._h2.reset_stream(stream.id, ErrorCodes.REFUSED_STREAM)
         except (OSError, h11.ProtocolError, ProtocolError):
-            self._give_up(stream)
+            self._reset_stream(stream)
         finally:
             del self._streams[stream.id], self._tasks[stream.id]
-        if not self.leg.lost:
+        if not self.connection.lost:
             try:
                 await self.flush()
             except OSError:
                 return
 
-    def _give_up(self, stream: Stream) -> None:
+    def _reset_stream(self, stream: Http2Stream) -> None:
         """The origin broke off, or the viewer did: say so on this stream only."""
         try:
-            self._connection.reset_stream(stream.id, ErrorCodes.INTERNAL_ERROR)
+            self._h2.reset_stream(stream.id, ErrorCodes.INTERNAL_ERROR)
         except ProtocolError:
             return
 
 
-class Stream:
+class Http2Stream:
     """One request and its answer; bytes are counted as the payload of this stream's frames."""
 
-    def __init__(self, http2: Http2, id: int, request: h11.Request, received: int) -> None:
-        self.leg = http2.leg
+    def __init__(
+        self, http2: Http2Connection, id: int, request: h11.Request, received: int
+    ) -> None:
+        self.connection = http2.connection
         self.id = id
         self.request = request
         self.answered = False
@@ -192,7 +194,7 @@ class Stream:
     @property
     def gone(self) -> bool:
         """Whether the connection is lost."""
-        return self.leg.lost
+        return self.connection.lost
 
     @property
     def may_answer(self) -> bool:
@@ -216,7 +218,7 @@ class Stream:
             await self._heard.wait()
         event, flow_controlled = self._events.popleft()
         if flow_controlled:
-            self._http2.connection.acknowledge_received_data(flow_controlled, self.id)
+            self._http2.h2.acknowledge_received_data(flow_controlled, self.id)
             await self._http2.flush()
         return event
 
@@ -233,25 +235,23 @@ class Stream:
                 (name, value) for name, value in event.headers if name.decode() not in HOP_BY_HOP
             ]
             self.sent += sum(len(name) + len(value) for name, value in headers)
-            self._http2.connection.send_headers(self.id, headers)
+            self._http2.h2.send_headers(self.id, headers)
         elif isinstance(event, h11.Data):
             await self._send_data(bytes(event.data))
         elif isinstance(event, h11.EndOfMessage):
-            self._http2.connection.end_stream(self.id)
+            self._http2.h2.end_stream(self.id)
             self.answered = True
         await self._http2.flush()
 
     async def _send_data(self, data: bytes) -> None:
-        connection = self._http2.connection
+        h2 = self._http2.h2
         while data:
-            room = min(
-                connection.local_flow_control_window(self.id), connection.max_outbound_frame_size
-            )
+            room = min(h2.local_flow_control_window(self.id), h2.max_outbound_frame_size)
             if room <= 0:
                 self.may_send.clear()
                 await self.may_send.wait()
                 continue
-            connection.send_data(self.id, data[:room])
+            h2.send_data(self.id, data[:room])
             self.sent += len(data[:room])
             data = data[room:]
             await self._http2.flush()

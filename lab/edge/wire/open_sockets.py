@@ -26,7 +26,7 @@ CUT_AFTER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Draining:
+class DrainingTarget:
     """A target that was deregistered while sockets to it are open."""
 
     group: str
@@ -35,33 +35,33 @@ class Draining:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenSocket:
     tunnel: Tunnel
     leads_from: str
     leads_to: str
     since: float
     target: str = ""
-    place: Draining | None = None
+    place: DrainingTarget | None = None
     cut_after: bool = True
     delay: float = 0.0
 
 
-class Live:
+class OpenSockets:
     """All open tunnels of the edge and its load balancers."""
 
     def __init__(self) -> None:
-        self._open: dict[int, _Open] = {}
+        self._open: dict[int, _OpenSocket] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
         # host:port of the targets that a fault replaces all the time.
         self._replaced: frozenset[str] = frozenset()
 
-    async def carry(self, tunnel: Tunnel, leads_from: str, leads_to: str) -> str:
+    async def track(self, tunnel: Tunnel, leads_from: str, leads_to: str) -> str:
         """Wait until a tunnel of the edge ends; says which hop cut it and why, "" when a client or
         an app ended it.
         """
-        return await self._carry(_Open(tunnel, leads_from, leads_to, time.time()))
+        return await self._track(_OpenSocket(tunnel, leads_from, leads_to, time.time()))
 
-    async def carry_to_target(
+    async def track_to_target(
         self,
         tunnel: Tunnel,
         leads_from: str,
@@ -77,13 +77,13 @@ class Live:
         """
         delay = group.attributes.get("deregistration_delay.timeout_seconds", "")
         seconds = float(delay) if delay.isdecimal() else DEFAULT_DELAY_SECONDS
-        where = Draining(group.arn, id, port)
-        entry = _Open(
+        where = DrainingTarget(group.arn, id, port)
+        entry = _OpenSocket(
             tunnel, leads_from, f"{id}:{port}", time.time(), key, where, cut_after, seconds
         )
         if entry.leads_to in self._replaced:
             _cut_soon(entry)
-        await self._carry(entry)
+        await self._track(entry)
 
     def open_to(self, key: str) -> int:
         """How many tunnels lead to a target."""
@@ -117,7 +117,7 @@ class Live:
         for key in self._leaving.keys() & present:
             self._leaving.pop(key).cancel()
 
-    def drop(self, group: TargetGroup, target: Target) -> None:
+    def cut_unhealthy(self, group: TargetGroup, target: Target) -> None:
         """A target fell ill: a network load balancer ends its connections to it, unless the group
         says otherwise.
         """
@@ -128,10 +128,10 @@ class Live:
             == "true"
         )
         if group.protocol not in ("HTTP", "HTTPS") and ends:
-            for entry in self._of(target_key(group, target)):
-                entry.tunnel.cut(f"{entry.tunnel.who}, because {entry.leads_to} is unhealthy")
+            for entry in self._to_target(target_key(group, target)):
+                entry.tunnel.cut(f"{entry.tunnel.hop}, because {entry.leads_to} is unhealthy")
 
-    def draining(self) -> list[Draining]:
+    def draining_targets(self) -> list[DrainingTarget]:
         """The targets that are being let go and still have sockets."""
         found = {
             e.target: e.place
@@ -152,7 +152,7 @@ class Live:
         oldest_first = sorted(self._open.values(), key=lambda entry: entry.since)
         return json_answer(200, {"sockets": [_shown(entry) for entry in oldest_first]})
 
-    async def _carry(self, entry: _Open) -> str:
+    async def _track(self, entry: _OpenSocket) -> str:
         self._open[id(entry)] = entry
         try:
             await entry.tunnel.finished()
@@ -162,26 +162,26 @@ class Live:
 
     def _cut(self, key: str) -> None:
         self._leaving.pop(key, None)
-        for entry in self._of(key):
+        for entry in self._to_target(key):
             if entry.cut_after:
-                who = entry.tunnel.who
+                hop = entry.tunnel.hop
                 entry.tunnel.cut(
-                    f"{who}, because {entry.leads_to} was deregistered and its delay was over"
+                    f"{hop}, because {entry.leads_to} was deregistered and its delay was over"
                 )
 
-    def _of(self, key: str) -> list[_Open]:
+    def _to_target(self, key: str) -> list[_OpenSocket]:
         return [entry for entry in self._open.values() if entry.target == key]
 
 
-def _cut_soon(entry: _Open) -> None:
-    why = f"{entry.tunnel.who}, because {entry.leads_to} was replaced"
+def _cut_soon(entry: _OpenSocket) -> None:
+    why = f"{entry.tunnel.hop}, because {entry.leads_to} was replaced"
     asyncio.get_running_loop().call_later(CUT_AFTER_SECONDS, entry.tunnel.cut, why)
 
 
-def _shown(entry: _Open) -> dict[str, Any]:
+def _shown(entry: _OpenSocket) -> dict[str, Any]:
     tunnel = entry.tunnel
     return {
-        "hop": tunnel.who,
+        "hop": tunnel.hop,
         "from": entry.leads_from,
         "to": entry.leads_to,
         "since": datetime.fromtimestamp(entry.since, UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lab.edge.account.load_balancers import Action, Listener
-from lab.edge.balancers.rules.listener_rules import FrontRequest
+from lab.edge.account.load_balancers import Listener, ListenerAction
+from lab.edge.balancers.rules.listener_rules import BalancerRequest
 from lab.edge.http.hosts import split_host
 from lab.edge.http.messages import Answer, Header, reason_phrase
 
@@ -15,7 +15,9 @@ DEFAULT_PORTS = {"http": "80", "https": "443"}
 INCOMPATIBLE_PROTOCOL = 464
 
 
-def own_answer(action: Action | None, request: FrontRequest, listener: Listener) -> Answer:
+def own_answer(
+    action: ListenerAction | None, request: BalancerRequest, listener: Listener
+) -> Answer:
     """What the balancer answers itself when the action is not to forward."""
     if action is not None and action.type == "redirect":
         return balancer_answer(
@@ -53,7 +55,7 @@ def balancer_answer(
     return Answer(status, tuple(headers), content)
 
 
-def redirect_location(action: Action, request: FrontRequest, listener: Listener) -> str:
+def redirect_location(action: ListenerAction, request: BalancerRequest, listener: Listener) -> str:
     """The Location of a redirect action, its #{...} placeholders filled in (ALB guide, "Redirect
     actions").
     """

@@ -13,7 +13,7 @@ from fnmatch import translate
 from ipaddress import ip_address, ip_network
 from urllib.parse import parse_qsl
 
-from lab.edge.account.load_balancers import Action, Condition, Listener, Rule
+from lab.edge.account.load_balancers import Listener, ListenerAction, ListenerRule, RuleCondition
 from lab.edge.http.hosts import split_host
 from lab.edge.http.messages import Header
 
@@ -22,7 +22,7 @@ MAX_HEADER_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class FrontRequest:
+class BalancerRequest:
     """A request as the load balancer got it.
 
     `source` and `source_port` are of whoever connected to it. `tls` is protocol version and cipher
@@ -40,7 +40,7 @@ class FrontRequest:
         return ", ".join(value for key, value in self.headers if key.lower() == name)
 
 
-def oversized(request: FrontRequest) -> bool:
+def oversized(request: BalancerRequest) -> bool:
     """Whether the balancer refuses the request with 400: a line over 16 KB, or all headers over 64
     KB (its quotas).
     """
@@ -49,7 +49,7 @@ def oversized(request: FrontRequest) -> bool:
     return longest > MAX_LINE_BYTES or sum(sizes) > MAX_HEADER_BYTES
 
 
-def choose_action(listener: Listener, request: FrontRequest) -> Action | None:
+def choose_action(listener: Listener, request: BalancerRequest) -> ListenerAction | None:
     """The action of the rule that decides; else the listener's default one.
 
     An authenticate action comes first and lets nobody pass, because no client has a session here,
@@ -62,7 +62,7 @@ def choose_action(listener: Listener, request: FrontRequest) -> Action | None:
     return None
 
 
-def deciding_rule(listener: Listener, request: FrontRequest) -> Rule | None:
+def deciding_rule(listener: Listener, request: BalancerRequest) -> ListenerRule | None:
     """The first rule, by priority, all of whose conditions hold; None where the default action
     decides.
     """
@@ -72,7 +72,7 @@ def deciding_rule(listener: Listener, request: FrontRequest) -> Rule | None:
     return None
 
 
-def _holds(condition: Condition, request: FrontRequest) -> bool:
+def _holds(condition: RuleCondition, request: BalancerRequest) -> bool:
     match condition.field:
         case "host-header":
             name, _ = split_host(request.header("host"))

@@ -15,7 +15,7 @@ from http.cookies import CookieError, SimpleCookie
 from lab.edge.account.load_balancers import (
     DRAINING,
     HEALTHY,
-    Action,
+    ListenerAction,
     Target,
     TargetGroup,
     target_key,
@@ -28,10 +28,10 @@ APP_COOKIE = "AWSALBAPP-0"
 # stickiness.app_cookie.duration_seconds.
 DEFAULT_STICKY_SECONDS = 86400
 
-Health = Callable[[TargetGroup, Target], str]
+HealthLookup = Callable[[TargetGroup, Target], str]
 
 
-def usable_targets(group: TargetGroup, health: Health) -> Sequence[Target]:
+def usable_targets(group: TargetGroup, health: HealthLookup) -> Sequence[Target]:
     """The targets that may get a new connection: the healthy ones, or all if none is (the balancer
     fails open).
     """
@@ -41,7 +41,7 @@ def usable_targets(group: TargetGroup, health: Health) -> Sequence[Target]:
 
 
 def choose_group(
-    action: Action,
+    action: ListenerAction,
     groups: Mapping[str, TargetGroup],
     draw: float,
     cookies: Mapping[str, str],
@@ -98,7 +98,11 @@ def choose_target(
 
 
 def sticky_cookies(
-    action: Action, group: TargetGroup, target: Target, app_cookies: Iterable[str], secret: bytes
+    action: ListenerAction,
+    group: TargetGroup,
+    target: Target,
+    app_cookies: Iterable[str],
+    secret: bytes,
 ) -> list[tuple[str, str, int]]:
     """The cookies that the balancer adds to a response, as (name, value, seconds).
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from lab.edge.account.load_balancers import Listener, LoadBalancer
 from lab.edge.balancers.rules.answers import DEFAULT_PORTS
-from lab.edge.balancers.rules.listener_rules import FrontRequest
+from lab.edge.balancers.rules.listener_rules import BalancerRequest
 from lab.edge.http.hosts import split_host
 from lab.edge.http.messages import Header
 
@@ -18,7 +18,7 @@ VALID_HEADER_NAME = re.compile(r"[-A-Za-z0-9]+")
 
 
 def target_headers(
-    request: FrontRequest,
+    request: BalancerRequest,
     balancer: LoadBalancer,
     listener: Listener,
     trace_id: str,
@@ -67,7 +67,9 @@ def target_headers(
     return tuple(headers)
 
 
-def _forwarded_for(request: FrontRequest, mode: str, attributes: Mapping[str, str]) -> list[Header]:
+def _forwarded_for(
+    request: BalancerRequest, mode: str, attributes: Mapping[str, str]
+) -> list[Header]:
     """append, preserve or remove (ALB guide, "X-Forwarded headers"); with the client's port if the
     balancer is told.
     """
@@ -82,7 +84,7 @@ def _forwarded_for(request: FrontRequest, mode: str, attributes: Mapping[str, st
     return [("X-Forwarded-For", f"{earlier}, {source}" if earlier else source)]
 
 
-def _host(request: FrontRequest, listener: Listener, preserve: bool) -> str:
+def _host(request: BalancerRequest, listener: Listener, preserve: bool) -> str:
     """Unless told to preserve it, the balancer adds its port to the Host header where that is not
     the usual one.
     """

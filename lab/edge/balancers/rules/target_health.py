@@ -14,13 +14,13 @@ from lab.edge.account.load_balancers import HEALTHY, HealthCheck
 UNHEALTHY = "unhealthy"
 # However fast the lab's clock runs, apps answer in real time and this process has other things to
 # do.
-SHORTEST_INTERVAL = 1.0
-SHORTEST_TIMEOUT = 2.0
-MOST_CHECKS_PER_SECOND = 20.0
+MIN_INTERVAL = 1.0
+MIN_TIMEOUT = 2.0
+MAX_CHECKS_PER_SECOND = 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class CheckResult:
     """What one check found: `reason` is "" for a good one, else AWS's reason code, with a
     description.
     """
@@ -29,13 +29,13 @@ class Finding:
     description: str = ""
 
 
-GOOD = Finding()
-TIMED_OUT = Finding("Target.Timeout", "Request timed out")
-FAILED = Finding("Target.FailedHealthChecks", "Health checks failed")
+GOOD = CheckResult()
+TIMED_OUT = CheckResult("Target.Timeout", "Request timed out")
+FAILED = CheckResult("Target.FailedHealthChecks", "Health checks failed")
 
 
 @dataclass(frozen=True, slots=True)
-class Health:
+class TargetHealth:
     """A target's state, and how many checks in a row spoke against it. A new target is healthy
     until proven otherwise: so is a target that AWS calls `initial`, once it has answered.
     """
@@ -46,7 +46,7 @@ class Health:
     against: int = 0
 
 
-def after(health: Health, found: Finding, check: HealthCheck) -> Health:
+def apply_check(health: TargetHealth, found: CheckResult, check: HealthCheck) -> TargetHealth:
     """The health after one more check.
 
     1. A check that agrees with the state resets the count; the reason of an unhealthy target is the
@@ -59,26 +59,26 @@ def after(health: Health, found: Finding, check: HealthCheck) -> Health:
     threshold = check.healthy_threshold if good else check.unhealthy_threshold
     if health.against + 1 < threshold:
         return replace(health, against=health.against + 1)
-    return Health(HEALTHY if good else UNHEALTHY, found.reason, found.description)
+    return TargetHealth(HEALTHY if good else UNHEALTHY, found.reason, found.description)
 
 
-def judge_status(status: int, codes: str) -> Finding:
+def judge_status(status: int, codes: str) -> CheckResult:
     """What an HTTP status says, by the matcher: `200`, `200,302` or `200-399`."""
     if any(_within(status, part.strip()) for part in codes.split(",")):
         return GOOD
-    return Finding(
+    return CheckResult(
         "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
     )
 
 
-def interval(check: HealthCheck, scale: float, targets: int) -> float:
+def check_interval(check: HealthCheck, scale: float, targets: int) -> float:
     """Real seconds between two checks of one target, when so many targets are checked."""
-    return max(check.interval / (scale or 1.0), SHORTEST_INTERVAL, targets / MOST_CHECKS_PER_SECOND)
+    return max(check.interval / (scale or 1.0), MIN_INTERVAL, targets / MAX_CHECKS_PER_SECOND)
 
 
-def timeout(check: HealthCheck, scale: float) -> float:
+def check_timeout(check: HealthCheck, scale: float) -> float:
     """Real seconds that a check may take."""
-    return max(check.timeout / (scale or 1.0), SHORTEST_TIMEOUT)
+    return max(check.timeout / (scale or 1.0), MIN_TIMEOUT)
 
 
 def _within(status: int, part: str) -> bool:
