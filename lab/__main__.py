@@ -17,7 +17,7 @@ from lab.config import ConfigError, LabConfig
 
 # Imported by name, so that the edge does not pay for moto's import nor the AWS endpoint for the
 # edge's.
-PROCESSES = {"aws": "lab.aws.server", "edge": "lab.edge.server", "apps": "lab.apps.server"}
+PROCESSES = {"aws": "lab.endpoint.server", "edge": "lab.edge.server", "apps": "lab.apps.server"}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m lab") -> int:

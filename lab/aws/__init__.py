@@ -1,4 +1,9 @@
-"""The lab's AWS endpoint: moto for EC2, ELBv2, STS and the rest, and our own CloudFront."""
+"""AWS's control plane: our own CloudFront, moto for every other service, and what the edge reads of
+both.
+
+It never serves a viewer (`lab.edge` does), listens on no port (`lab.endpoint` does), and knows of
+no faults.
+"""
 
 from __future__ import annotations
 

@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
-from xml.sax.saxutils import escape
 
 from botocore.model import OperationNotFoundError
 from moto.iam.models import get_account_id_from, iam_backends
@@ -29,14 +28,14 @@ from werkzeug.test import create_environ, run_wsgi_app
 from lab.aws.database import JournalEntry, LabDatabase
 from lab.aws.moto_application import MotoApplication
 from lab.aws.moto_patches import fixed_time_and_seed
-from lab.aws.protocols import bad_input, no_such_operation, protocol_of
+from lab.aws.replies import HttpReply, bad_input, error_reply, no_such_operation
+from lab.aws.sigv4 import CredentialScope
 
 log = logging.getLogger(__name__)
 
 JsonObject: TypeAlias = dict[str, Any]
 InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 
-_CREDENTIAL = re.compile(r"Credential=([^/,\s]+)/\d{8}/([^/,\s]+)/([^/,\s]+)/aws4_request")
 _ACCOUNT = re.compile(r"[0-9]{12}")
 # What moto's GetSessionToken and GetFederationToken give to everybody.
 _SESSION_TOKENS_KEY = "AKIAIOSFODNN7EXAMPLE"
@@ -56,8 +55,6 @@ _READ_PREFIXES = (
     "Decode",
 )
 _LONGEST_MESSAGE = 500
-# Everything that XML 1.0 cannot hold.
-_UNPRINTABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")
 _UNPRINTABLE_BYTES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
 # moto's controls would change the world behind the journal's back.
 _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
@@ -67,30 +64,6 @@ LONGEST_SESSION = 12 * 3600
 _NETWORK_SERVICES = frozenset(
     {"ec2", "elasticloadbalancing", "acm", "route53", "wafv2", "apigateway"}
 )
-
-
-@dataclass(frozen=True)
-class Credential:
-    """The scope a request was signed for; the lab does not verify signatures."""
-
-    access_key: str
-    region: str
-    service: str
-
-    @classmethod
-    def of(cls, authorization: str) -> Credential | None:
-        """From the Authorization header; None when it is not a SigV4 one."""
-        found = _CREDENTIAL.search(authorization)
-        return None if found is None else cls(*found.groups())
-
-
-@dataclass(frozen=True)
-class HttpReply:
-    """Status, headers and body, before they go on the wire."""
-
-    status: int
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
 
 
 @dataclass(frozen=True)
@@ -125,7 +98,7 @@ class MotoBackend:
         """The account that a request belongs to: an access key that is an account's number is that
         account's; all others are found the way moto finds them.
         """
-        credential = Credential.of(headers.get("authorization", ""))
+        credential = CredentialScope.of(headers.get("authorization", ""))
         key = credential.access_key if credential else ""
         for given in (headers.get(_ACCOUNT_HEADER, ""), key):
             if _ACCOUNT.fullmatch(given):
@@ -148,7 +121,7 @@ class MotoBackend:
         answered.
         """
         lowered = {name.lower(): text for name, text in headers}
-        credential = Credential.of(lowered.get("authorization", ""))
+        credential = CredentialScope.of(lowered.get("authorization", ""))
         if credential is None:
             raise ValueError("a request without a credential scope never comes here")
         if path.startswith(_MOTOS_OWN_PATHS):
@@ -216,7 +189,7 @@ class MotoBackend:
 
     def _perform(self, entry: JournalEntry) -> HttpReply:
         given = {name.lower(): text for name, text in entry.headers}
-        credential = Credential.of(given.get("authorization", ""))
+        credential = CredentialScope.of(given.get("authorization", ""))
         service = credential.service if credential else ""
         try:
             environ = create_environ(
@@ -286,33 +259,3 @@ def _may_change(
         form = parse_qs(body.decode("latin-1")) if len(body) < 1_000_000 else {}
         action = (form.get("Action") or parse_qs(query).get("Action") or [""])[0]
     return not action.startswith(_READ_PREFIXES)
-
-
-def printable(text: str) -> str:
-    """The text with a question mark for every character that XML cannot hold."""
-    return _UNPRINTABLE.sub("?", text)
-
-
-def error_reply(service: str, status: int, code: str, message: str) -> HttpReply:
-    """An error in the protocol that clients of the service expect: EC2's XML, the query protocol's
-    XML, or JSON.
-    """
-    request_id = secrets.token_hex(16)
-    text = escape(printable(message))
-    protocol = protocol_of(service)
-    if protocol == "ec2":
-        body = (
-            f'<?xml version="1.0" encoding="UTF-8"?>\n<Response><Errors><Error><Code>{code}</Code>'
-            f"<Message>{text}</Message></Error></Errors><RequestID>{request_id}</RequestID></Response>"
-        )
-    elif protocol in ("query", "rest-xml"):
-        body = (
-            f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{text}</Message></Error>"
-            f"<RequestId>{request_id}</RequestId></ErrorResponse>"
-        )
-    else:
-        headers = (("Content-Type", "application/x-amz-json-1.1"), ("x-amzn-RequestId", request_id))
-        return HttpReply(status, headers, json.dumps({"__type": code, "message": message}).encode())
-    return HttpReply(
-        status, (("Content-Type", "text/xml"), ("x-amzn-RequestId", request_id)), body.encode()
-    )

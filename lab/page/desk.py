@@ -1,7 +1,7 @@
 """Serves the lab's page and takes its forms.
 
 It decides which form does what; the answer to every form is a redirect or the page with the reason.
-Whether a form came from this page at all is decided before (`same_site.py`).
+Whether a form came from this page at all is decided before (`cross_site.py`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from markupsafe import Markup
 
 from lab.aws.edge_state import EdgeState
 from lab.aws.fault_desk import FaultDesk
-from lab.aws.moto_backend import HttpReply
+from lab.aws.replies import HttpReply
 from lab.clock import LabClock, read_step
 from lab.edge.account.state import parse_state
 from lab.faults.aiming import FaultRefused

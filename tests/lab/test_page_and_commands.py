@@ -14,8 +14,8 @@ import pytest
 
 from lab import __main__ as program
 from lab import commands
-from lab.aws.same_site import refuse_foreign
 from lab.clock import read_step
+from lab.endpoint.cross_site import refuse_foreign
 from lab.faults.registry import FAULTS
 from tests.lab.account import Lab
 

@@ -40,8 +40,9 @@ from lab.aws.cloudfront.protocol.rest_xml import (
 )
 from lab.aws.cloudfront.throttling import Bucket, is_read, take
 from lab.aws.database import LabDatabase
-from lab.aws.moto_backend import HttpReply, MotoBackend
+from lab.aws.moto_backend import MotoBackend
 from lab.aws.moto_patches import use_quotas
+from lab.aws.replies import HttpReply
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 

@@ -26,7 +26,7 @@ from lab.aws.cloudfront.protocol.service_model import (
     structure,
 )
 from lab.aws.cloudfront.protocol.xml_document import Document, Element, malformed, parse
-from lab.aws.moto_backend import HttpReply, printable
+from lab.aws.replies import HttpReply, printable
 
 Values: TypeAlias = dict[str, Any]
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}")

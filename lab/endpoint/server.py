@@ -16,20 +16,23 @@ from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from lab.aws import seed, service_network
-from lab.aws.callers import refused_caller
+from lab.aws import service_network
 from lab.aws.cloudfront.protocol.service_model import API_VERSION
 from lab.aws.cloudfront.service import CloudFront
-from lab.aws.connections import MAX_BODY, Handler, headers_of, read_body, target_of
-from lab.aws.control import Control
 from lab.aws.database import LabDatabase
 from lab.aws.edge_state import EdgeState, load_anchor
-from lab.aws.moto_backend import Credential, HttpReply, MotoBackend, error_reply
+from lab.aws.moto_backend import MotoBackend
 from lab.aws.moto_patches import apply_patches
+from lab.aws.replies import HttpReply, error_reply
 from lab.aws.settings import LabSettings
+from lab.aws.sigv4 import CredentialScope
 from lab.certificates import ensure_certificates
 from lab.clock import LabClock
 from lab.config import LOOPBACK, LabConfig
+from lab.endpoint import seed
+from lab.endpoint.access_keys import refused_caller
+from lab.endpoint.http_connection import MAX_BODY, Handler, headers_of, read_body, target_of
+from lab.endpoint.lab_api import Control
 from lab.faults.aws import Aws
 from lab.faults.calls import CLOUDFRONT
 from lab.faults.front import BrokenReply, CallFaults
@@ -138,7 +141,7 @@ class _Endpoint:
         path, query = target_of(environ)
         headers = tuple(headers_of(environ))
         lowered = {name.lower(): text for name, text in headers}
-        credential = Credential.of(lowered.get("authorization", ""))
+        credential = CredentialScope.of(lowered.get("authorization", ""))
         for_cloudfront = path.startswith(f"/{API_VERSION}/") or (
             credential and credential.service == CLOUDFRONT
         )

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from lab.aws.moto_backend import Credential, HttpReply, error_reply
-from lab.aws.protocols import protocol_of
+from lab.aws.replies import HttpReply, error_reply, protocol_of
+from lab.aws.sigv4 import CredentialScope
 
 _AWSS_KEY = re.compile("(?:AKIA|ASIA)[A-Z0-9]{16}")
 
@@ -26,7 +26,7 @@ def refused_caller(
         return error_reply(
             service, 403, "MissingAuthenticationToken", "Request is missing Authentication Token"
         )
-    credential = Credential.of(authorization)
+    credential = CredentialScope.of(authorization)
     if credential is None:
         why = (
             "Authorization header requires a 'Credential' of key, date, Region, service and "

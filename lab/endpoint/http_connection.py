@@ -19,7 +19,7 @@ from typing import Any
 
 from werkzeug.serving import WSGIRequestHandler
 
-from lab.aws.moto_backend import HttpReply, error_reply
+from lab.aws.replies import HttpReply, error_reply
 from lab.faults.front import BrokenReply
 
 MAX_BODY = 16 * 1024 * 1024
