@@ -10,7 +10,7 @@ import json
 from typing import Any
 from urllib.parse import unquote
 
-from lab.aws.edge_state import EdgeState
+from lab.aws.edge_state.document import EdgeState
 from lab.edge.account.state import parse_state
 from lab.faults.aiming import FaultRefused
 from lab.faults.fault import PARAMETERS, Fault

@@ -17,7 +17,6 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 from urllib.parse import parse_qs
 
@@ -28,7 +27,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 from lab.aws.database import JournalEntry, LabDatabase
 from lab.aws.moto_application import MotoApplication
 from lab.aws.moto_patches import fixed_time_and_seed
-from lab.aws.replies import HttpReply, bad_input, error_reply, no_such_operation
+from lab.aws.replies import HttpReply, Refusal, bad_input, error_reply, no_such_operation
 from lab.aws.sigv4 import CredentialScope
 
 log = logging.getLogger(__name__)
@@ -64,14 +63,6 @@ LONGEST_SESSION = 12 * 3600
 _NETWORK_SERVICES = frozenset(
     {"ec2", "elasticloadbalancing", "acm", "route53", "wafv2", "apigateway"}
 )
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why a request does not reach moto: AWS's code, and what to do."""
-
-    code: str
-    message: str
 
 
 class MotoBackend:

@@ -54,6 +54,14 @@ class HttpReply:
     body: bytes
 
 
+@dataclass(frozen=True)
+class Refusal:
+    """An error that is not a reply yet: AWS's code and a message."""
+
+    code: str
+    message: str
+
+
 def protocol_of(service: str) -> Protocol:
     """The protocol of a service's errors, by the name that its requests are signed for. Both JSON
     protocols share one form, and newer services use JSON.

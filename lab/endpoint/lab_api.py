@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import parse_qs
 
 from lab.aws.cloudfront.service import CloudFront
-from lab.aws.edge_state import EdgeState
+from lab.aws.edge_state.document import EdgeState
 from lab.aws.fault_desk import PATH as FAULTS_PATH
 from lab.aws.fault_desk import FaultDesk
 from lab.aws.replies import HttpReply

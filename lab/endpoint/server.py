@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from werkzeug.serving import BaseWSGIServer, make_server
 
-from lab.aws import service_network
 from lab.aws.cloudfront.protocol.service_model import API_VERSION
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
-from lab.aws.edge_state import EdgeState, load_anchor
+from lab.aws.edge_state.document import EdgeState, load_anchor
 from lab.aws.moto_backend import MotoBackend
 from lab.aws.moto_patches import apply_patches
 from lab.aws.replies import HttpReply, error_reply
+from lab.aws.resources import vpc_origin_network
 from lab.aws.settings import LabSettings
 from lab.aws.sigv4 import CredentialScope
 from lab.certificates import ensure_certificates
@@ -65,7 +65,8 @@ def run(config: LabConfig) -> None:
         # Planting was interrupted: half an account is worse than none.
         database.clear()
     moto = MotoBackend(database, clock.now)
-    service_network.register(moto)
+    for kind, change in vpc_origin_network.CHANGES.items():
+        moto.register(kind, change)
     moto.replay()
     cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, config.quotas))
     aws = Aws(config.aws_url)

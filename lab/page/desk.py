@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from lab.aws.edge_state import EdgeState
+from lab.aws.edge_state.document import EdgeState
 from lab.aws.fault_desk import FaultDesk
 from lab.aws.replies import HttpReply
 from lab.clock import LabClock, read_step

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from lab.aws import edge_state, service_network
 from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
-from lab.aws.edge_state import EdgeState
+from lab.aws.edge_state import document
+from lab.aws.edge_state.document import EdgeState
 from lab.aws.moto_backend import MotoBackend
+from lab.aws.resources import vpc_origin_network
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 from lab.config import DEFAULT_QUOTAS
@@ -59,7 +60,8 @@ def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
     clock = LabClock(45, read_real=time)
     database = LabDatabase(tmp_path / "aws.sqlite3")
     moto = MotoBackend(database, clock.now)
-    service_network.register(moto)
+    for kind, change in vpc_origin_network.CHANGES.items():
+        moto.register(kind, change)
     cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, DEFAULT_QUOTAS))
     faults = Faults(Aws("http://127.0.0.1:1"), cloudfront, database, clock)
     state = EdgeState(moto, cloudfront, clock, database, faults)
@@ -128,5 +130,5 @@ def test_an_edge_that_is_gone_keeps_nobody_waiting(
     state.document(state.version(), follows=True)
     time.now += 10
     assert status(cloudfront) == "InProgress"
-    monkeypatch.setattr(edge_state, "_EDGE_AWAY_SECONDS", -1.0)
+    monkeypatch.setattr(document, "_EDGE_AWAY_SECONDS", -1.0)
     assert status(cloudfront) == "Deployed"

@@ -14,7 +14,6 @@ from typing import Any, TypeAlias, TypeVar
 from lab.aws.cloudfront.entities.store import CloudFrontStore
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
-from lab.aws.moto_backend import MotoBackend
 
 Item = TypeVar("Item")
 
@@ -28,10 +27,11 @@ as stale.
 @dataclass(frozen=True)
 class Context:
     """One call. `now` is lab time, which ends deployments; `wall` is real time, which AWS's replies
-    show. `edges_at` is the lab time until which the edge knows everything.
+    show. `edges_at` is the lab time up to which the edge knows everything. `change_account` makes a
+    named, journaled change in the rest of the account (MotoBackend.change).
     """
 
-    moto: MotoBackend
+    change_account: Callable[[str, dict[str, Any]], dict[str, Any]]
     store: CloudFrontStore
     quotas: Mapping[str, int]
     account: str

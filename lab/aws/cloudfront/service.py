@@ -38,6 +38,7 @@ from lab.aws.cloudfront.protocol.rest_xml import (
     write_error,
     write_reply,
 )
+from lab.aws.cloudfront.rules.resource_shares import refuse_share
 from lab.aws.cloudfront.throttling import Bucket, is_read, take
 from lab.aws.database import LabDatabase
 from lab.aws.moto_backend import MotoBackend
@@ -87,7 +88,7 @@ class CloudFront:
         # version.
         self._settled = 0
         use_quotas(lambda: settings.quotas)
-        moto.guards["ram"] = partial(resource_policies.refuse_share, self.store)
+        moto.guards["ram"] = partial(refuse_share, self.store)
 
     @property
     def version(self) -> int:
@@ -192,7 +193,7 @@ class CloudFront:
         now, lag = self._clock.now(), self.settings.read_lag
         self.store.history.begin(now, lag)
         return Context(
-            moto=self.moto,
+            change_account=self.moto.change,
             store=self.store.as_of(now - lag) if lag and is_read(operation) else self.store,
             quotas=self.settings.quotas,
             account=self.moto.account_of(headers),

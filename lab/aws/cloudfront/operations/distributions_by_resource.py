@@ -9,15 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from lab.aws import attachments
 from lab.aws.cloudfront.context import Context, Operation, page
 from lab.aws.cloudfront.entities.lifecycle import Distribution
 from lab.aws.cloudfront.operations.distributions import summary
-from lab.aws.cloudfront.operations.signing_keys import find_key_group, trusted_key_groups
+from lab.aws.cloudfront.operations.signing_keys import find_key_group
 from lab.aws.cloudfront.operations.vpc_origins import find as find_vpc_origin
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 from lab.aws.cloudfront.rules.policy_kinds import KINDS, Kind, names_policy
+from lab.aws.cloudfront.rules.trusted_key_groups import trusted_key_groups
+from lab.aws.resources import web_acls
 
 # What ListDistributionsByWebACLId takes for "without a web ACL".
 _NO_WEB_ACL = "null"
@@ -64,7 +65,7 @@ def list_by_web_acl(context: Context, call: Call) -> Values:
     users = [
         entity for entity in _own(context) if entity.latest.config.get("WebACLId", "") == wanted
     ]
-    if wanted and not users and not attachments.has_web_acl(context.account, wanted):
+    if wanted and not users and not web_acls.has_web_acl(context.account, wanted):
         raise CloudFrontError("InvalidWebACLId", f"A web ACL ID specified is not valid: {web_acl}")
     listed = page(
         context, users, call.parameters, _identity, lambda entity: summary(context, entity)

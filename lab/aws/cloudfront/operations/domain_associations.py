@@ -88,7 +88,7 @@ def _move(context: Context, target: Distribution, name: str) -> Distribution:
 
 
 def _with_aliases(context: Context, distribution: Distribution, aliases: list[str]) -> Distribution:
-    member = aliases_member({"Aliases": {"Quantity": len(aliases), "Items": aliases}})
+    member = aliases_member(aliases)
     raw = with_members(distribution.latest.raw, {"Aliases": member})
     return distributions.revise(context, distribution, distributions.read_given(raw))
 

@@ -1,33 +1,24 @@
-"""VPC origins shared with other accounts: who may use one, resource policies, and what AWS RAM may
-share at all.
+"""Resource policies of VPC origins: get, put, delete.
 
-It decides whose VPC origin an account may name in a distribution or read. AWS RAM itself, with its
-invitations, is gaps/resource_shares.py's. It must never let anybody but the owner change a VPC
-origin.
+Only the owner may read or change one. AWS RAM with its invitations is in
+moto_patches/resource_shares.py.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from lab.aws.cloudfront.context import Context, Operation
 from lab.aws.cloudfront.entities.lifecycle import ResourcePolicy, VpcOrigin
-from lab.aws.cloudfront.entities.store import CloudFrontStore
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
-from lab.aws.moto_backend import Refusal
+from lab.aws.cloudfront.rules.vpc_origin_sharing import listed, may_use
 from lab.aws.moto_patches.resource_shares import (
-    HOME_REGION,
     consumers_of,
-    shared_with,
     vpc_origin_owner,
 )
 
-_SHARING_PATHS = ("/createresourceshare", "/associateresourceshare")
-_ACCOUNT = re.compile(r"(?:arn:aws:iam::)?(\d{12})(?::root)?")
 # IAM's quota for the policy of a resource, in characters.
 _LONGEST_POLICY = 10_240
 _READ_ACTIONS = [
@@ -35,16 +26,6 @@ _READ_ACTIONS = [
     "cloudfront:ListVpcOrigins",
     "cloudfront:ListDistributionsByVpcOriginId",
 ]
-
-
-def may_use(context: Context, origin: VpcOrigin) -> bool:
-    """True for the owner, and for whom it is shared with."""
-    if origin.account == context.account or shared_with(
-        origin.arn, origin.account, context.account
-    ):
-        return True
-    policy = context.store.resource_policies.get(origin.arn)
-    return policy is not None and context.account in _allowed_accounts(policy.document)
 
 
 def get_resource_policy(context: Context, call: Call) -> Values:
@@ -87,36 +68,6 @@ def delete_resource_policy(context: Context, call: Call) -> Values:
     return {}
 
 
-def refuse_share(
-    store: CloudFrontStore, account: str, region: str, path: str, body: bytes
-) -> Refusal | None:
-    """Why AWS RAM refuses a share before it looks at it: a VPC origin that is unknown, or not the
-    sharer's own.
-    """
-    if path.rstrip("/") not in _SHARING_PATHS:
-        return None
-    try:
-        given = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    arns = given.get("resourceArns") if isinstance(given, dict) else None
-    for arn in arns if isinstance(arns, list) else ():
-        owner = vpc_origin_owner(arn) if isinstance(arn, str) else None
-        if owner is None:
-            continue
-        if region != HOME_REGION:
-            return Refusal("InvalidParameterException", f"Share global resources in {HOME_REGION}.")
-        if owner != account:
-            return Refusal(
-                "OperationNotPermittedException",
-                f"You cannot share {arn}, which another account owns.",
-            )
-        origin = store.vpc_origins.get(arn.rpartition("/")[2])
-        if origin is None or origin.arn != arn or origin.deleted_at is not None:
-            return Refusal("UnknownResourceException", f"The resource {arn} could not be found.")
-    return None
-
-
 def _owned(context: Context, call: Call) -> VpcOrigin:
     arn = call.parameters["ResourceArn"]
     owner = vpc_origin_owner(arn)
@@ -156,7 +107,7 @@ def _check_policy(document: str) -> None:
         policy = json.loads(document) if len(document) <= _LONGEST_POLICY else None
     except (ValueError, RecursionError):
         policy = None
-    statements = _listed(policy.get("Statement")) if isinstance(policy, dict) else []
+    statements = listed(policy.get("Statement")) if isinstance(policy, dict) else []
     for statement in statements:
         if not isinstance(statement, dict) or statement.get("Effect") not in ("Allow", "Deny"):
             statements = []
@@ -165,27 +116,6 @@ def _check_policy(document: str) -> None:
         raise invalid(
             f"PolicyDocument must be an IAM policy in JSON of at most {_LONGEST_POLICY} characters."
         )
-
-
-def _allowed_accounts(document: str) -> set[str]:
-    return {
-        found.group(1)
-        for text in _allowed_principals(document)
-        if (found := _ACCOUNT.fullmatch(text))
-    }
-
-
-def _allowed_principals(document: str) -> Iterator[str]:
-    for statement in _listed(json.loads(document)["Statement"]):
-        principal = statement.get("Principal")
-        if statement["Effect"] == "Allow" and isinstance(principal, dict):
-            yield from (text for text in _listed(principal.get("AWS")) if isinstance(text, str))
-
-
-def _listed(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
 
 
 OPERATIONS: Mapping[str, Operation] = {

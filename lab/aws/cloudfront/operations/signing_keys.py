@@ -10,7 +10,7 @@ import dataclasses
 import re
 import string
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -28,6 +28,7 @@ from lab.aws.cloudfront.context import (
 from lab.aws.cloudfront.entities.lifecycle import Config, KeyGroup, PublicKey
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.trusted_key_groups import trusted_key_groups
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _CAPITALS = string.ascii_uppercase + string.digits
@@ -194,16 +195,6 @@ def find_key_group(context: Context, group_id: str) -> KeyGroup:
     return group
 
 
-def trusted_key_groups(config: Config) -> Iterator[str]:
-    """The key groups that behaviors of a distribution's configuration trust."""
-    behaviors = [
-        config["DefaultCacheBehavior"],
-        *((config.get("CacheBehaviors") or {}).get("Items") or []),
-    ]
-    for behavior in behaviors:
-        yield from (behavior.get("TrustedKeyGroups") or {}).get("Items") or []
-
-
 def active_key_groups(context: Context, config: Config) -> Values:
     """ActiveTrustedKeyGroups: the key groups that a configuration trusts, each once, with the keys
     that they hold.
@@ -221,30 +212,6 @@ def active_key_groups(context: Context, config: Config) -> Values:
         if group is not None
     ]
     return {"Enabled": bool(items), "Quantity": len(items), **({"Items": items} if items else {})}
-
-
-def check_trusted(context: Context, behavior: Config) -> None:
-    """Refuse a behavior that trusts too many key groups, or one that does not exist.
-
-    :raises CloudFrontError: TooManyKeyGroupsAssociatedToDistribution, TrustedKeyGroupDoesNotExist,
-    InvalidArgument.
-    """
-    trusted = behavior.get("TrustedKeyGroups") or {}
-    groups = trusted.get("Items") or []
-    if bool(groups) != bool(trusted.get("Enabled")):
-        raise invalid("TrustedKeyGroups must be enabled exactly when it names key groups.")
-    limit = context.quotas["key_groups_per_behavior"]
-    if len(groups) > limit:
-        raise CloudFrontError(
-            "TooManyKeyGroupsAssociatedToDistribution",
-            f"A cache behavior can have at most {limit} key groups.",
-        )
-    for group_id in groups:
-        group = context.store.key_groups.get(group_id)
-        if group is None or group.account != context.account:
-            raise CloudFrontError(
-                "TrustedKeyGroupDoesNotExist", f"The key group {group_id} does not exist."
-            )
 
 
 def _own_keys(context: Context) -> list[PublicKey]:

@@ -39,7 +39,7 @@ def copy_distribution(context: Context, call: Call) -> Values:
                 "CallerReference": text_member(
                     "CallerReference", call.parameters["CallerReference"]
                 ),
-                "Aliases": aliases_member({}),
+                "Aliases": aliases_member(()),
                 "Enabled": flag_member("Enabled", call.parameters.get("Enabled", True)),
                 "ContinuousDeploymentPolicyId": text_member("ContinuousDeploymentPolicyId", ""),
                 "Staging": flag_member("Staging", True),
@@ -84,7 +84,7 @@ def update_distribution_with_staging_config(context: Context, call: Call) -> Val
             staging.latest.raw,
             {
                 "CallerReference": text_member("CallerReference", own["CallerReference"]),
-                "Aliases": aliases_member(own),
+                "Aliases": aliases_member((own.get("Aliases") or {}).get("Items") or ()),
                 "ContinuousDeploymentPolicyId": text_member(
                     "ContinuousDeploymentPolicyId", policy.id
                 ),

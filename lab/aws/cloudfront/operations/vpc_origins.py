@@ -1,7 +1,7 @@
 """VPC origins: create, get, list, update, delete.
 
 It decides who may have one on which target and when it may be changed or deleted. Time does the
-rest (lifecycle.py); what appears in the VPC is service_network.py's.
+rest (lifecycle.py); what appears in the VPC is resources/vpc_origin_network.py.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import dataclasses
 import string
 from collections.abc import Mapping
 
-from lab.aws import network, service_network
 from lab.aws.cloudfront.context import Context, Operation, check_if_match, new_etag, new_id, page
 from lab.aws.cloudfront.entities.lifecycle import (
     VPC_ORIGIN_DELETE_SECONDS,
@@ -18,10 +17,12 @@ from lab.aws.cloudfront.entities.lifecycle import (
     VpcOrigin,
     duration,
 )
-from lab.aws.cloudfront.operations import resource_policies, tagging
+from lab.aws.cloudfront.operations import tagging
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
+from lab.aws.cloudfront.rules.vpc_origin_sharing import may_use
 from lab.aws.cloudfront.rules.vpc_origin_target import checked_target
+from lab.aws.resources import targets, vpc_origin_network
 
 _MIXED = string.ascii_letters + string.digits
 # What CreateVpcOrigin assumes when OriginSslProtocols is left out; AWS does not say (lab/README.md,
@@ -155,12 +156,12 @@ def detach_if_last(context: Context, former: VpcOrigin) -> None:
         if (origin.account, origin.region, origin.vpc) == place:
             return
     arguments = {"account": former.account, "region": former.region, "vpc": former.vpc}
-    context.moto.change(service_network.DETACH, arguments)
+    context.change_account(vpc_origin_network.DETACH, arguments)
 
 
-def _attach(context: Context, target: network.Target) -> None:
-    context.moto.change(
-        service_network.ATTACH,
+def _attach(context: Context, target: targets.Target) -> None:
+    context.change_account(
+        vpc_origin_network.ATTACH,
         {
             "account": target.account,
             "region": target.region,
@@ -184,7 +185,7 @@ def _find_own(context: Context, origin_id: str) -> VpcOrigin:
 
 
 def _visible(context: Context, origin: VpcOrigin) -> bool:
-    return not origin.gone(context.now) and resource_policies.may_use(context, origin)
+    return not origin.gone(context.now) and may_use(context, origin)
 
 
 def _of_account(context: Context) -> list[VpcOrigin]:

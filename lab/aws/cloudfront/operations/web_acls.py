@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from lab.aws import attachments
 from lab.aws.cloudfront.context import Context, Operation, check_if_match
 from lab.aws.cloudfront.entities.lifecycle import Distribution
 from lab.aws.cloudfront.operations import distributions
@@ -15,13 +14,14 @@ from lab.aws.cloudfront.protocol.config_editing import text_member, with_members
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 from lab.aws.cloudfront.rules.continuous_deployment import policy_of, primary_of
+from lab.aws.resources import web_acls
 
 
 def associate(context: Context, call: Call) -> Values:
     """AssociateDistributionWebACL."""
     distribution = _find(context, call)
     web_acl = call.parameters["WebACLArn"]
-    if not attachments.has_web_acl(context.account, web_acl):
+    if not web_acls.has_web_acl(context.account, web_acl):
         raise invalid(f"The web ACL does not exist, or its scope is not CLOUDFRONT: {web_acl}")
     limit = context.quotas["distributions_per_web_acl"]
     users = [

@@ -7,10 +7,9 @@ copied too.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from xml.sax.saxutils import escape
 
-from lab.aws.cloudfront.entities.lifecycle import Config
 from lab.aws.cloudfront.protocol.xml_document import parse
 
 
@@ -40,8 +39,8 @@ def flag_member(name: str, value: bool) -> str:
     return text_member(name, "true" if value else "false")
 
 
-def aliases_member(config: Config) -> str:
-    """The Aliases of a configuration as an element of their own."""
-    names = (config.get("Aliases") or {}).get("Items") or []
+def aliases_member(names: Sequence[str]) -> str:
+    """Aliases as an element."""
     items = "".join(text_member("CNAME", name) for name in names)
-    return f"<Aliases><Quantity>{len(names)}</Quantity>{f'<Items>{items}</Items>' if names else ''}</Aliases>"
+    listed = f"<Items>{items}</Items>" if names else ""
+    return f"<Aliases><Quantity>{len(names)}</Quantity>{listed}</Aliases>"

@@ -12,9 +12,9 @@ from typing import Any
 
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.entities.lifecycle import Config
-from lab.aws.cloudfront.operations.signing_keys import check_trusted
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.rules.policy_kinds import KINDS, check_attachable
+from lab.aws.cloudfront.rules.trusted_key_groups import check_trusted
 from lab.aws.cloudfront.rules.viewer_config import check_unique
 
 _READS = frozenset({"GET", "HEAD"})

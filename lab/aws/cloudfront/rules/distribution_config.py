@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.entities.lifecycle import Config
-from lab.aws.cloudfront.operations.resource_policies import may_use
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.rules.cache_behaviors import check_behaviors
 from lab.aws.cloudfront.rules.continuous_deployment import check_continuous_deployment
@@ -22,6 +21,7 @@ from lab.aws.cloudfront.rules.viewer_config import (
     check_unique,
     check_web_acl,
 )
+from lab.aws.cloudfront.rules.vpc_origin_sharing import may_use
 
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9_-]+)+\.?")
 _ORIGIN_KINDS = ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig")

@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from lab.aws import attachments
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.entities.lifecycle import Config
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
+from lab.aws.resources import certificates, web_acls
 
 # Developer Guide, "Requirements for using alternate domain names": in lower case only.
 _ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9_-]+\.)+[a-z]{2,}")
@@ -40,7 +40,7 @@ def certificate_covers(context: Context, config: Config, alias: str) -> bool:
     """
     chosen = config.get("ViewerCertificate") or {}
     if chosen.get("ACMCertificateArn"):
-        found = attachments.find_certificate(context.account, chosen["ACMCertificateArn"])
+        found = certificates.find_certificate(context.account, chosen["ACMCertificateArn"])
         return found is not None and found.covers(alias.lower())
     return bool(chosen.get("IAMCertificateId"))
 
@@ -88,7 +88,7 @@ def check_aliases(context: Context, config: Config, own_id: str | None) -> None:
 def check_web_acl(context: Context, config: Config, _own_id: str | None) -> None:
     """The web ACL exists in this account, with scope CLOUDFRONT."""
     web_acl = config.get("WebACLId")
-    if web_acl and not attachments.has_web_acl(context.account, web_acl):
+    if web_acl and not web_acls.has_web_acl(context.account, web_acl):
         raise CloudFrontError(
             "InvalidWebACLId",
             "A web ACL ID specified is not valid. To specify a web ACL created using the "
@@ -174,10 +174,10 @@ def _check_certificate(context: Context, config: Config) -> None:
             "support Server Name Indication (SNI).",
         )
     if arn:
-        found = attachments.find_certificate(context.account, arn)
+        found = certificates.find_certificate(context.account, arn)
         if found is None or not found.issued:
             raise CloudFrontError("InvalidViewerCertificate", NO_CERTIFICATE)
-    if server_certificate and not attachments.has_server_certificate(
+    if server_certificate and not certificates.has_server_certificate(
         context.account, server_certificate
     ):
         raise CloudFrontError("InvalidViewerCertificate", NO_CERTIFICATE)

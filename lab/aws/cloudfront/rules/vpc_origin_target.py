@@ -6,10 +6,10 @@ each are not (lab/README.md, unverified). It must never change anything.
 
 from __future__ import annotations
 
-from lab.aws import network
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.protocol.errors import invalid
-from lab.aws.service_network import places_of
+from lab.aws.resources import targets
+from lab.aws.resources.vpc_origin_network import places_of
 
 # Developer Guide, "Supported AWS Regions and Availability Zones" of VPC origins.
 _REGIONS = frozenset(
@@ -53,16 +53,16 @@ _REGIONS = frozenset(
 _EXCLUDED_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
 
 
-def checked_target(context: Context, arn: str) -> network.Target:
+def checked_target(context: Context, arn: str) -> targets.Target:
     """The target of that ARN, if it may be a VPC origin of the caller.
 
     :raises CloudFrontError: InvalidArgument.
     """
-    if not network.is_target_arn(arn):
+    if not targets.is_target_arn(arn):
         raise invalid(
             "The ARN is not that of an Application or Network Load Balancer or an EC2 instance."
         )
-    target = network.find_target(arn) if network.target_account(arn) == context.account else None
+    target = targets.find_target(arn) if targets.target_account(arn) == context.account else None
     if target is None:
         raise invalid(f"The origin endpoint {arn} does not exist in this account.")
     if target.region not in _REGIONS:
@@ -75,7 +75,7 @@ def checked_target(context: Context, arn: str) -> network.Target:
         raise invalid("The origin endpoint has no security group.")
     if target.tls_listener:
         raise invalid("A Network Load Balancer with a TLS listener cannot be a VPC origin.")
-    if not network.has_internet_gateway(target.account, target.region, target.vpc):
+    if not targets.has_internet_gateway(target.account, target.region, target.vpc):
         raise invalid(
             f"The VPC {target.vpc} of the origin endpoint has no internet gateway attached."
         )

@@ -8,17 +8,19 @@ later name the group's id.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 
-from lab.aws.moto_backend import JsonObject, MotoBackend
 from lab.aws.moto_patches import VPC_ORIGIN_PRINCIPAL, VPC_ORIGIN_ROLE
-from lab.aws.network import SERVICE_GROUP_NAME, SERVICE_TAG
 
+SERVICE_GROUP_NAME = "CloudFront-VPCOrigins-Service-SG"
+SERVICE_TAG = ("aws.cloudfront.vpcorigin", "enabled")
+
+JsonObject: TypeAlias = dict[str, Any]
 ATTACH = "attach-service-network"
 DETACH = "detach-service-network"
 
@@ -46,12 +48,6 @@ def places_of(account: str, region: str, subnets: Iterable[str]) -> tuple[Place,
             Place(subnet.id, subnet.availability_zone_id, subnet.available_ip_address_count, served)
         )
     return tuple(found)
-
-
-def register(moto: MotoBackend) -> None:
-    """Teach the world both changes, before it replays."""
-    moto.register(ATTACH, _attach)
-    moto.register(DETACH, _detach)
 
 
 def _attach(arguments: JsonObject) -> JsonObject:
@@ -125,3 +121,7 @@ def _referenced(backend: Any, group_id: str) -> bool:
                 if group.id != group_id and (rule.source_group or {}).get("GroupId") == group_id:
                     return True
     return False
+
+
+CHANGES: Mapping[str, Callable[[JsonObject], JsonObject]] = {ATTACH: _attach, DETACH: _detach}
+"""What the moto backend journals under these names."""

@@ -8,24 +8,38 @@ from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
-from lab.aws import edge_services, network
 from lab.aws.cloudfront import edge_view
 from lab.aws.cloudfront.entities.lifecycle import Distribution
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
+from lab.aws.edge_state import certificates_and_names, load_balancers, vpcs, waf_and_api_gateway
+from lab.aws.edge_state.viewer_settings import ViewerSettings
 from lab.aws.moto_backend import MotoBackend
 from lab.aws.moto_patches import report_target_health
-from lab.aws.viewer_settings import ViewerSettings
 from lab.clock import ClockAnchor, LabClock
-from lab.faults.keeper import Faults
 
 _HOSTS = "hosts"
 _CLOCK = "clock"
 # The edge asks several times a second; who has not asked for so long is not there.
 _EDGE_AWAY_SECONDS = 4.0
 _BUILDS_REMEMBERED = 20
+
+
+class StateOverlay(Protocol):
+    """What the lab adds to the accounts' state, such as faults. `changes` grows with every
+    change.
+    """
+
+    changes: int
+
+    def hosts(self, hosts: Mapping[str, str]) -> dict[str, str]:
+        """The host map with replacements."""
+
+    def edge_section(self) -> list[dict[str, Any]]:
+        """The faults that the edge must simulate."""
 
 
 def load_anchor(database: LabDatabase) -> ClockAnchor | None:
@@ -43,13 +57,13 @@ class EdgeState:
         cloudfront: CloudFront,
         clock: LabClock,
         database: LabDatabase,
-        faults: Faults,
+        overlay: StateOverlay,
     ) -> None:
         self._moto = moto
         self._cloudfront = cloudfront
         self._clock = clock
         self._database = database
-        self._faults = faults
+        self._overlay = overlay
         self._seen: tuple[int, float] = (0, 0.0)
         # When the edge that follows was heard last (monotonic), and the lab time until which it
         # knows everything.
@@ -72,7 +86,7 @@ class EdgeState:
             self._base
             + self._moto.changes
             + self._cloudfront.version
-            + self._faults.changes
+            + self._overlay.changes
             + self._own_changes
         )
 
@@ -195,10 +209,12 @@ class EdgeState:
         store = self._cloudfront.store
         rest = {
             **edge_view.sections(store, now),
-            **network.sections(),
-            **edge_services.sections(),
-            "hosts": self._faults.hosts(self._hosts),
-            "faults": self._faults.edge_section(),
+            **load_balancers.sections(),
+            **vpcs.sections(),
+            **certificates_and_names.sections(),
+            **waf_and_api_gateway.sections(),
+            "hosts": self._overlay.hosts(self._hosts),
+            "faults": self._overlay.edge_section(),
             "settings": self._viewers.document(),
         }
         distributions = ",".join(

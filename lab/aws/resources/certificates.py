@@ -13,15 +13,12 @@ from dataclasses import dataclass
 from moto.acm.exceptions import CertificateNotFound
 from moto.acm.models import acm_backends
 from moto.iam.models import iam_backends
-from moto.wafv2.exceptions import WAFNonexistentItemException
-from moto.wafv2.models import wafv2_backends
 
 # CloudFront reads certificates and web ACLs of this Region only.
 REGION = "us-east-1"
 # Where moto keeps IAM, and the web ACLs of scope CLOUDFRONT.
 _GLOBAL = "global"
 _CERTIFICATE_ARN = re.compile(r"arn:aws:acm:([a-z0-9-]+):(\d{12}):certificate/[\w-]+")
-_WEB_ACL_ARN = re.compile(r"arn:aws:wafv2:us-east-1:(\d{12}):global/webacl/[\w-]+/[\w-]+")
 
 
 @dataclass(frozen=True)
@@ -56,20 +53,6 @@ def find_certificate(account: str, arn: str) -> Certificate | None:
 def has_server_certificate(account: str, certificate_id: str) -> bool:
     """True if the account's IAM has a server certificate with that id."""
     return certificate_id in iam_backends[account][_GLOBAL].certificates
-
-
-def has_web_acl(account: str, web_acl_id: str) -> bool:
-    """True if the account has a web ACL of scope CLOUDFRONT with that ARN. AWS WAF Classic's ids
-    are never known.
-    """
-    found = _WEB_ACL_ARN.fullmatch(web_acl_id)
-    if found is None or found.group(1) != account:
-        return False
-    try:
-        wafv2_backends[account][_GLOBAL].get_web_acl(web_acl_id, None, None)
-    except WAFNonexistentItemException:
-        return False
-    return True
 
 
 def _lowered(*names: str) -> tuple[str, ...]:

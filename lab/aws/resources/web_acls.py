@@ -1,0 +1,24 @@
+"""Web ACLs of scope CLOUDFRONT in an account's AWS WAF."""
+
+from __future__ import annotations
+
+import re
+
+from moto.wafv2.exceptions import WAFNonexistentItemException
+from moto.wafv2.models import wafv2_backends
+
+_WEB_ACL_ARN = re.compile(r"arn:aws:wafv2:us-east-1:(\d{12}):global/webacl/[\w-]+/[\w-]+")
+
+
+def has_web_acl(account: str, web_acl_id: str) -> bool:
+    """True if the account has a web ACL of scope CLOUDFRONT with that ARN. AWS WAF Classic's ids
+    are never known.
+    """
+    found = _WEB_ACL_ARN.fullmatch(web_acl_id)
+    if found is None or found.group(1) != account:
+        return False
+    try:
+        wafv2_backends[account]["global"].get_web_acl(web_acl_id, None, None)
+    except WAFNonexistentItemException:
+        return False
+    return True
