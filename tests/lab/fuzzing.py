@@ -19,10 +19,10 @@ from xml.sax.saxutils import escape
 
 from botocore.model import ListShape, OperationModel, Shape, StructureShape
 from botocore.session import get_session
-from lab.aws.protocols import protocol_of
 
 from lab.aws.cloudfront.protocol.service_model import NAMESPACE, SERVICE_MODEL
 from lab.aws.cloudfront.service import OPERATIONS
+from lab.aws.replies import protocol_of
 
 SCOPE = (
     "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, "

@@ -105,7 +105,7 @@ def test_what_is_copied_changes_in_the_named_members_only() -> None:
         "CallerReference": text_member("CallerReference", "a & b"),
         "WebACLId": text_member("WebACLId", "acl"),
         "Staging": flag_member("Staging", True),
-        "Aliases": aliases_member({"Aliases": {"Quantity": 1, "Items": ["ws.example.com"]}}),
+        "Aliases": aliases_member(["ws.example.com"]),
     }
     changed = with_members(bare, members)
     for text in members.values():
@@ -113,7 +113,7 @@ def test_what_is_copied_changes_in_the_named_members_only() -> None:
     undone = changed.replace(members["Staging"].encode(), b"").replace(
         members["WebACLId"].encode(), b"<WebACLId/>"
     )
-    undone = undone.replace(members["Aliases"].encode(), aliases_member({}).encode())
+    undone = undone.replace(members["Aliases"].encode(), aliases_member(()).encode())
     assert undone.replace(b"a &amp; b</CallerReference>", b"REFERENCE</CallerReference>") == bare
     read = read_structure("DistributionConfig", parse(changed).root)
     assert (read["CallerReference"], read["Staging"], read["Aliases"]["Items"]) == (
