@@ -20,7 +20,7 @@ from typing import Any
 from werkzeug.serving import WSGIRequestHandler
 
 from lab.aws.replies import HttpReply, error_reply
-from lab.faults.front import BrokenReply
+from lab.faults.call_faults import BrokenReply
 
 MAX_BODY = 16 * 1024 * 1024
 # Longer than any client waits for an answer of AWS.

@@ -16,13 +16,13 @@ from urllib.parse import parse_qs
 
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.edge_state.document import EdgeState
-from lab.aws.fault_desk import PATH as FAULTS_PATH
-from lab.aws.fault_desk import FaultDesk
 from lab.aws.replies import HttpReply
 from lab.aws.settings import SettingsError
 from lab.clock import FASTEST, LabClock, read_step
 from lab.endpoint.cross_site import refuse_foreign
-from lab.faults.keeper import Faults
+from lab.faults.api import PATH as FAULTS_PATH
+from lab.faults.api import FaultDesk
+from lab.faults.manager import Faults
 from lab.page.desk import PATH as PAGE_PATH
 from lab.page.desk import Page
 

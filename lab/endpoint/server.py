@@ -33,10 +33,10 @@ from lab.endpoint import seed
 from lab.endpoint.access_keys import refused_caller
 from lab.endpoint.http_connection import MAX_BODY, Handler, headers_of, read_body, target_of
 from lab.endpoint.lab_api import Control
-from lab.faults.aws import Aws
-from lab.faults.calls import CLOUDFRONT
-from lab.faults.front import BrokenReply, CallFaults
-from lab.faults.keeper import Faults
+from lab.faults.aws_clients import Aws
+from lab.faults.call_faults import BrokenReply, CallFaults
+from lab.faults.catalogue.call_matching import CLOUDFRONT
+from lab.faults.manager import Faults
 from lab.origin_certificates import OriginAuthority
 
 if TYPE_CHECKING:

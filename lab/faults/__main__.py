@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lab.faults.registry import FAULTS
+from lab.faults.catalogue.registry import FAULTS
 
 BEGIN = "<!-- faults: made by `python -m lab.faults`, do not edit -->"
 END = "<!-- end of faults -->"

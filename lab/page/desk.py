@@ -17,13 +17,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from lab.aws.edge_state.document import EdgeState
-from lab.aws.fault_desk import FaultDesk
 from lab.aws.replies import HttpReply
 from lab.clock import LabClock, read_step
 from lab.edge.account.state import parse_state
-from lab.faults.aiming import FaultRefused
-from lab.faults.fault import ENDPOINT, Fault, Kind
-from lab.faults.registry import FAULTS
+from lab.faults.api import FaultDesk
+from lab.faults.catalogue.fault import ENDPOINT, Fault, Kind
+from lab.faults.catalogue.registry import FAULTS
+from lab.faults.targeting import FaultRefused
 from lab.page.picture import draw
 
 PATH = "/_lab/"

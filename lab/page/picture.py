@@ -15,8 +15,8 @@ from lab.edge.account.load_balancers import Listener, LoadBalancer
 from lab.edge.account.state import State
 from lab.edge.account.vpcs import IngressRule
 from lab.edge.cdn.routing import find_behavior
-from lab.faults.aiming import Aim, FaultRefused, aim
-from lab.faults.record import SetFault
+from lab.faults.set_fault import SetFault
+from lab.faults.targeting import Aim, FaultRefused, aim
 
 Json = Mapping[str, Any]
 

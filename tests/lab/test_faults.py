@@ -21,10 +21,10 @@ from botocore.parsers import ResponseParserError
 from checks.verdicts import VERDICTS
 from lab.apps.addresses import BY_NAME
 from lab.faults.__main__ import README, with_table
-from lab.faults.fault import PARAMETERS, Fault, Kind
-from lab.faults.plans_of_distributions import PLANS
-from lab.faults.plans_of_networks import PLANS as NETWORK_PLANS
-from lab.faults.registry import FAULTS
+from lab.faults.catalogue.fault import PARAMETERS, Fault, Kind
+from lab.faults.catalogue.registry import FAULTS
+from lab.faults.plans.distributions import PLANS
+from lab.faults.plans.networks import PLANS as NETWORK_PLANS
 from tests.lab.account import Account, Lab, behavior, listed, refused, vpc_origin
 
 EVERY = list(FAULTS.values())

@@ -16,7 +16,7 @@ from lab import __main__ as program
 from lab import commands
 from lab.clock import read_step
 from lab.endpoint.cross_site import refuse_foreign
-from lab.faults.registry import FAULTS
+from lab.faults.catalogue.registry import FAULTS
 from tests.lab.account import Lab
 
 

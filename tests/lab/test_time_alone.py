@@ -20,8 +20,8 @@ from lab.aws.resources import vpc_origin_network
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 from lab.config import DEFAULT_QUOTAS
-from lab.faults.aws import Aws
-from lab.faults.keeper import Faults
+from lab.faults.aws_clients import Aws
+from lab.faults.manager import Faults
 from tests.lab.account import CACHING_DISABLED
 
 SIGNED = {

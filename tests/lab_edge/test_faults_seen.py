@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from lab import commands
-from lab.faults.fault import Ask, Fault, Kind
-from lab.faults.registry import FAULTS
+from lab.faults.catalogue.fault import Ask, Fault, Kind
+from lab.faults.catalogue.registry import FAULTS
 
 from .rehearsal import ALIAS, Answer, Rehearsal
 

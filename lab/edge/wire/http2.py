@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 import h11
 from h2.config import H2Configuration
+from h2.connection import H2Connection
 from h2.errors import ErrorCodes
 from h2.events import (
     ConnectionTerminated,
@@ -23,7 +24,6 @@ from h2.events import (
     WindowUpdated,
 )
 from h2.exceptions import ProtocolError
-from h2.connection import H2Connection
 
 from lab.edge.wire.connection import Connection
 from lab.edge.wire.http1 import HOP_BY_HOP

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from lab.faults.step import JsonObject, Step, like
-from lab.faults.steps import Hands, Verb, unless
+from lab.faults.steps.step import JsonObject, Step, like
+from lab.faults.steps.step_kinds import Hands, Verb, unless
 
 _GONE = ("ListenerNotFound", "LoadBalancerNotFound", "RuleNotFound", "TargetGroupNotFound")
 # Rule numbers below AWS's own 100; a deny must come before whatever allows.

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from lab.faults.record import SetFault
-from lab.faults.step import JsonObject, Step, like
+from lab.faults.set_fault import SetFault
+from lab.faults.steps.step import JsonObject, Step, like
 
 REMOVED_LISTENER = "remove listener"
 

@@ -15,8 +15,8 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from lab.aws.cloudfront.service import CloudFront
-from lab.faults.aws import Aws
-from lab.faults.step import Step
+from lab.faults.aws_clients import Aws
+from lab.faults.steps.step import Step
 
 
 @dataclass(frozen=True)

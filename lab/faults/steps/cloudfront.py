@@ -15,8 +15,8 @@ from typing import Any
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.entities.lifecycle import VpcOrigin
 from lab.aws.cloudfront.service import CloudFront
-from lab.faults.step import JsonObject, Step, like
-from lab.faults.steps import Hands, Verb, unless
+from lab.faults.steps.step import JsonObject, Step, like
+from lab.faults.steps.step_kinds import Hands, Verb, unless
 
 _TRIES = 5
 # The year 9000: what is deployed then is deployed never.

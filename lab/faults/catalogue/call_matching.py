@@ -14,6 +14,19 @@ CLOUDFRONT = "cloudfront"
 ONLY_SOME = ("third-party-edit", "quota-reached")
 """The faults of calls that make sense for some operations only."""
 
+# boto3 clients whose name is not the one their requests are signed for.
+CLIENT_NAMES: Mapping[str, str] = {
+    "apigateway": "apigateway",
+    "apigatewayv2": "apigateway",
+    "cloudwatch": "monitoring",
+    "elb": "elasticloadbalancing",
+    "elbv2": "elasticloadbalancing",
+    "resourcegroupstaggingapi": "tagging",
+    "service-quotas": "servicequotas",
+    "ses": "email",
+    "sesv2": "email",
+    "stepfunctions": "states",
+}
 _WITH_A_DISTRIBUTIONS_ETAG = frozenset(
     {
         "AssociateDistributionWebACL",

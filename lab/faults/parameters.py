@@ -13,24 +13,11 @@ from fnmatch import fnmatchcase
 from typing import Any, TypeAlias
 
 from lab.edge.cdn.request_pipeline import CAPACITY_RESULTS, DEFAULT_RESULT
-from lab.faults.aiming import FaultRefused
-from lab.faults.calls import ONLY_SOME, can_hit
-from lab.faults.fault import PARAMETERS, Fault
-from lab.faults.registry import FAULTS
+from lab.faults.catalogue.call_matching import CLIENT_NAMES, ONLY_SOME, can_hit
+from lab.faults.catalogue.fault import PARAMETERS, Fault
+from lab.faults.catalogue.registry import FAULTS
+from lab.faults.targeting import FaultRefused
 
-# Clients that are not called like what their requests are signed for.
-CLIENT_NAMES: Mapping[str, str] = {
-    "apigateway": "apigateway",
-    "apigatewayv2": "apigateway",
-    "cloudwatch": "monitoring",
-    "elb": "elasticloadbalancing",
-    "elbv2": "elasticloadbalancing",
-    "resourcegroupstaggingapi": "tagging",
-    "service-quotas": "servicequotas",
-    "ses": "email",
-    "sesv2": "email",
-    "stepfunctions": "states",
-}
 # Where an operation is looked for if no service is given: those that have to do with endpoints.
 SERVICES = (
     "cloudfront",

@@ -18,9 +18,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.protocol.rest_xml import Router
 from lab.aws.replies import HttpReply, error_reply
-from lab.faults.aws import OWN_CALL, OWN_CALL_HEADER, Aws
-from lab.faults.calls import CLOUDFRONT, Call, refusal
-from lab.faults.keeper import Faults
+from lab.faults.aws_clients import OWN_CALL, OWN_CALL_HEADER, Aws
+from lab.faults.catalogue.call_matching import CLOUDFRONT, Call, refusal
+from lab.faults.manager import Faults
 
 log = logging.getLogger(__name__)
 

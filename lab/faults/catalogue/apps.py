@@ -5,7 +5,7 @@ Whoever shares these targets meets the same app.
 
 from __future__ import annotations
 
-from lab.faults.fault import ENDPOINT, Ask, Fault, Kind, Signature
+from lab.faults.catalogue.fault import ENDPOINT, Ask, Fault, Kind, Signature
 
 
 def _app(name: str, app: str, plain: str, signature: Signature, verdict: str) -> Fault:

@@ -6,12 +6,16 @@ never hit them.
 
 from __future__ import annotations
 
+import functools
 import secrets
 import threading
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.session import get_session
+
+from lab.faults.catalogue.call_matching import CLIENT_NAMES, CLOUDFRONT
 
 # A caller that knows this is the lab itself; made anew by every process, so nobody else does.
 OWN_CALL_HEADER = "x-lab-own-call"
@@ -53,3 +57,25 @@ class Aws:
             f"before-sign.{client.meta.service_model.service_id.hyphenize()}", mark
         )
         return client
+
+
+@functools.lru_cache(maxsize=64)
+def operations_of(service: str) -> frozenset[str] | None:
+    """The operations of a service by the name that its requests are signed for; None if nothing is
+    signed for it.
+
+    Empty where a request's path alone tells its operation: the lab reads that for CloudFront only.
+    """
+    session = get_session()
+    clients = [client for client, signed in CLIENT_NAMES.items() if signed == service]
+    if not clients and service not in CLIENT_NAMES and service in session.get_available_services():
+        clients = [service]
+    if not clients:
+        return None
+    models = [session.get_service_model(client) for client in clients]
+    told = [
+        model
+        for model in models
+        if service == CLOUDFRONT or not str(model.metadata["protocol"]).startswith("rest")
+    ]
+    return frozenset(name for model in told for name in model.operation_names)

@@ -12,11 +12,11 @@ from urllib.parse import unquote
 
 from lab.aws.edge_state.document import EdgeState
 from lab.edge.account.state import parse_state
-from lab.faults.aiming import FaultRefused
-from lab.faults.fault import PARAMETERS, Fault
-from lab.faults.keeper import Faults
-from lab.faults.record import SetFault
-from lab.faults.registry import FAULTS
+from lab.faults.catalogue.fault import PARAMETERS, Fault
+from lab.faults.catalogue.registry import FAULTS
+from lab.faults.manager import Faults
+from lab.faults.set_fault import SetFault
+from lab.faults.targeting import FaultRefused
 
 PATH = "/_lab/faults"
 # The edge asks every 0.2 seconds; a busy machine may need longer.

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from lab.faults.other_faults import in_the_way, names_now, renamed, without_change
-from lab.faults.record import SetFault
-from lab.faults.step import Step
+from lab.faults.overlaps import in_the_way, names_now, renamed, without_change
+from lab.faults.set_fault import SetFault
+from lab.faults.steps.step import Step
 
 PLACE = ("111122223333", "us-east-1")
 BALANCER, LISTENER, RULE = (

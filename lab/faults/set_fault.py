@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lab.apps.addresses import BY_NAME
-from lab.faults.fault import Kind
-from lab.faults.registry import FAULTS
-from lab.faults.step import Step
+from lab.faults.catalogue.fault import Kind
+from lab.faults.catalogue.registry import FAULTS
+from lab.faults.steps.step import Step
 
 # Nobody listens there, so whoever connects is refused.
 NOBODY = "127.0.66.254:9"

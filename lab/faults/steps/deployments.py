@@ -11,7 +11,7 @@ from collections.abc import Collection
 
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.entities.lifecycle import Distribution
-from lab.faults.steps_of_cloudfront import NEVER
+from lab.faults.steps.cloudfront import NEVER
 
 EVERY_ACCOUNT = ""
 

@@ -13,15 +13,15 @@ from typing import Any, TypeAlias
 from lab.aws.cloudfront.service import CloudFront
 from lab.edge.account.state import State
 from lab.edge.network.packet_filter import TCP_PROTOCOLS
-from lab.faults.aiming import Aim, FaultRefused, place_of
-from lab.faults.aws import Aws
-from lab.faults.step import JsonObject, Step
-from lab.faults.steps_of_networks import (
+from lab.faults.aws_clients import Aws
+from lab.faults.steps.networks import (
     FIRST_RULE_NUMBER,
     plain_action,
     read_actions,
     read_attributes,
 )
+from lab.faults.steps.step import JsonObject, Step
+from lab.faults.targeting import Aim, FaultRefused, place_of
 
 # A plan yields steps; what doing one gave comes back into it.
 Plan: TypeAlias = Generator[Step, Any, None]

@@ -14,10 +14,10 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from lab.faults.aiming import FaultRefused
-from lab.faults.plans_of_networks import Circumstances, Plan, answer_not_found
-from lab.faults.step import JsonObject, Step
-from lab.faults.steps_of_cloudfront import NEVER, newest
+from lab.faults.plans.networks import Circumstances, Plan, answer_not_found
+from lab.faults.steps.cloudfront import NEVER, newest
+from lab.faults.steps.step import JsonObject, Step
+from lab.faults.targeting import FaultRefused
 
 _REGION = "us-east-1"
 _ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"

@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from lab.faults import faults_of_apps, faults_of_calls, faults_of_endpoints
-from lab.faults.fault import Fault
+from lab.faults.catalogue import apps, calls, endpoints
+from lab.faults.catalogue.fault import Fault
 
 FAULTS: Mapping[str, Fault] = MappingProxyType(
-    {
-        fault.name: fault
-        for fault in (*faults_of_endpoints.FAULTS, *faults_of_apps.FAULTS, *faults_of_calls.FAULTS)
-    }
+    {fault.name: fault for fault in (*endpoints.FAULTS, *apps.FAULTS, *calls.FAULTS)}
 )

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from lab.faults.fault import CALL, Fault, Kind, Signature
+from lab.faults.catalogue.fault import CALL, Fault, Kind, Signature
 
 
 def _call(

@@ -4,7 +4,7 @@ the edge (DATA).
 
 from __future__ import annotations
 
-from lab.faults.fault import ENDPOINT, Ask, Fault, Kind, Signature
+from lab.faults.catalogue.fault import ENDPOINT, Ask, Fault, Kind, Signature
 
 EDGE = "CloudFront"
 BALANCER = "awselb/2.0"

@@ -20,23 +20,29 @@ from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.clock import LabClock
 from lab.edge.account.state import State
-from lab.faults import deployments
-from lab.faults.aiming import Aim, FaultRefused, aim
-from lab.faults.aws import Aws
-from lab.faults.calls import Call, matches_call
-from lab.faults.fault import Fault, Kind
-from lab.faults.other_faults import in_the_way, names_now, renamed, without_change
-from lab.faults.plans_of_distributions import PLANS as DISTRIBUTION_PLANS
-from lab.faults.plans_of_networks import PLANS as NETWORK_PLANS
-from lab.faults.plans_of_networks import Circumstances, Plan
-from lab.faults.record import SetFault, edge_section, hosts_with, read, with_step, without_last_step
-from lab.faults.registry import FAULTS
-from lab.faults.request import check
-from lab.faults.services import operations_of
-from lab.faults.step import Step
-from lab.faults.steps import Hands, Verb, hand_over
-from lab.faults.steps_of_cloudfront import VERBS as CLOUDFRONT_VERBS
-from lab.faults.steps_of_networks import VERBS as NETWORK_VERBS
+from lab.faults.aws_clients import Aws, operations_of
+from lab.faults.catalogue.call_matching import Call, matches_call
+from lab.faults.catalogue.fault import Fault, Kind
+from lab.faults.catalogue.registry import FAULTS
+from lab.faults.overlaps import in_the_way, names_now, renamed, without_change
+from lab.faults.parameters import check
+from lab.faults.plans.distributions import PLANS as DISTRIBUTION_PLANS
+from lab.faults.plans.networks import PLANS as NETWORK_PLANS
+from lab.faults.plans.networks import Circumstances, Plan
+from lab.faults.set_fault import (
+    SetFault,
+    edge_section,
+    hosts_with,
+    read,
+    with_step,
+    without_last_step,
+)
+from lab.faults.steps import deployments
+from lab.faults.steps.cloudfront import VERBS as CLOUDFRONT_VERBS
+from lab.faults.steps.networks import VERBS as NETWORK_VERBS
+from lab.faults.steps.step import Step
+from lab.faults.steps.step_kinds import Hands, Verb, hand_over
+from lab.faults.targeting import Aim, FaultRefused, aim
 
 _ENTITY = "fault"
 _VERBS: Mapping[str, Verb] = {**NETWORK_VERBS, **CLOUDFRONT_VERBS}
