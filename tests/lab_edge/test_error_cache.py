@@ -111,13 +111,13 @@ def test_a_staging_distribution_shares_nothing_with_its_primary() -> None:
 def test_the_cache_forgets_in_time_and_never_grows_without_end() -> None:
     cache = ErrorCache()
     error = Refusal(504, "OriginCommError", "late")
-    cache.keep("a", error, 10.0)
-    assert cache.find("a", 9.9) is error
-    assert cache.find("a", 10.0) is None
+    cache.put("a", error, 10.0)
+    assert cache.get("a", 9.9) is error
+    assert cache.get("a", 10.0) is None
     for number in range(MAX_ERRORS + 5):
-        cache.keep(number, error, 99.0)
-    assert cache.find(4, 0.0) is None
-    assert cache.find(5, 0.0) is error
+        cache.put(number, error, 99.0)
+    assert cache.get(4, 0.0) is None
+    assert cache.get(5, 0.0) is error
 
 
 def test_an_error_is_answered_again_without_asking_the_origin(stage: Stage) -> None:

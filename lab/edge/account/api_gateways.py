@@ -1,4 +1,4 @@
-"""WebSocket APIs of API Gateway (PURE)."""
+"""API Gateway's WebSocket APIs, as in `/_lab/state` (PURE)."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class WebSocketApi:
-    """A WebSocket API: its host name, its stages, and host:port of what its $default route is
-    integrated with.
-    """
+    """A WebSocket API: host name, stages, and host:port of the $default route's integration."""
 
     host: str
     stages: frozenset[str]

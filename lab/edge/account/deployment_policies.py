@@ -1,4 +1,4 @@
-"""CloudFront's continuous deployment policies (PURE)."""
+"""CloudFront's continuous deployment policies, as in `/_lab/state` (PURE)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,8 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class DeploymentPolicy:
-    """A continuous deployment policy. `weight` is a share of 1; the times are seconds, None without
-    stickiness.
-
-    Sessions that began before the last of its `resets` are over.
+    """A continuous deployment policy. `weight` is from 0 to 1; the TTLs are in seconds, None
+    without stickiness. Each of its `resets` ends all sessions.
     """
 
     id: str
@@ -30,7 +28,7 @@ class DeploymentPolicy:
 
     @property
     def sessions(self) -> str:
-        """What the cookie of a session must begin with."""
+        """The prefix of the cookies of its current sessions."""
         return f"{self.id}-{self.resets}"
 
 

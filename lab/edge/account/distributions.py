@@ -1,9 +1,4 @@
-"""What the edge knows of CloudFront's configuration: typed facts of distributions and VPC origins
-(PURE).
-
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
-AWS would not.
-"""
+"""CloudFront distributions, VPC origins and public keys, as in `/_lab/state` (PURE)."""
 
 from __future__ import annotations
 
@@ -27,8 +22,8 @@ DEFAULT_SECURITY_POLICY = "TLSv1"
 class Behavior:
     """One cache behavior. `path_pattern` is None for the default behavior.
 
-    `caches_options` says whether OPTIONS is one of its cached methods. `signed_by` names the key
-    groups that may sign; it is None where no signature is asked for.
+    `caches_options`: OPTIONS is one of its cached methods. `signed_by` names the trusted key
+    groups; it is None if the behavior requires no signature.
     """
 
     path_pattern: str | None
@@ -44,7 +39,7 @@ class Behavior:
 
 @dataclass(frozen=True, slots=True)
 class CustomOrigin:
-    """Ports and protocol of an origin that CloudFront reaches over the internet."""
+    """Ports and protocol policy of an origin that CloudFront reaches over the internet."""
 
     http_port: int
     https_port: int
@@ -54,8 +49,8 @@ class CustomOrigin:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """One origin of a distribution. Exactly one of `vpc_origin_id` and `custom` is set, or neither
-    (an S3 origin).
+    """One origin of a distribution. At most one of `vpc_origin_id` and `custom` is set; an S3
+    origin has neither. Timeouts are in seconds.
     """
 
     id: str
@@ -72,9 +67,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class OriginGroup:
-    """Origins to try one after the other; `status_codes` are the answers after which the next one
-    is tried.
-    """
+    """Origins to try in order; any of `status_codes` leads to the next one."""
 
     members: tuple[str, ...]
     status_codes: frozenset[int]
@@ -82,10 +75,8 @@ class OriginGroup:
 
 @dataclass(frozen=True, slots=True)
 class ErrorMapping:
-    """A custom error response: which page and status replace an error, and how long the edge keeps
-    it in mind.
-
-    `page_path` is "" where only the time is set. `caching_seconds` are the shortest.
+    """A custom error response: the page and status that replace an error, and its minimum caching
+    time. `page_path` is "" if only the time is set.
     """
 
     error_code: int
@@ -96,7 +87,7 @@ class ErrorMapping:
 
 @dataclass(frozen=True, slots=True)
 class GeoRestriction:
-    """Which countries may come in: `kind` is none, whitelist or blacklist."""
+    """Countries to allow or block; `kind` is none, whitelist or blacklist."""
 
     kind: str = "none"
     countries: frozenset[str] = frozenset()
@@ -104,7 +95,7 @@ class GeoRestriction:
 
 @dataclass(frozen=True, slots=True)
 class Distribution:
-    """The configuration that the edge serves now for one distribution."""
+    """The configuration of one distribution that the edge serves now."""
 
     id: str
     domain: str
@@ -128,7 +119,7 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True)
 class VpcOrigin:
-    """A VPC origin as the control plane reports it."""
+    """A VPC origin. `endpoint_arn` is a load balancer or an instance."""
 
     id: str
     endpoint_arn: str
@@ -141,7 +132,7 @@ class VpcOrigin:
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A public key of a key group: the id that signers name, and the key in PEM."""
+    """A public key of a key group: the id that signers use, and the key in PEM."""
 
     id: str
     pem: str
@@ -150,6 +141,7 @@ class PublicKey:
 def parse_distribution(entry: Json, policies: Mapping[str, RequestPolicy]) -> Distribution:
     """One entry of `distributions`."""
     config: Json = entry["config"]
+    geo: Json = (config.get("Restrictions") or {}).get("GeoRestriction") or {}
     return Distribution(
         id=entry["id"],
         domain=entry["domain"].lower(),
@@ -168,18 +160,15 @@ def parse_distribution(entry: Json, policies: Mapping[str, RequestPolicy]) -> Di
         staging=bool(entry.get("staging")),
         continuous_deployment_policy_id=entry.get("continuous_deployment_policy_id") or "",
         web_acl=config.get("WebACLId") or "",
-        geo=_geo((config.get("Restrictions") or {}).get("GeoRestriction") or {}),
+        geo=GeoRestriction(geo.get("RestrictionType") or "none", frozenset(geo.get("Items") or ())),
         logs_cookies=bool((config.get("Logging") or {}).get("IncludeCookies")),
-        origin_groups={item["Id"]: _origin_group(item) for item in items(config, "OriginGroups")},
-    )
-
-
-def _origin_group(item: Json) -> OriginGroup:
-    return OriginGroup(
-        members=tuple(member["OriginId"] for member in items(item, "Members")),
-        status_codes=frozenset(
-            int(code) for code in items(item.get("FailoverCriteria") or {}, "StatusCodes")
-        ),
+        origin_groups={
+            item["Id"]: OriginGroup(
+                tuple(member["OriginId"] for member in items(item, "Members")),
+                frozenset(map(int, items(item.get("FailoverCriteria") or {}, "StatusCodes"))),
+            )
+            for item in items(config, "OriginGroups")
+        },
     )
 
 
@@ -194,22 +183,18 @@ def _error_mapping(item: Json) -> ErrorMapping:
 
 
 def _security_policy(certificate: Json) -> str:
-    """MinimumProtocolVersion; CloudFront's own certificate comes with TLSv1, whatever is asked for
-    (its settings).
-    """
     if certificate.get("CloudFrontDefaultCertificate"):
+        # CloudFront's own certificate allows TLSv1, whatever MinimumProtocolVersion says.
         return DEFAULT_SECURITY_POLICY
     return certificate.get("MinimumProtocolVersion") or DEFAULT_SECURITY_POLICY
 
 
-def _geo(given: Json) -> GeoRestriction:
-    return GeoRestriction(
-        given.get("RestrictionType") or "none", frozenset(given.get("Items") or ())
-    )
-
-
 def _behavior(item: Json, policies: Mapping[str, RequestPolicy]) -> Behavior:
     cache_policy_id = item.get("CachePolicyId")
+    # TrustedSigners, the legacy form, restrict too; this lab has none of their keys.
+    restricted = any(
+        (item.get(kind) or {}).get("Enabled") for kind in ("TrustedKeyGroups", "TrustedSigners")
+    )
     return Behavior(
         path_pattern=item.get("PathPattern"),
         target_origin_id=item["TargetOriginId"],
@@ -222,20 +207,9 @@ def _behavior(item: Json, policies: Mapping[str, RequestPolicy]) -> Behavior:
             item.get("OriginRequestPolicyId") or "", RequestPolicy()
         ),
         response_headers_policy_id=item.get("ResponseHeadersPolicyId") or "",
-        signed_by=_signers(item),
+        signed_by=tuple(items(item, "TrustedKeyGroups")) if restricted else None,
         caches_options="OPTIONS" in items(item.get("AllowedMethods") or {}, "CachedMethods"),
     )
-
-
-def _signers(item: Json) -> tuple[str, ...] | None:
-    """The trusted key groups. Trusted signers, the accounts of old, restrict as well, but this lab
-    has none of them.
-    """
-    groups: Json = item.get("TrustedKeyGroups") or {}
-    accounts: Json = item.get("TrustedSigners") or {}
-    if not groups.get("Enabled") and not accounts.get("Enabled"):
-        return None
-    return tuple(items(item, "TrustedKeyGroups"))
 
 
 def _origin(item: Json) -> Origin:

@@ -1,9 +1,7 @@
-"""What only a lab can be told: where viewers are, how late log rows come, which faults the edge has
-(PURE).
+"""The lab's own settings and active faults, as in `/_lab/state` (PURE).
 
-It decides how `settings` and `faults` of `/_lab/state` are read. What it cannot read it leaves out,
-so that a fault for another part of the lab, or a slip in a setting, never takes the edge away. It
-must never do I/O.
+Unreadable entries are skipped: a fault meant for another part of the lab, or a typo in a setting,
+must not take the edge down.
 """
 
 from __future__ import annotations
@@ -24,8 +22,9 @@ WRONG_ACCEPT = "wrong-accept"
 
 @dataclass(frozen=True, slots=True)
 class LabSettings:
-    """`places` are tried in order; an address in none of them is in `country`. The delay is in real
-    seconds.
+    """Where viewers are, and how late log rows arrive (in real seconds).
+
+    `places` are tried in order; an address in none of them is in `country`.
     """
 
     country: str = DEFAULT_COUNTRY
@@ -33,9 +32,7 @@ class LabSettings:
     log_delay_seconds: float = 0.0
 
     def country_of(self, address: str) -> str:
-        """The country (ISO 3166, two letters) that CloudFront would look up for a viewer's
-        address.
-        """
+        """The country (ISO 3166-1 alpha-2) that CloudFront would find for a viewer's address."""
         try:
             ip = ip_address(address)
         except ValueError:
@@ -45,10 +42,9 @@ class LabSettings:
 
 @dataclass(frozen=True, slots=True)
 class EdgeFault:
-    """A named misbehaviour for one distribution, or for all of them if `distribution` is "".
+    """An active fault, for one distribution or, if `distribution` is "", for all.
 
-    `listener` (an ARN) and `targets` (host:port) are what it hits behind the edge, "" and none if
-    it hits all.
+    `listener` (an ARN) and `targets` (host:port) limit it to these; empty means all.
     """
 
     name: str
@@ -59,8 +55,8 @@ class EdgeFault:
 
 
 def parse_settings(given: Json) -> LabSettings:
-    """`viewer_country`, `viewer_countries` (address or network: country) and `log_delay_seconds`,
-    each optional.
+    """`viewer_country`, `viewer_countries` (address or network to country) and
+    `log_delay_seconds`; each is optional.
     """
     places = []
     for where, country in (given.get("viewer_countries") or {}).items():
@@ -71,14 +67,14 @@ def parse_settings(given: Json) -> LabSettings:
     delay = given.get("log_delay_seconds") or 0
     return LabSettings(
         country=str(given.get("viewer_country") or DEFAULT_COUNTRY).upper(),
-        # The narrowest network says most about an address.
+        # Longest prefix first: the most specific network wins.
         places=tuple(sorted(places, key=lambda place: -place[0].prefixlen)),
         log_delay_seconds=float(delay) if isinstance(delay, int | float) and delay > 0 else 0.0,
     )
 
 
 def parse_faults(entries: Iterable[Any]) -> tuple[EdgeFault, ...]:
-    """The entries that have a name."""
+    """All entries that have a name."""
     return tuple(
         EdgeFault(
             str(entry["name"]),
@@ -93,7 +89,7 @@ def parse_faults(entries: Iterable[Any]) -> tuple[EdgeFault, ...]:
 
 
 def find_fault(faults: Iterable[EdgeFault], name: str, distribution_id: str) -> EdgeFault | None:
-    """The fault of that name that concerns the distribution."""
+    """The first active fault of that name that affects the distribution."""
     return next(
         (f for f in faults if f.name == name and f.distribution in ("", distribution_id)), None
     )

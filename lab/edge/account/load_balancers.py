@@ -1,9 +1,4 @@
-"""What the edge knows of load balancers: typed facts of listeners, rules, certificates and target
-groups (PURE).
-
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
-AWS would not.
-"""
+"""Load balancers, listeners, rules, certificates and target groups, as in `/_lab/state` (PURE)."""
 
 from __future__ import annotations
 
@@ -19,12 +14,12 @@ DRAINING = "draining"
 
 @dataclass(frozen=True, slots=True)
 class ListenerAction:
-    """What a listener does with a request: forward to a target group, redirect, answer by itself,
-    or ask for a login.
+    """What a listener does with a request: forward, redirect, send a fixed response, or
+    authenticate.
 
-    `weights` belong to `target_group_arns`, one each; none given means that all weigh the same. A
-    sticky action keeps a client on the target group it got first. `login_url` is where an
-    authenticate action sends people.
+    `weights` match `target_group_arns` one to one; empty means equal weights. With
+    `sticky_seconds` a client stays on the target group it was first sent to. `login_url` is where
+    an authenticate action redirects.
     """
 
     type: str
@@ -45,10 +40,10 @@ class ListenerAction:
 
 @dataclass(frozen=True, slots=True)
 class RuleCondition:
-    """One condition of a listener rule; any of `values` satisfies it.
+    """One condition of a listener rule; it holds if any of `values` matches.
 
-    `name` is the header of an http-header condition. The values of a query-string condition are
-    `pairs` of key and value; the key is "" where any key will do.
+    `name` is the header of an http-header condition. A query-string condition has `pairs` of key
+    and value instead; the key "" matches any key.
     """
 
     field: str
@@ -68,8 +63,8 @@ class ListenerRule:
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """One listener of a load balancer. `rules` are in order of priority, `certificates` begin with
-    the default one.
+    """One listener of a load balancer. `rules` are sorted by priority; the first of `certificates`
+    is the default.
     """
 
     arn: str
@@ -110,7 +105,7 @@ class LoadBalancer:
 
     @property
     def label(self) -> str:
-        """How people call it: `ALB int-chat`."""
+        """Its name for people: `ALB int-chat`."""
         return f"{'NLB' if self.type == 'network' else 'ALB'} {self.name}"
 
 
@@ -125,8 +120,8 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """How a target group asks its targets whether they are well. Seconds are AWS's; `port` 0 is the
-    traffic port.
+    """A target group's health check settings. Times are AWS's seconds; `port` 0 is the traffic
+    port.
     """
 
     protocol: str
@@ -155,17 +150,13 @@ class TargetGroup:
 
     @property
     def speaks_tls(self) -> bool:
-        """Whether the load balancer encrypts to the targets; it does not look at their
-        certificates.
-        """
+        """Whether the load balancer speaks TLS to the targets. It does not verify certificates."""
         return self.protocol in ("HTTPS", "TLS")
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """A certificate that a listener may have: PEM for an imported one, only names for one that ACM
-    issues itself.
-    """
+    """A listener's certificate. An imported one has PEM; one that ACM issued has only names."""
 
     arn: str
     names: tuple[str, ...]
@@ -174,7 +165,7 @@ class Certificate:
 
 
 def target_key(group: TargetGroup, target: Target) -> str:
-    """One registered target, by name."""
+    """A key that identifies one registered target."""
     return f"{group.arn} {target.id}:{target.port}"
 
 
@@ -207,7 +198,7 @@ def parse_load_balancer(entry: Json) -> LoadBalancer:
                 ssl_policy=item.get("ssl_policy") or "",
             )
             for item in entry.get("listeners") or []
-            # A Gateway Load Balancer's listener has no port; nothing can connect to it.
+            # A Gateway Load Balancer's listener has no port, so nothing can connect to it.
             if item.get("port")
         ),
         account=entry.get("account") or "",

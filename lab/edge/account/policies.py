@@ -1,9 +1,4 @@
-"""What the edge knows of CloudFront's policies: what of a request they let through, which headers
-they add (PURE).
-
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
-AWS would not.
-"""
+"""CloudFront's cache, origin request and response headers policies, as in `/_lab/state` (PURE)."""
 
 from __future__ import annotations
 
@@ -13,7 +8,7 @@ from typing import Any
 
 Json = Mapping[str, Any]
 
-# What a behavior without a cache policy gets when its MaxTTL is not written down (API reference).
+# The default MaxTTL of a behavior without a cache policy (API reference).
 LEGACY_MAX_TTL = 31_536_000
 _SECURITY_HEADERS = (
     ("XSSProtection", "X-XSS-Protection"),
@@ -35,8 +30,8 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class RequestPolicy:
-    """A cache policy or an origin request policy; `caches` is false for the latter and for
-    CachingDisabled.
+    """A cache policy or an origin request policy. `caches` is false for CachingDisabled and for
+    every origin request policy.
     """
 
     headers: Selection = Selection()
@@ -47,7 +42,7 @@ class RequestPolicy:
 
 @dataclass(frozen=True, slots=True)
 class AddedHeader:
-    """A response header that a policy adds; without `override` the origin's own one stays."""
+    """A response header that a policy adds. Without `override` the origin's header wins."""
 
     name: str
     value: str
@@ -69,7 +64,7 @@ class Cors:
 
 @dataclass(frozen=True, slots=True)
 class ResponseHeadersPolicy:
-    """What a response headers policy does to every response. `removed` is in lower case."""
+    """A response headers policy. The names in `removed` are in lower case."""
 
     added: tuple[AddedHeader, ...] = ()
     removed: frozenset[str] = frozenset()
@@ -92,7 +87,7 @@ def parse_policy(entry: Json) -> RequestPolicy:
 
 
 def forwarded_values(behavior: Json) -> RequestPolicy:
-    """A behavior's legacy cache settings, said in the words of a policy."""
+    """A behavior's legacy cache settings (ForwardedValues), as a policy."""
     legacy: Json = behavior["ForwardedValues"]
     headers = frozenset(name.lower() for name in items(legacy, "Headers"))
     cookies: Json = legacy.get("Cookies") or {}
@@ -107,7 +102,7 @@ def forwarded_values(behavior: Json) -> RequestPolicy:
 
 
 def parse_response_headers_policy(config: Json) -> ResponseHeadersPolicy:
-    """A ResponseHeadersPolicyConfig, in CloudFront's own words."""
+    """A ResponseHeadersPolicyConfig of CloudFront's API."""
     security: Json = config.get("SecurityHeadersConfig") or {}
     added = [
         AddedHeader(
@@ -128,7 +123,7 @@ def parse_response_headers_policy(config: Json) -> ResponseHeadersPolicy:
 
 
 def items(container: Json, name: str) -> list[Any]:
-    """CloudFront's `{"Quantity": n, "Items": [...]}`, of which either half may be missing."""
+    """CloudFront's `{"Quantity": n, "Items": [...]}`, either half optional."""
     return list((container.get(name) or {}).get("Items") or [])
 
 

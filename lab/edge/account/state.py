@@ -1,8 +1,6 @@
-"""What the edge knows of the accounts: the AWS process's `/_lab/state`, parsed once into frozen
-values (PURE).
+"""The lab's `/_lab/state`, parsed once into one frozen value (PURE).
 
-It decides how the wire form is read, and gives every later decision typed facts. It must never do
-I/O or fill in a fact that AWS would not: what is missing in the JSON stays absent here.
+A fact missing from the JSON stays absent: nothing is filled in that AWS would not fill in.
 """
 
 from __future__ import annotations
@@ -42,9 +40,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything the edge knows at one version; `scale` is how many times as fast as real time the
-    lab runs.
-    """
+    """The whole account at one version. The lab runs `scale` times as fast as real time."""
 
     version: int
     scale: float
@@ -66,17 +62,18 @@ class State:
 
     @property
     def socket_scale(self) -> float:
-        """How much faster than AWS idle clocks run: the lab's scale, but at most 6.
+        """How many times as fast as on AWS idle timeouts run: the lab's scale, at most 6.
 
-        A person who types needs some seconds, so the shortest of AWS's idle clocks (60 s) never
-        falls under 10 s, and the three of them (60, 350, 600 s) keep their order and proportion.
+        People need a few seconds to type, so the shortest idle timeout (60 s) never drops below
+        10 s, and the three (60, 350 and 600 s) keep their proportions.
         """
         return max(1.0, min(self.scale, 6.0))
 
 
 def parse_state(body: Json) -> State:
-    """Read the JSON of `/_lab/state`. Raises KeyError, TypeError or ValueError when it is not
-    one.
+    """Parse the JSON of `/_lab/state`.
+
+    :raises KeyError, TypeError, ValueError: it is malformed.
     """
     policies = {
         **{id: parse_policy(p) for id, p in body.get("cache_policies", {}).items()},

@@ -1,8 +1,6 @@
-"""What the edge knows of VPCs: typed facts of security groups, network ACLs, subnets, interfaces
-and instances (PURE).
+"""VPCs as in `/_lab/state`: security groups, network ACLs, subnets, interfaces, instances (PURE).
 
-It decides how their wire form in `/_lab/state` is read. It must never do I/O or fill in a fact that
-AWS would not: an address of which no interface is known has no security group here.
+An address without a known interface has no security group.
 """
 
 from __future__ import annotations
@@ -16,7 +14,7 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class IngressRule:
-    """One inbound permission of a security group; ports are None when every port is meant."""
+    """One inbound rule of a security group; ports are None for all ports."""
 
     protocol: str
     from_port: int | None
@@ -28,7 +26,7 @@ class IngressRule:
 
 @dataclass(frozen=True, slots=True)
 class AclEntry:
-    """One numbered rule of a network ACL; ports are None when every port is meant."""
+    """One numbered rule of a network ACL; ports are None for all ports."""
 
     number: int
     egress: bool
@@ -41,7 +39,7 @@ class AclEntry:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet and the rules of the network ACL that guards it, by number."""
+    """A subnet and the rules of its network ACL, sorted by number."""
 
     id: str
     vpc_id: str
@@ -67,8 +65,8 @@ class Instance:
 
 @dataclass(frozen=True, slots=True)
 class BlockPublicAccess:
-    """VPC Block Public Access of one account and Region; `exclusions` maps a VPC or subnet to its
-    mode.
+    """VPC Block Public Access of one account and Region. `exclusions` maps a VPC or subnet id to
+    its mode.
     """
 
     mode: str = "off"
@@ -77,10 +75,11 @@ class BlockPublicAccess:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """Everything the edge knows of VPCs.
+    """All VPCs of all accounts.
 
-    `interfaces` maps (VPC, private address) to the security groups there; `block_public_access` is
-    by account and Region; `service_groups` maps a VPC to CloudFront's own group in it.
+    `interfaces` maps (VPC id, private address) to security group ids; `block_public_access` is
+    keyed by account and Region; `service_groups` maps a VPC id to CloudFront's service-managed
+    security group in it.
     """
 
     security_groups: Mapping[str, tuple[IngressRule, ...]] = field(default_factory=dict)
@@ -93,7 +92,7 @@ class Network:
 
 
 def parse_network(body: Json) -> Network:
-    """The sections of `/_lab/state` that describe VPCs; each may be missing."""
+    """The sections of `/_lab/state` that describe VPCs; each is optional."""
     acls = {
         subnet: tuple(
             sorted(

@@ -1,4 +1,4 @@
-"""AWS WAF web ACLs (PURE)."""
+"""AWS WAF web ACLs, as in `/_lab/state` (PURE)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ IpNetwork = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class WebAclRule:
-    """One rule: its statement in AWS WAF's own words, and what follows when it matches."""
+    """One rule: its statement, as in AWS WAF's API, and the action if it matches."""
 
     name: str
     priority: int
@@ -24,7 +24,7 @@ class WebAclRule:
 
 @dataclass(frozen=True, slots=True)
 class WebAcl:
-    """A web ACL with the address and pattern sets that its rules name."""
+    """A web ACL, with the IP sets and regex pattern sets that its rules reference."""
 
     arn: str
     default_action: str
@@ -53,7 +53,7 @@ def parse_web_acl(arn: str, entry: Json, sets: Json) -> WebAcl:
 
 
 def _rule(item: Json) -> WebAclRule | None:
-    """One rule; None for one that cannot be read, which must not take all others away."""
+    """One rule; None if it is malformed, so that it does not take the others with it."""
     try:
         action, status = _action(item.get("action") or {})
         return WebAclRule(
@@ -68,8 +68,9 @@ def _rule(item: Json) -> WebAclRule | None:
 
 
 def _action(given: Json) -> tuple[str, int]:
-    """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429). A rule group's
-    override is no action.
+    """`{"Block": {"CustomResponse": {"ResponseCode": 429}}}` → ("Block", 429).
+
+    A rule that references a rule group has an override instead of an action, and only counts here.
     """
     name = next(iter(given), "Count")
     custom = ((given.get(name) or {}).get("CustomResponse") or {}).get("ResponseCode")

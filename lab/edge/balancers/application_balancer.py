@@ -115,7 +115,7 @@ class ApplicationBalancer:
                     await send_answer(http, balancer_answer(408))
                 return
             except h11.RemoteProtocolError:
-                if http.may_answer:
+                if http.can_answer:
                     await send_answer(http, balancer_answer(400))
                     await connection.lingering_close()
                 return
@@ -209,11 +209,11 @@ class ApplicationBalancer:
                 target,
                 to_target,
                 body_from=body_from,
-                patience=chosen.idle,
-                body_patience=chosen.idle,
+                timeout=chosen.idle,
+                body_timeout=chosen.idle,
             )
         except (TimeoutError, RequestAborted, h11.ProtocolError, OSError) as error:
-            if http.may_answer:
+            if http.can_answer:
                 await send_answer(
                     http, balancer_answer(_failure_status(error)), head=request.method == "HEAD"
                 )

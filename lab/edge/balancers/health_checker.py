@@ -150,7 +150,7 @@ async def _ask(watched: _CheckedTarget, targets: TargetConnector) -> CheckResult
             Http1Connection(connection, h11.CLIENT),
             request,
             body_from=None,
-            patience=check_timeout(check, 1.0),
+            timeout=check_timeout(check, 1.0),
         )
         return judge_status(reply.status_code, check.codes)
     except (OSError, ssl.SSLError, h11.ProtocolError):

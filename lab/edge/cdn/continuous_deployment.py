@@ -1,8 +1,7 @@
-"""Which of a primary distribution's requests go to its staging distribution (PURE).
+"""Continuous deployment: which requests go to the staging distribution (PURE).
 
-It decides by header or by weight, as the Developer Guide has it under "Use continuous deployment",
-and keeps a viewer's session where it is while its cookie lasts. It must never roll dice or read a
-clock: both are arguments.
+By header or by weight (Developer Guide, "Use continuous deployment"); a session stays where it is
+while its cookie lasts.
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ from lab.edge.http.messages import ViewerRequest
 
 Json = Mapping[str, Any]
 
-# CloudFront does not document the name of its own cookie.
+# CloudFront does not document its cookie's name.
 COOKIE = "aws-cf-cd-session"
 
 
 @dataclass(frozen=True, slots=True)
 class ServedDistribution:
-    """Who answers; `cookie` is the Set-Cookie value that keeps the viewer there, "" for none."""
+    """The distribution to serve; `cookie` is the session's Set-Cookie value, "" for none."""
 
     distribution: Distribution
     cookie: str = ""
@@ -38,13 +37,13 @@ def choose(
     now: float,
     scale: float = 1.0,
 ) -> ServedDistribution:
-    """Primary or staging, for a throw of `dice` in [0, 1) at Unix time `now`; sessions run `scale`
-    times as fast.
+    """Choose primary or staging, with a random `draw` in [0, 1) at Unix time `now`. Session TTLs
+    pass `scale` times as fast.
 
-    1. No policy, a disabled one, or a staging distribution that is not enabled: primary.
-    2. By header: staging when the header has exactly the policy's value.
-    3. By weight: where the session's cookie says, while neither its idle nor its maximum time is
-       over; else staging for the policy's share of the throws.
+    1. No policy, a disabled one, or no enabled staging distribution: primary.
+    2. By header: staging if the header equals the policy's value.
+    3. By weight: as the session's cookie says while it has not expired; else staging if `draw` is
+       below the weight.
     """
     policy = policies.get(primary.continuous_deployment_policy_id)
     if policy is None or not policy.enabled:
@@ -82,8 +81,8 @@ def choose(
 def _session(
     policy: DeploymentPolicy, request: ViewerRequest, now: float, scale: float
 ) -> tuple[bool, float] | None:
-    """Where the session's cookie wants to go and when it began, if it is this policy's and has not
-    run out.
+    """(whether to staging, start) of the session's cookie; None if it is missing, of another
+    policy, or expired.
     """
     for pair in request.header("cookie").split(";"):
         name, _, value = pair.strip().partition("=")

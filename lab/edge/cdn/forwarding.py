@@ -1,10 +1,8 @@
 """Which parts of a viewer's request reach the origin (PURE).
 
-It decides headers, cookies, query string and Host of the origin's request from the behavior's cache
-policy and origin request policy, as the CloudFront Developer Guide has it under "Request and
-response behavior for custom origins". It must never pass a header because it would be handy:
-without an origin request policy the Sec-WebSocket-* headers do not arrive, and that is the
-commonest fault people bring to the portal.
+Headers, cookies, query string and Host follow from the behavior's cache policy and origin request
+policy (Developer Guide, "Request and response behavior for custom origins"). Without an origin
+request policy the Sec-WebSocket-* headers are not forwarded: the most common fault of all.
 """
 
 from __future__ import annotations
@@ -15,7 +13,7 @@ from lab.edge.account.distributions import Behavior, Origin
 from lab.edge.account.policies import RequestPolicy, Selection
 from lab.edge.http.messages import EdgeIdentity, Header, OriginRequest, ViewerRequest
 
-# Hop-by-hop, or replaced by CloudFront with its own value.
+# Hop-by-hop, or replaced by CloudFront.
 NEVER_FORWARDED = frozenset(
     {
         "connection",
@@ -36,7 +34,7 @@ NEVER_FORWARDED = frozenset(
     }
 )
 _NEVER_FORWARDED_PREFIXES = ("cloudfront-", "x-edge-")
-# Forwarded whatever the policies say: they describe the body, the cache's question, or the framing.
+# Forwarded whatever the policies say: they describe the body, its framing, or caching.
 ALWAYS_FORWARDED = frozenset(
     {
         "cache-control",
@@ -68,12 +66,12 @@ def origin_request(
 
     1. Host: the viewer's if a policy forwards it, else the origin's domain name.
     2. X-Forwarded-For with the viewer's address appended, Via, X-Amz-Cf-Id.
-    3. Upgrade and Connection of a WebSocket handshake; Keep-Alive instead for every other request.
-    4. The viewer's headers that always pass or that either policy selects; User-Agent is
-       CloudFront's own unless selected.
-    5. Cookies and query string, each by the union of both policies.
-    6. CloudFront-* headers that a policy names, then the origin's custom headers, which win over
-       the viewer's.
+    3. For a WebSocket handshake Upgrade and Connection, else Connection: Keep-Alive.
+    4. The viewer's headers that are always forwarded or that a policy selects. User-Agent is
+       CloudFront's unless selected.
+    5. Cookies and query string: the union of both policies.
+    6. CloudFront-* headers that a policy names, then the origin's custom headers, which replace the
+       viewer's.
     """
     chosen = _HeaderSelection(behavior)
     cookies = _NameSelection(behavior.cache_policy.cookies, behavior.origin_request_policy.cookies)
@@ -104,7 +102,15 @@ def origin_request(
         ):
             continue
         if lowered == "cookie":
-            value = _sorted_cookies(_keep_pairs(value, "; ", cookies))
+            # Sorted by name, without those that begin with $ (Developer Guide, "Cache content based
+            # on cookies").
+            pairs = _keep_pairs(value, "; ", cookies).split("; ")
+            value = "; ".join(
+                sorted(
+                    (pair for pair in pairs if pair and not pair.startswith("$")),
+                    key=lambda pair: pair.partition("=")[0],
+                )
+            )
             if not value:
                 continue
         elif lowered not in ALWAYS_FORWARDED and not chosen.passes(lowered):
@@ -127,7 +133,7 @@ def origin_request(
 def policy_selection(
     policy: RequestPolicy, request: ViewerRequest
 ) -> tuple[str, str, tuple[Header, ...]]:
-    """What one policy selects of a request: its query string, its cookies and its headers."""
+    """What one policy selects from a request: query string, cookies, headers."""
     headers = tuple(
         (name.lower(), value)
         for name, value in request.headers
@@ -138,15 +144,13 @@ def policy_selection(
 
 
 def forwards_header(behavior: Behavior, name: str) -> bool:
-    """Whether a behavior lets a viewer's header of that name (in lower case) through because a
-    policy selects it.
-    """
+    """Whether a policy of the behavior forwards the header of that name (in lower case)."""
     chosen = _HeaderSelection(behavior)
     return chosen.passes(name) or chosen.names(name)
 
 
 def forwards_cookies(behavior: Behavior) -> bool:
-    """Whether a behavior lets any cookie through."""
+    """Whether a behavior forwards any cookie."""
     return any(
         policy.cookies.behavior != "none"
         for policy in (behavior.cache_policy, behavior.origin_request_policy)
@@ -154,7 +158,7 @@ def forwards_cookies(behavior: Behavior) -> bool:
 
 
 class _HeaderSelection:
-    """Which viewer headers the two policies of a behavior let through."""
+    """Which viewer headers the two policies of a behavior forward."""
 
     def __init__(self, behavior: Behavior) -> None:
         self._selections = (behavior.cache_policy.headers, behavior.origin_request_policy.headers)
@@ -163,8 +167,8 @@ class _HeaderSelection:
         return any(self.selects(selection, name) for selection in self._selections)
 
     def names(self, name: str) -> bool:
-        """Whether a policy asks for a header that CloudFront itself makes; "all viewer headers"
-        does not.
+        """Whether a policy names a header that CloudFront generates; "all viewer headers" does
+        not.
         """
         return any(
             name in selection.names
@@ -186,7 +190,7 @@ class _HeaderSelection:
 
 
 class _NameSelection:
-    """Which cookies, or which query strings, the two policies of a behavior let through."""
+    """Which cookies, or which query strings, the policies of a behavior forward."""
 
     def __init__(self, *selections: Selection) -> None:
         self._selections = selections
@@ -201,7 +205,7 @@ class _NameSelection:
 
 
 def _keep_pairs(text: str, separator: str, choice: _NameSelection) -> str:
-    """Keep the `name=value` pairs whose name is chosen, in their order and spelling."""
+    """Keep the `name=value` pairs whose name is selected, in order and unchanged."""
     kept = (
         pair
         for pair in text.split(separator.strip())
@@ -210,18 +214,8 @@ def _keep_pairs(text: str, separator: str, choice: _NameSelection) -> str:
     return separator.join(pair.strip() if separator != "&" else pair for pair in kept)
 
 
-def _sorted_cookies(text: str) -> str:
-    """By name, without those whose name begins with $ (Developer Guide, "Cache content based on
-    cookies").
-    """
-    pairs = [pair for pair in text.split("; ") if pair and not pair.startswith("$")]
-    return "; ".join(sorted(pairs, key=lambda pair: pair.partition("=")[0]))
-
-
 def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
-    """The headers that CloudFront can add about the viewer, as far as this machine can know
-    them.
-    """
+    """The headers about the viewer that CloudFront can add, as far as the lab knows the values."""
     address = f"[{request.address}]" if ":" in request.address else request.address
     made = {
         "CloudFront-Forwarded-Proto": request.scheme,
@@ -241,9 +235,7 @@ def _cloudfront_headers(request: ViewerRequest) -> Mapping[str, str]:
 
 
 def _device_headers(agent: str) -> Mapping[str, str]:
-    """What CloudFront reads from User-Agent; a tablet is mobile too, and whatever is none of these
-    is a desktop.
-    """
+    """The device type from User-Agent. A tablet is mobile too; anything unknown is a desktop."""
     ios = any(name in agent for name in ("iphone", "ipad", "ipod"))
     android = "android" in agent
     tablet = "ipad" in agent or "tablet" in agent or (android and "mobile" not in agent)

@@ -1,8 +1,7 @@
-"""Who serves a request, if anybody: everything that CloudFront decides before it asks an origin
-(PURE).
+"""Everything that CloudFront decides about a request before it goes to an origin (PURE).
 
-It decides which distribution and behavior answer, and whether they let the request in. What chance,
-clocks and earlier requests contribute is an argument. It must never do I/O.
+Which distribution and behavior answer, and whether they let the request in. Clock, chance and
+earlier requests are arguments.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from lab.edge.cdn.waf import RateCheck, refuse_by_web_acl
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 DEFAULT_RESULT = "CapacityExceeded"
-# What an edge without capacity logs: detailed result and result (standard logs reference).
+# What an edge without capacity logs: detailed result to result (standard logs reference).
 CAPACITY_RESULTS = {
     "CapacityExceeded": "CapacityExceeded",
     "LimitExceeded": "LimitExceeded",
@@ -40,7 +39,7 @@ CAPACITY_RESULTS = {
 
 @dataclass(frozen=True, slots=True)
 class EdgePorts:
-    """The lab's own viewer ports; only redirects need them."""
+    """The ports on which the lab listens for viewers."""
 
     plain: int
     tls: int
@@ -50,9 +49,9 @@ class EdgePorts:
 class PipelineContext:
     """What a decision depends on besides request and state.
 
-    `now` is Unix time, `dice` in [0, 1); `counts` is the firewall's memory; `former` holds the
-    configuration that was served before, by distribution id, and `takes_former` says whether this
-    request meets an edge that still has it.
+    `now` is Unix time, `draw` a random number in [0, 1), `rate_exceeded` AWS WAF's rate counter.
+    `former` holds the previous configuration by distribution id; `takes_former` says whether this
+    request reaches an edge that still serves it.
     """
 
     now: float
@@ -64,8 +63,8 @@ class PipelineContext:
 
 @dataclass(frozen=True, slots=True)
 class PipelineResult:
-    """Who answers, and `refusal` if the edge does so by itself. `cookie` is a Set-Cookie value for
-    the viewer.
+    """Which distribution and behavior answer; `refusal` if the edge answers itself. `cookie` is a
+    Set-Cookie value for the viewer.
     """
 
     distribution: Distribution | None
@@ -81,17 +80,15 @@ def process_request(
     ports: EdgePorts,
     context: PipelineContext,
 ) -> PipelineResult:
-    """One request at the edge.
+    """Decide about one request.
 
-    1. Form, then host: a distribution that is enabled and may be called by that name.
-    2. TLS and Host must belong to one account, and not more than two distributions may stand in a
-       row.
-    3. Continuous deployment may hand the request to the staging distribution; an edge that lags
-       behind takes the former configuration, which may have been disabled.
-    4. An edge without capacity answers nobody.
-    5. Country, then web ACL (a blocked country never reaches AWS WAF), then the behavior's own
-       rules.
-    6. Whoever is left needs a signature if the behavior asks for one.
+    1. Size and syntax, then the host: an enabled distribution that viewers may call by that name.
+    2. SNI and Host must belong to the same account, and at most two distributions may be nested.
+    3. Continuous deployment may choose the staging distribution. An edge that lags behind serves
+       the previous configuration, in which the distribution may have been disabled.
+    4. An edge without capacity refuses everything.
+    5. Country, then web ACL (AWS WAF never sees a blocked country), then the behavior's rules.
+    6. A signature, if the behavior requires one.
     """
     distribution = find_distribution(state.distributions, request.header("host"))
     refusal = refuse_malformed(request) or refuse_host(distribution)
@@ -107,7 +104,7 @@ def process_request(
     behavior = find_behavior(choice.distribution, request.path)
     refusal = (
         refuse_disabled(choice.distribution)
-        or _capacity(state, choice.distribution)
+        or refuse_without_capacity(state, choice.distribution)
         or refuse_country(choice.distribution, request.country)
         or refuse_by_web_acl(
             state.web_acls.get(choice.distribution.web_acl), request, context.rate_exceeded
@@ -139,7 +136,8 @@ def _configuration(
     return choice
 
 
-def _capacity(state: State, distribution: Distribution) -> Refusal | None:
+def refuse_without_capacity(state: State, distribution: Distribution) -> Refusal | None:
+    """503 under the fault `edge-capacity`, which names the detailed result."""
     fault = find_fault(state.faults, EDGE_CAPACITY, distribution.id)
     if fault is None:
         return None

@@ -1,8 +1,8 @@
-"""What becomes of the headers of an origin's response (PURE).
+"""The response headers that a viewer gets (PURE).
 
-It decides as the Developer Guide has it under "HTTP response headers that CloudFront removes or
-replaces" and "Understand response headers policies": remove, then CORS, then add. It must never be
-applied to an answer that the edge makes by itself.
+Developer Guide, "HTTP response headers that CloudFront removes or replaces" and "Understand
+response headers policies": remove, then CORS, then add. Responses that the edge generates get none
+of this.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ from collections.abc import Iterable
 from lab.edge.account.distributions import Behavior
 from lab.edge.account.policies import Cors, ResponseHeadersPolicy
 from lab.edge.cdn.forwarding import forwards_cookies, forwards_header
-from lab.edge.http.messages import Header, ViewerRequest
+from lab.edge.http.messages import POP, EdgeIdentity, Header, ViewerRequest
 
 ALWAYS_IN_VARY = frozenset({"*", "accept-encoding", "cookie"})
 DEVICE_HEADERS = tuple(
     f"cloudfront-is-{device}-viewer" for device in ("desktop", "mobile", "smarttv", "tablet")
 )
+REPLACED_BY_EDGE = frozenset({"x-cache", "x-amz-cf-id", "x-amz-cf-pop", "via"})
+# Correct only for the sample key of RFC 6455 section 1.3.
+WRONG_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 ALL_METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "POST", "PATCH", "DELETE")
 
 
 def strip_unforwarded(headers: Iterable[Header], behavior: Behavior) -> tuple[Header, ...]:
-    """The origin's response headers without what the behavior keeps from viewers.
+    """Remove what the behavior does not forward to the origin from its response headers.
 
-    1. Set-Cookie goes with the cookies: it is removed where none is forwarded.
-    2. Of Vary stay `*`, Accept-Encoding, Cookie, and the names of headers that the behavior
-       forwards.
+    1. Set-Cookie, if the behavior forwards no cookies.
+    2. From Vary all but `*`, Accept-Encoding, Cookie and the headers that the behavior forwards.
     """
     kept: list[Header] = []
     for name, value in headers:
@@ -45,13 +47,12 @@ def strip_unforwarded(headers: Iterable[Header], behavior: Behavior) -> tuple[He
 def apply_policy(
     headers: Iterable[Header], policy: ResponseHeadersPolicy | None, request: ViewerRequest
 ) -> tuple[Header, ...]:
-    """The origin's response headers after the behavior's policy.
+    """Apply the behavior's response headers policy to an origin's response headers.
 
-    1. Headers that the policy removes go.
-    2. A request with an Origin gets the CORS headers; those that only a preflight asks for come
-       only to a preflight.
-    3. Added headers: with Override they replace the origin's, without it they come only where the
-       origin has none.
+    1. Drop the headers that the policy removes.
+    2. Add CORS headers if the request has an Origin; preflight headers only to a preflight.
+    3. Add the policy's headers. With Override they replace the origin's; without it they are added
+       only if the origin has none.
     """
     kept = list(headers)
     if policy is None:
@@ -71,6 +72,40 @@ def apply_policy(
     return tuple(kept)
 
 
+def relayed_headers(
+    headers: Iterable[Header], error: bool, edge: EdgeIdentity
+) -> tuple[Header, ...]:
+    """An origin's response headers with CloudFront's own added. An origin's error is marked as an
+    error from CloudFront.
+
+    `error` is also true for a custom error response, whatever its status.
+    """
+    kept = [(name, value) for name, value in headers if name.lower() not in REPLACED_BY_EDGE]
+    earlier = ", ".join(value for name, value in headers if name.lower() == "via")
+    return (
+        *kept,
+        *edge_headers(edge, "Error from cloudfront" if error else "Miss from cloudfront", earlier),
+    )
+
+
+def edge_headers(edge: EdgeIdentity, cache: str, earlier_via: str) -> tuple[Header, ...]:
+    """The headers that CloudFront adds to every response."""
+    return (
+        ("X-Cache", cache),
+        ("Via", f"{earlier_via}, {edge.via}" if earlier_via else edge.via),
+        ("X-Amz-Cf-Pop", POP),
+        ("X-Amz-Cf-Id", edge.request_id),
+    )
+
+
+def with_wrong_accept(headers: Iterable[Header]) -> tuple[Header, ...]:
+    """A 101's headers as from a proxy that never saw the key: the fault `wrong-accept`."""
+    return tuple(
+        (name, WRONG_ACCEPT if name.lower() == "sec-websocket-accept" else value)
+        for name, value in headers
+    )
+
+
 def _varies(name: str, behavior: Behavior) -> bool:
     if name in ALWAYS_IN_VARY or forwards_header(behavior, name):
         return True
@@ -83,9 +118,9 @@ def _cors(cors: Cors, request: ViewerRequest) -> list[Header]:
     origin = request.header("origin")
     if not any(_matches(pattern, origin) for pattern in cors.origins):
         return []
-    everybody = "*" in cors.origins and not cors.credentials
-    made = [("Access-Control-Allow-Origin", "*" if everybody else origin)]
-    if not everybody:
+    any_origin = "*" in cors.origins and not cors.credentials
+    made = [("Access-Control-Allow-Origin", "*" if any_origin else origin)]
+    if not any_origin:
         made.append(("Vary", "Origin"))
     if cors.credentials:
         made.append(("Access-Control-Allow-Credentials", "true"))
@@ -102,7 +137,7 @@ def _cors(cors: Cors, request: ViewerRequest) -> list[Header]:
 
 
 def _matches(pattern: str, origin: str) -> bool:
-    """`*`, `https://a.example` with or without scheme, or `*.example` for every name below it."""
+    """Whether an origin matches `*`, `https://a.example` (scheme optional) or `*.example`."""
     if pattern == "*":
         return True
     scheme, separator, host = origin.partition("://")

@@ -1,8 +1,7 @@
-"""Which distribution and which behavior answer a request (PURE).
+"""Which distribution and which behavior answer a request, by host and path (PURE).
 
-It decides from the Host header and the path alone, in CloudFront's order: distribution by domain
-name or alias, then the behaviors in the order in which they are configured, then the default one.
-It must never look at the query string.
+CloudFront's order: a distribution by domain name or alias, then its behaviors in configured order,
+then the default one. The query string is ignored.
 """
 
 from __future__ import annotations
@@ -20,12 +19,12 @@ _UNRESERVED = frozenset(string.ascii_letters + string.digits + "-._~")
 
 
 def find_distribution(distributions: Iterable[Distribution], host: str) -> Distribution | None:
-    """The distribution that serves `host`, case-insensitively, or None.
+    """The distribution that serves `host` (case-insensitive), or None.
 
-    1. `dXXX.edge.localhost` is the lab's spelling of `dXXX.cloudfront.net`: browsers resolve it to
-       loopback by themselves.
-    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one label or
-       more), and the longer wildcard over the shorter one.
+    1. `dXXX.edge.localhost` is the lab's alias of `dXXX.cloudfront.net`: browsers resolve it to
+       loopback.
+    2. An exact domain name or alias wins over a wildcard alias (`*.example.com`, one or more
+       labels), and a longer wildcard over a shorter one.
     """
     name, _ = split_host(host)
     if name.endswith(LOCAL_SUFFIX):
@@ -41,9 +40,7 @@ def find_distribution(distributions: Iterable[Distribution], host: str) -> Distr
 
 
 def find_behavior(distribution: Distribution, path: str) -> Behavior:
-    """The first behavior whose pattern matches the normal form of `path`; the default one if none
-    does.
-    """
+    """The first behavior whose pattern matches the normalized `path`, else the default one."""
     normal = normalized(path)
     for behavior in distribution.behaviors:
         if behavior.path_pattern is not None and matches(behavior.path_pattern, normal):
@@ -52,12 +49,12 @@ def find_behavior(distribution: Distribution, path: str) -> Behavior:
 
 
 def normalized(path: str) -> str:
-    """A path as patterns are matched with it; the origin gets it as it came (Developer Guide, "Path
-    normalization").
+    """The form of a path against which patterns are matched; the origin gets the raw path
+    (Developer Guide, "Path normalization").
 
-    1. Percent-encoded letters, digits and -._~ are decoded, other escapes get capital letters (RFC
+    1. Percent-encoded letters, digits and -._~ are decoded; other escapes become upper case (RFC
        3986 section 6.2.2).
-    2. Runs of slashes become one; the segments `.` and `..` are resolved (section 5.2.4).
+    2. Repeated slashes become one; the segments `.` and `..` are resolved (section 5.2.4).
     """
     if "%" in path:
         path = _ESCAPE.sub(_decoded, path)
@@ -75,12 +72,10 @@ def normalized(path: str) -> str:
 
 
 def matches(pattern: str, path: str) -> bool:
-    """Whether a path pattern matches a path: `*` is any run of characters, `?` exactly one, letters
-    keep their case.
+    """Whether a path pattern matches a path: `*` is any characters, `?` exactly one, case matters.
 
-    The leading slash of the pattern is optional, and the query string is no part of the path
-    (CloudFront Developer Guide, "Path pattern"). So `/ws/*` matches `/ws/` and `/ws/chat` but not
-    `/ws`.
+    The pattern's leading slash is optional; a query string is ignored (Developer Guide, "Path
+    pattern"). So `/ws/*` matches `/ws/` and `/ws/chat` but not `/ws`.
     """
     return _compiled(pattern).fullmatch(path.partition("?")[0]) is not None
 
@@ -93,8 +88,8 @@ def _decoded(escape: re.Match[str]) -> str:
 @lru_cache(maxsize=1024)
 def _compiled(pattern: str) -> re.Pattern[str]:
     absolute = pattern if pattern.startswith(("/", "*")) else "/" + pattern
-    # Runs of stars mean one star; left as they are they would make the regular expression backtrack
-    # without end.
+    # Repeated stars mean one; kept, they would make the regular expression backtrack
+    # catastrophically.
     collapsed = re.sub(r"\*+", "*", absolute)
     return re.compile(
         "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in collapsed), re.DOTALL

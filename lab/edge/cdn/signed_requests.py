@@ -1,9 +1,6 @@
-"""Whether a request to a restricted behavior is signed: CloudFront's signed URLs and signed cookies
-(PURE).
+"""Signed URLs and signed cookies (PURE).
 
-It decides as the Developer Guide's "Serve private content" has it: which parts belong to a
-signature, what text was signed, and whether policy, time and address allow the request. It must
-never look at a policy before its signature holds.
+Developer Guide, "Serve private content". The signature is verified before the policy is read.
 """
 
 from __future__ import annotations
@@ -28,7 +25,7 @@ from lab.edge.http.hosts import CLOUDFRONT_SUFFIX, LOCAL_SUFFIX, split_host
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 URL_PARTS = ("Expires", "Policy", "Signature", "Key-Pair-Id")
-# CloudFront's base64 avoids what a URL or a cookie cannot hold.
+# CloudFront's base64 alphabet avoids characters that URLs and cookies cannot hold.
 _TO_BASE64 = str.maketrans("-_~", "+=/")
 _MISSING_KEY = ("MissingKey", "Missing Key-Pair-Id query parameter or cookie value")
 _UNKNOWN_KEY = ("InvalidKey", "Unknown Key")
@@ -38,7 +35,7 @@ _DENIED = ("AccessDenied", "Access denied")
 
 
 class _Refused(Exception):
-    """Carries the code and message of CloudFront's answer."""
+    """Refused with this code and message."""
 
 
 def refuse_unsigned(
@@ -46,13 +43,15 @@ def refuse_unsigned(
 ) -> Refusal | None:
     """403 unless one of `keys` signed a policy that allows this request at Unix time `now`.
 
-    1. The parts come from the query string if any is there, else from the cookies.
-    2. The key must be one of the behavior's key groups.
-    3. The signed text is the policy as given, or the canned one made of the URL and Expires.
-    4. Signature first, then resource, times and source address.
+    1. The parameters come from the query string if it has any of them, else from cookies.
+    2. The key must belong to the behavior's key groups.
+    3. The signed text is the given policy, or the canned policy for the URL and Expires.
+    4. Check the signature first, then resource, times and source address.
     """
     try:
-        parts = _parts(request)
+        pairs = (pair.partition("=") for pair in request.query.split("&"))
+        in_url = {name: value for name, _, value in pairs if name in URL_PARTS}
+        parts = in_url or _cookie_parts(request.header("cookie"))
         _check(request, parts, {key.id: key for key in keys}, now)
     except _Refused as refused:
         code, why = refused.args
@@ -61,21 +60,15 @@ def refuse_unsigned(
 
 
 def without_signature(target: str) -> str:
-    """A request target without the parts of a signed URL: the origin never gets them."""
+    """A request target without the parameters of a signed URL: the origin never gets them."""
     path, mark, query = target.partition("?")
     kept = [pair for pair in query.split("&") if pair.partition("=")[0] not in URL_PARTS]
     return path + mark * bool(kept) + "&".join(kept) if mark else target
 
 
-def _parts(request: ViewerRequest) -> Mapping[str, str]:
-    pairs = (pair.partition("=") for pair in request.query.split("&"))
-    in_url = {name: value for name, _, value in pairs if name in URL_PARTS}
-    return in_url or _cookie_parts(request.header("cookie"))
-
-
 def _cookie_parts(header: str) -> Mapping[str, str]:
-    """Read one by one, so that a strange cookie of somebody else does not hide ours."""
     found = {}
+    # One by one, so that another application's malformed cookie does not hide these.
     for pair in header.split(";"):
         jar = SimpleCookie()
         try:
@@ -100,7 +93,11 @@ def _check(
     if "Policy" in parts:
         texts = [_decoded(parts["Policy"], _BAD_POLICY)]
     elif parts.get("Expires", "").isdecimal():
-        texts = [_canned(url, parts["Expires"]) for url in _urls(request)]
+        limit = '{"DateLessThan":{"AWS:EpochTime":' + parts["Expires"] + "}}"
+        texts = [
+            ('{"Statement":[{"Resource":"' + url + '","Condition":' + limit + "}]}").encode()
+            for url in _urls(request)
+        ]
     else:
         raise _Refused(*_DENIED)
     signed = next((text for text in texts if _verifies(key.pem, signature, text)), None)
@@ -108,14 +105,9 @@ def _check(
         raise _Refused(*_DENIED)
 
 
-def _canned(url: str, expires: str) -> bytes:
-    limit = '{"DateLessThan":{"AWS:EpochTime":' + expires + "}}"
-    return ('{"Statement":[{"Resource":"' + url + '","Condition":' + limit + "}]}").encode()
-
-
 def _urls(request: ViewerRequest) -> tuple[str, ...]:
-    """The URL that was signed, in every spelling under which the lab serves it. A ws URL is signed
-    as an http one.
+    """The signed URL in every spelling under which the lab serves it. A ws URL is signed as
+    http.
     """
     host = request.header("host").lower()
     name, _ = split_host(host)
@@ -146,9 +138,8 @@ def _load(pem: str) -> rsa.RSAPublicKey | ec.EllipticCurvePublicKey | None:
 
 
 def _verifies(pem: str, signature: bytes, text: bytes) -> bool:
-    """SHA-1 is what CloudFront's signatures use."""
     key = _load(pem)
-    digest = hashes.SHA1()  # noqa: S303 - CloudFront's own choice
+    digest = hashes.SHA1()  # noqa: S303 - CloudFront's signatures use SHA-1
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(signature, text, padding.PKCS1v15(), digest)
@@ -160,9 +151,9 @@ def _verifies(pem: str, signature: bytes, text: bytes) -> bool:
 
 
 def _allows(signed: bytes, request: ViewerRequest, now: float) -> bool:
-    """The first statement is the only one.
+    """Whether a policy allows the request. It has only one statement.
 
-    :raises _Refused: it is not a policy.
+    :raises _Refused: it is malformed.
     """
     try:
         statement: Any = json.loads(signed)["Statement"][0]
@@ -185,7 +176,7 @@ def _allows(signed: bytes, request: ViewerRequest, now: float) -> bool:
 
 @lru_cache(maxsize=256)
 def _pattern(resource: str) -> re.Pattern[str]:
-    """`*` is any run of characters, `?` exactly one."""
+    """A resource pattern: `*` is any characters, `?` exactly one."""
     collapsed = re.sub(r"\*+", "*", resource)
     return re.compile(
         "".join({"*": ".*", "?": "."}.get(char, re.escape(char)) for char in collapsed), re.DOTALL

@@ -1,9 +1,7 @@
-"""Whether the edge serves a request itself: refuses it, redirects it, or lets it go on to the
-origin (PURE).
+"""The viewer rules of CloudFront: refuse, redirect, or let a request go on to the origin (PURE).
 
-It decides size limits, unknown hosts, misdirected connections, countries, viewer protocol policy,
-allowed methods and bodies on GET, in CloudFront's words. Signatures and web ACLs have modules of
-their own. It must never know how the origin is reached.
+Size limits, unknown hosts, misdirected connections, countries, viewer protocol policy, allowed
+methods, bodies on GET. Signatures and web ACLs have modules of their own.
 """
 
 from __future__ import annotations
@@ -20,11 +18,11 @@ _LAST = (("Connection", "close"),)
 
 
 def refuse_malformed(request: ViewerRequest) -> Refusal | None:
-    """URL over 8,192 bytes: 414. Request line and headers over 32,768: 494 (quotas page). A Host
-    that is none: 400.
+    """URL over 8,192 bytes: 414. URL and headers over 32,768 bytes: 494 (quotas page). A malformed
+    Host: 400.
 
-    After the first two CloudFront ends the connection ("Maximum length of a request"), and does not
-    log it (standard logging reference).
+    After the first two CloudFront closes the connection ("Maximum length of a request") and writes
+    no log row (standard logging reference).
     """
     if len(request.target) > MAX_URL_BYTES:
         return Refusal(
@@ -46,8 +44,8 @@ def refuse_malformed(request: ViewerRequest) -> Refusal | None:
 
 
 def refuse_host(distribution: Distribution | None) -> Refusal | None:
-    """No distribution answers for the host, it is disabled, or it is a staging one, which no viewer
-    may call: 403.
+    """No distribution for the host, a disabled one, or a staging one (which viewers cannot call by
+    name): 403.
     """
     if distribution is None:
         return Refusal(403, "InvalidRequestBlocked", "No distribution answers for this host name.")
@@ -66,24 +64,23 @@ def refuse_disabled(distribution: Distribution) -> Refusal | None:
 
 
 def refuse_nesting(request: ViewerRequest) -> Refusal | None:
-    """A request that came through two distributions already: 403 (quotas page). Via says how many
-    there were.
+    """A request that already passed through two distributions, by its Via header: 403 (quotas
+    page).
     """
     if request.header("via").count("(CloudFront)") < MAX_NESTED:
         return None
-    return Refusal(403, "Error", "The request came through too many distributions (CloudFront).")
+    return Refusal(403, "Error", "The request passed through too many distributions (CloudFront).")
 
 
 def refuse_misdirected(
     distribution: Distribution, named_by_tls: Distribution | None, request: ViewerRequest
 ) -> Refusal | None:
-    """TLS was made for a distribution of another account than the one that Host names: 421 (RFC
-    9110 section 15.5.20).
+    """SNI and Host name distributions of two accounts: 421 (RFC 9110 section 15.5.20).
 
-    CloudFront's guard against domain fronting (Developer Guide, "Restrictions on using alternate
-    domain names"). A Host that the certificate covers passes: CloudFront's own covers all of
-    CloudFront's names, a customer's is taken to cover what the aliases with a star do. Names in TLS
-    that lead to no distribution say nothing.
+    CloudFront's protection against domain fronting (Developer Guide, "Restrictions on using
+    alternate domain names"). A Host that the certificate covers passes: CloudFront's own covers all
+    cloudfront.net names, a customer's is assumed to cover the wildcard aliases. An SNI without a
+    distribution is ignored.
     """
     if named_by_tls is None or named_by_tls.account == distribution.account:
         return None
@@ -103,12 +100,10 @@ def refuse_misdirected(
 
 
 def refuse_country(distribution: Distribution, country: str) -> Refusal | None:
-    """A country that the geo restriction keeps out: 403. A viewer whose country nobody knows comes
-    in.
-    """
+    """A country blocked by the geo restriction: 403. A viewer of unknown country passes."""
     listed = country in distribution.geo.countries
-    kept_out = {"whitelist": not listed, "blacklist": listed}.get(distribution.geo.kind, False)
-    if not country or not kept_out:
+    blocked = {"whitelist": not listed, "blacklist": listed}.get(distribution.geo.kind, False)
+    if not country or not blocked:
         return None
     why = "The Amazon CloudFront distribution is configured to block access from your country."
     return Refusal(403, "ClientGeoBlocked", why, pageable=True)
@@ -119,10 +114,9 @@ def refuse_by_behavior(
 ) -> Refusal | None:
     """What the behavior does not allow.
 
-    1. Plain HTTP under `redirect-to-https`: GET and HEAD 301 to the same URL over HTTPS; other
-       methods 307, so that their body is sent again, or 403 below HTTP/1.1, which has no 307. Under
-       `https-only`: 403.
-    2. A method outside the behavior's set: 403.
+    1. Plain HTTP under `redirect-to-https`: 301 for GET and HEAD, 307 for other methods, so that
+       their body is sent again; below HTTP/1.1, which has no 307, 403. Under `https-only`: 403.
+    2. A method that is not allowed: 403.
     3. GET with a body: 403.
     """
     if request.scheme == "http":
@@ -130,9 +124,13 @@ def refuse_by_behavior(
             status = 301 if request.method in ("GET", "HEAD") else 307
             if status == 307 and request.http_version == "1.0":
                 return Refusal(
-                    403, "Error", "This method is redirected to HTTPS from HTTP/1.1 on only."
+                    403, "Error", "This method can be redirected to HTTPS only from HTTP/1.1."
                 )
-            location = _https_location(request, plain_port, tls_port)
+            # CloudFront itself knows only ports 80 and 443. A viewer on the lab's plain port goes
+            # to the lab's TLS port.
+            name, port = split_host(request.header("host"))
+            on_lab_port = name.endswith(LOCAL_SUFFIX) or port == str(plain_port)
+            location = f"https://{name}{f':{tls_port}' if on_lab_port else ''}{request.target}"
             return Refusal(
                 status, "Redirect", "This address is served over HTTPS.", "Redirect", location
             )
@@ -147,12 +145,3 @@ def refuse_by_behavior(
     if request.method == "GET" and has_body:
         return Refusal(403, "InvalidRequest", "A GET request must not carry a body.")
     return None
-
-
-def _https_location(request: ViewerRequest, plain_port: int, tls_port: int) -> str:
-    """CloudFront only knows ports 80 and 443; whoever came by the lab's own plain port is sent to
-    its own TLS port.
-    """
-    name, port = split_host(request.header("host"))
-    by_lab_port = name.endswith(LOCAL_SUFFIX) or port == str(plain_port)
-    return f"https://{name}{f':{tls_port}' if by_lab_port else ''}{request.target}"

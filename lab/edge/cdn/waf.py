@@ -1,16 +1,17 @@
-"""What an AWS WAF web ACL of scope CLOUDFRONT does with a request (PURE).
+"""AWS WAF: what a web ACL of scope CLOUDFRONT does with a request (PURE).
 
-It decides by rules in order of priority: address sets, byte matches, sizes, countries, rates, and
-their combinations. What it cannot judge (managed rule groups, labels, SQL injection) matches
-nothing, so it never blocks by guess. It must never read a clock: `now` is an argument, and so is
-whoever counts.
+Supported are IP sets, byte and regex matches, sizes, countries, rates, and their combinations.
+Unsupported statements (managed rule groups, labels, SQL injection) match nothing, so the lab never
+blocks by guess.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import html
+import operator
 import re
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,8 +26,7 @@ from lab.edge.account.web_acls import IpNetwork, WebAcl, WebAclRule
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 Json = Mapping[str, Any]
-# (rule, whom it counts, window in seconds, limit) -> whether the limit is exceeded, this request
-# included.
+# (rule, aggregation key, window in seconds, limit) -> whether this request exceeds the limit.
 RateCheck = Callable[[str, str, float, int], bool]
 
 BLOCKED = (
@@ -41,13 +41,10 @@ MAX_REQUESTS = 100_000
 def refuse_by_web_acl(
     acl: WebAcl | None, request: ViewerRequest, rate_exceeded: RateCheck
 ) -> Refusal | None:
-    """The first rule that matches and does not only count decides; without one the default action
-    does.
-    """
+    """The first matching rule whose action is not Count decides; else the default action."""
     if acl is None:
         return None
     for rule in acl.rules:
-        # A rule that only counts changes nothing.
         if rule.action != "Count" and _matches(acl, rule, request, rate_exceeded):
             return _refusal_for(rule.action, rule.status)
     return _refusal_for(acl.default_action, acl.default_status)
@@ -59,20 +56,20 @@ def _matches(
     try:
         return _RuleMatcher(acl, rule, request, rate_exceeded).matches(rule.statement)
     except (TypeError, ValueError, AttributeError):
-        # moto keeps statements as they came. One that makes no sense matches nothing.
+        # moto does not validate statements. A malformed one matches nothing.
         return False
 
 
 class RateCounter:
-    """Who asked how often of late. It keeps no more requests than a limit needs, and forgets who
-    was silent longest.
+    """Recent requests by rule and aggregation key. It keeps no more of them than the limit needs;
+    the least recently seen key is evicted first.
     """
 
     def __init__(self) -> None:
         self._seen: OrderedDict[tuple[str, str], deque[float]] = OrderedDict()
 
     def exceeds(self, rule: str, whom: str, window: float, limit: int, now: float) -> bool:
-        """Count one request at `now`; whether there were more than `limit` in the last `window`
+        """Count one request at `now`. Whether there were more than `limit` in the last `window`
         seconds.
         """
         key = (rule, whom)
@@ -89,22 +86,22 @@ class RateCounter:
 
 
 def _refusal_for(action: str, status: int) -> Refusal | None:
-    """Captcha and Challenge ask for what no WebSocket client can do (AWS WAF guide)."""
     match action:
         case "Block":
             return Refusal(status, "Error", BLOCKED, pageable=True)
+        # No WebSocket client can solve a captcha or a challenge (AWS WAF guide).
         case "Captcha":
             return Refusal(
                 405,
                 "Error",
-                "AWS WAF asks for a CAPTCHA.",
+                "AWS WAF requires a CAPTCHA.",
                 headers=(("x-amzn-waf-action", "captcha"),),
             )
         case "Challenge":
             return Refusal(
                 202,
                 "Error",
-                "AWS WAF asks for a challenge.",
+                "AWS WAF requires a challenge.",
                 headers=(("x-amzn-waf-action", "challenge"),),
             )
         case _:
@@ -112,7 +109,7 @@ def _refusal_for(action: str, status: int) -> Refusal | None:
 
 
 class _RuleMatcher:
-    """One rule before one request."""
+    """One rule applied to one request."""
 
     def __init__(
         self, acl: WebAcl, rule: WebAclRule, request: ViewerRequest, rate_exceeded: RateCheck
@@ -140,7 +137,10 @@ class _RuleMatcher:
             case "GeoMatchStatement":
                 return self._request.country in (given.get("CountryCodes") or ())
             case "ByteMatchStatement":
-                needle = _search_string(given.get("SearchString") or "")
+                needle = given.get("SearchString") or ""
+                # The API sends blobs base64-encoded.
+                with contextlib.suppress(binascii.Error, ValueError):
+                    needle = base64.b64decode(needle, validate=True).decode("utf-8", "replace")
                 return any(
                     _matches_text(given.get("PositionalConstraint"), text, needle)
                     for text in self._texts(given)
@@ -153,10 +153,8 @@ class _RuleMatcher:
                 )
             case "SizeConstraintStatement":
                 size = int(given.get("Size") or 0)
-                return any(
-                    _compares(given.get("ComparisonOperator"), len(text), size)
-                    for text in self._texts(given)
-                )
+                holds = _COMPARISONS.get(given.get("ComparisonOperator") or "", operator.ge)
+                return any(holds(len(text), size) for text in self._texts(given))
             case "RateBasedStatement":
                 return self._rate_limited(given)
             case _:
@@ -172,7 +170,7 @@ class _RuleMatcher:
             case "FORWARDED_IP":
                 whom = next(self._addresses(given, "ForwardedIPConfig"), "")
             case "CONSTANT":
-                whom = "everybody"
+                whom = "all"
             case _:
                 return False
         window = float(given.get("EvaluationWindowSec") or DEFAULT_WINDOW)
@@ -212,7 +210,7 @@ class _RuleMatcher:
         return any(pattern.search(text) for pattern in compiled for text in texts)
 
     def _texts(self, given: Json) -> list[str]:
-        """The parts of the request that a statement looks at, after its text transformations."""
+        """The parts of the request that a statement inspects, after its text transformations."""
         request = self._request
         where: Json = given.get("FieldToMatch") or {}
         kind = next(iter(where), "")
@@ -248,6 +246,13 @@ class _RuleMatcher:
         return found
 
 
+_COMPARISONS = {
+    "EQ": operator.eq,
+    "NE": operator.ne,
+    "LT": operator.lt,
+    "LE": operator.le,
+    "GT": operator.gt,
+}
 _SUPPORTED = frozenset(
     {
         "AndStatement",
@@ -265,8 +270,8 @@ _SUPPORTED = frozenset(
 
 
 def _supported(statement: Json) -> bool:
-    """Whether every part of a statement can be judged; "not what I do not understand" would match
-    everything.
+    """Whether every part of a statement is supported. The negation of an unsupported one would
+    match everything.
     """
     kind = next(iter(statement), "")
     given: Json = statement.get(kind) or {}
@@ -275,14 +280,6 @@ def _supported(statement: Json) -> bool:
         *([given["Statement"]] if given.get("Statement") else ()),
     ]
     return kind in _SUPPORTED and all(_supported(part) for part in parts)
-
-
-def _search_string(given: str) -> str:
-    """The API sends it base64-encoded, as every blob."""
-    try:
-        return base64.b64decode(given, validate=True).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return given
 
 
 def _matches_text(constraint: str | None, text: str, needle: str) -> bool:
@@ -297,11 +294,6 @@ def _matches_text(constraint: str | None, text: str, needle: str) -> bool:
             return re.search(rf"(?<!\w){re.escape(needle)}(?!\w)", text) is not None
         case _:
             return needle in text
-
-
-def _compares(operator: str | None, size: int, than: int) -> bool:
-    results = {"EQ": size == than, "NE": size != than, "LT": size < than, "LE": size <= than}
-    return results.get(operator or "", size > than if operator == "GT" else size >= than)
 
 
 def _transformed(kind: str | None, text: str) -> str:
@@ -320,7 +312,7 @@ def _transformed(kind: str | None, text: str) -> str:
 
 @lru_cache(maxsize=256)
 def _compiled(pattern: str) -> Any:
-    """None for a pattern that is none. RE2 takes linear time, whatever an account has written."""
+    """The compiled pattern; None if it is invalid. RE2 takes linear time for any pattern."""
     options = re2.Options()
     options.log_errors = False
     try:

@@ -6,7 +6,7 @@ import re
 
 CLOUDFRONT_SUFFIX = ".cloudfront.net"
 LOCAL_SUFFIX = ".edge.localhost"
-# RFC 3986 section 3.2.2, without what is before an @.
+# RFC 3986 section 3.2.2, without userinfo.
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[-A-Za-z0-9._~%!$&'()*+,;=]*)(:[0-9]*)?")
 
 
@@ -17,11 +17,11 @@ def split_host(host: str) -> tuple[str, str]:
 
 
 def split_target(method: str, target: str) -> tuple[str, str] | None:
-    """The host that a request target names, "" for none, and its path with query string; None if it
-    is no target.
+    """Split a request target into host ("" if it has none) and path with query string. None if it
+    is malformed.
 
-    `/path` is the usual form. `http://host/path`, as a proxy's client says it, names the host,
-    whatever Host says; `*` is for OPTIONS and `host:port` for CONNECT alone (RFC 9112 section 3.2).
+    `/path` is the usual form. `http://host/path`, as sent to a proxy, overrides the Host header;
+    `*` is only for OPTIONS and `host:port` only for CONNECT (RFC 9112 section 3.2).
     """
     if target.startswith("/"):
         return "", target
@@ -36,7 +36,5 @@ def split_target(method: str, target: str) -> tuple[str, str] | None:
 
 
 def is_host(host: str) -> bool:
-    """Whether a Host header is a name or an address, with or without a port (RFC 9110 section
-    7.2).
-    """
+    """Whether a Host header is a name or an address, with an optional port (RFC 9110, 7.2)."""
     return _HOST.fullmatch(host.strip()) is not None

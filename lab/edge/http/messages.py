@@ -1,4 +1,4 @@
-"""Requests and answers as values, in the form in which every other room passes them on (PURE)."""
+"""Requests and answers as frozen values (PURE)."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from http import HTTPStatus
 Header = tuple[str, str]
 
 POP = "LAB50-P1"
-# Not registered with IANA; nginx's number, which CloudFront uses too.
+# Not registered with IANA: nginx invented it, and CloudFront uses it too.
 UNREGISTERED_REASONS = {494: "Request Header Too Large"}
 
 
 @dataclass(frozen=True, slots=True)
 class ViewerRequest:
-    """A request as the viewer sent it. `target` is path and query string as on the request line.
+    """A request as the viewer sent it. `target` is path and query string, as on the request line.
 
-    `server_name` is the name in the viewer's TLS handshake, `country` where its address is.
+    `server_name` is the SNI of the viewer's TLS handshake, `country` the location of its address;
+    `tls` is "version:cipher". Each is "" if unknown.
     """
 
     method: str
@@ -41,7 +42,7 @@ class ViewerRequest:
         return self.target.partition("?")[2]
 
     def header(self, name: str) -> str:
-        """The values of a header joined with commas, "" when it is absent."""
+        """All values of a header (name in lower case), joined with commas; "" if absent."""
         return ", ".join(value for key, value in self.headers if key.lower() == name)
 
     @property
@@ -57,7 +58,7 @@ class ViewerRequest:
 
 @dataclass(frozen=True, slots=True)
 class EdgeIdentity:
-    """What the edge writes about itself into one request: its name in Via and the request's id."""
+    """How the edge identifies itself in one request: its name in Via, and the request id."""
 
     via_name: str
     request_id: str
@@ -69,7 +70,7 @@ class EdgeIdentity:
 
 @dataclass(frozen=True, slots=True)
 class OriginRequest:
-    """What goes to the origin."""
+    """The request that the edge sends to an origin."""
 
     method: str
     target: str
@@ -83,13 +84,12 @@ class OriginRequest:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that the edge makes by itself.
+    """A response that the edge generates itself.
 
     `result_type` and `detail` are the log's x-edge-result-type and x-edge-detailed-result-type;
-    `why` is one sentence for people, shown on the page. With a `code` the page is AWS's error
-    document in XML. `pageable` says that a custom error response may take its place, `logged`
-    whether CloudFront writes a log row at all, `unconnected` that there was no connection to the
-    origin.
+    `why` is the sentence shown on the page. With a `code`, the page is AWS's XML error document.
+    `pageable`: a custom error response may replace it. `logged`: CloudFront writes a log row.
+    `unconnected`: the edge had no connection to the origin.
     """
 
     status: int
@@ -121,7 +121,7 @@ def reason_phrase(status: int) -> str:
 
 
 def json_answer(status: int, document: Mapping[str, object]) -> Answer:
-    """What the lab says of itself."""
+    """A JSON document about the lab itself."""
     body = json.dumps(document).encode()
     return Answer(
         status, (("Content-Type", "application/json"), ("Content-Length", str(len(body)))), body

@@ -1,9 +1,6 @@
-"""One row of the edge's access log per finished request or WebSocket connection, in CloudFront's
-field names.
+"""One row of CloudFront's access log (standard logs reference, with the fields of version 2).
 
-It decides the fields (standard logs reference, and what version 2 can add): a WebSocket's row is
-written when the connection closes, says ws or wss, and counts every byte of it. It must never be
-read by the edge itself.
+A WebSocket's row is written when the connection closes. It says ws or wss and counts all its bytes.
 """
 
 from __future__ import annotations
@@ -19,17 +16,15 @@ from lab.edge.http.messages import POP, Header, ViewerRequest
 
 CLIENT_LEFT = 0
 _RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/")
-# What RFC 1738 calls safe or reserved stays as it is, as CloudFront writes it.
+# CloudFront leaves characters unescaped that RFC 1738 calls safe or reserved.
 _UNESCAPED = "/:;=?@&#%$-_.+!*'(),~[]"
 
 
 @dataclass(slots=True)
 class AccessRecord:
-    """One row in the making. Times are seconds of a monotonic clock; bytes are what the viewer's
-    socket carried.
+    """A row that is being collected. Times are seconds of a monotonic clock.
 
-    `result_type` is how the response was classified when it began, `broken` that it did not arrive
-    as a whole.
+    `result_type` classifies the response when it begins; `broken` means it did not arrive complete.
     """
 
     request: ViewerRequest
@@ -55,7 +50,7 @@ class AccessRecord:
     def begin(
         self, status: int, result_type: str, detail: str, headers: tuple[Header, ...] = ()
     ) -> None:
-        """The response starts now, with these headers."""
+        """Record that the response starts now, with these headers."""
         self.status, self.result_type, self.detail = status, result_type, detail
         self.first_byte = time.monotonic()
         named = {name.lower(): value for name, value in headers}
@@ -65,16 +60,16 @@ class AccessRecord:
         self.content_range = (found[1], found[2]) if found else ("-", "-")
 
     def break_off(self, detail: str) -> None:
-        """The response ended before it was complete."""
+        """Record that the response ended before it was complete."""
         self.broken, self.detail = True, detail
 
     def origin_answered(self) -> None:
-        """The first byte of the origin's response is there."""
+        """Record that the origin's first byte has arrived."""
         self.origin_first_byte = time.monotonic()
 
     def row(self, sent: int, received: int, finished: float, at: datetime) -> dict[str, Any]:
-        """The row of a connection that carried so many bytes to and from the viewer and ended `at`
-        (UTC).
+        """The finished row: bytes `sent` to and `received` from the viewer, and the time of its
+        end, monotonic (`finished`) and in UTC (`at`).
         """
         request = self.request
         protocol = request.scheme
@@ -121,8 +116,7 @@ class AccessRecord:
             if self.origin_first_byte is None
             else round(self.origin_first_byte - self.started, 3),
             "DistributionId": self.distribution_id,
-            # The lab's own field, only where there is something to say: which hop ended a
-            # WebSocket, and why.
+            # The lab's own field, only if a hop cut the WebSocket: which one, and why.
             **({"lab-cut-by": self.cut_by} if self.cut_by else {}),
         }
 

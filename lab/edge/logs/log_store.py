@@ -1,8 +1,6 @@
-"""The access log's rows: printed as they come, and kept a while for whoever asks over HTTP.
+"""The newest log rows: printed as they are written, kept in memory, and read over HTTP.
 
-It decides when a row may be read (CloudFront delivers logs late, and so can the lab) and which rows
-a question means. It must never keep more than a bounded number of them, and nothing survives the
-process.
+CloudFront delivers logs late; so can the lab.
 """
 
 from __future__ import annotations
@@ -23,7 +21,7 @@ from lab.edge.logs.access_log import AccessRecord
 MAX_ROWS = 10_000
 MAX_ROWS_PER_ANSWER = 1000
 LOGS = "/_lab/logs"
-# Names under which no distribution can be reached.
+# Host names that belong to the lab itself, never to a distribution.
 OWN_NAMES = frozenset({"lab.localhost", "localhost", "127.0.0.1"})
 
 
@@ -35,7 +33,7 @@ class LogStore:
         self._rows: deque[tuple[float, dict[str, Any]]] = deque(maxlen=most)
 
     def put(self, record: AccessRecord, sent: int, received: int) -> None:
-        """Write the row of what has ended now."""
+        """Write the row of a request that has just ended."""
         if not record.logged:
             return
         ended = datetime.now(UTC)
@@ -44,10 +42,10 @@ class LogStore:
         print(json.dumps(row), file=sys.stdout, flush=True)
 
     def answer(self, query: str) -> Answer:
-        """`distribution` (an id), `since` (Unix seconds; rows that ended later) and `limit`, each
-        optional.
+        """Rows by `distribution` (an id), `since` (Unix seconds; rows that ended later) and
+        `limit`; each is optional.
 
-        The oldest rows come first; `next` is the `since` that continues.
+        Oldest first. `next` is the `since` of the following page.
         """
         asked = {name: values[0] for name, values in parse_qs(query).items()}
         since, limit = (

@@ -1,8 +1,7 @@
-"""Where an origin leads, and why it may lead nowhere (PURE).
+"""Where an origin leads: a listener, an address, or an error (PURE).
 
-It decides, for one origin and one viewer, to which listener or address CloudFront would connect and
-whether with TLS, or which error it would give after how much time. It must never open a socket or
-wait: the delay is part of the answer.
+The result says where CloudFront would connect and with which TLS versions, or which error it
+returns after how long. Waiting is the caller's job.
 """
 
 from __future__ import annotations
@@ -25,20 +24,19 @@ from lab.edge.network.packet_filter import (
     public_access_blocked,
 )
 
-# A person in a rehearsal should see the timeout, not suffer it.
+# Enough to see the timeout in a demo without suffering it.
 MAX_CONNECT_WAIT = 2.5
 TCP_LISTENERS = frozenset({"HTTP", "HTTPS", "TCP", "TLS", "TCP_UDP"})
 ACTIVE_STATES = ("active", "active_impaired")
-# What a VPC origin speaks when nobody said so.
+# What an origin without OriginSslProtocols speaks.
 DEFAULT_SSL_PROTOCOLS = ("TLSv1.2",)
-# Before May 2026 a WebSocket handshake through a VPC origin ended so; a fault brings that time
-# back.
+# A fault: before May 2026 a WebSocket handshake through a VPC origin failed with a DNS error.
 ERA_2025 = "era-2025"
 
 
 @dataclass(frozen=True, slots=True)
 class ResolvedListener:
-    """CloudFront connects to this listener; with TLS if `ssl_protocols` is not None."""
+    """CloudFront connects to this listener, over TLS unless `ssl_protocols` is None."""
 
     load_balancer: LoadBalancer
     listener: Listener
@@ -51,8 +49,8 @@ class ResolvedListener:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedAddress:
-    """CloudFront connects to this host and port itself: an instance, or a server outside the
-    accounts.
+    """CloudFront connects to this host:port: an instance, or a server outside the accounts. Over
+    TLS unless `ssl_protocols` is None.
     """
 
     address: str
@@ -65,7 +63,7 @@ class ResolvedAddress:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """CloudFront gives up: this answer, after `wait` real seconds."""
+    """CloudFront gives up with this answer after `wait` real seconds."""
 
     refusal: Refusal
     wait: float = 0.0
@@ -73,7 +71,7 @@ class Unreachable:
 
 @dataclass(frozen=True, slots=True)
 class _ConnectAttempt:
-    """What CloudFront wants of the place it found."""
+    """How CloudFront, or a client on the internet, tries to connect."""
 
     port: int
     ssl_protocols: tuple[str, ...] | None
@@ -93,14 +91,14 @@ def resolve_origin(
 ) -> ResolvedListener | ResolvedAddress | Unreachable:
     """Follow one origin to a listener or an address.
 
-    1. A VPC origin is found by its id and must be Deployed; its endpoint is a load balancer or an
+    1. A VPC origin is found by its id, and must be Deployed. Its endpoint is a load balancer or an
        instance.
-    2. A custom origin is found by its domain name, after following aliases: a load balancer, an
-       instance or an address that the host map knows. The name of an internal load balancer
-       resolves to private addresses, which CloudFront does not reach without a VPC origin: a name
-       error, as in the 2025 article.
-    3. What drops packets is asked before the listener (504 after the timeout), a closed port
-       answers at once (502).
+    2. A custom origin is found by its domain name, through alias records: a load balancer, an
+       instance, or an address in the host map. An internal load balancer's name resolves to
+       private addresses, which CloudFront reaches only through a VPC origin: it reports a DNS
+       error, as the 2025 article shows.
+    3. Packet filters come first: dropped packets give 504 after the timeout. Only then does a
+       closed port give an immediate 502.
     """
     wait = min(
         origin.connection_attempts * origin.connection_timeout / (state.scale or 1.0),
@@ -117,7 +115,7 @@ def resolve_origin(
                 502, "OriginDnsError", "The origin's domain name could not be resolved."
             )
         secure = _speaks_tls(vpc_origin.protocol_policy, viewer_scheme)
-        asked = _ConnectAttempt(
+        attempt = _ConnectAttempt(
             vpc_origin.https_port if secure else vpc_origin.http_port,
             (vpc_origin.ssl_protocols or DEFAULT_SSL_PROTOCOLS) if secure else None,
             source_address,
@@ -128,28 +126,26 @@ def resolve_origin(
             (lb for lb in state.load_balancers if lb.arn == vpc_origin.endpoint_arn), None
         )
         if balancer is not None:
-            return _resolve_balancer(state, balancer, asked)
+            return _resolve_balancer(state, balancer, attempt)
         instance = state.network.instances.get(vpc_origin.endpoint_arn.rpartition("/")[2])
         if instance is not None:
-            return _resolve_instance(state, instance, asked)
-        return _refused(
-            502, "OriginConnectError", "The VPC origin's endpoint does not exist any more."
-        )
+            return _resolve_instance(state, instance, attempt)
+        return _refused(502, "OriginConnectError", "The VPC origin's endpoint no longer exists.")
     if origin.custom is None:
         return _unresolved()
     secure = _speaks_tls(origin.custom.protocol_policy, viewer_scheme)
-    asked = _ConnectAttempt(
+    attempt = _ConnectAttempt(
         origin.custom.https_port if secure else origin.custom.http_port,
         (origin.custom.ssl_protocols or DEFAULT_SSL_PROTOCOLS) if secure else None,
         source_address,
         False,
         wait,
     )
-    return _resolve_name(state, follow_names(state, origin.domain_name), asked)
+    return _resolve_name(state, follow_names(state, origin.domain_name), attempt)
 
 
 def follow_names(state: State, name: str) -> str:
-    """The name at the end of a chain of alias records, which may be the given one."""
+    """Follow alias records to the last name, which may be the given one."""
     for _ in range(8):
         following = state.names.get(name)
         if following is None:
@@ -161,15 +157,15 @@ def follow_names(state: State, name: str) -> str:
 def internet_reaches(
     state: State, balancer: LoadBalancer, listener: Listener, address: str
 ) -> bool:
-    """Whether a client on the internet at `address` gets through to a listener."""
-    asked = _ConnectAttempt(listener.port, None, address, False, 0.0)
+    """Whether a client on the internet at `address` can connect to a listener."""
+    attempt = _ConnectAttempt(listener.port, None, address, False, 0.0)
     return balancer.internet_facing and isinstance(
-        _resolve_balancer(state, balancer, asked), ResolvedListener
+        _resolve_balancer(state, balancer, attempt), ResolvedListener
     )
 
 
 def _resolve_name(
-    state: State, name: str, asked: _ConnectAttempt
+    state: State, name: str, attempt: _ConnectAttempt
 ) -> ResolvedListener | ResolvedAddress | Unreachable:
     balancer = next((lb for lb in state.load_balancers if lb.dns_name == name), None)
     if balancer is not None:
@@ -177,28 +173,28 @@ def _resolve_name(
             return _refused(
                 502, "OriginDnsError", "The origin's domain name leads to private addresses only."
             )
-        return _resolve_balancer(state, balancer, asked)
+        return _resolve_balancer(state, balancer, attempt)
     for instance in state.network.instances.values():
         if name == instance.public_dns:
-            return _resolve_instance(state, instance, asked)
+            return _resolve_instance(state, instance, attempt)
         if name == instance.private_dns:
             return _refused(
                 502, "OriginDnsError", "The origin's domain name leads to private addresses only."
             )
-    if f"{name}:{asked.port}" in state.hosts:
-        return ResolvedAddress(f"{name}:{asked.port}", asked.ssl_protocols)
+    if f"{name}:{attempt.port}" in state.hosts:
+        return ResolvedAddress(f"{name}:{attempt.port}", attempt.ssl_protocols)
     if any(known.rpartition(":")[0] == name for known in state.hosts):
         return _refused(
-            502, "OriginConnectError", f"The origin refused the connection on port {asked.port}."
+            502, "OriginConnectError", f"The origin refused the connection on port {attempt.port}."
         )
     return _unresolved()
 
 
 def _resolve_balancer(
-    state: State, balancer: LoadBalancer, asked: _ConnectAttempt
+    state: State, balancer: LoadBalancer, attempt: _ConnectAttempt
 ) -> ResolvedListener | Unreachable:
-    caller = cloudfront_source(
-        state.network, balancer.vpc_id, asked.source, asked.through_vpc_origin
+    source = cloudfront_source(
+        state.network, balancer.vpc_id, attempt.source, attempt.through_vpc_origin
     )
     blocked = public_access_blocked(
         state.network, balancer.account, balancer.region, balancer.vpc_id, balancer.subnets
@@ -206,23 +202,23 @@ def _resolve_balancer(
     if (
         balancer.state not in ACTIVE_STATES
         or blocked
-        or not groups_admit(state.network, balancer.security_groups, asked.port, caller)
-        or not _acls_pass(state, balancer.subnets, caller, asked)
+        or not groups_admit(state.network, balancer.security_groups, attempt.port, source)
+        or not _acls_allow(state, balancer.subnets, source, attempt)
     ):
-        return _timed_out(asked)
-    listener = next((one for one in balancer.listeners if one.port == asked.port), None)
+        return _timed_out(attempt)
+    listener = next((one for one in balancer.listeners if one.port == attempt.port), None)
     if listener is None or listener.protocol not in TCP_LISTENERS:
         return _refused(
-            502, "OriginConnectError", f"The origin refused the connection on port {asked.port}."
+            502, "OriginConnectError", f"The origin refused the connection on port {attempt.port}."
         )
-    return ResolvedListener(balancer, listener, asked.ssl_protocols)
+    return ResolvedListener(balancer, listener, attempt.ssl_protocols)
 
 
 def _resolve_instance(
-    state: State, instance: Instance, asked: _ConnectAttempt
+    state: State, instance: Instance, attempt: _ConnectAttempt
 ) -> ResolvedAddress | Unreachable:
-    caller = cloudfront_source(
-        state.network, instance.vpc_id, asked.source, asked.through_vpc_origin
+    source = cloudfront_source(
+        state.network, instance.vpc_id, attempt.source, attempt.through_vpc_origin
     )
     subnets = (instance.subnet_id,)
     if (
@@ -230,31 +226,32 @@ def _resolve_instance(
         or public_access_blocked(
             state.network, instance.account, instance.region, instance.vpc_id, subnets
         )
-        or not groups_admit(state.network, instance.security_groups, asked.port, caller)
-        or not _acls_pass(state, subnets, caller, asked)
+        or not groups_admit(state.network, instance.security_groups, attempt.port, source)
+        or not _acls_allow(state, subnets, source, attempt)
     ):
-        return _timed_out(asked)
-    address = f"{instance.private_ip}:{asked.port}"
+        return _timed_out(attempt)
+    address = f"{instance.private_ip}:{attempt.port}"
     if address not in state.hosts:
         return _refused(
-            502, "OriginConnectError", f"The origin refused the connection on port {asked.port}."
+            502, "OriginConnectError", f"The origin refused the connection on port {attempt.port}."
         )
-    return ResolvedAddress(address, asked.ssl_protocols)
+    return ResolvedAddress(address, attempt.ssl_protocols)
 
 
-def _acls_pass(
-    state: State, subnets: Sequence[str], caller: PacketSource, asked: _ConnectAttempt
+def _acls_allow(
+    state: State, subnets: Sequence[str], source: PacketSource, attempt: _ConnectAttempt
 ) -> bool:
-    """Every subnet of the endpoint must let the packets pass; one that does not makes AWS fail now
-    and then.
+    """Whether the network ACLs of all subnets let the packets pass.
 
-    What comes in through a VPC origin is not evaluated, the replies are (VPC origins,
-    "Prerequisites").
+    On AWS a single subnet that does not causes intermittent failures. Requests through a VPC origin
+    are not evaluated, their replies are (VPC origins, "Prerequisites").
     """
     known = [state.network.subnets[id] for id in subnets if id in state.network.subnets]
     return all(
-        acl_allows_replies(subnet, caller.address)
-        and (asked.through_vpc_origin or acl_allows_requests(subnet, caller.address, asked.port))
+        acl_allows_replies(subnet, source.address)
+        and (
+            attempt.through_vpc_origin or acl_allows_requests(subnet, source.address, attempt.port)
+        )
         for subnet in known
     )
 
@@ -263,9 +260,9 @@ def _speaks_tls(policy: str, viewer_scheme: str) -> bool:
     return {"http-only": False, "https-only": True}.get(policy, viewer_scheme == "https")
 
 
-def _timed_out(asked: _ConnectAttempt) -> Unreachable:
+def _timed_out(attempt: _ConnectAttempt) -> Unreachable:
     return Unreachable(
-        Refusal(504, "OriginCommError", "Connecting to the origin timed out."), asked.wait
+        Refusal(504, "OriginCommError", "Connecting to the origin timed out."), attempt.wait
     )
 
 

@@ -147,7 +147,7 @@ class ApiGatewayEndpoint:
             headers=encode_headers(headers),
         )
         try:
-            reply = await send_request(app, asked, body_from=None, patience=INTEGRATION_SECONDS)
+            reply = await send_request(app, asked, body_from=None, timeout=INTEGRATION_SECONDS)
         except (TimeoutError, h11.ProtocolError, OSError):
             app.connection.close()
             await send_answer(http, internal_error(request_id))

@@ -62,7 +62,7 @@ class OriginResponse:
 
     http: Http1Connection
     head: h11.Response | h11.InformationalResponse
-    patience: float
+    timeout: float
     deadline: float | None
 
 
@@ -152,11 +152,11 @@ class OriginFetcher:
                 502, "OriginConnectError", "The origin refused the connection.", unconnected=True
             )
         upstream = Http1Connection(connection, h11.CLIENT)
-        patience = between = _real_seconds(origin.read_timeout, state)
+        timeout = between = _real_seconds(origin.read_timeout, state)
         deadline = None
         if origin.completion_timeout is not None:
             whole = _real_seconds(origin.completion_timeout, state)
-            patience, deadline = min(patience, whole), asyncio.get_running_loop().time() + whole
+            timeout, deadline = min(timeout, whole), asyncio.get_running_loop().time() + whole
         try:
             target = asked.target.encode("latin-1", "replace")
             to_origin = h11.Request(
@@ -166,7 +166,7 @@ class OriginFetcher:
                 upstream,
                 to_origin,
                 body_from=body_from,
-                patience=patience,
+                timeout=timeout,
                 max_continues=MAX_CONTINUES,
             )
             if sum(len(name) + len(value) + 4 for name, value in head.headers) <= MAX_HEADER_BYTES:

@@ -1,9 +1,6 @@
-"""TLS between the edge and origins: what the edge trusts, what listeners show, and why a handshake
-failed.
+"""TLS with origins: what the edge trusts, what listeners present, and why a handshake failed.
 
-It decides protocol versions, certificates by server name, and the words for a failure. It must
-never accept a certificate that CloudFront would refuse; a load balancer, on the other hand, looks
-at no target's certificate.
+The edge verifies certificates as CloudFront does; a load balancer does not verify its targets'.
 """
 
 from __future__ import annotations
@@ -23,11 +20,10 @@ _VERSIONS = {
     "TLSv1.1": ssl.TLSVersion.TLSv1_1,
     "TLSv1.2": ssl.TLSVersion.TLSv1_2,
 }
-# What OpenSSL can still speak, also where it would not by default: TLS 1.0 and 1.1 need its lowest
-# security level.
+# Every cipher that OpenSSL supports: TLS 1.0 and 1.1 need its lowest security level.
 EVERYTHING = "DEFAULT:@SECLEVEL=0"
-# Part of a policy's name -> the versions it allows (ALB guide, "Security policies"); the first that
-# fits counts.
+# Part of a policy's name -> the versions it allows (ALB guide, "Security policies"). The first
+# match counts.
 _POLICIES: Sequence[tuple[str, ssl.TLSVersion, ssl.TLSVersion]] = (
     ("TLS13-1-3", ssl.TLSVersion.TLSv1_3, ssl.TLSVersion.TLSv1_3),
     ("TLS13-1-2", ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3),
@@ -37,7 +33,7 @@ _POLICIES: Sequence[tuple[str, ssl.TLSVersion, ssl.TLSVersion]] = (
     ("-1-1-", ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.TLSv1_2),
     ("", ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_2),
 )
-# X.509 verification results (openssl-verify(1)) in words.
+# X.509 verification results (openssl-verify(1)).
 _REASONS = {
     9: "is not valid yet",
     10: "has expired",
@@ -53,14 +49,14 @@ _REASONS = {
 
 
 class OriginTrust:
-    """The edge as a TLS client of origins."""
+    """The edge's TLS contexts as a client of origins."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 
     def context(self, protocols: Sequence[str]) -> ssl.SSLContext:
-        """For OriginSslProtocols: the versions from the lowest to the highest listed one."""
+        """The context for these OriginSslProtocols: from the lowest version listed to the highest."""
         key = tuple(sorted(protocols))
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -75,7 +71,7 @@ class OriginTrust:
 
 
 def unverified_context() -> ssl.SSLContext:
-    """A load balancer as a TLS client of its targets: it encrypts and asks for nothing (ALB guide,
+    """A load balancer's context as a TLS client of its targets: it verifies nothing (ALB guide,
     "Target groups").
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -86,10 +82,9 @@ def unverified_context() -> ssl.SSLContext:
 
 
 def refusal_for(error: OSError, name: str) -> Refusal:
-    """CloudFront's answer to a failed handshake with an origin: 502 at once; the words say what
-    failed.
+    """CloudFront's answer to a failed TLS handshake with an origin: an immediate 502.
 
-    An origin that just hangs up did not like what it was offered either.
+    An origin that just hangs up rejected the versions or ciphers it was offered.
     """
     if isinstance(error, ssl.SSLCertVerificationError):
         reason = _REASONS.get(error.verify_code, f"was refused ({error.verify_message})").format(
@@ -111,9 +106,7 @@ def refusal_for(error: OSError, name: str) -> Refusal:
 
 
 class ListenerCertificates:
-    """What listeners show, by server name; certificates that ACM issues itself come from the lab's
-    authority.
-    """
+    """The certificates that listeners present. Those issued by ACM come from the lab's own CA."""
 
     def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
@@ -123,10 +116,9 @@ class ListenerCertificates:
     def server_context(
         self, policy: str, choose: Callable[[str | None], ssl.SSLContext | None]
     ) -> ssl.SSLContext:
-        """A server's context that takes the certificate of another one at each handshake, for the
-        name it is given.
+        """A server context that switches to another one's certificate at each handshake, by SNI.
 
-        The versions are this one's own: OpenSSL does not take them over.
+        TLS versions are set here: OpenSSL does not take them over from the other context.
         """
 
         def by_name(connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> int | None:
@@ -145,7 +137,7 @@ class ListenerCertificates:
     def for_name(
         self, known: Sequence[Certificate], name: str | None, flaw: Flaw | None
     ) -> ssl.SSLContext | None:
-        """The most exact certificate for the name, else the listener's default one: the first."""
+        """The context for an SNI name; None if the listener has no certificate."""
         chosen = choose_certificate(known, name)
         return None if chosen is None else self._context(chosen, flaw)
 
@@ -166,8 +158,8 @@ class ListenerCertificates:
 
 
 def choose_certificate(known: Sequence[Certificate], name: str | None) -> Certificate | None:
-    """By server name: an exact name wins over a wildcard, which stands for one label, and that over
-    the default.
+    """Choose by SNI: an exact name wins over a wildcard (of one label), and that over the default,
+    which is the first.
     """
     wanted = (name or "").lower()
     wildcard = "*." + wanted.partition(".")[2]
@@ -191,7 +183,7 @@ def _limit(context: ssl.SSLContext, lowest: ssl.TLSVersion, highest: ssl.TLSVers
 
 
 def _load(context: ssl.SSLContext, chain: str, key: str) -> None:
-    """`ssl` takes certificates from files only."""
+    # `ssl` loads certificates from files only.
     with tempfile.TemporaryDirectory() as directory:
         both = Path(directory) / "both.pem"
         both.touch(mode=0o600)

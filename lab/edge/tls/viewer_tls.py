@@ -1,10 +1,8 @@
-"""TLS with viewers: the certificate, the name they ask for, and which versions of TLS and HTTP are
-agreed on.
+"""TLS with viewers: certificate, SNI, and the negotiated versions of TLS and HTTP.
 
-It decides as CloudFront does: HTTP/2 whenever the viewer offers it and the distribution that it
-names allows it, and the versions of TLS that the distribution's security policy has. Browsers offer
-http/1.1 alone for WebSockets; a client that offers h2 and then sends an Upgrade is refused. It must
-never agree to a version that nobody serves.
+As on CloudFront, HTTP/2 is chosen if the viewer offers it and the distribution allows it, and the
+distribution's security policy limits the TLS versions. Browsers offer only http/1.1 for WebSockets;
+a client that offers h2 and then sends an Upgrade is refused.
 """
 
 from __future__ import annotations
@@ -21,13 +19,12 @@ from lab.edge.tls.origin_tls import EVERYTHING
 
 HTTP2 = "h2"
 HTTP1 = "http/1.1"
-# asyncio gives every TLS connection a read buffer of 256 KB. Thousands of silent sockets are what
-# this process is for, and a TLS record holds at most 16 KB.
+# asyncio allocates 256 KB for each TLS connection. This process holds thousands of idle sockets,
+# and a TLS record is at most 16 KB.
 READ_BUFFER = 16 * 1024
 TLS_1_0 = 0x0301
 MAJOR = 3
-# By the part of a security policy's name before its year; SSL 3 is nothing that OpenSSL still
-# speaks.
+# By the part of a security policy's name before its year. OpenSSL no longer supports SSL 3.
 LOWEST_VERSIONS: Mapping[str, int] = {
     "TLSv1": TLS_1_0,
     "TLSv1.1": 0x0302,
@@ -38,25 +35,22 @@ HANDSHAKE, CLIENT_HELLO, SUPPORTED_VERSIONS = 22, 1, 43
 
 
 class ViewerTls(ssl.SSLObject):
-    """A viewer's TLS that remembers which name was asked for, and the highest version that was
-    offered.
-    """
+    """A viewer's TLS object that remembers its SNI and the highest version it offered."""
 
     requested_name: str = ""
     offered_version: int = 0
 
 
 def requested_name(tls: ssl.SSLObject | None) -> str:
-    """The server name of a viewer's handshake in lower case, "" without TLS or without a name."""
+    """The SNI of a viewer's handshake in lower case; "" without TLS or SNI."""
     return tls.requested_name if isinstance(tls, ViewerTls) else ""
 
 
 class TlsProtocol(sslproto.SSLProtocol):
-    """asyncio's TLS with less room, and with two things that it leaves out.
+    """asyncio's TLS with a smaller buffer and two fixes.
 
-    A client that is refused is told why: the alert is sent before the connection is cut. And what
-    comes after a connection broke is dropped, as Python 3.12 does, where 3.11 writes on and logs
-    each time.
+    A refused client gets an alert before the connection closes. Writes to a broken connection are
+    dropped, as in Python 3.12; 3.11 logs a warning for each.
     """
 
     max_size = READ_BUFFER
@@ -76,16 +70,16 @@ class TlsProtocol(sslproto.SSLProtocol):
 def tls_context(
     state_dir: Path, distribution_of: Callable[[str], Distribution | None]
 ) -> ssl.SSLContext:
-    """The context for viewers; `distribution_of` finds who answers for a name."""
-    greeting = _context(state_dir, [HTTP2, HTTP1])
+    """The server context for viewers; `distribution_of` finds a distribution by host name."""
+    initial = _context(state_dir, [HTTP2, HTTP1])
     either = _context(state_dir, [HTTP2, HTTP1])
     http1_only = _context(state_dir, [HTTP1])
 
-    def named(
+    def on_sni(
         tls: ssl.SSLObject | ssl.SSLSocket, name: str | None, _context: ssl.SSLContext
     ) -> int | None:
         distribution = distribution_of(name or "")
-        # Whichever it is, it hears of no further messages.
+        # None of these contexts has a message callback, so it sees no further messages.
         tls.context = either if distribution is None or distribution.http2 else http1_only
         if not isinstance(tls, ViewerTls):
             return None
@@ -96,29 +90,29 @@ def tls_context(
             return ssl.ALERT_DESCRIPTION_PROTOCOL_VERSION
         return None
 
-    def said(
+    def on_message(
         tls: ViewerTls, direction: str, _version: int, content: int, message: int, data: bytes
     ) -> None:
         if (direction, content, message) == ("read", HANDSHAKE, CLIENT_HELLO):
             tls.offered_version = offered_version(data)
 
-    greeting.sni_callback = named
-    # OpenSSL chooses a version before it hears of the name, and cannot be asked which: so look at
-    # the ClientHello.
-    greeting._msg_callback = said  # type: ignore[attr-defined]
-    return greeting
+    initial.sni_callback = on_sni
+    # OpenSSL negotiates the version before it reads the SNI, and does not say which: so read the
+    # ClientHello.
+    initial._msg_callback = on_message  # type: ignore[attr-defined]
+    return initial
 
 
 def lowest_version(policy: str) -> int:
-    """The lowest version of TLS of a security policy (Developer Guide, "Supported protocols and
-    ciphers between viewers and CloudFront"), as it is written on the wire.
+    """The lowest TLS version of a security policy, as encoded on the wire (Developer Guide,
+    "Supported protocols and ciphers between viewers and CloudFront").
     """
     return LOWEST_VERSIONS.get(policy.partition("_")[0], TLS_1_0)
 
 
 def offered_version(hello: bytes) -> int:
     """The highest version that a ClientHello offers (RFC 8446 sections 4.1.2 and 4.2.1); 0 if it is
-    cut short.
+    truncated.
     """
     read = io.BytesIO(hello[4:])
 
@@ -141,7 +135,7 @@ def offered_version(hello: bytes) -> int:
                 read.seek(size, io.SEEK_CUR)
                 continue
             offered = [number(2) for _ in range(number(1) // 2)]
-            # The others are there so that servers learn to ignore what they do not know (RFC 8701).
+            # Skip GREASE values (RFC 8701).
             highest = max(
                 (version for version in offered if version >> 8 == MAJOR), default=highest
             )
@@ -154,8 +148,7 @@ def _context(state_dir: Path, protocols: list[str]) -> ssl.SSLContext:
     certificates = ensure_certificates(state_dir)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.sslobject_class = ViewerTls
-    # What CloudFront's own certificate comes with: TLS 1.0 and later, for which OpenSSL needs its
-    # lowest level.
+    # CloudFront's own certificate allows TLS 1.0, for which OpenSSL needs its lowest level.
     context.set_ciphers(EVERYTHING)
     context.minimum_version = ssl.TLSVersion.TLSv1
     context.load_cert_chain(certificates.chain, certificates.key)

@@ -27,9 +27,14 @@ from lab.edge.cdn.error_cache import (
     cache_key,
     error_ttl,
 )
-from lab.edge.cdn.error_pages import edge_answer, relayed_headers, with_wrong_accept
+from lab.edge.cdn.error_pages import edge_answer
 from lab.edge.cdn.request_pipeline import EdgePorts, PipelineContext, process_request
-from lab.edge.cdn.response_headers import apply_policy, strip_unforwarded
+from lab.edge.cdn.response_headers import (
+    apply_policy,
+    relayed_headers,
+    strip_unforwarded,
+    with_wrong_accept,
+)
 from lab.edge.cdn.signed_requests import without_signature
 from lab.edge.cdn.waf import RateCounter
 from lab.edge.http.messages import Answer, EdgeIdentity, Header, Refusal, ViewerRequest
@@ -191,7 +196,7 @@ class _Exchange:
     async def refuse(self, refusal: Refusal) -> None:
         """Answer for the edge itself."""
         self.record.logged = refusal.logged
-        if not self.http.may_answer:
+        if not self.http.can_answer:
             return
         answer = edge_answer(refusal, self.identity)
         self._begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
@@ -204,7 +209,7 @@ class _Exchange:
         key: Hashable = None
         if behavior.cache_policy.caches and self.request.method in CACHED_METHODS:
             key = cache_key(distribution, behavior, self.request)
-            kept = self.memory.errors.find(key, time.monotonic())
+            kept = self.memory.errors.get(key, time.monotonic())
             if kept is not None:
                 return replace(kept, detail="Error") if isinstance(kept, Refusal) else kept
         fetched = await self.origins.fetch(
@@ -234,7 +239,7 @@ class _Exchange:
             error = fetched
         else:
             try:
-                body = await read_small_body(fetched.http, MAX_BODY_BYTES, fetched.patience)
+                body = await read_small_body(fetched.http, MAX_BODY_BYTES, fetched.timeout)
             except TimeoutError:
                 return Refusal(
                     504, "OriginCommError", "The origin stopped in the middle of its response."
@@ -246,7 +251,7 @@ class _Exchange:
                 (name, value) for name, value in end_to_end(headers) if name.lower() not in framing
             ]
             error = CachedErrorResponse(status, (*kept, ("Content-Length", str(len(body)))), body)
-        self.memory.errors.keep(key, error, time.monotonic() + seconds / self.state.socket_scale)
+        self.memory.errors.put(key, error, time.monotonic() + seconds / self.state.socket_scale)
         return error
 
     async def _error_page(self, distribution: Distribution, status: int) -> OriginResponse | None:
@@ -296,7 +301,7 @@ class _Exchange:
             )
             try:
                 async with asyncio.timeout_at(fetched.deadline):
-                    await relay_response(fetched.http, self.http, head, headers, fetched.patience)
+                    await relay_response(fetched.http, self.http, head, headers, fetched.timeout)
             except TimeoutError:
                 self.record.break_off("ClientCommError" if self.http.gone else "OriginCommError")
                 raise ConnectionAbortedError(

@@ -27,7 +27,7 @@ from lab.edge.wire.http2 import Http2Connection, Http2Stream, NotHttp2
 from lab.edge.wire.open_sockets import SOCKETS, OpenSockets
 
 # How long a viewer may take to send a request's head, also between two requests.
-HEAD_PATIENCE = 60.0
+HEAD_TIMEOUT = 60.0
 
 
 class ViewerConnections:
@@ -88,7 +88,7 @@ class ViewerConnections:
         while True:
             sent, received = connection.sent, connection.received
             try:
-                async with asyncio.timeout(HEAD_PATIENCE):
+                async with asyncio.timeout(HEAD_TIMEOUT):
                     event = await http.next_event()
                 if not isinstance(event, h11.Request):
                     return None
@@ -143,7 +143,7 @@ class ViewerConnections:
             self._log.put(record, stream.sent, stream.received)
 
     async def _refuse_garbage(self, http: Http1Connection, error: h11.RemoteProtocolError) -> None:
-        if not http.may_answer:
+        if not http.can_answer:
             return
         if error.error_status_hint == 431:
             refusal = Refusal(494, "InvalidRequestHeader", "The request headers are too large.")

@@ -1,9 +1,7 @@
-"""One side of one connection, and two of them joined into a tunnel.
+"""Connections, and tunnels that join two of them.
 
-It decides how bytes wait: a leg collects them for the HTTP parser, and after the upgrade a tunnel
-hands them to the other leg as they came, unread and unchanged. It must never hold more than the
-transport's high-water mark for a slow reader, and must never keep one leg of a tunnel alive without
-the other.
+A connection buffers bytes for the HTTP parser. After an upgrade, a tunnel passes them on to the
+other connection unread and unchanged. Buffers are bounded: a slow reader pauses the other side.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ from enum import Enum
 from typing import cast
 
 MAX_INBOX_BYTES = 64 * 1024
-# How long a closing leg may take to hand over what is still buffered before it is cut.
+# How long a closing connection may take to flush its buffer before it is aborted.
 LINGER_SECONDS = 3.0
 PARTING_SECONDS = 0.5
 
@@ -34,10 +32,10 @@ class TunnelEnd(Enum):
 
 @dataclass(slots=True)
 class PeerInfo:
-    """What both ends of one of the lab's own connections know of it, beyond its bytes.
+    """What both ends of a connection inside the lab know about it, besides its bytes.
 
-    `source` is the simulated address it comes from, `groups` the security groups of whoever made
-    it. `cut_by` says, once it is over, which hop further on ended it and why; "" when no hop did.
+    `source` is its simulated source address, `groups` the security groups of the connecting side.
+    `cut_by` says, after it ended, which hop downstream cut it and why; "" if none did.
     """
 
     source: str
@@ -46,7 +44,7 @@ class PeerInfo:
 
 
 class Connection(asyncio.Protocol):
-    """A transport with a bounded inbox; becomes a pipe when it joins a tunnel."""
+    """A transport with a bounded inbox. In a tunnel it passes every byte to its peer."""
 
     __slots__ = (
         "_can_write",
@@ -60,7 +58,7 @@ class Connection(asyncio.Protocol):
         "_tls",
         "_tunnel",
         "_write_waiter",
-        "ended",
+        "at_eof",
         "lost",
         "peer_info",
         "received",
@@ -78,7 +76,7 @@ class Connection(asyncio.Protocol):
         self._can_write = True
         self._closing = False
         self._tls = False
-        self.ended = False
+        self.at_eof = False
         self.peer_info: PeerInfo | None = None
         self._peer: Connection | None = None
         self._tunnel: Tunnel | None = None
@@ -88,14 +86,12 @@ class Connection(asyncio.Protocol):
         self.sent = 0
 
     def on_close(self, call: Callable[[], None]) -> None:
-        """Call this once, when the connection is gone."""
+        """Call this once, when the connection is lost."""
         self._on_close = call
 
     async def receive(self) -> bytes:
-        """The bytes that came since the last call; waits for some. Empty at the end of the
-        stream.
-        """
-        while not self._inbox and not self.ended and not self.lost:
+        """Wait for bytes, and return all that have arrived. Empty at the end of the stream."""
+        while not self._inbox and not self.at_eof and not self.lost:
             self._inbox_waiter = self._loop.create_future()
             try:
                 await self._inbox_waiter
@@ -107,9 +103,9 @@ class Connection(asyncio.Protocol):
         return data
 
     async def send(self, data: bytes) -> None:
-        """Write, then wait until the reader keeps up.
+        """Write, then wait until the transport's buffer has room.
 
-        :raises ConnectionResetError: the connection is gone.
+        :raises ConnectionResetError: the connection is lost.
         """
         if self.lost or self.transport.is_closing():
             raise ConnectionResetError("connection lost")
@@ -122,37 +118,37 @@ class Connection(asyncio.Protocol):
                 self._write_waiter = None
 
     def write(self, data: bytes) -> None:
-        """Write without waiting; for tunnels, which stop the other side from reading instead."""
+        """Write without waiting. Tunnels use it; they pause reading on the other side instead."""
         self.sent += len(data)
         self.transport.write(data)
 
     def close(self) -> None:
-        """Hand over what is buffered, then close; cut the connection if that takes too long."""
-        # Once only: a second close() takes asyncio's TLS transport apart while it still delivers.
+        """Flush the buffer, then close. Abort if that takes too long."""
+        # Only once: a second close() breaks asyncio's TLS transport while it still flushes.
         if not self.lost and not self._closing:
             self._closing = True
             self.transport.close()
             self._loop.call_later(LINGER_SECONDS, self._cut)
 
     def reset(self) -> None:
-        """Cut the connection with RST, as one that was dropped or refused."""
+        """Close with RST."""
         raw = self.transport.get_extra_info("socket")
         if raw is not None:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def pause_reading(self) -> None:
-        """Take no more bytes from the socket for now."""
+        """Stop reading from the socket."""
         if not self.lost and not self.transport.is_closing():
             self.transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Take bytes from the socket again."""
+        """Read from the socket again."""
         if not self.lost and not self.transport.is_closing():
             self.transport.resume_reading()
 
-    def finish_writing(self) -> None:
-        """Say "no more from here" (FIN) where the transport can; TLS cannot, there it closes."""
+    def write_eof(self) -> None:
+        """Send FIN; over TLS, which has no half-close, close."""
         if self.lost or self.transport.is_closing():
             return
         if self.transport.can_write_eof():
@@ -161,10 +157,10 @@ class Connection(asyncio.Protocol):
             self.close()
 
     async def lingering_close(self) -> None:
-        """Close after an answer to a request that was not read to its end.
+        """Close after answering a request that was not read to its end.
 
-        Closing a socket with unread bytes sends RST, which may overtake the answer: so read on for
-        a moment first.
+        Closing a socket with unread bytes sends RST, which can overtake the answer. So keep reading
+        for a moment first.
         """
         if not self.lost and self.transport.can_write_eof():
             self.transport.write_eof()
@@ -175,7 +171,7 @@ class Connection(asyncio.Protocol):
         self.close()
 
     def join(self, tunnel: Tunnel, peer: Connection) -> None:
-        """From now on hand every byte to `peer`, first those that are already here."""
+        """From now on pass every byte to `peer`, beginning with the inbox."""
         self._tunnel = tunnel
         self._peer = peer
         if self._inbox:
@@ -185,7 +181,7 @@ class Connection(asyncio.Protocol):
             self.resume_reading()
         if self.lost:
             tunnel.lost(self)
-        elif self.ended:
+        elif self.at_eof:
             tunnel.half_closed(self)
 
     # asyncio.Protocol
@@ -200,7 +196,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self.received += len(data)
         if self._peer is not None and self._tunnel is not None:
-            self._tunnel.heard(self)
+            self._tunnel.data_received_from(self)
             if not self._peer.transport.is_closing():
                 self._peer.write(data)
             return
@@ -210,12 +206,12 @@ class Connection(asyncio.Protocol):
         self._wake(self._inbox_waiter)
 
     def eof_received(self) -> bool:
-        self.ended = True
+        self.at_eof = True
         self._wake(self._inbox_waiter)
         if self._tunnel is not None:
             self._tunnel.half_closed(self)
-        # The other direction may still have something to say; the handler or the tunnel closes. TLS
-        # has no half-close.
+        # Keep the transport open: the other direction may still send, and the handler or the tunnel
+        # closes. TLS has no half-close.
         return not self._tls
 
     def pause_writing(self) -> None:
@@ -251,14 +247,14 @@ class Connection(asyncio.Protocol):
 
 
 class Tunnel:
-    """Two legs joined: what comes in on one goes out on the other, until either ends or both were
-    silent too long.
+    """Two connections joined: bytes from one go to the other, until either ends or both stay silent
+    for the idle timeout.
 
-    `near` is the side the connection came from, `far` the side it was made to. With `far_only`,
-    only bytes from `far` count against the idle limit, as CloudFront counts them (its quotas page).
-    An idle tunnel is closed without a WebSocket close frame, so both ends see 1006. One timer per
-    tunnel, re-armed lazily: a busy socket costs no timer per message. `who` is the hop that holds
-    the tunnel and `aws_seconds` its idle limit on AWS, for people.
+    `near` is the accepted connection, `far` the one made for it. With `far_only`, only bytes from
+    `far` reset the idle timeout, as on CloudFront (its quotas page). An idle tunnel is closed
+    without a WebSocket close frame, so both ends see 1006. It has one timer, re-armed only when it
+    fires: messages cost no timer. `hop` names the hop that
+    holds the tunnel, `aws_seconds` is its idle timeout on AWS; both are shown to people.
     """
 
     __slots__ = (
@@ -303,8 +299,8 @@ class Tunnel:
         far.join(self, near)
 
     async def finished(self) -> TunnelEnd:
-        """Wait until both legs are gone; says what ended them. If the waiter is cancelled, both
-        legs are closed.
+        """Wait until both connections are lost. Returns what ended the tunnel; if the waiter is
+        cancelled, both connections are closed.
         """
         try:
             await self._finished
@@ -315,37 +311,33 @@ class Tunnel:
         return self.ended_by or TunnelEnd.NEAR
 
     def cut(self, why: str, end: TunnelEnd = TunnelEnd.CUT) -> None:
-        """End it now, as whoever holds it decided; `why` is what people read, here and at the hops
-        before.
-        """
+        """End the tunnel. `why` is shown to people, here and at the hops upstream."""
         if self.ended_by is None:
             self.ended_by = end
             self._record_cut(why)
         self._close_both()
 
-    def quiet_for(self) -> float:
-        """Seconds since the last bytes that count."""
+    def idle_for(self) -> float:
+        """Seconds since the last bytes that reset the idle timeout."""
         return self._loop.time() - self._last_heard
 
-    def heard(self, connection: Connection) -> None:
-        """A leg received bytes."""
+    def data_received_from(self, connection: Connection) -> None:
+        """A connection received bytes."""
         if connection is self.far or not self._far_only:
             self._last_heard = self._loop.time()
 
     def half_closed(self, connection: Connection) -> None:
-        """A leg will send no more: pass that on, and give the other direction a moment to
-        finish.
-        """
+        """A connection sent FIN: pass it on, and give the other direction a moment to finish."""
         self._ended(connection)
         self._timer.cancel()
-        if self._other(connection).ended:
+        if self._other(connection).at_eof:
             self._close_both()
             return
-        self._other(connection).finish_writing()
+        self._other(connection).write_eof()
         self._timer = self._loop.call_later(LINGER_SECONDS, self._close_both)
 
     def lost(self, connection: Connection) -> None:
-        """A leg is gone: so is the other."""
+        """A connection is lost: close the other."""
         self._ended(connection)
         self._timer.cancel()
         other = self._other(connection)

@@ -1,8 +1,6 @@
-"""HTTP/1.1 on a leg: h11 reads and writes it, this module moves its events.
+"""HTTP/1.1 on a connection: h11 parses and serialises, this module moves its events.
 
-It decides how one message is taken from a leg and how a response is relayed to another. It must
-never decide what a request means, and must never let a malformed one raise anything but h11's
-protocol errors.
+Malformed input raises nothing but h11's protocol errors. What a request means is decided elsewhere.
 """
 
 from __future__ import annotations
@@ -19,10 +17,10 @@ from lab.edge.http.hosts import split_target
 from lab.edge.http.messages import Answer, Header, reason_phrase
 from lab.edge.wire.connection import Connection
 
-# Beyond this, h11 itself gives up on a request line with its headers (its hint is 431).
+# h11 rejects a longer head, with the status hint 431.
 MAX_HEADER_BYTES = 96 * 1024
-# How long a sender may pause in the middle of its request.
-BODY_PATIENCE = 30.0
+# How long a sender may pause within its request body.
+BODY_TIMEOUT = 30.0
 HTTP1_VERSIONS = (b"1.0", b"1.1")
 HOP_BY_HOP = frozenset(
     {
@@ -38,60 +36,61 @@ HOP_BY_HOP = frozenset(
 
 
 class HttpStream(Protocol):
-    """A viewer's requests and the answers to them, whichever HTTP version carries them."""
+    """A viewer's request and its response as h11 events, over any version of HTTP."""
 
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
-        """The next event from the viewer; waits for it."""
+        """Wait for the next event from the viewer."""
 
     async def send(self, event: h11.Event) -> None:
         """Send one event of the response."""
 
     @property
-    def may_answer(self) -> bool:
+    def can_answer(self) -> bool:
         """Whether a response can still be started."""
 
     @property
     def gone(self) -> bool:
-        """Whether the viewer has left."""
+        """Whether the viewer has disconnected."""
 
 
 class Http1Connection:
-    """One HTTP/1.1 connection on one leg, in the role of server or client."""
+    """One HTTP/1.1 connection, as server or client."""
 
     def __init__(self, connection: Connection, role: type[h11.SERVER] | type[h11.CLIENT]) -> None:
         self.connection = connection
-        # The request was framed in two ways at once.
+        # The request had both Transfer-Encoding and Content-Length.
         self.ambiguous = False
         self._h11 = h11.Connection(role, max_incomplete_event_size=MAX_HEADER_BYTES)
 
-    async def next_event(self, patience: float | None = None) -> h11.Event | type[h11.PAUSED]:
-        """The next event from the other side; waits for it.
+    async def next_event(self, timeout: float | None = None) -> h11.Event | type[h11.PAUSED]:
+        """Wait for the next event from the other side.
 
-        A message with both Transfer-Encoding and Content-Length loses the latter here, so that
-        nobody further on can read its end differently. Such a request is the last one of its
-        connection (RFC 9112 section 6.1).
+        A message with both Transfer-Encoding and Content-Length loses the latter, so that every hop
+        agrees where it ends. Such a request is the last of its connection (RFC 9112 section 6.1).
 
-        :raises h11.RemoteProtocolError: what came is not HTTP/1.1.
-        :raises TimeoutError: nothing at all came for `patience` seconds.
+        :raises h11.RemoteProtocolError: the bytes are not HTTP/1.1.
+        :raises TimeoutError: nothing arrived for `timeout` seconds.
         """
         while True:
             event = self._h11.next_event()
-            if isinstance(event, h11.Request | h11.Response) and _framed_twice(event):
-                self.ambiguous = isinstance(event, h11.Request)
-                return _without_length(event)
+            if isinstance(event, h11.Request | h11.Response):
+                names = {name for name, _ in event.headers}
+                if {b"content-length", b"transfer-encoding"} <= names:
+                    self.ambiguous = isinstance(event, h11.Request)
+                    return _without_length(event)
             if event is not h11.NEED_DATA:
                 return cast("h11.Event | type[h11.PAUSED]", event)
             if self._h11.they_are_waiting_for_100_continue:
                 await self.send(h11.InformationalResponse(status_code=100, headers=[]))
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 data = await self.connection.receive()
             self._h11.receive_data(data)
 
     async def send(self, event: h11.Event) -> None:
         """Send one event.
 
-        :raises h11.LocalProtocolError: it does not fit what was sent before.
-        :raises ConnectionResetError: the other side is gone.
+        :raises h11.LocalProtocolError: the event is out of order.
+        :raises ConnectionResetError: the connection is lost.
         """
         if self.ambiguous and isinstance(event, h11.Response):
             headers = [
@@ -108,13 +107,13 @@ class Http1Connection:
             await self.connection.send(data)
 
     def trailing_bytes(self) -> bytes:
-        """What came and was not read yet: half a request, or after an upgrade what belongs to the
-        new protocol.
+        """Bytes received but not parsed: part of a request, or, after an upgrade, the first bytes
+        of the new protocol.
         """
         return bytes(self._h11.trailing_data[0])
 
     def ready_for_next(self) -> bool:
-        """Begin the next request on this connection if both sides are done and want to."""
+        """Start the next request cycle, if both sides are done and keep the connection open."""
         if self._h11.our_state is h11.DONE and self._h11.their_state is h11.DONE:
             self._h11.start_next_cycle()
             return True
@@ -122,7 +121,7 @@ class Http1Connection:
 
     @property
     def peer_done(self) -> bool:
-        """Whether the other side has said all it wanted to."""
+        """Whether the other side has sent its whole message."""
         return self._h11.their_state in (h11.DONE, h11.CLOSED, h11.MUST_CLOSE)
 
     @property
@@ -131,15 +130,15 @@ class Http1Connection:
         return self.connection.lost
 
     @property
-    def may_answer(self) -> bool:
-        """Whether a response can still be started, also after garbage."""
+    def can_answer(self) -> bool:
+        """Whether a response can still be started, even after a malformed request."""
         return self._h11.our_state in (h11.IDLE, h11.SEND_RESPONSE)
 
 
 def decode_headers(
     event: h11.Request | h11.Response | h11.InformationalResponse,
 ) -> tuple[Header, ...]:
-    """The headers of a message as text, in the spelling in which they came."""
+    """The headers of a message as text, spelled as received."""
     return tuple(
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in event.headers.raw_items()
@@ -147,10 +146,10 @@ def decode_headers(
 
 
 def target_and_headers(event: h11.Request) -> tuple[str, tuple[Header, ...]]:
-    """A request's target as path with query string, and its headers; a host in the target takes
-    Host's place.
+    """A request's target as path with query string, and its headers. A host in the target replaces
+    the Host header.
 
-    :raises h11.RemoteProtocolError: the target is none.
+    :raises h11.RemoteProtocolError: the target is malformed.
     """
     split = split_target(event.method.decode(), event.target.decode("latin-1"))
     if split is None:
@@ -163,7 +162,7 @@ def target_and_headers(event: h11.Request) -> tuple[str, tuple[Header, ...]]:
 
 
 def encode_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
-    """Headers as h11 wants them. Characters that HTTP/1.1 cannot carry become question marks."""
+    """Headers in h11's form. Characters outside Latin-1 become question marks."""
     return [
         (name.encode("latin-1", "replace"), value.encode("latin-1", "replace"))
         for name, value in headers
@@ -171,7 +170,7 @@ def encode_headers(headers: Iterable[Header]) -> list[tuple[bytes, bytes]]:
 
 
 def end_to_end(headers: Iterable[Header]) -> list[Header]:
-    """Response headers without those that concern one connection only."""
+    """Response headers without the hop-by-hop ones."""
     return [(name, value) for name, value in headers if name.lower() not in HOP_BY_HOP]
 
 
@@ -182,7 +181,7 @@ def has_body(headers: Iterable[Header]) -> bool:
 
 
 class RequestAborted(Exception):
-    """Whoever sent the request left, or spoke nonsense, before the request was complete."""
+    """The sender of a request disconnected or sent garbage before the request was complete."""
 
 
 async def send_request(
@@ -190,34 +189,35 @@ async def send_request(
     request: h11.Request,
     *,
     body_from: HttpStream | None,
-    patience: float,
-    body_patience: float = BODY_PATIENCE,
+    timeout: float,
+    body_timeout: float = BODY_TIMEOUT,
     max_continues: float = math.inf,
 ) -> h11.Response | h11.InformationalResponse:
-    """Send a request, with the body that `body_from` still has to give, and wait for the head of
-    the response.
+    """Send a request, with the rest of the body from `body_from`, and wait for the head of the
+    response.
 
-    A response that comes before the body is through ends the body: HTTP/1.1 has no better use for
-    the rest.
+    A response that begins before the whole body is sent ends the body: HTTP/1.1 cannot use the
+    rest.
 
-    :raises TimeoutError: the request was sent and no response began within `patience` seconds.
-    :raises SenderFailed: the body broke off, or its sender paused for `body_patience` seconds (its
-    cause says which). :raises h11.RemoteProtocolError: the response is not HTTP/1.1. :raises
-    OSError: the other side is gone.
+    :raises TimeoutError: no response began within `timeout` seconds after the request was sent.
+    :raises RequestAborted: the body broke off, or its sender paused for `body_timeout` seconds; the
+        exception's cause says which.
+    :raises h11.RemoteProtocolError: the response is not HTTP/1.1.
+    :raises OSError: the connection is lost.
     """
     await sink.send(request)
     if body_from is None:
         await sink.send(h11.EndOfMessage())
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             return await read_response_head(sink, max_continues)
     loop = asyncio.get_running_loop()
-    pump = loop.create_task(_relay_request_body(body_from, sink, body_patience))
+    pump = loop.create_task(_relay_request_body(body_from, sink, body_timeout))
     head = loop.create_task(read_response_head(sink, max_continues))
     try:
         await asyncio.wait({pump, head}, return_when=asyncio.FIRST_COMPLETED)
         if not head.done():
             await pump
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             return await head
     finally:
         pump.cancel()
@@ -230,11 +230,12 @@ async def relay_response(
     sink: HttpStream,
     head: h11.Response,
     headers: Iterable[Header],
-    patience: float | None,
+    timeout: float | None,
 ) -> None:
-    """Pass a response on with other headers; its body goes through as it comes.
+    """Forward a response with other headers; its body is streamed.
 
-    :raises TimeoutError: the source was silent for `patience` seconds in the middle of it.
+    :raises TimeoutError: the source paused for `timeout` seconds.
+    :raises ConnectionResetError: the source disconnected within its response.
     """
     await sink.send(
         h11.Response(
@@ -242,7 +243,7 @@ async def relay_response(
         )
     )
     while True:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             event = await source.next_event()
         if isinstance(event, h11.Data):
             await sink.send(h11.Data(data=bytes(event.data)))
@@ -250,23 +251,23 @@ async def relay_response(
             await sink.send(h11.EndOfMessage())
             return
         else:
-            raise ConnectionResetError("the origin left in the middle of its response")
+            raise ConnectionResetError("the origin disconnected within its response")
 
 
-async def read_small_body(source: Http1Connection, most: int, patience: float | None) -> bytes:
+async def read_small_body(source: Http1Connection, most: int, timeout: float | None) -> bytes:
     """The body of a response whose head was read, cut after `most` bytes.
 
-    :raises ConnectionResetError: the origin left in the middle of it.
-    :raises TimeoutError: the origin was silent for `patience` seconds.
+    :raises ConnectionResetError: the source disconnected within it.
+    :raises TimeoutError: the source paused for `timeout` seconds.
     """
     body = b""
     while len(body) < most:
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(timeout):
             event = await source.next_event()
         if isinstance(event, h11.EndOfMessage):
             return body
         if not isinstance(event, h11.Data):
-            raise ConnectionResetError("the origin left in the middle of its response")
+            raise ConnectionResetError("the origin disconnected within its response")
         body += bytes(event.data)
     return body[:most]
 
@@ -277,7 +278,7 @@ async def switch_protocols(
     reply: h11.InformationalResponse,
     headers: Iterable[Header],
 ) -> None:
-    """Pass a 101 on, then what either side already sent in the new protocol."""
+    """Forward a 101, then the bytes that either side already sent in the new protocol."""
     await near.send(
         h11.InformationalResponse(
             status_code=101, headers=encode_headers(headers), reason=reply.reason
@@ -290,9 +291,7 @@ async def switch_protocols(
 
 
 async def send_answer(http: HttpStream, answer: Answer, *, head: bool = False) -> None:
-    """Send a complete answer, dated if it is not yet; only its head if it answers a HEAD
-    request.
-    """
+    """Send a complete answer, with a Date header; only its head if the request was HEAD."""
     reason = reason_phrase(answer.status).encode()
     headers = list(answer.headers)
     if all(name.lower() != "date" for name, _ in headers):
@@ -308,10 +307,10 @@ async def send_answer(http: HttpStream, answer: Answer, *, head: bool = False) -
 async def read_response_head(
     source: Http1Connection, max_continues: float = math.inf
 ) -> h11.Response | h11.InformationalResponse:
-    """The response to a request that was sent: a final one, or 101. Other 1xx are skipped.
+    """Wait for the head of a final response or of a 101. Other 1xx are skipped.
 
-    :raises h11.RemoteProtocolError: what came is not HTTP/1.1, or came after more 100s than
-    `most_continues`. :raises ConnectionResetError: nothing came before the end.
+    :raises h11.RemoteProtocolError: it is not HTTP/1.1, or more than `max_continues` 100s came.
+    :raises ConnectionResetError: the connection closed without a response.
     """
     while True:
         event = await source.next_event()
@@ -327,11 +326,11 @@ async def read_response_head(
             raise ConnectionResetError("closed without a response")
 
 
-async def _relay_request_body(source: HttpStream, sink: Http1Connection, patience: float) -> None:
+async def _relay_request_body(source: HttpStream, sink: Http1Connection, timeout: float) -> None:
     sink_listens = True
     while True:
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout):
                 event = await source.next_event()
         except (h11.RemoteProtocolError, OSError, TimeoutError) as error:
             raise RequestAborted from error
@@ -345,15 +344,10 @@ async def _relay_request_body(source: HttpStream, sink: Http1Connection, patienc
                     else h11.EndOfMessage()
                 )
             except OSError:
-                # It may have answered before it closed; the response is read in any case.
+                # It may have answered before it closed, so its response is read anyway.
                 sink_listens = False
         if isinstance(event, h11.EndOfMessage):
             return
-
-
-def _framed_twice(message: h11.Request | h11.Response) -> bool:
-    names = {name for name, _ in message.headers}
-    return b"content-length" in names and b"transfer-encoding" in names
 
 
 def _without_length(message: h11.Request | h11.Response) -> h11.Request | h11.Response:

@@ -1,13 +1,13 @@
-"""HTTP/2 with viewers: streams side by side on one connection, each told as HTTP/1.1 events.
+"""HTTP/2 with viewers: each stream is served through the same h11 events as an HTTP/1.1 request.
 
-It decides how frames become requests and answers become frames, so that `exchange.py` need not know
-which version a viewer speaks. It must never hold more of a request's body than HTTP/2's flow
-control allows, and it does not offer WebSockets (RFC 8441): neither does CloudFront.
+Flow control bounds how much of a request body is buffered. WebSockets over HTTP/2 (RFC 8441) are
+not offered: CloudFront does not offer them either.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
@@ -30,22 +30,22 @@ from lab.edge.wire.http1 import HOP_BY_HOP
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 # How long a connection without open streams, or without a preface, may stay silent.
-IDLE_PATIENCE = 60.0
+IDLE_TIMEOUT = 60.0
 
 
 class NotHttp2(Exception):
-    """The viewer agreed to HTTP/2 and then spoke something else."""
+    """The viewer negotiated HTTP/2 and then sent something else."""
 
 
 class Http2Connection:
-    """One HTTP/2 connection in the role of the server."""
+    """One HTTP/2 connection, as server."""
 
     def __init__(
         self, connection: Connection, serve_stream: Callable[[Http2Stream], Awaitable[None]]
     ) -> None:
         self.connection = connection
         self._serve_stream = serve_stream
-        self._h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
+        self.h2 = H2Connection(H2Configuration(client_side=False, header_encoding=None))
         self._writing = asyncio.Lock()
         self._streams: dict[int, Http2Stream] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
@@ -58,11 +58,11 @@ class Http2Connection:
         """
         try:
             data = await self._preface()
-            self._h2.initiate_connection()
+            self.h2.initiate_connection()
             await self.flush()
             while data:
                 try:
-                    events = self._h2.receive_data(data)
+                    events = self.h2.receive_data(data)
                 except ProtocolError:
                     await self.flush()
                     return
@@ -80,22 +80,15 @@ class Http2Connection:
             await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def flush(self) -> None:
-        """Send what the connection has to say; one writer at a time, so that frames keep their
-        order.
-        """
+        """Send pending frames; one writer at a time, so that they keep their order."""
         async with self._writing:
-            data = self._h2.data_to_send()
+            data = self.h2.data_to_send()
             if data:
                 await self.connection.send(data)
 
-    @property
-    def h2(self) -> H2Connection:
-        """The state of the connection; whoever changes it flushes."""
-        return self._h2
-
     async def _preface(self) -> bytes:
         data = b""
-        async with asyncio.timeout(IDLE_PATIENCE):
+        async with asyncio.timeout(IDLE_TIMEOUT):
             while len(data) < len(PREFACE):
                 piece = await self.connection.receive()
                 data += piece
@@ -106,7 +99,7 @@ class Http2Connection:
         return data
 
     async def _receive(self) -> bytes:
-        async with asyncio.timeout(None if self._tasks else IDLE_PATIENCE):
+        async with asyncio.timeout(None if self._tasks else IDLE_TIMEOUT):
             return await self.connection.receive()
 
     def _handle(self, event: object) -> None:
@@ -115,14 +108,14 @@ class Http2Connection:
         elif isinstance(event, DataReceived):
             stream = self._streams.get(event.stream_id)
             if stream is None:
-                # Its handler has ended: nobody will read this, but the connection's window must not
-                # run dry.
-                self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                # The handler has ended and reads no more, but the connection's flow control window
+                # must not run dry.
+                self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
             else:
-                stream.heard(h11.Data(data=event.data), event.flow_controlled_length)
+                stream.queue(h11.Data(data=event.data), event.flow_controlled_length)
         elif isinstance(event, StreamEnded):
             if event.stream_id in self._streams:
-                self._streams[event.stream_id].heard(h11.EndOfMessage(), 0)
+                self._streams[event.stream_id].queue(h11.EndOfMessage(), 0)
         elif isinstance(event, StreamReset):
             if event.stream_id in self._tasks:
                 self._tasks[event.stream_id].cancel()
@@ -139,7 +132,7 @@ class Http2Connection:
         try:
             request = _request(event.headers, ended=event.stream_ended is not None)
         except h11.LocalProtocolError:
-            self._h2.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
+            self.h2.reset_stream(event.stream_id, ErrorCodes.PROTOCOL_ERROR)
             return
         stream = Http2Stream(
             self,
@@ -154,27 +147,20 @@ class Http2Connection:
         try:
             await self._serve_stream(stream)
             if not stream.answered:
-                self._h2.reset_stream(stream.id, ErrorCodes.REFUSED_STREAM)
+                self.h2.reset_stream(stream.id, ErrorCodes.REFUSED_STREAM)
         except (OSError, h11.ProtocolError, ProtocolError):
-            self._reset_stream(stream)
+            # The origin or the viewer broke off: only this stream fails.
+            with contextlib.suppress(ProtocolError):
+                self.h2.reset_stream(stream.id, ErrorCodes.INTERNAL_ERROR)
         finally:
             del self._streams[stream.id], self._tasks[stream.id]
         if not self.connection.lost:
-            try:
+            with contextlib.suppress(OSError):
                 await self.flush()
-            except OSError:
-                return
-
-    def _reset_stream(self, stream: Http2Stream) -> None:
-        """The origin broke off, or the viewer did: say so on this stream only."""
-        try:
-            self._h2.reset_stream(stream.id, ErrorCodes.INTERNAL_ERROR)
-        except ProtocolError:
-            return
 
 
 class Http2Stream:
-    """One request and its answer; bytes are counted as the payload of this stream's frames."""
+    """One request and its response. `sent` and `received` count payload bytes of its frames."""
 
     def __init__(
         self, http2: Http2Connection, id: int, request: h11.Request, received: int
@@ -188,7 +174,7 @@ class Http2Stream:
         self.may_send = asyncio.Event()
         self._http2 = http2
         self._events: deque[tuple[h11.Event, int]] = deque()
-        self._heard = asyncio.Event()
+        self._queued = asyncio.Event()
         self._began = False
 
     @property
@@ -197,25 +183,23 @@ class Http2Stream:
         return self.connection.lost
 
     @property
-    def may_answer(self) -> bool:
+    def can_answer(self) -> bool:
         """Whether a response can still be started."""
         return not self._began
 
-    def heard(self, event: h11.Event, flow_controlled: int) -> None:
-        """A part of the request has come; `flow_controlled` bytes of it count against the
-        window.
-        """
+    def queue(self, event: h11.Event, flow_controlled: int) -> None:
+        """Queue a part of the request; `flow_controlled` bytes of it count against the window."""
         self.received += flow_controlled
         self._events.append((event, flow_controlled))
-        self._heard.set()
+        self._queued.set()
 
     async def next_event(self) -> h11.Event | type[h11.PAUSED]:
-        """The next part of the request's body, or its end; waits for it. Only now may the viewer
-        send more.
+        """Wait for the next part of the request body, or its end. Reading it opens the window for
+        more.
         """
         while not self._events:
-            self._heard.clear()
-            await self._heard.wait()
+            self._queued.clear()
+            await self._queued.wait()
         event, flow_controlled = self._events.popleft()
         if flow_controlled:
             self._http2.h2.acknowledge_received_data(flow_controlled, self.id)
@@ -223,10 +207,10 @@ class Http2Stream:
         return event
 
     async def send(self, event: h11.Event) -> None:
-        """Send one event of the response; data waits for the viewer's window.
+        """Send one event of the response; data waits for the viewer's flow control window.
 
         :raises h2.exceptions.ProtocolError: the stream or the connection is closed.
-        :raises ConnectionResetError: the connection is gone.
+        :raises ConnectionResetError: the connection is lost.
         """
         if isinstance(event, h11.Response):
             self._began = True
@@ -258,9 +242,9 @@ class Http2Stream:
 
 
 def _request(headers: Iterable[tuple[bytes, bytes]], *, ended: bool) -> h11.Request:
-    """The request as HTTP/1.1 would say it (RFC 9113 section 8.3.1).
+    """Translate a request to HTTP/1.1 (RFC 9113 section 8.3.1).
 
-    :raises h11.LocalProtocolError: it holds what no HTTP request may.
+    :raises h11.LocalProtocolError: it is malformed.
     """
     pseudo = {name: value for name, value in headers if name.startswith(b":")}
     kept = [

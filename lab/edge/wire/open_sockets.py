@@ -1,8 +1,4 @@
-"""The tunnels that are open: who may look at them, and who ends them.
-
-It keeps one small record for each tunnel and costs nothing for its messages. It decides when the
-sockets of a target that left its group are cut. It must never keep a tunnel alive.
-"""
+"""The open tunnels: listed for people, and cut when their target leaves or becomes unhealthy."""
 
 from __future__ import annotations
 
@@ -18,16 +14,16 @@ from lab.edge.http.messages import Answer, json_answer
 from lab.edge.wire.connection import Tunnel
 
 DEFAULT_DELAY_SECONDS = 300.0
-# The address of the list, on the edge's plain port.
+# The path of the list, on the edge's plain port.
 SOCKETS = "/_lab/sockets"
-# A fault of the lab: targets are replaced all the time.
+# A fault: targets are replaced continually.
 TARGET_CUT = "target-cut"
 CUT_AFTER_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class DrainingTarget:
-    """A target that was deregistered while sockets to it are open."""
+    """A deregistered target that still has open sockets."""
 
     group: str
     id: str
@@ -47,16 +43,16 @@ class _OpenSocket:
 
 
 class OpenSockets:
-    """All open tunnels of the edge and its load balancers."""
+    """All open tunnels of the edge and of the load balancers."""
 
     def __init__(self) -> None:
         self._open: dict[int, _OpenSocket] = {}
         self._leaving: dict[str, asyncio.TimerHandle] = {}
-        # host:port of the targets that a fault replaces all the time.
+        # host:port of the targets that the fault `target-cut` replaces.
         self._replaced: frozenset[str] = frozenset()
 
     async def track(self, tunnel: Tunnel, leads_from: str, leads_to: str) -> str:
-        """Wait until a tunnel of the edge ends; says which hop cut it and why, "" when a client or
+        """Wait until a tunnel of the edge ends. Returns which hop cut it and why, "" if a client or
         an app ended it.
         """
         return await self._track(_OpenSocket(tunnel, leads_from, leads_to, time.time()))
@@ -72,8 +68,8 @@ class OpenSockets:
         *,
         cut_after: bool,
     ) -> None:
-        """The same for a load balancer's tunnel to a target; `cut_after` says whether the delay's
-        end cuts it.
+        """Wait until a load balancer's tunnel to a target ends. `cut_after`: it is cut when the
+        deregistration delay is over.
         """
         delay = group.attributes.get("deregistration_delay.timeout_seconds", "")
         seconds = float(delay) if delay.isdecimal() else DEFAULT_DELAY_SECONDS
@@ -86,15 +82,13 @@ class OpenSockets:
         await self._track(entry)
 
     def open_to(self, key: str) -> int:
-        """How many tunnels lead to a target."""
+        """The number of tunnels to a target."""
         return sum(1 for entry in self._open.values() if entry.target == key)
 
     def follow(self, state: State) -> None:
-        """Give the sockets of targets that left their group the deregistration delay, then cut
-        them.
+        """Cut the sockets of targets that left their group after the deregistration delay.
 
-        A target that comes back in time keeps its sockets. The delay runs with the idle clocks'
-        scale.
+        A target that returns in time keeps its sockets. The delay is scaled like idle timeouts.
         """
         replaced = frozenset(
             target for fault in state.faults if fault.name == TARGET_CUT for target in fault.targets
@@ -118,8 +112,8 @@ class OpenSockets:
             self._leaving.pop(key).cancel()
 
     def cut_unhealthy(self, group: TargetGroup, target: Target) -> None:
-        """A target fell ill: a network load balancer ends its connections to it, unless the group
-        says otherwise.
+        """Cut a Network Load Balancer's connections to an unhealthy target, unless its group says
+        otherwise.
         """
         ends = (
             group.attributes.get(
@@ -132,7 +126,7 @@ class OpenSockets:
                 entry.tunnel.cut(f"{entry.tunnel.hop}, because {entry.leads_to} is unhealthy")
 
     def draining_targets(self) -> list[DrainingTarget]:
-        """The targets that are being let go and still have sockets."""
+        """The deregistered targets that still have sockets."""
         found = {
             e.target: e.place
             for e in self._open.values()
@@ -141,14 +135,12 @@ class OpenSockets:
         return list(found.values())
 
     def close(self) -> None:
-        """Forget the timers."""
+        """Cancel all timers."""
         for timer in self._leaving.values():
             timer.cancel()
 
     def answer(self) -> Answer:
-        """What `GET /_lab/sockets` shows: the open tunnels, oldest first. Seconds are this
-        machine's.
-        """
+        """The answer to `GET /_lab/sockets`: open tunnels, oldest first. Times are real seconds."""
         oldest_first = sorted(self._open.values(), key=lambda entry: entry.since)
         return json_answer(200, {"sockets": [_shown(entry) for entry in oldest_first]})
 
@@ -190,7 +182,7 @@ def _shown(entry: _OpenSocket) -> dict[str, Any]:
         "open_seconds": round(time.time() - entry.since, 1),
         "bytes_in": tunnel.near.received,
         "bytes_out": tunnel.far.received,
-        "quiet_seconds": round(tunnel.quiet_for(), 1),
+        "quiet_seconds": round(tunnel.idle_for(), 1),
         "idle_timeout_seconds": tunnel.idle_seconds,
         "idle_timeout_aws_seconds": tunnel.aws_seconds,
     }
