@@ -100,7 +100,7 @@ class Site:
         arn = self._balancers.describe_load_balancers(Names=[target])["LoadBalancers"][0][
             "LoadBalancerArn"
         ]
-        wish = {
+        answers = {
             "team": "chat",
             "name": name,
             "account_id": ACCOUNT,
@@ -110,7 +110,7 @@ class Site:
             "max_silence_seconds": "30",
             "justification": "To be broken on purpose.",
         }
-        asked = self._api.post("/requests", json=wish | more).raise_for_status().json()
+        asked = self._api.post("/requests", json=answers | more).raise_for_status().json()
         planned = self._await(asked["id"], "awaiting_approval")
         decision = {"plan_digest": planned["plan_digest"], "reason": "Measured."}
         self._approver.post(f"/requests/{asked['id']}/approve", json=decision).raise_for_status()

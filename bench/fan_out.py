@@ -276,17 +276,18 @@ def _set_stage() -> Stage:
     from django.db import connections
     from django.utils import timezone
 
-    from portal.actions import issue_token
-    from portal.console.reading import read_after
-    from portal.lifecycle import State
-    from portal.models import ApiToken, EndpointRequest, Person, Team
+    from portal.console.events import read_after
+    from portal.people.actions import issue_token
+    from portal.people.models import ApiToken, Person, Team
+    from portal.requests.lifecycle import State
+    from portal.requests.models import EndpointRequest
 
     call_command("migrate", verbosity=0)
     now = timezone.now()
     person = Person.objects.create_user(f"bench-{time.time_ns()}", role=Person.Role.AUDITOR)
     team = Team.objects.create(slug=f"bench-{time.time_ns()}", name="Bench")
     request = EndpointRequest(
-        team=team, requester=person, beneficiary=person, last_editor=person, wish={"name": "bench"}, spec_data={},
+        team=team, requester=person, beneficiary=person, last_editor=person, answers={"name": "bench"}, spec_data={},
         state=State.PROVISIONING, due_at=now, created_at=now, updated_at=now,
     )  # fmt: skip
     request.stream = f"request:{request.pk}"

@@ -37,13 +37,13 @@ from typing import cast
 import uvloop
 from websockets.asyncio.client import connect
 
-from checks.address_guard import parse_networks
-from checks.connect_to import parse_connect_to
-from checks.handshake import accept_for
-from checks.prober import ProbeNetwork, probe
-from checks.script import Script
-from checks.target import ProbeTarget
-from checks.tls import tls_context
+from checks.probe.prober import ProbeNetwork, probe
+from checks.probe.tls import tls_context
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.handshake import accept_for
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script
 from lab.apps import rfc6455
 from lab.certificates import ensure_certificates
 

@@ -302,10 +302,10 @@ class Site:
     """One account of the lab with what runs need, and the rows of the portal about it."""
 
     def __init__(self, url: str, most: int) -> None:
-        from provisioning.edge.session import aws_for
-        from provisioning.edge.snapshot import take_snapshot
+        from provisioning.aws.session import aws_for
+        from provisioning.aws.snapshot import take_snapshot
         from provisioning.models import AwsAccount
-        from provisioning.sweep import account_ref
+        from provisioning.poller import account_ref
 
         self.url = url
         self.account = AwsAccount.objects.create(
@@ -422,7 +422,7 @@ class Site:
         """
         from django.utils import timezone
 
-        from provisioning.engine import runner
+        from provisioning import runner
         from provisioning.models import Run
         from provisioning.sagas import SAGAS
 
@@ -455,10 +455,10 @@ class Site:
 def _plan(number: int, snapshot: Any) -> tuple[Any, dict[str, Any]]:
     import uuid
 
-    from provisioning.plan import make_plan
-    from provisioning.spec import complete_wish, parse_spec
+    from provisioning.plan.planner import make_plan
+    from provisioning.spec.endpoint_spec import complete_answers, parse_spec
 
-    wish = {
+    answers = {
         "name": f"bench-{number}",
         "account_id": ACCOUNT,
         "distribution_id": snapshot.distribution.id,
@@ -466,7 +466,7 @@ def _plan(number: int, snapshot: Any) -> tuple[Any, dict[str, Any]]:
         "path_patterns": [f"/ws/{number}"],
     }
     endpoint_id = uuid.uuid4()
-    spec = parse_spec(complete_wish(wish, snapshot.target.listener_protocols()))
+    spec = parse_spec(complete_answers(answers, snapshot.target.listener_protocols()))
     plan = make_plan(spec, snapshot, endpoint_key=endpoint_id.hex[:12], owner="edge-portal")
     return endpoint_id, plan.to_dict()
 

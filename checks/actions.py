@@ -14,20 +14,20 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import IntegrityError, close_old_connections, connection, transaction
 
-from checks.address_guard import parse_networks
-from checks.asked import MOST_WAYS, parse_ways, ways_of
-from checks.bounds import Limits
-from checks.connect_to import parse_connect_to
-from checks.explaining import AGAIN, MOST_PROBES, Explained, explain
-from checks.look import look_at_aws
+from checks.aws_view import fetch_aws_view
+from checks.diagnosis.evidence import Observations
+from checks.diagnosis.ranking import ProbeKind, weigh
+from checks.investigate import AGAIN, MOST_PROBES, Explained, explain
 from checks.models import Check, SavedCheck
-from checks.observations import Observations
-from checks.prober import ProbeNetwork, probe_blocking
-from checks.script import Script
-from checks.target import ProbeTarget
-from checks.transcript import Failure, Phase, Reason, Transcript
-from checks.wanted import Wanted
-from checks.weigh import ProbeKind, weigh
+from checks.probe.limits import Limits
+from checks.probe.probe_request import MOST_WAYS, parse_routes, routes_of
+from checks.probe.prober import ProbeNetwork, probe_blocking
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script
+from checks.protocol.transcript import Failure, Phase, Reason, Transcript
 from provisioning import events
 from provisioning.models import Endpoint
 
@@ -54,7 +54,7 @@ def request_check(
     stream: str,
     now: datetime,
     patient: bool = False,
-    wanted: Wanted | None = None,
+    wanted: HandshakeOptions | None = None,
     saved: SavedCheck | None = None,
 ) -> Check:
     """Ask for a handshake check; the one under way is returned if there is one. A `patient` check
@@ -90,7 +90,7 @@ def request_check(
 def save_check(
     endpoint: Endpoint,
     name: str,
-    wanted: Wanted,
+    wanted: HandshakeOptions,
     *,
     every_minutes: int,
     after_changes: bool,
@@ -120,7 +120,7 @@ def schedule_proof(endpoint: Endpoint, *, stream: str, now: datetime) -> SavedCh
     return save_check(
         endpoint,
         PROOF,
-        Wanted(),
+        HandshakeOptions(),
         every_minutes=every,
         after_changes=False,
         by="the portal",
@@ -195,7 +195,7 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     asked: Check | None = Check.objects.select_related("endpoint").filter(pk=check_id).first()
     if asked is None:
         return None
-    script = _script(Wanted.from_dict(asked.wanted))
+    script = _script(HandshakeOptions.from_dict(asked.wanted))
     limits = probe_limits(script)
     due = Check.objects.due(now).filter(pk=check_id)
     lease = now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)
@@ -231,7 +231,7 @@ def renew_connection() -> None:
         close_old_connections()
 
 
-def _script(wanted: Wanted) -> Script:
+def _script(wanted: HandshakeOptions) -> Script:
     """What is wanted to be said, else a greeting, an echo and a ping."""
     return Script.of_steps(wanted.steps) if wanted.script else Script()
 
@@ -262,14 +262,18 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
 
     target = _target(check)
     # What somebody entrusts to the endpoint is not for other hosts.
-    allowed = () if Wanted.from_dict(check.wanted).private else parse_ways(settings.PROBE_WAYS)
+    allowed = (
+        ()
+        if HandshakeOptions.from_dict(check.wanted).private
+        else parse_routes(settings.PROBE_WAYS)
+    )
     try:
         return explain(
             seen,
             target=target,
             probe=again,
-            look=lambda: look_at_aws(check.endpoint, target.url, target.headers),
-            ways=ways_of(target, allowed, check.endpoint.name),
+            look=lambda: fetch_aws_view(check.endpoint, target.url, target.headers),
+            ways=routes_of(target, allowed, check.endpoint.name),
         )
     except DatabaseError:
         raise
@@ -285,7 +289,9 @@ def usual_target(endpoint: Endpoint) -> ProbeTarget:
 
 
 def _target(check: Check) -> ProbeTarget:
-    return Wanted.from_dict(check.wanted).target(check.endpoint.url, usual_target(check.endpoint))
+    return HandshakeOptions.from_dict(check.wanted).target(
+        check.endpoint.url, usual_target(check.endpoint)
+    )
 
 
 def _record(check: Check, explained: Explained, now: datetime) -> None:
@@ -296,7 +302,9 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
         changed = Check.objects.filter(pk=check.pk, finished_at__isnull=True).update(
             finished_at=now,
             lease_until=None,
-            wanted=Wanted.from_dict(check.wanted).masked().to_dict() if check.wanted else {},
+            wanted=HandshakeOptions.from_dict(check.wanted).masked().to_dict()
+            if check.wanted
+            else {},
             ok=transcript.live,
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
-from checks.asked import Kind
+from checks.probe.probe_request import Kind
 from provisioning.models import Endpoint
 
 
@@ -62,7 +62,7 @@ class SavedCheck(models.Model):
     """A handshake that an endpoint's team wants to see made again: by hand, after each change, or
     on a schedule.
 
-    `wanted` is what `Wanted.to_dict` gives and holds no secret; `stream` is where a change of the
+    `wanted` is what `HandshakeOptions.to_dict` gives and holds no secret; `stream` is where a change of the
     verdict is told.
     """
 

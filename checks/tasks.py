@@ -13,10 +13,11 @@ from celery import shared_task
 from celery.signals import worker_shutting_down
 from django.utils import timezone
 
-from checks import actions, privacy_actions, probing
-from checks.beside import Loop, Threads
+from checks import actions, probe_actions
+from checks.executors import Loop, Threads
 from checks.models import Check, PrivacyAudit, Probe
-from provisioning.mentions import Mentions
+from checks.privacy import actions as privacy_actions
+from provisioning.dispatch import Dispatch
 
 CHECKS_AT_ONCE = 4
 """In one worker process. A check of an origin that answers takes milliseconds, of a dead one
@@ -25,7 +26,7 @@ minutes.
 PROBES_AT_ONCE = 24
 """In one worker process; each is a few sockets on one event loop."""
 
-_mentions = Mentions()
+_mentions = Dispatch()
 _checks = Threads(CHECKS_AT_ONCE, "checks")
 _probes = Loop(PROBES_AT_ONCE, "probes")
 
@@ -39,7 +40,7 @@ def make_check(check_id: str) -> None:
 @shared_task
 def make_probe(probe_id: str) -> None:
     """Have one further probe made; where there is no room for it, it is mentioned again."""
-    _probes.take(lambda: probing.begin_probe(probe_id, clock=timezone.now))
+    _probes.take(lambda: probe_actions.begin_probe(probe_id, clock=timezone.now))
 
 
 @shared_task

@@ -30,6 +30,9 @@ INSTALLED_APPS = [
     "csp",
     "provisioning",
     "checks",
+    "portal.people",
+    "portal.requests",
+    "portal.pages",
     "portal",
 ]
 
@@ -45,7 +48,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
-    "portal.views.errors.with_a_way_on",
+    "portal.pages.errors.with_a_way_on",
 ]
 
 ROOT_URLCONF = "portal.urls"
@@ -61,7 +64,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "csp.context_processors.nonce",
-                "portal.context.navigation",
+                "portal.pages.context_processors.navigation",
             ],
         },
     },
@@ -131,7 +134,7 @@ CHECK_EVERY_MINUTES = env.int("CHECK_EVERY_MINUTES", default=15)
 PRIVACY_AUDIT_HOURS = env.int("PRIVACY_AUDIT_HOURS", default=24)
 EVIDENCE_KEY_FILE = env.str("EVIDENCE_KEY_FILE", default="")
 
-AUTH_USER_MODEL = "portal.Person"
+AUTH_USER_MODEL = "people.Person"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -174,7 +177,7 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-SESSION_ENGINE = "portal.sessions"
+SESSION_ENGINE = "portal.people.sessions"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PORTAL_URL.startswith("https://")

@@ -9,8 +9,8 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning, register
 
-from checks.asked import WaysError, parse_ways
-from checks.evidence_key import HOW_TO_MAKE, KeyFault, signing_key
+from checks.privacy.keys import HOW_TO_MAKE, KeyFault, signing_key
+from checks.probe.probe_request import RoutesError, parse_routes
 
 
 @register()
@@ -75,8 +75,8 @@ def evidence_can_be_signed(app_configs: Any, **kwargs: Any) -> list[CheckMessage
 def ways_can_be_read(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Further ways to the apps, compared side by side."""
     try:
-        parse_ways(settings.PROBE_WAYS)
-    except WaysError as error:
+        parse_routes(settings.PROBE_WAYS)
+    except RoutesError as error:
         return [
             Error(f"PROBE_WAYS: {error}", hint="Correct it or leave it empty.", id="portal.E005")
         ]

@@ -3,40 +3,40 @@
 from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 
-from portal.views import (
-    asking,
+from portal.pages import (
+    approvals,
     bench,
-    deciding,
     endpoints,
     errors,
     home,
     privacy,
     probes,
+    request_form,
     requests,
-    session,
+    sign_in,
     tokens,
 )
-from portal.views import help as help_pages
+from portal.pages import help as help_pages
 
 urlpatterns = [
     path("", home.home, name="home"),
-    path("sign-in/", session.SignIn.as_view(), name="sign-in"),
+    path("sign-in/", sign_in.SignIn.as_view(), name="sign-in"),
     path("sign-out/", LogoutView.as_view(), name="sign-out"),
     path("requests/", home.requests, name="requests"),
-    path("requests/new/", asking.request_new, name="request-new"),
-    path("requests/new/look/", asking.request_look, name="request-look"),
+    path("requests/new/", request_form.request_new, name="request-new"),
+    path("requests/new/look/", request_form.request_look, name="request-look"),
     path("requests/<uuid:pk>/", requests.request_detail, name="request-detail"),
-    path("requests/<uuid:pk>/edit/", asking.request_edit, name="request-edit"),
+    path("requests/<uuid:pk>/edit/", request_form.request_edit, name="request-edit"),
     path("requests/<uuid:pk>/standing/", requests.request_standing, name="request-standing"),
-    path("requests/<uuid:pk>/plan-again/", requests.request_replan, name="request-replan"),
+    path("requests/<uuid:pk>/replan/", requests.request_replan, name="request-replan"),
     path("requests/<uuid:pk>/amend/", requests.request_amend, name="request-amend"),
     path("requests/<uuid:pk>/cancel/", requests.request_cancel, name="request-cancel"),
-    path("requests/<uuid:pk>/undo-again/", requests.request_undo_again, name="request-undo-again"),
+    path("requests/<uuid:pk>/retry-undo/", requests.request_retry_undo, name="request-retry-undo"),
     path("requests/<uuid:pk>/close/", requests.request_close, name="request-close"),
     path("requests/<uuid:pk>/events.<str:form>", requests.events_download, name="events-download"),
-    path("requests/<uuid:pk>/decide/", deciding.decide, name="decide"),
-    path("approvals/", deciding.approvals, name="approvals"),
-    path("approvals/<uuid:pk>/", deciding.approval, name="approval"),
+    path("requests/<uuid:pk>/decide/", approvals.decide, name="decide"),
+    path("approvals/", approvals.approvals, name="approvals"),
+    path("approvals/<uuid:pk>/", approvals.approval, name="approval"),
     path("endpoints/<uuid:pk>/", endpoints.endpoint_detail, name="endpoint-detail"),
     path("endpoints/<uuid:pk>/check/", endpoints.endpoint_check, name="endpoint-check"),
     path("endpoints/<uuid:pk>/test/", endpoints.endpoint_test, name="endpoint-test"),

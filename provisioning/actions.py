@@ -16,7 +16,7 @@ from django.db.models import Max
 from provisioning.engine.decide import Direction, Kind, reason_to_unwind
 from provisioning.models import AwsAccount, Endpoint, JournalEntry, Run
 from provisioning.sagas.left_behind import left_behind
-from provisioning.spec import EndpointSpec
+from provisioning.spec.endpoint_spec import EndpointSpec
 
 CREATE_ENDPOINT = "create-endpoint"
 
@@ -89,7 +89,7 @@ def cancel_run(run: Run, *, reason: str, now: datetime) -> bool:
     return True
 
 
-def undo_again(run: Run, *, reason: str, now: datetime) -> bool:
+def retry_undo(run: Run, *, reason: str, now: datetime) -> bool:
     """Have the undo of a stuck run tried again, from the step at which it stopped. False when it is
     not stuck.
     """

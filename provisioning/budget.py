@@ -18,7 +18,7 @@ from django.conf import settings
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from provisioning.edge.errors import OVER_BUDGET, EdgeError
+from provisioning.aws.errors import OVER_BUDGET, AwsError
 
 BURST_CALLS = 20
 """So many calls may follow each other at once after a quiet time: a snapshot, a sweep of a large
@@ -97,7 +97,7 @@ def before_call(account_id: str, operation: str) -> None:
         return
     seconds = _shared().take(account_id, per_second=per_second, now=time.time())
     if seconds > 0:
-        raise EdgeError(
+        raise AwsError(
             operation,
             OVER_BUDGET,
             "The portal's budget of calls for this account is spent for the moment",

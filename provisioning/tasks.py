@@ -16,8 +16,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 from django.utils import timezone
 
-from provisioning import sweep
-from provisioning.engine import runner
+from provisioning import poller, runner
 from provisioning.models import AwsAccount, Run
 from provisioning.sagas import SAGAS
 
@@ -57,9 +56,9 @@ def advance_run(run_id: int, fence: int | None = None) -> None:
 def sweep_account(account_id: str) -> None:
     """Look at one account for everybody who waits in it."""
     seconds = sweep_seconds()
-    account = sweep.claim_sweep(account_id, timezone.now(), seconds=seconds)
+    account = poller.claim_sweep(account_id, timezone.now(), seconds=seconds)
     if account is not None:
-        sweep.sweep(account, clock=timezone.now, seconds=seconds)
+        poller.sweep(account, clock=timezone.now, seconds=seconds)
 
 
 def tick(now: datetime) -> None:

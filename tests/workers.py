@@ -18,7 +18,7 @@ TOGETHER = (
     "tests/journeys/",
     "tests/lab_edge/",
     "tests/lab/",
-    "tests/provisioning/edge/",
+    "tests/provisioning/aws/",
 )
 """Folders whose tests share what runs, the longest first."""
 

@@ -1,7 +1,7 @@
 """Is the target ready, and does the distribution have room? Questions answered from one snapshot,
 before approval.
 
-PURE. It judges what AWS said (provisioning.facts) against what is wished, as far as the wish goes,
+PURE. It judges what AWS said (provisioning.facts.snapshot) against what is wished, as far as the wish goes,
 so that a form can ask while it is being filled in. It never asks AWS, and never passes what it
 could not see: a gap is `unknown`.
 """
@@ -14,7 +14,7 @@ from checks.preflight.distribution import DISTRIBUTION_CHECKS, distribution_exis
 from checks.preflight.permissions import permissions, service_role
 from checks.preflight.results import TITLES, Fix, Level, PreflightResult, PreflightSubject
 from checks.preflight.target import judge_target, target_exists
-from provisioning.facts import Snapshot
+from provisioning.facts.snapshot import Snapshot
 
 __all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "judge"]
 

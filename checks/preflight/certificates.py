@@ -20,7 +20,13 @@ from checks.preflight.results import (
     unknown,
 )
 from checks.preflight.rules import hosts_seen
-from provisioning.facts import Certificate, DistributionFacts, Listener, Snapshot, TargetFacts
+from provisioning.facts.snapshot import (
+    Certificate,
+    DistributionFacts,
+    Listener,
+    Snapshot,
+    TargetFacts,
+)
 
 ISSUED = "ISSUED"
 _NAMES_OF_AWS = (".amazonaws.com", ".cloudfront.net", ".internal")

@@ -17,10 +17,10 @@ from checks.preflight.results import (
     PreflightSubject,
     unknown,
 )
-from provisioning.facts import DistributionFacts, Snapshot, VpcOriginFacts
-from provisioning.patterns import covers, matches, overlap
-from provisioning.plan import position_for
-from provisioning.spec import MOST_PATHS
+from provisioning.facts.path_patterns import covers, matches, overlap
+from provisioning.facts.snapshot import DistributionFacts, Snapshot, VpcOriginFacts
+from provisioning.plan.planner import position_for
+from provisioning.spec.endpoint_spec import MOST_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
 

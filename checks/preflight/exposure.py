@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts import AclEntry, Snapshot, Subnet, TargetFacts, everybody
+from provisioning.facts.snapshot import AclEntry, Snapshot, Subnet, TargetFacts, everybody
 
 FIRST_PORT, LAST_PORT = 1024, 65535
 _TCP, _ALL = "6", "-1"

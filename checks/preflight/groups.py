@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
 from checks.preflight.rules import groups_reached
-from provisioning.facts import Snapshot, TargetFacts, TargetGroup
+from provisioning.facts.snapshot import Snapshot, TargetFacts, TargetGroup
 
 _UPGRADING = ("", "HTTP1")
 _FUNCTION = "lambda"

@@ -19,8 +19,8 @@ from checks.preflight.results import (
     in_words,
     unknown,
 )
-from provisioning import names
-from provisioning.facts import CLOUDFRONT_LIST_WEIGHT, IngressRule, Snapshot, TargetFacts
+from provisioning.facts import names
+from provisioning.facts.snapshot import CLOUDFRONT_LIST_WEIGHT, IngressRule, Snapshot, TargetFacts
 
 # CloudFront Developer Guide, "Restrict access with VPC origins". Zones are excluded by id: names
 # differ by account.

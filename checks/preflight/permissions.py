@@ -1,7 +1,7 @@
 """Preflight questions about the portal's own role: may it do what the plan needs, and undo it
 again?
 
-PURE. IAM's simulation answers (provisioning.permissions). It knows the role's policies but not
+PURE. IAM's simulation answers (provisioning.facts.permissions). It knows the role's policies but not
 every circumstance of a later call, so a "no" is a warning, and "it depends" is not known.
 """
 
@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from checks.preflight.results import Fix, Level, PreflightResult, PreflightSubject, unknown
-from provisioning.facts import Snapshot
-from provisioning.names import SERVICE_ROLE_NAME
-from provisioning.permissions import CREATE_SERVICE_ROLE, VPC_ORIGIN_SERVICE, Permission
+from provisioning.facts.names import SERVICE_ROLE_NAME
+from provisioning.facts.permissions import CREATE_SERVICE_ROLE, VPC_ORIGIN_SERVICE, Permission
+from provisioning.facts.snapshot import Snapshot
 
 _OPENING = frozenset(
     {"ec2:AuthorizeSecurityGroupIngress", "ec2:RevokeSecurityGroupIngress", "ec2:CreateTags"}

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from provisioning.spec import EndpointSpec
+from provisioning.spec.endpoint_spec import EndpointSpec
 
 
 class Level(enum.StrEnum):

@@ -18,8 +18,14 @@ from checks.preflight.results import (
     PreflightSubject,
     unknown,
 )
-from provisioning.facts import DistributionFacts, Listener, ListenerRule, Snapshot, TargetFacts
-from provisioning.patterns import covers, matches, overlap
+from provisioning.facts.path_patterns import covers, matches, overlap
+from provisioning.facts.snapshot import (
+    DistributionFacts,
+    Listener,
+    ListenerRule,
+    Snapshot,
+    TargetFacts,
+)
 
 FORWARD = "forward"
 

@@ -28,7 +28,7 @@ from checks.preflight.results import (
     unknown,
 )
 from checks.preflight.rules import default_action, listener_rules
-from provisioning.facts import Listener, Snapshot, TargetFacts
+from provisioning.facts.snapshot import Listener, Snapshot, TargetFacts
 
 # CloudFront closes a WebSocket after ten minutes without a byte from the origin (its quotas page).
 CLOUDFRONT_IDLE_SECONDS = 600

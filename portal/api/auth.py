@@ -1,56 +1,27 @@
 """Who calls the API, what their token may do, and how often.
 
-A token is found by its SHA-256; its scopes are enforced per method. A signed-in browser has every
+A token's scopes are enforced per method. A signed-in browser has every
 scope (its person's role still decides) and must pass CSRF protection. Nothing here knows what the
 views do.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Q
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from portal.actions import token_digest
-from portal.api.problems import ApiProblem
-from portal.counting import counts
-from portal.models import ApiToken, Person
-
-USE_NOTED_EVERY = timedelta(minutes=1)
-LONGEST_TOKEN = 200
-
-
-def find_token(clear: str, now: datetime) -> ApiToken | None:
-    """The usable token with this clear text, with its person. Notes its use, at most once a
-    minute.
-    """
-    if not clear or len(clear) > LONGEST_TOKEN:
-        return None
-    token: ApiToken | None = (
-        ApiToken.objects.usable(now)
-        .select_related("person")
-        .filter(digest=token_digest(clear))
-        .first()
-    )
-    if token and (token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY):
-        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USE_NOTED_EVERY)
-        ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
-    return token
-
-
-def bearer(header: str) -> str | None:
-    """The token in an Authorization header, or None when it is of another scheme."""
-    scheme, _, clear = header.strip().partition(" ")
-    return clear.strip() if scheme.lower() == "bearer" else None
+from portal.people.models import ApiToken, Person
+from portal.people.rate_counter import counts
+from portal.people.tokens import bearer, find_token
+from portal.problems import ApiProblem
 
 
 class TokenAuthentication(BaseAuthentication):
@@ -114,14 +85,3 @@ class PerCaller(BaseThrottle):
 
     def wait(self) -> float:
         return float(self.left)
-
-
-__all__ = [
-    "BearerScheme",
-    "HasScope",
-    "PerCaller",
-    "SessionAuthentication",
-    "TokenAuthentication",
-    "bearer",
-    "find_token",
-]

@@ -2,7 +2,7 @@
 endpoint.
 
 Each view parses, calls one action or reads one set, and shows the result. Who may test is decided
-in portal.actions, what may be tested in checks.wanted and checks.asked. Another team's endpoint
+in portal.requests.actions, what may be tested in checks.protocol.handshake_options and checks.probe.probe_request. Another team's endpoint
 answers like one that does not exist.
 """
 
@@ -18,21 +18,19 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from checks.asked import AskedError, Kind, parse_asked
-from checks.log_rows import LogRowError
+from checks.diagnosis.access_log import LogRowError
 from checks.models import Check, Probe, SavedCheck
-from checks.probing import LONGEST_LOG_ROWS, read_log_rows
-from checks.wanted import FIELDS, MAX_SCRIPT, Wanted, WantedError, parse_wanted
-from portal.actions import (
-    SCHEDULES,
-    ask_for_check,
-    ask_for_probe,
-    drop_saved_check,
-    save_check,
-    weigh_with_log_rows,
-    why_not_test,
+from checks.probe.probe_request import Kind, ProbeRequestError, parse_probe_request
+from checks.probe_actions import LONGEST_LOG_ROWS, read_log_rows
+from checks.protocol.handshake_options import (
+    FIELDS,
+    MAX_SCRIPT,
+    HandshakeOptions,
+    HandshakeOptionsError,
+    parse_handshake_options,
 )
 from portal.api import checks_schema as schema
+from portal.api.base import ApiView
 from portal.api.checks_representation import (
     get_saved_check,
     list_probes,
@@ -41,15 +39,23 @@ from portal.api.checks_representation import (
     show_probe,
 )
 from portal.api.endpoints import visible_endpoints
-from portal.api.problems import refused
-from portal.api.representation import LARGEST_PAGE
+from portal.api.output import LARGEST_PAGE
 from portal.api.requests import read_texts, whole_number
-from portal.api.view import ApiView
-from portal.lifecycle import Denied
-from portal.models import ApiToken
-from portal.ways_out import ways_out_of, ways_out_of_probe
+from portal.endpoints.actions import (
+    SCHEDULES,
+    ask_for_check,
+    ask_for_probe,
+    drop_saved_check,
+    save_check,
+    weigh_with_log_rows,
+    why_not_test,
+)
+from portal.people.models import ApiToken
+from portal.problems import refused
+from portal.requests.lifecycle import Denied
+from portal.requests.prefilled_requests import ways_out_of, ways_out_of_probe
 from provisioning.models import Endpoint
-from provisioning.spec import FieldError, SpecError
+from provisioning.spec.endpoint_spec import FieldError, SpecError
 
 READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
 LOOK_AGAIN = {"Retry-After": "1"}
@@ -189,8 +195,8 @@ class Probes(ChecksView):
             raise refused(refusal)
         path, pace = said.get("path", ""), settings.PROBE_IDLE_PACE
         try:
-            asked = parse_asked(kind, number, path, url=endpoint.url, idle_pace=pace)
-        except AskedError as error:
+            asked = parse_probe_request(kind, number, path, url=endpoint.url, idle_pace=pace)
+        except ProbeRequestError as error:
             raise SpecError(
                 [FieldError(field, "invalid", fault) for field, fault in error.faults.items()]
             ) from error
@@ -294,10 +300,12 @@ class ChecksOfSaved(ChecksView):
         return self.begun(ask_for_check(self.person, saved.endpoint, now=self.now, saved=saved))
 
 
-def _wanted(said: Mapping[str, str], endpoint: Endpoint, *, saved: bool = False) -> Wanted:
+def _wanted(
+    said: Mapping[str, str], endpoint: Endpoint, *, saved: bool = False
+) -> HandshakeOptions:
     try:
-        return parse_wanted(said, url=endpoint.url, saved=saved)
-    except WantedError as error:
+        return parse_handshake_options(said, url=endpoint.url, saved=saved)
+    except HandshakeOptionsError as error:
         raise SpecError(
             [FieldError(field, "invalid", fault) for field, fault in error.faults.items()]
         ) from error

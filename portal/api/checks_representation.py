@@ -14,12 +14,12 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.fields.json import KT
 from django.db.models.functions import JSONObject
 
+from checks.diagnosis.ranking import PROBES
+from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe, SavedCheck
-from checks.reports import Report
-from checks.verdicts import VERDICTS
-from checks.weigh import PROBES
-from portal.api.representation import next_cursor, page, time
-from portal.ways_out import WayOut
+from checks.output.reports import Report
+from portal.api.output import next_cursor, page, time
+from portal.requests.prefilled_requests import WayOut
 
 PROBE = (
     "id", "endpoint_id", "kind", "number", "path", "of_check_id", "ok", "requested_by", "asked_at", "finished_at",

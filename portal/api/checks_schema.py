@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from rest_framework import serializers as s
 
-from checks.asked import BOUNDS, Kind
 from checks.models import SavedCheck
-from portal.actions import MOST_SAVED_CHECKS, SCHEDULES
+from checks.probe.probe_request import BOUNDS, Kind
 from portal.api.schema import PAGING, READ, REQUEST_ID, UNREAD, WRITE, Body, operation
+from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
 
 PROBE_KINDS = [kind.value for kind in Kind if kind is not Kind.LOG_ROWS]
 _BOUNDED = "; ".join(f"{kind} {least} to {most}" for kind, (least, most) in BOUNDS.items())

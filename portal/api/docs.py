@@ -20,7 +20,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_safe
 from drf_spectacular.generators import SchemaGenerator
 
-from portal.api.problems import PROBLEMS
+from portal.problems import PROBLEMS
 
 METHODS = ("get", "post", "put", "patch", "delete")
 

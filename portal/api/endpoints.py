@@ -13,10 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from portal.api import endpoints_schema as schema
-from portal.api.representation import LARGEST_PAGE, get_endpoint, list_endpoints
+from portal.api.base import ApiView
+from portal.api.output import LARGEST_PAGE, get_endpoint, list_endpoints
 from portal.api.requests import whole_number
-from portal.api.view import ApiView
-from portal.models import ApiToken, Person, Team
+from portal.people.models import ApiToken, Person, Team
 from provisioning.models import Endpoint
 
 

@@ -1,7 +1,7 @@
 """What the OpenAPI document says about endpoints.
 
 As in portal.api.requests_schema these serializers only describe; answers are made by
-portal.api.representation.
+portal.api.output.
 """
 
 from __future__ import annotations

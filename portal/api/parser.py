@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from rest_framework.parsers import BaseParser
 
-from portal.api.problems import ApiProblem
+from portal.problems import ApiProblem
 
 LARGEST_BODY = 65_536
 DEEPEST = 32

@@ -1,6 +1,6 @@
 """Requests over the API: each view parses, calls one action or reads one set, and shows the result.
 
-What is visible to whom is EndpointRequest.objects.visible_to; what may be done is portal.lifecycle.
+What is visible to whom is EndpointRequest.objects.visible_to; what may be done is portal.requests.lifecycle.
 Another team's request answers exactly like one that does not exist.
 """
 
@@ -19,25 +19,26 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.actions import (
+from portal.api import requests_schema as schema
+from portal.api.base import ApiView, bad_parameters, header_value
+from portal.api.create_request import create
+from portal.api.output import LARGEST_PAGE, get_request, list_requests, retry_after, states
+from portal.people.models import ApiToken
+from portal.problems import refused
+from portal.requests.actions import (
     approve_request,
     cancel_request,
     close_request,
     reject_request,
     replan_request,
-    undo_again,
+    retry_undo,
 )
-from portal.amendments import amend_request
-from portal.api import requests_schema as schema
-from portal.api.creation import create
-from portal.api.problems import refused
-from portal.api.representation import LARGEST_PAGE, get_request, list_requests, retry_after, states
-from portal.api.view import ApiView, bad_parameters, header_value
-from portal.lifecycle import SETTLED, Allowed, Denied, State
-from portal.models import ApiToken, EndpointRequest, EndpointRequestQuerySet
-from portal.moments import read_moment
+from portal.requests.lifecycle import SETTLED, Allowed, Denied, State
+from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
+from portal.requests.suggestions import amend_request
+from portal.timestamps import parse_timestamp
 from provisioning.models import Event
-from provisioning.spec import FieldError, SpecError
+from provisioning.spec.endpoint_spec import FieldError, SpecError
 
 READ, WRITE, APPROVE = ApiToken.Scope.READ, ApiToken.Scope.WRITE, ApiToken.Scope.APPROVE
 LARGEST_EVENT_PAGE = 1000
@@ -229,17 +230,17 @@ class Cancel(Decide):
         return cancel_request(self.person, request, reason=said.get("reason", ""), now=self.now)
 
 
-class UndoAgain(Decide):
+class RetryUndo(Decide):
     """Have a failed undo tried again."""
 
     scopes: ClassVar[Mapping[str, str]] = {"POST": APPROVE}
 
-    @extend_schema(**schema.UNDO_AGAIN)
+    @extend_schema(**schema.RETRY_UNDO)
     def post(self, request: Request, request_id: uuid.UUID) -> Response:
         return self.decide(request, request_id)
 
     def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        return undo_again(self.person, request, reason=said.get("reason", ""), now=self.now)
+        return retry_undo(self.person, request, reason=said.get("reason", ""), now=self.now)
 
 
 class Close(Decide):
@@ -333,7 +334,7 @@ def _filtered(
     if "updated_since" in said:
         try:
             # A + that was not sent as %2B arrives as a space.
-            since = read_moment(said["updated_since"].replace(" ", "+"))
+            since = parse_timestamp(said["updated_since"].replace(" ", "+"))
             requests = requests.filter(updated_at__gte=since)
         except ValueError:
             faults.append(

@@ -1,8 +1,8 @@
 """What the OpenAPI document says about requests: stable ids, parameters, bodies, answers, one
 example each.
 
-These serializers only describe. Bodies are read by portal.api.creation, answers are made by
-portal.api.representation; tests compare the fields here with those there.
+These serializers only describe. Bodies are read by portal.api.create_request, answers are made by
+portal.api.output; tests compare the fields here with those there.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from portal.api.schema import (
     parameter,
     whole,
 )
-from portal.lifecycle import State
-from provisioning.spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES
+from portal.requests.lifecycle import State
+from provisioning.spec.endpoint_spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES
 
 
 class NewRequest(Body):
@@ -491,7 +491,7 @@ CANCEL_REQUEST = _verb(
     "cancelRequest", "Cancel a request", "What is being built is undone first.", WRITE, Withdrawal,
     {"reason": "Not needed any more"},
 )  # fmt: skip
-UNDO_AGAIN = _verb(
+RETRY_UNDO = _verb(
     "undoRequestAgain",
     "Try a failed undo again",
     "For a platform admin, of a request that is stuck. Put right first what its reason "

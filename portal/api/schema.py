@@ -14,7 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
 from rest_framework import serializers as s
 
-from portal.models import ApiToken
+from portal.people.models import ApiToken
 
 Body = s.Serializer[Any]
 

@@ -5,7 +5,7 @@ page.
 from django.urls import path, re_path
 
 from portal.api import checks, docs, endpoints, requests
-from portal.api.view import Nowhere
+from portal.api.base import Nowhere
 
 requests_and_endpoints = [
     path("requests", requests.Requests.as_view()),
@@ -17,7 +17,7 @@ requests_and_endpoints = [
     path("requests/<uuid:request_id>/approve", requests.Approve.as_view()),
     path("requests/<uuid:request_id>/reject", requests.Reject.as_view()),
     path("requests/<uuid:request_id>/cancel", requests.Cancel.as_view()),
-    path("requests/<uuid:request_id>/undo-again", requests.UndoAgain.as_view()),
+    path("requests/<uuid:request_id>/retry-undo", requests.RetryUndo.as_view()),
     path("requests/<uuid:request_id>/close", requests.Close.as_view()),
     path("requests/<uuid:request_id>/replan", requests.Replan.as_view()),
     path("requests/<uuid:request_id>/amend", requests.Amend.as_view()),

@@ -21,7 +21,7 @@ from urllib.parse import parse_qs
 from django.db import DatabaseError
 from django.utils import timezone
 
-from portal.console.admission import (
+from portal.console.auth import (
     BAD_REQUEST,
     FORBIDDEN,
     NOT_FOUND,
@@ -31,8 +31,8 @@ from portal.console.admission import (
     admit,
     credentials_of,
 )
+from portal.console.events import Line, finished, in_database, message, read_after
 from portal.console.hub import Subscriber, the_hub
-from portal.console.reading import Line, finished, in_database, message, read_after
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]

@@ -19,7 +19,7 @@ from typing import Any
 
 from channels.layers import get_channel_layer
 
-from portal.console.reading import Line, in_database, last_seqs, read_after
+from portal.console.events import Line, in_database, last_seqs, read_after
 from provisioning.pokes import POKES_GROUP
 
 SWEEP_SECONDS = 2.0

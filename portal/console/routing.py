@@ -16,7 +16,7 @@ from channels.security.websocket import OriginValidator, WebsocketDenier
 from django.conf import settings
 from django.urls import path, re_path
 
-from portal.console.admission import credentials_of
+from portal.console.auth import credentials_of
 from portal.console.consumer import Receive, Scope, Send, console, nowhere
 
 

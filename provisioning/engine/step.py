@@ -17,7 +17,7 @@ Context = TypeVar("Context")
 
 
 @dataclass(frozen=True)
-class Way(Generic[Context]):
+class StepSide(Generic[Context]):
     """One direction of a step."""
 
     look: Callable[[Context], Outcome]
@@ -32,7 +32,7 @@ class Step(Generic[Context]):
 
     name: str
     title: str
-    forward: Way[Context]
-    backward: Way[Context]
+    forward: StepSide[Context]
+    backward: StepSide[Context]
     expected_seconds: int
     patience_seconds: int

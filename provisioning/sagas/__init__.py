@@ -4,8 +4,8 @@ the run.
 
 from typing import Any
 
-from provisioning.engine.runner import Saga
 from provisioning.engine.step import Step
+from provisioning.runner import Saga
 from provisioning.sagas import create_endpoint
 
 SAGAS: dict[str, Saga[Any]] = {create_endpoint.SAGA.name: create_endpoint.SAGA}

@@ -12,42 +12,42 @@ from __future__ import annotations
 from datetime import datetime
 
 from provisioning.engine.decide import Finish
-from provisioning.engine.runner import Saga
-from provisioning.engine.step import Step, Way
+from provisioning.engine.step import Step, StepSide
 from provisioning.models import Endpoint, Run
-from provisioning.sagas import approved_plan, behaviors, ingress, vpc_origin
-from provisioning.sagas.context import RunContext, open_run
+from provisioning.runner import Saga
+from provisioning.steps import approved_plan, behaviors, ingress, vpc_origin
+from provisioning.steps.context import RunContext, open_run
 
 STEPS: tuple[Step[RunContext], ...] = (
     Step(
         "approved-plan",
         "Check that the approved plan still holds",
-        Way(approved_plan.see_that_it_holds, approved_plan.never_acts),
-        Way(approved_plan.nothing_to_undo, approved_plan.never_acts),
+        StepSide(approved_plan.see_that_it_holds, approved_plan.never_acts),
+        StepSide(approved_plan.nothing_to_undo, approved_plan.never_acts),
         expected_seconds=5,
         patience_seconds=300,
     ),
     Step(
         "vpc-origin",
         "Create the VPC origin",
-        Way(vpc_origin.see, vpc_origin.create),
-        Way(vpc_origin.see_that_it_is_gone, vpc_origin.delete),
+        StepSide(vpc_origin.see, vpc_origin.create),
+        StepSide(vpc_origin.see_that_it_is_gone, vpc_origin.delete),
         expected_seconds=540,
         patience_seconds=1800,
     ),
     Step(
         "ingress",
         "Let CloudFront through the security group",
-        Way(ingress.see, ingress.admit),
-        Way(ingress.see_that_it_is_gone, ingress.withdraw),
+        StepSide(ingress.see, ingress.admit),
+        StepSide(ingress.see_that_it_is_gone, ingress.withdraw),
         expected_seconds=10,
         patience_seconds=300,
     ),
     Step(
         "behaviors",
         "Add origin and behaviors to the distribution",
-        Way(behaviors.see, behaviors.publish),
-        Way(behaviors.see_that_it_is_gone, behaviors.withdraw),
+        StepSide(behaviors.see, behaviors.publish),
+        StepSide(behaviors.see_that_it_is_gone, behaviors.withdraw),
         expected_seconds=300,
         patience_seconds=2100,
     ),

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from provisioning import names
 from provisioning.engine.decide import not_undone
+from provisioning.facts import names
 from provisioning.models import IngressRule, Run, VpcOrigin
 from provisioning.sagas import saga_steps
 

@@ -1,4 +1,4 @@
-"""The role's policy allows what provisioning/edge calls, and nothing else: compared both ways, by
+"""The role's policy allows what provisioning/aws calls, and nothing else: compared both ways, by
 parsing.
 """
 
@@ -13,7 +13,7 @@ import botocore.loaders
 import pytest
 from botocore import xform_name
 
-from provisioning.names import OWNER_TAG
+from provisioning.facts.names import OWNER_TAG
 from tests.architecture.source import PROJECT, modules, parse
 
 SERVICES = {
@@ -138,7 +138,7 @@ def _operations_called() -> set[tuple[str, str]]:
 
 
 def _calls(name: str = "") -> Iterator[ast.Call]:
-    for path in modules("provisioning/edge"):
+    for path in modules("provisioning/aws"):
         for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call):
                 function = node.func

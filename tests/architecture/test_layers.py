@@ -66,11 +66,11 @@ def test_the_rule_about_clocks_sees_a_clock() -> None:
 
 
 def test_only_the_edge_imports_boto3() -> None:
-    """AWS's dictionaries end where provisioning/edge ends; above it there are dataclasses."""
+    """AWS's dictionaries end where provisioning/aws ends; above it there are dataclasses."""
     guilty = [
         f"{path}:{line} imports {package}"
         for path in modules("portal", "provisioning", "checks")
-        if not path.is_relative_to("provisioning/edge")
+        if not path.is_relative_to("provisioning/aws")
         for line, package in imported_by(parse(path))
         if package in ("boto3", "botocore", "moto")
     ]

@@ -58,7 +58,7 @@ def test_only_settings_read_the_environment() -> None:
         "portal/asgi.py": "names the settings module",
         "portal/celery.py": "names the settings module",
         "portal/management/commands/seed_demo.py": "refuses to run where AWS is real",
-        "provisioning/edge/session.py": "the edge knows no Django; boto3's own variables",
+        "provisioning/aws/session.py": "the edge knows no Django; boto3's own variables",
     }
     reading = {
         str(path.relative_to(PROJECT))

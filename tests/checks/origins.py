@@ -21,15 +21,15 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from checks.address_guard import parse_networks
-from checks.bounds import Limits
-from checks.connect_to import parse_connect_to
-from checks.diagnose import diagnose
-from checks.handshake import accept_for
-from checks.prober import ProbeNetwork, probe
-from checks.script import Script
-from checks.target import ProbeTarget
-from checks.transcript import Transcript
+from checks.diagnosis.transcript_rules import diagnose
+from checks.probe.limits import Limits
+from checks.probe.prober import ProbeNetwork, probe
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.handshake import accept_for
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script
+from checks.protocol.transcript import Transcript
 
 HOST = "d111.cloudfront.net"
 NOW = datetime.datetime.now(datetime.UTC)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from checks.address_guard import AllowedUrl, judge_url
-from checks.handshake import HeadParser, build_request, explain, judge
-from checks.transcript import (
+from checks.protocol.address_guard import AllowedUrl, judge_url
+from checks.protocol.handshake import HeadParser, build_request, explain, judge
+from checks.protocol.transcript import (
     Failure,
     FrameSeen,
     HandshakeRequest,

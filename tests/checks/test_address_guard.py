@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.address_guard import (
+from checks.protocol.address_guard import (
     AllowedAddress,
     AllowedUrl,
     Refused,

@@ -11,16 +11,16 @@ from typing import cast
 import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
-from checks import bounds, dialogue
-from checks.bounds import Limits
-from checks.deflate import OFFER, agreed
-from checks.diagnose import diagnose
-from checks.dialogue import Dialogue
-from checks.prober import probe
-from checks.script import Script, parse_script
-from checks.target import ProbeTarget
-from checks.transcript import Phase, Reason, Transcript
-from checks.wire import Wire
+from checks.diagnosis.transcript_rules import diagnose
+from checks.probe import limits, script_runner
+from checks.probe.limits import Limits
+from checks.probe.prober import probe
+from checks.probe.script_runner import Dialogue
+from checks.probe.stream import Wire
+from checks.protocol.deflate import OFFER, agreed
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script, parse_script
+from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks.origins import HOST, network_to
 
 QUICK = Limits(total_s=5.0, close_s=1.0)
@@ -130,17 +130,17 @@ def test_a_hold_that_went_well_is_called_so_also_where_the_machine_is_busy(
     total_s: float, ok: bool, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     busy = Busy()
-    for module in (bounds, dialogue):
+    for module in (limits, script_runner):
         monkeypatch.setattr(module, "time", busy)
     talk = Dialogue(
         cast("Wire", busy),
         script=Script.of_steps(parse_script("hold 2")),
         nonce="n1",
         limits=Limits(),
-        clock=bounds.Clock(total_s),
+        clock=limits.Clock(total_s),
         deflate=None,
     )
-    with pytest.raises(bounds.Stop):
+    with pytest.raises(limits.Stop):
         asyncio.run(talk.run(b"", lambda: None))
     assert [(step.ok, step.detail) for step in talk.steps] == [(ok, detail)]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 
-from checks.beside import Held, Loop, Threads
+from checks.executors import Held, Loop, Threads
 
 MANY = 50
 SECONDS = 5.0

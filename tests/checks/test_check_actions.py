@@ -15,16 +15,16 @@ import pytest
 from django.db import connection
 
 from checks import actions
-from checks.asked import Asked, Kind
-from checks.bounds import Limits
-from checks.look import AwsView
+from checks.aws_view import AwsView
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
-from checks.privacy_actions import request_audit
-from checks.probing import request_probe
-from checks.target import ProbeTarget
-from checks.transcript import Failure, Phase, Reason, Timing, Transcript
-from checks.wanted import Wanted
+from checks.privacy.actions import request_audit
+from checks.probe.limits import Limits
+from checks.probe.probe_request import Kind, ProbeRequest
+from checks.probe_actions import request_probe
+from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.transcript import Failure, Phase, Reason, Timing, Transcript
 from provisioning.models import Endpoint, Event
 from tests.checks import seen
 
@@ -62,7 +62,7 @@ def answering(
     """The network answers with these, and AWS, when it is asked, with that."""
     edge = Edge(*answers)
     monkeypatch.setattr(actions, "probe_blocking", edge)
-    monkeypatch.setattr(actions, "look_at_aws", lambda *_: view or AwsView())
+    monkeypatch.setattr(actions, "fetch_aws_view", lambda *_: view or AwsView())
     return edge
 
 
@@ -135,19 +135,19 @@ def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
     ("wanted", "asked"),
     [
         (
-            Wanted(origin="https://shop.example.com", path="/ws/2", script="send hello"),
+            HandshakeOptions(origin="https://shop.example.com", path="/ws/2", script="send hello"),
             ["wss://old.example.com/ws/2"],
         ),
-        (Wanted(headers=(("Authorization", "Bearer s3cret"),)), []),
-        (Wanted(path="/ws/chat?token=s3cret"), []),
-        (Wanted(subprotocols=("bearer.s3cret",)), []),
+        (HandshakeOptions(headers=(("Authorization", "Bearer s3cret"),)), []),
+        (HandshakeOptions(path="/ws/chat?token=s3cret"), []),
+        (HandshakeOptions(subprotocols=("bearer.s3cret",)), []),
     ],
 )
 def test_what_may_be_a_secret_goes_to_the_endpoint_only(
     endpoint: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
     settings: Any,
-    wanted: Wanted,
+    wanted: HandshakeOptions,
     asked: list[str],
 ) -> None:
     settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
@@ -217,7 +217,7 @@ def test_a_fault_of_ours_while_explaining_leaves_the_first_look(
     def faulty(*_: object) -> AwsView:
         raise KeyError("a bug")
 
-    monkeypatch.setattr(actions, "look_at_aws", faulty)
+    monkeypatch.setattr(actions, "fetch_aws_view", faulty)
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert (check.ok, check.verdict) == (False, "WSE-504-SG")
 
@@ -253,14 +253,14 @@ def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(
         saved = actions.save_check(
             endpoint,
             "Room",
-            Wanted(),
+            HandshakeOptions(),
             every_minutes=0,
             after_changes=False,
             by=name,
             stream="",
             now=NOW,
         )
-        probe = request_probe(endpoint, Asked(Kind.WAYS), by=name, now=NOW)
+        probe = request_probe(endpoint, ProbeRequest(Kind.WAYS), by=name, now=NOW)
         audit = request_audit(endpoint, by=name, stream="", now=NOW)
         assert probe is not None
         asked_by = [check.requested_by, saved.created_by, probe.requested_by, audit.requested_by]

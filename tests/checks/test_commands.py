@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.asyncio.server import ServerConnection, serve
 
-from checks.commands import EXAMPLE_ACCEPT, EXAMPLE_KEY, Command, commands_for
-from checks.connect_to import Destination
-from checks.handshake import accept_for
+from checks.output.client_commands import EXAMPLE_ACCEPT, EXAMPLE_KEY, Command, commands_for
+from checks.protocol.connect_to import Destination
+from checks.protocol.handshake import accept_for
 from tests.checks.origins import HOST, Authority
 from tests.checks.seen import judged
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from checks.connect_to import ConnectToError, Destination, parse_connect_to, pick
+from checks.protocol.connect_to import ConnectToError, Destination, parse_connect_to, pick
 
 LAB = parse_connect_to(
     "*.cloudfront.net:443:127.0.0.1:8002, *.cloudfront.net:80:127.0.0.1:8003,chat.example::[::1]:"

@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 from wsproto import events
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 
-from checks.conversation import Binary, CloseHeard, Conversation, Heard, PingHeard, PongHeard, Text
-from checks.deflate import agreed
-from checks.frames import Violation
-from checks.transcript import Reason
+from checks.protocol.connection import (
+    Binary,
+    CloseHeard,
+    Conversation,
+    Heard,
+    PingHeard,
+    PongHeard,
+    Text,
+)
+from checks.protocol.deflate import agreed
+from checks.protocol.frames import Violation
+from checks.protocol.transcript import Reason
 
 
 def conversation(max_bytes: int = 65_536, max_frames: int = 64, *, terms: str = "") -> Conversation:

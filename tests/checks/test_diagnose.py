@@ -11,13 +11,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks import claims, configured, idle, refusals
-from checks import diagnose as diagnoses
-from checks.diagnose import diagnose
-from checks.glossary import WORDS, words_of
-from checks.refusals import author_of
-from checks.transcript import CloseSeen, Failure, Phase, Reason, Transcript
-from checks.verdicts import VERDICTS, Severity
+from checks.diagnosis import config_rules, evidence_rules, idle_timeout, status_rules
+from checks.diagnosis import transcript_rules as diagnoses
+from checks.diagnosis.glossary import WORDS, words_of
+from checks.diagnosis.status_rules import author_of
+from checks.diagnosis.transcript_rules import diagnose
+from checks.diagnosis.verdicts import VERDICTS, Severity
+from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason, Transcript
 from tests.checks.seen import GOOD, answered, failed, live, request_to
 
 EDGE = (
@@ -399,6 +399,10 @@ def test_every_word_that_a_stranger_may_not_know_is_explained_where_it_stands() 
 
 
 def test_every_verdict_can_be_reached() -> None:
-    source = "".join(map(inspect.getsource, (claims, configured, diagnoses, idle, refusals)))
+    source = "".join(
+        map(
+            inspect.getsource, (evidence_rules, config_rules, diagnoses, idle_timeout, status_rules)
+        )
+    )
     unused = [code for code in VERDICTS if f'"{code}"' not in source]
     assert not unused, f"no rule leads to {unused}"

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from awscli.clidriver import create_clidriver
 
-from checks.verdicts import VERDICTS
+from checks.diagnosis.verdicts import VERDICTS
 
 PREFLIGHT = Path(__file__).parents[2] / "checks/preflight"
 COMMAND = re.compile(r"\baws ([a-z][a-z0-9]+) ([a-z][a-z0-9]*(?:-[a-z0-9]+)*) ?([^\n]*)")

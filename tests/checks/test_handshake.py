@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.deflate import OFFER
-from checks.handshake import (
+from checks.protocol.deflate import OFFER
+from checks.protocol.handshake import (
     HeadError,
     HeadParser,
     RefusedBody,
@@ -21,7 +21,7 @@ from checks.handshake import (
     explain,
     judge,
 )
-from checks.transcript import Reason, ResponseHead
+from checks.protocol.transcript import Reason, ResponseHead
 from tests.checks.seen import GOOD, KEY, judged, request_to
 
 

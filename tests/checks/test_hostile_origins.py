@@ -18,16 +18,16 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from checks import prober
-from checks.address_guard import parse_networks
-from checks.connect_to import parse_connect_to
-from checks.deflate import OFFER
-from checks.diagnose import diagnose
-from checks.prober import ProbeNetwork
-from checks.script import Script, parse_script
-from checks.target import ProbeTarget
-from checks.transcript import Phase, Reason, Transcript
-from checks.wire import READ_SIZE, Wire
+from checks.diagnosis.transcript_rules import diagnose
+from checks.probe import prober
+from checks.probe.prober import ProbeNetwork
+from checks.probe.stream import READ_SIZE, Wire
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.deflate import OFFER
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script, parse_script
+from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks import origins
 from tests.checks.origins import (
     ASK,

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from checks.log_rows import MAX_ROWS, LogRowError, parse_log_rows
+from checks.diagnosis.access_log import MAX_ROWS, LogRowError, parse_log_rows
 
 STANDARD = (
     "2019-12-04\t21:02:31\tLAX1\t392\t192.0.2.100\tGET\td111111abcdef8.cloudfront.net\t/ws\t502\t-\tNode\t-\t-\tError\t"

@@ -11,13 +11,13 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from checks.asked import JOINS_WITHIN
-from checks.idle import Reading, judge_idle, reading_of, usual_clocks
-from checks.meters import Silence, gather_crowd, measure_idle, reconnect
-from checks.prober import ProbeNetwork
-from checks.reports import crowd_report, idle_report
-from checks.target import ProbeTarget
-from checks.transcript import CloseSeen, Failure, Phase, Reason, StepSeen
+from checks.diagnosis.idle_timeout import Reading, judge_idle, reading_of, usual_clocks
+from checks.output.reports import crowd_report, idle_report
+from checks.probe.multi_socket import Silence, gather_crowd, measure_idle, reconnect
+from checks.probe.probe_request import JOINS_WITHIN
+from checks.probe.prober import ProbeNetwork
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason, StepSeen
 from tests.checks.origins import HOST, network_to
 from tests.checks.seen import live
 

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from checks.preflight import TITLES, Level, PreflightResult, PreflightSubject, blocks, judge
-from provisioning.facts import (
+from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId
+from provisioning.facts.permissions import Permission
+from provisioning.facts.snapshot import (
     AclEntry,
     Gap,
     IngressRule,
@@ -27,9 +29,7 @@ from provisioning.facts import (
     TargetGroup,
     VpcOriginFacts,
 )
-from provisioning.names import Arn, SecurityGroupId, VpcOriginId
-from provisioning.permissions import Permission
-from provisioning.plan import Unplannable, make_plan
+from provisioning.plan.planner import Unplannable, make_plan
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
 
 ALL_OUT = (AclEntry(100, True, "-1", "0.0.0.0/0"), AclEntry(32767, False, "-1", "0.0.0.0/0"))
@@ -84,9 +84,9 @@ def seen(target: dict[str, Any] | None = None, **more: Any) -> Snapshot:
 
 
 def judged(
-    wish: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
+    answers: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
 ) -> dict[str, list[PreflightResult]]:
-    about = replace(PreflightSubject.of(spec(**(WISH | (wish or {})))), **subject)
+    about = replace(PreflightSubject.of(spec(**(WISH | (answers or {})))), **subject)
     found: dict[str, list[PreflightResult]] = {}
     for result in judge(about, facts or seen()):
         found.setdefault(result.code, []).append(result)
@@ -94,11 +94,13 @@ def judged(
 
 
 def level(
-    code: str, wish: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
+    code: str, answers: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
 ) -> Level:
     """The worst that is said under one code."""
     order = list(Level)
-    return max((result.level for result in judged(wish, facts, **subject)[code]), key=order.index)
+    return max(
+        (result.level for result in judged(answers, facts, **subject)[code]), key=order.index
+    )
 
 
 def listener(
@@ -645,10 +647,10 @@ def test_whatever_aws_says_it_is_judged_and_no_gap_passes(
 @given(any_target)
 def test_what_does_not_block_can_be_planned(target: dict[str, Any]) -> None:
     facts = seen(target)
-    wish = spec(**WISH)
-    if not blocks(judge(PreflightSubject.of(wish), facts)):
+    answers = spec(**WISH)
+    if not blocks(judge(PreflightSubject.of(answers), facts)):
         try:
-            make_plan(wish, facts, endpoint_key=KEY, owner=OWNER)
+            make_plan(answers, facts, endpoint_key=KEY, owner=OWNER)
         except Unplannable as obstacle:
             pytest.fail(f"passed the preflight, but {obstacle}")
 

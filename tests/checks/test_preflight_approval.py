@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from checks.preflight import PreflightSubject, blocks, judge
-from provisioning.facts import Certificate, Gap, Snapshot
-from provisioning.plan import Unplannable, make_plan, not_known_any_more
+from provisioning.facts.snapshot import Certificate, Gap, Snapshot
+from provisioning.plan.planner import Unplannable, make_plan, not_known_any_more
 from tests.checks.test_preflight import TARGET_CASES, WISH, listener, others, ours, rule_for, seen
 from tests.provisioning.examples import KEY, OWNER, behavior, spec
 
@@ -31,10 +31,10 @@ BLOCKING = [
 ]
 
 
-def bound(facts: Snapshot, **wish: Any) -> str:
+def bound(facts: Snapshot, **answers: Any) -> str:
     """What an approval is bound to, or why there can be no plan."""
     try:
-        return make_plan(spec(**(WISH | wish)), facts, endpoint_key=KEY, owner=OWNER).digest
+        return make_plan(spec(**(WISH | answers)), facts, endpoint_key=KEY, owner=OWNER).digest
     except Unplannable as obstacle:
         return obstacle.code
 
@@ -75,7 +75,7 @@ def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> No
 )
 def test_an_approval_does_not_outlive_a_certificate(shown: dict[str, Any]) -> None:
     good = Certificate("arn:1", ("a.example.com",), "ISSUED", "AMAZON_ISSUED", "2027-01-01")
-    wish = {
+    answers = {
         "origin_protocol": "https-only",
         "origin_domain": "a.example.com",
         "forward_host": False,
@@ -84,8 +84,8 @@ def test_an_approval_does_not_outlive_a_certificate(shown: dict[str, Any]) -> No
         seen({"listeners": (listener(443, "HTTPS", certificates=(one,)),)})
         for one in (good, replace(good, **shown), replace(good, expires="2028-01-01"))
     )
-    assert blocks(judge(PreflightSubject.of(spec(**(WISH | wish))), after))
-    assert bound(after, **wish) != bound(before, **wish) == bound(renewed, **wish)
+    assert blocks(judge(PreflightSubject.of(spec(**(WISH | answers))), after))
+    assert bound(after, **answers) != bound(before, **answers) == bound(renewed, **answers)
     alias = {"distribution": {"aliases": ("a.example.com",)}}
     viewed = [seen(viewer_certificate=one, **alias) for one in (good, replace(good, **shown))]
     if "kind" not in shown:

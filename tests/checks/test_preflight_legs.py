@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from checks.preflight import Level, PreflightResult, blocks
-from provisioning.facts import Snapshot
+from provisioning.facts.snapshot import Snapshot
 from tests.checks.test_preflight import GROUP, judged, level, listener, rule_for, seen
 
 BOTH: dict[str, Any] = {"origin_protocol": "match-viewer", "http_port": 80, "https_port": 443}
@@ -22,8 +22,8 @@ SECURE = listener(443, "HTTPS")
 PLAIN = BOTH | {"origin_protocol": "http-only"}
 
 
-def about_listeners(wish: dict[str, Any], facts: Snapshot) -> list[PreflightResult]:
-    found = judged(wish, facts)
+def about_listeners(answers: dict[str, Any], facts: Snapshot) -> list[PreflightResult]:
+    found = judged(answers, facts)
     return [
         result
         for code in ("PF-LISTENER", "PF-ACTION", "PF-RULES")
@@ -63,7 +63,7 @@ def test_what_is_behind_the_plain_leg_only_is_not_asked_how_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "facts", "line"),
+    ("answers", "facts", "line"),
     [
         (BOTH, seen({"listeners": (listener(80),)}), "--port 443 --protocol HTTPS --certificates"),
         (BOTH, seen({"listeners": ()}), "--port 443 --protocol HTTPS --certificates"),
@@ -77,9 +77,9 @@ def test_what_is_behind_the_plain_leg_only_is_not_asked_how_it_is() -> None:
     ],
 )
 def test_the_listener_that_is_offered_is_the_one_that_is_missing(
-    wish: dict[str, Any], facts: Snapshot, line: str
+    answers: dict[str, Any], facts: Snapshot, line: str
 ) -> None:
-    (result,) = judged(wish, facts)["PF-LISTENER"]
+    (result,) = judged(answers, facts)["PF-LISTENER"]
     assert result.level is Level.BLOCK
     assert result.fix is not None
     assert line in result.fix.cli

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from checks.preflight import Level
-from provisioning.facts import Certificate, DomainConflict, Gap, Listener, Snapshot
-from provisioning.permissions import CREATE_SERVICE_ROLE, Permission
+from provisioning.facts.permissions import CREATE_SERVICE_ROLE, Permission
+from provisioning.facts.snapshot import Certificate, DomainConflict, Gap, Listener, Snapshot
 from tests.checks.test_preflight import judged, level, seen
 
 SECURE: dict[str, Any] = {"origin_protocol": "https-only", "https_port": 443, "http_port": 80}
@@ -41,7 +41,7 @@ def named(*names: str, **changes: Any) -> Certificate:
 
 # CloudFront Developer Guide: Host forwarded, the viewers' name; not forwarded, the origin's domain.
 @pytest.mark.parametrize(
-    ("wish", "facts", "expected"),
+    ("answers", "facts", "expected"),
     [
         (OWN_NAME, showing(ISSUED), "pass"),
         (OWN_NAME, showing(named("*.example.com")), "pass"),
@@ -95,9 +95,9 @@ def named(*names: str, **changes: Any) -> Certificate:
     ],
 )
 def test_the_targets_certificate_must_name_the_host_that_cloudfront_sends(
-    wish: dict[str, Any], facts: Snapshot, expected: str
+    answers: dict[str, Any], facts: Snapshot, expected: str
 ) -> None:
-    assert level("PF-CERTIFICATE", wish, facts) == expected
+    assert level("PF-CERTIFICATE", answers, facts) == expected
 
 
 def test_over_plain_http_no_certificate_is_asked_for() -> None:
@@ -141,8 +141,8 @@ def test_nobody_is_told_to_get_a_certificate_for_a_name_of_aws() -> None:
     """Not forwarded and no domain given, it is the load balancer's; forwarded and no alias, it is
     CloudFront's.
     """
-    for wish in (SECURE | {"forward_host": False}, VIEWERS):
-        (result,) = judged(wish, showing(ISSUED))["PF-CERTIFICATE"]
+    for answers in (SECURE | {"forward_host": False}, VIEWERS):
+        (result,) = judged(answers, showing(ISSUED))["PF-CERTIFICATE"]
         assert result.fix is not None
         assert "request-certificate" not in result.fix.cli
         assert "origin's domain" in result.fix.console

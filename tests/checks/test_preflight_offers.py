@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from checks.preflight import Level, PreflightSubject, judge
-from provisioning.facts import Snapshot
-from provisioning.permissions import CREATE_SERVICE_ROLE, Permission, questions
-from provisioning.spec import complete_wish, parse_spec
+from provisioning.facts.permissions import CREATE_SERVICE_ROLE, Permission, questions
+from provisioning.facts.snapshot import Snapshot
+from provisioning.spec.endpoint_spec import complete_answers, parse_spec
 from tests.checks.test_preflight import (
     MAKE,
     MAY,
@@ -39,7 +39,7 @@ def denied(action: str, decision: str = "implicitDeny", *missing: str) -> tuple[
 
 
 @pytest.mark.parametrize(
-    ("permissions", "target", "wish", "expected"),
+    ("permissions", "target", "answers", "expected"),
     [
         (MAY, CLOSED, {}, "pass"),
         (denied(PUBLISH), {}, {}, "warn"),
@@ -55,10 +55,10 @@ def denied(action: str, decision: str = "implicitDeny", *missing: str) -> tuple[
 def test_a_missing_permission_is_known_before_the_run(
     permissions: tuple[Permission, ...] | None,
     target: dict[str, Any],
-    wish: dict[str, Any],
+    answers: dict[str, Any],
     expected: str,
 ) -> None:
-    (result,) = judged(wish, seen(target, permissions=permissions))["PF-PERMISSION"]
+    (result,) = judged(answers, seen(target, permissions=permissions))["PF-PERMISSION"]
     assert result.level.value == expected
     if expected == "unknown" and permissions:
         assert "aws:SourceVpc" in result.why
@@ -83,7 +83,7 @@ PLAIN = {"http_port": 80, "origin_protocol": "http-only"}
 
 
 @pytest.mark.parametrize(
-    ("code", "wish", "facts", "changes"),
+    ("code", "answers", "facts", "changes"),
     [
         ("PF-PATH-BARE", {"path_patterns": ["/ws/*"]}, seen(), {"path_patterns": ["/ws/*", "/ws"]}),
         ("PF-PATH-BARE", {"path_patterns": [f"/{n}/*" for n in range(5)]}, seen(), None),
@@ -122,18 +122,18 @@ PLAIN = {"http_port": 80, "origin_protocol": "http-only"}
     ],
 )
 def test_what_the_request_itself_can_put_right_is_proposed(
-    code: str, wish: dict[str, Any], facts: Snapshot, changes: dict[str, Any] | None
+    code: str, answers: dict[str, Any], facts: Snapshot, changes: dict[str, Any] | None
 ) -> None:
-    result = judged(wish, facts)[code][0]
+    result = judged(answers, facts)[code][0]
     assert result.level is not Level.PASS
     amendment = result.to_dict()["amendment"]
     assert (amendment and amendment["changes"]) == changes
     if changes is None:
         return
-    taken_up = {field: value for field, value in (WISH | wish | changes).items() if value != ""}
+    taken_up = {field: value for field, value in (WISH | answers | changes).items() if value != ""}
     target = facts.target
     assert target is not None
-    complete = complete_wish(
+    complete = complete_answers(
         OWN_WISH | taken_up, target.listener_protocols(), target.certificate_names()
     )
     again = [

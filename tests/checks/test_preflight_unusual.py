@@ -11,10 +11,16 @@ import pytest
 
 from checks.preflight import Level
 from checks.preflight.exposure import lets_answers_out
-from provisioning.edge.security_groups import _rule as read_group_rule
-from provisioning.edge.targets import _listener, _rule
-from provisioning.edge.vpcs import _leads_to_internet
-from provisioning.facts import AclEntry, IngressRule, ListenerRule, RegisteredTarget, everybody
+from provisioning.aws.security_groups import _rule as read_group_rule
+from provisioning.aws.targets import _listener, _rule
+from provisioning.aws.vpcs import _leads_to_internet
+from provisioning.facts.snapshot import (
+    AclEntry,
+    IngressRule,
+    ListenerRule,
+    RegisteredTarget,
+    everybody,
+)
 from tests.checks.test_preflight import (
     GROUP,
     WELL,
@@ -150,19 +156,21 @@ def test_a_function_is_told_apart_from_a_group_of_another_version() -> None:
 
 def test_rules_that_forward_a_part_of_a_path_are_told_as_that() -> None:
     """`/ws*` is more than `/ws` and `/ws/*`: whoever knocks at those two gets through."""
-    wish = {"path_patterns": ["/ws*"]}
-    (part,) = judged(wish, seen({"listeners": (listener(rules=PARTS, **DEFAULT_404),)}))["PF-RULES"]
+    answers = {"path_patterns": ["/ws*"]}
+    (part,) = judged(answers, seen({"listeners": (listener(rules=PARTS, **DEFAULT_404),)}))[
+        "PF-RULES"
+    ]
     assert part.level is Level.WARN
     assert part.seen.startswith("Rules on 80 forward a part of /ws* with Host ")
     behind = (rule_for("/w*", action="redirect"), *PARTS)
-    (none,) = judged(wish, seen({"listeners": (listener(rules=behind, **DEFAULT_404),)}))[
+    (none,) = judged(answers, seen({"listeners": (listener(rules=behind, **DEFAULT_404),)}))[
         "PF-RULES"
     ]
     assert none.seen.startswith("For /ws* with Host "), (
         "what stands behind a rule for all of it is never asked"
     )
     (all_of_it,) = judged(
-        wish, seen({"listeners": (listener(rules=(rule_for("/ws*"),), **DEFAULT_404),)})
+        answers, seen({"listeners": (listener(rules=(rule_for("/ws*"),), **DEFAULT_404),)})
     )["PF-RULES"]
     assert all_of_it.level is Level.PASS
 

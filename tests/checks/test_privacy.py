@@ -25,16 +25,16 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from django.core.management import CommandError, call_command
 
-from checks import evidence, privacy_actions
-from checks.evidence_key import KeyFault, signing_key
 from checks.models import PrivacyAudit
 from checks.preflight import PreflightSubject
-from checks.privacy import QUESTIONS, Answer, Outcome, audit, facts_told, not_seen, outcome_of
+from checks.privacy import actions, signing
+from checks.privacy.keys import KeyFault, signing_key
+from checks.privacy.rules import QUESTIONS, Answer, Outcome, audit, facts_told, not_seen, outcome_of
 from portal.system_checks import evidence_can_be_signed
-from provisioning.edge.errors import EdgeError
-from provisioning.facts import Gap, Origin, Snapshot, VpcOriginFacts
+from provisioning.aws.errors import AwsError
+from provisioning.facts.names import Arn, VpcOriginId
+from provisioning.facts.snapshot import Gap, Origin, Snapshot, VpcOriginFacts
 from provisioning.models import Endpoint, Event
-from provisioning.names import Arn, VpcOriginId
 from tests.architecture.source import PROJECT
 from tests.checks.conftest import NOW
 from tests.checks.test_preflight import READY, SUBNETS
@@ -206,8 +206,8 @@ class Aws:
 
 def audited(endpoint: Endpoint, minutes: int = 0) -> PrivacyAudit:
     at = NOW + timedelta(minutes=minutes)
-    asked = privacy_actions.request_audit(endpoint, by="otto", stream="request:1", now=at)
-    privacy_actions.make_audit(str(asked.pk), clock=lambda: at)
+    asked = actions.request_audit(endpoint, by="otto", stream="request:1", now=at)
+    actions.make_audit(str(asked.pk), clock=lambda: at)
     asked.refresh_from_db()
     return asked
 
@@ -216,9 +216,9 @@ def test_people_are_told_when_the_outcome_changes(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = seen({"other_doors": ("pub-nlb",)})
-    refused = EdgeError("DescribeLoadBalancers", "AccessDenied", "Not allowed.", transient=False)
+    refused = AwsError("DescribeLoadBalancers", "AccessDenied", "Not allowed.", transient=False)
     monkeypatch.setattr(
-        privacy_actions, "take_snapshot", Aws(seen(), seen(), opened, opened, refused, seen())
+        actions, "take_snapshot", Aws(seen(), seen(), opened, opened, refused, seen())
     )
     told = []
     for turn in range(6):
@@ -238,13 +238,13 @@ def test_one_audit_at_a_time_and_each_is_made_once(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Gap("vpc_origins", "The budget of calls is spent.", 30.0)
-    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(gaps=(held,)), seen()))
+    monkeypatch.setattr(actions, "take_snapshot", Aws(seen(gaps=(held,)), seen()))
     asked = audited(endpoint)
     assert asked.made_at is None
-    assert privacy_actions.request_audit(endpoint, by="ana", stream="", now=NOW).pk == asked.pk
+    assert actions.request_audit(endpoint, by="ana", stream="", now=NOW).pk == asked.pk
     for seconds in (10, 31, 32):
         at = NOW + timedelta(seconds=seconds)
-        privacy_actions.make_audit(str(asked.pk), clock=partial(lambda moment: moment, at))
+        actions.make_audit(str(asked.pk), clock=partial(lambda moment: moment, at))
     made = PrivacyAudit.objects.get()
     assert (made.outcome, made.made_at) == ("pass", NOW + timedelta(seconds=31))
 
@@ -258,9 +258,9 @@ def test_an_audit_that_another_worker_has_taken_up_is_left_to_it(
         PrivacyAudit.objects.update(lease_until=others)
         return seen(gaps=(Gap("vpc_origins", "The budget of calls is spent.", 30.0),))
 
-    monkeypatch.setattr(privacy_actions, "take_snapshot", asleep)
+    monkeypatch.setattr(actions, "take_snapshot", asleep)
     assert (audited(endpoint).lease_until, PrivacyAudit.objects.get().due_at) == (others, NOW)
-    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen()))
+    monkeypatch.setattr(actions, "take_snapshot", Aws(seen()))
     assert audited(endpoint, minutes=9).outcome == "pass"
 
 
@@ -271,10 +271,10 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen()))
+    monkeypatch.setattr(actions, "take_snapshot", Aws(seen()))
     made = audited(endpoint)
-    kept = evidence.sealed(made.document, made.digest, made.signature)
-    assert evidence.what_is_wrong(json.dumps(kept).encode(), key.public_key()) == []
+    kept = signing.sealed(made.document, made.digest, made.signature)
+    assert signing.what_is_wrong(json.dumps(kept).encode(), key.public_key()) == []
     file, public = tmp_path / "audit.json", tmp_path / "public.pem"
     file.write_text(json.dumps(kept, indent=2))
     public.write_bytes(
@@ -286,8 +286,8 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
 
     forged = json.loads(json.dumps(kept))
     forged["document"]["questions"][1]["outcome"] = "unknown"
-    assert len(evidence.what_is_wrong(json.dumps(forged).encode(), key.public_key())) == 2
-    forged["sha256"] = evidence.digest(forged["document"])
+    assert len(signing.what_is_wrong(json.dumps(forged).encode(), key.public_key())) == 2
+    forged["sha256"] = signing.digest(forged["document"])
     file.write_text(json.dumps(forged))
     with pytest.raises(CommandError, match="does not fit"):
         call_command("verify_evidence", str(file))
@@ -345,15 +345,15 @@ def every_change(value: Any) -> Iterator[Any]:
 
 def test_an_auditor_needs_no_code_of_the_portal_and_each_field_that_is_changed_shows() -> None:
     own = Ed25519PrivateKey.generate()
-    kept = evidence.sealed(DOCUMENT, evidence.digest(DOCUMENT), evidence.sign(DOCUMENT, own))
+    kept = signing.sealed(DOCUMENT, signing.digest(DOCUMENT), signing.sign(DOCUMENT, own))
     assert an_auditors_own_check(kept, own)
-    assert evidence.what_is_wrong(json.dumps(kept, indent=3).encode(), own.public_key()) == []
+    assert signing.what_is_wrong(json.dumps(kept, indent=3).encode(), own.public_key()) == []
     changes = [changed for changed in every_change(kept) if changed != kept and "note" in changed]
     assert len(changes) > 100
     unseen = [
         one
         for one in changes
-        if not evidence.what_is_wrong(json.dumps(one).encode(), own.public_key())
+        if not signing.what_is_wrong(json.dumps(one).encode(), own.public_key())
     ]
     assert unseen == []
     forged = [
@@ -366,23 +366,23 @@ def test_an_auditor_needs_no_code_of_the_portal_and_each_field_that_is_changed_s
 
 def test_an_auditor_without_an_account_finds_the_lines_in_the_documentation() -> None:
     told = (PROJECT / "docs" / "evidence.md").read_text()
-    assert [line for line in evidence.HOW_TO_VERIFY if f"\n{line}\n" not in told] == []
+    assert [line for line in signing.HOW_TO_VERIFY if f"\n{line}\n" not in told] == []
 
 
 def test_a_document_that_two_readers_read_differently_is_refused() -> None:
     own = Ed25519PrivateKey.generate()
-    kept = evidence.sealed(DOCUMENT, evidence.digest(DOCUMENT), evidence.sign(DOCUMENT, own))
+    kept = signing.sealed(DOCUMENT, signing.digest(DOCUMENT), signing.sign(DOCUMENT, own))
     text = json.dumps(kept)
     twice = text.replace('"document":', '"document": {"outcome": "fail"}, "document":', 1)
     assert json.loads(twice) == kept, "Python takes the last, others the first"
-    assert "twice" in evidence.what_is_wrong(twice.encode(), own.public_key())[0]
+    assert "twice" in signing.what_is_wrong(twice.encode(), own.public_key())[0]
     value = kept["signature"]["value"]
     assert value.endswith("==")
     last = ALPHABET[(ALPHABET.index(value[-3]) & ~15) | ((ALPHABET.index(value[-3]) + 1) & 15)]
     other = f"{value[:-3]}{last}=="
     assert base64.b64decode(other) == base64.b64decode(value)
     spelled = {**kept, "signature": {**kept["signature"], "value": other}}
-    assert evidence.what_is_wrong(json.dumps(spelled).encode(), own.public_key()) != []
+    assert signing.what_is_wrong(json.dumps(spelled).encode(), own.public_key()) != []
 
 
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
@@ -412,7 +412,7 @@ ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
     ],
 )
 def test_what_is_no_evidence_is_told_in_words(kept: bytes, says: str) -> None:
-    faults = evidence.what_is_wrong(kept, Ed25519PrivateKey.generate().public_key())
+    faults = signing.what_is_wrong(kept, Ed25519PrivateKey.generate().public_key())
     assert any(says in fault for fault in faults)
     assert all(fault.isprintable() for fault in faults)
 
@@ -420,12 +420,12 @@ def test_what_is_no_evidence_is_told_in_words(kept: bytes, says: str) -> None:
 def test_without_a_key_the_audit_says_that_it_is_not_signed(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(privacy_actions, "take_snapshot", Aws(seen(), seen()))
+    monkeypatch.setattr(actions, "take_snapshot", Aws(seen(), seen()))
     settings.EVIDENCE_KEY_FILE = ""
     made = audited(endpoint)
     assert (made.outcome, made.signature) == ("pass", {})
     assert "no key" in made.unsigned_because
-    assert "NOT SIGNED" in evidence.sealed(made.document, made.digest, made.signature)["note"]
+    assert "NOT SIGNED" in signing.sealed(made.document, made.digest, made.signature)["note"]
     assert [warning.id for warning in evidence_can_be_signed(None)] == ["portal.W001"]
     settings.EVIDENCE_KEY_FILE = str(tmp_path / "nothing.pem")
     assert "could not read its key" in audited(endpoint, 1).unsigned_because

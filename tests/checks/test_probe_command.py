@@ -21,11 +21,11 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin
 
-from checks.comparison import compare
-from checks.diagnose import diagnose
+from checks.diagnosis.transcript_rules import diagnose
 from checks.management.commands.probe import Command
-from checks.printing import document, way_lines
-from checks.transcript import Failure, FrameSeen, Phase, Reason
+from checks.output.cli_output import document, way_lines
+from checks.output.comparison import compare
+from checks.protocol.transcript import Failure, FrameSeen, Phase, Reason
 from tests.checks.origins import HOST, free_port
 from tests.checks.seen import answered, live
 

@@ -28,15 +28,15 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 from websockets.typing import Subprotocol
 
-from checks import prober
-from checks.address_guard import parse_networks
-from checks.connect_to import parse_connect_to
-from checks.diagnose import diagnose
-from checks.prober import ProbeNetwork, probe, probe_blocking
-from checks.script import Script
-from checks.target import ProbeTarget
-from checks.tls import tls_context, tls_facts
-from checks.transcript import Phase, Reason, Transcript
+from checks.diagnosis.transcript_rules import diagnose
+from checks.probe import prober
+from checks.probe.prober import ProbeNetwork, probe, probe_blocking
+from checks.probe.tls import tls_context, tls_facts
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script
+from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks import origins
 from tests.checks.origins import (
     ASK,

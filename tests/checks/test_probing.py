@@ -16,21 +16,30 @@ import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from checks import probing, tasks
-from checks.address_guard import parse_networks
-from checks.asked import BOUNDS, Asked, Kind, Way, WaysError, longest, parse_ways, usual_silence
-from checks.beside import Held
-from checks.bounds import Limits
-from checks.connect_to import parse_connect_to
-from checks.further import Surroundings, make_report
-from checks.log_rows import parse_log_rows
-from checks.look import AwsView
+from checks import probe_actions, tasks
+from checks.aws_view import AwsView
+from checks.diagnosis.access_log import parse_log_rows
+from checks.executors import Held
 from checks.models import Check, Probe
-from checks.prober import ProbeNetwork
-from checks.reports import Report, arrived_headers
-from checks.target import ProbeTarget
-from checks.wanted import Wanted
-from provisioning.forwarding import Forwarding
+from checks.output.reports import Report, arrived_headers
+from checks.probe.kinds import Surroundings, make_report
+from checks.probe.limits import Limits
+from checks.probe.probe_request import (
+    BOUNDS,
+    Kind,
+    ProbeRequest,
+    Route,
+    RoutesError,
+    longest,
+    parse_routes,
+    usual_silence,
+)
+from checks.probe.prober import ProbeNetwork
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.probe_target import ProbeTarget
+from provisioning.facts.forwarding import Forwarding
 from provisioning.models import Endpoint
 from tests.checks.origins import HOST
 from tests.checks.seen import answered, live
@@ -80,7 +89,7 @@ def around() -> Iterator[Surroundings]:
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
     yield Surroundings(
-        network, QUICK, ways=(Way("direct", "ws://{name}.example.com{path}"),), name="direct"
+        network, QUICK, ways=(Route("direct", "ws://{name}.example.com{path}"),), name="direct"
     )
     asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
     loop.call_soon_threadsafe(loop.stop)
@@ -94,22 +103,24 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
     ("asked", "headline"),
     [
         (
-            Asked(Kind.PLAIN_GET),
+            ProbeRequest(Kind.PLAIN_GET),
             "The WebSocket opens; a plain GET of the same address is answered with 426.",
         ),
-        (Asked(Kind.WAYS, path="/ws/2"), "Every way is open."),
-        (Asked(Kind.NEGOTIATION), "What is offered opens"),
-        (Asked(Kind.RECONNECT, 2), "Came back 2 times out of 2."),
-        (Asked(Kind.CROWD, 3), "All 3 clients heard each other."),
-        (Asked(Kind.IDLE, 2), "After 2 s of silence the socket was still open."),
+        (ProbeRequest(Kind.WAYS, path="/ws/2"), "Every way is open."),
+        (ProbeRequest(Kind.NEGOTIATION), "What is offered opens"),
+        (ProbeRequest(Kind.RECONNECT, 2), "Came back 2 times out of 2."),
+        (ProbeRequest(Kind.CROWD, 3), "All 3 clients heard each other."),
+        (ProbeRequest(Kind.IDLE, 2), "After 2 s of silence the socket was still open."),
         (
-            Asked(Kind.JOURNEY, path="/ws/headers"),
+            ProbeRequest(Kind.JOURNEY, path="/ws/headers"),
             "Every line that a WebSocket needs reaches the app.",
         ),
     ],
-    ids=lambda given: given.kind if isinstance(given, Asked) else "",
+    ids=lambda given: given.kind if isinstance(given, ProbeRequest) else "",
 )
-def test_each_kind_tells_what_it_saw(around: Surroundings, asked: Asked, headline: str) -> None:
+def test_each_kind_tells_what_it_saw(
+    around: Surroundings, asked: ProbeRequest, headline: str
+) -> None:
     told = asyncio.run(make_report(asked, USUAL, around))
     assert told.ok, told
     assert told.headline.startswith(headline)
@@ -140,16 +151,18 @@ def test_headers_are_read_from_pairs_and_from_an_object() -> None:
 
 
 def test_ways_are_named_by_the_operator_or_refused() -> None:
-    assert parse_ways(["direct=wss://{name}.internal{path}"]) == (
-        Way("direct", "wss://{name}.internal{path}"),
+    assert parse_routes(["direct=wss://{name}.internal{path}"]) == (
+        Route("direct", "wss://{name}.internal{path}"),
     )
     for wrong in (["direct"], ["=wss://x"], ["direct=https://x"], ["a=wss://x"] * 5):
-        with pytest.raises(WaysError):
-            parse_ways(wrong)
+        with pytest.raises(RoutesError):
+            parse_routes(wrong)
 
 
 def test_every_kind_is_bounded() -> None:
-    assert all(longest(Asked(kind, BOUNDS.get(kind, (0, 0))[1]), 15.0) <= 150 for kind in Kind)
+    assert all(
+        longest(ProbeRequest(kind, BOUNDS.get(kind, (0, 0))[1]), 15.0) <= 150 for kind in Kind
+    )
     assert (usual_silence(1), usual_silence(6)) == (75, 13)
 
 
@@ -169,52 +182,60 @@ class TestARow:
     pytestmark = pytest.mark.django_db
 
     @pytest.fixture
-    def report(self, monkeypatch: pytest.MonkeyPatch) -> list[Asked]:
+    def report(self, monkeypatch: pytest.MonkeyPatch) -> list[ProbeRequest]:
         """The network is away: what would be asked of it is noted."""
-        made: list[Asked] = []
+        made: list[ProbeRequest] = []
 
-        async def note(asked: Asked, *_: object) -> Report:
+        async def note(asked: ProbeRequest, *_: object) -> Report:
             made.append(asked)
             return Report(True, "well")
 
-        monkeypatch.setattr(probing, "make_report", note)
-        monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
+        monkeypatch.setattr(probe_actions, "make_report", note)
+        monkeypatch.setattr(probe_actions, "fetch_aws_view", lambda *_: AwsView())
         return made
 
-    def test_is_asked_for_once_and_made_once(self, endpoint: Endpoint, report: list[Asked]) -> None:
-        asked = Asked(Kind.CROWD, 3)
-        probe = probing.request_probe(endpoint, asked, by="ana", now=NOW)
+    def test_is_asked_for_once_and_made_once(
+        self, endpoint: Endpoint, report: list[ProbeRequest]
+    ) -> None:
+        asked = ProbeRequest(Kind.CROWD, 3)
+        probe = probe_actions.request_probe(endpoint, asked, by="ana", now=NOW)
         assert probe is not None
-        assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is None
+        assert (
+            probe_actions.request_probe(endpoint, ProbeRequest(Kind.IDLE, 9), by="ben", now=NOW)
+            is None
+        )
         Probe.objects.update(lease_until=NOW + timedelta(seconds=9))
-        assert probing.begin_probe(str(probe.pk), clock=lambda: NOW) is None, (
+        assert probe_actions.begin_probe(str(probe.pk), clock=lambda: NOW) is None, (
             "somebody else makes it"
         )
         later = NOW + timedelta(seconds=10)
-        held = probing.begin_probe(str(probe.pk), clock=lambda: later)
+        held = probe_actions.begin_probe(str(probe.pk), clock=lambda: later)
         assert held is not None
         assert report == [], "the worker goes on; the sockets are opened where they are waited for"
         held.give_back()
         assert Probe.objects.due(later).get() == probe, (
             "a worker that ends leaves it to another at once"
         )
-        held = probing.begin_probe(str(probe.pk), clock=lambda: later + timedelta(seconds=1))
+        held = probe_actions.begin_probe(str(probe.pk), clock=lambda: later + timedelta(seconds=1))
         assert held is not None
         held.then(asyncio.run(held.wait()))
         probe.refresh_from_db()
         assert probe.report is not None
         assert (probe.ok, probe.report["headline"], report) == (True, "well", [asked])
         assert probe.finished_at == later + timedelta(seconds=1)
-        assert probing.begin_probe(str(probe.pk), clock=lambda: later) is None
-        assert probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ben", now=NOW) is not None
+        assert probe_actions.begin_probe(str(probe.pk), clock=lambda: later) is None
+        assert (
+            probe_actions.request_probe(endpoint, ProbeRequest(Kind.IDLE, 9), by="ben", now=NOW)
+            is not None
+        )
 
     def test_the_ticker_tells_workers_of_it_until_it_is_taken(
-        self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch
+        self, endpoint: Endpoint, report: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         told: list[str] = []
         monkeypatch.setattr(tasks.make_probe, "delay", told.append)
         monkeypatch.setattr(tasks, "_probes", AtOnce())
-        probe = probing.request_probe(endpoint, Asked(Kind.WAYS), by="ana", now=NOW)
+        probe = probe_actions.request_probe(endpoint, ProbeRequest(Kind.WAYS), by="ana", now=NOW)
         for seconds in (0, 1, 6):
             tasks.tick(NOW + timedelta(seconds=seconds))
         assert told == [str(getattr(probe, "pk", ""))] * 2, (
@@ -223,18 +244,24 @@ class TestARow:
         tasks.make_probe(told[0])
         tasks.tick(NOW + timedelta(seconds=20))
         assert len(told) == 2
-        assert report == [Asked(Kind.WAYS)]
+        assert report == [ProbeRequest(Kind.WAYS)]
 
-    @pytest.mark.parametrize("where", ["make_report", "look_at_aws"])
+    @pytest.mark.parametrize("where", ["make_report", "fetch_aws_view"])
     def test_a_fault_of_ours_ends_it_and_says_so(
-        self, endpoint: Endpoint, report: list[Asked], monkeypatch: pytest.MonkeyPatch, where: str
+        self,
+        endpoint: Endpoint,
+        report: list[ProbeRequest],
+        monkeypatch: pytest.MonkeyPatch,
+        where: str,
     ) -> None:
         def faulty(*_: object) -> Report:
             raise KeyError("a bug")
 
-        monkeypatch.setattr(probing, where, faulty)
-        probe = probing.request_probe(endpoint, Asked(Kind.IDLE, 9), by="ana", now=NOW)
-        AtOnce().take(lambda: probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW))
+        monkeypatch.setattr(probe_actions, where, faulty)
+        probe = probe_actions.request_probe(endpoint, ProbeRequest(Kind.IDLE, 9), by="ana", now=NOW)
+        AtOnce().take(
+            lambda: probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+        )
         made = Probe.objects.get()
         assert made.report is not None
         assert (made.ok, made.report["code"]) == (False, "WSE-PROBE")
@@ -260,7 +287,7 @@ def failed_check(endpoint: Endpoint, **others: Any) -> Check:
 
 @pytest.mark.django_db
 def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
+    monkeypatch.setattr(probe_actions, "fetch_aws_view", lambda *_: AwsView())
     tried = [
         {
             "kind": "plain GET",
@@ -275,8 +302,8 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
         "x-edge-detailed-result-type": "OriginDnsError",
     }
     rows = parse_log_rows(json.dumps(row))
-    probe = probing.request_probe(
-        endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+    probe = probe_actions.request_probe(
+        endpoint, ProbeRequest(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
     )
 
     def killed(_: Report) -> dict[str, Any]:
@@ -285,9 +312,9 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     with monkeypatch.context() as dying:
         dying.setattr(Report, "to_dict", killed)
         with pytest.raises(KeyboardInterrupt):
-            probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+            probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     Probe.objects.update(lease_until=None)
-    assert probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, (
+    assert probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, (
         "it opens no socket"
     )
     check.refresh_from_db()
@@ -312,8 +339,8 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
         sent[:] = headers
         return AwsView(serving=passing(Forwarding(SOCKET_HEADERS), headers=headers))
 
-    monkeypatch.setattr(probing, "look_at_aws", look)
-    wanted = Wanted(headers=(("Cookie", "session=s3cret; theme=dark"),))
+    monkeypatch.setattr(probe_actions, "fetch_aws_view", look)
+    wanted = HandshakeOptions(headers=(("Cookie", "session=s3cret; theme=dark"),))
     refused = answered("HTTP/1.1 401 Unauthorized\r\nServer: uvicorn\r\nX-Amz-Cf-Id: abc\r\n")
     kept = wanted.masked().to_dict()
     check = failed_check(
@@ -322,10 +349,10 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     rows = parse_log_rows(
         '{"x-edge-request-id": "abc", "sc-status": "401", "x-edge-detailed-result-type": "Error"}'
     )
-    probe = probing.request_probe(
-        endpoint, Asked(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+    probe = probe_actions.request_probe(
+        endpoint, ProbeRequest(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
     )
-    probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     assert sent == [("Cookie", "session=•••; theme=•••")]
     assert check.verdict == "WSE-NOT-FORWARDED"
@@ -349,28 +376,28 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     ],
 )
 def test_of_a_cookie_the_names_are_kept_and_no_value(value: str, kept: str) -> None:
-    wanted = Wanted(
+    wanted = HandshakeOptions(
         headers=(("cookie", value), ("Authorization", "Bearer s3cret"), ("X-Room", "blue"))
     )
     masked = wanted.masked()
     assert masked.headers == (("cookie", kept), ("Authorization", "•••"), ("X-Room", "blue"))
-    assert Wanted.from_dict(masked.to_dict()) == masked == masked.masked()
+    assert HandshakeOptions.from_dict(masked.to_dict()) == masked == masked.masked()
 
 
 @pytest.mark.django_db
 def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(probing, "look_at_aws", lambda *_: AwsView())
+    monkeypatch.setattr(probe_actions, "fetch_aws_view", lambda *_: AwsView())
     check = failed_check(
         endpoint, ok=True, verdict="WSE-LIVE", transcript_data=live().to_dict(), next_probe=""
     )
     row = '{"cs-method":"POST","x-edge-request-id":"other","x-edge-detailed-result-type":"InvalidRequestMethod"}'
-    asked = Asked(Kind.LOG_ROWS)
-    probe = probing.request_probe(
+    asked = ProbeRequest(Kind.LOG_ROWS)
+    probe = probe_actions.request_probe(
         endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row)
     )
-    probing.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     report = Probe.objects.get().report
     assert report is not None

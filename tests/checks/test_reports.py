@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import pytest
 
-from checks.idle import Reading, usual_clocks
-from checks.reports import (
+from checks.diagnosis.idle_timeout import Reading, usual_clocks
+from checks.output.reports import (
     Crowd,
     Report,
     crowd_report,
@@ -20,8 +20,8 @@ from checks.reports import (
     reconnect_report,
     ways_report,
 )
-from checks.serving import Passage, Serving
-from checks.transcript import Phase, Reason, Transcript
+from checks.preflight.behavior_match import Passage, Serving
+from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks.seen import answered, failed, live, request_to
 
 CLOCKS = usual_clocks(alb=60)

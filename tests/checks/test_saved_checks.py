@@ -10,11 +10,15 @@ from typing import Any
 import pytest
 
 from checks import actions
-from checks.deflate import OFFER
 from checks.models import Check, SavedCheck
-from checks.target import ProbeTarget
-from checks.transcript import MASK
-from checks.wanted import Wanted, WantedError, parse_wanted
+from checks.protocol.deflate import OFFER
+from checks.protocol.handshake_options import (
+    HandshakeOptions,
+    HandshakeOptionsError,
+    parse_handshake_options,
+)
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.transcript import MASK
 from provisioning.models import Endpoint, Event
 from tests.checks import seen
 from tests.checks.test_check_actions import NOW, REFUSED_504, answering, make
@@ -32,7 +36,7 @@ FULL = {
 
 
 def test_everything_that_can_be_wanted_becomes_a_handshake_at_the_endpoints_own_host() -> None:
-    wanted = parse_wanted(FULL, url=URL)
+    wanted = parse_handshake_options(FULL, url=URL)
     target = wanted.target(
         URL, ProbeTarget(URL, subprotocols=("usual",), origin="https://d111.cloudfront.net")
     )
@@ -43,16 +47,16 @@ def test_everything_that_can_be_wanted_becomes_a_handshake_at_the_endpoints_own_
         extensions=(OFFER,),
         origin="https://app.example.com",
     )
-    assert Wanted.from_dict(wanted.to_dict()) == wanted
+    assert HandshakeOptions.from_dict(wanted.to_dict()) == wanted
     assert len(wanted.steps) == 2
 
 
 def test_nothing_in_particular_is_the_endpoints_usual_handshake() -> None:
     usual = ProbeTarget(URL, subprotocols=("usual",), origin="https://d111.cloudfront.net")
-    wanted = parse_wanted({}, url=URL)
+    wanted = parse_handshake_options({}, url=URL)
     assert wanted.usual
     assert wanted.target(URL, usual) == usual
-    assert parse_wanted({"origin": "none"}, url=URL).target(URL, usual).origin is None
+    assert parse_handshake_options({"origin": "none"}, url=URL).target(URL, usual).origin is None
 
 
 @pytest.mark.parametrize(
@@ -78,13 +82,13 @@ def test_what_cannot_be_wanted_is_refused_at_its_field(
     given: dict[str, str], field: str, says: str
 ) -> None:
     if given.get("path", "").startswith("//"):
-        wanted = parse_wanted(given, url=URL)
+        wanted = parse_handshake_options(given, url=URL)
         assert wanted.target(URL, ProbeTarget(URL)).url.startswith(
             "wss://d111.cloudfront.net//evil"
         )
         return
-    with pytest.raises(WantedError) as caught:
-        parse_wanted(given, url=URL)
+    with pytest.raises(HandshakeOptionsError) as caught:
+        parse_handshake_options(given, url=URL)
     assert list(caught.value.faults) == [field]
     assert says in caught.value.faults[field]
 
@@ -92,11 +96,11 @@ def test_what_cannot_be_wanted_is_refused_at_its_field(
 def test_a_secret_may_be_used_once_and_is_never_saved(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(WantedError, match="Authorization would be stored"):
-        parse_wanted(FULL, url=URL, saved=True)
+    with pytest.raises(HandshakeOptionsError, match="Authorization would be stored"):
+        parse_handshake_options(FULL, url=URL, saved=True)
     edge = answering(monkeypatch, seen.live())
     check = actions.request_check(
-        endpoint, by="ana", stream="", now=NOW, wanted=parse_wanted(FULL, url=URL)
+        endpoint, by="ana", stream="", now=NOW, wanted=parse_handshake_options(FULL, url=URL)
     )
     make(check)
     assert ("Authorization", "Bearer s3cret") in edge.asked[0].headers
@@ -114,7 +118,7 @@ def save(endpoint: Endpoint, **changes: Any) -> SavedCheck:
         "now": NOW,
     } | changes
     return actions.save_check(
-        endpoint, "Room 1", parse_wanted({"path": "/ws/room"}, url=URL), **given
+        endpoint, "Room 1", parse_handshake_options({"path": "/ws/room"}, url=URL), **given
     )
 
 
@@ -219,11 +223,19 @@ def test_a_particular_check_says_nothing_of_the_endpoint(
     answering(monkeypatch, REFUSED_504)
     make(
         actions.request_check(
-            endpoint, by="ana", stream="request:1", now=NOW, wanted=Wanted(path="/elsewhere")
+            endpoint,
+            by="ana",
+            stream="request:1",
+            now=NOW,
+            wanted=HandshakeOptions(path="/elsewhere"),
         )
     )
     assert Event.objects.get().kind == "check.particular"
-    make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, wanted=Wanted()))
+    make(
+        actions.request_check(
+            endpoint, by="ana", stream="request:1", now=NOW, wanted=HandshakeOptions()
+        )
+    )
     assert Event.objects.order_by("seq").last().kind == "check.finished"
 
 

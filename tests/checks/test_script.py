@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from checks.script import (
+from checks.protocol.script import (
     ExpectJson,
     ExpectRegex,
     ExpectText,

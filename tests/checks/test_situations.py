@@ -9,16 +9,16 @@ from typing import Any
 
 import pytest
 
-from checks.diagnose import diagnose
-from checks.idle import usual_clocks
-from checks.look import status_of_origin
-from checks.observations import Observations
+from checks.aws_view import status_of_origin
+from checks.diagnosis.evidence import Observations
+from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.ranking import Conclusion, weigh
+from checks.diagnosis.transcript_rules import diagnose
 from checks.preflight import Level
-from checks.serving import Part, Passage, Serving
-from checks.transcript import CloseSeen, Failure, Phase, Reason
-from checks.weigh import Conclusion, weigh
-from provisioning.facts import VpcOriginFacts
-from provisioning.names import Arn, VpcOriginId
+from checks.preflight.behavior_match import Part, Passage, Serving
+from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason
+from provisioning.facts.names import Arn, VpcOriginId
+from provisioning.facts.snapshot import VpcOriginFacts
 from tests.checks.seen import GOOD, answered, live
 from tests.checks.test_weigh import ALB, ALL_PASS, APP, EDGE, WITHOUT_KEY, asked, refused, served
 

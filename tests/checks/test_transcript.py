@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks.handshake import build_request
-from checks.transcript import MASK, Failure, Phase, Reason, Transcript
+from checks.protocol.handshake import build_request
+from checks.protocol.transcript import MASK, Failure, Phase, Reason, Transcript
 from tests.checks.seen import GOOD, KEY, answered, judged, live
 
 

@@ -23,10 +23,10 @@ from websockets.frames import Close, Frame, Opcode
 from websockets.streams import StreamReader as Buffer
 from websockets.typing import Subprotocol
 
-from checks.prober import probe
-from checks.script import Script, parse_script
-from checks.target import ProbeTarget
-from checks.transcript import Transcript
+from checks.probe.prober import probe
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script, parse_script
+from checks.protocol.transcript import Transcript
 from tests.checks.origins import HOST, network_to
 
 CHAT, ORIGIN = Subprotocol("chat.v1"), f"https://{HOST}"

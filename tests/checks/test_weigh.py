@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from checks.idle import usual_clocks
-from checks.log_rows import parse_log_rows
-from checks.observations import Observations
+from checks.diagnosis.access_log import parse_log_rows
+from checks.diagnosis.evidence import Observations
+from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.ranking import weigh
+from checks.diagnosis.verdicts import VERDICTS
 from checks.preflight import Fix, Level, PreflightResult
-from checks.serving import Serving, serving
-from checks.transcript import Failure, Phase, Reason, StepSeen, Timing, Transcript
-from checks.verdicts import VERDICTS
-from checks.weigh import weigh
-from provisioning.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
+from checks.preflight.behavior_match import Serving, serving
+from checks.protocol.transcript import Failure, Phase, Reason, StepSeen, Timing, Transcript
+from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
 from tests.checks.seen import GOOD, answered, failed, live, request_to
 
 EDGE = "Server: CloudFront\r\nX-Cache: Error from cloudfront\r\nX-Amz-Cf-Id: abc\r\n"
@@ -869,6 +869,6 @@ def test_a_method_that_is_refused_is_told_beside_a_handshake_that_opens() -> Non
 
 
 def test_every_verdict_of_the_order_exists() -> None:
-    from checks import weigh as module
+    from checks.diagnosis import ranking as module
 
     assert [code for code in module._ON_THE_WAY if code not in VERDICTS] == []

@@ -42,8 +42,8 @@ NOTES = pytest.StashKey[list[str]]()
 
 BOTH_IN_ONE = """
 from django.utils import timezone
-from portal.actions import issue_token
-from portal.models import Membership, Person, Team
+from portal.people.actions import issue_token
+from portal.people.models import Membership, Person, Team
 mona = Person.objects.create(username="mona", first_name="Mona", last_name="Mayer", role=Person.Role.APPROVER)
 Membership.objects.create(person=mona, team=Team.objects.get(slug="chat"))
 scopes = ["requests:read", "requests:write", "approvals:write"]
@@ -91,7 +91,7 @@ class Product:
         """Of Chat."""
         return self.account.distribution_id
 
-    def wish(self, name: str, target: Target, path: str, **more: Any) -> dict[str, Any]:
+    def answers(self, name: str, target: Target, path: str, **more: Any) -> dict[str, Any]:
         """The body of a request of team Chat."""
         return {
             "team": "chat",
@@ -159,11 +159,11 @@ def endpoints(product: Product) -> dict[str, LiveEndpoint]:
         "forward_host": "false",
     }
     asked = {
-        chat: product.wish("meeting-place", chat, "/ws,/ws/*", max_silence_seconds="12"),
-        secure: product.wish("meeting-in-private", secure, "/secure", **own_name),
+        chat: product.answers("meeting-place", chat, "/ws,/ws/*", max_silence_seconds="12"),
+        secure: product.answers("meeting-in-private", secure, "/secure", **own_name),
     }
     ana, olga = product.api("ana"), product.api("olga")
-    made = {target: ana.ask(**wish)["id"] for target, wish in asked.items()}
+    made = {target: ana.ask(**answers)["id"] for target, answers in asked.items()}
     for request_id in made.values():
         assert olga.approve(ana.await_state(request_id, "awaiting_approval")).status_code == 200
     return {

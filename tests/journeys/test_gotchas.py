@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from checks.verdicts import VERDICTS
+from checks.diagnosis.verdicts import VERDICTS
 from tests.journeys.conftest import SECURE_NAME, Product
 from tests.journeys.team_account import Target, TeamAccount
 
@@ -82,10 +82,10 @@ def drifted(product: Product) -> dict[str, dict[str, Any]]:
     code.
     """
     target = drifted_target(product.account)
-    wish = product.wish(
+    answers = product.answers(
         "drifted", target, "/drifted/*", max_silence_seconds="90", allowed_methods=ALL_METHODS
     )
-    return preflight_of(product, wish, "blocked")
+    return preflight_of(product, answers, "blocked")
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_a_load_balancer_made_public_for_the_sake_of_websockets_is_no_target_any
 ) -> None:
     """The article's migration: an internal one for the same servers, and the public one goes."""
     public = product.account.target("pub-web")
-    found = preflight_of(product, product.wish("still-public", public, "/still-public"), "blocked")[
-        "PF-SCHEME"
-    ]
+    found = preflight_of(
+        product, product.answers("still-public", public, "/still-public"), "blocked"
+    )["PF-SCHEME"]
     assert (found["level"], found["seen"]) == ("block", "pub-web is internet-facing.")
     assert "make a second, internal one for the same targets" in found["why"]
 
@@ -122,7 +122,7 @@ def test_the_security_group_is_opened_by_the_plan_and_the_quarter_of_an_hour_is_
     """
     closed = product.account.target("int-orders")
     ana = product.api("ana")
-    asked = ana.ask(**product.wish("closed-group", closed, "/closed-group"))
+    asked = ana.ask(**product.answers("closed-group", closed, "/closed-group"))
     planned = ana.await_state(asked["id"], "awaiting_approval")
     found = {one["code"]: one for one in planned["preflight"]}["PF-INGRESS"]
     assert (found["level"], found["in_plan"]) == ("fixable", True)
@@ -135,13 +135,13 @@ def test_an_origin_over_https_must_show_the_name_that_is_forwarded(product: Prod
     """Host forwarded by AllViewer and a certificate for another name is a 502 that nobody has to
     wait for.
     """
-    wish = product.wish(
+    answers = product.answers(
         "host-forwarded",
         product.account.target("int-secure"),
         "/host-forwarded",
         forward_host="true",
     )
-    found = preflight_of(product, wish, "blocked")["PF-CERTIFICATE"]
+    found = preflight_of(product, answers, "blocked")["PF-CERTIFICATE"]
     assert found["level"] == "block"
     assert f"is for {SECURE_NAME}, not for" in found["seen"]
     assert "answers every handshake with 502" in found["why"]
@@ -153,7 +153,9 @@ def test_a_target_of_another_account_is_refused_where_it_is_typed(product: Produ
     account.
     """
     quotes = TeamAccount(product.stack.env, "444455556666").target("int-quotes")
-    answer = product.api("ana").post("/requests", product.wish("elsewhere", quotes, "/elsewhere"))
+    answer = product.api("ana").post(
+        "/requests", product.answers("elsewhere", quotes, "/elsewhere")
+    )
     assert answer.status_code == 422
     (fault,) = answer.json()["errors"]
     assert (fault["field"], fault["code"]) == ("target_arn", "other_account")
@@ -168,12 +170,14 @@ def test_what_strikes_later_says_what_the_client_or_the_team_must_do() -> None:
         assert "every 20 to 30 seconds" in VERDICTS[code].fix
 
 
-def preflight_of(product: Product, wish: dict[str, Any], state: str) -> dict[str, dict[str, Any]]:
+def preflight_of(
+    product: Product, answers: dict[str, Any], state: str
+) -> dict[str, dict[str, Any]]:
     """What is answered to each question about a request that then rests in `state`; the last answer
     to each.
     """
     ana = product.api("ana")
-    found = ana.await_state(ana.ask(**wish)["id"], state)
+    found = ana.await_state(ana.ask(**answers)["id"], state)
     return {one["code"]: one for one in found["preflight"]}
 
 

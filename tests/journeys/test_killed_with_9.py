@@ -91,7 +91,7 @@ def live_through(
     """
     ana = product.api("ana")
     survivor = Survivor(f"/killed/{accident}", target)
-    asked = ana.ask(**product.wish(f"killed-{accident}", target, survivor.path))
+    asked = ana.ask(**product.answers(f"killed-{accident}", target, survivor.path))
     planned = ana.await_state(asked["id"], "awaiting_approval")
     with Follower(ana, asked) as console:
         console.await_seq(2)

@@ -17,13 +17,13 @@ def test_a_ticket_becomes_a_live_endpoint_and_asking_twice_makes_one(
 ) -> None:
     ana, olga, mona = product.api("ana"), product.api("olga"), product.mona
     ticket = {"external_system": "servicenow", "external_id": "RITM0010042"}
-    wish = product.wish("by-ticket", live_endpoint.target, "/by-ticket", **ticket)
+    answers = product.answers("by-ticket", live_endpoint.target, "/by-ticket", **ticket)
 
     # Asked twice, as a ticket system does that lost the answer; then with another wish under the
     # same number.
-    first = mona.post("/requests", wish)
-    again = mona.post("/requests", wish)
-    other = mona.post("/requests", wish | {"path_patterns": "/elsewhere"})
+    first = mona.post("/requests", answers)
+    again = mona.post("/requests", answers)
+    other = mona.post("/requests", answers | {"path_patterns": "/elsewhere"})
     assert (first.status_code, again.status_code, other.status_code) == (201, 200, 409)
     assert again.json()["id"] == first.json()["id"]
     assert again.headers["Idempotent-Replayed"] == "true"
@@ -89,7 +89,7 @@ def test_a_ticket_becomes_a_live_endpoint_and_asking_twice_makes_one(
 def test_an_approval_is_void_when_aws_changed_before_it_was_applied(product: Product) -> None:
     ana, olga = product.api("ana"), product.api("olga")
     target = product.account.make_target("int-void")
-    asked = ana.ask(**product.wish("void", target, "/void"))
+    asked = ana.ask(**product.answers("void", target, "/void"))
     planned = ana.await_state(asked["id"], "awaiting_approval")
     assert {
         item["action"] for item in planned["plan"]["items"] if item["resource"] == "ingress-rule"
@@ -133,7 +133,7 @@ def test_cancelled_in_the_middle_everything_is_undone_and_aws_is_clean(product: 
     account = product.account
     target = account.make_target("int-regret", admits_cloudfront=False)
     before = account.distribution()["DistributionConfig"]
-    asked = ana.ask(**product.wish("regret", target, "/regret"))
+    asked = ana.ask(**product.answers("regret", target, "/regret"))
     assert (
         product.api("olga").approve(ana.await_state(asked["id"], "awaiting_approval")).status_code
         == 200

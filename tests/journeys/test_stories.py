@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from checks.verdicts import VERDICTS
+from checks.diagnosis.verdicts import VERDICTS
 from tests.journeys.conftest import LiveEndpoint, Product
 from tests.journeys.portal_clients import POLL_AFTER, words_of
 from tests.journeys.probe_command import typed

@@ -98,7 +98,7 @@ def test_the_auditor_reads_everything_and_changes_nothing(
     product: Product, live_endpoint: LiveEndpoint
 ) -> None:
     ana, rita, olga = product.api("ana"), product.api("rita"), product.api("olga")
-    asked = ana.ask(**product.wish("audited", live_endpoint.target, "/audited"))
+    asked = ana.ask(**product.answers("audited", live_endpoint.target, "/audited"))
     planned = ana.await_state(asked["id"], "awaiting_approval")
 
     pages = product.visitor("rita")

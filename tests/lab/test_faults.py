@@ -18,7 +18,7 @@ import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 from botocore.parsers import ResponseParserError
 
-from checks.verdicts import VERDICTS
+from checks.diagnosis.verdicts import VERDICTS
 from lab.apps.addresses import BY_NAME
 from lab.faults.__main__ import README, with_table
 from lab.faults.catalogue.fault import PARAMETERS, Fault, Kind

@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
-from checks import look
-from checks.address_guard import parse_networks
-from checks.bounds import Limits
-from checks.connect_to import parse_connect_to
-from checks.explaining import Explained, explain
-from checks.observations import Observations
-from checks.prober import ProbeNetwork, probe_blocking
-from checks.script import Script
-from checks.target import ProbeTarget
-from checks.transcript import Transcript
+from checks import aws_view
+from checks.diagnosis.evidence import Observations
+from checks.investigate import Explained, explain
+from checks.probe.limits import Limits
+from checks.probe.prober import ProbeNetwork, probe_blocking
+from checks.protocol.address_guard import parse_networks
+from checks.protocol.connect_to import parse_connect_to
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script
+from checks.protocol.transcript import Transcript
 from lab.apps.choosy import ALLOWED_ORIGIN, TOKEN
-from provisioning.edge.session import AccountRef, Aws
+from provisioning.aws.session import AccountRef, Aws
 from provisioning.models import AwsAccount, Endpoint
-from provisioning.spec import complete_wish, parse_spec
+from provisioning.spec.endpoint_spec import complete_answers, parse_spec
 from tests.lab.account import REGION
 
 from .rehearsal import TLS_NAME, Rehearsal
@@ -64,7 +64,7 @@ class Portal:
             seen,
             target=target,
             probe=lambda again: self._probe(again, Script.handshake_only()),
-            look=lambda: look.look_at_aws(endpoint, target.url, target.headers),
+            look=lambda: aws_view.fetch_aws_view(endpoint, target.url, target.headers),
             ways={},
         )
 
@@ -82,7 +82,7 @@ class Portal:
             "forward_host": False,
             "origin_domain": TLS_NAME,
         }
-        wish = {
+        answers = {
             "name": "chat",
             "account_id": account.number,
             "distribution_id": self.rehearsal.distribution,
@@ -93,7 +93,7 @@ class Portal:
         return Endpoint(
             id=uuid.uuid4(),
             account=AwsAccount(account_id=account.number, region=REGION),
-            spec_data=parse_spec(complete_wish(wish)).to_dict(),
+            spec_data=parse_spec(complete_answers(answers)).to_dict(),
             domain_name=self.rehearsal.domain,
         )
 
@@ -110,7 +110,7 @@ def portal(rehearsal: Rehearsal) -> Iterator[Portal]:
             patched.setenv(f"AWS_{name}", value)
         # The budget of calls is a row of the database, and there is none here.
         aws = Aws(AccountRef(rehearsal.account.number, REGION, role, "external-id"))
-        patched.setattr(look, "aws_for", lambda _: aws)
+        patched.setattr(aws_view, "aws_for", lambda _: aws)
         yield Portal(rehearsal)
 
 

@@ -14,9 +14,11 @@ from typing import Any
 from django.db import transaction
 from django.utils import timezone
 
-from portal.actions import Ticket, issue_token, submit_request
-from portal.lifecycle import State
-from portal.models import ApiToken, EndpointRequest, Membership, Person, Team
+from portal.people.actions import issue_token
+from portal.people.models import ApiToken, Membership, Person, Team
+from portal.requests.actions import Ticket, submit_request
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import AwsAccount, Endpoint
 
@@ -90,11 +92,11 @@ def ask(
     person: Person, team: Team, *, ticket: str = "", at: datetime | None = None
 ) -> EndpointRequest:
     """A request, just submitted."""
-    wish = WISH if team.slug == "chat" else FOREIGN_WISH
+    answers = WISH if team.slug == "chat" else FOREIGN_WISH
     return submit_request(
         person,
         team,
-        wish,
+        answers,
         now=at or timezone.now(),
         ticket=Ticket("servicenow", ticket) if ticket else None,
     )

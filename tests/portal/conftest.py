@@ -12,7 +12,8 @@ from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from playwright.sync_api import Browser, expect, sync_playwright
 
-from portal import counting, inventory
+from portal.people import rate_counter
+from portal.requests import inventory
 from provisioning.models import Endpoint
 from tests.lab.account import Lab
 from tests.portal.api_stage import Stage, ask, deploy, set_stage
@@ -66,9 +67,9 @@ def counted(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = redis.Redis.from_url(redis_url)
     server.flushdb()
     monkeypatch.setattr(settings, "REDIS_URL", redis_url)
-    counting.counts.cache_clear()
+    rate_counter.counts.cache_clear()
     yield redis_url
-    counting.counts.cache_clear()
+    rate_counter.counts.cache_clear()
 
 
 @pytest.fixture(scope="module")

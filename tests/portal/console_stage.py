@@ -20,7 +20,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from portal.console.routing import websocket_application
-from portal.models import EndpointRequest, Person
+from portal.people.models import Person
+from portal.requests.models import EndpointRequest
 
 PATIENCE = 20.0
 

@@ -14,9 +14,10 @@ from typing import Any
 from django.test import Client
 from django.utils import timezone
 
-from portal import follow
-from portal.actions import submit_request
-from portal.models import EndpointRequest, Person
+from portal.people.models import Person
+from portal.requests import planning
+from portal.requests.actions import submit_request
+from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage
@@ -97,14 +98,14 @@ def answers(lab: Lab, target: str = "int-chat", **others: Any) -> dict[str, Any]
 def planned(lab: Lab, stage: Stage, person: Person | None = None, **others: Any) -> EndpointRequest:
     """A request that waits for approval, or is blocked, with a plan made of what the lab holds."""
     said = answers(lab, **others)
-    wish: Mapping[str, Any] = {
+    asked: Mapping[str, Any] = {
         key: said[key]
         for key in ("account_id", "name", "path_patterns", "target_arn", "distribution_id")
     }
     request = submit_request(
         person or stage.ana,
         stage.chat,
-        wish,
+        asked,
         now=timezone.now(),
         justification=said["justification"],
     )
@@ -114,7 +115,7 @@ def planned(lab: Lab, stage: Stage, person: Person | None = None, **others: Any)
 
 def plan_again(request: EndpointRequest) -> None:
     """What a worker does with a request to plan."""
-    follow.work_out_plan(str(request.pk), now=timezone.now())
+    planning.work_out_plan(str(request.pk), now=timezone.now())
     request.refresh_from_db()
 
 

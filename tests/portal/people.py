@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from portal.lifecycle import State
-from portal.models import EndpointRequest, Membership, Person, Team
+from portal.people.models import Membership, Person, Team
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount
-from provisioning.plan import make_plan
+from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import ACCOUNT, OWNER, WISH, snapshot, spec
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 from django.db import IntegrityError, transaction
 
-from portal import actions
-from portal.lifecycle import Allowed, Denied, State
-from portal.models import ApiToken, Approval, EndpointRequest, Membership
+from portal.people import actions as people_actions
+from portal.people.models import ApiToken, Membership
+from portal.requests import actions
+from portal.requests.lifecycle import Allowed, Denied, State
+from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint, Event, Run, VpcOrigin
-from provisioning.spec import SpecError
+from provisioning.spec.endpoint_spec import SpecError
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
 
 pytestmark = pytest.mark.django_db
@@ -188,7 +190,7 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     request.refresh_from_db()
     run = request.run
     assert run is not None
-    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), (
+    assert isinstance(actions.retry_undo(people.max, request, now=NOW), Denied), (
         "nothing is stuck yet"
     )
     Run.objects.update(
@@ -198,13 +200,13 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     )
     EndpointRequest.objects.update(state=State.STUCK, reason="DeleteVpcOrigin: no.")
     for somebody in (people.olga, people.ana, people.rita):
-        refusal = actions.undo_again(somebody, request, now=NOW)
+        refusal = actions.retry_undo(somebody, request, now=NOW)
         assert isinstance(refusal, Denied)
         assert refusal.code == "not_platform_admin"
     assert isinstance(
-        actions.undo_again(people.max, request, reason="It may again.", now=NOW), Allowed
+        actions.retry_undo(people.max, request, reason="It may again.", now=NOW), Allowed
     )
-    assert isinstance(actions.undo_again(people.max, request, now=NOW), Denied), (
+    assert isinstance(actions.retry_undo(people.max, request, now=NOW), Denied), (
         "it is tried already"
     )
     request.refresh_from_db()
@@ -218,7 +220,7 @@ def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(peopl
     )
     assert (run.entries.get().kind, run.entries.get().step) == ("again", "vpc-origin")
     event = Event.objects.filter(stream_id=request.stream).latest("seq")
-    assert (event.kind, event.data["by"]) == ("request.undoing_again", "max")
+    assert (event.kind, event.data["by"]) == ("request.retrying_undo", "max")
     assert "It may again." in event.text
 
 
@@ -297,7 +299,7 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
 
 
 def undone_again(people: Cast, request: EndpointRequest) -> Allowed | Denied:
-    return actions.undo_again(people.max, request, now=NOW)
+    return actions.retry_undo(people.max, request, now=NOW)
 
 
 def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again(
@@ -317,13 +319,13 @@ def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again
 
 
 def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
-    clear, token = actions.issue_token(people.ana, "ci", ["requests:read"], days=30, now=NOW)
+    clear, token = people_actions.issue_token(people.ana, "ci", ["requests:read"], days=30, now=NOW)
     row = ApiToken.objects.filter(pk=token.pk).values().get()
     assert clear not in str(row)
     assert clear.startswith(row["prefix"])
-    assert ApiToken.objects.usable(NOW).get(digest=actions.token_digest(clear)) == token
-    assert not actions.revoke_token(people.tara, token, now=NOW)
-    assert actions.revoke_token(people.ana, token, now=NOW)
+    assert ApiToken.objects.usable(NOW).get(digest=people_actions.token_digest(clear)) == token
+    assert not people_actions.revoke_token(people.tara, token, now=NOW)
+    assert people_actions.revoke_token(people.ana, token, now=NOW)
     assert not ApiToken.objects.usable(NOW).exists()
 
 
@@ -332,4 +334,4 @@ def test_a_token_is_stored_as_a_hash_and_shown_once(people: Cast) -> None:
 )
 def test_a_token_without_limits_is_not_issued(people: Cast, scopes: list[str], days: int) -> None:
     with pytest.raises(ValueError, match=r"\."):
-        actions.issue_token(people.ana, "ci", scopes, days=days, now=NOW)
+        people_actions.issue_token(people.ana, "ci", scopes, days=days, now=NOW)

@@ -13,10 +13,11 @@ import pytest
 from django.db import connection, connections, transaction
 
 from checks.models import SavedCheck
-from checks.wanted import Wanted
-from portal import actions
-from portal.lifecycle import Allowed, Denied
-from portal.models import EndpointRequest
+from checks.protocol.handshake_options import HandshakeOptions
+from portal.endpoints import actions as endpoint_actions
+from portal.requests import actions
+from portal.requests.lifecycle import Allowed, Denied
+from portal.requests.models import EndpointRequest
 from provisioning.engine.decide import Kind
 from provisioning.models import Event, JournalEntry, Run
 from tests.portal.api_stage import deploy
@@ -84,9 +85,11 @@ def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
 
     def save(name: str) -> SavedCheck | Denied:
         kept = {"every_minutes": 0, "after_changes": False}
-        return actions.save_check(people.ana, endpoint, name, Wanted(), now=NOW, **kept)
+        return endpoint_actions.save_check(
+            people.ana, endpoint, name, HandshakeOptions(), now=NOW, **kept
+        )
 
-    for number in range(actions.MOST_SAVED_CHECKS - 1):
+    for number in range(endpoint_actions.MOST_SAVED_CHECKS - 1):
         assert isinstance(save(f"check {number}"), SavedCheck)
     with transaction.atomic():
         first = save("one more")
@@ -95,4 +98,4 @@ def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
     refused = second()
     assert isinstance(refused, Denied)
     assert refused.code == "too_many"
-    assert SavedCheck.objects.count() == actions.MOST_SAVED_CHECKS
+    assert SavedCheck.objects.count() == endpoint_actions.MOST_SAVED_CHECKS

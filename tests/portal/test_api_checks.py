@@ -12,18 +12,18 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from checks.asked import BOUNDS, Kind
-from checks.comparison import Cell
+from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe, SavedCheck
+from checks.output.comparison import Cell
+from checks.output.reports import Report
 from checks.preflight import Fix
-from checks.reports import Report
-from checks.verdicts import VERDICTS
-from checks.wanted import FIELDS
-from portal.actions import MOST_SAVED_CHECKS, SCHEDULES
+from checks.probe.probe_request import BOUNDS, Kind
+from checks.protocol.handshake_options import FIELDS
 from portal.api import checks_schema
 from portal.api.schema import Body
-from portal.forms import BenchForm
-from portal.models import ApiToken, Person
+from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
+from portal.pages.forms import BenchForm
+from portal.people.models import ApiToken, Person
 from provisioning.models import Endpoint
 from tests.checks.seen import answered
 from tests.portal.api_stage import Stage, bearer

@@ -15,9 +15,10 @@ from django.utils import timezone
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from openapi_spec_validator import validate
 
-from portal.actions import ask_for_check, edit_request
 from portal.api.docs import METHODS, api_document
-from portal.lifecycle import Allowed
+from portal.endpoints.actions import ask_for_check
+from portal.requests.actions import edit_request
+from portal.requests.lifecycle import Allowed
 from tests.lab.account import Lab
 from tests.portal.api_stage import Stage, ask, bearer, deploy
 from tests.portal.pages_stage import plan_again, planned
@@ -93,7 +94,7 @@ def test_a_body_may_be_refused_before_it_is_read() -> None:
 
 def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Stage, lab: Lab) -> None:
     request = planned(lab, people, target="int-orders")
-    changed = request.wish | {"read_timeout": 60}
+    changed = request.answers | {"read_timeout": 60}
     assert isinstance(edit_request(people.ben, request, changed, now=timezone.now()), Allowed)
     plan_again(request)
     headers = bearer(people.ana)

@@ -18,15 +18,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from checks.models import Check
-from portal.api import problems
-from portal.api.auth import PerCaller, find_token
+from portal import problems
+from portal.api.auth import PerCaller
 from portal.api.docs import api_document
 from portal.api.parser import DEEPEST, LARGEST_BODY, read_json
-from portal.api.problems import PROBLEMS, ApiProblem
 from portal.api.urls import requests_and_endpoints
-from portal.lifecycle import State
-from portal.models import ApiToken, EndpointRequest, Person
-from portal.tickets import MAPPING, ticket_values
+from portal.people.models import ApiToken, Person
+from portal.people.tokens import find_token
+from portal.problems import PROBLEMS, ApiProblem
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
+from portal.requests.ticket_values import MAPPING, ticket_values
 from provisioning.models import Endpoint
 from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, deploy, set_stage
 

@@ -14,11 +14,12 @@ from django.db import IntegrityError, connection, connections, transaction
 from django.db.models import F
 from django.test import Client
 
-from portal.actions import edit_request
-from portal.api.creation import ALIASES, OTHER_FIELDS, WISH_FIELDS
+from portal.api.create_request import ALIASES, OTHER_FIELDS, WISH_FIELDS
 from portal.api.requests_schema import NewRequest
-from portal.lifecycle import Allowed, State
-from portal.models import ApiToken, Approval, EndpointRequest, IdempotencyKey, Person
+from portal.people.models import ApiToken, Person
+from portal.requests.actions import edit_request
+from portal.requests.lifecycle import Allowed, State
+from portal.requests.models import Approval, EndpointRequest, IdempotencyKey
 from provisioning.models import Run
 from tests.portal.api_stage import (
     BODY,
@@ -419,7 +420,7 @@ def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
 
 def test_only_a_platform_admin_has_a_failed_undo_tried_again(stage: Stage) -> None:
     request = ready_to_decide(ask(stage.ana, stage.chat))
-    decision, url = {"plan_digest": PLAN["digest"]}, f"{API}/{request.pk}/undo-again"
+    decision, url = {"plan_digest": PLAN["digest"]}, f"{API}/{request.pk}/retry-undo"
     assert post(f"{API}/{request.pk}/approve", decision, bearer(stage.petra)).status_code == 200
     Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
@@ -478,7 +479,7 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: St
 
 @pytest.mark.parametrize(
     "verb",
-    ["", "/events", "/approve", "/reject", "/cancel", "/undo-again", "/close", "/replan", "/amend"],
+    ["", "/events", "/approve", "/reject", "/cancel", "/retry-undo", "/close", "/replan", "/amend"],
 )
 def test_another_teams_request_answers_like_one_that_does_not_exist(
     stage: Stage, verb: str
@@ -515,7 +516,7 @@ def test_another_teams_request_answers_like_one_that_does_not_exist(
         ("post", "/{id}/approve", "approvals:write"),
         ("post", "/{id}/reject", "approvals:write"),
         ("post", "/{id}/cancel", "requests:write"),
-        ("post", "/{id}/undo-again", "approvals:write"),
+        ("post", "/{id}/retry-undo", "approvals:write"),
         ("post", "/{id}/close", "approvals:write"),
         ("post", "/{id}/replan", "requests:write"),
         ("post", "/{id}/amend", "requests:write"),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from portal.arriving import LARGEST_BODY, arriving_whole, as_ascii, plain_type
+from portal.body_buffering import LARGEST_BODY, arriving_whole, as_ascii, plain_type
 
 Seen = list[dict[str, Any]]
 

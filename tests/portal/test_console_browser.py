@@ -18,8 +18,9 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, Route, WebSocketRoute, expect
 
 from portal.console.routing import websocket_application
-from portal.lifecycle import State
-from portal.models import EndpointRequest, Membership
+from portal.people.models import Membership
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
 from tests.portal.api_stage import Stage, ask, happen, put, set_stage
 from tests.portal.console_stage import serving
 

@@ -20,10 +20,10 @@ from django.db import connections
 from django.utils import timezone
 from websockets.exceptions import InvalidStatus
 
-from portal.actions import token_digest
-from portal.console import consumer, hub, reading
-from portal.lifecycle import State
-from portal.models import ApiToken, Membership
+from portal.console import consumer, events, hub
+from portal.people.actions import token_digest
+from portal.people.models import ApiToken, Membership
+from portal.requests.lifecycle import State
 from provisioning.models import Event, EventStream
 from stack.services import Redis
 from tests.portal.api_stage import Stage, ask, bearer, happen, put, set_stage
@@ -141,7 +141,7 @@ def test_each_event_is_read_and_rendered_once_for_all(
     stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered: list[int] = []
-    original = reading._event
+    original = events._event
 
     def count(event: Event) -> str:
         rendered.append(event.seq)
@@ -157,7 +157,7 @@ def test_each_event_is_read_and_rendered_once_for_all(
             console.connection.send('{"type":"ping"}')
             console.until_type("pong")
         time.sleep(0.2)  # until each has read for itself
-        monkeypatch.setattr(reading, "_event", count)
+        monkeypatch.setattr(events, "_event", count)
         happen(request, times=3)
         for console in consoles:
             console.until_seq(4)

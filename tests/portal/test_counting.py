@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from portal.counting import LEFT_ALONE_SECONDS, Counts
+from portal.people.rate_counter import LEFT_ALONE_SECONDS, Counts
 from tests.ports import free_ports
 
 
@@ -25,7 +25,7 @@ def test_while_redis_is_away_nothing_counts_and_nobody_waits(
 ) -> None:
     now = [1000.0]
     counts = Counts(f"redis://127.0.0.1:{free_ports().redis}/0", clock=lambda: now[0])
-    with caplog.at_level(logging.WARNING, logger="portal.counting"):
+    with caplog.at_level(logging.WARNING, logger="portal.people.rate_counter"):
         assert counts.add("a", 60) == (0, 60)
         assert counts.seen(["a", "b"]) == [0, 0]
         counts.forget("a")

@@ -13,14 +13,14 @@ from django.db import transaction
 
 from checks.actions import request_check
 from checks.models import Check
-from checks.wanted import Wanted
-from portal import actions, follow, tasks
-from portal.lifecycle import State
+from checks.protocol.handshake_options import HandshakeOptions
 from portal.management.commands.tick import look
-from portal.models import EndpointRequest
+from portal.requests import actions, follower, planning, tasks
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
 from provisioning import events
-from provisioning.facts import Snapshot
-from provisioning.mentions import Mentions
+from provisioning.dispatch import Dispatch
+from provisioning.facts.snapshot import Snapshot
 from provisioning.models import Event
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
 from tests.provisioning.examples import TARGET_FACTS, snapshot
@@ -45,7 +45,7 @@ def happens(request: EndpointRequest, kind: str, text: str = "It happened.", **d
     with transaction.atomic():
         events.append(request.stream, kind, text, at=NOW, data=data)
     while EndpointRequest.objects.with_news(NOW).filter(pk=request.pk).exists():
-        follow.follow(str(request.pk), now=NOW)
+        follower.follow(str(request.pk), now=NOW)
     request.refresh_from_db()
 
 
@@ -67,7 +67,7 @@ def test_a_check_of_ones_own_that_was_under_way_is_followed_by_the_usual_one(
 ) -> None:
     assert building.endpoint is not None
     own = request_check(
-        building.endpoint, by="ana", stream="", now=NOW, wanted=Wanted(path="/elsewhere")
+        building.endpoint, by="ana", stream="", now=NOW, wanted=HandshakeOptions(path="/elsewhere")
     )
     happens(building, "run.done")
     assert Check.objects.get() == own
@@ -115,7 +115,7 @@ def test_a_stale_plan_voids_the_approval_and_is_made_anew(building: EndpointRequ
 def test_an_event_is_followed_once(building: EndpointRequest) -> None:
     happens(building, "run.done")
     for _ in range(3):
-        follow.follow(str(building.pk), now=NOW)
+        follower.follow(str(building.pk), now=NOW)
     told = list(Event.objects.filter(stream_id=building.stream).values_list("kind", flat=True))
     assert told.count("request.provisioned") == 1
     assert Check.objects.count() == 1
@@ -142,8 +142,8 @@ def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
             raise fault
         return snapshot(target={"listeners": (listener,)})
 
-    monkeypatch.setattr(follow, "take_snapshot", seen)
-    follow.work_out_plan(str(request.pk), now=NOW)
+    monkeypatch.setattr(planning, "take_snapshot", seen)
+    planning.work_out_plan(str(request.pk), now=NOW)
     request.refresh_from_db()
     assert request.state == State.BLOCKED
     assert said in request.reason
@@ -178,16 +178,16 @@ def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(
         at = NOW + timedelta(seconds=seconds)
         return bool(EndpointRequest.objects.with_news(at).filter(pk=building.pk).exists())
 
-    again = follow.FOLLOW_AGAIN_SECONDS
+    again = follower.FOLLOW_AGAIN_SECONDS
     with monkeypatch.context() as broken:
-        broken.setattr(follow.checks, "request_check", faulty)
+        broken.setattr(follower.checks, "request_check", faulty)
         happens(building, "run.done")
         assert building.state == State.PROVISIONING, "nothing of it was done"
         assert (waiting(again - 1), waiting(again)) == (False, True)
-        follow.follow(str(building.pk), now=NOW + timedelta(seconds=again))
+        follower.follow(str(building.pk), now=NOW + timedelta(seconds=again))
         told = Event.objects.get(stream_id=building.stream, kind="request.portal_fault")
         assert "The portal itself failed (KeyError)" in told.text
-    follow.follow(str(building.pk), now=NOW + timedelta(seconds=2 * again))
+    follower.follow(str(building.pk), now=NOW + timedelta(seconds=2 * again))
     building.refresh_from_db()
     assert (building.state, building.follow_fault) == (State.VERIFYING, "")
 
@@ -196,7 +196,7 @@ def test_a_tick_says_a_thing_once_and_again_if_the_word_seems_lost_or_there_is_m
     building: EndpointRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[str] = []
-    monkeypatch.setattr(tasks, "_mentions", Mentions())
+    monkeypatch.setattr(tasks, "_mentions", Dispatch())
     monkeypatch.setattr(tasks.follow_request, "delay", told.append)
 
     def words_after(seconds: float) -> int:

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from portal.lifecycle import (
+from portal.people.actor import Actor
+from portal.requests.lifecycle import (
     FINAL,
     NEXT_STEPS,
     TITLES,
     TRANSITIONS,
-    Actor,
     Allowed,
     Denied,
     Standing,
@@ -28,7 +28,7 @@ from portal.lifecycle import (
     may_close,
     may_edit,
     may_reject,
-    may_undo_again,
+    may_retry_undo,
 )
 
 ANA, BEN, OLGA = 1, 2, 3
@@ -78,7 +78,7 @@ def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State)
     assert isinstance(may_edit(APPROVER, standing), Denied)
 
 
-@pytest.mark.parametrize("may", [may_undo_again, may_close])
+@pytest.mark.parametrize("may", [may_retry_undo, may_close])
 @pytest.mark.parametrize("state", State)
 def test_a_platform_admin_has_an_undo_tried_again_or_given_up_just_while_it_is_stuck(
     state: State, may: Callable[[Actor, Standing], Allowed | Denied]
@@ -105,6 +105,6 @@ def test_nothing_leads_out_of_a_final_state(state: State) -> None:
 def test_the_documented_diagram_is_the_machine() -> None:
     shown = (Path(__file__).parents[2] / "docs" / "lifecycle.md").read_text()
     assert f"```mermaid\n{diagram()}\n```" in shown, (
-        "regenerate the diagram: portal.lifecycle.diagram()"
+        "regenerate the diagram: portal.requests.lifecycle.diagram()"
     )
     assert all(f"| `{state}` | {TITLES[state]} | {NEXT_STEPS[state]} |" in shown for state in State)

@@ -7,9 +7,9 @@ from uuid import uuid4
 
 import pytest
 
-from portal.models import EndpointRequest
-from portal.moments import read_moment
-from portal.views.paging import page_of
+from portal.pages.paging import page_of
+from portal.requests.models import EndpointRequest
+from portal.timestamps import parse_timestamp
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ from portal.views.paging import page_of
     ],
 )
 def test_a_time_with_zone_is_a_moment(text: str, moment: datetime) -> None:
-    assert read_moment(text) == moment
+    assert parse_timestamp(text) == moment
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_time_with_zone_is_a_moment(text: str, moment: datetime) -> None:
 )
 def test_everything_else_is_none(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
-        read_moment(text)
+        parse_timestamp(text)
 
 
 def test_a_cursor_at_the_end_of_time_gives_the_first_page(db: None) -> None:

@@ -11,10 +11,11 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from portal import inventory
-from portal.forms import ADVANCED
-from portal.inventory import Look, Looks
-from portal.models import EndpointRequest, Membership
+from portal.pages.forms import ADVANCED
+from portal.people.models import Membership
+from portal.requests import inventory
+from portal.requests.inventory import Look, Looks
+from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage
@@ -38,11 +39,11 @@ def test_ana_asks_and_lands_on_the_request(people: Stage, lab: Lab) -> None:
     assert made.team == people.chat
     assert made.requester == people.ana
     assert made.justification == "Chat for the support desk"
-    assert made.wish["path_patterns"] == ["/ws/chat"]
-    assert made.wish["max_silence_seconds"] == 30
-    assert made.wish["subprotocols"] == ["a", "b"]
-    assert made.wish["carries_http_api"] is True
-    assert "origin_protocol" not in made.wish
+    assert made.answers["path_patterns"] == ["/ws/chat"]
+    assert made.answers["max_silence_seconds"] == 30
+    assert made.answers["subprotocols"] == ["a", "b"]
+    assert made.answers["carries_http_api"] is True
+    assert "origin_protocol" not in made.answers
 
 
 def test_the_form_offers_what_the_account_holds_with_its_state(people: Stage, lab: Lab) -> None:
@@ -76,7 +77,7 @@ def test_a_link_says_yes_or_no_to_what_can_be_ticked(
         r'<input type="checkbox" name="carries_http_api"[^>]*>', page.content.decode()
     )
     assert (" checked" in box) is ticked
-    assert page.context["form"].wish().get("carries_http_api", False) is ticked
+    assert page.context["form"].answers().get("carries_http_api", False) is ticked
 
 
 @pytest.mark.parametrize(
@@ -357,7 +358,7 @@ def test_editing_shows_what_was_asked_and_plans_anew(people: Stage, lab: Lab) ->
     assert request.state == "planning"
     assert request.last_editor == people.ben
     assert request.plan_digest != digest
-    assert request.wish["path_patterns"] == ["/ws/other"]
+    assert request.answers["path_patterns"] == ["/ws/other"]
 
 
 def test_a_decided_request_is_not_edited_any_more(people: Stage, lab: Lab) -> None:

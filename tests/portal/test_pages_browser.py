@@ -12,7 +12,8 @@ from django.test import Client
 from playwright.sync_api import Browser, Page, expect
 from pytest_django.live_server_helper import LiveServer
 
-from portal.models import EndpointRequest, Person
+from portal.people.models import Person
+from portal.requests.models import EndpointRequest
 from tests.lab.account import Lab
 from tests.portal.api_stage import Stage, set_stage
 from tests.portal.pages_stage import enter_by_role, planned

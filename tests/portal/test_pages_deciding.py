@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 import pytest
 from django.utils import timezone
 
-from portal.lifecycle import State
-from portal.models import Approval, EndpointRequest, Membership, Person
-from portal.views.paging import page_of
+from portal.pages.paging import page_of
+from portal.people.models import Membership, Person
+from portal.requests.lifecycle import State
+from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
 from tests.lab.account import Lab
 from tests.portal.api_stage import ACCOUNT, Stage, ask, ready_to_decide
@@ -110,7 +111,7 @@ def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> 
 def test_what_is_ones_own_to_decide_stands_first_however_much_waits_for_others(
     people: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.views.deciding.page_of", partial(page_of, size=2))
+    monkeypatch.setattr("portal.pages.approvals.page_of", partial(page_of, size=2))
     asked = [
         ready_to_decide(ask(who, people.chat)) for who in [people.ana] * 3 + [people.petra] * 3
     ]
@@ -137,7 +138,7 @@ def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(
     request = planned(lab, people)
     read = request.plan_digest
     EndpointRequest.objects.filter(pk=request.pk).update(
-        state=State.PLANNING, due_at=timezone.now(), wish=request.wish | {"read_timeout": 60}
+        state=State.PLANNING, due_at=timezone.now(), answers=request.answers | {"read_timeout": 60}
     )
     plan_again(request)
     stale = browser(people.petra).post(

@@ -9,12 +9,12 @@ from typing import Any
 
 from django.utils import timezone
 
-from checks.diagnose import diagnose
+from checks.diagnosis.transcript_rules import diagnose
+from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check
-from checks.transcript import Phase, Reason, Transcript
-from checks.verdicts import VERDICTS
-from portal.lifecycle import State
-from portal.models import EndpointRequest
+from checks.protocol.transcript import Phase, Reason, Transcript
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, failed, live
 from tests.portal.api_stage import Stage, put

@@ -11,10 +11,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from checks.models import Check
-from portal.lifecycle import State
-from portal.models import Person
-from portal.views.home import OPEN_SHOWN
-from portal.views.paging import PAGE_SIZE
+from portal.pages.home import OPEN_SHOWN
+from portal.pages.paging import PAGE_SIZE
+from portal.people.models import Person
+from portal.requests.lifecycle import State
 from provisioning.models import AwsAccount, Endpoint, Run
 from tests.portal.api_stage import ACCOUNT, Stage, ask, deploy, put
 from tests.portal.pages_stage import browser, text_of
@@ -94,7 +94,7 @@ def test_what_is_under_way_stands_on_top(people: Stage) -> None:
 def test_stuck_requests_stand_above_everything_for_those_who_look_after_all(
     people: Stage, monkeypatch: pytest.MonkeyPatch, page: str
 ) -> None:
-    monkeypatch.setattr("portal.views.home.STUCK_SHOWN", 1)
+    monkeypatch.setattr("portal.pages.home.STUCK_SHOWN", 1)
     stuck = ask(people.ana, people.chat)
     assert "Stuck:" not in text_of(browser(people.petra).get(page))
     put(stuck, State.STUCK, reason="DeleteVpcOrigin: no.")

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
-from checks.comparison import Cell
+from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe
-from checks.reports import Report
-from checks.verdicts import VERDICTS
-from portal.questions import QUESTIONS
+from checks.output.comparison import Cell
+from checks.output.reports import Report
+from portal.pages.troubleshooting import QUESTIONS
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, live
 from tests.portal.api_stage import Stage

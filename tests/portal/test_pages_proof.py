@@ -16,11 +16,11 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from django.test import Client
 from django.utils import timezone
 
-from checks import evidence
+from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, PrivacyAudit
-from checks.verdicts import VERDICTS
-from portal import privacy
-from portal.proof import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
+from checks.privacy import signing
+from portal.endpoints import privacy_audits
+from portal.endpoints.uptime import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
 from provisioning.models import Endpoint
 from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, text_of
@@ -163,8 +163,8 @@ def was_audited(
         made_at=at,
         outcome=outcome,
         document=document,
-        digest=evidence.digest(document),
-        signature=evidence.sign(document, KEY) if signed else {},
+        digest=signing.digest(document),
+        signature=signing.sign(document, KEY) if signed else {},
         unsigned_because="" if signed else "The portal has no key.",
     )
     return made
@@ -192,13 +192,13 @@ def test_an_auditor_reads_keeps_and_verifies_an_audit(
     kept = otto.get(f"{address}{made.pk}.json")
     assert "attachment" in kept["Content-Disposition"]
     public = KEY.public_key()
-    assert evidence.what_is_wrong(kept.content, public) == []
+    assert signing.what_is_wrong(kept.content, public) == []
     assert text_of(otto.get("/help/evidence/")).count("BEGIN PUBLIC KEY") == 1
 
     # As somebody without an account and without our code would do it.
     (tmp_path / "audit.json").write_bytes(kept.content)
     (tmp_path / "evidence-key.pem").write_bytes(Client().get("/help/evidence/key.pem").content)
-    for line in evidence.HOW_TO_VERIFY:
+    for line in signing.HOW_TO_VERIFY:
         done = subprocess.run(
             ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
         )
@@ -250,17 +250,17 @@ def test_every_live_endpoint_is_audited_once_a_day(
     people: Stage, endpoint: Endpoint, settings: Any
 ) -> None:
     now = timezone.now()
-    assert privacy.request_due_audits(now) == 0, "it has just been deployed"
+    assert privacy_audits.request_due_audits(now) == 0, "it has just been deployed"
     Endpoint.objects.update(deployed_at=now - timedelta(days=2))
-    assert privacy.request_due_audits(now) == 1
-    assert privacy.request_due_audits(now) == 0, "one is under way"
+    assert privacy_audits.request_due_audits(now) == 1
+    assert privacy_audits.request_due_audits(now) == 0, "one is under way"
     PrivacyAudit.objects.update(made_at=now)
-    assert privacy.request_due_audits(now + timedelta(hours=23)) == 0
+    assert privacy_audits.request_due_audits(now + timedelta(hours=23)) == 0
     settings.PRIVACY_AUDIT_HOURS = 0
-    assert privacy.request_due_audits(now + timedelta(hours=25)) == 0
+    assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 0
     settings.PRIVACY_AUDIT_HOURS = 24
     Endpoint.objects.update(state=Endpoint.State.ABSENT)
-    assert privacy.request_due_audits(now + timedelta(hours=25)) == 0
+    assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 0
     Endpoint.objects.update(state=Endpoint.State.DEPLOYED)
-    assert privacy.request_due_audits(now + timedelta(hours=25)) == 1
+    assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 1
     assert set(PrivacyAudit.objects.values_list("requested_by", flat=True)) == {"the schedule"}

@@ -13,9 +13,10 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from portal.actions import approve_request
-from portal.lifecycle import NEXT_STEPS, State
-from portal.models import EndpointRequest, Person
+from portal.people.models import Person
+from portal.requests.actions import approve_request
+from portal.requests.lifecycle import NEXT_STEPS, State
+from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import AwsAccount, Run, Watch
 from tests.lab.account import Lab
@@ -76,7 +77,7 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
     assert "To put it right:" in words
     assert "Change the request" in words
     assert "Plan again" in words
-    again = browser(people.ana).post(f"/requests/{request.pk}/plan-again/", follow=True)
+    again = browser(people.ana).post(f"/requests/{request.pk}/replan/", follow=True)
     assert "The plan is being made anew." in text_of(again)
     request.refresh_from_db()
     assert request.state == State.PLANNING
@@ -175,7 +176,7 @@ def test_the_console_is_on_the_page_without_script(people: Stage) -> None:
 def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
     people: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.views.requests.EVENTS_SHOWN", 3)
+    monkeypatch.setattr("portal.pages.requests.EVENTS_SHOWN", 3)
     request = ask(people.ana, people.chat)
     happen(request, "one of many", times=5)
     client = browser(people.ana)
@@ -216,13 +217,13 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
     page, button = f"/requests/{request.pk}/", "Try the undo again"
     assert button not in text_of(browser(people.petra).get(page))
     assert "Only a platform admin" in text_of(
-        browser(people.petra).post(f"{page}undo-again/", follow=True)
+        browser(people.petra).post(f"{page}retry-undo/", follow=True)
     )
     people.petra.role = Person.Role.PLATFORM_ADMIN
     people.petra.save()
     assert button in text_of(browser(people.petra).get(page))
     words = text_of(
-        browser(people.petra).post(f"{page}undo-again/", {"reason": "It may again."}, follow=True)
+        browser(people.petra).post(f"{page}retry-undo/", {"reason": "It may again."}, follow=True)
     )
     assert "The undo is tried again." in words
     assert "Being removed again" in words
@@ -315,7 +316,7 @@ def test_every_state_has_a_page(people: Stage, lab: Lab) -> None:
 def test_a_newer_plan_shows_what_changed(people: Stage, lab: Lab) -> None:
     request = planned(lab, people)
     EndpointRequest.objects.filter(pk=request.pk).update(
-        state=State.PLANNING, due_at=timezone.now(), wish=request.wish | {"read_timeout": 60}
+        state=State.PLANNING, due_at=timezone.now(), answers=request.answers | {"read_timeout": 60}
     )
     with transaction.atomic():
         events.append(request.stream, "request.replanned", "again", at=timezone.now())

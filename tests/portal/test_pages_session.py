@@ -11,9 +11,10 @@ from django.db import OperationalError
 from django.http import HttpResponse
 from django.test import Client
 
-from portal.models import EndpointRequest, Person
-from portal.sessions import SessionStore
-from portal.views.session import ATTEMPTS_PER_NAME_AND_ADDRESS
+from portal.pages.sign_in import ATTEMPTS_PER_NAME_AND_ADDRESS
+from portal.people.models import Person
+from portal.people.sessions import SessionStore
+from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 from tests.portal.api_stage import Stage, ask
 from tests.portal.pages_stage import browser, text_of
@@ -136,7 +137,7 @@ def test_a_page_that_is_got_can_be_asked_for_its_head(
     people: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "portal.views.asking._page", Mock(return_value=HttpResponse())
+        "portal.pages.request_form._page", Mock(return_value=HttpResponse())
     )  # the form would ask AWS
     ana, mine = browser(people.ana), ask(people.ana, people.chat)
     EndpointRequest.objects.filter(pk=mine.pk).update(state="blocked")
@@ -161,7 +162,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_page(
         (OperationalError("the server closed the connection"), 503),
         (KeyError("a bug"), 500),
     ):
-        monkeypatch.setattr("portal.views.home.page_of", Mock(side_effect=trouble))
+        monkeypatch.setattr("portal.pages.home.page_of", Mock(side_effect=trouble))
         monkeypatch.setattr("portal.api.requests.list_requests", Mock(side_effect=trouble))
         page, problem = ana.get("/requests/"), ana.get("/api/v1/requests")
         assert (page.status_code, problem.status_code) == (status, status)
@@ -183,7 +184,7 @@ def test_another_teams_things_do_not_exist(people: Stage) -> None:
         refused = tom.get(f"/requests/{theirs.pk}/{path}")
         assert refused.status_code == 404
         assert refused.content == nowhere.content
-    for path in ("cancel/", "undo-again/", "close/", "plan-again/", "decide/"):
+    for path in ("cancel/", "retry-undo/", "close/", "replan/", "decide/"):
         assert tom.post(f"/requests/{theirs.pk}/{path}", {"decision": "reject"}).status_code == 404
     assert tom.get(f"/approvals/{theirs.pk}/").status_code == 404
     assert EndpointRequest.objects.get(pk=theirs.pk).state == "planning"
@@ -193,7 +194,7 @@ def test_another_teams_things_do_not_exist(people: Stage) -> None:
 
 def test_nothing_is_changed_by_get(people: Stage) -> None:
     mine = ask(people.ana, people.chat)
-    for path in ("cancel/", "undo-again/", "close/", "plan-again/", "decide/"):
+    for path in ("cancel/", "retry-undo/", "close/", "replan/", "decide/"):
         assert browser(people.ana).get(f"/requests/{mine.pk}/{path}").status_code == 405
 
 

@@ -9,12 +9,12 @@ import pytest
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from checks.glossary import WORDS
+from checks.diagnosis.glossary import WORDS
+from checks.diagnosis.verdicts import VERDICTS
 from checks.preflight import TITLES
-from checks.verdicts import VERDICTS
-from portal.actions import issue_token, revoke_token
-from portal.models import ApiToken
-from portal.views import errors
+from portal.pages import errors
+from portal.people.actions import issue_token, revoke_token
+from portal.people.models import ApiToken
 from tests.portal.api_stage import Stage
 from tests.portal.pages_stage import browser, faults_untied, text_of
 
@@ -69,7 +69,7 @@ def test_nobody_sees_or_revokes_somebody_elses_tokens(people: Stage) -> None:
 def test_what_still_works_can_be_revoked_however_many_were_made_since(
     people: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("portal.views.tokens.TOKENS_SHOWN", 3)
+    monkeypatch.setattr("portal.pages.tokens.TOKENS_SHOWN", 3)
     now = timezone.now()
     for number, name in enumerate(
         ("oldest", "older", "revoked", "expired", "newest", "revoked too")

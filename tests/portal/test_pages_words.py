@@ -9,12 +9,12 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from checks.models import Check, PrivacyAudit, Probe
-from portal.health import health
-from portal.plan_lines import plan_view
-from portal.readiness import readiness
-from portal.templatetags import words
-from provisioning.facts import Listener, TargetFacts
-from provisioning.names import Arn, SecurityGroupId
+from portal.endpoints.endpoint_status import health
+from portal.pages.templatetags import portal_format
+from portal.requests.plan_diff import plan_view
+from portal.requests.target_badge import readiness
+from provisioning.facts.names import Arn, SecurityGroupId
+from provisioning.facts.snapshot import Listener, TargetFacts
 
 
 def target(**others: object) -> TargetFacts:
@@ -107,26 +107,28 @@ def test_health_is_a_word() -> None:
     [(None, ""), (0.2, "under 1 s"), (42, "42 s"), (75, "1 min 15 s"), (900, "15 min"), (7260, "2 h 1 min")],
 )  # fmt: skip
 def test_durations(seconds: float | None, said: str) -> None:
-    assert words.duration(seconds) == said
+    assert portal_format.duration(seconds) == said
 
 
 def test_times_are_said_roughly_and_kept_exactly() -> None:
-    said = words.since(timezone.now() - timedelta(minutes=3, seconds=2))
+    said = portal_format.since(timezone.now() - timedelta(minutes=3, seconds=2))
     assert ">3 min ago</time>" in said
     assert 'datetime="' in said
-    assert ">2 January 2020</time>" in words.since(datetime(2020, 1, 2, tzinfo=UTC))
-    assert words.since(None) == ""
+    assert ">2 January 2020</time>" in portal_format.since(datetime(2020, 1, 2, tzinfo=UTC))
+    assert portal_format.since(None) == ""
 
 
 def test_values_are_said_plainly() -> None:
-    assert [words.plainly(value) for value in (True, False, "", None, ["a", "b"], 7)] == [
+    assert [portal_format.plainly(value) for value in (True, False, "", None, ["a", "b"], 7)] == [
         "yes", "no", "none", "none", "a, b", "7",
     ]  # fmt: skip
     assert (
-        words.arn_name("arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/int-chat/50dc")
+        portal_format.arn_name(
+            "arn:aws:elasticloadbalancing:us-east-1:1:loadbalancer/app/int-chat/50dc"
+        )
         == "int-chat"
     )
-    assert words.arn_name("arn:aws:ec2:us-east-1:1:instance/i-0abc") == "i-0abc"
+    assert portal_format.arn_name("arn:aws:ec2:us-east-1:1:instance/i-0abc") == "i-0abc"
 
 
 def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
@@ -163,7 +165,7 @@ def test_what_could_not_be_seen_does_not_look_like_a_pass() -> None:
     ],
 )
 def test_how_often_is_said_in_the_largest_unit_that_fits(minutes: int, said: str) -> None:
-    assert words.every(minutes) == said
+    assert portal_format.every(minutes) == said
 
 
 @pytest.mark.parametrize("row", [Check, Probe, PrivacyAudit])
@@ -171,10 +173,13 @@ def test_of_what_takes_long_people_read_when_it_begins_anew_and_of_nothing_else(
     row: type[Check] | type[Probe] | type[PrivacyAudit],
 ) -> None:
     now = timezone.now()
-    told = words.anew(
+    told = portal_format.anew(
         row(asked_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90))
     )
     assert "another begins it anew" in told
     for asked, lease in ((1, 90), (40, None), (40, -1)):
         until = None if lease is None else now + timedelta(seconds=lease)
-        assert words.anew(row(asked_at=now - timedelta(seconds=asked), lease_until=until)) == ""
+        assert (
+            portal_format.anew(row(asked_at=now - timedelta(seconds=asked), lease_until=until))
+            == ""
+        )

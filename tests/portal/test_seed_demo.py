@@ -11,7 +11,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from portal.models import ApiToken, Membership, Person, Team
+from portal.people.models import ApiToken, Membership, Person, Team
 from provisioning.models import AwsAccount
 
 pytestmark = pytest.mark.django_db

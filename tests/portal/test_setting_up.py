@@ -12,8 +12,8 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 
-from portal.actions import token_digest
-from portal.models import ApiToken, Person, Team
+from portal.people.actions import token_digest
+from portal.people.models import ApiToken, Person, Team
 from portal.settings import POSTGRES_PATIENCE
 from provisioning.models import AwsAccount
 

@@ -9,16 +9,17 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from checks.diagnose import Diagnosis
+from checks.diagnosis.status_rules import Certainty
+from checks.diagnosis.transcript_rules import Diagnosis
+from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS
 from checks.models import Check
-from checks.refusals import Certainty
-from checks.verdicts import BY_REQUEST, VERDICTS
-from portal.lifecycle import State
-from portal.models import EndpointRequest, Person
-from portal.remedies import remedy_anywhere, remedy_at
-from portal.ways_out import ways_out, ways_out_of
+from portal.people.models import Person
+from portal.requests.lifecycle import State
+from portal.requests.models import EndpointRequest
+from portal.requests.prefilled_requests import ways_out, ways_out_of
+from portal.requests.suggested_requests import remedy_anywhere, remedy_at
 from provisioning.models import Endpoint
-from provisioning.spec import EndpointSpec, complete_wish, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec, complete_answers, parse_spec
 from tests.checks.seen import answered
 from tests.lab.account import Lab
 from tests.portal.api_stage import WISH, Stage
@@ -26,7 +27,7 @@ from tests.portal.pages_stage import answers, browser, plan_again, text_of
 from tests.portal.test_pages_endpoints import checked
 
 SPEC = parse_spec(
-    complete_wish({**WISH, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]})
+    complete_answers({**WISH, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]})
 )
 LINK = re.compile(r'href="(/requests/new/\?[^"]+)"')
 
@@ -86,7 +87,7 @@ def test_the_answers_are_those_of_the_endpoint_and_of_the_path() -> None:
         "WSE-PATH (Another behavior answers this path): found by a test of"
     )
     made = parse_spec(
-        complete_wish({key: said[key] for key in said.keys() - {"team", "justification"}})
+        complete_answers({key: said[key] for key in said.keys() - {"team", "justification"}})
     )
     assert (made.target_arn, made.distribution_id, made.path_patterns) == (
         SPEC.target_arn,

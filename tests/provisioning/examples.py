@@ -7,7 +7,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from provisioning.facts import (
+from provisioning.facts.names import Arn, DistributionId, SecurityGroupId
+from provisioning.facts.snapshot import (
     Behavior,
     DistributionFacts,
     IngressRule,
@@ -16,8 +17,7 @@ from provisioning.facts import (
     Snapshot,
     TargetFacts,
 )
-from provisioning.names import Arn, DistributionId, SecurityGroupId
-from provisioning.spec import EndpointSpec, complete_wish, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec, complete_answers, parse_spec
 
 ACCOUNT = "111122223333"
 OWNER = "edge-portal"
@@ -37,7 +37,7 @@ WISH: dict[str, Any] = {
 
 def spec(**changes: Any) -> EndpointSpec:
     """A valid spec with some fields changed."""
-    return parse_spec(complete_wish(WISH | changes))
+    return parse_spec(complete_answers(WISH | changes))
 
 
 def rule(source_kind: str = "prefix-list", source: str = "pl-1", port: int = 80) -> IngressRule:

@@ -18,14 +18,13 @@ from unittest import mock
 
 from botocore.client import BaseClient
 
-from provisioning import actions, sweep
-from provisioning.edge.session import aws_for
-from provisioning.edge.snapshot import take_snapshot
-from provisioning.engine import runner
+from provisioning import actions, poller, runner
+from provisioning.aws.session import aws_for
+from provisioning.aws.snapshot import take_snapshot
 from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
-from provisioning.plan import make_plan
+from provisioning.plan.planner import make_plan
 from provisioning.sagas import SAGAS
-from provisioning.spec import EndpointSpec, complete_wish, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec, complete_answers, parse_spec
 from tests.lab.account import Account, Lab
 
 LEASE_SECONDS = 60.0
@@ -149,9 +148,9 @@ class Machine:
                 runner.advance(lease, SAGAS[lease.run.saga], clock=self.clock, pace=1)
         swept = list(AwsAccount.objects.due_for_sweep(self.now))
         for account in swept:
-            claimed = sweep.claim_sweep(account.pk, self.now, seconds=15)
+            claimed = poller.claim_sweep(account.pk, self.now, seconds=15)
             assert claimed is not None
-            sweep.sweep(claimed, clock=self.clock, seconds=15)
+            poller.sweep(claimed, clock=self.clock, seconds=15)
         return bool(due)
 
     def finish(self, *runs: Run, most: int = 400) -> None:
@@ -188,14 +187,14 @@ class Site:
     group: str
 
     def spec(self, **changes: Any) -> EndpointSpec:
-        wish = {
+        answers = {
             "name": f"chat-{next(_numbers)}",
             "account_id": self.account.number,
             "distribution_id": self.distribution_id,
             "target_arn": self.target,
             "path_patterns": ["/ws/chat", "/ws/chat/*"],
         }
-        return parse_spec(complete_wish(wish | changes))
+        return parse_spec(complete_answers(answers | changes))
 
     def start(self, **changes: Any) -> Run:
         """Plan and start a run, as an approval does."""
@@ -212,7 +211,7 @@ class Site:
             created_at=self.machine.now,
             state=Endpoint.State.ABSENT,
         )
-        aws = aws_for(sweep.account_ref(self.row))
+        aws = aws_for(poller.account_ref(self.row))
         snapshot = take_snapshot(
             aws,
             target_arn=spec.target_arn,

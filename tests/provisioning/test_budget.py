@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 import redis
 
-from provisioning import budget, sweep
+from provisioning import budget, poller
+from provisioning.aws import distributions, targets
+from provisioning.aws.errors import OVER_BUDGET, AwsError
+from provisioning.aws.session import AccountRef, Aws
+from provisioning.aws.snapshot import take_snapshot
 from provisioning.budget import BURST_CALLS, CALLS_OF_A_TURN, LONGEST_WAIT_SECONDS, Budget
-from provisioning.edge import distributions, targets
-from provisioning.edge.errors import OVER_BUDGET, EdgeError
-from provisioning.edge.session import AccountRef, Aws
-from provisioning.edge.snapshot import take_snapshot
 from provisioning.engine.decide import GIVE_UP_AFTER_SECONDS, GIVE_UP_AFTER_TRIES
 from provisioning.models import AwsAccount, Event, Run, Watch
 from tests.lab.account import REGION, Lab
@@ -101,7 +101,7 @@ def test_the_setting_is_per_second_of_aws_and_zero_is_no_limit(
     settings.CLOUDFRONT_CALLS_PER_SECOND = 2
     for _ in range(BURST_CALLS):
         budget.before_call(account, "ListDistributions")
-    with pytest.raises(EdgeError) as held:
+    with pytest.raises(AwsError) as held:
         budget.before_call(account, "ListDistributions")
     assert (held.value.code, held.value.transient, held.value.operation) == (
         OVER_BUDGET,
@@ -112,7 +112,7 @@ def test_the_setting_is_per_second_of_aws_and_zero_is_no_limit(
 
 
 def no_call(account_id: str, operation: str) -> None:
-    raise EdgeError(operation, OVER_BUDGET, "Spent", transient=True, retry_after=7.0)
+    raise AwsError(operation, OVER_BUDGET, "Spent", transient=True, retry_after=7.0)
 
 
 def test_a_call_over_the_budget_is_not_sent_and_other_services_are_not_counted(
@@ -126,7 +126,7 @@ def test_a_call_over_the_budget_is_not_sent_and_other_services_are_not_counted(
     )
     assert distributions.list_all(free) == ()
     before = stepped_lab.get("/_lab/calls")["total"]
-    with pytest.raises(EdgeError, match="Spent"):
+    with pytest.raises(AwsError, match="Spent"):
         distributions.list_all(held)
     assert stepped_lab.get("/_lab/calls")["total"] == before
     assert targets.list_targets(held, REGION) == ()
@@ -186,14 +186,14 @@ def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(
         machine.turn()
     swept = AwsAccount.objects.get(pk=site.row.pk).last_sweep_at
     machine.step(60)
-    claimed = sweep.claim_sweep(site.row.pk, machine.now, seconds=15)
+    claimed = poller.claim_sweep(site.row.pk, machine.now, seconds=15)
     assert claimed is not None
     monkeypatch.setattr(
-        sweep,
+        poller,
         "aws_for",
         lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", no_call)),
     )
-    sweep.sweep(claimed, clock=machine.clock, seconds=15)
+    poller.sweep(claimed, clock=machine.clock, seconds=15)
     row = AwsAccount.objects.get(pk=site.row.pk)
     assert (row.last_sweep_at, row.last_sweep_error) == (swept, "")
 
@@ -224,14 +224,14 @@ def test_a_sweep_cut_short_keeps_what_it_saw_and_the_next_goes_on(
             no_call(account_id, operation)
 
     monkeypatch.setattr(
-        sweep,
+        poller,
         "aws_for",
         lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", two_calls)),
     )
     deployed = []
     for _ in range(3):
         left[0] = 2
-        sweep.sweep(site.row, clock=machine.clock, seconds=15)
+        poller.sweep(site.row, clock=machine.clock, seconds=15)
         deployed.append(Watch.objects.filter(account=site.row, status="Deployed").count())
     assert deployed == [1, 2, 3]
     assert Run.objects.due(machine.now).count() == 3

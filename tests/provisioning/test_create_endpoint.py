@@ -276,7 +276,7 @@ def test_deleting_every_event_changes_no_decision(machine: Machine) -> None:
 
 
 def test_a_worker_that_lost_its_lease_writes_nothing(machine: Machine) -> None:
-    from provisioning.engine import runner
+    from provisioning import runner
     from provisioning.sagas import SAGAS
 
     site = machine.site()

@@ -27,11 +27,11 @@ from provisioning.engine.decide import (
     not_undone,
 )
 from provisioning.engine.outcome import Ready
-from provisioning.engine.step import Step, Way
+from provisioning.engine.step import Step, StepSide
 from provisioning.progress import step_progress
 
 T0 = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
-WAY: Way[None] = Way(lambda _: Ready(""), lambda _: Ready(""))
+WAY: StepSide[None] = StepSide(lambda _: Ready(""), lambda _: Ready(""))
 STEPS = tuple(
     Step(name, name, WAY, WAY, expected_seconds=10, patience_seconds=60) for name in ("a", "b", "c")
 )

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning import names
-from provisioning.distribution_config import Conflict, with_endpoint, without_endpoint
-from provisioning.patterns import covers
-from provisioning.plan import desired_behavior, desired_origin, position_for
+from provisioning.facts import names
+from provisioning.facts.path_patterns import covers
+from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
+from provisioning.plan.planner import desired_behavior, desired_origin, position_for
 from tests.provisioning.examples import KEY, OWNER, spec
 
 OURS = names.origin_id(OWNER, KEY)
@@ -45,10 +45,12 @@ def config(*behaviors: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def endpoint(*patterns: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    wish = spec(path_patterns=list(patterns or ("/ws/chat", "/ws/chat/*")))
-    origin = desired_origin(wish, "internal-a.elb.amazonaws.com", KEY, OWNER)
+    answers = spec(path_patterns=list(patterns or ("/ws/chat", "/ws/chat/*")))
+    origin = desired_origin(answers, "internal-a.elb.amazonaws.com", KEY, OWNER)
     origin["VpcOriginConfig"] |= {"VpcOriginId": "vo_1"}
-    return origin, [desired_behavior(wish, pattern, KEY, OWNER) for pattern in wish.path_patterns]
+    return origin, [
+        desired_behavior(answers, pattern, KEY, OWNER) for pattern in answers.path_patterns
+    ]
 
 
 def order(made: dict[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from django.db import transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from portal.actions import TOKEN_PREFIX
+from portal.people.actions import TOKEN_PREFIX
 from provisioning import events
 from provisioning.models import Event, EventStream
 

@@ -10,13 +10,12 @@ from typing import Any
 
 import pytest
 
-from provisioning import actions, tasks
-from provisioning.edge import distributions, snapshot, targets, vpc_origins
-from provisioning.edge.errors import OVER_BUDGET, EdgeError
-from provisioning.engine import runner
+from provisioning import actions, runner, tasks
+from provisioning.aws import distributions, snapshot, targets, vpc_origins
+from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.engine.decide import Finish, Kind, decide
 from provisioning.models import Event, Run
-from provisioning.sagas import behaviors, vpc_origin
+from provisioning.steps import behaviors, vpc_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, boundaries
 
 
@@ -246,8 +245,8 @@ def test_waiting_for_ones_turn_in_between_gives_a_failure_no_new_patience(
     def failing_and_put_off_in_turn(*_: Any) -> Any:
         looks.append(len(looks) % 2 == 1)
         if looks[-1]:
-            raise EdgeError("ListVpcOrigins", OVER_BUDGET, "spent", transient=True, retry_after=1.0)
-        raise EdgeError("ListVpcOrigins", "InternalError", "AWS is unwell", transient=True)
+            raise AwsError("ListVpcOrigins", OVER_BUDGET, "spent", transient=True, retry_after=1.0)
+        raise AwsError("ListVpcOrigins", "InternalError", "AWS is unwell", transient=True)
 
     with monkeypatch.context() as unwell:
         unwell.setattr(vpc_origins, "find", failing_and_put_off_in_turn)
@@ -304,7 +303,7 @@ def test_quotas_that_cannot_be_asked_for_a_moment_void_no_approval(
         def throttled_once(aws: Any) -> Any:
             asked.append(1)
             if len(asked) == 1:
-                raise EdgeError("ListServiceQuotas", "Throttling", "Rate exceeded", transient=True)
+                raise AwsError("ListServiceQuotas", "Throttling", "Rate exceeded", transient=True)
             return service_quotas(aws)
 
         monkeypatch.setattr(snapshot.service_quotas, "of_cloudfront", throttled_once)

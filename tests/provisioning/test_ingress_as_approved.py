@@ -8,7 +8,7 @@ import pytest
 
 from provisioning import actions
 from provisioning.models import IngressRule, Run
-from provisioning.sagas import ingress
+from provisioning.steps import ingress
 from tests.provisioning.machine import Machine, Site
 
 

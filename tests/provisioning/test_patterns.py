@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.patterns import covers, matches, overlap, same_paths
+from provisioning.facts.path_patterns import covers, matches, overlap, same_paths
 
 PATTERNS = st.text(alphabet="ab/*?", min_size=0, max_size=7).map(lambda text: f"/{text}")
 PATHS = st.text(alphabet="ab/", max_size=7).map(lambda text: f"/{text}")

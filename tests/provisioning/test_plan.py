@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.facts import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
-from provisioning.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
-from provisioning.patterns import covers
-from provisioning.plan import (
+from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
+from provisioning.facts.path_patterns import covers
+from provisioning.facts.snapshot import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
+from provisioning.plan.planner import (
     Plan,
     Unplannable,
     make_plan,

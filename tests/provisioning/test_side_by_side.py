@@ -13,9 +13,9 @@ from botocore.client import BaseClient
 from provisioning import actions
 from provisioning.engine.outcome import Outcome, Ready
 from provisioning.models import Endpoint, Run, VpcOrigin
-from provisioning.sagas import behaviors, ingress, vpc_origin
-from provisioning.sagas.context import RunContext, open_run
 from provisioning.sagas.left_behind import left_behind
+from provisioning.steps import behaviors, ingress, vpc_origin
+from provisioning.steps.context import RunContext, open_run
 from tests.provisioning.machine import Boundaries, Killed, Machine, boundaries
 
 
@@ -45,8 +45,8 @@ def cancel(machine: Machine, run: Run) -> None:
 
 
 def tried_again(machine: Machine, run: Run) -> None:
-    assert actions.undo_again(run, reason="Put right.", now=machine.now)
-    assert not actions.undo_again(run, reason="Put right.", now=machine.now)
+    assert actions.retry_undo(run, reason="Put right.", now=machine.now)
+    assert not actions.retry_undo(run, reason="Put right.", now=machine.now)
     run.refresh_from_db()
     machine.finish(run, most=60)
 

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from provisioning.facts import Certificate, Listener
-from provisioning.patterns import matches
-from provisioning.spec import SpecError, complete_wish, derive_settings, parse_spec
+from provisioning.facts.path_patterns import matches
+from provisioning.facts.snapshot import Certificate, Listener
+from provisioning.spec.endpoint_spec import SpecError, complete_answers, derive_settings, parse_spec
 from tests.provisioning.examples import ACCOUNT, TARGET, TARGET_FACTS, WISH, spec
 
 
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_with_the_field_and_advice(
     changes: dict[str, Any], field: str, code: str
 ) -> None:
     with pytest.raises(SpecError) as refused:
-        parse_spec(complete_wish(WISH) | changes)
+        parse_spec(complete_answers(WISH) | changes)
     assert [(error.field, error.code) for error in refused.value.errors] == [(field, code)]
     assert len(refused.value.errors[0].message) > 10
 
@@ -121,13 +121,13 @@ def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
     https = {derived.field: derived for derived in derive_settings({}, {443: "HTTPS"})}
     assert (https["origin_protocol"].value, https["forward_host"].value) == ("https-only", False)
     assert all(derived.reason.endswith(".") for derived in https.values())
-    http = complete_wish({}, {8080: "HTTP"})
+    http = complete_answers({}, {8080: "HTTP"})
     assert (http["origin_protocol"], http["http_port"]) == ("http-only", 8080)
     assert (
-        complete_wish({"origin_protocol": "match-viewer"}, {443: "HTTPS"})["origin_protocol"]
+        complete_answers({"origin_protocol": "match-viewer"}, {443: "HTTPS"})["origin_protocol"]
         == "match-viewer"
     )
-    assert complete_wish({"carries_http_api": True})["allowed_methods"].endswith("DELETE")
+    assert complete_answers({"carries_http_api": True})["allowed_methods"].endswith("DELETE")
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ def test_settings_are_derived_from_the_listeners_and_an_answer_wins() -> None:
 def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_is_beside_it(
     listeners: dict[int, str], protocol: str, port: int
 ) -> None:
-    made = complete_wish({}, listeners)
+    made = complete_answers({}, listeners)
     assert made["origin_protocol"] == protocol
     assert made["http_port" if protocol == "http-only" else "https_port"] == port
     assert made["forward_host"] == (protocol == "http-only")
@@ -157,7 +157,7 @@ def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_
 
 
 @pytest.mark.parametrize(
-    ("wish", "names", "domain"),
+    ("answers", "names", "domain"),
     [
         ({}, ("chat.internal.example.com",), "chat.internal.example.com"),
         ({"forward_host": "false"}, ("chat.internal.example.com",), "chat.internal.example.com"),
@@ -176,9 +176,9 @@ def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_
     ],
 )
 def test_the_only_name_in_the_certificate_becomes_the_origins_domain(
-    wish: dict[str, Any], names: tuple[str, ...], domain: str
+    answers: dict[str, Any], names: tuple[str, ...], domain: str
 ) -> None:
-    assert complete_wish(wish, {443: "HTTPS"}, {443: names})["origin_domain"] == domain
+    assert complete_answers(answers, {443: "HTTPS"}, {443: names})["origin_domain"] == domain
 
 
 def test_of_several_names_in_the_certificate_a_person_chooses_and_is_told_which_there_are() -> None:
@@ -220,7 +220,9 @@ def test_names_of_certificates_that_cloudfront_would_not_take_are_left_out() -> 
 )
 def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> None:
     try:
-        made = parse_spec(complete_wish(WISH | changes, {443: "HTTPS"}, {443: ("a.example.com",)}))
+        made = parse_spec(
+            complete_answers(WISH | changes, {443: "HTTPS"}, {443: ("a.example.com",)})
+        )
     except SpecError as refusal:
         faults = refusal.errors
     else:

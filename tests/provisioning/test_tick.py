@@ -10,8 +10,7 @@ from unittest import mock
 
 import pytest
 
-from provisioning import tasks
-from provisioning.engine import runner
+from provisioning import runner, tasks
 from provisioning.models import AwsAccount, Endpoint, Run, Watch
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)

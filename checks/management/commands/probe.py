@@ -31,14 +31,13 @@ from django.core.management.base import (
 )
 
 from checks.actions import probe_network
-from checks.address_guard import IPNetwork, parse_networks
-from checks.bounds import Limits
-from checks.comparison import compare
-from checks.connect_to import ConnectRule, ConnectToError, parse_connect_to
-from checks.deflate import OFFER
-from checks.diagnose import diagnose
-from checks.idle import ALB_SECONDS, NLB_SECONDS, judge_idle, usual_clocks
-from checks.meters import (
+from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, judge_idle, usual_clocks
+from checks.diagnosis.transcript_rules import diagnose
+from checks.output.cli_output import comparison_lines, document, report_lines, way_lines
+from checks.output.comparison import compare
+from checks.output.reports import Report, crowd_report, idle_report, reconnect_report
+from checks.probe.limits import Limits
+from checks.probe.multi_socket import (
     MOST_CLIENTS,
     MOST_IDLE_SECONDS,
     MOST_RECONNECTS,
@@ -46,12 +45,13 @@ from checks.meters import (
     measure_idle,
     reconnect,
 )
-from checks.printing import comparison_lines, document, report_lines, way_lines
-from checks.prober import ProbeNetwork, probe
-from checks.reports import Report, crowd_report, idle_report, reconnect_report
-from checks.script import Script, ScriptError, Step, parse_script
-from checks.target import ProbeTarget
-from checks.transcript import Reason, Transcript
+from checks.probe.prober import ProbeNetwork, probe
+from checks.protocol.address_guard import IPNetwork, parse_networks
+from checks.protocol.connect_to import ConnectRule, ConnectToError, parse_connect_to
+from checks.protocol.deflate import OFFER
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script, ScriptError, Step, parse_script
+from checks.protocol.transcript import Reason, Transcript
 
 LIVE, NOT_LIVE, UNUSABLE = 0, 1, 2
 MOST_WAYS = 6

@@ -20,8 +20,8 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 from django.utils import timezone
 
-from portal.actions import issue_token, revoke_token
-from portal.models import ApiToken, Membership, Person, Team
+from portal.people.actions import issue_token, revoke_token
+from portal.people.models import ApiToken, Membership, Person, Team
 from provisioning.models import AwsAccount
 
 TOKEN_NAME = "demo"  # noqa: S105  the name under which it is listed, not a secret

@@ -17,7 +17,8 @@ from django.db import close_old_connections
 from django.utils import timezone
 
 from checks import tasks as checks
-from portal import tasks as portal
+from portal.endpoints import tasks as endpoints
+from portal.requests import tasks as requests
 from provisioning import tasks as provisioning
 
 log = logging.getLogger("portal.ticker")
@@ -35,7 +36,7 @@ class Command(BaseCommand):
         failing: set[str] = set()
         while not stopping.wait(settings.PROVISIONING_TICK_SECONDS):
             close_old_connections()
-            for package in (provisioning, portal, checks):
+            for package in (provisioning, requests, endpoints, checks):
                 look(package.tick, package.__name__, failing)
 
 

@@ -1,0 +1,138 @@
+"""What AWS says of an endpoint that does not answer as it should, for the diagnosis.
+
+Decides which answers are asked for: the distribution's configuration, the target's network, the
+account's VPC origins. It must never raise for what AWS refuses or does not answer: less is then
+known, and nothing is made up.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.conf import settings
+
+from checks import preflight
+from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, Clock, usual_clocks
+from checks.preflight import PreflightResult, PreflightSubject
+from checks.preflight.behavior_match import Serving, serving
+from provisioning.aws import distributions
+from provisioning.aws.errors import AwsError
+from provisioning.aws.session import Aws, aws_for
+from provisioning.aws.snapshot import take_snapshot
+from provisioning.facts import names
+from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
+from provisioning.facts.snapshot import TargetFacts, VpcOriginFacts
+from provisioning.models import Endpoint
+from provisioning.poller import account_ref
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AwsView:
+    """AWS's side; `vpc_origin_status` is "" when AWS knows none, None when it did not say. Where
+    another behavior gets the path, it is that of the endpoint's own VPC origin.
+    """
+
+    serving: Serving | None = None
+    preflight: tuple[PreflightResult, ...] = ()
+    vpc_origin_status: str | None = None
+    clocks: tuple[Clock, ...] = ()
+
+
+def fetch_aws_view(
+    endpoint: Endpoint, url: str, headers: Sequence[tuple[str, str]] = ()
+) -> AwsView:
+    """One look, for a handshake at `url` with such `headers` besides its own: the distribution, the
+    target's facts, the account's VPC origins.
+    """
+    aws = aws_for(account_ref(endpoint.account))
+    spec = endpoint.spec
+    owner = settings.PROVISIONING_OWNER
+    taken = take_snapshot(
+        aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner
+    )
+    served = _serving(aws, endpoint, url, headers, dict(taken.request_policies))
+    subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
+    origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
+    own = names.vpc_origin_name(owner, spec.vpc_origin_key)
+    return AwsView(
+        serving=served,
+        preflight=preflight.judge(subject, taken),
+        clocks=_clocks(taken.target),
+        vpc_origin_status=status_of_origin(
+            served, origins, own_name=own, account_id=endpoint.account.account_id
+        ),
+    )
+
+
+def status_of_origin(
+    served: Serving | None,
+    origins: Sequence[VpcOriginFacts] | None,
+    *,
+    own_name: str,
+    account_id: str,
+) -> str | None:
+    """The status of the VPC origin that the path leads to, or of the endpoint's own, by its name,
+    where another behavior gets the path. "" for one that the account does not have; None where that
+    is not known.
+    """
+    if served is None or origins is None:
+        return None
+    if not served.meant:
+        return next((origin.status for origin in origins if origin.name == own_name), None)
+    if not served.vpc_origin_id:
+        return None
+    # Another account may share it: that ours does not list it says nothing then.
+    absent = "" if served.vpc_origin_owner in ("", account_id) else None
+    return next((origin.status for origin in origins if origin.id == served.vpc_origin_id), absent)
+
+
+def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
+    """The idle clocks on the way to this target; a Network Load Balancer has one for each
+    listener.
+    """
+    if target is None:
+        return usual_clocks(pace=settings.PROBE_IDLE_PACE)
+    by_listener = [
+        listener.idle_timeout_seconds
+        for listener in target.listeners
+        if listener.idle_timeout_seconds
+    ]
+    return usual_clocks(
+        alb=(target.idle_timeout_seconds or ALB_SECONDS) if target.kind == "application" else None,
+        nlb=min(by_listener, default=NLB_SECONDS) if target.kind == "network" else None,
+        pace=settings.PROBE_IDLE_PACE,
+    )
+
+
+def _serving(
+    aws: Aws,
+    endpoint: Endpoint,
+    url: str,
+    headers: Sequence[tuple[str, str]],
+    custom: Mapping[str, Forwarding],
+) -> Serving | None:
+    spec = endpoint.spec
+    try:
+        record = distributions.read(aws, spec.distribution_id)
+    except AwsError as error:
+        log.info("endpoint %s: the distribution was not read: %s", endpoint.pk, error)
+        return None
+    if record is None:
+        return None
+    asked = urlsplit(url)
+    return serving(
+        record.config,
+        request_policies={**MANAGED_REQUEST_POLICIES, **custom},
+        domain_name=record.domain_name,
+        status=record.status,
+        host=endpoint.domain_name,
+        path=asked.path or "/",
+        query=asked.query,
+        own_patterns=spec.path_patterns,
+        headers=headers,
+    )

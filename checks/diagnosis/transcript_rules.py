@@ -1,0 +1,228 @@
+"""From one transcript to ranked verdicts with evidence (PURE).
+
+Decides which entries of `verdicts` explain what a probe saw, how certain that is, and which lines
+say so. It is total: any transcript gives at least one verdict. It must never look anything up, and
+never claim high certainty for a cause that one handshake cannot tell from another: CloudFront hides
+from its viewer why an origin failed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from checks.diagnosis.status_rules import Certainty, Found, Refusal, causes
+from checks.diagnosis.verdicts import VERDICTS, Verdict
+from checks.preflight.results import Fix
+from checks.protocol.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
+
+_RANK: dict[Certainty, int] = {"high": 0, "medium": 1, "low": 2}
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """A verdict for this transcript: `evidence` are the observed lines, most telling first; `here`
+    is how it is put right in this very account, None where that is not known.
+    """
+
+    verdict: Verdict
+    certainty: Certainty
+    evidence: tuple[str, ...]
+    here: Fix | None = None
+
+    @property
+    def code(self) -> str:
+        """The verdict's stable code."""
+        return self.verdict.code
+
+    def to_dict(self) -> dict[str, Any]:
+        """For storage and the API: the code and what is particular to this transcript; texts come
+        from `VERDICTS`.
+        """
+        return {
+            "code": self.code,
+            "certainty": self.certainty,
+            "evidence": [storable(line) for line in self.evidence],
+            "here": asdict(self.here) if self.here else None,
+        }
+
+
+def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple[Diagnosis, ...]:
+    """The verdicts, most certain first and never empty; `origin_tls` tells if the edge speaks TLS
+    to its origin.
+
+    1. A live endpoint is said to be live; what is odd about it follows.
+    2. Otherwise the failure that decides is explained: by its reason, by the broken rule of a 101,
+       or by the status and whoever wrote it.
+    3. Later failures are explained after it.
+    4. Nothing recognised is said to be unknown.
+    """
+    found: list[Diagnosis] = []
+    if transcript.live:
+        found.append(_verdict("WSE-LIVE", "high", *_live_evidence(transcript)))
+    for failure in transcript.failures:
+        found += sorted(
+            _explain(transcript, failure, origin_tls),
+            key=lambda diagnosis: _RANK[diagnosis.certainty],
+        )
+    if not transcript.live and not transcript.failures and transcript.response is not None:
+        found += _by_status(transcript, transcript.response, origin_tls)
+    if transcript.upgraded and _subprotocol_ignored(transcript):
+        asked = ", ".join(transcript.request.subprotocols) if transcript.request else ""
+        found.append(
+            _verdict("WSE-101-NOSUBPROTOCOL", "medium", f"asked for {asked}, the answer names none")
+        )
+    if any(diagnosis.code == "WSE-NOPONG" for diagnosis in found):
+        # Whoever answers no ping answers nothing: what else stayed out follows from that.
+        found = [diagnosis for diagnosis in found if diagnosis.code == "WSE-NOPONG"] + [
+            replace(diagnosis, certainty="low")
+            for diagnosis in found
+            if diagnosis.code != "WSE-NOPONG"
+        ]
+    unique = {diagnosis.code: diagnosis for diagnosis in reversed(found)}
+    ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
+    return ranked or (_verdict("WSE-UNKNOWN", "low", *_request_evidence(transcript)),)
+
+
+def _explain(seen: Transcript, failure: Failure, origin_tls: bool | None) -> list[Diagnosis]:
+    if failure.reason is Reason.UPGRADE_REFUSED and seen.response is not None:
+        return _by_status(seen, seen.response, origin_tls)
+    if failure.reason is Reason.BAD_HANDSHAKE:
+        return _by_broken_rule(seen)
+    said = f"{failure.phase.value}: {failure.detail or failure.reason.value}"
+    evidence = (said, *_certificate_evidence(seen)) if failure.phase is Phase.TLS else (said,)
+    evidence += _frame_evidence(seen) if seen.upgraded else ()
+    return [_verdict(code, certainty, *evidence) for code, certainty in _codes(seen, failure)]
+
+
+def _codes(seen: Transcript, failure: Failure) -> Found:
+    """What the reason says; a connection that is cut means something else in each phase."""
+    if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
+        if seen.upgraded:
+            return (("WSE-1006", "high"),)
+        if failure.phase is Phase.TLS:
+            return (("WSE-TLS-PROTOCOL", "medium"), ("WSE-RESET", "low"))
+    return _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", "low"),))
+
+
+_BY_REASON: dict[Reason, Found] = {
+    Reason.BAD_URL: (("WSE-URL", "high"),),
+    Reason.BAD_REQUEST: (("WSE-URL", "high"),),
+    Reason.PROBE_ERROR: (("WSE-PROBE", "high"),),
+    Reason.ADDRESS_REFUSED: (("WSE-GUARD", "high"),),
+    Reason.DNS_FAILURE: (("WSE-DNS", "high"),),
+    Reason.DNS_TIMEOUT: (("WSE-DNS", "medium"),),
+    Reason.CONNECT_REFUSED: (("WSE-TCP-REFUSED", "high"),),
+    Reason.CONNECT_TIMEOUT: (("WSE-TCP-TIMEOUT", "high"),),
+    Reason.CONNECT_UNREACHABLE: (("WSE-TCP-TIMEOUT", "medium"),),
+    Reason.TLS_NAME_MISMATCH: (("WSE-TLS-NAME", "high"),),
+    Reason.TLS_EXPIRED: (("WSE-TLS-EXPIRED", "high"),),
+    Reason.TLS_NOT_YET_VALID: (("WSE-TLS-EXPIRED", "high"),),
+    Reason.TLS_SELF_SIGNED: (("WSE-TLS-SELFSIGNED", "high"),),
+    Reason.TLS_UNKNOWN_CA: (("WSE-TLS-CA", "high"),),
+    Reason.TLS_UNTRUSTED: (("WSE-TLS-CA", "medium"),),
+    Reason.TLS_PROTOCOL: (("WSE-TLS-PROTOCOL", "medium"),),
+    Reason.TLS_TIMEOUT: (("WSE-TLS-PROTOCOL", "low"), ("WSE-TCP-TIMEOUT", "low")),
+    Reason.UPGRADE_TIMEOUT: (("WSE-TIMEOUT", "high"), ("WSE-504-SG", "low")),
+    Reason.RESET: (("WSE-RESET", "medium"),),
+    Reason.CLOSED_EARLY: (("WSE-RESET", "medium"),),
+    Reason.NOT_HTTP: (("WSE-NOT-HTTP", "high"),),
+    Reason.HEAD_MALFORMED: (("WSE-HEAD", "high"),),
+    Reason.HEAD_TOO_LARGE: (("WSE-HEAD", "high"),),
+    Reason.NO_ECHO: (("WSE-NOECHO", "high"),),
+    Reason.NO_PONG: (("WSE-NOPONG", "high"),),
+    Reason.UNEXPECTED: (("WSE-SCRIPT", "high"),),
+    Reason.FRAME_VIOLATION: (("WSE-FRAME", "high"),),
+    Reason.TOO_MUCH_DATA: (("WSE-LIMIT", "high"),),
+    Reason.TOO_MANY_FRAMES: (("WSE-LIMIT", "high"),),
+    Reason.CLOSED_BY_PEER: (("WSE-CLOSED", "high"),),
+    Reason.ABNORMAL_CLOSE: (("WSE-1006", "high"),),
+    Reason.TOTAL_TIMEOUT: (("WSE-TIMEOUT", "medium"),),
+}
+"""What a reason says by itself, whatever the phase."""
+
+_BY_RULE = {
+    "version": "WSE-101-NOUPGRADE",
+    "upgrade": "WSE-101-NOUPGRADE",
+    "connection": "WSE-101-NOUPGRADE",
+    "accept": "WSE-101-BADACCEPT",
+    "extensions": "WSE-101-EXTENSION",
+    "subprotocol": "WSE-101-SUBPROTOCOL",
+}
+
+
+def _by_broken_rule(seen: Transcript) -> list[Diagnosis]:
+    head = _head_evidence(seen.response) if seen.response else ()
+    return [
+        _verdict(_BY_RULE[finding.rule], "high", finding.text, *head)
+        for finding in seen.findings
+        if not finding.ok and finding.rule in _BY_RULE
+    ]
+
+
+def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) -> list[Diagnosis]:
+    """Refused with a status; nothing for a 101."""
+    case = Refusal.of(seen, head, origin_tls)
+    evidence = (*_head_evidence(head), case.written_by)
+    return [_verdict(code, certainty, *evidence) for code, certainty in causes(case)]
+
+
+def _verdict(code: str, certainty: Certainty, *evidence: str) -> Diagnosis:
+    return Diagnosis(VERDICTS[code], certainty, tuple(line for line in evidence if line))
+
+
+_TELLING = (
+    "server",
+    "x-cache",
+    "location",
+    "content-type",
+    "x-amzn-errortype",
+    "x-amz-apigw-id",
+    "x-amz-cf-id",
+    "via",
+)
+
+
+def _head_evidence(head: ResponseHead) -> tuple[str, ...]:
+    values = ((name, head.get(name)) for name in _TELLING)
+    return (head.status_line, *(f"{name}: {value}" for name, value in values if value))
+
+
+def _live_evidence(seen: Transcript) -> tuple[str, ...]:
+    times = seen.timing
+    return (
+        seen.response.status_line if seen.response else "",
+        next((finding.text for finding in seen.findings if finding.rule == "accept"), ""),
+        f"101 after {times.upgrade:.0f} ms" if times.upgrade is not None else "",
+        f"the test message came back after {times.echo:.0f} ms" if times.echo is not None else "",
+        f"x-amz-cf-id: {seen.edge_request_id}" if seen.edge_request_id else "",
+    )
+
+
+def _frame_evidence(seen: Transcript) -> tuple[str, ...]:
+    frames = len([frame for frame in seen.frames if frame.direction == "received"])
+    close = f"close code {seen.close.code} {seen.close.reason}".rstrip() if seen.close else ""
+    return (f"the handshake worked; {frames} frames came afterwards", close)
+
+
+def _certificate_evidence(seen: Transcript) -> tuple[str, ...]:
+    shown = seen.tls.certificate if seen.tls else None
+    if shown is None:
+        return ()
+    return (
+        f"certificate for {', '.join(shown.names) or shown.subject}",
+        f"issued by {shown.issuer}",
+        f"valid from {shown.not_before} to {shown.not_after}",
+    )
+
+
+def _request_evidence(seen: Transcript) -> tuple[str, ...]:
+    return (
+        f"address: {seen.url}",
+        _head_evidence(seen.response)[0] if seen.response else "no answer was recorded",
+    )
+
+
+def _subprotocol_ignored(seen: Transcript) -> bool:
+    asked = seen.request is not None and bool(seen.request.subprotocols)
+    return asked and seen.response is not None and not seen.response.get("sec-websocket-protocol")

@@ -1,0 +1,95 @@
+"""Explains a handshake that failed: makes the next most telling probe by itself until a cause is
+shown.
+
+Decides only when to stop: when nothing is left to find out, when the next probe needs a person or
+minutes, or after a few; and how often the same handshake is repeated. It must never change
+anything, in AWS or at the app: every probe is a handshake or a GET.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from checks.aws_view import AwsView
+from checks.diagnosis.evidence import Observations
+from checks.diagnosis.ranking import Conclusion, weigh
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.transcript import Reason, Transcript
+
+MOST_PROBES = 6
+AGAIN, MOST_AGAIN = 2, 4
+QUICK_MS = 2000.0
+"""What the repetitions may have taken together for one more to be made. A patient 504 is repeated
+twice and no more.
+"""
+OUR_OWN = frozenset(
+    {Reason.BAD_URL, Reason.BAD_REQUEST, Reason.PROBE_ERROR, Reason.ADDRESS_REFUSED}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """What was seen in the end, and what follows from it."""
+
+    seen: Observations
+    conclusion: Conclusion
+
+
+def explain(
+    seen: Observations,
+    *,
+    target: ProbeTarget,
+    probe: Callable[[ProbeTarget], Transcript],
+    look: Callable[[], AwsView],
+    ways: Mapping[str, ProbeTarget],
+) -> Explained:
+    """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if
+    any may be asked: they are where no socket opens and all that is left needs a person or minutes.
+    """
+    conclusion = weigh(seen)
+    failure = seen.handshake.failure
+    if failure is not None and failure.reason in OUR_OWN:
+        return Explained(seen, replace(conclusion, next_probe=None))
+    for _ in range(MOST_PROBES):
+        if conclusion.next_probe is None:
+            break
+        match conclusion.next_probe.kind:
+            case "AWS":
+                view = look()
+                seen = replace(
+                    seen,
+                    looked=True,
+                    serving=view.serving,
+                    preflight=view.preflight,
+                    vpc_origin_status=view.vpc_origin_status,
+                    clocks=view.clocks,
+                )
+            case "without Origin":
+                seen = replace(seen, without_origin=probe(replace(target, origin=None)))
+            case "plain GET":
+                seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
+            case "again":
+                seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
+            case _ if ways and not seen.other_ways and not seen.handshake.upgraded:
+                seen = replace(
+                    seen, other_ways=tuple((name, probe(way)) for name, way in ways.items())
+                )
+            case _:
+                break
+        conclusion = weigh(seen)
+    return Explained(seen, conclusion)
+
+
+def _repeated(handshake: Transcript, probe: Callable[[], Transcript]) -> tuple[Transcript, ...]:
+    """The same handshake twice; up to four times as long as all end alike and quickly, since two
+    edges in a row that lag behind may be chance.
+    """
+    again: list[Transcript] = []
+    while len(again) < MOST_AGAIN:
+        again.append(probe())
+        alike = all(other.upgraded == handshake.upgraded for other in again)
+        took_ms = sum(other.timing.total or 0.0 for other in again)
+        if len(again) >= AGAIN and not (alike and took_ms < QUICK_MS):
+            break
+    return tuple(again)

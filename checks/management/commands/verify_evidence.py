@@ -1,0 +1,55 @@
+"""Verifies a privacy audit that somebody kept: that it is what the portal signed, unchanged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from checks.privacy.keys import KeyFault, read_public_key, signing_key
+from checks.privacy.signing import MOST_BYTES, key_id, what_is_wrong
+
+
+class Command(BaseCommand):
+    help = (
+        "Verify the .json of a privacy audit. Exits with 0 only if it is signed and unchanged; "
+        "names what is wrong."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", help="the .json as it was downloaded")
+        parser.add_argument(
+            "--key",
+            default="",
+            help="public key (PEM) to verify with; the portal's own if not given",
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        key = _key(options["key"])
+        try:
+            with Path(options["file"]).open("rb") as file:
+                kept = file.read(MOST_BYTES + 1)
+        except OSError as error:
+            raise CommandError(f"{options['file']} cannot be read: {error.strerror}.") from error
+        faults = what_is_wrong(kept, key)
+        if faults:
+            raise CommandError("\n".join([f"{options['file']} is not good evidence:", *faults]))
+        self.stdout.write(
+            f"{options['file']} is as the portal signed it, with the key {key_id(key)}."
+        )
+
+
+def _key(path: str) -> Ed25519PublicKey:
+    try:
+        if path:
+            return read_public_key(path)
+        own = signing_key()
+    except KeyFault as fault:
+        raise CommandError(str(fault)) from fault
+    if own is None:
+        raise CommandError(
+            "This portal has no key (EVIDENCE_KEY_FILE). Name the public key with --key FILE."
+        )
+    return own.public_key()

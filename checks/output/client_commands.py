@@ -1,0 +1,177 @@
+"""Copy-paste lines that repeat a handshake check with other people's clients (PURE).
+
+Decides how an address, headers, a CA file and a connect-to destination are written for wscat,
+websocat, Python and curl, each quoted so that a shell passes on exactly these words. It must never
+run anything, and never leave out a part silently: what a tool cannot do is said in the command's
+note.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from checks.protocol.address_guard import AllowedUrl
+from checks.protocol.connect_to import Destination
+
+Tool = Literal["wscat", "websocat", "python", "curl"]
+EXAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+"""The key of RFC 6455 1.3; its answer is EXAMPLE_ACCEPT, so that a person can compare."""
+EXAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command for a POSIX shell; Python's has line breaks inside its quotes.
+
+    `note` says what to look for or what this tool cannot do.
+    """
+
+    tool: Tool
+    line: str
+    note: str
+
+
+def commands_for(
+    url: AllowedUrl,
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    subprotocols: Sequence[str] = (),
+    origin: str | None = None,
+    ca_file: str | None = None,
+    connect_to: Destination | None = None,
+) -> tuple[Command, ...]:
+    """The same handshake in four tools; `connect_to` is used only where it leads elsewhere than the
+    URL.
+    """
+    if connect_to is not None and (connect_to.host, connect_to.port) == (url.host, url.port):
+        connect_to = None
+    asked = _Asked(
+        url,
+        tuple(headers),
+        tuple(subprotocols),
+        origin,
+        ca_file if url.secure else None,
+        connect_to,
+    )
+    return (_wscat(asked), _websocat(asked), _python(asked), _curl(asked))
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    url: AllowedUrl
+    headers: tuple[tuple[str, str], ...]
+    subprotocols: tuple[str, ...]
+    origin: str | None
+    ca_file: str | None
+    connect_to: Destination | None
+
+
+def _wscat(asked: _Asked) -> Command:
+    words, note = ["wscat"], "Type a line to send it; incoming lines begin with <."
+    address = str(asked.url)
+    if asked.connect_to is not None:
+        elsewhere = AllowedUrl(
+            asked.url.scheme, asked.connect_to.host, asked.connect_to.port, asked.url.resource
+        )
+        address = str(elsewhere)
+        words += ["--host", asked.url.authority]
+        if asked.url.secure:
+            note = (
+                f"wscat checks the certificate against {asked.connect_to.host}, so that must be "
+                "among its names."
+            )
+    if asked.ca_file:
+        words += ["--ca", asked.ca_file]
+    if asked.origin is not None:
+        words += ["--origin", asked.origin]
+    for name in asked.subprotocols:
+        words += ["--subprotocol", name]
+    for name, value in asked.headers:
+        words += ["--header", f"{name}:{value}"]
+    return Command("wscat", shlex.join([*words, "--connect", address]), note)
+
+
+def _websocat(asked: _Asked) -> Command:
+    words, note = [], "Type a line to send it. Written for websocat 1.x."
+    if asked.ca_file:
+        words += ["env", f"SSL_CERT_FILE={asked.ca_file}"]
+    words += ["websocat", "--text"]
+    if asked.origin is not None:
+        words += [f"--origin={asked.origin}"]
+    if asked.subprotocols:
+        words += [f"--protocol={', '.join(asked.subprotocols)}"]
+    words += [f"--header={name}: {value}" for name, value in asked.headers]
+    if asked.connect_to is None:
+        return Command("websocat", shlex.join([*words, str(asked.url)]), note)
+    place = f"tcp:{_host_port(asked.connect_to)}"
+    words += [f"--ws-c-uri={asked.url}"]
+    if asked.url.secure:
+        words += [f"--tls-domain={asked.url.host}"]
+        place = f"ssl:{place}"
+    return Command("websocat", shlex.join([*words, "-", f"ws-c:{place}"]), note)
+
+
+def _python(asked: _Asked) -> Command:
+    # Not the client with threads: over TLS they read and write at once, and now and then its
+    # handshake hangs.
+    arguments = [repr(str(asked.url)), "proxy=None"]
+    imports = ["import asyncio", "from websockets.asyncio.client import connect"]
+    if asked.connect_to is not None:
+        arguments += [f"host={asked.connect_to.host!r}", f"port={asked.connect_to.port}"]
+    if asked.headers:
+        arguments.append(f"additional_headers={list(asked.headers)!r}")
+    if asked.subprotocols:
+        arguments.append(f"subprotocols={list(asked.subprotocols)!r}")
+    if asked.origin is not None:
+        arguments.append(f"origin={asked.origin!r}")
+    if asked.ca_file:
+        imports.insert(1, "import ssl")
+        arguments.append(f"ssl=ssl.create_default_context(cafile={asked.ca_file!r})")
+    code = "\n".join(
+        [
+            *imports,
+            "async def main():",
+            f"    async with connect({', '.join(arguments)}) as c:",
+            "        await c.send('hello')",
+            "        print(await asyncio.wait_for(c.recv(), 5))",
+            "asyncio.run(main())",
+        ]
+    )
+    note = "Needs pip install websockets. Prints the first message that comes back."
+    return Command("python", shlex.join(["python3", "-c", code]), note)
+
+
+def _curl(asked: _Asked) -> Command:
+    page = str(asked.url).replace("ws", "http", 1)
+    words = ["curl", "--http1.1", "--include", "--no-buffer", "--max-time", "5", "--noproxy", "*"]
+    if asked.ca_file:
+        words += ["--cacert", asked.ca_file]
+    if asked.connect_to is not None:
+        host = f"[{asked.url.host}]" if ":" in asked.url.host else asked.url.host
+        words += ["--connect-to", f"{host}:{asked.url.port}:{_host_port(asked.connect_to)}"]
+    lines = [
+        ("Connection", "Upgrade"),
+        ("Upgrade", "websocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", EXAMPLE_KEY),
+    ]
+    if asked.subprotocols:
+        lines.append(("Sec-WebSocket-Protocol", ", ".join(asked.subprotocols)))
+    if asked.origin is not None:
+        lines.append(("Origin", asked.origin))
+    for name, value in (*lines, *asked.headers):
+        # curl drops a header without value unless it ends with a semicolon.
+        words += ["--header", f"{name}: {value}" if value else f"{name};"]
+    note = (
+        "Shows the handshake only, for 5 s. A right answer is 101 with Sec-WebSocket-Accept: "
+        f"{EXAMPLE_ACCEPT}"
+    )
+    return Command("curl", shlex.join([*words, page]), note)
+
+
+def _host_port(destination: Destination) -> str:
+    host = f"[{destination.host}]" if ":" in destination.host else destination.host
+    return f"{host}:{destination.port}"

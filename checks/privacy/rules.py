@@ -1,0 +1,315 @@
+"""Is an endpoint still private? Judged from one look at AWS: pass, fail, or unknown (PURE).
+
+Decides which answers speak of privacy: the preflight's own, chosen by code, and two that only an
+endpoint that exists can be asked. It must never let what could not be seen look like a pass.
+Sources: CloudFront Developer Guide, "Restrict access with VPC origins"; Amazon VPC User Guide,
+security groups and route tables.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from checks.preflight import Level, PreflightResult, PreflightSubject, judge
+from provisioning.facts.path_patterns import covers
+from provisioning.facts.snapshot import IngressRule, Snapshot, TargetFacts
+
+
+class Outcome(enum.StrEnum):
+    """What an answer, or a whole audit, says. Unknown: it was not seen, so nothing is promised."""
+
+    PASS = "pass"  # noqa: S105
+    FAIL = "fail"
+    UNKNOWN = "unknown"
+
+
+QUESTIONS = {
+    "PF-TARGET": "The target exists and was looked at",
+    "PF-SCHEME": "The target is internal",
+    "PF-PUBLIC-ADDRESS": "The target has no public address",
+    "PF-SUBNET": "The target's subnets have no route to an internet gateway",
+    "PF-GROUP": "A security group guards the target",
+    "PF-PUBLIC": "The security group admits nothing public",
+    "PA-ONLY-CLOUDFRONT": "The security group admits only CloudFront to the endpoint's ports",
+    "PF-OTHER-DOOR": "No other way leads in from the internet",
+    "PF-IPV6": "Nothing comes in over IPv6",
+    "PA-VPC-ORIGIN": "The endpoint's paths lead through the VPC origin of its target",
+}
+ASKED_WHERE_IT_APPLIES = frozenset({"PF-IPV6"})
+"""The preflight has nothing to say of IPv6 where the target has none."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One question of the audit. `seen` is what AWS said, `why` what follows, `fix` how a person
+    puts it right.
+    """
+
+    code: str
+    outcome: Outcome
+    seen: str
+    why: str = ""
+    fix: str = ""
+
+    @property
+    def statement(self) -> str:
+        """What holds when it passes."""
+        return QUESTIONS[self.code]
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
+        return asdict(self) | {"outcome": self.outcome.value, "statement": self.statement}
+
+
+def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
+    """1. The preflight's answers to the questions of privacy, in the order of QUESTIONS.
+    2. What only an endpoint that exists can be asked.
+    3. A question that nobody answered is unknown.
+    """
+    given = [
+        _from_preflight(result) for result in judge(subject, snapshot) if result.code in QUESTIONS
+    ]
+    given += [*_only_cloudfront(subject, snapshot), _vpc_origin(subject, snapshot)]
+    answers: list[Answer] = []
+    for code in QUESTIONS:
+        found = [one for one in given if one.code == code]
+        if not found and code not in ASKED_WHERE_IT_APPLIES:
+            found = [_unknown(code, "Nothing could be said of it.")]
+        answers += found
+    return tuple(answers)
+
+
+def not_seen(reason: str) -> tuple[Answer, ...]:
+    """The audit when AWS could not be asked at all."""
+    return tuple(_unknown(code, reason) for code in QUESTIONS)
+
+
+def outcome_of(answers: Sequence[Answer]) -> Outcome:
+    """One failure fails it; else one question without an answer leaves it unknown."""
+    said = {one.outcome for one in answers}
+    if Outcome.FAIL in said:
+        return Outcome.FAIL
+    return Outcome.PASS if said == {Outcome.PASS} else Outcome.UNKNOWN
+
+
+def in_words(answers: Sequence[Answer]) -> str:
+    """The outcome in a sentence or two, for an event."""
+    match outcome_of(answers):
+        case Outcome.PASS:
+            return "Privacy audit: nothing public leads to the target."
+        case Outcome.FAIL:
+            wrong = [one for one in answers if one.outcome is Outcome.FAIL]
+            return " ".join(
+                [
+                    "Privacy audit failed.",
+                    *(f"Not so: {one.statement}. {one.seen}" for one in wrong),
+                ]
+            )
+        case Outcome.UNKNOWN:
+            count = sum(one.outcome is Outcome.UNKNOWN for one in answers)
+            return (
+                f"Privacy audit: not known. {count} of {len(answers)} questions could not be "
+                "answered."
+            )
+
+
+def facts_told(snapshot: Snapshot) -> dict[str, Any]:
+    """What AWS answered, as far as the audit rests on it, JSON-ready; None where it was not looked
+    at.
+    """
+    distribution = snapshot.distribution
+    return {
+        "target": _target_told(snapshot.target) if snapshot.target else None,
+        "distribution": {
+            "id": distribution.id,
+            "domain_name": distribution.domain_name,
+            "behaviors": [
+                {"path_pattern": one.path_pattern, "origin": one.target_origin_id}
+                for one in distribution.behaviors
+            ],
+            "origins": [
+                {"id": one.id, "domain_name": one.domain_name, "vpc_origin": one.vpc_origin_id}
+                for one in distribution.origins
+            ],
+        }
+        if distribution
+        else None,
+        "vpc_origins": [
+            {"id": one.id, "target": one.target_arn, "status": one.status}
+            for one in snapshot.vpc_origins
+        ],
+        "not_seen": [{"what": gap.what, "reason": gap.reason} for gap in snapshot.gaps],
+    }
+
+
+def _from_preflight(result: PreflightResult) -> Answer:
+    """A warning of the preflight is a failure here: it warns of what keeps nothing from working,
+    but lets others in.
+    """
+    outcome = {Level.PASS: Outcome.PASS, Level.UNKNOWN: Outcome.UNKNOWN}.get(
+        result.level, Outcome.FAIL
+    )
+    if result.code == "PF-TARGET" and outcome is Outcome.FAIL:
+        outcome = (
+            Outcome.UNKNOWN
+        )  # without a target there is nothing to look at, and nothing to accuse
+    return Answer(
+        result.code, outcome, result.seen, result.why, result.fix.console if result.fix else ""
+    )
+
+
+def _only_cloudfront(subject: PreflightSubject, snapshot: Snapshot) -> Iterator[Answer]:
+    """Stricter than the preflight: private sources, too, get past CloudFront and what it guards."""
+    code, target = "PA-ONLY-CLOUDFRONT", snapshot.target
+    if target is None or not target.security_groups:
+        return
+    if (
+        gap := snapshot.gap("ingress")
+        or snapshot.gap("prefix_list")
+        or snapshot.gap("service_group")
+    ):
+        yield _unknown(code, gap.reason)
+        return
+    reaching = [
+        rule for rule in target.ingress if any(rule.covers(port) for port in subject.origin_ports)
+    ]
+    others = [rule for rule in reaching if not _is_cloudfront(rule, target)]
+    if others:
+        yield Answer(
+            code,
+            Outcome.FAIL,
+            f"Also admitted: {', '.join(sorted({rule.source for rule in others}))}.",
+            "Whoever has such an address or group gets past CloudFront and everything that "
+            "it guards.",
+            f"EC2 > Security Groups > {others[0].group_id} > Edit inbound rules: delete "
+            f"{others[0].rule_id}, unless "
+            "these clients are meant to reach the target directly.",
+        )
+    elif reaching:
+        yield Answer(
+            code,
+            Outcome.PASS,
+            f"Admitted: {', '.join(sorted({rule.source for rule in reaching}))}.",
+        )
+    else:
+        yield Answer(code, Outcome.PASS, "Nothing is admitted to these ports, not even CloudFront.")
+
+
+def _is_cloudfront(rule: IngressRule, target: TargetFacts) -> bool:
+    if rule.source_kind == "prefix-list":
+        return rule.source in target.cloudfront_lists
+    return (
+        bool(rule.source) and rule.source_kind == "group" and rule.source == target.service_group_id
+    )
+
+
+def _vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> Answer:
+    """Behavior, origin, VPC origin, target: each path is followed to its end."""
+    code, distribution = "PA-VPC-ORIGIN", snapshot.distribution
+    if gap := snapshot.gap("distribution") or snapshot.gap("vpc_origins"):
+        return _unknown(code, gap.reason)
+    if distribution is None:
+        return _unknown(code, f"The account has no distribution {subject.distribution_id}.")
+    targets: dict[str, str] = {origin.id: origin.target_arn for origin in snapshot.vpc_origins}
+    why = "Clients of this path are led past the private way that was approved."
+    fix = (
+        f"CloudFront > Distributions > {distribution.id} > Behaviors: lead the path to the "
+        "endpoint's own origin."
+    )
+    followed = []
+    for pattern in subject.path_patterns:
+        behavior = distribution.behavior(pattern)
+        origin = distribution.origin(behavior.target_origin_id) if behavior else None
+        if behavior is None:
+            return Answer(code, Outcome.FAIL, f"{pattern} has no behavior of its own.", why, fix)
+        if origin is None:
+            # What a behavior leads to is an origin or a group of two, of which one answers where
+            # the other fails.
+            seen = f"{pattern} leads to the origin group {behavior.target_origin_id}."
+            return Answer(
+                code,
+                Outcome.FAIL,
+                seen,
+                "Not only the private way that was approved is open then.",
+                fix,
+            )
+        patterns = [one.path_pattern for one in distribution.behaviors]
+        before = next(
+            (other for other in patterns[: patterns.index(pattern)] if covers(other, pattern)), None
+        )
+        if before is not None:
+            return Answer(
+                code,
+                Outcome.FAIL,
+                f"{before} stands before {pattern} and answers all of it.",
+                why,
+                fix,
+            )
+        if not origin.vpc_origin_id:
+            return Answer(
+                code,
+                Outcome.FAIL,
+                f"{pattern} leads to {origin.domain_name}, a public origin.",
+                why,
+                fix,
+            )
+        if origin.vpc_origin_id not in targets:
+            return _unknown(
+                code, f"{pattern} leads to {origin.vpc_origin_id}, which is not the account's own."
+            )
+        if targets[origin.vpc_origin_id] != subject.target_arn:
+            seen = (
+                f"{pattern} leads to {origin.vpc_origin_id}, which is made for "
+                f"{targets[origin.vpc_origin_id]}."
+            )
+            return Answer(code, Outcome.FAIL, seen, why, fix)
+        followed.append(f"{pattern} by {origin.vpc_origin_id}")
+    if not followed:
+        return _unknown(code, "The endpoint has no paths.")
+    return Answer(code, Outcome.PASS, f"{'; '.join(followed)}.")
+
+
+def _target_told(target: TargetFacts) -> dict[str, Any]:
+    listed = [
+        (one.group_id, one.rule_id, one.protocol, one.from_port, one.to_port, one.source)
+        for one in target.ingress
+    ]
+    return {
+        "arn": target.arn,
+        "kind": target.kind,
+        "scheme": target.scheme,
+        "state": target.state,
+        "vpc": target.vpc_id,
+        "ip_address_type": target.ip_address_type,
+        "security_groups": list(target.security_groups),
+        "ingress": [
+            dict(
+                zip(
+                    ("group", "rule", "protocol", "from_port", "to_port", "source"),
+                    row,
+                    strict=True,
+                )
+            )
+            for row in listed
+        ],
+        "cloudfront_prefix_list": target.origin_facing_prefix_list,
+        "cloudfront_ipv6_prefix_list": target.origin_facing_ipv6_list,
+        "cloudfront_service_group": target.service_group_id,
+        "subnets": [
+            {"id": one.id, "route_to_internet_gateway": one.public} for one in target.subnets
+        ],
+        "listeners": [{"port": one.port, "protocol": one.protocol} for one in target.listeners],
+        "public_addresses": None
+        if target.public_addresses is None
+        else list(target.public_addresses),
+        "internet_facing_load_balancers": None
+        if target.other_doors is None
+        else list(target.other_doors),
+    }
+
+
+def _unknown(code: str, reason: str) -> Answer:
+    return Answer(code, Outcome.UNKNOWN, "Could not be seen.", reason)

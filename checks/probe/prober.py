@@ -1,0 +1,449 @@
+"""One network attempt at a WebSocket handshake, from the name to the close, as a transcript
+(asyncio).
+
+Decides only the order of things on the way to the 101: judge the URL, resolve once, judge every
+address, connect to a judged one (never to a name), TLS with ALPN http/1.1 only, upgrade; what
+follows is the `Dialogue`'s. SNI, certificate name and Host are the URL's even when a connect-to
+rule leads elsewhere. It must never follow a redirect, use a proxy of the environment, take more
+than its limits, or raise for what the network does: that is recorded as a phase and a reason. How
+many probes run at once is the caller's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import ipaddress
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from checks.probe.connect import Resolver, connected, resolve_with_getaddrinfo
+from checks.probe.limits import Clock, Limits, Stop, milliseconds
+from checks.probe.script_runner import Dialogue
+from checks.probe.stream import Wire
+from checks.probe.tls import distrusting_context, tls_context, tls_facts, verify_reason
+from checks.protocol.address_guard import (
+    ALLOWED_PORTS,
+    AllowedAddress,
+    AllowedUrl,
+    IPNetwork,
+    Ports,
+    Refused,
+    judge_addresses,
+    judge_url,
+)
+from checks.protocol.connect_to import ConnectRule, Destination, pick
+from checks.protocol.deflate import BoundedDeflate, agreed
+from checks.protocol.handshake import (
+    HeadError,
+    HeadParser,
+    RefusedBody,
+    RequestError,
+    build_plain_get,
+    build_request,
+    explain,
+    judge,
+)
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import Script
+from checks.protocol.transcript import (
+    Attempt,
+    Failure,
+    Finding,
+    HandshakeRequest,
+    Phase,
+    Reason,
+    ResponseHead,
+    Route,
+    Timing,
+    TlsFacts,
+    Transcript,
+)
+
+MAX_ADDRESSES = 4
+"""How many of a name's addresses are tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeNetwork:
+    """How this installation reaches the network: everything here comes from settings, nothing from
+    users.
+    """
+
+    connect_to: tuple[ConnectRule, ...] = ()
+    ca_file: str | None = None
+    allowed_networks: tuple[IPNetwork, ...] = ()
+    allowed_ports: Ports = ALLOWED_PORTS
+    allow_ip_literals: bool = False
+    resolve: Resolver = resolve_with_getaddrinfo
+
+
+async def probe(
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    script: Script | None = None,
+    limits: Limits | None = None,
+) -> Transcript:
+    """Attempt one handshake and the script; the transcript tells how far it got and why not
+    further.
+    """
+    return await _Probe(target, network, script or Script(), limits or Limits()).run()
+
+
+def probe_blocking(
+    target: ProbeTarget,
+    *,
+    network: ProbeNetwork,
+    script: Script | None = None,
+    limits: Limits | None = None,
+) -> Transcript:
+    """`probe` for callers without an event loop (a view, a Celery task)."""
+    return asyncio.run(probe(target, network=network, script=script, limits=limits))
+
+
+class _Probe:
+    """One run; each method is a phase, and raises Stop where the run ends."""
+
+    def __init__(
+        self, target: ProbeTarget, network: ProbeNetwork, script: Script, limits: Limits
+    ) -> None:
+        self._target, self._network, self._script, self._limits = target, network, script, limits
+        self._clock = Clock(limits.total_s)
+        self._nonce = secrets.token_hex(8)
+        self._url: AllowedUrl | None = None
+        self._destination: Destination | None = None
+        self._answers: Sequence[str] = ()
+        self._attempts: list[Attempt] = []
+        self._connected = ""
+        self._tls: TlsFacts | None = None
+        self._request: HandshakeRequest | None = None
+        self._response: ResponseHead | None = None
+        self._noted = False
+        self._findings: tuple[Finding, ...] = ()
+        self._body = ""
+        self._body_truncated = False
+        self._timing: dict[str, float] = {}
+        self._wire = Wire(limits.bytes_in)
+        self._dialogue: Dialogue | None = None
+
+    async def run(self) -> Transcript:
+        """All phases in order; whatever ends them, the transcript so far."""
+        stopped: tuple[Failure, ...] = ()
+        started_at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        try:
+            await self._phases()
+        except Stop as stop:
+            stopped = (stop.failure,)
+        finally:
+            self._wire.abort()
+        self._add_notes()
+        said = self._dialogue
+        return Transcript(
+            url=self._target.url,
+            started_at=started_at,
+            route=self._route(),
+            tls=self._tls,
+            request=self._request,
+            response=self._response,
+            findings=self._findings,
+            body=self._body,
+            body_truncated=self._body_truncated,
+            frames=said.frames if said else (),
+            steps=tuple(said.steps) if said else (),
+            close=said.close if said else None,
+            timing=Timing(
+                **self._timing,
+                **(said.timing if said else {}),
+                total=milliseconds(self._clock.began),
+            ),
+            failures=(*(said.failures if said else ()), *stopped),
+            nonce=self._nonce,
+            asked_echo=bool(self._script.message),
+        )
+
+    async def _phases(self) -> None:
+        url = self._judge_url()
+        request = self._request = self._build(url)
+        context = self._trust() if url.secure else None
+        destination = self._destination = pick(self._network.connect_to, url.host, url.port)
+        addresses = await self._resolve(destination)
+        sock, address = await self._connect(destination, addresses)
+        if context is None:
+            self._wire.open_plain(sock, request.to_bytes())
+        else:
+            await self._open_tls(sock, context, request, url.host, (address, destination.port))
+        head, rest = await self._answer(request)
+        if request.upgrade:
+            await self._upgrade(request, head, rest)
+
+    def _judge_url(self) -> AllowedUrl:
+        url = judge_url(
+            self._target.url,
+            schemes=("ws", "wss"),
+            ports=self._network.allowed_ports,
+            allow_ip_literals=self._network.allow_ip_literals,
+        )
+        if isinstance(url, Refused):
+            raise Stop(Phase.URL, Reason.BAD_URL, url.reason)
+        self._url = url
+        return url
+
+    def _build(self, url: AllowedUrl) -> HandshakeRequest:
+        asked = self._target
+        try:
+            if not asked.upgrade:
+                return build_plain_get(url, origin=asked.origin, extra_headers=asked.headers)
+            return build_request(
+                url,
+                key_bytes=secrets.token_bytes(16),
+                subprotocols=asked.subprotocols,
+                extensions=asked.extensions,
+                origin=asked.origin,
+                extra_headers=asked.headers,
+            )
+        except RequestError as error:
+            raise Stop(Phase.URL, Reason.BAD_REQUEST, str(error)) from error
+
+    def _trust(self) -> ssl.SSLContext:
+        try:
+            return tls_context(self._network.ca_file)
+        except (OSError, ssl.SSLError) as error:
+            raise Stop(
+                Phase.TLS, Reason.PROBE_ERROR, f"PROBE_CA_FILE cannot be used: {error}"
+            ) from error
+
+    async def _resolve(self, destination: Destination) -> tuple[AllowedAddress, ...]:
+        answers: Sequence[str]
+        if _is_address(destination.host):
+            answers = (destination.host,)
+        else:
+            began = time.perf_counter()
+            try:
+                async with asyncio.timeout(self._clock.left(self._limits.dns_s)):
+                    answers = await self._network.resolve(destination.host, destination.port)
+            except TimeoutError as error:
+                detail = f"no answer within {self._limits.dns_s:g} s for {destination.host}"
+                raise Stop(Phase.DNS, Reason.DNS_TIMEOUT, detail) from error
+            except (OSError, UnicodeError) as error:
+                detail = f"{destination.host}: {getattr(error, 'strerror', None) or error}"
+                raise Stop(Phase.DNS, Reason.DNS_FAILURE, detail) from error
+            self._timing["dns"] = milliseconds(began)
+        judged = judge_addresses(answers, self._network.allowed_networks)
+        self._answers = answers
+        if isinstance(judged, Refused):
+            raise Stop(Phase.GUARD, Reason.ADDRESS_REFUSED, f"{destination.host}: {judged.reason}")
+        return judged
+
+    def _route(self) -> Route | None:
+        """How far the way to the other side is known."""
+        url, destination = self._url, self._destination
+        if url is None or destination is None:
+            return None
+        return Route(
+            url.host,
+            url.port,
+            destination.host,
+            destination.port,
+            destination.rule,
+            tuple(dict.fromkeys(self._answers)),
+            self._connected,
+            tuple(self._attempts),
+        )
+
+    async def _connect(
+        self, destination: Destination, addresses: Sequence[AllowedAddress]
+    ) -> tuple[socket.socket, str]:
+        """Try the judged addresses in the resolver's order; the time for connecting is shared out
+        evenly.
+        """
+        until = time.perf_counter() + self._clock.left(self._limits.connect_s)
+        tried = addresses[:MAX_ADDRESSES]
+        stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, "no time was left to connect")
+        for index, allowed in enumerate(tried):
+            began = time.perf_counter()
+            share = (until - began) / (len(tried) - index)
+            try:
+                sock = await connected(allowed.address, destination.port, share)
+            except TimeoutError:
+                detail = (
+                    f"{allowed.address} port {destination.port}: no answer within {share:.1f} s"
+                )
+                stop = Stop(Phase.TCP, Reason.CONNECT_TIMEOUT, detail)
+            except ConnectionRefusedError:
+                detail = f"{allowed.address} port {destination.port}: nothing listens there"
+                stop = Stop(Phase.TCP, Reason.CONNECT_REFUSED, detail)
+            except ConnectionResetError:
+                detail = (
+                    f"{allowed.address} port {destination.port}: the connection was reset at once"
+                )
+                stop = Stop(Phase.TCP, Reason.RESET, detail)
+            except OSError as error:
+                detail = f"{allowed.address} port {destination.port}: {error.strerror or error}"
+                stop = Stop(Phase.TCP, Reason.CONNECT_UNREACHABLE, detail)
+            else:
+                self._timing["tcp"] = milliseconds(began)
+                self._attempts.append(Attempt(allowed.address, "connected", self._timing["tcp"]))
+                self._connected = allowed.address
+                return sock, allowed.address
+            self._attempts.append(
+                Attempt(allowed.address, stop.failure.reason.value, milliseconds(began))
+            )
+        raise stop
+
+    async def _open_tls(
+        self,
+        sock: socket.socket,
+        context: ssl.SSLContext,
+        request: HandshakeRequest,
+        host: str,
+        address: tuple[str, int],
+    ) -> None:
+        """TLS over the connection; the request goes out as soon as that stands."""
+        began = time.perf_counter()
+        self._tls = TlsFacts(host)
+        seconds = self._clock.left(self._limits.tls_s)
+        try:
+            secured = await self._wire.open_tls(
+                sock,
+                request.to_bytes(),
+                context=context,
+                server_name=host,
+                deadline=began + seconds,
+            )
+        except TimeoutError as error:
+            detail = f"the TLS handshake did not finish within {seconds:.1f} s"
+            raise Stop(Phase.TLS, Reason.TLS_TIMEOUT, detail) from error
+        except ssl.SSLCertVerificationError as error:
+            self._tls = await self._look_without_trust(address, host)
+            raise Stop(Phase.TLS, verify_reason(error), error.verify_message) from error
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise Stop(
+                Phase.TLS, Reason.CLOSED_EARLY, "the connection ended during the TLS handshake"
+            ) from error
+        except ssl.SSLError as error:
+            raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, error.reason or str(error)) from error
+        except OSError as error:
+            # A socket that was reset before its TLS began is no longer connected to anybody.
+            raise Stop(
+                Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake"
+            ) from error
+        self._timing["tls"] = milliseconds(began, self._wire.made)
+        self._tls = tls_facts(secured, host, trusted=True)
+
+    async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
+        """Show the certificate that was not trusted: one more TLS handshake to the same address,
+        nothing sent in it.
+        """
+        wire = Wire(0)
+        deadline = time.perf_counter() + self._clock.left(self._limits.tls_s)
+        try:
+            sock = await connected(address[0], address[1], deadline - time.perf_counter())
+            secured = await wire.open_tls(
+                sock, b"", context=distrusting_context(), server_name=host, deadline=deadline
+            )
+            return tls_facts(secured, host, trusted=False)
+        except OSError:
+            return TlsFacts(host)
+        finally:
+            wire.abort()
+
+    async def _answer(self, request: HandshakeRequest) -> tuple[ResponseHead, bytes]:
+        """The head of the answer and what came with it; the body is read too where no WebSocket
+        begins.
+        """
+        wire = self._wire
+        sent = wire.made
+        parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
+        try:
+            while parser.head is None:
+                if not await wire.wait(self._clock.until):
+                    seen = "part of an answer" if parser.started else "no byte of an answer"
+                    detail = f"{seen} within {time.perf_counter() - sent:.1f} s"
+                    raise Stop(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, detail)
+                if data := wire.take():
+                    parser.feed(data)
+                elif wire.was_reset:
+                    raise Stop(
+                        Phase.UPGRADE,
+                        Reason.RESET,
+                        "the connection was reset before the answer was complete",
+                    )
+                elif isinstance(wire.error, ssl.SSLError):
+                    raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, wire.error.reason or str(wire.error))
+                elif wire.eof:
+                    detail = "the connection ended before the answer was complete"
+                    raise Stop(Phase.UPGRADE, Reason.CLOSED_EARLY, detail)
+                # An endless drip always has bytes waiting, so the clock is looked at here too.
+                if parser.head is None and time.perf_counter() >= self._clock.until:
+                    raise Stop(
+                        Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, "the answer did not end in time"
+                    )
+        except HeadError as error:
+            raise Stop(Phase.UPGRADE, error.reason, error.detail) from error
+        finally:
+            if wire.first_arrived:
+                self._timing["first_byte"] = milliseconds(sent, wire.first_arrived)
+        self._timing["upgrade"] = milliseconds(sent, wire.arrived)
+        self._response = parser.head
+        if not request.upgrade or parser.head.status != 101:
+            await self._read_body(parser.head, parser.rest)
+        return parser.head, parser.rest
+
+    async def _read_body(self, head: ResponseHead, rest: bytes) -> None:
+        body = RefusedBody(head, limit=self._limits.body_bytes)
+        body.feed(rest)
+        until = min(self._clock.until, time.perf_counter() + self._limits.body_s)
+        while not body.complete and time.perf_counter() < until and await self._wire.wait(until):
+            data = self._wire.take()
+            if not data:
+                break
+            body.feed(data)
+        self._body, self._body_truncated = body.text, body.truncated
+
+    async def _upgrade(self, request: HandshakeRequest, head: ResponseHead, rest: bytes) -> None:
+        """Judge the answer by RFC 6455; when it opens a WebSocket, talk."""
+        self._findings = judge(request, head)
+        if head.status != 101:
+            raise Stop(
+                Phase.UPGRADE, Reason.UPGRADE_REFUSED, f"{head.status} {head.reason}".rstrip()
+            )
+        for finding in self._findings:
+            if not finding.ok:
+                raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")
+        self._dialogue = Dialogue(
+            self._wire,
+            script=self._script,
+            nonce=self._nonce,
+            limits=self._limits,
+            clock=self._clock,
+            deflate=self._agreed(head),
+        )
+        await self._dialogue.run(rest, farewell=self._add_notes)
+
+    def _agreed(self, head: ResponseHead) -> BoundedDeflate | None:
+        """What reads the frames of the extension that the answer switched on."""
+        try:
+            return agreed(head.get("sec-websocket-extensions"), self._limits.bytes_in)
+        except ValueError as error:
+            raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"extensions: {error}") from error
+
+    def _add_notes(self) -> None:
+        """Explain the answer's lines; best while the other side has something to do."""
+        if self._response is not None and not self._noted:
+            self._noted = True
+            self._response = explain(self._response, self._findings)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,244 @@
+"""What can be asked of further probes: request one, make one, and weigh a failed check again with
+log rows.
+
+Each is a row that a worker takes under a lease, one at a time for each endpoint, and that no thread
+waits for: asking AWS comes first, then the sockets are held on an event loop (`checks.executors`). A
+fault of our own ends a probe and is told; it must never leave somebody waiting for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import IntegrityError, transaction
+
+from checks.actions import (
+    LEASE_MARGIN_SECONDS,
+    probe_limits,
+    probe_network,
+    renew_connection,
+    usual_target,
+)
+from checks.aws_view import AwsView, fetch_aws_view
+from checks.diagnosis.access_log import LogRow, LogRowError, parse_log_rows
+from checks.diagnosis.evidence import Observations
+from checks.diagnosis.ranking import weigh
+from checks.executors import Held
+from checks.models import Check, Probe
+from checks.output.reports import Report
+from checks.preflight.behavior_match import HANDSHAKE_HEADERS
+from checks.probe.kinds import Surroundings, make_report
+from checks.probe.limits import Limits
+from checks.probe.probe_request import WITH_AWS, Kind, ProbeRequest, longest, parse_routes
+from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.script import Script
+from checks.protocol.transcript import Transcript
+from provisioning.models import Endpoint
+
+LONGEST_LOG_ROWS = 60_000
+"""Characters of log rows that can be given with one check."""
+LOOK_SECONDS = 60.0
+"""The most that looking at AWS may add to a probe's lease."""
+SENT_HEADERS = ("Host", "Upgrade", "Connection", "Origin", *HANDSHAKE_HEADERS)
+log = logging.getLogger(__name__)
+
+
+def request_probe(
+    endpoint: Endpoint,
+    asked: ProbeRequest,
+    *,
+    by: str,
+    now: datetime,
+    check: Check | None = None,
+    rows: Sequence[LogRow] = (),
+) -> Probe | None:
+    """Ask for a further probe; None while another one of this endpoint is under way.
+
+    With kind LOG_ROWS `check` is weighed again with these `rows`.
+    """
+    # Somebody else may ask at the same moment.
+    with contextlib.suppress(IntegrityError), transaction.atomic():
+        return Probe.objects.create(
+            endpoint=endpoint,
+            kind=asked.kind,
+            number=asked.number,
+            path=asked.path,
+            of_check=check,
+            rows=[asdict(row) for row in rows],
+            requested_by=by,
+            asked_at=now,
+        )
+    return None
+
+
+def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
+    """The rows of CloudFront's log for a check; at least one must be of this very handshake, where
+    both say which request they are of, or of a request that is no handshake. Raises LogRowError.
+    """
+    rows = parse_log_rows(text)
+    try:
+        ours = Transcript.from_dict(check.transcript_data or {}).edge_request_id
+    except ValueError as error:
+        stored = (
+            "This test was stored by another version of the portal. Test again, then paste the "
+            "rows of that."
+        )
+        raise LogRowError(stored) from error
+    if ours and all(
+        row.request_id and row.request_id != ours and not row.of_no_handshake for row in rows
+    ):
+        raise LogRowError(
+            f"No row is of this handshake: its x-edge-request-id is {ours}. Paste the row "
+            "with that id."
+        )
+    return rows
+
+
+def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report] | None:
+    """Begin a probe that nobody else is making: what is to be waited for, and then kept.
+
+    None where there is none to make, or where it has ended already, because it opens no socket or
+    could not begin.
+    """
+    now = clock()
+    probe: Probe | None = (
+        Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
+    )
+    if probe is None:
+        return None
+    asked = ProbeRequest(Kind(probe.kind), probe.number, probe.path)
+    limits = Limits() if asked.kind is Kind.RECONNECT else probe_limits(Script())
+    lease = (
+        longest(asked, limits.total_s)
+        + (LOOK_SECONDS if asked.kind in WITH_AWS else 0)
+        + LEASE_MARGIN_SECONDS
+    )
+    probe.lease_until = now + timedelta(seconds=lease)
+    if Probe.objects.due(now).filter(pk=probe_id).update(lease_until=probe.lease_until) != 1:
+        return None
+    found: dict[str, Any] = {}
+    try:
+        if asked.kind is not Kind.LOG_ROWS:
+            return _waiting(probe, asked, _surroundings(probe, asked, limits), clock)
+        report, found = _weighed_again(probe)
+    except DatabaseError:
+        raise
+    except Exception as fault:
+        report = _our_fault(probe, fault)
+    renew_connection()
+    _keep(probe, report, clock(), found)
+    return None
+
+
+def _waiting(
+    probe: Probe, asked: ProbeRequest, around: Surroundings, clock: Callable[[], datetime]
+) -> Held[Report]:
+    usual = usual_target(probe.endpoint)
+
+    async def wait() -> Report:
+        try:
+            return await make_report(asked, usual, around)
+        except Exception as fault:
+            return _our_fault(probe, fault)
+
+    ours = Probe.objects.filter(pk=probe.pk, lease_until=probe.lease_until)
+    return Held(
+        wait, lambda report: _keep(probe, report, clock()), lambda: ours.update(lease_until=None)
+    )
+
+
+def _keep(
+    probe: Probe, report: Report, now: datetime, found: Mapping[str, Any] | None = None
+) -> None:
+    """The report, and with it what was `found` of the check that it is about."""
+    with transaction.atomic():
+        kept = Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
+            finished_at=now, lease_until=None, ok=report.ok, report=report.to_dict()
+        )
+        if kept and found and probe.of_check is not None:
+            Check.objects.filter(pk=probe.of_check.pk).update(**found)
+
+
+def _our_fault(probe: Probe, fault: Exception) -> Report:
+    log.error("probe %s: a fault of the portal", probe.pk, exc_info=fault)
+    told = "The portal itself failed; this says nothing about the endpoint."
+    return Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
+
+
+def _surroundings(probe: Probe, asked: ProbeRequest, limits: Limits) -> Surroundings:
+    usual = usual_target(probe.endpoint)
+    view = AwsView()
+    if asked.kind in WITH_AWS:
+        target = HandshakeOptions(path=asked.path).target(usual.url, usual)
+        view = fetch_aws_view(probe.endpoint, target.url, [(name, "") for name in SENT_HEADERS])
+    return Surroundings(
+        network=probe_network(),
+        limits=limits,
+        view=view,
+        ways=parse_routes(settings.PROBE_WAYS),
+        name=probe.endpoint.name,
+        idle_pace=settings.PROBE_IDLE_PACE,
+    )
+
+
+def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
+    """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at
+    this time: the report, and what changes in the check.
+    """
+    check = probe.of_check
+    if check is None:
+        return Report(False, "The test that these log rows belong to is gone."), {}
+    rows = tuple(LogRow(**row) for row in probe.rows)
+    asked = Transcript.from_dict(check.transcript_data or {}).url
+    view = fetch_aws_view(check.endpoint, asked, HandshakeOptions.from_dict(check.wanted).headers)
+    seen = replace(
+        _observed(check),
+        log_rows=rows,
+        looked=True,
+        serving=view.serving,
+        preflight=view.preflight,
+        vpc_origin_status=view.vpc_origin_status,
+        clocks=view.clocks,
+    )
+    conclusion = weigh(seen)
+    first = conclusion.first
+    found = {
+        "verdict": first.code,
+        "findings": [diagnosis.to_dict() for diagnosis in conclusion.diagnoses],
+        "next_probe": conclusion.next_probe.kind if conclusion.next_probe else "",
+    }
+    told = "The verdict stays" if first.code == check.verdict else "The verdict is"
+    known = {finding["code"] for finding in check.findings}
+    news = [
+        f"Also: {one.verdict.title}" for one in conclusion.diagnoses[1:] if one.code not in known
+    ]
+    return Report(
+        True, f"{told}: {first.verdict.title}", (*map(str, rows), *news), first.code
+    ), found
+
+
+def _observed(check: Check) -> Observations:
+    """What the check saw. Raises ValueError for one that another version of the portal stored."""
+    seen = Observations(
+        Transcript.from_dict(check.transcript_data or {}),
+        origin_tls=check.endpoint.spec.origin_protocol == "https-only",
+    )
+    for made in check.probes:
+        transcript = Transcript.from_dict(made["transcript"])
+        match made["kind"]:
+            case "plain GET":
+                seen = replace(seen, plain_get=transcript)
+            case "without Origin":
+                seen = replace(seen, without_origin=transcript)
+            case "again":
+                seen = replace(seen, again=(*seen.again, transcript))
+            case "other ways":
+                seen = replace(seen, other_ways=(*seen.other_ways, (made["way"], transcript)))
+    return seen

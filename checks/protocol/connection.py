@@ -1,0 +1,276 @@
+"""The messages of an open WebSocket, client side, without I/O (PURE).
+
+Decides what each arriving frame means: messages, pings, pongs, the close, and the rules a server
+broke. It must never hold more than its limits, whatever the other side claims, and never touch a
+socket or the clock (`at_ms` is an argument).
+"""
+
+from __future__ import annotations
+
+import codecs
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from checks.protocol.deflate import BoundedDeflate, MessageTooBig
+from checks.protocol.frames import (
+    MAX_CONTROL_PAYLOAD,
+    Frame,
+    FrameReader,
+    Opcode,
+    Violation,
+    client_frame,
+)
+from checks.protocol.transcript import FrameSeen, Reason
+
+PREVIEW = 160
+"""Characters of a payload kept in a transcript."""
+
+NO_STATUS = 1005
+"""Stands for a close frame without a code; it is never sent (RFC 6455 7.4.1)."""
+_CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 5000)})
+"""Codes a close frame may carry: RFC 6455 7.4 and IANA's list of WebSocket close codes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A whole text message."""
+
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A whole binary message."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PingHeard:
+    """A ping; it wants a pong with the same payload."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PongHeard:
+    """A pong; the answer to our ping when the payload is ours."""
+
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CloseHeard:
+    """A close frame; 1005 when it carried no code."""
+
+    code: int
+    reason: str
+
+
+Heard = Text | Binary | PingHeard | PongHeard | CloseHeard | Violation
+
+
+class Conversation:
+    """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both
+    directions.
+
+    `masking_key` gives four bytes that nobody can guess, others each time.
+    """
+
+    def __init__(
+        self,
+        *,
+        max_bytes: int,
+        max_frames: int,
+        masking_key: Callable[[], bytes],
+        deflate: BoundedDeflate | None = None,
+    ) -> None:
+        self.frames: list[FrameSeen] = []
+        self.close_sent = False
+        """Has our close frame gone out?"""
+        self._max_bytes, self._max_frames = max_bytes, max_frames
+        self._masking_key = masking_key
+        self._deflate = deflate
+        self._reader = FrameReader(max_bytes, compression=deflate is not None)
+        self._bytes_in = 0
+        self._frames_in = 0
+        self._text: codecs.IncrementalDecoder | None = None
+        """Of the text message under way; None for a binary one."""
+        self._pieces: list[str] = []
+        self._binary = bytearray()
+        self._over = False
+
+    @property
+    def can_send(self) -> bool:
+        """May a message still be sent?"""
+        return not self._over and not self.close_sent
+
+    def receive(self, data: bytes, at_ms: float) -> list[Heard]:
+        """Everything these bytes say, in order; after a Violation or a CloseHeard nothing more is
+        heard.
+        """
+        if self._over or not data:
+            return []
+        self._bytes_in += len(data)
+        if self._bytes_in > self._max_bytes:
+            self._over = True
+            return [
+                Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009)
+            ]
+        heard = list(self._heard(data, at_ms))
+        self._over = bool(heard) and isinstance(heard[-1], Violation | CloseHeard)
+        return heard
+
+    def send_text(self, text: str, at_ms: float) -> bytes:
+        """The bytes of a text message."""
+        return self._sent("text", text.encode(), at_ms)
+
+    def send_ping(self, payload: bytes, at_ms: float) -> bytes:
+        """The bytes of a ping."""
+        return self._sent("ping", payload, at_ms)
+
+    def send_pong(self, payload: bytes, at_ms: float) -> bytes:
+        """The bytes of the pong that a ping wants (RFC 6455 5.5.3)."""
+        return self._sent("pong", payload, at_ms)
+
+    def send_close(self, code: int, reason: str, at_ms: float) -> bytes:
+        """The bytes of a close frame; 1005 sends one without a code. A reason that is too long is
+        cut.
+        """
+        payload = b""
+        if code != NO_STATUS:
+            kept = reason.encode()[: MAX_CONTROL_PAYLOAD - 2].decode("utf-8", "ignore")
+            payload = code.to_bytes(2, "big") + kept.encode()
+        wire = self._sent("close", payload, at_ms)
+        self.close_sent = True
+        return wire
+
+    def _sent(self, opcode: Opcode, payload: bytes, at_ms: float) -> bytes:
+        """Nothing goes out after a close frame (RFC 6455 5.5.1)."""
+        if self.close_sent:
+            return b""
+        squeezed = opcode == "text" and self._deflate is not None and self._deflate.sends_compressed
+        preview = preview_of(opcode, payload)
+        self.frames.append(
+            FrameSeen("sent", opcode, len(payload), at_ms, preview, compressed=squeezed)
+        )
+        if squeezed and self._deflate is not None:
+            payload = self._deflate.deflate(payload)
+        return client_frame(opcode, payload, key=self._masking_key(), compressed=squeezed)
+
+    def _heard(self, data: bytes, at_ms: float) -> Iterator[Heard]:
+        for frame in self._reader.feed(data, at_ms):
+            if isinstance(frame, Violation):
+                yield frame
+                return
+            self._frames_in += 1
+            if self._frames_in > self._max_frames:
+                yield Violation(
+                    Reason.TOO_MANY_FRAMES, f"more than {self._max_frames} frames came", 1008
+                )
+                return
+            preview = "" if frame.compressed else preview_of(frame.opcode, frame.payload)
+            size, sent_at = len(frame.payload), frame.at_ms
+            self.frames.append(
+                FrameSeen(
+                    "received", frame.opcode, size, sent_at, preview, frame.final, frame.compressed
+                )
+            )
+            meaning = self._meaning(frame)
+            if meaning is not None:
+                yield meaning
+            if isinstance(meaning, Violation):
+                return
+
+    def _meaning(self, frame: Frame) -> Heard | None:
+        """What a frame says by itself or as the last of a message; None for a part of a message."""
+        if frame.opcode == "close":
+            return _close(frame.payload)
+        if frame.opcode == "ping":
+            return PingHeard(frame.payload)
+        if frame.opcode == "pong":
+            return PongHeard(frame.payload)
+        if frame.opcode == "text":
+            self._text = codecs.getincrementaldecoder("utf-8")()
+        elif frame.opcode == "binary":
+            self._text = None
+        payload = frame.payload
+        if frame.compressed and self._deflate is not None:
+            try:
+                payload = self._deflate.inflate(payload, last=frame.final)
+            except MessageTooBig:
+                text = f"a compressed message inflates to more than {self._max_bytes:,} bytes"
+                return Violation(Reason.TOO_MUCH_DATA, text, 1009)
+            except zlib.error as error:
+                return Violation(
+                    Reason.FRAME_VIOLATION,
+                    f"a compressed message cannot be inflated: {error}",
+                    1007,
+                )
+        if self._text is None:
+            return self._binary_piece(payload, frame.final)
+        return self._text_piece(self._text, payload, frame.final)
+
+    def _text_piece(
+        self, decoder: codecs.IncrementalDecoder, payload: bytes, final: bool
+    ) -> Text | Violation | None:
+        try:
+            self._pieces.append(decoder.decode(payload, final))
+        except UnicodeDecodeError as error:
+            return Violation(
+                Reason.FRAME_VIOLATION, f"a text message is not UTF-8: {error} (RFC 6455 8.1)", 1007
+            )
+        if not final:
+            return None
+        message = Text("".join(self._pieces))
+        self._pieces.clear()
+        return message
+
+    def _binary_piece(self, payload: bytes, final: bool) -> Binary | None:
+        self._binary += payload
+        if not final:
+            return None
+        message = Binary(bytes(self._binary))
+        self._binary.clear()
+        return message
+
+
+def preview_of(opcode: Opcode, payload: bytes) -> str:
+    """The start of a payload, readable: text as text, a close as code and reason, the rest as
+    hex.
+    """
+    if opcode == "close":
+        if len(payload) < 2:
+            return ""
+        return (
+            f"{int.from_bytes(payload[:2], 'big')} {payload[2:].decode('utf-8', 'replace')}".strip()
+        )
+    if opcode in ("text", "continuation"):
+        return payload[: PREVIEW * 4].decode("utf-8", "replace")[:PREVIEW].replace("\x00", "�")
+    return payload[: PREVIEW // 4].hex(" ")
+
+
+def _close(payload: bytes) -> CloseHeard | Violation:
+    """A close frame is empty, or carries a code that may be sent and a reason in UTF-8 (RFC 6455
+    5.5.1, 7.4).
+    """
+    if not payload:
+        return CloseHeard(NO_STATUS, "")
+    if len(payload) == 1:
+        return Violation(
+            Reason.FRAME_VIOLATION,
+            "a close frame has one byte; a code has two (RFC 6455 5.5.1)",
+            1002,
+        )
+    code = int.from_bytes(payload[:2], "big")
+    if code not in _CODES:
+        return Violation(
+            Reason.FRAME_VIOLATION, f"a close frame carries {code}, which must not be sent", 1002
+        )
+    try:
+        return CloseHeard(code, payload[2:].decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return Violation(
+            Reason.FRAME_VIOLATION, f"the reason of a close is not UTF-8: {error}", 1007
+        )

@@ -1,0 +1,229 @@
+"""One handshake as somebody wants it: path, headers, Origin, subprotocols, compression, and a
+script after it (PURE).
+
+Decides what may be wanted and how a fault is worded, field by field, so that form and API refuse
+alike. It must never name a host: that is the endpoint's. Values of secret headers are for one check
+only and are never saved.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from checks.protocol.address_guard import AllowedUrl, judge_url
+from checks.protocol.deflate import OFFER
+from checks.protocol.handshake import RequestError, build_request
+from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.script import ScriptError, Step, parse_script
+from checks.protocol.transcript import MASK, SECRET_HEADERS
+
+NO_ORIGIN = "none"
+MAX_HEADERS = 20
+MAX_SCRIPT = 16 * 1024
+FIELDS = ("path", "unencrypted", "origin", "subprotocols", "headers", "compress", "script")
+"""What can be said; every value is text, `compress` and `unencrypted` are "true" or empty."""
+
+
+class HandshakeOptionsError(ValueError):
+    """What cannot be wanted: field to message."""
+
+    def __init__(self, faults: Mapping[str, str]) -> None:
+        super().__init__(dict(faults))
+        self.faults = dict(faults)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{name}: {fault}" for name, fault in self.faults.items())
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeOptions:
+    """Empty fields mean the endpoint's own: its path, its subprotocols, its name as Origin, the
+    usual test message.
+
+    `origin` "none" sends no Origin line; `unencrypted` asks over ws://, as a client does that
+    forgot the s.
+    """
+
+    path: str = ""
+    unencrypted: bool = False
+    origin: str = ""
+    subprotocols: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+    compress: bool = False
+    script: str = ""
+
+    @property
+    def usual(self) -> bool:
+        """Nothing in particular."""
+        return self == HandshakeOptions()
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The script, read."""
+        return parse_script(self.script)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Names of headers whose values must not be kept."""
+        return tuple(name for name, _ in self.headers if name.lower() in SECRET_HEADERS)
+
+    @property
+    def private(self) -> bool:
+        """Says what may be a secret between somebody and the endpoint: header lines, a query, a
+        subprotocol.
+        """
+        return bool(self.headers or self.subprotocols or "?" in self.path)
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> HandshakeOptions:
+        """What `to_dict` gave."""
+        return parse_fields(stored)
+
+    def masked(self) -> HandshakeOptions:
+        """The same with secret values gone; what remains after the check has been made."""
+        return replace(
+            self,
+            headers=tuple((name, _masked(name.lower(), value)) for name, value in self.headers),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready; `parse_handshake_options` reads it back."""
+        return {
+            "path": self.path,
+            "unencrypted": "true" if self.unencrypted else "",
+            "origin": self.origin,
+            "subprotocols": ", ".join(self.subprotocols),
+            "headers": "\n".join(f"{name}: {value}" for name, value in self.headers),
+            "compress": "true" if self.compress else "",
+            "script": self.script,
+        }
+
+    def target(self, url: str, usual: ProbeTarget) -> ProbeTarget:
+        """What to ask for at an endpoint's address."""
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        return ProbeTarget(
+            url=f"{'ws' if self.unencrypted else scheme}://{authority}{self.path or slash + path}",
+            headers=self.headers,
+            subprotocols=self.subprotocols or usual.subprotocols,
+            extensions=(OFFER,) if self.compress else (),
+            origin=None if self.origin == NO_ORIGIN else self.origin or usual.origin,
+        )
+
+
+def parse_handshake_options(
+    given: Mapping[str, Any], *, url: str, saved: bool = False
+) -> HandshakeOptions:
+    """Read what a form or an API body says. Raises WantedError with every fault at once.
+
+    1. Each field by itself: path, Origin, subprotocols, headers (one a line), script.
+    2. The whole as the handshake it makes at `url`, which has rules of its own.
+    3. What is `saved` must hold no secret.
+    """
+    faults: dict[str, str] = {}
+    wanted = parse_fields(given, faults)
+    if wanted.path and not wanted.path.startswith("/"):
+        faults["path"] = "Write a path that begins with a slash, such as /ws/chat?room=1."
+    if (
+        wanted.origin
+        and wanted.origin != NO_ORIGIN
+        and not re.fullmatch(r"https?://[^\s/]+", wanted.origin)
+    ):
+        faults["origin"] = (
+            "Write https:// and a host, as a browser does, or none to send no Origin line."
+        )
+    if len(wanted.script) > MAX_SCRIPT:
+        faults["script"] = f"A script has at most {MAX_SCRIPT // 1024} KiB."
+    else:
+        try:
+            parse_script(wanted.script)
+        except ScriptError as error:
+            faults["script"] = str(error)
+    if saved and wanted.secrets:
+        names = " and ".join(wanted.secrets)
+        faults["headers"] = (
+            f"{names} would be stored. Leave it out of what is saved; it can be given for "
+            "one check."
+        )
+    if not faults:
+        faults = _as_handshake(wanted, url)
+    if faults:
+        raise HandshakeOptionsError(faults)
+    return wanted
+
+
+def parse_fields(
+    given: Mapping[str, Any], faults: dict[str, str] | None = None
+) -> HandshakeOptions:
+    """The fields as they are, judged only as far as they can be read."""
+    text = {name: str(given.get(name) or "").strip() for name in FIELDS}
+    return HandshakeOptions(
+        path=text["path"],
+        unencrypted=_ticked(text["unencrypted"]),
+        origin=text["origin"],
+        subprotocols=tuple(name for name in re.split(r"[,\s]+", text["subprotocols"]) if name),
+        headers=_headers(text["headers"], {} if faults is None else faults),
+        compress=_ticked(text["compress"]),
+        script=text["script"].replace("\r\n", "\n"),
+    )
+
+
+def _masked(header: str, value: str) -> str:
+    """Of cookies the names are kept: a policy passes them on or drops them by name. Of other
+    secrets nothing is.
+    """
+    if header not in SECRET_HEADERS:
+        return value
+    pairs = [pair for pair in value.split(";") if pair.strip()]
+    # A quote that is still open where a pair ends shows that the semicolon belonged to a value.
+    if header != "cookie" or any(pair.count('"') % 2 for pair in pairs):
+        return MASK
+    parts = (pair.partition("=") for pair in pairs)
+    # Where no value follows, what stands before may be one without a name.
+    return "; ".join(
+        f"{name.strip()}={MASK}" if text.strip(" =") else MASK for name, _, text in parts
+    )
+
+
+def _ticked(text: str) -> bool:
+    return text.lower() in ("true", "on", "yes", "1")
+
+
+def _headers(text: str, faults: dict[str, str]) -> tuple[tuple[str, str], ...]:
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        name, colon, value = line.partition(":")
+        if not colon or not name.strip():
+            faults["headers"] = f"Line {number} is no header; write Name: value."
+            return ()
+        found.append((name.strip(), value.strip()))
+    if len(found) > MAX_HEADERS:
+        faults["headers"] = f"At most {MAX_HEADERS} headers can be added."
+    return tuple(found)
+
+
+def _as_handshake(wanted: HandshakeOptions, url: str) -> dict[str, str]:
+    target = wanted.target(url, ProbeTarget(url))
+    judged = judge_url(target.url, schemes=("ws", "wss"))
+    if not isinstance(judged, AllowedUrl):
+        return {"path": judged.reason}
+    try:
+        build_request(
+            judged,
+            key_bytes=bytes(16),
+            subprotocols=target.subprotocols,
+            extensions=target.extensions,
+            origin=target.origin,
+            extra_headers=target.headers,
+        )
+    except RequestError as error:
+        field = {"Sec-WebSocket-Protocol": "subprotocols", "Origin": "origin"}.get(
+            error.what, "headers"
+        )
+        return {field: str(error)}
+    return {}

@@ -1,0 +1,93 @@
+"""What the console reads from PostgreSQL, in a few threads of its own, and the lines it makes of
+events.
+
+A line is rendered here once for all who follow. Nothing here knows of sockets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+
+from channels.db import DatabaseSyncToAsync
+from django.db.models import OuterRef, Subquery
+from django.template.loader import render_to_string
+
+from portal.requests.lifecycle import SETTLED, TITLES, State
+from portal.requests.models import EndpointRequest
+from provisioning.models import Event, EventStream
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+THREADS = 4
+PAGE = 200
+
+_threads = ThreadPoolExecutor(THREADS, thread_name_prefix="console")
+
+
+class Line(NamedTuple):
+    """An event as it goes over the wire. `after` is a message that follows it, or ""."""
+
+    seq: int
+    text: str
+    after: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Lines in order; `more` when the stream goes on behind them."""
+
+    lines: tuple[Line, ...]
+    more: bool
+
+
+async def in_database(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a function that reads the database, in one of the console's threads."""
+    hop = DatabaseSyncToAsync(function, thread_sensitive=False, executor=_threads)
+    return cast("T", await hop(*args, **kwargs))
+
+
+def read_after(stream: str, cursor: int) -> Page:
+    """The next lines after `cursor`.
+
+    Events and the request's state come from one statement, hence one snapshot: a settled state is
+    told exactly behind the event that settled it.
+    """
+    state = EndpointRequest.objects.filter(stream=OuterRef("stream_id")).values("state")[:1]
+    events = list(
+        Event.objects.after(stream, cursor).annotate(request_state=Subquery(state))[: PAGE + 1]
+    )
+    more = len(events) > PAGE
+    lines = [Line(event.seq, _event(event)) for event in events[:PAGE]]
+    if lines and not more:
+        # # annotated above
+        settled = finished(events[-1].request_state)  # type: ignore[attr-defined]
+        lines[-1] = lines[-1]._replace(after=settled)
+    return Page(tuple(lines), more)
+
+
+def last_seqs(streams: Iterable[str]) -> dict[str, int]:
+    """Where these streams stand, in one query."""
+    return dict(EventStream.objects.filter(name__in=list(streams)).values_list("name", "last_seq"))
+
+
+def finished(state: str | None) -> str:
+    """What is said when a request has settled, or "" while something is going on."""
+    if state is None or State(state) not in SETTLED:
+        return ""
+    return message("finished", state=state, title=TITLES[State(state)])
+
+
+def message(kind: str, /, **members: Any) -> str:
+    """A message of the socket."""
+    return json.dumps({"type": kind, **members}, ensure_ascii=False, separators=(",", ":"))
+
+
+def _event(event: Event) -> str:
+    return message(
+        "event", **event.to_dict(), html=render_to_string("requests/_event.html", {"event": event})
+    )

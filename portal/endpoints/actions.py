@@ -1,0 +1,153 @@
+"""What people can ask of a live endpoint: checks, probes, saved checks. One function per verb."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import transaction
+
+from checks import actions as checks
+from checks.actions import request_check
+from checks.diagnosis.access_log import LogRow
+from checks.models import Check, Probe, SavedCheck
+from checks.probe.probe_request import Kind, ProbeRequest
+from checks.probe_actions import request_probe
+from checks.protocol.handshake_options import HandshakeOptions
+from portal.people.models import Person
+from portal.requests.lifecycle import (
+    Denied,
+)
+from portal.requests.models import EndpointRequest
+from provisioning.models import Endpoint
+
+MOST_SAVED_CHECKS = 20
+
+
+SCHEDULES = (0, 15, 60, 1440)
+"""How often a saved check can be made by itself, in minutes; 0 is only by hand."""
+
+
+def why_not_test(person: Person, endpoint: Endpoint) -> Denied | None:
+    """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
+    if not (person.decides or person.memberships.filter(team__slug=endpoint.owner).exists()):
+        return Denied("not_your_team", "Only the team and the platform team may test an endpoint.")
+    if endpoint.state != Endpoint.State.DEPLOYED:
+        return Denied("wrong_state", "It can be tested once it is deployed.")
+    return None
+
+
+def ask_for_check(
+    person: Person,
+    endpoint: Endpoint,
+    *,
+    now: datetime,
+    wanted: HandshakeOptions | None = None,
+    saved: SavedCheck | None = None,
+) -> Check | Denied:
+    """Ask for a handshake check, the usual one or one of one's own, told where the endpoint's
+    newest request is.
+
+    One at a time: asking for the same again gives the one under way; asking for another is refused
+    until it has ended.
+    """
+    refusal = why_not_test(person, endpoint)
+    if refusal:
+        return refusal
+    check = request_check(
+        endpoint, by=str(person), stream=_stream(endpoint), now=now, wanted=wanted, saved=saved
+    )
+    asked = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
+    if check.wanted != asked:
+        return Denied(
+            "busy", "Another test of this endpoint is under way. Ask again when it has ended."
+        )
+    return check
+
+
+def ask_for_probe(
+    person: Person, endpoint: Endpoint, asked: ProbeRequest, *, now: datetime
+) -> Probe | Denied:
+    """Ask for a further probe. One at a time: asking for the same again gives the one under way;
+    another is refused.
+    """
+    refusal = why_not_test(person, endpoint)
+    if refusal:
+        return refusal
+    made = request_probe(endpoint, asked, by=str(person), now=now)
+    if made is None:
+        same = Probe.objects.filter(kind=asked.kind, number=asked.number, path=asked.path)
+        made = same.filter(
+            endpoint=endpoint, finished_at__isnull=True, of_check__isnull=True
+        ).first()
+    return made or _PROBE_UNDER_WAY
+
+
+def weigh_with_log_rows(
+    person: Person, check: Check, rows: Sequence[LogRow], *, now: datetime
+) -> Probe | Denied:
+    """Weigh a check again with rows of CloudFront's log. One that went well only with rows of other
+    requests.
+    """
+    refusal = why_not_test(person, check.endpoint)
+    if refusal:
+        return refusal
+    if check.ok and not any(row.of_no_handshake for row in rows):
+        return Denied("wrong_state", "This test went well; its log row tells nothing more.")
+    asked = ProbeRequest(Kind.LOG_ROWS)
+    found = request_probe(check.endpoint, asked, by=str(person), now=now, check=check, rows=rows)
+    return found or _PROBE_UNDER_WAY
+
+
+_PROBE_UNDER_WAY = Denied(
+    "busy", "Another probe of this endpoint is under way. Ask again when it has ended."
+)
+
+
+def save_check(
+    person: Person,
+    endpoint: Endpoint,
+    name: str,
+    wanted: HandshakeOptions,
+    *,
+    every_minutes: int,
+    after_changes: bool,
+    now: datetime,
+) -> SavedCheck | Denied:
+    """Keep a check under a name, to be made by hand, after changes, or every so many minutes."""
+    refusal = why_not_test(person, endpoint)
+    if refusal:
+        return refusal
+    with transaction.atomic():
+        # Two at once take their turn here; the second counts the first.
+        Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
+        known = SavedCheck.objects.filter(endpoint=endpoint)
+        if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
+            return Denied(
+                "too_many",
+                f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.",
+            )
+        return checks.save_check(
+            endpoint,
+            name,
+            wanted,
+            every_minutes=every_minutes,
+            after_changes=after_changes,
+            by=str(person),
+            stream=_stream(endpoint),
+            now=now,
+        )
+
+
+def drop_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
+    """Make it no more."""
+    refusal = why_not_test(person, saved.endpoint)
+    if refusal is None:
+        saved.delete()
+    return refusal
+
+
+def _stream(endpoint: Endpoint) -> str:
+    """Where what happens to an endpoint is told: at its newest request."""
+    source = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at").first()
+    return source.stream if source else ""

@@ -1,0 +1,1 @@
+"""The pages. A view parses, calls one action and renders; it decides nothing that another entrance would decide too."""

@@ -1,0 +1,149 @@
+"""Deciding: the queue of what waits, and the page on which somebody agrees to exactly one plan or
+says no.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from portal.pages.auth import SignedIn, request_or_404, signed_in, typed
+from portal.pages.home import stuck_context
+from portal.pages.paging import page_of
+from portal.pages.requests import plan_context
+from portal.people.models import Person, Team
+from portal.requests.actions import approve_request, reject_request
+from portal.requests.lifecycle import Denied, State, may_approve
+from portal.requests.models import Approval, EndpointRequest
+from provisioning.models import Endpoint
+
+NEIGHBOURS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Whom a change may touch: other endpoints of the same distribution, and of the same VPC
+    origin.
+    """
+
+    on_distribution: list[Endpoint]
+    on_vpc_origin: list[Endpoint]
+    of_others: int
+    overlapping: list[str]
+
+
+@signed_in
+@require_safe
+def approvals(request: SignedIn) -> HttpResponse:
+    """What waits for a decision, this person's part first, on whatever page; for the rest the
+    reason why it is not theirs. What is stuck stands above.
+    """
+    waiting = EndpointRequest.objects.visible_to(request.user).filter(state=State.AWAITING_APPROVAL)
+    waiting = waiting.marking_yours(request.user).select_related("team", "requester")
+    page = page_of(waiting, request.GET.get("before", ""), first="yours")
+    actors = {team: request.user.actor_for(team) for team in {one.team for one in page}}
+    rows = [
+        (one, may_approve(actors[one.team], one.standing, digest=one.plan_digest)) for one in page
+    ]
+    mine = [one for one, answer in rows if not isinstance(answer, Denied)]
+    others = [(one, answer.reason) for one, answer in rows if isinstance(answer, Denied)]
+    context = {"mine": mine, "others": others, "page": page, "query": ""} | stuck_context(
+        request.user
+    )
+    return render(request, "approvals/list.html", context)
+
+
+@signed_in
+@require_safe
+def approval(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The decision page."""
+    return _page(request, request_or_404(request.user, pk))
+
+
+@signed_in
+@require_POST
+def decide(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Approve or reject. A plan that changed since it was read is shown again with what changed."""
+    shown = request_or_404(request.user, pk)
+    reason = typed(request, "reason", 500)
+    now = timezone.now()
+    decision = request.POST.get("decision", "")
+    if decision == "approve":
+        digest = request.POST.get("digest", "")
+        outcome = approve_request(request.user, shown, digest=digest, reason=reason, now=now)
+        done = f"Approved. Building “{shown.answers.get('name', '')}” begins now."
+    elif decision == "reject":
+        outcome = reject_request(request.user, shown, reason=reason, now=now)
+        done = "Rejected. The team sees your reason."
+    else:
+        return redirect("approval", pk)
+    if not isinstance(outcome, Denied):
+        messages.success(request, done)
+        return redirect("request-detail", pk)
+    if _recorded(request.user, shown, decision):
+        return redirect("request-detail", pk)
+    fault = outcome.reason if outcome.code == "reason_required" else ""
+    context = {"refused": outcome, "fault": fault, "typed": reason}
+    return _page(request, request_or_404(request.user, pk), status=422 if fault else 409, **context)
+
+
+def _recorded(person: Person, shown: EndpointRequest, decision: str) -> bool:
+    """Whether this person has decided just that already: of two clicks a browser shows the answer
+    to the second.
+    """
+    verdicts = {"approve": Approval.Decision.APPROVED, "reject": Approval.Decision.REJECTED}
+    same = Approval.objects.filter(request=shown, revision=shown.revision, decider=person)
+    return same.filter(decision=verdicts[decision]).exists()
+
+
+def _page(
+    request: SignedIn, shown: EndpointRequest, *, status: int = 200, **more: Any
+) -> HttpResponse:
+    may = may_approve(request.user.actor_for(shown.team), shown.standing, digest=shown.plan_digest)
+    waiting = shown.state == State.AWAITING_APPROVAL
+    decisions = Approval.objects.filter(request=shown).select_related("decider").order_by("at")
+    context = {
+        "shown": shown,
+        "denied": may if isinstance(may, Denied) else None,
+        "waiting": waiting,
+        "decisions": list(decisions),
+        "neighbours": _neighbours(request.user, shown) if shown.plan_digest else None,
+    }
+    return render(
+        request, "approvals/detail.html", context | plan_context(shown) | more, status=status
+    )
+
+
+def _neighbours(person: Person, shown: EndpointRequest) -> Neighbours:
+    """Other teams' endpoints are named only to people who see every team's."""
+    spec = shown.spec
+    others = Endpoint.objects.filter(account_id=spec.account_id).exclude(
+        state=Endpoint.State.ABSENT
+    )
+    others = others.exclude(pk=shown.endpoint_id) if shown.endpoint_id else others
+    on_distribution = list(
+        others.filter(spec_data__distribution_id=spec.distribution_id).order_by("name")[
+            :NEIGHBOURS_SHOWN
+        ]
+    )
+    same_target = others.filter(spec_data__target_arn=spec.target_arn).order_by("name")[
+        :NEIGHBOURS_SHOWN
+    ]
+    on_vpc_origin = [one for one in same_target if one.spec.vpc_origin_key == spec.vpc_origin_key]
+    of_others = 0
+    if not person.sees_everything:
+        own = set(Team.objects.filter(memberships__person=person).values_list("slug", flat=True))
+        of_others = len(
+            {one.pk for one in [*on_distribution, *on_vpc_origin] if one.owner not in own}
+        )
+        on_distribution = [one for one in on_distribution if one.owner in own]
+        on_vpc_origin = [one for one in on_vpc_origin if one.owner in own]
+    overlapping = list(shown.plan_data.get("relies_on", {}).get("overlapping_behaviors", ()))
+    return Neighbours(on_distribution, on_vpc_origin, of_others, overlapping)

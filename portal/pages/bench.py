@@ -1,0 +1,129 @@
+"""The handshake bench of an endpoint: a handshake of one's own, made now or saved to be made
+again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST
+
+from checks.models import SavedCheck
+from portal.endpoints.actions import ask_for_check, drop_saved_check, save_check, why_not_test
+from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
+from portal.pages.forms import BenchForm
+from portal.requests.lifecycle import Denied
+from provisioning.models import Endpoint
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def bench(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The form; with `?saved=` filled in as a saved check wants it. A post tests now, or saves."""
+    endpoint = endpoint_or_404(request.user, pk)
+    if request.method == "POST":
+        refusal = why_not_test(request.user, endpoint)
+        if refusal:
+            messages.warning(request, refusal.reason)
+            return redirect("bench", pk)
+        saving = "save" in request.POST
+        form = BenchForm(request.POST, url=endpoint.url, saving=saving)
+        if form.is_valid():
+            return _saved(request, endpoint, form) if saving else _tested(request, endpoint, form)
+    else:
+        form = BenchForm(None, url=endpoint.url, saving=False, initial=_initial(request, endpoint))
+    return _page(request, endpoint, form)
+
+
+@signed_in
+@require_POST
+def saved_check_test(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
+    """Make a saved check now."""
+    endpoint = endpoint_or_404(request.user, pk)
+    saved = _saved_or_404(endpoint, saved_pk)
+    answer = ask_for_check(request.user, endpoint, now=timezone.now(), saved=saved)
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+        return redirect("bench", pk)
+    return _to_check(endpoint, answer.pk)
+
+
+@signed_in
+@require_POST
+def saved_check_drop(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
+    """Forget a saved check; what it has found stays in the endpoint's list of tests."""
+    endpoint = endpoint_or_404(request.user, pk)
+    saved = _saved_or_404(endpoint, saved_pk)
+    refusal = drop_saved_check(request.user, saved)
+    if refusal:
+        messages.warning(request, refusal.reason)
+    else:
+        messages.success(request, f"“{saved.name}” is no longer made.")
+    return redirect("bench", pk)
+
+
+def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
+    wanted = request.GET.get("saved", "")
+    if not wanted.isdecimal() or len(wanted) > 18:
+        return {}
+    saved = _saved_or_404(endpoint, int(wanted))
+    return {
+        **saved.wanted,
+        "name": saved.name,
+        "every_minutes": str(saved.every_minutes),
+        "after_changes": "true" if saved.after_changes else "",
+    }
+
+
+def _tested(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpResponse:
+    answer = ask_for_check(request.user, endpoint, now=timezone.now(), wanted=form.wanted)
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+        return _page(request, endpoint, form)
+    return _to_check(endpoint, answer.pk)
+
+
+def _saved(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpResponse:
+    answer = save_check(
+        request.user,
+        endpoint,
+        form.cleaned_data["name"],
+        form.wanted,
+        every_minutes=int(form.cleaned_data["every_minutes"]),
+        after_changes=form.cleaned_data["after_changes"],
+        now=timezone.now(),
+    )
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+        return _page(request, endpoint, form)
+    messages.success(request, f"Saved as “{answer.name}”.")
+    return redirect("bench", endpoint.pk)
+
+
+def _to_check(endpoint: Endpoint, check: UUID) -> HttpResponse:
+    return redirect(f"{reverse('endpoint-detail', args=[endpoint.pk])}?check={check}")
+
+
+def _saved_or_404(endpoint: Endpoint, saved_pk: int) -> SavedCheck:
+    found = SavedCheck.objects.filter(endpoint=endpoint, pk=saved_pk).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def _page(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpResponse:
+    refusal = why_not_test(request.user, endpoint)
+    context = {
+        "endpoint": endpoint,
+        "form": form,
+        "saved_checks": SavedCheck.objects.filter(endpoint=endpoint).order_by("name"),
+        "refusal": refusal.reason if refusal else "",
+    }
+    return render(request, "endpoints/bench.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,330 @@
+"""One endpoint: whether clients can connect, the handshake line by line, how to repeat it, and its
+settings.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from checks.diagnosis.ranking import PROBES
+from checks.diagnosis.verdicts import VERDICTS, Verdict
+from checks.models import Check, Probe
+from checks.output.client_commands import Command, commands_for
+from checks.output.reports import Report
+from checks.preflight import Fix
+from checks.probe.probe_request import Kind, usual_silence
+from checks.protocol.address_guard import AllowedUrl, judge_url
+from checks.protocol.connect_to import parse_connect_to, pick
+from checks.protocol.transcript import Transcript
+from portal.endpoints.actions import ask_for_check, why_not_test
+from portal.endpoints.endpoint_status import health
+from portal.endpoints.uptime import SPANS, Sample, draw, prove, span_of
+from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
+from portal.pages.forms import LABELS, LogRowsForm
+from portal.pages.privacy import privacy_context
+from portal.people.models import Team
+from portal.requests.lifecycle import Denied
+from portal.requests.models import EndpointRequest
+from portal.requests.prefilled_requests import WayOut, ways_out_of
+from provisioning.models import Endpoint
+from provisioning.spec.endpoint_spec import EndpointSpec, derive_settings
+
+HISTORY_SHOWN = 20
+MOST_PROVEN = 10_000
+"""Tests that one chart counts: a month of one every five minutes."""
+PHASES = {
+    "dns": "Name to address",
+    "tcp": "Connect",
+    "tls": "TLS",
+    "first_byte": "First byte",
+    "upgrade": "Handshake",
+    "first_frame": "First message",
+    "echo": "Echo",
+    "ping": "Ping",
+    "close": "Close",
+    "total": "All of it",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A verdict with what speaks for it in this check, how it is put right in this very account,
+    where AWS told, and the request that puts it right, where there is one.
+    """
+
+    verdict: Verdict
+    certainty: str
+    evidence: list[str]
+    here: Fix | None = None
+    way_out: WayOut | None = None
+
+
+@dataclass(frozen=True)
+class Further:
+    """A probe that was made to explain a failure: what it was, in words, and how it went."""
+
+    what: str
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A setting of the endpoint and why it is what it is."""
+
+    label: str
+    value: Any
+    reason: str
+
+
+@signed_in
+@require_safe
+def endpoint_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The page; with `?check=` for an earlier check than the last."""
+    return detail_page(request, endpoint_or_404(request.user, pk))
+
+
+def detail_page(
+    request: SignedIn,
+    endpoint: Endpoint,
+    *,
+    check_id: str = "",
+    log_form: LogRowsForm | None = None,
+) -> HttpResponse:
+    """The page, of one check in particular, and with log rows that could not be read."""
+    team = Team.objects.filter(slug=endpoint.owner).first()
+    source = _newest_request(endpoint)
+    context = {
+        "team": team,
+        "source": source,
+        "history": _history(endpoint),
+        "commands": _commands(endpoint),
+        "settings_shown": _settings(endpoint.spec, source.answers if source else {}),
+        **privacy_context(request.user, endpoint),
+    }
+    context |= _check_context(request, endpoint, check_id, log_form) | _proof_context(
+        endpoint, request.GET.get("proof", "")
+    )
+    return render(request, "endpoints/detail.html", context, status=422 if log_form else 200)
+
+
+@signed_in
+@require_safe
+def endpoint_check(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The last check (or `?check=`) as a fragment; it refreshes itself while one is under way, then
+    the list too.
+    """
+    endpoint = endpoint_or_404(request.user, pk)
+    context = {"fragment": True} | _check_context(request, endpoint)
+    if context["running"] or context["weighing"]:
+        return render(request, "endpoints/_check.html", context)
+    return render(request, "endpoints/_check_ended.html", context | {"history": _history(endpoint)})
+
+
+@signed_in
+@require_POST
+def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Ask for a check now. One at a time: asking twice shows the one under way."""
+    endpoint = endpoint_or_404(request.user, pk)
+    answer = ask_for_check(request.user, endpoint, now=timezone.now())
+    if isinstance(answer, Denied):
+        messages.warning(request, answer.reason)
+    elif request.htmx:
+        return render(
+            request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint)
+        )
+    return to_page(request, reverse("endpoint-detail", args=[pk]))
+
+
+def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:
+    """The tests so far, newest first, each with its verdict."""
+    finished = Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
+    newest = finished.defer("transcript_data", "findings").order_by("-asked_at")[:HISTORY_SHOWN]
+    return [(one, VERDICTS.get(one.verdict)) for one in newest]
+
+
+def _check_context(
+    request: SignedIn, endpoint: Endpoint, check_id: str = "", log_form: LogRowsForm | None = None
+) -> dict[str, Any]:
+    checks = Check.objects.filter(endpoint=endpoint)
+    running = checks.filter(finished_at__isnull=True).first()
+    finished = checks.filter(finished_at__isnull=False)
+    wanted = check_id or request.GET.get("check", "")
+    newest = finished.order_by("-asked_at").first()
+    usual = finished.filter(wanted={}).order_by("-asked_at").first()
+    shown = newest
+    if wanted:
+        try:
+            shown = finished.filter(pk=UUID(wanted)).first() or (
+                newest if checks.filter(pk=UUID(wanted)) else None
+            )
+        except ValueError:
+            raise Http404 from None
+        if shown is None and not (running and str(running.pk) == wanted):
+            raise Http404
+    return {
+        "endpoint": endpoint,
+        "health": health(endpoint.state, usual.ok if usual else None),
+        "running": running,
+        "check": shown,
+        "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
+        "findings": _findings(shown, ways_out_of(request.user, shown)) if shown else [],
+        "transcript": _transcript(shown) if shown else None,
+        "further": _further(shown) if shown else [],
+        "next_probe": PROBES.get(shown.next_probe, "") if shown else "",
+        "may_test": why_not_test(request.user, endpoint) is None,
+        "log_form": log_form,
+        "idle_seconds": usual_silence(settings.PROBE_IDLE_PACE),
+        **_weighing(shown),
+    }
+
+
+def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
+    """What the usual checks prove, in one query of four columns."""
+    span, now = span_of(wanted), timezone.now()
+    usual = Check.objects.filter(
+        endpoint=endpoint, wanted={}, finished_at__isnull=False, asked_at__gt=now - span.length
+    )
+    rows = usual.order_by("-asked_at").values_list("asked_at", "ok", "connect_ms", "verdict")[
+        :MOST_PROVEN
+    ]
+    proof = prove(
+        [Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows],
+        span,
+        now,
+    )
+    last = proof.last_failure
+    return {
+        "spans": SPANS,
+        "proof": proof,
+        "drawing": draw(proof),
+        "proof_cut": proof.tests >= MOST_PROVEN,
+        "last_failure_title": VERDICTS[last.verdict].title
+        if last and last.verdict in VERDICTS
+        else "",
+        "every_minutes": settings.CHECK_EVERY_MINUTES,
+    }
+
+
+def _weighing(check: Check | None) -> dict[str, Any]:
+    """Whether the check is being weighed again with log rows, and what came of the last time."""
+    last = (
+        Probe.objects.filter(of_check=check, kind=Kind.LOG_ROWS).order_by("-asked_at").first()
+        if check
+        else None
+    )
+    if last is None:
+        return {"weighing": False, "weighed": None}
+    try:
+        report = Report.from_dict(last.report or {})
+    except ValueError:
+        report = None
+    return {"weighing": last.finished_at is None, "weighed": report}
+
+
+def _transcript(check: Check) -> dict[str, Any] | None:
+    """What was seen; None where it was stored in a form that this version does not read."""
+    try:
+        seen = Transcript.from_dict(check.transcript_data or {})
+    except ValueError:
+        return None
+    timings = asdict(seen.timing)
+    return {
+        "seen": seen,
+        "timings": [(PHASES[key], timings[key]) for key in PHASES if timings.get(key) is not None],
+    }
+
+
+def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
+    """The verdicts of a check, most certain first; at least its own."""
+    known = [one for one in check.findings if one.get("code") in VERDICTS]
+    own: list[dict[str, Any]] = [{"code": check.verdict}] if check.verdict in VERDICTS else []
+    return [
+        Finding(
+            VERDICTS[one["code"]],
+            str(one.get("certainty", "")),
+            [str(line) for line in one.get("evidence", ())],
+            Fix.from_dict(one.get("here")),
+            ways_out.get(one["code"]),
+        )
+        for one in known or own
+    ]
+
+
+def _further(check: Check) -> list[Further]:
+    """What was tried to explain the failure; entries of another version of the portal are left
+    out.
+    """
+    found = []
+    for one in check.probes:
+        with contextlib.suppress(ValueError, KeyError):
+            seen = Transcript.from_dict(one["transcript"])
+            outcome = (
+                seen.response.status_line
+                if seen.response
+                else seen.failure.detail
+                if seen.failure
+                else ""
+            )
+            way = f"{one['way']}: " if "way" in one else ""
+            found.append(
+                Further(
+                    PROBES[one["kind"]],
+                    way + ("The WebSocket opened." if seen.upgraded else outcome),
+                )
+            )
+    return found
+
+
+def _commands(endpoint: Endpoint) -> tuple[Command, ...]:
+    """The same handshake from the person's own machine, by the portal's own rules of where names
+    lead.
+    """
+    url = judge_url(endpoint.url) if endpoint.url else None
+    if not isinstance(url, AllowedUrl):
+        return ()
+    return commands_for(
+        url,
+        subprotocols=endpoint.spec.subprotocols,
+        ca_file=settings.PROBE_CA_FILE or None,
+        connect_to=pick(parse_connect_to(settings.PROBE_CONNECT_TO), url.host, url.port),
+    )
+
+
+def _settings(spec: EndpointSpec, answers: Mapping[str, Any]) -> list[Setting]:
+    """Every setting that can be derived: as it is, and the reason (or that somebody chose it)."""
+    plain = spec.to_dict()
+    leg = "HTTPS" if spec.origin_protocol == "https-only" else "HTTP"
+    shown = []
+    named = {spec.https_port: (spec.origin_domain,)} if spec.origin_domain else None
+    for derived in derive_settings(answers, {spec.origin_port: leg}, named):
+        chosen = answers.get(derived.field) not in (None, "")
+        value = plain[derived.field]
+        reason = "Chosen in the request." if chosen or value != derived.value else derived.reason
+        if derived.field == {"http-only": "https_port", "https-only": "http_port"}.get(
+            spec.origin_protocol
+        ):
+            continue
+        shown.append(Setting(LABELS[derived.field], value, reason))
+    return shown
+
+
+def _newest_request(endpoint: Endpoint) -> EndpointRequest | None:
+    found: EndpointRequest | None = (
+        EndpointRequest.objects.filter(endpoint=endpoint)
+        .select_related("requester")
+        .order_by("-created_at")
+        .first()
+    )
+    return found

@@ -1,0 +1,89 @@
+"""Help that is served with the portal: what a verdict means, each under an address of its own.
+
+With `?check=` it is help about that check: the request that puts a verdict right is filled in with
+what it tested.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from uuid import UUID
+
+from django.http import Http404, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from checks.diagnosis.glossary import WORDS, words_of
+from checks.diagnosis.verdicts import VERDICTS
+from checks.models import Check
+from checks.preflight import TITLES as PREFLIGHT
+from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
+from portal.pages.troubleshooting import QUESTIONS
+from portal.requests.lifecycle import NEXT_STEPS, TITLES
+from portal.requests.prefilled_requests import WayOut, ways_out_anywhere, ways_out_of
+
+
+@signed_in
+@require_safe
+def help_index(request: SignedIn) -> HttpResponse:
+    """How it works, the words, the states of a request, and every verdict."""
+    states = [(state.value, TITLES[state], NEXT_STEPS[state]) for state in TITLES]
+    words = [(word, meaning) for word, _, meaning in WORDS]
+    context = {
+        "verdicts": VERDICTS.values(),
+        "states": states,
+        "preflight": PREFLIGHT.items(),
+        "words": words,
+    }
+    return render(request, "help/index.html", context)
+
+
+@signed_in
+@require_safe
+def help_verdict(request: SignedIn, code: str) -> HttpResponse:
+    """One verdict: what was seen, the usual cause, the fix, how to be sure."""
+    if code not in VERDICTS:
+        raise Http404
+    check = _check(request)
+    verdict = VERDICTS[code]
+    words = words_of((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
+    context = {
+        "verdict": verdict,
+        "check": check,
+        "way_out": _ways_out(request, check).get(code),
+        "words": words,
+    }
+    return render(request, "help/verdict.html", context)
+
+
+@signed_in
+@require_safe
+def help_questions(request: SignedIn) -> HttpResponse:
+    """The entry for people who know only that it works at the origin."""
+    check = _check(request)
+    found = _ways_out(request, check)
+    questions = [
+        (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS
+    ]
+    return render(request, "help/questions.html", {"questions": questions, "check": check})
+
+
+def _check(request: SignedIn) -> Check | None:
+    """The check in question, if the address names one that this person may know of."""
+    wanted = request.GET.get("check", "")
+    if not wanted:
+        return None
+    try:
+        check: Check | None = (
+            Check.objects.select_related("endpoint").filter(pk=UUID(wanted)).first()
+        )
+    except ValueError:
+        raise Http404 from None
+    if check is None:
+        raise Http404
+    endpoint_or_404(request.user, check.endpoint_id)
+    return check
+
+
+def _ways_out(request: SignedIn, check: Check | None) -> Mapping[str, WayOut]:
+    return ways_out_of(request.user, check) if check else ways_out_anywhere(request.user)

@@ -1,0 +1,148 @@
+"""The first page: the endpoints a person may see, what is going on, and the list of all
+requests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
+
+from checks.models import Check
+from portal.endpoints.endpoint_status import Health, health
+from portal.pages.auth import SignedIn, signed_in, teams_of
+from portal.pages.paging import page_of
+from portal.people.models import Person, Team
+from portal.requests.lifecycle import FINAL, TITLES, State
+from portal.requests.models import EndpointRequest
+from provisioning.models import AwsAccount, Endpoint
+
+OPEN_SHOWN = 10
+STUCK_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Row:
+    """One endpoint of the list."""
+
+    endpoint: Endpoint
+    team: str
+    health: Health
+    checked_at: Any
+    request_id: Any
+
+
+@signed_in
+@require_safe
+def home(request: SignedIn) -> HttpResponse:
+    """Endpoints of my teams (or of all, for the platform team), with what is under way above
+    them.
+    """
+    person = request.user
+    teams = _filterable(person)
+    chosen = _chosen(teams, request.GET.get("team", ""))
+    endpoints = Endpoint.objects.exclude(state=Endpoint.State.ABSENT).select_related("account")
+    endpoints = endpoints.filter(
+        owner__in=[chosen.slug] if chosen else [team.slug for team in teams]
+    )
+    page = page_of(_with_last_check(endpoints), request.GET.get("before", ""))
+    names = {team.slug: team.name for team in teams}
+    rows = [
+        Row(
+            one,
+            names.get(one.owner, one.owner),
+            health(one.state, one.last_ok),
+            one.last_at,
+            one.request_id,
+        )
+        for one in page
+    ]
+    elsewhere = [State.STUCK] if person.sees_everything else []  # those stand above, of every team
+    busy = EndpointRequest.objects.visible_to(person).exclude(
+        state__in=[*FINAL, State.LIVE, State.UNANSWERED, *elsewhere]
+    )
+    if chosen:
+        busy = busy.filter(team=chosen)
+    under_way = list(
+        busy.select_related("team", "requester").order_by("-created_at", "-id")[: OPEN_SHOWN + 1]
+    )
+    return render(
+        request,
+        "endpoints/list.html",
+        {
+            "rows": rows,
+            "page": page,
+            "query": urlencode({"team": chosen.slug}) + "&" if chosen else "",
+            "teams": teams,
+            "chosen": chosen,
+            "may_ask": bool(teams_of(person)),
+            "unseen": list(AwsAccount.objects.not_seen()) if person.sees_everything else [],
+            "open": under_way[:OPEN_SHOWN],
+            "more_open": len(under_way) > OPEN_SHOWN,
+        }
+        | stuck_context(person),
+    )
+
+
+@signed_in
+@require_safe
+def requests(request: SignedIn) -> HttpResponse:
+    """Every request a person may see, newest first, by team and state."""
+    teams = _filterable(request.user)
+    chosen = _chosen(teams, request.GET.get("team", ""))
+    state = request.GET.get("state", "")
+    found = EndpointRequest.objects.visible_to(request.user).select_related("team", "requester")
+    if chosen:
+        found = found.filter(team=chosen)
+    if state in TITLES:
+        found = found.filter(state=state)
+    else:
+        state = ""
+    filters = {"team": chosen.slug if chosen else "", "state": state}
+    return render(
+        request,
+        "requests/list.html",
+        {
+            "page": page_of(found, request.GET.get("before", "")),
+            "query": "".join(f"{key}={value}&" for key, value in filters.items() if value),
+            "teams": teams,
+            "chosen": chosen,
+            "state": state,
+            "states": [(key.value, title) for key, title in TITLES.items()],
+            "may_ask": bool(teams_of(request.user)),
+        },
+    )
+
+
+def stuck_context(person: Person) -> dict[str, Any]:
+    """What the fragment of stuck requests wants: how many there are, and those that are so
+    longest.
+    """
+    stuck = EndpointRequest.objects.to_put_right(person)
+    return {"stuck_count": stuck.count(), "stuck": list(stuck.select_related("team")[:STUCK_SHOWN])}
+
+
+def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
+    """One query for the page: each endpoint with its last finished check and its newest request."""
+    checks = Check.objects.filter(
+        endpoint=OuterRef("pk"), finished_at__isnull=False, wanted={}
+    ).order_by("-asked_at")
+    newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
+    return endpoints.annotate(
+        last_ok=Subquery(checks.values("ok")[:1]),
+        last_at=Subquery(checks.values("finished_at")[:1]),
+        request_id=Subquery(newest.values("pk")[:1]),
+    )
+
+
+def _filterable(person: Person) -> list[Team]:
+    return list(Team.objects.order_by("name")) if person.sees_everything else teams_of(person)
+
+
+def _chosen(teams: list[Team], slug: str) -> Team | None:
+    return next((team for team in teams if team.slug == slug), None)

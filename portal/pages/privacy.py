@@ -1,0 +1,124 @@
+"""Whether an endpoint is still private: its audits, each as a document to print or keep, and how to
+verify one.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from uuid import UUID
+
+import rfc8785
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_safe
+
+from checks.models import PrivacyAudit
+from checks.privacy import signing
+from checks.privacy.keys import KeyFault, public_pem, signing_key
+from portal.endpoints.actions import why_not_test
+from portal.endpoints.privacy_audits import ask_for_audit
+from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
+from portal.people.models import Person
+from portal.requests.lifecycle import Denied
+from provisioning.models import Endpoint
+
+MOST_SHOWN = 100
+WORST_FIRST = ("fail", "unknown", "pass")
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD", "POST"])
+def audits(request: SignedIn, pk: UUID) -> HttpResponse:
+    """All audits, or as a fragment the newest; a post asks for one now."""
+    endpoint = endpoint_or_404(request.user, pk)
+    if request.method == "POST":
+        answer = ask_for_audit(request.user, endpoint, now=timezone.now())
+        if isinstance(answer, Denied):
+            messages.warning(request, answer.reason)
+        if isinstance(answer, Denied) or not request.htmx:
+            return to_page(request, reverse("privacy", args=[pk]))
+    context = {"endpoint": endpoint} | privacy_context(request.user, endpoint)
+    if request.htmx:
+        return render(request, "privacy/_newest.html", context)
+    made = PrivacyAudit.objects.filter(endpoint=endpoint, made_at__isnull=False).defer("document")
+    return render(
+        request, "privacy/list.html", context | {"audits": made.order_by("-asked_at")[:MOST_SHOWN]}
+    )
+
+
+@signed_in
+@require_safe
+def audit_page(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
+    """One audit, to read and to print."""
+    endpoint = endpoint_or_404(request.user, pk)
+    made = _made_or_404(endpoint, audit)
+    counted = Counter(one["outcome"] for one in made.document["questions"])
+    answers = [(outcome, counted[outcome]) for outcome in WORST_FIRST if counted[outcome]]
+    context = {"endpoint": endpoint, "audit": made, "document": made.document, "answers": answers}
+    return render(request, "privacy/audit.html", context)
+
+
+@signed_in
+@require_safe
+def audit_json(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
+    """The same to keep: canonical JSON with digest and signature."""
+    endpoint = endpoint_or_404(request.user, pk)
+    made = _made_or_404(endpoint, audit)
+    kept = rfc8785.dumps(signing.sealed(made.document, made.digest, made.signature))
+    name = f"privacy-{endpoint.name}-{made.made_at:%Y%m%dT%H%M%SZ}.json"
+    response = HttpResponse(kept, content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+@signed_in
+@require_safe
+def help_evidence(request: SignedIn) -> HttpResponse:
+    """How to verify a kept audit, with the public key."""
+    return render(
+        request, "help/evidence.html", _key_context() | {"commands": signing.HOW_TO_VERIFY}
+    )
+
+
+@require_safe
+def evidence_key(request: HttpRequest) -> HttpResponse:
+    """The public key alone, for whoever holds a document; it is no secret."""
+    pem = _key_context()["pem"]
+    if not pem:
+        raise Http404
+    return HttpResponse(pem, content_type="application/x-pem-file")
+
+
+def privacy_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
+    """The newest audit, the one under way, and whether this person may ask for one."""
+    known = PrivacyAudit.objects.filter(endpoint=endpoint).defer("document")
+    return {
+        "newest_audit": known.filter(made_at__isnull=False).order_by("-asked_at").first(),
+        "audit_running": known.filter(made_at__isnull=True).first(),
+        "may_audit": why_not_test(person, endpoint) is None,
+    }
+
+
+def _key_context() -> dict[str, Any]:
+    try:
+        key = signing_key()
+    except KeyFault:
+        key = None
+    return (
+        {"pem": public_pem(key), "key_id": signing.key_id(key.public_key())}
+        if key
+        else {"pem": "", "key_id": ""}
+    )
+
+
+def _made_or_404(endpoint: Endpoint, audit: UUID) -> PrivacyAudit:
+    found: PrivacyAudit | None = PrivacyAudit.objects.filter(
+        endpoint=endpoint, pk=audit, made_at__isnull=False
+    ).first()
+    if found is None:
+        raise Http404
+    return found

@@ -1,0 +1,311 @@
+"""One endpoint request: its plan, its progress, its console, and what its team can do with it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Q
+from django.http import Http404, HttpResponse, StreamingHttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.text import slugify
+from django.views.decorators.http import require_POST, require_safe
+
+from checks.diagnosis.verdicts import VERDICTS
+from checks.models import Check
+from checks.preflight import Fix
+from portal.pages.auth import SignedIn, request_or_404, signed_in, typed
+from portal.pages.forms import answers_of
+from portal.people.models import Person
+from portal.requests.actions import cancel_request, close_request, replan_request, retry_undo
+from portal.requests.lifecycle import (
+    FINAL,
+    SETTLED,
+    Allowed,
+    Denied,
+    State,
+    may_approve,
+    may_cancel,
+    may_close,
+    may_edit,
+    may_retry_undo,
+)
+from portal.requests.models import Approval, EndpointRequest
+from portal.requests.plan_diff import plan_view
+from portal.requests.suggestions import amend_request
+from provisioning.models import Event, Run
+from provisioning.progress import UNDONE, progress
+from provisioning.sagas.left_behind import left_behind
+from provisioning.spec.endpoint_spec import SpecError
+
+EVENTS_SHOWN = 500
+APPROVERS_NAMED = 4
+# Seconds between two looks of an open page at what goes on; the console has it look at once when
+# something happens.
+LOOK_AGAIN = {
+    State.PLANNING: 1,
+    State.PROVISIONING: 5 if settings.PROVISIONING_PACE < 5 else 2,
+    State.VERIFYING: 1,
+    State.AWAITING_APPROVAL: 10,
+    State.STUCK: 30,
+}
+FORMATS = {"txt": "text/plain; charset=utf-8", "jsonl": "application/jsonl; charset=utf-8"}
+
+
+@signed_in
+@require_safe
+def request_detail(request: SignedIn, pk: UUID) -> HttpResponse:
+    """The whole page, with the events so far; the console goes on from there."""
+    shown = request_or_404(request.user, pk)
+    newest = Event.objects.filter(stream_id=shown.stream).order_by("-seq")[:EVENTS_SHOWN]
+    events = list(newest)[::-1]
+    # Its state is read after its events: what happens between, the console still brings, and has
+    # the state read anew.
+    shown = request_or_404(request.user, pk)
+    context = _context(request.user, shown) | {
+        "events": events,
+        "steps": sorted({event.step for event in events if event.step}),
+        "earlier": bool(events) and events[0].seq > 1,
+    }
+    return render(request, "requests/detail.html", context)
+
+
+@signed_in
+@require_safe
+def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Where it stands now; with everything that depends on the state when that has changed since
+    (`was`).
+    """
+    shown = request_or_404(request.user, pk)
+    was = request.GET.get("was", "")
+    context = _context(request.user, shown) | {
+        "state_changed": was != _mark(shown),
+        "fragment": True,
+    }
+    return render(request, "requests/_standing.html", context)
+
+
+@signed_in
+@require_POST
+def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Give it up."""
+    shown = request_or_404(request.user, pk)
+    outcome = cancel_request(
+        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
+    )
+    undoing = shown.state == State.PROVISIONING
+    _say(
+        request,
+        outcome,
+        "It is being undone. This page shows how far." if undoing else "Cancelled.",
+    )
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_retry_undo(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Have a failed undo tried again."""
+    shown = request_or_404(request.user, pk)
+    outcome = retry_undo(
+        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
+    )
+    _say(request, outcome, "The undo is tried again. This page shows how far.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_close(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Give up a failed undo for good."""
+    shown = request_or_404(request.user, pk)
+    outcome = close_request(
+        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
+    )
+    _say(request, outcome, "Closed. What may be left in AWS is in the events below.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Ask AWS again."""
+    shown = request_or_404(request.user, pk)
+    _say(
+        request,
+        replan_request(request.user, shown, now=timezone.now()),
+        "The plan is being made anew.",
+    )
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_POST
+def request_amend(request: SignedIn, pk: UUID) -> HttpResponse:
+    """Take up what the preflight proposes; the plan is made anew with it."""
+    shown = request_or_404(request.user, pk)
+    code, label = request.POST.get("code", "")[:40], request.POST.get("label", "")[:400]
+    try:
+        outcome = amend_request(request.user, shown, code=code, label=label, now=timezone.now())
+    except SpecError as error:
+        messages.warning(request, f"The request does not go with it: {error} Change it yourself.")
+    else:
+        _say(request, outcome, "The request is changed, and the plan is being made anew.")
+    return redirect("request-detail", pk)
+
+
+@signed_in
+@require_safe
+def events_download(request: SignedIn, pk: UUID, form: str) -> StreamingHttpResponse:
+    """All events, as text for people (txt) or JSON lines for machines (jsonl)."""
+    shown = request_or_404(request.user, pk)
+    if form not in FORMATS:
+        raise Http404
+    events = Event.objects.after(shown.stream, 0).iterator(chunk_size=500)
+    lines = _as_text(events) if form == "txt" else _as_json(events)
+    response = StreamingHttpResponse(lines, content_type=FORMATS[form])
+    name = f"{slugify(shown.answers.get('name', '')) or 'request'}-{shown.pk.hex[:8]}-events.{form}"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    return response
+
+
+def plan_context(shown: EndpointRequest) -> dict[str, Any]:
+    """What the plan and preflight fragments want; nothing while there is no plan."""
+    plan = (
+        plan_view(shown.plan_data, pace=settings.PROVISIONING_PACE) if shown.plan_digest else None
+    )
+    order = ("block", "fixable", "unknown", "warn", "pass")
+    results = sorted(shown.preflight_data, key=lambda one: order.index(one["level"]))
+    return {
+        "plan": plan,
+        "preflight": results,
+        "blocked": any(one["level"] == "block" for one in results),
+        "preflight_shown": bool(results) and shown.state != State.PLANNING,
+    }
+
+
+def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
+    now = timezone.now()
+    actor = person.actor_for(shown.team)
+    state = State(shown.state)
+    edit, cancel = may_edit(actor, shown.standing), may_cancel(actor, shown.standing)
+    run = shown.run
+    close = isinstance(may_close(actor, shown.standing), Allowed) and run is not None
+    rail = progress(run, now) if run is not None else None
+    gone = (
+        [step.name for step in rail.steps if step.state == UNDONE]
+        if rail and state is State.FAILED
+        else []
+    )
+    return {
+        "shown": shown,
+        "mark": _mark(shown),
+        "look_again": LOOK_AGAIN.get(state),
+        "progress": rail,
+        "failed_at": gone[-1] if gone else "",
+        "run": run,
+        "undoing": _undoing(shown),
+        "reason_listed": state is State.BLOCKED
+        and any(one["level"] == "block" for one in shown.preflight_data),
+        "fix": str(run.failure.get("fix", ""))
+        if run is not None and state in (State.FAILED, State.STUCK)
+        else "",
+        "ask_again": _ask_again(shown) if state in FINAL and actor.is_team_member else "",
+        "check": _last_check(shown),
+        "decisions": list(
+            Approval.objects.filter(request=shown).select_related("decider").order_by("at")
+        ),
+        "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
+        "may_edit": isinstance(edit, Allowed),
+        "may_cancel": isinstance(cancel, Allowed) and not _undoing(shown),
+        "may_retry_undo": isinstance(may_retry_undo(actor, shown.standing), Allowed),
+        "may_close": close,
+        "left": left_behind(run) if run is not None and close else [],
+        "may_decide": isinstance(
+            may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed
+        ),
+        "settled": state in SETTLED,
+    } | plan_context(shown)
+
+
+def _ask_again(shown: EndpointRequest) -> str:
+    """The form of a new request, filled in with the answers of this one."""
+    answers = answers_of(shown.answers, shown.team, shown.justification)
+    given = {field: value for field, value in answers.items() if value not in ("", None, False)}
+    return f"{reverse('request-new')}?{urlencode(given)}"
+
+
+def _mark(shown: EndpointRequest) -> str:
+    """Changes whenever more of the page than the progress does."""
+    return f"{shown.state}-{shown.revision}-{'undoing' if _undoing(shown) else 'forward'}"
+
+
+def _undoing(shown: EndpointRequest) -> bool:
+    """Whether its run removes what it had made."""
+    return (
+        shown.state == State.PROVISIONING
+        and shown.run is not None
+        and shown.run.state == Run.State.UNDOING
+    )
+
+
+def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
+    """The verdict to show beside the state, once the endpoint was tested."""
+    if shown.endpoint_id is None or shown.state not in (State.LIVE, State.UNANSWERED):
+        return None
+    check = (
+        Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False)
+        .order_by("-asked_at")
+        .first()
+    )
+    if check is None:
+        return None
+    verdict = VERDICTS.get(check.verdict)
+    own: dict[str, Any] = next(
+        (one for one in check.findings if one.get("code") == check.verdict), {}
+    )
+    here = Fix.from_dict(own.get("here"))
+    return {
+        "row": check,
+        "verdict": verdict,
+        "fix": here.console if here else verdict.fix if verdict else "",
+    }
+
+
+def _approvers(shown: EndpointRequest) -> list[Person]:
+    """Some of the people who may decide, so that a team knows whom to ask."""
+    barred = Q(
+        pk__in=[shown.requester_id, shown.beneficiary_id, shown.last_editor_id, *shown.editor_ids]
+    )
+    roles = (Person.Role.APPROVER, Person.Role.PLATFORM_ADMIN)
+    return list(
+        Person.objects.filter(is_active=True, role__in=roles)
+        .exclude(barred)
+        .order_by("role", "pk")[:APPROVERS_NAMED]
+    )
+
+
+def _say(request: SignedIn, outcome: Allowed | Denied, done: str) -> None:
+    if isinstance(outcome, Denied):
+        messages.warning(request, outcome.reason)
+    else:
+        messages.success(request, done)
+
+
+def _as_text(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        at = event.at.strftime("%Y-%m-%d %H:%M:%S")
+        text = event.text.replace("\n", "\n" + " " * 8)
+        yield f"{event.seq:>6}  {at}Z  {event.level:<7}  {event.step or '-':<20}  {text}\n"
+
+
+def _as_json(events: Iterable[Event]) -> Iterator[str]:
+    for event in events:
+        yield json.dumps(event.to_dict(), ensure_ascii=False) + "\n"

@@ -1,0 +1,284 @@
+"""Template filters that put values into plain words: times, durations, states, timings."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from checks.models import Check, PrivacyAudit, Probe
+from portal.requests.lifecycle import State
+
+register = template.Library()
+LONG_SECONDS = 15
+"""After which people wonder whether something under way will ever end."""
+
+TONES = {
+    State.PLANNING: "busy",
+    State.BLOCKED: "bad",
+    State.AWAITING_APPROVAL: "warn",
+    State.PROVISIONING: "busy",
+    State.VERIFYING: "busy",
+    State.LIVE: "good",
+    State.UNANSWERED: "bad",
+    State.FAILED: "bad",
+    State.STUCK: "bad",
+    State.CLOSED: "bad",
+    State.REJECTED: "",
+    State.CANCELLED: "",
+}
+
+
+@register.filter
+def tone(state: str) -> str:
+    """The stylesheet's class for a request's state."""
+    return TONES[State(state)]
+
+
+@register.filter
+def duration(seconds: float | None) -> str:
+    """`75` → “1 min 15 s”. Nothing for None."""
+    if seconds is None:
+        return ""
+    if seconds < 0.95:
+        return "under 1 s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest and minutes < 10 else f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    return f"{hours // 24} days"
+
+
+@register.filter
+def since(moment: datetime | None) -> SafeString | str:
+    """“3 min ago”, with the exact time in UTC for whoever points at it and for machines."""
+    if moment is None:
+        return ""
+    seconds = (timezone.now() - moment).total_seconds()
+    if seconds < 5:
+        words = "just now"
+    elif seconds < 86_400 * 14:
+        words = f"{_roughly(seconds)} ago"
+    else:
+        words = moment.strftime("%-d %B %Y")
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        moment.strftime("%-d %B %Y, %H:%M:%S UTC"),
+        words,
+    )
+
+
+@register.filter
+def until(moment: datetime) -> SafeString:
+    """“in 12 days”, with the exact time."""
+    seconds = (moment - timezone.now()).total_seconds()
+    words = f"in {_roughly(seconds)}" if seconds > 0 else "over"
+    return format_html(
+        '<time datetime="{}" title="{}">{}</time>',
+        moment.isoformat(),
+        moment.strftime("%-d %B %Y, %H:%M UTC"),
+        words,
+    )
+
+
+@register.filter
+def anew(row: Check | Probe | PrivacyAudit) -> SafeString | str:
+    """Of what has been under way for long: when another worker takes it up, should its own be
+    lost.
+    """
+    now = timezone.now()
+    if (
+        row.lease_until is None
+        or row.lease_until <= now
+        or (now - row.asked_at).total_seconds() < LONG_SECONDS
+    ):
+        return ""
+    return format_html(
+        "If the worker that makes it is lost, another begins it anew {}.", until(row.lease_until)
+    )
+
+
+@register.filter
+def every(minutes: int) -> str:
+    """How often, in the largest unit that fits: “every day”, “every 2 hours”, “every 15
+    minutes”.
+    """
+    units = (("day", 1440), ("hour", 60), ("minute", 1))
+    unit, size = next((unit, size) for unit, size in units if minutes % size == 0)
+    return f"every {unit}" if minutes == size else f"every {minutes // size} {unit}s"
+
+
+@register.filter
+def milliseconds(value: float | None) -> str:
+    """Two digits where they matter: “0.42 ms”, “17 ms”."""
+    if value is None:
+        return "–"
+    return (
+        f"{value:.2f} ms" if value < 1 else f"{value:.1f} ms" if value < 10 else f"{value:.0f} ms"
+    )
+
+
+@register.filter
+def plainly(value: Any) -> str:
+    """A setting's value for people: yes and no, lists with commas, nothing said as such."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if value is None or value == "" or value == [] or value == ():
+        return "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(plainly, value))
+    if isinstance(value, dict):
+        return json.dumps(value, sort_keys=True)
+    return str(value)
+
+
+@register.filter
+def spaced(name: str) -> str:
+    """`target_security_groups` → “target security groups”."""
+    return name.replace("_", " ").replace("-", " ")
+
+
+def _roughly(seconds: float) -> str:
+    for unit, size in (("day", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'s' if unit == 'day' and count > 1 else ''}"
+    return f"{int(seconds)} s"
+
+
+LEVELS = {
+    "pass": ("Passed", "good"),
+    "fixable": ("In the plan", "busy"),
+    "warn": ("Warning", "warn"),
+    "unknown": ("Not known", "warn"),
+    "block": ("Blocks", "bad"),
+}
+
+
+@register.filter
+def level_word(level: str) -> str:
+    """A preflight level in a word."""
+    return LEVELS[level][0]
+
+
+@register.filter
+def level_tone(level: str) -> str:
+    """A preflight level's class."""
+    return LEVELS[level][1]
+
+
+OUTCOMES = (
+    ("block", "To be put right first"),
+    ("fixable", "Put right by the plan"),
+    ("unknown", "Could not be seen"),
+    ("warn", "Worth a look"),
+    ("pass", "As it should be"),
+)
+
+
+@register.filter
+def unseen(results: Any) -> int:
+    """How many preflight results, objects or their stored dicts, are not known."""
+    return sum(
+        (one["level"] if isinstance(one, dict) else one.level) == "unknown" for one in results or ()
+    )
+
+
+@register.filter
+def by_outcome(results: Any) -> list[dict[str, Any]]:
+    """Preflight results, objects or their stored dicts, worst outcome first; only what passed is
+    folded.
+    """
+    groups = []
+    for level, title in OUTCOMES:
+        found = [
+            one
+            for one in results or ()
+            if (one["level"] if isinstance(one, dict) else one.level) == level
+        ]
+        if found:
+            groups.append(
+                {"level": level, "title": title, "results": found, "open": level != "pass"}
+            )
+    return groups
+
+
+@register.filter
+def amended(result: Any) -> dict[str, Any] | None:
+    """What a preflight result, an object or its stored dict, proposes: its words, and its changes
+    as JSON.
+    """
+    if isinstance(result, dict):
+        found = result.get("amendment")
+    else:
+        found = result.amendment.to_dict() if result.amendment else None
+    return {"label": found["label"], "changes": json.dumps(found["changes"])} if found else None
+
+
+AUDIT = {
+    "pass": ("Holds", "good"),
+    "fail": ("Does not hold", "bad"),
+    "unknown": ("Not known", "warn"),
+}
+
+
+@register.filter
+def audit_word(outcome: str) -> str:
+    """The answer to one question of a privacy audit."""
+    return AUDIT[outcome][0]
+
+
+@register.filter
+def audit_tone(outcome: str) -> str:
+    """The class of an audit's outcome, or of one answer."""
+    return AUDIT[outcome][1]
+
+
+@register.filter
+def indented(value: Any) -> str:
+    """JSON for people to read."""
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+
+
+STEPS = {
+    "todo": "to do",
+    "doing": "being done",
+    "waiting": "waiting for AWS",
+    "done": "done",
+    "failed": "failed",
+    "undoing": "being removed again",
+    "undone": "removed again",
+}
+
+
+@register.filter
+def step_word(state: str) -> str:
+    """A step's state in words."""
+    return STEPS.get(state, state)
+
+
+@register.filter
+def arn_name(arn: str) -> str:
+    """The part of a load balancer's or instance's ARN that people know it by."""
+    parts = arn.rsplit(":", 1)[-1].split("/")
+    return parts[2] if len(parts) > 3 else parts[-1]
+
+
+TOOLS = {"wscat": "wscat", "websocat": "websocat", "python": "Python", "curl": "curl"}
+
+
+@register.filter
+def tool_name(tool: str) -> str:
+    """How a command-line client is written."""
+    return TOOLS.get(tool, tool)

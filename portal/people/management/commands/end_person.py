@@ -1,0 +1,32 @@
+"""Ends somebody who leaves: from then on nothing of theirs opens a door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+
+from portal.people.actions import end_person
+from portal.people.models import Person
+
+
+class Command(BaseCommand):
+    help = (
+        "End a person who leaves: no more signing in, no tokens, no sessions. What they asked "
+        "for and decided stays."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("username")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        person = Person.objects.filter(username=options["username"]).first()
+        if person is None:
+            raise CommandError(f"Nobody is named {options['username']}.")
+        ended = end_person(person, now=timezone.now())
+        done = "can no longer sign in" if ended.now else "was ended before"
+        self.stdout.write(
+            f"{person} ({person.username}) {done}. Tokens revoked: {ended.tokens}. Sessions "
+            f"ended: {ended.sessions}."
+        )

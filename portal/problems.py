@@ -1,0 +1,212 @@
+"""Every way the API says no: one table of codes, and the answer in application/problem+json (RFC
+9457).
+
+A code never changes its meaning; its page under /api/v1/problems/ says what to do. Refusals of the
+lifecycle keep their own code. Nothing here decides whether something is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import BadRequest, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404
+from django.http.multipartparser import MultiPartParserError
+from rest_framework import exceptions
+
+from portal.requests.lifecycle import Denied
+from provisioning.spec.endpoint_spec import FieldError, SpecError
+
+log = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A way to say no: HTTP status, title, and what the caller can do."""
+
+    status: int
+    title: str
+    advice: str
+
+
+PROBLEMS: Mapping[str, Problem] = {
+    "bad_json": Problem(
+        400, "The body cannot be read", "Send one JSON object in UTF-8 with each key once."
+    ),
+    "bad_parameter": Problem(
+        400,
+        "A query parameter does not fit",
+        "The parameter is named in errors. Correct or remove it.",
+    ),
+    "bad_cursor": Problem(
+        400, "The cursor is not one of ours", "Use next_cursor of the page before, unchanged."
+    ),
+    "bad_header": Problem(400, "A header does not fit", "Use 1 to 120 visible ASCII characters."),
+    "bad_request": Problem(
+        400,
+        "The request cannot be read",
+        "It is malformed as HTTP. Compare it with the documentation.",
+    ),
+    "not_authenticated": Problem(
+        401, "No token", "Send Authorization: Bearer with a token, or sign in."
+    ),
+    "invalid_token": Problem(
+        401, "The token does not open anything", "It is wrong, expired or revoked. Make a new one."
+    ),
+    "missing_scope": Problem(
+        403, "The token may not do this", "Use a token with the scope named in detail."
+    ),
+    "csrf": Problem(
+        403,
+        "The form protection is missing",
+        "A signed-in page sends X-CSRFToken. Scripts use a token.",
+    ),
+    "forbidden": Problem(
+        403, "This is not allowed", "Ask the platform team for the role it needs."
+    ),
+    "not_approver": Problem(403, "Only approvers decide", "Ask somebody of the platform team."),
+    "own_request": Problem(403, "Nobody decides on their own request", "Ask another approver."),
+    "beneficiary": Problem(403, "Nobody decides on what is made for them", "Ask another approver."),
+    "editor": Problem(403, "Nobody decides on what they opened or edited", "Ask another approver."),
+    "not_platform_admin": Problem(
+        403, "Only a platform admin may do this", "Ask an admin of the platform team."
+    ),
+    "not_your_team": Problem(403, "Only the team itself may do this", "Ask a member of the team."),
+    "not_found": Problem(
+        404, "There is nothing here", "Check the id. What belongs to other teams is not shown."
+    ),
+    "method_not_allowed": Problem(
+        405, "This method does not exist here", "The Allow header lists those that do."
+    ),
+    "not_acceptable": Problem(406, "No such representation", "Accept application/json."),
+    "wrong_state": Problem(
+        409, "The request is in another state", "Read it again; its state says what can be done."
+    ),
+    "busy": Problem(409, "Something else is under way", "Ask again when it has ended."),
+    "too_many": Problem(409, "There are too many of these", "Remove one first."),
+    "nothing_proposed": Problem(
+        409,
+        "The preflight proposes no such change",
+        "Read the request again; its preflight has what can be taken up.",
+    ),
+    "stale_plan": Problem(
+        409, "The plan has changed", "Read the request again and decide on its present plan."
+    ),
+    "name_taken": Problem(409, "The name is taken", "Choose another name for the endpoint."),
+    "idempotency_conflict": Problem(
+        409,
+        "The same key was used for something else",
+        "errors names the fields that differ. Use another key.",
+    ),
+    "too_slow": Problem(
+        408, "The body did not arrive", "Send the request again, with its whole body."
+    ),
+    "too_large": Problem(413, "The body is too large", "Send less."),
+    "unsupported_media_type": Problem(
+        415, "The body's type is not known here", "Send Content-Type: application/json."
+    ),
+    "invalid_fields": Problem(
+        422, "Some fields do not fit", "Each is named in errors, with what to do."
+    ),
+    "unknown_person": Problem(
+        422,
+        "Nobody has this name",
+        "requested_for and opened_by are usernames or e-mail addresses known here.",
+    ),
+    "reason_required": Problem(
+        422, "A reason is needed", "Say why, so that the team knows what to change."
+    ),
+    "too_many_requests": Problem(429, "Too many requests", "Wait as long as Retry-After says."),
+    "internal_error": Problem(
+        500,
+        "This is a fault of the portal",
+        "Try again; if it stays, tell its operators when it happened.",
+    ),
+    "unavailable": Problem(503, "The database is away", "Try again after the time in Retry-After."),
+}
+
+
+class ApiProblem(Exception):
+    """An answer that is not the one asked for. Carries the code; the table knows the rest."""
+
+    def __init__(self, code: str, detail: str = "", errors: Sequence[FieldError] = ()) -> None:
+        self.code = code
+        self.detail = detail or PROBLEMS[code].advice
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.detail}"
+
+
+def refused(denied: Denied) -> ApiProblem:
+    """A refusal of the lifecycle as the API's answer."""
+    return ApiProblem(denied.code, denied.reason)
+
+
+def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
+    """The answer to an exception and its extra headers, or None for one that is our own fault."""
+    match error:
+        case ApiProblem():
+            return error, {}
+        case SpecError():
+            codes = {fault.code for fault in error.errors}
+            code = "unknown_person" if codes == {"unknown_person"} else "invalid_fields"
+            return ApiProblem(code, str(error), error.errors), {}
+        case Http404() | exceptions.NotFound():
+            return ApiProblem("not_found"), {}
+        case exceptions.AuthenticationFailed():
+            return ApiProblem("invalid_token"), {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+        case exceptions.NotAuthenticated():
+            return ApiProblem("not_authenticated"), {"WWW-Authenticate": "Bearer"}
+        case exceptions.PermissionDenied():
+            detail = str(error.detail)
+            return ApiProblem("csrf" if detail.startswith("CSRF") else "forbidden", detail), {}
+        case DjangoPermissionDenied():
+            return ApiProblem("forbidden"), {}
+        case exceptions.Throttled():
+            wait = max(1, int(getattr(error, "wait", None) or 1))
+            return ApiProblem("too_many_requests", f"Try again in {wait} s."), {
+                "Retry-After": str(wait)
+            }
+        case exceptions.MethodNotAllowed():
+            return ApiProblem("method_not_allowed"), {}
+        case exceptions.NotAcceptable():
+            return ApiProblem("not_acceptable"), {}
+        case exceptions.UnsupportedMediaType():
+            return ApiProblem("unsupported_media_type"), {}
+        case RequestDataTooBig():
+            return ApiProblem("too_large"), {}
+        case (
+            exceptions.ParseError() | SuspiciousOperation() | BadRequest() | MultiPartParserError()
+        ):
+            return ApiProblem("bad_request"), {}
+        case OperationalError() | InterfaceError():
+            log.warning("the database is away: %s", error)
+            return ApiProblem("unavailable"), {"Retry-After": "5"}
+        case _:
+            return None
+
+
+def problem_body(problem: ApiProblem, correlation_id: str) -> dict[str, Any]:
+    """The members of the answer. `message` is one line that a flow can paste into a ticket."""
+    known = PROBLEMS[problem.code]
+    return {
+        "type": f"{settings.PORTAL_URL}/api/v1/problems/{problem.code}",
+        "title": known.title,
+        "status": known.status,
+        "code": problem.code,
+        "detail": problem.detail,
+        "errors": [
+            {"field": e.field, "code": e.code, "message": e.message} for e in problem.errors
+        ],
+        "correlation_id": correlation_id,
+        "message": f"{known.title}: {' '.join(problem.detail.split())}",
+    }

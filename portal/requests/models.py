@@ -1,0 +1,228 @@
+"""The rows of endpoint requests: the requests, the approvals, the idempotency keys.
+
+Row rules are methods, set rules QuerySet methods. State changes only in actions.py, by conditional
+update.
+"""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import F, Q
+
+from portal.people.models import Person, Team
+from portal.requests.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Standing, State
+from provisioning.models import Endpoint, EventStream, Run
+from provisioning.spec.endpoint_spec import EndpointSpec, parse_spec
+
+
+class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
+    """Sets of endpoint requests."""
+
+    def visible_to(self, person: Person) -> EndpointRequestQuerySet:
+        """What a person may know of: their teams' requests; everything for the platform team and
+        auditors.
+        """
+        if person.sees_everything:
+            return self.all()
+        return self.filter(team__in=Team.objects.filter(memberships__person=person))
+
+    def to_decide(self, person: Person) -> EndpointRequestQuerySet:
+        """Requests this person may approve or reject now."""
+        if not person.decides:
+            return self.none()
+        return self.filter(_may_be_decided_by(person), state=State.AWAITING_APPROVAL)
+
+    def marking_yours(self, person: Person) -> EndpointRequestQuerySet:
+        """Each with `yours`: whether this person may decide on it, while it waits for that."""
+        return self.annotate(
+            yours=_may_be_decided_by(person) if person.decides else models.Value(False)
+        )
+
+    def to_put_right(self, person: Person) -> EndpointRequestQuerySet:
+        """Stuck requests, longest first, for those who look after every team's."""
+        return (self.filter(state=State.STUCK) if person.sees_everything else self.none()).order_by(
+            "updated_at", "id"
+        )
+
+    def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
+        """Requests whose plan is to be worked out now."""
+        return self.filter(state=State.PLANNING, due_at__lte=now)
+
+    def with_news(self, now: datetime) -> EndpointRequestQuerySet:
+        """Requests under way whose event stream has grown since the portal last read it, with the
+        number of its `newest` event; not those that the portal failed to follow a moment ago.
+        """
+        newest = EventStream.objects.filter(name=models.OuterRef("stream")).values("last_seq")[:1]
+        under_way = self.filter(
+            state__in=[State.PROVISIONING, State.VERIFYING, State.LIVE, State.UNANSWERED]
+        )
+        rested = Q(follow_again_at__isnull=True) | Q(follow_again_at__lte=now)
+        return (
+            under_way.filter(rested)
+            .annotate(newest=models.Subquery(newest))
+            .filter(newest__gt=F("cursor"))
+        )
+
+
+def _may_be_decided_by(person: Person) -> Q:
+    """Four eyes as a condition. `portal.requests.lifecycle` decides; this only finds the same requests."""
+    return ~(
+        Q(requester=person)
+        | Q(beneficiary=person)
+        | Q(last_editor=person)
+        | Q(editor_ids__contains=[person.pk])
+    )
+
+
+class EndpointRequest(models.Model):
+    """What a team asks for, with the plan that was made of it and the run that carried it out."""
+
+    class Action(models.TextChoices):
+        CREATE = "create", "create an endpoint"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    action = models.CharField(max_length=12, choices=Action.choices, default=Action.CREATE)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="requests")
+    requester = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="requests_made")
+    beneficiary = models.ForeignKey(
+        Person, on_delete=models.PROTECT, related_name="requests_for_me"
+    )
+    last_editor = models.ForeignKey(
+        Person, on_delete=models.PROTECT, related_name="requests_edited"
+    )
+    editor_ids = models.JSONField(default=list, blank=True)
+    justification = models.CharField(max_length=500, blank=True)
+    answers = models.JSONField()
+    spec_data = models.JSONField()
+    plan_data = models.JSONField(default=dict, blank=True)
+    plan_digest = models.CharField(max_length=64, blank=True)
+    plan_changes = models.JSONField(default=list, blank=True)
+    preflight_data = models.JSONField(default=list, blank=True)
+    planned_at = models.DateTimeField(null=True, blank=True)
+    state = models.CharField(
+        max_length=20, choices=[(s.value, TITLES[s]) for s in State], default=State.PLANNING
+    )
+    reason = models.CharField(max_length=500, blank=True)
+    revision = models.PositiveIntegerField(default=1)
+    due_at = models.DateTimeField()
+    stream = models.CharField(max_length=60, unique=True)
+    cursor = models.PositiveBigIntegerField(default=0)
+    follow_again_at = models.DateTimeField(null=True, blank=True)
+    follow_fault = models.CharField(max_length=100, blank=True)
+    endpoint = models.ForeignKey(
+        Endpoint, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests"
+    )
+    run = models.ForeignKey(
+        Run, null=True, blank=True, on_delete=models.PROTECT, related_name="endpoint_requests"
+    )
+    external_system = models.CharField(max_length=40, blank=True)
+    external_id = models.CharField(max_length=120, blank=True)
+    external_url = models.URLField(max_length=500, blank=True)
+    correlation_id = models.CharField(max_length=120, blank=True)
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+
+    objects: ClassVar[Any] = EndpointRequestQuerySet.as_manager()
+
+    class Meta:
+        indexes: ClassVar[list[models.Index]] = [
+            models.Index(fields=["team", "-created_at", "-id"], name="request_by_team"),
+            models.Index(fields=["state", "due_at"], name="request_by_state"),
+            models.Index(fields=["external_system", "external_id"], name="request_by_ticket"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.action} {self.answers.get('name', '')} for {self.team}"
+
+    @property
+    def spec(self) -> EndpointSpec:
+        """The spec asked for."""
+        return parse_spec(self.spec_data)
+
+    @property
+    def standing(self) -> Standing:
+        """This request as the lifecycle's rules see it."""
+        return Standing(
+            State(self.state),
+            self.requester_id,
+            self.beneficiary_id,
+            self.last_editor_id,
+            self.plan_digest,
+            frozenset(self.editor_ids),
+        )
+
+    @property
+    def title(self) -> str:
+        """The state in words."""
+        return TITLES[State(self.state)]
+
+    @property
+    def next_step(self) -> str:
+        """What happens next, in words."""
+        return NEXT_STEPS[State(self.state)]
+
+    @property
+    def final(self) -> bool:
+        """Whether nothing can happen to it any more."""
+        return State(self.state) in FINAL
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is going on at present."""
+        return State(self.state) in SETTLED
+
+
+class Approval(models.Model):
+    """One recorded decision, bound to the digest of the plan it was made on. Never changed.
+
+    Four eyes hold here too: a trigger refuses a row whose decider asked for, opened, benefits from
+    or ever edited the request, or whose digest is not the plan's (migrations 0002 and 0004).
+    """
+
+    class Decision(models.TextChoices):
+        APPROVED = "approved"
+        REJECTED = "rejected"
+
+    request = models.ForeignKey(EndpointRequest, on_delete=models.PROTECT, related_name="approvals")
+    decision = models.CharField(max_length=10, choices=Decision.choices)
+    decider = models.ForeignKey(Person, on_delete=models.PROTECT, related_name="decisions")
+    plan_digest = models.CharField(max_length=64)
+    revision = models.PositiveIntegerField()
+    reason = models.CharField(max_length=500, blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(
+                fields=["request", "revision"], name="approval_once_per_revision"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.decision} by {self.decider}"
+
+
+class IdempotencyKey(models.Model):
+    """The key under which a creation was asked for, its body's digest, and what it made. Kept 30
+    days.
+    """
+
+    person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
+    route = models.CharField(max_length=60)
+    key = models.CharField(max_length=200)
+    body_digest = models.CharField(max_length=64)
+    body = models.JSONField()
+    request = models.ForeignKey(EndpointRequest, on_delete=models.CASCADE, related_name="+")
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints: ClassVar[list[models.BaseConstraint]] = [
+            models.UniqueConstraint(fields=["person", "route", "key"], name="idempotency_key_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.key

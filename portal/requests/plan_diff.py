@@ -1,0 +1,144 @@
+"""A plan item as lines to read: what is there today, what will be there (PURE).
+
+It only words what the plan holds; settings that are switched off or empty are counted, not listed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
+
+ACTIONS = {"create": ("Create", "busy"), "reuse": ("Share", ""), "keep": ("Keep", "")}
+LABELS = {
+    "Name": "Name",
+    "Id": "Id",
+    "Arn": "Leads to",
+    "HTTPPort": "HTTP port",
+    "HTTPSPort": "HTTPS port",
+    "OriginProtocolPolicy": "Protocol to the target",
+    "OriginSslProtocols": "TLS versions to the target",
+    "DomainName": "Domain name",
+    "ConnectionAttempts": "Connection attempts",
+    "ConnectionTimeout": "Seconds to connect",
+    "VpcOriginConfig OriginReadTimeout": "Seconds to wait for the answer",
+    "VpcOriginConfig OriginKeepaliveTimeout": "Seconds idle HTTP connections are kept",
+    "VpcOriginConfig VpcOriginId": "VPC origin",
+    "PathPattern": "Answered by behavior",
+    "TargetOriginId": "Leads to origin",
+    "ViewerProtocolPolicy": "Viewers without TLS",
+    "AllowedMethods": "Methods that pass",
+    "AllowedMethods CachedMethods": "Methods that could be cached",
+    "CachePolicyId": "Cache policy",
+    "OriginRequestPolicyId": "What is forwarded",
+    "GroupId": "Security group",
+    "IpProtocol": "Protocol",
+    "Port": "Port",
+    "Source": "Admitted",
+    "Description": "Description",
+}
+_ORDER = list(LABELS)
+KNOWN_VALUES = {
+    str(CACHING_DISABLED): "nothing is cached (CachingDisabled)",
+    str(ALL_VIEWER): "every header, cookie and query string (AllViewer)",
+    str(ALL_VIEWER_EXCEPT_HOST): "everything but Host (AllViewerExceptHostHeader)",
+}
+
+
+@dataclass(frozen=True)
+class Line:
+    """One setting; an empty `before` did not exist, an empty `after` goes away."""
+
+    label: str
+    before: str
+    after: str
+
+    @property
+    def changes(self) -> bool:
+        """Whether the two differ."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True)
+class Item:
+    """One AWS resource of the plan, ready to show."""
+
+    title: str
+    word: str
+    tone: str
+    note: str
+    shared: bool
+    changes: bool
+    lines: tuple[Line, ...]
+    left_out: int
+
+
+@dataclass(frozen=True)
+class PlanView:
+    """The plan as a page shows it."""
+
+    items: tuple[Item, ...]
+    creates: int
+    unchanged: int
+    expected_seconds: float
+
+
+def plan_view(plan: Mapping[str, Any], *, pace: float) -> PlanView:
+    """The stored plan (provisioning.plan.planner.Plan.to_dict); expected seconds are divided by `pace`."""
+    items = tuple(_item(item) for item in plan.get("items", ()))
+    creates = sum(item.changes for item in items)
+    return PlanView(items, creates, len(items) - creates, plan.get("expected_seconds", 0) / pace)
+
+
+def _item(item: Mapping[str, Any]) -> Item:
+    word, tone = ACTIONS.get(item["action"], (item["action"], ""))
+    changes = item["action"] == "create"
+    before = dict(_flat(item["before"] or {})) if changes else {}
+    after = dict(_flat(item["after"]))
+    if "answered_by" in before:
+        before["PathPattern"] = before.pop("answered_by")
+    lines = []
+    left_out = 0
+    for key in sorted({*before, *after}, key=_place):
+        was, becomes = _words(before.get(key)), _words(after.get(key))
+        if not was and not becomes:
+            left_out += 1
+        else:
+            lines.append(Line(LABELS.get(key, key), was if changes else becomes, becomes))
+    return Item(
+        item["title"],
+        word,
+        tone,
+        item.get("note", ""),
+        bool(item.get("shared")),
+        changes,
+        tuple(lines),
+        left_out,
+    )
+
+
+def _place(key: str) -> tuple[int, str]:
+    """Stored plans have no order of their own."""
+    return (_ORDER.index(key) if key in LABELS else len(_ORDER), key)
+
+
+def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings under one key each; CloudFront's Quantity/Items pairs become their items."""
+    for key, inner in value.items():
+        if key == "Quantity":
+            continue
+        name = path if key == "Items" else f"{path} {key}".strip()
+        if isinstance(inner, Mapping):
+            yield from _flat(inner, name) if set(inner) - {"Quantity"} else ((name, None),)
+        else:
+            yield name, inner
+
+
+def _words(value: Any) -> str:
+    if value in (None, "", False, ()) or value == []:
+        return ""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return ", ".join(map(str, value))
+    return KNOWN_VALUES.get(str(value), "yes" if value is True else str(value))

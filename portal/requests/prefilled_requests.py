@@ -1,0 +1,82 @@
+"""What a verdict opens for somebody: the form of the request that puts it right, filled in.
+
+Decides who is offered one: those who may ask for the endpoint's team. What is offered is decided in
+portal.requests.suggested_requests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from django.urls import reverse
+
+from checks.diagnosis.verdicts import BY_REQUEST
+from checks.models import Check, Probe
+from checks.protocol.handshake_options import HandshakeOptions
+from portal.people.models import Person
+from portal.requests.suggested_requests import Remedy, remedy_anywhere, remedy_at
+from provisioning.models import Endpoint
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """`url` is the form's address on this portal, `brings` what the request puts right, `path` the
+    one it is for.
+    """
+
+    url: str
+    brings: str
+    path: str
+
+
+def ways_out(person: Person, endpoint: Endpoint, resource: str = "") -> Mapping[str, WayOut]:
+    """Verdict → the request for it, after a test of `resource` (a path and its query; "" is the
+    endpoint's own).
+    """
+    if not person.memberships.filter(team__slug=endpoint.owner).exists():
+        return {}
+    spec = endpoint.spec
+    path = urlsplit(resource).path or spec.handshake_path
+    others = Endpoint.objects.filter(
+        account=endpoint.account_id, spec_data__distribution_id=spec.distribution_id
+    )
+    specs = others.exclude(state=Endpoint.State.ABSENT).values_list("spec_data", flat=True)
+    taken = [pattern for one in specs for pattern in one["path_patterns"]]
+    found = {
+        code: remedy_at(code, spec, team=endpoint.owner, path=path, taken=taken)
+        for code in BY_REQUEST
+    }
+    return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
+
+
+def ways_out_of(person: Person, check: Check) -> Mapping[str, WayOut]:
+    """The same after a check, for what it found. A suspicion of low certainty opens nothing."""
+    found = {
+        check.verdict,
+        *(one.get("code") for one in check.findings if one.get("certainty") != "low"),
+    }
+    if not found & BY_REQUEST.keys():
+        return {}
+    known = ways_out(person, check.endpoint, HandshakeOptions.from_dict(check.wanted).path)
+    return {code: way_out for code, way_out in known.items() if code in found}
+
+
+def ways_out_of_probe(person: Person, probe: Probe) -> Mapping[str, WayOut]:
+    """The same after a further probe, whose endpoint is loaded."""
+    code = str((probe.report or {}).get("code", ""))
+    known = ways_out(person, probe.endpoint, probe.path) if code in BY_REQUEST else {}
+    return {code: known[code]} if code in known else {}
+
+
+def ways_out_anywhere(person: Person) -> Mapping[str, WayOut]:
+    """The same without a test."""
+    if not person.memberships.exists():
+        return {}
+    found = {code: remedy_anywhere(code) for code in BY_REQUEST}
+    return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
+
+
+def _way_out(remedy: Remedy) -> WayOut:
+    return WayOut(f"{reverse('request-new')}?{remedy.query}", remedy.brings, remedy.path)

@@ -1,0 +1,41 @@
+"""Celery tasks of endpoint requests, and the tick that finds what is due."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from celery import shared_task
+from django.utils import timezone
+
+from portal.requests import follower, planning
+from portal.requests.models import EndpointRequest
+from provisioning.dispatch import Dispatch
+
+BATCH = 100
+_mentions = Dispatch()
+
+
+@shared_task
+def work_out_plan(request_id: str) -> None:
+    """Work out the plan of one request."""
+    planning.work_out_plan(request_id, now=timezone.now())
+
+
+@shared_task
+def follow_request(request_id: str) -> None:
+    """Follow the events of one request."""
+    follower.follow(request_id, now=timezone.now())
+
+
+def tick(now: datetime) -> None:
+    """Tell the workers of every request to plan and every request with news; of the same thing not
+    every second.
+    """
+    due = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
+    for request_id, _ in _mentions.due(due[:BATCH], now):
+        work_out_plan.delay(str(request_id))
+    # The type checker does not know what with_news annotates.
+    news: Any = EndpointRequest.objects.with_news(now)
+    for request_id, _ in _mentions.due(news.values_list("pk", "newest")[:BATCH], now):
+        follow_request.delay(str(request_id))

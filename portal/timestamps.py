@@ -1,0 +1,22 @@
+"""Moments that somebody sent: the text of one, as a filter or a cursor has it, and what can be
+compared (PURE).
+
+It never guesses a zone: a time without one is no moment.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def parse_timestamp(text: str) -> datetime:
+    """An ISO 8601 time with zone, in UTC. Raises ValueError; also for one that is outside the years
+    1 to 9999 once it is in UTC, which no database driver carries.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"no zone: {text}")
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"out of range: {text}") from error

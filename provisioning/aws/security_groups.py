@@ -1,0 +1,180 @@
+"""Ingress rules of a target's security groups: read them, add one for CloudFront, take that one
+away.
+
+It never touches a rule that it is not given by id, and never the service group that AWS manages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from provisioning.aws.errors import AwsError, calling
+from provisioning.aws.session import Aws
+from provisioning.facts.names import (
+    ORIGIN_FACING_IPV6_LIST,
+    ORIGIN_FACING_PREFIX_LIST,
+    OWNER_TAG,
+    SERVICE_GROUP_NAME,
+    SecurityGroupId,
+)
+from provisioning.facts.snapshot import CLOUDFRONT_LIST_WEIGHT, IngressRule
+
+# Amazon VPC User Guide, weights of AWS-managed prefix lists, by the ending of the name.
+_WEIGHTS = {".s3": 1, ".dynamodb": 1, ".cloudfront.origin-facing": CLOUDFRONT_LIST_WEIGHT}
+_AWS = "AWS"
+_DUPLICATE = "InvalidPermission.Duplicate"
+
+
+def ingress_rules(aws: Aws, region: str, group_ids: Sequence[str]) -> tuple[IngressRule, ...]:
+    """Every ingress rule of the groups."""
+    if not group_ids:
+        return ()
+    rules: list[IngressRule] = []
+    with calling("DescribeSecurityGroupRules"):
+        pages = aws.ec2_read(region).get_paginator("describe_security_group_rules")
+        for page in pages.paginate(Filters=[{"Name": "group-id", "Values": list(group_ids)}]):
+            rules += [
+                _rule(cast("Any", found))
+                for found in page["SecurityGroupRules"]
+                if not found.get("IsEgress")
+            ]
+    return tuple(rules)
+
+
+def service_group(aws: Aws, region: str, vpc_id: str) -> str:
+    """The id of the group that AWS makes in a VPC with its first VPC origin; empty while there is
+    none.
+    """
+    with calling("DescribeSecurityGroups"):
+        found = aws.ec2_read(region).describe_security_groups(
+            Filters=[
+                {"Name": "group-name", "Values": [SERVICE_GROUP_NAME]},
+                {"Name": "vpc-id", "Values": [vpc_id]},
+            ]
+        )["SecurityGroups"]
+    return found[0]["GroupId"] if found else ""
+
+
+def origin_facing_lists(aws: Aws, region: str) -> tuple[str, str]:
+    """The ids, in this Region, of AWS's lists of the addresses that CloudFront reaches origins
+    from: for IPv4 and for IPv6; "" for none.
+    """
+    names = (ORIGIN_FACING_PREFIX_LIST, ORIGIN_FACING_IPV6_LIST)
+    with calling("DescribeManagedPrefixLists"):
+        found = aws.ec2_read(region).describe_managed_prefix_lists(
+            Filters=[{"Name": "prefix-list-name", "Values": list(names)}]
+        )["PrefixLists"]
+    ids = {one["PrefixListName"]: one["PrefixListId"] for one in found}
+    ipv4, ipv6 = (ids.get(name, "") for name in names)
+    return ipv4, ipv6
+
+
+def list_weights(
+    aws: Aws, region: str, list_ids: Sequence[str]
+) -> tuple[tuple[tuple[str, int | None], ...], tuple[str, ...]]:
+    """How many rules each prefix list counts for in a security group: its most entries, or what AWS
+    documents of its own lists; None for those of its own of which it documents nothing. And which
+    of them are not AWS's.
+    """
+    if not list_ids:
+        return (), ()
+    weights: dict[str, int | None] = dict.fromkeys(list_ids)
+    own = []
+    with calling("DescribeManagedPrefixLists"):
+        pages = aws.ec2_read(region).get_paginator("describe_managed_prefix_lists")
+        for page in pages.paginate(PrefixListIds=list(list_ids)):
+            for found in page["PrefixLists"]:
+                name = found.get("PrefixListName", "")
+                documented = next(
+                    (weight for ending, weight in _WEIGHTS.items() if name.endswith(ending)), None
+                )
+                weights[found["PrefixListId"]] = found.get("MaxEntries") or documented
+                if found.get("OwnerId") != _AWS:
+                    own.append(found["PrefixListId"])
+    return tuple(weights.items()), tuple(sorted(own))
+
+
+def authorize(
+    aws: Aws,
+    region: str,
+    group_id: str,
+    port: int,
+    source_group_id: str,
+    description: str,
+    tags: Mapping[str, str],
+) -> str:
+    """Admit TCP to `port` from another group; the rule's id. If AWS has such a rule already: its id
+    if it carries our tag, "" if somebody else made it, who may also take it away.
+    """
+    permission = {
+        "IpProtocol": "tcp",
+        "FromPort": port,
+        "ToPort": port,
+        "UserIdGroupPairs": [{"GroupId": source_group_id, "Description": description}],
+    }
+    labels = [{"Key": key, "Value": value} for key, value in tags.items()]
+    try:
+        with calling("AuthorizeSecurityGroupIngress"):
+            answer = aws.ec2_write(region).authorize_security_group_ingress(
+                GroupId=group_id,
+                IpPermissions=cast("Any", [permission]),
+                TagSpecifications=cast(
+                    "Any", [{"ResourceType": "security-group-rule", "Tags": labels}]
+                ),
+            )
+    except AwsError as error:
+        if error.code != _DUPLICATE:
+            raise
+        rule = _existing(aws, region, group_id, port, source_group_id)
+        if rule is None:
+            # The rule that stood in the way a moment ago is gone, or not yet to be seen.
+            error.transient = True
+            raise
+        return rule.rule_id if rule.owner == tags.get(OWNER_TAG) else ""
+    return answer["SecurityGroupRules"][0]["SecurityGroupRuleId"]
+
+
+def revoke(aws: Aws, region: str, group_id: str, rule_id: str) -> None:
+    """Take the rule away. That it, or its group, is gone already is success."""
+    try:
+        with calling("RevokeSecurityGroupIngress"):
+            aws.ec2_write(region).revoke_security_group_ingress(
+                GroupId=group_id, SecurityGroupRuleIds=[rule_id]
+            )
+    except AwsError as error:
+        if not error.is_absent:
+            raise
+
+
+def _existing(
+    aws: Aws, region: str, group_id: str, port: int, source_group_id: str
+) -> IngressRule | None:
+    wanted = ("tcp", port, port, "group", source_group_id)
+    for rule in ingress_rules(aws, region, [group_id]):
+        if (rule.protocol, rule.from_port, rule.to_port, rule.source_kind, rule.source) == wanted:
+            return rule
+    return None
+
+
+def _rule(found: Mapping[str, Any]) -> IngressRule:
+    kind, source = _source(found)
+    return IngressRule(
+        SecurityGroupId(found["GroupId"]),
+        found["SecurityGroupRuleId"],
+        found["IpProtocol"],
+        found.get("FromPort", -1),
+        found.get("ToPort", -1),
+        kind,
+        source,
+        found.get("Description", ""),
+        next((tag["Value"] for tag in found.get("Tags", []) if tag["Key"] == OWNER_TAG), ""),
+    )
+
+
+def _source(found: Mapping[str, Any]) -> tuple[str, str]:
+    if found.get("PrefixListId"):
+        return "prefix-list", found["PrefixListId"]
+    if found.get("ReferencedGroupInfo"):
+        return "group", found["ReferencedGroupInfo"].get("GroupId", "")
+    return "cidr", found.get("CidrIpv4") or found.get("CidrIpv6") or ""

@@ -1,0 +1,185 @@
+"""One look at everything that a plan or a preflight judges, in one go.
+
+It never raises for something that AWS refuses or does not answer: that becomes a Gap with the
+reason, so that "could not look" stays apart from "is not there". It judges nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from provisioning.aws import distributions, domain_conflicts, request_policies, targets, vpc_origins
+from provisioning.aws import quotas as service_quotas
+from provisioning.aws.certificates import certificate
+from provisioning.aws.errors import OVER_BUDGET, AwsError
+from provisioning.aws.permissions import simulate
+from provisioning.aws.service_role import has_service_role
+from provisioning.aws.session import Aws
+from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
+from provisioning.facts.permissions import questions
+from provisioning.facts.snapshot import (
+    DistributionFacts,
+    Gap,
+    Snapshot,
+    TargetFacts,
+    VpcOriginFacts,
+)
+from provisioning.spec.endpoint_spec import MOST_PATHS
+
+MOST_PORTS = 2
+Part = TypeVar("Part")
+Unknown = TypeVar("Unknown")
+
+
+def take_snapshot(
+    aws: Aws, *, target_arn: str, distribution_id: str, owner: str, permissions: bool = False
+) -> Snapshot:
+    """Target, distribution and the account's VPC origins. An empty ARN or id is not asked for, and
+    is no gap.
+
+    VPC origins named like this portal's that lead to the target (to any, without an ARN) are also
+    asked whether they carry its tag (`ours`), and ours how many distributions use them: not the
+    account's others, which no judgement of this target needs. Service Quotas is asked only where
+    the account is so full that AWS's defaults would not do. An account that has VPC origins has
+    CloudFront's role for them too; only of others IAM is asked. With `permissions`, IAM is also
+    asked what the portal's role may do to this target and distribution. Gaps are named target,
+    distribution, request_policies, vpc_origins, viewer_certificate, service_role, permissions,
+    quotas, domain_conflicts, and for parts of the target listeners, rules, certificates, ingress,
+    subnets, acls, internet_gateway, block_public_access, prefix_list, list_weights, service_group,
+    target_health, attributes, addresses, addresses_behind, doors, api_gateway.
+    """
+    gaps: list[Gap] = []
+
+    def settle(what: str, future: Future[Part] | None, unknown: Unknown) -> Part | Unknown:
+        if future is None:
+            return unknown
+        try:
+            return future.result()
+        except AwsError as error:
+            gaps.append(_gap(what, error))
+            return unknown
+
+    # Two pools, because a whole waits for its parts.
+    with (
+        ThreadPoolExecutor(targets.LOOKS_AT_ONCE, "parts") as parts,
+        ThreadPoolExecutor(3, "snapshot") as whole,
+    ):
+        target = whole.submit(targets.survey_target, aws, target_arn, parts) if target_arn else None
+        distribution = (
+            whole.submit(distributions.read, aws, distribution_id) if distribution_id else None
+        )
+        origins = whole.submit(_vpc_origins, aws, owner, target_arn, parts)
+        survey = settle("target", target, targets.Survey(None, {}))
+        record = settle("distribution", distribution, None)
+        known = settle("vpc_origins", origins, ())
+        shown = record.facts.certificate_arn if record else ""
+        viewer = whole.submit(certificate, aws, shown) if shown else None
+        wide = [name for name in record.facts.aliases if name.startswith("*.")] if record else []
+        conflicts = (
+            whole.submit(domain_conflicts.of_names, aws, distribution_id, wide) if record else None
+        )
+        policies = whole.submit(_request_policies, aws, record.facts) if record else None
+        asked = (
+            bool(target_arn) and not known and not any(gap.what == "vpc_origins" for gap in gaps)
+        )
+        role = whole.submit(has_service_role, aws) if asked else None
+        viewer_certificate = settle("viewer_certificate", viewer, None)
+        service_role = settle("service_role", role, True if known else None)
+        allowed = None
+        if permissions and target_arn and not aws.account.role_arn:
+            gaps.append(
+                Gap(
+                    "permissions",
+                    "The portal has no role in this account, so IAM cannot be asked about it.",
+                )
+            )
+        elif permissions and target_arn:
+            asked_of_iam = questions(
+                aws.account.account_id,
+                target_arn.split(":")[3],
+                owner,
+                group_id=(survey.facts.group_to_open or "") if survey.facts else "",
+                distribution_id=distribution_id,
+                needs_role=service_role is False,
+            )
+            allowed = settle("permissions", whole.submit(simulate, aws, asked_of_iam, parts), None)
+        quotas = settle("quotas", whole.submit(_quotas, aws, known, record, survey.facts), {})
+        overlapping = settle("domain_conflicts", conflicts, None)
+        custom_policies = settle("request_policies", policies, ())
+    gaps += [_gap(what, error) for what, error in survey.failures.items()]
+    return Snapshot(
+        target=survey.facts,
+        distribution=record.facts if record else None,
+        vpc_origins=known,
+        viewer_certificate=viewer_certificate,
+        service_role=service_role,
+        permissions=allowed,
+        domain_conflicts=overlapping,
+        request_policies=custom_policies,
+        **quotas,
+        gaps=tuple(sorted(gaps, key=lambda gap: gap.what)),
+    )
+
+
+def _gap(what: str, error: AwsError) -> Gap:
+    """The reason, with what can be done about it."""
+    turn = (error.retry_after or 0.0) if error.code == OVER_BUDGET else None
+    return Gap(what, f"{error} {error.fix}".strip(), turn)
+
+
+def _quotas(
+    aws: Aws,
+    known: Sequence[VpcOriginFacts],
+    record: distributions.DistributionRecord | None,
+    target: TargetFacts | None,
+) -> dict[str, Any]:
+    """What applies in the account, as fields of the snapshot."""
+    default = Snapshot(None, None)
+    found: dict[str, Any] = {}
+    behaviors, origins = (
+        (len(record.facts.behaviors), len(record.facts.origins)) if record else (0, 0)
+    )
+    full = behaviors + MOST_PATHS > default.behavior_quota or origins >= default.origin_quota
+    if full or len(known) >= default.vpc_origin_quota:
+        found |= service_quotas.of_cloudfront(aws)
+    if target is not None and target.group_to_open:
+        used = target.rules_used(target.group_to_open)
+        if used is not None and used + MOST_PORTS > default.rules_per_group:
+            found |= service_quotas.of_security_groups(aws, target.arn.split(":")[3])
+    return found
+
+
+def _request_policies(aws: Aws, facts: DistributionFacts) -> tuple[tuple[str, Forwarding], ...]:
+    """The custom ones that a behavior names. One that is refused is refused for all: it is the
+    portal's permission.
+    """
+    named = {
+        behavior.origin_request_policy_id for behavior in (*facts.behaviors, facts.default_behavior)
+    }
+    read = (
+        (one, request_policies.read(aws, one))
+        for one in sorted(named - MANAGED_REQUEST_POLICIES.keys() - {""})
+    )
+    return tuple((policy_id, found) for policy_id, found in read if found is not None)
+
+
+def _vpc_origins(
+    aws: Aws, owner: str, target_arn: str, pool: Executor
+) -> tuple[VpcOriginFacts, ...]:
+    """All of them; those that carry our name and lead to the target with the answer to whether they
+    carry our tag.
+    """
+
+    def told_apart(origin: VpcOriginFacts) -> VpcOriginFacts:
+        if not origin.name.startswith(f"{owner}-") or target_arn not in ("", origin.target_arn):
+            return origin
+        arn = vpc_origins.arn(aws.account.account_id, origin.id)
+        ours = vpc_origins.owner_of(aws, arn) == owner
+        # How many use it matters only for one that can be reused.
+        used_by = vpc_origins.distributions_of(aws, origin.id) if ours and target_arn else None
+        return replace(origin, ours=ours, distributions=used_by)
+
+    return tuple(pool.map(told_apart, vpc_origins.list_all(aws)))

@@ -1,0 +1,1 @@
+"""What would change in AWS to bring an endpoint to its spec (PURE)."""

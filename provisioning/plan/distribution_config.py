@@ -1,0 +1,171 @@
+"""An endpoint's part of a distribution's configuration: put it in, take it out, leave everything
+else as it is.
+
+PURE. A configuration is botocore's DistributionConfig dict. These functions never change their
+arguments, touch only the origin with the given id and the behaviors that lead to it, and say
+whether anything would change, so that nobody writes a distribution for nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from provisioning.facts.path_patterns import same_paths
+
+Config = dict[str, Any]
+PositionFor = Callable[[str, tuple[str, ...]], int]
+
+
+class Conflict(Exception):
+    """What is asked cannot be done without touching somebody else's part. `code`: path_taken or
+    origin_shared.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(code, message)
+        self.code = code
+        self.message = message
+
+    def __str__(self) -> str:
+        return self.message
+
+
+def with_endpoint(
+    config: Mapping[str, Any],
+    origin: Mapping[str, Any],
+    behaviors: Sequence[Mapping[str, Any]],
+    position_for: PositionFor,
+) -> tuple[Config, bool]:
+    """The configuration with `origin` and `behaviors` in it, and whether that differs from what it
+    was.
+
+    1. The origin with our id is adjusted where it differs, or added as the last.
+    2. A behavior for our pattern's paths is adjusted where it differs; it stays where it is.
+    3. A missing behavior goes to `position_for(pattern, patterns so far)`.
+    Settings that AWS added to our entries by itself stay. Raises Conflict when a pattern is
+    somebody else's.
+    """
+    origins = _items(config, "Origins")
+    place = _place(origins, "Id", origin["Id"])
+    if place is None:
+        origins.append(dict(origin))
+    else:
+        origins[place] = _adjusted(origins[place], origin)
+    entries = _items(config, "CacheBehaviors")
+    for behavior in behaviors:
+        pattern = behavior["PathPattern"]
+        place = next(
+            (i for i, entry in enumerate(entries) if same_paths(entry["PathPattern"], pattern)),
+            None,
+        )
+        if place is None:
+            entries.insert(
+                position_for(pattern, tuple(entry["PathPattern"] for entry in entries)),
+                dict(behavior),
+            )
+        elif entries[place]["TargetOriginId"] != origin["Id"]:
+            raise Conflict(
+                "path_taken",
+                f"The distribution has a behavior for {entries[place]['PathPattern']}, leading to "
+                f"{entries[place]['TargetOriginId']}. "
+                "The portal does not take it over.",
+            )
+        else:
+            entries[place] = _adjusted(entries[place], behavior)
+    return _replaced(config, origins, entries)
+
+
+def without_endpoint(config: Mapping[str, Any], origin_id: str) -> tuple[Config, bool]:
+    """The configuration without the origin and the behaviors that lead to it, and whether that
+    differs.
+
+    Raises Conflict when the default behavior or an origin group leads to the origin: the portal
+    made neither.
+    """
+    origins = [origin for origin in _items(config, "Origins") if origin["Id"] != origin_id]
+    entries = [
+        entry for entry in _items(config, "CacheBehaviors") if entry["TargetOriginId"] != origin_id
+    ]
+    if len(origins) < len(_items(config, "Origins")):
+        _refuse_if_shared(config, origin_id)
+    return _replaced(config, origins, entries)
+
+
+def _refuse_if_shared(config: Mapping[str, Any], origin_id: str) -> None:
+    users = []
+    if config["DefaultCacheBehavior"]["TargetOriginId"] == origin_id:
+        users.append("its default behavior")
+    for group in _items(config, "OriginGroups"):
+        if any(member["OriginId"] == origin_id for member in _items(group, "Members")):
+            users.append(f"its origin group {group['Id']}")
+    if users:
+        raise Conflict(
+            "origin_shared",
+            f"The distribution uses the origin {origin_id} in {' and '.join(users)}, which "
+            "the portal did not make. "
+            "Lead them elsewhere first.",
+        )
+
+
+def _replaced(
+    config: Mapping[str, Any], origins: list[Any], entries: list[Any]
+) -> tuple[Config, bool]:
+    new = dict(config)
+    changed = False
+    for name, items in (("Origins", origins), ("CacheBehaviors", entries)):
+        if items != _items(config, name):
+            new[name] = _listed(config.get(name) or {}, items)
+            changed = True
+    return new, changed
+
+
+def _listed(before: Mapping[str, Any], items: list[Any]) -> Config:
+    """CloudFront's pair of Quantity and Items; AWS leaves Items out when there are none."""
+    rest = {key: value for key, value in before.items() if key not in ("Quantity", "Items")}
+    return rest | {"Quantity": len(items)} | ({"Items": items} if items else {})
+
+
+def _items(config: Mapping[str, Any], name: str) -> list[Any]:
+    return list((config.get(name) or {}).get("Items") or ())
+
+
+def _place(items: Sequence[Mapping[str, Any]], key: str, value: str) -> int | None:
+    return next((index for index, item in enumerate(items) if item[key] == value), None)
+
+
+def _adjusted(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> Config:
+    """`existing`, with every wanted value that it does not have already."""
+    return dict(existing) | {
+        key: _merged(existing.get(key), value)
+        for key, value in wanted.items()
+        if not _has(existing.get(key), value)
+    }
+
+
+def _merged(existing: Any, wanted: Any) -> Any:
+    # Quantity and Items only make sense together, so such a pair is replaced as a whole.
+    if isinstance(existing, Mapping) and isinstance(wanted, Mapping) and "Quantity" not in wanted:
+        return _adjusted(existing, wanted)
+    return wanted
+
+
+def _has(existing: Any, wanted: Any) -> bool:
+    """Whether `existing` says what is wanted. It may say more; AWS orders lists of words as it
+    likes, and may leave out what is empty or off.
+    """
+    if existing is None:
+        return _is_off(wanted)
+    if isinstance(wanted, Mapping):
+        return isinstance(existing, Mapping) and all(
+            _has(existing.get(key), value) for key, value in wanted.items()
+        )
+    if isinstance(wanted, list):
+        return isinstance(existing, list) and sorted(map(repr, existing)) == sorted(
+            map(repr, wanted)
+        )
+    return bool(existing == wanted)
+
+
+def _is_off(wanted: Any) -> bool:
+    return all(map(_is_off, wanted.values())) if isinstance(wanted, Mapping) else not wanted

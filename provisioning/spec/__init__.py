@@ -1,0 +1,1 @@
+"""What an endpoint shall be: its settings, how they are derived and parsed, and their digest (PURE)."""

@@ -1,0 +1,77 @@
+"""Step: the approved plan still holds. Asks AWS afresh, plans again, compares digests; nothing is
+written before it.
+"""
+
+from __future__ import annotations
+
+from provisioning.aws.errors import OVER_BUDGET
+from provisioning.aws.snapshot import take_snapshot
+from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
+from provisioning.plan.planner import (
+    QUOTA_CODES,
+    Unplannable,
+    make_plan,
+    not_known_any_more,
+    what_changed,
+)
+from provisioning.steps.context import RunContext, answering_errors
+
+PLAN_STALE = "plan_stale"
+NOT_SEEN = "not_seen"
+
+
+@answering_errors
+def see_that_it_holds(context: RunContext) -> Outcome:
+    """Ready when planning again gives the approved digest; Refused with what changed when not, so
+    that whoever follows asks the preflight again. What was seen then and cannot be seen at the
+    moment is no change: Retry.
+    """
+    spec = context.spec
+    snapshot = take_snapshot(
+        context.aws,
+        target_arn=spec.target_arn,
+        distribution_id=spec.distribution_id,
+        owner=context.owner,
+    )
+    held = snapshot.held_back
+    if held is not None:
+        return Retry(held.reason, OVER_BUDGET, held.turn_in_seconds, quiet=True)
+    try:
+        plan = make_plan(spec, snapshot, endpoint_key=context.endpoint.key, owner=context.owner)
+    except Unplannable as obstacle:
+        needed = {"target", "distribution", "vpc_origins"} | (
+            {"quotas"} if obstacle.code in QUOTA_CODES else set()
+        )
+        gap = next((gap for gap in snapshot.gaps if gap.what in needed), None)
+        if gap is not None:
+            return Retry(
+                f"AWS could not be asked about the {gap.what.replace('_', ' ')}: {gap.reason}",
+                obstacle.code,
+            )
+        return Refused(str(obstacle), PLAN_STALE, data={"changes": [str(obstacle)]})
+    if plan.digest == context.run.plan_digest:
+        return Ready(f"AWS is as it was when plan {plan.digest[:8]} was approved.")
+    unseen = not_known_any_more(context.run.plan_data, plan.to_dict())
+    if unseen:
+        reasons = "; ".join(gap.reason for gap in snapshot.gaps)
+        return Retry(
+            f"AWS could not be asked again about {', '.join(unseen).replace('_', ' ')}: {reasons}",
+            NOT_SEEN,
+        )
+    changes = what_changed(context.run.plan_data, plan.to_dict())
+    return Refused(
+        "AWS has changed since the plan was approved, so the approval is void: "
+        f"{'; '.join(changes)}.",
+        PLAN_STALE,
+        data={"changes": changes},
+    )
+
+
+def nothing_to_undo(context: RunContext) -> Outcome:
+    """Looking changes nothing."""
+    return Ready("Nothing to undo: this step only looked.")
+
+
+def never_acts(context: RunContext) -> Outcome:
+    """Unreachable while the looks above never answer Missing."""
+    raise AssertionError("this step has nothing to write")

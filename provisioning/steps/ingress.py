@@ -1,0 +1,251 @@
+"""Step: the target's security group lets CloudFront in.
+
+Where nothing admits CloudFront yet, and the plan says so, one rule is added whose source is the
+VPC's own CloudFront service group: narrower than the public prefix list, and nothing to do with the
+internet. The group exists only after the VPC origin does, so this step comes after that one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from provisioning.aws import security_groups, targets
+from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry
+from provisioning.facts import names
+from provisioning.facts.snapshot import TargetFacts
+from provisioning.locks import only_one
+from provisioning.models import IngressRule
+from provisioning.plan.planner import KEEP
+from provisioning.steps.approved_plan import PLAN_STALE
+from provisioning.steps.context import RunContext, answering_errors
+
+BUSY = Retry("Another run is at work on the same security group.", "busy", after=1.0, quiet=True)
+
+
+@answering_errors
+def see(context: RunContext) -> Outcome:
+    """Is every origin port open to CloudFront?"""
+    target = _target(context)
+    if isinstance(target, Refused):
+        return target
+    closed = _closed(context, target)
+    for port in closed:
+        if refused := _not_as_approved(context, target, port):
+            return refused
+    if not closed:
+        return _rely_on(context, target)
+    return Missing(f"TCP {', '.join(map(str, closed))} is closed to CloudFront. Adding a rule.")
+
+
+@answering_errors
+def admit(context: RunContext) -> Outcome:
+    """Add one rule per closed port. The endpoint is written down as its user first, so that undo
+    finds it.
+    """
+    target = _target(context)
+    if isinstance(target, Refused):
+        return target
+    if not target.service_group_id:
+        return Retry(
+            f"AWS has not made {names.SERVICE_GROUP_NAME} in {target.vpc_id} yet.",
+            "service_group_missing",
+        )
+    region, opened = context.spec.region, set()
+    for port in _closed(context, target):
+        if refused := _not_as_approved(context, target, port):
+            return refused
+        group = _planned(context, port)["after"]["GroupId"]
+        with only_one(_lock(context, group)) as alone:
+            if not alone:
+                return BUSY
+            with transaction.atomic():
+                context.hold()
+                row, _ = IngressRule.objects.get_or_create(
+                    account=context.account,
+                    group_id=group,
+                    port=port,
+                    source_group_id=target.service_group_id,
+                )
+                row.users.add(context.endpoint)
+            rule_id = security_groups.authorize(
+                context.aws,
+                region,
+                group,
+                port,
+                target.service_group_id,
+                names.rule_description(context.owner, context.spec.vpc_origin_key),
+                {names.OWNER_TAG: context.owner},
+            )
+            IngressRule.objects.filter(pk=row.pk).update(rule_id=rule_id)
+            opened.add(group)
+    return (
+        Ready(f"Added the rule to {', '.join(sorted(opened))}.")
+        if opened
+        else Ready("It is open already.")
+    )
+
+
+@answering_errors
+def see_that_it_is_gone(context: RunContext) -> Outcome:
+    """Is every rule gone that only this endpoint needed?"""
+    for group in _groups(context):
+        with only_one(_lock(context, group)) as alone:
+            if not alone:
+                return BUSY
+            sole = _sole(context, group)
+            if any(_in_aws(context, row) for row in sole):
+                return Missing(f"Removing our rule from {group}.")
+            for row in sole:
+                row.delete()
+    return Ready("No rule of ours is left that only this endpoint needed.")
+
+
+@answering_errors
+def withdraw(context: RunContext) -> Outcome:
+    """Remove the rules that only this endpoint needed."""
+    for group in _groups(context):
+        with only_one(_lock(context, group)) as alone:
+            if not alone:
+                return BUSY
+            for row in _sole(context, group):
+                rule_id = _in_aws(context, row)
+                if rule_id:
+                    context.hold()
+                    security_groups.revoke(context.aws, context.spec.region, group, rule_id)
+    return Ready("Removed.")
+
+
+def _rely_on(context: RunContext, target: TargetFacts) -> Outcome:
+    """Open. Where it is a rule of ours that lets CloudFront in, this endpoint is written down as
+    its user too, and then we look again: whoever made the rule may have been taking it away.
+    """
+    newly = False
+    for port in context.spec.origin_ports:
+        rule = target.admits_cloudfront(port)
+        if rule is None:
+            continue
+        ours = IngressRule.objects.filter(
+            account=context.account, group_id=rule.group_id, port=port, source_group_id=rule.source
+        )
+        for row in ours.exclude(users=context.endpoint):
+            with only_one(_lock(context, row.group_id)) as alone:
+                if not alone:
+                    return BUSY
+                with transaction.atomic():
+                    context.hold()
+                    still = IngressRule.objects.select_for_update().filter(pk=row.pk).first()
+                    if still is not None:
+                        still.users.add(context.endpoint)
+            newly = True
+    again = _target(context) if newly else target
+    if isinstance(again, Refused):
+        return again
+    if closed := _closed(context, again):
+        return Missing(f"TCP {closed[0]} has just been closed to CloudFront. Adding a rule.")
+    return Ready("The security group admits CloudFront.")
+
+
+def _closed(context: RunContext, target: TargetFacts) -> list[int]:
+    """The origin ports that nothing admits CloudFront to. Where the plan has no rule for a port,
+    any prefix list counts as open: what is in it is not looked at, and the approver was told so.
+    """
+    return [
+        port
+        for port in context.spec.origin_ports
+        if target.admits_cloudfront(port) is None
+        and (_planned(context, port) or not _listed(target, port))
+    ]
+
+
+def _listed(target: TargetFacts, port: int) -> bool:
+    return any(rule.source_kind == "prefix-list" and rule.covers(port) for rule in target.ingress)
+
+
+def _planned(context: RunContext, port: int) -> Mapping[str, Any]:
+    """What the approved plan says of the rule for a port; empty where it has none."""
+    items = (item for item in context.run.plan_data["items"] if item["resource"] == "ingress-rule")
+    return next((item for item in items if item["after"]["Port"] == port), {})
+
+
+def _not_as_approved(context: RunContext, target: TargetFacts, port: int) -> Refused | None:
+    """Why no rule may be added for a closed port: only what was approved is."""
+    planned = _planned(context, port)
+    if not planned:
+        return Refused(
+            f"No rule of the target's security groups admits CloudFront to TCP {port}.",
+            "ingress_closed",
+            "Add a rule for the CloudFront prefix list, or let the plan open the security group.",
+        )
+    group = planned["after"]["GroupId"]
+    if planned["action"] == KEEP:
+        changed = f"the rule of {group} that admitted CloudFront to TCP {port} is gone"
+    elif group not in target.security_groups:
+        changed = (
+            f"{group}, which was to admit CloudFront to TCP {port}, is no group of the target "
+            "any more"
+        )
+    else:
+        return None
+    text = f"AWS has changed since the plan was approved, so the approval is void: {changed}."
+    return Refused(text, PLAN_STALE, data={"changes": [changed]})
+
+
+def _target(context: RunContext) -> TargetFacts | Refused:
+    target = targets.admission_facts(context.aws, context.spec.target_arn)
+    if target is None:
+        return Refused(
+            "The target is gone.",
+            "target_gone",
+            "Make the load balancer again, or ask for another target.",
+        )
+    if not target.security_groups:
+        return Refused(
+            "The target has no security group.",
+            "no_security_group",
+            "Give it one; AWS requires it.",
+        )
+    return target
+
+
+def _lock(context: RunContext, group: str) -> str:
+    return f"ingress {context.account.pk} {group}"
+
+
+def _groups(context: RunContext) -> list[str]:
+    """The security groups with rules of ours that this endpoint uses."""
+    rows = IngressRule.objects.filter(account=context.account, users=context.endpoint)
+    return sorted(set(rows.values_list("group_id", flat=True)))
+
+
+def _sole(context: RunContext, group: str) -> list[IngressRule]:
+    """Rules of ours in the group that this endpoint uses and nobody else does; its use of shared
+    ones is struck off.
+    """
+    rows = []
+    with transaction.atomic():
+        for row in IngressRule.objects.select_for_update().filter(
+            users=context.endpoint, group_id=group
+        ):
+            if row.users.exclude(pk=context.endpoint.pk).exists():
+                row.users.remove(context.endpoint)
+            else:
+                rows.append(row)
+    return rows
+
+
+def _in_aws(context: RunContext, row: IngressRule) -> str:
+    """The rule's id in AWS, or "": by id, or by source and port where the reply that told the id
+    was lost.
+    """
+    for rule in security_groups.ingress_rules(context.aws, context.spec.region, [row.group_id]):
+        same = (rule.source, rule.from_port, rule.owner) == (
+            row.source_group_id,
+            row.port,
+            context.owner,
+        )
+        if same or (row.rule_id and rule.rule_id == row.rule_id):
+            return rule.rule_id
+    return ""
