@@ -144,7 +144,7 @@ def list_faults(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
         if fault["kind"] != kind:
             kind = fault["kind"]
             lines += ["", f"{kind}:"]
-        lines.append(f"  {fault['name']:32} {fault['verdict'] or '-':22} {fault['plain']}")
+        lines.append(f"  {fault['name']:32} {fault['verdict'] or '-':22} {fault['description']}")
     lines += ["", "set:"]
     lines += [_set_line(fault) for fault in answer["set"]] or ["  none"]
     return answer, "\n".join(lines[1:])

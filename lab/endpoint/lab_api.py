@@ -21,8 +21,8 @@ from lab.aws.settings import SettingsError
 from lab.clock import FASTEST, LabClock, read_step
 from lab.endpoint.cross_site import refuse_foreign
 from lab.faults.api import PATH as FAULTS_PATH
-from lab.faults.api import FaultDesk
-from lab.faults.manager import Faults
+from lab.faults.api import FaultApi
+from lab.faults.manager import FaultManager
 from lab.page.desk import PATH as PAGE_PATH
 from lab.page.desk import Page
 
@@ -37,14 +37,14 @@ class Control:
         cloudfront: CloudFront,
         clock: LabClock,
         state: EdgeState,
-        faults: Faults,
+        faults: FaultManager,
         edge_url: str,
     ) -> None:
         self._cloudfront = cloudfront
         self._clock = clock
         self._state = state
         self._public: dict[str, str] = {}
-        self._desk = FaultDesk(faults, state)
+        self._desk = FaultApi(faults, state)
         self._page = Page(self._desk, state, clock, edge_url)
 
     def answer(

@@ -33,10 +33,10 @@ from lab.endpoint import seed
 from lab.endpoint.access_keys import refused_caller
 from lab.endpoint.http_connection import MAX_BODY, Handler, headers_of, read_body, target_of
 from lab.endpoint.lab_api import Control
-from lab.faults.aws_clients import Aws
+from lab.faults.aws_clients import AwsClients
 from lab.faults.call_faults import BrokenReply, CallFaults
 from lab.faults.catalogue.call_matching import CLOUDFRONT
-from lab.faults.manager import Faults
+from lab.faults.manager import FaultManager
 from lab.origin_certificates import OriginAuthority
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def run(config: LabConfig) -> None:
         moto.register(kind, change)
     moto.replay()
     cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, config.quotas))
-    aws = Aws(config.aws_url)
-    faults = Faults(aws, cloudfront, database, clock)
+    aws = AwsClients(config.aws_url)
+    faults = FaultManager(aws, cloudfront, database, clock)
     state = EdgeState(moto, cloudfront, clock, database, faults)
     server = make_server(
         LOOPBACK,
@@ -172,7 +172,7 @@ class _Endpoint:
             self._cloudfront.settle()
             return self._moto.request(method, str(environ["PATH_INFO"]), query, headers, body)
 
-        return self._call_faults.meet(service, method, path, query, lowered, body, perform)
+        return self._call_faults.answer(service, method, path, query, lowered, body, perform)
 
 
 def _unread(path: str, service: str, status: int, code: str, why: str) -> HttpReply:

@@ -18,7 +18,9 @@ def table() -> str:
     rows = ["| fault | verdict | what happens | what a client sees |", "|---|---|---|---|"]
     for fault in FAULTS.values():
         verdict = fault.verdict or "-"
-        rows.append(f"| `{fault.name}` | {verdict} | {fault.plain} | {fault.signature.text} |")
+        rows.append(
+            f"| `{fault.name}` | {verdict} | {fault.description} | {fault.signature.text} |"
+        )
     return "\n".join(rows)
 
 

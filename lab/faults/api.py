@@ -1,7 +1,6 @@
-"""/_lab/faults: lists, sets and clears faults over HTTP.
+"""`/_lab/faults`: lists, sets and clears faults over HTTP.
 
-It decides the form of questions and answers. An answer to a change comes when the edge has taken it
-over, so whoever looks next sees it.
+The answer to a change waits until the edge has applied it, so the next request sees it.
 """
 
 from __future__ import annotations
@@ -14,19 +13,19 @@ from lab.aws.edge_state.document import EdgeState
 from lab.edge.account.state import parse_state
 from lab.faults.catalogue.fault import PARAMETERS, Fault
 from lab.faults.catalogue.registry import FAULTS
-from lab.faults.manager import Faults
+from lab.faults.manager import FaultManager
 from lab.faults.set_fault import SetFault
 from lab.faults.targeting import FaultRefused
 
 PATH = "/_lab/faults"
-# The edge asks every 0.2 seconds; a busy machine may need longer.
-_PATIENCE = 10.0
+# The edge polls every 0.2 seconds; a busy machine may need longer.
+_EDGE_TIMEOUT = 10.0
 
 
-class FaultDesk:
-    """Sets and clears for whoever asks over HTTP."""
+class FaultApi:
+    """Answers requests to `/_lab/faults`."""
 
-    def __init__(self, faults: Faults, state: EdgeState) -> None:
+    def __init__(self, faults: FaultManager, state: EdgeState) -> None:
         self._faults = faults
         self._state = state
 
@@ -45,7 +44,7 @@ class FaultDesk:
                     "set": [fault.shown() for fault in self._faults.listing()],
                 }
             if method == "POST" and not fault_id:
-                return 201, self.set(_given(body))
+                return 201, self.set(_json_object(body))
             if method == "DELETE":
                 return 200, {"cleared": self.clear(fault_id)}
         except FaultRefused as refused:
@@ -57,49 +56,49 @@ class FaultDesk:
     def set(self, given: dict[str, Any]) -> dict[str, Any]:
         """Set a fault by its name and parameters.
 
-        :raises FaultRefused: it cannot be set so.
+        :raises FaultRefused: it cannot be set; the message says why.
         """
         name = given.get("name")
         if not isinstance(name, str):
             raise FaultRefused(
-                'give the fault\'s name, as in {"name": "throttled"}; GET /_lab/faults lists all'
+                'Give the fault\'s name, as in {"name": "throttled"}. GET /_lab/faults lists all.'
             )
         parameters = {key: value for key, value in given.items() if key != "name"}
         document = self._state.document(None)
         fault = self._faults.set(name, parameters, parse_state(json.loads(document or b"{}")))
-        return {**fault.shown(), "edge_knows": self._state.wait_for_edge(_PATIENCE)}
+        return {**fault.shown(), "edge_knows": self._state.wait_for_edge(_EDGE_TIMEOUT)}
 
     def clear(self, fault_id: str = "") -> list[dict[str, Any]]:
-        """Clear one fault, or all if no id is given; gives those that were cleared.
+        """Clear one fault, or all if no id is given; gives the cleared ones.
 
-        :raises FaultRefused: there is none of that id, or AWS refused to put something back.
+        :raises FaultRefused: no fault has that id, or AWS refused a change.
         """
         cleared = [self._faults.clear(fault_id)] if fault_id else self._faults.clear_all()
-        self._state.wait_for_edge(_PATIENCE)
+        self._state.wait_for_edge(_EDGE_TIMEOUT)
         return [{"id": fault.id, "name": fault.name} for fault in cleared]
 
 
 def shown(fault: Fault) -> dict[str, Any]:
-    """A fault of the registry as JSON."""
+    """A fault of the catalogue as JSON."""
     return {
         "name": fault.name,
-        "plain": fault.plain,
+        "description": fault.description,
         "kind": fault.kind.value,
         "takes": list(fault.takes),
         "needs": list(fault.needs),
         "signature": fault.signature.text,
-        "ask": fault.signature.ask.value,
+        "action": fault.signature.action.value,
         "verdict": fault.verdict or None,
     }
 
 
-def _given(body: bytes) -> dict[str, Any]:
+def _json_object(body: bytes) -> dict[str, Any]:
     try:
-        given = json.loads(body)
+        document = json.loads(body)
     except (ValueError, RecursionError):
-        given = None
-    if not isinstance(given, dict):
+        document = None
+    if not isinstance(document, dict):
         raise FaultRefused(
-            'the body must be a JSON object, as in {"name": "throttled", "operation": "Create*"}'
+            'The body must be a JSON object, such as {"name": "throttled", "operation": "Create*"}.'
         )
-    return given
+    return document

@@ -1,7 +1,6 @@
-"""The lab's own AWS endpoint, called by the lab: how faults look at accounts and change them.
+"""boto3 clients for the lab's own AWS endpoint, with which faults read and change accounts.
 
-It decides only how calls are marked: they name their account without a session, and faults of calls
-never hit them.
+Calls name their account without a session, and faults never hit them.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ from botocore.session import get_session
 
 from lab.faults.catalogue.call_matching import CLIENT_NAMES, CLOUDFRONT
 
-# A caller that knows this is the lab itself; made anew by every process, so nobody else does.
+# Marks a call as the lab's own. Every process chooses a new value, so no one else can know it.
 OWN_CALL_HEADER = "x-lab-own-call"
 OWN_CALL = secrets.token_hex(16)
 _ACCOUNT_HEADER = "x-moto-account-id"
 
 
-class Aws:
-    """Clients for every account, made when they are first needed."""
+class AwsClients:
+    """Clients for every account, created when first needed."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -32,14 +31,14 @@ class Aws:
         self._clients: dict[tuple[str, str, str], Any] = {}
 
     def client(self, service: str, account: str, region: str = "us-east-1") -> Any:
-        """A client of one service as if one belonged to the account."""
+        """A client of one service that acts for the account."""
         key = (service, account, region)
         with self._lock:
             if key not in self._clients:
-                self._clients[key] = self._made(service, account, region)
+                self._clients[key] = self._new(service, account, region)
             return self._clients[key]
 
-    def _made(self, service: str, account: str, region: str) -> Any:
+    def _new(self, service: str, account: str, region: str) -> Any:
         client: Any = boto3.client(
             service,  # type: ignore[call-overload]
             endpoint_url=self._url,
@@ -53,18 +52,17 @@ class Aws:
             request.headers[_ACCOUNT_HEADER] = account
             request.headers[OWN_CALL_HEADER] = OWN_CALL
 
-        client.meta.events.register(
-            f"before-sign.{client.meta.service_model.service_id.hyphenize()}", mark
-        )
+        service_id = client.meta.service_model.service_id.hyphenize()
+        client.meta.events.register(f"before-sign.{service_id}", mark)
         return client
 
 
 @functools.lru_cache(maxsize=64)
 def operations_of(service: str) -> frozenset[str] | None:
-    """The operations of a service by the name that its requests are signed for; None if nothing is
-    signed for it.
+    """The operations of the service whose requests are signed for that name; None if there is no
+    such service.
 
-    Empty where a request's path alone tells its operation: the lab reads that for CloudFront only.
+    Empty for REST services other than CloudFront: the lab cannot tell their operations by the path.
     """
     session = get_session()
     clients = [client for client, signed in CLIENT_NAMES.items() if signed == service]
@@ -73,9 +71,9 @@ def operations_of(service: str) -> frozenset[str] | None:
     if not clients:
         return None
     models = [session.get_service_model(client) for client in clients]
-    told = [
+    known = [
         model
         for model in models
         if service == CLOUDFRONT or not str(model.metadata["protocol"]).startswith("rest")
     ]
-    return frozenset(name for model in told for name in model.operation_names)
+    return frozenset(name for model in known for name in model.operation_names)

@@ -1,8 +1,6 @@
-"""The layer before the AWS endpoint in which calls go wrong.
+"""Calls to AWS that go wrong: refused, lost, cut off, or answered with nonsense.
 
-It decides, call by call, whether a fault is met, and what then happens instead of the answer or to
-it. It must never touch a socket: an answer that has to break off is handed to whoever owns the
-connection.
+It never touches a socket: it returns a BrokenReply, and the HTTP connection breaks off.
 """
 
 from __future__ import annotations
@@ -18,19 +16,20 @@ from botocore.exceptions import BotoCoreError, ClientError
 from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.protocol.rest_xml import Router
 from lab.aws.replies import HttpReply, error_reply
-from lab.faults.aws_clients import OWN_CALL, OWN_CALL_HEADER, Aws
-from lab.faults.catalogue.call_matching import CLOUDFRONT, Call, refusal
-from lab.faults.manager import Faults
+from lab.faults.aws_clients import OWN_CALL, OWN_CALL_HEADER, AwsClients
+from lab.faults.catalogue.call_matching import CLOUDFRONT, AwsCall, error_for
+from lab.faults.manager import FaultManager
 
 log = logging.getLogger(__name__)
 
 _LARGEST_FORM = 1_000_000
+_MARK = " (edited by someone else)"
 Ending: TypeAlias = Literal["silence", "reset", "half"]
 _PROXY_PAGE = (
     b"<html><head><title>Sign in to the network</title></head><body>Please sign in.</body></html>"
 )
 _ENDINGS: Mapping[str, tuple[Ending, bool]] = {
-    # Fault -> how the connection ends, and whether the call is done before.
+    # Fault -> how the connection ends, and whether the call is performed first.
     "timeout-before": ("silence", False),
     "timeout-after-success": ("silence", True),
     "connection-reset": ("reset", False),
@@ -41,9 +40,7 @@ _ENDINGS: Mapping[str, tuple[Ending, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class BrokenReply:
-    """An answer that does not arrive as a whole. `wanted` says whether a silence still has to go
-    on.
-    """
+    """A reply that does not arrive in full. `wanted` says whether a silence must continue."""
 
     ending: Ending
     reply: HttpReply
@@ -51,17 +48,17 @@ class BrokenReply:
 
 
 class CallFaults:
-    """Faults of calls, met or not."""
+    """Applies the call faults that are set."""
 
     def __init__(
-        self, faults: Faults, aws: Aws, account_of: Callable[[Mapping[str, str]], str]
+        self, faults: FaultManager, aws: AwsClients, account_of: Callable[[Mapping[str, str]], str]
     ) -> None:
         self._faults = faults
         self._aws = aws
         self._account_of = account_of
         self._router = Router.for_all_operations()
 
-    def meet(
+    def answer(
         self,
         service: str,
         method: str,
@@ -71,59 +68,55 @@ class CallFaults:
         body: bytes,
         perform: Callable[[], HttpReply],
     ) -> HttpReply | BrokenReply:
-        """Perform a call, or what a fault makes of it; `headers` have lower-case names."""
-        if not self._faults.any_of_calls():
+        """Perform a call, or what a fault turns it into; `headers` have lower-case names."""
+        if not self._faults.has_call_faults():
             return perform()
         operation, resource = _operation_of(
             self._router, service, method, path, query, headers, body
         )
         own = headers.get(OWN_CALL_HEADER) == OWN_CALL
-        call = Call(service, operation, self._account_of(headers), resource, own)
-        struck = self._faults.strike(call)
-        reply = self._performed(struck.name if struck else "", call, perform)
+        call = AwsCall(service, operation, self._account_of(headers), resource, own)
+        fault = self._faults.match_call(call)
+        reply = self._perform(fault.name if fault else "", call, perform)
         if service == CLOUDFRONT and method != "GET":
             self._faults.hold_deployments()
         return reply
 
-    def _performed(
-        self, name: str, call: Call, perform: Callable[[], HttpReply]
+    def _perform(
+        self, name: str, call: AwsCall, perform: Callable[[], HttpReply]
     ) -> HttpReply | BrokenReply:
-        refused = refusal(name, call)
+        refused = error_for(name, call)
         if refused is not None:
             return error_reply(call.service, refused.status, refused.code, refused.message)
         if name in _ENDINGS:
             ending, done = _ENDINGS[name]
             reply = perform() if done else HttpReply(504, (), b"")
-            return BrokenReply(ending, reply, lambda: self._faults.any_of_calls(name))
+            return BrokenReply(ending, reply, lambda: self._faults.has_call_faults(name))
         if name == "third-party-edit":
-            self._edit(call)
+            self._edit_distribution(call)
         reply = perform()
         if name == "wrong-xml":
             return HttpReply(200, (("Content-Type", "text/html"),), _PROXY_PAGE)
         return reply
 
-    def _edit(self, call: Call) -> None:
-        """Somebody else writes the distribution's comment; its old ETag is worth nothing from now
-        on.
-        """
+    def _edit_distribution(self, call: AwsCall) -> None:
+        """Change the distribution's comment as someone else would, so that its ETag is stale."""
         client = self._aws.client(CLOUDFRONT, call.account)
         try:
             got = client.get_distribution_config(Id=call.resource)
+            comment = got["DistributionConfig"].get("Comment", "")
             config = {
                 **got["DistributionConfig"],
-                "Comment": _edited(got["DistributionConfig"].get("Comment", "")),
+                "Comment": comment.removesuffix(_MARK)
+                if comment.endswith(_MARK)
+                else comment + _MARK,
             }
             client.update_distribution(
                 Id=call.resource, IfMatch=got["ETag"], DistributionConfig=config
             )
         except (ClientError, BotoCoreError) as error:
-            # There is nothing to edit: the caller will hear that from AWS itself.
+            # There is nothing to edit; AWS will tell the caller.
             log.info("no third-party edit of %s: %s", call.resource, error)
-
-
-def _edited(comment: str) -> str:
-    mark = " (edited by somebody else)"
-    return comment.removesuffix(mark) if comment.endswith(mark) else comment + mark
 
 
 def _operation_of(
@@ -135,11 +128,8 @@ def _operation_of(
     headers: Mapping[str, str],
     body: bytes,
 ) -> tuple[str, str]:
-    """By the wire alone, as AWS does: CloudFront's routes, the query protocol's Action, or
-    X-Amz-Target.
-
-    Gives the operation's name, "" if nothing tells it, and the id of what it is about, "" if the
-    URI has none.
+    """The operation's name and the id in its URI, both "" if unknown: from CloudFront's routes, the
+    query protocol's Action, or X-Amz-Target.
     """
     if service == CLOUDFRONT:
         try:

@@ -1,8 +1,8 @@
-"""The faults that are set: sets them, clears them, and keeps them over a restart.
+"""The faults that are set: sets and clears them, and keeps them over a restart.
 
-It decides the order: a step is written down, then done; it is taken back, then forgotten. So a
-fault can be cleared whatever was killed, and whatever became of the account meanwhile. It must
-never hold the lab's lock while it calls AWS.
+A step is stored before it is made, and undone before it is forgotten. So a fault can be cleared even
+if the process was killed in between, and whatever has happened to the account since. Never calls
+AWS while it holds the lab's lock, which the answer needs.
 """
 
 from __future__ import annotations
@@ -20,48 +20,43 @@ from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
 from lab.clock import LabClock
 from lab.edge.account.state import State
-from lab.faults.aws_clients import Aws, operations_of
-from lab.faults.catalogue.call_matching import Call, matches_call
-from lab.faults.catalogue.fault import Fault, Kind
+from lab.faults.aws_clients import AwsClients, operations_of
+from lab.faults.catalogue.call_matching import AwsCall, matches_call
+from lab.faults.catalogue.fault import Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
-from lab.faults.overlaps import in_the_way, names_now, renamed, without_change
+from lab.faults.overlaps import renamed, under_every_name, undo_first, without_change
 from lab.faults.parameters import check
 from lab.faults.plans.distributions import PLANS as DISTRIBUTION_PLANS
 from lab.faults.plans.networks import PLANS as NETWORK_PLANS
-from lab.faults.plans.networks import Circumstances, Plan
-from lab.faults.set_fault import (
-    SetFault,
-    edge_section,
-    hosts_with,
-    read,
-    with_step,
-    without_last_step,
-)
+from lab.faults.plans.plan import Plan, PlanContext
+from lab.faults.set_fault import SetFault, edge_section, hosts_with, read
 from lab.faults.steps import deployments
-from lab.faults.steps.cloudfront import VERBS as CLOUDFRONT_VERBS
-from lab.faults.steps.networks import VERBS as NETWORK_VERBS
+from lab.faults.steps.cloudfront import STEP_KINDS as CLOUDFRONT_STEPS
+from lab.faults.steps.networks import STEP_KINDS as NETWORK_STEPS
 from lab.faults.steps.step import Step
-from lab.faults.steps.step_kinds import Hands, Verb, hand_over
-from lab.faults.targeting import Aim, FaultRefused, aim
+from lab.faults.steps.step_kind import StepContext, StepKind, hand_over
+from lab.faults.targeting import FaultRefused, FaultTarget, find_target
 
 _ENTITY = "fault"
-_VERBS: Mapping[str, Verb] = {**NETWORK_VERBS, **CLOUDFRONT_VERBS}
+_STEP_KINDS: Mapping[str, StepKind] = {
+    kind.verb: kind for kind in (*NETWORK_STEPS, *CLOUDFRONT_STEPS)
+}
 _PLANS = {**DISTRIBUTION_PLANS, **NETWORK_PLANS}
 NEVER_DEPLOYED = "never-deployed"
 _TLS_FAULTS = "origin-certificate-"
 
 
-class Faults:
-    """All faults that are set. `changes` grows with every change that the edge must hear of."""
+class FaultManager:
+    """All faults that are set. `changes` grows with every change that the edge must know of."""
 
     def __init__(
-        self, aws: Aws, cloudfront: CloudFront, database: LabDatabase, clock: LabClock
+        self, aws: AwsClients, cloudfront: CloudFront, database: LabDatabase, clock: LabClock
     ) -> None:
-        self._hands = Hands(aws, cloudfront)
+        self._steps = StepContext(aws, cloudfront)
         self._cloudfront = cloudfront
         self._database = database
         self._clock = clock
-        self._turn = threading.Lock()
+        self._one_at_a_time = threading.Lock()
         self._set: dict[str, SetFault] = {}
         self.changes = 0
         for document in database.entities(_ENTITY):
@@ -75,97 +70,93 @@ class Faults:
         return sorted(self._set.values(), key=lambda fault: fault.number)
 
     def edge_section(self) -> list[dict[str, Any]]:
-        """What the edge must act out."""
+        """The faults that the edge must simulate."""
         return edge_section(self.listing())
 
     def hosts(self, hosts: Mapping[str, str]) -> dict[str, str]:
-        """The host map with misbehaving apps in the place of targets."""
+        """The host map with misbehaving apps in place of targets."""
         return hosts_with(self.listing(), hosts)
 
     def set(self, name: str, given: Mapping[str, Any], state: State) -> SetFault:
         """Set a fault; `state` is what the edge knows now.
 
-        :raises FaultRefused: no such fault, wrong parameters, nothing there to hit, or AWS refused
-        a change.
+        :raises FaultRefused: no such fault, wrong parameters, nothing to hit, or AWS refused a
+        change.
         """
         fault, checked = check(name, given, operations_of)
-        with self._turn:
+        with self._one_at_a_time:
             number = max((other.number for other in self._set.values()), default=0) + 1
             made = SetFault(
                 f"fault-{secrets.token_hex(4)}", number, fault.name, self._clock.now(), checked
             )
-            if fault.kind is Kind.CALLS:
-                self._keep(made)
+            if fault.kind is FaultKind.CALLS:
+                self._store(made)
                 if fault.name == NEVER_DEPLOYED:
                     self.hold_deployments()
                 return made
-            found = aim(state, checked["distribution"], checked.get("path", "/"))
+            found = find_target(state, checked["distribution"], checked.get("path", "/"))
             made = replace(made, hit=_hit(fault, found))
-            if fault.kind is not Kind.ACCOUNT:
-                self._keep(made)
+            if fault.kind is not FaultKind.ACCOUNT:
+                self._store(made)
                 return made
-            circumstances = Circumstances(
-                self._hands.aws, self._cloudfront, state, found, f"lab-{made.id}"
-            )
-            return self._change_account(made, _PLANS[fault.name](circumstances))
+            context = PlanContext(self._steps.aws, self._cloudfront, state, found, f"lab-{made.id}")
+            return self._change_account(made, _PLANS[fault.name](context))
 
     def clear(self, fault_id: str) -> SetFault:
-        """Take one back.
+        """Clear a fault.
 
-        :raises FaultRefused: none of that id is set, or AWS refused; then it stays set and may be
-        cleared again.
+        :raises FaultRefused: no fault with that id is set, or AWS refused a change; then the fault
+        stays set, and can be cleared again.
         """
-        with self._turn:
+        with self._one_at_a_time:
             fault = self._set.get(fault_id)
             if fault is None:
                 known = ", ".join(self._set) or "none"
-                raise FaultRefused(f"no fault {fault_id!r} is set; set are: {known}", 404)
-            self._take_back(fault)
+                raise FaultRefused(f"No fault {fault_id!r} is set. Set are: {known}.", 404)
+            self._undo_all(fault)
             if fault.name == NEVER_DEPLOYED:
                 self._release()
             return fault
 
     def clear_all(self) -> list[SetFault]:
-        """Take all back, the newest first.
+        """Clear all faults, the newest first.
 
-        :raises FaultRefused: AWS refused; those before it are cleared.
+        :raises FaultRefused: AWS refused a change; newer faults have been cleared.
         """
         return [self.clear(fault.id) for fault in reversed(self.listing())]
 
     def hold_deployments(self) -> None:
-        """Keep what is being deployed from ever being deployed, in the accounts that have the fault
-        for it.
-        """
+        """Stop all running deployments of accounts that have the fault `never-deployed`."""
         accounts = self._held_accounts()
         if accounts:
             self._cloudfront.change(lambda context: deployments.hold(context, accounts))
 
-    def strike(self, call: Call) -> Fault | None:
-        """The fault that this call meets, counted; None to let it pass."""
+    def match_call(self, call: AwsCall) -> Fault | None:
+        """The fault that hits this call, which is counted; None if no fault does."""
         if call.own:
             return None
-        struck: Fault | None = None
+        hit: Fault | None = None
         with self._cloudfront.moto.lock:
             for fault in self.listing():
-                if fault.kind is not Kind.CALLS or fault.name == NEVER_DEPLOYED:
+                if fault.kind is not FaultKind.CALLS or fault.name == NEVER_DEPLOYED:
                     continue
                 if not matches_call(fault.name, fault.given, call):
                     continue
-                hits = struck is None and fault.calls + 1 >= fault.given.get("nth", 1)
+                hits = hit is None and fault.calls + 1 >= fault.given.get("nth", 1)
                 hits = hits and fault.spent < fault.given.get("times", float("inf"))
-                # Counted before the answer goes out, so that a restart does not strike a call too
-                # often.
-                self._keep(
+                # Counted before the answer is sent, so that no call is hit again after a restart.
+                self._store(
                     replace(fault, calls=fault.calls + 1, spent=fault.spent + hits), edge=False
                 )
                 if hits:
-                    struck = FAULTS[fault.name]
-        return struck
+                    hit = FAULTS[fault.name]
+        return hit
 
-    def any_of_calls(self, name: str = "") -> bool:
-        """Whether any fault of calls is set, or the one of that name."""
+    def has_call_faults(self, name: str = "") -> bool:
+        """Whether any call fault is set, or the one with that name."""
         return any(
-            fault.kind is Kind.CALLS and name in ("", fault.name) for fault in self._set.values()
+            fault.kind is FaultKind.CALLS and name in ("", fault.name)
+            for fault in self._set.values()
         )
 
     def _release(self) -> None:
@@ -177,53 +168,53 @@ class Faults:
         return frozenset(fault.given.get("account", deployments.EVERY_ACCOUNT) for fault in held)
 
     def _change_account(self, fault: SetFault, plan: Plan) -> SetFault:
-        self._keep(fault)
+        self._store(fault)
         result: Any = None
         try:
             while True:
                 step = plan.send(result)
-                fault = with_step(fault, step)
-                self._keep(fault)
-                result = _VERBS[step.verb].do(self._hands, step)
+                fault = replace(fault, steps=(*fault.steps, step))
+                self._store(fault)
+                result = _STEP_KINDS[step.verb].do(self._steps, step)
         except StopIteration:
             return fault
         except FaultRefused:
-            self._take_back(fault)
+            self._undo_all(fault)
             raise
         except (ClientError, BotoCoreError, KeyError) as error:
-            self._take_back(fault)
+            self._undo_all(fault)
             raise FaultRefused(
-                f"the account could not be changed: {error}. Nothing is set", 409
+                f"The account could not be changed: {error}. The fault is not set.", 409
             ) from error
 
-    def _take_back(self, fault: SetFault) -> None:
+    def _undo_all(self, fault: SetFault) -> None:
         while fault.steps:
             step = fault.steps[-1]
-            shorter = without_last_step(fault)
+            shorter = replace(fault, steps=fault.steps[:-1])
             try:
-                if self._handed_over(fault, step):
-                    self._keep(shorter)
+                if self._hand_over(fault, step):
+                    self._store(shorter)
                 else:
-                    self._keep(*self._undone(shorter, step))
+                    self._store(*self._undo(shorter, step))
             except (ClientError, BotoCoreError) as error:
                 why = (
-                    f"{fault.name} is still set, because {step.verb} could not be taken back: "
-                    f"{error}. Try again"
+                    f"{fault.name} is still set, because {step.verb!r} could not be undone: {error}. "
+                    "Try again."
                 )
                 raise FaultRefused(why, 409) from error
             fault = self._set[fault.id]
         self._forget(fault)
 
-    def _undone(self, fault: SetFault, step: Step) -> list[SetFault]:
-        """Take a step back in the account. The fault without it, and the others as they must be
-        from then on: kept together, so that whoever is killed before does it once more to the same
-        end.
+    def _undo(self, fault: SetFault, step: Step) -> list[SetFault]:
+        """Undo a step in the account. Gives the fault without it, and the other faults that change
+        with it. All are stored together: if the process is killed before, the undo is repeated with
+        the same result.
         """
         others = [other for other in self.listing() if other.id != fault.id]
         names: dict[str, str] = {}
-        with self._put_aside(in_the_way(step, others)):
-            for named in names_now(step, others):
-                names |= _VERBS[step.verb].undo(self._hands, named) or {}
+        with self._undone_for_now(undo_first(step, others)):
+            for named in under_every_name(step, others):
+                names |= _STEP_KINDS[step.verb].undo(self._steps, named) or {}
         changed = [renamed(without_change(other, step), names) for other in others]
         return [
             renamed(fault, names),
@@ -231,22 +222,20 @@ class Faults:
         ]
 
     @contextmanager
-    def _put_aside(self, steps: Sequence[Step]) -> Iterator[None]:
+    def _undone_for_now(self, steps: Sequence[Step]) -> Iterator[None]:
         for step in reversed(steps):
-            _VERBS[step.verb].undo(self._hands, step)
+            _STEP_KINDS[step.verb].undo(self._steps, step)
         try:
             yield
         finally:
             for step in steps:
-                _VERBS[step.verb].do(self._hands, step)
+                _STEP_KINDS[step.verb].do(self._steps, step)
 
-    def _handed_over(self, fault: SetFault, leaving: Step) -> bool:
-        """Whether another fault that changes the same thing takes over what is to be put back in
-        the end.
-        """
-        verb = _VERBS[leaving.verb]
+    def _hand_over(self, fault: SetFault, leaving: Step) -> bool:
+        """Whether another fault that changes the same thing takes over the restoring."""
+        kind = _STEP_KINDS[leaving.verb]
         others = [other for other in self.listing() if other.id != fault.id]
-        # The next later one first: it is the one that wrote over the leaving one.
+        # The next later one first: it has overwritten the leaving one.
         for other in sorted(others, key=lambda other: (other.number < fault.number, other.number)):
             for index, staying in enumerate(other.steps):
                 if (staying.verb, staying.account, staying.region, staying.key) != (
@@ -256,14 +245,14 @@ class Faults:
                     leaving.key,
                 ):
                     continue
-                changed = hand_over(verb, leaving, staying, later=other.number > fault.number)
+                changed = hand_over(kind, leaving, staying, later=other.number > fault.number)
                 if changed is not None:
                     steps = (*other.steps[:index], changed, *other.steps[index + 1 :])
-                    self._keep(replace(other, steps=steps))
+                    self._store(replace(other, steps=steps))
                     return True
         return False
 
-    def _keep(self, *faults: SetFault, edge: bool = True) -> None:
+    def _store(self, *faults: SetFault, edge: bool = True) -> None:
         with self._cloudfront.moto.lock, self._database.transaction():
             for fault in faults:
                 self._database.put_entity(_ENTITY, fault.id, fault.document())
@@ -277,22 +266,22 @@ class Faults:
             self.changes += 1
 
 
-def _hit(fault: Fault, found: Aim) -> dict[str, Any]:
-    """What a fault for an endpoint must find there, and what it has found.
+def _hit(fault: Fault, found: FaultTarget) -> dict[str, Any]:
+    """What a fault for an endpoint hits.
 
-    :raises FaultRefused: what it is to act on is missing.
+    :raises FaultRefused: what it acts on is missing.
     """
-    if fault.name.startswith(_TLS_FAULTS) and not found.need_listener().terminates_tls:
-        why = (
-            f"the origin of {found.path} is reached over plain HTTP; a certificate fault needs "
-            "https-only"
+    if fault.name.startswith(_TLS_FAULTS) and not found.require_listener().terminates_tls:
+        raise FaultRefused(
+            f"The origin of {found.path} uses plain HTTP. A certificate fault needs https-only and "
+            "an HTTPS listener.",
+            409,
         )
-        raise FaultRefused(f"{why} and an HTTPS listener", 409)
     if fault.name == "era-2025":
-        found.need_vpc_origin()
+        found.require_vpc_origin()
     targets = (
-        found.need_targets()
-        if fault.kind is Kind.APP or fault.name == "target-cut"
+        found.require_targets()
+        if fault.kind is FaultKind.APP or fault.name == "target-cut"
         else found.targets
     )
     return {

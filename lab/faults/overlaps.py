@@ -1,8 +1,7 @@
-"""What becomes of the faults that stay set when one is cleared (PURE).
+"""What clearing one fault means for the others that are set (PURE).
 
-It decides how a change is found that another fault moved elsewhere, how it is taken out of what
-another fault keeps of a listener that is away, how steps name a thing that was made again, and what
-must be there for a moment. It must never call AWS.
+Faults overlap: one moves what another changed, removes the listener that another edited, or hides a
+VPC origin that an update needs.
 """
 
 from __future__ import annotations
@@ -12,14 +11,14 @@ from dataclasses import replace
 from typing import Any
 
 from lab.faults.set_fault import SetFault
-from lab.faults.steps.step import JsonObject, Step, like
+from lab.faults.steps.step import JsonObject, Step, unchanged
 
 REMOVED_LISTENER = "remove listener"
 
 
-def names_now(leaving: Step, others: Iterable[SetFault]) -> Iterator[Step]:
-    """The step, and the step again for every other name that a behavior of its distribution has
-    been given.
+def under_every_name(leaving: Step, others: Iterable[SetFault]) -> Iterator[Step]:
+    """The step, and the same step for every path pattern that another fault has given to its
+    behavior.
     """
     yield leaving
     if leaving.verb != "edit distribution":
@@ -34,9 +33,9 @@ def names_now(leaving: Step, others: Iterable[SetFault]) -> Iterator[Step]:
             yield replace(leaving, key=f"{distribution}|{step.after}|{field}")
 
 
-def in_the_way(leaving: Step, others: Iterable[SetFault]) -> list[Step]:
-    """What must be undone while the step is taken back, and done again after it: CloudFront writes
-    no distribution that names a VPC origin which is away.
+def undo_first(leaving: Step, others: Iterable[SetFault]) -> list[Step]:
+    """Steps to undo before this one is undone, and to make again afterwards: CloudFront updates no
+    distribution that names a missing VPC origin.
     """
     if leaving.verb != "edit distribution":
         return []
@@ -47,9 +46,7 @@ def in_the_way(leaving: Step, others: Iterable[SetFault]) -> list[Step]:
 
 
 def renamed(fault: SetFault, names: Mapping[str, str]) -> SetFault:
-    """The fault with new ARNs in the place of old ones, wherever its steps and what it hit name
-    them.
-    """
+    """The fault with old ARNs replaced by new ones, in its steps and in what it hits."""
     steps = tuple(
         replace(
             step,
@@ -63,15 +60,14 @@ def renamed(fault: SetFault, names: Mapping[str, str]) -> SetFault:
 
 
 def without_change(fault: SetFault, leaving: Step) -> SetFault:
-    """The fault; what it keeps of a removed listener is as if the leaving step had been taken back
-    before.
-    """
-    take_out = _TAKEN_OUT.get(leaving.verb)
-    if take_out is None:
+    """The fault, in whose copy of a removed listener the leaving step has been undone."""
+    undo = _UNDONE_IN_COPY.get(leaving.verb)
+    if undo is None:
         return fault
     steps = tuple(
-        _without(step, leaving, take_out)
-        if step.verb == REMOVED_LISTENER and _same_place(step, leaving)
+        _without(step, leaving, undo)
+        if step.verb == REMOVED_LISTENER
+        and (step.account, step.region) == (leaving.account, leaving.region)
         else step
         for step in fault.steps
     )
@@ -83,14 +79,8 @@ def _steps(faults: Iterable[SetFault]) -> Iterator[Step]:
         yield from fault.steps
 
 
-def _same_place(one: Step, other: Step) -> bool:
-    return (one.account, one.region) == (other.account, other.region)
-
-
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    """A value with every old name replaced; ARNs end in random letters, so that none is a part of
-    another's.
-    """
+    """A value with every old ARN replaced. ARNs end in random letters, so none contains another."""
     if isinstance(value, str):
         for old, new in names.items():
             value = value.replace(old, new)
@@ -102,14 +92,14 @@ def _renamed(value: Any, names: Mapping[str, str]) -> Any:
     return value
 
 
-_TakeOut = Callable[[JsonObject, Step], JsonObject]
+_Undo = Callable[[JsonObject, Step], JsonObject]
 
 
-def _without(removed: Step, leaving: Step, take_out: _TakeOut) -> Step:
-    kept = [take_out(item, leaving) for item in removed.before]
+def _without(removed: Step, leaving: Step, undo: _Undo) -> Step:
+    kept = [undo(item, leaving) for item in removed.before]
     if leaving.verb != "move listener":
         return replace(removed, before=kept)
-    # The key says on which port the listener was.
+    # The key contains the port.
     keys = {f"{item['listener']['LoadBalancerArn']}:{item['listener']['Port']}" for item in kept}
     return replace(removed, before=kept, key=keys.pop() if len(keys) == 1 else removed.key)
 
@@ -123,11 +113,11 @@ def _port(kept: JsonObject, leaving: Step) -> JsonObject:
 
 def _actions(kept: JsonObject, leaving: Step) -> JsonObject:
     listener = kept["listener"]
-    if kept["arn"] == leaving.key and like(listener["DefaultActions"], leaving.after):
+    if kept["arn"] == leaving.key and unchanged(listener["DefaultActions"], leaving.after):
         return {**kept, "listener": {**listener, "DefaultActions": leaving.before}}
     rules = [
         {**rule, "given": {**rule["given"], "Actions": leaving.before}}
-        if rule["arn"] == leaving.key and like(rule["given"]["Actions"], leaving.after)
+        if rule["arn"] == leaving.key and unchanged(rule["given"]["Actions"], leaving.after)
         else rule
         for rule in kept["rules"]
     ]
@@ -137,7 +127,7 @@ def _actions(kept: JsonObject, leaving: Step) -> JsonObject:
 def _rule(kept: JsonObject, leaving: Step) -> JsonObject:
     if kept["arn"] != leaving.after["listener"]:
         return kept
-    # By number and path: another fault may have replaced its actions.
+    # By priority and path: another fault may have replaced its actions.
     ours = (int(leaving.after["rule"]["Priority"]), leaving.after["rule"]["Conditions"])
     rules = [
         rule
@@ -159,7 +149,7 @@ def _attribute(kept: JsonObject, leaving: Step) -> JsonObject:
     return {**kept, "attributes": attributes}
 
 
-_TAKEN_OUT: Mapping[str, _TakeOut] = {
+_UNDONE_IN_COPY: Mapping[str, _Undo] = {
     "move listener": _port,
     "replace actions": _actions,
     "add rule": _rule,

@@ -1,30 +1,26 @@
-"""A fault that is set: what was given, what it hit, and the steps that must be taken back (PURE).
-
-It decides how one is written down and read back, and what of it the edge and people may see.
-"""
+"""A fault that is set: its parameters, what it hits, and the steps to undo (PURE)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lab.apps.addresses import BY_NAME
-from lab.faults.catalogue.fault import Kind
+from lab.faults.catalogue.fault import FaultKind
 from lab.faults.catalogue.registry import FAULTS
 from lab.faults.steps.step import Step
 
-# Nobody listens there, so whoever connects is refused.
-NOBODY = "127.0.66.254:9"
+# Nothing listens there, so connections are refused.
+NOTHING_LISTENS = "127.0.66.254:9"
 
 
 @dataclass(frozen=True)
 class SetFault:
     """One fault that is set. `number` orders faults by when they were set; `at` is lab time.
 
-    `hit` names what it found: account, distribution, domain, path, vpc_origin, load_balancer,
-    listener, targets. `calls` counts the matching calls that were seen, `spent` those that were
-    hit.
+    `hit` says what it hits: account, distribution, domain, path, vpc_origin, load_balancer,
+    listener, targets. `calls` counts the matching calls, `spent` those that were hit.
     """
 
     id: str
@@ -38,21 +34,21 @@ class SetFault:
     spent: int = 0
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> FaultKind:
         """Its fault's kind."""
         return FAULTS[self.name].kind
 
     def document(self) -> dict[str, Any]:
-        """As it is kept."""
+        """As it is stored."""
         return {**asdict(self), "steps": [asdict(step) for step in self.steps]}
 
     def shown(self) -> dict[str, Any]:
-        """As people and programs see it."""
+        """As /_lab/faults shows it."""
         fault = FAULTS[self.name]
         shown: dict[str, Any] = {
             "id": self.id,
             "name": self.name,
-            "plain": fault.plain,
+            "description": fault.description,
             "kind": fault.kind.value,
             "verdict": fault.verdict or None,
             "signature": fault.signature.text,
@@ -62,19 +58,19 @@ class SetFault:
                 f"{step.verb}: {step.key.rstrip('|').replace('|', ' ')}" for step in self.steps
             ],
         }
-        return {**shown, "calls_hit": self.spent} if fault.kind is Kind.CALLS else shown
+        return {**shown, "calls_hit": self.spent} if fault.kind is FaultKind.CALLS else shown
 
 
 def read(document: Mapping[str, Any]) -> SetFault:
-    """A fault as `document` wrote it.
+    """The fault that a stored `document` describes.
 
-    :raises TypeError, KeyError: it is none.
+    :raises TypeError, KeyError: the document is malformed.
     """
     return SetFault(**{**document, "steps": tuple(Step(**step) for step in document["steps"])})
 
 
 def edge_section(faults: Iterable[SetFault]) -> list[dict[str, Any]]:
-    """The faults that the edge must act out, in the form of `/_lab/state`."""
+    """The faults that the edge must simulate, as `/_lab/state` shows them."""
     return [
         {
             "id": fault.id,
@@ -83,27 +79,17 @@ def edge_section(faults: Iterable[SetFault]) -> list[dict[str, Any]]:
             **fault.hit,
         }
         for fault in faults
-        if fault.kind is Kind.DATA_PLANE
+        if fault.kind is FaultKind.DATA_PLANE
     ]
 
 
 def hosts_with(faults: Iterable[SetFault], hosts: Mapping[str, str]) -> dict[str, str]:
-    """The host map with misbehaving apps in the place of targets; what was set last holds."""
+    """The host map with misbehaving apps in place of targets; the fault that was set last wins."""
     changed = dict(hosts)
     for fault in sorted(faults, key=lambda fault: fault.number):
-        if fault.kind is not Kind.APP:
+        if fault.kind is not FaultKind.APP:
             continue
         app = BY_NAME.get(FAULTS[fault.name].app)
-        where = NOBODY if app is None else hosts.get(app.simulated, NOBODY)
+        where = NOTHING_LISTENS if app is None else hosts.get(app.simulated, NOTHING_LISTENS)
         changed.update(dict.fromkeys(fault.hit.get("targets", ()), where))
     return changed
-
-
-def with_step(fault: SetFault, step: Step) -> SetFault:
-    """The fault with one more step."""
-    return replace(fault, steps=(*fault.steps, step))
-
-
-def without_last_step(fault: SetFault) -> SetFault:
-    """The fault without its newest step."""
-    return replace(fault, steps=fault.steps[:-1])

@@ -1,8 +1,7 @@
-"""What a fault for an endpoint must hit, found from a distribution and a path (PURE).
+"""What a fault for an endpoint hits, found from a distribution and a path (PURE).
 
-It decides by the same facts and the same functions as the edge: behavior, origin, VPC origin, load
-balancer, listener, target group, targets. It must never guess: what cannot be found is refused with
-a sentence that says what to do.
+Uses the edge's own functions: behavior, origin, VPC origin, load balancer, listener, target group,
+targets. What cannot be found is refused with a sentence that says what to do.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from dataclasses import dataclass
 from lab.edge.account.distributions import Behavior, Distribution, Origin, VpcOrigin
 from lab.edge.account.load_balancers import (
     Listener,
-    ListenerAction,
     ListenerRule,
     LoadBalancer,
     TargetGroup,
@@ -27,8 +25,8 @@ _ARN_PLACE = re.compile(r"arn:aws[\w-]*:\w+:([a-z0-9-]+):(\d{12}):")
 
 
 class FaultRefused(Exception):
-    """A fault cannot be set or cleared as asked; the message says why and what to do. `status` is
-    for HTTP.
+    """A fault cannot be set or cleared; the message says why and what to do. `status` is the HTTP
+    status.
     """
 
     def __init__(self, why: str, status: int = 400) -> None:
@@ -38,12 +36,11 @@ class FaultRefused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Aim:
-    """An endpoint, taken apart.
+class FaultTarget:
+    """Everything on the way from a viewer to an endpoint's targets; None for what does not exist.
 
-    What the way does not have is None. `patterns` are those of all behaviors but the default one
-    that match the path; `rule` is the listener rule that decides about it, None where the default
-    action does.
+    `patterns` are those of all behaviors that match the path, except the default one; `rule` is the
+    listener rule that matches it, None if the default action applies.
     """
 
     distribution: Distribution
@@ -64,30 +61,30 @@ class Aim:
             f"{target.id}:{target.port}" for group in self.groups for target in group.targets
         )
 
-    def need_balancer(self) -> LoadBalancer:
+    def require_balancer(self) -> LoadBalancer:
         """The load balancer.
 
-        :raises FaultRefused: the way leads to none.
+        :raises FaultRefused: there is none.
         """
         if self.balancer is None:
             raise FaultRefused(
-                f"{self._name} does not lead to a load balancer; name a path that does", 409
+                f"{self._name} does not lead to a load balancer. Choose a path that does.", 409
             )
         return self.balancer
 
-    def need_listener(self) -> Listener:
+    def require_listener(self) -> Listener:
         """The listener on the origin's port.
 
         :raises FaultRefused: there is none.
         """
-        balancer = self.need_balancer()
+        balancer = self.require_balancer()
         if self.listener is None:
             raise FaultRefused(
-                f"{balancer.name} has no listener on the port of {self._name}; add one first", 409
+                f"{balancer.name} has no listener on the port of {self._name}. Add one first.", 409
             )
         return self.listener
 
-    def need_vpc_origin(self) -> VpcOrigin:
+    def require_vpc_origin(self) -> VpcOrigin:
         """The VPC origin.
 
         :raises FaultRefused: the origin is another kind of origin, or the VPC origin does not
@@ -95,22 +92,23 @@ class Aim:
         """
         if self.vpc_origin is None:
             raise FaultRefused(
-                f"{self._name} does not lead to an existing VPC origin; name a path that does", 409
+                f"{self._name} does not lead to an existing VPC origin. Choose a path that does.",
+                409,
             )
         return self.vpc_origin
 
-    def need_targets(self) -> tuple[str, ...]:
+    def require_targets(self) -> tuple[str, ...]:
         """host:port of the targets.
 
         :raises FaultRefused: there is none.
         """
         if not self.targets:
             raise FaultRefused(
-                f"no target is registered behind {self._name}; register one first", 409
+                f"No target is registered behind {self._name}. Register one first.", 409
             )
         return self.targets
 
-    def need_patterns(self) -> tuple[str, ...]:
+    def require_patterns(self) -> tuple[str, ...]:
         """The patterns that match the path.
 
         :raises FaultRefused: only the default behavior does.
@@ -121,7 +119,7 @@ class Aim:
                 or "none"
             )
             raise FaultRefused(
-                f"only the default behavior answers {self._name}; path patterns here: {known}", 409
+                f"Only the default behavior matches {self._name}. Path patterns here: {known}.", 409
             )
         return self.patterns
 
@@ -130,28 +128,31 @@ class Aim:
         return f"{self.path} of {self.distribution.id}"
 
 
-def aim(state: State, distribution: str, path: str) -> Aim:
-    """Follow a path of a distribution (its id, domain name or an alias) to its targets.
+def find_target(state: State, distribution: str, path: str) -> FaultTarget:
+    """Follow a path of a distribution (id, domain name or alias) to its targets.
 
     :raises FaultRefused: no such distribution, or it has not been deployed yet.
     """
-    found = named(state, distribution)
+    found = find_deployed(state, distribution)
     if not path.startswith("/"):
-        raise FaultRefused(f"the path must begin with /, but it is {path!r}")
+        raise FaultRefused(f"The path must start with /, but it is {path!r}.")
     behavior = find_behavior(found, path)
     origin = found.origins.get(behavior.target_origin_id)
     if origin is None:
         raise FaultRefused(
-            f"{found.id} has no origin {behavior.target_origin_id}; correct its behavior first", 409
+            f"{found.id} has no origin {behavior.target_origin_id}. Correct its behavior first.",
+            409,
         )
     vpc_origin = state.vpc_origins.get(origin.vpc_origin_id or "")
     balancer, ports = _balancer(state, origin, vpc_origin)
     listeners = balancer.listeners if balancer else ()
-    # Under match-viewer the port depends on the viewer; people come by https.
+    # With match-viewer the port depends on the viewer; most use HTTPS.
     listener = next((item for port in ports for item in listeners if item.port == port), None)
-    rule = _rule(listener, path, found.domain) if listener else None
+    request = BalancerRequest("GET", path, (("Host", found.domain),), "130.176.0.1")
+    rule = deciding_rule(listener, request) if listener else None
     actions = (rule.actions if rule else listener.default_actions) if listener else ()
-    return Aim(
+    arns = dict.fromkeys(arn for action in actions for arn in action.target_group_arns)
+    return FaultTarget(
         distribution=found,
         path=path,
         behavior=behavior,
@@ -165,42 +166,42 @@ def aim(state: State, distribution: str, path: str) -> Aim:
         balancer=balancer,
         listener=listener,
         rule=rule,
-        groups=_groups(state, actions),
+        groups=tuple(state.target_groups[arn] for arn in arns if arn in state.target_groups),
     )
 
 
-def named(state: State, distribution: str) -> Distribution:
+def find_deployed(state: State, distribution: str) -> Distribution:
     """The distribution of that id, domain name or alias.
 
-    :raises FaultRefused: none is known to the edge.
+    :raises FaultRefused: the edge knows none.
     """
     by_id = next((item for item in state.distributions if item.id == distribution), None)
     found = by_id or find_distribution(state.distributions, distribution)
     if found is None:
         known = ", ".join(item.id for item in state.distributions[:20]) or "none"
         raise FaultRefused(
-            f"no distribution {distribution!r} has been deployed; step the clock if it is "
-            f"new. Deployed are: {known}",
+            f"No distribution {distribution!r} has been deployed. If it is new, advance the clock. "
+            f"Deployed are: {known}.",
             404,
         )
     return found
 
 
-def place_of(arn: str) -> tuple[str, str]:
+def account_and_region(arn: str) -> tuple[str, str]:
     """Account and Region of a load balancer's, listener's or instance's ARN.
 
-    :raises FaultRefused: it is no such ARN.
+    :raises FaultRefused: it is another kind of ARN.
     """
     found = _ARN_PLACE.match(arn)
     if found is None:
-        raise FaultRefused(f"{arn} names no account and Region", 409)
+        raise FaultRefused(f"{arn} has no account and Region.", 409)
     return found.group(2), found.group(1)
 
 
 def _balancer(
     state: State, origin: Origin, vpc_origin: VpcOrigin | None
 ) -> tuple[LoadBalancer | None, Sequence[int]]:
-    """The load balancer and the ports on which CloudFront may knock, the likelier one first."""
+    """The load balancer, and the ports that CloudFront may connect to, the likelier one first."""
     if vpc_origin is not None:
         found = next(
             (item for item in state.load_balancers if item.arn == vpc_origin.endpoint_arn), None
@@ -220,12 +221,3 @@ def _balancer(
 
 def _ports(http: int, https: int, policy: str) -> Sequence[int]:
     return {"http-only": (http,), "https-only": (https,)}.get(policy, (https, http))
-
-
-def _rule(listener: Listener, path: str, host: str) -> ListenerRule | None:
-    return deciding_rule(listener, BalancerRequest("GET", path, (("Host", host),), "130.176.0.1"))
-
-
-def _groups(state: State, actions: Sequence[ListenerAction]) -> tuple[TargetGroup, ...]:
-    arns = dict.fromkeys(arn for action in actions for arn in action.target_group_arns)
-    return tuple(state.target_groups[arn] for arn in arns if arn in state.target_groups)

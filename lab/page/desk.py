@@ -20,8 +20,8 @@ from lab.aws.edge_state.document import EdgeState
 from lab.aws.replies import HttpReply
 from lab.clock import LabClock, read_step
 from lab.edge.account.state import parse_state
-from lab.faults.api import FaultDesk
-from lab.faults.catalogue.fault import ENDPOINT, Fault, Kind
+from lab.faults.api import FaultApi
+from lab.faults.catalogue.fault import ENDPOINT, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 from lab.faults.targeting import FaultRefused
 from lab.page.picture import draw
@@ -51,7 +51,7 @@ _HEADERS = (
 class Page:
     """The page of one lab; `edge_url` is the edge's plain port."""
 
-    def __init__(self, desk: FaultDesk, state: EdgeState, clock: LabClock, edge_url: str) -> None:
+    def __init__(self, desk: FaultApi, state: EdgeState, clock: LabClock, edge_url: str) -> None:
         self._desk = desk
         self._state = state
         self._clock = clock
@@ -82,9 +82,10 @@ class Page:
             picture=draw(parse_state(document), document, faults, sockets or ()),
             edge=self._edge_url,
             edge_answers=sockets is not None,
-            calls=_of(Kind.CALLS),
+            calls=_of(FaultKind.CALLS),
             endpoint=[
-                (kind.value, _of(kind)) for kind in (Kind.ACCOUNT, Kind.APP, Kind.DATA_PLANE)
+                (kind.value, _of(kind))
+                for kind in (FaultKind.ACCOUNT, FaultKind.APP, FaultKind.DATA_PLANE)
             ],
         )
         return HttpReply(400 if failed else 200, _HEADERS, text.encode())
@@ -152,5 +153,5 @@ _FORMS: Mapping[str, Callable[[Page, Mapping[str, str]], str]] = {
 }
 
 
-def _of(kind: Kind) -> list[Fault]:
+def _of(kind: FaultKind) -> list[Fault]:
     return [fault for fault in FAULTS.values() if fault.kind is kind]

@@ -16,7 +16,7 @@ from lab.edge.account.state import State
 from lab.edge.account.vpcs import IngressRule
 from lab.edge.cdn.routing import find_behavior
 from lab.faults.set_fault import SetFault
-from lab.faults.targeting import Aim, FaultRefused, aim
+from lab.faults.targeting import FaultRefused, FaultTarget, find_target
 
 Json = Mapping[str, Any]
 
@@ -150,7 +150,7 @@ class _Artist:
         )
 
     def balancer(
-        self, found: LoadBalancer, listeners: Iterable[Listener], aimed: Aim | None
+        self, found: LoadBalancer, listeners: Iterable[Listener], aimed: FaultTarget | None
     ) -> Balancer:
         """A load balancer with the listeners that matter."""
         network = self._state.network
@@ -193,7 +193,7 @@ class _Artist:
         origin = item.origins.get(behavior.target_origin_id)
         balancer, trouble, aimed = None, "", None
         try:
-            aimed = aim(self._state, item.id, path)
+            aimed = find_target(self._state, item.id, path)
         except FaultRefused as refused:
             trouble = refused.why
         if aimed is not None and aimed.balancer is not None:
@@ -231,7 +231,7 @@ class _Artist:
             known = prefix_list in self._state.network.prefix_lists
             yield f"{what} from {'CloudFront' if known else 'prefix list'} {prefix_list}"
 
-    def _targets(self, aimed: Aim) -> Iterable[Target]:
+    def _targets(self, aimed: FaultTarget) -> Iterable[Target]:
         for group in aimed.groups:
             for target in group.targets:
                 address = f"{target.id}:{target.port}"

@@ -1,4 +1,4 @@
-"""Faults at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
+"""FaultManager at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
 go wrong.
 """
 
@@ -21,7 +21,7 @@ from botocore.parsers import ResponseParserError
 from checks.diagnosis.verdicts import VERDICTS
 from lab.apps.addresses import BY_NAME
 from lab.faults.__main__ import README, with_table
-from lab.faults.catalogue.fault import PARAMETERS, Fault, Kind
+from lab.faults.catalogue.fault import PARAMETERS, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 from lab.faults.plans.distributions import PLANS
 from lab.faults.plans.networks import PLANS as NETWORK_PLANS
@@ -33,11 +33,11 @@ EVERY = list(FAULTS.values())
 class TestRegistry:
     @pytest.mark.parametrize("fault", EVERY, ids=lambda fault: fault.name)
     def test_every_fault_is_whole(self, fault: Fault) -> None:
-        assert fault.plain.endswith(".")
-        assert fault.plain[0].isupper()
+        assert fault.description.endswith(".")
+        assert fault.description[0].isupper()
         assert set(fault.needs) <= set(fault.takes) <= set(PARAMETERS)
-        assert fault.verdict in VERDICTS or (fault.verdict == "" and fault.kind is Kind.CALLS)
-        if fault.kind is Kind.ACCOUNT:
+        assert fault.verdict in VERDICTS or (fault.verdict == "" and fault.kind is FaultKind.CALLS)
+        if fault.kind is FaultKind.ACCOUNT:
             assert fault.name in {**PLANS, **NETWORK_PLANS}
         if fault.app:
             assert fault.app in BY_NAME
@@ -178,7 +178,7 @@ def nothing_stays_set(lab: Lab) -> Iterator[None]:
 # A distribution without aliases, and one whose origin is no API Gateway.
 ELSEWHERE = ("alias-absent", "apigateway-host-forwarded")
 OF_ACCOUNTS = [
-    fault.name for fault in EVERY if fault.kind is Kind.ACCOUNT and fault.name not in ELSEWHERE
+    fault.name for fault in EVERY if fault.kind is FaultKind.ACCOUNT and fault.name not in ELSEWHERE
 ]
 # Each takes away, moves or writes over what another one changed.
 TELLING = [
@@ -414,14 +414,14 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("given", "status", "says"),
         [
-            ({"name": "security-group-close"}, 404, "did you mean security-group-closed"),
+            ({"name": "security-group-close"}, 404, "Did you mean security-group-closed"),
             ({"name": "nonsense nobody means"}, 404, "lists all"),
-            ({}, 400, "give the fault's name"),
-            ({"name": 7}, 400, "give the fault's name"),
+            ({}, 400, "Give the fault's name"),
+            ({"name": 7}, 400, "Give the fault's name"),
             ({"name": "waf-block"}, 400, "needs distribution"),
-            ({"name": "waf-block", "distribution": "ENOBODY"}, 404, "no distribution 'ENOBODY'"),
+            ({"name": "waf-block", "distribution": "ENOBODY"}, 404, "No distribution 'ENOBODY'"),
             ({"name": "waf-block", "distribution": "", "path": "/"}, 400, "needs distribution"),
-            ({"name": "waf-block", "distribution": ["E1"]}, 400, "distribution must be a text"),
+            ({"name": "waf-block", "distribution": ["E1"]}, 400, "distribution must be text"),
             ({"name": "waf-block", "operation": "Create*"}, 400, "does not take 'operation'"),
             (
                 {"name": "edge-capacity", "distribution": "E", "detail": "Full"},
@@ -435,14 +435,14 @@ class TestRefusals:
             (
                 {"name": "throttled", "service": "nope"},
                 400,
-                "no request is signed for 'nope'; service is",
+                "No request is signed for 'nope'. The service is",
             ),
-            ({"name": "throttled", "service": "elbv2"}, 400, "did you mean elasticloadbalancing?"),
-            ({"name": "throttled", "service": "cloudfrnt"}, 400, "did you mean cloudfront?"),
+            ({"name": "throttled", "service": "elbv2"}, 400, "Did you mean elasticloadbalancing?"),
+            ({"name": "throttled", "service": "cloudfrnt"}, 400, "Did you mean cloudfront?"),
             (
                 {"name": "half-body", "operation": "CreateVpcOrgin"},
                 400,
-                "did you mean CreateVpcOrigin",
+                "Did you mean CreateVpcOrigin",
             ),
             (
                 {"name": "throttled", "service": "ec2", "operation": "CreateVpcOrigin"},
@@ -452,9 +452,9 @@ class TestRefusals:
             (
                 {"name": "third-party-edit", "operation": "GetDistribution"},
                 400,
-                "did you mean DeleteDistribution",
+                "Did you mean DeleteDistribution",
             ),
-            ({"name": "third-party-edit", "service": "ec2"}, 400, "leave operation or service out"),
+            ({"name": "third-party-edit", "service": "ec2"}, 400, "Leave out operation or service"),
             (
                 {"name": "throttled", "service": "ram", "operation": "Create*"},
                 400,
@@ -475,11 +475,11 @@ class TestRefusals:
     @pytest.mark.parametrize(
         ("name", "path", "says"),
         [
-            ("path-not-matched", "/other", "only the default behavior answers /other"),
-            ("waf-block", "no slash", "must begin with /"),
+            ("path-not-matched", "/other", "Only the default behavior matches /other"),
+            ("waf-block", "no slash", "must start with /"),
             ("alias-absent", "", "has no alternate domain name"),
             ("origin-certificate-expired", "/ws/chat", "plain HTTP"),
-            ("apigateway-host-forwarded", "/ws/chat", "no API Gateway"),
+            ("apigateway-host-forwarded", "/ws/chat", "not an API Gateway"),
         ],
     )
     def test_what_is_not_there_cannot_be_hit(
@@ -500,7 +500,7 @@ class TestRefusals:
         endpoint.set("listener-redirect")
         given = {"name": "no-targets", "distribution": endpoint.distribution, "path": "/ws/chat"}
         code, error = fail(endpoint.lab, "POST", "/_lab/faults", given)
-        assert (code, "no target is registered behind /ws/chat" in error) == (409, True)
+        assert (code, "No target is registered behind /ws/chat" in error) == (409, True)
 
     def test_other_nonsense(self, lab: Lab) -> None:
         assert fail(lab, "DELETE", "/_lab/faults/fault-0")[0] == 404
@@ -688,7 +688,7 @@ class TestCalls:
                 Id=distribution, IfMatch=made["ETag"], DistributionConfig=config
             )
         got = account.cloudfront.get_distribution_config(Id=distribution)
-        assert "somebody else" in got["DistributionConfig"]["Comment"]
+        assert "someone else" in got["DistributionConfig"]["Comment"]
         account.cloudfront.update_distribution(
             Id=distribution, IfMatch=got["ETag"], DistributionConfig=got["DistributionConfig"]
         )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lab.faults.overlaps import in_the_way, names_now, renamed, without_change
+from lab.faults.overlaps import renamed, under_every_name, undo_first, without_change
 from lab.faults.set_fault import SetFault
 from lab.faults.steps.step import Step
 
@@ -136,19 +136,19 @@ def test_a_behavior_is_found_under_the_name_that_another_fault_gave_it() -> None
     edit = Step("edit distribution", *PLACE, "E1|/ws/*|OriginRequestPolicyId", "old", None)
     moved = Step("edit distribution", *PLACE, "E1|/ws/*|PathPattern", "/ws/*", "/away")
     elsewhere = replace(moved, key="E2|/ws/*|PathPattern")
-    assert list(names_now(edit, [fault(moved), fault(elsewhere)])) == [
+    assert list(under_every_name(edit, [fault(moved), fault(elsewhere)])) == [
         edit,
         replace(edit, key="E1|/away|OriginRequestPolicyId"),
     ]
-    assert list(names_now(moved, [fault(moved)])) == [moved], (
+    assert list(under_every_name(moved, [fault(moved)])) == [moved], (
         "the pattern itself is put back by its own name"
     )
 
 
-def test_a_vpc_origin_that_is_away_is_in_the_way_of_its_accounts_distributions() -> None:
+def test_a_vpc_origin_that_is_away_is_undo_first_of_its_accounts_distributions() -> None:
     edit = Step("edit distribution", *PLACE, "E1||Enabled", True, False)
     hidden = Step("set VPC origin", *PLACE, "vo_1", {"id": "vo_1"}, None)
     held = replace(hidden, after={"id": "vo_1"})
     others = [fault(hidden), fault(held), fault(replace(hidden, account="444455556666"))]
-    assert in_the_way(edit, others) == [hidden]
-    assert in_the_way(removed(), others) == []
+    assert undo_first(edit, others) == [hidden]
+    assert undo_first(removed(), others) == []

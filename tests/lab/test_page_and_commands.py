@@ -181,9 +181,9 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("words", "code", "says"),
         [
-            (("fault", "set", "nonsense"), 1, "no fault is called"),
+            (("fault", "set", "nonsense"), 1, "There is no fault"),
             (("fault", "clear"), 1, "fault clear --all"),
-            (("fault", "clear", "fault-0"), 1, "no fault 'fault-0' is set"),
+            (("fault", "clear", "fault-0"), 1, "No fault 'fault-0' is set"),
             (("clock", "yesterday"), 1, "is no step such as"),
             (("settings", "quotas"), 1, "is not SECTION.NAME=VALUE"),
             (("settings", "quotas.nonsense=1"), 1, "'nonsense'"),

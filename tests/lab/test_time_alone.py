@@ -20,8 +20,8 @@ from lab.aws.resources import vpc_origin_network
 from lab.aws.settings import LabSettings
 from lab.clock import LabClock
 from lab.config import DEFAULT_QUOTAS
-from lab.faults.aws_clients import Aws
-from lab.faults.manager import Faults
+from lab.faults.aws_clients import AwsClients
+from lab.faults.manager import FaultManager
 from tests.lab.account import CACHING_DISABLED
 
 SIGNED = {
@@ -63,7 +63,7 @@ def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
     for kind, change in vpc_origin_network.CHANGES.items():
         moto.register(kind, change)
     cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, DEFAULT_QUOTAS))
-    faults = Faults(Aws("http://127.0.0.1:1"), cloudfront, database, clock)
+    faults = FaultManager(AwsClients("http://127.0.0.1:1"), cloudfront, database, clock)
     state = EdgeState(moto, cloudfront, clock, database, faults)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
     assert reply.status == 201, reply.body

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from lab import commands
-from lab.faults.catalogue.fault import Ask, Fault, Kind
+from lab.faults.catalogue.fault import ClientAction, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 
 from .rehearsal import ALIAS, Answer, Rehearsal
 
-ENDPOINT_FAULTS = [fault for fault in FAULTS.values() if fault.kind is not Kind.CALLS]
+ENDPOINT_FAULTS = [fault for fault in FAULTS.values() if fault.kind is not FaultKind.CALLS]
 ELSEWHERE = "Origin: https://elsewhere.example"
 CHAT_V1 = "Sec-WebSocket-Protocol: chat.v1"
 
@@ -86,16 +86,16 @@ def again_and_again(rehearsal: Rehearsal, fault: Fault, path: str) -> None:
     assert {rehearsal.handshake(path).status for _ in range(4)} == {101, 400}
 
 
-LOOKS: Mapping[Ask, Callable[[Rehearsal, Fault, str], None]] = {
-    Ask.HANDSHAKE: at_handshake,
-    Ask.PLAIN: over_plain_http,
-    Ask.POST: at_post,
-    Ask.ALIAS: by_alias,
-    Ask.FOREIGN_ORIGIN: with_foreign_origin,
-    Ask.SUBPROTOCOL: with_subprotocol,
-    Ask.MESSAGE: after_a_message,
-    Ask.SILENCE: in_silence,
-    Ask.REPEATED: again_and_again,
+LOOKS: Mapping[ClientAction, Callable[[Rehearsal, Fault, str], None]] = {
+    ClientAction.HANDSHAKE: at_handshake,
+    ClientAction.PLAIN: over_plain_http,
+    ClientAction.POST: at_post,
+    ClientAction.ALIAS: by_alias,
+    ClientAction.FOREIGN_ORIGIN: with_foreign_origin,
+    ClientAction.SUBPROTOCOL: with_subprotocol,
+    ClientAction.MESSAGE: after_a_message,
+    ClientAction.SILENCE: in_silence,
+    ClientAction.REPEATED: again_and_again,
 }
 
 
@@ -124,7 +124,7 @@ def test_set_seen_and_cleared(rehearsal: Rehearsal, fault: Fault) -> None:
     }
     made = rehearsal.set(fault.name, **given)
     try:
-        LOOKS[fault.signature.ask](rehearsal, fault, path)
+        LOOKS[fault.signature.action](rehearsal, fault, path)
     finally:
         rehearsal.clear(made["id"])
     is_healthy(rehearsal, path)

@@ -1,15 +1,17 @@
-"""Faults of the app: one that misbehaves takes the place of the endpoint's targets (DATA).
+"""FaultManager of the app: one that misbehaves takes the place of the endpoint's targets (DATA).
 
 Whoever shares these targets meets the same app.
 """
 
 from __future__ import annotations
 
-from lab.faults.catalogue.fault import ENDPOINT, Ask, Fault, Kind, Signature
+from lab.faults.catalogue.fault import ENDPOINT, ClientAction, Fault, FaultKind, Signature
 
 
-def _app(name: str, app: str, plain: str, signature: Signature, verdict: str) -> Fault:
-    return Fault(name, plain, Kind.APP, signature, verdict, ENDPOINT, ("distribution",), app=app)
+def _app(name: str, app: str, description: str, signature: Signature, verdict: str) -> Fault:
+    return Fault(
+        name, description, FaultKind.APP, signature, verdict, ENDPOINT, ("distribution",), app=app
+    )
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -17,7 +19,9 @@ FAULTS: tuple[Fault, ...] = (
         "app-origin-check",
         "origin-check",
         "The app refuses every Origin but its own.",
-        Signature("403 from the app, unless no Origin is sent", (403,), ask=Ask.FOREIGN_ORIGIN),
+        Signature(
+            "403 from the app, unless no Origin is sent", (403,), action=ClientAction.FOREIGN_ORIGIN
+        ),
         "WSE-403-ORIGIN",
     ),
     _app(
@@ -34,7 +38,7 @@ FAULTS: tuple[Fault, ...] = (
         Signature(
             "101 without Sec-WebSocket-Protocol, though one was offered",
             (101,),
-            ask=Ask.SUBPROTOCOL,
+            action=ClientAction.SUBPROTOCOL,
         ),
         "WSE-101-NOSUBPROTOCOL",
     ),
@@ -46,7 +50,7 @@ FAULTS: tuple[Fault, ...] = (
             "101, then a protocol error on the first frame",
             (101,),
             close=(1002, 1006),
-            ask=Ask.MESSAGE,
+            action=ClientAction.MESSAGE,
         ),
         "WSE-FRAME",
     ),
@@ -131,21 +135,21 @@ FAULTS: tuple[Fault, ...] = (
         "app-silent",
         "silent",
         "The app opens the WebSocket and never says or answers anything.",
-        Signature("101, then not a word", (101,), ask=Ask.MESSAGE),
+        Signature("101, then not a word", (101,), action=ClientAction.MESSAGE),
         "WSE-NOPONG",
     ),
     _app(
         "app-closes",
         "closes",
         "The app opens the WebSocket and closes it at once.",
-        Signature("101, then 1011", (101,), close=(1011,), ask=Ask.MESSAGE),
+        Signature("101, then 1011", (101,), close=(1011,), action=ClientAction.MESSAGE),
         "WSE-CLOSED",
     ),
     _app(
         "app-drops",
         "drops",
         "The app opens the WebSocket and ends the TCP connection without a close frame.",
-        Signature("101, then 1006", (101,), close=(1006,), ask=Ask.MESSAGE),
+        Signature("101, then 1006", (101,), close=(1006,), action=ClientAction.MESSAGE),
         "WSE-1006",
     ),
 )

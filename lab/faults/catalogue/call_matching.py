@@ -1,7 +1,4 @@
-"""Which calls a fault of calls is meant for, and what it answers to them (PURE).
-
-It decides by service, operation and account. It must never perform a call.
-"""
+"""Which calls to AWS a call fault hits, and the error that it answers (PURE)."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ from typing import Any
 
 CLOUDFRONT = "cloudfront"
 ONLY_SOME = ("third-party-edit", "quota-reached")
-"""The faults of calls that make sense for some operations only."""
+"""AwsCall faults that make sense for some operations only."""
 
 # boto3 clients whose name is not the one their requests are signed for.
 CLIENT_NAMES: Mapping[str, str] = {
@@ -49,9 +46,9 @@ _MADE_BY_WRITES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One call. `resource` is the id in CloudFront's URI, if there is one; `own` calls are the
-    lab's.
+class AwsCall:
+    """One call to AWS. `resource` is the id in CloudFront's URI, if there is one; `own` calls are
+    the lab's.
     """
 
     service: str
@@ -62,18 +59,16 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """The error that AWS gives in place of an answer."""
+class CallError:
+    """An error that AWS returns instead of a result."""
 
     status: int
     code: str
     message: str
 
 
-def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:
-    """Whether a fault of calls is meant for a call. Some faults only make sense for some
-    operations.
-    """
+def matches_call(name: str, given: Mapping[str, Any], call: AwsCall) -> bool:
+    """Whether a call fault with these parameters hits a call."""
     if "account" in given and given["account"] != call.account:
         return False
     if "service" in given and given["service"].lower() != call.service.lower():
@@ -89,9 +84,7 @@ def matches_call(name: str, given: Mapping[str, Any], call: Call) -> bool:
 
 
 def can_hit(name: str, service: str, operation: str) -> bool:
-    """Whether a fault of calls makes sense for an operation: a stale ETag needs one, and so does a
-    quota.
-    """
+    """Whether a call fault makes sense for an operation: some operations have no ETag or quota."""
     if name == "third-party-edit":
         return service == CLOUDFRONT and operation in _WITH_A_DISTRIBUTIONS_ETAG
     if name == "quota-reached":
@@ -99,44 +92,44 @@ def can_hit(name: str, service: str, operation: str) -> bool:
     return True
 
 
-def refusal(name: str, call: Call) -> Refused | None:
-    """The error of a fault that only refuses; None for the other faults of calls."""
+def error_for(name: str, call: AwsCall) -> CallError | None:
+    """The error that a call fault answers; None for faults that do something else."""
     ec2 = call.service == "ec2"
     match name:
         case "throttled" if ec2:
-            return Refused(503, "RequestLimitExceeded", "Request limit exceeded.")
+            return CallError(503, "RequestLimitExceeded", "Request limit exceeded.")
         case "throttled":
-            return Refused(400, "Throttling", "Rate exceeded")
+            return CallError(400, "Throttling", "Rate exceeded")
         case "server-error" if call.service == CLOUDFRONT:
-            return Refused(
+            return CallError(
                 500, "InternalError", "We encountered an internal error. Please try again."
             )
         case "server-error":
-            return Refused(
+            return CallError(
                 503, "Unavailable" if ec2 else "ServiceUnavailable", "The service is unavailable."
             )
         case "access-denied" if ec2:
-            return Refused(
+            return CallError(
                 403, "UnauthorizedOperation", "You are not authorized to perform this operation."
             )
         case "access-denied":
-            return Refused(403, "AccessDenied", "Access denied")
+            return CallError(403, "AccessDenied", "Access denied")
         case "expired-token" if ec2:
-            return Refused(400, "RequestExpired", "Request has expired.")
+            return CallError(400, "RequestExpired", "Request has expired.")
         case "expired-token":
-            return Refused(
+            return CallError(
                 403, "ExpiredToken", "The security token included in the request is expired"
             )
         case "quota-reached":
             code, message = QUOTA_ERRORS.get(
                 call.operation, _OTHER_QUOTA.get(call.service, _UNKNOWN_QUOTA)
             )
-            return Refused(400, code, message)
+            return CallError(400, code, message)
         case _:
             return None
 
 
-# API references: the error of each operation when a quota of its own is used up.
+# API references: each operation's error when its quota is exceeded.
 QUOTA_ERRORS: Mapping[str, tuple[str, str]] = {
     "CreateVpcOrigin": (
         "EntityLimitExceeded",

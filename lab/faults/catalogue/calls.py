@@ -1,16 +1,16 @@
-"""Faults of the AWS endpoint: calls that are refused, lost, cut or answered with nonsense
+"""FaultManager of the AWS endpoint: calls that are refused, lost, cut or answered with nonsense
 (DATA).
 """
 
 from __future__ import annotations
 
-from lab.faults.catalogue.fault import CALL, Fault, Kind, Signature
+from lab.faults.catalogue.fault import CALL, Fault, FaultKind, Signature
 
 
 def _call(
-    name: str, plain: str, seen: str, error: str = "", takes: tuple[str, ...] = CALL
+    name: str, description: str, seen: str, error: str = "", takes: tuple[str, ...] = CALL
 ) -> Fault:
-    return Fault(name, plain, Kind.CALLS, Signature(seen), takes=takes, error=error)
+    return Fault(name, description, FaultKind.CALLS, Signature(seen), takes=takes, error=error)
 
 
 FAULTS: tuple[Fault, ...] = (

@@ -1,25 +1,35 @@
-"""Faults on the way from the viewer to the app: the distribution, the network, the load balancer,
+"""FaultManager on the way from the viewer to the app: the distribution, the network, the load balancer,
 the edge (DATA).
 """
 
 from __future__ import annotations
 
-from lab.faults.catalogue.fault import ENDPOINT, Ask, Fault, Kind, Signature
+from lab.faults.catalogue.fault import ENDPOINT, ClientAction, Fault, FaultKind, Signature
 
 EDGE = "CloudFront"
 BALANCER = "awselb/2.0"
 
 
 def _account(
-    name: str, plain: str, signature: Signature, verdict: str, takes: tuple[str, ...] = ENDPOINT
+    name: str,
+    description: str,
+    signature: Signature,
+    verdict: str,
+    takes: tuple[str, ...] = ENDPOINT,
 ) -> Fault:
-    return Fault(name, plain, Kind.ACCOUNT, signature, verdict, takes, ("distribution",))
+    return Fault(name, description, FaultKind.ACCOUNT, signature, verdict, takes, ("distribution",))
 
 
 def _edge(
-    name: str, plain: str, signature: Signature, verdict: str, takes: tuple[str, ...] = ENDPOINT
+    name: str,
+    description: str,
+    signature: Signature,
+    verdict: str,
+    takes: tuple[str, ...] = ENDPOINT,
 ) -> Fault:
-    return Fault(name, plain, Kind.DATA_PLANE, signature, verdict, takes, ("distribution",))
+    return Fault(
+        name, description, FaultKind.DATA_PLANE, signature, verdict, takes, ("distribution",)
+    )
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -39,7 +49,7 @@ FAULTS: tuple[Fault, ...] = (
         Signature(
             "101 without Sec-WebSocket-Protocol, though one was offered",
             (101,),
-            ask=Ask.SUBPROTOCOL,
+            action=ClientAction.SUBPROTOCOL,
         ),
         "WSE-101-POLICY",
     ),
@@ -62,20 +72,20 @@ FAULTS: tuple[Fault, ...] = (
     _account(
         "viewer-https-only",
         "The behavior's viewer protocol policy is https-only, and somebody uses ws://.",
-        Signature("403 to ws://, while wss:// opens", (403,), EDGE, ask=Ask.PLAIN),
+        Signature("403 to ws://, while wss:// opens", (403,), EDGE, action=ClientAction.PLAIN),
         "WSE-403-VIEWER",
     ),
     _account(
         "viewer-redirect",
         "The behavior's viewer protocol policy is redirect-to-https, and somebody uses ws://.",
-        Signature("301 to ws://, while wss:// opens", (301,), EDGE, ask=Ask.PLAIN),
+        Signature("301 to ws://, while wss:// opens", (301,), EDGE, action=ClientAction.PLAIN),
         "WSE-301-REDIRECT",
     ),
     _account(
         "methods-too-few",
         "The behavior allows GET and HEAD only, so that the POST of Socket.IO's polling is "
         "refused.",
-        Signature("403 to POST, while a handshake opens", (403,), EDGE, ask=Ask.POST),
+        Signature("403 to POST, while a handshake opens", (403,), EDGE, action=ClientAction.POST),
         "WSE-403-METHOD",
     ),
     _account(
@@ -111,7 +121,7 @@ FAULTS: tuple[Fault, ...] = (
             "403 made at the edge to an alias; the distribution's own name works",
             (403,),
             EDGE,
-            ask=Ask.ALIAS,
+            action=ClientAction.ALIAS,
         ),
         "WSE-403-ALIAS",
         ("distribution",),
@@ -221,14 +231,19 @@ FAULTS: tuple[Fault, ...] = (
     _account(
         "idle-cut",
         "The load balancer's idle timeout is 6 seconds (a Network Load Balancer's 60).",
-        Signature("101, then 1006 after a short silence", (101,), close=(1006,), ask=Ask.SILENCE),
+        Signature(
+            "101, then 1006 after a short silence",
+            (101,),
+            close=(1006,),
+            action=ClientAction.SILENCE,
+        ),
         "WSE-IDLE-ALB",
     ),
     _edge(
         "target-cut",
         "Targets are replaced all the time: connections to them are cut a moment after they "
         "opened.",
-        Signature("101, then 1006", (101,), close=(1006,), ask=Ask.SILENCE),
+        Signature("101, then 1006", (101,), close=(1006,), action=ClientAction.SILENCE),
         "WSE-1006",
     ),
     _account(
@@ -241,7 +256,7 @@ FAULTS: tuple[Fault, ...] = (
         "targets-unhealthy",
         "Nothing listens at the targets, so that their health checks fail; the load "
         "balancer tries them all the same.",
-        Kind.APP,
+        FaultKind.APP,
         Signature("502 from the load balancer", (502,), BALANCER),
         "WSE-502-ALB",
         ENDPOINT,
@@ -252,7 +267,7 @@ FAULTS: tuple[Fault, ...] = (
     _edge(
         "edge-stale",
         "Some edge locations serve the configuration that was there before the last change.",
-        Signature("old and new answers in turn", ask=Ask.REPEATED),
+        Signature("old and new answers in turn", action=ClientAction.REPEATED),
         "WSE-MIXED",
         ("distribution",),
     ),

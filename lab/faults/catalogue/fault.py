@@ -1,8 +1,4 @@
-"""What a fault is: a name, a sentence, what it takes, what a client sees and which verdict follows
-(PURE).
-
-It decides the words. It must never act; the other modules of this package do.
-"""
+"""What a fault is: name, description, parameters, what a client sees, and the verdict (PURE)."""
 
 from __future__ import annotations
 
@@ -12,24 +8,24 @@ from enum import StrEnum
 from types import MappingProxyType
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """How a fault acts."""
 
     ACCOUNT = "account"
-    """The account is really changed through the AWS API, and put back."""
+    """The account is changed through the AWS API, and changed back."""
 
     APP = "app"
-    """An app that misbehaves takes the place of the targets' own."""
+    """A misbehaving app replaces the targets' own."""
 
     DATA_PLANE = "data plane"
-    """The edge or a load balancer misbehaves in a way that no API can express."""
+    """The edge or a load balancer misbehaves in a way that no API call can cause."""
 
     CALLS = "calls"
-    """Calls to the AWS endpoint go wrong."""
+    """Calls to AWS go wrong."""
 
 
-class Ask(StrEnum):
-    """What an independent client must do to see a fault."""
+class ClientAction(StrEnum):
+    """What a client must do to see a fault."""
 
     HANDSHAKE = "handshake"
     PLAIN = "handshake over ws://"
@@ -46,29 +42,29 @@ class Ask(StrEnum):
 class Signature:
     """What a client that knows nothing of the lab sees.
 
-    `statuses` are those of the answer to the handshake, one of which comes; `server` is the Server
-    header of the answer if it tells who wrote it; `close` is the close code after a 101.
+    `statuses` are the possible statuses of the answer to the handshake; `server` is its Server
+    header, if that tells who answered; `close` are the possible close codes after a 101.
     """
 
     text: str
     statuses: tuple[int, ...] = ()
     server: str = ""
     close: tuple[int, ...] = ()
-    ask: Ask = Ask.HANDSHAKE
+    action: ClientAction = ClientAction.HANDSHAKE
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A named misbehaviour.
+    """A named misbehavior.
 
-    `takes` are the parameters it may be given, `needs` those it must be given. `verdict` is the
-    code that a handshake check must come to, "" where no handshake can show the fault. `app` names
-    one of the apps that misbehave; `error` is AWS's code for faults of calls.
+    `takes` are its parameters, `needs` the required ones. `verdict` is the code that a handshake
+    check must find, "" if no handshake can show the fault. `app` names a misbehaving app; `error`
+    is AWS's error code for a call fault.
     """
 
     name: str
-    plain: str
-    kind: Kind
+    description: str
+    kind: FaultKind
     signature: Signature
     verdict: str = ""
     takes: tuple[str, ...] = ()
@@ -92,4 +88,4 @@ PARAMETERS: Mapping[str, str] = MappingProxyType(
         "times": "how many matching calls are hit; all if it is left out",
     }
 )
-"""What faults can be given, and what it means."""
+"""Every parameter of a fault, with its meaning."""

@@ -1,21 +1,16 @@
-"""Which steps a fault of the distribution or of its VPC origin takes, from the newest
-configuration.
-
-They decide what must change so that the fault really shows, and nothing more. They only look; steps
-act.
-"""
+"""Plans for faults of the distribution and its VPC origin."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from lab.faults.plans.networks import Circumstances, Plan, answer_not_found
-from lab.faults.steps.cloudfront import NEVER, newest
+from lab.faults.plans.networks import answer_not_found
+from lab.faults.plans.plan import Plan, PlanContext, Plans
+from lab.faults.steps.cloudfront import NEVER, newest_config, part_of
 from lab.faults.steps.step import JsonObject, Step
 from lab.faults.targeting import FaultRefused
 
@@ -30,97 +25,109 @@ _HANDSHAKE_HEADERS = (
 _READ_METHODS = {"Quantity": 2, "Items": ["HEAD", "GET"]}
 _ANTARCTICA = {"GeoRestriction": {"RestrictionType": "whitelist", "Quantity": 1, "Items": ["AQ"]}}
 
-
-def drop_headers(given: Circumstances) -> Plan:
-    """No origin request policy."""
-    yield _behavior_edit(given, "OriginRequestPolicyId", None)
+PLANS = Plans()
 
 
-def drop_subprotocol(given: Circumstances) -> Plan:
-    """A custom policy that lists the handshake's headers without Sec-WebSocket-Protocol."""
+@PLANS.plan("headers-not-forwarded")
+def drop_headers(context: PlanContext) -> Plan:
+    """Remove the origin request policy."""
+    yield _behavior_edit(context, "OriginRequestPolicyId", None)
+
+
+@PLANS.plan("subprotocol-not-forwarded")
+def drop_subprotocol(context: PlanContext) -> Plan:
+    """Forward every handshake header but Sec-WebSocket-Protocol."""
+    headers = {"Quantity": len(_HANDSHAKE_HEADERS), "Items": list(_HANDSHAKE_HEADERS)}
     policy = {
-        "Name": given.mark,
+        "Name": context.mark,
         "Comment": "A fault of the lab",
-        "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": _listed(_HANDSHAKE_HEADERS)},
+        "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": headers},
         "CookiesConfig": {"CookieBehavior": "all"},
         "QueryStringsConfig": {"QueryStringBehavior": "all"},
     }
     policy_id = yield Step(
-        "make request policy", _account(given), _REGION, given.mark, None, policy
+        "make request policy", _account(context), _REGION, context.mark, None, policy
     )
-    yield _behavior_edit(given, "OriginRequestPolicyId", policy_id)
+    yield _behavior_edit(context, "OriginRequestPolicyId", policy_id)
 
 
-def forward_host(given: Circumstances) -> Plan:
-    """AllViewer, before an API Gateway."""
-    if ".execute-api." not in given.aim.origin.domain_name:
+@PLANS.plan("apigateway-host-forwarded")
+def forward_host(context: PlanContext) -> Plan:
+    """Forward every header, Host included, to an API Gateway."""
+    if ".execute-api." not in context.target.origin.domain_name:
         raise FaultRefused(
-            f"the origin of {given.aim.path} is no API Gateway; name a path whose origin is one",
+            f"The origin of {context.target.path} is not an API Gateway. Choose a path whose "
+            "origin is one.",
             409,
         )
-    yield _behavior_edit(given, "OriginRequestPolicyId", _ALL_VIEWER)
+    yield _behavior_edit(context, "OriginRequestPolicyId", _ALL_VIEWER)
 
 
-def move_patterns(given: Circumstances) -> Plan:
-    """Every behavior that matches the path gets another pattern; where only the default one does,
-    there is no fault.
-    """
-    for number, pattern in enumerate(given.aim.need_patterns()):
-        # Two behaviors must not end with one pattern.
-        moved = f"/moved-away-{given.mark}-{number}"
+@PLANS.plan("path-not-matched")
+def move_patterns(context: PlanContext) -> Plan:
+    """Change the pattern of every behavior that matches the path."""
+    for number, pattern in enumerate(context.target.require_patterns()):
+        # Two behaviors must not have the same pattern.
+        moved = f"/moved-away-{context.mark}-{number}"
         yield Step(
             "edit distribution",
-            _account(given),
+            _account(context),
             _REGION,
-            _key(given, pattern, "PathPattern"),
+            _key(context, pattern, "PathPattern"),
             pattern,
             moved,
         )
 
 
-def serve_page_for_errors(given: Circumstances) -> Plan:
-    """404 from the listener, and /index.html with 200 in its place."""
-    yield from answer_not_found(given)
+@PLANS.plan("spa-error-page")
+def serve_page_for_errors(context: PlanContext) -> Plan:
+    """Answer 404 at the listener, and turn that into /index.html with 200."""
+    yield from answer_not_found(context)
     page = {"ResponsePagePath": "/index.html", "ResponseCode": "200", "ErrorCachingMinTTL": 0}
     responses = [{"ErrorCode": code, **page} for code in (403, 404)]
-    yield _edit(given, "CustomErrorResponses", {"Quantity": 2, "Items": responses})
+    yield _edit(context, "CustomErrorResponses", {"Quantity": 2, "Items": responses})
 
 
-def demand_https(given: Circumstances) -> Plan:
-    """Viewer protocol policy https-only."""
-    yield _behavior_edit(given, "ViewerProtocolPolicy", "https-only")
+@PLANS.plan("viewer-https-only")
+def demand_https(context: PlanContext) -> Plan:
+    """Set the viewer protocol policy to https-only."""
+    yield _behavior_edit(context, "ViewerProtocolPolicy", "https-only")
 
 
-def redirect_viewers(given: Circumstances) -> Plan:
-    """Viewer protocol policy redirect-to-https."""
-    yield _behavior_edit(given, "ViewerProtocolPolicy", "redirect-to-https")
+@PLANS.plan("viewer-redirect")
+def redirect_viewers(context: PlanContext) -> Plan:
+    """Set the viewer protocol policy to redirect-to-https."""
+    yield _behavior_edit(context, "ViewerProtocolPolicy", "redirect-to-https")
 
 
-def allow_reading_only(given: Circumstances) -> Plan:
-    """GET and HEAD."""
+@PLANS.plan("methods-too-few")
+def allow_reading_only(context: PlanContext) -> Plan:
+    """Allow GET and HEAD only."""
     methods = {**_READ_METHODS, "CachedMethods": dict(_READ_METHODS)}
-    yield _behavior_edit(given, "AllowedMethods", methods)
+    yield _behavior_edit(context, "AllowedMethods", methods)
 
 
-def demand_signatures(given: Circumstances) -> Plan:
-    """A key group whose private key nobody has."""
+@PLANS.plan("signed-cookies-required")
+def demand_signatures(context: PlanContext) -> Plan:
+    """Require a key group whose private key is thrown away."""
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     pem = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
-    group_id = yield Step("make key group", _account(given), _REGION, given.mark, None, pem)
+    group_id = yield Step("make key group", _account(context), _REGION, context.mark, None, pem)
     yield _behavior_edit(
-        given, "TrustedKeyGroups", {"Enabled": True, "Quantity": 1, "Items": [group_id]}
+        context, "TrustedKeyGroups", {"Enabled": True, "Quantity": 1, "Items": [group_id]}
     )
 
 
-def block_by_firewall(given: Circumstances) -> Plan:
-    """A web ACL with one rule, which blocks what begins with the path."""
+@PLANS.plan("waf-block")
+def block_by_firewall(context: PlanContext) -> Plan:
+    """Add a web ACL that blocks every path that starts with this one."""
     visible = {
         "SampledRequestsEnabled": True,
         "CloudWatchMetricsEnabled": False,
-        "MetricName": given.mark,
+        "MetricName": context.mark,
     }
     match = {
-        "SearchString": given.aim.path.encode().decode("latin-1"),
+        "SearchString": context.target.path.encode().decode("latin-1"),
         "FieldToMatch": {"UriPath": {}},
         "TextTransformations": [{"Priority": 0, "Type": "NONE"}],
         "PositionalConstraint": "STARTS_WITH",
@@ -133,110 +140,83 @@ def block_by_firewall(given: Circumstances) -> Plan:
         "VisibilityConfig": visible,
     }
     acl = {
-        "Name": given.mark,
+        "Name": context.mark,
         "Scope": "CLOUDFRONT",
         "DefaultAction": {"Allow": {}},
         "Rules": [rule],
         "VisibilityConfig": visible,
     }
-    arn = yield Step("make web ACL", _account(given), _REGION, given.mark, None, acl)
-    yield _edit(given, "WebACLId", arn)
+    arn = yield Step("make web ACL", _account(context), _REGION, context.mark, None, acl)
+    yield _edit(context, "WebACLId", arn)
 
 
-def keep_countries_out(given: Circumstances) -> Plan:
-    """Only Antarctica is let in."""
-    yield _edit(given, "Restrictions", _ANTARCTICA)
+@PLANS.plan("geo-block")
+def keep_countries_out(context: PlanContext) -> Plan:
+    """Allow viewers in Antarctica only."""
+    yield _edit(context, "Restrictions", _ANTARCTICA)
 
 
-def switch_off(given: Circumstances) -> Plan:
-    """Enabled false."""
-    yield _edit(given, "Enabled", False)
+@PLANS.plan("distribution-disabled")
+def switch_off(context: PlanContext) -> Plan:
+    """Disable the distribution."""
+    yield _edit(context, "Enabled", False)
 
 
-def drop_aliases(given: Circumstances) -> Plan:
-    """No alternate domain names; there must be one to lose."""
-    if not given.aim.distribution.aliases:
+@PLANS.plan("alias-absent")
+def drop_aliases(context: PlanContext) -> Plan:
+    """Remove all alternate domain names."""
+    if not context.target.distribution.aliases:
         raise FaultRefused(
-            f"{given.aim.distribution.id} has no alternate domain name; add one first", 409
+            f"{context.target.distribution.id} has no alternate domain name. Add one first.", 409
         )
-    yield _edit(given, "Aliases", {"Quantity": 0})
+    yield _edit(context, "Aliases", {"Quantity": 0})
 
 
-def hold_vpc_origin(given: Circumstances) -> Plan:
-    """Deploying, until the fault is cleared."""
-    document = _vpc_origin_document(given)
+@PLANS.plan("vpc-origin-deploying")
+def hold_vpc_origin(context: PlanContext) -> Plan:
+    """Let the VPC origin stay Deploying until the fault is cleared."""
+    document = _vpc_origin_document(context)
     held = {**document, "settled_at": NEVER}
     yield Step("set VPC origin", document["account"], _REGION, document["id"], document, held)
 
 
-def hide_vpc_origin(given: Circumstances) -> Plan:
-    """Gone from the account; what CloudFront made in the VPC stays."""
-    document = _vpc_origin_document(given)
+@PLANS.plan("vpc-origin-deleted")
+def hide_vpc_origin(context: PlanContext) -> Plan:
+    """Remove the VPC origin; what CloudFront created in the VPC stays."""
+    document = _vpc_origin_document(context)
     yield Step("set VPC origin", document["account"], _REGION, document["id"], document, None)
 
 
-def _vpc_origin_document(given: Circumstances) -> JsonObject:
-    with given.cloudfront.moto.lock:
-        return asdict(given.cloudfront.store.vpc_origins[given.aim.need_vpc_origin().id])
+def _vpc_origin_document(context: PlanContext) -> JsonObject:
+    with context.cloudfront.moto.lock:
+        return asdict(context.cloudfront.store.vpc_origins[context.target.require_vpc_origin().id])
 
 
-def _behavior_edit(given: Circumstances, field: str, after: Any) -> Step:
-    pattern = given.aim.behavior.path_pattern
-    return _step(given, pattern or "default", field, after)
+def _behavior_edit(context: PlanContext, field: str, after: Any) -> Step:
+    return _edit(context, field, after, context.target.behavior.path_pattern or "default")
 
 
-def _edit(given: Circumstances, field: str, after: Any) -> Step:
-    return _step(given, "", field, after)
-
-
-def _step(given: Circumstances, where: str, field: str, after: Any) -> Step:
-    before = _place(_newest(given), where).get(field)
+def _edit(context: PlanContext, field: str, after: Any, where: str = "") -> Step:
+    """A step that edits one field; `where` is as in EditDistribution's key."""
+    distribution = context.target.distribution
+    found = newest_config(context.cloudfront, distribution.id)
+    if found is None:
+        raise FaultRefused(f"{distribution.id} has just been deleted.", 409)
+    _, config = found
+    part = part_of(config, where) or config["DefaultCacheBehavior"]
     return Step(
-        "edit distribution", _account(given), _REGION, _key(given, where, field), before, after
+        "edit distribution",
+        distribution.account,
+        _REGION,
+        _key(context, where, field),
+        part.get(field),
+        after,
     )
 
 
-def _place(config: JsonObject, where: str) -> JsonObject:
-    if where == "":
-        return config
-    behaviors = config.get("CacheBehaviors", {}).get("Items", [])
-    found: JsonObject = next((item for item in behaviors if item["PathPattern"] == where), {})
-    return found or config["DefaultCacheBehavior"]
+def _key(context: PlanContext, where: str, field: str) -> str:
+    return f"{context.target.distribution.id}|{where}|{field}"
 
 
-def _newest(given: Circumstances) -> JsonObject:
-    found = newest(given.cloudfront, given.aim.distribution.id)
-    if found is None:
-        raise FaultRefused(f"{given.aim.distribution.id} has just been deleted", 409)
-    return found[1]
-
-
-def _key(given: Circumstances, where: str, field: str) -> str:
-    return f"{given.aim.distribution.id}|{where}|{field}"
-
-
-def _account(given: Circumstances) -> str:
-    return given.aim.distribution.account
-
-
-def _listed(names: tuple[str, ...]) -> JsonObject:
-    return {"Quantity": len(names), "Items": list(names)}
-
-
-PLANS: Mapping[str, Callable[[Circumstances], Plan]] = {
-    "headers-not-forwarded": drop_headers,
-    "subprotocol-not-forwarded": drop_subprotocol,
-    "path-not-matched": move_patterns,
-    "spa-error-page": serve_page_for_errors,
-    "viewer-https-only": demand_https,
-    "viewer-redirect": redirect_viewers,
-    "methods-too-few": allow_reading_only,
-    "waf-block": block_by_firewall,
-    "geo-block": keep_countries_out,
-    "signed-cookies-required": demand_signatures,
-    "distribution-disabled": switch_off,
-    "alias-absent": drop_aliases,
-    "apigateway-host-forwarded": forward_host,
-    "vpc-origin-deploying": hold_vpc_origin,
-    "vpc-origin-deleted": hide_vpc_origin,
-}
+def _account(context: PlanContext) -> str:
+    return context.target.distribution.account

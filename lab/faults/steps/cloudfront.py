@@ -1,95 +1,195 @@
-"""Steps that change distributions and what they refer to, and the two that no API can express.
+"""Steps that change distributions, what they refer to, and VPC origins.
 
-They decide how a field is put back when somebody else wrote the distribution meanwhile. What a
-fault changes is deployed at once: a rehearsal must not wait a quarter of an hour for its fault, nor
-for its end.
+What a fault changes is deployed immediately: nobody rehearsing a fault wants to wait minutes for it
+to start or to end. Two changes that no API can make go directly into the store.
 """
 
 from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 from lab.aws.cloudfront.context import Context
 from lab.aws.cloudfront.entities.lifecycle import VpcOrigin
 from lab.aws.cloudfront.service import CloudFront
-from lab.faults.steps.step import JsonObject, Step, like
-from lab.faults.steps.step_kinds import Hands, Verb, unless
+from lab.faults.steps.step import JsonObject, Step, unchanged
+from lab.faults.steps.step_kind import StepContext, StepKind, ignoring
 
 _TRIES = 5
-# The year 9000: what is deployed then is deployed never.
+# The year 9000: a deployment that ends then never ends.
 NEVER = 221_845_392_000.0
 
 
-def _edit(hands: Hands, step: Step) -> None:
-    _rewrite(hands, step, step.before, step.after, only_if_ours=False)
-
-
-def _edit_back(hands: Hands, step: Step) -> None:
-    _rewrite(hands, step, step.after, step.before, only_if_ours=True)
-
-
-def _rewrite(hands: Hands, step: Step, old: Any, new: Any, *, only_if_ours: bool) -> None:
-    """Look, change one field, update; again when somebody else was quicker.
-
-    :raises ClientError: somebody else is quicker all the time.
+class EditDistribution(StepKind):
+    """One field of a DistributionConfig. The key is "id|where|field"; `where` is "" for the top
+    level, "default", or a path pattern.
     """
-    distribution_id, where, field = step.key.split("|")
-    cloudfront = hands.client("cloudfront", step)
-    for tries_left in reversed(range(_TRIES)):
-        found = newest(hands.cloudfront, distribution_id)
-        if found is None:
-            return
-        etag, config = found
-        place = _place(config, where, old if field == "PathPattern" else None)
-        if (
-            place is None
-            or place.get(field) == new
-            or (only_if_ours and not like(place.get(field), old))
-        ):
-            return
-        if new is None:
-            place.pop(field, None)
-        else:
-            place[field] = new
-        written = unless(
-            ("PreconditionFailed", "NoSuchDistribution") if tries_left else ("NoSuchDistribution",),
-            lambda etag=etag, config=config: cloudfront.update_distribution(  # type: ignore[misc]
-                Id=distribution_id, IfMatch=etag, DistributionConfig=config
-            ),
+
+    verb = "edit distribution"
+
+    def do(self, context: StepContext, step: Step) -> None:
+        self._write(context, step, step.before, step.after, only_if_unchanged=False)
+
+    def undo(self, context: StepContext, step: Step) -> None:
+        self._write(context, step, step.after, step.before, only_if_unchanged=True)
+
+    def _write(
+        self, context: StepContext, step: Step, old: Any, new: Any, *, only_if_unchanged: bool
+    ) -> None:
+        """Read, change one field, update; again if someone else has written meanwhile.
+
+        :raises ClientError: someone else wrote each time.
+        """
+        distribution_id, where, field = step.key.split("|")
+        cloudfront = context.client("cloudfront", step)
+        for tries_left in reversed(range(_TRIES)):
+            found = newest_config(context.cloudfront, distribution_id)
+            if found is None:
+                return
+            etag, config = found
+            # A behavior whose pattern was changed is found by its present pattern.
+            pattern = old if field == "PathPattern" and old is not None else where
+            part = part_of(config, pattern if where not in ("", "default") else where)
+            if (
+                part is None
+                or part.get(field) == new
+                or (only_if_unchanged and not unchanged(part.get(field), old))
+            ):
+                return
+            if new is None:
+                part.pop(field, None)
+            else:
+                part[field] = new
+            retry = ("PreconditionFailed",) if tries_left else ()
+            written = ignoring(
+                (*retry, "NoSuchDistribution"),
+                lambda etag=etag, config=config: cloudfront.update_distribution(  # type: ignore[misc]
+                    Id=distribution_id, IfMatch=etag, DistributionConfig=config
+                ),
+            )
+            if written is not None:
+                context.cloudfront.change(
+                    lambda cloudfront: _deploy_now(cloudfront, distribution_id)
+                )
+                return
+
+
+class CreateRequestPolicy(StepKind):
+    """An origin request policy; `after` is its configuration."""
+
+    verb = "make request policy"
+
+    def do(self, context: StepContext, step: Step) -> str:
+        made = context.client("cloudfront", step).create_origin_request_policy(
+            OriginRequestPolicyConfig=step.after
         )
-        if written is not None:
-            hands.cloudfront.change(lambda context: deploy_now(context, distribution_id))
-            return
+        return str(made["OriginRequestPolicy"]["Id"])
+
+    def undo(self, context: StepContext, step: Step) -> None:
+        cloudfront = context.client("cloudfront", step)
+        listed = cloudfront.list_origin_request_policies(Type="custom")
+        for item in listed["OriginRequestPolicyList"].get("Items", []):
+            policy = item["OriginRequestPolicy"]
+            if policy["OriginRequestPolicyConfig"]["Name"] == step.after["Name"]:
+                etag = cloudfront.get_origin_request_policy(Id=policy["Id"])["ETag"]
+                cloudfront.delete_origin_request_policy(Id=policy["Id"], IfMatch=etag)
 
 
-def newest(cloudfront: CloudFront, distribution_id: str) -> tuple[str, JsonObject] | None:
-    """ETag and configuration as they are, however late reads over the API may be; None if there is
-    none of that id.
+class CreateKeyGroup(StepKind):
+    """A key group with one public key, both named by the key; `after` is the PEM text."""
+
+    verb = "make key group"
+
+    def do(self, context: StepContext, step: Step) -> str:
+        cloudfront = context.client("cloudfront", step)
+        config = {"CallerReference": step.key, "Name": step.key, "EncodedKey": step.after}
+        key = cloudfront.create_public_key(PublicKeyConfig=config)["PublicKey"]["Id"]
+        group = cloudfront.create_key_group(KeyGroupConfig={"Name": step.key, "Items": [key]})
+        return str(group["KeyGroup"]["Id"])
+
+    def undo(self, context: StepContext, step: Step) -> None:
+        cloudfront = context.client("cloudfront", step)
+        for item in cloudfront.list_key_groups()["KeyGroupList"].get("Items", []):
+            if item["KeyGroup"]["KeyGroupConfig"]["Name"] == step.key:
+                group_id = item["KeyGroup"]["Id"]
+                etag = cloudfront.get_key_group(Id=group_id)["ETag"]
+                cloudfront.delete_key_group(Id=group_id, IfMatch=etag)
+        for item in cloudfront.list_public_keys()["PublicKeyList"].get("Items", []):
+            if item["Name"] == step.key:
+                etag = cloudfront.get_public_key(Id=item["Id"])["ETag"]
+                cloudfront.delete_public_key(Id=item["Id"], IfMatch=etag)
+
+
+class CreateWebAcl(StepKind):
+    """A web ACL of scope CLOUDFRONT; `after` is what CreateWebACL is given."""
+
+    verb = "make web ACL"
+
+    def do(self, context: StepContext, step: Step) -> str:
+        return str(context.client("wafv2", step).create_web_acl(**step.after)["Summary"]["ARN"])
+
+    def undo(self, context: StepContext, step: Step) -> None:
+        wafv2 = context.client("wafv2", step)
+        for listed in wafv2.list_web_acls(Scope="CLOUDFRONT")["WebACLs"]:
+            if listed["Name"] == step.after["Name"]:
+                named = {name: listed[name] for name in ("Name", "Id", "LockToken")}
+                wafv2.delete_web_acl(Scope="CLOUDFRONT", **named)
+
+
+class SetVpcOrigin(StepKind):
+    """A VPC origin in the store; the values are its fields, None if there is none."""
+
+    verb = "set VPC origin"
+
+    def do(self, context: StepContext, step: Step) -> None:
+        def change(cloudfront: Context) -> None:
+            current = cloudfront.store.vpc_origins.get(step.key)
+            if step.after is not None:
+                cloudfront.store.vpc_origins.put(VpcOrigin(**step.after))
+            elif current is not None:
+                cloudfront.store.vpc_origins.drop(current)
+
+        context.cloudfront.change(change)
+
+    def undo(self, context: StepContext, step: Step) -> None:
+        def change(cloudfront: Context) -> None:
+            current = cloudfront.store.vpc_origins.get(step.key)
+            if step.after is None and current is None:
+                cloudfront.store.vpc_origins.put(VpcOrigin(**step.before))
+            elif step.after is not None and current is not None and current.settled_at >= NEVER:
+                settled_at = step.before["settled_at"] if step.before else cloudfront.now
+                cloudfront.store.vpc_origins.put(
+                    dataclasses.replace(current, settled_at=settled_at)
+                )
+
+        context.cloudfront.change(change)
+
+
+def newest_config(cloudfront: CloudFront, distribution_id: str) -> tuple[str, JsonObject] | None:
+    """ETag and a copy of the newest configuration, even while reads over the API lag behind; None
+    if there is no such distribution.
     """
     with cloudfront.moto.lock:
         found = cloudfront.store.distributions.get(distribution_id)
         return None if found is None else (found.latest.etag, copy.deepcopy(found.latest.config))
 
 
-def _place(config: JsonObject, where: str, pattern: str | None) -> JsonObject | None:
-    """The part of a DistributionConfig that a key names: itself, the default behavior, or one by
-    its pattern.
+def part_of(config: JsonObject, where: str) -> JsonObject | None:
+    """The part of a DistributionConfig that EditDistribution's key names; None if no behavior has
+    that pattern.
     """
     if where == "":
         return config
     if where == "default":
-        found: JsonObject = config["DefaultCacheBehavior"]
-        return found
-    wanted = pattern if pattern is not None else where
+        default: JsonObject = config["DefaultCacheBehavior"]
+        return default
     behaviors = config.get("CacheBehaviors", {}).get("Items", [])
-    return next((item for item in behaviors if item["PathPattern"] == wanted), None)
+    return next((item for item in behaviors if item["PathPattern"] == where), None)
 
 
-def deploy_now(context: Context, distribution_id: str) -> None:
-    """Let every edge serve the newest configuration of one distribution from this moment on."""
+def _deploy_now(context: Context, distribution_id: str) -> None:
+    """Let every edge serve the newest configuration of a distribution from now on."""
     distribution = context.store.distributions.get(distribution_id)
     if distribution is not None:
         latest = dataclasses.replace(
@@ -100,95 +200,10 @@ def deploy_now(context: Context, distribution_id: str) -> None:
         )
 
 
-def _make_request_policy(hands: Hands, step: Step) -> str:
-    made = hands.client("cloudfront", step).create_origin_request_policy(
-        OriginRequestPolicyConfig=step.after
-    )
-    return str(made["OriginRequestPolicy"]["Id"])
-
-
-def _delete_request_policy(hands: Hands, step: Step) -> None:
-    cloudfront = hands.client("cloudfront", step)
-    listed = cloudfront.list_origin_request_policies(Type="custom")["OriginRequestPolicyList"].get(
-        "Items", []
-    )
-    for item in listed:
-        policy = item["OriginRequestPolicy"]
-        if policy["OriginRequestPolicyConfig"]["Name"] == step.after["Name"]:
-            etag = cloudfront.get_origin_request_policy(Id=policy["Id"])["ETag"]
-            cloudfront.delete_origin_request_policy(Id=policy["Id"], IfMatch=etag)
-
-
-def _make_key_group(hands: Hands, step: Step) -> str:
-    cloudfront = hands.client("cloudfront", step)
-    named = {"CallerReference": step.key, "Name": step.key}
-    key = cloudfront.create_public_key(PublicKeyConfig={**named, "EncodedKey": step.after})[
-        "PublicKey"
-    ]["Id"]
-    group = cloudfront.create_key_group(KeyGroupConfig={"Name": step.key, "Items": [key]})
-    return str(group["KeyGroup"]["Id"])
-
-
-def _delete_key_group(hands: Hands, step: Step) -> None:
-    cloudfront = hands.client("cloudfront", step)
-    for item in cloudfront.list_key_groups()["KeyGroupList"].get("Items", []):
-        if item["KeyGroup"]["KeyGroupConfig"]["Name"] == step.key:
-            group_id = item["KeyGroup"]["Id"]
-            cloudfront.delete_key_group(
-                Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"]
-            )
-    for item in cloudfront.list_public_keys()["PublicKeyList"].get("Items", []):
-        if item["Name"] == step.key:
-            cloudfront.delete_public_key(
-                Id=item["Id"], IfMatch=cloudfront.get_public_key(Id=item["Id"])["ETag"]
-            )
-
-
-def _make_web_acl(hands: Hands, step: Step) -> str:
-    made = hands.client("wafv2", step).create_web_acl(**step.after)
-    return str(made["Summary"]["ARN"])
-
-
-def _delete_web_acl(hands: Hands, step: Step) -> None:
-    wafv2 = hands.client("wafv2", step)
-    for listed in wafv2.list_web_acls(Scope="CLOUDFRONT")["WebACLs"]:
-        if listed["Name"] == step.after["Name"]:
-            wafv2.delete_web_acl(
-                Name=listed["Name"],
-                Scope="CLOUDFRONT",
-                Id=listed["Id"],
-                LockToken=listed["LockToken"],
-            )
-
-
-def _set_vpc_origin(hands: Hands, step: Step) -> None:
-    hands.cloudfront.change(lambda context: _put_vpc_origin(context, step.key, step.after))
-
-
-def _restore_vpc_origin(hands: Hands, step: Step) -> None:
-    def restore(context: Context) -> None:
-        current = context.store.vpc_origins.get(step.key)
-        if step.after is None and current is None:
-            _put_vpc_origin(context, step.key, step.before)
-        elif step.after is not None and current is not None and current.settled_at >= NEVER:
-            settled_at = step.before["settled_at"] if step.before else context.now
-            context.store.vpc_origins.put(dataclasses.replace(current, settled_at=settled_at))
-
-    hands.cloudfront.change(restore)
-
-
-def _put_vpc_origin(context: Context, origin_id: str, document: JsonObject | None) -> None:
-    current = context.store.vpc_origins.get(origin_id)
-    if document is not None:
-        context.store.vpc_origins.put(VpcOrigin(**document))
-    elif current is not None:
-        context.store.vpc_origins.drop(current)
-
-
-VERBS: Mapping[str, Verb] = {
-    "edit distribution": Verb(_edit, _edit_back),
-    "make request policy": Verb(_make_request_policy, _delete_request_policy),
-    "make key group": Verb(_make_key_group, _delete_key_group),
-    "make web ACL": Verb(_make_web_acl, _delete_web_acl),
-    "set VPC origin": Verb(_set_vpc_origin, _restore_vpc_origin),
-}
+STEP_KINDS: tuple[StepKind, ...] = (
+    EditDistribution(),
+    CreateRequestPolicy(),
+    CreateKeyGroup(),
+    CreateWebAcl(),
+    SetVpcOrigin(),
+)

@@ -1,7 +1,5 @@
-"""Deployments that never end, as long as a fault says so.
-
-It decides what is held: everything of the accounts that is Deploying or InProgress. It must never
-touch what is Deployed.
+"""Deployments that never end while the fault `never-deployed` is set: everything that is Deploying
+or InProgress stays so.
 """
 
 from __future__ import annotations
@@ -17,7 +15,7 @@ EVERY_ACCOUNT = ""
 
 
 def hold(context: Context, accounts: Collection[str]) -> None:
-    """Move the end of every deployment of the accounts out of reach."""
+    """Postpone every running deployment of the accounts for ever."""
     for origin in list(context.store.vpc_origins.values()):
         if (
             _meant(origin.account, accounts)
@@ -34,7 +32,7 @@ def hold(context: Context, accounts: Collection[str]) -> None:
 
 
 def release(context: Context, held: Collection[str]) -> None:
-    """Let whatever was held be deployed now, except in the accounts that still are held."""
+    """Complete the held deployments now, except in accounts that are still held."""
     for origin in list(context.store.vpc_origins.values()):
         if not _meant(origin.account, held) and origin.settled_at >= NEVER:
             context.store.vpc_origins.put(dataclasses.replace(origin, settled_at=context.now))
@@ -48,7 +46,7 @@ def _meant(account: str, accounts: Collection[str]) -> bool:
 
 
 def _deploy(context: Context, distribution: Distribution, at: float) -> None:
-    """The newest revision is out at `at`; those before it keep their turn."""
+    """Set when the newest revision is deployed; earlier ones keep their times."""
     latest = dataclasses.replace(distribution.latest, deployed_at=at)
     changed = dataclasses.replace(distribution, revisions=(*distribution.revisions[:-1], latest))
     context.store.put_distribution(changed, latest)

@@ -1,4 +1,4 @@
-"""One change that a fault makes to an account, as a value that can be written down (PURE)."""
+"""One change that a fault makes to an account, as a value that can be stored (PURE)."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One change. `key` names what it changes: two faults that change the same thing take their
-    turn by it.
+    """One change. `verb` names its StepKind, `key` what it changes: two steps with the same verb and
+    key change the same thing.
 
-    `before` and `after` are what was there and what the fault puts there, in the verb's own form.
+    `before` and `after` are the old and the new value, in a form that the kind chooses.
     """
 
     verb: str
@@ -25,17 +25,17 @@ class Step:
     after: Any
 
 
-def like(current: Any, wanted: Any) -> bool:
-    """Whether AWS's answer is what a fault once wrote: lists in any order, and what AWS filled in
-    does not count.
+def unchanged(current: Any, written: Any) -> bool:
+    """Whether AWS still shows what a fault wrote. The order of lists and members that AWS filled in
+    do not count.
     """
-    if isinstance(wanted, Mapping):
+    if isinstance(written, Mapping):
         return isinstance(current, Mapping) and all(
-            like(current.get(key), value) for key, value in wanted.items()
+            unchanged(current.get(key), value) for key, value in written.items()
         )
-    if isinstance(wanted, list):
+    if isinstance(written, list):
         given = list(current or ())
-        return len(given) == len(wanted) and all(
-            any(like(item, other) for item in given) for other in wanted
+        return len(given) == len(written) and all(
+            any(unchanged(item, other) for item in given) for other in written
         )
-    return bool(current == wanted) or (not current and not wanted)
+    return bool(current == written) or (not current and not written)
