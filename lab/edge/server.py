@@ -1,7 +1,5 @@
-"""The edge process: waits for the account's state, opens the viewer listeners, serves until it is
-told to end.
-
-It decides only how the parts are put together. It must never listen on anything but loopback.
+"""The edge process: waits for the account's state, listens for viewers on loopback, serves until
+SIGTERM.
 """
 
 from __future__ import annotations
@@ -37,7 +35,7 @@ MAX_SOCKETS = 65536
 def run(config: LabConfig) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    :raises SystemExit: a port is taken.
+    :raises SystemExit: a port is in use.
     """
     try:
         asyncio.run(_serve(config))
@@ -53,16 +51,18 @@ async def _serve(config: LabConfig) -> None:
     _allow_many_sockets()
     sslproto.SSLProtocol = TlsProtocol  # type: ignore[misc]
     edge = _Edge(config)
-    following = [
+    tasks = [
         loop.create_task(work)
         for work in (
-            edge.source.follow(edge.first_state),
-            edge.health.run(edge.balancers.targets),
-            edge.report.run(edge.report_now),
+            edge.poller.follow(edge.first_state),
+            edge.health.run(edge.listeners.targets),
+            edge.reporter.run(edge.publish_report),
         )
     ]
+    waiting = [loop.create_task(event.wait()) for event in (edge.first_state, ended)]
     try:
-        if await _first_of(edge.first_state, ended):
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if not ended.is_set():
             await edge.listen()
             print(
                 f"ready edge https://{LOOPBACK}:{config.edge_tls_port} "
@@ -71,13 +71,13 @@ async def _serve(config: LabConfig) -> None:
             )
             await ended.wait()
     finally:
-        for task in following:
+        for task in (*tasks, *waiting):
             task.cancel()
         await edge.close()
 
 
 class _Edge:
-    """The parts of the process and what they share: the newest state."""
+    """The parts of the process, and the state that they share."""
 
     def __init__(self, config: LabConfig) -> None:
         self._config = config
@@ -85,19 +85,18 @@ class _Edge:
         self._servers: list[asyncio.Server] = []
         self.first_state = asyncio.Event()
         self.open_sockets = OpenSockets()
-        self.report = EdgeReporter(config.aws_url)
+        self.reporter = EdgeReporter(config.aws_url)
         self.health = HealthChecker(
-            lambda: self._state, self.report_now, self.open_sockets.cut_unhealthy
+            lambda: self._state, self.publish_report, self.open_sockets.cut_unhealthy
         )
-        self.balancers = ListenerSockets(config.state_dir, self.open_sockets, self.health.health_of)
-        self.source = StatePoller(config.aws_url, self._apply)
-        self.websocket_apis = ApiGatewayEndpoint(lambda: self._state)
-        # What was served before the newest change, by distribution id: an edge that lags behind
-        # still has it.
+        self.listeners = ListenerSockets(config.state_dir, self.open_sockets, self.health.health_of)
+        self.poller = StatePoller(config.aws_url, self._apply)
+        self.api_gateway = ApiGatewayEndpoint(lambda: self._state)
+        # The previous configuration by distribution id: an edge that lags behind still serves it.
         self._former: dict[str, Distribution] = {}
         ports = EdgePorts(config.edge_port, config.edge_tls_port)
         origins = OriginFetcher(
-            self.balancers, self.websocket_apis, NestedDistributions(ports, config.state_dir)
+            self.listeners, self.api_gateway, NestedDistributions(ports, config.state_dir)
         )
         exchanges = Exchanges(lambda: self._state, self._former, origins, ports)
         log = LogStore(lambda: self._state.settings.log_delay_seconds)
@@ -109,11 +108,13 @@ class _Edge:
         )
 
     async def listen(self) -> None:
-        # Only now: the AWS process has answered, so it will not be making certificates at the same
-        # moment.
-        context = tls_context(self._config.state_dir, self._distribution_of)
+        # Only now: the AWS process is up, so both do not create certificates at the same time.
+        context = tls_context(
+            self._config.state_dir,
+            lambda name: find_distribution(self._state.distributions, name),
+        )
         loop = asyncio.get_running_loop()
-        await self.websocket_apis.listen()
+        await self.api_gateway.listen()
         self._servers = [
             await loop.create_server(
                 self.viewers.new_connection,
@@ -132,21 +133,21 @@ class _Edge:
         for server in self._servers:
             server.close()
         await self.viewers.close()
-        await self.websocket_apis.close()
+        await self.api_gateway.close()
         await self.health.close()
-        await self.balancers.close()
+        await self.listeners.close()
 
-    def report_now(self) -> None:
-        """Show the AWS process what only this one knows."""
-        self.report.publish(
+    def publish_report(self) -> None:
+        """Publish health and addresses for the AWS process."""
+        self.reporter.publish(
             self.health.known(),
             self.open_sockets.draining_targets(),
-            self.balancers.public_addresses(),
+            self.listeners.public_addresses(),
         )
 
     async def _apply(self, state: State) -> None:
-        # Sockets first: no request may be routed to a listener that is not there yet.
-        await self.balancers.follow(state)
+        # Sockets first: no request may go to a listener that does not exist yet.
+        await self.listeners.follow(state)
         served = {distribution.id: distribution for distribution in self._state.distributions}
         for distribution in state.distributions:
             before = served.get(distribution.id)
@@ -156,25 +157,11 @@ class _Edge:
             del self._former[gone]
         self._state = state
         self.health.follow(state)
-        self.report_now()
-
-    def _distribution_of(self, name: str) -> Distribution | None:
-        return find_distribution(self._state.distributions, name)
-
-
-async def _first_of(awaited: asyncio.Event, ended: asyncio.Event) -> bool:
-    """Wait for either; whether it was the first."""
-    waiting = [asyncio.create_task(event.wait()) for event in (awaited, ended)]
-    await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
-    for task in waiting:
-        task.cancel()
-    return not ended.is_set()
+        self.publish_report()
 
 
 def _allow_many_sockets() -> None:
-    """One WebSocket needs four descriptors here; the usual soft limit of 1024 would be 250 of
-    them.
-    """
+    """Raise the descriptor limit: a WebSocket needs four here, and the usual 1024 allow 250."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_SOCKETS if hard == resource.RLIM_INFINITY else min(hard, MAX_SOCKETS)
     if soft != resource.RLIM_INFINITY and soft < wanted:

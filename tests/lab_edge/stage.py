@@ -395,7 +395,7 @@ class Stage:
             self.recorder.close()
         assert ended == [0, 0]
         assert [
-            line for line in self.edge.complaints if not line.startswith("edge: no new state")
+            line for line in self.edge.complaints if not line.startswith("edge: cannot read")
         ] == []
         assert self.chat.complaints == [], self.chat.complaints
 

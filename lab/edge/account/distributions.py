@@ -141,6 +141,7 @@ class PublicKey:
 def parse_distribution(entry: Json, policies: Mapping[str, RequestPolicy]) -> Distribution:
     """One entry of `distributions`."""
     config: Json = entry["config"]
+    certificate: Json = config.get("ViewerCertificate") or {}
     geo: Json = (config.get("Restrictions") or {}).get("GeoRestriction") or {}
     return Distribution(
         id=entry["id"],
@@ -156,7 +157,10 @@ def parse_distribution(entry: Json, policies: Mapping[str, RequestPolicy]) -> Di
         ),
         account=entry.get("account") or "",
         http2=config.get("HttpVersion", "http2") in HTTP2_VERSIONS,
-        security_policy=_security_policy(config.get("ViewerCertificate") or {}),
+        # CloudFront's own certificate allows TLSv1, whatever MinimumProtocolVersion says.
+        security_policy=DEFAULT_SECURITY_POLICY
+        if certificate.get("CloudFrontDefaultCertificate")
+        else certificate.get("MinimumProtocolVersion") or DEFAULT_SECURITY_POLICY,
         staging=bool(entry.get("staging")),
         continuous_deployment_policy_id=entry.get("continuous_deployment_policy_id") or "",
         web_acl=config.get("WebACLId") or "",
@@ -180,13 +184,6 @@ def _error_mapping(item: Json) -> ErrorMapping:
         response_code=int(item.get("ResponseCode") or item["ErrorCode"]),
         caching_seconds=ERROR_CACHING_SECONDS if seconds is None else float(seconds),
     )
-
-
-def _security_policy(certificate: Json) -> str:
-    if certificate.get("CloudFrontDefaultCertificate"):
-        # CloudFront's own certificate allows TLSv1, whatever MinimumProtocolVersion says.
-        return DEFAULT_SECURITY_POLICY
-    return certificate.get("MinimumProtocolVersion") or DEFAULT_SECURITY_POLICY
 
 
 def _behavior(item: Json, policies: Mapping[str, RequestPolicy]) -> Behavior:

@@ -1,7 +1,6 @@
-"""An Application Load Balancer on one connection: requests in, requests to targets out.
+"""Application Load Balancers: HTTP requests on a client's connection, forwarded to targets.
 
-It carries out what `listener_rules.py` and `target_choice.py` decide. It must never close an idle
-WebSocket with a close frame: the real one just drops it, and clients see 1006.
+An idle WebSocket is dropped without a close frame, as on AWS, so clients see 1006.
 """
 
 from __future__ import annotations
@@ -55,14 +54,15 @@ from lab.edge.wire.http1 import (
 )
 from lab.edge.wire.open_sockets import OpenSockets
 
-# The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.
+# ELBv2's default, used only if the attribute is missing.
 ALB_IDLE_SECONDS = 60.0
+# A listener with its load balancer, as configured now.
 ConfiguredListener = tuple[LoadBalancer, Listener]
 
 
 @dataclass(frozen=True, slots=True)
 class _Chosen:
-    """A request on its way: what was decided for it."""
+    """What was decided for one request. Idle timeouts in real and in AWS's seconds."""
 
     action: ListenerAction
     group: TargetGroup
@@ -72,7 +72,7 @@ class _Chosen:
 
 
 class ApplicationBalancer:
-    """Serves the connections of every Application Load Balancer."""
+    """Serves the connections of all Application Load Balancers."""
 
     def __init__(
         self,
@@ -94,11 +94,10 @@ class ApplicationBalancer:
         connection: Connection,
         peer_info: PeerInfo,
     ) -> None:
-        """Requests on one connection, one after the other, until it closes or became a tunnel that
-        has ended.
+        """Serve requests on one connection until it closes, or until its tunnel ends.
 
-        A client that says nothing for as long as the idle timeout is cut, with 408 in the middle of
-        a request (ALB guide, "HTTP 408: Request timeout").
+        A client that is silent for the idle timeout is disconnected; within a request it gets a 408
+        first (ALB guide, "HTTP 408: Request timeout").
         """
         http = Http1Connection(connection, h11.SERVER)
         while True:
@@ -119,7 +118,7 @@ class ApplicationBalancer:
                     await send_answer(http, balancer_answer(400))
                     await connection.lingering_close()
                 return
-            # As it is configured now: a connection may outlive several configurations.
+            # Look again: the configuration may have changed while the connection was idle.
             found = find()
             if found is None:
                 return
@@ -138,7 +137,7 @@ class ApplicationBalancer:
         request: BalancerRequest,
         peer_info: PeerInfo,
     ) -> bool:
-        """One request; whether it became a tunnel."""
+        """Serve one request. Whether it became a tunnel."""
         head = request.method == "HEAD"
         body_from = http if has_body(request.headers) else None
         if body_from is None:
@@ -195,12 +194,21 @@ class ApplicationBalancer:
         body_from: Http1Connection | None,
         chosen: _Chosen,
     ) -> bool:
-        """Pass a request to the target and its answer back; carries the tunnel if the answer is
-        101.
+        """Forward a request to the target and its response back. After a 101, wait until the tunnel
+        ends; whether there was one.
         """
-        websocket = _asks_for_websocket(request, event)
+        websocket = ViewerRequest(
+            request.method,
+            request.target,
+            request.headers,
+            "http",
+            event.http_version.decode(),
+            request.source,
+            0,
+        ).is_websocket_handshake
         target = Http1Connection(far, h11.CLIENT)
-        sent = encode_headers(target_headers(request, balancer, listener, _trace_id(), websocket))
+        trace_id = f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"
+        sent = encode_headers(target_headers(request, balancer, listener, trace_id, websocket))
         to_target = h11.Request(
             method=event.method, target=request.target.encode("latin-1"), headers=sent
         )
@@ -214,9 +222,11 @@ class ApplicationBalancer:
             )
         except (TimeoutError, RequestAborted, h11.ProtocolError, OSError) as error:
             if http.can_answer:
-                await send_answer(
-                    http, balancer_answer(_failure_status(error)), head=request.method == "HEAD"
-                )
+                if isinstance(error, RequestAborted):
+                    status = 408 if isinstance(error.__cause__, TimeoutError) else 400
+                else:
+                    status = 504 if isinstance(error, TimeoutError) else 502
+                await send_answer(http, balancer_answer(status), head=request.method == "HEAD")
             return False
         headers = decode_headers(reply)
         if isinstance(reply, h11.Response):
@@ -243,9 +253,7 @@ class ApplicationBalancer:
         return True
 
     def _cookies(self, chosen: _Chosen, headers: tuple[Header, ...]) -> list[Header]:
-        """The stickiness cookies as Set-Cookie headers; each comes twice, the second time for use
-        across sites.
-        """
+        """The stickiness cookies as Set-Cookie headers, each with its CORS twin."""
         app = [
             value.partition("=")[0].strip()
             for name, value in headers
@@ -268,23 +276,16 @@ class ApplicationBalancer:
 
 
 def _idle_seconds(balancer: LoadBalancer) -> float:
-    """The balancer's idle timeout on AWS."""
+    """The balancer's idle timeout, in AWS's seconds."""
     return float(balancer.attributes.get("idle_timeout.timeout_seconds", ALB_IDLE_SECONDS))
-
-
-def _failure_status(error: Exception) -> int:
-    """The balancer's answer where a request or its response did not get through."""
-    if isinstance(error, RequestAborted):
-        return 408 if isinstance(error.__cause__, TimeoutError) else 400
-    return 504 if isinstance(error, TimeoutError) else 502
 
 
 def _balancer_request(
     event: h11.Request, connection: Connection, peer_info: PeerInfo
 ) -> BalancerRequest:
-    """The request as the balancer got it.
+    """The request as the balancer received it.
 
-    :raises h11.RemoteProtocolError: it is none of HTTP/1.
+    :raises h11.RemoteProtocolError: it is not HTTP/1.
     """
     if event.http_version not in HTTP1_VERSIONS:
         raise h11.RemoteProtocolError("another version of HTTP")
@@ -299,15 +300,3 @@ def _balancer_request(
         source_port=int(peer[1]),
         tls=(str(cipher[1]), str(cipher[0])) if cipher else None,
     )
-
-
-def _asks_for_websocket(request: BalancerRequest, event: h11.Request) -> bool:
-    version = event.http_version.decode()
-    as_viewer = ViewerRequest(
-        request.method, request.target, request.headers, "http", version, request.source, 0
-    )
-    return as_viewer.is_websocket_handshake
-
-
-def _trace_id() -> str:
-    return f"Root=1-{int(time.time()):08x}-{secrets.token_hex(12)}"

@@ -1,8 +1,6 @@
-"""Health checks of targets: asks them as their target groups say, on its own clock.
+"""Health checks: sends them as the target groups say, in real time.
 
-It carries out checks; `target_health.py` decides what they mean. It must never ask a target of a
-group that no load balancer uses, and never cost more than a few connections a second, however many
-targets there are.
+Only targets in use are checked, and never more than a few per second, however many there are.
 """
 
 from __future__ import annotations
@@ -18,7 +16,6 @@ import h11
 from lab.edge.account.load_balancers import (
     HEALTHY,
     HealthCheck,
-    LoadBalancer,
     Target,
     TargetGroup,
     target_key,
@@ -54,7 +51,7 @@ class _CheckedTarget:
 
 
 class HealthChecker:
-    """Knows the health of every target in use."""
+    """Checks the health of every target in use."""
 
     def __init__(
         self,
@@ -69,18 +66,16 @@ class HealthChecker:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def health_of(self, group: TargetGroup, target: Target) -> str:
-        """A target's state: what the checks say, or what the state says of a target that is not
-        checked.
-        """
+        """A target's health state: from checks, or from the account if it is not checked."""
         watched = self._watched.get(target_key(group, target))
         return watched.health.state if watched is not None else target.health
 
     def known(self) -> list[tuple[TargetGroup, Target, TargetHealth]]:
-        """Every checked target with its health."""
+        """All checked targets with their health."""
         return [(one.route.group, one.route.target, one.health) for one in self._watched.values()]
 
     def follow(self, state: State) -> None:
-        """Check what is in use from now on; what was known of a target that stays is kept."""
+        """Check the targets that are in use now. The health of those that stay is kept."""
         wanted = dict(_routes_in_use(state))
         for key in self._watched.keys() - wanted.keys():
             del self._watched[key]
@@ -95,7 +90,7 @@ class HealthChecker:
                 self._watched[key] = _CheckedTarget(route, check, now)
 
     async def run(self, targets: TargetConnector) -> None:
-        """Check whatever is due, for ever."""
+        """Run checks that are due, for ever."""
         while True:
             now = time.monotonic()
             scale = self._state().scale
@@ -109,7 +104,7 @@ class HealthChecker:
             await asyncio.sleep(TICK_SECONDS)
 
     async def close(self) -> None:
-        """Give up the checks that run."""
+        """Cancel running checks."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -117,7 +112,7 @@ class HealthChecker:
     async def _check(self, watched: _CheckedTarget, targets: TargetConnector) -> None:
         try:
             async with asyncio.timeout(check_timeout(watched.check, self._state().scale)):
-                found = await _ask(watched, targets)
+                found = await _send_check(watched, targets)
         except TimeoutError:
             found = TIMED_OUT
         finally:
@@ -130,7 +125,7 @@ class HealthChecker:
             self._became_unhealthy(watched.route.group, watched.route.target)
 
 
-async def _ask(watched: _CheckedTarget, targets: TargetConnector) -> CheckResult:
+async def _send_check(watched: _CheckedTarget, targets: TargetConnector) -> CheckResult:
     check = watched.check
     try:
         connection = await targets.connect(watched.route, check.port)
@@ -160,10 +155,15 @@ async def _ask(watched: _CheckedTarget, targets: TargetConnector) -> CheckResult
 
 
 def _routes_in_use(state: State) -> list[tuple[str, TargetRoute]]:
-    """Every target of every group that a listener names, with the first balancer that uses it."""
+    """All targets of all groups that a listener uses, by key, with the first balancer that does."""
     found: dict[str, TargetRoute] = {}
     for balancer in state.load_balancers:
-        client = PeerInfo(_address_of(state, balancer), frozenset(balancer.security_groups))
+        # Checks come from the balancer's own node.
+        nodes = [
+            state.network.subnets[id] for id in balancer.subnets if id in state.network.subnets
+        ]
+        address = node_address(nodes[0]) if nodes else "0.0.0.0"  # noqa: S104 - matches no rule
+        client = PeerInfo(address, frozenset(balancer.security_groups))
         actions = [
             action
             for listener in balancer.listeners
@@ -181,11 +181,3 @@ def _routes_in_use(state: State) -> list[tuple[str, TargetRoute]]:
                     target_key(group, target), TargetRoute(balancer, group, target, client)
                 )
     return list(found.items())
-
-
-def _address_of(state: State, balancer: LoadBalancer) -> str:
-    """Checks come from the balancer's own node."""
-    subnet = next(
-        (state.network.subnets[id] for id in balancer.subnets if id in state.network.subnets), None
-    )
-    return node_address(subnet) if subnet is not None else "0.0.0.0"  # noqa: S104 - an address nobody admits by name

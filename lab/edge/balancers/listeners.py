@@ -1,9 +1,8 @@
-"""Load balancers as sockets: one listening socket on loopback per listener, and the connections
-through them.
+"""Listeners: one listening socket on loopback each, and the connections through it.
 
-It moves bytes as the deciding modules say. A connection that the edge or another balancer makes is
-known by its passage; any other comes from outside, and gets in only where the internet would
-(`origin_resolution.call_directly`). It must never let a client reach an internal load balancer.
+A connection from the edge or from another load balancer is recognised by its peer info. Any other
+is a client on the internet, and gets in only where the internet would: never to an internal load
+balancer.
 """
 
 from __future__ import annotations
@@ -45,11 +44,11 @@ from lab.edge.wire.connection import Connection, PeerInfo, Tunnel
 from lab.edge.wire.open_sockets import OpenSockets
 from lab.origin_certificates import Flaw
 
-# The default of ELBv2: the lab's AWS gives attributes as the API would, so it rarely speaks.
+# ELBv2's default, used only if the attribute is missing.
 NLB_IDLE_SECONDS = 350.0
-# Whoever connects to a public load balancer himself seems to come from here (TEST-NET-3, RFC 5737).
+# The simulated address of clients on the internet (TEST-NET-3, RFC 5737).
 INTERNET_CLIENT = "203.0.113.77"
-# A fault of the lab: what listeners show has this flaw.
+# Faults: the certificate that listeners present has this flaw.
 FLAW_FAULTS: Mapping[str, Flaw] = {f"origin-certificate-{flaw.value}": flaw for flaw in Flaw}
 TLS_HANDSHAKE = 0x16
 BACKLOG = 512
@@ -57,9 +56,7 @@ BACKLOG = 512
 
 @dataclass(slots=True)
 class _ListenerSocket:
-    """A listener's socket; `server` takes what comes over it, `greeter` does where TLS may
-    begin.
-    """
+    """A listener's socket. `server` accepts for a plain one, `acceptor` for one with TLS."""
 
     port: int
     server: asyncio.Server | None = None
@@ -76,7 +73,7 @@ class _ListenerSocket:
 
 
 class ListenerSockets:
-    """All listening sockets of all load balancers; follows the state."""
+    """The listening sockets of all load balancers, kept in step with the account."""
 
     def __init__(self, state_dir: Path, open_sockets: OpenSockets, health: HealthLookup) -> None:
         self._state = State(version=-1, scale=1.0)
@@ -94,9 +91,7 @@ class ListenerSockets:
         )
 
     async def follow(self, state: State) -> None:
-        """Open sockets for new listeners, close those of listeners that are gone. Open connections
-        stay.
-        """
+        """Open sockets for new listeners and close those of deleted ones. Connections stay open."""
         self._state = state
         wanted = {
             listener.arn: listener
@@ -105,7 +100,7 @@ class ListenerSockets:
             if balancer.type in ("application", "network") and listener.protocol in TCP_LISTENERS
         }
         for arn in list(self._sockets):
-            # A listener that begins or ceases to decrypt needs the other kind of socket.
+            # A listener that gains or loses TLS needs the other kind of socket.
             if arn not in wanted or wanted[arn].terminates_tls != (
                 self._sockets[arn].acceptor is not None
             ):
@@ -117,11 +112,10 @@ class ListenerSockets:
     async def connect(
         self, resolved: ResolvedListener | ResolvedAddress, source: str, server_name: str
     ) -> Connection:
-        """A connection of CloudFront's to an origin, which looks as if it came from `source`; over
-        TLS if it must be.
+        """Connect CloudFront to an origin, with the simulated source address `source`.
 
         :raises ssl.SSLError: the TLS handshake failed.
-        :raises OSError: nothing listens there any more, or it hung up.
+        :raises OSError: nothing listens there, or it hung up.
         """
         protocols = resolved.ssl_protocols
         secure = None if protocols is None else self._trust.context(protocols)
@@ -137,8 +131,8 @@ class ListenerSockets:
             return await open_connection(host, int(port), secure, server_name)
 
     def public_addresses(self) -> dict[str, str]:
-        """Where this machine reaches the listeners of internet-facing load balancers: `name:port`
-        to `host:port`.
+        """The listeners of internet-facing load balancers: `name:port` to `host:port` on this
+        machine.
         """
         return {
             f"{balancer.dns_name}:{listener.port}": f"{LOOPBACK}:{self._sockets[listener.arn].port}"
@@ -149,7 +143,7 @@ class ListenerSockets:
         }
 
     async def close(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and close every connection."""
         for listening in self._sockets.values():
             listening.close()
         self._open_sockets.close()
@@ -189,8 +183,8 @@ class ListenerSockets:
         task.add_done_callback(self._tasks.discard)
 
     async def _accept(self, arn: str, listening: socket.socket) -> None:
-        """Take connections to a listener that decrypts: whoever begins with anything but TLS is
-        told so in plain.
+        """Accept connections to a TLS listener. A client that does not start TLS gets a plain
+        400.
         """
         loop = asyncio.get_running_loop()
         while True:
@@ -260,7 +254,7 @@ class ListenerSockets:
         return self._certificates.for_name(known, name, flaw)
 
     def _configured(self, arn: str) -> ConfiguredListener | None:
-        """The listener as it is configured now."""
+        """The listener's current configuration; None if it was deleted."""
         for balancer in self._state.load_balancers:
             for listener in balancer.listeners:
                 if listener.arn == arn:
@@ -276,8 +270,7 @@ class ListenerSockets:
             peer_info = self.targets.peer_info_of(connection)
             if peer_info is None:
                 if not internet_reaches(self._state, balancer, listener, INTERNET_CLIENT):
-                    # A dropped packet, as well as this machine can show it: no word, and in the end
-                    # no connection.
+                    # Imitate dropped packets: stay silent, then reset.
                     await asyncio.sleep(
                         min(TARGET_CONNECT_SECONDS / (self._state.scale or 1.0), MAX_TARGET_WAIT)
                     )
@@ -290,7 +283,7 @@ class ListenerSockets:
             else:
                 await self._application.serve(lambda: self._configured(arn), connection, peer_info)
         except (OSError, h11.ProtocolError):
-            # Either side left or spoke nonsense in the middle; there is nobody to tell.
+            # Either side disconnected or sent garbage; nothing can be answered.
             pass
         finally:
             connection.close()
@@ -311,13 +304,19 @@ class ListenerSockets:
             return
         target = usable[next(self._turns) % len(usable)]
         try:
-            far = await self.targets.connect(TargetRoute(balancer, group, target, peer_info))
+            target_connection = await self.targets.connect(
+                TargetRoute(balancer, group, target, peer_info)
+            )
         except TargetUnreachable:
             connection.reset()
             return
         idle = float(listener.attributes.get("tcp.idle_timeout.seconds", NLB_IDLE_SECONDS))
         tunnel = Tunnel(
-            connection, far, idle / self._state.socket_scale, hop=balancer.label, aws_seconds=idle
+            connection,
+            target_connection,
+            idle / self._state.socket_scale,
+            hop=balancer.label,
+            aws_seconds=idle,
         )
         ends = group.attributes.get("deregistration_delay.connection_termination.enabled") == "true"
         await self._open_sockets.track_to_target(
@@ -332,7 +331,7 @@ class ListenerSockets:
 
 
 async def _peek(accepted: socket.socket) -> bytes:
-    """The first byte that a client sends, which stays in the socket; waits for it."""
+    """Wait for the first byte that a client sends, and leave it in the socket."""
     loop = asyncio.get_running_loop()
     while True:
         try:

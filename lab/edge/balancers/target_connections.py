@@ -1,7 +1,7 @@
-"""From a load balancer to one of its targets: address, permission, socket, TLS.
+"""Connections from a load balancer to its targets.
 
-It decides nothing by itself: admission says whether packets travel, the host map says where a
-simulated address really listens. It must never connect anywhere else.
+Packet filters decide whether packets pass; the host map says where a simulated address really
+listens. Nothing else is ever connected to.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TLS_SECONDS = 5.0
 
 
 class TargetUnreachable(Exception):
-    """No connection to the target; `status` is what an Application Load Balancer answers."""
+    """No connection to the target. An Application Load Balancer answers with `status`."""
 
     def __init__(self, status: int) -> None:
         super().__init__(status)
@@ -34,9 +34,7 @@ class TargetUnreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TargetRoute:
-    """Who wants to connect to a target, and for whom: `client` is who connected to the load
-    balancer.
-    """
+    """Which balancer connects to which target, on behalf of `client`, its own client."""
 
     balancer: LoadBalancer
     group: TargetGroup
@@ -45,7 +43,7 @@ class TargetRoute:
 
 
 class TargetConnector:
-    """Connections from load balancers to targets."""
+    """Connects load balancers to targets."""
 
     def __init__(self, state: Callable[[], State], port_of: Callable[[str], int | None]) -> None:
         self._state = state
@@ -54,24 +52,34 @@ class TargetConnector:
         self._peer_infos: dict[tuple[str, int], PeerInfo] = {}
 
     def peer_info_of(self, connection: Connection) -> PeerInfo | None:
-        """What the maker of a connection to a listener said of it; None for a client from
-        outside.
-        """
+        """The peer info of an accepted connection; None for a client from outside the lab."""
         name: tuple[str, int] = connection.transport.get_extra_info("peername", ("", 0))[:2]
         return self._peer_infos.get(name)
 
     async def connect(self, route: TargetRoute, port: int = 0) -> Connection:
-        """Connect to a target, on its own port or, for a health check, on another one.
+        """Connect to a target, on its own port or, for a health check, on another.
 
-        :raises TargetUnreachable: 502 when it refuses or fails in TLS, 504 when packets are dropped
-        or nobody is there.
+        :raises TargetUnreachable: 502 if it refuses or TLS fails; 504 if packets are dropped or
+            nothing has that address.
         """
         state = self._state()
         group, port = route.group, port or route.target.port
         if group.target_type == "alb":
             return await self._connect_balancer(state, route, port)
-        address = self._address(state, route)
-        preserved = _preserved(route)
+        address: str | None = route.target.id
+        if group.target_type == "instance":
+            instance = state.network.instances.get(route.target.id)
+            running = instance is not None and instance.state == "running"
+            address = instance.private_ip if instance is not None and running else None
+        # A Network Load Balancer preserves the client's address for instances, for other targets
+        # only if configured.
+        default = "true" if group.target_type == "instance" else "false"
+        preserved = None
+        if (
+            route.balancer.type == "network"
+            and group.attributes.get("preserve_client_ip.enabled", default) == "true"
+        ):
+            preserved = PacketSource(route.client.source, route.client.groups)
         if address is None or not target_admits(
             state.network, route.balancer, group.vpc_id, address, port, preserved
         ):
@@ -82,10 +90,10 @@ class TargetConnector:
         host, _, real_port = real.rpartition(":")
         if group.speaks_tls:
             self._unverified = self._unverified or unverified_context()
-        secure = self._unverified if group.speaks_tls else None
+        context = self._unverified if group.speaks_tls else None
         try:
             async with asyncio.timeout(MAX_TARGET_WAIT):
-                return await open_connection(host, int(real_port), secure, "")
+                return await open_connection(host, int(real_port), context, "")
         except TimeoutError:
             raise TargetUnreachable(504) from None
         except OSError:
@@ -95,35 +103,34 @@ class TargetConnector:
         self,
         listener: Listener,
         peer_info: PeerInfo,
-        secure: ssl.SSLContext | None = None,
+        context: ssl.SSLContext | None = None,
         server_name: str = "",
     ) -> Connection:
-        """A connection to a load balancer's listener, which finds `passage` at the other end.
+        """Connect to a load balancer's listener, which will find `peer_info` for the connection.
 
-        :raises OSError: nothing listens there any more, or TLS failed.
+        :raises OSError: nothing listens there, or TLS failed.
         """
         port = self._port_of(listener.arn)
         if port is None:
             raise ConnectionRefusedError("the listener is gone")
         loop = asyncio.get_running_loop()
-        made = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
-            made.setblocking(False)
-            # Bound before it connects, so that the other side finds the passage however early it
-            # looks.
-            made.bind((LOOPBACK, 0))
-            name: tuple[str, int] = made.getsockname()[:2]
+            sock.setblocking(False)
+            # Bind first: the peer info must be registered before the other side can accept.
+            sock.bind((LOOPBACK, 0))
+            name: tuple[str, int] = sock.getsockname()[:2]
             self._peer_infos[name] = peer_info
-            await loop.sock_connect(made, (LOOPBACK, port))
+            await loop.sock_connect(sock, (LOOPBACK, port))
             _, connection = await loop.create_connection(
                 Connection,
-                sock=made,
-                ssl=secure,
-                server_hostname=server_name if secure else None,
-                ssl_handshake_timeout=TLS_SECONDS if secure else None,
+                sock=sock,
+                ssl=context,
+                server_hostname=server_name if context else None,
+                ssl_handshake_timeout=TLS_SECONDS if context else None,
             )
         except BaseException:
-            made.close()
+            sock.close()
             self._peer_infos.pop(name, None)
             raise
         connection.peer_info = peer_info
@@ -131,26 +138,19 @@ class TargetConnector:
         return connection
 
     async def _connect_balancer(self, state: State, route: TargetRoute, port: int) -> Connection:
-        """An Application Load Balancer behind a network one: it sees the client's own address."""
-        behind = next((one for one in state.load_balancers if one.arn == route.target.id), None)
+        """An Application Load Balancer behind a Network one. It sees the client's address."""
+        inner = next((one for one in state.load_balancers if one.arn == route.target.id), None)
         groups = frozenset(route.balancer.security_groups)
         caller = PacketSource(route.client.source, groups | route.client.groups)
-        if behind is None or not groups_admit(state.network, behind.security_groups, port, caller):
+        if inner is None or not groups_admit(state.network, inner.security_groups, port, caller):
             raise await self._dropped(state)
-        listener = next((one for one in behind.listeners if one.port == port), None)
+        listener = next((one for one in inner.listeners if one.port == port), None)
         if listener is None:
             raise TargetUnreachable(502)
         try:
             return await self.connect_listener(listener, PeerInfo(route.client.source, groups))
         except OSError:
             raise TargetUnreachable(502) from None
-
-    @staticmethod
-    def _address(state: State, route: TargetRoute) -> str | None:
-        if route.group.target_type != "instance":
-            return route.target.id
-        instance = state.network.instances.get(route.target.id)
-        return instance.private_ip if instance is not None and instance.state == "running" else None
 
     @staticmethod
     async def _dropped(state: State) -> TargetUnreachable:
@@ -163,27 +163,15 @@ class TargetConnector:
 
 
 async def open_connection(
-    host: str, port: int, secure: ssl.SSLContext | None, server_name: str
+    host: str, port: int, context: ssl.SSLContext | None, server_name: str
 ) -> Connection:
-    """A connection to a real address, over TLS if `secure` is given."""
+    """Connect to a real address, over TLS if `context` is given."""
     _, connection = await asyncio.get_running_loop().create_connection(
         Connection,
         host,
         port,
-        ssl=secure,
-        server_hostname=server_name if secure else None,
-        ssl_handshake_timeout=TLS_SECONDS if secure else None,
+        ssl=context,
+        server_hostname=server_name if context else None,
+        ssl_handshake_timeout=TLS_SECONDS if context else None,
     )
     return connection
-
-
-def _preserved(route: TargetRoute) -> PacketSource | None:
-    """A network load balancer keeps the client's address for instances, for other targets only if
-    told to.
-    """
-    if route.balancer.type != "network":
-        return None
-    default = "true" if route.group.target_type == "instance" else "false"
-    if route.group.attributes.get("preserve_client_ip.enabled", default) != "true":
-        return None
-    return PacketSource(route.client.source, route.client.groups)

@@ -35,8 +35,12 @@ def strip_unforwarded(headers: Iterable[Header], behavior: Behavior) -> tuple[He
         if name.lower() == "set-cookie" and not forwards_cookies(behavior):
             continue
         if name.lower() == "vary":
+            by_device = any(forwards_header(behavior, device) for device in DEVICE_HEADERS)
+            kept_names = ALWAYS_IN_VARY | ({"user-agent"} if by_device else set())
             value = ", ".join(
-                part for part in map(str.strip, value.split(",")) if _varies(part.lower(), behavior)
+                part
+                for part in map(str.strip, value.split(","))
+                if part.lower() in kept_names or forwards_header(behavior, part.lower())
             )
             if not value:
                 continue
@@ -103,14 +107,6 @@ def with_wrong_accept(headers: Iterable[Header]) -> tuple[Header, ...]:
     return tuple(
         (name, WRONG_ACCEPT if name.lower() == "sec-websocket-accept" else value)
         for name, value in headers
-    )
-
-
-def _varies(name: str, behavior: Behavior) -> bool:
-    if name in ALWAYS_IN_VARY or forwards_header(behavior, name):
-        return True
-    return name == "user-agent" and any(
-        forwards_header(behavior, device) for device in DEVICE_HEADERS
     )
 
 

@@ -22,7 +22,7 @@ from urllib.parse import unquote_plus
 
 import re2
 
-from lab.edge.account.web_acls import IpNetwork, WebAcl, WebAclRule
+from lab.edge.account.web_acls import WebAcl, WebAclRule
 from lab.edge.http.messages import Refusal, ViewerRequest
 
 Json = Mapping[str, Any]
@@ -133,7 +133,13 @@ class _RuleMatcher:
             case "IPSetReferenceStatement":
                 networks = self._acl.ip_sets.get(given.get("ARN") or "", ())
                 addresses = self._addresses(given, "IPSetForwardedIPConfig")
-                return any(self._in_networks(address, networks) for address in addresses)
+                for address in addresses:
+                    # A forwarded address may be malformed.
+                    with contextlib.suppress(ValueError):
+                        ip = ip_address(address)
+                        if any(ip in network for network in networks):
+                            return True
+                return False
             case "GeoMatchStatement":
                 return self._request.country in (given.get("CountryCodes") or ())
             case "ByteMatchStatement":
@@ -195,14 +201,6 @@ class _RuleMatcher:
                 yield from listed
             case _:
                 yield from listed[:1]
-
-    @staticmethod
-    def _in_networks(address: str, networks: Iterable[IpNetwork]) -> bool:
-        try:
-            ip = ip_address(address)
-        except ValueError:
-            return False
-        return any(ip in network for network in networks)
 
     def _matches_regex(self, patterns: Iterable[str], given: Json) -> bool:
         texts = self._texts(given)

@@ -1,9 +1,7 @@
-"""What the edge tells the AWS process: health of targets, and where public load balancers listen on
-this machine.
+"""Reports target health and public listener addresses to the AWS process.
 
-It decides when to tell it: when it is news, and now and then again, because the other process may
-have restarted. It must never wait for an answer anywhere but in its own task, nor complain: a
-report that is lost is repeated.
+Reports are sent when something changed, and repeated now and then in case the AWS process
+restarted. A lost report is simply repeated.
 """
 
 from __future__ import annotations
@@ -25,7 +23,7 @@ REQUEST_TIMEOUT = 5.0
 
 
 class EdgeReporter:
-    """The newest report and the task that delivers it."""
+    """Holds the latest report and delivers it."""
 
     def __init__(self, aws_url: str) -> None:
         self._url = f"{aws_url}/_lab/edge"
@@ -38,20 +36,18 @@ class EdgeReporter:
         draining: Sequence[DrainingTarget],
         public: dict[str, str],
     ) -> None:
-        """This is how things are now. Healthy targets are left out: that is what the account
-        believes anyway.
-        """
+        """Set the report. Healthy targets are left out: the account assumes that anyway."""
         targets = [
             {
                 "group": group.arn,
                 "id": target.id,
                 "port": target.port,
-                "state": known.state,
-                "reason": known.reason,
-                "description": known.description,
+                "state": state.state,
+                "reason": state.reason,
+                "description": state.description,
             }
-            for group, target, known in health
-            if known.reason
+            for group, target, state in health
+            if state.reason
         ]
         targets += [
             {"group": one.group, "id": one.id, "port": one.port, "state": DRAINING}
@@ -60,19 +56,19 @@ class EdgeReporter:
         self._newest = json.dumps({"targets": targets, "public": public}).encode()
 
     async def run(self, refresh: Callable[[], None]) -> None:
-        """Deliver for ever; `refresh` publishes what changes without an event."""
-        told = 0.0
+        """Deliver for ever. `refresh` publishes changes that come without an event."""
+        delivered_at = 0.0
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             refresh()
             newest = self._newest
-            if newest == self._delivered and time.monotonic() - told < REPEAT_SECONDS:
+            if newest == self._delivered and time.monotonic() - delivered_at < REPEAT_SECONDS:
                 continue
             with contextlib.suppress(OSError):
                 await asyncio.to_thread(self._post, newest)
-                self._delivered, told = newest, time.monotonic()
+                self._delivered, delivered_at = newest, time.monotonic()
 
     def _post(self, report: bytes) -> None:
-        asked = urllib.request.Request(self._url, report, {"Content-Type": "application/json"})  # noqa: S310
-        with urllib.request.urlopen(asked, timeout=REQUEST_TIMEOUT):  # noqa: S310 - our own loopback
+        request = urllib.request.Request(self._url, report, {"Content-Type": "application/json"})  # noqa: S310
+        with urllib.request.urlopen(request, timeout=REQUEST_TIMEOUT):  # noqa: S310 - our own loopback
             pass

@@ -1,8 +1,6 @@
-"""Follows the AWS process: asks for `/_lab/state` several times a second and keeps the last good
-answer.
+"""Polls `/_lab/state` of the AWS process, and applies every new version.
 
-It decides when a new state is taken over. It must never give up: the AWS process may start later,
-restart, or be away.
+It never gives up: the AWS process may start later, restart, or be away.
 """
 
 from __future__ import annotations
@@ -23,16 +21,16 @@ REQUEST_TIMEOUT = 5.0
 
 
 class StatePoller:
-    """The newest state known, and the task that keeps it so."""
+    """Polls for the account's state."""
 
     def __init__(self, aws_url: str, apply: Callable[[State], Awaitable[None]]) -> None:
         self._url = f"{aws_url}/_lab/state"
         self._apply = apply
-        self._complained = ""
+        self._logged = ""
         self._version: int | None = None
 
     async def follow(self, first: asyncio.Event) -> None:
-        """Poll for ever; sets `first` when the first state has been taken over."""
+        """Poll for ever. Sets `first` after the first state was applied."""
         while True:
             try:
                 asked = time.monotonic()
@@ -41,28 +39,25 @@ class StatePoller:
                     await self._apply(state)
                     self._version = state.version
                     first.set()
-                self._complained = ""
-                # A large account that changes all the time must not keep either process busy with
-                # reading it.
+                self._logged = ""
+                # Parsing a large, ever-changing account must not keep either process busy.
                 await asyncio.sleep(max(POLL_SECONDS, 4 * (time.monotonic() - asked)))
             except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-                self._complain(error)
+                self._log_error(error)
                 await asyncio.sleep(AWAY_SECONDS)
 
     def _fetch(self) -> State | None:
-        """The state, or None when it is the one already known."""
+        """The state, or None if it has not changed."""
         query = "?follow=1" if self._version is None else f"?follow=1&version={self._version}"
         with urllib.request.urlopen(self._url + query, timeout=REQUEST_TIMEOUT) as reply:  # noqa: S310 - our own loopback
             return None if reply.status == 204 else parse_state(json.load(reply))
 
-    def _complain(self, error: Exception) -> None:
-        """Say it once, not five times a second. That nobody listens yet is the normal start and
-        needs no words.
-        """
+    def _log_error(self, error: Exception) -> None:
+        """Log an error once, not five times a second. A refused connection is normal at startup."""
         text = f"{type(error).__name__}: {error}"
-        quiet = isinstance(error, urllib.error.URLError) and isinstance(
+        starting = isinstance(error, urllib.error.URLError) and isinstance(
             error.reason, ConnectionRefusedError
         )
-        if text != self._complained and not quiet:
-            print(f"edge: no new state from {self._url}: {text}", file=sys.stderr, flush=True)
-        self._complained = text
+        if text != self._logged and not starting:
+            print(f"edge: cannot read {self._url}: {text}", file=sys.stderr, flush=True)
+        self._logged = text

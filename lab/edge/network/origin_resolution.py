@@ -27,6 +27,8 @@ from lab.edge.network.packet_filter import (
 # Enough to see the timeout in a demo without suffering it.
 MAX_CONNECT_WAIT = 2.5
 TCP_LISTENERS = frozenset({"HTTP", "HTTPS", "TCP", "TLS", "TCP_UDP"})
+# Alias records followed before giving up, which ends alias loops.
+MAX_ALIASES = 8
 ACTIVE_STATES = ("active", "active_impaired")
 # What an origin without OriginSslProtocols speaks.
 DEFAULT_SSL_PROTOCOLS = ("TLSv1.2",)
@@ -141,17 +143,10 @@ def resolve_origin(
         False,
         wait,
     )
-    return _resolve_name(state, follow_names(state, origin.domain_name), attempt)
-
-
-def follow_names(state: State, name: str) -> str:
-    """Follow alias records to the last name, which may be the given one."""
-    for _ in range(8):
-        following = state.names.get(name)
-        if following is None:
-            break
-        name = following
-    return name
+    name = origin.domain_name
+    for _ in range(MAX_ALIASES):
+        name = state.names.get(name, name)
+    return _resolve_name(state, name, attempt)
 
 
 def internet_reaches(

@@ -1,9 +1,8 @@
-"""API Gateway's endpoint for WebSocket APIs as a socket on loopback.
+"""API Gateway's endpoint for WebSocket APIs, as a socket on loopback.
 
-It carries out what `api_gateway_rules.py` decides. Where the real one calls its integration once
-per message, this one hands the whole WebSocket to it, so that any WebSocket app can stand behind an
-API. It must never be reached over plain HTTP: whoever connects was sent here by an origin that
-speaks HTTPS, and TLS on this hop is not imitated.
+AWS calls the integration once per message; here the whole WebSocket is forwarded to it, so that any
+WebSocket app can be the integration. Only the edge connects, for origins that use HTTPS, and
+without TLS: this hop's TLS is not imitated.
 """
 
 from __future__ import annotations
@@ -38,14 +37,14 @@ from lab.edge.wire.http1 import (
 LOOPBACK = "127.0.0.1"
 INTEGRATION_SECONDS = 29.0
 MAX_CONNECT_SECONDS = 2.5
-# What the gateway writes itself on its way to the integration.
+# Headers that API Gateway sets itself for the integration.
 _REPLACED = frozenset(
     {"host", "connection", "upgrade", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-port"}
 )
 
 
 class ApiGatewayEndpoint:
-    """The endpoint of all APIs."""
+    """The endpoint of all WebSocket APIs."""
 
     def __init__(self, state: Callable[[], State]) -> None:
         self._state = state
@@ -53,13 +52,13 @@ class ApiGatewayEndpoint:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def listen(self) -> None:
-        """Open the socket."""
+        """Start listening."""
         self._server = await asyncio.get_running_loop().create_server(
             lambda: Connection(self._opened), LOOPBACK, 0
         )
 
     async def connect(self) -> Connection:
-        """A connection to the endpoint.
+        """Connect to the endpoint.
 
         :raises OSError: it is not listening.
         """
@@ -72,7 +71,7 @@ class ApiGatewayEndpoint:
         return connection
 
     async def close(self) -> None:
-        """Stop listening and drop every connection."""
+        """Stop listening and close every connection."""
         if self._server is not None:
             self._server.close()
         for task in list(self._tasks):
@@ -91,8 +90,8 @@ class ApiGatewayEndpoint:
                 async with asyncio.timeout(MAX_CONNECTION_SECONDS / self._state().socket_scale):
                     await tunnel.finished()
         except (OSError, h11.ProtocolError, TimeoutError):
-            # Either side left or spoke nonsense, or the connection is as old as API Gateway lets
-            # one become.
+            # Either side disconnected or sent garbage, or the connection reached API Gateway's
+            # maximum duration.
             pass
         finally:
             connection.close()
@@ -110,29 +109,29 @@ class ApiGatewayEndpoint:
             await send_answer(http, admitted, head=request.method == "HEAD")
             return None
         try:
-            far = await self._integration(admitted)
+            integration = await self._integration(admitted)
         except OSError:
             await send_answer(http, internal_error(request_id))
             return None
         try:
             return await self._join(
-                http, Http1Connection(far, h11.CLIENT), request, admitted, request_id
+                http, Http1Connection(integration, h11.CLIENT), request, admitted, request_id
             )
         except BaseException:
-            far.close()
+            integration.close()
             raise
 
     async def _join(
         self,
         http: Http1Connection,
-        app: Http1Connection,
+        upstream: Http1Connection,
         request: ViewerRequest,
-        gateway: WebSocketApi,
+        api: WebSocketApi,
         request_id: str,
     ) -> Tunnel | None:
         kept = [(name, value) for name, value in request.headers if name.lower() not in _REPLACED]
         headers = [
-            ("Host", gateway.integration),
+            ("Host", api.integration),
             ("Upgrade", "websocket"),
             ("Connection", "upgrade"),
             ("X-Forwarded-For", request.header("x-forwarded-for")),
@@ -147,28 +146,30 @@ class ApiGatewayEndpoint:
             headers=encode_headers(headers),
         )
         try:
-            reply = await send_request(app, asked, body_from=None, timeout=INTEGRATION_SECONDS)
+            reply = await send_request(upstream, asked, body_from=None, timeout=INTEGRATION_SECONDS)
         except (TimeoutError, h11.ProtocolError, OSError):
-            app.connection.close()
+            upstream.connection.close()
             await send_answer(http, internal_error(request_id))
             return None
         if isinstance(reply, h11.Response):
-            await relay_response(app, http, reply, decode_headers(reply), INTEGRATION_SECONDS)
-            app.connection.close()
+            await relay_response(upstream, http, reply, decode_headers(reply), INTEGRATION_SECONDS)
+            upstream.connection.close()
             return None
         await switch_protocols(
-            http, app, reply, (*decode_headers(reply), ("x-amzn-RequestId", request_id))
+            http, upstream, reply, (*decode_headers(reply), ("x-amzn-RequestId", request_id))
         )
-        return Tunnel(http.connection, app.connection, IDLE_SECONDS / self._state().socket_scale)
+        return Tunnel(
+            http.connection, upstream.connection, IDLE_SECONDS / self._state().socket_scale
+        )
 
-    async def _integration(self, gateway: WebSocketApi) -> Connection:
-        """A connection to what stands behind the API, where the lab really runs it.
+    async def _integration(self, api: WebSocketApi) -> Connection:
+        """Connect to the integration, at its real address.
 
-        :raises OSError: nothing is there.
+        :raises OSError: nothing listens there.
         """
-        host, _, port = self._state().hosts.get(gateway.integration, "").rpartition(":")
+        host, _, port = self._state().hosts.get(api.integration, "").rpartition(":")
         if not host or not port.isdecimal():
-            raise ConnectionRefusedError(f"nothing is at {gateway.integration}")
+            raise ConnectionRefusedError(f"nothing listens at {api.integration}")
         async with asyncio.timeout(MAX_CONNECT_SECONDS):
             _, connection = await asyncio.get_running_loop().create_connection(
                 Connection, host, int(port)

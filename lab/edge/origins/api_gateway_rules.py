@@ -1,8 +1,4 @@
-"""What API Gateway's endpoint does with a request to a WebSocket API (PURE).
-
-It decides by Host, stage and upgrade alone. It must never know who called: API Gateway does not
-either.
-"""
+"""What API Gateway does with a request to a WebSocket API: by Host, stage and upgrade (PURE)."""
 
 from __future__ import annotations
 
@@ -24,34 +20,34 @@ _NAME = re.compile(r"[a-z0-9]+\.execute-api\.[a-z0-9-]+\.amazonaws\.com")
 
 
 def is_api_gateway_name(domain: str) -> bool:
-    """Whether a domain name is one that API Gateway gives to APIs."""
+    """Whether a domain name is an API Gateway endpoint's."""
     return _NAME.fullmatch(domain.lower()) is not None
 
 
 def accept_handshake(
     websocket_apis: Mapping[str, WebSocketApi], request: ViewerRequest, request_id: str
 ) -> WebSocketApi | Answer:
-    """The API that takes the handshake, or API Gateway's own refusal.
+    """The API that accepts the handshake, or API Gateway's refusal.
 
-    1. A Host that is no API's: 403 Forbidden. So a forwarded viewer Host never gets further.
-    2. The path must be a stage and nothing else: 403 Forbidden.
-    3. No WebSocket handshake: 426.
-    4. Nothing behind the $default route: 500.
+    1. No API has that Host: 403 Forbidden. A forwarded viewer Host always ends here.
+    2. The path is not exactly a stage: 403 Forbidden.
+    3. Not a WebSocket handshake: 426.
+    4. The $default route has no integration: 500.
     """
-    gateway = websocket_apis.get(split_host(request.header("host"))[0])
-    if gateway is None or not gateway.enabled:
+    api = websocket_apis.get(split_host(request.header("host"))[0])
+    if api is None or not api.enabled:
         return _refused(403, "Forbidden", request_id, "ForbiddenException")
-    if request.path.strip("/") not in gateway.stages:
+    if request.path.strip("/") not in api.stages:
         return _refused(403, "Forbidden", request_id, "ForbiddenException")
     if not request.is_websocket_handshake or not request.header("sec-websocket-key"):
         return _refused(426, "Upgrade Required", request_id)
-    if not gateway.integration:
+    if not api.integration:
         return internal_error(request_id)
-    return gateway
+    return api
 
 
 def internal_error(request_id: str) -> Answer:
-    """What callers hear when the integration fails."""
+    """The response if the integration fails."""
     return _refused(500, "Internal server error", request_id, "InternalServerErrorException")
 
 

@@ -1,7 +1,6 @@
-"""The edge as its own origin: a distribution whose origin is another distribution.
+"""A distribution whose origin is another distribution: the edge connects to itself.
 
-It decides only how the edge connects to itself. How many distributions may stand in a row is
-`viewer_rules.py`'s.
+`cdn.viewer_rules` limits how many may be nested.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ LOOPBACK = "127.0.0.1"
 
 
 class NestedDistributions:
-    """Connections of the edge to itself."""
+    """Connects the edge to itself."""
 
     def __init__(self, ports: EdgePorts, state_dir: Path) -> None:
         self._ports = ports
@@ -26,10 +25,10 @@ class NestedDistributions:
         self._trust: ssl.SSLContext | None = None
 
     async def connect(self, name: str, *, tls: bool) -> Connection:
-        """A connection to the distribution that answers for `name`.
+        """Connect to the distribution that answers for `name`.
 
-        :raises OSError: the edge is closing, or its certificate is not for that name, or it is no
-        name at all.
+        :raises OSError: the edge is shutting down, its certificate does not cover `name`, or `name`
+            is not a host name.
         """
         loop = asyncio.get_running_loop()
         if not tls:
@@ -46,5 +45,5 @@ class NestedDistributions:
                 Connection, LOOPBACK, self._ports.tls, ssl=self._trust, server_hostname=name
             )
         except ValueError as error:
-            raise ConnectionAbortedError(f"{name!r} is no name for a certificate") from error
+            raise ConnectionAbortedError(f"{name!r} is not a host name") from error
         return connection

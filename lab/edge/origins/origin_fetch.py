@@ -1,7 +1,6 @@
-"""Fetching from an origin: the way there, the request, and the head of the response.
+"""Fetching from an origin: connect, send the request, read the head of the response.
 
-It carries out what reaching and forwarding decide, and turns whatever goes wrong on the way into
-CloudFront's own error. It must never look at the response beyond its head.
+Whatever fails on the way becomes CloudFront's own error.
 """
 
 from __future__ import annotations
@@ -35,18 +34,17 @@ from lab.edge.wire.http1 import (
 )
 
 GATEWAY_PORT = 443
-# Origin groups fail over for these only, and for OPTIONS if it is cached.
+# Origin groups fail over only for these methods, and for OPTIONS if it is cached.
 REPEATABLE = frozenset({"GET", "HEAD"})
-# The failover code that stands for an origin to which CloudFront cannot connect.
+# The failover status code that also covers connection failures.
 UNCONNECTED = 503
-# Quotas page: the longest head of a response.
+# Quotas page: the maximum size of response headers.
 MAX_HEADER_BYTES = 32768
-# Developer Guide, "100 Continue responses": after another one CloudFront returns an error.
+# Developer Guide, "100 Continue responses": a second one is an error.
 MAX_CONTINUES = 1
-# However fast the lab's clock runs, the apps behind it run in real time.
+# In real seconds: apps answer in real time, however fast the lab's clock runs.
 MIN_READ_TIMEOUT = 5.0
-# CloudFront's origin-facing servers have public addresses; this edge has a few out of
-# 130.176.0.0/18.
+# CloudFront's origin-facing servers have public addresses. The lab uses four of 130.176.0.0/18.
 SOURCE_ADDRESSES = tuple(
     f"130.176.{block}.{host}" for block, host in ((14, 52), (16, 164), (18, 52), (19, 40))
 )
@@ -54,10 +52,10 @@ SOURCE_ADDRESSES = tuple(
 
 @dataclass(slots=True)
 class OriginResponse:
-    """An origin that answered: its connection and the head of its response.
+    """An origin's connection and the head of its response.
 
-    `patience` is for how many seconds it may be silent in the middle of its response. `deadline`, a
-    moment of the event loop's clock, is when the whole response must have come; None for never.
+    `timeout` is the longest pause within the response, in seconds. `deadline`, by the event loop's
+    clock, is when the response must be complete; None if there is no limit.
     """
 
     http: Http1Connection
@@ -67,17 +65,17 @@ class OriginResponse:
 
 
 class OriginFetcher:
-    """Asks origins."""
+    """Fetches from origins of all kinds."""
 
     def __init__(
         self,
-        balancers: ListenerSockets,
-        websocket_apis: ApiGatewayEndpoint,
-        edge: NestedDistributions,
+        listeners: ListenerSockets,
+        api_gateway: ApiGatewayEndpoint,
+        nested: NestedDistributions,
     ) -> None:
-        self._edge = edge
-        self._balancers = balancers
-        self._gateways = websocket_apis
+        self._nested = nested
+        self._listeners = listeners
+        self._api_gateway = api_gateway
 
     async def fetch(
         self,
@@ -87,11 +85,10 @@ class OriginFetcher:
         identity: EdgeIdentity,
         body_from: HttpStream | None,
     ) -> OriginResponse | Refusal:
-        """The origin's answer to a viewer's request, or the error that CloudFront gives in its
-        place.
+        """The origin's response to a viewer's request, or CloudFront's error.
 
-        Of an origin group the next member is asked after an error that the group names (503 also
-        names an origin that cannot be connected to); only for requests that may be repeated.
+        In an origin group the next member is tried after a status code that the group names (503
+        also covers connection failures), but only for methods that may be repeated.
         """
         if request.path == "/" and distribution.default_root_object:
             request = replace(
@@ -100,10 +97,12 @@ class OriginFetcher:
         behavior = find_behavior(distribution, request.path)
         group = distribution.origin_groups.get(behavior.target_origin_id)
         ids = group.members if group else (behavior.target_origin_id,)
-        tries = [origin for id in ids if (origin := distribution.origins.get(id)) is not None]
-        for origin in tries:
-            asked = origin_request(request, behavior, origin, identity)
-            fetched = await self._fetch_from(state, distribution, origin, request, asked, body_from)
+        members = [origin for id in ids if (origin := distribution.origins.get(id)) is not None]
+        for origin in members:
+            request_to_origin = origin_request(request, behavior, origin, identity)
+            fetched = await self._fetch_from(
+                state, distribution, origin, request, request_to_origin, body_from
+            )
             status = fetched.status if isinstance(fetched, Refusal) else fetched.head.status_code
             statuses = (
                 {status, UNCONNECTED}
@@ -116,14 +115,14 @@ class OriginFetcher:
             fails_over = (
                 group is not None and not group.status_codes.isdisjoint(statuses) and repeatable
             )
-            if not fails_over or origin is tries[-1]:
+            if not fails_over or origin is members[-1]:
                 return fetched
             if isinstance(fetched, OriginResponse):
                 fetched.http.connection.close()
         return Refusal(
             502,
             "OriginDnsError",
-            "The behavior names an origin that the distribution does not have.",
+            "The behavior's origin does not exist in the distribution.",
         )
 
     async def _fetch_from(
@@ -132,7 +131,7 @@ class OriginFetcher:
         distribution: Distribution,
         origin: Origin,
         request: ViewerRequest,
-        asked: OriginRequest,
+        request_to_origin: OriginRequest,
         body_from: HttpStream | None,
     ) -> OriginResponse | Refusal:
         try:
@@ -142,9 +141,13 @@ class OriginFetcher:
                 origin.custom is not None
                 and find_distribution(state.distributions, origin.domain_name) is not None
             ):
-                connection = await self._connect_edge(origin.custom, request.scheme, asked.host)
+                connection = await self._connect_nested(
+                    origin.custom, request.scheme, request_to_origin.host
+                )
             else:
-                connection = await self._connect(state, distribution, origin, request, asked)
+                connection = await self._connect(
+                    state, distribution, origin, request, request_to_origin
+                )
         except _ConnectFailed as failed:
             return replace(failed.refusal, unconnected=True)
         except OSError:
@@ -152,15 +155,17 @@ class OriginFetcher:
                 502, "OriginConnectError", "The origin refused the connection.", unconnected=True
             )
         upstream = Http1Connection(connection, h11.CLIENT)
-        timeout = between = _real_seconds(origin.read_timeout, state)
+        timeout = pause = _real_seconds(origin.read_timeout, state)
         deadline = None
         if origin.completion_timeout is not None:
             whole = _real_seconds(origin.completion_timeout, state)
             timeout, deadline = min(timeout, whole), asyncio.get_running_loop().time() + whole
         try:
-            target = asked.target.encode("latin-1", "replace")
+            target = request_to_origin.target.encode("latin-1", "replace")
             to_origin = h11.Request(
-                method=asked.method, target=target, headers=encode_headers(asked.headers)
+                method=request_to_origin.method,
+                target=target,
+                headers=encode_headers(request_to_origin.headers),
             )
             head = await send_request(
                 upstream,
@@ -170,10 +175,10 @@ class OriginFetcher:
                 max_continues=MAX_CONTINUES,
             )
             if sum(len(name) + len(value) + 4 for name, value in head.headers) <= MAX_HEADER_BYTES:
-                return OriginResponse(upstream, head, between, deadline)
+                return OriginResponse(upstream, head, pause, deadline)
             refusal = _too_large()
         except RequestAborted:
-            refusal = Refusal(400, "ClientHungUpRequest", "The request's body broke off.")
+            refusal = Refusal(400, "ClientHungUpRequest", "The request body broke off.")
         except TimeoutError:
             refusal = Refusal(504, "OriginCommError", "The origin did not answer in time.")
         except h11.ProtocolError as error:
@@ -200,15 +205,16 @@ class OriginFetcher:
         distribution: Distribution,
         origin: Origin,
         request: ViewerRequest,
-        asked: OriginRequest,
+        request_to_origin: OriginRequest,
     ) -> Connection:
-        """A connection to the listener or the address that an origin leads to.
+        """Connect to the listener or address that an origin leads to.
 
-        Over TLS the certificate must be for the Host that the origin is sent: the viewer's if the
+        Over TLS, the certificate must match the Host sent to the origin: the viewer's if the
         behavior forwards it, else the origin's domain name.
 
-        :raises _NoWay: it leads nowhere, after as long as CloudFront would have tried; or TLS
-        failed. :raises OSError: the listener is gone.
+        :raises _ConnectFailed: it is unreachable, after CloudFront's connection timeout; or TLS
+            failed.
+        :raises OSError: the listener was deleted.
         """
         source = secrets.choice(SOURCE_ADDRESSES)
         resolved = resolve_origin(
@@ -222,9 +228,9 @@ class OriginFetcher:
         if isinstance(resolved, Unreachable):
             await asyncio.sleep(resolved.wait)
             raise _ConnectFailed(resolved.refusal)
-        name, _ = split_host(asked.host)
+        name, _ = split_host(request_to_origin.host)
         try:
-            return await self._balancers.connect(resolved, source, name)
+            return await self._listeners.connect(resolved, source, name)
         except (ssl.SSLError, ConnectionResetError, ConnectionAbortedError) as error:
             if resolved.ssl_protocols is None:
                 raise
@@ -238,13 +244,13 @@ class OriginFetcher:
                 Refusal(502, "OriginConnectError", f"{name!r} is no name for a certificate.")
             ) from error
 
-    async def _connect_edge(
+    async def _connect_nested(
         self, custom: CustomOrigin, viewer_scheme: str, name: str
     ) -> Connection:
-        """A connection to this edge itself: the origin is another distribution.
+        """Connect to this edge itself: the origin is another distribution.
 
-        :raises _NoWay: CloudFront listens on ports 80 and 443 only.
-        :raises OSError: the edge is closing, or its certificate is not for `name`.
+        :raises _ConnectFailed: the port is neither 80 nor 443.
+        :raises OSError: the edge is shutting down, or its certificate does not cover `name`.
         """
         scheme = _scheme(custom, viewer_scheme)
         port = custom.https_port if scheme == "https" else custom.http_port
@@ -256,22 +262,22 @@ class OriginFetcher:
                     f"The origin refused the {scheme} connection on port {port}.",
                 )
             )
-        return await self._edge.connect(split_host(name)[0], tls=scheme == "https")
+        return await self._nested.connect(split_host(name)[0], tls=scheme == "https")
 
     async def _connect_gateway(self, custom: CustomOrigin, viewer_scheme: str) -> Connection:
-        """A connection to API Gateway, which listens on port 443 only.
+        """Connect to API Gateway.
 
-        :raises _NoWay: the origin would speak plain HTTP, or on another port.
+        :raises _ConnectFailed: the origin does not use HTTPS on port 443.
         """
         scheme = _scheme(custom, viewer_scheme)
         port = custom.https_port if scheme == "https" else custom.http_port
         if (scheme, port) != ("https", GATEWAY_PORT):
             why = (
-                f"API Gateway refused the {scheme} connection on port {port}: it speaks HTTPS "
-                f"on {GATEWAY_PORT} only."
+                f"API Gateway refused the {scheme} connection on port {port}: it accepts only "
+                f"HTTPS on {GATEWAY_PORT}."
             )
             raise _ConnectFailed(Refusal(502, "OriginConnectError", why))
-        return await self._gateways.connect()
+        return await self._api_gateway.connect()
 
 
 def _too_large() -> Refusal:
@@ -287,14 +293,12 @@ def _scheme(custom: CustomOrigin, viewer_scheme: str) -> str:
 
 
 def _real_seconds(timeout: int, state: State) -> float:
-    """A timeout of AWS's on this machine: as much shorter as lab time is faster, but never under a
-    few seconds.
-    """
+    """An AWS timeout in real seconds: scaled, but at least a few seconds."""
     return min(float(timeout), max(MIN_READ_TIMEOUT, timeout / (state.scale or 1.0)))
 
 
 class _ConnectFailed(Exception):
-    """CloudFront gives up before there is a connection; carries its answer."""
+    """CloudFront could not connect; carries its answer."""
 
     def __init__(self, refusal: Refusal) -> None:
         super().__init__(refusal)

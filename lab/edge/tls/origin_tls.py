@@ -56,7 +56,9 @@ class OriginTrust:
         self._contexts: dict[tuple[str, ...], ssl.SSLContext] = {}
 
     def context(self, protocols: Sequence[str]) -> ssl.SSLContext:
-        """The context for these OriginSslProtocols: from the lowest version listed to the highest."""
+        """The context for these OriginSslProtocols: from the lowest version listed to the
+        highest.
+        """
         key = tuple(sorted(protocols))
         if key not in self._contexts:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -1,7 +1,7 @@
-"""One request at the edge, from its reception to the end of its response.
+"""One request at the edge, from its head to the end of its response.
 
-It carries out what reception, forwarding and reaching decide, in that order. It must never decide
-by itself.
+Applies, in this order: the request pipeline, the error cache, the origin fetch, custom error
+responses, response headers.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from lab.edge.wire.http1 import (
     switch_protocols,
 )
 
-# CloudFront's idle limit for WebSockets; only bytes from the origin count (quotas page).
+# CloudFront's idle timeout for WebSockets; only bytes from the origin reset it (quotas page).
 WEBSOCKET_IDLE_SECONDS = 600.0
 
 ExchangeOutcome = OriginResponse | CachedError
@@ -61,22 +61,22 @@ ExchangeOutcome = OriginResponse | CachedError
 
 @dataclass(slots=True)
 class EdgeMemory:
-    """What an edge location remembers from one request to the next."""
+    """What an edge location remembers between requests."""
 
     errors: ErrorCache = field(default_factory=ErrorCache)
     rates: RateCounter = field(default_factory=RateCounter)
-    # Whether the next request of a distribution meets an edge that lags behind.
+    # Whether the next request to a distribution reaches an edge that lags behind.
     lags: dict[str, bool] = field(default_factory=dict)
 
     def takes_former(self, distribution_id: str) -> bool:
-        """Every other request, beginning with the first."""
+        """True for every other request, beginning with the first."""
         former = self.lags.get(distribution_id, True)
         self.lags[distribution_id] = not former
         return former
 
 
 class Exchanges:
-    """Answers requests, one at a time for each connection."""
+    """Serves requests, one at a time for each HTTP stream."""
 
     def __init__(
         self,
@@ -95,13 +95,13 @@ class Exchanges:
         self._via_name = f"{secrets.token_hex(16)}.cloudfront.net"
 
     def identity(self, request_id: str) -> EdgeIdentity:
-        """What the edge writes about itself into this request and its answer."""
+        """How the edge identifies itself in this request and its response."""
         return EdgeIdentity(self._via_name, request_id)
 
     async def handle(
         self, http: HttpStream, request: ViewerRequest, record: AccessRecord
     ) -> Tunnel | None:
-        """One request: receive it, then serve it. A tunnel if it became a WebSocket."""
+        """Serve one request. Returns a tunnel if it became a WebSocket."""
         state = self._state()
         body = has_body(request.headers)
         if not body:
@@ -141,7 +141,7 @@ class Exchanges:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request and all that belongs to it."""
+    """One request and everything that belongs to it."""
 
     state: State
     http: HttpStream
@@ -155,17 +155,17 @@ class _Exchange:
     async def serve(
         self, distribution: Distribution, behavior: Behavior, refusal: Refusal | None, body: bool
     ) -> Tunnel | None:
-        """The rest of a request whose distribution and behavior are known.
+        """Serve a request whose distribution and behavior are known.
 
-        1. The edge's own refusal, an error it has in mind, or the origin's answer.
-        2. An error for which the distribution has a page of its own is replaced.
-        3. Relay the response, or join the two connections after 101.
+        1. The outcome is the edge's refusal, a cached error, or the origin's response.
+        2. A custom error response replaces an error.
+        3. Relay the response, or join the two connections after a 101.
         """
         record = self.record
         record.path_pattern = behavior.path_pattern or "*"
         if behavior.signed_by is not None:
             self.request = replace(self.request, target=without_signature(self.request.target))
-        outcome: ExchangeOutcome = refusal or await self._ask(distribution, behavior, body)
+        outcome: ExchangeOutcome = refusal or await self._fetch(distribution, behavior, body)
         status = outcome.head.status_code if isinstance(outcome, OriginResponse) else outcome.status
         error = status >= 400
         if error and (refusal is None or refusal.pageable):
@@ -194,7 +194,7 @@ class _Exchange:
         return await self._relay(outcome, distribution, behavior, error)
 
     async def refuse(self, refusal: Refusal) -> None:
-        """Answer for the edge itself."""
+        """Send a response that the edge generates."""
         self.record.logged = refusal.logged
         if not self.http.can_answer:
             return
@@ -202,10 +202,10 @@ class _Exchange:
         self._begin(refusal.status, refusal.result_type, refusal.detail, answer.headers)
         await send_answer(self.http, answer, head=self.request.method == "HEAD")
 
-    async def _ask(
+    async def _fetch(
         self, distribution: Distribution, behavior: Behavior, body: bool
     ) -> ExchangeOutcome:
-        """The error that the edge has in mind for such a request, else the origin's answer."""
+        """The cached error for the request, else the origin's response."""
         key: Hashable = None
         if behavior.cache_policy.caches and self.request.method in CACHED_METHODS:
             key = cache_key(distribution, behavior, self.request)
@@ -219,10 +219,10 @@ class _Exchange:
         return (
             fetched
             if key is None
-            else await self._keep_in_mind(distribution, behavior, fetched, key)
+            else await self._cache_error(distribution, behavior, fetched, key)
         )
 
-    async def _keep_in_mind(
+    async def _cache_error(
         self,
         distribution: Distribution,
         behavior: Behavior,
@@ -241,9 +241,7 @@ class _Exchange:
             try:
                 body = await read_small_body(fetched.http, MAX_BODY_BYTES, fetched.timeout)
             except TimeoutError:
-                return Refusal(
-                    504, "OriginCommError", "The origin stopped in the middle of its response."
-                )
+                return Refusal(504, "OriginCommError", "The origin stopped within its response.")
             finally:
                 fetched.http.connection.close()
             framing = ("content-length", "transfer-encoding")
@@ -255,15 +253,16 @@ class _Exchange:
         return error
 
     async def _error_page(self, distribution: Distribution, status: int) -> OriginResponse | None:
-        """The page that a custom error response puts in an error's place; None to leave the error
-        as it is.
-        """
+        """The page of the custom error response for `status`; None to leave the error as it is."""
         mapping = next(
             (item for item in distribution.error_mappings if item.error_code == status), None
         )
         if mapping is None or not mapping.page_path:
             return None
-        headers = _without_upgrade(self.request.headers)
+        dropped = ("upgrade", "connection", "content-length", "transfer-encoding")
+        headers = tuple(
+            header for header in self.request.headers if header[0].lower() not in dropped
+        )
         wanted = replace(self.request, method="GET", target=mapping.page_path, headers=headers)
         page = await self.origins.fetch(
             self.state, distribution, wanted, self.identity, body_from=None
@@ -279,8 +278,8 @@ class _Exchange:
     async def _relay(
         self, fetched: OriginResponse, distribution: Distribution, behavior: Behavior, error: bool
     ) -> Tunnel | None:
-        """Pass the origin's answer on. However that ends, its connection is closed, unless a tunnel
-        has it.
+        """Relay the origin's response. Closes its connection afterwards, unless a tunnel took
+        it.
         """
         tunnel: Tunnel | None = None
         try:
@@ -305,7 +304,7 @@ class _Exchange:
             except TimeoutError:
                 self.record.break_off("ClientCommError" if self.http.gone else "OriginCommError")
                 raise ConnectionAbortedError(
-                    "the origin took too long in the middle of its response"
+                    "the origin took too long within its response"
                 ) from None
             except (ConnectionResetError, h11.RemoteProtocolError):
                 self.record.break_off("ClientCommError" if self.http.gone else "OriginReadError")
@@ -315,7 +314,7 @@ class _Exchange:
                 raise
             return None
         if not isinstance(self.http, Http1Connection) or not self.request.is_websocket_handshake:
-            why = "The origin switched protocols without being asked."
+            why = "The origin switched protocols without a request to."
             await self.refuse(Refusal(502, "OriginInvalidResponseError", why))
             return None
         headers = self._headers(decode_headers(head), behavior, error=False)
@@ -337,24 +336,19 @@ class _Exchange:
     def _begin(
         self, status: int, result_type: str, detail: str, headers: tuple[Header, ...]
     ) -> None:
-        """The response starts, if anybody is there to get it.
+        """Record that the response starts.
 
-        :raises ConnectionResetError: the viewer left first.
+        :raises ConnectionResetError: the viewer has disconnected.
         """
         if self.http.gone:
-            raise ConnectionResetError("the viewer left before the answer")
+            raise ConnectionResetError("the viewer disconnected before the response")
         self.record.begin(status, result_type, detail, headers)
 
     def _headers(
         self, headers: Iterable[Header], behavior: Behavior, error: bool
     ) -> tuple[Header, ...]:
-        """The origin's headers as the viewer gets them."""
+        """The headers of the origin's response as the viewer gets them."""
         policy = self.state.response_headers_policies.get(behavior.response_headers_policy_id)
         kept = apply_policy(strip_unforwarded(headers, behavior), policy, self.request)
         relayed = relayed_headers(kept, error, self.identity)
         return (*relayed, ("Set-Cookie", self.cookie)) if self.cookie else relayed
-
-
-def _without_upgrade(headers: tuple[Header, ...]) -> tuple[Header, ...]:
-    dropped = ("upgrade", "connection", "content-length", "transfer-encoding")
-    return tuple((name, value) for name, value in headers if name.lower() not in dropped)

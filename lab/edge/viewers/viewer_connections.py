@@ -1,8 +1,7 @@
-"""The edge's own side: viewers' connections, from the first byte to the row in the access log.
+"""Viewers' connections, from the first byte to the row in the access log.
 
-It takes requests off the wire, one after the other, and hands each to `exchange.py`; connections
-for which HTTP/2 was agreed on are `http2.py`'s. No viewer, whatever it sends, may end anything but
-its own connection.
+Requests are read one after the other and served by `exchange`; HTTP/2 connections are
+`wire.http2`'s. Whatever a viewer sends, only its own connection may fail.
 """
 
 from __future__ import annotations
@@ -26,12 +25,12 @@ from lab.edge.wire.http1 import HTTP1_VERSIONS, Http1Connection, send_answer, ta
 from lab.edge.wire.http2 import Http2Connection, Http2Stream, NotHttp2
 from lab.edge.wire.open_sockets import SOCKETS, OpenSockets
 
-# How long a viewer may take to send a request's head, also between two requests.
+# How long a viewer may take to send a request's head, including the pause before it.
 HEAD_TIMEOUT = 60.0
 
 
 class ViewerConnections:
-    """Serves viewers' connections on both listeners."""
+    """Serves viewers' connections, plain and TLS."""
 
     def __init__(
         self,
@@ -47,11 +46,11 @@ class ViewerConnections:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def new_connection(self) -> Connection:
-        """The protocol of a new viewer connection; for `create_server`."""
+        """A protocol factory for `create_server`."""
         return Connection(self._opened)
 
     async def close(self) -> None:
-        """Drop every connection."""
+        """Close every connection."""
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -76,14 +75,14 @@ class ViewerConnections:
                 )
                 self._log.put(record, connection.sent, connection.received)
         except (OSError, h11.ProtocolError):
-            # The viewer left, or the origin broke off in the middle of a response: there is no way
-            # to say so any more.
+            # The viewer disconnected, or the origin broke off within a response: nothing more can
+            # be sent.
             pass
         finally:
             connection.close()
 
     async def _serve_requests(self, connection: Connection) -> tuple[AccessRecord, Tunnel] | None:
-        """Requests one after the other, until the connection ends or becomes a tunnel."""
+        """Serve requests until the connection ends or becomes a tunnel."""
         http = Http1Connection(connection, h11.SERVER)
         while True:
             sent, received = connection.sent, connection.received
@@ -98,10 +97,10 @@ class ViewerConnections:
             except TimeoutError:
                 return None
             except h11.RemoteProtocolError as error:
-                await self._refuse_garbage(http, error)
+                await self._refuse_malformed(http, error)
                 await connection.lingering_close()
                 return None
-            own = self._own_answer(request)
+            own = self._lab_answer(request)
             if own is not None:
                 await send_answer(http, own)
                 return None
@@ -120,13 +119,13 @@ class ViewerConnections:
                 return None
 
     async def _serve_http2(self, connection: Connection) -> None:
-        """Streams side by side, until the connection ends. What is no HTTP/2, such as an Upgrade,
-        gets a 400.
+        """Serve streams until the connection ends. Anything but HTTP/2, such as an Upgrade, gets a
+        400.
         """
         try:
             await Http2Connection(connection, self._serve_stream).serve()
         except NotHttp2:
-            why = "HTTP/2 was agreed on for this connection; a WebSocket handshake needs HTTP/1.1."
+            why = "This connection negotiated HTTP/2; a WebSocket handshake needs HTTP/1.1."
             refusal = Refusal(400, "InvalidRequest", why)
             await send_answer(
                 Http1Connection(connection, h11.SERVER),
@@ -142,18 +141,20 @@ class ViewerConnections:
         finally:
             self._log.put(record, stream.sent, stream.received)
 
-    async def _refuse_garbage(self, http: Http1Connection, error: h11.RemoteProtocolError) -> None:
+    async def _refuse_malformed(
+        self, http: Http1Connection, error: h11.RemoteProtocolError
+    ) -> None:
         if not http.can_answer:
             return
         if error.error_status_hint == 431:
             refusal = Refusal(494, "InvalidRequestHeader", "The request headers are too large.")
         else:
-            refusal = Refusal(400, "InvalidRequest", "This is not a well-formed HTTP/1.1 request.")
+            refusal = Refusal(400, "InvalidRequest", "The request is not well-formed HTTP/1.1.")
         await send_answer(http, edge_answer(refusal, self._exchanges.identity(_request_id())))
 
-    def _own_answer(self, request: ViewerRequest) -> Answer | None:
-        """The answer to a request that is for the lab itself and not for a distribution: log rows,
-        open sockets.
+    def _lab_answer(self, request: ViewerRequest) -> Answer | None:
+        """The answer to a request for the lab itself: log rows or open sockets. None for any
+        other.
         """
         if request.scheme != "http" or split_host(request.header("host"))[0] not in OWN_NAMES:
             return None
@@ -161,14 +162,14 @@ class ViewerConnections:
         return pages[request.path]() if request.path in pages else None
 
     def _viewer_request(self, event: h11.Request, connection: Connection) -> ViewerRequest:
-        """The request as later decisions read it.
+        """The request as a value.
 
-        :raises h11.RemoteProtocolError: its target is none.
+        :raises h11.RemoteProtocolError: its target is malformed.
         """
         target, headers = target_and_headers(event)
         peer = connection.transport.get_extra_info("peername")
         cipher = connection.transport.get_extra_info("cipher")
-        address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - what the log says of a viewer that left at once
+        address = peer[0] if peer else "0.0.0.0"  # noqa: S104 - logged for a viewer that disconnected immediately
         return ViewerRequest(
             method=event.method.decode(),
             target=target,

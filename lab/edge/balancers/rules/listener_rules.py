@@ -1,9 +1,4 @@
-"""What an Application Load Balancer does with a request (PURE).
-
-It decides which action of a listener applies, what the balancer answers by itself and which headers
-the target gets to see. It must never open a socket; the balancer's own sockets are in
-`listeners.py`.
-"""
+"""Which action of a listener applies to a request (PURE)."""
 
 from __future__ import annotations
 
@@ -23,10 +18,10 @@ MAX_HEADER_BYTES = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class BalancerRequest:
-    """A request as the load balancer got it.
+    """A request as the load balancer received it.
 
-    `source` and `source_port` are of whoever connected to it. `tls` is protocol version and cipher
-    suite in the balancer's words, for a connection that it decrypted.
+    `source` and `source_port` are its client's. `tls` is (protocol version, cipher suite) if the
+    listener terminates TLS.
     """
 
     method: str
@@ -41,8 +36,8 @@ class BalancerRequest:
 
 
 def oversized(request: BalancerRequest) -> bool:
-    """Whether the balancer refuses the request with 400: a line over 16 KB, or all headers over 64
-    KB (its quotas).
+    """Whether the request exceeds the balancer's quotas, which gives a 400: a line over 16 KB, or
+    headers over 64 KB in total.
     """
     sizes = [len(name) + len(value) + 4 for name, value in request.headers]
     longest = max([len(request.target), *sizes])
@@ -50,10 +45,10 @@ def oversized(request: BalancerRequest) -> bool:
 
 
 def choose_action(listener: Listener, request: BalancerRequest) -> ListenerAction | None:
-    """The action of the rule that decides; else the listener's default one.
+    """The action of the deciding rule, else the listener's default action.
 
-    An authenticate action comes first and lets nobody pass, because no client has a session here,
-    unless it says that those without one may.
+    An authenticate action comes first. No client has a session in the lab, so it always applies,
+    unless it allows unauthenticated requests.
     """
     rule = deciding_rule(listener, request)
     for action in rule.actions if rule else listener.default_actions:
@@ -63,8 +58,8 @@ def choose_action(listener: Listener, request: BalancerRequest) -> ListenerActio
 
 
 def deciding_rule(listener: Listener, request: BalancerRequest) -> ListenerRule | None:
-    """The first rule, by priority, all of whose conditions hold; None where the default action
-    decides.
+    """The first rule, by priority, whose conditions all hold; None if the default action
+    applies.
     """
     for rule in listener.rules:
         if rule.actions and all(_holds(condition, request) for condition in rule.conditions):
@@ -104,12 +99,10 @@ def _holds(condition: RuleCondition, request: BalancerRequest) -> bool:
                 for cidr in condition.values
             )
         case _:
-            # A condition that this lab cannot judge must not silently win.
+            # An unsupported condition never holds.
             return False
 
 
 def _like(pattern: str, value: str) -> bool:
-    """`*` and `?` as ELB means them; brackets are ordinary characters there, so they are shielded
-    from fnmatch.
-    """
+    # To ELB only `*` and `?` are special; fnmatch's brackets are escaped.
     return re.fullmatch(translate(pattern.replace("[", "[[]")), value) is not None

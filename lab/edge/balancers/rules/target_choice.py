@@ -1,8 +1,4 @@
-"""Which target of which group a load balancer takes: weights, health, stickiness (PURE).
-
-It decides from the groups, from what is known of their targets' health, and from the request's
-cookies. It must never draw at random or read a clock: the draw and the turn are arguments.
-"""
+"""Which target group and target get a request: weights, health, stickiness (PURE)."""
 
 from __future__ import annotations
 
@@ -32,8 +28,8 @@ HealthLookup = Callable[[TargetGroup, Target], str]
 
 
 def usable_targets(group: TargetGroup, health: HealthLookup) -> Sequence[Target]:
-    """The targets that may get a new connection: the healthy ones, or all if none is (the balancer
-    fails open).
+    """The targets that may get a new connection: the healthy ones, or all if none is healthy (the
+    balancer fails open).
     """
     known = [(target, health(group, target)) for target in group.targets]
     present = [target for target, state in known if state != DRAINING]
@@ -47,11 +43,10 @@ def choose_group(
     cookies: Mapping[str, str],
     secret: bytes,
 ) -> TargetGroup | None:
-    """The target group for a request; `draw` is from [0, 1).
+    """The target group for a request; `draw` is a random number in [0, 1).
 
-    1. With group stickiness, the group that the AWSALBTG cookie names, if the action still has it.
-    2. Else by weight. A group without targets is drawn as well: the balancer does not look
-       elsewhere.
+    1. With group stickiness, the group in the AWSALBTG cookie, if the action still has it.
+    2. Else by weight. A group without targets may be chosen too, as on AWS.
     """
     arns = [arn for arn in action.target_group_arns if arn in groups]
     if not arns:
@@ -78,11 +73,11 @@ def choose_target(
     secret: bytes,
     open_sockets: Callable[[Target], int],
 ) -> Target | None:
-    """The target for a request: the one that the stickiness cookie names while it may be used, else
-    the next one.
+    """The target for a request: the one in the stickiness cookie while it is usable, else the next
+    one.
 
-    Which is next depends on the group's algorithm: round robin, or the one with the fewest open
-    WebSockets where it is `least_outstanding_requests`.
+    Which is next depends on the group's algorithm: round robin, or, with
+    `least_outstanding_requests`, the target with the fewest open WebSockets.
     """
     if not usable:
         return None
@@ -106,8 +101,8 @@ def sticky_cookies(
 ) -> list[tuple[str, str, int]]:
     """The cookies that the balancer adds to a response, as (name, value, seconds).
 
-    `app_cookies` are the names of the cookies that the app itself set: with app_cookie stickiness
-    the balancer's cookie comes with the app's.
+    `app_cookies` are the names of the cookies that the app set: with app_cookie stickiness the
+    balancer's cookie comes only with the app's.
     """
     made = []
     if action.sticky_seconds:
@@ -124,7 +119,7 @@ def sticky_cookies(
 
 
 def read_cookies(header: str) -> Mapping[str, str]:
-    """A Cookie header as names and values; what cannot be read is as if it were not there."""
+    """Parse a Cookie header; a malformed one counts as empty."""
     try:
         return {
             name: morsel.value for name, morsel in SimpleCookie(header.replace(",", ";")).items()
@@ -134,7 +129,7 @@ def read_cookies(header: str) -> Mapping[str, str]:
 
 
 def token(secret: bytes, text: str) -> str:
-    """A cookie value that says nothing to the client."""
+    """An opaque cookie value."""
     return (
         base64.urlsafe_b64encode(hmac.digest(secret, text.encode(), hashlib.sha256))
         .decode()

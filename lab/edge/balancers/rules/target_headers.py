@@ -24,8 +24,8 @@ def target_headers(
     trace_id: str,
     websocket: bool,
 ) -> tuple[Header, ...]:
-    """The headers the target gets: the X-Forwarded-* of this hop first, as the 2026 article's log
-    shows them.
+    """The headers that the target gets: this hop's X-Forwarded-* first, as the 2026 article's log
+    shows.
     """
     attributes = balancer.attributes
     headers = _forwarded_for(
@@ -70,8 +70,8 @@ def target_headers(
 def _forwarded_for(
     request: BalancerRequest, mode: str, attributes: Mapping[str, str]
 ) -> list[Header]:
-    """append, preserve or remove (ALB guide, "X-Forwarded headers"); with the client's port if the
-    balancer is told.
+    """X-Forwarded-For, by mode: append, preserve or remove (ALB guide, "X-Forwarded headers"); with
+    the client's port if configured.
     """
     earlier = request.header("x-forwarded-for")
     if mode == "remove":
@@ -85,9 +85,7 @@ def _forwarded_for(
 
 
 def _host(request: BalancerRequest, listener: Listener, preserve: bool) -> str:
-    """Unless told to preserve it, the balancer adds its port to the Host header where that is not
-    the usual one.
-    """
+    """The Host header. Unless configured to preserve it, the balancer adds a non-default port."""
     host = request.header("host")
     usual = DEFAULT_PORTS["https" if listener.protocol == "HTTPS" else "http"]
     if preserve or not host or split_host(host)[1] or str(listener.port) == usual:

@@ -1,8 +1,6 @@
 """When a target counts as healthy (PURE).
 
-It decides what one health check says, and how many of them change a target's state, as the ELB
-guides have it under "Health checks for your target groups". It must never make a check or read a
-clock.
+ELB guides, "Health checks for your target groups".
 """
 
 from __future__ import annotations
@@ -12,8 +10,7 @@ from dataclasses import dataclass, replace
 from lab.edge.account.load_balancers import HEALTHY, HealthCheck
 
 UNHEALTHY = "unhealthy"
-# However fast the lab's clock runs, apps answer in real time and this process has other things to
-# do.
+# Lower bounds in real seconds: apps answer in real time, however fast the lab's clock runs.
 MIN_INTERVAL = 1.0
 MIN_TIMEOUT = 2.0
 MAX_CHECKS_PER_SECOND = 20.0
@@ -21,9 +18,7 @@ MAX_CHECKS_PER_SECOND = 20.0
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """What one check found: `reason` is "" for a good one, else AWS's reason code, with a
-    description.
-    """
+    """The result of one check. `reason` is AWS's reason code, "" if the check succeeded."""
 
     reason: str = ""
     description: str = ""
@@ -36,53 +31,51 @@ FAILED = CheckResult("Target.FailedHealthChecks", "Health checks failed")
 
 @dataclass(frozen=True, slots=True)
 class TargetHealth:
-    """A target's state, and how many checks in a row spoke against it. A new target is healthy
-    until proven otherwise: so is a target that AWS calls `initial`, once it has answered.
+    """A target's state, and how many checks in a row contradicted it. A new target counts as
+    healthy until checks say otherwise.
     """
 
     state: str = HEALTHY
     reason: str = ""
     description: str = ""
-    against: int = 0
+    contradictions: int = 0
 
 
-def apply_check(health: TargetHealth, found: CheckResult, check: HealthCheck) -> TargetHealth:
+def apply_check(health: TargetHealth, result: CheckResult, check: HealthCheck) -> TargetHealth:
     """The health after one more check.
 
-    1. A check that agrees with the state resets the count; the reason of an unhealthy target is the
-       newest one.
-    2. One that disagrees counts; at the threshold the state changes.
+    1. A check that confirms the state resets the count; an unhealthy target shows its latest
+       reason.
+    2. One that contradicts it counts; at the threshold the state changes.
     """
-    good = not found.reason
+    good = not result.reason
     if good == (health.state == HEALTHY):
-        return replace(health, reason=found.reason, description=found.description, against=0)
+        return replace(
+            health, reason=result.reason, description=result.description, contradictions=0
+        )
     threshold = check.healthy_threshold if good else check.unhealthy_threshold
-    if health.against + 1 < threshold:
-        return replace(health, against=health.against + 1)
-    return TargetHealth(HEALTHY if good else UNHEALTHY, found.reason, found.description)
+    if health.contradictions + 1 < threshold:
+        return replace(health, contradictions=health.contradictions + 1)
+    return TargetHealth(HEALTHY if good else UNHEALTHY, result.reason, result.description)
 
 
 def judge_status(status: int, codes: str) -> CheckResult:
-    """What an HTTP status says, by the matcher: `200`, `200,302` or `200-399`."""
-    if any(_within(status, part.strip()) for part in codes.split(",")):
-        return GOOD
+    """Judge an HTTP status by the matcher: `200`, `200,302` or `200-399`."""
+    for part in codes.split(","):
+        first, _, last = part.strip().partition("-")
+        last = last or first
+        if first.isdecimal() and last.isdecimal() and int(first) <= status <= int(last):
+            return GOOD
     return CheckResult(
         "Target.ResponseCodeMismatch", f"Health checks failed with these codes: [{status}]"
     )
 
 
 def check_interval(check: HealthCheck, scale: float, targets: int) -> float:
-    """Real seconds between two checks of one target, when so many targets are checked."""
+    """Real seconds between two checks of one target, if `targets` are checked in total."""
     return max(check.interval / (scale or 1.0), MIN_INTERVAL, targets / MAX_CHECKS_PER_SECOND)
 
 
 def check_timeout(check: HealthCheck, scale: float) -> float:
     """Real seconds that a check may take."""
     return max(check.timeout / (scale or 1.0), MIN_TIMEOUT)
-
-
-def _within(status: int, part: str) -> bool:
-    first, _, last = part.partition("-")
-    if not first.isdecimal() or (last and not last.isdecimal()):
-        return False
-    return int(first) <= status <= int(last or first)
