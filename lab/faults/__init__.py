@@ -1,4 +1,4 @@
-"""FaultManager: named ways in which the lab misbehaves, each with the verdict that it must cause.
+"""Faults: named ways in which the lab misbehaves, each with the verdict that it must cause.
 
 `catalogue` says which faults there are; `targeting` finds what one must hit, `plans` choose its
 steps, `steps` change the account and change it back; `manager` keeps what is set; `call_faults`

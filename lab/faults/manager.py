@@ -1,8 +1,8 @@
 """The faults that are set: sets and clears them, and keeps them over a restart.
 
-A step is stored before it is made, and undone before it is forgotten. So a fault can be cleared even
-if the process was killed in between, and whatever has happened to the account since. Never calls
-AWS while it holds the lab's lock, which the answer needs.
+A step is stored before it is made, and undone before it is forgotten. So a fault can be cleared
+even if the process was killed in between, and whatever has happened to the account since. The
+manager never calls AWS while it holds the lab's lock, which the answer needs.
 """
 
 from __future__ import annotations
@@ -197,11 +197,11 @@ class FaultManager:
                 else:
                     self._store(*self._undo(shorter, step))
             except (ClientError, BotoCoreError) as error:
-                why = (
-                    f"{fault.name} is still set, because {step.verb!r} could not be undone: {error}. "
-                    "Try again."
-                )
-                raise FaultRefused(why, 409) from error
+                raise FaultRefused(
+                    f"{fault.name} is still set, because {step.verb!r} could not be undone: "
+                    f"{error}. Try again.",
+                    409,
+                ) from error
             fault = self._set[fault.id]
         self._forget(fault)
 

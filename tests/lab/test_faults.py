@@ -1,4 +1,4 @@
-"""FaultManager at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
+"""Faults at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
 go wrong.
 """
 

@@ -1,6 +1,6 @@
-"""FaultManager of the app: one that misbehaves takes the place of the endpoint's targets (DATA).
+"""Faults of the app: a misbehaving app replaces the endpoint's targets (DATA).
 
-Whoever shares these targets meets the same app.
+Other endpoints with the same targets get the same app.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ FAULTS: tuple[Fault, ...] = (
     _app(
         "app-no-subprotocol",
         "subprotocol-ignored",
-        "The app opens the WebSocket, but never says which subprotocol it chose.",
+        "The app opens the WebSocket, but does not choose a subprotocol.",
         Signature(
-            "101 without Sec-WebSocket-Protocol, though one was offered",
+            "101 without Sec-WebSocket-Protocol, although one was offered",
             (101,),
             action=ClientAction.SUBPROTOCOL,
         ),
@@ -45,7 +45,7 @@ FAULTS: tuple[Fault, ...] = (
     _app(
         "app-half-deflate",
         "deflates-unasked",
-        "The app sends compressed frames though nobody agreed to compression.",
+        "The app sends compressed frames, although compression was not negotiated.",
         Signature(
             "101, then a protocol error on the first frame",
             (101,),
@@ -64,15 +64,15 @@ FAULTS: tuple[Fault, ...] = (
     _app(
         "app-redirects-to-login",
         "sends-to-login",
-        "The app sends whoever has no session to its login page.",
+        "The app redirects clients without a session to its login page.",
         Signature("302 from the app", (302,)),
         "WSE-3XX-APP",
     ),
     _app(
         "app-redirects-to-https",
         "redirects-to-https",
-        "The app redirects to the same address with https, because it sees http.",
-        Signature("301 to the very same address, for ever", (301,)),
+        "The app redirects to https, because it sees http.",
+        Signature("301 to the same URL, endlessly", (301,)),
         "WSE-301-LOOP",
     ),
     _app(
@@ -92,7 +92,7 @@ FAULTS: tuple[Fault, ...] = (
     _app(
         "app-ignores-upgrade",
         "ignores-upgrade",
-        "The app answers as if nobody had asked for an upgrade.",
+        "The app ignores the Upgrade header.",
         Signature("200 with JSON from the app", (200,)),
         "WSE-200-NOUPGRADE",
     ),
@@ -113,35 +113,35 @@ FAULTS: tuple[Fault, ...] = (
     _app(
         "app-overloaded",
         "overloaded",
-        "The app answers 503 and asks to come back later.",
+        "The app answers 503 with Retry-After.",
         Signature("503 from the app", (503,)),
         "WSE-503-APP",
     ),
     _app(
         "app-crashes",
         "resets",
-        "The app resets the connection when it has read the request.",
+        "The app resets the connection after it has read the request.",
         Signature("502 from the load balancer", (502,), "awselb/2.0"),
         "WSE-502-ALB",
     ),
     _app(
         "app-slow",
         "slow-accept",
-        "The app takes longer to accept than CloudFront waits.",
+        "The app takes longer to answer than CloudFront waits.",
         Signature("504 from the edge", (504,), "CloudFront"),
         "WSE-504-SLOW",
     ),
     _app(
         "app-silent",
         "silent",
-        "The app opens the WebSocket and never says or answers anything.",
-        Signature("101, then not a word", (101,), action=ClientAction.MESSAGE),
+        "The app opens the WebSocket, then sends nothing and answers nothing.",
+        Signature("101, then silence", (101,), action=ClientAction.MESSAGE),
         "WSE-NOPONG",
     ),
     _app(
         "app-closes",
         "closes",
-        "The app opens the WebSocket and closes it at once.",
+        "The app opens the WebSocket and closes it immediately.",
         Signature("101, then 1011", (101,), close=(1011,), action=ClientAction.MESSAGE),
         "WSE-CLOSED",
     ),

@@ -1,6 +1,4 @@
-"""FaultManager on the way from the viewer to the app: the distribution, the network, the load balancer,
-the edge (DATA).
-"""
+"""Faults between the viewer and the app: distribution, network, load balancer, edge (DATA)."""
 
 from __future__ import annotations
 
@@ -33,13 +31,12 @@ def _edge(
 
 
 FAULTS: tuple[Fault, ...] = (
-    # --- the distribution
-    # --------------------------------------------------------------------------------------------
+    # The distribution.
     _account(
         "headers-not-forwarded",
         "The behavior has no origin request policy, so CloudFront removes Sec-WebSocket-Key "
         "and -Version.",
-        Signature("400 or 426 from the app; an ordinary GET of the path works", (400, 426)),
+        Signature("400 or 426 from the app; a normal GET of the path works", (400, 426)),
         "WSE-400-NOKEY",
     ),
     _account(
@@ -47,7 +44,7 @@ FAULTS: tuple[Fault, ...] = (
         "The behavior's origin request policy forwards every handshake header but "
         "Sec-WebSocket-Protocol.",
         Signature(
-            "101 without Sec-WebSocket-Protocol, though one was offered",
+            "101 without Sec-WebSocket-Protocol, although one was offered",
             (101,),
             action=ClientAction.SUBPROTOCOL,
         ),
@@ -55,9 +52,9 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _account(
         "path-not-matched",
-        "The behavior's path pattern no longer matches the path, so that another behavior answers.",
+        "The behavior's path pattern no longer matches the path, so another behavior answers.",
         Signature(
-            "200 with a page, or 403, 404, 426: whatever the next behavior's origin says",
+            "200 with a page, or 403, 404, 426, depending on the other behavior's origin",
             (200, 403, 404, 426),
         ),
         "WSE-PATH",
@@ -71,54 +68,53 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _account(
         "viewer-https-only",
-        "The behavior's viewer protocol policy is https-only, and somebody uses ws://.",
-        Signature("403 to ws://, while wss:// opens", (403,), EDGE, action=ClientAction.PLAIN),
+        "The behavior's viewer protocol policy is https-only, and the client uses ws://.",
+        Signature("403 to ws://; wss:// opens", (403,), EDGE, action=ClientAction.PLAIN),
         "WSE-403-VIEWER",
     ),
     _account(
         "viewer-redirect",
-        "The behavior's viewer protocol policy is redirect-to-https, and somebody uses ws://.",
-        Signature("301 to ws://, while wss:// opens", (301,), EDGE, action=ClientAction.PLAIN),
+        "The behavior's viewer protocol policy is redirect-to-https, and the client uses ws://.",
+        Signature("301 to ws://; wss:// opens", (301,), EDGE, action=ClientAction.PLAIN),
         "WSE-301-REDIRECT",
     ),
     _account(
         "methods-too-few",
-        "The behavior allows GET and HEAD only, so that the POST of Socket.IO's polling is "
-        "refused.",
-        Signature("403 to POST, while a handshake opens", (403,), EDGE, action=ClientAction.POST),
+        "The behavior allows GET and HEAD only, so Socket.IO's polling, which uses POST, fails.",
+        Signature("403 to POST; a handshake opens", (403,), EDGE, action=ClientAction.POST),
         "WSE-403-METHOD",
     ),
     _account(
         "waf-block",
-        "A rule of a web ACL blocks what begins with the path.",
-        Signature("403 made at the edge", (403,), EDGE),
+        "A web ACL's rule blocks paths that start with this one.",
+        Signature("403 from the edge", (403,), EDGE),
         "WSE-403-WAF",
     ),
     _account(
         "geo-block",
-        "The distribution's geographic restriction admits viewers in Antarctica only.",
-        Signature("403 made at the edge", (403,), EDGE),
+        "The distribution's geographic restriction allows viewers in Antarctica only.",
+        Signature("403 from the edge", (403,), EDGE),
         "WSE-403-GEO",
         ("distribution",),
     ),
     _account(
         "signed-cookies-required",
-        "The behavior restricts viewer access to requests that a key group signed.",
-        Signature("403 made at the edge, with MissingKey", (403,), EDGE),
+        "The behavior requires signed URLs or signed cookies of a key group.",
+        Signature("403 from the edge, with MissingKey", (403,), EDGE),
         "WSE-403-SIGNED",
     ),
     _account(
         "distribution-disabled",
-        "The distribution is switched off.",
-        Signature("403 made at the edge", (403,), EDGE),
+        "The distribution is disabled.",
+        Signature("403 from the edge", (403,), EDGE),
         "WSE-403-DISABLED",
         ("distribution",),
     ),
     _account(
         "alias-absent",
-        "The distribution loses its alternate domain names.",
+        "The distribution's alternate domain names are removed.",
         Signature(
-            "403 made at the edge to an alias; the distribution's own name works",
+            "403 from the edge to an alias; the distribution's own name works",
             (403,),
             EDGE,
             action=ClientAction.ALIAS,
@@ -129,16 +125,14 @@ FAULTS: tuple[Fault, ...] = (
     _account(
         "apigateway-host-forwarded",
         "The behavior forwards the viewer's Host to API Gateway (policy AllViewer), which "
-        "knows its own name only.",
+        "accepts only its own name.",
         Signature("403 from API Gateway, with x-amzn-errortype", (403,)),
         "WSE-403-APIGW",
     ),
-    # --- the network
-    # -------------------------------------------------------------------------------------------------
+    # The network.
     _account(
         "security-group-closed",
-        "The load balancer's security groups lose every rule that admits CloudFront on the "
-        "origin's port.",
+        "The load balancer's security groups no longer allow CloudFront on the origin's port.",
         Signature(
             "504 after the connection timeout; the load balancer sees no request", (504,), EDGE
         ),
@@ -152,79 +146,77 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _account(
         "network-acl-egress",
-        "The network ACLs of the target's subnets deny outbound TCP 1024-65535, so that "
-        "answers do not leave.",
+        "The network ACLs of the target's subnets deny outbound TCP 1024-65535, so replies are "
+        "dropped.",
         Signature("504 after the connection timeout", (504,), EDGE),
         "WSE-504-NACL",
     ),
-    # --- the VPC origin
-    # ----------------------------------------------------------------------------------------------
+    # The VPC origin.
     _account(
         "vpc-origin-deploying",
-        "The VPC origin is Deploying again, and stays so.",
+        "The VPC origin stays Deploying.",
         Signature("502 from the edge", (502,), EDGE),
         "WSE-502-VPCORIGIN",
     ),
     _account(
         "vpc-origin-deleted",
-        "The VPC origin is gone, though the distribution still names it.",
+        "The VPC origin has been deleted, but the distribution still uses it.",
         Signature("502 from the edge", (502,), EDGE),
         "WSE-502-VPCORIGIN",
     ),
     _edge(
         "era-2025",
         "CloudFront does not carry WebSockets over VPC origins, as before May 2026.",
-        Signature("502 from the edge to the handshake; an ordinary GET works", (502,), EDGE),
+        Signature("502 from the edge to the handshake; a normal GET works", (502,), EDGE),
         "WSE-502-2025",
         ENDPOINT,
     ),
-    # --- the load balancer
-    # -------------------------------------------------------------------------------------------
+    # The load balancer.
     _account(
         "listener-missing",
-        "The load balancer loses the listener on the origin's port.",
+        "The load balancer's listener on the origin's port is deleted.",
         Signature("502 from the edge", (502,), EDGE),
         "WSE-502-PORT",
     ),
     _account(
         "port-mismatch",
-        "The load balancer's listener moves to another port than the one the VPC origin names.",
+        "The load balancer's listener moves to a port other than the VPC origin's.",
         Signature("502 from the edge", (502,), EDGE),
         "WSE-502-PORT",
     ),
     _account(
         "listener-redirect",
-        "The listener redirects every HTTP request to HTTPS, which comes back to it as HTTP.",
-        Signature("301 to the very same address, for ever", (301,)),
+        "The listener redirects HTTP to HTTPS, but CloudFront always connects over HTTP.",
+        Signature("301 to the same URL, endlessly", (301,)),
         "WSE-301-LOOP",
     ),
     _edge(
         "origin-certificate-wrong-name",
-        "The HTTPS listener shows a certificate for another name.",
+        "The HTTPS listener has a certificate for another name.",
         Signature("502 from the edge, quickly", (502,), EDGE),
         "WSE-502-TLS",
     ),
     _edge(
         "origin-certificate-expired",
-        "The HTTPS listener shows a certificate that has expired.",
+        "The HTTPS listener's certificate has expired.",
         Signature("502 from the edge, quickly", (502,), EDGE),
         "WSE-502-TLS",
     ),
     _edge(
         "origin-certificate-self-signed",
-        "The HTTPS listener shows a certificate that nobody but itself vouches for.",
+        "The HTTPS listener's certificate is self-signed.",
         Signature("502 from the edge, quickly", (502,), EDGE),
         "WSE-502-TLS",
     ),
     _edge(
         "origin-certificate-incomplete",
-        "The HTTPS listener shows its certificate without the intermediate one.",
+        "The HTTPS listener does not send the intermediate certificate.",
         Signature("502 from the edge, quickly", (502,), EDGE),
         "WSE-502-TLS",
     ),
     _edge(
         "origin-certificate-unknown-authority",
-        "The HTTPS listener shows a certificate of an authority that nobody knows.",
+        "The HTTPS listener's certificate comes from an unknown authority.",
         Signature("502 from the edge, quickly", (502,), EDGE),
         "WSE-502-TLS",
     ),
@@ -241,8 +233,7 @@ FAULTS: tuple[Fault, ...] = (
     ),
     _edge(
         "target-cut",
-        "Targets are replaced all the time: connections to them are cut a moment after they "
-        "opened.",
+        "Targets are replaced constantly: each connection is cut shortly after it opens.",
         Signature("101, then 1006", (101,), close=(1006,), action=ClientAction.SILENCE),
         "WSE-1006",
     ),
@@ -254,35 +245,34 @@ FAULTS: tuple[Fault, ...] = (
     ),
     Fault(
         "targets-unhealthy",
-        "Nothing listens at the targets, so that their health checks fail; the load "
-        "balancer tries them all the same.",
+        "Nothing listens at the targets, so health checks fail; the load balancer still tries "
+        "them.",
         FaultKind.APP,
         Signature("502 from the load balancer", (502,), BALANCER),
         "WSE-502-ALB",
         ENDPOINT,
         ("distribution",),
     ),
-    # --- the edge itself
-    # ---------------------------------------------------------------------------------------------
+    # The edge.
     _edge(
         "edge-stale",
-        "Some edge locations serve the configuration that was there before the last change.",
-        Signature("old and new answers in turn", action=ClientAction.REPEATED),
+        "Some edge locations still serve the configuration from before the last change.",
+        Signature("old and new answers alternate", action=ClientAction.REPEATED),
         "WSE-MIXED",
         ("distribution",),
     ),
     _edge(
         "edge-capacity",
-        "The edge has no capacity; detail CapacityExceeded, LambdaLimitExceeded or another "
-        "result of CloudFront's log.",
+        "The edge is out of capacity; detail is the result in CloudFront's log, such as "
+        "CapacityExceeded or LambdaLimitExceeded.",
         Signature("503 from the edge", (503,), EDGE),
         "WSE-503-EDGE",
         ("distribution", "detail"),
     ),
     _edge(
         "wrong-accept",
-        "Something answers 101 with a Sec-WebSocket-Accept that belongs to another key.",
-        Signature("101 with a wrong Sec-WebSocket-Accept; every client closes", (101,)),
+        "The 101 has a Sec-WebSocket-Accept for another key.",
+        Signature("101 with a wrong Sec-WebSocket-Accept; every client disconnects", (101,)),
         "WSE-101-BADACCEPT",
         ("distribution",),
     ),

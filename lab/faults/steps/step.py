@@ -11,8 +11,8 @@ JsonObject: TypeAlias = dict[str, Any]
 
 @dataclass(frozen=True)
 class Step:
-    """One change. `verb` names its StepKind, `key` what it changes: two steps with the same verb and
-    key change the same thing.
+    """One change. `verb` names its StepKind, `key` what it changes: two steps with the same verb
+    and key change the same thing.
 
     `before` and `after` are the old and the new value, in a form that the kind chooses.
     """
