@@ -58,7 +58,7 @@ return string.format('%.6f', promised - now)
 class Budget:
     """`per_second` calls for each account, over all processes that use the same Redis."""
 
-    client: redis.Redis[bytes]
+    client: redis.Redis
     _away_until: float = field(default=0.0, init=False)
 
     def take(self, account_id: str, *, per_second: float, now: float) -> float:
@@ -78,7 +78,7 @@ class Budget:
         )
         try:
             key = f"edge-portal:cloudfront-calls:{account_id}"
-            answer = self.client.eval(_TAKE, 1, key, *map(repr, arguments))  # type: ignore[no-untyped-call]
+            answer = self.client.eval(_TAKE, 1, key, *map(repr, arguments))
         except redis.RedisError as error:
             # Not asked again for a while, so that a Redis that does not answer slows nobody down.
             self._away_until = now + AWAY_SECONDS
@@ -111,7 +111,7 @@ def _shared() -> Budget:
     return Budget(connect(settings.REDIS_URL))
 
 
-def connect(url: str) -> redis.Redis[bytes]:
+def connect(url: str) -> redis.Redis:
     """A client that tries once, and not for long."""
     once = Retry(NoBackoff(), 0)
     return redis.Redis.from_url(

@@ -35,14 +35,14 @@ def account() -> str:
 
 
 @pytest.fixture(scope="module")
-def client(redis_url: str) -> Iterator[redis.Redis[bytes]]:
+def client(redis_url: str) -> Iterator[redis.Redis]:
     connected = budget.connect(redis_url)
     yield connected
     connected.close()
 
 
 @pytest.fixture
-def spent(client: redis.Redis[bytes], account: str) -> Budget:
+def spent(client: redis.Redis, account: str) -> Budget:
     """A budget of two calls per second whose burst for `account` is spent."""
     shared = Budget(client)
     assert [shared.take(account, per_second=2, now=NOW) for _ in range(BURST_CALLS)] == [
@@ -91,7 +91,7 @@ def test_without_redis_calls_are_sent_uncounted_and_redis_is_left_alone_for_a_wh
 
 
 def test_the_setting_is_per_second_of_aws_and_zero_is_no_limit(
-    client: redis.Redis[bytes], account: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+    client: redis.Redis, account: str, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(budget, "_shared", lambda: Budget(client))
     monkeypatch.setattr("provisioning.budget.time.time", lambda: NOW)
