@@ -28,8 +28,8 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from lab.apps import addresses
-from lab.apps.choosy import HEALTH_PATHS, SUBPROTOCOL, Choosy
-from lab.apps.page import PAGE
+from lab.apps.chat_page import PAGE
+from lab.apps.strict import HEALTH_PATHS, SUBPROTOCOL, Choosy
 
 MOST_MESSAGE_BYTES = 4 * 1024 * 1024
 # A reader that lets this much pile up would otherwise cost the server's memory.

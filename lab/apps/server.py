@@ -17,8 +17,8 @@ from websockets.asyncio.server import Server as WebSocketServer
 
 from lab.apps import chat
 from lab.apps.addresses import MISBEHAVING, App
-from lab.apps.choosy import CHOOSY, Choosy, lets_everybody_in
 from lab.apps.misbehaving import HANDLERS, MOST_HEAD_BYTES, Handler, redirects_inside, serve
+from lab.apps.strict import CHOOSY, Choosy, lets_everybody_in
 from lab.config import LOOPBACK, LabConfig
 
 

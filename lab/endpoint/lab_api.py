@@ -23,8 +23,8 @@ from lab.endpoint.cross_site import refuse_foreign
 from lab.faults.api import PATH as FAULTS_PATH
 from lab.faults.api import FaultApi
 from lab.faults.manager import FaultManager
-from lab.page.desk import PATH as PAGE_PATH
-from lab.page.desk import Page
+from lab.page.page import PATH as PAGE_PATH
+from lab.page.page import Page
 
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}:([0-9]{1,5})")
 

@@ -12,8 +12,8 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
 from lab.apps.addresses import BY_NAME, MISBEHAVING
-from lab.apps.choosy import CHOOSY
 from lab.apps.misbehaving import HANDLERS
+from lab.apps.strict import CHOOSY
 
 from .stage import Stage
 

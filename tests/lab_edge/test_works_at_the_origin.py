@@ -25,7 +25,7 @@ from checks.protocol.connect_to import parse_connect_to
 from checks.protocol.probe_target import ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import Transcript
-from lab.apps.choosy import ALLOWED_ORIGIN, TOKEN
+from lab.apps.strict import ALLOWED_ORIGIN, TOKEN
 from provisioning.aws.session import AccountRef, Aws
 from provisioning.models import AwsAccount, Endpoint
 from provisioning.spec.endpoint_spec import complete_answers, parse_spec
