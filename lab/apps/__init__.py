@@ -1,1 +1,1 @@
-"""The origins that the lab's load balancers forward to: applications a team could have written."""
+"""The apps behind the lab's load balancers: a chat app, and apps that misbehave."""

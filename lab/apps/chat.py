@@ -1,9 +1,8 @@
-"""The chat server of the 2026 seed: welcome, echo and broadcast over WebSocket, one JSON log line
-per event.
+"""The chat server of the 2026 article: welcome, echo and broadcast over WebSocket, one JSON log
+line per event.
 
-It decides what a chat client hears. It must never send heartbeats unasked: that a silent connection
-dies by the load balancer's idle limit is one of the things it is there to show. `?heartbeat=5` asks
-for a ping every five seconds.
+It sends no heartbeats by default, so that the load balancer's idle timeout can be seen to cut
+silent connections. `?heartbeat=5` requests a ping every five seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ import sys
 import uuid
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -28,46 +28,44 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from lab.apps import addresses
-from lab.apps.chat_page import PAGE
-from lab.apps.strict import HEALTH_PATHS, SUBPROTOCOL, Choosy
+from lab.apps.strict import HEALTH_PATHS, SUBPROTOCOL, ChatApp
 
-MOST_MESSAGE_BYTES = 4 * 1024 * 1024
-# A reader that lets this much pile up would otherwise cost the server's memory.
-MOST_UNREAD_BYTES = 16 * 1024 * 1024
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+# A client that reads too slowly is disconnected when this much is buffered for it.
+MAX_UNREAD_BYTES = 16 * 1024 * 1024
 HEARTBEAT_RANGE = (0.05, 3600.0)
 JSON = "application/json"
 PLAIN = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
+PAGE = (Path(__file__).parent / "chat.html").read_text(encoding="utf-8")
 
 
-async def listen(address: str, port: int, app: Choosy, name: str = "chat") -> Server:
-    """Open one chat app, with a room of its own. `name` is in its log lines unless it is the chat
-    app itself.
+async def listen(address: str, port: int, app: ChatApp, name: str = "chat") -> Server:
+    """Start one chat app, with its own room. Its log lines have `name`, unless it is "chat".
 
-    :raises OSError: the address is taken, or this machine does not have it.
+    :raises OSError: the address is in use, or does not exist on this machine.
     """
-    # What strangers send is answered with a status or a close code; it is not an error of this
-    # process.
+    # Malformed input gets a status or a close code; it is not an error of this process.
     logging.getLogger("websockets").setLevel(logging.CRITICAL)
     return await serve(
         Room(app, name).converse,
         address,
         port,
-        process_request=lambda connection, request: _before_the_handshake(app, request),
+        process_request=lambda connection, request: _answer_without_upgrade(app, request),
         select_subprotocol=lambda connection, offered: next(
             (each for each in offered if each in app.subprotocols), None
         ),
         ping_interval=None,
-        max_size=MOST_MESSAGE_BYTES,
+        max_size=MAX_MESSAGE_BYTES,
         close_timeout=1,
         server_header=None,
     )
 
 
 class Room:
-    """Everybody who is connected to one app."""
+    """All clients connected to one app."""
 
-    def __init__(self, app: Choosy, name: str) -> None:
+    def __init__(self, app: ChatApp, name: str) -> None:
         self._app = app
         self._named = {} if name == "chat" else {"app": name}
         self._clients: dict[ServerConnection, str] = {}
@@ -86,12 +84,12 @@ class Room:
             await connection.send(
                 _json({"type": "welcome", "id": id, "clientCount": len(self._clients)})
             )
-            if connection.request is not None and _shows_headers(connection.request):
+            if connection.request is not None and _wants_headers(connection.request):
                 await connection.send(
-                    _json({"type": "headers", **what_arrived(connection.request)})
+                    _json({"type": "headers", **received_request(connection.request)})
                 )
             async for message in connection:
-                await self._pass_on(connection, id, message)
+                await self._handle(connection, id, message)
         except ConnectionClosed:
             pass
         finally:
@@ -106,25 +104,32 @@ class Room:
                 clientCount=len(self._clients),
             )
 
-    async def _pass_on(self, sender: ServerConnection, id: str, message: str | bytes) -> None:
+    async def _handle(self, sender: ServerConnection, id: str, message: str | bytes) -> None:
         binary = isinstance(message, bytes)
         raw = message if isinstance(message, bytes) else message.encode()
         text = raw.decode("utf-8", "replace")
         log("ws message received", id=id, **self._named, bytes=len(raw), isBinary=binary)
         await sender.send(_json({"type": "echo", "from": id, "message": text}))
-        others = [client for client in self._clients if client is not sender and _keeps_up(client)]
+        others = []
+        for client in self._clients:
+            if client is sender:
+                continue
+            if client.transport.get_write_buffer_size() > MAX_UNREAD_BYTES:
+                client.transport.abort()
+            else:
+                others.append(client)
         broadcast(others, _json({"type": "broadcast", "from": id, "message": text}))
         log("ws message broadcasted", id=id, **self._named, broadcastCount=len(others))
 
 
-def _before_the_handshake(app: Choosy, request: Request) -> Response | None:
-    """A refusal, the page, or what else is asked for without an upgrade.
+def _answer_without_upgrade(app: ChatApp, request: Request) -> Response | None:
+    """A refusal, or the answer to a request without Upgrade.
 
-    None goes on to the handshake, which says 426 to whoever did not ask for one.
+    None continues with the handshake, which answers 426 if there is no Upgrade.
     """
     path = urlsplit(request.path).path
     headers = {name.lower(): value for name, value in reversed(list(request.headers.raw_items()))}
-    refused = app.refuses(path, headers)
+    refused = app.refuse(path, headers)
     if refused is not None:
         return _response(
             http.HTTPStatus(refused.status), refused.content_type, refused.text, refused.headers
@@ -133,8 +138,8 @@ def _before_the_handshake(app: Choosy, request: Request) -> Response | None:
         return None
     if path in HEALTH_PATHS:
         return _response(http.HTTPStatus.OK, PLAIN, "ok\n")
-    if _shows_headers(request):
-        return _response(http.HTTPStatus.OK, JSON, _json(what_arrived(request)))
+    if _wants_headers(request):
+        return _response(http.HTTPStatus.OK, JSON, _json(received_request(request)))
     match path:
         case "/" | "/index.html":
             return _response(http.HTTPStatus.OK, HTML, PAGE)
@@ -144,10 +149,8 @@ def _before_the_handshake(app: Choosy, request: Request) -> Response | None:
             return None
 
 
-def what_arrived(request: Request) -> dict[str, Any]:
-    """The request as the app got it, every header line in its order and spelling: what the way has
-    made of it.
-    """
+def received_request(request: Request) -> dict[str, Any]:
+    """The request as the app received it, with all header lines in order and unchanged."""
     return {
         "method": "GET",
         "path": request.path,
@@ -155,13 +158,13 @@ def what_arrived(request: Request) -> dict[str, Any]:
     }
 
 
-def _shows_headers(request: Request) -> bool:
-    """Whether the path ends with /headers: below any path pattern people find it."""
+def _wants_headers(request: Request) -> bool:
+    """Whether the path ends with /headers, so that it is reachable below any path pattern."""
     return urlsplit(request.path).path.endswith("/headers")
 
 
 def log(message: str, **fields: Any) -> None:
-    """One JSON line with the seed's field names; `msg` comes last, as its logger writes it."""
+    """Print one JSON line with the article's field names; `msg` comes last, as in its logger."""
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     line = {
         "level": "info",
@@ -178,9 +181,7 @@ HOSTNAME = socket.gethostname()
 
 
 def _request_fields(connection: ServerConnection) -> dict[str, Any]:
-    """The request as the app got it: the log line that tells people which headers survived the
-    way.
-    """
+    """The request as the app received it; shows which headers arrived."""
     request = connection.request
     if request is None:
         return {}
@@ -204,7 +205,7 @@ def _request_fields(connection: ServerConnection) -> dict[str, Any]:
 
 
 async def _heartbeat(connection: ServerConnection) -> None:
-    """Ping as often as the client asked for in its query string; never, if it did not ask."""
+    """Ping as often as the client's query string says; without it, never."""
     query = parse_qs(urlsplit(connection.request.path).query) if connection.request else {}
     try:
         seconds = float(query.get("heartbeat", [""])[0])
@@ -217,13 +218,6 @@ async def _heartbeat(connection: ServerConnection) -> None:
         while True:
             await asyncio.sleep(seconds)
             await connection.ping()
-
-
-def _keeps_up(client: ServerConnection) -> bool:
-    if client.transport.get_write_buffer_size() <= MOST_UNREAD_BYTES:
-        return True
-    client.transport.abort()
-    return False
 
 
 def _response(

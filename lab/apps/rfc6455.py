@@ -1,8 +1,4 @@
-"""The bytes of RFC 6455 that an app needs which does not follow it: answers, frames, messages
-(PURE).
-
-It decides no behavior: what it builds may be as wrong as the caller asks. It must never do I/O.
-"""
+"""Responses, frames and messages of RFC 6455, right or deliberately wrong (PURE)."""
 
 from __future__ import annotations
 
@@ -17,14 +13,14 @@ TEXT, BINARY, CLOSE, PING, PONG = 0x1, 0x2, 0x8, 0x9, 0xA
 CONTINUATION = 0x0
 RSV1 = 0x4
 _GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
-# RFC 7692 section 7.2.1: the sender takes these from the end of a message, the receiver puts them
-# back.
+# RFC 7692 section 7.2.1: the sender strips these from the end of a message, the receiver appends
+# them.
 _DEFLATE_TAIL = b"\x00\x00\xff\xff"
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The head of a request; header names in lower case, the first of a name counts."""
+    """The head of a request. Header names are in lower case; the first of a name counts."""
 
     method: str
     target: str
@@ -36,7 +32,7 @@ class Request:
 
 
 def parse_request(head: bytes) -> Request:
-    """Read a request's head up to its empty line.
+    """Parse a request's head, up to its empty line.
 
     :raises ValueError: it is not HTTP.
     """
@@ -53,7 +49,7 @@ def parse_request(head: bytes) -> Request:
 
 
 def response(status: str, headers: Iterable[tuple[str, str]] = (), body: bytes = b"") -> bytes:
-    """A whole response that ends the connection, e.g. status "403 Forbidden"."""
+    """A complete response that closes the connection. `status` is like "403 Forbidden"."""
     lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers)]
     lines += [f"Content-Length: {len(body)}", "Connection: close"]
     return "\r\n".join([*lines, "", ""]).encode("latin-1") + body
@@ -69,7 +65,7 @@ def switching(accept: str | None, headers: Iterable[tuple[str, str]] = ()) -> by
 
 
 def accept_for(key: str) -> str:
-    """The Sec-WebSocket-Accept that belongs to a key (section 4.2.2)."""
+    """The Sec-WebSocket-Accept for a key (section 4.2.2)."""
     return base64.b64encode(
         hashlib.sha1(key.encode() + _GUID.encode(), usedforsecurity=False).digest()
     ).decode()
@@ -84,8 +80,8 @@ def frame(
     mask: bytes | None = None,
     length_bytes: int | None = None,
 ) -> bytes:
-    """One frame. `mask` is four bytes; `length_bytes` (0, 2 or 8) forces a form of the length
-    longer than needed.
+    """One frame. `mask` is four bytes; `length_bytes` (0, 2 or 8) forces a longer encoding of the
+    length than needed.
     """
     size = len(payload)
     if length_bytes is None:
@@ -107,7 +103,7 @@ def frame_head(
     masked: bool = False,
     length_bytes: int = 8,
 ) -> bytes:
-    """The head of a frame that announces `size` bytes."""
+    """The head of a frame with a payload of `size` bytes."""
     first = (0x80 if fin else 0) | (rsv << 4) | opcode
     short = size if length_bytes == 0 else 126 if length_bytes == 2 else 127
     length = b"" if length_bytes == 0 else struct.pack("!H" if length_bytes == 2 else "!Q", size)
@@ -115,15 +111,15 @@ def frame_head(
 
 
 class CloseFinder:
-    """Finds a client's close frame in what it sends, and looks at nothing else."""
+    """Finds a client's close frame in the bytes it sends."""
 
     def __init__(self) -> None:
         self._buffer = b""
         self._skip = 0
 
     def found_in(self, data: bytes) -> bool:
-        """Whether a close frame has begun by the end of this piece; call it with every piece in
-        turn.
+        """Whether a close frame has started by the end of `data`. Call it with every piece, in
+        order.
         """
         data = self._buffer + data
         while True:
@@ -143,7 +139,7 @@ class CloseFinder:
 
 
 def masked(payload: bytes, mask: bytes) -> bytes:
-    """The payload under its mask, or back again (section 5.3)."""
+    """Mask or unmask a payload (section 5.3)."""
     repeated = (mask * (len(payload) // 4 + 1))[: len(payload)]
     return (int.from_bytes(payload, "big") ^ int.from_bytes(repeated, "big")).to_bytes(
         len(payload), "big"
@@ -151,7 +147,7 @@ def masked(payload: bytes, mask: bytes) -> bytes:
 
 
 def close(code: int | None = 1000, reason: str = "") -> bytes:
-    """A close frame of a server; without a code its payload is empty."""
+    """A server's close frame; without a code its payload is empty."""
     return frame(CLOSE, b"" if code is None else struct.pack("!H", code) + reason.encode())
 
 
@@ -162,8 +158,8 @@ def deflated(message: bytes) -> bytes:
 
 
 def deflated_zeros(mebibytes: int) -> bytes:
-    """A payload that decompresses to so many MiB of zeros, made without ever holding them."""
+    """A payload that decompresses to so many MiB of zeros; they are never held in memory."""
     packer = zlib.compressobj(wbits=-15, level=9)
-    # After a full flush nothing refers back, so one block may be repeated.
+    # After a full flush blocks are independent, so one can be repeated.
     block = packer.compress(bytes(1 << 20)) + packer.flush(zlib.Z_FULL_FLUSH)
     return (block * mebibytes).removesuffix(_DEFLATE_TAIL)

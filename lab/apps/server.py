@@ -1,8 +1,7 @@
-"""The apps process: the chat app on 127.0.0.1, and each app that misbehaves on a loopback address
-of its own.
+"""The apps process: the chat app on 127.0.0.1, and each misbehaving app on a loopback address of
+its own.
 
-It decides only what is started. It must never listen on anything but loopback, and a machine that
-lacks the further loopback addresses must still have the chat app.
+A machine without the additional loopback addresses still gets the chat app.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ from websockets.asyncio.server import Server as WebSocketServer
 
 from lab.apps import chat
 from lab.apps.addresses import MISBEHAVING, App
-from lab.apps.misbehaving import HANDLERS, MOST_HEAD_BYTES, Handler, redirects_inside, serve
-from lab.apps.strict import CHOOSY, Choosy, lets_everybody_in
+from lab.apps.misbehaving import HANDLERS, MAX_HEAD_BYTES, Handler, redirects_inside, serve
+from lab.apps.strict import STRICT_APPS, ChatApp
 from lab.config import LOOPBACK, LabConfig
 
 
 def run(config: LabConfig) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    :raises SystemExit: the port is taken.
+    :raises SystemExit: the port is in use.
     """
     try:
         asyncio.run(_serve(config))
@@ -37,15 +36,15 @@ async def _serve(config: LabConfig) -> None:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    well_behaved = await chat.listen(LOOPBACK, config.app_port, Choosy(lets_everybody_in))
-    open_too = [well_behaved, *await _misbehaving(config)]
+    chat_app = await chat.listen(LOOPBACK, config.app_port, ChatApp())
+    servers = [chat_app, *await _misbehaving(config)]
     print(f"ready apps http://{LOOPBACK}:{config.app_port}", flush=True)
     try:
         await ended.wait()
     finally:
-        for server in open_too:
+        for server in servers:
             server.close()
-        await well_behaved.wait_closed()
+        await chat_app.wait_closed()
 
 
 async def _misbehaving(config: LabConfig) -> list[WebSocketServer | asyncio.Server]:
@@ -57,10 +56,11 @@ async def _misbehaving(config: LabConfig) -> list[WebSocketServer | asyncio.Serv
         except OSError as error:
             if error.errno != errno.EADDRNOTAVAIL:
                 raise
-            # macOS has 127.0.0.1 alone until somebody adds more.
+            # macOS has only 127.0.0.1 by default.
             print(
-                f"apps: those that misbehave are left out: this machine has no {app.loopback}"
-                f" (sudo ifconfig lo0 alias {app.loopback} adds it; {len(MISBEHAVING)} are wanted)",
+                f"apps: skipping the misbehaving apps: this machine has no {app.loopback} "
+                f"(`sudo ifconfig lo0 alias {app.loopback}` adds it; "
+                f"{len(MISBEHAVING)} are needed)",
                 file=sys.stderr,
                 flush=True,
             )
@@ -71,7 +71,7 @@ async def _misbehaving(config: LabConfig) -> list[WebSocketServer | asyncio.Serv
 async def _open(
     app: App, port: int, handlers: dict[str, Handler]
 ) -> WebSocketServer | asyncio.Server:
-    if app.name in CHOOSY:
-        return await chat.listen(app.loopback, port, CHOOSY[app.name], app.name)
+    if app.name in STRICT_APPS:
+        return await chat.listen(app.loopback, port, STRICT_APPS[app.name], app.name)
     handler = functools.partial(serve, handlers[app.name])
-    return await asyncio.start_server(handler, app.loopback, port, limit=MOST_HEAD_BYTES)
+    return await asyncio.start_server(handler, app.loopback, port, limit=MAX_HEAD_BYTES)

@@ -1,7 +1,7 @@
-"""Chat apps that are right but choosy: whom they refuse, and with what words (PURE).
+"""Chat apps that are correct but strict: which requests they refuse, and how (PURE).
 
-They decide on a request's head alone; everybody they let in has the same conversation as at the
-well-behaved app. They must never let in what they say they refuse.
+A rule decides on the head of a request; whoever passes gets the same conversation as at the plain
+chat app.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 ALLOWED_ORIGIN = "https://app.allowed.example"
 ALLOWED_HOST = "app.allowed.example"
-TOKEN = "letmein"  # noqa: S105 - the word on everybody's doormat
+TOKEN = "letmein"  # noqa: S105 - not a secret
 SUBPROTOCOL = "chat.v1"
 HEALTH_PATHS = ("/healthz", "/health")
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class AppRefusal:
     """What the app answers instead of opening the WebSocket."""
 
     status: int
@@ -26,18 +26,47 @@ class Refused:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-# Path without query, and headers by lower-case name, to a refusal; None lets in.
-Choice = Callable[[str, Mapping[str, str]], Refused | None]
+# (path without query, headers by lower-case name) -> a refusal, or None to accept.
+RefusalRule = Callable[[str, Mapping[str, str]], AppRefusal | None]
 
 
-def checks_origin(path: str, headers: Mapping[str, str]) -> Refused | None:
+@dataclass(frozen=True, slots=True)
+class ChatApp:
+    """A chat app: its refusal rule, its subprotocols, and whether it closes WebSockets that
+    negotiated none.
+    """
+
+    refuse: RefusalRule = lambda path, headers: None
+    subprotocols: tuple[str, ...] = (SUBPROTOCOL,)
+    closes_without_subprotocol: bool = False
+
+
+STRICT_APPS: dict[str, ChatApp] = {
+    "subprotocol-ignored": ChatApp(subprotocols=()),
+    "subprotocol-closes": ChatApp(closes_without_subprotocol=True),
+}
+
+
+def _app(name: str) -> Callable[[RefusalRule], RefusalRule]:
+    """Register the decorated rule as the app of that name."""
+
+    def register(refuse: RefusalRule) -> RefusalRule:
+        STRICT_APPS[name] = ChatApp(refuse)
+        return refuse
+
+    return register
+
+
+@_app("origin-check")
+def check_origin(path: str, headers: Mapping[str, str]) -> AppRefusal | None:
     if headers.get("origin") == ALLOWED_ORIGIN or path in HEALTH_PATHS:
         return None
-    return Refused(403, f"Origin {headers.get('origin', '(none)')} is not allowed\n")
+    return AppRefusal(403, f"Origin {headers.get('origin', '(none)')} is not allowed\n")
 
 
-def checks_host(path: str, headers: Mapping[str, str]) -> Refused | None:
-    """Refuse in the words of Django's DisallowedHost."""
+@_app("host-check")
+def check_host(path: str, headers: Mapping[str, str]) -> AppRefusal | None:
+    """Refuse like Django's DisallowedHost."""
     host = headers.get("host", "")
     if host.partition(":")[0] == ALLOWED_HOST or path in HEALTH_PATHS:
         return None
@@ -45,55 +74,33 @@ def checks_host(path: str, headers: Mapping[str, str]) -> Refused | None:
         "<h1>DisallowedHost</h1><p>Invalid HTTP_HOST header: You may need to add "
         f"{ALLOWED_HOST!r} to ALLOWED_HOSTS."
     )
-    return Refused(400, text, "text/html; charset=utf-8")
+    return AppRefusal(400, text, "text/html; charset=utf-8")
 
 
-def requires_subprotocol(path: str, headers: Mapping[str, str]) -> Refused | None:
+@_app("subprotocol-required")
+def require_subprotocol(path: str, headers: Mapping[str, str]) -> AppRefusal | None:
     offered = [each.strip() for each in headers.get("sec-websocket-protocol", "").split(",")]
     if SUBPROTOCOL in offered or path in HEALTH_PATHS:
         return None
-    return Refused(400, f"this WebSocket speaks {SUBPROTOCOL} only\n")
+    return AppRefusal(400, f"the subprotocol {SUBPROTOCOL} is required\n")
 
 
-def needs_login(path: str, headers: Mapping[str, str]) -> Refused | None:
+@_app("needs-login")
+def require_token(path: str, headers: Mapping[str, str]) -> AppRefusal | None:
     if headers.get("authorization") == f"Bearer {TOKEN}" or path in HEALTH_PATHS:
         return None
-    return Refused(401, "who are you?\n", headers=(("WWW-Authenticate", 'Bearer realm="chat"'),))
+    challenge = ("WWW-Authenticate", 'Bearer realm="chat"')
+    return AppRefusal(401, "authentication required\n", headers=(challenge,))
 
 
-def sends_to_login(path: str, headers: Mapping[str, str]) -> Refused | None:
+@_app("sends-to-login")
+def redirect_to_login(path: str, headers: Mapping[str, str]) -> AppRefusal | None:
     cookies = [each.strip().partition("=")[0] for each in headers.get("cookie", "").split(";")]
     if "session" in cookies or path in (*HEALTH_PATHS, "/login"):
         return None
-    return Refused(302, "", headers=(("Location", "/login"),))
+    return AppRefusal(302, "", headers=(("Location", "/login"),))
 
 
-def fails_its_health_check(path: str, headers: Mapping[str, str]) -> Refused | None:
-    return Refused(500, "the database is away\n") if path in HEALTH_PATHS else None
-
-
-def lets_everybody_in(path: str, headers: Mapping[str, str]) -> Refused | None:
-    return None
-
-
-@dataclass(frozen=True, slots=True)
-class Choosy:
-    """A chat app: whom it refuses, the subprotocols it knows, and whether a client must offer one
-    to stay.
-    """
-
-    refuses: Choice
-    subprotocols: tuple[str, ...] = (SUBPROTOCOL,)
-    closes_without_subprotocol: bool = False
-
-
-CHOOSY: Mapping[str, Choosy] = {
-    "origin-check": Choosy(checks_origin),
-    "host-check": Choosy(checks_host),
-    "subprotocol-required": Choosy(requires_subprotocol),
-    "subprotocol-ignored": Choosy(lets_everybody_in, subprotocols=()),
-    "subprotocol-closes": Choosy(lets_everybody_in, closes_without_subprotocol=True),
-    "needs-login": Choosy(needs_login),
-    "sends-to-login": Choosy(sends_to_login),
-    "health-fails": Choosy(fails_its_health_check),
-}
+@_app("health-fails")
+def fail_health_checks(path: str, headers: Mapping[str, str]) -> AppRefusal | None:
+    return AppRefusal(500, "database unavailable\n") if path in HEALTH_PATHS else None

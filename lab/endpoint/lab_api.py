@@ -57,7 +57,7 @@ class Control:
         if path == PAGE_PATH and method in ("GET", "HEAD"):
             return self._page.show(query)
         if (method, path) == ("POST", PAGE_PATH):
-            return self._page.take(body)
+            return self._page.submit(body)
         if path == FAULTS_PATH or path.startswith(f"{FAULTS_PATH}/"):
             return _json(*self._desk.answer(method, path, body))
         if (method, path) == ("GET", "/_lab/state"):

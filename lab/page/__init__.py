@@ -1,3 +1,1 @@
-"""The lab's page for people, at /_lab/ on the AWS port: the accounts as a picture, faults and clock
-with buttons.
-"""
+"""The lab's page for people, at /_lab/ on the AWS port: accounts, active faults, clock."""

@@ -1,7 +1,7 @@
-"""Serves the lab's page and takes its forms.
+"""Renders the lab's page and handles its forms.
 
-It decides which form does what; the answer to every form is a redirect or the page with the reason.
-Whether a form came from this page at all is decided before (`cross_site.py`).
+A form is answered by a redirect, or by the page with an error. Cross-site requests were already
+refused (`cross_site.py`).
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from lab.faults.api import FaultApi
 from lab.faults.catalogue.fault import ENDPOINT, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 from lab.faults.targeting import FaultRefused
-from lab.page.picture import draw
+from lab.page.picture import build_picture
 
 PATH = "/_lab/"
 _HERE = Path(__file__).parent
-_EDGE_PATIENCE = 1.0
-# What a redirect may say; other words in an address are not shown.
+_EDGE_TIMEOUT = 1.0
+# The messages after a redirect, by `?done=`; other values show none.
 _DONE = {
-    "set": "The fault is set.",
-    "cleared": "Cleared: all is put back.",
-    "stepped": "The clock is stepped.",
+    "set": "Fault set.",
+    "cleared": "Cleared. All changes were undone.",
+    "stepped": "Clock stepped.",
 }
 _HEADERS = (
     ("Content-Type", "text/html; charset=utf-8"),
@@ -51,8 +51,10 @@ _HEADERS = (
 class Page:
     """The page of one lab; `edge_url` is the edge's plain port."""
 
-    def __init__(self, desk: FaultApi, state: EdgeState, clock: LabClock, edge_url: str) -> None:
-        self._desk = desk
+    def __init__(
+        self, faults_api: FaultApi, state: EdgeState, clock: LabClock, edge_url: str
+    ) -> None:
+        self._faults = faults_api
         self._state = state
         self._clock = clock
         self._edge_url = edge_url
@@ -62,15 +64,15 @@ class Page:
             undefined=StrictUndefined,
             trim_blocks=True,
         )
-        # Our own words, not anybody's input: quotes in it must stay quotes.
+        # Our own file, not input: its quotes must not be escaped.
         self._style = Markup((_HERE / "style.css").read_text())  # noqa: S704
 
     def show(self, query: str, message: str = "", *, failed: bool = False) -> HttpReply:
-        """The page; a message is what a form has to say."""
+        """Render the page, with the message of a form."""
         asked = parse_qs(query)
         sockets = self._sockets()
         document = json.loads(self._state.document(None) or b"{}")
-        faults = self._desk.listing()
+        faults = self._faults.listing()
         text = self._pages.get_template("page.html").render(
             style=self._style,
             live="live" in asked,
@@ -79,49 +81,51 @@ class Page:
             clock=self._clock.reading(),
             set=faults,
             registry=FAULTS,
-            picture=draw(parse_state(document), document, faults, sockets or ()),
+            picture=build_picture(parse_state(document), document, faults, sockets or ()),
             edge=self._edge_url,
             edge_answers=sockets is not None,
-            calls=_of(FaultKind.CALLS),
+            calls=_faults_of(FaultKind.CALLS),
             endpoint=[
-                (kind.value, _of(kind))
+                (kind.value, _faults_of(kind))
                 for kind in (FaultKind.ACCOUNT, FaultKind.APP, FaultKind.DATA_PLANE)
             ],
         )
         return HttpReply(400 if failed else 200, _HEADERS, text.encode())
 
-    def take(self, body: bytes) -> HttpReply:
-        """One form."""
+    def submit(self, body: bytes) -> HttpReply:
+        """Handle one form."""
         form = {
             name: values[0].strip()
             for name, values in parse_qs(body.decode("utf-8", "replace")).items()
         }
-        do = _FORMS.get(form.pop("do", ""))
-        if do is None:
-            return self.show("", "This form is none of this page's.", failed=True)
+        action = _FORMS.get(form.pop("do", ""))
+        if action is None:
+            return self.show("", "Unknown form.", failed=True)
         try:
-            done = do(self, form)
+            done = action(self, form)
         except (FaultRefused, ValueError) as refused:
-            return self.show("", f"Not done: {refused}.", failed=True)
+            return self.show("", f"Failed: {refused}.", failed=True)
         return HttpReply(303, (("Location", f"{PATH}?done={done}"),), b"")
 
     def set(self, form: Mapping[str, str]) -> str:
-        """Set a fault; where a form stands is left out if the fault has no place, what somebody
-        typed never is.
+        """Set a fault. The form's own endpoint is left out if the fault takes none; typed fields
+        never are.
         """
         fault = FAULTS.get(form.get("name", ""))
         left_out = [key for key in ENDPOINT if fault is not None and key not in fault.takes]
-        self._desk.set({key: value for key, value in form.items() if value and key not in left_out})
+        self._faults.set(
+            {key: value for key, value in form.items() if value and key not in left_out}
+        )
         return "set"
 
     def clear(self, form: Mapping[str, str]) -> str:
         """Clear one fault."""
-        self._desk.clear(form.get("id") or "none")
+        self._faults.clear(form.get("id") or "none")
         return "cleared"
 
     def clear_all(self, form: Mapping[str, str]) -> str:
         """Clear every fault."""
-        self._desk.clear()
+        self._faults.clear()
         return "cleared"
 
     def step(self, form: Mapping[str, str]) -> str:
@@ -130,10 +134,10 @@ class Page:
         return "stepped"
 
     def _sockets(self) -> list[Any] | None:
-        """What goes through the edge now; None if it does not answer."""
+        """The open sockets of the edge; None if it does not answer."""
         where = urlsplit(self._edge_url)
         connection = http.client.HTTPConnection(
-            where.hostname or "", where.port, timeout=_EDGE_PATIENCE
+            where.hostname or "", where.port, timeout=_EDGE_TIMEOUT
         )
         try:
             connection.request("GET", "/_lab/sockets", headers={"Host": "lab.localhost"})
@@ -153,5 +157,5 @@ _FORMS: Mapping[str, Callable[[Page, Mapping[str, str]], str]] = {
 }
 
 
-def _of(kind: FaultKind) -> list[Fault]:
+def _faults_of(kind: FaultKind) -> list[Fault]:
     return [fault for fault in FAULTS.values() if fault.kind is kind]

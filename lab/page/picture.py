@@ -1,7 +1,7 @@
-"""What the page shows of the accounts, as plain values (PURE).
+"""The accounts as the page shows them, as plain values (PURE).
 
-It decides what belongs into the picture: each way from a distribution's behavior to its targets,
-with who is let in, what is connected and which faults it has. It must never write HTML.
+Each route leads from a distribution's behavior to its targets, with what is allowed in, what is
+connected, and which faults it has.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ Json = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """One target: where it is in the VPC, and on this machine ("" if nothing is there)."""
+class TargetView:
+    """One target: its address in the VPC, and the real one ("" if nothing listens there)."""
 
     address: str
     health: str
@@ -31,10 +31,8 @@ class Target:
 
 
 @dataclass(frozen=True, slots=True)
-class Balancer:
-    """A load balancer in its VPC; `admits` are lines such as `TCP 80 from CloudFront's prefix
-    list`.
-    """
+class BalancerView:
+    """A load balancer in its VPC. `allows` are lines such as `TCP 80 from CloudFront pl-...`."""
 
     name: str
     kind: str
@@ -43,16 +41,16 @@ class Balancer:
     vpc: str
     subnets: tuple[str, ...]
     groups: tuple[str, ...]
-    admits: tuple[str, ...]
+    allows: tuple[str, ...]
     listeners: tuple[str, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[TargetView, ...]
     sockets: int
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """One behavior and all that is behind it; `path` is one that it matches, `trouble` says what is
-    missing.
+class Route:
+    """One behavior and everything behind it. `path` is an example that it matches; `problem` says
+    what is missing.
     """
 
     pattern: str
@@ -61,15 +59,15 @@ class Way:
     origin: str
     origin_kind: str
     origin_status: str
-    balancer: Balancer | None
-    trouble: str
+    balancer: BalancerView | None
+    problem: str
     sockets: int
     faults: tuple[SetFault, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """A distribution with its ways."""
+class DistributionView:
+    """A distribution with its routes."""
 
     id: str
     domain: str
@@ -78,43 +76,41 @@ class Shown:
     status: str
     enabled: bool
     staging: bool
-    ways: tuple[Way, ...]
+    routes: tuple[Route, ...]
     faults: tuple[SetFault, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything, by account; `loose` are load balancers to which no distribution leads."""
+    """All accounts. `unrouted` are (account, load balancer without a distribution)."""
 
-    distributions: tuple[Shown, ...]
-    loose: tuple[tuple[str, Balancer], ...]
+    distributions: tuple[DistributionView, ...]
+    unrouted: tuple[tuple[str, BalancerView], ...]
     sockets: int
 
 
-def draw(
+def build_picture(
     state: State, document: Json, faults: Sequence[SetFault], sockets: Sequence[Json]
 ) -> Picture:
-    """The picture of what the edge knows; `document` is the state's JSON, `sockets` the edge's
-    list.
-    """
+    """Build the picture from the edge's state, its JSON `document`, and the open sockets."""
     names = {
         id: str(group.get("name") or id)
         for id, group in document.get("security_groups", {}).items()
     }
     status = {entry["id"]: str(entry.get("status")) for entry in document.get("distributions", ())}
-    artist = _Artist(state, names, _policies(document), faults, sockets)
-    # Those with the most to see first.
+    builder = _PictureBuilder(state, names, _policies(document), faults, sockets)
+    # Largest first.
     ordered = sorted(state.distributions, key=lambda item: (-len(item.behaviors), item.id))
-    shown = tuple(artist.distribution(item, status.get(item.id, "")) for item in ordered)
-    loose = tuple(
-        (balancer.account, artist.balancer(balancer, balancer.listeners, None))
+    shown = tuple(builder.distribution(item, status.get(item.id, "")) for item in ordered)
+    unrouted = tuple(
+        (balancer.account, builder.balancer(balancer, balancer.listeners, None))
         for balancer in state.load_balancers
-        if balancer.arn not in artist.reached
+        if balancer.arn not in builder.routed
     )
-    return Picture(shown, loose, sum(1 for socket in sockets if _is_viewer(socket)))
+    return Picture(shown, unrouted, sum(1 for socket in sockets if _is_viewer(socket)))
 
 
-class _Artist:
+class _PictureBuilder:
     def __init__(
         self,
         state: State,
@@ -128,12 +124,14 @@ class _Artist:
         self._policies = policies
         self._faults = faults
         self._sockets = sockets
-        self.reached: set[str] = set()
+        self.routed: set[str] = set()
 
-    def distribution(self, item: Distribution, status: str) -> Shown:
-        ways = [self._way(item, behavior) for behavior in (*item.behaviors, item.default_behavior)]
-        on_ways = {fault.id for way in ways for fault in way.faults}
-        return Shown(
+    def distribution(self, item: Distribution, status: str) -> DistributionView:
+        routes = [
+            self._route(item, behavior) for behavior in (*item.behaviors, item.default_behavior)
+        ]
+        on_routes = {fault.id for route in routes for fault in route.faults}
+        return DistributionView(
             id=item.id,
             domain=item.domain,
             aliases=tuple(sorted(item.aliases)),
@@ -141,27 +139,27 @@ class _Artist:
             status=status,
             enabled=item.enabled,
             staging=item.staging,
-            ways=tuple(ways),
+            routes=tuple(routes),
             faults=tuple(
                 fault
                 for fault in self._faults
-                if fault.hit.get("distribution") == item.id and fault.id not in on_ways
+                if fault.hit.get("distribution") == item.id and fault.id not in on_routes
             ),
         )
 
     def balancer(
-        self, found: LoadBalancer, listeners: Iterable[Listener], aimed: FaultTarget | None
-    ) -> Balancer:
-        """A load balancer with the listeners that matter."""
+        self, found: LoadBalancer, listeners: Iterable[Listener], fault_target: FaultTarget | None
+    ) -> BalancerView:
+        """A load balancer with these listeners, and the targets that a fault would hit."""
         network = self._state.network
-        targets = tuple(self._targets(aimed)) if aimed else ()
+        targets = tuple(self._targets(fault_target)) if fault_target else ()
         places = {target.address for target in targets}
         rules = [
             rule
             for group in found.security_groups
             for rule in network.security_groups.get(group, ())
         ]
-        return Balancer(
+        return BalancerView(
             name=found.name,
             kind={"application": "ALB", "network": "NLB"}.get(found.type, found.type),
             scheme=found.scheme,
@@ -171,7 +169,7 @@ class _Artist:
                 network.subnets[id].cidr for id in found.subnets if id in network.subnets
             ),
             groups=tuple(self._names.get(group, group) for group in found.security_groups),
-            admits=tuple(dict.fromkeys(line for rule in rules for line in self._admits(rule))),
+            allows=tuple(dict.fromkeys(line for rule in rules for line in self._allows(rule))),
             listeners=tuple(f"{listener.protocol} {listener.port}" for listener in listeners),
             targets=targets,
             sockets=sum(
@@ -181,8 +179,11 @@ class _Artist:
             ),
         )
 
-    def _way(self, item: Distribution, behavior: Behavior) -> Way:
-        path = _sample(item, behavior)
+    def _route(self, item: Distribution, behavior: Behavior) -> Route:
+        if behavior.path_pattern is not None:
+            path = "/" + behavior.path_pattern.replace("*", "chat").replace("?", "x").lstrip("/")
+        else:
+            path = "/" if find_behavior(item, "/") == behavior else "/nothing-else-matches"
         here = tuple(
             fault
             for fault in self._faults
@@ -191,20 +192,26 @@ class _Artist:
             and find_behavior(item, str(fault.hit["path"])) == behavior
         )
         origin = item.origins.get(behavior.target_origin_id)
-        balancer, trouble, aimed = None, "", None
+        balancer, problem, fault_target = None, "", None
         try:
-            aimed = find_target(self._state, item.id, path)
+            fault_target = find_target(self._state, item.id, path)
         except FaultRefused as refused:
-            trouble = refused.why
-        if aimed is not None and aimed.balancer is not None:
-            self.reached.add(aimed.balancer.arn)
-            listeners = (aimed.listener,) if aimed.listener else ()
-            balancer = self.balancer(aimed.balancer, listeners, aimed)
-            trouble = trouble or ("" if aimed.listener else "nothing listens on the origin's port")
+            problem = refused.why
+        if fault_target is not None and fault_target.balancer is not None:
+            self.routed.add(fault_target.balancer.arn)
+            listeners = (fault_target.listener,) if fault_target.listener else ()
+            balancer = self.balancer(fault_target.balancer, listeners, fault_target)
+            problem = problem or (
+                "" if fault_target.listener else "No listener on the origin's port"
+            )
+        sockets = 0
+        for socket in filter(_is_viewer, self._sockets):
+            domain, slash, rest = str(socket["to"]).partition("/")
+            sockets += domain == item.domain and find_behavior(item, slash + rest) == behavior
         vpc_origin = self._state.vpc_origins.get(origin.vpc_origin_id or "") if origin else None
         is_vpc_origin = origin is not None and origin.vpc_origin_id is not None
-        return Way(
-            pattern=behavior.path_pattern or "everything else",
+        return Route(
+            pattern=behavior.path_pattern or "default (*)",
             path=path,
             rules=_rules(behavior, self._policies.get((item.id, behavior.path_pattern), "")),
             origin=(origin.vpc_origin_id or origin.domain_name)
@@ -213,16 +220,16 @@ class _Artist:
             origin_kind="VPC origin" if is_vpc_origin else "custom origin",
             origin_status=(vpc_origin.status if vpc_origin else "missing") if is_vpc_origin else "",
             balancer=balancer,
-            trouble=trouble,
-            sockets=sum(1 for socket in self._sockets if self._goes_here(socket, item, behavior)),
+            problem=problem,
+            sockets=sockets,
             faults=here,
         )
 
-    def _admits(self, rule: IngressRule) -> Iterable[str]:
+    def _allows(self, rule: IngressRule) -> Iterable[str]:
         ports = "" if rule.from_port is None else f" {rule.from_port}"
         if rule.to_port is not None and rule.to_port != rule.from_port:
             ports += f"-{rule.to_port}"
-        what = ("everything" if rule.protocol == "-1" else rule.protocol.upper()) + ports
+        what = ("all traffic" if rule.protocol == "-1" else rule.protocol.upper()) + ports
         for cidr in rule.cidrs:
             yield f"{what} from {cidr}"
         for group in rule.groups:
@@ -231,32 +238,16 @@ class _Artist:
             known = prefix_list in self._state.network.prefix_lists
             yield f"{what} from {'CloudFront' if known else 'prefix list'} {prefix_list}"
 
-    def _targets(self, aimed: FaultTarget) -> Iterable[Target]:
-        for group in aimed.groups:
+    def _targets(self, fault_target: FaultTarget) -> Iterable[TargetView]:
+        for group in fault_target.groups:
             for target in group.targets:
                 address = f"{target.id}:{target.port}"
-                yield Target(address, target.health, self._state.hosts.get(address, ""))
-
-    def _goes_here(self, socket: Json, item: Distribution, behavior: Behavior) -> bool:
-        domain, slash, rest = str(socket.get("to", "")).partition("/")
-        return (
-            _is_viewer(socket)
-            and domain == item.domain
-            and find_behavior(item, slash + rest) == behavior
-        )
+                yield TargetView(address, target.health, self._state.hosts.get(address, ""))
 
 
 def _is_viewer(socket: Json) -> bool:
-    """Whether a tunnel is a viewer's: those of load balancers carry the same bytes once more."""
+    """Whether a socket is a viewer's. Load balancers hold further ones for the same bytes."""
     return ".cloudfront.net/" in str(socket.get("to", ""))
-
-
-def _sample(item: Distribution, behavior: Behavior) -> str:
-    """A path that the behavior answers, if there is one."""
-    if behavior.path_pattern is None:
-        return "/" if find_behavior(item, "/") == behavior else "/nothing-else-matches"
-    path = behavior.path_pattern.replace("*", "chat").replace("?", "x")
-    return path if path.startswith("/") else f"/{path}"
 
 
 def _rules(behavior: Behavior, policy: str) -> tuple[str, ...]:

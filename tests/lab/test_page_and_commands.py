@@ -52,7 +52,7 @@ class TestPage:
         ):
             assert shown in text
         assert all(f'value="{name}"' in text for name in FAULTS)
-        assert "None: everything behaves." in text
+        assert "No active faults." in text
 
     def test_buttons_set_and_clear_a_fault(self, lab: Lab) -> None:
         distribution = lab.get("/_lab/state")["distributions"][0]["id"]
@@ -63,7 +63,7 @@ class TestPage:
             "path": "/",
             "detail": "",
         }
-        assert "The fault is set." in page(lab, form)[1]
+        assert "Fault set." in page(lab, form)[1]
         (fault,) = lab.get("/_lab/faults")["set"]
         assert fault["hit"]["distribution"] == distribution
         assert "Cleared" in page(lab, {"do": "clear", "id": fault["id"]})[1]

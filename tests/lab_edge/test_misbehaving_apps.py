@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidSta
 
 from lab.apps.addresses import BY_NAME, MISBEHAVING
 from lab.apps.misbehaving import HANDLERS
-from lab.apps.strict import CHOOSY
+from lab.apps.strict import STRICT_APPS
 
 from .stage import Stage
 
@@ -53,7 +53,7 @@ def fate(stage: Stage, name: str, query: str = "", **options: Any) -> int | str 
         ("needs-login", 401, {"additional_headers": {"Authorization": "Bearer letmein"}}),
     ],
 )
-def test_a_choosy_app_lets_in_whom_it_says(
+def test_a_strict_app_accepts_what_it_says(
     stage: Stage, name: str, refused: int, allowed: dict[str, Any]
 ) -> None:
     assert fate(stage, name) == refused
@@ -173,7 +173,7 @@ def test_a_failing_health_check_is_all_that_is_wrong_with_it(stage: Stage) -> No
 
 
 def test_every_app_of_the_list_is_served_and_every_handler_is_on_the_list(stage: Stage) -> None:
-    assert set(BY_NAME) == {*CHOOSY, *HANDLERS, "redirects-inside"}
+    assert set(BY_NAME) == {*STRICT_APPS, *HANDLERS, "redirects-inside"}
     assert len({app.number for app in MISBEHAVING}) == len(BY_NAME) == len(MISBEHAVING)
     listed = stage.request("dchat", path="/apps")[2]
     assert all(app.simulated.encode() in listed for app in MISBEHAVING)
