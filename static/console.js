@@ -321,12 +321,12 @@
     say(words, tone) {
       clearTimeout(this.timers.resync);
       this.status.textContent = words;
-      this.status.className = `state small ${tone}`.trim();
+      this.status.className = `badge small ${tone}`.trim();
     }
 
     makeAnnouncer() {
       this.announcer = document.createElement("p");
-      this.announcer.className = "unseen";
+      this.announcer.className = "visually-hidden";
       this.announcer.setAttribute("role", "status");
       this.section.append(this.announcer);
       this.announcedAt = -ANNOUNCE_EVERY;

@@ -18,46 +18,48 @@ from django.views.decorators.http import require_http_methods, require_POST
 from checks.models import SavedCheck
 from portal.endpoints.actions import ask_for_check, drop_saved_check, save_check, why_not_test
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
-from portal.pages.forms import BenchForm
+from portal.pages.forms import CustomCheckForm
 from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
 
 
 @signed_in
 @require_http_methods(["GET", "HEAD", "POST"])
-def bench(request: SignedIn, pk: UUID) -> HttpResponse:
+def custom_check(request: SignedIn, pk: UUID) -> HttpResponse:
     """The form; with `?saved=` filled in as a saved check wants it. A post tests now, or saves."""
     endpoint = endpoint_or_404(request.user, pk)
     if request.method == "POST":
         refusal = why_not_test(request.user, endpoint)
         if refusal:
             messages.warning(request, refusal.reason)
-            return redirect("bench", pk)
+            return redirect("custom-check", pk)
         saving = "save" in request.POST
-        form = BenchForm(request.POST, url=endpoint.url, saving=saving)
+        form = CustomCheckForm(request.POST, url=endpoint.url, saving=saving)
         if form.is_valid():
             return _saved(request, endpoint, form) if saving else _tested(request, endpoint, form)
     else:
-        form = BenchForm(None, url=endpoint.url, saving=False, initial=_initial(request, endpoint))
+        form = CustomCheckForm(
+            None, url=endpoint.url, saving=False, initial=_initial(request, endpoint)
+        )
     return _page(request, endpoint, form)
 
 
 @signed_in
 @require_POST
-def saved_check_test(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
+def saved_check_run(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
     """Make a saved check now."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
     answer = ask_for_check(request.user, endpoint, now=timezone.now(), saved=saved)
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
-        return redirect("bench", pk)
+        return redirect("custom-check", pk)
     return _to_check(endpoint, answer.pk)
 
 
 @signed_in
 @require_POST
-def saved_check_drop(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
+def saved_check_delete(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
     """Forget a saved check; what it has found stays in the endpoint's list of tests."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
@@ -66,7 +68,7 @@ def saved_check_drop(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse
         messages.warning(request, refusal.reason)
     else:
         messages.success(request, f"“{saved.name}” is no longer made.")
-    return redirect("bench", pk)
+    return redirect("custom-check", pk)
 
 
 def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
@@ -82,7 +84,7 @@ def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
     }
 
 
-def _tested(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpResponse:
+def _tested(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
     answer = ask_for_check(request.user, endpoint, now=timezone.now(), wanted=form.wanted)
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
@@ -90,7 +92,7 @@ def _tested(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpRespo
     return _to_check(endpoint, answer.pk)
 
 
-def _saved(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpResponse:
+def _saved(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
     answer = save_check(
         request.user,
         endpoint,
@@ -104,7 +106,7 @@ def _saved(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpRespon
         messages.warning(request, answer.reason)
         return _page(request, endpoint, form)
     messages.success(request, f"Saved as “{answer.name}”.")
-    return redirect("bench", endpoint.pk)
+    return redirect("custom-check", endpoint.pk)
 
 
 def _to_check(endpoint: Endpoint, check: UUID) -> HttpResponse:
@@ -118,7 +120,7 @@ def _saved_or_404(endpoint: Endpoint, saved_pk: int) -> SavedCheck:
     return found
 
 
-def _page(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpResponse:
+def _page(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
     refusal = why_not_test(request.user, endpoint)
     context = {
         "endpoint": endpoint,
@@ -126,4 +128,4 @@ def _page(request: SignedIn, endpoint: Endpoint, form: BenchForm) -> HttpRespons
         "saved_checks": SavedCheck.objects.filter(endpoint=endpoint).order_by("name"),
         "refusal": refusal.reason if refusal else "",
     }
-    return render(request, "endpoints/bench.html", context, status=422 if form.errors else 200)
+    return render(request, "checks/custom.html", context, status=422 if form.errors else 200)

@@ -121,20 +121,20 @@ def detail_page(
 
 @signed_in
 @require_safe
-def endpoint_check(request: SignedIn, pk: UUID) -> HttpResponse:
+def check_latest(request: SignedIn, pk: UUID) -> HttpResponse:
     """The last check (or `?check=`) as a fragment; it refreshes itself while one is under way, then
     the list too.
     """
     endpoint = endpoint_or_404(request.user, pk)
     context = {"fragment": True} | _check_context(request, endpoint)
     if context["running"] or context["weighing"]:
-        return render(request, "endpoints/_check.html", context)
-    return render(request, "endpoints/_check_ended.html", context | {"history": _history(endpoint)})
+        return render(request, "checks/_check.html", context)
+    return render(request, "checks/_check_finished.html", context | {"history": _history(endpoint)})
 
 
 @signed_in
 @require_POST
-def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
+def check_run(request: SignedIn, pk: UUID) -> HttpResponse:
     """Ask for a check now. One at a time: asking twice shows the one under way."""
     endpoint = endpoint_or_404(request.user, pk)
     answer = ask_for_check(request.user, endpoint, now=timezone.now())
@@ -142,7 +142,7 @@ def endpoint_test(request: SignedIn, pk: UUID) -> HttpResponse:
         messages.warning(request, answer.reason)
     elif request.htmx:
         return render(
-            request, "endpoints/_check.html", {"fragment": True} | _check_context(request, endpoint)
+            request, "checks/_check.html", {"fragment": True} | _check_context(request, endpoint)
         )
     return to_page(request, reverse("endpoint-detail", args=[pk]))
 

@@ -275,7 +275,7 @@ class TokenForm(SummedUpForm):
     )
 
 
-class BenchForm(SummedUpForm):
+class CustomCheckForm(SummedUpForm):
     """A handshake of one's own. What may be wanted is decided by checks.protocol.handshake_options; its faults are hung
     on the fields.
     """

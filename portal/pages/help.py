@@ -58,14 +58,14 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
 
 @signed_in
 @require_safe
-def help_questions(request: SignedIn) -> HttpResponse:
+def help_troubleshooting(request: SignedIn) -> HttpResponse:
     """The entry for people who know only that it works at the origin."""
     check = _check(request)
     found = _ways_out(request, check)
     questions = [
         (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS
     ]
-    return render(request, "help/questions.html", {"questions": questions, "check": check})
+    return render(request, "help/troubleshooting.html", {"questions": questions, "check": check})
 
 
 def _check(request: SignedIn) -> Check | None:

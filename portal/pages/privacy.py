@@ -43,7 +43,7 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
             return to_page(request, reverse("privacy", args=[pk]))
     context = {"endpoint": endpoint} | privacy_context(request.user, endpoint)
     if request.htmx:
-        return render(request, "privacy/_newest.html", context)
+        return render(request, "privacy/_latest_audit.html", context)
     made = PrivacyAudit.objects.filter(endpoint=endpoint, made_at__isnull=False).defer("document")
     return render(
         request, "privacy/list.html", context | {"audits": made.order_by("-asked_at")[:MOST_SHOWN]}
@@ -77,10 +77,10 @@ def audit_json(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
 
 @signed_in
 @require_safe
-def help_evidence(request: SignedIn) -> HttpResponse:
+def help_verify_audit(request: SignedIn) -> HttpResponse:
     """How to verify a kept audit, with the public key."""
     return render(
-        request, "help/evidence.html", _key_context() | {"commands": signing.HOW_TO_VERIFY}
+        request, "help/verify_audit.html", _key_context() | {"commands": signing.HOW_TO_VERIFY}
     )
 
 

@@ -151,10 +151,10 @@ def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
         raise Http404
     context = {"endpoint": endpoint, "fragment": True} | _shown(request, probe)
     if probe.finished_at is None:
-        return render(request, "endpoints/_probe.html", context)
+        return render(request, "probes/_probe.html", context)
     offered = _choices() if why_not_test(request.user, endpoint) is None else ()
     return render(
-        request, "endpoints/_probe_ended.html", context | _made(endpoint) | {"choices": offered}
+        request, "probes/_probe_finished.html", context | _made(endpoint) | {"choices": offered}
     )
 
 
@@ -194,7 +194,7 @@ def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> Http
     } | _made(endpoint)
     if shown is not None:
         context |= _shown(request, shown)
-    return render(request, "endpoints/probes.html", context, status=422 if form else 200)
+    return render(request, "probes/diagnostics.html", context, status=422 if form else 200)
 
 
 def _made(endpoint: Endpoint) -> dict[str, Any]:

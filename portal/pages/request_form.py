@@ -35,9 +35,9 @@ from provisioning.spec.endpoint_spec import SpecError, complete_answers, derive_
 DEFAULT_SILENCE = 30
 TONES = ("good", "warn", "bad")
 PARTS = {
-    "team": "requests/_by_team.html",
-    "account": "requests/_what.html",
-    "target": "requests/_judgement.html",
+    "team": "requests/_account_fields.html",
+    "account": "requests/_target_fields.html",
+    "target": "requests/_form_preflight.html",
 }
 WORST_FIRST = (Level.BLOCK, Level.FIXABLE, Level.UNKNOWN, Level.WARN, Level.PASS)
 
@@ -153,7 +153,7 @@ def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_safe
-def request_look(request: SignedIn) -> HttpResponse:
+def request_preview(request: SignedIn) -> HttpResponse:
     """A part of the form, anew for the answers given so far: `part` is team, account or target."""
     form = RequestForm(request.GET, teams=teams_of(request.user), initial={})
     part = request.GET.get("part", "")

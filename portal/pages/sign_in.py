@@ -29,7 +29,7 @@ LONGEST_NAME = 150
 class SignIn(LoginView):
     """Name and password. `next` is followed only inside this site (LoginView sees to that)."""
 
-    template_name = "session/sign_in.html"
+    template_name = "people/sign_in.html"
     redirect_authenticated_user = True
 
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:

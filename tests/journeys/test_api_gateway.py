@@ -127,7 +127,7 @@ def form_says(product: Product, distribution_id: str) -> str:
 
     def look() -> str:
         page = ana.http.get(
-            "/requests/new/look/", params=given | {"distribution_id": distribution_id}
+            "/requests/new/preview/", params=given | {"distribution_id": distribution_id}
         )
         words = html.unescape(words_of(page))
         assert "could not be checked" not in words, words

@@ -124,7 +124,7 @@ def test_ana_asks_olga_approves_and_everybody_watches_it_come_alive(
     # under it.
     expect(ana.locator("#standing-title")).to_have_text("Being built")
     expect(line_of(ana, "step.waiting", "vpc-origin")).to_be_visible()
-    expect(ana.locator(".rail .waiting, .rail .doing").first).to_contain_text(
+    expect(ana.locator(".steps .waiting, .steps .doing").first).to_contain_text(
         "Create the VPC origin"
     )
     with people.expecting(PORTAL_IS_AWAY):
@@ -152,7 +152,7 @@ def test_the_form_works_without_script_and_says_what_is_missing(
     # AWS may take longer than a page waits for it; without script it is the person who asks again.
     def offered() -> bool:
         ana.goto(f"{product.url}/requests/new/")
-        return ana.locator("label.card", has_text="pub-web").count() == 1
+        return ana.locator("label.choice", has_text="pub-web").count() == 1
 
     def judged(words: str) -> None:
         def looked() -> bool:
@@ -163,9 +163,9 @@ def test_the_form_works_without_script_and_says_what_is_missing(
 
     until(offered, "the account's targets, by loading the page again")
     ana.get_by_label("What is it for?").fill("Asked without script.")
-    ana.locator("label.card", has_text="pub-web").click()
+    ana.locator("label.choice", has_text="pub-web").click()
     judged("Not ready.")
-    ana.locator("label.card", has_text="int-chat").click()
+    ana.locator("label.choice", has_text="int-chat").click()
     ana.get_by_label("CloudFront distribution").select_option(product.distribution_id)
     judged("Nothing stands in the way.")
 
@@ -195,9 +195,9 @@ def ask_for_orders(product: Product, ana: Page) -> str:
     """Fill in the form; what the portal says about a target comes while it is being chosen."""
     ana.get_by_role("link", name="Request an endpoint").first.click()
     ana.get_by_label("What is it for?").fill("Order updates for the shop floor.")
-    ana.locator("label.card", has_text="pub-web").click()
+    ana.locator("label.choice", has_text="pub-web").click()
     expect(ana.locator("#judgement")).to_contain_text("Not ready.")
-    ana.locator("label.card", has_text="int-orders").click()
+    ana.locator("label.choice", has_text="int-orders").click()
     expect(ana.locator("#judgement")).to_contain_text("Nothing stands in the way.")
     expect(ana.locator("#judgement")).to_contain_text("The plan does this; you need not.")
     ana.get_by_label("CloudFront distribution").select_option(product.distribution_id)

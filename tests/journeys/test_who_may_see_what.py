@@ -65,7 +65,7 @@ def test_another_team_gets_the_page_for_what_does_not_exist(
         assert (foreign.status_code, absent.status_code) == (404, 404)
         assert words_of(foreign) == words_of(absent)
         assert not any(secret in words_of(foreign) for secret in SECRETS)
-    assert tara.post(f"/endpoints/{live_endpoint.endpoint_id}/test/").status_code == 404
+    assert tara.post(f"/endpoints/{live_endpoint.endpoint_id}/checks/run/").status_code == 404
     assert "meeting-place" in ana.get("/requests/").text
     assert "meeting-place" not in tara.get("/requests/").text
 

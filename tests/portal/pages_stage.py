@@ -51,7 +51,7 @@ def faults_untied(response: Any) -> list[str]:
     there.
     """
     body = response.content.decode()
-    faults = re.findall(r'<p class="fault"(?: id="([\w-]+)")?', body)
+    faults = re.findall(r'<p class="field-error"(?: id="([\w-]+)")?', body)
     named = {one for ids in re.findall(r'aria-describedby="([^"]+)"', body) for one in ids.split()}
     there = set(re.findall(r'\sid="([\w-]+)"', body))
     return [one or "a fault without id" for one in faults if one not in named] + sorted(

@@ -98,7 +98,9 @@ def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
     assert page.evaluate(SEQS) == [1, 2, 3, 4, 5, 6]
     happen(request, "The handshake went through.", state=State.LIVE)
     expect(status(page)).to_have_text("Finished")
-    expect(page.locator("#console p[role=status].unseen")).to_contain_text("Finished: Live.")
+    expect(page.locator("#console p[role=status].visually-hidden")).to_contain_text(
+        "Finished: Live."
+    )
     happen(request, "Tested again.")
     expect(page.locator("#L8")).to_be_visible()
     assert page.evaluate(SEQS) == list(range(1, 9))

@@ -23,7 +23,7 @@ OWN = {
 
 
 def test_ana_tests_with_lines_of_her_own(people: Stage, endpoint: Endpoint) -> None:
-    address = f"/endpoints/{endpoint.pk}/bench/"
+    address = f"/endpoints/{endpoint.pk}/checks/custom/"
     assert "What a step can be" in text_of(browser(people.ana).get(address))
     answer = browser(people.ana).post(address, OWN)
     check = Check.objects.get()
@@ -37,7 +37,7 @@ def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
     people: Stage, endpoint: Endpoint
 ) -> None:
     wrong = OWN | {"path": "room", "headers": "Host: evil", "script": "shout hi"}
-    answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/bench/", wrong)
+    answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", wrong)
     assert answer.status_code == 422
     words = text_of(answer)
     assert "2 things to put right" in words
@@ -49,13 +49,13 @@ def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
 
 def test_a_test_under_way_is_not_replaced_by_another(people: Stage, endpoint: Endpoint) -> None:
     request_check(endpoint, by="ben", stream="", now=timezone.now())
-    words = text_of(browser(people.ana).post(f"/endpoints/{endpoint.pk}/bench/", OWN))
+    words = text_of(browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN))
     assert "Another test of this endpoint is under way" in words
     assert Check.objects.count() == 1
 
 
 def test_a_check_is_saved_shown_made_again_and_dropped(people: Stage, endpoint: Endpoint) -> None:
-    address = f"/endpoints/{endpoint.pk}/bench/"
+    address = f"/endpoints/{endpoint.pk}/checks/custom/"
     nameless = browser(people.ana).post(address, OWN | {"save": "1"})
     assert "Give it a name" in text_of(nameless)
     browser(people.ana).post(address, OWN | {"save": "1", "name": "Room 1", "every_minutes": "60"})
@@ -64,22 +64,22 @@ def test_a_check_is_saved_shown_made_again_and_dropped(people: Stage, endpoint: 
     page = browser(people.ana).get(f"{address}?saved={saved.pk}")
     assert "expect text {nonce} within 2" in page.content.decode()
     assert "every hour, next in 59 min" in text_of(page)
-    browser(people.ana).post(f"{address}{saved.pk}/test/")
+    browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/run/")
     assert Check.objects.get().saved == saved
-    browser(people.ana).post(f"{address}{saved.pk}/drop/")
+    browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/delete/")
     assert not SavedCheck.objects.exists()
     assert Check.objects.exists()
 
 
 def test_a_token_is_used_once_and_refused_for_saving(people: Stage, endpoint: Endpoint) -> None:
-    address = f"/endpoints/{endpoint.pk}/bench/"
+    address = f"/endpoints/{endpoint.pk}/checks/custom/"
     secret = OWN | {"headers": "Authorization: Bearer s3cret", "save": "1", "name": "x"}
     assert "Authorization would be stored" in text_of(browser(people.ana).post(address, secret))
     assert not SavedCheck.objects.exists()
 
 
 def test_an_auditor_looks_and_another_team_sees_nothing(people: Stage, endpoint: Endpoint) -> None:
-    address = f"/endpoints/{endpoint.pk}/bench/"
+    address = f"/endpoints/{endpoint.pk}/checks/custom/"
     page = browser(people.otto).get(address)
     assert "Only the team and the platform team may test" in text_of(page)
     assert "Test now" not in text_of(page)
@@ -91,7 +91,7 @@ def test_an_auditor_looks_and_another_team_sees_nothing(people: Stage, endpoint:
 
 def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -> None:
     Endpoint.objects.update(state=Endpoint.State.WANTED, domain_name="")
-    answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/bench/", OWN)
+    answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN)
     assert answer.status_code == 302
     assert not Check.objects.exists()
 

@@ -133,7 +133,7 @@ def test_what_the_other_side_sends_is_shown_as_text(people: Stage, endpoint: End
 def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoint) -> None:
     client = browser(people.ana)
     assert "It has not been tested yet." in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
-    asked = client.post(f"/endpoints/{endpoint.pk}/test/", headers=HTMX)
+    asked = client.post(f"/endpoints/{endpoint.pk}/checks/run/", headers=HTMX)
     assert "on its way through the edge" in text_of(asked)
     assert 'hx-trigger="every 1s"' in asked.content.decode()
     running = Check.objects.get()
@@ -141,13 +141,13 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     past, lease = timezone.now() - timedelta(minutes=1), timezone.now() + timedelta(minutes=1)
     Check.objects.update(asked_at=past, lease_until=lease)
     assert "If the worker that makes it is lost" in text_of(
-        client.get(f"/endpoints/{endpoint.pk}/check/")
+        client.get(f"/endpoints/{endpoint.pk}/checks/latest/")
     )
-    client.post(f"/endpoints/{endpoint.pk}/test/", headers=HTMX)
+    client.post(f"/endpoints/{endpoint.pk}/checks/run/", headers=HTMX)
     assert Check.objects.count() == 1
     running.delete()
     checked(endpoint, live())
-    result = client.get(f"/endpoints/{endpoint.pk}/check/")
+    result = client.get(f"/endpoints/{endpoint.pk}/checks/latest/")
     assert "The endpoint is live" in text_of(result)
     assert "hx-trigger" not in result.content.decode()
     assert "Test now" in text_of(result)
@@ -160,7 +160,7 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
 def test_a_refused_test_leads_the_whole_page_to_its_reason(
     people: Stage, endpoint: Endpoint
 ) -> None:
-    client, url = browser(people.ana), f"/endpoints/{endpoint.pk}/test/"
+    client, url = browser(people.ana), f"/endpoints/{endpoint.pk}/checks/run/"
     accepted = client.post(url, headers=HTMX)
     assert accepted.content.decode().strip().startswith("<section")
     assert "HX-Redirect" not in accepted
@@ -173,14 +173,14 @@ def test_a_refused_test_leads_the_whole_page_to_its_reason(
 
 
 def test_without_script_testing_leads_back_to_the_page(people: Stage, endpoint: Endpoint) -> None:
-    sent = browser(people.ben).post(f"/endpoints/{endpoint.pk}/test/", follow=True)
+    sent = browser(people.ben).post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
     assert "Reload to see the result" in text_of(sent)
 
 
 def test_an_auditor_reads_but_does_not_test(people: Stage, endpoint: Endpoint) -> None:
     client = browser(people.otto)
     assert "Test now" not in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
-    refused = client.post(f"/endpoints/{endpoint.pk}/test/", follow=True)
+    refused = client.post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
     assert "Only the team and the platform team" in text_of(refused)
     assert not Check.objects.exists()
     assert "Test now" in text_of(browser(people.petra).get(f"/endpoints/{endpoint.pk}/"))
@@ -193,7 +193,7 @@ def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -
         client.get(f"/endpoints/{endpoint.pk}/")
     )
     assert "once it is deployed" in text_of(
-        client.post(f"/endpoints/{endpoint.pk}/test/", follow=True)
+        client.post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
     )
     assert not Check.objects.exists()
 
@@ -244,6 +244,6 @@ def test_a_transcript_of_another_version_is_no_error(people: Stage, endpoint: En
 def test_another_teams_endpoint_does_not_exist(people: Stage, endpoint: Endpoint) -> None:
     tom = browser(people.tom)
     assert tom.get(f"/endpoints/{endpoint.pk}/").status_code == 404
-    assert tom.get(f"/endpoints/{endpoint.pk}/check/").status_code == 404
-    assert tom.post(f"/endpoints/{endpoint.pk}/test/").status_code == 404
+    assert tom.get(f"/endpoints/{endpoint.pk}/checks/latest/").status_code == 404
+    assert tom.post(f"/endpoints/{endpoint.pk}/checks/run/").status_code == 404
     assert not Check.objects.exists()

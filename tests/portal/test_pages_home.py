@@ -198,12 +198,12 @@ def test_what_is_under_way_beyond_ten_is_one_click_away(people: Stage) -> None:
 def test_the_navigation_says_where_a_page_belongs(people: Stage, endpoint: Endpoint) -> None:
     for path, name in (
         ("/", "My endpoints"),
-        (f"/endpoints/{endpoint.pk}/bench/", "My endpoints"),
+        (f"/endpoints/{endpoint.pk}/checks/custom/", "My endpoints"),
         (f"/endpoints/{endpoint.pk}/probes/", "My endpoints"),
         (f"/endpoints/{endpoint.pk}/privacy/", "My endpoints"),
         ("/requests/", "Requests"),
-        ("/help/works-at-the-origin/", "Help"),
-        ("/help/evidence/", "Help"),
+        ("/help/troubleshooting/", "Help"),
+        ("/help/verify-audit/", "Help"),
     ):
         page = browser(people.ana).get(path).content.decode()
         assert page.count('aria-current="page"') == 1, path

@@ -241,7 +241,7 @@ def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(
     people: Stage, endpoint: Endpoint
 ) -> None:
     client: Any = browser(people.ana)
-    page = client.get("/help/works-at-the-origin/")
+    page = client.get("/help/troubleshooting/")
     words = text_of(page)
     for question in QUESTIONS:
         assert question.asked in words
@@ -249,4 +249,4 @@ def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(
             assert f"/help/verdicts/{verdict.code}/" in page.content.decode()
     checked(endpoint, answered(REFUSED))
     for start in ("/help/", f"/endpoints/{endpoint.pk}/", "/nothing-here/"):
-        assert "/help/works-at-the-origin/" in client.get(start).content.decode(), start
+        assert "/help/troubleshooting/" in client.get(start).content.decode(), start

@@ -98,7 +98,7 @@ def test_a_chosen_target_is_judged_at_once(
         "account_id": ACCOUNT,
         "target_arn": load_balancer(lab, target),
     }
-    fragment = text_of(browser(people.ana).get("/requests/new/look/", said))
+    fragment = text_of(browser(people.ana).get("/requests/new/preview/", said))
     assert word in fragment
     assert reason in fragment
 
@@ -111,7 +111,7 @@ def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Stage, lab
         http_port="99999",
         part="target",
     )
-    fragment = text_of(browser(people.ana).get("/requests/new/look/", said))
+    fragment = text_of(browser(people.ana).get("/requests/new/preview/", said))
     assert "questions passed" in fragment
 
 
@@ -122,9 +122,9 @@ def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is
     both = answers(
         lab, "int-chat", origin_protocol="match-viewer", https_port="99999", part="target"
     )
-    fragment = text_of(browser(people.ana).get("/requests/new/look/", both))
+    fragment = text_of(browser(people.ana).get("/requests/new/preview/", both))
     assert "HTTPS on 80" not in fragment
-    sound = text_of(browser(people.ana).get("/requests/new/look/", both | {"https_port": "443"}))
+    sound = text_of(browser(people.ana).get("/requests/new/preview/", both | {"https_port": "443"}))
     assert "CloudFront would look for HTTPS on 443" in sound
 
 
@@ -139,7 +139,7 @@ def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
     }
     fragment = (
         browser(people.ana)
-        .get("/requests/new/look/", said | {"read_timeout": "77"})
+        .get("/requests/new/preview/", said | {"read_timeout": "77"})
         .content.decode()
     )
     assert "<b>8443</b>" in fragment
@@ -268,7 +268,7 @@ def test_another_teams_account_is_neither_shown_nor_accepted(people: Stage, lab:
     client = browser(people.ana)
     look = text_of(
         client.get(
-            "/requests/new/look/",
+            "/requests/new/preview/",
             {"part": "account", "team": "trading", "account_id": "444455556666"},
         )
     )
@@ -287,7 +287,7 @@ def test_choosing_the_team_brings_its_accounts(people: Stage, lab: Lab) -> None:
     Membership.objects.create(person=people.ana, team=people.trading)
     client = browser(people.ana)
     assert "Choose the team first" in text_of(client.get("/requests/new/"))
-    fragment = text_of(client.get("/requests/new/look/", {"part": "team", "team": "trading"}))
+    fragment = text_of(client.get("/requests/new/preview/", {"part": "team", "team": "trading"}))
     assert "444455556666" in fragment
     assert "int-quotes" in fragment
 

@@ -106,7 +106,11 @@ def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> N
 
 def test_no_cache_gives_a_page_for_a_fragment(people: Stage, endpoint: Endpoint) -> None:
     for client in (browser(people.ana), Client()):
-        for path in (f"/endpoints/{endpoint.pk}/privacy/", f"/endpoints/{endpoint.pk}/check/", "/"):
+        for path in (
+            f"/endpoints/{endpoint.pk}/privacy/",
+            f"/endpoints/{endpoint.pk}/checks/latest/",
+            "/",
+        ):
             for headers in ({}, {"HX-Request": "true"}):
                 assert "HX-Request" in client.get(path, headers=headers)["Vary"]
 

@@ -18,13 +18,13 @@ LIGHT, DARK = re.findall(r":root \{(.*?)\}", CSS, flags=re.DOTALL)
 
 # What is written on what. WCAG 2.2 asks 4.5 of text and 3 of what only marks a control.
 TEXT = [
-    *product(("ink", "soft", "accent"), ("ground", "sheet", "sunken")),
-    ("accent-ink", "accent"),
+    *product(("text", "muted", "accent"), ("background", "surface", "inset")),
+    ("on-accent", "accent"),
     *((tone, f"{tone}-wash") for tone in ("good", "warn", "bad", "accent")),
-    *product(("ink",), ("good-wash", "warn-wash", "bad-wash", "accent-wash")),
-    *product(("good", "warn", "bad"), ("sheet", "sunken")),
+    *product(("text",), ("good-wash", "warn-wash", "bad-wash", "accent-wash")),
+    *product(("good", "warn", "bad"), ("surface", "inset")),
 ]
-MARKS = [("line-strong", "sheet"), ("accent", "ground")]
+MARKS = [("border-strong", "surface"), ("accent", "background")]
 
 
 def colours(block: str) -> dict[str, str]:

@@ -193,11 +193,11 @@ def test_an_auditor_reads_keeps_and_verifies_an_audit(
     assert "attachment" in kept["Content-Disposition"]
     public = KEY.public_key()
     assert signing.what_is_wrong(kept.content, public) == []
-    assert text_of(otto.get("/help/evidence/")).count("BEGIN PUBLIC KEY") == 1
+    assert text_of(otto.get("/help/verify-audit/")).count("BEGIN PUBLIC KEY") == 1
 
     # As somebody without an account and without our code would do it.
     (tmp_path / "audit.json").write_bytes(kept.content)
-    (tmp_path / "evidence-key.pem").write_bytes(Client().get("/help/evidence/key.pem").content)
+    (tmp_path / "evidence-key.pem").write_bytes(Client().get("/help/verify-audit/key.pem").content)
     for line in signing.HOW_TO_VERIFY:
         done = subprocess.run(
             ["sh", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
@@ -216,8 +216,8 @@ def test_without_a_signature_the_document_says_so(
         browser(people.otto).get(f"{address}/")
     )
     assert "NOT SIGNED" in browser(people.otto).get(f"{address}.json").content.decode()
-    assert "This portal has no key" in text_of(browser(people.otto).get("/help/evidence/"))
-    assert Client().get("/help/evidence/key.pem").status_code == 404
+    assert "This portal has no key" in text_of(browser(people.otto).get("/help/verify-audit/"))
+    assert Client().get("/help/verify-audit/key.pem").status_code == 404
 
 
 def test_the_team_audits_now_an_auditor_and_another_team_do_not(

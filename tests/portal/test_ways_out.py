@@ -197,7 +197,7 @@ def test_a_verdict_without_one_shows_none(
     for page in (
         f"/endpoints/{endpoint.pk}/",
         f"/help/verdicts/{code}/",
-        "/help/works-at-the-origin/",
+        "/help/troubleshooting/",
     ):
         assert links(browser(people.ana).get(f"{page}?check={check.pk}")) == [], page
 
@@ -234,8 +234,7 @@ def test_who_may_not_ask_for_the_team_is_offered_nothing(people: Stage, endpoint
     assert browser(people.tom).get(f"/help/verdicts/WSE-PATH/?check={check.pk}").status_code == 404
     for nonsense in ("x", "6f2b0a3e-0000-4000-8000-000000000000"):
         assert (
-            browser(people.ana).get(f"/help/works-at-the-origin/?check={nonsense}").status_code
-            == 404
+            browser(people.ana).get(f"/help/troubleshooting/?check={nonsense}").status_code == 404
         )
 
 
@@ -247,7 +246,7 @@ def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_fill
     page = client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}").content.decode()
     for address in (
         f"/help/verdicts/WSE-PATH/?check={check.pk}",
-        f"/help/works-at-the-origin/?check={check.pk}",
+        f"/help/troubleshooting/?check={check.pk}",
     ):
         assert address in page
         help_page = client.get(address)
@@ -257,6 +256,6 @@ def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_fill
         assert "The test of team-chat" in text_of(help_page)
     [link] = links(client.get("/help/verdicts/WSE-PATH/"))
     assert set(parse_qs(urlsplit(link).query)) == {"justification"}
-    assert len(links(client.get("/help/works-at-the-origin/"))) >= len(BY_REQUEST) - 1
-    assert links(browser(people.petra).get("/help/works-at-the-origin/")) == []
+    assert len(links(client.get("/help/troubleshooting/"))) >= len(BY_REQUEST) - 1
+    assert links(browser(people.petra).get("/help/troubleshooting/")) == []
     assert links(client.get("/help/verdicts/WSE-504-SG/")) == []
