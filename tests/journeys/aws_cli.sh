@@ -1,25 +1,35 @@
 #!/bin/sh
-# The AWS CLI, as anybody has it, against the lab: what the portal made is read and written, and then an endpoint lives
-# its whole life by hand, from CreateVpcOrigin to EntityNotFound.
+# The standard AWS CLI against the lab: reads and writes what the portal created, then takes an endpoint through its whole
+# life, from CreateVpcOrigin to EntityNotFound.
 #
 #   aws_cli.sh <distribution id> <ARN of an internal load balancer> <its security group>
 #
-# Needs AWS_ENDPOINT_URL, AWS_DEFAULT_REGION and keys in the environment, the edge's address as EDGE (host:port) and its
-# authority's certificate as EDGE_CA. `aws` and `python3` may be named by AWS_CLI and PYTHON. Ends with 0 only if
-# everything answers as CloudFront documents it. It steps the lab's clock instead of waiting.
+# Needs AWS_ENDPOINT_URL, AWS_DEFAULT_REGION and keys in the environment, the edge's address as EDGE (host:port) and the
+# certificate of its authority as EDGE_CA. AWS_CLI and PYTHON override `aws` and `python3`. Exits with 0 only if every answer
+# is what CloudFront documents. The lab's clock stands still and is only advanced by this script, so a slow machine cannot
+# let a deployment end too early.
 set -eu
 
 distribution=$1 target=$2 group=$3
 aws=${AWS_CLI:-aws} python=${PYTHON:-python3}
 folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
+
+# clock DOCUMENT: change the lab's clock; prints the speed that it has then. Without a document only the speed.
+clock() { "$python" -c 'import json, os, sys, urllib.request as http
+data = sys.argv[1].encode() if len(sys.argv) > 1 else None
+reply = http.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_lab/clock", data).read()
+print(json.loads(reply)["scale"])' "$@"; }
+
+speed=$(clock)
+trap 'clock "{\"scale\": $speed}" > "$folder/clock"; rm -rf "$folder"' EXIT
+clock '{"scale": 0}' > "$folder/clock"
 export AWS_PAGER= AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null
 
 say() { printf '%s\n' "$*"; }
 fail() { say "FAILED: $*" >&2; exit 1; }
 cloudfront() { "$aws" cloudfront --output json "$@"; }
 
-# refused CODE OPERATION command...: the command must be refused with this code.
+# refused CODE OPERATION command...: the command must fail with this code.
 refused() {
     code=$1 operation=$2
     shift 2
@@ -35,8 +45,18 @@ print(value)' "$@"; }
 
 is() { [ "$(of "$@")" = "$wanted" ] || fail "$* is not $wanted: $(cat "$1")"; }
 
-step_clock() { "$python" -c 'import os, urllib.request as http
-http.urlopen(os.environ["AWS_ENDPOINT_URL"] + "/_lab/clock", b"{\"advance_seconds\": 900}").read()'; }
+advance_clock() { clock '{"advance_seconds": 900}' > "$folder/clock"; }
+
+# await_deployed: until the distribution is Deployed, which also needs the edge to poll the lab once.
+await_deployed() {
+    tries=0
+    until cloudfront get-distribution --id "$distribution" > "$folder/shown.json" &&
+        [ "$(of "$folder/shown.json" Distribution Status)" = Deployed ]; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 30 ] || fail "not Deployed: $(cat "$folder/shown.json")"
+        sleep 0.2
+    done
+}
 
 # handshake HOST PATH: a WebSocket handshake as plain bytes over TLS; prints the status line.
 handshake() { "$python" -c 'import os, socket, ssl, sys
@@ -53,7 +73,7 @@ if " 101 " in status:
     assert headers[b"sec-websocket-accept"] == b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo=", headers
 print(status)' "$@"; }
 
-# --- what the portal made
+# --- what the portal created
 
 say "list-vpc-origins"
 cloudfront list-vpc-origins --query 'VpcOriginList.Items[].[Id,Status,OriginEndpointArn]' --output text > "$folder/origins"
@@ -97,7 +117,7 @@ PYTHON
 cloudfront create-vpc-origin --vpc-origin-endpoint-config "file://$folder/endpoint.json" > "$folder/origin.json"
 wanted=Deploying is "$folder/origin.json" VpcOrigin Status
 origin=$(of "$folder/origin.json" VpcOrigin Id) version=$(of "$folder/origin.json" ETag)
-step_clock
+advance_clock
 cloudfront get-vpc-origin --id "$origin" > "$folder/origin.json"
 wanted=Deployed is "$folder/origin.json" VpcOrigin Status
 
@@ -129,15 +149,14 @@ json.dump(config, open(folder + "/attached.json", "w"))
 PYTHON
 write attached.json --if-match "$second" > "$folder/written.json"
 third=$(of "$folder/written.json" ETag) name=$(of "$folder/written.json" Distribution DomainName)
-step_clock
-cloudfront get-distribution --id "$distribution" > "$folder/shown.json"
-wanted=Deployed is "$folder/shown.json" Distribution Status
+advance_clock
+await_deployed
 
 say "a handshake through the edge"
 tries=0
 until [ "$(handshake "$name" /by-hand)" = "HTTP/1.1 101 Switching Protocols" ]; do
     tries=$((tries + 1))
-    [ "$tries" -lt 20 ] || fail "no handshake: $(handshake "$name" /by-hand)"
+    [ "$tries" -lt 60 ] || fail "no handshake: $(handshake "$name" /by-hand)"
     sleep 0.2
 done
 
@@ -148,11 +167,11 @@ refused CannotUpdateEntityWhileInUse UpdateVpcOrigin \
 say "update-distribution without it; it is in use until that is Deployed"
 write config.json --if-match "$third" > "$folder/written.json"
 refused CannotDeleteEntityWhileInUse DeleteVpcOrigin cloudfront delete-vpc-origin --id "$origin" --if-match "$version"
-step_clock
+advance_clock
 
 say "delete-vpc-origin; after minutes it is gone"
 cloudfront delete-vpc-origin --id "$origin" --if-match "$version" > "$folder/origin.json"
 wanted=Deploying is "$folder/origin.json" VpcOrigin Status
-step_clock
+advance_clock
 refused EntityNotFound GetVpcOrigin cloudfront get-vpc-origin --id "$origin"
 say "done"
