@@ -10,17 +10,21 @@ import os
 import signal
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import boto3
 import pytest
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.client import ClientCreator
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -40,6 +44,8 @@ TIMEOUTS = {"OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
 
 # Longer than any deployment in the lab, in lab seconds.
 DEPLOYMENT = 700
+# Real seconds. Nothing is expected to take so long; a busy machine only must not run into it.
+PATIENCE = 60
 
 _accounts = itertools.count(700_000_000_001)
 
@@ -59,9 +65,21 @@ def _class_of(creator: ClientCreator, service: str, model: Any) -> type:
 ClientCreator._create_client_class = _class_of
 
 
+class Reply(NamedTuple):
+    """An HTTP reply, whatever its status."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
 @dataclass
 class Lab:
-    """One `python -m lab aws` process whose clock is only stepped."""
+    """One `python -m lab aws` process. Its clock stands still until a test advances it."""
 
     state_dir: Path
     port: int = field(default_factory=free_port)
@@ -98,7 +116,7 @@ class Lab:
         if self.process is None:
             return 0
         self.process.send_signal(signal_number)
-        code = self.process.wait(timeout=60)
+        code = self.process.wait(timeout=PATIENCE)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None
@@ -106,25 +124,42 @@ class Lab:
 
     def get(self, path: str) -> Any:
         """JSON of a /_lab address, None when it answers without content."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as reply:
+        with urllib.request.urlopen(self.url + path, timeout=PATIENCE) as reply:
             body = reply.read()
             return json.loads(body) if body else None
 
     def post(self, path: str, document: Any) -> Any:
         """Post JSON to a /_lab address."""
         request = urllib.request.Request(self.url + path, data=json.dumps(document).encode())
-        with urllib.request.urlopen(request, timeout=10) as reply:
+        with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
             return json.loads(reply.read())
 
     def delete(self, path: str) -> Any:
         """DELETE a /_lab address."""
         with urllib.request.urlopen(
-            urllib.request.Request(self.url + path, method="DELETE"), timeout=10
+            urllib.request.Request(self.url + path, method="DELETE"), timeout=PATIENCE
         ) as reply:
             return json.loads(reply.read())
 
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """Any request, as it is."""
+        request = urllib.request.Request(
+            self.url + path, data=body, headers=headers or {}, method=method
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=PATIENCE) as reply:
+                return Reply(reply.status, reply.read(), dict(reply.headers))
+        except urllib.error.HTTPError as error:
+            return Reply(error.code, error.read(), dict(error.headers))
+
     def advance(self, seconds: float = DEPLOYMENT) -> None:
-        """Step lab time forward."""
+        """Advance lab time."""
         self.post("/_lab/clock", {"advance_seconds": seconds})
 
     def account(self, number: str | None = None) -> Account:
@@ -264,6 +299,23 @@ class Account:
             Name=name, Scope=scope, DefaultAction={"Allow": {}}, VisibilityConfig=visible
         )
         return str(made["Summary"]["ARN"])
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: bytes = b"",
+        headers: dict[str, str] | None = None,
+    ) -> Reply:
+        """A request to CloudFront, signed by this account, with any body."""
+        signed = AWSRequest(method, self.lab.url + path, data=body, headers=headers or {})
+        credentials = Credentials(
+            self.keys["aws_access_key_id"],
+            self.keys["aws_secret_access_key"],
+            self.keys["aws_session_token"],
+        )
+        SigV4Auth(credentials, "cloudfront", REGION).add_auth(signed)
+        return self.lab.send(method, path, body or None, dict(signed.headers))
 
     def client(self, service: str, region: str | None = None) -> Any:
         """A client of any other service."""

@@ -1,4 +1,4 @@
-"""One AWS endpoint for all tests of the lab's AWS side; every test takes an account of its own."""
+"""One AWS endpoint for all tests of the lab's AWS side. Every test uses a new account."""
 
 from __future__ import annotations
 
@@ -20,3 +20,10 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 @pytest.fixture
 def account(lab: Lab) -> Account:
     return lab.account()
+
+
+@pytest.fixture
+def no_fault_stays_set(lab: Lab) -> Iterator[None]:
+    """Faults hit the endpoint that all tests share."""
+    yield
+    lab.delete("/_lab/faults")

@@ -23,6 +23,7 @@ from botocore.session import get_session
 from lab.aws.cloudfront.protocol.service_model import NAMESPACE, SERVICE_MODEL
 from lab.aws.cloudfront.service import OPERATIONS
 from lab.aws.replies import protocol_of
+from tests.lab.account import PATIENCE
 
 SCOPE = (
     "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, "
@@ -341,7 +342,7 @@ def lab_request(chance: Random) -> Request:
 
 
 class Sender:
-    """A keep-alive connection that is made anew when the server ends it."""
+    """A keep-alive connection that is opened again when the server ends it."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -355,7 +356,9 @@ class Sender:
         encoded = {name: value.encode("utf-8", "replace") for name, value in headers.items()}
         for attempt in (1, 2):
             if self._connection is None:
-                self._connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+                self._connection = http.client.HTTPConnection(
+                    "127.0.0.1", self._port, timeout=PATIENCE
+                )
             try:
                 self._connection.request(
                     request.method, request.path, body=request.body, headers=encoded

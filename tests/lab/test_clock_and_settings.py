@@ -18,21 +18,12 @@ from lab.aws.cloudfront.entities.lifecycle import (
 from lab.certificates import ensure_certificates
 from lab.clock import ClockAnchor, LabClock
 from lab.config import ConfigError, LabConfig
-
-
-class Real:
-    """A real clock that tests move."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.lab.stepped_clock import SteppedClock
 
 
 class TestClock:
     def test_it_runs_at_its_scale_and_can_be_stepped(self) -> None:
-        real = Real()
+        real = SteppedClock()
         clock = LabClock(45, read_real=real)
         assert clock.now() == 1_000
         real.now += 20
@@ -43,7 +34,7 @@ class TestClock:
         assert clock.now() == 2_005
 
     def test_it_never_runs_backwards(self) -> None:
-        real = Real()
+        real = SteppedClock()
         clock = LabClock(45, read_real=real)
         with pytest.raises(ValueError, match="forward"):
             clock.advance(-1)
@@ -53,7 +44,7 @@ class TestClock:
         assert clock.now() == 1_000
 
     def test_another_process_continues_it_at_any_scale(self) -> None:
-        real = Real()
+        real = SteppedClock()
         clock = LabClock(45, read_real=real)
         clock.advance(5)
         real.now += 10

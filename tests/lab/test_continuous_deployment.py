@@ -12,108 +12,18 @@ from tests.lab.account import (
     Account,
     Lab,
     behavior,
-    configuration,
     custom_origin,
     listed,
     refused,
     viewer_certificate,
     vpc_origin,
 )
-
-HEADER = {
-    "Type": "SingleHeader",
-    "SingleHeaderConfig": {"Header": "aws-cf-cd-trial", "Value": "yes"},
-}
-
-
-def weight(share: float, **stickiness: int) -> dict[str, Any]:
-    """A TrafficConfig by weight, with IdleTTL and MaximumTTL if given."""
-    config: dict[str, Any] = {"Weight": share}
-    if stickiness:
-        config["SessionStickinessConfig"] = stickiness
-    return {"Type": "SingleWeight", "SingleWeightConfig": config}
-
-
-def traffic_of(
-    domain: str, traffic: dict[str, Any] | None = None, *, enabled: bool = True
-) -> dict[str, Any]:
-    """A ContinuousDeploymentPolicyConfig."""
-    return {
-        "StagingDistributionDnsNames": listed(domain),
-        "Enabled": enabled,
-        "TrafficConfig": traffic or HEADER,
-    }
-
-
-class Pair:
-    """A primary distribution and its staging copy."""
-
-    def __init__(self, account: Account, **changes: Any) -> None:
-        self.account = account
-        self.cloudfront = account.cloudfront
-        self.primary: str = account.create_distribution(**changes)["Distribution"]["Id"]
-        copied = self.copy()["Distribution"]
-        self.staging: str = copied["Id"]
-        self.domain: str = copied["DomainName"]
-
-    def copy(self, **changes: Any) -> dict[str, Any]:
-        given = {
-            "PrimaryDistributionId": self.primary,
-            "IfMatch": self.etag(self.primary),
-            "Staging": True,
-            "CallerReference": configuration()["CallerReference"],
-            **changes,
-        }
-        made: dict[str, Any] = self.cloudfront.copy_distribution(**given)
-        return made
-
-    def etag(self, distribution: str) -> str:
-        return str(self.cloudfront.get_distribution_config(Id=distribution)["ETag"])
-
-    def config(self, distribution: str) -> dict[str, Any]:
-        config: dict[str, Any] = self.cloudfront.get_distribution_config(Id=distribution)[
-            "DistributionConfig"
-        ]
-        return config
-
-    def status(self, distribution: str) -> str:
-        return str(self.cloudfront.get_distribution(Id=distribution)["Distribution"]["Status"])
-
-    def update(self, distribution: str, **changes: Any) -> None:
-        read = self.cloudfront.get_distribution_config(Id=distribution)
-        config = {**read["DistributionConfig"], **changes}
-        self.cloudfront.update_distribution(
-            Id=distribution, IfMatch=read["ETag"], DistributionConfig=config
-        )
-
-    def create_policy(self, traffic: dict[str, Any] | None = None, *, enabled: bool = True) -> str:
-        config = traffic_of(self.domain, traffic, enabled=enabled)
-        made = self.cloudfront.create_continuous_deployment_policy(
-            ContinuousDeploymentPolicyConfig=config
-        )
-        return str(made["ContinuousDeploymentPolicy"]["Id"])
-
-    def update_policy(self, policy: str, config: dict[str, Any]) -> None:
-        read = self.cloudfront.get_continuous_deployment_policy_config(Id=policy)
-        self.cloudfront.update_continuous_deployment_policy(
-            Id=policy, IfMatch=read["ETag"], ContinuousDeploymentPolicyConfig=config
-        )
-
-    def delete_policy(self, policy: str) -> None:
-        read = self.cloudfront.get_continuous_deployment_policy(Id=policy)
-        self.cloudfront.delete_continuous_deployment_policy(Id=policy, IfMatch=read["ETag"])
-
-    def promote(self, etags: str | None = None) -> dict[str, Any]:
-        both = f"{self.etag(self.primary)}, {self.etag(self.staging)}" if etags is None else etags
-        done: dict[str, Any] = self.cloudfront.update_distribution_with_staging_config(
-            Id=self.primary, StagingDistributionId=self.staging, IfMatch=both
-        )
-        return done
+from tests.lab.staging_pair import HEADER, StagingPair, traffic_of, weight
 
 
 @pytest.fixture
-def pair(account: Account) -> Pair:
-    return Pair(account)
+def pair(account: Account) -> StagingPair:
+    return StagingPair(account)
 
 
 def followed(lab: Lab, policy: str) -> dict[str, Any]:
@@ -136,7 +46,9 @@ class TestCopy:
     def test_it_is_a_staging_distribution_without_aliases(self, lab: Lab, account: Account) -> None:
         name = f"ws-{account.number}.example.com"
         certificate = viewer_certificate(account.certificate(name))
-        pair = Pair(account, Comment="chat", Aliases=listed(name), ViewerCertificate=certificate)
+        pair = StagingPair(
+            account, Comment="chat", Aliases=listed(name), ViewerCertificate=certificate
+        )
         primary, staging = pair.config(pair.primary), pair.config(pair.staging)
         assert (staging["Staging"], primary["Staging"]) == (True, False)
         assert (staging["Aliases"]["Quantity"], primary["Aliases"]["Items"]) == (0, [name])
@@ -151,7 +63,7 @@ class TestCopy:
         assert served(lab, pair.primary)["staging"] is False
 
     @pytest.mark.rule("continuous-deployment/copy-needs-version")
-    def test_what_it_needs(self, pair: Pair) -> None:
+    def test_what_it_needs(self, pair: StagingPair) -> None:
         with refused("PreconditionFailed", 412):
             pair.copy(IfMatch="E0000000000000")
         with refused("InvalidIfMatchVersion", 400):
@@ -165,7 +77,7 @@ class TestCopy:
         assert pair.copy(Enabled=False)["Distribution"]["DistributionConfig"]["Enabled"] is False
 
     def test_a_staging_distribution_stays_one_and_takes_no_aliases(
-        self, account: Account, pair: Pair
+        self, account: Account, pair: StagingPair
     ) -> None:
         name = f"ws-{account.number}.example.com"
         with refused("IllegalUpdate", 400):
@@ -178,7 +90,7 @@ class TestCopy:
         pair.update(pair.staging, Comment="trial", ViewerCertificate=certificate)
 
     @pytest.mark.rule("quota/staging")
-    def test_20_staging_distributions(self, pair: Pair) -> None:
+    def test_20_staging_distributions(self, pair: StagingPair) -> None:
         for _ in range(19):
             pair.copy()
         with refused("TooManyDistributions", 400):
@@ -204,7 +116,7 @@ class TestPolicy:
             {**HEADER, **weight(0.1)},
         ],
     )
-    def test_what_it_may_not_say(self, pair: Pair, traffic: dict[str, Any]) -> None:
+    def test_what_it_may_not_say(self, pair: StagingPair, traffic: dict[str, Any]) -> None:
         with refused("InvalidArgument", 400):
             pair.create_policy(traffic)
 
@@ -216,7 +128,7 @@ class TestPolicy:
     @pytest.mark.parametrize(
         "traffic", [HEADER, weight(0), weight(0.15, IdleTTL=300, MaximumTTL=3600)]
     )
-    def test_what_it_may_say(self, pair: Pair, traffic: dict[str, Any]) -> None:
+    def test_what_it_may_say(self, pair: StagingPair, traffic: dict[str, Any]) -> None:
         policy = pair.create_policy(traffic)
         shown = pair.cloudfront.get_continuous_deployment_policy(Id=policy)[
             "ContinuousDeploymentPolicy"
@@ -229,7 +141,7 @@ class TestPolicy:
 
     @pytest.mark.rule("continuous-deployment/policy-once")
     def test_it_names_one_staging_distribution_that_no_other_policy_names(
-        self, lab: Lab, pair: Pair
+        self, lab: Lab, pair: StagingPair
     ) -> None:
         create = pair.cloudfront.create_continuous_deployment_policy
         primary = pair.cloudfront.get_distribution(Id=pair.primary)["Distribution"]["DomainName"]
@@ -270,7 +182,7 @@ class TestPolicy:
         pair.delete_policy(policy)
         pair.update_policy(second, traffic_of(pair.domain))
 
-    def test_versions(self, lab: Lab, pair: Pair) -> None:
+    def test_versions(self, lab: Lab, pair: StagingPair) -> None:
         policy = pair.create_policy()
         first = pair.cloudfront.get_continuous_deployment_policy(Id=policy)["ETag"]
         change = {
@@ -296,7 +208,7 @@ class TestPolicy:
             pair.cloudfront.get_continuous_deployment_policy(Id=policy)
 
     @pytest.mark.rule("quota/staging")
-    def test_20_policies(self, pair: Pair) -> None:
+    def test_20_policies(self, pair: StagingPair) -> None:
         pair.create_policy()
         domains = [pair.copy()["Distribution"]["DomainName"] for _ in range(19)]
         for domain in domains:
@@ -315,7 +227,9 @@ class TestAttachment:
     @pytest.mark.rule(
         "continuous-deployment/attached-by-update", "continuous-deployment/update-replaces"
     )
-    def test_the_edge_follows_once_the_primary_is_deployed(self, lab: Lab, pair: Pair) -> None:
+    def test_the_edge_follows_once_the_primary_is_deployed(
+        self, lab: Lab, pair: StagingPair
+    ) -> None:
         policy = pair.create_policy(weight(0.1, IdleTTL=300, MaximumTTL=600))
         lab.advance()
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
@@ -348,7 +262,7 @@ class TestAttachment:
 
     @pytest.mark.rule("continuous-deployment/attached-by-update")
     def test_a_policy_has_one_primary_which_existed_before(
-        self, account: Account, pair: Pair
+        self, account: Account, pair: StagingPair
     ) -> None:
         policy = pair.create_policy()
         with refused("InvalidArgument", 400):
@@ -368,7 +282,7 @@ class TestAttachment:
         "continuous-deployment/no-http3", "continuous-deployment/no-completion-timeout"
     )
     def test_not_with_http3_nor_with_a_completion_timeout(
-        self, account: Account, pair: Pair
+        self, account: Account, pair: StagingPair
     ) -> None:
         slow = {**custom_origin("web"), "ResponseCompletionTimeout": 60}
         policy = pair.create_policy()
@@ -383,7 +297,9 @@ class TestAttachment:
         pair.update(pair.primary, HttpVersion="http2", ContinuousDeploymentPolicyId=policy)
 
     @pytest.mark.rule("continuous-deployment/limited-changes")
-    def test_the_two_differ_only_in_what_may_be_tried(self, account: Account, pair: Pair) -> None:
+    def test_the_two_differ_only_in_what_may_be_tried(
+        self, account: Account, pair: StagingPair
+    ) -> None:
         policy = pair.create_policy()
         pair.update(pair.staging, PriceClass="PriceClass_100")
         with refused("IllegalUpdate", 400):
@@ -403,8 +319,8 @@ class TestAttachment:
     @pytest.mark.rule("continuous-deployment/web-acl-fixed")
     def test_no_web_acl_comes_or_goes_while_it_is_attached(self, account: Account) -> None:
         web_acl = account.web_acl()
-        pair = Pair(account, WebACLId=web_acl)
-        bare = Pair(account)
+        pair = StagingPair(account, WebACLId=web_acl)
+        bare = StagingPair(account)
         pair.update(pair.primary, ContinuousDeploymentPolicyId=pair.create_policy())
         bare.update(bare.primary, ContinuousDeploymentPolicyId=bare.create_policy())
         with refused("IllegalUpdate", 400):
@@ -424,7 +340,7 @@ class TestAttachment:
         bare.update(bare.primary, WebACLId=web_acl)
 
     @pytest.mark.rule("continuous-deployment/policy-in-use", "continuous-deployment/staging-in-use")
-    def test_what_is_in_use_stays(self, lab: Lab, pair: Pair) -> None:
+    def test_what_is_in_use_stays(self, lab: Lab, pair: StagingPair) -> None:
         policy = pair.create_policy()
         pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
         lab.advance()
@@ -445,7 +361,7 @@ class TestAttachment:
 
     @pytest.mark.rule("continuous-deployment/staging-in-use")
     def test_a_disabled_staging_distribution_is_not_deleted_while_a_policy_names_it(
-        self, lab: Lab, pair: Pair
+        self, lab: Lab, pair: StagingPair
     ) -> None:
         pair.update(pair.staging, Enabled=False)
         policy = pair.create_policy()
@@ -468,7 +384,9 @@ class TestPromotion:
         name = f"ws-{account.number}.example.com"
         certificate = viewer_certificate(account.certificate(name))
         private = account.deployed_vpc_origin()
-        pair = Pair(account, Comment="public", Aliases=listed(name), ViewerCertificate=certificate)
+        pair = StagingPair(
+            account, Comment="public", Aliases=listed(name), ViewerCertificate=certificate
+        )
         pair.update(
             pair.staging,
             Comment="private",
@@ -529,7 +447,9 @@ class TestPromotion:
         ]
         assert users["Items"] == [pair.primary]
 
-    def test_only_of_the_staging_distribution_that_the_policy_names(self, pair: Pair) -> None:
+    def test_only_of_the_staging_distribution_that_the_policy_names(
+        self, pair: StagingPair
+    ) -> None:
         with refused("IllegalUpdate", 400):
             pair.promote()
         pair.update(pair.primary, ContinuousDeploymentPolicyId=pair.create_policy())

@@ -8,9 +8,6 @@ import json
 import signal
 import threading
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +22,9 @@ from lab.faults.catalogue.fault import PARAMETERS, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 from lab.faults.plans.distributions import PLANS
 from lab.faults.plans.networks import PLANS as NETWORK_PLANS
-from tests.lab.account import Account, Lab, behavior, listed, refused, vpc_origin
+from tests.lab.account import PATIENCE, Account, Lab, behavior, listed, refused, vpc_origin
+
+pytestmark = pytest.mark.usefixtures("no_fault_stays_set")
 
 EVERY = list(FAULTS.values())
 
@@ -167,12 +166,6 @@ class Endpoint:
 @pytest.fixture(scope="module")
 def endpoint(lab: Lab) -> Endpoint:
     return Endpoint(lab, lab.account())
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_set(lab: Lab) -> Iterator[None]:
-    yield
-    lab.delete("/_lab/faults")
 
 
 # A distribution without aliases, and one whose origin is no API Gateway.
@@ -532,14 +525,8 @@ def ask(
     lab: Lab, method: str, path: str, given: Any = None, headers: dict[str, str] | None = None
 ) -> tuple[int, Any]:
     data = None if given is None else json.dumps(given).encode()
-    request = urllib.request.Request(
-        lab.url + path, data=data, method=method, headers=headers or {}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return reply.status, json.loads(reply.read())
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read())
+    reply = lab.send(method, path, data, headers)
+    return reply.status, reply.json
 
 
 def fail(lab: Lab, method: str, path: str, given: Any = None) -> tuple[int, str]:
@@ -628,14 +615,14 @@ class TestCalls:
 
         caller = threading.Thread(target=create)
         caller.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not lab.get("/_lab/faults")["set"][0]["calls_hit"]:
             assert time.monotonic() < deadline
             time.sleep(0.02)
         caller.join(0.3)
         assert caller.is_alive()
         lab.delete(f"/_lab/faults/{made['id']}")
-        caller.join(10)
+        caller.join(PATIENCE)
         assert len(ended) == 1
         assert account.cloudfront.list_distributions()["DistributionList"]["Quantity"] == done
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.protocol.rest_xml import Router, read_call
 from lab.aws.cloudfront.protocol.service_model import SERVICE_MODEL
-from tests.lab.account import Lab
+from tests.lab.account import PATIENCE, Lab
 from tests.lab.fuzzing import (
     MONSTERS,
     SCOPE,
@@ -92,7 +92,7 @@ def test_monsters(sender: Sender, number: int) -> None:
 
 def exchange(lab: Lab, raw: bytes) -> bytes:
     """Everything that comes back on a connection."""
-    with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=PATIENCE) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
         reply = b""
@@ -144,7 +144,7 @@ def test_a_client_may_ask_before_it_sends_a_body(lab: Lab) -> None:
     head = request_of(
         "POST", "/2020-05-31/distribution", "Content-Length: 4", "Expect: 100-continue"
     )
-    with socket.create_connection(("127.0.0.1", lab.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=PATIENCE) as connection:
         connection.sendall(head)
         assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"<a/>")

@@ -6,12 +6,10 @@ from __future__ import annotations
 
 import random
 import socket
-import urllib.error
-import urllib.request
 
 import pytest
 
-from tests.lab.account import Account, Lab
+from tests.lab.account import PATIENCE, Account, Lab
 
 SCOPE = (
     "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/{}/aws4_request, SignedHeaders=host, "
@@ -26,12 +24,8 @@ def send(
     headers = {"Content-Type": FORM, **given}
     if service is not None:
         headers["Authorization"] = SCOPE.format(service)
-    request = urllib.request.Request(lab.url + path, data=body, headers=headers)
-    try:
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            return reply.status, reply.read()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read()
+    reply = lab.send("POST", path, body, headers)
+    return reply.status, reply.body
 
 
 @pytest.mark.parametrize(
@@ -151,7 +145,7 @@ def test_random_forms(lab: Lab) -> None:
     ],
 )
 def test_garbage_on_the_socket(lab: Lab, account: Account, raw: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", lab.port), timeout=5) as connection:
+    with socket.create_connection(("127.0.0.1", lab.port), timeout=PATIENCE) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
         while connection.recv(65536):

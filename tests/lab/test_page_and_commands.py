@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import urllib.error
-import urllib.request
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urlencode
 
@@ -19,24 +16,17 @@ from lab.endpoint.cross_site import refuse_foreign
 from lab.faults.catalogue.registry import FAULTS
 from tests.lab.account import Lab
 
-
-@pytest.fixture(autouse=True)
-def nothing_stays_set(lab: Lab) -> Iterator[None]:
-    yield
-    lab.delete("/_lab/faults")
+pytestmark = pytest.mark.usefixtures("no_fault_stays_set")
 
 
 def page(lab: Lab, form: dict[str, str] | None = None, **headers: str) -> tuple[int, str]:
     """The page, or the page to which a form leads."""
     data = None if form is None else urlencode(form).encode()
     named = {name.replace("_", "-"): text for name, text in headers.items()}
-    try:
-        request = urllib.request.Request(f"{lab.url}/_lab/", data=data, headers=named)
-        with urllib.request.urlopen(request, timeout=10) as reply:
-            assert "script" not in reply.headers["Content-Security-Policy"]
-            return reply.status, reply.read().decode()
-    except urllib.error.HTTPError as error:
-        return error.code, error.read().decode()
+    reply = lab.send("GET" if data is None else "POST", "/_lab/", data, named)
+    if reply.status == 200:
+        assert "script" not in reply.headers["Content-Security-Policy"]
+    return reply.status, reply.body.decode()
 
 
 class TestPage:

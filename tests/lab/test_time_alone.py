@@ -13,8 +13,7 @@ import pytest
 from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 from lab.aws.cloudfront.service import CloudFront
 from lab.aws.database import LabDatabase
-from lab.aws.edge_state import document
-from lab.aws.edge_state.document import EdgeState
+from lab.aws.edge_state.document import EDGE_AWAY_SECONDS, EdgeState
 from lab.aws.moto_backend import MotoBackend
 from lab.aws.resources import vpc_origin_network
 from lab.aws.settings import LabSettings
@@ -23,6 +22,7 @@ from lab.config import DEFAULT_QUOTAS
 from lab.faults.aws_clients import AwsClients
 from lab.faults.manager import FaultManager
 from tests.lab.account import CACHING_DISABLED
+from tests.lab.stepped_clock import SteppedClock
 
 SIGNED = {
     "authorization": "AWS4-HMAC-SHA256 Credential=lab/20261121/us-east-1/cloudfront/aws4_request"
@@ -38,22 +38,21 @@ CONFIG = (
 )
 
 
-class Time:
-    """Real time, in seconds, which goes on when a test says so."""
-
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
+@pytest.fixture
+def time() -> SteppedClock:
+    return SteppedClock()
 
 
 @pytest.fixture
-def time() -> Time:
-    return Time()
+def edge_polls() -> SteppedClock:
+    """The time by which the lab knows whether an edge still polls."""
+    return SteppedClock()
 
 
 @pytest.fixture
-def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
+def lab(
+    tmp_path: Path, time: SteppedClock, edge_polls: SteppedClock
+) -> Iterator[tuple[CloudFront, EdgeState]]:
     """The service and what the edge is told of it, at 45 times real time; one distribution has just
     been made.
     """
@@ -64,7 +63,7 @@ def lab(tmp_path: Path, time: Time) -> Iterator[tuple[CloudFront, EdgeState]]:
         moto.register(kind, change)
     cloudfront = CloudFront(moto, database, clock, LabSettings(database, moto.lock, DEFAULT_QUOTAS))
     faults = FaultManager(AwsClients("http://127.0.0.1:1"), cloudfront, database, clock)
-    state = EdgeState(moto, cloudfront, clock, database, faults)
+    state = EdgeState(moto, cloudfront, clock, database, faults, read_monotonic=edge_polls)
     reply = cloudfront.handle("POST", "/2020-05-31/distribution", "", SIGNED, CONFIG.encode())
     assert reply.status == 201, reply.body
     yield cloudfront, state
@@ -78,7 +77,7 @@ def status(cloudfront: CloudFront) -> str:
 
 
 def test_a_deployment_that_ends_is_a_new_version(
-    lab: tuple[CloudFront, EdgeState], time: Time
+    lab: tuple[CloudFront, EdgeState], time: SteppedClock
 ) -> None:
     _, state = lab
     first = state.version()
@@ -97,7 +96,7 @@ def test_a_deployment_that_ends_is_a_new_version(
 
 
 def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(
-    lab: tuple[CloudFront, EdgeState], time: Time
+    lab: tuple[CloudFront, EdgeState], time: SteppedClock
 ) -> None:
     cloudfront, state = lab
     first = state.version()
@@ -115,7 +114,7 @@ def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(
 
 
 def test_where_no_edge_follows_time_alone_deploys(
-    lab: tuple[CloudFront, EdgeState], time: Time
+    lab: tuple[CloudFront, EdgeState], time: SteppedClock
 ) -> None:
     cloudfront, state = lab
     state.document(state.version())
@@ -124,11 +123,12 @@ def test_where_no_edge_follows_time_alone_deploys(
 
 
 def test_an_edge_that_is_gone_keeps_nobody_waiting(
-    lab: tuple[CloudFront, EdgeState], time: Time, monkeypatch: pytest.MonkeyPatch
+    lab: tuple[CloudFront, EdgeState], time: SteppedClock, edge_polls: SteppedClock
 ) -> None:
     cloudfront, state = lab
     state.document(state.version(), follows=True)
     time.now += 10
+    edge_polls.now += EDGE_AWAY_SECONDS
     assert status(cloudfront) == "InProgress"
-    monkeypatch.setattr(document, "_EDGE_AWAY_SECONDS", -1.0)
+    edge_polls.now += 1
     assert status(cloudfront) == "Deployed"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from lab.aws.cloudfront import edge_view
@@ -24,7 +24,7 @@ from lab.clock import ClockAnchor, LabClock
 _HOSTS = "hosts"
 _CLOCK = "clock"
 # The edge asks several times a second; who has not asked for so long is not there.
-_EDGE_AWAY_SECONDS = 4.0
+EDGE_AWAY_SECONDS = 4.0
 _BUILDS_REMEMBERED = 20
 
 
@@ -58,7 +58,9 @@ class EdgeState:
         clock: LabClock,
         database: LabDatabase,
         overlay: StateOverlay,
+        read_monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._read_monotonic = read_monotonic
         self._moto = moto
         self._cloudfront = cloudfront
         self._clock = clock
@@ -113,13 +115,13 @@ class EdgeState:
 
     def edge_knows(self) -> float:
         """Until which lab time the edge knows everything; now, where none follows."""
-        gone = time.monotonic() - self._edge_heard > _EDGE_AWAY_SECONDS
+        gone = self._read_monotonic() - self._edge_heard > EDGE_AWAY_SECONDS
         return self._clock.now() if gone else self._edge_knows
 
     def _hear(self, until: float) -> None:
         # One that starts anew, or comes back, takes nothing back that was shown as deployed.
         before = self.edge_knows()
-        self._edge_heard = time.monotonic()
+        self._edge_heard = self._read_monotonic()
         self._edge_knows = max(before, until)
 
     def wait_for_edge(self, seconds: float) -> bool:
@@ -127,7 +129,7 @@ class EdgeState:
         needs longer.
         """
         version, deadline = self.version(), time.monotonic() + seconds
-        while time.monotonic() < deadline and time.monotonic() - self._seen[1] < _EDGE_AWAY_SECONDS:
+        while time.monotonic() < deadline and time.monotonic() - self._seen[1] < EDGE_AWAY_SECONDS:
             if self._seen[0] >= version:
                 return True
             time.sleep(0.02)

@@ -19,7 +19,7 @@ from provisioning.facts import names
 from provisioning.plan.distribution_config import with_endpoint, without_endpoint
 from provisioning.plan.planner import desired_behavior, desired_origin, position_for
 from tests.lab.account import ALL_VIEWER, CACHING_DISABLED, Account, behavior, custom_origin, listed
-from tests.lab.test_continuous_deployment import Pair
+from tests.lab.staging_pair import StagingPair
 from tests.provisioning.examples import KEY, OWNER, spec
 
 OURS = names.origin_id(OWNER, KEY)
@@ -77,7 +77,7 @@ def test_a_staging_distribution_and_what_may_overwrite_its_primary_are_told(
 ) -> None:
     alone = existing(aws, account.create_distribution()["Distribution"]["Id"]).facts
     assert (alone.staging, alone.continuous_deployment_policy_id) == (False, "")
-    pair = Pair(account)
+    pair = StagingPair(account)
     policy = pair.create_policy()
     pair.update(pair.primary, ContinuousDeploymentPolicyId=policy)
     primary, staging = existing(aws, pair.primary).facts, existing(aws, pair.staging).facts

@@ -24,7 +24,7 @@ from tests.lab.account import (
     listed,
     viewer_certificate,
 )
-from tests.lab.test_continuous_deployment import Pair
+from tests.lab.staging_pair import StagingPair
 from tests.provisioning.aws.conftest import enter
 
 OWNER = "edge-portal"
@@ -291,7 +291,7 @@ def test_a_promotion_takes_away_what_was_published_on_the_primary_meanwhile(
     distribution.
     """
     give_role(account)
-    arn, pair = account.balancer(account.vpc()), Pair(account)
+    arn, pair = account.balancer(account.vpc()), StagingPair(account)
 
     def said(distribution_id: str) -> PreflightResult:
         return asked(aws, account.number, arn, distribution_id)["PF-STAGING"]
