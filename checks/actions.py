@@ -16,8 +16,9 @@ from django.db import IntegrityError, close_old_connections, connection, transac
 
 from checks.aws_view import fetch_aws_view
 from checks.diagnosis.evidence import Observations
-from checks.diagnosis.ranking import ProbeKind, weigh
-from checks.investigate import AGAIN, MOST_PROBES, Explained, explain
+from checks.diagnosis.probe_kinds import ProbeKind
+from checks.diagnosis.ranking import rank_verdicts
+from checks.investigate import AGAIN, MOST_PROBES, Investigation, investigate
 from checks.models import Check, SavedCheck
 from checks.probe.limits import Limits
 from checks.probe.probe_request import MOST_WAYS, parse_routes, routes_of
@@ -217,9 +218,9 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
             seconds=(MOST_PROBES + AGAIN + MOST_WAYS) * limits.total_s + LEASE_MARGIN_SECONDS
         )
         ours.update(lease_until=now + explaining)
-    explained = _explain(check, transcript)
+    found = _investigate(check, transcript)
     renew_connection()
-    _record(check, explained, clock())
+    _record(check, found, clock())
     return check
 
 
@@ -250,7 +251,7 @@ def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
         return Transcript(url=check.endpoint.domain_name, failures=(failure,))
 
 
-def _explain(check: Check, transcript: Transcript) -> Explained:
+def _investigate(check: Check, transcript: Transcript) -> Investigation:
     """What follows from it; for a handshake that failed, after the probes that tell why. A fault of
     our own on the way leaves the first look.
     """
@@ -268,7 +269,7 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
         else parse_routes(settings.PROBE_WAYS)
     )
     try:
-        return explain(
+        return investigate(
             seen,
             target=target,
             probe=again,
@@ -279,7 +280,7 @@ def _explain(check: Check, transcript: Transcript) -> Explained:
         raise
     except Exception:
         log.exception("check %s: a fault of the portal while explaining", check.pk)
-        return Explained(seen, weigh(seen))
+        return Investigation(seen, rank_verdicts(seen))
 
 
 def usual_target(endpoint: Endpoint) -> ProbeTarget:
@@ -294,9 +295,9 @@ def _target(check: Check) -> ProbeTarget:
     )
 
 
-def _record(check: Check, explained: Explained, now: datetime) -> None:
-    transcript, first = explained.seen.handshake, explained.conclusion.first
-    next_probe = explained.conclusion.next_probe
+def _record(check: Check, found: Investigation, now: datetime) -> None:
+    transcript, first = found.seen.handshake, found.conclusion.first
+    next_probe = found.conclusion.next_probe
     before = _verdict_before(check)
     with transaction.atomic():
         changed = Check.objects.filter(pk=check.pk, finished_at__isnull=True).update(
@@ -310,9 +311,9 @@ def _record(check: Check, explained: Explained, now: datetime) -> None:
             total_ms=transcript.timing.total,
             connect_ms=transcript.timing.connect if transcript.upgraded else None,
             transcript_data=transcript.to_dict(),
-            findings=[diagnosis.to_dict() for diagnosis in explained.conclusion.diagnoses],
-            next_probe=next_probe.kind if next_probe else "",
-            probes=list(_further(explained.seen)),
+            findings=[diagnosis.to_dict() for diagnosis in found.conclusion.diagnoses],
+            next_probe=next_probe or "",
+            probes=list(_further(found.seen)),
         )
         if changed and check.stream and (check.saved_id is None or before != first.code):
             events.append(
@@ -355,8 +356,8 @@ def _further(seen: Observations) -> Iterator[dict[str, object]]:
         return {"kind": kind, **more, "transcript": made.to_dict()}
 
     if seen.plain_get is not None:
-        yield stored("plain GET", seen.plain_get)
+        yield stored(ProbeKind.PLAIN_GET, seen.plain_get)
     if seen.without_origin is not None:
-        yield stored("without Origin", seen.without_origin)
-    yield from (stored("again", made) for made in seen.again)
-    yield from (stored("other ways", made, way=name) for name, made in seen.other_ways)
+        yield stored(ProbeKind.WITHOUT_ORIGIN, seen.without_origin)
+    yield from (stored(ProbeKind.AGAIN, made) for made in seen.again)
+    yield from (stored(ProbeKind.WAYS, made, way=name) for name, made in seen.other_ways)

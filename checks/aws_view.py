@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from checks import preflight
-from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, Clock, usual_clocks
+from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, IdleTimeout, usual_clocks
 from checks.preflight import PreflightResult, PreflightSubject
-from checks.preflight.behavior_match import Serving, serving
+from checks.preflight.behavior_match import BehaviorMatch, match_behavior
 from provisioning.aws import distributions
 from provisioning.aws.errors import AwsError
 from provisioning.aws.session import Aws, aws_for
@@ -37,10 +37,10 @@ class AwsView:
     another behavior gets the path, it is that of the endpoint's own VPC origin.
     """
 
-    serving: Serving | None = None
+    behavior: BehaviorMatch | None = None
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None
-    clocks: tuple[Clock, ...] = ()
+    clocks: tuple[IdleTimeout, ...] = ()
 
 
 def fetch_aws_view(
@@ -60,8 +60,8 @@ def fetch_aws_view(
     origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
     own = names.vpc_origin_name(owner, spec.vpc_origin_key)
     return AwsView(
-        serving=served,
-        preflight=preflight.judge(subject, taken),
+        behavior=served,
+        preflight=preflight.evaluate(subject, taken),
         clocks=_clocks(taken.target),
         vpc_origin_status=status_of_origin(
             served, origins, own_name=own, account_id=endpoint.account.account_id
@@ -70,7 +70,7 @@ def fetch_aws_view(
 
 
 def status_of_origin(
-    served: Serving | None,
+    served: BehaviorMatch | None,
     origins: Sequence[VpcOriginFacts] | None,
     *,
     own_name: str,
@@ -82,7 +82,7 @@ def status_of_origin(
     """
     if served is None or origins is None:
         return None
-    if not served.meant:
+    if not served.own:
         return next((origin.status for origin in origins if origin.name == own_name), None)
     if not served.vpc_origin_id:
         return None
@@ -91,7 +91,7 @@ def status_of_origin(
     return next((origin.status for origin in origins if origin.id == served.vpc_origin_id), absent)
 
 
-def _clocks(target: TargetFacts | None) -> tuple[Clock, ...]:
+def _clocks(target: TargetFacts | None) -> tuple[IdleTimeout, ...]:
     """The idle clocks on the way to this target; a Network Load Balancer has one for each
     listener.
     """
@@ -115,7 +115,7 @@ def _serving(
     url: str,
     headers: Sequence[tuple[str, str]],
     custom: Mapping[str, Forwarding],
-) -> Serving | None:
+) -> BehaviorMatch | None:
     spec = endpoint.spec
     try:
         record = distributions.read(aws, spec.distribution_id)
@@ -125,7 +125,7 @@ def _serving(
     if record is None:
         return None
     asked = urlsplit(url)
-    return serving(
+    return match_behavior(
         record.config,
         request_policies={**MANAGED_REQUEST_POLICIES, **custom},
         domain_name=record.domain_name,

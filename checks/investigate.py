@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 
 from checks.aws_view import AwsView
 from checks.diagnosis.evidence import Observations
-from checks.diagnosis.ranking import Conclusion, weigh
+from checks.diagnosis.probe_kinds import ProbeKind
+from checks.diagnosis.ranking import Conclusion, rank_verdicts
 from checks.protocol.probe_target import ProbeTarget
 from checks.protocol.transcript import Reason, Transcript
 
@@ -29,47 +30,47 @@ OUR_OWN = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Explained:
+class Investigation:
     """What was seen in the end, and what follows from it."""
 
     seen: Observations
     conclusion: Conclusion
 
 
-def explain(
+def investigate(
     seen: Observations,
     *,
     target: ProbeTarget,
     probe: Callable[[ProbeTarget], Transcript],
     look: Callable[[], AwsView],
     ways: Mapping[str, ProbeTarget],
-) -> Explained:
+) -> Investigation:
     """Weigh, make the probe that would tell more, weigh again. `ways` are those past the edge, if
     any may be asked: they are where no socket opens and all that is left needs a person or minutes.
     """
-    conclusion = weigh(seen)
+    conclusion = rank_verdicts(seen)
     failure = seen.handshake.failure
     if failure is not None and failure.reason in OUR_OWN:
-        return Explained(seen, replace(conclusion, next_probe=None))
+        return Investigation(seen, replace(conclusion, next_probe=None))
     for _ in range(MOST_PROBES):
         if conclusion.next_probe is None:
             break
-        match conclusion.next_probe.kind:
-            case "AWS":
+        match conclusion.next_probe:
+            case ProbeKind.AWS:
                 view = look()
                 seen = replace(
                     seen,
                     looked=True,
-                    serving=view.serving,
+                    behavior=view.behavior,
                     preflight=view.preflight,
                     vpc_origin_status=view.vpc_origin_status,
                     clocks=view.clocks,
                 )
-            case "without Origin":
+            case ProbeKind.WITHOUT_ORIGIN:
                 seen = replace(seen, without_origin=probe(replace(target, origin=None)))
-            case "plain GET":
+            case ProbeKind.PLAIN_GET:
                 seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
-            case "again":
+            case ProbeKind.AGAIN:
                 seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
             case _ if ways and not seen.other_ways and not seen.handshake.upgraded:
                 seen = replace(
@@ -77,8 +78,8 @@ def explain(
                 )
             case _:
                 break
-        conclusion = weigh(seen)
-    return Explained(seen, conclusion)
+        conclusion = rank_verdicts(seen)
+    return Investigation(seen, conclusion)
 
 
 def _repeated(handshake: Transcript, probe: Callable[[], Transcript]) -> tuple[Transcript, ...]:

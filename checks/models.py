@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from django.db import models
 from django.db.models import Q
 
-from checks.probe.probe_request import Kind
+from checks.probe.probe_request import REQUESTABLE
 from provisioning.models import Endpoint
 
 
@@ -173,7 +173,9 @@ class Probe(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     endpoint = models.ForeignKey(Endpoint, on_delete=models.CASCADE, related_name="probes")
-    kind = models.CharField(max_length=20, choices=[(kind.value, kind.value) for kind in Kind])
+    kind = models.CharField(
+        max_length=20, choices=[(kind.value, kind.value) for kind in REQUESTABLE]
+    )
     number = models.PositiveIntegerField(default=0)
     path = models.TextField(blank=True)
     of_check = models.ForeignKey(

@@ -29,14 +29,15 @@ from checks.actions import (
 from checks.aws_view import AwsView, fetch_aws_view
 from checks.diagnosis.access_log import LogRow, LogRowError, parse_log_rows
 from checks.diagnosis.evidence import Observations
-from checks.diagnosis.ranking import weigh
+from checks.diagnosis.probe_kinds import ProbeKind
+from checks.diagnosis.ranking import rank_verdicts
 from checks.executors import Held
 from checks.models import Check, Probe
 from checks.output.reports import Report
 from checks.preflight.behavior_match import HANDSHAKE_HEADERS
 from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
-from checks.probe.probe_request import WITH_AWS, Kind, ProbeRequest, longest, parse_routes
+from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_routes
 from checks.protocol.handshake_options import HandshakeOptions
 from checks.protocol.script import Script
 from checks.protocol.transcript import Transcript
@@ -113,8 +114,8 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
     )
     if probe is None:
         return None
-    asked = ProbeRequest(Kind(probe.kind), probe.number, probe.path)
-    limits = Limits() if asked.kind is Kind.RECONNECT else probe_limits(Script())
+    asked = ProbeRequest(ProbeKind(probe.kind), probe.number, probe.path)
+    limits = Limits() if asked.kind is ProbeKind.RECONNECT else probe_limits(Script())
     lease = (
         longest(asked, limits.total_s)
         + (LOOK_SECONDS if asked.kind in WITH_AWS else 0)
@@ -125,7 +126,7 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
         return None
     found: dict[str, Any] = {}
     try:
-        if asked.kind is not Kind.LOG_ROWS:
+        if asked.kind is not ProbeKind.LOG_ROWS:
             return _waiting(probe, asked, _surroundings(probe, asked, limits), clock)
         report, found = _weighed_again(probe)
     except DatabaseError:
@@ -202,17 +203,17 @@ def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
         _observed(check),
         log_rows=rows,
         looked=True,
-        serving=view.serving,
+        behavior=view.behavior,
         preflight=view.preflight,
         vpc_origin_status=view.vpc_origin_status,
         clocks=view.clocks,
     )
-    conclusion = weigh(seen)
+    conclusion = rank_verdicts(seen)
     first = conclusion.first
     found = {
         "verdict": first.code,
         "findings": [diagnosis.to_dict() for diagnosis in conclusion.diagnoses],
-        "next_probe": conclusion.next_probe.kind if conclusion.next_probe else "",
+        "next_probe": conclusion.next_probe or "",
     }
     told = "The verdict stays" if first.code == check.verdict else "The verdict is"
     known = {finding["code"] for finding in check.findings}
@@ -233,12 +234,12 @@ def _observed(check: Check) -> Observations:
     for made in check.probes:
         transcript = Transcript.from_dict(made["transcript"])
         match made["kind"]:
-            case "plain GET":
+            case ProbeKind.PLAIN_GET:
                 seen = replace(seen, plain_get=transcript)
-            case "without Origin":
+            case ProbeKind.WITHOUT_ORIGIN:
                 seen = replace(seen, without_origin=transcript)
-            case "again":
+            case ProbeKind.AGAIN:
                 seen = replace(seen, again=(*seen.again, transcript))
-            case "other ways":
+            case ProbeKind.WAYS:
                 seen = replace(seen, other_ways=(*seen.other_ways, (made["way"], transcript)))
     return seen

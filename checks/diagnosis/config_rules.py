@@ -2,7 +2,7 @@
 gets the path (PURE).
 
 Decides, rule by rule, what CloudFront's settings confirm or rule out, given the answer that came.
-It must never look anything up, never rank (`weigh` does), and never be certain of a cause that the
+It must never look anything up, never rank (`ranking` does), and never be certain of a cause that the
 answer which came does not show.
 """
 
@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from checks.diagnosis.evidence import Claim, Observations
-from checks.diagnosis.status_rules import Certainty, misses_handshake, speaks_of_origin
+from checks.diagnosis.status_rules import misses_handshake, speaks_of_origin
 from checks.diagnosis.transcript_rules import diagnose
-from checks.preflight.behavior_match import HANDSHAKE_HEADERS, Serving
+from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, Certainty, VerdictCode
+from checks.preflight.behavior_match import HANDSHAKE_HEADERS, BehaviorMatch
 from checks.protocol.transcript import Phase
 
 _ANY_ANSWER = range(200, 600)
@@ -24,12 +25,12 @@ def configuration(seen: Observations) -> Iterator[Claim]:
     """Where somebody behind the edge answered, the edge let the request pass: what it might refuse
     is then no cause.
     """
-    found = seen.serving
+    found = seen.behavior
     if found is None:
         return
 
-    def claim(code: str, shown: bool, evidence: str) -> Claim:
-        return Claim(code, "high" if shown else "medium", (evidence,))
+    def claim(code: VerdictCode, shown: bool, evidence: str) -> Claim:
+        return Claim(code, HIGH if shown else MEDIUM, (evidence,))
 
     refused = not seen.handshake.upgraded
     hidden = seen.hidden
@@ -50,14 +51,14 @@ def configuration(seen: Observations) -> Iterator[Claim]:
             seen.status == 403,
             "the behavior takes https only, and the address begins with ws",
         )
-    if not seen.handshake.live and not found.meant:
+    if not seen.handshake.live and not found.own:
         told = f"the behavior {found.path_pattern} gets this path, none of the endpoint's"
         yield claim("WSE-PATH", seen.status in _ANY_ANSWER, told)
     if at_edge and found.geo_restricted:
         shown = seen.status == 403 and _edge_said(seen, "block access from your country")
-        guessed: Certainty = "low" if hidden else "medium"
+        guessed: Certainty = LOW if hidden else MEDIUM
         yield Claim(
-            "WSE-403-GEO", "high" if shown else guessed, ("the distribution restricts countries",)
+            "WSE-403-GEO", HIGH if shown else guessed, ("the distribution restricts countries",)
         )
     if at_edge and found.signed:
         # A signature that was sent may be a good one.
@@ -67,13 +68,13 @@ def configuration(seen: Observations) -> Iterator[Claim]:
         yield claim("WSE-403-SIGNED", shown, "the behavior demands signed URLs or cookies")
     if refused and found.web_acl and 403 in (seen.status, *hidden):
         said = _edge_said(seen, "request blocked")
-        likely: Certainty = "medium" if seen.status == 403 and at_edge and not hidden else "low"
+        likely: Certainty = MEDIUM if seen.status == 403 and at_edge and not hidden else LOW
         guarded = f"the web ACL {found.web_acl} guards the distribution"
-        yield Claim("WSE-403-WAF", "high" if said else likely, (guarded,))
-    if refused and found.meant and (dropped := _dropped(found, HANDSHAKE_HEADERS[:2])):
+        yield Claim("WSE-403-WAF", HIGH if said else likely, (guarded,))
+    if refused and found.own and (dropped := _dropped(found, HANDSHAKE_HEADERS[:2])):
         yield claim("WSE-400-NOKEY", seen.status in _FROM_APP and seen.may_be_of_app, dropped)
     if lacks_subprotocol(seen) and (dropped := _dropped(found, ("Sec-WebSocket-Protocol",))):
-        yield Claim("WSE-101-POLICY", "high", (dropped,))
+        yield Claim("WSE-101-POLICY", HIGH, (dropped,))
     replaced_here = bool(hidden) and (seen.status == 200 or seen.author == "bucket")
     if refused and (replaced_here or any(replaced == 200 for _, replaced, _ in found.error_pages)):
         pages = ", ".join(
@@ -81,17 +82,17 @@ def configuration(seen: Observations) -> Iterator[Claim]:
         )
         # Behind another failure it may only wait to hide the next one.
         yield Claim(
-            "WSE-200-SPA", "high" if replaced_here else "low", (f"custom error responses: {pages}",)
+            "WSE-200-SPA", HIGH if replaced_here else LOW, (f"custom error responses: {pages}",)
         )
     if refused and found.functions and _function_may_have(seen):
         yield Claim(
             "WSE-EDGE-FUNCTION",
-            "low",
+            LOW,
             (f"a function runs for every request of the behavior {found.path_pattern}",),
         )
 
 
-KEPT_BACK = "WSE-NOT-FORWARDED"
+KEPT_BACK: VerdictCode = "WSE-NOT-FORWARDED"
 _REFUSES_WHO_ASKS = (401, 403)
 _MAY_LACK_SOMETHING = (301, 302, 303, 307, 308, 400, 404)
 
@@ -110,8 +111,8 @@ _SIGNATURES = frozenset(
 )
 
 
-def _carries_signature(found: Serving) -> bool:
-    return any(one.part != "header" and one.name in _SIGNATURES for one in found.passages)
+def _carries_signature(found: BehaviorMatch) -> bool:
+    return any(one.part != "header" and one.name in _SIGNATURES for one in found.parts)
 
 
 def _edge_refused_signature(seen: Observations) -> bool:
@@ -126,14 +127,14 @@ def left_behind(seen: Observations) -> Iterator[Claim]:
     refuses not surely. Origin goes with every test, so that it counts only where the app itself
     speaks of it. Where the handshake's own headers stay behind, that is the cause.
     """
-    found = seen.serving
-    if found is None or not found.meant or seen.handshake.live or not seen.status or seen.by_edge:
+    found = seen.behavior
+    if found is None or not found.own or seen.handshake.live or not seen.status or seen.by_edge:
         return
     if _dropped(found, HANDSHAKE_HEADERS[:2]):
         return
     lost = [
         one
-        for one in found.passages
+        for one in found.parts
         if one.passes is False and (one.part != "header" or _own(one.name))
     ]
     spoken_of = seen.status == 403 and speaks_of_origin(seen.handshake.body)
@@ -143,15 +144,13 @@ def left_behind(seen: Observations) -> Iterator[Claim]:
         and seen.handshake.request
         and seen.handshake.request.origin
     ):
-        lost.append(next(one for one in found.passages if one.name == "Origin"))
+        lost.append(next(one for one in found.parts if one.name == "Origin"))
     if lost:
         evidence = tuple(f"the {one.part} {one.name} is not forwarded: {one.why}" for one in lost)
         refuses_asker = seen.status in _REFUSES_WHO_ASKS
-        likely: Certainty = (
-            "medium" if refuses_asker or seen.status in _MAY_LACK_SOMETHING else "low"
-        )
+        likely: Certainty = MEDIUM if refuses_asker or seen.status in _MAY_LACK_SOMETHING else LOW
         certain = refuses_asker and seen.author in ("app", "apigateway")
-        yield Claim(KEPT_BACK, "high" if certain else likely, evidence)
+        yield Claim(KEPT_BACK, HIGH if certain else likely, evidence)
 
 
 def _own(header: str) -> bool:
@@ -163,8 +162,8 @@ def lost_behind(seen: Observations) -> Iterator[Claim]:
     """The handshake left CloudFront whole, and the app misses a part of it: something between them
     took it.
     """
-    found = seen.serving
-    if found is None or not found.meant or seen.status not in (400, 426) or not seen.may_be_of_app:
+    found = seen.behavior
+    if found is None or not found.own or seen.status not in (400, 426) or not seen.may_be_of_app:
         return
     missed = seen.status == 426 or misses_handshake(seen.handshake.body)
     if all(found.passes(header) for header in HANDSHAKE_HEADERS[:2]) and (
@@ -174,7 +173,7 @@ def lost_behind(seen: Observations) -> Iterator[Claim]:
             "Sec-WebSocket-Key and Sec-WebSocket-Version are forwarded, so what is missing was "
             "lost behind CloudFront"
         )
-        yield Claim("WSE-426-VERSION", "medium" if missed else "low", (told,))
+        yield Claim("WSE-426-VERSION", MEDIUM if missed else LOW, (told,))
 
 
 def vpc_origin(seen: Observations) -> Iterator[Claim]:
@@ -184,14 +183,14 @@ def vpc_origin(seen: Observations) -> Iterator[Claim]:
     if seen.handshake.live or seen.reached_target or seen.vpc_origin_status in (None, "Deployed"):
         return
     state = f"is {seen.vpc_origin_status}" if seen.vpc_origin_status else "does not exist"
-    meant = seen.serving is None or seen.serving.meant
-    certainty: Certainty = "high" if seen.status in (502, 503, 504) and meant else "medium"
+    meant = seen.behavior is None or seen.behavior.own
+    certainty: Certainty = HIGH if seen.status in (502, 503, 504) and meant else MEDIUM
     yield Claim("WSE-502-VPCORIGIN", certainty, (f"the VPC origin {state}",))
 
 
-def _dropped(found: Serving, headers: Sequence[str]) -> str:
+def _dropped(found: BehaviorMatch, headers: Sequence[str]) -> str:
     lost = [header for header in headers if found.passes(header) is False]
-    why = next((passage.why for passage in found.passages if passage.name in lost), "")
+    why = next((passage.why for passage in found.parts if passage.name in lost), "")
     return f"{' and '.join(lost)} not forwarded: {why}" if lost else ""
 
 

@@ -1,7 +1,7 @@
 """What is known of one endpoint, as frozen values (PURE).
 
 Decides only shape, and what can be read off at a glance: the status, who wrote the answer, whether
-repetitions agree. It must never judge what follows from it; `claims`, `configured` and `weigh` do.
+repetitions agree. It must never judge what follows from it; `claims`, `configured` and `ranking` do.
 """
 
 from __future__ import annotations
@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from checks.diagnosis.access_log import LogRow
-from checks.diagnosis.idle_timeout import Clock
-from checks.diagnosis.status_rules import Author, Certainty, author_of
-from checks.preflight.behavior_match import Serving
+from checks.diagnosis.idle_timeout import IdleTimeout
+from checks.diagnosis.status_rules import Author, author_of
+from checks.diagnosis.verdicts import MEDIUM, Certainty, VerdictCode
+from checks.preflight.behavior_match import BehaviorMatch
 from checks.preflight.results import Fix, PreflightResult
 from checks.protocol.transcript import Phase, Reason, Transcript
 
@@ -22,7 +23,7 @@ class Claim:
     this account.
     """
 
-    code: str
+    code: VerdictCode
     certainty: Certainty
     evidence: tuple[str, ...]
     here: Fix | None = None
@@ -40,11 +41,11 @@ class Observations:
     plain_get: Transcript | None = None
     without_origin: Transcript | None = None
     other_ways: tuple[tuple[str, Transcript], ...] = ()
-    serving: Serving | None = None
+    behavior: BehaviorMatch | None = None
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None
     log_rows: tuple[LogRow, ...] = ()
-    clocks: tuple[Clock, ...] = ()
+    clocks: tuple[IdleTimeout, ...] = ()
     """The idle clocks on the way, in seconds as they run here."""
     origin_tls: bool | None = None
     looked: bool = False
@@ -94,7 +95,7 @@ class Observations:
         """
         head = self.handshake.response
         return self.by_app or (
-            head is not None and author_of(head, self.handshake.body) == ("edge", "medium")
+            head is not None and author_of(head, self.handshake.body) == ("edge", MEDIUM)
         )
 
     @property
@@ -102,7 +103,7 @@ class Observations:
         """The endpoint's own behavior has the path, and what is behind the edge signed the
         answer.
         """
-        meant = self.serving is not None and self.serving.meant
+        meant = self.behavior is not None and self.behavior.own
         return meant and self.author in ("balancer", "app") and not self.hidden
 
     @property
@@ -110,7 +111,7 @@ class Observations:
         """The statuses in whose place the distribution shows a page with the one that came: who
         signed it wrote only the page.
         """
-        pages = self.serving.error_pages if self.serving is not None else ()
+        pages = self.behavior.error_pages if self.behavior is not None else ()
         return frozenset(status for status, replaced, _ in pages if replaced == self.status)
 
     @property

@@ -3,7 +3,7 @@ read from (PURE).
 
 Decides, rule by rule, what the other probes, the preflight and CloudFront's log rows confirm or
 rule out; the rules about the distribution's settings are in `configured`. It must never look
-anything up, never rank (`weigh` does), and never be certain of a cause that the answer which came
+anything up, never rank (`ranking` does), and never be certain of a cause that the answer which came
 does not show.
 """
 
@@ -15,10 +15,10 @@ from urllib.parse import unquote, urlsplit
 from checks.diagnosis.access_log import LogRow
 from checks.diagnosis.config_rules import configuration, left_behind, lost_behind, vpc_origin
 from checks.diagnosis.evidence import Claim, Observations
-from checks.diagnosis.idle_timeout import judge_idle, silence_of
-from checks.diagnosis.status_rules import Certainty, author_of, speaks_of_origin
+from checks.diagnosis.idle_timeout import identify_timeout, silence_of
+from checks.diagnosis.status_rules import author_of, speaks_of_origin
 from checks.diagnosis.transcript_rules import diagnose
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, Certainty, VerdictCode
 from checks.preflight.behavior_match import HANDSHAKE_HEADERS
 from checks.preflight.results import Level
 from checks.protocol.transcript import Transcript
@@ -32,11 +32,11 @@ def _repeated(seen: Observations) -> Iterator[Claim]:
     if len(outcomes) > 2 and seen.wavers:
         opened = f"{sum(outcomes)} of {len(outcomes)} handshakes opened"
         settled = (
-            seen.serving is not None
-            and seen.serving.status == "Deployed"
-            and not seen.serving.continuous_deployment
+            seen.behavior is not None
+            and seen.behavior.status == "Deployed"
+            and not seen.behavior.continuous_deployment
         )
-        yield Claim("WSE-MIXED", "medium" if settled else "high", (opened,))
+        yield Claim("WSE-MIXED", MEDIUM if settled else HIGH, (opened,))
 
 
 def _without_origin(seen: Observations) -> Iterator[Claim]:
@@ -48,13 +48,13 @@ def _without_origin(seen: Observations) -> Iterator[Claim]:
         if not seen.wavers:
             kept = (f"with it, it failed {len(seen.again) + 1} times",) if seen.steady else ()
             opened = "the same handshake without an Origin line opened"
-            yield Claim("WSE-403-ORIGIN", "high" if seen.steady else "medium", (opened, *kept))
+            yield Claim("WSE-403-ORIGIN", HIGH if seen.steady else MEDIUM, (opened, *kept))
     elif _answer(seen.without_origin) == _answer(seen.handshake):
         said = "the same handshake without an Origin line got the same answer"
         if seen.status == 403 and seen.author in ("app", "edge"):
             yield Claim(
                 "WSE-403-APP" if seen.by_app else "WSE-403-EDGE",
-                "medium" if seen.by_app else "low",
+                MEDIUM if seen.by_app else LOW,
                 (said,),
             )
 
@@ -79,7 +79,7 @@ def _upgrade_only(seen: Observations) -> Iterator[Claim]:
             "upgrade with 502",
         )
         named = any(row.detail.endswith("OriginDnsError") for row in seen.log_rows)
-        private = seen.serving is not None and bool(seen.serving.vpc_origin_id)
+        private = seen.behavior is not None and bool(seen.behavior.vpc_origin_id)
         if (
             seen.clocks
             and not named
@@ -88,12 +88,20 @@ def _upgrade_only(seen: Observations) -> Iterator[Claim]:
             # Nobody signs for an app that hangs up while it accepts, so CloudFront says 502 itself.
             yield Claim(
                 "WSE-502-ORIGIN",
-                "medium",
+                MEDIUM,
                 (*evidence, "no Application Load Balancer stands before the app"),
             )
-            yield Claim("WSE-502-2025", "low", evidence)
+            yield Claim("WSE-502-2025", LOW, evidence)
             return
-        yield Claim("WSE-502-2025", "high" if named and private else "medium", evidence)
+        yield Claim("WSE-502-2025", HIGH if named and private else MEDIUM, evidence)
+
+
+_OF_APP: dict[int, VerdictCode] = {
+    401: "WSE-401-AUTH",
+    403: "WSE-403-APP",
+    404: "WSE-404-PATH",
+    500: "WSE-500-APP",
+}
 
 
 def _other_ways(seen: Observations) -> Iterator[Claim]:
@@ -102,30 +110,24 @@ def _other_ways(seen: Observations) -> Iterator[Claim]:
         if seen.handshake.live or seen.wavers:
             return
         if _answer(other) == _answer(seen.handshake) and other.response is not None and seen.by_app:
-            code = {
-                404: "WSE-404-PATH",
-                403: "WSE-403-APP",
-                500: "WSE-500-APP",
-                401: "WSE-401-AUTH",
-            }.get(seen.status)
-            if code:
+            if of_app := _OF_APP.get(seen.status):
                 yield Claim(
-                    code,
-                    "high",
+                    of_app,
+                    HIGH,
                     (f"the way {name} gets the same {seen.status}, so it is the app's own",),
                 )
         elif other.upgraded and seen.by_app and seen.status in (400, 426):
-            yield Claim("WSE-400-NOKEY", "medium", (f"the way {name}, past CloudFront, opens",))
+            yield Claim("WSE-400-NOKEY", MEDIUM, (f"the way {name}, past CloudFront, opens",))
         elif other.upgraded and seen.by_edge and seen.status in (502, 504):
             took, waited = other.timing.upgrade or 0.0, seen.handshake.timing.upgrade or 0.0
             slow = seen.status == 504 and took >= waited
-            code = (
-                "WSE-504-SLOW" if slow else {502: "WSE-502-ORIGIN", 504: "WSE-504-SG"}[seen.status]
-            )
+            code: VerdictCode = "WSE-504-SG" if seen.status == 504 else "WSE-502-ORIGIN"
+            if slow:
+                code = "WSE-504-SLOW"
             if not contradicted(code, seen):
                 yield Claim(
                     code,
-                    "medium",
+                    MEDIUM,
                     (f"the way {name}, past CloudFront, opens after {took / 1000:.1f} s",),
                 )
 
@@ -138,9 +140,9 @@ def _silence(seen: Observations) -> Iterator[Claim]:
     if not held:
         return
     reading = silence_of(held[-1].took_ms / 1000, seen.handshake)
-    found = judge_idle((reading,), seen.clocks) if reading else None
-    if found is not None and found.code in VERDICTS and found.code != "WSE-1006":
-        yield Claim(found.code, "high", (found.text,))
+    found = identify_timeout((reading,), seen.clocks) if reading else None
+    if found is not None and found.code not in (None, "WSE-1006"):
+        yield Claim(found.code, HIGH, (found.text,))
 
 
 # --- what the preflight of the target says
@@ -148,7 +150,7 @@ def _silence(seen: Observations) -> Iterator[Claim]:
 
 _NO_ANSWER = 0
 """In place of a status: nobody answered in time."""
-_BY_PREFLIGHT: tuple[tuple[str, str, tuple[int, ...]], ...] = (
+_BY_PREFLIGHT: tuple[tuple[str, VerdictCode, tuple[int, ...]], ...] = (
     ("PF-TARGET", "WSE-502-VPCORIGIN", (502, 503, 504)),
     ("PF-STATE", "WSE-502-VPCORIGIN", (502, 503, 504)),
     ("PF-BPA", "WSE-504-BPA", (_NO_ANSWER, 504)),
@@ -203,16 +205,16 @@ def _preflight(seen: Observations) -> Iterator[Claim]:
         if (
             question == "PF-HEALTH"
             and seen.by_app
-            and (seen.serving is None or seen.reached_target)
+            and (seen.behavior is None or seen.reached_target)
         ):
             continue
         around = question in _TO_THE_TARGET and seen.takes_plain
         explains = seen.status in statuses and _explains(code, seen) and not around
         warned = result.level is Level.WARN
-        certainty: Certainty = "high" if explains else "low" if warned or around else "medium"
+        certainty: Certainty = HIGH if explains else LOW if warned or around else MEDIUM
         if explains and warned and question in _TO_THE_TARGET:
             # A target that is impaired works all the same.
-            certainty = "low" if question == "PF-STATE" else "medium"
+            certainty = LOW if question == "PF-STATE" else MEDIUM
         here = result.fix if question in _PUT_RIGHT_IN_PLACE else None
         yield Claim(code, certainty, (f"AWS: {result.seen}",), here)
 
@@ -230,18 +232,18 @@ def _too_slow(seen: Observations) -> Iterator[Claim]:
     if passed >= _ADMITTED:
         yield Claim(
             "WSE-504-SLOW",
-            "medium",
+            MEDIUM,
             ("AWS: security group, network ACL and Block Public Access let it in",),
         )
     if seen.takes_plain:
         yield Claim(
             "WSE-504-SLOW",
-            "medium",
+            MEDIUM,
             ("a plain GET of the same path is answered from behind CloudFront",),
         )
 
 
-def contradicted(code: str, seen: Observations) -> bool:
+def contradicted(code: VerdictCode, seen: Observations) -> bool:
     """Whether a further probe or AWS's own answers rule a suggested cause out. What ACM says of a
     certificate never does: the listener may show another.
     """
@@ -251,8 +253,8 @@ def contradicted(code: str, seen: Observations) -> bool:
         and not speaks_of_origin(seen.handshake.body)
     ):
         return _answer(seen.without_origin) == _answer(seen.handshake)
-    if code == "WSE-400-NOKEY" and seen.serving is not None and seen.serving.meant:
-        return all(seen.serving.passes(header) for header in HANDSHAKE_HEADERS[:2])
+    if code == "WSE-400-NOKEY" and seen.behavior is not None and seen.behavior.own:
+        return all(seen.behavior.passes(header) for header in HANDSHAKE_HEADERS[:2])
     if code == "WSE-400-HOST" and seen.takes_plain and seen.status == 400:
         return True
     if code == "WSE-504-SG" and seen.takes_plain:
@@ -269,7 +271,7 @@ def contradicted(code: str, seen: Observations) -> bool:
 # --- what CloudFront's log says
 # ---------------------------------------------------------------------------------------
 
-_BY_DETAIL: dict[str, str] = {
+_BY_DETAIL: dict[str, VerdictCode] = {
     "OriginDnsError": "WSE-502-DNS",
     "NonS3OriginDnsError": "WSE-502-DNS",
     "OriginConnectError": "WSE-502-PORT",
@@ -294,13 +296,13 @@ _BY_DETAIL: dict[str, str] = {
     "InternalError": "WSE-503-EDGE",
     "LimitExceeded": "WSE-503-EDGE",
 }
-_ONE_OF_SEVERAL = frozenset(
+_ONE_OF_SEVERAL: frozenset[VerdictCode] = frozenset(
     {"WSE-403-WAF", "WSE-502-PORT", "WSE-504-SG", "WSE-504-SLOW", "WSE-502-ORIGIN"}
 )
 """What a detail suggests although other causes are logged alike: InvalidRequestBlocked is also said
 of a name that no distribution has.
 """
-_ONLY_WITH = {"WSE-502-ORIGIN": 502, "WSE-400-EDGE": 400}
+_ONLY_WITH: dict[VerdictCode, int] = {"WSE-502-ORIGIN": 502, "WSE-400-EDGE": 400}
 """A detail that comes with several statuses means this only with one of them."""
 
 
@@ -310,7 +312,7 @@ def _log(seen: Observations) -> Iterator[Claim]:
     """
     for row in seen.log_rows:
         if row.of_no_handshake and row.detail == "InvalidRequestMethod":
-            yield Claim("WSE-403-METHOD", "high" if seen.handshake.live else "medium", (str(row),))
+            yield Claim("WSE-403-METHOD", HIGH if seen.handshake.live else MEDIUM, (str(row),))
     if seen.handshake.live:
         return
     ours = seen.handshake.edge_request_id
@@ -324,29 +326,29 @@ def _log(seen: Observations) -> Iterator[Claim]:
             continue
         if code := _logged(row, seen):
             yield Claim(
-                code, "high" if exact and code not in _ONE_OF_SEVERAL else "medium", (str(row),)
+                code, HIGH if exact and code not in _ONE_OF_SEVERAL else MEDIUM, (str(row),)
             )
-        if row.path_pattern and seen.serving is None and row.path_pattern == "*":
+        if row.path_pattern and seen.behavior is None and row.path_pattern == "*":
             yield Claim(
                 "WSE-PATH",
-                "medium",
+                MEDIUM,
                 (f"CloudFront's log: the behavior {row.path_pattern} got the path",),
             )
 
 
-def _logged(row: LogRow, seen: Observations) -> str:
+def _logged(row: LogRow, seen: Observations) -> VerdictCode | None:
     """The code that a row speaks for. OriginCommError is a time-out, while connecting or waiting
     for the answer.
     """
-    code = _BY_DETAIL.get(row.detail) or _BY_DETAIL.get(row.result, "")
+    code = _BY_DETAIL.get(row.detail) or _BY_DETAIL.get(row.result)
     status = row.status or seen.status
     if code == "WSE-504-SG" and status != 504:
         code = "WSE-502-ORIGIN"
     if code == "WSE-504-SG" and contradicted(code, seen):
         # Slow is left only where nothing else may drop packets either.
         passed = {result.code for result in seen.preflight if result.level is Level.PASS}
-        code = "WSE-504-SLOW" if passed >= _ADMITTED or seen.takes_plain else ""
-    return "" if _ONLY_WITH.get(code, status) != status else code
+        code = "WSE-504-SLOW" if passed >= _ADMITTED or seen.takes_plain else None
+    return code if code and _ONLY_WITH.get(code, status) == status else None
 
 
 def _elsewhere(row: LogRow, seen: Observations) -> bool:
@@ -379,7 +381,7 @@ def _answer(seen: Transcript) -> tuple[int, str]:
     return seen.response.status, seen.response.get("server").lower()
 
 
-def _explains(code: str, seen: Observations) -> bool:
+def _explains(code: VerdictCode, seen: Observations) -> bool:
     """Whether the answer is the one that this cause brings on, beyond its status."""
     if code == "WSE-301-LOOP":
         return any(found.code == code for found in diagnose(seen.handshake))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from checks.diagnosis.verdicts import VerdictCode
 from checks.protocol.script import Hold, SendPing, SendPong, Step
 from checks.protocol.transcript import Phase, Reason, Transcript
 
@@ -29,18 +30,18 @@ ALB_SECONDS = 60.0
 NLB_SECONDS = 350.0
 _CUT = frozenset({Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY})
 _BROKEN = frozenset({Reason.FRAME_VIOLATION, Reason.TOO_MUCH_DATA, Reason.TOO_MANY_FRAMES})
-_TELLS_LATE = "WSE-IDLE-NLB"
+_TELLS_LATE: VerdictCode = "WSE-IDLE-NLB"
 SAFETY = 2.5
 """A heartbeat this many times as frequent as the clock: two may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class IdleTimeout:
     """An idle clock on the way: the verdict it leads to, and its seconds. `one_way`: only bytes of
     the origin count.
     """
 
-    code: str
+    code: VerdictCode
     name: str
     seconds: float
     one_way: bool = False
@@ -64,26 +65,28 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class IdleFinding:
-    """`code` is "" when nothing ended; `heartbeat` is the seconds to send one in, None when none is
+    """`code` is None when nothing ended; `heartbeat` is the seconds to send one in, None when none is
     needed.
     """
 
-    code: str
+    code: VerdictCode | None
     text: str
     heartbeat: float | None
 
 
 def usual_clocks(
     *, alb: float | None = ALB_SECONDS, nlb: float | None = None, pace: float = 1.0
-) -> tuple[Clock, ...]:
+) -> tuple[IdleTimeout, ...]:
     """The clocks on the way, shortest first; None where there is no such hop. `pace`: AWS's seconds
     for one here.
     """
-    clocks = [Clock("WSE-IDLE-CLOUDFRONT", "CloudFront", CLOUDFRONT_SECONDS / pace, one_way=True)]
+    clocks = [
+        IdleTimeout("WSE-IDLE-CLOUDFRONT", "CloudFront", CLOUDFRONT_SECONDS / pace, one_way=True)
+    ]
     if alb:
-        clocks.append(Clock("WSE-IDLE-ALB", "the Application Load Balancer", alb / pace))
+        clocks.append(IdleTimeout("WSE-IDLE-ALB", "the Application Load Balancer", alb / pace))
     if nlb:
-        clocks.append(Clock(_TELLS_LATE, "the Network Load Balancer", nlb / pace))
+        clocks.append(IdleTimeout(_TELLS_LATE, "the Network Load Balancer", nlb / pace))
     return tuple(sorted(clocks, key=lambda clock: clock.seconds))
 
 
@@ -136,7 +139,7 @@ def _reasons(seen: Transcript) -> set[Reason]:
     return {failure.reason for failure in seen.failures if failure.phase is not Phase.CLOSE}
 
 
-def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFinding:
+def identify_timeout(readings: Sequence[Reading], clocks: Sequence[IdleTimeout]) -> IdleFinding:
     """Which clock it was.
 
     1. A socket that never opened, or that the meter had to end itself, shows nothing.
@@ -179,7 +182,7 @@ def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFind
             " The server sends frames by itself, which keep it open." if silent.heard > 1 else ""
         )
         return IdleFinding(
-            "", f"After {silent.seconds:.0f} s of silence the socket was still open.{pings}", None
+            None, f"After {silent.seconds:.0f} s of silence the socket was still open.{pings}", None
         )
     if silent.ended == "closed":
         text = f"After {silent.seconds:.0f} s of silence the app closed with {silent.close_code}."
@@ -215,7 +218,7 @@ def judge_idle(readings: Sequence[Reading], clocks: Sequence[Clock]) -> IdleFind
     return IdleFinding(clock.code, text, _heartbeat(clock.seconds))
 
 
-def _fits(seconds: float, clock: Clock) -> bool:
+def _fits(seconds: float, clock: IdleTimeout) -> bool:
     return abs(seconds - clock.seconds) <= max(1.0, clock.seconds * 0.1)
 
 

@@ -20,42 +20,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from checks.diagnosis.config_rules import KEPT_BACK, lacks_subprotocol
 from checks.diagnosis.evidence import Claim, Observations
 from checks.diagnosis.evidence_rules import RULES, contradicted
-from checks.diagnosis.status_rules import Certainty
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.transcript_rules import Diagnosis, diagnose
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, VerdictCode
 from checks.protocol.transcript import Phase, Reason
-
-ProbeKind = Literal["again", "plain GET", "without Origin", "AWS", "log rows", "idle", "other ways"]
-
-PROBES: dict[str, str] = {
-    "AWS": "A look at the distribution's configuration and the target's network in AWS.",
-    "without Origin": "The same handshake without an Origin line: tells whether it is the app's origin list.",
-    "plain GET": "A plain GET of the same address: tells whether only the upgrade fails, or every "
-    "request.",
-    "again": "The same handshake again: tells whether every edge gives the same answer.",
-    "idle": "A silent socket, held and timed: the second at which it ends names the clock.",
-    "log rows": "CloudFront's own log row of this request: it names the detailed result.",
-    "other ways": "The same handshake past CloudFront, straight to the load balancer: tells on which side "
-    "to look.",
-}
-"""Every kind of further probe, in words."""
-
-
-@dataclass(frozen=True, slots=True)
-class NextProbe:
-    """What would tell more; `why` is for people."""
-
-    kind: ProbeKind
-
-    @property
-    def why(self) -> str:
-        """What it is and what it tells."""
-        return PROBES[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +37,7 @@ class Conclusion:
     """
 
     diagnoses: tuple[Diagnosis, ...]
-    next_probe: NextProbe | None
+    next_probe: ProbeKind | None
 
     @property
     def first(self) -> Diagnosis:
@@ -73,20 +45,19 @@ class Conclusion:
         return self.diagnoses[0]
 
 
-_RANK: dict[Certainty, int] = {"high": 0, "medium": 1, "low": 2}
-_WEAKER: dict[Certainty, Certainty] = {"high": "medium", "medium": "low", "low": "low"}
+_WEAKER: dict[Certainty, Certainty] = {HIGH: MEDIUM, MEDIUM: LOW, LOW: LOW}
 
 
-def weigh(seen: Observations) -> Conclusion:
+def rank_verdicts(seen: Observations) -> Conclusion:
     """The ranked verdicts of everything that was seen."""
     first_look = diagnose(seen.handshake, origin_tls=seen.origin_tls)
     claims = [claim for rule in RULES for claim in rule(seen)]
-    if seen.handshake.live and not any(claim.certainty == "high" for claim in claims):
+    if seen.handshake.live and not any(claim.certainty == HIGH for claim in claims):
         # All is well: what could go wrong elsewhere is no finding here.
         return Conclusion(first_look, _next_probe(seen, first_look, set()))
     claimed = {claim.code for claim in claims}
-    confirmed = {claim.code for claim in claims if claim.certainty == "high"}
-    merged: dict[str, Diagnosis] = {}
+    confirmed = {claim.code for claim in claims if claim.certainty == HIGH}
+    merged: dict[VerdictCode, Diagnosis] = {}
     for claim in sorted(claims, key=_claim_order):
         known = merged.get(claim.code)
         evidence = (*(known.evidence if known else ()), *claim.evidence)
@@ -100,13 +71,13 @@ def weigh(seen: Observations) -> Conclusion:
         if found.code in merged:
             known = merged[found.code]
             evidence = tuple(dict.fromkeys((*known.evidence, *found.evidence)))
-            likelier = min(known.certainty, shown.certainty, key=lambda certainty: _RANK[certainty])
+            likelier = max(known.certainty, shown.certainty)
             merged[found.code] = replace(known, certainty=likelier, evidence=evidence)
         elif not contradicted(found.code, seen) or len(first_look) == 1:
             merged[found.code] = shown
     ranked = sorted(merged.values(), key=lambda found: _order(found, found.code in claimed))
     if not ranked:
-        ranked = [Diagnosis(VERDICTS["WSE-UNKNOWN"], "low", ())]
+        ranked = [Diagnosis(VERDICTS["WSE-UNKNOWN"], LOW, ())]
     return Conclusion(tuple(_live_first(ranked, seen)), _next_probe(seen, ranked, confirmed))
 
 
@@ -119,7 +90,7 @@ def _as_far_as_shown(
     if found.code == "WSE-LIVE":
         return found
     if shown or contradicted(found.code, seen):
-        return replace(found, certainty="low")
+        return replace(found, certainty=LOW)
     return (
         replace(found, certainty=_WEAKER[found.certainty]) if seen.wavers or incomplete else found
     )
@@ -129,11 +100,11 @@ def _order(found: Diagnosis, claimed: bool) -> tuple[int, bool, int]:
     """Of what is hardly likely, what was read from AWS goes before what a status makes one think
     of.
     """
-    return _RANK[found.certainty], found.certainty == "low" and not claimed, _place(found.code)
+    return -found.certainty.rank, found.certainty == LOW and not claimed, _place(found.code)
 
 
 def _claim_order(claim: Claim) -> tuple[int, int]:
-    return _RANK[claim.certainty], _place(claim.code)
+    return -claim.certainty.rank, _place(claim.code)
 
 
 def _live_first(ranked: Sequence[Diagnosis], seen: Observations) -> Iterator[Diagnosis]:
@@ -144,7 +115,7 @@ def _live_first(ranked: Sequence[Diagnosis], seen: Observations) -> Iterator[Dia
         yield from ranked
 
 
-_ON_THE_WAY = (
+_ON_THE_WAY: tuple[VerdictCode, ...] = (
     "WSE-MIXED",
     "WSE-403-DISABLED",
     "WSE-403-ALIAS",
@@ -176,7 +147,7 @@ _ON_THE_WAY = (
 """In the order in which a request meets them."""
 
 
-def _place(code: str) -> int:
+def _place(code: VerdictCode) -> int:
     return _ON_THE_WAY.index(code) if code in _ON_THE_WAY else len(_ON_THE_WAY)
 
 
@@ -187,20 +158,20 @@ CloudFront in.
 
 
 def _next_probe(
-    seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[str]
-) -> NextProbe | None:
+    seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[VerdictCode]
+) -> ProbeKind | None:
     """The cheapest probe that could still change the order; none once a cause has been shown."""
     if seen.handshake.live and not (lacks_subprotocol(seen) and not seen.looked):
         return None
     if not seen.looked and (seen.status or any(map(seen.failed_in, _AWS_MAY_TELL))):
-        return NextProbe("AWS")
+        return ProbeKind.AWS
     if confirmed and ranked[0].code != "WSE-MIXED":
         return None
     # CloudFront writes the same page for many causes; what the app or the load balancer says is
     # their own word. But another edge may lead to another app, so a refusal is believed when it
     # comes again.
-    if ranked[0].certainty == "high" and ranked[0].code != "WSE-1006" and not seen.by_edge:
-        return NextProbe("again") if seen.status not in (0, 101) and not seen.again else None
+    if ranked[0].certainty == HIGH and ranked[0].code != "WSE-1006" and not seen.by_edge:
+        return ProbeKind.AGAIN if seen.status not in (0, 101) and not seen.again else None
     asked = seen.handshake.request
     if (
         seen.status in (400, 401, 403)
@@ -208,18 +179,18 @@ def _next_probe(
         and asked.origin
         and seen.without_origin is None
     ):
-        return NextProbe("without Origin")
+        return ProbeKind.WITHOUT_ORIGIN
     if (seen.status >= 500 or seen.status == 400) and seen.plain_get is None:
-        return NextProbe("plain GET")
+        return ProbeKind.PLAIN_GET
     if not seen.again:
-        return NextProbe("again")
+        return ProbeKind.AGAIN
     if any(
         failure.reason in (Reason.ABNORMAL_CLOSE, Reason.RESET)
         for failure in seen.handshake.failures
     ):
-        return NextProbe("idle")
+        return ProbeKind.IDLE
     if not seen.log_rows and seen.handshake.edge_request_id:
-        return NextProbe("log rows")
+        return ProbeKind.LOG_ROWS
     if not seen.other_ways:
-        return NextProbe("other ways")
+        return ProbeKind.WAYS
     return None

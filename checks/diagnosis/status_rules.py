@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
 
+from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, Certainty, VerdictCode
 from checks.protocol.transcript import ResponseHead, Transcript
 
-Certainty = Literal["low", "medium", "high"]
-Found = tuple[tuple[str, Certainty], ...]
+Found = tuple[tuple[VerdictCode, Certainty], ...]
 Author = Literal["edge", "function", "balancer", "apigateway", "bucket", "app"]
 
 _OWN_PAGE = (
@@ -42,19 +42,19 @@ def author_of(head: ResponseHead, body: str = "") -> tuple[Author, Certainty]:
     """
     server, cache = head.get("server").lower(), head.get("x-cache").lower()
     if head.get("x-amz-apigw-id") or "forbiddenexception" in head.get("x-amzn-errortype").lower():
-        return "apigateway", "high"
+        return "apigateway", HIGH
     if cache.startswith(("functiongeneratedresponse", "lambdageneratedresponse")):
-        return "function", "high"
+        return "function", HIGH
     if server.startswith("awselb"):
-        return "balancer", "high"
+        return "balancer", HIGH
     if server == "amazons3":
-        return "bucket", "high"
+        return "bucket", HIGH
     if server == "cloudfront":
         own_page = any(phrase in body.lower() for phrase in _OWN_PAGE) or cache.startswith(
             "redirect from cloudfront"
         )
-        return "edge", "high" if own_page else "medium"
-    return "app", "high" if server else "medium"
+        return "edge", HIGH if own_page else MEDIUM
+    return "app", HIGH if server else MEDIUM
 
 
 _AUTHORS: dict[Author, str] = {
@@ -66,7 +66,7 @@ _AUTHORS: dict[Author, str] = {
     "app": "the app (or a proxy before it)",
 }
 
-_EDGE_PHRASES: tuple[tuple[tuple[int, ...], str, str], ...] = (
+_EDGE_PHRASES: tuple[tuple[tuple[int, ...], str, VerdictCode], ...] = (
     ((403,), "not configured to allow the http request method", "WSE-403-METHOD"),
     ((403,), "block access from your country", "WSE-403-GEO"),
     ((403,), "missingkey", "WSE-403-SIGNED"),
@@ -145,7 +145,7 @@ class Refusal:
     @property
     def by_edge(self) -> bool:
         """Beyond doubt of CloudFront's own making."""
-        return self.author == "edge" and self.signed == "high"
+        return self.author == "edge" and self.signed == HIGH
 
     @property
     def words(self) -> str:
@@ -174,9 +174,9 @@ def causes(case: Refusal) -> Found:
     if status == 101:
         return ()
     if case.head.get("x-amzn-waf-action"):
-        return (("WSE-403-WAF", "high"),)
+        return (("WSE-403-WAF", HIGH),)
     if case.author == "function":
-        return (("WSE-EDGE-FUNCTION", "high"),)
+        return (("WSE-EDGE-FUNCTION", HIGH),)
     if case.author == "bucket":
         return _from_bucket(case)
     rule = _STATUS_RULES.get(status)
@@ -186,8 +186,10 @@ def causes(case: Refusal) -> Found:
         rule = _redirected
     if rule is not None:
         return rule(case)
-    fallback = "WSE-200-NOUPGRADE" if status < 400 else "WSE-4XX" if status < 500 else "WSE-5XX"
-    return ((fallback, "medium"),)
+    fallback: VerdictCode = (
+        "WSE-200-NOUPGRADE" if status < 400 else "WSE-4XX" if status < 500 else "WSE-5XX"
+    )
+    return ((fallback, MEDIUM),)
 
 
 def _from_bucket(case: Refusal) -> Found:
@@ -196,16 +198,16 @@ def _from_bucket(case: Refusal) -> Found:
     """
     own_error = "<code>" in case.words or "<li>code:" in case.words
     if case.head.get("x-cache").lower().startswith("error from") and not own_error:
-        return (("WSE-200-SPA", "medium"), ("WSE-PATH", "medium"))
-    return (("WSE-PATH", "high"), ("WSE-404-PATH", "low"))
+        return (("WSE-200-SPA", MEDIUM), ("WSE-PATH", MEDIUM))
+    return (("WSE-PATH", HIGH), ("WSE-404-PATH", LOW))
 
 
 def _page(case: Refusal) -> Found:
     if case.of_a_rule:
-        return (("WSE-ALB-RULE", "high"),)
+        return (("WSE-ALB-RULE", HIGH),)
     if "text/html" in case.head.get("content-type").lower():
-        return (("WSE-200-SPA", "high"), ("WSE-200-NOUPGRADE", "low"))
-    return (("WSE-200-NOUPGRADE", "high"), ("WSE-200-SPA", "low"))
+        return (("WSE-200-SPA", HIGH), ("WSE-200-NOUPGRADE", LOW))
+    return (("WSE-200-NOUPGRADE", HIGH), ("WSE-200-SPA", LOW))
 
 
 def _redirected(case: Refusal) -> Found:
@@ -216,16 +218,16 @@ def _redirected(case: Refusal) -> Found:
     asked, destination = _place(case.seen.url), _destination(case.seen.url, location)
     same_place = bool(location) and destination == asked
     if same_place and case.plain_http and case.author != "balancer":
-        return (("WSE-301-REDIRECT", "high" if case.author == "edge" else "medium"),)
+        return (("WSE-301-REDIRECT", HIGH if case.author == "edge" else MEDIUM),)
     if same_place:
-        return (("WSE-301-LOOP", "high"),)
+        return (("WSE-301-LOOP", HIGH),)
     if (
         case.author == "balancer"
         and location.startswith("https:")
         and destination.resource == asked.resource
     ):
-        return (("WSE-301-LOOP", "medium"), ("WSE-3XX-APP", "low"))
-    return (("WSE-3XX-APP", "high" if location else "medium"),)
+        return (("WSE-301-LOOP", MEDIUM), ("WSE-3XX-APP", LOW))
+    return (("WSE-3XX-APP", HIGH if location else MEDIUM),)
 
 
 def _bad_request(case: Refusal) -> Found:
@@ -235,17 +237,17 @@ def _bad_request(case: Refusal) -> Found:
     Django says no more of a refused Host than "Bad Request (400)", and says that of little else.
     """
     if _OF_TLS_PORT in case.words:
-        return (("WSE-502-PORT" if case.head.get("x-amz-cf-id") else "WSE-TLS-PROTOCOL", "medium"),)
+        return (("WSE-502-PORT" if case.head.get("x-amz-cf-id") else "WSE-TLS-PROTOCOL", MEDIUM),)
     if case.author == "balancer" or case.by_edge:
-        return (("WSE-400-EDGE", "medium"), ("WSE-400-NOKEY", "low"))
+        return (("WSE-400-EDGE", MEDIUM), ("WSE-400-NOKEY", LOW))
     if _OF_HOST.search(case.words):
-        return (("WSE-400-HOST", "high"),)
+        return (("WSE-400-HOST", HIGH),)
     if "bad request (400)" in case.words:
-        return (("WSE-400-HOST", "medium"), ("WSE-400-NOKEY", "low"))
+        return (("WSE-400-HOST", MEDIUM), ("WSE-400-NOKEY", LOW))
     if misses_handshake(case.words):
-        return (("WSE-400-NOKEY", "high"),)
-    edge: Found = (("WSE-400-EDGE", "low"),) if case.author == "edge" else ()
-    return (("WSE-400-NOKEY", "medium"), ("WSE-400-HOST", "low"), *edge)
+        return (("WSE-400-NOKEY", HIGH),)
+    edge: Found = (("WSE-400-EDGE", LOW),) if case.author == "edge" else ()
+    return (("WSE-400-NOKEY", MEDIUM), ("WSE-400-HOST", LOW), *edge)
 
 
 def _unauthorized(case: Refusal) -> Found:
@@ -253,8 +255,8 @@ def _unauthorized(case: Refusal) -> Found:
     on unsigned.
     """
     if case.author == "balancer":
-        return (("WSE-ALB-RULE", "medium"), ("WSE-401-AUTH", "medium"))
-    return (("WSE-401-AUTH", "high"),)
+        return (("WSE-ALB-RULE", MEDIUM), ("WSE-401-AUTH", MEDIUM))
+    return (("WSE-401-AUTH", HIGH),)
 
 
 def _forbidden(case: Refusal) -> Found:
@@ -264,90 +266,88 @@ def _forbidden(case: Refusal) -> Found:
     if case.author == "apigateway":
         said = case.head.get("x-amzn-errortype").lower() + case.words
         if "accessdenied" in said or "not authorized" in said:
-            return (("WSE-401-AUTH", "high"),)
-        return (("WSE-403-APIGW", "high"),)
+            return (("WSE-401-AUTH", HIGH),)
+        return (("WSE-403-APIGW", HIGH),)
     if case.author == "balancer":
         # The web ACL of a load balancer answers with the load balancer's own page.
         if case.of_a_rule:
-            return (("WSE-ALB-RULE", "medium"), ("WSE-403-WAF", "low"))
-        return (("WSE-403-WAF", "medium"), ("WSE-ALB-RULE", "low"))
+            return (("WSE-ALB-RULE", MEDIUM), ("WSE-403-WAF", LOW))
+        return (("WSE-403-WAF", MEDIUM), ("WSE-ALB-RULE", LOW))
     if case.author == "edge":
         if code := _phrase(case):
-            return ((code, "medium"), ("WSE-403-EDGE", "low"))
+            return ((code, MEDIUM), ("WSE-403-EDGE", LOW))
         if case.plain_http:
-            return (("WSE-403-VIEWER", "medium"), ("WSE-403-EDGE", "medium"))
+            return (("WSE-403-VIEWER", MEDIUM), ("WSE-403-EDGE", MEDIUM))
         if not case.by_edge and speaks_of_origin(case.words):
-            return (("WSE-403-ORIGIN", "medium"), ("WSE-403-EDGE", "low"))
+            return (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-EDGE", LOW))
         if not case.by_edge and _OF_HOST.search(case.words):
-            return (("WSE-400-HOST", "medium"), ("WSE-403-EDGE", "low"))
-        return (("WSE-403-EDGE", case.signed), ("WSE-403-WAF", "low"), ("WSE-403-APP", "low"))
+            return (("WSE-400-HOST", MEDIUM), ("WSE-403-EDGE", LOW))
+        return (("WSE-403-EDGE", case.signed), ("WSE-403-WAF", LOW), ("WSE-403-APP", LOW))
     if speaks_of_origin(case.words):
-        return (("WSE-403-ORIGIN", "high"), ("WSE-403-APP", "low"))
+        return (("WSE-403-ORIGIN", HIGH), ("WSE-403-APP", LOW))
     if _OF_HOST.search(case.words):
-        return (("WSE-400-HOST", "high"), ("WSE-403-APP", "low"))
+        return (("WSE-400-HOST", HIGH), ("WSE-403-APP", LOW))
     if case.seen.request is not None and case.seen.request.origin is not None:
-        return (("WSE-403-ORIGIN", "medium"), ("WSE-403-APP", "low"))
-    return (("WSE-403-APP", "medium"), ("WSE-403-ORIGIN", "low"), ("WSE-403-WAF", "low"))
+        return (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-APP", LOW))
+    return (("WSE-403-APP", MEDIUM), ("WSE-403-ORIGIN", LOW), ("WSE-403-WAF", LOW))
 
 
 def _not_found(case: Refusal) -> Found:
-    rule: Found = (("WSE-ALB-RULE", "low"),) if case.author == "balancer" else ()
-    return (("WSE-404-PATH", "high"), *rule)
+    rule: Found = (("WSE-ALB-RULE", LOW),) if case.author == "balancer" else ()
+    return (("WSE-404-PATH", HIGH), *rule)
 
 
 def _upgrade_required(_: Refusal) -> Found:
-    return (("WSE-426-VERSION", "high"), ("WSE-400-NOKEY", "medium"))
+    return (("WSE-426-VERSION", HIGH), ("WSE-400-NOKEY", MEDIUM))
 
 
 def _failed(case: Refusal) -> Found:
     if case.author == "edge" and (code := _phrase(case)):
-        return ((code, "medium"), ("WSE-500-APP", "low"))
+        return ((code, MEDIUM), ("WSE-500-APP", LOW))
     return (
-        (("WSE-5XX", "medium"), ("WSE-500-APP", "low"))
-        if case.by_edge
-        else (("WSE-500-APP", "medium"),)
+        (("WSE-5XX", MEDIUM), ("WSE-500-APP", LOW)) if case.by_edge else (("WSE-500-APP", MEDIUM),)
     )
 
 
 def _bad_gateway(case: Refusal) -> Found:
     if case.of_a_rule:
-        return (("WSE-ALB-RULE", "medium"), ("WSE-502-ALB", "medium"))
+        return (("WSE-ALB-RULE", MEDIUM), ("WSE-502-ALB", MEDIUM))
     if case.author == "balancer":
-        return (("WSE-502-ALB", "high"),)
-    if case.author == "app" and case.signed == "high":
+        return (("WSE-502-ALB", HIGH),)
+    if case.author == "app" and case.signed == HIGH:
         # A proxy behind the load balancer signed it: CloudFront was answered.
-        return (("WSE-502-ALB", "medium"),)
+        return (("WSE-502-ALB", MEDIUM),)
     if case.author == "edge" and (code := _phrase(case)):
-        return ((code, "medium"), ("WSE-502-ORIGIN", "low"))
+        return ((code, MEDIUM), ("WSE-502-ORIGIN", LOW))
     if case.origin_tls is True:
-        return (("WSE-502-TLS", "medium"), ("WSE-502-ORIGIN", "low"), ("WSE-502-DNS", "low"))
+        return (("WSE-502-TLS", MEDIUM), ("WSE-502-ORIGIN", LOW), ("WSE-502-DNS", LOW))
     if case.origin_tls is False:
-        return (("WSE-502-ORIGIN", "medium"), ("WSE-502-DNS", "low"))
-    return (("WSE-502-ORIGIN", "medium"), ("WSE-502-TLS", "medium"), ("WSE-502-DNS", "low"))
+        return (("WSE-502-ORIGIN", MEDIUM), ("WSE-502-DNS", LOW))
+    return (("WSE-502-ORIGIN", MEDIUM), ("WSE-502-TLS", MEDIUM), ("WSE-502-DNS", LOW))
 
 
 def _unavailable(case: Refusal) -> Found:
     if case.of_a_rule:
-        return (("WSE-ALB-RULE", "medium"), ("WSE-503-NOTARGET", "medium"))
+        return (("WSE-ALB-RULE", MEDIUM), ("WSE-503-NOTARGET", MEDIUM))
     if case.author == "balancer":
-        return (("WSE-503-NOTARGET", "high"),)
+        return (("WSE-503-NOTARGET", HIGH),)
     if case.author == "edge":
         if code := _phrase(case):
-            return ((code, "medium"), ("WSE-503-EDGE", "low"))
-        app: Found = () if case.by_edge else (("WSE-503-APP", "low"),)
-        return (("WSE-503-EDGE", "medium"), *app, ("WSE-503-NOTARGET", "low"))
-    return (("WSE-503-APP", "medium"), ("WSE-503-NOTARGET", "low"))
+            return ((code, MEDIUM), ("WSE-503-EDGE", LOW))
+        app: Found = () if case.by_edge else (("WSE-503-APP", LOW),)
+        return (("WSE-503-EDGE", MEDIUM), *app, ("WSE-503-NOTARGET", LOW))
+    return (("WSE-503-APP", MEDIUM), ("WSE-503-NOTARGET", LOW))
 
 
 def _gateway_timeout(case: Refusal) -> Found:
     if case.author == "balancer":
-        return (("WSE-504-ALB", "high"),)
-    if case.author == "app" and case.signed == "high":
-        return (("WSE-504-ALB", "medium"), ("WSE-504-SLOW", "low"))
-    return (("WSE-504-SG", "medium"), ("WSE-504-SLOW", "low"))
+        return (("WSE-504-ALB", HIGH),)
+    if case.author == "app" and case.signed == HIGH:
+        return (("WSE-504-ALB", MEDIUM), ("WSE-504-SLOW", LOW))
+    return (("WSE-504-SG", MEDIUM), ("WSE-504-SLOW", LOW))
 
 
-def _always(code: str, certainty: Certainty) -> Callable[[Refusal], Found]:
+def _always(code: VerdictCode, certainty: Certainty) -> Callable[[Refusal], Found]:
     return lambda _: ((code, certainty),)
 
 
@@ -358,13 +358,13 @@ _STATUS_RULES: dict[int, Callable[[Refusal], Found]] = {
     401: _unauthorized,
     403: _forbidden,
     404: _not_found,
-    405: _always("WSE-405-METHOD", "high"),
-    414: _always("WSE-431-HEADERS", "medium"),
-    421: _always("WSE-421-DOMAIN", "medium"),
+    405: _always("WSE-405-METHOD", HIGH),
+    414: _always("WSE-431-HEADERS", MEDIUM),
+    421: _always("WSE-421-DOMAIN", MEDIUM),
     426: _upgrade_required,
-    429: _always("WSE-429-RATE", "high"),
-    431: _always("WSE-431-HEADERS", "high"),
-    494: _always("WSE-431-HEADERS", "high"),
+    429: _always("WSE-429-RATE", HIGH),
+    431: _always("WSE-431-HEADERS", HIGH),
+    494: _always("WSE-431-HEADERS", HIGH),
     500: _failed,
     502: _bad_gateway,
     503: _unavailable,
@@ -372,10 +372,10 @@ _STATUS_RULES: dict[int, Callable[[Refusal], Found]] = {
 }
 
 
-def _phrase(case: Refusal) -> str:
+def _phrase(case: Refusal) -> VerdictCode | None:
     status, words = case.head.status, case.words
     return next(
-        (code for at, phrase, code in _EDGE_PHRASES if status in at and phrase in words), ""
+        (code for at, phrase, code in _EDGE_PHRASES if status in at and phrase in words), None
     )
 
 

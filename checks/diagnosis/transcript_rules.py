@@ -11,12 +11,10 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from checks.diagnosis.status_rules import Certainty, Found, Refusal, causes
-from checks.diagnosis.verdicts import VERDICTS, Verdict
+from checks.diagnosis.status_rules import Found, Refusal, causes
+from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, Verdict, VerdictCode
 from checks.preflight.results import Fix
 from checks.protocol.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
-
-_RANK: dict[Certainty, int] = {"high": 0, "medium": 1, "low": 2}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Diagnosis:
     here: Fix | None = None
 
     @property
-    def code(self) -> str:
+    def code(self) -> VerdictCode:
         """The verdict's stable code."""
         return self.verdict.code
 
@@ -59,29 +57,30 @@ def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple
     """
     found: list[Diagnosis] = []
     if transcript.live:
-        found.append(_verdict("WSE-LIVE", "high", *_live_evidence(transcript)))
+        found.append(_verdict("WSE-LIVE", HIGH, *_live_evidence(transcript)))
     for failure in transcript.failures:
         found += sorted(
             _explain(transcript, failure, origin_tls),
-            key=lambda diagnosis: _RANK[diagnosis.certainty],
+            key=lambda diagnosis: diagnosis.certainty,
+            reverse=True,
         )
     if not transcript.live and not transcript.failures and transcript.response is not None:
         found += _by_status(transcript, transcript.response, origin_tls)
     if transcript.upgraded and _subprotocol_ignored(transcript):
         asked = ", ".join(transcript.request.subprotocols) if transcript.request else ""
         found.append(
-            _verdict("WSE-101-NOSUBPROTOCOL", "medium", f"asked for {asked}, the answer names none")
+            _verdict("WSE-101-NOSUBPROTOCOL", MEDIUM, f"asked for {asked}, the answer names none")
         )
     if any(diagnosis.code == "WSE-NOPONG" for diagnosis in found):
         # Whoever answers no ping answers nothing: what else stayed out follows from that.
         found = [diagnosis for diagnosis in found if diagnosis.code == "WSE-NOPONG"] + [
-            replace(diagnosis, certainty="low")
+            replace(diagnosis, certainty=LOW)
             for diagnosis in found
             if diagnosis.code != "WSE-NOPONG"
         ]
     unique = {diagnosis.code: diagnosis for diagnosis in reversed(found)}
     ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
-    return ranked or (_verdict("WSE-UNKNOWN", "low", *_request_evidence(transcript)),)
+    return ranked or (_verdict("WSE-UNKNOWN", LOW, *_request_evidence(transcript)),)
 
 
 def _explain(seen: Transcript, failure: Failure, origin_tls: bool | None) -> list[Diagnosis]:
@@ -99,49 +98,49 @@ def _codes(seen: Transcript, failure: Failure) -> Found:
     """What the reason says; a connection that is cut means something else in each phase."""
     if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
         if seen.upgraded:
-            return (("WSE-1006", "high"),)
+            return (("WSE-1006", HIGH),)
         if failure.phase is Phase.TLS:
-            return (("WSE-TLS-PROTOCOL", "medium"), ("WSE-RESET", "low"))
-    return _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", "low"),))
+            return (("WSE-TLS-PROTOCOL", MEDIUM), ("WSE-RESET", LOW))
+    return _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", LOW),))
 
 
 _BY_REASON: dict[Reason, Found] = {
-    Reason.BAD_URL: (("WSE-URL", "high"),),
-    Reason.BAD_REQUEST: (("WSE-URL", "high"),),
-    Reason.PROBE_ERROR: (("WSE-PROBE", "high"),),
-    Reason.ADDRESS_REFUSED: (("WSE-GUARD", "high"),),
-    Reason.DNS_FAILURE: (("WSE-DNS", "high"),),
-    Reason.DNS_TIMEOUT: (("WSE-DNS", "medium"),),
-    Reason.CONNECT_REFUSED: (("WSE-TCP-REFUSED", "high"),),
-    Reason.CONNECT_TIMEOUT: (("WSE-TCP-TIMEOUT", "high"),),
-    Reason.CONNECT_UNREACHABLE: (("WSE-TCP-TIMEOUT", "medium"),),
-    Reason.TLS_NAME_MISMATCH: (("WSE-TLS-NAME", "high"),),
-    Reason.TLS_EXPIRED: (("WSE-TLS-EXPIRED", "high"),),
-    Reason.TLS_NOT_YET_VALID: (("WSE-TLS-EXPIRED", "high"),),
-    Reason.TLS_SELF_SIGNED: (("WSE-TLS-SELFSIGNED", "high"),),
-    Reason.TLS_UNKNOWN_CA: (("WSE-TLS-CA", "high"),),
-    Reason.TLS_UNTRUSTED: (("WSE-TLS-CA", "medium"),),
-    Reason.TLS_PROTOCOL: (("WSE-TLS-PROTOCOL", "medium"),),
-    Reason.TLS_TIMEOUT: (("WSE-TLS-PROTOCOL", "low"), ("WSE-TCP-TIMEOUT", "low")),
-    Reason.UPGRADE_TIMEOUT: (("WSE-TIMEOUT", "high"), ("WSE-504-SG", "low")),
-    Reason.RESET: (("WSE-RESET", "medium"),),
-    Reason.CLOSED_EARLY: (("WSE-RESET", "medium"),),
-    Reason.NOT_HTTP: (("WSE-NOT-HTTP", "high"),),
-    Reason.HEAD_MALFORMED: (("WSE-HEAD", "high"),),
-    Reason.HEAD_TOO_LARGE: (("WSE-HEAD", "high"),),
-    Reason.NO_ECHO: (("WSE-NOECHO", "high"),),
-    Reason.NO_PONG: (("WSE-NOPONG", "high"),),
-    Reason.UNEXPECTED: (("WSE-SCRIPT", "high"),),
-    Reason.FRAME_VIOLATION: (("WSE-FRAME", "high"),),
-    Reason.TOO_MUCH_DATA: (("WSE-LIMIT", "high"),),
-    Reason.TOO_MANY_FRAMES: (("WSE-LIMIT", "high"),),
-    Reason.CLOSED_BY_PEER: (("WSE-CLOSED", "high"),),
-    Reason.ABNORMAL_CLOSE: (("WSE-1006", "high"),),
-    Reason.TOTAL_TIMEOUT: (("WSE-TIMEOUT", "medium"),),
+    Reason.BAD_URL: (("WSE-URL", HIGH),),
+    Reason.BAD_REQUEST: (("WSE-URL", HIGH),),
+    Reason.PROBE_ERROR: (("WSE-PROBE", HIGH),),
+    Reason.ADDRESS_REFUSED: (("WSE-GUARD", HIGH),),
+    Reason.DNS_FAILURE: (("WSE-DNS", HIGH),),
+    Reason.DNS_TIMEOUT: (("WSE-DNS", MEDIUM),),
+    Reason.CONNECT_REFUSED: (("WSE-TCP-REFUSED", HIGH),),
+    Reason.CONNECT_TIMEOUT: (("WSE-TCP-TIMEOUT", HIGH),),
+    Reason.CONNECT_UNREACHABLE: (("WSE-TCP-TIMEOUT", MEDIUM),),
+    Reason.TLS_NAME_MISMATCH: (("WSE-TLS-NAME", HIGH),),
+    Reason.TLS_EXPIRED: (("WSE-TLS-EXPIRED", HIGH),),
+    Reason.TLS_NOT_YET_VALID: (("WSE-TLS-EXPIRED", HIGH),),
+    Reason.TLS_SELF_SIGNED: (("WSE-TLS-SELFSIGNED", HIGH),),
+    Reason.TLS_UNKNOWN_CA: (("WSE-TLS-CA", HIGH),),
+    Reason.TLS_UNTRUSTED: (("WSE-TLS-CA", MEDIUM),),
+    Reason.TLS_PROTOCOL: (("WSE-TLS-PROTOCOL", MEDIUM),),
+    Reason.TLS_TIMEOUT: (("WSE-TLS-PROTOCOL", LOW), ("WSE-TCP-TIMEOUT", LOW)),
+    Reason.UPGRADE_TIMEOUT: (("WSE-TIMEOUT", HIGH), ("WSE-504-SG", LOW)),
+    Reason.RESET: (("WSE-RESET", MEDIUM),),
+    Reason.CLOSED_EARLY: (("WSE-RESET", MEDIUM),),
+    Reason.NOT_HTTP: (("WSE-NOT-HTTP", HIGH),),
+    Reason.HEAD_MALFORMED: (("WSE-HEAD", HIGH),),
+    Reason.HEAD_TOO_LARGE: (("WSE-HEAD", HIGH),),
+    Reason.NO_ECHO: (("WSE-NOECHO", HIGH),),
+    Reason.NO_PONG: (("WSE-NOPONG", HIGH),),
+    Reason.UNEXPECTED: (("WSE-SCRIPT", HIGH),),
+    Reason.FRAME_VIOLATION: (("WSE-FRAME", HIGH),),
+    Reason.TOO_MUCH_DATA: (("WSE-LIMIT", HIGH),),
+    Reason.TOO_MANY_FRAMES: (("WSE-LIMIT", HIGH),),
+    Reason.CLOSED_BY_PEER: (("WSE-CLOSED", HIGH),),
+    Reason.ABNORMAL_CLOSE: (("WSE-1006", HIGH),),
+    Reason.TOTAL_TIMEOUT: (("WSE-TIMEOUT", MEDIUM),),
 }
 """What a reason says by itself, whatever the phase."""
 
-_BY_RULE = {
+_BY_RULE: dict[str, VerdictCode] = {
     "version": "WSE-101-NOUPGRADE",
     "upgrade": "WSE-101-NOUPGRADE",
     "connection": "WSE-101-NOUPGRADE",
@@ -154,7 +153,7 @@ _BY_RULE = {
 def _by_broken_rule(seen: Transcript) -> list[Diagnosis]:
     head = _head_evidence(seen.response) if seen.response else ()
     return [
-        _verdict(_BY_RULE[finding.rule], "high", finding.text, *head)
+        _verdict(_BY_RULE[finding.rule], HIGH, finding.text, *head)
         for finding in seen.findings
         if not finding.ok and finding.rule in _BY_RULE
     ]
@@ -167,7 +166,7 @@ def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) ->
     return [_verdict(code, certainty, *evidence) for code, certainty in causes(case)]
 
 
-def _verdict(code: str, certainty: Certainty, *evidence: str) -> Diagnosis:
+def _verdict(code: VerdictCode, certainty: Certainty, *evidence: str) -> Diagnosis:
     return Diagnosis(VERDICTS[code], certainty, tuple(line for line in evidence if line))
 
 

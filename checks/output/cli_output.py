@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from checks.diagnosis.transcript_rules import Diagnosis
+from checks.diagnosis.verdicts import VerdictCode
 from checks.output.comparison import Cell, Comparison
 from checks.output.reports import Report
 from checks.protocol.transcript import Phase, Transcript
@@ -42,7 +43,7 @@ def document(
 
 
 BODY_LINES, BODY_WIDTH = 12, 160
-_HINTS = {
+_HINTS: dict[VerdictCode, str] = {
     "WSE-GUARD": "to try an address of your own network all the same, add --allow and the network, as in "
     "--allow 10.0.0.0/8; for this machine, --allow 127.0.0.0/8.",
     "WSE-URL": "another port than 443 and 80 needs --any-port.",

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from checks.diagnosis.idle_timeout import MEANS, Clock, Reading, judge_idle
+from checks.diagnosis.idle_timeout import MEANS, IdleTimeout, Reading, identify_timeout
 from checks.diagnosis.transcript_rules import diagnose
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.verdicts import VerdictCode, verdict_of
 from checks.output.comparison import Cell, State, compare
-from checks.preflight.behavior_match import Serving
+from checks.preflight.behavior_match import BehaviorMatch
 from checks.protocol.transcript import MASK, SECRET_HEADERS, HeaderLine, Transcript, storable
 
 MOST_LINES = 40
@@ -29,7 +29,7 @@ Row = tuple[str, tuple[Cell, ...]]
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`headline` is what a person reads first, `code` the verdict it leads to ("" for none),
+    """`headline` is what a person reads first, `code` the verdict it leads to, if any,
     `lines` what else to know.
 
     `rows` are (title, cells), one cell for each of `columns`.
@@ -38,7 +38,7 @@ class Report:
     ok: bool
     headline: str
     lines: tuple[str, ...] = ()
-    code: str = ""
+    code: VerdictCode | None = None
     columns: tuple[str, ...] = ()
     rows: tuple[Row, ...] = ()
 
@@ -55,7 +55,7 @@ class Report:
             "ok": self.ok,
             "headline": storable(self.headline),
             "lines": [storable(line) for line in self.lines],
-            "code": self.code,
+            "code": self.code or "",
             "columns": [storable(column) for column in self.columns],
             "rows": [
                 [storable(title), [[cell.state, storable(cell.text)] for cell in cells]]
@@ -67,11 +67,15 @@ class Report:
     def from_dict(cls, stored: Mapping[str, Any]) -> Report:
         """What `to_dict` gave. Raises ValueError for anything else."""
         try:
+            code = str(stored["code"])
+            verdict = verdict_of(code)
+            if code and verdict is None:
+                raise ValueError(f"{code!r} is no verdict")
             return cls(
                 ok=bool(stored["ok"]),
                 headline=str(stored["headline"]),
                 lines=tuple(map(str, stored["lines"])),
-                code=str(stored["code"]),
+                code=verdict.code if verdict else None,
                 columns=tuple(map(str, stored["columns"])),
                 rows=tuple(
                     (str(title), tuple(_cell(*cell) for cell in cells))
@@ -112,12 +116,12 @@ class Crowd:
 
 
 def idle_report(
-    readings: Sequence[Reading], clocks: Sequence[Clock], seen: Sequence[Transcript] = ()
+    readings: Sequence[Reading], clocks: Sequence[IdleTimeout], seen: Sequence[Transcript] = ()
 ) -> Report:
     """The clock that ended the silent socket, and the heartbeat it asks for. Good is only a socket
     that stayed open.
     """
-    found = judge_idle(readings, clocks)
+    found = identify_timeout(readings, clocks)
     lines = []
     if found.heartbeat is not None:
         lines.append(
@@ -141,7 +145,7 @@ def idle_report(
         (MEANS[reading.variant], (_ending(reading), Cell("told", str(reading.heard))))
         for reading in readings
     )
-    code = found.code if found.code in VERDICTS else ""
+    code = found.code
     ok = silent is not None and silent.ended == "open"
     return Report(
         ok,
@@ -180,7 +184,7 @@ def crowd_report(crowd: Crowd) -> Report:
     ]
     if crowd.ok:
         return Report(True, f"All {crowd.clients} clients heard each other.")
-    code = diagnose(shut[0][1])[0].code if shut else ""
+    code = diagnose(shut[0][1])[0].code if shut else None
     if crowd.opened < crowd.clients:
         return Report(
             False, f"{crowd.opened} of {crowd.clients} clients got in.", tuple(lines), code
@@ -248,12 +252,12 @@ def ways_report(ways: Sequence[tuple[str, Transcript]]) -> Report:
     opened = [name for name, seen in ways if seen.upgraded]
     asked = [name for name, seen in ways if seen.request is None or seen.request.upgrade]
     if table.first_bad is None:
-        return Report(True, "Every way is open.", (), "", table.ways, table.rows)
+        return Report(True, "Every way is open.", (), None, table.ways, table.rows)
     lines = [f"{name}: {_told(seen)}" for name, seen in ways]
     way, row, text = table.first_bad
     if opened and len(opened) < len(asked):
         lines.append(f"What differs between {' and '.join(opened)} and the others is the cause.")
-    code = next((diagnose(seen)[0].code for name, seen in ways if name == way), "")
+    code = next((diagnose(seen)[0].code for name, seen in ways if name == way), None)
     return Report(
         False,
         f"The first that fails: {way}, {row}: {text}",
@@ -285,7 +289,7 @@ def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
         told = f"Both are answered with {get}: it is not the upgrade that is refused."
     else:
         told = f"A plain GET is answered with {get}, the upgrade is not: {_outcome(handshake)}"
-    code = "" if handshake.live else diagnose(handshake)[0].code
+    code = None if handshake.live else diagnose(handshake)[0].code
     lines = [
         f"{name}: {_told(seen)}" for name, seen in (("handshake", handshake), ("plain GET", plain))
     ]
@@ -345,7 +349,7 @@ def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
         told = "Every offer opens, but the subprotocol is not agreed on."
         return Report(False, told, tuple(lines), "WSE-101-NOSUBPROTOCOL", columns, rows)
     told = "What is offered opens, and what was agreed on is among what was asked for."
-    return Report(True, told, tuple(lines), "", columns, rows)
+    return Report(True, told, tuple(lines), None, columns, rows)
 
 
 def _opened(seen: Transcript) -> Cell:
@@ -410,18 +414,18 @@ def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
 
 def journey_report(
     seen: Transcript,
-    serving: Serving | None,
+    behavior: BehaviorMatch | None,
     arrived: Sequence[tuple[str, str]] | None,
     *,
     asked: bool = False,
 ) -> Report:
-    """What becomes of each header line: by the policies (`serving`, None if AWS did not show them),
+    """What becomes of each header line: by the policies (`behavior`, None if AWS did not show them),
     and as the app saw it (`arrived`, None where it did not tell, `asked` or not: then all is
     simulated from the policy).
     """
     sent = seen.request.headers if seen.request else ()
     got = {name.lower(): value for name, value in arrived} if arrived is not None else None
-    rows = [_passed_row(line, serving, got) for line in sent]
+    rows = [_passed_row(line, behavior, got) for line in sent]
     lost = [title for title, cells in rows if any(cell.state == "bad" for cell in cells)]
     names = {line.name.lower() for line in sent}
     added = [(name, value) for name, value in arrived or () if name.lower() not in names]
@@ -437,11 +441,11 @@ def journey_report(
             else "the app was not asked"
         )
         lines.append(f"Simulated from the policy: {why}.")
-    if serving is None:
+    if behavior is None:
         lines.append("AWS did not show the distribution's policies.")
     else:
-        own = "" if serving.meant else ", which is none of the endpoint's own"
-        lines.append(f"The behavior {serving.path_pattern} gets this path{own}.")
+        own = "" if behavior.own else ", which is none of the endpoint's own"
+        lines.append(f"The behavior {behavior.path_pattern} gets this path{own}.")
     if added:
         lines.append(
             f"The edge and the load balancer added {len(added)} "
@@ -452,48 +456,50 @@ def journey_report(
         return Report(
             False, f"Nothing was sent: {_outcome(seen)}", tuple(lines), diagnose(seen)[0].code
         )
-    if serving is None and arrived is None:
+    if behavior is None and arrived is None:
         return Report(
             False,
             "Neither AWS nor the app told what arrives.",
             tuple(lines),
-            "",
+            None,
             columns,
             tuple(rows),
         )
     if lost:
-        code = _code_of_loss(lost, serving)
+        code = _code_of_loss(lost, behavior)
         return Report(
             False, f"Lost on the way: {', '.join(lost)}.", tuple(lines), code, columns, tuple(rows)
         )
     if asked and arrived is None:
         told = "The path did not tell which headers arrived."
         return Report(False, told, tuple(lines), diagnose(seen)[0].code, columns, tuple(rows))
-    if serving is not None and not serving.meant and arrived is None:
+    if behavior is not None and not behavior.own and arrived is None:
         told = "Another behavior than the endpoint's own gets this path."
         return Report(False, told, tuple(lines), "WSE-PATH", columns, tuple(rows))
     by_policy = [cells[1].state for _, cells in rows]
     if got is None and "not reached" in by_policy:
         told = "A custom policy decides about some lines, and its content is not known here."
-        return Report(False, told, tuple(lines), "", columns, tuple(rows))
+        return Report(False, told, tuple(lines), None, columns, tuple(rows))
     told = "Every line that a WebSocket needs reaches the app."
     if got is None:
         told = "The policy lets every line pass that a WebSocket needs."
-    return Report(True, told, tuple(lines), "", columns, tuple(rows))
+    return Report(True, told, tuple(lines), None, columns, tuple(rows))
 
 
-def _code_of_loss(lost: Sequence[str], serving: Serving | None) -> str:
+def _code_of_loss(lost: Sequence[str], behavior: BehaviorMatch | None) -> VerdictCode:
     """What the policies let through was lost behind CloudFront."""
-    passed = {serving.passes(name) if serving is not None else None for name in lost}
+    passed = {behavior.passes(name) if behavior is not None else None for name in lost}
     if lost == ["Sec-WebSocket-Protocol"]:
         return "WSE-101-POLICY" if passed == {False} else "WSE-101-NOSUBPROTOCOL"
     return "WSE-426-VERSION" if passed == {True} else "WSE-400-NOKEY"
 
 
-def _passed_row(line: HeaderLine, serving: Serving | None, got: Mapping[str, str] | None) -> Row:
+def _passed_row(
+    line: HeaderLine, behavior: BehaviorMatch | None, got: Mapping[str, str] | None
+) -> Row:
     name = line.name.lower()
     needed = name in _NEEDED
-    policy, passes = _by_policy(name, serving)
+    policy, passes = _by_policy(name, behavior)
     if got is None:
         app = Cell("not reached", "not measured")
     elif name in got:
@@ -508,13 +514,13 @@ def _passed_row(line: HeaderLine, serving: Serving | None, got: Mapping[str, str
     return line.name, (Cell("told", _short(name, line.value)), policy, app)
 
 
-def _by_policy(name: str, serving: Serving | None) -> tuple[Cell, bool | None]:
-    if serving is None:
+def _by_policy(name: str, behavior: BehaviorMatch | None) -> tuple[Cell, bool | None]:
+    if behavior is None:
         return Cell("not reached", "not known"), None
     if name in _ALWAYS:
         return Cell("good", "kept: CloudFront passes it on for every WebSocket"), True
     passage = next(
-        (one for one in serving.passages if (one.part, one.name.lower()) == ("header", name)), None
+        (one for one in behavior.parts if (one.part, one.name.lower()) == ("header", name)), None
     )
     if passage is None or passage.passes is None:
         return Cell("not reached", passage.why if passage else "not known"), None

@@ -13,13 +13,13 @@ from collections.abc import Iterable
 from checks.preflight.distribution import DISTRIBUTION_CHECKS, distribution_exists, vpc_origin
 from checks.preflight.permissions import permissions, service_role
 from checks.preflight.results import TITLES, Fix, Level, PreflightResult, PreflightSubject
-from checks.preflight.target import judge_target, target_exists
+from checks.preflight.target import evaluate_target, target_exists
 from provisioning.facts.snapshot import Snapshot
 
-__all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "judge"]
+__all__ = ["TITLES", "Fix", "Level", "PreflightResult", "PreflightSubject", "blocks", "evaluate"]
 
 
-def judge(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResult, ...]:
+def evaluate(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResult, ...]:
     """1. The target, if one is named: that it is there, what it is, and whether CloudFront can
        reach it.
     2. The distribution, if one is named: that it is there, and whether the paths fit in.
@@ -30,7 +30,7 @@ def judge(subject: PreflightSubject, snapshot: Snapshot) -> tuple[PreflightResul
     if subject.target_arn:
         results.append(target_exists(subject, snapshot))
         if snapshot.target is not None:
-            results += judge_target(subject, snapshot.target, snapshot)
+            results += evaluate_target(subject, snapshot.target, snapshot)
     if subject.distribution_id:
         results.append(distribution_exists(subject, snapshot))
         if snapshot.distribution is not None:

@@ -34,7 +34,7 @@ HANDSHAKE_HEADERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class ForwardedPart:
     """What becomes of one header line, cookie or parameter of the query string on its way to the
     app; `passes` is None where a policy is not known.
     """
@@ -46,10 +46,10 @@ class Passage:
 
 
 @dataclass(frozen=True, slots=True)
-class Serving:
+class BehaviorMatch:
     """How a distribution serves one path. `error_pages` are (status, replacing status, page).
 
-    `meant` is False when another behavior than one of the endpoint's own patterns gets the path.
+    `own` is False when another behavior than one of the endpoint's own patterns gets the path.
     `vpc_origin_owner` is the account that shares its VPC origin, "" for the distribution's own.
     """
 
@@ -57,11 +57,11 @@ class Serving:
     status: str
     knows_host: bool
     path_pattern: str
-    meant: bool
+    own: bool
     origin_domain: str
     vpc_origin_id: str
     viewer_protocol_policy: str
-    passages: tuple[Passage, ...] = ()
+    parts: tuple[ForwardedPart, ...] = ()
     error_pages: tuple[tuple[int, int, str], ...] = ()
     geo_restricted: bool = False
     signed: bool = False
@@ -72,12 +72,12 @@ class Serving:
 
     def passes(self, header: str) -> bool | None:
         """Whether a header line reaches the app; None when that is not known."""
-        lines = (passage for passage in self.passages if passage.part == "header")
+        lines = (passage for passage in self.parts if passage.part == "header")
         found = next((passage for passage in lines if passage.name.lower() == header.lower()), None)
         return found.passes if found else None
 
 
-def serving(
+def match_behavior(
     config: Config,
     *,
     domain_name: str,
@@ -89,7 +89,7 @@ def serving(
     headers: Sequence[tuple[str, str]] = (),
     request_policies: Mapping[str, Forwarding] = MANAGED_REQUEST_POLICIES,
     cache_policies: Mapping[str, Forwarding] = MANAGED_CACHE_POLICIES,
-) -> Serving:
+) -> BehaviorMatch:
     """What a DistributionConfig does with a handshake for `host`, `path` and `query` that carries
     `headers`.
 
@@ -122,17 +122,17 @@ def serving(
     carried += [
         ("query string", name) for name in dict.fromkeys(name for name, _ in parse_qsl(query, True))
     ]
-    return Serving(
+    return BehaviorMatch(
         enabled=bool(config["Enabled"]),
         status=status,
         knows_host=host in (domain_name, *_items(config, "Aliases"))
         or _wildcard(host, _items(config, "Aliases")),
         path_pattern=pattern,
-        meant=not own_patterns or pattern in own_patterns,
+        own=not own_patterns or pattern in own_patterns,
         origin_domain=str(origin.get("DomainName", "")),
         vpc_origin_id=str((origin.get("VpcOriginConfig") or {}).get("VpcOriginId", "")),
         viewer_protocol_policy=str(behavior.get("ViewerProtocolPolicy", "")),
-        passages=tuple(_passage(part, name, rules) for part, name in carried),
+        parts=tuple(_passage(part, name, rules) for part, name in carried),
         error_pages=tuple(
             (
                 int(item["ErrorCode"]),
@@ -183,17 +183,19 @@ def _legacy(values: Config) -> Forwarding:
     )
 
 
-def _passage(part: Part, name: str, rules: _Rules) -> Passage:
+def _passage(part: Part, name: str, rules: _Rules) -> ForwardedPart:
     for policy, rule in rules:
         if rule is not None and _takes(rule, part, name):
-            return Passage(name, True, f"{policy} lets it through", part)
+            return ForwardedPart(name, True, f"{policy} lets it through", part)
     if any(rule is None for _, rule in rules):
-        return Passage(
+        return ForwardedPart(
             name, None, "a custom policy decides, and its content is not known here", part
         )
     if len(rules) < 2 and not any("legacy" in policy for policy, _ in rules):
-        return Passage(name, False, "the behavior has no origin request policy", part)
-    return Passage(name, False, "neither cache policy nor origin request policy names it", part)
+        return ForwardedPart(name, False, "the behavior has no origin request policy", part)
+    return ForwardedPart(
+        name, False, "neither cache policy nor origin request policy names it", part
+    )
 
 
 def _takes(rule: Forwarding, part: Part, name: str) -> bool:

@@ -27,7 +27,7 @@ _COMPRESSION = "Sec-WebSocket-Extensions"
 _Policies = Mapping[str, Forwarding]
 
 
-def judge_behavior(
+def evaluate_behavior(
     distribution: DistributionFacts, behavior: Behavior, custom: _Policies | None = None
 ) -> tuple[PreflightResult, ...]:
     """How a handshake fares at a behavior of a custom origin; nothing for VPC origins, S3 and

@@ -5,23 +5,24 @@ PURE. It decides nothing. A code is stable: pages, tickets and tests refer to it
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from checks.ordered import OrderedStrEnum
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 
-class Level(enum.StrEnum):
-    """What a result means: `fixable` is put right by the plan itself; `block` must be put right by
-    a person first.
+class Level(OrderedStrEnum):
+    """What a result means for the request, from best to worst for whoever reads it.
+
+    `fixable`: the plan fixes it. `block`: a person must fix it first.
     """
 
     PASS = "pass"  # noqa: S105
-    FIXABLE = "fixable"
     WARN = "warn"
     UNKNOWN = "unknown"
+    FIXABLE = "fixable"
     BLOCK = "block"
 
 

@@ -46,7 +46,7 @@ _KINDS = {
 }
 
 
-def judge_target(
+def evaluate_target(
     subject: PreflightSubject, target: TargetFacts, snapshot: Snapshot
 ) -> Iterator[PreflightResult]:
     """Everything about a target that is there; of a kind that CloudFront cannot use, only that."""

@@ -8,22 +8,22 @@ security groups and route tables.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from checks.preflight import Level, PreflightResult, PreflightSubject, judge
+from checks.ordered import OrderedStrEnum
+from checks.preflight import Level, PreflightResult, PreflightSubject, evaluate
 from provisioning.facts.path_patterns import covers
 from provisioning.facts.snapshot import IngressRule, Snapshot, TargetFacts
 
 
-class Outcome(enum.StrEnum):
+class Outcome(OrderedStrEnum):
     """What an answer, or a whole audit, says. Unknown: it was not seen, so nothing is promised."""
 
     PASS = "pass"  # noqa: S105
-    FAIL = "fail"
     UNKNOWN = "unknown"
+    FAIL = "fail"
 
 
 QUESTIONS = {
@@ -70,7 +70,9 @@ def audit(subject: PreflightSubject, snapshot: Snapshot) -> tuple[Answer, ...]:
     3. A question that nobody answered is unknown.
     """
     given = [
-        _from_preflight(result) for result in judge(subject, snapshot) if result.code in QUESTIONS
+        _from_preflight(result)
+        for result in evaluate(subject, snapshot)
+        if result.code in QUESTIONS
     ]
     given += [*_only_cloudfront(subject, snapshot), _vpc_origin(subject, snapshot)]
     answers: list[Answer] = []

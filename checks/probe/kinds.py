@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from checks.aws_view import AwsView
 from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.output.reports import (
     Report,
     arrived_headers,
@@ -26,7 +27,7 @@ from checks.output.reports import (
 )
 from checks.probe.limits import Limits
 from checks.probe.multi_socket import gather_crowd, measure_idle, reconnect
-from checks.probe.probe_request import HEARS_WITHIN, Kind, ProbeRequest, Route, routes_of
+from checks.probe.probe_request import HEARS_WITHIN, ProbeRequest, Route, routes_of
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.deflate import OFFER
 from checks.protocol.handshake_options import HandshakeOptions
@@ -57,27 +58,27 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: Surroundi
     target = HandshakeOptions(path=asked.path).target(usual.url, usual)
     network = around.network
     match asked.kind:
-        case Kind.PLAIN_GET:
+        case ProbeKind.PLAIN_GET:
             both = (("handshake", target), ("plain GET", replace(target, upgrade=False)))
             (_, handshake), (_, plain) = await _all(both, around)
             return plain_get_report(handshake, plain)
-        case Kind.WAYS:
+        case ProbeKind.WAYS:
             return ways_report(await _all(_ways(asked, usual, around), around))
-        case Kind.NEGOTIATION:
+        case ProbeKind.NEGOTIATION:
             return negotiation_report(await _all(_offers(target), around))
-        case Kind.JOURNEY:
+        case ProbeKind.JOURNEY:
             return await _journey(asked, target, around)
-        case Kind.RECONNECT:
+        case ProbeKind.RECONNECT:
             return reconnect_report(
                 await reconnect(target, network=network, times=asked.number, limits=around.limits)
             )
-        case Kind.CROWD:
+        case ProbeKind.CROWD:
             return crowd_report(
                 await gather_crowd(
                     target, network=network, clients=asked.number, within_s=HEARS_WITHIN
                 )
             )
-        case Kind.IDLE:
+        case ProbeKind.IDLE:
             held = await measure_idle(
                 target, network=network, seconds=asked.number, every=asked.number / BEATS
             )
@@ -140,4 +141,4 @@ async def _journey(asked: ProbeRequest, target: ProbeTarget, around: Surrounding
     script = Script.of_steps((step,)) if asked.path else Script.handshake_only()
     seen = await probe(target, network=around.network, script=script, limits=around.limits)
     arrived = step.found[0] if step.found else None
-    return journey_report(seen, around.view.serving, arrived, asked=bool(asked.path))
+    return journey_report(seen, around.view.behavior, arrived, asked=bool(asked.path))

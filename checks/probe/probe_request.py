@@ -10,11 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from checks.diagnosis.idle_timeout import ALB_SECONDS
+from checks.diagnosis.probe_kinds import INTERNAL, ProbeKind
 from checks.protocol.handshake_options import HandshakeOptionsError, parse_handshake_options
 from checks.protocol.probe_target import ProbeTarget
 
@@ -27,26 +27,15 @@ OPENING_SECONDS = 15.0
 """What opening the sockets of a meter may take beside what it measures."""
 
 
-class Kind(StrEnum):
-    """Every kind of further probe. Stored: add, never rename."""
-
-    PLAIN_GET = "plain get"
-    JOURNEY = "journey"
-    WAYS = "ways"
-    NEGOTIATION = "negotiation"
-    RECONNECT = "reconnect"
-    CROWD = "crowd"
-    IDLE = "idle"
-    LOG_ROWS = "log rows"
-
-
-BOUNDS: Mapping[Kind, tuple[int, int]] = MappingProxyType(
-    {Kind.RECONNECT: (1, 10), Kind.CROWD: (2, 12), Kind.IDLE: (2, 120)}
+REQUESTABLE = tuple(kind for kind in ProbeKind if kind not in INTERNAL)
+"""The kinds that a person can ask for. With LOG_ROWS a check is analyzed again."""
+BOUNDS: Mapping[ProbeKind, tuple[int, int]] = MappingProxyType(
+    {ProbeKind.RECONNECT: (1, 10), ProbeKind.CROWD: (2, 12), ProbeKind.IDLE: (2, 120)}
 )
 """The least and the most of the number that a kind takes: times, clients, seconds. More is for the
 command line.
 """
-WITH_AWS = frozenset({Kind.JOURNEY, Kind.IDLE, Kind.LOG_ROWS})
+WITH_AWS = frozenset({ProbeKind.JOURNEY, ProbeKind.IDLE, ProbeKind.LOG_ROWS})
 """Those that are told better when AWS has been looked at."""
 
 
@@ -56,22 +45,26 @@ class ProbeRequest:
     endpoint.
     """
 
-    kind: Kind
+    kind: ProbeKind
     number: int = 0
     path: str = ""
 
 
 def usual_silence(pace: float) -> int:
     """Seconds that show the shortest of AWS's idle clocks; `pace`: its seconds for one here."""
-    least, most = BOUNDS[Kind.IDLE]
+    least, most = BOUNDS[ProbeKind.IDLE]
     return max(least, min(most, math.ceil(ALB_SECONDS * 1.25 / pace)))
 
 
-def usual_number(kind: Kind, *, idle_pace: float) -> int:
+def usual_number(kind: ProbeKind, *, idle_pace: float) -> int:
     """What a kind takes when nobody says: enough to show something; 0 for a kind without a
     number.
     """
-    return {Kind.RECONNECT: 5, Kind.CROWD: 3, Kind.IDLE: usual_silence(idle_pace)}.get(kind, 0)
+    return {
+        ProbeKind.RECONNECT: 5,
+        ProbeKind.CROWD: 3,
+        ProbeKind.IDLE: usual_silence(idle_pace),
+    }.get(kind, 0)
 
 
 class ProbeRequestError(ValueError):
@@ -86,7 +79,7 @@ class ProbeRequestError(ValueError):
 
 
 def parse_probe_request(
-    kind: Kind, number: int | None, path: str, *, url: str, idle_pace: float
+    kind: ProbeKind, number: int | None, path: str, *, url: str, idle_pace: float
 ) -> ProbeRequest:
     """The probe of an endpoint at `url` with what its kind takes: a number (its usual one for
     None), or a path that the handshake bench would take. Raises AskedError.
@@ -157,11 +150,11 @@ def longest(asked: ProbeRequest, socket_seconds: float) -> float:
     take.
     """
     match asked.kind:
-        case Kind.RECONNECT:
+        case ProbeKind.RECONNECT:
             return asked.number * socket_seconds
-        case Kind.CROWD:
+        case ProbeKind.CROWD:
             return OPENING_SECONDS + JOINS_WITHIN + HEARS_WITHIN * asked.number
-        case Kind.IDLE:
+        case ProbeKind.IDLE:
             return OPENING_SECONDS + asked.number
         case _:
             return socket_seconds

@@ -19,8 +19,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from checks.diagnosis.access_log import LogRowError
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check, Probe, SavedCheck
-from checks.probe.probe_request import Kind, ProbeRequestError, parse_probe_request
+from checks.probe.probe_request import ProbeRequestError, parse_probe_request
 from checks.probe_actions import LONGEST_LOG_ROWS, read_log_rows
 from checks.protocol.handshake_options import (
     FIELDS,
@@ -184,7 +185,9 @@ class Probes(ChecksView):
         number, faults = _number(body.pop("number", None))
         said, more = _texts(body, frozenset({"kind", "path"}), longest=LONGEST_PATH)
         faults += more
-        kind = next((Kind(name) for name in schema.PROBE_KINDS if name == said.get("kind")), None)
+        kind = next(
+            (ProbeKind(name) for name in schema.PROBE_KINDS if name == said.get("kind")), None
+        )
         if kind is None and not any(fault.field == "kind" for fault in faults):
             advice = f"Choose one of: {', '.join(schema.PROBE_KINDS)}."
             faults.append(FieldError("kind", "invalid" if said.get("kind") else "required", advice))

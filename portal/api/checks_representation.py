@@ -14,8 +14,8 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from django.db.models.fields.json import KT
 from django.db.models.functions import JSONObject
 
-from checks.diagnosis.ranking import PROBES
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.probe_kinds import DESCRIPTIONS
+from checks.diagnosis.verdicts import verdict_of
 from checks.models import Check, Probe, SavedCheck
 from checks.output.reports import Report
 from portal.api.output import next_cursor, page, time
@@ -47,7 +47,7 @@ def show_check(check: Check, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
         "ok": check.ok,
         "verdict": _verdict(check.verdict, ways_out),
         "findings": [_finding(one, ways_out) for one in check.findings],
-        "next_probe": PROBES.get(check.next_probe, ""),
+        "next_probe": DESCRIPTIONS.get(check.next_probe, ""),
         "probes": check.probes,
         "wanted": check.wanted,
         "total_ms": check.total_ms,
@@ -77,14 +77,15 @@ def show_probe(probe: Probe, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
     row = {field: getattr(probe, field) for field in PROBE}
     if report is None:
         return _probe(row, "", "") | {"lines": [], "columns": [], "rows": [], "verdict": None}
-    return _probe(row, report.headline, report.code) | {
+    code = report.code or ""
+    return _probe(row, report.headline, code) | {
         "lines": list(report.lines),
         "columns": list(report.columns),
         "rows": [
             {"title": title, "cells": [{"state": cell.state, "text": cell.text} for cell in cells]}
             for title, cells in report.rows
         ],
-        "verdict": _verdict(report.code, ways_out),
+        "verdict": _verdict(code, ways_out),
     }
 
 
@@ -153,7 +154,7 @@ def _probe(row: Mapping[str, Any], headline: str, code: str) -> dict[str, Any]:
 
 
 def _verdict(code: str, ways_out: Mapping[str, WayOut]) -> dict[str, Any] | None:
-    verdict = VERDICTS.get(code)
+    verdict = verdict_of(code)
     if verdict is None:
         return None
     return {

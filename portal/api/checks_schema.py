@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from rest_framework import serializers as s
 
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import SavedCheck
-from checks.probe.probe_request import BOUNDS, Kind
+from checks.probe.probe_request import BOUNDS, REQUESTABLE
 from portal.api.schema import PAGING, READ, REQUEST_ID, UNREAD, WRITE, Body, operation
 from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
 
-PROBE_KINDS = [kind.value for kind in Kind if kind is not Kind.LOG_ROWS]
+PROBE_KINDS = [kind.value for kind in REQUESTABLE if kind is not ProbeKind.LOG_ROWS]
 _BOUNDED = "; ".join(f"{kind} {least} to {most}" for kind, (least, most) in BOUNDS.items())
 _STATES = ["running", "finished"]
 
@@ -128,7 +129,7 @@ class ProbeSummary(Body):
     id = s.UUIDField()
     url = s.CharField()
     endpoint = s.UUIDField()
-    kind = s.ChoiceField([kind.value for kind in Kind])
+    kind = s.ChoiceField([kind.value for kind in REQUESTABLE])
     number = s.IntegerField()
     path = s.CharField()
     check = s.CharField(

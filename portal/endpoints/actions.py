@@ -10,8 +10,9 @@ from django.db import transaction
 from checks import actions as checks
 from checks.actions import request_check
 from checks.diagnosis.access_log import LogRow
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check, Probe, SavedCheck
-from checks.probe.probe_request import Kind, ProbeRequest
+from checks.probe.probe_request import ProbeRequest
 from checks.probe_actions import request_probe
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.people.models import Person
@@ -94,7 +95,7 @@ def weigh_with_log_rows(
         return refusal
     if check.ok and not any(row.of_no_handshake for row in rows):
         return Denied("wrong_state", "This test went well; its log row tells nothing more.")
-    asked = ProbeRequest(Kind.LOG_ROWS)
+    asked = ProbeRequest(ProbeKind.LOG_ROWS)
     found = request_probe(check.endpoint, asked, by=str(person), now=now, check=check, rows=rows)
     return found or _PROBE_UNDER_WAY
 

@@ -18,13 +18,13 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
-from checks.diagnosis.ranking import PROBES
-from checks.diagnosis.verdicts import VERDICTS, Verdict
+from checks.diagnosis.probe_kinds import DESCRIPTIONS, ProbeKind
+from checks.diagnosis.verdicts import Verdict, verdict_of
 from checks.models import Check, Probe
 from checks.output.client_commands import Command, commands_for
 from checks.output.reports import Report
 from checks.preflight import Fix
-from checks.probe.probe_request import Kind, usual_silence
+from checks.probe.probe_request import usual_silence
 from checks.protocol.address_guard import AllowedUrl, judge_url
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
@@ -151,7 +151,7 @@ def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:
     """The tests so far, newest first, each with its verdict."""
     finished = Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
     newest = finished.defer("transcript_data", "findings").order_by("-asked_at")[:HISTORY_SHOWN]
-    return [(one, VERDICTS.get(one.verdict)) for one in newest]
+    return [(one, verdict_of(one.verdict)) for one in newest]
 
 
 def _check_context(
@@ -182,7 +182,7 @@ def _check_context(
         "findings": _findings(shown, ways_out_of(request.user, shown)) if shown else [],
         "transcript": _transcript(shown) if shown else None,
         "further": _further(shown) if shown else [],
-        "next_probe": PROBES.get(shown.next_probe, "") if shown else "",
+        "next_probe": DESCRIPTIONS.get(shown.next_probe, "") if shown else "",
         "may_test": why_not_test(request.user, endpoint) is None,
         "log_form": log_form,
         "idle_seconds": usual_silence(settings.PROBE_IDLE_PACE),
@@ -205,14 +205,13 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
         now,
     )
     last = proof.last_failure
+    failure = verdict_of(last.verdict) if last else None
     return {
         "spans": SPANS,
         "proof": proof,
         "drawing": draw(proof),
         "proof_cut": proof.tests >= MOST_PROVEN,
-        "last_failure_title": VERDICTS[last.verdict].title
-        if last and last.verdict in VERDICTS
-        else "",
+        "last_failure_title": failure.title if failure else "",
         "every_minutes": settings.CHECK_EVERY_MINUTES,
     }
 
@@ -220,7 +219,7 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
 def _weighing(check: Check | None) -> dict[str, Any]:
     """Whether the check is being weighed again with log rows, and what came of the last time."""
     last = (
-        Probe.objects.filter(of_check=check, kind=Kind.LOG_ROWS).order_by("-asked_at").first()
+        Probe.objects.filter(of_check=check, kind=ProbeKind.LOG_ROWS).order_by("-asked_at").first()
         if check
         else None
     )
@@ -248,17 +247,18 @@ def _transcript(check: Check) -> dict[str, Any] | None:
 
 def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
     """The verdicts of a check, most certain first; at least its own."""
-    known = [one for one in check.findings if one.get("code") in VERDICTS]
-    own: list[dict[str, Any]] = [{"code": check.verdict}] if check.verdict in VERDICTS else []
+    found = [(verdict_of(str(one.get("code"))), one) for one in check.findings]
+    known = [(verdict, one) for verdict, one in found if verdict is not None]
+    own = verdict_of(check.verdict)
     return [
         Finding(
-            VERDICTS[one["code"]],
+            verdict,
             str(one.get("certainty", "")),
             [str(line) for line in one.get("evidence", ())],
             Fix.from_dict(one.get("here")),
-            ways_out.get(one["code"]),
+            ways_out.get(verdict.code),
         )
-        for one in known or own
+        for verdict, one in known or ([(own, {})] if own else [])
     ]
 
 
@@ -280,7 +280,7 @@ def _further(check: Check) -> list[Further]:
             way = f"{one['way']}: " if "way" in one else ""
             found.append(
                 Further(
-                    PROBES[one["kind"]],
+                    DESCRIPTIONS[one["kind"]],
                     way + ("The WebSocket opened." if seen.upgraded else outcome),
                 )
             )

@@ -14,8 +14,14 @@ from django import forms
 from django.conf import settings
 
 from checks.diagnosis.access_log import LogRow, LogRowError
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check
-from checks.probe.probe_request import Kind, ProbeRequest, ProbeRequestError, parse_probe_request
+from checks.probe.probe_request import (
+    REQUESTABLE,
+    ProbeRequest,
+    ProbeRequestError,
+    parse_probe_request,
+)
 from checks.probe_actions import LONGEST_LOG_ROWS, read_log_rows
 from checks.protocol.handshake_options import (
     HandshakeOptions,
@@ -360,7 +366,9 @@ class ProbeForm(SummedUpForm):
     labels: ClassVar[dict[str, str]] = {"kind": "Probe", "number": "How many", "path": "Path"}
 
     kind = forms.ChoiceField(
-        choices=[(kind.value, kind.value) for kind in Kind if kind is not Kind.LOG_ROWS],
+        choices=[
+            (kind.value, kind.value) for kind in REQUESTABLE if kind is not ProbeKind.LOG_ROWS
+        ],
         error_messages={
             "required": "Choose a probe.",
             "invalid_choice": "Choose one of the probes on this page.",
@@ -372,14 +380,14 @@ class ProbeForm(SummedUpForm):
     def __init__(self, data: Mapping[str, Any], *, url: str) -> None:
         super().__init__(data)
         self._url = url
-        self.asked = ProbeRequest(Kind.PLAIN_GET)
+        self.asked = ProbeRequest(ProbeKind.PLAIN_GET)
 
     def clean(self) -> dict[str, Any]:
         """Read number and path as the kind takes them."""
         given = dict(self.cleaned_data)
         if self.errors:
             return given
-        kind, pace = Kind(given["kind"]), settings.PROBE_IDLE_PACE
+        kind, pace = ProbeKind(given["kind"]), settings.PROBE_IDLE_PACE
         try:
             self.asked = parse_probe_request(
                 kind, given["number"], given["path"], url=self._url, idle_pace=pace

@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from checks.diagnosis.glossary import WORDS, words_of
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.verdicts import VERDICTS, verdict_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
@@ -42,10 +42,10 @@ def help_index(request: SignedIn) -> HttpResponse:
 @require_safe
 def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     """One verdict: what was seen, the usual cause, the fix, how to be sure."""
-    if code not in VERDICTS:
+    verdict = verdict_of(code)
+    if verdict is None:
         raise Http404
     check = _check(request)
-    verdict = VERDICTS[code]
     words = words_of((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
     context = {
         "verdict": verdict,

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from checks.models import PrivacyAudit
 from checks.privacy import signing
 from checks.privacy.keys import KeyFault, public_pem, signing_key
+from checks.privacy.rules import Outcome
 from portal.endpoints.actions import why_not_test
 from portal.endpoints.privacy_audits import ask_for_audit
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
@@ -27,7 +28,6 @@ from portal.requests.lifecycle import Denied
 from provisioning.models import Endpoint
 
 MOST_SHOWN = 100
-WORST_FIRST = ("fail", "unknown", "pass")
 
 
 @signed_in
@@ -57,7 +57,9 @@ def audit_page(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
     endpoint = endpoint_or_404(request.user, pk)
     made = _made_or_404(endpoint, audit)
     counted = Counter(one["outcome"] for one in made.document["questions"])
-    answers = [(outcome, counted[outcome]) for outcome in WORST_FIRST if counted[outcome]]
+    answers = [
+        (outcome, counted[outcome]) for outcome in sorted(Outcome, reverse=True) if counted[outcome]
+    ]
     context = {"endpoint": endpoint, "audit": made, "document": made.document, "answers": answers}
     return render(request, "privacy/audit.html", context)
 

@@ -16,10 +16,11 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe
 from checks.output.reports import Report
-from checks.probe.probe_request import BOUNDS, Kind, usual_number
+from checks.probe.probe_request import BOUNDS, usual_number
 from portal.endpoints.actions import ask_for_probe, weigh_with_log_rows, why_not_test
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.endpoints import detail_page
@@ -37,7 +38,7 @@ class Choice:
     empty for nothing.
     """
 
-    kind: Kind
+    kind: ProbeKind
     title: str
     what: str
     number: str = ""
@@ -51,7 +52,7 @@ class Choice:
 def _choices() -> tuple[Choice, ...]:
     """In the order of the page."""
 
-    def numbered(kind: Kind, title: str, what: str, number: str) -> Choice:
+    def numbered(kind: ProbeKind, title: str, what: str, number: str) -> Choice:
         usual = usual_number(kind, idle_pace=settings.PROBE_IDLE_PACE)
         return Choice(
             kind,
@@ -65,14 +66,14 @@ def _choices() -> tuple[Choice, ...]:
 
     return (
         Choice(
-            Kind.PLAIN_GET,
+            ProbeKind.PLAIN_GET,
             "A plain GET beside the upgrade",
             "Tells whether only the upgrade fails, or every request of this address.",
             path="Path",
             path_hint="Empty: the endpoint's own path.",
         ),
         Choice(
-            Kind.WAYS,
+            ProbeKind.WAYS,
             "Ways side by side",
             "Through the edge as browsers do, without Origin, with compression, and every "
             "further way that this "
@@ -81,7 +82,7 @@ def _choices() -> tuple[Choice, ...]:
             path_hint="With its query. Empty: none.",
         ),
         Choice(
-            Kind.JOURNEY,
+            ProbeKind.JOURNEY,
             "The way of each header line",
             "What is sent, what the distribution's policies keep or drop and why, and what "
             "the app sees in the end.",
@@ -91,28 +92,28 @@ def _choices() -> tuple[Choice, ...]:
             "such paths, they end in /headers. Empty: simulated from the policy.",
         ),
         Choice(
-            Kind.NEGOTIATION,
+            ProbeKind.NEGOTIATION,
             "Subprotocol and compression",
             "Which of them the app agrees on, offered one by one and together.",
             path="Path",
             path_hint="Empty: the endpoint's own path.",
         ),
         numbered(
-            Kind.RECONNECT,
+            ProbeKind.RECONNECT,
             "Reconnect drill",
             "Connects, closes and comes back, as clients do after a deployment: how often, "
             "and how fast.",
             "How many times",
         ),
         numbered(
-            Kind.CROWD,
+            ProbeKind.CROWD,
             "A crowd",
             "Several clients at once; each says one line and must hear every other's. For "
             "apps that pass messages on.",
             "How many clients",
         ),
         numbered(
-            Kind.IDLE,
+            ProbeKind.IDLE,
             "Idle meter",
             "Holds a silent socket beside two that talk, and names the clock that ends it. "
             "Longer silences: manage.py "
@@ -177,7 +178,7 @@ def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
 
 def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> HttpResponse:
     refusal = why_not_test(request.user, endpoint)
-    made = Probe.objects.filter(endpoint=endpoint).exclude(kind=Kind.LOG_ROWS)
+    made = Probe.objects.filter(endpoint=endpoint).exclude(kind=ProbeKind.LOG_ROWS)
     shown = made.order_by("-asked_at").first()
     if wanted := request.GET.get("probe", ""):
         try:
@@ -200,7 +201,11 @@ def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> Http
 def _made(endpoint: Endpoint) -> dict[str, Any]:
     """The probes so far, newest first, and whether one is under way."""
     titles = {choice.kind.value: choice.title for choice in _choices()}
-    made = Probe.objects.filter(endpoint=endpoint).exclude(kind=Kind.LOG_ROWS).order_by("-asked_at")
+    made = (
+        Probe.objects.filter(endpoint=endpoint)
+        .exclude(kind=ProbeKind.LOG_ROWS)
+        .order_by("-asked_at")
+    )
     return {
         "history": [(one, titles.get(one.kind, one.kind)) for one in made[:HISTORY_SHOWN]],
         "busy": Probe.objects.filter(endpoint=endpoint, finished_at__isnull=True).exists(),
@@ -214,11 +219,11 @@ def _shown(request: SignedIn, probe: Probe) -> dict[str, Any]:
         report = Report.from_dict(probe.report or {})
     except ValueError:
         report = None
-    code = report.code if report else ""
+    code = report.code if report else None
     return {
-        "way_out": ways_out_of_probe(request.user, probe).get(code),
+        "way_out": ways_out_of_probe(request.user, probe).get(code) if code else None,
         "probe": probe,
         "title": titles.get(probe.kind, probe.kind),
         "report": report,
-        "verdict": VERDICTS.get(code),
+        "verdict": VERDICTS[code] if code else None,
     }

@@ -17,8 +17,8 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
-from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, judge
-from checks.preflight.origins import judge_behavior
+from checks.preflight import Level, PreflightResult, PreflightSubject, blocks, evaluate
+from checks.preflight.origins import evaluate_behavior
 from portal.pages.auth import SignedIn, request_or_404, signed_in, teams_of
 from portal.pages.forms import ADVANCED, ANSWERS, RequestForm, answers_of, fields_of
 from portal.requests import inventory
@@ -39,7 +39,6 @@ PARTS = {
     "account": "requests/_target_fields.html",
     "target": "requests/_form_preflight.html",
 }
-WORST_FIRST = (Level.BLOCK, Level.FIXABLE, Level.UNKNOWN, Level.WARN, Level.PASS)
 
 
 @dataclass(frozen=True)
@@ -274,9 +273,9 @@ def _judgement(answers: Mapping[str, Any], look: Look[Snapshot] | None) -> Judge
     if look.seen is None:
         return Judgement(waiting=look.pending, trouble=look.trouble, fix=look.fix)
     subject = _subject(answers, look.seen.target)
-    results = judge(subject, look.seen) if subject else ()
+    results = evaluate(subject, look.seen) if subject else ()
     return Judgement(
-        tuple(sorted(results, key=lambda one: WORST_FIRST.index(one.level))),
+        tuple(sorted(results, key=lambda one: one.level, reverse=True)),
         _beside(look.seen),
         blocks(results),
         at=look.at,
@@ -296,10 +295,10 @@ def _beside(snapshot: Snapshot) -> tuple[PreflightResult, ...]:
     found = [
         result
         for behavior in behaviors
-        for result in judge_behavior(distribution, behavior, custom)
+        for result in evaluate_behavior(distribution, behavior, custom)
     ]
     against = (result for result in dict.fromkeys(found) if result.level is not Level.PASS)
-    return tuple(sorted(against, key=lambda one: WORST_FIRST.index(one.level)))
+    return tuple(sorted(against, key=lambda one: one.level, reverse=True))
 
 
 def _subject(

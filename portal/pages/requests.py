@@ -18,9 +18,9 @@ from django.utils import timezone
 from django.utils.text import slugify
 from django.views.decorators.http import require_POST, require_safe
 
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.verdicts import verdict_of
 from checks.models import Check
-from checks.preflight import Fix
+from checks.preflight import Fix, Level
 from portal.pages.auth import SignedIn, request_or_404, signed_in, typed
 from portal.pages.forms import answers_of
 from portal.people.models import Person
@@ -181,8 +181,7 @@ def plan_context(shown: EndpointRequest) -> dict[str, Any]:
     plan = (
         plan_view(shown.plan_data, pace=settings.PROVISIONING_PACE) if shown.plan_digest else None
     )
-    order = ("block", "fixable", "unknown", "warn", "pass")
-    results = sorted(shown.preflight_data, key=lambda one: order.index(one["level"]))
+    results = sorted(shown.preflight_data, key=lambda one: Level(one["level"]), reverse=True)
     return {
         "plan": plan,
         "preflight": results,
@@ -267,7 +266,7 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
     )
     if check is None:
         return None
-    verdict = VERDICTS.get(check.verdict)
+    verdict = verdict_of(check.verdict)
     own: dict[str, Any] = next(
         (one for one in check.findings if one.get("code") == check.verdict), {}
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from checks.diagnosis.verdicts import VERDICTS, Verdict
+from checks.diagnosis.verdicts import VERDICTS, Verdict, VerdictCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Question:
     asked: str
     why: str
     what: str
-    codes: tuple[str, ...]
+    codes: tuple[VerdictCode, ...]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from checks.preflight import PreflightSubject, blocks, judge
+from checks.preflight import PreflightSubject, blocks, evaluate
 from portal.requests.actions import move, tell
 from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
@@ -84,7 +84,7 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
                 now,
             )
             return
-    results = judge(PreflightSubject.of(spec), snapshot)
+    results = evaluate(PreflightSubject.of(spec), snapshot)
     preflight = [result.to_dict() for result in results]
     try:
         plan = make_plan(

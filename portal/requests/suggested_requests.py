@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
-from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS
+from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS, VerdictCode
 from provisioning.facts.path_patterns import ANY_RUN, matches
 from provisioning.spec.endpoint_spec import EndpointSpec, SpecError, complete_answers, parse_spec
 
@@ -36,7 +36,7 @@ class Remedy:
 
 
 def remedy_at(
-    code: str, spec: EndpointSpec, *, team: str, path: str, taken: Sequence[str]
+    code: VerdictCode, spec: EndpointSpec, *, team: str, path: str, taken: Sequence[str]
 ) -> Remedy | None:
     """The request that puts right what a test of `path` found at this endpoint's distribution.
 
@@ -70,7 +70,7 @@ def remedy_at(
     )
 
 
-def remedy_anywhere(code: str) -> Remedy | None:
+def remedy_anywhere(code: VerdictCode) -> Remedy | None:
     """The same for somebody who has no test, only the verdict: which server and which path is
     theirs to say.
     """

@@ -16,11 +16,12 @@ from django.db import connection
 
 from checks import actions
 from checks.aws_view import AwsView
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
 from checks.privacy.actions import request_audit
 from checks.probe.limits import Limits
-from checks.probe.probe_request import Kind, ProbeRequest
+from checks.probe.probe_request import ProbeRequest
 from checks.probe_actions import request_probe
 from checks.protocol.handshake_options import HandshakeOptions
 from checks.protocol.probe_target import ProbeTarget
@@ -92,8 +93,8 @@ def test_a_failed_handshake_names_its_verdict(
     check = make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW))
     assert check.ok is False
     assert check.verdict.startswith("WSE-504")
-    assert [one["kind"] for one in check.probes] == ["plain GET", "again", "again"]
-    assert check.next_probe == "other ways"
+    assert [one["kind"] for one in check.probes] == ["plain get", "again", "again"]
+    assert check.next_probe == "ways"
     assert Event.objects.get().level == "error"
 
 
@@ -260,7 +261,7 @@ def test_a_name_longer_than_its_column_is_cut_and_keeps_nobody_from_testing(
             stream="",
             now=NOW,
         )
-        probe = request_probe(endpoint, ProbeRequest(Kind.WAYS), by=name, now=NOW)
+        probe = request_probe(endpoint, ProbeRequest(ProbeKind.WAYS), by=name, now=NOW)
         audit = request_audit(endpoint, by=name, stream="", now=NOW)
         assert probe is not None
         asked_by = [check.requested_by, saved.created_by, probe.requested_by, audit.requested_by]

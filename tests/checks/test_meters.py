@@ -11,7 +11,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from checks.diagnosis.idle_timeout import Reading, judge_idle, reading_of, usual_clocks
+from checks.diagnosis.idle_timeout import Reading, identify_timeout, reading_of, usual_clocks
+from checks.diagnosis.verdicts import VerdictCode
 from checks.output.reports import crowd_report, idle_report
 from checks.probe.multi_socket import Silence, gather_crowd, measure_idle, reconnect
 from checks.probe.probe_request import JOINS_WITHIN
@@ -54,17 +55,17 @@ def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
         ),
         ([silent(45)], "WSE-1006", "none of the known clocks", 18),
         ([silent(30, "closed")], "WSE-IDLE-APP", "the app closed with 4000", 12),
-        ([silent(700, "open")], "", "still open", None),
-        ([silent(700, "open", heard=30)], "", "The server sends frames by itself", None),
+        ([silent(700, "open")], None, "still open", None),
+        ([silent(700, "open", heard=30)], None, "The server sends frames by itself", None),
         ([silent(0, "broken")], "WSE-UNKNOWN", "nothing was measured", None),
         ([silent(60), Reading("client only", 1, "broken")], "WSE-IDLE-ALB", "60 s", 24),
         ([], "WSE-UNKNOWN", "nothing was measured", None),
     ],
 )
 def test_the_seconds_name_the_clock(
-    readings: list[Reading], code: str, says: str, heartbeat: float | None
+    readings: list[Reading], code: VerdictCode | None, says: str, heartbeat: float | None
 ) -> None:
-    found = judge_idle(readings, CLOCKS)
+    found = identify_timeout(readings, CLOCKS)
     assert (found.code, found.heartbeat) == (code, heartbeat)
     assert says in found.text
 
@@ -123,20 +124,20 @@ def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(
         (
             60,
             Reason.ABNORMAL_CLOSE,
-            "",
+            None,
         ),  # nobody answered the goodbye: no word of the silence before it
-        (120, Reason.RESET, ""),  # its clock had not run out
-        (None, Reason.RESET, ""),
+        (120, Reason.RESET, None),  # its clock had not run out
+        (None, Reason.RESET, None),
     ],
 )
 def test_a_network_load_balancer_that_has_forgotten_the_socket_resets_the_goodbye(
-    nlb: float | None, reason: Reason, code: str
+    nlb: float | None, reason: Reason, code: VerdictCode | None
 ) -> None:
     held = StepSeen("hold 90", True, 5.0, 90_000.0, "the socket stayed open")
     seen = replace(live(), steps=(held,), failures=(Failure(Phase.CLOSE, reason),))
     reading = reading_of("silent", seen)
     assert reading is not None
-    assert judge_idle((reading,), usual_clocks(alb=None, nlb=nlb)).code == code
+    assert identify_timeout((reading,), usual_clocks(alb=None, nlb=nlb)).code == code
 
 
 def against(handler: Any, story: Any, **options: Any) -> Any:
@@ -180,7 +181,7 @@ def test_a_silent_socket_is_timed_beside_two_that_talk() -> None:
         ("client pings", "open"),
         ("client only", "open"),
     ]
-    found = judge_idle(readings, usual_clocks(alb=60, pace=100))
+    found = identify_timeout(readings, usual_clocks(alb=60, pace=100))
     assert found.code == "WSE-IDLE-ALB", (found, readings)
 
 

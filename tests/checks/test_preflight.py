@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from checks.preflight import TITLES, Level, PreflightResult, PreflightSubject, blocks, judge
+from checks.preflight import TITLES, Level, PreflightResult, PreflightSubject, blocks, evaluate
 from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId
 from provisioning.facts.permissions import Permission
 from provisioning.facts.snapshot import (
@@ -88,7 +88,7 @@ def judged(
 ) -> dict[str, list[PreflightResult]]:
     about = replace(PreflightSubject.of(spec(**(WISH | (answers or {})))), **subject)
     found: dict[str, list[PreflightResult]] = {}
-    for result in judge(about, facts or seen()):
+    for result in evaluate(about, facts or seen()):
         found.setdefault(result.code, []).append(result)
     return found
 
@@ -97,10 +97,7 @@ def level(
     code: str, answers: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
 ) -> Level:
     """The worst that is said under one code."""
-    order = list(Level)
-    return max(
-        (result.level for result in judged(answers, facts, **subject)[code]), key=order.index
-    )
+    return max(result.level for result in judged(answers, facts, **subject)[code])
 
 
 def listener(
@@ -428,10 +425,10 @@ def test_what_is_not_there_is_blocked_and_nothing_is_said_about_its_parts() -> N
 
 
 def test_a_form_can_ask_with_nothing_but_a_target() -> None:
-    results = judge(PreflightSubject(target_arn=TARGET), replace(seen(), distribution=None))
+    results = evaluate(PreflightSubject(target_arn=TARGET), replace(seen(), distribution=None))
     assert {result.level for result in results} == {Level.PASS}
     assert not {"PF-DISTRIBUTION", "PF-INGRESS", "PF-IDLE"} & {result.code for result in results}
-    assert judge(PreflightSubject(), seen()) == ()
+    assert evaluate(PreflightSubject(), seen()) == ()
 
 
 def test_a_disabled_distribution_and_one_too_new_for_the_library_are_blocked() -> None:
@@ -648,7 +645,7 @@ def test_whatever_aws_says_it_is_judged_and_no_gap_passes(
 def test_what_does_not_block_can_be_planned(target: dict[str, Any]) -> None:
     facts = seen(target)
     answers = spec(**WISH)
-    if not blocks(judge(PreflightSubject.of(answers), facts)):
+    if not blocks(evaluate(PreflightSubject.of(answers), facts)):
         try:
             make_plan(answers, facts, endpoint_key=KEY, owner=OWNER)
         except Unplannable as obstacle:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from checks.preflight import PreflightSubject, blocks, judge
+from checks.preflight import PreflightSubject, blocks, evaluate
 from provisioning.facts.snapshot import Certificate, Gap, Snapshot
 from provisioning.plan.planner import Unplannable, make_plan, not_known_any_more
 from tests.checks.test_preflight import TARGET_CASES, WISH, listener, others, ours, rule_for, seen
@@ -46,7 +46,7 @@ def test_an_approval_does_not_outlive_what_would_block(changed: dict[str, Any]) 
     facts = seen(
         changed.get("target"), **{key: value for key, value in changed.items() if key != "target"}
     )
-    if blocks(judge(PreflightSubject.of(spec(**(WISH | plain))), facts)):
+    if blocks(evaluate(PreflightSubject.of(spec(**(WISH | plain))), facts)):
         assert bound(facts, **plain) != bound(seen(), **plain)
 
 
@@ -56,7 +56,7 @@ def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> No
         seen({"listeners": (one,)}) for one in (redirecting, replace(redirecting, rules=()))
     )
     judgements = [
-        blocks(judge(PreflightSubject.of(spec(**WISH)), facts)) for facts in (before, after)
+        blocks(evaluate(PreflightSubject.of(spec(**WISH)), facts)) for facts in (before, after)
     ]
     assert judgements == [False, True]
     assert bound(before) != bound(after)
@@ -84,7 +84,7 @@ def test_an_approval_does_not_outlive_a_certificate(shown: dict[str, Any]) -> No
         seen({"listeners": (listener(443, "HTTPS", certificates=(one,)),)})
         for one in (good, replace(good, **shown), replace(good, expires="2028-01-01"))
     )
-    assert blocks(judge(PreflightSubject.of(spec(**(WISH | answers))), after))
+    assert blocks(evaluate(PreflightSubject.of(spec(**(WISH | answers))), after))
     assert bound(after, **answers) != bound(before, **answers) == bound(renewed, **answers)
     alias = {"distribution": {"aliases": ("a.example.com",)}}
     viewed = [seen(viewer_certificate=one, **alias) for one in (good, replace(good, **shown))]

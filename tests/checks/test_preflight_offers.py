@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from checks.preflight import Level, PreflightSubject, judge
+from checks.preflight import Level, PreflightSubject, evaluate
 from provisioning.facts.permissions import CREATE_SERVICE_ROLE, Permission, questions
 from provisioning.facts.snapshot import Snapshot
 from provisioning.spec.endpoint_spec import complete_answers, parse_spec
@@ -137,7 +137,9 @@ def test_what_the_request_itself_can_put_right_is_proposed(
         OWN_WISH | taken_up, target.listener_protocols(), target.certificate_names()
     )
     again = [
-        one for one in judge(PreflightSubject.of(parse_spec(complete)), facts) if one.code == code
+        one
+        for one in evaluate(PreflightSubject.of(parse_spec(complete)), facts)
+        if one.code == code
     ]
     assert {one.level for one in again} <= {Level.PASS, Level.FIXABLE}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from checks.preflight import TITLES, Level
-from checks.preflight.origins import judge_behavior
+from checks.preflight.origins import evaluate_behavior
 from provisioning.facts.forwarding import Forwarding, Selection
 from provisioning.facts.names import ALL_VIEWER, ALL_VIEWER_EXCEPT_HOST, CACHING_DISABLED
 from provisioning.facts.snapshot import Behavior, Origin
@@ -38,7 +38,7 @@ CORS, OPTIMIZED = "59781a5b-3903-41f3-afcb-af62929ccde1", "658327ea-f89d-4fab-a6
 def said(origin: Origin = GATEWAY, **changes: Any) -> dict[str, Level]:
     behavior = replace(GOOD, target_origin_id=origin.id, **changes)
     distribution = replace(DISTRIBUTION, origins=(origin,), behaviors=(behavior,))
-    results = judge_behavior(distribution, behavior, CUSTOM)
+    results = evaluate_behavior(distribution, behavior, CUSTOM)
     for result in results:
         assert result.code in TITLES
         assert (result.fix is not None) or result.level in (Level.PASS, Level.UNKNOWN)

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from checks import probe_actions, tasks
 from checks.aws_view import AwsView
 from checks.diagnosis.access_log import parse_log_rows
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.executors import Held
 from checks.models import Check, Probe
 from checks.output.reports import Report, arrived_headers
@@ -26,7 +27,6 @@ from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import (
     BOUNDS,
-    Kind,
     ProbeRequest,
     Route,
     RoutesError,
@@ -103,16 +103,16 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
     ("asked", "headline"),
     [
         (
-            ProbeRequest(Kind.PLAIN_GET),
+            ProbeRequest(ProbeKind.PLAIN_GET),
             "The WebSocket opens; a plain GET of the same address is answered with 426.",
         ),
-        (ProbeRequest(Kind.WAYS, path="/ws/2"), "Every way is open."),
-        (ProbeRequest(Kind.NEGOTIATION), "What is offered opens"),
-        (ProbeRequest(Kind.RECONNECT, 2), "Came back 2 times out of 2."),
-        (ProbeRequest(Kind.CROWD, 3), "All 3 clients heard each other."),
-        (ProbeRequest(Kind.IDLE, 2), "After 2 s of silence the socket was still open."),
+        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every way is open."),
+        (ProbeRequest(ProbeKind.NEGOTIATION), "What is offered opens"),
+        (ProbeRequest(ProbeKind.RECONNECT, 2), "Came back 2 times out of 2."),
+        (ProbeRequest(ProbeKind.CROWD, 3), "All 3 clients heard each other."),
+        (ProbeRequest(ProbeKind.IDLE, 2), "After 2 s of silence the socket was still open."),
         (
-            ProbeRequest(Kind.JOURNEY, path="/ws/headers"),
+            ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"),
             "Every line that a WebSocket needs reaches the app.",
         ),
     ],
@@ -124,7 +124,7 @@ def test_each_kind_tells_what_it_saw(
     told = asyncio.run(make_report(asked, USUAL, around))
     assert told.ok, told
     assert told.headline.startswith(headline)
-    if asked.kind is Kind.WAYS:
+    if asked.kind is ProbeKind.WAYS:
         assert told.columns == (
             "through the edge",
             "without Origin",
@@ -132,10 +132,10 @@ def test_each_kind_tells_what_it_saw(
             "path /ws/2",
             "direct",
         )
-    if asked.kind is Kind.JOURNEY:
+    if asked.kind is ProbeKind.JOURNEY:
         rows = dict(told.rows)
         assert rows["Sec-WebSocket-Protocol"][2].text == "as sent"
-    if asked.kind is Kind.NEGOTIATION:
+    if asked.kind is ProbeKind.NEGOTIATION:
         agreed = dict(told.rows)["Subprotocol agreed on"]
         assert [cell.text for cell in agreed] == ["", "chat.v1", "", "chat.v1"]
         assert told.lines == (
@@ -161,7 +161,7 @@ def test_ways_are_named_by_the_operator_or_refused() -> None:
 
 def test_every_kind_is_bounded() -> None:
     assert all(
-        longest(ProbeRequest(kind, BOUNDS.get(kind, (0, 0))[1]), 15.0) <= 150 for kind in Kind
+        longest(ProbeRequest(kind, BOUNDS.get(kind, (0, 0))[1]), 15.0) <= 150 for kind in ProbeKind
     )
     assert (usual_silence(1), usual_silence(6)) == (75, 13)
 
@@ -197,11 +197,13 @@ class TestARow:
     def test_is_asked_for_once_and_made_once(
         self, endpoint: Endpoint, report: list[ProbeRequest]
     ) -> None:
-        asked = ProbeRequest(Kind.CROWD, 3)
+        asked = ProbeRequest(ProbeKind.CROWD, 3)
         probe = probe_actions.request_probe(endpoint, asked, by="ana", now=NOW)
         assert probe is not None
         assert (
-            probe_actions.request_probe(endpoint, ProbeRequest(Kind.IDLE, 9), by="ben", now=NOW)
+            probe_actions.request_probe(
+                endpoint, ProbeRequest(ProbeKind.IDLE, 9), by="ben", now=NOW
+            )
             is None
         )
         Probe.objects.update(lease_until=NOW + timedelta(seconds=9))
@@ -225,7 +227,9 @@ class TestARow:
         assert probe.finished_at == later + timedelta(seconds=1)
         assert probe_actions.begin_probe(str(probe.pk), clock=lambda: later) is None
         assert (
-            probe_actions.request_probe(endpoint, ProbeRequest(Kind.IDLE, 9), by="ben", now=NOW)
+            probe_actions.request_probe(
+                endpoint, ProbeRequest(ProbeKind.IDLE, 9), by="ben", now=NOW
+            )
             is not None
         )
 
@@ -235,7 +239,9 @@ class TestARow:
         told: list[str] = []
         monkeypatch.setattr(tasks.make_probe, "delay", told.append)
         monkeypatch.setattr(tasks, "_probes", AtOnce())
-        probe = probe_actions.request_probe(endpoint, ProbeRequest(Kind.WAYS), by="ana", now=NOW)
+        probe = probe_actions.request_probe(
+            endpoint, ProbeRequest(ProbeKind.WAYS), by="ana", now=NOW
+        )
         for seconds in (0, 1, 6):
             tasks.tick(NOW + timedelta(seconds=seconds))
         assert told == [str(getattr(probe, "pk", ""))] * 2, (
@@ -244,7 +250,7 @@ class TestARow:
         tasks.make_probe(told[0])
         tasks.tick(NOW + timedelta(seconds=20))
         assert len(told) == 2
-        assert report == [ProbeRequest(Kind.WAYS)]
+        assert report == [ProbeRequest(ProbeKind.WAYS)]
 
     @pytest.mark.parametrize("where", ["make_report", "fetch_aws_view"])
     def test_a_fault_of_ours_ends_it_and_says_so(
@@ -258,7 +264,9 @@ class TestARow:
             raise KeyError("a bug")
 
         monkeypatch.setattr(probe_actions, where, faulty)
-        probe = probe_actions.request_probe(endpoint, ProbeRequest(Kind.IDLE, 9), by="ana", now=NOW)
+        probe = probe_actions.request_probe(
+            endpoint, ProbeRequest(ProbeKind.IDLE, 9), by="ana", now=NOW
+        )
         AtOnce().take(
             lambda: probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
         )
@@ -290,7 +298,7 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     monkeypatch.setattr(probe_actions, "fetch_aws_view", lambda *_: AwsView())
     tried = [
         {
-            "kind": "plain GET",
+            "kind": ProbeKind.PLAIN_GET,
             "transcript": answered("HTTP/1.1 502 Bad\r\nServer: CloudFront\r\n").to_dict(),
         }
     ]
@@ -303,7 +311,7 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     }
     rows = parse_log_rows(json.dumps(row))
     probe = probe_actions.request_probe(
-        endpoint, ProbeRequest(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+        endpoint, ProbeRequest(ProbeKind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
     )
 
     def killed(_: Report) -> dict[str, Any]:
@@ -337,7 +345,7 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
 
     def look(_: object, __: object, headers: tuple[tuple[str, str], ...]) -> AwsView:
         sent[:] = headers
-        return AwsView(serving=passing(Forwarding(SOCKET_HEADERS), headers=headers))
+        return AwsView(behavior=passing(Forwarding(SOCKET_HEADERS), headers=headers))
 
     monkeypatch.setattr(probe_actions, "fetch_aws_view", look)
     wanted = HandshakeOptions(headers=(("Cookie", "session=s3cret; theme=dark"),))
@@ -350,7 +358,7 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
         '{"x-edge-request-id": "abc", "sc-status": "401", "x-edge-detailed-result-type": "Error"}'
     )
     probe = probe_actions.request_probe(
-        endpoint, ProbeRequest(Kind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
+        endpoint, ProbeRequest(ProbeKind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
     )
     probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
@@ -393,7 +401,7 @@ def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
         endpoint, ok=True, verdict="WSE-LIVE", transcript_data=live().to_dict(), next_probe=""
     )
     row = '{"cs-method":"POST","x-edge-request-id":"other","x-edge-detailed-result-type":"InvalidRequestMethod"}'
-    asked = ProbeRequest(Kind.LOG_ROWS)
+    asked = ProbeRequest(ProbeKind.LOG_ROWS)
     probe = probe_actions.request_probe(
         endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row)
     )

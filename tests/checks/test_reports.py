@@ -20,7 +20,7 @@ from checks.output.reports import (
     reconnect_report,
     ways_report,
 )
-from checks.preflight.behavior_match import Passage, Serving
+from checks.preflight.behavior_match import BehaviorMatch, ForwardedPart
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks.seen import answered, failed, live, request_to
 
@@ -36,7 +36,7 @@ def plain(status_line: str) -> Transcript:
     return replace(seen, request=replace(seen.request, upgrade=False), failures=(), findings=())
 
 
-def served(**passes: bool | None) -> Serving:
+def served(**passes: bool | None) -> BehaviorMatch:
     """A distribution that passes on everything but what is said here (underscores for dashes)."""
     names = (
         "Host",
@@ -46,10 +46,10 @@ def served(**passes: bool | None) -> Serving:
         "Sec-WebSocket-Protocol",
     )
     passages = tuple(
-        Passage(name, passes.get(name.lower().replace("-", "_"), True), "the policy says so")
+        ForwardedPart(name, passes.get(name.lower().replace("-", "_"), True), "the policy says so")
         for name in names
     )
-    return Serving(
+    return BehaviorMatch(
         True, "Deployed", True, "/ws/*", True, "alb.example.com", "vo_1", "https-only", passages
     )
 
@@ -107,7 +107,7 @@ def test_reconnects_say_how_many_and_why_not() -> None:
     assert reconnect_report([live()] * 3).ok
     told = reconnect_report([live(), BAD_GATEWAY, live()])
     assert (told.ok, told.headline.split(".")[0]) == (False, "1 of 3 reconnects failed")
-    assert told.code.startswith("WSE-502")
+    assert str(told.code).startswith("WSE-502")
     assert [cells[0].state for _, cells in told.rows] == ["good", "bad", "good"]
     assert "Some of the same handshakes opened" in told.lines[-1]
 
@@ -202,7 +202,7 @@ class TestTheJourney:
     def test_what_nobody_told_is_not_called_good(self) -> None:
         assert not journey_report(self.seen, None, None).ok
         assert "did not tell" in journey_report(self.seen, served(), None, asked=True).headline
-        assert journey_report(self.seen, replace(served(), meant=False), None).code == "WSE-PATH"
+        assert journey_report(self.seen, replace(served(), own=False), None).code == "WSE-PATH"
         assert not journey_report(self.seen, served(host=None), None).ok
 
 

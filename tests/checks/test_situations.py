@@ -12,10 +12,10 @@ import pytest
 from checks.aws_view import status_of_origin
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.idle_timeout import usual_clocks
-from checks.diagnosis.ranking import Conclusion, weigh
+from checks.diagnosis.ranking import Conclusion, rank_verdicts
 from checks.diagnosis.transcript_rules import diagnose
 from checks.preflight import Level
-from checks.preflight.behavior_match import Part, Passage, Serving
+from checks.preflight.behavior_match import BehaviorMatch, ForwardedPart, Part
 from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason
 from provisioning.facts.names import Arn, VpcOriginId
 from provisioning.facts.snapshot import VpcOriginFacts
@@ -36,15 +36,15 @@ NO_ALB = usual_clocks(alb=None, nlb=350)
 
 def weighed(status: int, headers: str = EDGE, body: str = "", **known: Any) -> Conclusion:
     """What is concluded from a refusal, once AWS was asked."""
-    return weigh(
-        Observations(refused(status, headers, body), looked=True, **{"serving": served(), **known})
+    return rank_verdicts(
+        Observations(refused(status, headers, body), looked=True, **{"behavior": served(), **known})
     )
 
 
-def carrying(name: str, part: Part, passes: bool = True, **changes: object) -> Serving:
+def carrying(name: str, part: Part, passes: bool = True, **changes: object) -> BehaviorMatch:
     """The good distribution, and what its policies do with this part of the request."""
     return served(
-        passages=(*served().passages, Passage(name, passes, "the policy", part)), **changes
+        parts=(*served().parts, ForwardedPart(name, passes, "the policy", part)), **changes
     )
 
 
@@ -82,7 +82,7 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         [("WSE-426-VERSION", "medium"), ("WSE-400-NOKEY", "low")],
     ),
     "the app misses the key, and the policy drops it": (
-        weighed(400, APP, "Missing or invalid Sec-WebSocket-Key header", serving=WITHOUT_KEY),
+        weighed(400, APP, "Missing or invalid Sec-WebSocket-Key header", behavior=WITHOUT_KEY),
         [("WSE-400-NOKEY", "high")],
     ),
     "400 to the handshake only: the Host was accepted": (
@@ -94,11 +94,13 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         [("WSE-400-HOST", "low")],
     ),
     "404 behind a function that may rewrite the path": (
-        weighed(404, APP, serving=FUNCTION),
+        weighed(404, APP, behavior=FUNCTION),
         [("WSE-404-PATH", "high"), ("WSE-EDGE-FUNCTION", "low")],
     ),
     "WAF's own page: the function was never reached": (
-        weighed(403, body=f"Request blocked. {PAGE}", serving=replace(FUNCTION, web_acl="arn:waf")),
+        weighed(
+            403, body=f"Request blocked. {PAGE}", behavior=replace(FUNCTION, web_acl="arn:waf")
+        ),
         [("WSE-403-WAF", "high"), ("WSE-403-EDGE", "low")],
     ),
     "401 by a load balancer that demands a login": (
@@ -110,17 +112,17 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         [("WSE-ALB-RULE", "high")],
     ),
     "403 by the page of a load balancer's web ACL, and a line that CloudFront keeps back": (
-        weighed(403, ALB, FORBIDDEN, serving=carrying("X-Team", "header", False)),
+        weighed(403, ALB, FORBIDDEN, behavior=carrying("X-Team", "header", False)),
         [("WSE-NOT-FORWARDED", "medium"), ("WSE-403-WAF", "low")],
     ),
     "403 by the app, and a line that CloudFront keeps back": (
-        weighed(403, APP, serving=carrying("X-Team", "header", False)),
+        weighed(403, APP, behavior=carrying("X-Team", "header", False)),
         [("WSE-NOT-FORWARDED", "high")],
     ),
     "401 by the app": (weighed(401, APP), [("WSE-401-AUTH", "high")]),
     "a page of a bucket in place of an error": (
         weighed(
-            403, S3_PAGE, "<h1>Sorry</h1>", serving=served(error_pages=SORRY, web_acl="arn:waf")
+            403, S3_PAGE, "<h1>Sorry</h1>", behavior=served(error_pages=SORRY, web_acl="arn:waf")
         ),
         [("WSE-200-SPA", "high"), ("WSE-403-WAF", "low")],
     ),
@@ -129,7 +131,7 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         weighed(
             200,
             "Server: nginx\r\n",
-            serving=served(error_pages=SPA, geo_restricted=True, signed=True),
+            behavior=served(error_pages=SPA, geo_restricted=True, signed=True),
         ),
         [("WSE-200-SPA", "high"), ("WSE-403-SIGNED", "medium"), ("WSE-403-GEO", "low")],
     ),
@@ -137,7 +139,7 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         weighed(
             200,
             "Server: nginx\r\nContent-Type: text/html\r\n",
-            serving=served(geo_restricted=True, signed=True),
+            behavior=served(geo_restricted=True, signed=True),
         ),
         [("WSE-200-SPA", "high"), ("WSE-200-NOUPGRADE", "low")],
     ),
@@ -145,7 +147,7 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         weighed(
             404,
             APP,
-            serving=served(path="/elsewhere"),
+            behavior=served(path="/elsewhere"),
             preflight=(asked("PF-HEALTH", Level.WARN),),
             vpc_origin_status="Deploying",
         ),
@@ -174,7 +176,7 @@ def test_where_handshakes_differ_a_plain_get_may_have_met_another_edge() -> None
 
 
 @pytest.mark.parametrize(
-    ("serving", "body", "certainty"),
+    ("behavior", "body", "certainty"),
     [
         (carrying("session", "cookie", signed=True), "Forbidden", "high"),
         (carrying("CloudFront-Signature", "cookie", signed=True), "Forbidden", "medium"),
@@ -186,9 +188,9 @@ def test_where_handshakes_differ_a_plain_get_may_have_met_another_edge() -> None
     ],
 )
 def test_a_signature_that_was_sent_is_refused_only_where_the_edge_says_so(
-    serving: Serving, body: str, certainty: str
+    behavior: BehaviorMatch, body: str, certainty: str
 ) -> None:
-    first = weighed(403, "Server: CloudFront\r\n", body, serving=serving).first
+    first = weighed(403, "Server: CloudFront\r\n", body, behavior=behavior).first
     assert (first.code, first.certainty) == ("WSE-403-SIGNED", certainty)
 
 
@@ -237,9 +239,9 @@ def test_what_ends_an_open_websocket_at_once_is_not_the_way_there(
         close=CloseSeen(code, "", reason is Reason.CLOSED_BY_PEER, "peer"),
     )
     closed = (asked("PF-INGRESS", Level.FIXABLE), *ALL_PASS[1:])
-    found = weigh(
+    found = rank_verdicts(
         Observations(
-            ended, looked=True, serving=served(functions=True, web_acl="x"), preflight=closed
+            ended, looked=True, behavior=served(functions=True, web_acl="x"), preflight=closed
         )
     )
     assert ranked(found) == [(first, "high")]
@@ -250,7 +252,7 @@ SHARED = {"vpc_origin_id": "vo_9", "vpc_origin_owner": "222222222222"}
 
 
 @pytest.mark.parametrize(
-    ("serving", "status"),
+    ("behavior", "status"),
     [
         (served(), "Deployed"),
         (served(vpc_origin_id=""), None),
@@ -262,13 +264,15 @@ SHARED = {"vpc_origin_id": "vo_9", "vpc_origin_owner": "222222222222"}
         (served(path="/elsewhere", vpc_origin_id=""), "Deploying"),
     ],
 )
-def test_the_status_is_that_of_the_origin_that_counts(serving: Serving, status: str | None) -> None:
+def test_the_status_is_that_of_the_origin_that_counts(
+    behavior: BehaviorMatch, status: str | None
+) -> None:
     known = (
         VpcOriginFacts(VpcOriginId("vo_1"), "somebody's", Arn("arn:1"), "Deployed"),
         VpcOriginFacts(VpcOriginId("vo_2"), "portal-k", Arn("arn:2"), "Deploying"),
     )
     account = {"account_id": "111122223333"}
-    assert status_of_origin(serving, known, own_name="portal-k", **account) == status
-    assert status_of_origin(serving, None, own_name="portal-k", **account) is None
-    if not serving.meant:
-        assert status_of_origin(serving, known, own_name="reused", **account) is None
+    assert status_of_origin(behavior, known, own_name="portal-k", **account) == status
+    assert status_of_origin(behavior, None, own_name="portal-k", **account) is None
+    if not behavior.own:
+        assert status_of_origin(behavior, known, own_name="reused", **account) is None

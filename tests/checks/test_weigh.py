@@ -11,10 +11,11 @@ import pytest
 from checks.diagnosis.access_log import parse_log_rows
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.idle_timeout import usual_clocks
-from checks.diagnosis.ranking import weigh
-from checks.diagnosis.verdicts import VERDICTS
+from checks.diagnosis.probe_kinds import ProbeKind
+from checks.diagnosis.ranking import rank_verdicts
+from checks.diagnosis.verdicts import VERDICTS, VerdictCode
 from checks.preflight import Fix, Level, PreflightResult
-from checks.preflight.behavior_match import Serving, serving
+from checks.preflight.behavior_match import BehaviorMatch, match_behavior
 from checks.protocol.transcript import Failure, Phase, Reason, StepSeen, Timing, Transcript
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding, Selection
 from tests.checks.seen import GOOD, answered, failed, live, request_to
@@ -59,9 +60,9 @@ def refused(status: int, headers: str = EDGE, body: str = "") -> Transcript:
     return answered(f"HTTP/1.1 {status} Refused\r\n{headers}", request=ORIGIN, body=body)
 
 
-def served(*, path: str = "/ws", **changes: object) -> Serving:
+def served(*, path: str = "/ws", **changes: object) -> BehaviorMatch:
     """How the good distribution serves a path, with some of it changed."""
-    found = serving(
+    found = match_behavior(
         GOOD_CONFIG,
         domain_name="d111.cloudfront.net",
         status="Deployed",
@@ -80,7 +81,7 @@ ALL_PASS = tuple(
     asked(code, Level.PASS)
     for code in ("PF-INGRESS", "PF-BPA", "PF-NACL", "PF-LISTENER", "PF-CERTIFICATE")
 )
-WITHOUT_KEY = serving(
+WITHOUT_KEY = match_behavior(
     {
         **GOOD_CONFIG,
         "CacheBehaviors": {
@@ -104,36 +105,36 @@ SHOWN = [
     (refused(503, ALB), {"preflight": (asked("PF-HEALTH", Level.WARN),)}, "WSE-503-NOTARGET"),
     (
         refused(301, ALB + "Location: https://internal-a.elb:443/ws\r\n"),
-        {"preflight": (asked("PF-ACTION", Level.BLOCK),), "serving": WITHOUT_KEY},
+        {"preflight": (asked("PF-ACTION", Level.BLOCK),), "behavior": WITHOUT_KEY},
         "WSE-301-LOOP",
     ),
-    (refused(400, APP), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
-    (refused(426, APP), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
-    (refused(404, APP), {"serving": served(path="/elsewhere")}, "WSE-PATH"),
-    (refused(200, "Content-Type: text/html\r\n"), {"serving": served(path="/wsx")}, "WSE-PATH"),
+    (refused(400, APP), {"behavior": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (refused(426, APP), {"behavior": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (refused(404, APP), {"behavior": served(path="/elsewhere")}, "WSE-PATH"),
+    (refused(200, "Content-Type: text/html\r\n"), {"behavior": served(path="/wsx")}, "WSE-PATH"),
     (
         refused(200, "Content-Type: text/html\r\n"),
-        {"serving": served(error_pages=((404, 200, "/index.html"),))},
+        {"behavior": served(error_pages=((404, 200, "/index.html"),))},
         "WSE-200-SPA",
     ),
     (
         answered(f"HTTP/1.1 403 No\r\n{EDGE}", url="ws://d111.cloudfront.net/ws"),
-        {"serving": served()},
+        {"behavior": served()},
         "WSE-403-VIEWER",
     ),
-    (refused(403), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
-    (refused(403), {"serving": served(knows_host=False)}, "WSE-403-ALIAS"),
+    (refused(403), {"behavior": served(enabled=False)}, "WSE-403-DISABLED"),
+    (refused(403), {"behavior": served(knows_host=False)}, "WSE-403-ALIAS"),
     (
         refused(403, body="<Code>MissingKey</Code>"),
-        {"serving": served(signed=True)},
+        {"behavior": served(signed=True)},
         "WSE-403-SIGNED",
     ),
     (
         refused(403, body="block access from your country"),
-        {"serving": served(geo_restricted=True)},
+        {"behavior": served(geo_restricted=True)},
         "WSE-403-GEO",
     ),
-    (refused(403, body="Request blocked."), {"serving": served(web_acl="arn:waf")}, "WSE-403-WAF"),
+    (refused(403, body="Request blocked."), {"behavior": served(web_acl="arn:waf")}, "WSE-403-WAF"),
     (
         refused(403, APP),
         {"without_origin": live(), "again": (refused(403, APP),) * 2},
@@ -163,7 +164,7 @@ SHOWN = [
 def test_what_is_shown_is_certain_and_comes_first(
     handshake: Transcript, known: dict[str, object], code: str
 ) -> None:
-    conclusion = weigh(Observations(handshake, looked=True, **known))  # type: ignore[arg-type]
+    conclusion = rank_verdicts(Observations(handshake, looked=True, **known))  # type: ignore[arg-type]
     assert (conclusion.first.code, conclusion.first.certainty) == (code, "high"), (
         conclusion.diagnoses
     )
@@ -183,9 +184,11 @@ PATIENT = replace(refused(504), timing=Timing(upgrade=30_000.0))
     ],
 )
 def test_a_way_past_the_edge_that_opens_is_evidence_of_where_it_fails(
-    handshake: Transcript, way: Transcript, code: str
+    handshake: Transcript, way: Transcript, code: VerdictCode
 ) -> None:
-    found = weigh(Observations(handshake, looked=True, other_ways=(("direct", way),))).diagnoses
+    found = rank_verdicts(
+        Observations(handshake, looked=True, other_ways=(("direct", way),))
+    ).diagnoses
     told = {
         one.code: one for one in found if any("the way direct" in line for line in one.evidence)
     }
@@ -214,9 +217,9 @@ def test_where_answers_differ_no_single_one_is_believed(
         handshake,
         looked=True,
         again=again,
-        serving=served(status="Deployed" if settled else "InProgress"),
+        behavior=served(status="Deployed" if settled else "InProgress"),
     )
-    conclusion = weigh(replace(seen, **known))  # type: ignore[arg-type]
+    conclusion = rank_verdicts(replace(seen, **known))  # type: ignore[arg-type]
     assert (conclusion.first.code, conclusion.first.certainty) == (
         "WSE-MIXED",
         "medium" if settled else "high",
@@ -227,10 +230,9 @@ def test_where_answers_differ_no_single_one_is_believed(
 
 
 def test_a_handshake_that_opens_without_origin_is_repeated_before_the_app_is_blamed() -> None:
-    once = weigh(Observations(refused(403), looked=True, without_origin=live()))
+    once = rank_verdicts(Observations(refused(403), looked=True, without_origin=live()))
     assert (once.first.code, once.first.certainty) == ("WSE-403-ORIGIN", "medium")
-    assert once.next_probe is not None
-    assert once.next_probe.kind == "again"
+    assert once.next_probe is ProbeKind.AGAIN
 
 
 SPA = ((403, 200, "/index.html"), (404, 200, "/index.html"))
@@ -256,9 +258,9 @@ SPA = ((403, 200, "/index.html"), (404, 200, "/index.html"))
 def test_pages_in_place_of_errors_wait_behind_another_failure(
     handshake: Transcript, known: dict[str, object], codes: list[str]
 ) -> None:
-    seen = Observations(handshake, looked=True, serving=served(error_pages=SPA), **known)  # type: ignore[arg-type]
-    assert [found.code for found in weigh(seen).diagnoses][: len(codes)] == codes
-    kept = weigh(replace(seen, serving=served(error_pages=((404, 404, "/lost.html"),))))
+    seen = Observations(handshake, looked=True, behavior=served(error_pages=SPA), **known)  # type: ignore[arg-type]
+    assert [found.code for found in rank_verdicts(seen).diagnoses][: len(codes)] == codes
+    kept = rank_verdicts(replace(seen, behavior=served(error_pages=((404, 404, "/lost.html"),))))
     assert "WSE-200-SPA" not in [found.code for found in kept.diagnoses], (
         "an error that stays an error hides nothing"
     )
@@ -270,31 +272,31 @@ GEO = "configured to block access from your country"
 LOGIN = refused(302, ALB + "Location: https://pool.auth.amazoncognito.com/login?x=1\r\n")
 NO_CAUSE = [
     # What somebody behind the edge answered, the edge let pass and the network did not drop.
-    (refused(403, APP), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
-    (refused(403, ALB), {"serving": served(signed=True)}, "WSE-403-SIGNED"),
-    (refused(403, APP), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
-    (refused(404, APP), {"serving": served(enabled=False, knows_host=False)}, "WSE-403-ALIAS"),
-    (refused(403, APP, GEO), {"serving": served(geo_restricted=True)}, "WSE-403-GEO"),
-    (refused(403, APP, "Request blocked"), {"serving": served(web_acl="arn:waf")}, "WSE-403-WAF"),
-    (refused(404, APP), {"serving": served(), "preflight": CLOSED}, "WSE-504-SG"),
-    (refused(503, ALB), {"serving": served(), "preflight": CLOSED}, "WSE-502-PORT"),
-    (refused(404, ALB), {"serving": WITHOUT_KEY}, "WSE-400-NOKEY"),
-    (HELD, {"preflight": CLOSED, "serving": WITHOUT_KEY}, "WSE-504-SG"),
-    (HELD, {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
+    (refused(403, APP), {"behavior": served(signed=True)}, "WSE-403-SIGNED"),
+    (refused(403, ALB), {"behavior": served(signed=True)}, "WSE-403-SIGNED"),
+    (refused(403, APP), {"behavior": served(enabled=False)}, "WSE-403-DISABLED"),
+    (refused(404, APP), {"behavior": served(enabled=False, knows_host=False)}, "WSE-403-ALIAS"),
+    (refused(403, APP, GEO), {"behavior": served(geo_restricted=True)}, "WSE-403-GEO"),
+    (refused(403, APP, "Request blocked"), {"behavior": served(web_acl="arn:waf")}, "WSE-403-WAF"),
+    (refused(404, APP), {"behavior": served(), "preflight": CLOSED}, "WSE-504-SG"),
+    (refused(503, ALB), {"behavior": served(), "preflight": CLOSED}, "WSE-502-PORT"),
+    (refused(404, ALB), {"behavior": WITHOUT_KEY}, "WSE-400-NOKEY"),
+    (HELD, {"preflight": CLOSED, "behavior": WITHOUT_KEY}, "WSE-504-SG"),
+    (HELD, {"behavior": served(enabled=False)}, "WSE-403-DISABLED"),
     # Nobody was asked: what would have happened then is no cause.
     (failed(Phase.DNS, Reason.DNS_FAILURE), {"preflight": CLOSED}, "WSE-504-SG"),
     (
         failed(Phase.TLS, Reason.TLS_EXPIRED),
-        {"preflight": CLOSED, "serving": served(enabled=False)},
+        {"preflight": CLOSED, "behavior": served(enabled=False)},
         "WSE-504-SG",
     ),
     (
         failed(Phase.TCP, Reason.CONNECT_REFUSED),
-        {"serving": served(knows_host=False)},
+        {"behavior": served(knows_host=False)},
         "WSE-403-ALIAS",
     ),
     # What only has the same status.
-    (refused(403), {"serving": served()}, "WSE-403-VIEWER"),
+    (refused(403), {"behavior": served()}, "WSE-403-VIEWER"),
     (
         refused(502, ALB),
         {"plain_get": answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n")},
@@ -315,7 +317,7 @@ NO_CAUSE = [
 def test_nothing_is_certain_that_the_answer_itself_rules_out(
     handshake: Transcript, known: dict[str, object], code: str
 ) -> None:
-    found = weigh(Observations(handshake, looked=True, **known)).diagnoses  # type: ignore[arg-type]
+    found = rank_verdicts(Observations(handshake, looked=True, **known)).diagnoses  # type: ignore[arg-type]
     assert found[0].code != code
     assert (code, "high") not in [(one.code, one.certainty) for one in found]
 
@@ -338,13 +340,14 @@ ON_THE_WAY = [
 def test_who_signed_the_answer_was_reached_whatever_aws_says_against_the_way(
     status: int, signed: str, question: str, level: Level, code: str
 ) -> None:
-    def certainty_of(headers: str, serving: Serving | None) -> str | None:
+    def certainty_of(headers: str, behavior: BehaviorMatch | None) -> str | None:
         shown = (asked(question, level),)
         known = Observations(
-            refused(status, headers), looked=True, serving=serving, preflight=shown
+            refused(status, headers), looked=True, behavior=behavior, preflight=shown
         )
         return next(
-            (found.certainty for found in weigh(known).diagnoses if found.code == code), None
+            (found.certainty for found in rank_verdicts(known).diagnoses if found.code == code),
+            None,
         )
 
     assert certainty_of(signed, served()) is None
@@ -354,9 +357,9 @@ def test_who_signed_the_answer_was_reached_whatever_aws_says_against_the_way(
         assert certainty_of(signed, elsewhere) == ("low" if level is Level.WARN else "medium")
     if code == "WSE-502-VPCORIGIN":
         through = Observations(
-            refused(status, signed), looked=True, serving=served(), vpc_origin_status="Deploying"
+            refused(status, signed), looked=True, behavior=served(), vpc_origin_status="Deploying"
         )
-        assert code not in [found.code for found in weigh(through).diagnoses]
+        assert code not in [found.code for found in rank_verdicts(through).diagnoses]
     # A page in place of an error is signed by who wrote the page.
     page = served(error_pages=((status, status, "/sorry.html"),))
     assert certainty_of(signed, page) == certainty_of(EDGE, served()) is not None
@@ -374,7 +377,7 @@ def test_what_aws_only_warns_of_may_be_the_cause_and_what_it_blocks_is(
     status: int, question: str, code: str, warned: str
 ) -> None:
     for level, certainty in ((Level.WARN, warned), (Level.BLOCK, "high")):
-        conclusion = weigh(
+        conclusion = rank_verdicts(
             Observations(refused(status), looked=True, preflight=(asked(question, level),))
         )
         assert (code, certainty) in [
@@ -390,14 +393,15 @@ def test_a_security_group_that_is_open_steps_back_behind_what_aws_warns_of(
     question: str, code: str
 ) -> None:
     warned = tuple(asked(one.code, Level.WARN) if one.code == question else one for one in ALL_PASS)
-    found = weigh(Observations(refused(504), looked=True, preflight=warned)).diagnoses
+    found = rank_verdicts(Observations(refused(504), looked=True, preflight=warned)).diagnoses
     assert (found[0].code, found[0].certainty) == (code, "medium")
     assert "WSE-504-SG" not in [one.code for one in found]
     unseen = tuple(
         asked(one.code, Level.UNKNOWN) if one.code == question else one for one in ALL_PASS
     )
     assert (
-        weigh(Observations(refused(504), looked=True, preflight=unseen)).first.code == "WSE-504-SG"
+        rank_verdicts(Observations(refused(504), looked=True, preflight=unseen)).first.code
+        == "WSE-504-SG"
     )
 
 
@@ -409,15 +413,19 @@ BEHIND_AN_ANSWER = [
     ),
     (refused(200, ALB), {"preflight": (asked("PF-ACTION", Level.WARN),)}, "WSE-ALB-RULE"),
     (failed(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT), {"preflight": CLOSED}, "WSE-504-SG"),
-    (failed(Phase.DNS, Reason.DNS_FAILURE), {"serving": served(enabled=False)}, "WSE-403-DISABLED"),
+    (
+        failed(Phase.DNS, Reason.DNS_FAILURE),
+        {"behavior": served(enabled=False)},
+        "WSE-403-DISABLED",
+    ),
     (
         failed(Phase.TLS, Reason.TLS_NAME_MISMATCH),
-        {"serving": served(knows_host=False)},
+        {"behavior": served(knows_host=False)},
         "WSE-403-ALIAS",
     ),
     (
         refused(400, "Server: CloudFront\r\n", "Bad Request"),
-        {"serving": WITHOUT_KEY},
+        {"behavior": WITHOUT_KEY},
         "WSE-400-NOKEY",
     ),
 ]
@@ -431,18 +439,20 @@ BEHIND_AN_ANSWER = [
 def test_aws_makes_certain_what_the_answer_leaves_open(
     handshake: Transcript, known: dict[str, object], code: str
 ) -> None:
-    assert weigh(Observations(handshake)).next_probe is not None, "AWS is asked"
-    first = weigh(Observations(handshake, looked=True, **known)).first  # type: ignore[arg-type]
+    assert rank_verdicts(Observations(handshake)).next_probe is not None, "AWS is asked"
+    first = rank_verdicts(Observations(handshake, looked=True, **known)).first  # type: ignore[arg-type]
     assert (first.code, first.certainty) == (code, "high")
 
 
 def test_what_aws_does_not_show_stays_a_suggestion() -> None:
-    alike = weigh(Observations(refused(403, APP), looked=True, without_origin=refused(403, APP)))
+    alike = rank_verdicts(
+        Observations(refused(403, APP), looked=True, without_origin=refused(403, APP))
+    )
     assert (alike.first.code, alike.first.certainty) == ("WSE-403-APP", "medium")
     assert "WSE-403-ORIGIN" not in [found.code for found in alike.diagnoses]
-    alone = weigh(Observations(refused(504), looked=True))
+    alone = rank_verdicts(Observations(refused(504), looked=True))
     assert (alone.first.code, alone.first.certainty) == ("WSE-504-SG", "medium")
-    ruled_out = weigh(Observations(refused(504), looked=True, preflight=ALL_PASS))
+    ruled_out = rank_verdicts(Observations(refused(504), looked=True, preflight=ALL_PASS))
     assert ruled_out.first.code == "WSE-504-SLOW"
     assert "WSE-504-SG" not in [found.code for found in ruled_out.diagnoses]
 
@@ -454,10 +464,10 @@ def test_what_aws_shows_brings_the_fix_with_this_accounts_own_names(question: st
     fix = Fix("EC2 > sg-1", "aws ec2 … --group-id sg-1", 'security_group_id = "sg-1"')
     shown = (PreflightResult(question, Level.BLOCK, "so says AWS", fix=fix),)
     answer = refused(503, ALB) if question == "PF-HEALTH" else refused(504)
-    first = weigh(Observations(answer, looked=True, preflight=shown)).first
+    first = rank_verdicts(Observations(answer, looked=True, preflight=shown)).first
     assert (first.certainty, first.here) == ("high", fix)
     assert Fix.from_dict(first.to_dict()["here"]) == fix
-    guessed = weigh(Observations(answer, looked=True)).first
+    guessed = rank_verdicts(Observations(answer, looked=True)).first
     assert (guessed.here, guessed.to_dict()["here"]) == (None, None)
 
 
@@ -465,7 +475,7 @@ def test_what_is_put_right_in_the_request_is_not_told_of_an_endpoint_that_is_bui
     shown = PreflightResult(
         "PF-CERTIFICATE", Level.BLOCK, "so says AWS", fix=Fix("In this request: …")
     )
-    first = weigh(
+    first = rank_verdicts(
         Observations(refused(502), looked=True, origin_tls=True, preflight=(shown,))
     ).first
     assert (first.code, first.certainty, first.here) == ("WSE-502-TLS", "high", None)
@@ -473,7 +483,7 @@ def test_what_is_put_right_in_the_request_is_not_told_of_an_endpoint_that_is_bui
 
 def test_a_certificate_that_acm_calls_right_may_not_be_the_one_that_is_shown() -> None:
     unhealthy = (*ALL_PASS, asked("PF-HEALTH", Level.WARN))
-    first = weigh(
+    first = rank_verdicts(
         Observations(refused(502), looked=True, origin_tls=True, preflight=unhealthy)
     ).first
     assert (first.code, first.certainty) == ("WSE-502-TLS", "medium")
@@ -481,9 +491,9 @@ def test_a_certificate_that_acm_calls_right_may_not_be_the_one_that_is_shown() -
 
 def test_a_503_of_the_app_is_not_a_missing_target() -> None:
     unhealthy = (asked("PF-HEALTH", Level.WARN),)
-    conclusion = weigh(Observations(refused(503, APP), looked=True, preflight=unhealthy))
+    conclusion = rank_verdicts(Observations(refused(503, APP), looked=True, preflight=unhealthy))
     assert conclusion.first.code == "WSE-503-APP"
-    refuses = weigh(Observations(refused(401, APP), looked=True, preflight=unhealthy))
+    refuses = rank_verdicts(Observations(refused(401, APP), looked=True, preflight=unhealthy))
     assert [found.code for found in refuses.diagnoses] == ["WSE-401-AUTH"], (
         "an app that answers is a target"
     )
@@ -495,11 +505,11 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
         steps=(StepSeen("hold 20", False, 5.0, 10_050.0, "the connection ended"),),
         failures=(Failure(Phase.SCRIPT, Reason.ABNORMAL_CLOSE, "no close frame"),),
     )
-    known = weigh(
+    known = rank_verdicts(
         Observations(cut, looked=True, clocks=usual_clocks(alb=60, pace=6), again=(live(), live()))
     )
     assert (known.first.code, known.first.certainty) == ("WSE-IDLE-ALB", "high")
-    unknown = weigh(
+    unknown = rank_verdicts(
         Observations(cut, looked=True, clocks=usual_clocks(alb=4000), again=(live(), live()))
     )
     assert unknown.first.code == "WSE-1006"
@@ -508,7 +518,7 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
         Failure(Phase.SCRIPT, Reason.UNEXPECTED, "hold 20"),
         Failure(Phase.CLOSE, Reason.ABNORMAL_CLOSE, "no close"),
     )
-    ours = weigh(
+    ours = rank_verdicts(
         Observations(replace(cut, failures=over), looked=True, clocks=usual_clocks(alb=60, pace=6))
     )
     assert "WSE-IDLE-ALB" not in [found.code for found in ours.diagnoses]
@@ -516,14 +526,14 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
 
 def test_an_unknown_answer_rules_nothing_out_and_shows_nothing() -> None:
     unknown = tuple(asked(code, Level.UNKNOWN) for code in ("PF-INGRESS", "PF-BPA", "PF-NACL"))
-    conclusion = weigh(Observations(refused(504), looked=True, preflight=unknown))
+    conclusion = rank_verdicts(Observations(refused(504), looked=True, preflight=unknown))
     assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-504-SG", "medium")
 
 
 def test_a_page_may_hide_that_a_web_acl_refused() -> None:
     page = refused(200, "Content-Type: text/html\r\n")
-    hidden = weigh(
-        Observations(page, looked=True, serving=served(error_pages=SPA, web_acl="arn:waf"))
+    hidden = rank_verdicts(
+        Observations(page, looked=True, behavior=served(error_pages=SPA, web_acl="arn:waf"))
     ).diagnoses
     assert [(found.code, found.certainty) for found in hidden[:2]] == [
         ("WSE-200-SPA", "high"),
@@ -531,24 +541,24 @@ def test_a_page_may_hide_that_a_web_acl_refused() -> None:
     ]
     other = served(error_pages=((404, 200, "/index.html"),), web_acl="arn:waf")
     assert "WSE-403-WAF" not in [
-        found.code for found in weigh(Observations(page, serving=other)).diagnoses
+        found.code for found in rank_verdicts(Observations(page, behavior=other)).diagnoses
     ]
 
 
 def test_an_apps_own_redirect_is_not_the_listeners() -> None:
     elsewhere = refused(302, APP + "Location: https://login.example.com/\r\n")
-    first = weigh(
+    first = rank_verdicts(
         Observations(elsewhere, looked=True, preflight=(asked("PF-ACTION", Level.WARN),))
     ).first
     assert first.code == "WSE-3XX-APP"
 
 
 def test_a_second_cause_that_lies_behind_the_first_is_named_after_it() -> None:
-    both = weigh(
+    both = rank_verdicts(
         Observations(
             refused(504),
             looked=True,
-            serving=WITHOUT_KEY,
+            behavior=WITHOUT_KEY,
             preflight=(asked("PF-INGRESS", Level.FIXABLE), *ALL_PASS[1:]),
         )
     )
@@ -557,7 +567,7 @@ def test_a_second_cause_that_lies_behind_the_first_is_named_after_it() -> None:
 
 
 def test_what_a_request_meets_first_comes_first() -> None:
-    both = weigh(
+    both = rank_verdicts(
         Observations(
             refused(504),
             looked=True,
@@ -568,10 +578,10 @@ def test_what_a_request_meets_first_comes_first() -> None:
 
 
 def test_a_live_endpoint_has_no_finding_whatever_aws_says() -> None:
-    conclusion = weigh(
+    conclusion = rank_verdicts(
         Observations(
             live(),
-            serving=served(web_acl="arn:waf", geo_restricted=True),
+            behavior=served(web_acl="arn:waf", geo_restricted=True),
             preflight=(asked("PF-NACL", Level.WARN),),
         )
     )
@@ -581,9 +591,13 @@ def test_a_live_endpoint_has_no_finding_whatever_aws_says() -> None:
 
 def test_a_subprotocol_that_a_policy_drops_is_told_from_one_the_app_does_not_speak() -> None:
     wanted = answered(GOOD, request=request_to(subprotocols=("chat.v1",)))
-    assert weigh(Observations(wanted, serving=WITHOUT_KEY)).diagnoses[1].code == "WSE-101-POLICY"
     assert (
-        weigh(Observations(wanted, serving=served())).diagnoses[1].code == "WSE-101-NOSUBPROTOCOL"
+        rank_verdicts(Observations(wanted, behavior=WITHOUT_KEY)).diagnoses[1].code
+        == "WSE-101-POLICY"
+    )
+    assert (
+        rank_verdicts(Observations(wanted, behavior=served())).diagnoses[1].code
+        == "WSE-101-NOSUBPROTOCOL"
     )
 
 
@@ -592,17 +606,20 @@ def test_the_upgrade_alone_failing_is_the_failure_of_2025() -> None:
         refused(502),
         looked=True,
         plain_get=answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\n"),
-        serving=served(),
+        behavior=served(),
     )
-    assert (weigh(seen).first.code, weigh(seen).first.certainty) == ("WSE-502-2025", "medium")
+    assert (rank_verdicts(seen).first.code, rank_verdicts(seen).first.certainty) == (
+        "WSE-502-2025",
+        "medium",
+    )
     rows = parse_log_rows(
         '{"x-edge-request-id": "abc", "sc-status": "502", "x-edge-detailed-result-type": '
         '"OriginDnsError"}'
     )
-    certain = weigh(replace(seen, log_rows=rows))
+    certain = rank_verdicts(replace(seen, log_rows=rows))
     assert (certain.first.code, certain.first.certainty) == ("WSE-502-2025", "high")
     everything = replace(seen, plain_get=refused(502))
-    assert "WSE-502-2025" not in [found.code for found in weigh(everything).diagnoses]
+    assert "WSE-502-2025" not in [found.code for found in rank_verdicts(everything).diagnoses]
 
 
 @pytest.mark.parametrize(
@@ -623,9 +640,13 @@ def test_the_row_of_this_very_request_is_certain_and_that_of_another_is_not(
     def row(request_id: str) -> str:
         return f'{{"x-edge-request-id":"{request_id}","sc-status":"{status}","x-edge-detailed-result-type":"{detail}"}}'
 
-    ours = weigh(Observations(refused(status), looked=True, log_rows=parse_log_rows(row("abc"))))
+    ours = rank_verdicts(
+        Observations(refused(status), looked=True, log_rows=parse_log_rows(row("abc")))
+    )
     assert (ours.first.code, ours.first.certainty) == (code, "high")
-    other = weigh(Observations(refused(status), looked=True, log_rows=parse_log_rows(row("xyz"))))
+    other = rank_verdicts(
+        Observations(refused(status), looked=True, log_rows=parse_log_rows(row("xyz")))
+    )
     assert other.first.certainty != "high"
 
 
@@ -659,12 +680,12 @@ def test_a_row_of_a_timeout_speaks_for_a_slow_app_only_where_nothing_else_may_dr
     dropping = tuple(
         asked(one.code, Level.WARN) if one.code == "PF-NACL" else one for one in ALL_PASS
     )
-    found = weigh(
+    found = rank_verdicts(
         Observations(refused(504), looked=True, preflight=dropping, log_rows=row)
     ).diagnoses
     assert found[0].code == "WSE-504-NACL"
     assert ("WSE-504-SLOW", "low") in [(one.code, one.certainty) for one in found]
-    shut_out = weigh(
+    shut_out = rank_verdicts(
         Observations(refused(504), looked=True, preflight=ALL_PASS, log_rows=row)
     ).first
     assert (shut_out.code, shut_out.certainty) == ("WSE-504-SLOW", "medium")
@@ -677,36 +698,35 @@ def test_a_row_hints_at_what_it_can_tell(
     row: str, status: int, known: dict[str, object], code: str
 ) -> None:
     rows = parse_log_rows(f'{{"x-edge-request-id":"-",{row}}}')
-    first = weigh(Observations(refused(status), looked=True, log_rows=rows, **known)).first  # type: ignore[arg-type]
+    first = rank_verdicts(Observations(refused(status), looked=True, log_rows=rows, **known)).first  # type: ignore[arg-type]
     assert (first.code, first.certainty != "high") == (code, True)
 
 
 NEXT = [
-    (Observations(refused(403, APP)), "AWS"),
-    (Observations(refused(403, APP), looked=True), "without Origin"),
-    (Observations(refused(502), looked=True), "plain GET"),
-    (Observations(refused(502), looked=True, plain_get=refused(502)), "again"),
+    (Observations(refused(403, APP)), ProbeKind.AWS),
+    (Observations(refused(403, APP), looked=True), ProbeKind.WITHOUT_ORIGIN),
+    (Observations(refused(502), looked=True), ProbeKind.PLAIN_GET),
+    (Observations(refused(502), looked=True, plain_get=refused(502)), ProbeKind.AGAIN),
     (
         Observations(refused(502), looked=True, plain_get=refused(502), again=(refused(502),)),
-        "log rows",
+        ProbeKind.LOG_ROWS,
     ),
     (Observations(live()), None),
-    (Observations(refused(404, APP), looked=True), "again"),
+    (Observations(refused(404, APP), looked=True), ProbeKind.AGAIN),
     (Observations(refused(404, APP), looked=True, again=(refused(404, APP),) * 2), None),
-    (Observations(failed(Phase.DNS, Reason.DNS_FAILURE)), "AWS"),
+    (Observations(failed(Phase.DNS, Reason.DNS_FAILURE)), ProbeKind.AWS),
     (Observations(failed(Phase.DNS, Reason.DNS_FAILURE), looked=True), None),
     (Observations(failed(Phase.URL, Reason.BAD_URL)), None),
-    (Observations(answered(GOOD, request=request_to(subprotocols=("chat.v1",)))), "AWS"),
+    (Observations(answered(GOOD, request=request_to(subprotocols=("chat.v1",)))), ProbeKind.AWS),
     (Observations(refused(504), looked=True, preflight=(asked("PF-INGRESS", Level.BLOCK),)), None),
 ]
 
 
 @pytest.mark.parametrize(("seen", "kind"), NEXT, ids=[str(kind) for _, kind in NEXT])
 def test_the_next_probe_is_the_cheapest_that_could_tell(
-    seen: Observations, kind: str | None
+    seen: Observations, kind: ProbeKind | None
 ) -> None:
-    found = weigh(seen).next_probe
-    assert (found.kind if found else None) == kind
+    assert rank_verdicts(seen).next_probe is kind
 
 
 def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
@@ -714,13 +734,13 @@ def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     assert [
         good.passes(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")
     ] == [True] * 3
-    assert (good.path_pattern, good.meant, good.vpc_origin_id) == ("/ws", True, "vo_1")
+    assert (good.path_pattern, good.own, good.vpc_origin_id) == ("/ws", True, "vo_1")
     assert WITHOUT_KEY.passes("Sec-WebSocket-Key") is False
     shared = {
         "Id": "ours",
         "VpcOriginConfig": {"VpcOriginId": "vo_9", "OwnerAccountId": "222222222222"},
     }
-    theirs = serving(
+    theirs = match_behavior(
         {**GOOD_CONFIG, "Origins": {"Items": [shared]}},
         domain_name="d111.cloudfront.net",
         status="Deployed",
@@ -729,7 +749,7 @@ def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     )
     assert (good.vpc_origin_owner, theirs.vpc_origin_owner) == ("", "222222222222")
     custom = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0], OriginRequestPolicyId="custom")  # type: ignore[index]
-    unknown = serving(
+    unknown = match_behavior(
         {**GOOD_CONFIG, "CacheBehaviors": {"Items": [custom]}},
         domain_name="d111.cloudfront.net",
         status="Deployed",
@@ -753,10 +773,10 @@ SESSION = Selection("whitelist", frozenset({"session"}))
 
 def passing(
     forwarding: Forwarding, *, query: str = "", headers: tuple[tuple[str, str], ...] = ()
-) -> Serving:
+) -> BehaviorMatch:
     """How the good distribution serves a request that carries these, with a custom policy."""
     custom = dict(GOOD_CONFIG["CacheBehaviors"]["Items"][0], OriginRequestPolicyId="custom")  # type: ignore[index]
-    return serving(
+    return match_behavior(
         {**GOOD_CONFIG, "CacheBehaviors": {"Items": [custom]}},
         domain_name="d111.cloudfront.net",
         status="Deployed",
@@ -784,7 +804,7 @@ def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_n
 ) -> None:
     refusal = refused(status, APP + "Location: /login\r\n", body)
     kept = passing(Forwarding(SOCKET_HEADERS), query=query, headers=headers)
-    conclusion = weigh(Observations(refusal, looked=True, serving=kept))
+    conclusion = rank_verdicts(Observations(refusal, looked=True, behavior=kept))
     # A 404 or a redirect can have other reasons, so neither is certain then.
     sure = "high" if status in (401, 403) else "medium"
     assert (conclusion.first.code, conclusion.first.certainty) == ("WSE-NOT-FORWARDED", sure), (
@@ -795,9 +815,9 @@ def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_n
         conclusion.first.evidence
     )
     everything = MANAGED_REQUEST_POLICIES[ALL_VIEWER]
-    sent_on = weigh(
+    sent_on = rank_verdicts(
         Observations(
-            refusal, looked=True, serving=passing(everything, query=query, headers=headers)
+            refusal, looked=True, behavior=passing(everything, query=query, headers=headers)
         )
     )
     assert "WSE-NOT-FORWARDED" not in [found.code for found in sent_on.diagnoses]
@@ -806,13 +826,13 @@ def test_what_the_policies_keep_from_the_app_is_named_and_what_they_pass_on_is_n
 def test_a_rule_that_looks_at_what_was_kept_back_is_not_the_cause() -> None:
     kept = passing(Forwarding(SOCKET_HEADERS), query="room=blue")
     rules = (asked("PF-RULES", Level.WARN),)
-    first = weigh(
-        Observations(refused(404, ALB, "no room"), looked=True, serving=kept, preflight=rules)
+    first = rank_verdicts(
+        Observations(refused(404, ALB, "no room"), looked=True, behavior=kept, preflight=rules)
     ).first
     assert first.code == "WSE-NOT-FORWARDED"
     whole = passing(MANAGED_REQUEST_POLICIES[ALL_VIEWER], query="room=blue")
-    first = weigh(
-        Observations(refused(404, ALB, "no room"), looked=True, serving=whole, preflight=rules)
+    first = rank_verdicts(
+        Observations(refused(404, ALB, "no room"), looked=True, behavior=whole, preflight=rules)
     ).first
     assert (first.code, first.certainty) == ("WSE-ALB-RULE", "high")
 
@@ -823,7 +843,7 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
         query="room=1&debug=1",
         headers=(("Cookie", "theme=dark; session=1"),),
     )
-    assert {one.name: one.passes for one in some.passages if one.part != "header"} == {
+    assert {one.name: one.passes for one in some.parts if one.part != "header"} == {
         "theme": False,
         "session": True,
         "room": True,
@@ -835,7 +855,7 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
         "Cookies": {"Forward": "whitelist", "WhitelistedNames": {"Items": ["session"]}},
         "Headers": {"Items": ["Sec-WebSocket-Key"]},
     }
-    old = serving(
+    old = match_behavior(
         {**GOOD_CONFIG, "CacheBehaviors": {"Items": [legacy]}},
         domain_name="d111.cloudfront.net",
         status="Deployed",
@@ -844,7 +864,7 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
         query="room=1",
         headers=(("Cookie", "theme=dark; session=1"), ("X-Team", "blue")),
     )
-    assert [one.name for one in old.passages if one.passes] == [
+    assert [one.name for one in old.parts if one.passes] == [
         "Sec-WebSocket-Key",
         "session",
         "room",
@@ -853,18 +873,20 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
 
 def test_what_the_edge_refuses_is_not_for_lack_of_something_at_the_app() -> None:
     kept = passing(Forwarding(SOCKET_HEADERS), headers=(("Cookie", "session=1"),))
-    found = weigh(Observations(refused(403), looked=True, serving=kept)).diagnoses
+    found = rank_verdicts(Observations(refused(403), looked=True, behavior=kept)).diagnoses
     assert "WSE-NOT-FORWARDED" not in [one.code for one in found]
 
 
 def test_a_method_that_is_refused_is_told_beside_a_handshake_that_opens() -> None:
     post = '{"cs-method":"POST","cs-uri-stem":"/ws","x-edge-request-id":"other","sc-status":"403",'
     rows = parse_log_rows(post + '"x-edge-detailed-result-type":"InvalidRequestMethod"}')
-    found = weigh(Observations(live(), serving=served(), log_rows=rows)).diagnoses
+    found = rank_verdicts(Observations(live(), behavior=served(), log_rows=rows)).diagnoses
     assert [one.code for one in found] == ["WSE-LIVE", "WSE-403-METHOD"]
     assert "403 POST /ws" in found[1].evidence[0]
     closed = (asked("PF-INGRESS", Level.FIXABLE),)
-    failing = weigh(Observations(refused(504), looked=True, preflight=closed, log_rows=rows))
+    failing = rank_verdicts(
+        Observations(refused(504), looked=True, preflight=closed, log_rows=rows)
+    )
     assert [one.code for one in failing.diagnoses[:2]] == ["WSE-504-SG", "WSE-403-METHOD"]
 
 

@@ -10,9 +10,10 @@ import pytest
 
 from checks.aws_view import AwsView
 from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
-from checks.probe.probe_request import Kind, ProbeRequest
+from checks.probe.probe_request import ProbeRequest
 from checks.probe.prober import ProbeNetwork
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
@@ -38,7 +39,7 @@ def around(stage: Stage) -> Surroundings:
 
 def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundings) -> None:
     told = asyncio.run(
-        make_report(ProbeRequest(Kind.JOURNEY, path="/ws/headers"), target("dchat"), around)
+        make_report(ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"), target("dchat"), around)
     )
     assert told.ok, told
     rows = dict(told.rows)
@@ -49,12 +50,12 @@ def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundin
 
 
 def test_a_crowd_of_the_chat_hears_each_other(around: Surroundings) -> None:
-    told = asyncio.run(make_report(ProbeRequest(Kind.CROWD, 4), target("dchat"), around))
+    told = asyncio.run(make_report(ProbeRequest(ProbeKind.CROWD, 4), target("dchat"), around))
     assert told.headline == "All 4 clients heard each other."
 
 
 def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> None:
-    told = asyncio.run(make_report(ProbeRequest(Kind.NEGOTIATION), target("dchat"), around))
+    told = asyncio.run(make_report(ProbeRequest(ProbeKind.NEGOTIATION), target("dchat"), around))
     assert told.ok, told
     assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == [
         "none",
@@ -65,7 +66,7 @@ def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> No
 
 
 def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundings) -> None:
-    told = asyncio.run(make_report(ProbeRequest(Kind.PLAIN_GET), target("dchat"), around))
+    told = asyncio.run(make_report(ProbeRequest(ProbeKind.PLAIN_GET), target("dchat"), around))
     assert told.headline.startswith(
         "The WebSocket opens; a plain GET of the same address is answered with 426"
     )
@@ -75,7 +76,7 @@ def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:
     # Six seconds of the lab's AWS are one here.
     view = AwsView(clocks=usual_clocks(alb=6, pace=6))
     held = Surroundings(around.network, around.limits, view)
-    told = asyncio.run(make_report(ProbeRequest(Kind.IDLE, 2), target("dsilent"), held))
+    told = asyncio.run(make_report(ProbeRequest(ProbeKind.IDLE, 2), target("dsilent"), held))
     assert told.code == "WSE-IDLE-ALB", told
     assert "in both directions" in told.headline
     assert "Send a heartbeat every 0.4 s, from the server" in told.lines[0]

@@ -1,5 +1,5 @@
 """AWS's list of why an application works from its custom origin but fails on CloudFront, case by
-case: set in a whole lab, probed and explained by the portal's own code with AWS's answers beside
+case: set in a whole lab, probed and found by the portal's own code with AWS's answers beside
 it.
 
 Each case stands beside the same request where it works. The journeys live through those that need a
@@ -17,7 +17,7 @@ import pytest
 
 from checks import aws_view
 from checks.diagnosis.evidence import Observations
-from checks.investigate import Explained, explain
+from checks.investigate import Investigation, investigate
 from checks.probe.limits import Limits
 from checks.probe.prober import ProbeNetwork, probe_blocking
 from checks.protocol.address_guard import parse_networks
@@ -52,7 +52,7 @@ class Portal:
             allowed_networks=parse_networks("127.0.0.1/32"),
         )
 
-    def explains(self, path: str, *, host: str = "", scheme: str = "wss", **more: Any) -> Explained:
+    def explains(self, path: str, *, host: str = "", scheme: str = "wss", **more: Any) -> Investigation:
         """One handshake, and what the portal makes of it: its verdict, after probes of its own and
         a look at AWS.
         """
@@ -60,7 +60,7 @@ class Portal:
         target = ProbeTarget(f"{scheme}://{name}{path}", **{"origin": f"https://{name}", **more})
         seen = Observations(self._probe(target, Script()), origin_tls=path.startswith("/tls"))
         endpoint = self._endpoint(path.partition("?")[0])
-        return explain(
+        return investigate(
             seen,
             target=target,
             probe=lambda again: self._probe(again, Script.handshake_only()),

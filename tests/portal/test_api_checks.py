@@ -12,12 +12,13 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe, SavedCheck
 from checks.output.comparison import Cell
 from checks.output.reports import Report
 from checks.preflight import Fix
-from checks.probe.probe_request import BOUNDS, Kind
+from checks.probe.probe_request import BOUNDS
 from checks.protocol.handshake_options import FIELDS
 from portal.api import checks_schema
 from portal.api.schema import Body
@@ -133,7 +134,7 @@ class TestProbes:
             post(people.ana, f"{url}/probes", {"number": "x", "path": 3, "x_ticket": "1"})
         )
         assert set(wrong) == {"number", "path", "kind"}, "all at once"
-        assert set(BOUNDS) == {Kind.RECONNECT, Kind.CROWD, Kind.IDLE}
+        assert set(BOUNDS) == {ProbeKind.RECONNECT, ProbeKind.CROWD, ProbeKind.IDLE}
         assert not Probe.objects.exists()
 
     def test_who_may_test_may_probe_and_others_read_or_know_of_nothing(
@@ -164,7 +165,7 @@ class TestProbes:
         for minute in range(5):
             at = now - timedelta(minutes=minute // 2)
             probe = Probe.objects.create(
-                endpoint=endpoint, kind=Kind.WAYS, asked_at=at, finished_at=at
+                endpoint=endpoint, kind=ProbeKind.WAYS, asked_at=at, finished_at=at
             )
             finished(probe, Report(True, f"number {minute}") if minute else None)
         headers, seen, cursor = bearer(people.ana), [], ""
@@ -373,7 +374,7 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     )
     probe = Probe.objects.create(
         endpoint=endpoint,
-        kind=Kind.PLAIN_GET,
+        kind=ProbeKind.PLAIN_GET,
         path="/ws/room",
         asked_at=timezone.now(),
         of_check=None,

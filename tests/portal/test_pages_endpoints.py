@@ -104,18 +104,18 @@ def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
 def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: Endpoint) -> None:
     refused = answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\n")
     tried = [
-        {"kind": "plain GET", "transcript": refused.to_dict()},
+        {"kind": "plain get", "transcript": refused.to_dict()},
         {"kind": "again", "transcript": live().to_dict()},
         {"kind": "of a later version", "transcript": live().to_dict()},
         {"kind": "again", "transcript": {"schema": 99}},
     ]
     checked(endpoint, refused, probes=tried, next_probe="log rows")
     words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
-    assert "A plain GET of the same address: tells whether only the upgrade fails" in words
+    assert "A plain GET of the same address: shows whether only the upgrade fails" in words
     assert "HTTP/1.1 504 Gateway Timeout" in words
     assert words.count("The same handshake again") == 1
     assert "The WebSocket opened." in words
-    assert "What would tell more: CloudFront's own log row of this request" in words
+    assert "What would tell more: CloudFront's log line of this request" in words
 
 
 def test_what_the_other_side_sends_is_shown_as_text(people: Stage, endpoint: Endpoint) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
-from checks.preflight import Level, PreflightResult, PreflightSubject, judge
+from checks.preflight import Level, PreflightResult, PreflightSubject, evaluate
 from provisioning.aws import distributions, quotas, targets
 from provisioning.aws.session import Aws
 from provisioning.aws.snapshot import take_snapshot
@@ -60,7 +60,7 @@ def asked(
     told = (target.listener_protocols(), target.certificate_names()) if target else ()
     subject = PreflightSubject.of(parse_spec(complete_answers(answers, *told)))
     found: dict[str, PreflightResult] = {}
-    for result in sorted(judge(subject, snapshot), key=lambda one: list(Level).index(one.level)):
+    for result in sorted(evaluate(subject, snapshot), key=lambda one: one.level):
         found[result.code] = result
     return found
 

@@ -1,0 +1,43 @@
+"""Every kind of probe, and what each one tells (PURE, DATA).
+
+Stored: add, never rename.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class ProbeKind(StrEnum):
+    """A probe that a person can ask for, or that the portal makes by itself to explain a failure."""
+
+    PLAIN_GET = "plain get"
+    JOURNEY = "journey"
+    WAYS = "ways"
+    NEGOTIATION = "negotiation"
+    RECONNECT = "reconnect"
+    CROWD = "crowd"
+    IDLE = "idle"
+    LOG_ROWS = "log rows"
+    AWS = "aws"
+    WITHOUT_ORIGIN = "without origin"
+    AGAIN = "again"
+
+
+DESCRIPTIONS: dict[str, str] = {
+    ProbeKind.AWS: "The distribution's configuration and the target's network, read from AWS.",
+    ProbeKind.WITHOUT_ORIGIN: "The same handshake without an Origin header: shows whether the "
+    "app's list of allowed origins is the cause.",
+    ProbeKind.PLAIN_GET: "A plain GET of the same address: shows whether only the upgrade fails, "
+    "or every request.",
+    ProbeKind.AGAIN: "The same handshake again: shows whether every edge gives the same answer.",
+    ProbeKind.IDLE: "A silent socket, held open: the second at which it is cut identifies the idle "
+    "timeout.",
+    ProbeKind.LOG_ROWS: "CloudFront's log line of this request: it names the detailed result.",
+    ProbeKind.WAYS: "The same handshake directly to the load balancer, past CloudFront: shows on "
+    "which side to look.",
+}
+"""What a probe that helps to explain a failure is, and what it shows."""
+
+INTERNAL = frozenset({ProbeKind.AWS, ProbeKind.WITHOUT_ORIGIN, ProbeKind.AGAIN})
+"""Made by the portal only, while it explains a failure."""
