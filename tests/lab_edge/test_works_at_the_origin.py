@@ -52,7 +52,9 @@ class Portal:
             allowed_networks=parse_networks("127.0.0.1/32"),
         )
 
-    def explains(self, path: str, *, host: str = "", scheme: str = "wss", **more: Any) -> Investigation:
+    def explains(
+        self, path: str, *, host: str = "", scheme: str = "wss", **more: Any
+    ) -> Investigation:
         """One handshake, and what the portal makes of it: its verdict, after probes of its own and
         a look at AWS.
         """
