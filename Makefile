@@ -18,7 +18,7 @@ help:
 	@echo "make test       everything needed, then all tests; TESTS=tests/checks runs some; WORKERS=0 in one process"
 	@echo "make soak       the long matrices: every kill at every boundary; tens of minutes"
 	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
-	@echo "make check      format, lint, types, import contract"
+	@echo "make check      format, lint, types, import contracts"
 	@echo "make bench      what is promised about load, against its controls; ten minutes on a quiet machine"
 	@echo "make fmt        format and fix what can be fixed"
 	@echo "make lock       after a change of requirements*.txt: chooses anew what the pinned packages need"
@@ -46,7 +46,7 @@ soak: setup
 check: setup
 	$(PYTHON_IN_VENV) -m ruff format --check .
 	$(PYTHON_IN_VENV) -m ruff check .
-	$(PYTHON_IN_VENV) -m mypy portal provisioning checks lab stack
+	$(PYTHON_IN_VENV) -m mypy
 	$(PYTHON_IN_VENV) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))'
 
 # All are measured, also when one misses a goal.

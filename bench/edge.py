@@ -26,13 +26,21 @@ import time
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import psutil
 
 from lab.apps import rfc6455
 from stack.ports import Ports
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudfront.type_defs import (
+        DefaultCacheBehaviorTypeDef,
+        DistributionConfigTypeDef,
+        OriginTypeDef,
+        VpcOriginEndpointConfigTypeDef,
+    )
 
 ROOT = Path(__file__).resolve().parent.parent
 GOAL_BYTES = 500 * 1000 * 1000
@@ -255,7 +263,7 @@ def _deploy(url: str, echo_port: int) -> str:
         LoadBalancerArn=target["LoadBalancerArn"],
         Attributes=[{"Key": "idle_timeout.timeout_seconds", "Value": "4000"}],
     )
-    endpoint = {
+    endpoint: VpcOriginEndpointConfigTypeDef = {
         "Name": "bench",
         "Arn": target["LoadBalancerArn"],
         "HTTPPort": 80,
@@ -264,18 +272,18 @@ def _deploy(url: str, echo_port: int) -> str:
     }
     origin_id = cloudfront.create_vpc_origin(VpcOriginEndpointConfig=endpoint)["VpcOrigin"]["Id"]
     _post(f"{url}/_lab/clock", {"advance_seconds": 1200})
-    origin = {
+    origin: OriginTypeDef = {
         "Id": "ws",
         "DomainName": target["DNSName"],
         "VpcOriginConfig": {"VpcOriginId": origin_id},
     }
-    behavior = {
+    behavior: DefaultCacheBehaviorTypeDef = {
         "TargetOriginId": "ws",
         "ViewerProtocolPolicy": "allow-all",
         "CachePolicyId": "4135ea2d-6df8-44a3-9df3-4b5a84be39ad",
         "OriginRequestPolicyId": "216adef6-5c7f-47e4-b989-5492eafa07d3",
     }
-    config = {
+    config: DistributionConfigTypeDef = {
         "CallerReference": "bench",
         "Comment": "bench",
         "Enabled": True,

@@ -37,7 +37,7 @@ def applying(requirements: list[Requirement], extras: set[str]) -> list[Requirem
 
 def versions(requirements: list[Requirement]) -> dict[str, str]:
     """The one version that each package is pinned to."""
-    pins = {}
+    pins: dict[str, str] = {}
     for requirement in applying(requirements, set()):
         (specifier,) = requirement.specifier
         assert specifier.operator == "==", f"{requirement} is not pinned"

@@ -83,6 +83,7 @@ def test_a_good_handshake_is_stored_and_told(
     assert edge.asked[0].origin == "https://d111.cloudfront.net"
     event = Event.objects.get(stream_id="request:1")
     assert (event.kind, event.level, event.data["ok"]) == ("check.finished", "good", True)
+    assert check.transcript_data is not None
     assert Transcript.from_dict(check.transcript_data).live
 
 
@@ -332,7 +333,7 @@ def test_what_was_seen_is_kept_though_the_database_ended_its_connection_meanwhil
     edge = answering(monkeypatch, REFUSED_504)
     ended: set[int] = set()
 
-    def cut(*asked: ProbeTarget, **how: object) -> Transcript:
+    def cut(*asked: ProbeTarget, **how: Any) -> Transcript:
         if len(edge.asked) < 2:  # at the first look, and at the first of those that explain it
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_backend_pid()")

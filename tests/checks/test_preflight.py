@@ -78,9 +78,8 @@ MAY = tuple(Permission(action, "*", "allowed") for action in (MAKE, PUBLISH, OPE
 
 
 def seen(target: dict[str, Any] | None = None, **more: Any) -> Snapshot:
-    return snapshot(
-        target=READY | (target or {}), **({"service_role": True, "permissions": MAY} | more)
-    )
+    known: dict[str, Any] = {"service_role": True, "permissions": MAY}
+    return snapshot(target=READY | (target or {}), **known | more)
 
 
 def judged(

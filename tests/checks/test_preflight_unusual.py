@@ -67,10 +67,15 @@ OWN_LIST = {
     "own_lists": ("pl-team",),
     "list_weights": (("pl-team", 5),),
 }
-DEFAULT_404 = {"action": "fixed-response", "target_groups": ()}
+DEFAULT_404: dict[str, Any] = {"action": "fixed-response", "target_groups": ()}
 REGEX = (rule_for(narrow=True),)
 PARTS = (rule_for("/ws"), rule_for("/ws/*"))
-LAMBDA = {"protocol": "", "protocol_version": "", "target_type": "lambda", "targets": FUNCTION}
+LAMBDA: dict[str, Any] = {
+    "protocol": "",
+    "protocol_version": "",
+    "target_type": "lambda",
+    "targets": FUNCTION,
+}
 CALLING = replace(GROUP, arn=OURS, name="ours", **LAMBDA)
 
 CASES = [

@@ -41,7 +41,7 @@ from tests.checks.test_preflight import READY, SUBNETS
 from tests.provisioning.examples import TARGET, behavior, rule, snapshot, spec
 
 SUBJECT = PreflightSubject.of(spec(), origin_id="edge-portal-1")
-OURS = {
+OURS: dict[str, Any] = {
     "behaviors": tuple(
         behavior(pattern, "edge-portal-1") for pattern in ("/ws/chat", "/ws/chat/*")
     ),
@@ -315,7 +315,7 @@ def an_auditors_own_check(kept: dict[str, Any], key: Ed25519PrivateKey) -> bool:
         key.public_key().verify(base64.b64decode(kept["signature"]["value"]), form)
     except InvalidSignature:
         return False
-    return hashlib.sha256(form).hexdigest() == kept["sha256"]
+    return hashlib.sha256(form).hexdigest() == str(kept["sha256"])
 
 
 def every_change(value: Any) -> Iterator[Any]:

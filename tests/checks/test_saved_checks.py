@@ -110,7 +110,7 @@ def test_a_secret_may_be_used_once_and_is_never_saved(
 
 
 def save(endpoint: Endpoint, **changes: Any) -> SavedCheck:
-    given = {
+    given: dict[str, Any] = {
         "every_minutes": 15,
         "after_changes": False,
         "by": "ana",
@@ -236,7 +236,8 @@ def test_a_particular_check_says_nothing_of_the_endpoint(
             endpoint, by="ana", stream="request:1", now=NOW, wanted=HandshakeOptions()
         )
     )
-    assert Event.objects.order_by("seq").last().kind == "check.finished"
+    latest = Event.objects.latest("seq")
+    assert latest.kind == "check.finished"
 
 
 def test_no_schedule_is_made_where_none_is_wanted(endpoint: Endpoint, settings: Any) -> None:

@@ -41,7 +41,7 @@ def weighed(status: int, headers: str = EDGE, body: str = "", **known: Any) -> C
     )
 
 
-def carrying(name: str, part: Part, passes: bool = True, **changes: object) -> BehaviorMatch:
+def carrying(name: str, part: Part, passes: bool = True, **changes: Any) -> BehaviorMatch:
     """The good distribution, and what its policies do with this part of the request."""
     return served(
         parts=(*served().parts, ForwardedPart(name, passes, "the policy", part)), **changes

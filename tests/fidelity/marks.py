@@ -64,9 +64,9 @@ def marks_of(source: str, file: str) -> Iterator[Mark]:
         ):
             yield from _marks_in([node.value], file, file, used)
         yield from _of_definition(node, file, (), used)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _is_rule(node.func) and id(node) not in used:
-            raise WrongMark(f"{file}:{node.lineno}", "no test carries this mark")
+    for call in ast.walk(tree):
+        if isinstance(call, ast.Call) and _is_rule(call.func) and id(call) not in used:
+            raise WrongMark(f"{file}:{call.lineno}", "no test carries this mark")
 
 
 def _of_definition(

@@ -49,7 +49,8 @@ PATIENCE = 60
 
 _accounts = itertools.count(700_000_000_001)
 
-_make_class = ClientCreator._create_client_class
+_creator: Any = ClientCreator  # the method is private, and its stubs leave it out
+_make_class = _creator._create_client_class
 _classes: dict[str, type] = {}
 
 
@@ -62,7 +63,7 @@ def _class_of(creator: ClientCreator, service: str, model: Any) -> type:
     return _classes[service]
 
 
-ClientCreator._create_client_class = _class_of
+_creator._create_client_class = _class_of
 
 
 class Reply(NamedTuple):

@@ -91,7 +91,7 @@ def test_actions_and_resources(statements: tuple[dict[str, Any], ...], word: str
     ],
 )
 def test_conditions(
-    condition: dict[str, Any], context: dict[str, list[str]], word: str, missing: tuple[str]
+    condition: dict[str, Any], context: dict[str, Any], word: str, missing: tuple[str]
 ) -> None:
     found = decided(condition, **context)
     assert (found.word, found.missing) == (word, missing)

@@ -301,16 +301,17 @@ def test_the_number_of_an_account_is_a_key_of_it(account: Account) -> None:
     made = account.create_distribution()["Distribution"]["Id"]
 
     def seen_by(key: str) -> tuple[str, list[str]]:
-        ways = {"endpoint_url": account.lab.url, "region_name": account.region}
-        caller = boto3.Session(aws_access_key_id=key, aws_secret_access_key="any")
+        caller = boto3.Session(
+            aws_access_key_id=key, aws_secret_access_key="any", region_name=account.region
+        )
         listed = (
-            caller.client("cloudfront", **ways)
+            caller.client("cloudfront", endpoint_url=account.lab.url)
             .list_distributions()["DistributionList"]
             .get("Items", [])
         )
-        return caller.client("sts", **ways).get_caller_identity()["Account"], [
-            one["Id"] for one in listed
-        ]
+        return caller.client("sts", endpoint_url=account.lab.url).get_caller_identity()[
+            "Account"
+        ], [one["Id"] for one in listed]
 
     assert seen_by(account.number) == (account.number, [made])
     neighbour = str(int(account.number) + 500_000)

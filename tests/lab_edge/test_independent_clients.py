@@ -15,6 +15,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,9 @@ def test_wscat_says_and_hears_what_a_person_types(stage: Stage, node_modules: Pa
             assert tool.stdout is not None
             lines.extend(tool.stdout)
 
+        def answered(answer: str) -> bool:
+            return any(answer in line for line in lines) or tool.poll() is not None
+
         reader = threading.Thread(target=read)
         reader.start()
         for answer, typed in (
@@ -120,11 +124,7 @@ def test_wscat_says_and_hears_what_a_person_types(stage: Stage, node_modules: Pa
             (f'"message":"{"y" * MEBIBYTE}"', "/ping"),
             ("Received pong", "/close 4002 bye"),
         ):
-            wait_until(
-                lambda answer=answer: (
-                    any(answer in line for line in lines) or tool.poll() is not None
-                )
-            )
+            wait_until(partial(answered, answer))
             tool.stdin.write(f"{typed}\n")
             tool.stdin.flush()
         reader.join()

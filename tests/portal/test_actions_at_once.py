@@ -84,9 +84,14 @@ def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
     endpoint = deploy(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
 
     def save(name: str) -> SavedCheck | Denied:
-        kept = {"every_minutes": 0, "after_changes": False}
         return endpoint_actions.save_check(
-            people.ana, endpoint, name, HandshakeOptions(), now=NOW, **kept
+            people.ana,
+            endpoint,
+            name,
+            HandshakeOptions(),
+            every_minutes=0,
+            after_changes=False,
+            now=NOW,
         )
 
     for number in range(endpoint_actions.MOST_SAVED_CHECKS - 1):

@@ -15,6 +15,7 @@ from django.utils import timezone
 from openapi_schema_validator import OAS30Validator, oas30_format_checker
 from openapi_spec_validator import validate
 
+from checks.models import Check
 from portal.api.docs import METHODS, api_document
 from portal.endpoints.actions import ask_for_check
 from portal.requests.actions import edit_request
@@ -122,6 +123,7 @@ def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Stage, lab:
 def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Stage) -> None:
     endpoint = deploy(ask(people.ana, people.chat))
     check = ask_for_check(people.ana, endpoint, now=timezone.now())
+    assert isinstance(check, Check)
     url, headers = f"/api/v1/endpoints/{endpoint.pk}", bearer(people.ana)
     for operation_id, path in (
         ("listEndpoints", "/api/v1/endpoints"),

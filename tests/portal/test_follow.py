@@ -180,7 +180,7 @@ def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(
 
     again = follower.FOLLOW_AGAIN_SECONDS
     with monkeypatch.context() as broken:
-        broken.setattr(follower.checks, "request_check", faulty)
+        broken.setattr("checks.actions.request_check", faulty)
         happens(building, "run.done")
         assert building.state == State.PROVISIONING, "nothing of it was done"
         assert (waiting(again - 1), waiting(again)) == (False, True)

@@ -5,6 +5,7 @@ permission.
 from __future__ import annotations
 
 from io import StringIO
+from typing import Any
 
 import psycopg
 import pytest
@@ -117,11 +118,13 @@ def test_whoever_leaves_gets_in_nowhere_any_more_and_nobody_else_is_kept_out() -
 def test_a_process_that_is_frozen_within_a_transaction_loses_it_and_a_person_may_say_when(
     database_url: str,
 ) -> None:
-    for more, ends_after in (
-        ({}, "1min"),
-        ({"options": "-c idle_in_transaction_session_timeout=5s"}, "5s"),
+    five_seconds = {"options": "-c idle_in_transaction_session_timeout=5s"}
+    for options, ends_after in (
+        (POSTGRES_PATIENCE, "1min"),
+        (POSTGRES_PATIENCE | five_seconds, "5s"),
     ):
-        with psycopg.connect(database_url, **(POSTGRES_PATIENCE | more)) as session:
+        given: dict[str, Any] = options
+        with psycopg.connect(database_url, **given) as session:
             assert session.execute("SHOW idle_in_transaction_session_timeout").fetchone() == (
                 ends_after,
             )

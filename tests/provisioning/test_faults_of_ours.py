@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from provisioning import actions, runner, tasks
-from provisioning.aws import distributions, snapshot, targets, vpc_origins
+from provisioning.aws import distributions, quotas, targets, vpc_origins
 from provisioning.aws.errors import OVER_BUDGET, AwsError
 from provisioning.engine.decide import Finish, Kind, decide
-from provisioning.models import Event, Run
+from provisioning.models import Event, JournalEntry, Run
 from provisioning.steps import behaviors, vpc_origin
 from tests.provisioning.machine import LEASE_SECONDS, Boundaries, Killed, Machine, boundaries
 
@@ -114,7 +114,8 @@ def test_a_worker_that_was_stopped_and_wakes_after_the_undo_makes_nothing(
 ) -> None:
     site = machine.site()
     run = site.start()
-    asked, stalled = getattr(module, read), []
+    asked = getattr(module, read)
+    stalled: list[JournalEntry] = []
 
     def and_is_stopped_before_it_writes(*given: Any) -> Any:
         answer = asked(*given)
@@ -298,15 +299,15 @@ def test_quotas_that_cannot_be_asked_for_a_moment_void_no_approval(
             site.account.create_vpc_origin(f"theirs-{number}", Arn=site.target)
         run = site.start()
         asked: list[int] = []
-        service_quotas = snapshot.service_quotas.of_cloudfront
+        read_quotas = quotas.of_cloudfront
 
         def throttled_once(aws: Any) -> Any:
             asked.append(1)
             if len(asked) == 1:
                 raise AwsError("ListServiceQuotas", "Throttling", "Rate exceeded", transient=True)
-            return service_quotas(aws)
+            return read_quotas(aws)
 
-        monkeypatch.setattr(snapshot.service_quotas, "of_cloudfront", throttled_once)
+        monkeypatch.setattr(quotas, "of_cloudfront", throttled_once)
         machine.finish(run)
     finally:
         machine.lab.post("/_lab/settings", {"quotas": {"vpc_origins": None}})

@@ -4,11 +4,13 @@ deploys.
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from provisioning import actions
+from provisioning.aws import security_groups
 from provisioning.models import IngressRule, Run
-from provisioning.steps import ingress
 from tests.provisioning.machine import Machine, Site
 
 
@@ -116,20 +118,20 @@ def test_a_rule_that_somebody_adds_at_the_same_moment_is_theirs_and_outlives_the
     machine: Machine, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = site.start()
-    admit = ingress.security_groups.authorize
+    admit: Any = security_groups.authorize
     added: list[str] = []
 
-    def too_late(*args: object, **kwargs: object) -> str:
+    def too_late(*args: object, **kwargs: object) -> Any:
         pair = {"GroupId": str(args[4]), "Description": str(args[5])}
         theirs = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": [pair]}
         made = site.account.ec2.authorize_security_group_ingress(
             GroupId=site.group, IpPermissions=[theirs]
         )
         added.append(made["SecurityGroupRules"][0]["SecurityGroupRuleId"])
-        return admit(*args, **kwargs)  # type: ignore[arg-type]
+        return admit(*args, **kwargs)
 
     with monkeypatch.context() as rival:
-        rival.setattr(ingress.security_groups, "authorize", too_late)
+        rival.setattr(security_groups, "authorize", too_late)
         machine.until(run, "ingress")
     assert added
     assert IngressRule.objects.get(users=run.endpoint).rule_id == ""

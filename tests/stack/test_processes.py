@@ -123,7 +123,7 @@ def test_one_that_is_killed_again_and_again_is_not_given_up(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stack.processes.BACKOFF_SECONDS", (0.01,))
-    pid = story.start("worker")
+    pid: int | None = story.start("worker")
     # Nor when it then ends by itself, as PostgreSQL does until the last process of the one before
     # has gone.
     for number in [signal.SIGKILL] * QUICK_DEATHS_ALLOWED + [signal.SIGTERM]:

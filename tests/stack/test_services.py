@@ -272,7 +272,12 @@ def test_tokens_are_asked_for_when_they_are_lost_or_expire_soon(
 ) -> None:
     stack = Stack(short_dir, free_ports().web)
     asked: list[tuple[str, ...]] = []
-    monkeypatch.setattr(stack, "manage", lambda *command: asked.append(command) or "people")
+
+    def manage(*command: str) -> str:
+        asked.append(command)
+        return "people"
+
+    monkeypatch.setattr(stack, "manage", manage)
     stack._seed()
     stack.tokens_file.write_text("{}")
     stack._seed()

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from provisioning.aws import api_gateway, distributions, target_groups, targets, vpc_origins, vpcs
+from provisioning.aws import (
+    api_gateway,
+    distributions,
+    domain_conflicts,
+    target_groups,
+    targets,
+    vpc_origins,
+    vpcs,
+)
 from provisioning.aws import snapshot as snapshot_module
 from provisioning.aws.errors import AwsError, translate
 from provisioning.aws.session import Aws
@@ -255,7 +263,7 @@ PARTS = [
     (snapshot_module, "has_service_role", "service_role"),
     (snapshot_module, "simulate", "permissions"),
     (snapshot_module, "_quotas", "quotas"),
-    (snapshot_module.domain_conflicts, "of_names", "domain_conflicts"),
+    (domain_conflicts, "of_names", "domain_conflicts"),
     (vpc_origins, "list_all", "vpc_origins"),
 ]
 
