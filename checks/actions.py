@@ -4,15 +4,15 @@ network attempt.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, close_old_connections, connection, transaction
+from django.db import close_old_connections, connection, transaction
 
 from checks.aws_view import fetch_aws_view
 from checks.diagnosis.evidence import Observations
@@ -32,7 +32,7 @@ from checks.protocol.transcript import Failure, Phase, Reason, Transcript
 from provisioning import events
 from provisioning.models import Endpoint
 
-TRY_AGAIN_SECONDS = 10.0
+RETRY_SECONDS = 10.0
 ORIGIN_GIVES_UP_SECONDS = (
     30.0  # CloudFront's 10 s × 3 attempts before it answers 504 for a dead origin
 )
@@ -55,43 +55,33 @@ def request_check(
     stream: str,
     now: datetime,
     patient: bool = False,
-    wanted: HandshakeOptions | None = None,
+    options: HandshakeOptions | None = None,
     saved: SavedCheck | None = None,
 ) -> Check:
-    """Ask for a handshake check; the one under way is returned if there is one. A `patient` check
-    tries again for two minutes (of AWS's time), because right after Deployed some edges may still
-    serve the old config.
+    """Request a handshake check; returns the one under way if there is one. A `patient` check is
+    retried for two minutes (of AWS's time): right after a deployment some edges still serve the
+    old config.
     """
-    particulars = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
-    until = (
-        now + timedelta(seconds=EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE)
-        if patient
-        else now
-    )
-    while True:
-        under_way: Check | None = Check.objects.filter(
-            endpoint=endpoint, finished_at__isnull=True
-        ).first()
-        if under_way is not None:
-            return under_way
-        # Somebody else may ask at the same moment, and that check may end before we look again.
-        with contextlib.suppress(IntegrityError), transaction.atomic():
-            return Check.objects.create(
-                endpoint=endpoint,
-                saved=saved,
-                wanted=particulars,
-                stream=stream,
-                requested_by=by,
-                asked_at=now,
-                due_at=now,
-                tries_until=until,
-            )
+    patience = EDGES_SETTLE_SECONDS / settings.PROVISIONING_PACE if patient else 0.0
+    return Check.objects.get_or_request(
+        endpoint,
+        by=by,
+        now=now,
+        saved=saved,
+        options=saved.options if saved else _stored(options),
+        stream=stream,
+        retry_until=now + timedelta(seconds=patience),
+    )[0]
+
+
+def _stored(options: HandshakeOptions | None) -> dict[str, Any]:
+    return {} if options is None or options.usual else options.to_dict()
 
 
 def save_check(
     endpoint: Endpoint,
     name: str,
-    wanted: HandshakeOptions,
+    options: HandshakeOptions,
     *,
     every_minutes: int,
     after_changes: bool,
@@ -101,7 +91,7 @@ def save_check(
 ) -> SavedCheck:
     """Keep a check under a name, or change the one of that name."""
     values = {
-        "wanted": {} if wanted.usual else wanted.to_dict(),
+        "options": _stored(options),
         "every_minutes": every_minutes,
         "after_changes": after_changes,
         "stream": stream,
@@ -138,7 +128,7 @@ def request_due_checks(now: datetime) -> int:
     for saved in (
         SavedCheck.objects.due(now).select_related("endpoint").order_by("next_due_at")[:DUE_AT_ONCE]
     ):
-        if Check.objects.filter(endpoint=saved.endpoint, finished_at__isnull=True).exists():
+        if Check.objects.under_way().filter(endpoint=saved.endpoint).exists():
             continue
         asked += _take_turn(saved, now)
     return asked
@@ -189,35 +179,33 @@ def probe_limits(script: Script | None = None) -> Limits:
 
 
 def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
-    """Make a due check that nobody else is making: one handshake through the edge, judged, stored
-    and told.
+    """Make a due check that no other worker is making.
+
+    1. Claim it.
+    2. One handshake through the edge, with the check's options.
+    3. If it failed and may be retried: due again later.
+    4. If it failed: more probes to explain it.
+    5. Store the result and append an event.
     """
     now = clock()
-    asked: Check | None = Check.objects.select_related("endpoint").filter(pk=check_id).first()
-    if asked is None:
+    check = Check.objects.select_related("endpoint").filter(pk=check_id).first()
+    if check is None:
         return None
-    script = _script(HandshakeOptions.from_dict(asked.wanted))
+    options = HandshakeOptions.from_dict(check.options)
+    script = Script.of_steps(options.steps) if options.script else Script()
     limits = probe_limits(script)
-    due = Check.objects.due(now).filter(pk=check_id)
-    lease = now + timedelta(seconds=limits.total_s + LEASE_MARGIN_SECONDS)
-    if due.update(lease_until=lease) != 1:
+    if not check.claim(now, limits.total_s + LEASE_MARGIN_SECONDS):
         return None
-    # A worker that slept past its lease changes nothing of what another has taken up; the first to
-    # end it records it.
-    ours = Check.objects.filter(pk=check_id, lease_until=lease)
-    check = asked
     transcript = _probe(check, script, limits)
     renew_connection()
     now = clock()
-    if not transcript.live and now < check.tries_until:
-        again = now + timedelta(seconds=TRY_AGAIN_SECONDS / settings.PROVISIONING_PACE)
-        ours.update(due_at=again, lease_until=None)
-        return check
     if not transcript.live:
-        explaining = timedelta(
-            seconds=(MOST_PROBES + AGAIN + MOST_WAYS) * limits.total_s + LEASE_MARGIN_SECONDS
-        )
-        ours.update(lease_until=now + explaining)
+        if now < check.retry_until:
+            pause = timedelta(seconds=RETRY_SECONDS / settings.PROVISIONING_PACE)
+            check.release(due_at=now + pause)
+            return check
+        probes = MOST_PROBES + AGAIN + MOST_WAYS
+        check.renew(now, probes * limits.total_s + LEASE_MARGIN_SECONDS)
     found = _investigate(check, transcript)
     renew_connection()
     _record(check, found, clock())
@@ -230,11 +218,6 @@ def renew_connection() -> None:
     """
     if not connection.in_atomic_block:
         close_old_connections()
-
-
-def _script(wanted: HandshakeOptions) -> Script:
-    """What is wanted to be said, else a greeting, an echo and a ping."""
-    return Script.of_steps(wanted.steps) if wanted.script else Script()
 
 
 def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
@@ -265,7 +248,7 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
     # What somebody entrusts to the endpoint is not for other hosts.
     allowed = (
         ()
-        if HandshakeOptions.from_dict(check.wanted).private
+        if HandshakeOptions.from_dict(check.options).private
         else parse_routes(settings.PROBE_WAYS)
     )
     try:
@@ -290,7 +273,7 @@ def usual_target(endpoint: Endpoint) -> ProbeTarget:
 
 
 def _target(check: Check) -> ProbeTarget:
-    return HandshakeOptions.from_dict(check.wanted).target(
+    return HandshakeOptions.from_dict(check.options).target(
         check.endpoint.url, usual_target(check.endpoint)
     )
 
@@ -298,14 +281,14 @@ def _target(check: Check) -> ProbeTarget:
 def _record(check: Check, found: Investigation, now: datetime) -> None:
     transcript, first = found.seen.handshake, found.conclusion.first
     next_probe = found.conclusion.next_probe
-    before = _verdict_before(check)
+    before = ""
+    if check.saved_id:
+        earlier = Check.objects.finished().filter(saved=check.saved_id).exclude(pk=check.pk)
+        before = earlier.values_list("verdict", flat=True).first() or ""
     with transaction.atomic():
-        changed = Check.objects.filter(pk=check.pk, finished_at__isnull=True).update(
-            finished_at=now,
-            lease_until=None,
-            wanted=HandshakeOptions.from_dict(check.wanted).masked().to_dict()
-            if check.wanted
-            else {},
+        finished = check.finish(
+            now,
+            options=_stored(HandshakeOptions.from_dict(check.options).masked()),
             ok=transcript.live,
             verdict=first.verdict.code,
             total_ms=transcript.timing.total,
@@ -315,10 +298,11 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
             next_probe=next_probe or "",
             probes=list(_further(found.seen)),
         )
-        if changed and check.stream and (check.saved_id is None or before != first.code):
+        # A saved check appends an event only when its verdict changes.
+        if finished and check.stream and (check.saved_id is None or before != first.code):
             events.append(
                 check.stream,
-                PARTICULAR if check.wanted else "check.finished",
+                PARTICULAR if check.options else "check.finished",
                 f"{first.verdict.title.rstrip('.')}. {first.verdict.plain}",
                 at=now,
                 level="good" if transcript.live else "error",
@@ -332,21 +316,6 @@ def _record(check: Check, found: Investigation, now: datetime) -> None:
                 },
             )
     check.refresh_from_db()
-
-
-def _verdict_before(check: Check) -> str:
-    """The verdict of the saved check's last time: people are told when the reason changes, not
-    every time.
-    """
-    earlier = Check.objects.filter(saved=check.saved_id, finished_at__isnull=False).exclude(
-        pk=check.pk
-    )
-    last = (
-        earlier.order_by("-asked_at").values_list("verdict", flat=True).first()
-        if check.saved_id
-        else None
-    )
-    return last or ""
 
 
 def _further(seen: Observations) -> Iterator[dict[str, object]]:

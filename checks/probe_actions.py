@@ -8,16 +8,15 @@ fault of our own ends a probe and is told; it must never leave somebody waiting 
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from checks.actions import (
     LEASE_MARGIN_SECONDS,
@@ -64,19 +63,17 @@ def request_probe(
 
     With kind LOG_ROWS `check` is weighed again with these `rows`.
     """
-    # Somebody else may ask at the same moment.
-    with contextlib.suppress(IntegrityError), transaction.atomic():
-        return Probe.objects.create(
-            endpoint=endpoint,
-            kind=asked.kind,
-            number=asked.number,
-            path=asked.path,
-            of_check=check,
-            rows=[asdict(row) for row in rows],
-            requested_by=by,
-            asked_at=now,
-        )
-    return None
+    probe, new = Probe.objects.get_or_request(
+        endpoint,
+        by=by,
+        now=now,
+        kind=asked.kind,
+        number=asked.number,
+        path=asked.path,
+        of_check=check,
+        rows=[asdict(row) for row in rows],
+    )
+    return probe if new else None
 
 
 def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
@@ -109,9 +106,7 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
     could not begin.
     """
     now = clock()
-    probe: Probe | None = (
-        Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
-    )
+    probe = Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
     if probe is None:
         return None
     asked = ProbeRequest(ProbeKind(probe.kind), probe.number, probe.path)
@@ -121,8 +116,7 @@ def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report]
         + (LOOK_SECONDS if asked.kind in WITH_AWS else 0)
         + LEASE_MARGIN_SECONDS
     )
-    probe.lease_until = now + timedelta(seconds=lease)
-    if Probe.objects.due(now).filter(pk=probe_id).update(lease_until=probe.lease_until) != 1:
+    if not probe.claim(now, lease):
         return None
     found: dict[str, Any] = {}
     try:
@@ -149,10 +143,7 @@ def _waiting(
         except Exception as fault:
             return _our_fault(probe, fault)
 
-    ours = Probe.objects.filter(pk=probe.pk, lease_until=probe.lease_until)
-    return Held(
-        wait, lambda report: _keep(probe, report, clock()), lambda: ours.update(lease_until=None)
-    )
+    return Held(wait, lambda report: _keep(probe, report, clock()), probe.release)
 
 
 def _keep(
@@ -160,10 +151,8 @@ def _keep(
 ) -> None:
     """The report, and with it what was `found` of the check that it is about."""
     with transaction.atomic():
-        kept = Probe.objects.filter(pk=probe.pk, finished_at__isnull=True).update(
-            finished_at=now, lease_until=None, ok=report.ok, report=report.to_dict()
-        )
-        if kept and found and probe.of_check is not None:
+        finished = probe.finish(now, ok=report.ok, report=report.to_dict())
+        if finished and found and probe.of_check is not None:
             Check.objects.filter(pk=probe.of_check.pk).update(**found)
 
 
@@ -198,7 +187,7 @@ def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
         return Report(False, "The test that these log rows belong to is gone."), {}
     rows = tuple(LogRow(**row) for row in probe.rows)
     asked = Transcript.from_dict(check.transcript_data or {}).url
-    view = fetch_aws_view(check.endpoint, asked, HandshakeOptions.from_dict(check.wanted).headers)
+    view = fetch_aws_view(check.endpoint, asked, HandshakeOptions.from_dict(check.options).headers)
     seen = replace(
         _observed(check),
         log_rows=rows,

@@ -23,10 +23,11 @@ CHECKS_AT_ONCE = 4
 """In one worker process. A check of an origin that answers takes milliseconds, of a dead one
 minutes.
 """
+BATCH = 100
 PROBES_AT_ONCE = 24
 """In one worker process; each is a few sockets on one event loop."""
 
-_mentions = Dispatch()
+_dispatch = Dispatch()
 _checks = Threads(CHECKS_AT_ONCE, "checks")
 _probes = Loop(PROBES_AT_ONCE, "probes")
 
@@ -61,12 +62,11 @@ def tick(now: datetime) -> None:
     probe and audit (of one not each second).
     """
     actions.request_due_checks(now)
-    due = Check.objects.due(now).order_by("due_at").values_list("pk", "due_at")
-    for check_id, _ in _mentions.due(due[:100], now):
-        make_check.delay(str(check_id))
-    probes = Probe.objects.due(now).order_by("asked_at").values_list("pk", "asked_at")
-    for probe_id, _ in _mentions.due(probes[:100], now):
-        make_probe.delay(str(probe_id))
-    audits = PrivacyAudit.objects.due(now).order_by("due_at").values_list("pk", "due_at")
-    for audit_id, _ in _mentions.due(audits[:100], now):
-        make_audit.delay(str(audit_id))
+    for rows, task in (
+        (Check.objects.due(now), make_check),
+        (Probe.objects.due(now), make_probe),
+        (PrivacyAudit.objects.due(now), make_audit),
+    ):
+        due = rows.order_by("due_at").values_list("pk", "due_at")[:BATCH]
+        for row_id, _ in _dispatch.due(due, now):
+            task.delay(str(row_id))

@@ -6,7 +6,6 @@ It must never lose an audit that was asked for: a worker that dies leaves a leas
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -14,7 +13,7 @@ from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from checks.actions import renew_connection
 from checks.models import PrivacyAudit
@@ -38,38 +37,22 @@ log = logging.getLogger(__name__)
 
 
 def request_audit(endpoint: Endpoint, *, by: str, stream: str, now: datetime) -> PrivacyAudit:
-    """Ask for an audit; the one under way is returned if there is one."""
-    while True:
-        under_way: PrivacyAudit | None = PrivacyAudit.objects.filter(
-            endpoint=endpoint, made_at__isnull=True
-        ).first()
-        if under_way is not None:
-            return under_way
-        # Somebody else may ask at the same moment, and that audit may end before we look again.
-        with contextlib.suppress(IntegrityError), transaction.atomic():
-            return PrivacyAudit.objects.create(
-                endpoint=endpoint, stream=stream, requested_by=by, asked_at=now, due_at=now
-            )
+    """Request an audit; returns the one under way if there is one."""
+    return PrivacyAudit.objects.get_or_request(endpoint, by=by, now=now, stream=stream)[0]
 
 
 def make_audit(audit_id: str, *, clock: Callable[[], datetime]) -> None:
-    """Make a due audit that nobody else is making: look, judge, sign, store, and tell if the
-    outcome is another.
+    """Make a due audit that no other worker is making: observe AWS, judge, sign, store, and append
+    an event if the outcome changed.
     """
-    now = clock()
-    due = PrivacyAudit.objects.due(now).filter(pk=audit_id)
-    lease = now + timedelta(seconds=LEASE_SECONDS)
-    if due.update(lease_until=lease) != 1:
+    asked = PrivacyAudit.objects.select_related("endpoint__account").filter(pk=audit_id).first()
+    if asked is None or not asked.claim(clock(), LEASE_SECONDS):
         return
-    asked = PrivacyAudit.objects.select_related("endpoint__account").get(pk=audit_id)
     snapshot, answers = _look(asked.endpoint)
     renew_connection()
     if snapshot is not None and (held := snapshot.held_back) is not None:
-        again = clock() + timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
-        # Only while it is ours: another worker may have taken up what this one slept over.
-        PrivacyAudit.objects.filter(pk=asked.pk, lease_until=lease).update(
-            due_at=again, lease_until=None
-        )
+        pause = timedelta(seconds=max(1.0, held.turn_in_seconds or 0.0))
+        asked.release(due_at=clock() + pause)
         return
     _record(asked, snapshot, answers, clock())
 
@@ -103,31 +86,24 @@ def _record(
 ) -> None:
     outcome = outcome_of(answers)
     document = events.redact_data(_document(asked, snapshot, answers, now))
-    signature, unsigned_because = _signature(document)
-    # Before the first audit the endpoint is what was promised: private.
-    before = _outcome_before(asked) or Outcome.PASS
+    signature, unsigned_reason = _signature(document)
+    earlier = PrivacyAudit.objects.finished().filter(endpoint=asked.endpoint_id)
+    # Before its first audit an endpoint counts as private: that is what was promised.
+    before = earlier.values_list("outcome", flat=True).first() or Outcome.PASS
     with transaction.atomic():
-        made = PrivacyAudit.objects.filter(pk=asked.pk, made_at__isnull=True).update(
-            made_at=now,
-            lease_until=None,
+        finished = asked.finish(
+            now,
             outcome=outcome,
             document=document,
             digest=signing.digest(document),
             signature=signature,
-            unsigned_because=unsigned_because,
+            unsigned_reason=unsigned_reason,
         )
-        if made and asked.stream and outcome != before:
+        if finished and asked.stream and outcome != before:
             data = {"audit": str(asked.pk), "outcome": outcome.value, "before": str(before)}
             events.append(
                 asked.stream, EVENT, in_words(answers), at=now, level=_LEVELS[outcome], data=data
             )
-
-
-def _outcome_before(asked: PrivacyAudit) -> str:
-    earlier = PrivacyAudit.objects.filter(
-        endpoint=asked.endpoint_id, made_at__isnull=False
-    ).exclude(pk=asked.pk)
-    return earlier.order_by("-asked_at").values_list("outcome", flat=True).first() or ""
 
 
 def _document(
@@ -143,7 +119,7 @@ def _document(
         "id": str(asked.pk),
         "made_by": {"portal": settings.PORTAL_URL, "owner": settings.PROVISIONING_OWNER},
         "asked_by": asked.requested_by,
-        "asked_at": _moment(asked.asked_at),
+        "asked_at": _moment(asked.requested_at),
         "made_at": _moment(now),
         "endpoint": {
             "id": str(endpoint.pk),

@@ -124,35 +124,35 @@ def parse_handshake_options(
     3. What is `saved` must hold no secret.
     """
     faults: dict[str, str] = {}
-    wanted = parse_fields(given, faults)
-    if wanted.path and not wanted.path.startswith("/"):
+    options = parse_fields(given, faults)
+    if options.path and not options.path.startswith("/"):
         faults["path"] = "Write a path that begins with a slash, such as /ws/chat?room=1."
     if (
-        wanted.origin
-        and wanted.origin != NO_ORIGIN
-        and not re.fullmatch(r"https?://[^\s/]+", wanted.origin)
+        options.origin
+        and options.origin != NO_ORIGIN
+        and not re.fullmatch(r"https?://[^\s/]+", options.origin)
     ):
         faults["origin"] = (
             "Write https:// and a host, as a browser does, or none to send no Origin line."
         )
-    if len(wanted.script) > MAX_SCRIPT:
+    if len(options.script) > MAX_SCRIPT:
         faults["script"] = f"A script has at most {MAX_SCRIPT // 1024} KiB."
     else:
         try:
-            parse_script(wanted.script)
+            parse_script(options.script)
         except ScriptError as error:
             faults["script"] = str(error)
-    if saved and wanted.secrets:
-        names = " and ".join(wanted.secrets)
+    if saved and options.secrets:
+        names = " and ".join(options.secrets)
         faults["headers"] = (
             f"{names} would be stored. Leave it out of what is saved; it can be given for "
             "one check."
         )
     if not faults:
-        faults = _as_handshake(wanted, url)
+        faults = _as_handshake(options, url)
     if faults:
         raise HandshakeOptionsError(faults)
-    return wanted
+    return options
 
 
 def parse_fields(
@@ -207,8 +207,8 @@ def _headers(text: str, faults: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(found)
 
 
-def _as_handshake(wanted: HandshakeOptions, url: str) -> dict[str, str]:
-    target = wanted.target(url, ProbeTarget(url))
+def _as_handshake(options: HandshakeOptions, url: str) -> dict[str, str]:
+    target = options.target(url, ProbeTarget(url))
     judged = judge_url(target.url, schemes=("ws", "wss"))
     if not isinstance(judged, AllowedUrl):
         return {"path": judged.reason}

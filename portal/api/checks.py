@@ -124,7 +124,7 @@ class Checks(ChecksView):
         endpoint = self.endpoint(endpoint_id)
         # What is not deployed has no address yet, and is refused for that.
         wanted = _wanted(said, endpoint) if any(said.values()) and endpoint.url else None
-        return self.begun(ask_for_check(self.person, endpoint, now=self.now, wanted=wanted))
+        return self.begun(ask_for_check(self.person, endpoint, now=self.now, options=wanted))
 
 
 class OneCheck(ChecksView):

@@ -22,13 +22,13 @@ from portal.api.output import next_cursor, page, time
 from portal.requests.prefilled_requests import WayOut
 
 PROBE = (
-    "id", "endpoint_id", "kind", "number", "path", "of_check_id", "ok", "requested_by", "asked_at", "finished_at",
+    "id", "endpoint_id", "kind", "number", "path", "of_check_id", "ok", "requested_by", "requested_at", "finished_at",
 )  # fmt: skip
 SAVED = (
     "id",
     "endpoint_id",
     "name",
-    "wanted",
+    "options",
     "every_minutes",
     "after_changes",
     "created_by",
@@ -49,10 +49,10 @@ def show_check(check: Check, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
         "findings": [_finding(one, ways_out) for one in check.findings],
         "next_probe": DESCRIPTIONS.get(check.next_probe, ""),
         "probes": check.probes,
-        "wanted": check.wanted,
+        "options": check.options,
         "total_ms": check.total_ms,
         "requested_by": check.requested_by,
-        "asked_at": time(check.asked_at),
+        "requested_at": time(check.requested_at),
         "finished_at": time(check.finished_at),
         "transcript": check.transcript_data,
     }
@@ -61,9 +61,9 @@ def show_check(check: Check, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
 def list_probes(probes: QuerySet[Probe], cursor: str, limit: int) -> dict[str, Any]:
     """One page of further probes, newest first, without what they found in detail. One query."""
     told = probes.annotate(headline=KT("report__headline"), code=KT("report__code"))
-    rows = page(told, cursor, limit, (*PROBE, "headline", "code"), at="asked_at")
+    rows = page(told, cursor, limit, (*PROBE, "headline", "code"), at="requested_at")
     shown = [_probe(row, row["headline"] or "", row["code"] or "") for row in rows[:limit]]
-    return {"probes": shown, "next_cursor": next_cursor(rows, limit, at="asked_at")}
+    return {"probes": shown, "next_cursor": next_cursor(rows, limit, at="requested_at")}
 
 
 def show_probe(probe: Probe, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[str, Any]:
@@ -107,7 +107,7 @@ def get_saved_check(saved: QuerySet[SavedCheck]) -> dict[str, Any] | None:
 def _with_last(saved: QuerySet[SavedCheck]) -> QuerySet[SavedCheck]:
     """`last`: what the check found when it was last made."""
     made = Check.objects.filter(saved=OuterRef("pk"), finished_at__isnull=False).order_by(
-        "-asked_at"
+        "-requested_at"
     )
     found = JSONObject(id="pk", ok="ok", verdict="verdict", finished_at="finished_at")
     return saved.annotate(last=Subquery(made.values(found=found)[:1]))
@@ -120,7 +120,7 @@ def _saved(row: Mapping[str, Any]) -> dict[str, Any]:
         "url": url,
         "endpoint": str(row["endpoint_id"]),
         "name": row["name"],
-        "wanted": row["wanted"],
+        "options": row["options"],
         "every_minutes": row["every_minutes"],
         "after_changes": row["after_changes"],
         "next_due_at": time(row["next_due_at"]),
@@ -148,7 +148,7 @@ def _probe(row: Mapping[str, Any], headline: str, code: str) -> dict[str, Any]:
         "headline": headline,
         "code": code,
         "requested_by": row["requested_by"],
-        "asked_at": time(row["asked_at"]),
+        "requested_at": time(row["requested_at"]),
         "finished_at": time(row["finished_at"]),
     }
 

@@ -74,10 +74,10 @@ class CheckShown(Body):
         child=s.DictField(),
         help_text="What was tried to explain a failure: kind, transcript and, of other ways, which.",
     )
-    wanted = s.DictField(help_text="What was wanted in particular; empty for the usual handshake.")
+    options = s.DictField(help_text="The options of this handshake; empty for the usual one.")
     total_ms = s.FloatField(allow_null=True)
     requested_by = s.CharField()
-    asked_at = s.DateTimeField()
+    requested_at = s.DateTimeField()
     finished_at = s.DateTimeField(allow_null=True)
     transcript = s.DictField(
         allow_null=True, help_text="Every header line as sent and received, and the timings."
@@ -140,7 +140,7 @@ class ProbeSummary(Body):
     headline = s.CharField(help_text="What was found, in one sentence; empty until it has ended.")
     code = s.CharField(help_text="The verdict that it leads to, or empty.")
     requested_by = s.CharField()
-    asked_at = s.DateTimeField()
+    requested_at = s.DateTimeField()
     finished_at = s.DateTimeField(allow_null=True)
 
 
@@ -185,7 +185,7 @@ class SavedCheckShown(Body):
     url = s.CharField()
     endpoint = s.UUIDField()
     name = s.CharField()
-    wanted = s.DictField(help_text="As createCheck takes it; empty for the usual handshake.")
+    options = s.DictField(help_text="As createCheck takes it; empty for the usual handshake.")
     every_minutes = s.IntegerField(help_text="0 is only by hand.")
     after_changes = s.BooleanField()
     next_due_at = s.DateTimeField(allow_null=True)
@@ -239,10 +239,10 @@ CHECK_EXAMPLE = {
     ],
     "next_probe": "",
     "probes": [],
-    "wanted": {},
+    "options": {},
     "total_ms": 61.4,
     "requested_by": "Ana",
-    "asked_at": "2026-11-21T09:21:00.000Z",
+    "requested_at": "2026-11-21T09:21:00.000Z",
     "finished_at": "2026-11-21T09:21:01.000Z",
     "transcript": {},
 }
@@ -268,7 +268,7 @@ PROBE_SUMMARY_EXAMPLE = {
     "headline": "All 3 clients heard each other.",
     "code": "",
     "requested_by": "Ana",
-    "asked_at": "2026-11-21T09:21:00.000Z",
+    "requested_at": "2026-11-21T09:21:00.000Z",
     "finished_at": "2026-11-21T09:21:03.000Z",
 }
 PROBE_EXAMPLE = PROBE_SUMMARY_EXAMPLE | {"lines": [], "columns": [], "rows": [], "verdict": None}
@@ -278,7 +278,7 @@ SAVED_EXAMPLE = {
     "url": f"{_ENDPOINT}/saved-checks/7",
     "endpoint": REQUEST_ID,
     "name": "Room 1 greets",
-    "wanted": {"path": "/ws/chat?room=1", "script": "expect text hello within 5"},
+    "options": {"path": "/ws/chat?room=1", "script": "expect text hello within 5"},
     "every_minutes": 60,
     "after_changes": True,
     "next_due_at": "2026-11-21T10:21:00.000Z",

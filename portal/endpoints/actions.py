@@ -43,7 +43,7 @@ def ask_for_check(
     endpoint: Endpoint,
     *,
     now: datetime,
-    wanted: HandshakeOptions | None = None,
+    options: HandshakeOptions | None = None,
     saved: SavedCheck | None = None,
 ) -> Check | Denied:
     """Ask for a handshake check, the usual one or one of one's own, told where the endpoint's
@@ -56,10 +56,10 @@ def ask_for_check(
     if refusal:
         return refusal
     check = request_check(
-        endpoint, by=str(person), stream=_stream(endpoint), now=now, wanted=wanted, saved=saved
+        endpoint, by=str(person), stream=_stream(endpoint), now=now, options=options, saved=saved
     )
-    asked = saved.wanted if saved else wanted.to_dict() if wanted and not wanted.usual else {}
-    if check.wanted != asked:
+    asked = saved.options if saved else options.to_dict() if options and not options.usual else {}
+    if check.options != asked:
         return Denied(
             "busy", "Another test of this endpoint is under way. Ask again when it has ended."
         )
@@ -109,7 +109,7 @@ def save_check(
     person: Person,
     endpoint: Endpoint,
     name: str,
-    wanted: HandshakeOptions,
+    options: HandshakeOptions,
     *,
     every_minutes: int,
     after_changes: bool,
@@ -131,7 +131,7 @@ def save_check(
         return checks.save_check(
             endpoint,
             name,
-            wanted,
+            options,
             every_minutes=every_minutes,
             after_changes=after_changes,
             by=str(person),

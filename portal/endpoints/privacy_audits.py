@@ -46,8 +46,8 @@ def request_due_audits(now: datetime) -> int:
     if not settings.PRIVACY_AUDIT_HOURS:
         return 0
     recent = PrivacyAudit.objects.filter(endpoint=OuterRef("pk")).filter(
-        Q(made_at__isnull=True)
-        | Q(asked_at__gt=now - timedelta(hours=settings.PRIVACY_AUDIT_HOURS))
+        Q(finished_at__isnull=True)
+        | Q(requested_at__gt=now - timedelta(hours=settings.PRIVACY_AUDIT_HOURS))
     )
     live = Endpoint.objects.filter(
         state=Endpoint.State.DEPLOYED, deployed_at__lte=now - FIRST_AFTER

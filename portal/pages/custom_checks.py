@@ -77,7 +77,7 @@ def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
         return {}
     saved = _saved_or_404(endpoint, int(wanted))
     return {
-        **saved.wanted,
+        **saved.options,
         "name": saved.name,
         "every_minutes": str(saved.every_minutes),
         "after_changes": "true" if saved.after_changes else "",
@@ -85,7 +85,7 @@ def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
 
 
 def _tested(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
-    answer = ask_for_check(request.user, endpoint, now=timezone.now(), wanted=form.wanted)
+    answer = ask_for_check(request.user, endpoint, now=timezone.now(), options=form.options)
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
         return _page(request, endpoint, form)
@@ -97,7 +97,7 @@ def _saved(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> Http
         request.user,
         endpoint,
         form.cleaned_data["name"],
-        form.wanted,
+        form.options,
         every_minutes=int(form.cleaned_data["every_minutes"]),
         after_changes=form.cleaned_data["after_changes"],
         now=timezone.now(),

@@ -150,7 +150,7 @@ def check_run(request: SignedIn, pk: UUID) -> HttpResponse:
 def _history(endpoint: Endpoint) -> list[tuple[Check, Verdict | None]]:
     """The tests so far, newest first, each with its verdict."""
     finished = Check.objects.filter(endpoint=endpoint, finished_at__isnull=False)
-    newest = finished.defer("transcript_data", "findings").order_by("-asked_at")[:HISTORY_SHOWN]
+    newest = finished.defer("transcript_data", "findings").order_by("-requested_at")[:HISTORY_SHOWN]
     return [(one, verdict_of(one.verdict)) for one in newest]
 
 
@@ -161,8 +161,8 @@ def _check_context(
     running = checks.filter(finished_at__isnull=True).first()
     finished = checks.filter(finished_at__isnull=False)
     wanted = check_id or request.GET.get("check", "")
-    newest = finished.order_by("-asked_at").first()
-    usual = finished.filter(wanted={}).order_by("-asked_at").first()
+    newest = finished.order_by("-requested_at").first()
+    usual = finished.filter(options={}).order_by("-requested_at").first()
     shown = newest
     if wanted:
         try:
@@ -194,11 +194,11 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
     """What the usual checks prove, in one query of four columns."""
     span, now = span_of(wanted), timezone.now()
     usual = Check.objects.filter(
-        endpoint=endpoint, wanted={}, finished_at__isnull=False, asked_at__gt=now - span.length
+        endpoint=endpoint, options={}, finished_at__isnull=False, requested_at__gt=now - span.length
     )
-    rows = usual.order_by("-asked_at").values_list("asked_at", "ok", "connect_ms", "verdict")[
-        :MOST_PROVEN
-    ]
+    rows = usual.order_by("-requested_at").values_list(
+        "requested_at", "ok", "connect_ms", "verdict"
+    )[:MOST_PROVEN]
     proof = prove(
         [Sample(at, bool(ok), connect_ms, verdict) for at, ok, connect_ms, verdict in rows],
         span,
@@ -219,7 +219,7 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
 def _weighing(check: Check | None) -> dict[str, Any]:
     """Whether the check is being weighed again with log rows, and what came of the last time."""
     last = (
-        Probe.objects.filter(of_check=check, kind=ProbeKind.LOG_ROWS).order_by("-asked_at").first()
+        Probe.objects.filter(of_check=check, kind=ProbeKind.LOG_ROWS).order_by("-requested_at").first()
         if check
         else None
     )

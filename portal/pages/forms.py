@@ -341,14 +341,16 @@ class CustomCheckForm(SummedUpForm):
     ) -> None:
         super().__init__(data, initial=initial)
         self._url, self._saving = url, saving
-        self.wanted = HandshakeOptions()
+        self.options = HandshakeOptions()
 
     def clean(self) -> dict[str, Any]:
         """Read what is wanted; a name is needed only to save."""
         given = dict(self.cleaned_data)
         ticked = {name: "true" if given.get(name) else "" for name in ("unencrypted", "compress")}
         try:
-            self.wanted = parse_handshake_options(given | ticked, url=self._url, saved=self._saving)
+            self.options = parse_handshake_options(
+                given | ticked, url=self._url, saved=self._saving
+            )
         except HandshakeOptionsError as error:
             for field, fault in error.faults.items():
                 self.add_error(field, fault)

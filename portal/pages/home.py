@@ -130,8 +130,8 @@ def stuck_context(person: Person) -> dict[str, Any]:
 def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
     """One query for the page: each endpoint with its last finished check and its newest request."""
     checks = Check.objects.filter(
-        endpoint=OuterRef("pk"), finished_at__isnull=False, wanted={}
-    ).order_by("-asked_at")
+        endpoint=OuterRef("pk"), finished_at__isnull=False, options={}
+    ).order_by("-requested_at")
     newest = EndpointRequest.objects.filter(endpoint=OuterRef("pk")).order_by("-created_at")
     return endpoints.annotate(
         last_ok=Subquery(checks.values("ok")[:1]),

@@ -44,9 +44,9 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
     context = {"endpoint": endpoint} | privacy_context(request.user, endpoint)
     if request.htmx:
         return render(request, "privacy/_latest_audit.html", context)
-    made = PrivacyAudit.objects.filter(endpoint=endpoint, made_at__isnull=False).defer("document")
+    made = PrivacyAudit.objects.filter(endpoint=endpoint, finished_at__isnull=False).defer("document")
     return render(
-        request, "privacy/list.html", context | {"audits": made.order_by("-asked_at")[:MOST_SHOWN]}
+        request, "privacy/list.html", context | {"audits": made.order_by("-requested_at")[:MOST_SHOWN]}
     )
 
 
@@ -71,7 +71,7 @@ def audit_json(request: SignedIn, pk: UUID, audit: UUID) -> HttpResponse:
     endpoint = endpoint_or_404(request.user, pk)
     made = _made_or_404(endpoint, audit)
     kept = rfc8785.dumps(signing.sealed(made.document, made.digest, made.signature))
-    name = f"privacy-{endpoint.name}-{made.made_at:%Y%m%dT%H%M%SZ}.json"
+    name = f"privacy-{endpoint.name}-{made.finished_at:%Y%m%dT%H%M%SZ}.json"
     response = HttpResponse(kept, content_type="application/json")
     response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response
@@ -99,8 +99,8 @@ def privacy_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
     """The newest audit, the one under way, and whether this person may ask for one."""
     known = PrivacyAudit.objects.filter(endpoint=endpoint).defer("document")
     return {
-        "newest_audit": known.filter(made_at__isnull=False).order_by("-asked_at").first(),
-        "audit_running": known.filter(made_at__isnull=True).first(),
+        "newest_audit": known.filter(finished_at__isnull=False).order_by("-requested_at").first(),
+        "audit_running": known.filter(finished_at__isnull=True).first(),
         "may_audit": why_not_test(person, endpoint) is None,
     }
 
@@ -119,7 +119,7 @@ def _key_context() -> dict[str, Any]:
 
 def _made_or_404(endpoint: Endpoint, audit: UUID) -> PrivacyAudit:
     found: PrivacyAudit | None = PrivacyAudit.objects.filter(
-        endpoint=endpoint, pk=audit, made_at__isnull=False
+        endpoint=endpoint, pk=audit, finished_at__isnull=False
     ).first()
     if found is None:
         raise Http404

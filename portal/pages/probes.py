@@ -179,7 +179,7 @@ def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
 def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> HttpResponse:
     refusal = why_not_test(request.user, endpoint)
     made = Probe.objects.filter(endpoint=endpoint).exclude(kind=ProbeKind.LOG_ROWS)
-    shown = made.order_by("-asked_at").first()
+    shown = made.order_by("-requested_at").first()
     if wanted := request.GET.get("probe", ""):
         try:
             shown = made.filter(pk=UUID(wanted)).first()
@@ -204,7 +204,7 @@ def _made(endpoint: Endpoint) -> dict[str, Any]:
     made = (
         Probe.objects.filter(endpoint=endpoint)
         .exclude(kind=ProbeKind.LOG_ROWS)
-        .order_by("-asked_at")
+        .order_by("-requested_at")
     )
     return {
         "history": [(one, titles.get(one.kind, one.kind)) for one in made[:HISTORY_SHOWN]],

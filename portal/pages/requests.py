@@ -261,7 +261,7 @@ def _last_check(shown: EndpointRequest) -> dict[str, Any] | None:
         return None
     check = (
         Check.objects.filter(endpoint=shown.endpoint_id, finished_at__isnull=False)
-        .order_by("-asked_at")
+        .order_by("-requested_at")
         .first()
     )
     if check is None:

@@ -59,7 +59,7 @@ def ways_out_of(person: Person, check: Check) -> Mapping[str, WayOut]:
     }
     if not found & BY_REQUEST.keys():
         return {}
-    known = ways_out(person, check.endpoint, HandshakeOptions.from_dict(check.wanted).path)
+    known = ways_out(person, check.endpoint, HandshakeOptions.from_dict(check.options).path)
     return {code: way_out for code, way_out in known.items() if code in found}
 
 

@@ -134,7 +134,7 @@ def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
 
 
 @pytest.mark.parametrize(
-    ("wanted", "asked"),
+    ("options", "asked"),
     [
         (
             HandshakeOptions(origin="https://shop.example.com", path="/ws/2", script="send hello"),
@@ -149,12 +149,12 @@ def test_what_may_be_a_secret_goes_to_the_endpoint_only(
     endpoint: Endpoint,
     monkeypatch: pytest.MonkeyPatch,
     settings: Any,
-    wanted: HandshakeOptions,
+    options: HandshakeOptions,
     asked: list[str],
 ) -> None:
     settings.PROBE_WAYS = ["old=wss://old.example.com{path}"]
     edge = answering(monkeypatch, REFUSED_504)
-    make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, wanted=wanted))
+    make(actions.request_check(endpoint, by="ana", stream="request:1", now=NOW, options=options))
     assert len(edge.asked) >= 4
     assert [target.url for target in edge.asked if endpoint.domain_name not in target.url] == asked
 

@@ -229,9 +229,9 @@ def test_people_are_told_when_the_outcome_changes(
     assert (first.level, first.kind) == ("error", "privacy.audited")
     assert "No other way leads in from the internet. pub-nlb" in first.text
     assert (second.level, third.level) == ("warning", "good")
-    assert list(PrivacyAudit.objects.order_by("asked_at").values_list("outcome", flat=True)) == [
-        *("pass", "pass", "fail", "fail", "unknown", "pass")
-    ]
+    assert list(
+        PrivacyAudit.objects.order_by("requested_at").values_list("outcome", flat=True)
+    ) == [*("pass", "pass", "fail", "fail", "unknown", "pass")]
 
 
 def test_one_audit_at_a_time_and_each_is_made_once(
@@ -240,13 +240,13 @@ def test_one_audit_at_a_time_and_each_is_made_once(
     held = Gap("vpc_origins", "The budget of calls is spent.", 30.0)
     monkeypatch.setattr(actions, "take_snapshot", Aws(seen(gaps=(held,)), seen()))
     asked = audited(endpoint)
-    assert asked.made_at is None
+    assert asked.finished_at is None
     assert actions.request_audit(endpoint, by="ana", stream="", now=NOW).pk == asked.pk
     for seconds in (10, 31, 32):
         at = NOW + timedelta(seconds=seconds)
         actions.make_audit(str(asked.pk), clock=partial(lambda moment: moment, at))
     made = PrivacyAudit.objects.get()
-    assert (made.outcome, made.made_at) == ("pass", NOW + timedelta(seconds=31))
+    assert (made.outcome, made.finished_at) == ("pass", NOW + timedelta(seconds=31))
 
 
 def test_an_audit_that_another_worker_has_taken_up_is_left_to_it(
@@ -424,11 +424,11 @@ def test_without_a_key_the_audit_says_that_it_is_not_signed(
     settings.EVIDENCE_KEY_FILE = ""
     made = audited(endpoint)
     assert (made.outcome, made.signature) == ("pass", {})
-    assert "no key" in made.unsigned_because
+    assert "no key" in made.unsigned_reason
     assert "NOT SIGNED" in signing.sealed(made.document, made.digest, made.signature)["note"]
     assert [warning.id for warning in evidence_can_be_signed(None)] == ["portal.W001"]
     settings.EVIDENCE_KEY_FILE = str(tmp_path / "nothing.pem")
-    assert "could not read its key" in audited(endpoint, 1).unsigned_because
+    assert "could not read its key" in audited(endpoint, 1).unsigned_reason
     with pytest.raises(KeyFault, match="cannot be read"):
         signing_key()
     (error,) = evidence_can_be_signed(None)

@@ -285,9 +285,9 @@ def failed_check(endpoint: Endpoint, **others: Any) -> Check:
     }
     return Check.objects.create(
         endpoint=endpoint,
-        asked_at=NOW,
+        requested_at=NOW,
         due_at=NOW,
-        tries_until=NOW,
+        retry_until=NOW,
         finished_at=NOW,
         **(values | others),
     )
@@ -352,7 +352,7 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     refused = answered("HTTP/1.1 401 Unauthorized\r\nServer: uvicorn\r\nX-Amz-Cf-Id: abc\r\n")
     kept = wanted.masked().to_dict()
     check = failed_check(
-        endpoint, wanted=kept, verdict="WSE-NOT-FORWARDED", transcript_data=refused.to_dict()
+        endpoint, options=kept, verdict="WSE-NOT-FORWARDED", transcript_data=refused.to_dict()
     )
     rows = parse_log_rows(
         '{"x-edge-request-id": "abc", "sc-status": "401", "x-edge-detailed-result-type": "Error"}'
@@ -365,7 +365,7 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     assert sent == [("Cookie", "session=•••; theme=•••")]
     assert check.verdict == "WSE-NOT-FORWARDED"
     assert "the cookie session is not forwarded" in check.findings[0]["evidence"][0]
-    assert "s3cret" not in str(check.wanted)
+    assert "s3cret" not in str(check.options)
 
 
 @pytest.mark.parametrize(

@@ -36,8 +36,8 @@ FULL = {
 
 
 def test_everything_that_can_be_wanted_becomes_a_handshake_at_the_endpoints_own_host() -> None:
-    wanted = parse_handshake_options(FULL, url=URL)
-    target = wanted.target(
+    options = parse_handshake_options(FULL, url=URL)
+    target = options.target(
         URL, ProbeTarget(URL, subprotocols=("usual",), origin="https://d111.cloudfront.net")
     )
     assert target == ProbeTarget(
@@ -47,15 +47,15 @@ def test_everything_that_can_be_wanted_becomes_a_handshake_at_the_endpoints_own_
         extensions=(OFFER,),
         origin="https://app.example.com",
     )
-    assert HandshakeOptions.from_dict(wanted.to_dict()) == wanted
-    assert len(wanted.steps) == 2
+    assert HandshakeOptions.from_dict(options.to_dict()) == options
+    assert len(options.steps) == 2
 
 
 def test_nothing_in_particular_is_the_endpoints_usual_handshake() -> None:
     usual = ProbeTarget(URL, subprotocols=("usual",), origin="https://d111.cloudfront.net")
-    wanted = parse_handshake_options({}, url=URL)
-    assert wanted.usual
-    assert wanted.target(URL, usual) == usual
+    options = parse_handshake_options({}, url=URL)
+    assert options.usual
+    assert options.target(URL, usual) == usual
     assert parse_handshake_options({"origin": "none"}, url=URL).target(URL, usual).origin is None
 
 
@@ -82,8 +82,8 @@ def test_what_cannot_be_wanted_is_refused_at_its_field(
     given: dict[str, str], field: str, says: str
 ) -> None:
     if given.get("path", "").startswith("//"):
-        wanted = parse_handshake_options(given, url=URL)
-        assert wanted.target(URL, ProbeTarget(URL)).url.startswith(
+        options = parse_handshake_options(given, url=URL)
+        assert options.target(URL, ProbeTarget(URL)).url.startswith(
             "wss://d111.cloudfront.net//evil"
         )
         return
@@ -100,7 +100,7 @@ def test_a_secret_may_be_used_once_and_is_never_saved(
         parse_handshake_options(FULL, url=URL, saved=True)
     edge = answering(monkeypatch, seen.live())
     check = actions.request_check(
-        endpoint, by="ana", stream="", now=NOW, wanted=parse_handshake_options(FULL, url=URL)
+        endpoint, by="ana", stream="", now=NOW, options=parse_handshake_options(FULL, url=URL)
     )
     make(check)
     assert ("Authorization", "Bearer s3cret") in edge.asked[0].headers
@@ -128,7 +128,7 @@ def test_a_saved_check_is_asked_for_when_its_turn_comes(endpoint: Endpoint) -> N
     assert actions.request_due_checks(NOW) == 0
     assert actions.request_due_checks(NOW + timedelta(minutes=15)) == 1
     check = Check.objects.get()
-    assert (check.saved, check.wanted["path"], check.requested_by) == (
+    assert (check.saved, check.options["path"], check.requested_by) == (
         saved,
         "/ws/room",
         "the schedule",
@@ -227,13 +227,13 @@ def test_a_particular_check_says_nothing_of_the_endpoint(
             by="ana",
             stream="request:1",
             now=NOW,
-            wanted=HandshakeOptions(path="/elsewhere"),
+            options=HandshakeOptions(path="/elsewhere"),
         )
     )
     assert Event.objects.get().kind == "check.particular"
     make(
         actions.request_check(
-            endpoint, by="ana", stream="request:1", now=NOW, wanted=HandshakeOptions()
+            endpoint, by="ana", stream="request:1", now=NOW, options=HandshakeOptions()
         )
     )
     latest = Event.objects.latest("seq")

@@ -165,7 +165,7 @@ class TestProbes:
         for minute in range(5):
             at = now - timedelta(minutes=minute // 2)
             probe = Probe.objects.create(
-                endpoint=endpoint, kind=ProbeKind.WAYS, asked_at=at, finished_at=at
+                endpoint=endpoint, kind=ProbeKind.WAYS, requested_at=at, finished_at=at
             )
             finished(probe, Report(True, f"number {minute}") if minute else None)
         headers, seen, cursor = bearer(people.ana), [], ""
@@ -211,7 +211,7 @@ class TestSavedChecks:
         saved = post(people.ana, f"{url}/saved-checks", body)
         assert saved.status_code == 201
         shown = saved.json()
-        assert (shown["wanted"]["path"], shown["every_minutes"], shown["after_changes"]) == (
+        assert (shown["options"]["path"], shown["every_minutes"], shown["after_changes"]) == (
             "/ws/chat?room=1",
             60,
             True,
@@ -230,7 +230,7 @@ class TestSavedChecks:
         place = urlsplit(saved["Location"]).path
         made = post(people.ana, f"{place}/checks")
         assert made.status_code == 202
-        assert made.json()["wanted"]["path"] == "/ws/chat?room=1"
+        assert made.json()["options"]["path"] == "/ws/chat?room=1"
         assert post(people.ana, f"{place}/checks").json()["id"] == made.json()["id"], (
             "one at a time"
         )
@@ -347,7 +347,7 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     people: Stage, endpoint: Endpoint, url: str, django_assert_num_queries: Any
 ) -> None:
     page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
-    check = checked(endpoint, answered(page), wanted={"path": "/ws/room"})
+    check = checked(endpoint, answered(page), options={"path": "/ws/room"})
     place = f"{url}/checks/{check.pk}"
     headers = bearer(people.ana)
     Client().get(url, headers=headers)
@@ -376,7 +376,7 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
         endpoint=endpoint,
         kind=ProbeKind.PLAIN_GET,
         path="/ws/room",
-        asked_at=timezone.now(),
+        requested_at=timezone.now(),
         of_check=None,
     )
     finished(probe, Report(False, "A page.", (), "WSE-200-SPA"))

@@ -378,7 +378,7 @@ def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: S
     }
     asked = ask_for(path="/ws/room", script="send hi\nexpect text hi within 2")
     assert asked.status_code == 202
-    assert asked.json()["wanted"]["path"] == "/ws/room"
+    assert asked.json()["options"]["path"] == "/ws/room"
     assert (
         ask_for(path="/ws/room", script="send hi\nexpect text hi within 2").json()["id"]
         == asked.json()["id"]

@@ -53,7 +53,7 @@ def test_a_deployed_endpoint_is_tested_and_then_live(building: EndpointRequest) 
     happens(building, "run.done")
     assert building.state == State.VERIFYING
     check = Check.objects.get()
-    assert check.tries_until > check.asked_at
+    assert check.retry_until > check.requested_at
     happens(building, "check.finished", ok=True)
     assert building.state == State.LIVE
     happens(building, "check.finished", text="504 from the edge.", ok=False)
@@ -67,14 +67,14 @@ def test_a_check_of_ones_own_that_was_under_way_is_followed_by_the_usual_one(
 ) -> None:
     assert building.endpoint is not None
     own = request_check(
-        building.endpoint, by="ana", stream="", now=NOW, wanted=HandshakeOptions(path="/elsewhere")
+        building.endpoint, by="ana", stream="", now=NOW, options=HandshakeOptions(path="/elsewhere")
     )
     happens(building, "run.done")
     assert Check.objects.get() == own
     Check.objects.update(finished_at=NOW)
     happens(building, "check.particular", ok=False)
     usual = Check.objects.get(finished_at=None)
-    assert (building.state, usual.wanted, usual.tries_until > NOW) == (State.VERIFYING, {}, True)
+    assert (building.state, usual.options, usual.retry_until > NOW) == (State.VERIFYING, {}, True)
     Check.objects.update(finished_at=NOW)
     happens(building, "check.finished", ok=True)
     happens(building, "check.particular", ok=False)

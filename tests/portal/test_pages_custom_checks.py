@@ -28,8 +28,8 @@ def test_ana_tests_with_lines_of_her_own(people: Stage, endpoint: Endpoint) -> N
     answer = browser(people.ana).post(address, OWN)
     check = Check.objects.get()
     assert answer["Location"] == f"/endpoints/{endpoint.pk}/?check={check.pk}"
-    assert check.wanted["path"] == "/ws/room?id=1"
-    assert check.wanted["headers"] == "X-Room: 12"
+    assert check.options["path"] == "/ws/room?id=1"
+    assert check.options["headers"] == "X-Room: 12"
     assert check.requested_by == "ana"
 
 

@@ -31,9 +31,9 @@ def checked(
     found = diagnose(transcript)
     return Check.objects.create(
         endpoint=endpoint,
-        asked_at=at,
+        requested_at=at,
         due_at=at,
-        tries_until=at,
+        retry_until=at,
         finished_at=at,
         ok=transcript.live,
         verdict=found[0].code,
@@ -139,7 +139,7 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
     running = Check.objects.get()
     assert running.requested_by == str(people.ana)
     past, lease = timezone.now() - timedelta(minutes=1), timezone.now() + timedelta(minutes=1)
-    Check.objects.update(asked_at=past, lease_until=lease)
+    Check.objects.update(requested_at=past, lease_until=lease)
     assert "If the worker that makes it is lost" in text_of(
         client.get(f"/endpoints/{endpoint.pk}/checks/latest/")
     )
@@ -164,7 +164,7 @@ def test_a_refused_test_leads_the_whole_page_to_its_reason(
     accepted = client.post(url, headers=HTMX)
     assert accepted.content.decode().strip().startswith("<section")
     assert "HX-Redirect" not in accepted
-    Check.objects.update(wanted={"path": "/ws/room"})
+    Check.objects.update(options={"path": "/ws/room"})
     refused = client.post(url, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (f"/endpoints/{endpoint.pk}/", b"")
     assert "Another test of this endpoint is under way" in text_of(

@@ -174,12 +174,12 @@ def test_of_what_takes_long_people_read_when_it_begins_anew_and_of_nothing_else(
 ) -> None:
     now = timezone.now()
     told = portal_format.anew(
-        row(asked_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90))
+        row(requested_at=now - timedelta(seconds=40), lease_until=now + timedelta(seconds=90))
     )
     assert "another begins it anew" in told
     for asked, lease in ((1, 90), (40, None), (40, -1)):
         until = None if lease is None else now + timedelta(seconds=lease)
         assert (
-            portal_format.anew(row(asked_at=now - timedelta(seconds=asked), lease_until=until))
+            portal_format.anew(row(requested_at=now - timedelta(seconds=asked), lease_until=until))
             == ""
         )

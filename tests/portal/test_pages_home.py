@@ -33,9 +33,9 @@ def build(
     if ok is not None:
         Check.objects.create(
             endpoint=endpoint,
-            asked_at=at,
+            requested_at=at,
             due_at=at,
-            tries_until=at,
+            retry_until=at,
             finished_at=at,
             ok=ok,
             verdict="WSE-LIVE",

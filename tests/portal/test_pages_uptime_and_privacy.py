@@ -96,7 +96,7 @@ def was_tested(
     at = timezone.now() - timedelta(hours=hours)
     values = {"ok": verdict == "WSE-LIVE", "verdict": verdict, "connect_ms": ms} | more
     Check.objects.create(
-        endpoint=endpoint, asked_at=at, due_at=at, tries_until=at, finished_at=at, **values
+        endpoint=endpoint, requested_at=at, due_at=at, retry_until=at, finished_at=at, **values
     )
 
 
@@ -105,7 +105,7 @@ def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint
         was_tested(endpoint, hours)
     was_tested(endpoint, 3, None, "WSE-504-SG")
     was_tested(endpoint, 6, 412.0)
-    was_tested(endpoint, 1, 9000.0, wanted={"path": "/elsewhere"})
+    was_tested(endpoint, 1, 9000.0, options={"path": "/elsewhere"})
     was_tested(endpoint, 50)
     page = browser(people.otto).get(f"/endpoints/{endpoint.pk}/")
     words = text_of(page)
@@ -158,14 +158,14 @@ def was_audited(
     made: PrivacyAudit = PrivacyAudit.objects.create(
         endpoint=endpoint,
         requested_by="the schedule",
-        asked_at=at,
+        requested_at=at,
         due_at=at,
-        made_at=at,
+        finished_at=at,
         outcome=outcome,
         document=document,
         digest=signing.digest(document),
         signature=signing.sign(document, KEY) if signed else {},
-        unsigned_because="" if signed else "The portal has no key.",
+        unsigned_reason="" if signed else "The portal has no key.",
     )
     return made
 
@@ -232,14 +232,14 @@ def test_the_team_audits_now_an_auditor_and_another_team_do_not(
     assert browser(people.ana).get(f"{address}{endpoint.pk}.json").status_code == 404
     assert browser(people.tom).post(address).status_code == 404
     assert "Only the team" in text_of(browser(people.otto).post(address, follow=True))
-    assert not PrivacyAudit.objects.filter(made_at__isnull=True).exists()
+    assert not PrivacyAudit.objects.filter(finished_at__isnull=True).exists()
     otto = browser(people.otto)
     refused = otto.post(address, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (address, b"")
     assert "Only the team" in text_of(otto.get(address))
     assert "AWS is being asked" in text_of(browser(people.ana).post(address, follow=True))
     browser(people.petra).post(address)
-    asked = PrivacyAudit.objects.get(made_at__isnull=True)
+    asked = PrivacyAudit.objects.get(finished_at__isnull=True)
     assert (asked.requested_by, asked.stream.startswith("request:")) == ("ana", True)
     fragment = browser(people.ana).get(address, headers=HTMX)
     assert fragment.content.decode().strip().startswith("<section")
@@ -254,7 +254,7 @@ def test_every_live_endpoint_is_audited_once_a_day(
     Endpoint.objects.update(deployed_at=now - timedelta(days=2))
     assert privacy_audits.request_due_audits(now) == 1
     assert privacy_audits.request_due_audits(now) == 0, "one is under way"
-    PrivacyAudit.objects.update(made_at=now)
+    PrivacyAudit.objects.update(finished_at=now)
     assert privacy_audits.request_due_audits(now + timedelta(hours=23)) == 0
     settings.PRIVACY_AUDIT_HOURS = 0
     assert privacy_audits.request_due_audits(now + timedelta(hours=25)) == 0

@@ -113,7 +113,7 @@ def failing(
     check = checked(
         endpoint,
         answered("HTTP/1.1 500 Oops\r\nServer: app\r\n"),
-        wanted={"path": path} if path else {},
+        options={"path": path} if path else {},
     )
     found = Diagnosis(VERDICTS[code], certainty, ("the behavior * gets this path",))
     check.findings = [*check.findings, found.to_dict()]

@@ -101,7 +101,7 @@ def anew(row: Check | Probe | PrivacyAudit) -> SafeString | str:
     if (
         row.lease_until is None
         or row.lease_until <= now
-        or (now - row.asked_at).total_seconds() < LONG_SECONDS
+        or (now - row.requested_at).total_seconds() < LONG_SECONDS
     ):
         return ""
     return format_html(
