@@ -219,7 +219,9 @@ def _proof_context(endpoint: Endpoint, wanted: str) -> dict[str, Any]:
 def _weighing(check: Check | None) -> dict[str, Any]:
     """Whether the check is being weighed again with log rows, and what came of the last time."""
     last = (
-        Probe.objects.filter(of_check=check, kind=ProbeKind.LOG_ROWS).order_by("-requested_at").first()
+        Probe.objects.filter(of_check=check, kind=ProbeKind.LOG_ROWS)
+        .order_by("-requested_at")
+        .first()
         if check
         else None
     )

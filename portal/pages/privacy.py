@@ -44,9 +44,13 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
     context = {"endpoint": endpoint} | privacy_context(request.user, endpoint)
     if request.htmx:
         return render(request, "privacy/_latest_audit.html", context)
-    made = PrivacyAudit.objects.filter(endpoint=endpoint, finished_at__isnull=False).defer("document")
+    made = PrivacyAudit.objects.filter(endpoint=endpoint, finished_at__isnull=False).defer(
+        "document"
+    )
     return render(
-        request, "privacy/list.html", context | {"audits": made.order_by("-requested_at")[:MOST_SHOWN]}
+        request,
+        "privacy/list.html",
+        context | {"audits": made.order_by("-requested_at")[:MOST_SHOWN]},
     )
 
 

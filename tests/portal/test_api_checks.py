@@ -165,7 +165,7 @@ class TestProbes:
         for minute in range(5):
             at = now - timedelta(minutes=minute // 2)
             probe = Probe.objects.create(
-                endpoint=endpoint, kind=ProbeKind.WAYS, requested_at=at, finished_at=at
+                endpoint=endpoint, kind=ProbeKind.WAYS, requested_at=at, due_at=at, finished_at=at
             )
             finished(probe, Report(True, f"number {minute}") if minute else None)
         headers, seen, cursor = bearer(people.ana), [], ""
@@ -377,7 +377,7 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
         kind=ProbeKind.PLAIN_GET,
         path="/ws/room",
         requested_at=timezone.now(),
-        of_check=None,
+        due_at=timezone.now(),
     )
     finished(probe, Report(False, "A page.", (), "WSE-200-SPA"))
     assert (
