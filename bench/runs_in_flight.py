@@ -456,7 +456,7 @@ def _plan(number: int, snapshot: Any) -> tuple[Any, dict[str, Any]]:
     import uuid
 
     from provisioning.plan.planner import make_plan
-    from provisioning.spec.endpoint_spec import complete_answers, parse_spec
+    from provisioning.spec.parsing import complete_answers, parse_spec
 
     answers = {
         "name": f"bench-{number}",

@@ -21,7 +21,7 @@ from django.http.multipartparser import MultiPartParserError
 from rest_framework import exceptions
 
 from portal.requests.lifecycle import Denied
-from provisioning.spec.endpoint_spec import FieldError, SpecError
+from provisioning.spec.parsing import FieldError, SpecError
 
 log = logging.getLogger(__name__)
 

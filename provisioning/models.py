@@ -15,7 +15,8 @@ from django.db import models, transaction
 from django.db.models import F, Q
 
 from provisioning.engine.decide import Direction, Entry, Kind
-from provisioning.spec.endpoint_spec import EndpointSpec, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import parse_spec
 
 
 class AwsAccountQuerySet(models.QuerySet["AwsAccount"]):

@@ -20,7 +20,7 @@ from checks.preflight.results import (
 from provisioning.facts.path_patterns import covers, matches, overlap
 from provisioning.facts.snapshot import DistributionFacts, Snapshot, VpcOriginFacts
 from provisioning.plan.planner import position_for
-from provisioning.spec.endpoint_spec import MOST_PATHS
+from provisioning.spec.fields import MOST_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50
 

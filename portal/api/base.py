@@ -24,7 +24,7 @@ from portal.api.auth import HasScope, PerCaller, TokenAuthentication
 from portal.api.parser import StrictJSONParser
 from portal.people.models import Person
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body, problem_of
-from provisioning.spec.endpoint_spec import FieldError
+from provisioning.spec.parsing import FieldError
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.ASCII)
 

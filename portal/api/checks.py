@@ -56,7 +56,7 @@ from portal.problems import refused
 from portal.requests.lifecycle import Denied
 from portal.requests.prefilled_requests import ways_out_of, ways_out_of_probe
 from provisioning.models import Endpoint
-from provisioning.spec.endpoint_spec import FieldError, SpecError
+from provisioning.spec.parsing import FieldError, SpecError
 
 READ, WRITE = ApiToken.Scope.READ, ApiToken.Scope.WRITE
 LOOK_AGAIN = {"Retry-After": "1"}

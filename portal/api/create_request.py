@@ -3,7 +3,7 @@
 It reads the flat body that ticket systems send (strings for numbers and booleans, "" for absent),
 and keeps the promise of idempotency: the key's row is inserted first, on its unique index, in the
 transaction that makes the request, so that of twenty equal calls one creates and nineteen get what
-it made. It never bends a wish: what a wish may be is decided in provisioning.spec.endpoint_spec.
+it made. It never bends a wish: what a wish may be is decided in provisioning.spec.parsing.
 """
 
 from __future__ import annotations
@@ -22,13 +22,8 @@ from portal.people.models import Person, Team
 from portal.problems import ApiProblem
 from portal.requests.actions import Ticket, submit_request
 from portal.requests.models import EndpointRequest, IdempotencyKey
-from provisioning.spec.endpoint_spec import (
-    FieldError,
-    SpecError,
-    complete_answers,
-    digest_of,
-    parse_spec,
-)
+from provisioning.spec.digest import digest_of
+from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
 
 KEPT = timedelta(days=30)
 """How long a key is remembered. After that the same call counts as new."""

@@ -38,7 +38,7 @@ from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
 from portal.requests.suggestions import amend_request
 from portal.timestamps import parse_timestamp
 from provisioning.models import Event
-from provisioning.spec.endpoint_spec import FieldError, SpecError
+from provisioning.spec.parsing import FieldError, SpecError
 
 READ, WRITE, APPROVE = ApiToken.Scope.READ, ApiToken.Scope.WRITE, ApiToken.Scope.APPROVE
 LARGEST_EVENT_PAGE = 1000

@@ -27,7 +27,7 @@ from portal.api.schema import (
     whole,
 )
 from portal.requests.lifecycle import State
-from provisioning.spec.endpoint_spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES
+from provisioning.spec.fields import METHODS, ORIGIN_PROTOCOL, VIEWER_PROTOCOL
 
 
 class NewRequest(Body):
@@ -68,7 +68,9 @@ class NewRequest(Body):
         required=False, help_text="Whether the same path also carries an HTTP API."
     )
     origin_protocol = s.ChoiceField(
-        PROTOCOLS, required=False, help_text="Derived from the target's listeners if absent."
+        ORIGIN_PROTOCOL.choices,
+        required=False,
+        help_text="Derived from the target's listeners if absent.",
     )
     http_port = s.IntegerField(required=False, help_text="Port of the target's HTTP listener.")
     https_port = s.IntegerField(required=False, help_text="Port of the target's HTTPS listener.")
@@ -79,10 +81,10 @@ class NewRequest(Body):
         required=False, help_text="Host name of the origin; the target's own if absent."
     )
     viewer_protocol_policy = s.ChoiceField(
-        VIEWER_POLICIES, required=False, help_text="What happens to ws:// viewers."
+        VIEWER_PROTOCOL.choices, required=False, help_text="What happens to ws:// viewers."
     )
     allowed_methods = s.ChoiceField(
-        METHOD_SETS, required=False, help_text="A handshake needs GET only."
+        METHODS.choices, required=False, help_text="A handshake needs GET only."
     )
     read_timeout = s.IntegerField(
         required=False, help_text="Seconds CloudFront waits for the 101; default 30."

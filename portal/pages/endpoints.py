@@ -39,7 +39,8 @@ from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
 from portal.requests.prefilled_requests import WayOut, ways_out_of
 from provisioning.models import Endpoint
-from provisioning.spec.endpoint_spec import EndpointSpec, derive_settings
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import derive_settings
 
 HISTORY_SHOWN = 20
 MOST_PROVEN = 10_000

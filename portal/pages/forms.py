@@ -1,6 +1,6 @@
 """The forms of the pages: they turn what a browser sends into wishes and choices.
 
-Whether a wish is well formed is decided by provisioning.spec.endpoint_spec alone; its faults are hung on the
+Whether a wish is well formed is decided by provisioning.spec.parsing alone; its faults are hung on the
 fields here.
 """
 
@@ -31,7 +31,8 @@ from checks.protocol.handshake_options import (
 from portal.people.actions import LONGEST_TOKEN_DAYS
 from portal.people.models import ApiToken, Team
 from provisioning.models import AwsAccount
-from provisioning.spec.endpoint_spec import METHOD_SETS, PROTOCOLS, VIEWER_POLICIES, SpecError
+from provisioning.spec.fields import METHODS, ORIGIN_PROTOCOL, VIEWER_PROTOCOL
+from provisioning.spec.parsing import SpecError
 
 LISTS = ("path_patterns", "subprotocols")
 NUMBERS = ("http_port", "https_port", "read_timeout", "keepalive_timeout", "max_silence_seconds")
@@ -48,7 +49,7 @@ ANSWERS = (
 ADVANCED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "origin_protocol": (
         "Protocol between CloudFront and your server",
-        tuple((one, one) for one in PROTOCOLS),
+        tuple((one, one) for one in ORIGIN_PROTOCOL.choices),
     ),
     "http_port": ("HTTP port of the target", ()),
     "https_port": ("HTTPS port of the target", ()),
@@ -56,11 +57,11 @@ ADVANCED: dict[str, tuple[str, tuple[tuple[str, str], ...]]] = {
     "origin_domain": ("Domain name CloudFront uses for the target", ()),
     "viewer_protocol_policy": (
         "Viewers that come without TLS",
-        tuple((one, one) for one in VIEWER_POLICIES),
+        tuple((one, one) for one in VIEWER_PROTOCOL.choices),
     ),
     "allowed_methods": (
         "HTTP methods that pass",
-        tuple((one, one.replace(",", ", ")) for one in METHOD_SETS),
+        tuple((one, one.replace(",", ", ")) for one in METHODS.choices),
     ),
     "read_timeout": ("Seconds to wait for the server's answer", ()),
     "keepalive_timeout": ("Seconds to keep idle HTTP connections", ()),

@@ -30,7 +30,7 @@ from portal.requests.suggestions import read_changes
 from portal.requests.target_badge import KINDS, Readiness, readiness
 from provisioning.facts.names import vpc_origin_key
 from provisioning.facts.snapshot import Snapshot, TargetFacts
-from provisioning.spec.endpoint_spec import SpecError, complete_answers, derive_settings, parse_spec
+from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 
 DEFAULT_SILENCE = 30
 TONES = ("good", "warn", "bad")

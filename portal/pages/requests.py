@@ -43,7 +43,7 @@ from portal.requests.suggestions import amend_request
 from provisioning.models import Event, Run
 from provisioning.progress import UNDONE, progress
 from provisioning.sagas.left_behind import left_behind
-from provisioning.spec.endpoint_spec import SpecError
+from provisioning.spec.parsing import SpecError
 
 EVENTS_SHOWN = 500
 APPROVERS_NAMED = 4

@@ -34,13 +34,8 @@ from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
 from provisioning import events
 from provisioning.models import AwsAccount
-from provisioning.spec.endpoint_spec import (
-    EndpointSpec,
-    FieldError,
-    SpecError,
-    complete_answers,
-    parse_spec,
-)
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
 
 
 @dataclass(frozen=True)

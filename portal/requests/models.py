@@ -16,7 +16,8 @@ from django.db.models import F, Q
 from portal.people.models import Person, Team
 from portal.requests.lifecycle import FINAL, NEXT_STEPS, SETTLED, TITLES, Standing, State
 from provisioning.models import Endpoint, EventStream, Run
-from provisioning.spec.endpoint_spec import EndpointSpec, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import parse_spec
 
 
 class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):

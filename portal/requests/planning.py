@@ -20,7 +20,7 @@ from provisioning.aws.snapshot import take_snapshot
 from provisioning.models import AwsAccount
 from provisioning.plan.planner import Plan, Unplannable, make_plan, what_changed
 from provisioning.poller import account_ref
-from provisioning.spec.endpoint_spec import SpecError, complete_answers, parse_spec
+from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
 
 PLAN_AGAIN_SECONDS = 20.0
 log = logging.getLogger(__name__)

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS, VerdictCode
 from provisioning.facts.path_patterns import ANY_RUN, matches
-from provisioning.spec.endpoint_spec import EndpointSpec, SpecError, complete_answers, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
 
 LONGEST_NAME = 40
 

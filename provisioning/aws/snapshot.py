@@ -27,7 +27,7 @@ from provisioning.facts.snapshot import (
     TargetFacts,
     VpcOriginFacts,
 )
-from provisioning.spec.endpoint_spec import MOST_PATHS
+from provisioning.spec.fields import MOST_PATHS
 
 MOST_PORTS = 2
 Part = TypeVar("Part")

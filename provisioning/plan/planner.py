@@ -23,7 +23,8 @@ from provisioning.facts.snapshot import (
     Snapshot,
     TargetFacts,
 )
-from provisioning.spec.endpoint_spec import EndpointSpec, digest_of
+from provisioning.spec.digest import digest_of
+from provisioning.spec.endpoint_spec import EndpointSpec
 
 CREATE, REUSE, KEEP = "create", "reuse", "keep"
 NOT_KNOWN = "not known"

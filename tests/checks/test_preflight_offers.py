@@ -12,7 +12,7 @@ import pytest
 from checks.preflight import Level, PreflightSubject, evaluate
 from provisioning.facts.permissions import CREATE_SERVICE_ROLE, Permission, questions
 from provisioning.facts.snapshot import Snapshot
-from provisioning.spec.endpoint_spec import complete_answers, parse_spec
+from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.checks.test_preflight import (
     MAKE,
     MAY,

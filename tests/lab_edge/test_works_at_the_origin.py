@@ -28,7 +28,7 @@ from checks.protocol.transcript import Transcript
 from lab.apps.strict import ALLOWED_ORIGIN, TOKEN
 from provisioning.aws.session import AccountRef, Aws
 from provisioning.models import AwsAccount, Endpoint
-from provisioning.spec.endpoint_spec import complete_answers, parse_spec
+from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.lab.account import REGION
 
 from .rehearsal import TLS_NAME, Rehearsal

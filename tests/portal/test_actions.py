@@ -13,7 +13,7 @@ from portal.requests import actions
 from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint, Event, Run, VpcOrigin
-from provisioning.spec.endpoint_spec import SpecError
+from provisioning.spec.parsing import SpecError
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
 
 pytestmark = pytest.mark.django_db

@@ -19,7 +19,8 @@ from portal.requests.models import EndpointRequest
 from portal.requests.prefilled_requests import ways_out, ways_out_of
 from portal.requests.suggested_requests import remedy_anywhere, remedy_at
 from provisioning.models import Endpoint
-from provisioning.spec.endpoint_spec import EndpointSpec, complete_answers, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.checks.seen import answered
 from tests.lab.account import Lab
 from tests.portal.api_stage import WISH, Stage

@@ -17,7 +17,8 @@ from provisioning.facts.snapshot import (
     Snapshot,
     TargetFacts,
 )
-from provisioning.spec.endpoint_spec import EndpointSpec, complete_answers, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import complete_answers, parse_spec
 
 ACCOUNT = "111122223333"
 OWNER = "edge-portal"

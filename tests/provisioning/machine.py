@@ -24,7 +24,8 @@ from provisioning.aws.snapshot import take_snapshot
 from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
 from provisioning.plan.planner import make_plan
 from provisioning.sagas import SAGAS
-from provisioning.spec.endpoint_spec import EndpointSpec, complete_answers, parse_spec
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.lab.account import Account, Lab
 
 LEASE_SECONDS = 60.0

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from provisioning.facts.path_patterns import matches
 from provisioning.facts.snapshot import Certificate, Listener
-from provisioning.spec.endpoint_spec import SpecError, complete_answers, derive_settings, parse_spec
+from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
 from tests.provisioning.examples import ACCOUNT, TARGET, TARGET_FACTS, WISH, spec
 
 
@@ -151,7 +151,7 @@ def test_behind_tcp_on_443_the_target_is_taken_to_speak_tls_where_nothing_plain_
     reason = next(
         one.reason for one in derive_settings({}, listeners) if one.field == "origin_protocol"
     )
-    assert ("TCP on 443, behind which" in reason) == (
+    assert ("usually carries TLS" in reason) == (
         listeners.get(443) == "TCP" and protocol == "https-only"
     )
 

@@ -13,7 +13,7 @@ from checks.preflight import Level, PreflightResult, PreflightSubject, evaluate
 from provisioning.aws import distributions, quotas, targets
 from provisioning.aws.session import Aws
 from provisioning.aws.snapshot import take_snapshot
-from provisioning.spec.endpoint_spec import complete_answers, parse_spec
+from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.lab.account import (
     CHAT_ACCOUNT,
     REGION,

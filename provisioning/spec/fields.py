@@ -1,0 +1,231 @@
+"""The settings of an endpoint, one row each, in the order in which a form asks for them.
+
+Parsing, derivation, the request form, the API's body and its documentation, the settings page and
+the labels of the plan follow from these rows. A new setting is a row here, an attribute of
+`EndpointSpec`, and its place in `provisioning.plan`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from provisioning.spec import derivation
+from provisioning.spec.derivation import DOMAIN, METHOD_SETS, always
+from provisioning.spec.field_kinds import Choice, Field, Flag, Number, Place, Section, Text, Words
+
+TARGET_ARN = re.compile(
+    r"arn:aws:(?:elasticloadbalancing:(?P<lb>[a-z]{2}(?:-[a-z]+)+-[0-9]):(?P<lb_account>[0-9]{12}):"
+    r"loadbalancer/(?:app|net|gwy)/[A-Za-z0-9-]{1,32}/[a-z0-9]{1,32}"
+    r"|ec2:(?P<ec2>[a-z]{2}(?:-[a-z]+)+-[0-9]):(?P<ec2_account>[0-9]{12}):instance/i-[0-9a-f]{8,17})",
+    re.ASCII,
+)
+MOST_PATHS = 5
+ADVANCED = Section.ADVANCED
+
+NAME = Text(
+    name="name",
+    label="Name",
+    help="Identifies the endpoint in the portal, for example team-chat.",
+    example="team-chat",
+    pattern=re.compile(r"[a-z](?:[a-z0-9-]{0,38}[a-z0-9])?", re.ASCII),
+    advice="Use 1 to 40 lower-case letters, digits and hyphens, starting with a letter, for "
+    "example team-chat.",
+)
+ACCOUNT_ID = Text(
+    name="account_id",
+    label="AWS account",
+    help="The AWS account that holds the target and the distribution.",
+    example="111122223333",
+    pattern=re.compile(r"[0-9]{12}", re.ASCII),
+    advice="Enter the AWS account's twelve digits.",
+)
+TARGET = Text(
+    name="target_arn",
+    label="Target",
+    help="The internal load balancer or EC2 instance that your app runs behind.",
+    example="arn:aws:elasticloadbalancing:us-east-1:111122223333:loadbalancer/app/int-chat/"
+    "50dc6c495c0c9188",
+    pattern=TARGET_ARN,
+    advice="Choose a load balancer or an EC2 instance, or enter its ARN.",
+    place=Place("vpc-origin", "Arn"),
+)
+DISTRIBUTION = Text(
+    name="distribution_id",
+    label="Distribution",
+    help="The CloudFront distribution that gets your endpoint. Your endpoint is added as a path; "
+    "existing paths are unchanged.",
+    example="E1A2B3C4D5E6F7",
+    pattern=re.compile(r"E[A-Z0-9]{7,19}", re.ASCII),
+    advice="Choose a distribution, or enter its ID, for example E1A2B3C4D5E6F7.",
+)
+PATHS = Words(
+    name="path_patterns",
+    label="Path",
+    help="Where clients connect, for example /ws/chat. To include everything below it, add "
+    f"/ws/chat/*. Up to {MOST_PATHS}, separated by commas.",
+    example=("/ws/chat",),
+    pattern=re.compile(r"/[A-Za-z0-9_\-.*$/~\"'@:+&?]{0,254}", re.ASCII),
+    advice='Paths must start with "/", for example /ws/orders. Letters, digits and '
+    "_-.*$/~\"'@:+&? are allowed.",
+    most=MOST_PATHS,
+    place=Place("behavior", "PathPattern"),
+)
+MAX_SILENCE = Number(
+    name="max_silence_seconds",
+    label="Longest gap between messages (seconds)",
+    help="The longest time a connection may go without a message or ping in either direction. "
+    "Load balancers close idle connections; we check this against their timeouts.",
+    example=45,
+    default=30,
+    low=1,
+    high=86400,
+)
+SUBPROTOCOLS = Words(
+    name="subprotocols",
+    label="Subprotocols",
+    help="WebSocket subprotocols that your app speaks, for example graphql-transport-ws, separated "
+    "by commas. Leave empty if unsure.",
+    example=("graphql-transport-ws",),
+    default=(),
+    pattern=re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,64}", re.ASCII),
+    advice="Use names without spaces, for example graphql-transport-ws.",
+    most=10,
+)
+CARRIES_HTTP_API = Flag(
+    name="carries_http_api",
+    label="The same path also carries an HTTP API",
+    help="For example Socket.IO with long polling, which needs POST.",
+    example=True,
+    default=False,
+    in_spec=False,
+)
+ORIGIN_PROTOCOL = Choice(
+    name="origin_protocol",
+    label="Protocol to the target",
+    help="The protocol that CloudFront uses to connect to the target.",
+    example="http-only",
+    section=ADVANCED,
+    choices=("http-only", "https-only", "match-viewer"),
+    rule=derivation.origin_protocol,
+    place=Place("vpc-origin", "OriginProtocolPolicy"),
+)
+HTTP_PORT = Number(
+    name="http_port",
+    label="HTTP port",
+    help="The port of the target's HTTP listener.",
+    example=80,
+    section=ADVANCED,
+    low=1024,
+    high=65535,
+    also=(80, 443),
+    rule=derivation.http_port,
+    place=Place("vpc-origin", "HTTPPort"),
+)
+HTTPS_PORT = Number(
+    name="https_port",
+    label="HTTPS port",
+    help="The port of the target's HTTPS listener.",
+    example=443,
+    section=ADVANCED,
+    low=1024,
+    high=65535,
+    also=(80, 443),
+    rule=derivation.https_port,
+    place=Place("vpc-origin", "HTTPSPort"),
+)
+FORWARD_HOST = Flag(
+    name="forward_host",
+    label="Forward the viewer's Host header",
+    help="Whether your app sees the host name that the viewer used.",
+    example=True,
+    section=ADVANCED,
+    rule=derivation.forward_host,
+    place=Place("behavior", "OriginRequestPolicyId"),
+)
+ORIGIN_DOMAIN = Text(
+    name="origin_domain",
+    label="Origin domain name",
+    help="The host name that CloudFront uses for the target. If empty, the target's own DNS name.",
+    example="chat.internal.example.com",
+    section=ADVANCED,
+    pattern=DOMAIN,
+    advice="Enter a full host name, for example chat.internal.example.com, or leave it empty.",
+    may_be_empty=True,
+    rule=derivation.origin_domain,
+    place=Place("origin", "DomainName"),
+)
+VIEWER_PROTOCOL = Choice(
+    name="viewer_protocol_policy",
+    label="Viewers without TLS",
+    help="Whether CloudFront refuses ws:// viewers or redirects them to HTTPS.",
+    example="https-only",
+    section=ADVANCED,
+    choices=("https-only", "redirect-to-https"),
+    rule=always("https-only", "WebSocket clients do not follow redirects, so only wss:// works."),
+    place=Place("behavior", "ViewerProtocolPolicy"),
+)
+METHODS = Choice(
+    name="allowed_methods",
+    label="Allowed HTTP methods",
+    help="The HTTP methods that CloudFront forwards. A handshake needs only GET.",
+    example="GET,HEAD",
+    section=ADVANCED,
+    choices=METHOD_SETS,
+    rule=derivation.allowed_methods,
+    place=Place("behavior", "AllowedMethods"),
+)
+READ_TIMEOUT = Number(
+    name="read_timeout",
+    label="Response timeout (seconds)",
+    help="How long CloudFront waits for the target's answer to the handshake.",
+    example=30,
+    section=ADVANCED,
+    low=1,
+    high=120,
+    rule=always(30, "CloudFront's default. It applies to the handshake, not to the open socket."),
+    place=Place("origin", "VpcOriginConfig.OriginReadTimeout"),
+)
+KEEPALIVE_TIMEOUT = Number(
+    name="keepalive_timeout",
+    label="Keep-alive timeout (seconds)",
+    help="How long CloudFront keeps idle HTTP connections to the target open.",
+    example=5,
+    section=ADVANCED,
+    low=1,
+    high=120,
+    rule=always(5, "Applies to plain HTTP only; open WebSockets are not affected."),
+    place=Place("origin", "VpcOriginConfig.OriginKeepaliveTimeout"),
+)
+OPEN_SECURITY_GROUP = Flag(
+    name="open_security_group",
+    label="Open the security group if needed",
+    help="Whether the plan may allow CloudFront in the target's security group.",
+    example=True,
+    section=ADVANCED,
+    rule=always(True, "Lets the plan allow CloudFront where no rule does yet."),
+    place=Place("ingress-rule"),
+)
+
+FIELDS: tuple[Field, ...] = (
+    NAME,
+    ACCOUNT_ID,
+    TARGET,
+    DISTRIBUTION,
+    PATHS,
+    MAX_SILENCE,
+    SUBPROTOCOLS,
+    CARRIES_HTTP_API,
+    ORIGIN_PROTOCOL,
+    HTTP_PORT,
+    HTTPS_PORT,
+    FORWARD_HOST,
+    ORIGIN_DOMAIN,
+    VIEWER_PROTOCOL,
+    METHODS,
+    READ_TIMEOUT,
+    KEEPALIVE_TIMEOUT,
+    OPEN_SECURITY_GROUP,
+)
+FIELD: Mapping[str, Field] = {field.name: field for field in FIELDS}
+"""The rows by name."""

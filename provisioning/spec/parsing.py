@@ -1,0 +1,130 @@
+"""From a person's answers to a complete, valid spec, or to every error in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from provisioning.facts.path_patterns import same_paths
+from provisioning.spec.derivation import Known
+from provisioning.spec.endpoint_spec import EndpointSpec
+from provisioning.spec.field_kinds import InvalidValue
+from provisioning.spec.fields import FIELDS, TARGET_ARN
+
+SPEC_FIELDS = tuple(field for field in FIELDS if field.in_spec)
+_NAMES = frozenset(field.name for field in SPEC_FIELDS)
+_DERIVED = tuple((field.name, field.rule) for field in FIELDS if field.rule is not None)
+_DEFAULTS = {field.name: field.default for field in SPEC_FIELDS if field.default is not None}
+
+
+@dataclass(frozen=True)
+class FieldError:
+    """One error in one field. `message` says what to do about it."""
+
+    field: str
+    code: str
+    message: str
+
+
+class SpecError(ValueError):
+    """Answers that make no valid spec. Carries every error, not only the first."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        self.errors = tuple(errors)
+
+    def __str__(self) -> str:
+        return "; ".join(f"{error.field}: {error.message}" for error in self.errors)
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A setting that the portal chose, and the reason in one sentence."""
+
+    field: str
+    value: Any
+    reason: str
+
+
+def derive_settings(
+    answers: Mapping[str, Any],
+    listener_protocols: Mapping[int, str] | None = None,
+    certificate_names: Mapping[int, Sequence[str]] | None = None,
+) -> tuple[Derived, ...]:
+    """The settings that follow from a person's answers and, where known, from the target's
+    listeners (port → protocol) and the full names in its certificates (port → names).
+    """
+    known = Known(answers, listener_protocols or {}, certificate_names or {})
+    derivations = ((name, rule(known)) for name, rule in _DERIVED)
+    return tuple(Derived(name, chosen.value, chosen.reason) for name, chosen in derivations)
+
+
+def complete_answers(
+    answers: Mapping[str, Any],
+    listener_protocols: Mapping[int, str] | None = None,
+    certificate_names: Mapping[int, Sequence[str]] | None = None,
+) -> dict[str, Any]:
+    """The answers with every unset (absent, None or "") setting filled in. An answer always wins
+    over a derived setting.
+    """
+    complete = dict(_DEFAULTS)
+    derived = derive_settings(answers, listener_protocols, certificate_names)
+    complete |= {one.field: one.value for one in derived}
+    complete |= {key: value for key, value in answers.items() if value is not None and value != ""}
+    for field in FIELDS:
+        if not field.in_spec:
+            complete.pop(field.name, None)
+    return complete
+
+
+def parse_spec(data: Mapping[str, Any]) -> EndpointSpec:
+    """The spec that complete answers describe. Raises SpecError with every error. Lists may be
+    strings separated by commas, and numbers decimal strings, because ticket systems send strings.
+    """
+    errors = [
+        FieldError(key, "unknown", "Unknown field. Remove it.")
+        for key in sorted(set(data) - _NAMES)
+    ]
+    values: dict[str, Any] = {}
+    for field in SPEC_FIELDS:
+        try:
+            values[field.name] = field.parse(data.get(field.name))
+        except InvalidValue as invalid:
+            errors.append(FieldError(field.name, invalid.code, invalid.message))
+    errors += _cross_check(values)
+    if errors:
+        raise SpecError(errors)
+    return EndpointSpec(**values)
+
+
+def _cross_check(values: Mapping[str, Any]) -> list[FieldError]:
+    """Rules that need more than one field, or more than one entry of a list."""
+    errors = []
+    match = TARGET_ARN.fullmatch(str(values.get("target_arn", "")))
+    if match and "account_id" in values:
+        account = match["lb_account"] or match["ec2_account"]
+        if account != values["account_id"]:
+            errors.append(
+                FieldError(
+                    "target_arn",
+                    "other_account",
+                    "The target belongs to another account. Choose one in this account.",
+                )
+            )
+    paths = values.get("path_patterns", ())
+    for index, pattern in enumerate(paths):
+        same = next((other for other in paths[:index] if same_paths(other, pattern)), None)
+        if same is not None:
+            message = f"{pattern} matches the same paths as {same}. Remove one."
+            errors.append(FieldError("path_patterns", "duplicate", message))
+    # Also "/**", "/?*" and the like: nothing in them tells this endpoint from any other.
+    if not all(pattern.strip("/*?") for pattern in paths):
+        errors.append(
+            FieldError(
+                "path_patterns",
+                "catch_all",
+                "This would match every request to the distribution. Choose a specific path, for "
+                "example /ws/chat.",
+            )
+        )
+    return errors
