@@ -1,110 +1,96 @@
-"""The words of the verdicts, for people who never saw a WebSocket upgrade (PURE, DATA).
-
-Decides what is said of each word, and which words a text uses. It must never be needed to know what
-to do: fixes stand in `verdicts`.
-"""
+"""Terms that the verdicts use, explained for people new to WebSockets (PURE, DATA)."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
 
-WORDS: tuple[tuple[str, str, str], ...] = (
+TERMS: tuple[tuple[str, str, str], ...] = (
     (
         "handshake, upgrade, 101",
-        r"handshake|upgrad|101|accept(?:s|ing)? slowly",
-        "A WebSocket begins as an ordinary HTTP request that asks to go on as a WebSocket "
-        "(Upgrade: websocket). The "
-        "server agrees with the status 101; any other answer is a refusal. Together they "
-        "are the handshake.",
+        r"handshake|upgrad|101|accept(?:s|ing)? (?:too )?slowly",
+        "A WebSocket starts as an ordinary HTTP request that asks to switch protocols "
+        "(Upgrade: websocket). The server agrees with status 101; any other status is a refusal. "
+        "This exchange is the handshake.",
     ),
     (
         "Sec-WebSocket-Key and -Accept",
         r"sec-websocket-(?:key|accept)|its accept",
-        "The client sends a random key, the server answers with a value computed from it. "
-        "So the client knows that a "
-        "WebSocket server read this very request, and no cache answered.",
+        "The client sends a random key, and the server answers with a value computed from it. This "
+        "proves that a WebSocket server read this very request, and that no cache answered.",
     ),
     (
         "subprotocol",
         r"subprotocol",
-        "What the two sides speak over the WebSocket, such as graphql-ws. The client offers "
-        "names, the server "
-        "picks one.",
+        "What the two sides speak over the WebSocket, such as graphql-ws. The client offers names, "
+        "and the server picks one.",
     ),
     (
         "edge",
         r"\bedges?\b",
-        "The servers of CloudFront near the clients. They take requests in and pass them on "
-        "to the origin.",
+        "CloudFront's servers near the clients. They receive requests and forward them to the "
+        "origin.",
     ),
     (
         "origin, VPC origin",
         r"\borigins?\b(?! list| check)",
-        "Where CloudFront gets answers from: here a load balancer or server of yours. A VPC "
-        "origin is one that only "
-        "CloudFront can reach, in a private network (VPC).",
+        "Where CloudFront gets responses from: here your load balancer or server. A VPC origin is "
+        "in a private network (VPC) and can be reached only through CloudFront.",
     ),
     (
-        "Origin (the header line)",
-        r"\bOrigin\b(?= line|\.| \(|, )|origin list|check_origin|without Origin",
-        "The web page, by its address, from which a browser opened the WebSocket. Apps may "
-        "refuse pages they do not "
-        "know.",
+        "Origin (the header)",
+        r"\bOrigin\b(?= header|\.| \(|, |:)|origin list|check_origin|without Origin",
+        "The address of the web page from which a browser opened the WebSocket. Apps may refuse "
+        "pages that they do not know.",
     ),
     (
         "behavior, path pattern",
         r"behavior|path pattern",
-        "A rule of the distribution for some paths: to which origin, with which headers, "
-        "cached or not. The first "
-        "whose pattern matches the path is used, else the default one.",
+        "A distribution's rule for some paths: which origin, which headers, cached or not. The "
+        "first behavior whose pattern matches the path is used, otherwise the default one.",
     ),
     (
         "policy, AllViewer",
         r"polic(?:y|ies)|allviewer",
-        "The origin request policy of a behavior says what of a request CloudFront passes "
-        "on; what is not named stays "
-        "behind. AllViewer passes on everything.",
+        "A behavior's origin request policy names what CloudFront forwards of a request; the rest "
+        "is dropped. AllViewer forwards everything.",
     ),
     (
         "listener, target group",
         r"listener|target group",
-        "A load balancer's listener takes connections in on a port, and its rules send them "
-        "to a target group: the "
-        "servers on which the app runs.",
+        "A load balancer's listener accepts connections on a port, and its rules forward requests "
+        "to a target group: the servers that run the app.",
     ),
     (
         "security group, network ACL",
         r"security group|network acl|block public access",
-        "The firewalls of a VPC: a security group around a server or load balancer, a "
-        "network ACL around a subnet. "
-        "What they do not let in, they drop without an answer.",
+        "The firewalls of a VPC: a security group for a server or load balancer, a network ACL for "
+        "a subnet. They drop what they do not allow, without an answer.",
     ),
     (
-        "ping, heartbeat, idle clock",
+        "ping, heartbeat, idle timeout",
         r"\bping|heartbeat|idle",
-        "Everything on the way closes connections on which nothing is sent for some time: "
-        "its idle clock. A heartbeat, "
-        "such as a WebSocket ping every 20 to 30 seconds, keeps them open.",
+        "Load balancers and CloudFront close connections on which nothing is sent for some time: "
+        "the idle timeout. A heartbeat, such as a WebSocket ping every 20 to 30 seconds, keeps a "
+        "connection open.",
     ),
     (
         "close code, 1006",
         r"close code|close frame|\b10\d\d\b",
-        "A side that ends a WebSocket says why by a number. 1006 is what browsers show "
-        "where nobody said anything: the "
-        "connection just ended.",
+        "Whoever closes a WebSocket gives the reason as a number. Browsers show 1006 when neither "
+        "side sent one: the connection just ended.",
     ),
 )
-"""Name, where it is used (a regular expression), and what it means. Case matters only where the
+"""Term, where it is used (a regular expression), and what it means. Case matters only where the
 pattern says Origin.
 """
 
 
-def words_of(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The words that these texts use, each with its meaning."""
-    said = " ".join(texts)
+def terms_in(texts: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The terms that these texts use, each with its meaning."""
+    joined = " ".join(texts)
     return tuple(
         (name, meaning)
-        for name, pattern, meaning in WORDS
-        if re.search(pattern, said if "Origin" in pattern else said.lower())
+        for name, pattern, meaning in TERMS
+        if re.search(pattern, joined if "Origin" in pattern else joined.lower())
     )

@@ -221,7 +221,7 @@ CHECK_EXAMPLE = {
     "verdict": {
         "code": "WSE-LIVE",
         "title": "The endpoint is live",
-        "plain": "A WebSocket opened through this address and answered. Clients can connect.",
+        "plain": "A WebSocket opened at this address and answered. Clients can connect.",
         "cause": "The 101 and its Sec-WebSocket-Accept prove that a WebSocket server read this very "
         "request.",
         "fix": "Nothing to change.",

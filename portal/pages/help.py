@@ -13,7 +13,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from checks.diagnosis.glossary import WORDS, words_of
+from checks.diagnosis.glossary import TERMS, terms_in
 from checks.diagnosis.verdicts import VERDICTS, verdict_of
 from checks.models import Check
 from checks.preflight import TITLES as PREFLIGHT
@@ -28,7 +28,7 @@ from portal.requests.prefilled_requests import WayOut, ways_out_anywhere, ways_o
 def help_index(request: SignedIn) -> HttpResponse:
     """How it works, the words, the states of a request, and every verdict."""
     states = [(state.value, TITLES[state], NEXT_STEPS[state]) for state in TITLES]
-    words = [(word, meaning) for word, _, meaning in WORDS]
+    words = [(word, meaning) for word, _, meaning in TERMS]
     context = {
         "verdicts": VERDICTS.values(),
         "states": states,
@@ -46,7 +46,7 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     if verdict is None:
         raise Http404
     check = _check(request)
-    words = words_of((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
+    words = terms_in((verdict.title, verdict.plain, verdict.cause, verdict.fix, verdict.confirm))
     context = {
         "verdict": verdict,
         "check": check,

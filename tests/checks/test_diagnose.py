@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from checks.diagnosis import config_rules, evidence_rules, idle_timeout, status_rules
 from checks.diagnosis import transcript_rules as diagnoses
-from checks.diagnosis.glossary import WORDS, words_of
+from checks.diagnosis.glossary import TERMS, terms_in
 from checks.diagnosis.status_rules import author_of
 from checks.diagnosis.transcript_rules import diagnose
 from checks.diagnosis.verdicts import VERDICTS, Severity
@@ -389,13 +389,13 @@ def test_every_word_that_a_stranger_may_not_know_is_explained_where_it_stands() 
         code: (one.title, one.plain, one.cause, one.fix, one.confirm)
         for code, one in VERDICTS.items()
     }
-    told = {code: {name for name, _ in words_of(texts)} for code, texts in said.items()}
-    assert {name for names in told.values() for name in names} == {name for name, _, _ in WORDS}
+    told = {code: {name for name, _ in terms_in(texts)} for code, texts in said.items()}
+    assert {name for names in told.values() for name in names} == {name for name, _, _ in TERMS}
     assert {"handshake, upgrade, 101", "policy, AllViewer"} <= told["WSE-400-NOKEY"]
     assert "security group, network ACL" in told["WSE-504-SG"]
-    assert "Origin (the header line)" in told["WSE-403-ORIGIN"]
-    assert "Origin (the header line)" not in told["WSE-502-TLS"]
-    assert words_of(("Nothing to change.",)) == ()
+    assert "Origin (the header)" in told["WSE-403-ORIGIN"]
+    assert "Origin (the header)" not in told["WSE-502-TLS"]
+    assert terms_in(("Nothing to change.",)) == ()
 
 
 def test_every_verdict_can_be_reached() -> None:

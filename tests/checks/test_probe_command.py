@@ -393,7 +393,7 @@ def test_without_an_address_it_shows_how_to_begin(capsys: pytest.CaptureFixture[
 REFUSED = [
     ("ws://localhost:1/", (), "WSE-URL", 2, "--any-port"),
     ("ws://localhost/", (), "WSE-GUARD", 2, "--allow 127.0.0.0/8"),
-    ("ws://localhost:1/", HERE, "WSE-TCP-REFUSED", 1, "Use the port"),
+    ("ws://localhost:1/", HERE, "WSE-TCP-REFUSED", 1, "Use port"),
     ("wss://\udcff/", (), "WSE-URL", 2, "must not contain"),
     ("ws://0x7f.1/", HERE, "WSE-URL", 2, "another notation"),
 ]

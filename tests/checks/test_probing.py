@@ -414,4 +414,4 @@ def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
         ["WSE-LIVE", "WSE-403-METHOD"],
     )
     assert report["headline"] == "The verdict stays: The endpoint is live"
-    assert "Also: The method is not allowed by the behavior" in report["lines"]
+    assert "Also: The behavior does not allow the method" in report["lines"]

@@ -46,10 +46,12 @@ def test_what_failed_in_2025_is_named_with_its_workaround_and_with_what_helps_to
     assert "use a custom origin with an internet-facing load balancer" in check["verdict"]["fix"], (
         "the workaround"
     )
-    assert "admits only the CloudFront prefix list" in check["verdict"]["fix"], (
+    assert "allows only the CloudFront prefix list" in check["verdict"]["fix"], (
         "and how it is kept closed"
     )
-    assert "make sure the origin has its VpcOriginConfig" in check["verdict"]["fix"], "today's fix"
+    assert "make sure that the origin has its VpcOriginConfig" in check["verdict"]["fix"], (
+        "today's fix"
+    )
     page = product.visitor("ana").get(urlsplit(check["verdict"]["page"]).path)
     assert page.status_code == 200
     assert "Until May 2026" in words_of(page)
@@ -113,8 +115,8 @@ def test_a_connection_that_breaks_is_not_rebuilt_by_cloudfront_and_the_client_is
         check = checked(product, live_endpoint, script="hold 20")
     assert check["transcript"]["response"]["status"] == 101
     assert check["verdict"]["code"] == "WSE-1006", check["findings"]
-    assert "CloudFront reconnects nobody" in check["verdict"]["fix"]
-    assert "growing, random delays" in check["verdict"]["fix"]
+    assert "CloudFront does not reconnect" in check["verdict"]["fix"]
+    assert "random backoff" in check["verdict"]["fix"]
 
 
 @pytest.mark.parametrize(

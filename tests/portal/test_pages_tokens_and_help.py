@@ -9,7 +9,7 @@ import pytest
 from django.test import Client, RequestFactory
 from django.utils import timezone
 
-from checks.diagnosis.glossary import WORDS
+from checks.diagnosis.glossary import TERMS
 from checks.diagnosis.verdicts import VERDICTS
 from checks.preflight import TITLES
 from portal.pages import errors
@@ -99,7 +99,7 @@ def test_every_verdict_has_a_page_and_is_listed(people: Stage) -> None:
         assert verdict.code in index
     for code in TITLES:
         assert code in index
-    for word, _, meaning in WORDS:
+    for word, _, meaning in TERMS:
         assert f"{word} {meaning}" in index
     assert client.get("/help/verdicts/WSE-NONSENSE/").status_code == 404
 

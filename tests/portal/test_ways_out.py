@@ -9,9 +9,8 @@ from urllib.parse import parse_qs, parse_qsl, urlsplit
 
 import pytest
 
-from checks.diagnosis.status_rules import Certainty
 from checks.diagnosis.transcript_rules import Diagnosis
-from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS
+from checks.diagnosis.verdicts import BY_REQUEST, VERDICTS, Certainty, VerdictCode
 from checks.models import Check
 from portal.people.models import Person
 from portal.requests.lifecycle import State
@@ -34,7 +33,7 @@ LINK = re.compile(r'href="(/requests/new/\?[^"]+)"')
 
 
 def offered(
-    code: str,
+    code: VerdictCode,
     path: str = "/ws/room",
     taken: tuple[str, ...] = ("/ws/chat",),
     spec: EndpointSpec = SPEC,
@@ -107,8 +106,8 @@ def test_the_answers_are_those_of_the_endpoint_and_of_the_path() -> None:
 def failing(
     endpoint: Endpoint,
     path: str = "/ws/room?room=1",
-    code: str = "WSE-PATH",
-    certainty: Certainty = "medium",
+    code: VerdictCode = "WSE-PATH",
+    certainty: Certainty = Certainty.MEDIUM,
 ) -> Check:
     """A test of a path of one's own that failed, with `code` behind the first verdict."""
     check = checked(
@@ -134,7 +133,9 @@ def test_each_link_opens_the_form_with_these_values(
     assert links(client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}")) == [
         ways_out_of(people.ana, check)["WSE-PATH"].url
     ]
-    for code, way_out in ways_out(people.ana, endpoint, "/ws/room?room=1").items():
+    found = ways_out(people.ana, endpoint, "/ws/room?room=1")
+    for code, fix in BY_REQUEST.items():
+        way_out = found[code]
         form = client.get(way_out.url)
         shown, said = form.context["form"], parse_qs(urlsplit(way_out.url).query)
         assert {field: shown.value(field) for field in said} == {
@@ -146,13 +147,13 @@ def test_each_link_opens_the_form_with_these_values(
             "path_patterns": "/ws/room",
             "max_silence_seconds": "30",
             "justification": f"{code} ({VERDICTS[code].title}): found by a test of team-chat at /ws/room. "
-            f"{BY_REQUEST[code]}",
+            f"{fix}",
         }
         for value in (
             "team-chat-ws-room",
             'value="/ws/room"',
             endpoint.spec.target_arn,
-            BY_REQUEST[code],
+            fix,
         ):
             assert value in form.content.decode(), value
 
@@ -184,15 +185,15 @@ def test_the_request_can_be_planned_as_it_opens(
 @pytest.mark.parametrize(
     ("path", "code", "certainty"),
     [
-        ("/ws/room", "WSE-504-SG", "high"),
-        ("/ws/room", "WSE-403-APP", "high"),
-        ("", "WSE-PATH", "high"),
-        ("/ws/chat?a=1", "WSE-400-NOKEY", "high"),
-        ("/ws/room", "WSE-PATH", "low"),
+        ("/ws/room", "WSE-504-SG", Certainty.HIGH),
+        ("/ws/room", "WSE-403-APP", Certainty.HIGH),
+        ("", "WSE-PATH", Certainty.HIGH),
+        ("/ws/chat?a=1", "WSE-400-NOKEY", Certainty.HIGH),
+        ("/ws/room", "WSE-PATH", Certainty.LOW),
     ],
 )
 def test_a_verdict_without_one_shows_none(
-    people: Stage, endpoint: Endpoint, path: str, code: str, certainty: Certainty
+    people: Stage, endpoint: Endpoint, path: str, code: VerdictCode, certainty: Certainty
 ) -> None:
     check = failing(endpoint, path, code, certainty)
     for page in (
