@@ -6,13 +6,18 @@ RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install -c /tmp/constraints.txt -r /tmp/requirements.txt -r /tmp/requirements-lab.txt
 
 FROM python:3.12-slim
+# The same as portal.__version__; a test compares them.
+ARG VERSION=0.1.0
+LABEL org.opencontainers.image.title="Private WebSocket edge portal" \
+      org.opencontainers.image.version=$VERSION \
+      org.opencontainers.image.licenses=Apache-2.0
 ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 DJANGO_SETTINGS_MODULE=portal.settings \
     STATIC_ROOT=/app/staticfiles
 RUN useradd --system --uid 10001 --create-home --home-dir /home/portal portal \
     && install -d -o portal -g portal /state
 COPY --from=packages /opt/venv /opt/venv
 WORKDIR /app
-COPY manage.py pyproject.toml ./
+COPY manage.py pyproject.toml LICENSE NOTICE ./
 COPY templates templates
 COPY static static
 COPY provisioning provisioning

@@ -7,6 +7,8 @@ from pathlib import Path
 import environ
 from csp.constants import NONCE, NONE, SELF
 
+from portal import __version__
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
 environ.Env.read_env(BASE_DIR / ".env")
@@ -151,8 +153,10 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Private WebSocket endpoints",
-    "DESCRIPTION": "Ask for WebSocket endpoints at the edge in front of private targets, follow and test "
-    "them.",
+    "DESCRIPTION": (
+        "Request private WebSocket endpoints at the CloudFront edge, follow their progress and "
+        f"check them. Served by portal version {__version__}."
+    ),
     "VERSION": "1.0",
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SORT_OPERATIONS": False,
