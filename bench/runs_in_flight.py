@@ -302,10 +302,7 @@ class Site:
     """One account of the lab with what runs need, and the rows of the portal about it."""
 
     def __init__(self, url: str, most: int) -> None:
-        from provisioning.aws.session import aws_for
-        from provisioning.aws.snapshot import take_snapshot
         from provisioning.models import AwsAccount
-        from provisioning.poller import account_ref
 
         self.url = url
         self.account = AwsAccount.objects.create(
@@ -316,9 +313,8 @@ class Site:
         targets = clients.targets()
         distributions = [clients.distribution(number) for number in range(PLACES)]
         self.step(1300)
-        aws = aws_for(account_ref(self.account))
         looks = [
-            take_snapshot(aws, target_arn=target, distribution_id=distribution, owner="edge-portal")
+            self.account.snapshot_for(target, distribution)
             for target, distribution in zip(targets, distributions, strict=True)
         ]
         self.plans = []

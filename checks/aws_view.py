@@ -20,13 +20,11 @@ from checks.preflight import PreflightResult, PreflightSubject
 from checks.preflight.behavior_match import BehaviorMatch, match_behavior
 from provisioning.aws import distributions
 from provisioning.aws.errors import AwsError
-from provisioning.aws.session import Aws, aws_for
-from provisioning.aws.snapshot import take_snapshot
+from provisioning.aws.session import Aws
 from provisioning.facts import names
 from provisioning.facts.forwarding import MANAGED_REQUEST_POLICIES, Forwarding
 from provisioning.facts.snapshot import TargetFacts, VpcOriginFacts
 from provisioning.models import Endpoint
-from provisioning.poller import account_ref
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +47,11 @@ def fetch_aws_view(
     """One look, for a handshake at `url` with such `headers` besides its own: the distribution, the
     target's facts, the account's VPC origins.
     """
-    aws = aws_for(account_ref(endpoint.account))
+    account = endpoint.account
     spec = endpoint.spec
     owner = settings.PROVISIONING_OWNER
-    taken = take_snapshot(
-        aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner
-    )
-    served = _serving(aws, endpoint, url, headers, dict(taken.request_policies))
+    taken = account.snapshot_for(spec.target_arn, spec.distribution_id)
+    served = _serving(account.client(), endpoint, url, headers, dict(taken.request_policies))
     subject = PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key))
     origins = taken.vpc_origins if taken.gap("vpc_origins") is None else None
     own = names.vpc_origin_name(owner, spec.vpc_origin_key)
@@ -64,7 +60,7 @@ def fetch_aws_view(
         preflight=preflight.evaluate(subject, taken),
         clocks=_clocks(taken.target),
         vpc_origin_status=status_of_origin(
-            served, origins, own_name=own, account_id=endpoint.account.account_id
+            served, origins, own_name=own, account_id=account.account_id
         ),
     )
 

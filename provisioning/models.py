@@ -11,10 +11,15 @@ import uuid
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
 
+from provisioning import budget
+from provisioning.aws.session import AccountRef, Aws, aws_for
+from provisioning.aws.snapshot import take_snapshot
 from provisioning.engine.decide import Direction, Entry, Kind
+from provisioning.facts.snapshot import Snapshot
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import parse_spec
 
@@ -56,6 +61,35 @@ class AwsAccount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.account_id})"
+
+    def client(self) -> Aws:
+        """The account's AWS clients, one set per process. Each call to CloudFront counts against
+        the account's budget.
+        """
+        return aws_for(
+            AccountRef(
+                self.account_id,
+                self.region,
+                self.role_arn,
+                self.external_id,
+                budget.before_call,
+            )
+        )
+
+    def snapshot_for(
+        self, target_arn: str, distribution_id: str, *, permissions: bool = False
+    ) -> Snapshot:
+        """What AWS says of a target and a distribution of the account, and, with `permissions`,
+        what the portal's role may do to them. An empty ARN or id is left out. What AWS did not tell
+        is a gap in the snapshot.
+        """
+        return take_snapshot(
+            self.client(),
+            target_arn=target_arn,
+            distribution_id=distribution_id,
+            owner=settings.PROVISIONING_OWNER,
+            permissions=permissions,
+        )
 
 
 class Endpoint(models.Model):

@@ -17,10 +17,9 @@ from typing import Any
 from django.db import Error as DatabaseError
 from django.db.models import Q
 
-from provisioning import budget
 from provisioning.aws import distributions, vpc_origins
 from provisioning.aws.errors import OVER_BUDGET, AwsError
-from provisioning.aws.session import AccountRef, Aws, aws_for
+from provisioning.aws.session import Aws
 from provisioning.facts.names import DistributionId, VpcOriginId
 from provisioning.models import AwsAccount, Run, Watch
 from provisioning.watches import GONE, note_look
@@ -50,7 +49,7 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
     One for which the budget of calls does not suffice goes on as usual, from what it saw.
     """
     began = clock()
-    aws = aws_for(account_ref(account))
+    aws = account.client()
     waiting = Watch.objects.filter(account=account).filter(
         Q(waiters__state__in=[Run.State.WAITING, Run.State.UNDOING])
     )
@@ -84,17 +83,6 @@ def sweep(account: AwsAccount, *, clock: Callable[[], datetime], seconds: float)
         AwsAccount.objects.filter(pk=account.pk).update(
             last_sweep_error=str(trouble)[:300], next_sweep_at=next_at
         )
-
-
-def account_ref(account: AwsAccount) -> AccountRef:
-    """The account as the adapter knows it."""
-    return AccountRef(
-        account.account_id,
-        account.region,
-        account.role_arn,
-        account.external_id,
-        budget.before_call,
-    )
 
 
 def distribution_detail(record: distributions.DistributionRecord) -> dict[str, object]:

@@ -23,12 +23,9 @@ from checks.privacy.keys import KeyFault, signing_key
 from checks.privacy.rules import Answer, Outcome, audit, facts_told, in_words, not_seen, outcome_of
 from provisioning import events
 from provisioning.aws.errors import AwsError
-from provisioning.aws.session import aws_for
-from provisioning.aws.snapshot import take_snapshot
 from provisioning.facts import names
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import Endpoint
-from provisioning.poller import account_ref
 
 LEASE_SECONDS = 180.0
 EVENT = "privacy.audited"
@@ -63,10 +60,7 @@ def _look(endpoint: Endpoint) -> tuple[Snapshot | None, tuple[Answer, ...]]:
     """
     spec, owner = endpoint.spec, settings.PROVISIONING_OWNER
     try:
-        aws = aws_for(account_ref(endpoint.account))
-        taken = take_snapshot(
-            aws, target_arn=spec.target_arn, distribution_id=spec.distribution_id, owner=owner
-        )
+        taken = endpoint.account.snapshot_for(spec.target_arn, spec.distribution_id)
         return taken, audit(
             PreflightSubject.of(spec, origin_id=names.origin_id(owner, endpoint.key)), taken
         )

@@ -17,15 +17,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Generic, TypeVar, cast
 
-from django.conf import settings
 from django.utils import timezone
 
-from provisioning.aws import distributions, snapshot, targets
+from provisioning.aws import distributions, targets
 from provisioning.aws.errors import AwsError
-from provisioning.aws.session import aws_for
 from provisioning.facts.snapshot import Snapshot, TargetFacts
 from provisioning.models import AwsAccount
-from provisioning.poller import account_ref
 
 WAIT_SECONDS = 3.0
 FRESH = timedelta(seconds=30)
@@ -101,7 +98,7 @@ def inventory_of(account: AwsAccount, now: datetime) -> Look[Inventory]:
     """The account's targets in its Region, and its distributions."""
 
     def ask() -> Inventory:
-        aws = aws_for(account_ref(account))
+        aws = account.client()
         listed = tuple(one for one in distributions.list_all(aws) if not one.staging)
         return Inventory(targets.list_targets(aws, account.region), listed)
 
@@ -114,13 +111,7 @@ def snapshot_of(
     """One target and one distribution looked at closely, with the account's VPC origins."""
 
     def ask() -> Snapshot:
-        return snapshot.take_snapshot(
-            aws_for(account_ref(account)),
-            target_arn=target_arn,
-            distribution_id=distribution_id,
-            owner=settings.PROVISIONING_OWNER,
-            permissions=True,
-        )
+        return account.snapshot_for(target_arn, distribution_id, permissions=True)
 
     return _looks.look(("snapshot", account.pk, target_arn, distribution_id), ask, now)
 

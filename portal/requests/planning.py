@@ -15,11 +15,8 @@ from portal.requests.actions import move, tell
 from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.aws.errors import AwsError
-from provisioning.aws.session import aws_for
-from provisioning.aws.snapshot import take_snapshot
 from provisioning.models import AwsAccount
 from provisioning.plan.planner import Plan, Unplannable, make_plan, what_changed
-from provisioning.poller import account_ref
 from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
 
 PLAN_AGAIN_SECONDS = 20.0
@@ -54,14 +51,7 @@ def _work_out(request: EndpointRequest, now: datetime) -> None:
     spec = request.spec
     account = AwsAccount.objects.get(pk=spec.account_id)
     try:
-        aws = aws_for(account_ref(account))
-        snapshot = take_snapshot(
-            aws,
-            target_arn=spec.target_arn,
-            distribution_id=spec.distribution_id,
-            owner=settings.PROVISIONING_OWNER,
-            permissions=True,
-        )
+        snapshot = account.snapshot_for(spec.target_arn, spec.distribution_id, permissions=True)
     except AwsError as error:
         _store_blocked(request, [], f"AWS could not be asked: {error} {error.fix}".strip(), now)
         return

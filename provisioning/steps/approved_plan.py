@@ -5,7 +5,6 @@ written before it.
 from __future__ import annotations
 
 from provisioning.aws.errors import OVER_BUDGET
-from provisioning.aws.snapshot import take_snapshot
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
 from provisioning.plan.planner import (
     QUOTA_CODES,
@@ -27,12 +26,7 @@ def see_that_it_holds(context: RunContext) -> Outcome:
     moment is no change: Retry.
     """
     spec = context.spec
-    snapshot = take_snapshot(
-        context.aws,
-        target_arn=spec.target_arn,
-        distribution_id=spec.distribution_id,
-        owner=context.owner,
-    )
+    snapshot = context.account.snapshot_for(spec.target_arn, spec.distribution_id)
     held = snapshot.held_back
     if held is not None:
         return Retry(held.reason, OVER_BUDGET, held.turn_in_seconds, quiet=True)

@@ -12,11 +12,10 @@ from functools import cached_property
 from django.conf import settings
 
 from provisioning.aws.errors import OVER_BUDGET, AwsError
-from provisioning.aws.session import Aws, aws_for
+from provisioning.aws.session import Aws
 from provisioning.engine.outcome import Outcome, Refused, Retry
 from provisioning.models import AwsAccount, Endpoint, Run
 from provisioning.plan.distribution_config import Conflict
-from provisioning.poller import account_ref
 from provisioning.spec.endpoint_spec import EndpointSpec
 
 CONFLICT_FIXES = {"path_taken": "Choose another path, or ask its owner to give it up."}
@@ -49,7 +48,7 @@ class RunContext:
     @cached_property
     def aws(self) -> Aws:
         """That account's AWS clients."""
-        return aws_for(account_ref(self.account))
+        return self.account.client()
 
 
 def open_run(run: Run, clock: Callable[[], datetime], hold: Callable[[], None]) -> RunContext:

@@ -34,7 +34,7 @@ from portal.system_checks import evidence_can_be_signed
 from provisioning.aws.errors import AwsError
 from provisioning.facts.names import Arn, VpcOriginId
 from provisioning.facts.snapshot import Gap, Origin, Snapshot, VpcOriginFacts
-from provisioning.models import Endpoint, Event
+from provisioning.models import AwsAccount, Endpoint, Event
 from tests.architecture.source import PROJECT
 from tests.checks.conftest import NOW
 from tests.checks.test_preflight import READY, SUBNETS
@@ -218,7 +218,7 @@ def test_people_are_told_when_the_outcome_changes(
     opened = seen({"other_doors": ("pub-nlb",)})
     refused = AwsError("DescribeLoadBalancers", "AccessDenied", "Not allowed.", transient=False)
     monkeypatch.setattr(
-        actions, "take_snapshot", Aws(seen(), seen(), opened, opened, refused, seen())
+        AwsAccount, "snapshot_for", Aws(seen(), seen(), opened, opened, refused, seen())
     )
     told = []
     for turn in range(6):
@@ -238,7 +238,7 @@ def test_one_audit_at_a_time_and_each_is_made_once(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held = Gap("vpc_origins", "The budget of calls is spent.", 30.0)
-    monkeypatch.setattr(actions, "take_snapshot", Aws(seen(gaps=(held,)), seen()))
+    monkeypatch.setattr(AwsAccount, "snapshot_for", Aws(seen(gaps=(held,)), seen()))
     asked = audited(endpoint)
     assert asked.finished_at is None
     assert actions.request_audit(endpoint, by="ana", stream="", now=NOW).pk == asked.pk
@@ -258,9 +258,9 @@ def test_an_audit_that_another_worker_has_taken_up_is_left_to_it(
         PrivacyAudit.objects.update(lease_until=others)
         return seen(gaps=(Gap("vpc_origins", "The budget of calls is spent.", 30.0),))
 
-    monkeypatch.setattr(actions, "take_snapshot", asleep)
+    monkeypatch.setattr(AwsAccount, "snapshot_for", asleep)
     assert (audited(endpoint).lease_until, PrivacyAudit.objects.get().due_at) == (others, NOW)
-    monkeypatch.setattr(actions, "take_snapshot", Aws(seen()))
+    monkeypatch.setattr(AwsAccount, "snapshot_for", Aws(seen()))
     assert audited(endpoint, minutes=9).outcome == "pass"
 
 
@@ -271,7 +271,7 @@ def test_what_is_kept_can_be_verified_and_every_change_shows(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(actions, "take_snapshot", Aws(seen()))
+    monkeypatch.setattr(AwsAccount, "snapshot_for", Aws(seen()))
     made = audited(endpoint)
     kept = signing.sealed(made.document, made.digest, made.signature)
     assert signing.what_is_wrong(json.dumps(kept).encode(), key.public_key()) == []
@@ -420,7 +420,7 @@ def test_what_is_no_evidence_is_told_in_words(kept: bytes, says: str) -> None:
 def test_without_a_key_the_audit_says_that_it_is_not_signed(
     endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, settings: Any, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(actions, "take_snapshot", Aws(seen(), seen()))
+    monkeypatch.setattr(AwsAccount, "snapshot_for", Aws(seen(), seen()))
     settings.EVIDENCE_KEY_FILE = ""
     made = audited(endpoint)
     assert (made.outcome, made.signature) == ("pass", {})

@@ -21,7 +21,7 @@ from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.dispatch import Dispatch
 from provisioning.facts.snapshot import Snapshot
-from provisioning.models import Event
+from provisioning.models import AwsAccount, Event
 from tests.portal.people import NOW, WISH, Cast, make_cast, planned
 from tests.provisioning.examples import TARGET_FACTS, snapshot
 
@@ -142,7 +142,7 @@ def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
             raise fault
         return snapshot(target={"listeners": (listener,)})
 
-    monkeypatch.setattr(planning, "take_snapshot", seen)
+    monkeypatch.setattr(AwsAccount, "snapshot_for", seen)
     planning.work_out_plan(str(request.pk), now=NOW)
     request.refresh_from_db()
     assert request.state == State.BLOCKED

@@ -19,8 +19,6 @@ from unittest import mock
 from botocore.client import BaseClient
 
 from provisioning import actions, poller, runner
-from provisioning.aws.session import aws_for
-from provisioning.aws.snapshot import take_snapshot
 from provisioning.models import AwsAccount, Endpoint, Event, IngressRule, Run, VpcOrigin
 from provisioning.plan.planner import make_plan
 from provisioning.sagas import SAGAS
@@ -212,13 +210,7 @@ class Site:
             created_at=self.machine.now,
             state=Endpoint.State.ABSENT,
         )
-        aws = aws_for(poller.account_ref(self.row))
-        snapshot = take_snapshot(
-            aws,
-            target_arn=spec.target_arn,
-            distribution_id=spec.distribution_id,
-            owner="edge-portal",
-        )
+        snapshot = self.row.snapshot_for(spec.target_arn, spec.distribution_id)
         return endpoint, make_plan(
             spec, snapshot, endpoint_key=endpoint.key, owner="edge-portal"
         ).to_dict()

@@ -189,9 +189,9 @@ def test_a_sweep_over_the_budget_is_left_out_and_is_no_error(
     claimed = poller.claim_sweep(site.row.pk, machine.now, seconds=15)
     assert claimed is not None
     monkeypatch.setattr(
-        poller,
-        "aws_for",
-        lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", no_call)),
+        AwsAccount,
+        "client",
+        lambda row: Aws(AccountRef(row.account_id, REGION, row.role_arn, "", no_call)),
     )
     poller.sweep(claimed, clock=machine.clock, seconds=15)
     row = AwsAccount.objects.get(pk=site.row.pk)
@@ -224,9 +224,9 @@ def test_a_sweep_cut_short_keeps_what_it_saw_and_the_next_goes_on(
             no_call(account_id, operation)
 
     monkeypatch.setattr(
-        poller,
-        "aws_for",
-        lambda ref: Aws(AccountRef(ref.account_id, REGION, ref.role_arn, "", two_calls)),
+        AwsAccount,
+        "client",
+        lambda row: Aws(AccountRef(row.account_id, REGION, row.role_arn, "", two_calls)),
     )
     deployed = []
     for _ in range(3):
