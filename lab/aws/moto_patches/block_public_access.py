@@ -89,23 +89,25 @@ def block_public_access() -> dict[str, dict[str, dict[str, Any]]]:
 
 def patch_block_public_access() -> None:
     """Teach EC2 the six calls."""
-    for name, do in (
-        ("describe_vpc_block_public_access_options", _describe_options),
-        ("modify_vpc_block_public_access_options", _modify_options),
-        ("create_vpc_block_public_access_exclusion", _create_exclusion),
-        ("describe_vpc_block_public_access_exclusions", _describe_exclusions),
-        ("modify_vpc_block_public_access_exclusion", _modify_exclusion),
-        ("delete_vpc_block_public_access_exclusion", _delete_exclusion),
+    for operation in (
+        describe_vpc_block_public_access_options,
+        modify_vpc_block_public_access_options,
+        create_vpc_block_public_access_exclusion,
+        describe_vpc_block_public_access_exclusions,
+        modify_vpc_block_public_access_exclusion,
+        delete_vpc_block_public_access_exclusion,
     ):
-        setattr(EC2Response, name, do)
+        setattr(EC2Response, operation.__name__, operation)
 
 
-def _describe_options(request: Any) -> ActionResult:
+def describe_vpc_block_public_access_options(request: Any) -> ActionResult:
+    """DescribeVpcBlockPublicAccessOptions."""
     request.error_on_dryrun()
     return ActionResult({"VpcBlockPublicAccessOptions": _options(request)})
 
 
-def _modify_options(request: Any) -> ActionResult:
+def modify_vpc_block_public_access_options(request: Any) -> ActionResult:
+    """ModifyVpcBlockPublicAccessOptions."""
     mode = _choice(request, "InternetGatewayBlockMode", _MODES)
     request.error_on_dryrun()
     kept = _kept(request)
@@ -115,7 +117,8 @@ def _modify_options(request: Any) -> ActionResult:
     return ActionResult({"VpcBlockPublicAccessOptions": _options(request)})
 
 
-def _create_exclusion(request: Any) -> ActionResult:
+def create_vpc_block_public_access_exclusion(request: Any) -> ActionResult:
+    """CreateVpcBlockPublicAccessExclusion."""
     mode = _choice(request, "InternetGatewayExclusionMode", _EXCLUSION_MODES)
     vpc, subnet = request._get_param("VpcId"), request._get_param("SubnetId")
     if bool(vpc) == bool(subnet):
@@ -157,7 +160,8 @@ def _create_exclusion(request: Any) -> ActionResult:
     return ActionResult({"VpcBlockPublicAccessExclusion": exclusion.shown()})
 
 
-def _describe_exclusions(request: Any) -> ActionResult:
+def describe_vpc_block_public_access_exclusions(request: Any) -> ActionResult:
+    """DescribeVpcBlockPublicAccessExclusions."""
     request.error_on_dryrun()
     kept = _kept(request)
     wanted = request._get_param("ExclusionIds") or list(kept.exclusions)
@@ -168,7 +172,8 @@ def _describe_exclusions(request: Any) -> ActionResult:
     )
 
 
-def _modify_exclusion(request: Any) -> ActionResult:
+def modify_vpc_block_public_access_exclusion(request: Any) -> ActionResult:
+    """ModifyVpcBlockPublicAccessExclusion."""
     mode = _choice(request, "InternetGatewayExclusionMode", _EXCLUSION_MODES)
     exclusion = _standing(request)
     request.error_on_dryrun()
@@ -183,7 +188,8 @@ def _modify_exclusion(request: Any) -> ActionResult:
     return ActionResult({"VpcBlockPublicAccessExclusion": changed.shown()})
 
 
-def _delete_exclusion(request: Any) -> ActionResult:
+def delete_vpc_block_public_access_exclusion(request: Any) -> ActionResult:
+    """DeleteVpcBlockPublicAccessExclusion."""
     exclusion = _standing(request)
     request.error_on_dryrun()
     moment = moto_now()

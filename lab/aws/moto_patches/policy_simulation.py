@@ -42,7 +42,7 @@ _TESTS: dict[str, Test] = {
 
 def patch_policy_simulation() -> None:
     """Teach moto the call."""
-    IamResponse.simulate_principal_policy = _simulate_principal_policy  # type: ignore[attr-defined]
+    IamResponse.simulate_principal_policy = simulate_principal_policy  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,8 @@ def _listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list) else [value]
 
 
-def _simulate_principal_policy(request: Any) -> ActionResult:
+def simulate_principal_policy(request: Any) -> ActionResult:
+    """SimulatePrincipalPolicy."""
     for name in _UNREAD:
         if request._get_param(name):
             raise InvalidInput(f"The lab does not read {name}.")

@@ -109,23 +109,25 @@ def patch_resource_shares() -> None:
             "resourceRegionScope": "GLOBAL",
         }
     )
-    for name, do in (
-        ("create_resource_share", _create),
-        ("associate_resource_share", _associate),
-        ("disassociate_resource_share", _disassociate),
-        ("get_resource_shares", _get_shares),
-        ("get_resource_share_invitations", _get_invitations),
-        ("accept_resource_share_invitation", _accept),
-        ("reject_resource_share_invitation", _reject),
-        ("list_resources", _list_resources),
-        ("list_principals", _list_principals),
-        ("list_resource_share_permissions", _list_permissions),
+    for operation in (
+        create_resource_share,
+        associate_resource_share,
+        disassociate_resource_share,
+        get_resource_shares,
+        get_resource_share_invitations,
+        accept_resource_share_invitation,
+        reject_resource_share_invitation,
+        list_resources,
+        list_principals,
+        list_resource_share_permissions,
     ):
-        setattr(Responses, name, do)
+        name = operation.__name__
+        setattr(Responses, name, operation)
         urls.url_paths[f"{{0}}/{name.replace('_', '')}$"] = Responses.dispatch
 
 
-def _create(request: Any) -> str:
+def create_resource_share(request: Any) -> str:
+    """CreateResourceShare."""
     given = _given(request)
     if not isinstance(given.get("name"), str) or not given["name"]:
         raise InvalidParameterException("The share needs a name.")
@@ -144,7 +146,8 @@ def _create(request: Any) -> str:
     return json.dumps(made)
 
 
-def _associate(request: Any) -> str:
+def associate_resource_share(request: Any) -> str:
+    """AssociateResourceShare."""
     given = _given(request)
     share = _own_share(request, given.get("resourceShareArn"))
     principals = [item for item in _texts(given, "principals") if item not in share.principals]
@@ -156,7 +159,8 @@ def _associate(request: Any) -> str:
     return json.dumps({"resourceShareAssociations": _associations(share, principals, resources)})
 
 
-def _disassociate(request: Any) -> str:
+def disassociate_resource_share(request: Any) -> str:
+    """DisassociateResourceShare."""
     given = _given(request)
     share = _own_share(request, given.get("resourceShareArn"))
     principals, resources = _texts(given, "principals"), _texts(given, "resourceArns")
@@ -177,7 +181,8 @@ def _disassociate(request: Any) -> str:
     return json.dumps({"resourceShareAssociations": shown})
 
 
-def _get_shares(request: Any) -> str:
+def get_resource_shares(request: Any) -> str:
+    """GetResourceShares."""
     given = _given(request)
     shares = _visible_shares(request, given)
     name, status, arns = (
@@ -195,7 +200,8 @@ def _get_shares(request: Any) -> str:
     return json.dumps({"resourceShares": shown})
 
 
-def _get_invitations(request: Any) -> str:
+def get_resource_share_invitations(request: Any) -> str:
+    """GetResourceShareInvitations."""
     given = _given(request)
     wanted, shares = (
         _texts(given, "resourceShareInvitationArns"),
@@ -222,11 +228,13 @@ def _get_invitations(request: Any) -> str:
     return json.dumps({"resourceShareInvitations": shown})
 
 
-def _accept(request: Any) -> str:
+def accept_resource_share_invitation(request: Any) -> str:
+    """AcceptResourceShareInvitation."""
     return _answer(request, "ACCEPTED")
 
 
-def _reject(request: Any) -> str:
+def reject_resource_share_invitation(request: Any) -> str:
+    """RejectResourceShareInvitation."""
     return _answer(request, "REJECTED")
 
 
@@ -253,7 +261,8 @@ def _answer(request: Any, answer: str) -> str:
     return json.dumps({"resourceShareInvitation": invitation.shown()})
 
 
-def _list_resources(request: Any) -> str:
+def list_resources(request: Any) -> str:
+    """ListResources."""
     given = _given(request)
     arns, shares, kind = (
         _texts(given, "resourceArns"),
@@ -278,7 +287,8 @@ def _list_resources(request: Any) -> str:
     return json.dumps({"resources": [item for item in shown if not kind or item["type"] == kind]})
 
 
-def _list_principals(request: Any) -> str:
+def list_principals(request: Any) -> str:
+    """ListPrincipals."""
     given = _given(request)
     shares, resource, wanted = (
         _texts(given, "resourceShareArns"),
@@ -301,7 +311,8 @@ def _list_principals(request: Any) -> str:
     return json.dumps({"principals": shown})
 
 
-def _list_permissions(request: Any) -> str:
+def list_resource_share_permissions(request: Any) -> str:
+    """ListResourceSharePermissions."""
     share = _own_share(request, _given(request).get("resourceShareArn"))
     permissions = request.ram_backend.list_permissions(RESOURCE_TYPE, "ALL")["permissions"]
     shown = permissions if any(vpc_origin_owner(arn) for arn in share.resource_arns) else []

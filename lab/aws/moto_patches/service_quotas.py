@@ -65,28 +65,32 @@ def patch_service_quotas() -> None:
 
         return answer
 
-    for name, own, moto in (
-        ("list_service_quotas", _list_applied, list_defaults),
-        ("list_aws_default_service_quotas", _list_defaults, list_defaults),
-        ("get_service_quota", _get_applied, get_quota),
-        ("get_aws_default_service_quota", _get_default, get_quota),
+    for own, moto in (
+        (list_service_quotas, list_defaults),
+        (list_aws_default_service_quotas, list_defaults),
+        (get_service_quota, get_quota),
+        (get_aws_default_service_quota, get_quota),
     ):
-        setattr(ServiceQuotasResponse, name, for_cloudfront(own, moto))
+        setattr(ServiceQuotasResponse, own.__name__, for_cloudfront(own, moto))
 
 
-def _list_applied(request: Any) -> str:
+def list_service_quotas(request: Any) -> str:
+    """ListServiceQuotas."""
     return json.dumps({"Quotas": _quotas(request, _current())})
 
 
-def _list_defaults(request: Any) -> str:
+def list_aws_default_service_quotas(request: Any) -> str:
+    """ListAWSDefaultServiceQuotas."""
     return json.dumps({"Quotas": _quotas(request, DEFAULT_QUOTAS)})
 
 
-def _get_applied(request: Any) -> str:
+def get_service_quota(request: Any) -> str:
+    """GetServiceQuota."""
     return json.dumps({"Quota": _one(request, _current())})
 
 
-def _get_default(request: Any) -> str:
+def get_aws_default_service_quota(request: Any) -> str:
+    """GetAWSDefaultServiceQuota."""
     return json.dumps({"Quota": _one(request, DEFAULT_QUOTAS)})
 
 

@@ -37,8 +37,8 @@ def patch_vpcs() -> None:
     _complete_prefix_lists()
     _weigh_prefix_lists()
     _find_acls_by_any_subnet()
-    setattr(EC2Response, "describe_security_group_references", _describe_group_references)  # noqa: B010
-    setattr(EC2Response, "get_security_groups_for_vpc", _get_groups_for_vpc)  # noqa: B010
+    for operation in (describe_security_group_references, get_security_groups_for_vpc):
+        setattr(EC2Response, operation.__name__, operation)
 
     def description(self: Any) -> str | None:
         """moto shows the description of a rule for addresses only, not of one for a group."""
@@ -142,7 +142,7 @@ def _weight(backend: Any, rule: Any) -> int:
     return 0 if rule.cidr_ipv6 else 1
 
 
-def _describe_group_references(request: Any) -> ActionResult:
+def describe_security_group_references(request: Any) -> ActionResult:
     """Which peered VPCs have rules that name the groups. A VPC's own rules are none of it (EC2 API
     reference).
     """
@@ -182,7 +182,7 @@ def _describe_group_references(request: Any) -> ActionResult:
     return ActionResult({"SecurityGroupReferenceSet": found})
 
 
-def _get_groups_for_vpc(request: Any) -> ActionResult:
+def get_security_groups_for_vpc(request: Any) -> ActionResult:
     """Groups that may be attached in a VPC: its own."""
     vpc_id = request._get_param("VpcId")
     if not vpc_id:
