@@ -1,8 +1,7 @@
-"""botocore's descriptions of AWS's services, read once for the whole process.
+"""botocore's service models, loaded once for the whole process.
 
-botocore keeps them for one session, and moto opens sessions by the dozen: EC2's description alone,
-several megabytes of JSON, would be parsed at each. It decides nothing; what is read must never be
-changed by those who share it.
+botocore caches them per session, and moto opens dozens of sessions; EC2's model alone is several
+megabytes of JSON.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from botocore.loaders import create_loader
 
 
 def share_loader() -> None:
-    """Let every session of this process share one loader, also those that moto opens while it is
-    imported.
+    """Let all sessions of this process share one loader, including those that moto opens at
+    import.
     """
     vars(botocore.session)["create_loader"] = functools.cache(create_loader)

@@ -1,9 +1,8 @@
-"""What survives a restart of the AWS endpoint: one SQLite file, written through.
+"""What survives a restart of the AWS endpoint, in one SQLite file.
 
-It decides how state lies on disk: a journal of everything that changed moto's world, CloudFront's
-own entities as JSON documents, and a few named values. It must never be used outside the world's
-lock, and nothing here knows what an entity means. Every change of one call is one transaction, so a
-`kill -9` leaves either all of it or nothing.
+It stores a journal of changes in moto, CloudFront's entities as JSON documents, and named values,
+without knowing what they mean. Use it only while holding the lab's lock. All changes of one call
+are one transaction, so a `kill -9` leaves all of them or none.
 """
 
 from __future__ import annotations
@@ -18,14 +17,16 @@ from typing import Any
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS journal (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, seed INTEGER NOT NULL, kind TEXT NOT NULL,
-    method TEXT NOT NULL, path TEXT NOT NULL, query TEXT NOT NULL, headers TEXT NOT NULL, body BLOB NOT NULL
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, seed INTEGER NOT NULL,
+    kind TEXT NOT NULL, method TEXT NOT NULL, path TEXT NOT NULL, query TEXT NOT NULL,
+    headers TEXT NOT NULL, body BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS entity (
     kind TEXT NOT NULL, id TEXT NOT NULL, document TEXT NOT NULL, PRIMARY KEY (kind, id)
 ) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS revision (
-    distribution TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL, config BLOB NOT NULL,
+    distribution TEXT NOT NULL, number INTEGER NOT NULL, document TEXT NOT NULL,
+    config BLOB NOT NULL,
     PRIMARY KEY (distribution, number)
 );
 CREATE TABLE IF NOT EXISTS value (name TEXT PRIMARY KEY, document TEXT NOT NULL) WITHOUT ROWID;
@@ -34,11 +35,11 @@ CREATE TABLE IF NOT EXISTS value (name TEXT PRIMARY KEY, document TEXT NOT NULL)
 
 @dataclass(frozen=True)
 class JournalEntry:
-    """One thing that changed moto's world, with all that is needed to do it again to the same
-    effect.
+    """One change in moto, with everything needed to repeat it with the same result.
 
-    `kind` is "http" (a request as it came in) or the name of an internal change, whose arguments
-    are `body`. `at` is the real time (Unix) that moto saw; `seed` seeded its random numbers.
+    `kind` is "http" (a request as it was sent) or the name of an internal change, whose arguments
+    are in `body`. `at` is the real time (Unix) that moto saw; `seed` is the seed of its random
+    numbers.
     """
 
     at: float
@@ -57,8 +58,7 @@ class LabDatabase:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-        # The page cache of the kernel outlives a killed process; only a power cut could lose the
-        # last commits.
+        # The kernel's page cache survives a killed process; only a power failure loses commits.
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=OFF")
         self._connection.executescript(_SCHEMA)
@@ -69,14 +69,14 @@ class LabDatabase:
         self._connection.close()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete everything."""
         with self.transaction():
             for table in ("journal", "entity", "revision", "value"):
                 self._connection.execute(f"DELETE FROM {table}")  # noqa: S608
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """All writes inside are committed together; an exception undoes them. Inner ones join the
+        """Commit all writes inside together; an exception rolls them back. Nested ones join the
         outer one.
         """
         if self._depth:
@@ -95,7 +95,7 @@ class LabDatabase:
             self._depth = 0
 
     def append_journal(self, entry: JournalEntry) -> None:
-        """Add one entry at the end of the journal."""
+        """Add an entry to the journal."""
         self._connection.execute(
             "INSERT INTO journal (at, seed, kind, method, path, query, headers, body) "
             "VALUES (?,?,?,?,?,?,?,?)",
@@ -112,7 +112,7 @@ class LabDatabase:
         )
 
     def delete_journal(self, body_like: bytes, before: float) -> None:
-        """Delete entries from before a real time whose body matches the LIKE pattern."""
+        """Delete entries from before a real time whose body matches a LIKE pattern."""
         self._connection.execute(
             "DELETE FROM journal WHERE at < ? AND CAST(body AS TEXT) LIKE ?",
             (before, body_like.decode()),
@@ -156,7 +156,7 @@ class LabDatabase:
         )
 
     def delete_revisions(self, distribution: str, below: int | None = None) -> None:
-        """Delete a distribution's revisions: all, or those with a number lower than `below`."""
+        """Delete a distribution's revisions: all, or those with a number below `below`."""
         limit = 2**62 if below is None else below
         self._connection.execute(
             "DELETE FROM revision WHERE distribution=? AND number<?", (distribution, limit)

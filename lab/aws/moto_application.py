@@ -1,7 +1,7 @@
-"""Which part of moto answers a request: moto's own choice, remembered.
+"""Which of moto's backends answers a request: moto's own choice, cached.
 
-moto lists its folders for it at every request, and imports all of API Gateway's first version for
-the second. It must never choose another part than moto would.
+moto lists its directories for every request. The second patch keeps it from importing all of API
+Gateway v1 for v2.
 """
 
 from __future__ import annotations
@@ -11,23 +11,23 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
-# As many as there are services and Regions in use; requests with nonsense must not fill the memory.
+# Enough for all services and Regions in use. Bounded, since clients choose the host name.
 _MOST_HOSTS = 500
 
 
 class MotoApplication(DomainDispatcherApplication):
-    """The WSGI application that moto's server runs, for one process."""
+    """moto's WSGI application, for one process."""
 
     def __init__(self) -> None:
         super().__init__(create_backend_app)
         self._remembered = functools.lru_cache(_MOST_HOSTS)(super().get_backend_for_host)
 
     def get_backend_for_host(self, host: str | None) -> Any:
-        """The name of the part that answers for a host name."""
+        """The name of the backend for a host name."""
         return self._remembered(host)
 
     def infer_service_region_host(self, environ: dict[str, Any], path: str) -> str | None:
-        """The host name that AWS would have been asked under, or the name of a part."""
+        """The host name under which AWS would have been called, or the name of a backend."""
         host = super().infer_service_region_host(environ, path)
         second = host is not None and host.startswith("apigateway.") and path.startswith("/v2/")
         return "apigatewayv2" if second else host

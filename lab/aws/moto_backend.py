@@ -1,10 +1,9 @@
-"""moto's accounts, made to survive a restart: every request that may change them is journaled and
-repeated on start.
+"""moto's accounts, which survive a restart: every request that may change them is journaled, and
+repeated at start.
 
-It decides what counts as a change and performs requests one at a time under the lab's lock, each
-with its own moment and its own random seed, so that a replay gives identical ids. It must never
-answer a changing request before the journal has it, and it knows no CloudFront: that asks for
-changes of a network by name (`change`).
+Requests run one at a time under the lab's lock, each with its own time and random seed, so that a
+replay creates the same ids. A change is journaled before it is answered. CloudFront changes an
+account's network through `change`.
 """
 
 from __future__ import annotations
@@ -36,10 +35,10 @@ JsonObject: TypeAlias = dict[str, Any]
 InternalChange: TypeAlias = Callable[[JsonObject], JsonObject]
 
 _ACCOUNT = re.compile(r"[0-9]{12}")
-# What moto's GetSessionToken and GetFederationToken give to everybody.
+# The access key that moto's GetSessionToken and GetFederationToken always return.
 _SESSION_TOKENS_KEY = "AKIAIOSFODNN7EXAMPLE"
 _ACCOUNT_HEADER = "x-moto-account-id"
-# At which lab time a request came in; kept in the journal with the request's other headers.
+# The lab time of a request, journaled with its other headers.
 _LAB_TIME_HEADER = "x-lab-time"
 _READ_PREFIXES = (
     "Describe",
@@ -55,20 +54,18 @@ _READ_PREFIXES = (
 )
 _LONGEST_MESSAGE = 500
 _UNPRINTABLE_BYTES = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]|\xef\xbf[\xbe\xbf]")
-# moto's controls would change the world behind the journal's back.
+# moto's own API would change accounts without the journal.
 _MOTOS_OWN_PATHS = ("/moto-api", "/latest/", "/favicon.ico")
-# STS API reference: the longest a role session can last, in seconds.
+# STS API reference: the maximum role session duration, in seconds.
 LONGEST_SESSION = 12 * 3600
-# Changes of these services can be seen by the edge.
+# The edge sees changes in these services.
 _NETWORK_SERVICES = frozenset(
     {"ec2", "elasticloadbalancing", "acm", "route53", "wafv2", "apigateway"}
 )
 
 
 class MotoBackend:
-    """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state
-    alike.
-    """
+    """All accounts that moto serves. `lock` guards moto, the database and CloudFront's state."""
 
     def __init__(self, database: LabDatabase, lab_now: Callable[[], float]) -> None:
         self.lock = threading.RLock()
@@ -77,17 +74,17 @@ class MotoBackend:
         self._lab_now = lab_now
         self._application = MotoApplication()
         self._internal: dict[str, InternalChange] = {}
-        # By service: asked, with account, Region, path and body, about what moto cannot know. A
-        # refused request is not journaled, because a replay could not ask again.
+        # By service: checks that moto cannot make, called with account, Region, path and body. A
+        # refused request is not journaled, since a replay could not repeat the check.
         self.guards: dict[str, Callable[[str, str, str, bytes], Refusal | None]] = {}
 
     def register(self, kind: str, change: InternalChange) -> None:
-        """Teach the world an internal change, which `change` performs and the journal repeats."""
+        """Add an internal change, which `change` performs and `replay` repeats."""
         self._internal[kind] = change
 
     def account_of(self, headers: Mapping[str, str]) -> str:
-        """The account that a request belongs to: an access key that is an account's number is that
-        account's; all others are found the way moto finds them.
+        """The account of a request. An account's number is an access key of that account; other
+        keys are looked up as moto does.
         """
         credential = CredentialScope.of(headers.get("authorization", ""))
         key = credential.access_key if credential else ""
@@ -97,7 +94,7 @@ class MotoBackend:
         return str(get_account_id_from(key))
 
     def knows_key(self, access_key: str) -> bool:
-        """Whether IAM or STS gave this access key to somebody, in any account."""
+        """Whether IAM or STS issued this access key, in any account."""
         backends = [
             backend for account in list(iam_backends.values()) for backend in list(account.values())
         ]
@@ -108,18 +105,16 @@ class MotoBackend:
     def request(
         self, method: str, path: str, query: str, headers: tuple[tuple[str, str], ...], body: bytes
     ) -> HttpReply:
-        """Let moto answer one request; if it may change something, journal it before it is
-        answered.
-        """
+        """Let moto answer a request. If it may change something, it is journaled first."""
         lowered = {name.lower(): text for name, text in headers}
         credential = CredentialScope.of(lowered.get("authorization", ""))
         if credential is None:
-            raise ValueError("a request without a credential scope never comes here")
+            raise ValueError("the endpoint refuses requests without a credential scope")
         if path.startswith(_MOTOS_OWN_PATHS):
             return error_reply(
                 credential.service, 404, "NoSuchOperation", f"There is nothing at {path}"
             )
-        # Named, so that a replay does not depend on the temporary key that signed the request.
+        # The account is stored, so that a replay does not depend on a temporary key.
         own = (_ACCOUNT_HEADER, _LAB_TIME_HEADER)
         named = (
             *((name, text) for name, text in headers if name.lower() not in own),
@@ -146,9 +141,7 @@ class MotoBackend:
             return reply
 
     def change(self, kind: str, arguments: JsonObject) -> JsonObject:
-        """Perform and journal a registered internal change. The caller holds the lock and a
-        transaction.
-        """
+        """Perform and journal a registered change. The caller holds the lock and a transaction."""
         body = json.dumps(arguments).encode()
         entry = JournalEntry(time.time(), secrets.randbits(53), kind, "", "", "", (), body)
         with fixed_time_and_seed(entry.at, entry.seed, self._lab_now()):
@@ -161,8 +154,7 @@ class MotoBackend:
         """Repeat the whole journal, oldest first; gives the number of entries. Call it once, before
         serving.
 
-        Sessions that have long expired are forgotten first, or the journal would grow with every
-        AssumeRole.
+        Expired sessions are deleted first, or the journal would grow with every AssumeRole.
         """
         count = 0
         with self.lock:
@@ -197,7 +189,7 @@ class MotoBackend:
             )
             with fixed_time_and_seed(entry.at, entry.seed, float(given.get(_LAB_TIME_HEADER, "0"))):
                 chunks, status, headers = run_wsgi_app(self._application, environ, buffered=True)
-            # moto gives back what it was sent, also what XML cannot hold.
+            # moto echoes input, including characters that XML cannot hold.
             body = (
                 b"".join(chunks)
                 if service == "s3"
@@ -207,8 +199,8 @@ class MotoBackend:
             sorry = f"The lab does not implement this call: {error}"
             return error_reply(service, 400, no_such_operation(service), sorry)
         except Exception as error:
-            # moto validates little: what it stumbles over is nearly always wrong input. AWS would
-            # say so.
+            # moto validates little. An exception is nearly always invalid input, which AWS would
+            # report.
             log.warning("moto failed on %s %s", entry.method, entry.path, exc_info=True)
             sorry = f"The request could not be processed: {error!r}"
             return error_reply(service, 400, bad_input(service), sorry[:_LONGEST_MESSAGE])
@@ -221,7 +213,7 @@ class MotoBackend:
         if code >= 400 and (
             not body or body.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html"))
         ):
-            # Nothing, or a page for people: the service has no such address.
+            # An empty or HTML reply: the service has no such path.
             return error_reply(
                 service, 404, no_such_operation(service), f"There is no {entry.method} {entry.path}"
             )
@@ -236,9 +228,7 @@ class MotoBackend:
 def _may_change(
     service: str, method: str, path: str, query: str, headers: Mapping[str, str], body: bytes
 ) -> bool:
-    """False only for what is surely a read: a GET, or an action whose name begins with a reading
-    verb.
-    """
+    """False only for reads: a GET, or an action that starts with a reading verb."""
     if method in ("GET", "HEAD", "OPTIONS") and "Action=" not in query:
         return False
     if service == "ram":

@@ -1,7 +1,7 @@
-"""What can be changed of the lab's AWS while it runs: quotas, call rates, read-after-write lag.
+"""Settings of the lab's AWS that can be changed while it runs: quotas, call rates, read lag.
 
-It decides names, ranges and defaults of these settings and keeps those that were changed over a
-restart. It must never say what a quota or a rate means: whoever enforces it does.
+Holds names, ranges and defaults, and stores changes. What a setting means is up to the code that
+uses it.
 """
 
 from __future__ import annotations
@@ -20,9 +20,7 @@ _LARGEST = 10**6
 
 @dataclass(frozen=True)
 class CallRates:
-    """Tokens a second of real time, and how many a full bucket holds; for each account. A rate of 0
-    is no limit.
-    """
+    """Tokens per second (real time) and bucket size, per account. A rate of 0 means no limit."""
 
     read_rate: float = 200.0
     read_burst: float = 1000.0
@@ -31,11 +29,11 @@ class CallRates:
 
 
 class SettingsError(ValueError):
-    """A change that cannot be made; its text says what to do."""
+    """A change that is refused; the message says what to do."""
 
 
 class LabSettings:
-    """The settings of one lab. Reading is free; a change is written down before it holds."""
+    """The settings of one lab. A change is stored before it applies."""
 
     def __init__(
         self, database: LabDatabase, lock: threading.RLock, quotas: Mapping[str, int]
@@ -49,7 +47,7 @@ class LabSettings:
             "reads": {"lag_seconds": 0.0},
         }
         saved = database.value(_SAVED) or {}
-        # A quota that an earlier version knew may be gone.
+        # An earlier version may have had other quotas.
         self._changed: dict[str, dict[str, float]] = {
             section: {
                 name: value for name, value in saved.get(section, {}).items() if name in known
@@ -60,7 +58,7 @@ class LabSettings:
 
     @property
     def quotas(self) -> Mapping[str, int]:
-        """Every quota by name, as it holds at the moment."""
+        """Every quota by name."""
         return self._quotas
 
     @property
@@ -70,7 +68,7 @@ class LabSettings:
 
     @property
     def read_lag(self) -> float:
-        """For how many seconds of lab time reads of CloudFront may show what was before a write."""
+        """Lab seconds for which reads of CloudFront may show the state before a write."""
         return self._read_lag
 
     def document(self) -> dict[str, dict[str, float]]:
@@ -81,10 +79,10 @@ class LabSettings:
         }
 
     def change(self, given: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-        """Merge `given`, in the form of `document`; null brings a default back. Gives the document
-        after it.
+        """Merge `given`, in the form of `document`; null restores a default. Gives the new
+        document.
 
-        :raises SettingsError: an unknown name, or a value out of range; nothing is changed then.
+        :raises SettingsError: an unknown name, or a value out of range; then nothing changes.
         """
         changed = {section: dict(values) for section, values in self._changed.items()}
         for section, values in given.items():

@@ -1,7 +1,7 @@
-"""Who calls: a key that AWS's own form shows to be a real one must be one that the lab gave.
+"""Which callers the endpoint refuses before it looks at their request.
 
-It decides whether a request is signed in a form that AWS reads, by somebody it knows. It must never
-verify a signature: keys of any other form, such as the `lab` of a demo, are taken as they are.
+A request must be signed with SigV4. An access key in AWS's own form must be one that the lab
+issued; any other key, such as `lab`, is accepted. Signatures are not verified.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from lab.aws.sigv4 import CredentialScope
 _AWSS_KEY = re.compile("(?:AKIA|ASIA)[A-Z0-9]{16}")
 
 
-def refused_caller(
+def refuse_caller(
     service: str, authorization: str, known: Callable[[str], bool]
 ) -> HttpReply | None:
-    """AWS's error for a caller that it would not know; None if the request may go on.
+    """AWS's error for a caller that AWS would not accept; None for any other.
 
-    `known` says whether an access key was given to somebody.
+    `known` says whether the lab has issued an access key.
     """
     if not authorization:
         return error_reply(

@@ -1,9 +1,8 @@
-"""Whether a browser sends a request because of the lab's own page, or because a strange site made
-it (PURE).
+"""Cross-site request forgery: whether a browser sends a request for the lab's own page or for
+another site (PURE).
 
-It decides by Origin, Sec-Fetch-Site and Host, as OWASP's cheat sheet on cross-site request forgery
-has it. Programs send none of these, so nothing keeps them out. It must never be the only guard of
-anything but a lab on loopback.
+Checks Origin, Sec-Fetch-Site and Host, as OWASP's cheat sheet recommends. Programs send none of
+these and are never refused. Enough for a lab on loopback only.
 """
 
 from __future__ import annotations
@@ -16,12 +15,12 @@ _OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
 def refuse_foreign(method: str, headers: Mapping[str, str]) -> str | None:
-    """Why a request is refused, None if it is not; `headers` have lower-case names.
+    """Why a request is refused; None if it is not. `headers` have lower-case names.
 
-    1. What changes nothing is always answered: another site cannot read the answer.
-    2. A browser that says the request comes from another site is believed.
-    3. Origin must be this very host and port, and that host must be a name of this machine: a
-       stranger's name may have been pointed at 127.0.0.1 (DNS rebinding).
+    1. Safe methods are always answered, since another site cannot read the answer.
+    2. A browser that says that another site sent the request is believed.
+    3. Origin must be this host and port, and the host must be a name of this machine: any other
+       name may point at 127.0.0.1 (DNS rebinding).
     """
     if method in _SAFE:
         return None

@@ -1,8 +1,6 @@
-"""HTTP/1.1 for the AWS endpoint: connections that stay open, bodies read whole, ends as a fault
-wants them.
+"""HTTP/1.1 connections of the AWS endpoint: keep-alive, framing of bodies, replies that break off.
 
-It decides framing, and what a client hears whose bytes are not HTTP. It must never know what a
-request means, and never leave a part of one unread on a connection that goes on.
+It never interprets a request, and never leaves part of one unread on a connection that stays open.
 """
 
 from __future__ import annotations
@@ -23,11 +21,11 @@ from lab.aws.replies import HttpReply, error_reply
 from lab.faults.call_faults import BrokenReply
 
 MAX_BODY = 16 * 1024 * 1024
-# Longer than any client waits for an answer of AWS.
+# Longer than any client of AWS waits for an answer.
 LONGEST_SILENCE = 120.0
 CONNECTION = "lab.connection"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
-# How long a client whose body is not wanted may go on sending it, in seconds.
+# Seconds for which a client may keep sending a body that is not read.
 _PATIENCE = 2.0
 _LONGEST_LINE = 8192
 _MOST_TRAILERS = 100
@@ -35,7 +33,7 @@ _CHUNK_SIZE = re.compile(rb"[0-9A-Fa-f]{1,8}")
 
 
 class Handler(WSGIRequestHandler):
-    """One connection, with as many requests as the client sends; small replies go out at once."""
+    """One connection with any number of requests."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -44,8 +42,8 @@ class Handler(WSGIRequestHandler):
     _resets = False
 
     def make_environ(self) -> dict[str, Any]:
-        """With this connection in it, for answers that break off; a length that is given twice is
-        none.
+        """Adds this connection, for replies that break off. A repeated Content-Length is made
+        invalid.
         """
         environ = {**super().make_environ(), CONNECTION: self}
         if len({*self.headers.get_all("Content-Length", ())}) > 1:
@@ -53,14 +51,14 @@ class Handler(WSGIRequestHandler):
         return environ
 
     def handle_expect_100(self) -> bool:
-        """Said at once: the client waits for it with its body."""
+        """Flushed immediately: the client waits for it before it sends the body."""
         going_on = super().handle_expect_100()
         self.wfile.flush()
         return going_on
 
     def run_wsgi(self) -> None:
-        """One request, one answer. werkzeug's own ends every connection; here a request was read
-        whole before.
+        """Answers one request. werkzeug's own method closes every connection; ours has read the
+        whole request.
         """
         application: Any = self.server.app
         reply: HttpReply | BrokenReply = application(self.make_environ())
@@ -78,9 +76,7 @@ class Handler(WSGIRequestHandler):
             self._read_over()
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What is no HTTP/1.1 is answered in it all the same, in AWS's form, and the connection
-        ends.
-        """
+        """Answers malformed HTTP with an error in AWS's form, and closes the connection."""
         reason = _REASONS.get(code, "Bad Request")
         reply = error_reply("", code, re.sub(r"[^A-Za-z]", "", reason), f"{message or reason}.")
         self.close_connection = True
@@ -88,7 +84,7 @@ class Handler(WSGIRequestHandler):
         self.wfile.flush()
 
     def _break_off(self, broken: BrokenReply) -> None:
-        """End the connection as a fault wants it."""
+        """End the connection as a fault requires."""
         self.close_connection = True
         if broken.ending == "half":
             self.wfile.write(
@@ -112,8 +108,8 @@ class Handler(WSGIRequestHandler):
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1", "replace")
 
     def _read_over(self) -> None:
-        """Let a client finish its sentence: closed before, the connection would be reset, and the
-        answer lost.
+        """Read the rest of what the client sends: if the connection is closed earlier, it is reset
+        and the reply is lost.
         """
         deadline = time.monotonic() + _PATIENCE
         self.connection.settimeout(_PATIENCE / 4)
@@ -122,8 +118,8 @@ class Handler(WSGIRequestHandler):
                 pass
 
     def finish(self) -> None:
-        """A reset is an RST: closed with nothing to linger for, before anybody says goodbye with a
-        FIN.
+        """For a reset, close with a linger time of zero, so that an RST is sent instead of
+        a FIN.
         """
         super().finish()
         if self._resets:
@@ -131,7 +127,7 @@ class Handler(WSGIRequestHandler):
             self.connection.close()
 
     def _left(self, seconds: float) -> bool:
-        """Wait a moment; whether the client has gone."""
+        """Wait; whether the client has disconnected."""
         readable, _, _ = select.select([self.connection], [], [], seconds)
         try:
             return bool(readable) and not self.connection.recv(1, socket.MSG_PEEK)
@@ -139,26 +135,26 @@ class Handler(WSGIRequestHandler):
             return True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Silent: the edge alone asks ten times a second."""
+        """Nothing: the edge alone polls several times a second."""
 
     def log_error(self, format: str, *args: Any) -> None:
-        """Clients that go away are their own affair."""
+        """Nothing: clients may disconnect at any time."""
 
     def address_string(self) -> str:
-        """No name look-ups."""
+        """Without a DNS lookup."""
         return str(self.client_address[0])
 
 
 def target_of(environ: dict[str, Any]) -> tuple[str, str]:
-    """Path and query as they came, escapes and all. A target may name scheme and host as well (RFC
-    9112, 3.2.2).
+    """Path and query as sent, still escaped. A target may also have scheme and host (RFC 9112,
+    3.2.2).
     """
     path, _, query = re.sub(r"^https?://[^/?]*", "", str(environ["RAW_URI"])).partition("?")
     return path or "/", query
 
 
 def headers_of(environ: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """Names in title case, and values."""
+    """(Name in title case, value) of every header."""
     for name, text in environ.items():
         if name.startswith("HTTP_"):
             yield name[5:].replace("_", "-").title(), str(text)
@@ -167,8 +163,8 @@ def headers_of(environ: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def read_body(environ: dict[str, Any]) -> bytes | None:
-    """The whole body, None if it is too long. Read always, or the next request on the connection is
-    garbled.
+    """The whole body, None if it is too long. It must always be read, or the connection's next
+    request is garbled.
 
     :raises OSError: it is cut short, or its framing is malformed.
     """
@@ -187,9 +183,7 @@ def read_body(environ: dict[str, Any]) -> bytes | None:
 
 
 def _read_chunks(stream: Any) -> bytes | None:
-    """A chunked body. Extensions of chunks and fields behind the last one are read over (RFC 9112,
-    7.1).
-    """
+    """A chunked body. Chunk extensions and trailers are ignored (RFC 9112, 7.1)."""
     body = bytearray()
     while True:
         line = bytes(stream.readline(_LONGEST_LINE))

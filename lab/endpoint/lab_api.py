@@ -1,8 +1,7 @@
-"""The lab's own addresses, /_lab/*: what AWS does not have, for the edge, for rehearsals and for
-people.
+"""The lab's own API, `/_lab/*`: what AWS does not have, for the edge, the command line and the
+page.
 
-It decides their form and refuses what it cannot read. It must never be needed by anything that
-would speak to AWS.
+Clients of AWS never need it.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from lab.page.page import Page
 _PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}:([0-9]{1,5})")
 
 
-class Control:
-    """Answers requests to /_lab/*."""
+class LabApi:
+    """Answers requests to `/_lab/*`."""
 
     def __init__(
         self,
@@ -50,7 +49,7 @@ class Control:
     def answer(
         self, method: str, path: str, query: str, body: bytes, headers: Mapping[str, str]
     ) -> HttpReply:
-        """One request; `path` begins with /_lab/, `headers` have lower-case names."""
+        """Answers one request; `path` starts with /_lab/, `headers` have lower-case names."""
         foreign = refuse_foreign(method, headers)
         if foreign is not None:
             return _json(403, {"error": foreign})
@@ -91,8 +90,8 @@ class Control:
         return _json(404, {"error": f"no {method} {path} here"})
 
     def _step(self, given: dict[str, Any]) -> HttpReply:
-        """`advance_seconds` or `advance` steps the clock, `scale` changes how fast it runs; both
-        may be given.
+        """`advance_seconds` or `advance` advances the clock, `scale` changes its speed; both may be
+        given.
         """
         seconds = given.get("advance_seconds", 0.0 if "scale" in given else None)
         scale = given.get("scale", self._clock.anchor.scale)

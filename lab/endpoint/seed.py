@@ -1,8 +1,7 @@
-"""The accounts as the articles have them, planted at the very first start through the endpoint
-itself.
+"""The accounts of the articles, created at the first start.
 
-It decides what a newcomer finds: targets that are ready, one that a plan can fix, and some that
-never will be. It uses boto3 over HTTP only, so whatever it makes is journaled like anybody's.
+They have targets that are ready, one that a plan can fix, and some that are unsupported. Created
+with boto3 over HTTP, so everything is journaled like any other request.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ ROLE_POLICY = Path(__file__).parents[2] / "docs" / "iam-policy.json"
 CACHING_DISABLED = "4135ea2d-6df8-44a3-9df3-4b5a84be39ad"
 ALL_VIEWER = "216adef6-5c7f-47e4-b989-5492eafa07d3"
 
-# A new distribution needs about five minutes; nobody wants to wait for the seeded ones.
+# Longer than a new distribution needs to become Deployed.
 _SETTLING_SECONDS = 1200
 
 _SIMULATED = (
@@ -43,15 +42,13 @@ _SIMULATED = (
 
 
 def hosts(app_address: str, app_port: int) -> dict[str, str]:
-    """Where the simulated addresses of the seeded targets, and of the apps that misbehave, really
-    listen.
-    """
+    """The real addresses of the seeded targets and of the misbehaving apps."""
     return {**dict.fromkeys(_SIMULATED, app_address), **addresses.hosts(app_port)}
 
 
 def plant(url: str, advance_clock: Callable[[float], None], authority: OriginAuthority) -> None:
-    """Make both app accounts; `advance_clock` lets the distributions settle, `authority` signs what
-    origins show.
+    """Create both app accounts. `advance_clock` lets the distributions become Deployed; `authority`
+    signs the origins' certificates.
     """
     chat = _Account(url, CHAT_ACCOUNT)
     _plant_secure(chat, _plant_chat(chat), authority)
@@ -66,7 +63,7 @@ class _Vpc:
 
 
 class _Account:
-    """One app account's clients and the few things every account needs."""
+    """One app account's clients, and how it creates resources."""
 
     def __init__(self, url: str, account: str) -> None:
         keys: dict[str, Any] = {"endpoint_url": url, "region_name": REGION}
@@ -98,7 +95,7 @@ class _Account:
         self.origin_facing = str(found["PrefixLists"][0]["PrefixListId"])
 
     def vpc(self, name: str, cidr: str, subnets: tuple[str, ...], *, public: bool = False) -> _Vpc:
-        """A VPC with an internet gateway attached; only a public one has a route to it."""
+        """A VPC with an internet gateway; only a public one has a route to it."""
         vpc_id = self.ec2.create_vpc(CidrBlock=cidr, TagSpecifications=_tags("vpc", name))["Vpc"][
             "VpcId"
         ]
@@ -130,7 +127,7 @@ class _Account:
         return _Vpc(str(vpc_id), tuple(made))
 
     def group(self, name: str, vpc: _Vpc, port: int, source: dict[str, Any]) -> str:
-        """A security group that lets `source` in on one port."""
+        """A security group that allows `source` on one port."""
         made = self.ec2.create_security_group(
             GroupName=name,
             Description=f"Load balancer {name}",
@@ -144,7 +141,7 @@ class _Account:
         return str(made["GroupId"])
 
     def from_cloudfront(self) -> dict[str, Any]:
-        """The origin-facing prefix list as a rule's source."""
+        """The origin-facing prefix list as the source of a rule."""
         return {
             "PrefixListIds": [{"PrefixListId": self.origin_facing, "Description": "CloudFront"}]
         }
@@ -175,7 +172,7 @@ class _Account:
         certificate: str = "",
     ) -> dict[str, Any]:
         """An Application Load Balancer with one listener, HTTPS if it has a certificate, that
-        forwards to one group.
+        forwards to one target group.
         """
         made: dict[str, Any] = self.elbv2.create_load_balancer(
             Name=name,
@@ -213,7 +210,7 @@ class _Account:
         self.gateway.create_stage(ApiId=api, StageName=stage)
 
     def front_door(self, comment: str, domain: str) -> None:
-        """A distribution whose default behavior goes to a custom origin over plain HTTP."""
+        """A distribution whose default behavior leads to a custom origin over plain HTTP."""
         origin = {
             "Id": "web",
             "DomainName": domain,
@@ -287,7 +284,7 @@ def _plant_chat(account: _Account) -> _Vpc:
 
 
 def _plant_row(account: _Account, legacy: _Vpc, public: str) -> None:
-    """Public NLB, internal ALB, app: the second of the ways that the 2025 article compares."""
+    """Public NLB, internal ALB, app: the second route that the 2025 article compares."""
     from_nlb = {
         "UserIdGroupPairs": [{"GroupId": public, "Description": "the network load balancer"}]
     }
@@ -321,9 +318,7 @@ def _plant_row(account: _Account, legacy: _Vpc, public: str) -> None:
 
 
 def _plant_secure(account: _Account, chat: _Vpc, authority: OriginAuthority) -> None:
-    """A target with HTTPS, so that https-only can be rehearsed; its certificate names
-    secure.chat.example.
-    """
+    """A target with HTTPS, to rehearse https-only; its certificate is for secure.chat.example."""
     issued = authority.issue([SECURE_NAME])
     certificate = account.acm.import_certificate(
         Certificate=issued.leaf.encode(),

@@ -1,8 +1,6 @@
-"""The AWS endpoint's process: one HTTP server, CloudFront to our backend, everything else to moto,
-/_lab to the edge.
+"""The AWS endpoint's process: one HTTP server for CloudFront, for moto and for `/_lab`.
 
-It decides which of the three a request is for, and how the process starts and ends. It must never
-answer before state is restored, and never let one broken request or client end the process.
+It answers nothing before the stored state is restored, and survives every broken request or client.
 """
 
 from __future__ import annotations
@@ -30,9 +28,9 @@ from lab.certificates import ensure_certificates
 from lab.clock import LabClock
 from lab.config import LOOPBACK, LabConfig
 from lab.endpoint import seed
-from lab.endpoint.access_keys import refused_caller
+from lab.endpoint.access_keys import refuse_caller
 from lab.endpoint.http_connection import MAX_BODY, Handler, headers_of, read_body, target_of
-from lab.endpoint.lab_api import Control
+from lab.endpoint.lab_api import LabApi
 from lab.faults.aws_clients import AwsClients
 from lab.faults.call_faults import BrokenReply, CallFaults
 from lab.faults.catalogue.call_matching import CLOUDFRONT
@@ -50,19 +48,19 @@ _LAB = "/_lab/"
 def run(config: LabConfig) -> None:
     """Serve until SIGTERM or SIGINT.
 
-    1. Certificates and state from the state directory; moto's journal is replayed.
-    2. Listen; at the very first start seed the accounts through this very endpoint.
-    3. Say ready, wait for the signal, stop.
+    1. Restore certificates and state, and replay moto's journal.
+    2. Listen. At the first start, create the accounts through this endpoint.
+    3. Print the ready line, wait for the signal, stop.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    # moto asks these before the access key; the lab's accounts are found by key alone.
+    # moto would prefer this to the access key, by which the lab finds accounts.
     os.environ.pop("MOTO_ACCOUNT_ID", None)
     ensure_certificates(config.state_dir)
     apply_patches()
     database = LabDatabase(config.state_dir / "aws.sqlite3")
     clock = LabClock(config.time_scale, load_anchor(database))
     if not database.value(seed.DONE):
-        # Planting was interrupted: half an account is worse than none.
+        # Seeding was interrupted. Start again rather than with half an account.
         database.clear()
     moto = MotoBackend(database, clock.now)
     for kind, change in vpc_origin_network.CHANGES.items():
@@ -80,7 +78,7 @@ def run(config: LabConfig) -> None:
             _Endpoint(
                 moto,
                 cloudfront,
-                Control(cloudfront, clock, state, faults, f"http://{LOOPBACK}:{config.edge_port}"),
+                LabApi(cloudfront, clock, state, faults, f"http://{LOOPBACK}:{config.edge_port}"),
                 CallFaults(faults, aws, moto.account_of),
             ),
         ),
@@ -105,8 +103,7 @@ def run(config: LabConfig) -> None:
     print(f"ready aws {config.aws_url}", flush=True)
     ending.wait()
     _stop(server, serving)
-    # Taken and never given back: a request that still runs must not meet a closed database on the
-    # way out.
+    # Never released, so that a running request cannot use the closed database.
     moto.lock.acquire()
     database.close()
 
@@ -114,20 +111,19 @@ def run(config: LabConfig) -> None:
 def _stop(server: BaseWSGIServer, serving: threading.Thread) -> None:
     server.shutdown()
     serving.join(timeout=1)
-    # Threads of idle keep-alive connections are daemons: closing the listener is all that is left
-    # to do.
+    # Threads of idle keep-alive connections are daemons; only the listener is left to close.
     server.socket.close()
 
 
 class _Endpoint:
-    """What `Handler` asks with werkzeug's environ of a request."""
+    """The application that `Handler` calls with werkzeug's environ of a request."""
 
     def __init__(
-        self, moto: MotoBackend, cloudfront: CloudFront, control: Control, call_faults: CallFaults
+        self, moto: MotoBackend, cloudfront: CloudFront, lab_api: LabApi, call_faults: CallFaults
     ) -> None:
         self._moto = moto
         self._cloudfront = cloudfront
-        self._control = control
+        self._lab_api = lab_api
         self._call_faults = call_faults
 
     def __call__(self, environ: dict[str, Any]) -> HttpReply | BrokenReply:
@@ -161,8 +157,8 @@ class _Endpoint:
                 f"The body is longer than {MAX_BODY} bytes.",
             )
         if path.startswith(_LAB):
-            return self._control.answer(method, path, query, body, lowered)
-        refused = refused_caller(service, lowered.get("authorization", ""), self._moto.knows_key)
+            return self._lab_api.answer(method, path, query, body, lowered)
+        refused = refuse_caller(service, lowered.get("authorization", ""), self._moto.knows_key)
         if refused is not None:
             return refused
 
@@ -176,8 +172,8 @@ class _Endpoint:
 
 
 def _unread(path: str, service: str, status: int, code: str, why: str) -> HttpReply:
-    """The answer to a request whose body cannot be read; what follows on the connection cannot be
-    either.
+    """The reply to a request whose body cannot be read. The connection must end, since what follows
+    cannot be read either.
     """
     reply = error_reply(service, status, code, why)
     if path.startswith(_LAB):

@@ -267,7 +267,7 @@ def test_what_we_send_is_recorded_and_masked() -> None:
 
 @pytest.mark.parametrize("pieces", [1, 2], ids=["before the message", "between its fragments"])
 def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> None:
-    """Control frames may come anywhere; they say nothing of whether a message is compressed."""
+    """LabApi frames may come anywhere; they say nothing of whether a message is compressed."""
     squeeze = zlib.compressobj(wbits=-15)
     whole = (squeeze.compress(b"hello hello") + squeeze.flush(zlib.Z_SYNC_FLUSH))[:-4]
     half = len(whole) // 2

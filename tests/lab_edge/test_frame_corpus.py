@@ -95,7 +95,7 @@ CORPUS = [
         fails(f"opcode {opcode:#x}", sent(opcode, b"a"))
         for opcode in (3, 4, 5, 6, 7, 0xB, 0xC, 0xD, 0xE, 0xF)
     ),
-    # Control frames.
+    # LabApi frames.
     echoes("a ping without payload", sent(PING), "pong "),
     echoes("a ping of 125 bytes", sent(PING, b"p" * 125), "pong " + "p" * 125),
     fails("a ping of 126 bytes", sent(PING, b"p" * 126)),

@@ -1,6 +1,4 @@
-"""What an operation works with: the caller, the moment, the entities, and the few rules all
-operations share.
-"""
+"""What every operation works with: caller, time, entities, ETags, pages of a list."""
 
 from __future__ import annotations
 
@@ -19,14 +17,12 @@ Item = TypeVar("Item")
 
 _CAPITALS = string.ascii_uppercase + string.digits
 _ETAG = re.compile(r"E[A-Z0-9]{2,31}")
-"""AWS does not say how long a version may be: what looks like one and is not the current one counts
-as stale.
-"""
+"""AWS does not document the length of an ETag: anything that looks like one counts as stale."""
 
 
 @dataclass(frozen=True)
 class Context:
-    """One call. `now` is lab time, which ends deployments; `wall` is real time, which AWS's replies
+    """One call. `now` is lab time, which ends deployments; `real_time` is what AWS's replies
     show. `edges_at` is the lab time up to which the edge knows everything. `change_account` makes a
     named, journaled change in the rest of the account (MotoBackend.change).
     """
@@ -36,11 +32,11 @@ class Context:
     quotas: Mapping[str, int]
     account: str
     now: float
-    wall: float
+    real_time: float
     edges_at: float
 
 
-# One entry of a module's OPERATIONS: what an operation of that name does.
+# One entry of a module's OPERATIONS.
 Operation: TypeAlias = Callable[[Context, Call], Values]
 
 
@@ -50,12 +46,12 @@ def new_id(prefix: str, length: int, alphabet: str = _CAPITALS) -> str:
 
 
 def new_etag() -> str:
-    """A fresh version of an entity."""
+    """A new ETag."""
     return new_id("E", 13)
 
 
 def check_if_match(given: str | None, current: str) -> None:
-    """Refuse a write that is not based on the current version.
+    """Refuse a write that is not based on the current ETag.
 
     :raises CloudFrontError: InvalidIfMatchVersion (missing or malformed), PreconditionFailed
     (stale).
@@ -80,9 +76,9 @@ def page(
     identify: Callable[[Item], str],
     show: Callable[[Item], Any],
 ) -> Values:
-    """One page of a list, ordered by id; a marker is the last id of the page before.
+    """One page of a list, ordered by id; a marker is the last id of the previous page.
 
-    :raises CloudFrontError: InvalidArgument for a MaxItems that is no positive number.
+    :raises CloudFrontError: InvalidArgument if MaxItems is not a positive number.
     """
     marker = str(parameters.get("Marker", ""))
     limit = context.quotas["page_size"]
@@ -107,5 +103,5 @@ def page(
 
 
 def policy_page(listed: Values) -> Values:
-    """The same page for the policy lists, whose shape has neither Marker nor IsTruncated."""
+    """The same page without Marker and IsTruncated, which policy lists lack."""
     return {name: value for name, value in listed.items() if name not in ("Marker", "IsTruncated")}

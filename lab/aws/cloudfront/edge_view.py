@@ -1,8 +1,4 @@
-"""CloudFront's entities in the form in which the edge reads them.
-
-It decides what of an entity the data plane may know; distributions, which are the bulk, are
-`edge_state.py`'s. It must never change an entity.
-"""
+"""CloudFront's entities as the edge reads them, except distributions (edge_state/document.py)."""
 
 from __future__ import annotations
 
@@ -24,7 +20,7 @@ _NOTHING_IN_THE_KEY: Config = {
 
 
 def sections(store: CloudFrontStore, now: float) -> dict[str, Any]:
-    """The parts of /_lab/state that CloudFront's entities fill, at lab time `now`."""
+    """The parts of /_lab/state about CloudFront's entities, at lab time `now`."""
     return {
         "vpc_origins": [
             _vpc_origin(origin, now) for _, origin in sorted(store.vpc_origins.items())
@@ -70,9 +66,7 @@ def _vpc_origin(origin: VpcOrigin, now: float) -> dict[str, Any]:
 
 
 def _continuous_deployment(config: Config) -> dict[str, Any]:
-    """What a type of policy does not have is null; times are in seconds, the weight is a share of
-    1.
-    """
+    """What a policy's type lacks is null; times are in seconds, the weight is a fraction."""
     traffic: Config = config.get("TrafficConfig") or {}
     header: Config = traffic.get("SingleHeaderConfig") or {}
     weight: Config = traffic.get("SingleWeightConfig") or {}

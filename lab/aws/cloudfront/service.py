@@ -1,8 +1,7 @@
-"""CloudFront as a whole: takes a request, finds the operation, keeps its rules, answers.
+"""CloudFront as a whole: finds a request's operation, throttles, runs it in a transaction, and
+replies.
 
-It decides which operations exist, what is a transaction, and what an answer to nonsense looks like:
-always one of AWS's own errors. It must never hold a lock while it waits for a client, and never
-lets time change an entity except in `settle`.
+Every failure becomes one of AWS's errors. Time changes entities in `settle` only.
 """
 
 from __future__ import annotations
@@ -79,20 +78,19 @@ class CloudFront:
         self._database = database
         self._clock = clock
         self.edges_at: Callable[[], float] = clock.now
-        """Until which lab time the edge knows everything; now, where none runs."""
+        """The lab time up to which the edge knows everything; now, if none runs."""
         self._buckets: dict[tuple[str, bool], Bucket] = {}
         self._router = Router.for_all_operations()
         self._next_change = 0.0
         self._settled_until = 0.0
-        # Status changes that time brought about; together with the store's changes this is a
-        # version.
+        # Status changes by time; with the store's changes they make up the version.
         self._settled = 0
         use_quotas(lambda: settings.quotas)
         moto.guards["ram"] = partial(refuse_share, self.store)
 
     @property
     def version(self) -> int:
-        """Grows with every change, by a caller or by the clock (after `settle`)."""
+        """Grows with every change, by a caller or by time (after `settle`)."""
         return self.store.changes + self._settled
 
     def handle(
@@ -127,8 +125,8 @@ class CloudFront:
             return write_error(sorry, request_id)
 
     def change(self, what: Callable[[Context], None]) -> None:
-        """A change that no operation makes, as one transaction: the lab's own, for no account in
-        particular.
+        """Make a change of the lab's own, which is no operation and belongs to no account, in a
+        transaction.
         """
         with self.moto.lock:
             self.settle()
@@ -137,9 +135,7 @@ class CloudFront:
             self._expect_changes()
 
     def settle(self) -> None:
-        """Let time act: count status changes that are due, and finish deletions. Cheap when nothing
-        is due.
-        """
+        """Count status changes that are due, and finish deletions. Cheap if nothing is due."""
         if self._clock.now() < self._next_change:
             return
         with self.moto.lock:
@@ -157,7 +153,7 @@ class CloudFront:
             self._expect_changes()
 
     def _expect_changes(self) -> None:
-        # Counted from the last settling, so that no change falls between that and now unseen.
+        # From the last `settle` on, so that no change in between is missed.
         now = self._settled_until
         moments = [
             moment
@@ -171,8 +167,8 @@ class CloudFront:
         self._next_change = min(moments, default=float("inf"))
 
     def _throttle(self, account: str, operation: str) -> None:
-        """Count the call against the account's rate, in real time: a faster lab does not give
-        anybody more calls.
+        """Count the call against the account's rate, in real time: a faster lab does not allow more
+        calls.
         """
         reading = is_read(operation)
         rates = self.settings.rates
@@ -189,7 +185,7 @@ class CloudFront:
         self._buckets[account, reading] = left
 
     def _context(self, headers: Mapping[str, str], operation: str) -> Context:
-        """What an operation works with; one that only reads may see the past."""
+        """What the operation works with; a read may see an earlier state."""
         now, lag = self._clock.now(), self.settings.read_lag
         self.store.history.begin(now, lag)
         return Context(
@@ -198,6 +194,6 @@ class CloudFront:
             quotas=self.settings.quotas,
             account=self.moto.account_of(headers),
             now=now,
-            wall=time.time(),
+            real_time=time.time(),
             edges_at=self.edges_at(),
         )

@@ -1,8 +1,4 @@
-"""PURE. A token bucket: may one more call be made now?
-
-It decides from the bucket's last state and the time alone. It must never read a clock or know whose
-bucket it is.
-"""
+"""PURE. A token bucket: whether one more call is allowed now."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ class Bucket:
 
 def take(bucket: Bucket | None, now: float, rate: float, burst: float) -> Bucket | None:
     """The bucket after one call, None if it holds no whole token. A new one is full; `rate` tokens
-    a second come in.
+    per second are added.
     """
     if bucket is None:
         bucket = Bucket(burst, now)
@@ -30,5 +26,5 @@ def take(bucket: Bucket | None, now: float, rate: float, burst: float) -> Bucket
 
 
 def is_read(operation: str) -> bool:
-    """True for an operation that changes nothing, by its name."""
+    """True if the operation changes nothing, by its name."""
     return operation.startswith(_READING)

@@ -1,4 +1,4 @@
-"""moto's backends that are in use. To ask for another Region would create its backend."""
+"""moto's backends that are in use. Accessing another Region would create its backend."""
 
 from __future__ import annotations
 

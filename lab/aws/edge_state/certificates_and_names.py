@@ -15,7 +15,7 @@ _ALIAS_PREFIX = "dualstack."
 
 
 def sections() -> dict[str, Any]:
-    """Certificates that a listener has, by ARN, and names that lead to other names."""
+    """Certificates of listeners by ARN, and DNS names that lead to other names."""
     return {"certificates": _certificates(), "names": _names()}
 
 
@@ -31,8 +31,8 @@ def _certificates() -> dict[str, dict[str, Any]]:
 
 
 def _certificate(arn: str) -> dict[str, Any] | None:
-    """PEM of an imported certificate, names of one that ACM issued: the edge has the lab's
-    authority sign that.
+    """PEM of an imported certificate; names of one that ACM issued, which the lab's authority signs
+    at the edge.
     """
     service, region, account = arn.split(":")[2:5] if arn.count(":") >= 5 else ("", "", "")
     if service == "acm":
@@ -42,7 +42,7 @@ def _certificate(arn: str) -> dict[str, Any] | None:
         names = list(dict.fromkeys(name for name in [*bundle.sans, bundle.common_name] if name))
         if bundle.type != "IMPORTED":
             return {"names": names}
-        # moto puts Amazon's root at the end of every chain; a server sends what was imported.
+        # moto appends Amazon's root to every chain; a server sends only what was imported.
         chain = (
             bundle.cert.decode().strip()
             + "\n"
@@ -62,7 +62,7 @@ def _certificate(arn: str) -> dict[str, Any] | None:
 
 
 def _names() -> dict[str, str]:
-    """Aliases and CNAMEs of every hosted zone: which name leads to which."""
+    """Aliases and CNAMEs of every hosted zone: name → target."""
     found = {}
     for _, _, backend in backends.in_use(route53_backends):
         for zone in backend.zones.values():

@@ -1,7 +1,6 @@
-"""What the edge must know, as one versioned JSON document: /_lab/state.
+"""`/_lab/state`: the document for the edge, and its version.
 
-It decides the document's form and when it is new. It must never cost anything while nothing
-changes: the edge asks several times a second.
+It costs next to nothing while nothing changes, since the edge polls several times a second.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from lab.clock import ClockAnchor, LabClock
 
 _HOSTS = "hosts"
 _CLOCK = "clock"
-# The edge asks several times a second; who has not asked for so long is not there.
+# The edge polls several times a second; after this silence it counts as gone.
 EDGE_AWAY_SECONDS = 4.0
 _BUILDS_REMEMBERED = 20
 
@@ -43,13 +42,13 @@ class StateOverlay(Protocol):
 
 
 def load_anchor(database: LabDatabase) -> ClockAnchor | None:
-    """The clock as an earlier process left it."""
+    """The clock's anchor that an earlier process stored."""
     saved = database.value(_CLOCK)
     return None if saved is None else ClockAnchor(**saved)
 
 
 class EdgeState:
-    """The document and its version; also the clock's and the host map's keeper."""
+    """The document and its version. Also stores the clock and the host map."""
 
     def __init__(
         self,
@@ -67,12 +66,11 @@ class EdgeState:
         self._database = database
         self._overlay = overlay
         self._seen: tuple[int, float] = (0, 0.0)
-        # When the edge that follows was heard last (monotonic), and the lab time until which it
-        # knows everything.
+        # When the edge last polled (monotonic), and the lab time up to which it knows everything.
         self._edge_heard, self._edge_knows = float("-inf"), 0.0
         self._built_at: dict[int, float] = {}
         cloudfront.edges_at = self.edge_knows
-        # A restarted process must not repeat a version that meant something else.
+        # A restarted process must not reuse an old version number for another state.
         self._base = int(time.time()) * 1000
         self._own_changes = 0
         self._hosts: dict[str, str] = dict(database.value(_HOSTS) or {})
@@ -82,7 +80,7 @@ class EdgeState:
         self.save_clock()
 
     def version(self) -> int:
-        """The document's version now."""
+        """The current version of the document."""
         self._cloudfront.settle()
         return (
             self._base
@@ -93,8 +91,8 @@ class EdgeState:
         )
 
     def document(self, known: int | None, *, follows: bool = False) -> bytes | None:
-        """The document as JSON, None when the caller already has this version. `follows`: it is the
-        edge that asks, and serves by the version that it names.
+        """The document as JSON; None if the caller has the current version. `follows`: the caller
+        is the edge, and serves by the version it names.
         """
         now, version = self._clock.now(), self.version()
         if known is not None:
@@ -114,19 +112,19 @@ class EdgeState:
             return self._kept[1]
 
     def edge_knows(self) -> float:
-        """Until which lab time the edge knows everything; now, where none follows."""
+        """The lab time up to which the edge knows everything; now, if no edge polls."""
         gone = self._read_monotonic() - self._edge_heard > EDGE_AWAY_SECONDS
         return self._clock.now() if gone else self._edge_knows
 
     def _hear(self, until: float) -> None:
-        # One that starts anew, or comes back, takes nothing back that was shown as deployed.
+        # An edge that restarts or returns must not take back what was shown as Deployed.
         before = self.edge_knows()
         self._edge_heard = self._read_monotonic()
         self._edge_knows = max(before, until)
 
     def wait_for_edge(self, seconds: float) -> bool:
-        """Wait until the edge has taken over what is true now; False if there is no edge, or it
-        needs longer.
+        """Wait until the edge has applied the current version; False if there is no edge, or it
+        takes longer.
         """
         version, deadline = self.version(), time.monotonic() + seconds
         while time.monotonic() < deadline and time.monotonic() - self._seen[1] < EDGE_AWAY_SECONDS:
@@ -136,7 +134,7 @@ class EdgeState:
         return False
 
     def save_clock(self) -> None:
-        """Write the clock's anchor down, so that lab time never runs backwards over a restart."""
+        """Store the clock's anchor, so that lab time never runs backwards after a restart."""
         anchor = self._clock.anchor
         with self._moto.lock, self._database.transaction():
             self._database.put_value(
@@ -150,7 +148,7 @@ class EdgeState:
             )
 
     def advance_clock(self, seconds: float) -> None:
-        """Step lab time forward.
+        """Advance lab time.
 
         :raises ValueError: negative.
         """
@@ -159,9 +157,9 @@ class EdgeState:
         self.save_clock()
 
     def run_clock_at(self, scale: float) -> None:
-        """Change how fast lab time runs, until the process is restarted.
+        """Change the speed of lab time until the process restarts.
 
-        :raises ValueError: not a scale.
+        :raises ValueError: out of range.
         """
         self._clock.run_at(scale)
         self._own_changes += 1
@@ -181,9 +179,9 @@ class EdgeState:
         return dict(self._hosts)
 
     def take_target_health(self, targets: list[dict[str, Any]]) -> bool:
-        """What the edge's health checks found; whether that is news.
+        """Store the results of the edge's health checks; whether they have changed.
 
-        :raises KeyError, TypeError, ValueError, AttributeError: an entry cannot be read.
+        :raises KeyError, TypeError, ValueError, AttributeError: an entry is malformed.
         """
         with self._moto.lock:
             news = report_target_health(targets)
@@ -191,20 +189,20 @@ class EdgeState:
         return news
 
     def viewers(self) -> dict[str, Any]:
-        """What the lab is told about viewers."""
+        """Settings for viewers and log rows."""
         return self._viewers.document()
 
     def set_viewers(self, given: dict[str, Any]) -> None:
-        """Change what the lab is told about viewers.
+        """Change settings for viewers and log rows.
 
-        :raises ValueError: a setting that makes no sense.
+        :raises ValueError: an invalid setting.
         """
         with self._moto.lock, self._database.transaction():
             self._viewers.change(given)
             self._own_changes += 1
 
     def _build(self, version: int) -> bytes:
-        """Distributions are the bulk of it, and few change at once: their JSON is kept per served
+        """Distributions are most of it, and few change at a time: their JSON is cached per served
         revision.
         """
         now = self._clock.now()

@@ -25,7 +25,7 @@ def certificate_arns(listener: Any) -> list[str]:
 
 
 def load_balancers() -> list[dict[str, Any]]:
-    """Every load balancer with listeners and rules, in the form of /_lab/state."""
+    """Every load balancer with its listeners and rules."""
     found = []
     for account, region, balancer in backends.load_balancers():
         balancer.activate()
@@ -50,7 +50,7 @@ def load_balancers() -> list[dict[str, Any]]:
 
 
 def target_groups() -> list[dict[str, Any]]:
-    """Every target group with its targets and their health, in the form of /_lab/state."""
+    """Every target group with its targets and their health."""
     found = []
     for account, _, backend in backends.in_use(elbv2_backends):
         for group in backend.target_groups.values():
@@ -149,7 +149,7 @@ def _sticky_seconds(config: dict[str, Any] | None) -> int:
 
 
 def _login(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    """Where the action sends those who are not signed in, and whether it does."""
+    """What the action does with users who are not signed in, and where it sends them."""
     oidc = kind == "authenticate-oidc"
     config = data.get("AuthenticateOidcConfig" if oidc else "AuthenticateCognitoConfig") or {}
     where = (
@@ -168,7 +168,7 @@ def _login(kind: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _health_check(group: Any) -> dict[str, Any] | None:
-    """None where none is made: when it is off, and for Lambda functions."""
+    """None if there is none: if it is disabled, and for Lambda functions."""
     if not group.health_check_enabled or group.target_type == "lambda":
         return None
     return {
@@ -184,7 +184,7 @@ def _health_check(group: Any) -> dict[str, Any] | None:
 
 
 def _condition(condition: dict[str, Any]) -> dict[str, Any]:
-    """{"field", "values"} of any condition, old style or new; a header condition also has
+    """{"field", "values"} of a condition, in old or new style; a header condition also has
     "name".
     """
     values = list(condition.get("Values") or [])

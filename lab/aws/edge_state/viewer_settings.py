@@ -1,7 +1,5 @@
-"""What the lab is told about viewers and log rows: /_lab/viewers.
-
-It decides which values make sense, and keeps them over a restart. It must never say what follows
-from them: the edge does.
+"""`/_lab/viewers`: the country of viewers and the delay of log rows. What follows from them is up
+to the edge.
 """
 
 from __future__ import annotations
@@ -25,8 +23,8 @@ _DEFAULTS: Mapping[str, Any] = {
 
 
 class ViewerSettings:
-    """Where viewers are, by their address, and how late the edge's log rows come. The caller holds
-    a transaction.
+    """The country of viewers by their address, and the delay of log rows. The caller holds a
+    transaction.
     """
 
     def __init__(self, database: LabDatabase) -> None:
@@ -34,13 +32,14 @@ class ViewerSettings:
         self._known: dict[str, Any] = {**_DEFAULTS, **(database.value(_SAVED) or {})}
 
     def document(self) -> dict[str, Any]:
-        """All of them."""
+        """All settings."""
         return dict(self._known)
 
     def change(self, given: Mapping[str, Any]) -> None:
-        """Replace those that are given; a country of "" removes an entry of `viewer_countries`.
+        """Replace the given settings; the country "" removes an entry of `viewer_countries`.
 
-        :raises ValueError: one makes no sense; says which and what to do. Nothing is changed then.
+        :raises ValueError: an invalid setting; the message says which, and what to do. Then nothing
+        changes.
         """
         unknown = set(given) - set(_DEFAULTS)
         if unknown:

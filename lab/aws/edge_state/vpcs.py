@@ -35,7 +35,7 @@ def sections() -> dict[str, Any]:
 
 
 def security_groups() -> dict[str, dict[str, Any]]:
-    """Every security group with what it lets in, by id, in the form of /_lab/state."""
+    """Every security group with its inbound rules, by id."""
     found: dict[str, dict[str, Any]] = {}
     for account, _, backend in backends.in_use(ec2_backends):
         for vpc, groups in backend.groups.items():
@@ -50,9 +50,7 @@ def security_groups() -> dict[str, dict[str, Any]]:
 
 
 def prefix_lists() -> dict[str, dict[str, Any]]:
-    """CloudFront's origin-facing lists of every account and Region, by id, in the form of
-    /_lab/state.
-    """
+    """CloudFront's origin-facing prefix lists of every account and Region, by id."""
     found: dict[str, dict[str, Any]] = {}
     for account, region, backend in backends.in_use(ec2_backends):
         for listed in backend.managed_prefix_lists.values():
@@ -68,7 +66,7 @@ def prefix_lists() -> dict[str, dict[str, Any]]:
 
 
 def service_groups() -> dict[str, str]:
-    """CloudFront's own security group of each VPC that has one."""
+    """CloudFront's own security group by VPC."""
     found = {}
     for _, _, backend in backends.in_use(ec2_backends):
         for vpc, groups in backend.groups.items():

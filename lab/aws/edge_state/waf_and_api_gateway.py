@@ -1,9 +1,4 @@
-"""Web ACLs and WebSocket APIs as the edge sees them: typed readings of moto's AWS WAF and API
-Gateway.
-
-It decides how moto's objects become plain values. It must never change them, and its callers hold
-the lab's lock.
-"""
+"""The parts of /_lab/state about AWS WAF and API Gateway: web ACLs, WebSocket APIs."""
 
 from __future__ import annotations
 
@@ -19,19 +14,19 @@ _DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def sections() -> dict[str, Any]:
-    """The parts of /_lab/state that AWS WAF and API Gateway fill."""
+    """Web ACLs with their sets, and WebSocket APIs."""
     return {"firewall": firewall(), "gateways": gateways()}
 
 
 def firewall() -> dict[str, dict[str, Any]]:
-    """Every web ACL of scope CLOUDFRONT, address sets and pattern sets by ARN, in AWS WAF's own
-    words.
+    """Every web ACL of scope CLOUDFRONT, IP sets and regex pattern sets by ARN, in AWS WAF's own
+    terms.
     """
     found: dict[str, dict[str, Any]] = {"web_acls": {}, "ip_sets": {}, "pattern_sets": {}}
     for _, regions in list(wafv2_backends.items()):
         for backend in list(regions.values()):
             for acl in backend.wacls.values():
-                # A regional one cannot be a distribution's.
+                # Distributions cannot use regional ones.
                 if ":global/" in acl.arn:
                     found["web_acls"][acl.arn] = _web_acl(acl)
             for ip_set in backend.ip_sets.values():
@@ -43,9 +38,7 @@ def firewall() -> dict[str, dict[str, Any]]:
 
 
 def gateways() -> list[dict[str, Any]]:
-    """Every WebSocket API: its host name, its stages, and host:port of what its $default route is
-    integrated with.
-    """
+    """Every WebSocket API: host name, stages, and host:port of the $default route's integration."""
     found = []
     for account, regions in list(apigatewayv2_backends.items()):
         for backend in list(regions.values()):
@@ -80,9 +73,7 @@ def _web_acl(acl: Any) -> dict[str, Any]:
 
 
 def _integration(api: Any) -> str:
-    """host:port of the $default route's integration, "" if the API has none that leads to an
-    address.
-    """
+    """host:port of the $default route's integration, "" if it does not lead to an address."""
     target = next(
         (str(route.target or "") for route in api.routes.values() if route.route_key == "$default"),
         "",

@@ -1,9 +1,7 @@
-"""VPC Block Public Access, which moto does not have: options and exclusions of every account and
-Region.
+"""VPC Block Public Access, which moto lacks: options and exclusions of every account and Region.
 
-It decides their states and refusals as the EC2 API reference has them, and says what holds at an
-edge. A change holds at once; its state reads in-progress for some minutes of lab time, as AWS has
-it.
+States and errors follow the EC2 API reference. A change applies immediately, but its state stays
+in-progress for some minutes of lab time, as on AWS.
 """
 
 from __future__ import annotations
@@ -28,9 +26,7 @@ _EXCLUSION_MODES = ("allow-bidirectional", "allow-egress")
 
 @dataclass(frozen=True)
 class _Exclusion:
-    """One exclusion. `verb` is create, update or delete, which is complete at `done_at` (lab
-    time).
-    """
+    """One exclusion. `verb` is create, update or delete; it is complete at `done_at` (lab time)."""
 
     id: str
     resource: str
@@ -59,7 +55,7 @@ class _Exclusion:
 
 @dataclass
 class _Regional:
-    """What one account has in one Region."""
+    """The state of one account in one Region."""
 
     mode: str = "off"
     updated: datetime.datetime | None = None
@@ -71,8 +67,8 @@ _KEPT: dict[tuple[str, str], _Regional] = {}
 
 
 def block_public_access() -> dict[str, dict[str, dict[str, Any]]]:
-    """What holds: {account: {region: {"mode", "exclusions": [{"resource", "mode"}]}}}, in the form
-    of /_lab/state.
+    """The current state, as in /_lab/state: {account: {region: {"mode", "exclusions": [{"resource",
+    "mode"}]}}}.
     """
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for (account, region), kept in sorted(_KEPT.items()):
@@ -88,7 +84,7 @@ def block_public_access() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def patch_block_public_access() -> None:
-    """Teach EC2 the six calls."""
+    """Add six operations to EC2."""
     for operation in (
         describe_vpc_block_public_access_options,
         modify_vpc_block_public_access_options,
@@ -126,7 +122,7 @@ def create_vpc_block_public_access_exclusion(request: Any) -> ActionResult:
             "InvalidParameterCombination", "Specify either a VpcId or a SubnetId, and not both."
         )
     backend = request.ec2_backend
-    # Both raise EC2's own errors for ids that nobody has.
+    # Both raise EC2's own errors for unknown ids.
     resource = (
         backend.get_subnet(subnet).id if subnet else backend.describe_vpcs(vpc_ids=[vpc])[0].id
     )

@@ -1,7 +1,7 @@
-"""What moto finds out again and again: once.
+"""Caches for what moto looks up at every request.
 
-It decides nothing. moto lists all of botocore's services for each that it reads, and the methods of
-a service, seven hundred for EC2, at each request.
+moto lists all of botocore's services for each one that it loads, and all methods of a service, 700
+for EC2, at each request.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from moto.core.utils import method_names_from_class
 
 
 def cache_lookups() -> None:
-    """Let moto's services share one loader, and remember what each can do. Methods must not be
-    added after this.
+    """Share one loader among moto's services, and cache each service's operations. Methods that are
+    added later are not found.
     """
     vars(moto_utils)["create_loader"] = functools.cache(create_loader)
     vars(moto_responses)["method_names_from_class"] = functools.cache(method_names_from_class)

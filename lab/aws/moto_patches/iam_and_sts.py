@@ -1,6 +1,4 @@
-"""moto's IAM and STS: the name and the life of CloudFront's service-linked role, and role ARNs that
-are none.
-"""
+"""moto's IAM and STS: CloudFront's service-linked role, and validation of role ARNs."""
 
 from __future__ import annotations
 
@@ -19,13 +17,13 @@ from moto.sts.models import STSBackend
 
 VPC_ORIGIN_PRINCIPAL = "vpcorigin.cloudfront.amazonaws.com"
 VPC_ORIGIN_ROLE = "AWSServiceRoleForCloudFrontVPCOrigin"
-# The interface type of what CloudFront puts into a VPC; while there is one, the role is in use.
+# The type of CloudFront's network interfaces. While one exists, the role is in use.
 _MANAGED_INTERFACE = "cloudfront_managed"
 _ROLE_ARN = re.compile(r"arn:aws[\w-]*:iam::\d{12}:role/[\w+=,.@/-]+")
 
 
 def patch_iam_and_sts() -> None:
-    """Apply all."""
+    """Apply all patches."""
     _name_service_linked_roles()
     _keep_the_vpc_origin_role_while_it_is_used()
     _check_role_arns()
@@ -50,14 +48,14 @@ def _name_service_linked_roles() -> None:
 
 
 class UnmodifiableEntity(IAMException):
-    """Only the service may change its role."""
+    """Only the service can change its role."""
 
     code = "UnmodifiableEntity"
 
 
 def _keep_the_vpc_origin_role_while_it_is_used() -> None:
-    """moto deletes any role at once. IAM refuses DeleteRole of this one, and asks CloudFront before
-    the other way.
+    """moto deletes any role immediately. IAM refuses DeleteRole for this one, and
+    DeleteServiceLinkedRole while CloudFront uses it.
     """
     delete_role: Callable[..., Any] = IAMBackend.delete_role
     delete_linked: Callable[..., Any] = IAMBackend.delete_service_linked_role
@@ -97,7 +95,7 @@ def _keep_the_vpc_origin_role_while_it_is_used() -> None:
 
 
 def _managed_interfaces(account: str) -> dict[str, list[str]]:
-    """Region -> ids of the interfaces that CloudFront keeps in the account."""
+    """Region → ids of CloudFront's network interfaces in the account."""
     found: dict[str, list[str]] = {}
     for region, backend in ec2_backends[account].items():
         for interface in backend.enis.values():
@@ -111,8 +109,8 @@ def _any_id() -> str:
 
 
 def _check_role_arns() -> None:
-    """moto gives keys for anything; STS refuses what is no role's ARN. Whether the role exists is
-    not asked.
+    """moto issues keys for any ARN; STS refuses one that is not a role's. The role need not
+    exist.
     """
     original: Callable[..., Any] = STSBackend.assume_role
 

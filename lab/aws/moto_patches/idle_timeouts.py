@@ -1,5 +1,5 @@
-"""moto's idle clocks of load balancers: it takes any number, ELBv2 takes a range (API reference,
-attribute lists).
+"""Idle timeouts of load balancers: moto accepts any number, ELBv2 a range (API reference, attribute
+lists).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ RANGES: Mapping[str, tuple[int, int]] = {
 
 
 def patch_idle_timeouts() -> None:
-    """Check the range of each clock; let an Application Load Balancer's keep-alive be set at
-    all.
+    """Check the range of each timeout, and support an Application Load Balancer's client
+    keep-alive.
     """
     FakeLoadBalancer.VALID_ATTRS = {*FakeLoadBalancer.VALID_ATTRS, KEEP_ALIVE}
     of_balancer: Callable[..., Any] = ELBv2Backend.modify_load_balancer_attributes

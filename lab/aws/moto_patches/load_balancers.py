@@ -1,5 +1,5 @@
-"""moto's load balancers: ARN by type, scheme default, `internal-` names, default attributes,
-repeatable rule ARNs.
+"""moto's load balancers: ARNs by type, default scheme, `internal-` names, default attributes,
+reproducible rule ARNs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import Any
 
 from moto.elbv2 import models as elbv2_models
 
-# elbv2 API reference: attributes an Application Load Balancer has before anybody sets one.
+# ELBv2 API reference: default attributes of an Application Load Balancer.
 APPLICATION_ATTRIBUTES = {
     "access_logs.s3.enabled": "false",
     "idle_timeout.timeout_seconds": "60",
@@ -35,7 +35,7 @@ ARN_KIND = {"application": "app", "network": "net", "gateway": "gwy"}
 
 
 def patch_load_balancers() -> None:
-    """Apply all of it."""
+    """Apply all patches."""
     original: Callable[..., Any] = elbv2_models.ELBv2Backend.create_load_balancer
 
     def create_load_balancer(self: Any, *args: Any, **given: Any) -> Any:
@@ -72,8 +72,8 @@ def patch_load_balancers() -> None:
     def init_listener(self: Any, *args: Any, **given: Any) -> None:
         listener_init(self, *args, **given)
         if self.protocol in ("HTTP", "HTTPS"):
-            # The 350 seconds are a Network Load Balancer's; an ALB's idle clock is an attribute of
-            # the balancer.
+            # moto's 350 seconds are a Network Load Balancer's; an ALB's idle timeout is an
+            # attribute of the load balancer.
             self.attributes = {"routing.http.response.server.enabled": "true"}
 
     elbv2_models.FakeListener.__init__ = init_listener  # type: ignore[method-assign]

@@ -1,10 +1,8 @@
-"""IAM's SimulatePrincipalPolicy, which moto does not have: what a role's or a user's policies say
-of an action.
+"""IAM's SimulatePrincipalPolicy, which moto lacks: what the policies of a role or a user allow.
 
-It decides by the rules of IAM's policy language ("Policy evaluation logic", "IAM JSON policy
-elements"): an explicit Deny, then an Allow, then nothing; a permissions boundary must allow it too.
-Organisations are not there, and who hands in a boundary or a resource policy is told that it is not
-read. It must never guard a call: the lab lets everybody do everything.
+Follows IAM's policy language ("Policy evaluation logic", "IAM JSON policy elements"): an explicit
+Deny wins, then an Allow; a permissions boundary must allow the action too. Organizations are not
+supported; a boundary or resource policy as input is refused. The lab itself checks no permissions.
 """
 
 from __future__ import annotations
@@ -41,13 +39,15 @@ _TESTS: dict[str, Test] = {
 
 
 def patch_policy_simulation() -> None:
-    """Teach moto the call."""
+    """Add the operation to moto."""
     IamResponse.simulate_principal_policy = simulate_principal_policy  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What the policies say; `missing` are context keys that conditions ask for and nobody gave."""
+    """The result of an evaluation; `missing` are context keys that conditions need and the request
+    lacks.
+    """
 
     word: str
     policies: tuple[str, ...] = ()
@@ -57,8 +57,8 @@ class Decision:
 def decide(
     policies: Mapping[str, Mapping[str, Any]], action: str, resource: str, context: Context
 ) -> Decision:
-    """The decision over all statements of all policies (name → document). Raises for what the lab
-    cannot evaluate.
+    """The decision over all statements of all policies (name → document). Raises an error for what
+    the lab cannot evaluate.
     """
     given = {key.lower(): values for key, values in context.items()}
     allowing: list[str] = []
@@ -80,7 +80,7 @@ def decide(
 
 
 def _names(statement: Mapping[str, Any], element: str, value: str, *, fold: bool = False) -> bool:
-    """Whether an element, or its Not form, covers the value; `fold` compares without case."""
+    """Whether an element, or its Not form, covers the value; `fold` ignores case."""
     inverse = f"Not{element}" in statement
     patterns = _listed(statement.get(f"Not{element}" if inverse else element))
     return inverse != any(
@@ -89,7 +89,7 @@ def _names(statement: Mapping[str, Any], element: str, value: str, *, fold: bool
 
 
 def _met(condition: Mapping[str, Mapping[str, Any]], given: Context) -> tuple[bool, set[str]]:
-    """Whether all of a statement's conditions are met, and the keys they would have needed."""
+    """Whether all conditions of a statement are met, and the missing keys."""
     met, missing = True, set()
     for operator, wishes in condition.items():
         for key, wanted in wishes.items():
@@ -103,7 +103,7 @@ def _met(condition: Mapping[str, Mapping[str, Any]], given: Context) -> tuple[bo
 
 
 def _holds(operator: str, found: Sequence[str] | None, wanted: Sequence[str]) -> tuple[bool, bool]:
-    """Whether one condition holds, and whether it fails only because its key is not there."""
+    """Whether one condition is met, and whether it only fails because its key is missing."""
     quantifier, _, rest = operator.rpartition(":")
     name = rest.lower()
     if name == "null":
@@ -187,7 +187,7 @@ def _result(
 
 
 def _policies_of(backend: Any, arn: str) -> tuple[Any, dict[str, dict[str, Any]]]:
-    """The role or user itself, and every policy that it, or a user's groups, has: name →
+    """The role or user itself, and all its policies, including a user's groups': name →
     document.
     """
     kind, _, path = arn.partition(":")[2].rpartition(":")[2].partition("/")

@@ -1,8 +1,8 @@
-"""EC2's public images: moto makes 1,300 of them, with a snapshot each, for every account in every
+"""EC2's public images: moto creates 1,300 of them, with a snapshot each, for every account in every
 Region.
 
-It decides only when: at the first call that can show one, not with the account. Their ids do not
-depend on which call that is. It must never leave one out that somebody asks for.
+Here they are created at the first call that can show one. Their ids do not depend on which call
+that is.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _WAITING = "_public_images_are_waited_for"
 
 
 def patch_public_images() -> None:
-    """Make images and snapshots complete themselves when they are looked at."""
+    """Create images and snapshots when they are first accessed."""
     load = AmiBackend._load_amis
 
     def later(backend: Any) -> None:
@@ -26,7 +26,7 @@ def patch_public_images() -> None:
 
     def complete(name: str) -> property:
         def get(backend: Any) -> Any:
-            # No longer waited for before they are made, because making them looks here too.
+            # Cleared first, because loading them accesses this property too.
             if vars(backend).pop(_WAITING, False):
                 with random_numbers_of(f"images/{backend.account_id}/{backend.region_name}"):
                     load(backend)

@@ -1,8 +1,8 @@
-"""AWS RAM for VPC origins, which moto refuses: shares, their resources and principals, invitations.
+"""AWS RAM for VPC origins, which moto refuses: shares, resources, principals, invitations.
 
-It decides who has been given a resource (`shared_with`). Accounts outside the owner's organization
-must accept an invitation within twelve hours of lab time; the owner's organization needs none.
-cloudfront/operations/resource_policies.py has checked that the resource exists.
+Accounts outside the owner's organization must accept an invitation within twelve hours of lab time;
+accounts in it need none. cloudfront/rules/resource_shares.py has checked that the VPC origin
+exists.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from moto.ram.utils import AWS_MANAGED_PERMISSIONS, RAM_RESOURCE_TYPES, format_r
 
 from lab.aws.moto_patches.time_and_random import lab_now, moto_now
 
-# Shares of global resources live here (RAM user guide).
+# Global resources are shared in this Region (RAM user guide).
 HOME_REGION = "us-east-1"
 PERMISSION = "AWSRAMDefaultPermissionCloudFront"
 RESOURCE_TYPE = "cloudfront:VpcOrigin"
@@ -38,7 +38,7 @@ _VPC_ORIGIN = re.compile(r"arn:aws:cloudfront::(\d{12}):vpcorigin/[^/]+")
 
 @dataclass
 class _Invitation:
-    """An invitation to one account; `answer` is ACCEPTED or REJECTED once there is one. `expires`
+    """An invitation to one account; `answer` is ACCEPTED or REJECTED once it is answered. `expires`
     is lab time.
     """
 
@@ -51,7 +51,7 @@ class _Invitation:
 
     @property
     def status(self) -> str:
-        """PENDING until it is answered or too old."""
+        """PENDING until it is answered or expired."""
         return self.answer or ("PENDING" if lab_now() < self.expires else "EXPIRED")
 
     def shown(self) -> dict[str, Any]:
@@ -75,8 +75,8 @@ class _RamError(JsonRESTError):
 
 
 def shared_with(resource_arn: str, owner: str, account: str) -> bool:
-    """True if an active share of `owner` gives the resource to the account, and the account
-    accepted if it must.
+    """True if an active share of `owner` includes the resource and the account, which has accepted
+    if it must.
     """
     return any(
         resource_arn in share.resource_arns and account in _consumers(share)
@@ -97,7 +97,7 @@ def vpc_origin_owner(arn: str) -> str | None:
 
 
 def patch_resource_shares() -> None:
-    """Teach moto's RAM the resource type, its permission and the missing calls."""
+    """Add the resource type, its permission and the missing operations to moto's RAM."""
     ResourceShare.SHAREABLE_RESOURCES.append("vpcorigin")
     AWS_MANAGED_PERMISSIONS.append(
         format_ram_permission(name=PERMISSION, resource_type=RESOURCE_TYPE)
@@ -241,7 +241,7 @@ def reject_resource_share_invitation(request: Any) -> str:
 def _answer(request: Any, answer: str) -> str:
     arn = str(_given(request).get("resourceShareInvitationArn"))
     invitation = _INVITATIONS.get(arn)
-    # RAM is regional: an invitation of us-east-1 is not there in any other Region.
+    # RAM is regional: an invitation exists in its own Region only.
     if (
         invitation is None
         or invitation.receiver != request.current_account
@@ -382,7 +382,7 @@ def _consumers(share: ResourceShare) -> set[str]:
 
 
 def _organization_of(account: str) -> set[str]:
-    """The accounts of the organization that the account manages."""
+    """The accounts of the organization that this account manages."""
     if account not in organizations_backends:
         return set()
     return {member.id for member in organizations_backends[account]["aws"].accounts}
@@ -411,7 +411,8 @@ def _invite(share: ResourceShare, principals: list[str]) -> None:
         account = _account(principal)
         if account is None or account in members or account == share.owning_account_id:
             continue
-        arn = f"arn:aws:ram:{share.region}:{share.owning_account_id}:resource-share-invitation/{mock_random.uuid4()}"
+        prefix = f"arn:aws:ram:{share.region}:{share.owning_account_id}"
+        arn = f"{prefix}:resource-share-invitation/{mock_random.uuid4()}"
         _INVITATIONS[arn] = _Invitation(
             arn, share, account, moto_now(), lab_now() + INVITATION_SECONDS
         )

@@ -1,8 +1,6 @@
-"""Service Quotas for CloudFront, which moto does not have: what the quotas of an account are, and
-what AWS gives.
+"""Service Quotas for CloudFront, which moto lacks: applied and default quotas.
 
-It decides names and codes. The values are the lab's settings, which `use_quotas` hands in; it must
-never change one.
+The values are the lab's settings, read through `use_quotas`; nothing here changes them.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from moto.servicequotas.responses import ServiceQuotasResponse
 from lab.config import DEFAULT_QUOTAS
 
 SERVICE_CODE = "cloudfront"
-# CloudFront's quotas are kept here, as all of its settings.
+# The Region of CloudFront's quotas.
 _REGION = "us-east-1"
-# By the lab's name: AWS's name, and AWS's code where it is known in public.
+# The lab's name → AWS's name, and AWS's code if it is public.
 _NAMES: dict[str, tuple[str, str]] = {
     "vpc_origins": ("VPC origins per AWS account", ""),
     "distributions_per_vpc_origin": ("Distributions associated with a single VPC origin", ""),
@@ -44,12 +42,12 @@ _applied: list[Callable[[], Mapping[str, int]]] = []
 
 
 def use_quotas(read: Callable[[], Mapping[str, int]]) -> None:
-    """From now on the applied quotas are what `read` gives."""
+    """Read the applied quotas with `read` from now on."""
     _applied[:] = [read]
 
 
 def patch_service_quotas() -> None:
-    """Teach moto the calls for CloudFront; it keeps its own for VPC."""
+    """Add CloudFront's quotas to moto, which has its own for VPC."""
     list_defaults: Callable[[Any], str] = ServiceQuotasResponse.list_aws_default_service_quotas
     get_quota: Callable[[Any], str] = ServiceQuotasResponse.get_service_quota
 
@@ -108,19 +106,19 @@ def _one(request: Any, values: Mapping[str, int]) -> dict[str, Any]:
 def _quotas(request: Any, values: Mapping[str, int]) -> list[dict[str, Any]]:
     if request.region != _REGION:
         raise NoSuchResource
-    found = []
+    account, found = request.current_account, []
     for name, (title, known) in _NAMES.items():
         code = known or "L-" + hashlib.sha256(name.encode()).hexdigest()[:8].upper()
         found.append(
             {
                 "ServiceCode": SERVICE_CODE,
                 "ServiceName": "Amazon CloudFront",
-                "QuotaArn": f"arn:aws:servicequotas::{request.current_account}:{SERVICE_CODE}/{code}",
+                "QuotaArn": f"arn:aws:servicequotas::{account}:{SERVICE_CODE}/{code}",
                 "QuotaCode": code,
                 "QuotaName": title,
                 "Value": float(values[name]),
                 "Unit": "None",
-                # The quotas page offers no higher number for this one.
+                # According to the quotas page, this one cannot be raised.
                 "Adjustable": name != "distributions_per_vpc_origin",
                 "GlobalQuota": True,
             }

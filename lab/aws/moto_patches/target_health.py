@@ -1,7 +1,6 @@
-"""What moto cannot know of targets: whether they answer. The edge checks them and reports it here.
+"""Health of targets, which moto cannot check. The edge does, and reports it here.
 
-It decides how the report shows in DescribeTargetHealth. It must never keep a report over a restart:
-the edge repeats it.
+A report is not stored over a restart, since the edge repeats it.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from moto.elbv2 import models as elbv2_models
 
 DRAINING = "draining"
 HEALTHY = "healthy"
-# elbv2 API reference, TargetHealth.State and Reason, with what the console says.
+# ELBv2 API reference, TargetHealth.State and Reason, with the console's descriptions.
 UNAVAILABLE = "unavailable"
 _NOT_CHECKED = ("Target.HealthCheckDisabled", "Health checks are disabled for this target group")
 _DRAINING = ("Target.DeregistrationInProgress", "Target deregistration is in progress")
@@ -23,7 +22,7 @@ Key = tuple[str, str, int]
 
 @dataclass(frozen=True)
 class Reported:
-    """One target as the edge sees it, in the words of DescribeTargetHealth."""
+    """One target as the edge sees it, in DescribeTargetHealth's terms."""
 
     state: str
     reason: str
@@ -34,10 +33,10 @@ _reported: dict[Key, Reported] = {}
 
 
 def report_target_health(targets: Iterable[Mapping[str, Any]]) -> bool:
-    """Replace what was known by a list of {group, id, port, state, reason, description}; whether
-    that is news.
+    """Replace all reports by a list of {group, id, port, state, reason, description}; whether they
+    have changed.
 
-    :raises KeyError, TypeError, ValueError: an entry cannot be read; nothing is replaced then.
+    :raises KeyError, TypeError, ValueError: an entry is malformed; then nothing is replaced.
     """
     found = {
         (str(entry["group"]), str(entry["id"]), int(entry["port"])): Reported(
@@ -53,9 +52,7 @@ def report_target_health(targets: Iterable[Mapping[str, Any]]) -> bool:
 
 
 def patch_target_health() -> None:
-    """moto calls every registered target healthy, although nobody asked it, and forgets a
-    deregistered one at once.
-    """
+    """moto shows every registered target as healthy, and drops a deregistered one immediately."""
     health_for = elbv2_models.FakeTargetGroup.health_for
     describe = elbv2_models.ELBv2Backend.describe_target_health
 
@@ -73,7 +70,7 @@ def patch_target_health() -> None:
                 reported.description,
             )
         if status.status == HEALTHY and not self.health_check_enabled:
-            # Only a Lambda function's checks may be off, and are unless somebody turns them on.
+            # Health checks can be disabled for Lambda functions only, and are by default.
             status.status, (status.reason, status.description) = UNAVAILABLE, _NOT_CHECKED
         return status
 

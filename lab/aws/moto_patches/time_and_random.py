@@ -1,7 +1,8 @@
-"""moto's time and random numbers, so that a repeated request has the same effect.
+"""moto's time and random numbers, fixed per request, so that a repeated request has the same
+result.
 
-It decides what moment moto sees. Inside a request that is the request's own real moment; `lab_now`
-is the lab time at which it came in. It must never be asked outside a request, except by tests.
+During a request, moto's time is the real time of the request, and `lab_now` its lab time. Only
+tests use them outside a request.
 """
 
 from __future__ import annotations
@@ -19,9 +20,7 @@ from moto.moto_api._internal import mock_random
 
 
 class _MotoTime(datetime.datetime):
-    """The datetime class that moto's utcnow() asks: shows the moment of the request that is being
-    performed.
-    """
+    """The datetime class that moto's utcnow() uses: shows the time of the current request."""
 
     moment: float | None = None
     lab: float = 0.0
@@ -35,9 +34,7 @@ class _MotoTime(datetime.datetime):
 
 @contextlib.contextmanager
 def fixed_time_and_seed(at: float, seed: int, lab: float) -> Iterator[None]:
-    """Inside, moto's time is `at`, lab time is `lab` and random numbers follow from `seed`: ids
-    repeat.
-    """
+    """Inside, moto's time is `at`, lab time is `lab`, and random numbers follow from `seed`."""
     mock_random.seed(seed)
     _MotoTime.moment = at
     _MotoTime.lab = lab
@@ -48,18 +45,18 @@ def fixed_time_and_seed(at: float, seed: int, lab: float) -> Iterator[None]:
 
 
 def moto_now() -> datetime.datetime:
-    """The moment that moto sees, in UTC."""
+    """moto's current time, in UTC."""
     return _MotoTime.now(datetime.UTC)
 
 
 def lab_now() -> float:
-    """Lab time, in seconds since 1970, at which the request that is being performed came in."""
+    """The lab time of the current request, in seconds since 1970."""
     return _MotoTime.lab
 
 
 @contextlib.contextmanager
 def random_numbers_of(name: str) -> Iterator[None]:
-    """Inside, moto's random numbers follow from the name; those of the request are not used up."""
+    """Inside, moto's random numbers follow from the name, without using up those of the request."""
     state = mock_random.getstate()
     mock_random.seed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big"))
     try:
@@ -69,11 +66,10 @@ def random_numbers_of(name: str) -> Iterator[None]:
 
 
 def patch_time_and_random() -> None:
-    """moto's clock is ours, and its backends' ids do not depend on when somebody first looks.
+    """Use the fixed time, and make the ids of moto's backends independent of when they are created.
 
     moto creates a Region's backend, with random default VPC and prefix list ids, at its first use,
-    also by a read. Its ids must depend on account and Region only, and must not use up the random
-    numbers of the request.
+    even by a read. Its ids must depend on account and Region only.
     """
     vars(moto_utils)["datetime"] = types.SimpleNamespace(
         datetime=_MotoTime,

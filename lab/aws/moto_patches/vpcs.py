@@ -1,5 +1,5 @@
-"""moto's EC2: the origin-facing prefix lists, what CloudFront keeps to itself in a VPC, and calls
-about groups.
+"""moto's EC2: origin-facing prefix lists, resources that CloudFront manages in a VPC, operations on
+security groups.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from moto.ec2.responses import EC2Response
 ORIGIN_FACING_LIST = "com.amazonaws.global.cloudfront.origin-facing"
 ORIGIN_FACING_IPV6_LIST = "com.amazonaws.global.ipv6.cloudfront.origin-facing"
 ORIGIN_FACING_LIST_IDS = {"us-east-1": "pl-3b927c52"}
-# Names beginning so are CloudFront's.
+# Names with this prefix are reserved for CloudFront.
 RESERVED_GROUP_PREFIX = "CloudFront-VPCOrigins-Service-SG"
-# Weight of the managed list in a security group's rule quota (VPC user guide).
+# Weight of the managed prefix list in a security group's rule quota (VPC user guide).
 ORIGIN_FACING_WEIGHT = 55
-# VPC user guide: inbound rules for each security group and address family.
+# VPC user guide: inbound rules per security group and address family.
 _RULES_PER_GROUP = 60
 
 
 def patch_vpcs() -> None:
-    """Apply all of it."""
+    """Apply all patches."""
     _keep_what_is_cloudfronts()
     _complete_prefix_lists()
     _weigh_prefix_lists()
@@ -41,7 +41,7 @@ def patch_vpcs() -> None:
         setattr(EC2Response, operation.__name__, operation)
 
     def description(self: Any) -> str | None:
-        """moto shows the description of a rule for addresses only, not of one for a group."""
+        """moto shows a rule's description for addresses only, not for groups."""
         found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
         return found
 
@@ -77,13 +77,13 @@ def _complete_prefix_lists() -> None:
         lists = {found.prefix_list_name: found for found in self.managed_prefix_lists.values()}
         entries = lists[ORIGIN_FACING_LIST].entries[1]
         for entry in entries:
-            # The articles' X-Forwarded-For shows peers in all of 130.176.0.0/16, moto's sample has
-            # a quarter of it.
+            # The articles' X-Forwarded-For shows peers in all of 130.176.0.0/16; moto has a quarter
+            # of it.
             if entry["Cidr"] == "130.176.0.0/18":
                 entry["Cidr"] = "130.176.0.0/16"
         listed = self.managed_prefix_lists.pop(lists[ORIGIN_FACING_LIST].id)
         listed.max_entries = ORIGIN_FACING_WEIGHT
-        # One id for all accounts of a Region, as AWS has it.
+        # One id for all accounts of a Region, as on AWS.
         number = hashlib.sha256(self.region_name.encode()).hexdigest()[:8]
         listed.id = ORIGIN_FACING_LIST_IDS.get(self.region_name, f"pl-{number}")
         listed.prefix_list_arn = listed.arn(self.region_name, listed.owner_id)
@@ -98,8 +98,8 @@ def _complete_prefix_lists() -> None:
 
 
 def _weigh_prefix_lists() -> None:
-    """A rule for a prefix list counts as many rules as the list may have entries (VPC user
-    guide).
+    """A rule for a prefix list counts as many rules as the list's maximum number of entries (VPC
+    user guide).
     """
     original: Callable[..., Any] = SecurityGroupBackend.authorize_security_group_ingress
 
@@ -116,8 +116,8 @@ def _weigh_prefix_lists() -> None:
 
 
 def _find_acls_by_any_subnet() -> None:
-    """An ACL is found by any of its subnets: a filter's values are joined by OR (EC2 API
-    reference). moto wants all.
+    """A filter's values are joined by OR (EC2 API reference). moto joins the subnets of an ACL by
+    AND.
     """
     original: Callable[..., Any] = NetworkAclBackend.describe_network_acls
     by_subnet = "association.subnet-id"
@@ -134,7 +134,7 @@ def _find_acls_by_any_subnet() -> None:
 
 
 def _weight(backend: Any, rule: Any) -> int:
-    """How many rules one rule counts for IPv4, for which the quota is counted apart from IPv6."""
+    """How many IPv4 rules one rule counts for. IPv6 rules are counted separately."""
     if rule.prefix_list_id:
         listed = backend.managed_prefix_lists.get(rule.prefix_list_id)
         ipv6 = listed is not None and listed.address_family == "IPv6"
@@ -143,8 +143,8 @@ def _weight(backend: Any, rule: Any) -> int:
 
 
 def describe_security_group_references(request: Any) -> ActionResult:
-    """Which peered VPCs have rules that name the groups. A VPC's own rules are none of it (EC2 API
-    reference).
+    """DescribeSecurityGroupReferences: peered VPCs whose rules refer to the groups. A VPC's own
+    rules do not count (EC2 API reference).
     """
     backend = request.ec2_backend
     wanted = request._get_param("GroupId") or []
@@ -183,7 +183,7 @@ def describe_security_group_references(request: Any) -> ActionResult:
 
 
 def get_security_groups_for_vpc(request: Any) -> ActionResult:
-    """Groups that may be attached in a VPC: its own."""
+    """GetSecurityGroupsForVpc: the VPC's own groups."""
     vpc_id = request._get_param("VpcId")
     if not vpc_id:
         raise EC2ClientError("MissingParameter", "The request must contain the parameter VpcId")

@@ -1,9 +1,4 @@
-"""What a distribution may refer to in other services of an account: certificates and web ACLs, as
-moto keeps them.
-
-It decides how moto's objects become plain values. It must never change an account, and its callers
-hold the lab's lock.
-"""
+"""Certificates that a distribution can use: ACM's and IAM's."""
 
 from __future__ import annotations
 
@@ -14,22 +9,22 @@ from moto.acm.exceptions import CertificateNotFound
 from moto.acm.models import acm_backends
 from moto.iam.models import iam_backends
 
-# CloudFront reads certificates and web ACLs of this Region only.
+# CloudFront uses ACM certificates of this Region only.
 REGION = "us-east-1"
-# Where moto keeps IAM, and the web ACLs of scope CLOUDFRONT.
+# moto's Region for IAM.
 _GLOBAL = "global"
 _CERTIFICATE_ARN = re.compile(r"arn:aws:acm:([a-z0-9-]+):(\d{12}):certificate/[\w-]+")
 
 
 @dataclass(frozen=True)
 class Certificate:
-    """A viewer certificate: the names it is for, in lower case, and whether it may be used."""
+    """A viewer certificate: its names in lower case, and whether it has been issued."""
 
     names: tuple[str, ...]
     issued: bool
 
     def covers(self, alias: str) -> bool:
-        """True if the alias, in lower case, is one of its names; a wildcard stands for exactly one
+        """True if it is valid for the alias, which is in lower case; a wildcard matches one
         label.
         """
         _, dot, parent = alias.partition(".")
@@ -37,9 +32,7 @@ class Certificate:
 
 
 def find_certificate(account: str, arn: str) -> Certificate | None:
-    """The account's ACM certificate of that ARN; None if there is none, or if it is not in
-    us-east-1.
-    """
+    """The account's ACM certificate with that ARN; None if there is none in us-east-1."""
     found = _CERTIFICATE_ARN.fullmatch(arn)
     if found is None or found.groups() != (REGION, account):
         return None

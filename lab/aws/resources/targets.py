@@ -16,7 +16,7 @@ _INSTANCE_ARN = re.compile(r"arn:aws[\w-]*:ec2:([a-z0-9-]+):(\d{12}):instance/(i
 
 @dataclass(frozen=True)
 class Target:
-    """What a VPC origin's ARN names. `kind` is application, network, gateway or instance."""
+    """What a VPC origin's ARN refers to. `kind` is application, network, gateway or instance."""
 
     arn: str
     kind: str
@@ -35,13 +35,13 @@ def is_target_arn(arn: str) -> bool:
 
 
 def target_account(arn: str) -> str | None:
-    """The account an ARN of a load balancer or instance names."""
+    """The account in the ARN of a load balancer or instance."""
     found = _LOAD_BALANCER_ARN.fullmatch(arn) or _INSTANCE_ARN.fullmatch(arn)
     return found.group(2) if found else None
 
 
 def find_target(arn: str) -> Target | None:
-    """The load balancer or instance of that ARN, None if there is none."""
+    """The load balancer or instance with that ARN, None if there is none."""
     balancer = _LOAD_BALANCER_ARN.fullmatch(arn)
     if balancer:
         return _balancer_target(arn, balancer.group(1), balancer.group(2))

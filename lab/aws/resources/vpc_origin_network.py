@@ -1,9 +1,8 @@
-"""What CloudFront puts into a customer's VPC: its security group, its network interfaces, its
+"""What CloudFront creates in a customer's VPC: a security group, network interfaces, a
 service-linked role.
 
-It decides what appears with the first VPC origin of a VPC, whether there is room for it, and what
-goes with the last. Both changes go through the world's journal, because security group rules made
-later name the group's id.
+They come with a VPC's first VPC origin; group and interfaces go with the last. Both changes are
+journaled, since later security group rules contain the group's id.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ DETACH = "detach-service-network"
 
 @dataclass(frozen=True)
 class Place:
-    """A subnet in which CloudFront needs an interface; `served` when it has one already."""
+    """A subnet in which CloudFront needs an interface; `served` if it has one already."""
 
     subnet: str
     zone_id: str
@@ -36,7 +35,7 @@ class Place:
 
 
 def places_of(account: str, region: str, subnets: Iterable[str]) -> tuple[Place, ...]:
-    """Where a target's subnets are, and whether there is room for an interface."""
+    """The subnets of a target, with their zones and free addresses."""
     backend: Any = ec2_backends[account][region]
     known = {subnet.id: subnet for zone in backend.subnets.values() for subnet in zone.values()}
     found = []
@@ -51,7 +50,7 @@ def places_of(account: str, region: str, subnets: Iterable[str]) -> tuple[Place,
 
 
 def _attach(arguments: JsonObject) -> JsonObject:
-    """Make what is missing; arguments: account, region, vpc, subnets."""
+    """Create what is missing; arguments: account, region, vpc, subnets."""
     account, region, vpc = arguments["account"], arguments["region"], arguments["vpc"]
     roles = iam_backends[account]["aws"]
     if not any(role.name == VPC_ORIGIN_ROLE for role in roles.get_roles()):
@@ -84,14 +83,14 @@ def _attach(arguments: JsonObject) -> JsonObject:
 
 
 def _detach(arguments: JsonObject) -> JsonObject:
-    """Remove everything; arguments: account, region, vpc. Absence is success."""
+    """Delete group and interfaces; arguments: account, region, vpc. Absence is success."""
     backend: Any = ec2_backends[arguments["account"]][arguments["region"]]
     vpc = arguments["vpc"]
     for interface in _interfaces(backend, vpc):
         backend.enis.pop(interface.id, None)
     group = _service_group(backend, vpc)
-    # EC2 refuses to delete a group that another group's rule names; then it stays and the next VPC
-    # origin finds it.
+    # EC2 cannot delete a group that another group's rule refers to. Then it stays, and the next VPC
+    # origin uses it.
     if group is not None and not _referenced(backend, group.id):
         backend.groups[vpc].pop(group.id)
     return {}

@@ -11,8 +11,8 @@ _WEB_ACL_ARN = re.compile(r"arn:aws:wafv2:us-east-1:(\d{12}):global/webacl/[\w-]
 
 
 def has_web_acl(account: str, web_acl_id: str) -> bool:
-    """True if the account has a web ACL of scope CLOUDFRONT with that ARN. AWS WAF Classic's ids
-    are never known.
+    """True if the account has a web ACL of scope CLOUDFRONT with that ARN. Ids of AWS WAF Classic
+    are unknown.
     """
     found = _WEB_ACL_ARN.fullmatch(web_acl_id)
     if found is None or found.group(1) != account:

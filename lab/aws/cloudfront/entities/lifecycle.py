@@ -1,7 +1,6 @@
-"""PURE. What CloudFront's entities are and what time does to them.
+"""PURE. What CloudFront's entities are, and how time changes them.
 
-It decides statuses, which configuration is served, and what is in use, all from `now` (lab time,
-seconds). It must never read a clock, store anything or raise an AWS error.
+Statuses, served configurations and what is in use all follow from `now` (lab time, seconds).
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ VpcOriginStatus: TypeAlias = Literal["Deploying", "Deployed"]
 DistributionStatus: TypeAlias = Literal["InProgress", "Deployed"]
 InvalidationStatus: TypeAlias = Literal["InProgress", "Completed"]
 
-# As people report it: about 9 minutes to create, "a few minutes" to delete; 3-20 minutes for a
+# Field reports: about 9 minutes to create, "a few minutes" to delete; 3-20 minutes for a
 # distribution.
 VPC_ORIGIN_SECONDS = 540.0
 VPC_ORIGIN_DELETE_SECONDS = 180.0
@@ -27,15 +26,15 @@ JITTER = 0.1
 
 
 def duration(typical: float, name: str) -> float:
-    """`typical` seconds plus or minus a tenth, always the same for the same name."""
+    """`typical` seconds plus or minus 10 %, always the same for the same name."""
     fraction = int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big") / 2**32
     return typical * (1 + JITTER * (2 * fraction - 1))
 
 
 @dataclass(frozen=True)
 class VpcOrigin:
-    """A VPC origin. `settled_at` ends the deployment that runs; `deleted_at` is set once its
-    deletion has begun.
+    """A VPC origin. `settled_at` ends the current deployment; `deleted_at` is set when its deletion
+    begins.
     """
 
     account: str
@@ -52,11 +51,11 @@ class VpcOrigin:
 
     @property
     def arn(self) -> str:
-        """Its ARN, which names the account but no Region."""
+        """Its ARN, which has no Region."""
         return f"arn:aws:cloudfront::{self.account}:vpcorigin/{self.id}"
 
     def status(self, now: float) -> VpcOriginStatus:
-        """Deploying also while it is being deleted."""
+        """Deploying, even while it is being deleted."""
         return "Deployed" if self.deleted_at is None and now >= self.settled_at else "Deploying"
 
     def gone(self, now: float) -> bool:
@@ -64,7 +63,7 @@ class VpcOrigin:
         return self.deleted_at is not None and now >= self.deleted_at
 
     def changes_after(self, now: float) -> Iterator[float]:
-        """When its status will change by itself."""
+        """When its status will change."""
         for moment in (self.settled_at, self.deleted_at):
             if moment is not None and moment > now:
                 yield moment
@@ -72,8 +71,8 @@ class VpcOrigin:
 
 @dataclass(frozen=True)
 class Revision:
-    """One accepted configuration of a distribution: raw XML as it came, the values read from it,
-    when it is out.
+    """One accepted configuration of a distribution: the XML as sent, the values in it, and when it
+    is deployed.
     """
 
     number: int
@@ -85,7 +84,7 @@ class Revision:
 
     @cached_property
     def vpc_origin_ids(self) -> frozenset[str]:
-        """The VPC origins it names."""
+        """The VPC origins that it uses."""
         origins = self.config["Origins"].get("Items", [])
         return frozenset(
             origin["VpcOriginConfig"]["VpcOriginId"]
@@ -95,19 +94,19 @@ class Revision:
 
     @property
     def continuous_deployment_policy_id(self) -> str:
-        """The policy that it follows, or nothing."""
+        """Its continuous deployment policy, or ""."""
         return str(self.config.get("ContinuousDeploymentPolicyId") or "")
 
     @property
     def staging(self) -> bool:
-        """Whether it is a staging distribution's."""
+        """Whether it belongs to a staging distribution."""
         return bool(self.config.get("Staging"))
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """A distribution. `revisions` run from the oldest an edge may still serve to the newest
-    accepted.
+    """A distribution. `revisions` run from the oldest that an edge may still serve to the newest
+    accepted one.
     """
 
     account: str
@@ -132,37 +131,35 @@ class Distribution:
         return "Deployed" if now >= self.latest.deployed_at else "InProgress"
 
     def serving(self, now: float) -> Revision | None:
-        """What the edges serve: the newest revision that is out; None before the first."""
+        """The newest revision that is deployed; None before the first."""
         out = [revision for revision in self.revisions if now >= revision.deployed_at]
         return out[-1] if out else None
 
     def next_deployment(self, now: float, number: int) -> float:
-        """When a revision accepted now is out. Changes propagate in their order, so never before an
-        earlier one.
-        """
+        """When a revision accepted now is deployed: never before an earlier one."""
         own = now + duration(DISTRIBUTION_SECONDS, f"{self.id}/{number}")
         return max(own, self.latest.deployed_at + 1.0)
 
     def uses(self, vpc_origin_id: str, now: float) -> bool:
-        """True while any revision that an edge serves, or will serve, names the VPC origin."""
+        """True while a revision that an edge serves, or will serve, uses the VPC origin."""
         return any(vpc_origin_id in revision.vpc_origin_ids for revision in self.live(now))
 
     def follows(self, policy_id: str, now: float) -> bool:
-        """True while any revision that an edge serves, or will serve, names the continuous
-        deployment policy.
+        """True while a revision that an edge serves, or will serve, has the continuous deployment
+        policy.
         """
         return any(
             revision.continuous_deployment_policy_id == policy_id for revision in self.live(now)
         )
 
     def live(self, now: float) -> tuple[Revision, ...]:
-        """The revision that is served and all newer ones."""
+        """The revision that is served, and all newer ones."""
         serving = self.serving(now)
         first = serving.number if serving else 0
         return tuple(revision for revision in self.revisions if revision.number >= first)
 
     def changes_after(self, now: float) -> Iterator[float]:
-        """When its status, or what is served, will change by itself."""
+        """When its status, or what is served, will change."""
         for revision in self.revisions:
             if revision.deployed_at > now:
                 yield revision.deployed_at
@@ -205,7 +202,9 @@ class KeyGroup:
 
 @dataclass(frozen=True)
 class ResourcePolicy:
-    """Who else may use a resource; its id is the resource's ARN, `document` is JSON text."""
+    """Which other accounts may use a resource; its id is the resource's ARN, `document` is JSON
+    text.
+    """
 
     account: str
     id: str
@@ -214,11 +213,11 @@ class ResourcePolicy:
 
 @dataclass(frozen=True)
 class ContinuousDeploymentPolicy:
-    """Which part of a primary distribution's requests goes to its staging distribution.
+    """Which requests of a primary distribution go to its staging distribution.
 
-    `config` is the newest accepted; `rollout` says what the edges follow: pairs of a moment and the
-    configuration that is out from then on, oldest first. The first one counts from the beginning.
-    `resets` counts how often all sticky sessions ended because the policy, or the stickiness, was
+    `config` is the newest accepted one. `rollout` lists what the edges follow: pairs of a lab time
+    and the configuration that applies from then on, oldest first; the first one has always applied.
+    `resets` counts how often all sticky sessions ended because the policy or its stickiness was
     switched on or off.
     """
 
@@ -232,7 +231,7 @@ class ContinuousDeploymentPolicy:
 
     @property
     def staging_domains(self) -> tuple[str, ...]:
-        """CloudFront's own names of the staging distributions, in lower case; there is always
+        """CloudFront's domain names of the staging distributions, in lower case; there is always
         one.
         """
         return tuple(
@@ -244,26 +243,26 @@ class ContinuousDeploymentPolicy:
         return self.live(now)[0][1]
 
     def live(self, now: float) -> list[tuple[float, Config]]:
-        """What the edges follow, then what they will follow."""
+        """What the edges follow now, and later."""
         out = [index for index, (moment, _) in enumerate(self.rollout) if now >= moment]
         return self.rollout[out[-1] if out else 0 :]
 
     def changes_after(self, now: float) -> Iterator[float]:
-        """When what the edges follow will change by itself."""
+        """When what the edges follow will change."""
         for moment, _ in self.rollout:
             if moment > now:
                 yield moment
 
 
 def switches(config: Config) -> tuple[bool, bool]:
-    """Whether a continuous deployment policy is on, and whether its sessions are sticky."""
+    """Whether a continuous deployment policy is enabled, and whether its sessions are sticky."""
     weight: Config = (config.get("TrafficConfig") or {}).get("SingleWeightConfig") or {}
     return bool(config["Enabled"]), bool(weight.get("SessionStickinessConfig"))
 
 
 @dataclass(frozen=True)
 class Invalidation:
-    """A request to forget cached files. `created` is real time, `completed_at` lab time."""
+    """An invalidation. `created` is real time, `completed_at` lab time."""
 
     account: str
     id: str
@@ -274,5 +273,5 @@ class Invalidation:
     completed_at: float
 
     def status(self, now: float) -> InvalidationStatus:
-        """InProgress until every edge has forgotten the files."""
+        """InProgress until every edge has invalidated the files."""
         return "Completed" if now >= self.completed_at else "InProgress"

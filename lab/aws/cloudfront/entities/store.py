@@ -1,7 +1,5 @@
-"""CloudFront's entities in memory, written through to the database.
-
-It decides how they become documents and back. It must never judge a request; the caller holds the
-world's lock and, for changes, a transaction.
+"""CloudFront's entities in memory, written through to the database. Callers hold the lab's lock
+and, for changes, a transaction.
 """
 
 from __future__ import annotations
@@ -37,40 +35,40 @@ class Entity(Protocol):
         """Its key."""
 
 
-Kept = TypeVar("Kept", bound=Entity)
+EntityT = TypeVar("EntityT", bound=Entity)
 
 
-class Shelf(Mapping[str, Kept]):
-    """All entities of one kind by id; what is put on it or dropped from it is written through."""
+class EntityTable(Mapping[str, EntityT]):
+    """All entities of one kind by id; changes are written through."""
 
-    def __init__(self, store: CloudFrontStore, kind: str, build: Callable[..., Kept]) -> None:
+    def __init__(self, store: CloudFrontStore, kind: str, build: Callable[..., EntityT]) -> None:
         self._store = store
         self._kind = kind
         self._entities = {
             document["id"]: build(**document) for document in store.database.entities(kind)
         }
 
-    def put(self, entity: Kept) -> None:
+    def put(self, entity: EntityT) -> None:
         """Insert or replace."""
         self._store.database.put_entity(self._kind, entity.id, dataclasses.asdict(entity))
-        self._store.history.note(self._entities, entity.id)
+        self._store.history.record(self._entities, entity.id)
         self._entities[entity.id] = entity
         self._store.changes += 1
 
-    def drop(self, entity: Kept) -> None:
-        """Forget it."""
+    def drop(self, entity: EntityT) -> None:
+        """Remove it."""
         self._store.database.delete_entity(self._kind, entity.id)
-        self._store.history.note(self._entities, entity.id)
+        self._store.history.record(self._entities, entity.id)
         del self._entities[entity.id]
         self._store.changes += 1
 
-    def as_of(self, moment: float) -> Shelf[Kept]:
-        """The same shelf as it was at a moment of lab time, for reading."""
+    def as_of(self, moment: float) -> EntityTable[EntityT]:
+        """The same entities as at an earlier lab time, read-only."""
         past = copy.copy(self)
         past._entities = self._store.history.as_of(self._entities, moment)
         return past
 
-    def __getitem__(self, key: str) -> Kept:
+    def __getitem__(self, key: str) -> EntityT:
         return self._entities[key]
 
     def __iter__(self) -> Iterator[str]:
@@ -81,33 +79,32 @@ class Shelf(Mapping[str, Kept]):
 
 
 class History:
-    """What entities were before they were written, for as long as reads may lag behind writes.
+    """Earlier states of entities, for as long as reads may lag behind writes.
 
-    Before a write the caller says what time it is (lab time) and how long the past may be asked
-    for.
+    Before a write, `begin` sets the lab time and the lag.
     """
 
     def __init__(self) -> None:
         self._now = 0.0
         self._lag = 0.0
-        # By the identity of a shelf's dict: which entity was what, until when.
+        # By the id() of a table's dict: (until when, entity id, entity).
         self._past: dict[int, list[tuple[float, str, Any]]] = {}
 
     def begin(self, now: float, lag: float) -> None:
-        """A call begins; forget what nobody may ask for any more."""
+        """Start a call; drop states older than the lag."""
         self._now, self._lag = now, lag
         for key, noted in list(self._past.items()):
             self._past[key] = [entry for entry in noted if entry[0] > now - lag]
 
-    def note(self, entities: Mapping[str, Any], entity_id: str) -> None:
-        """The entity is about to be put or dropped."""
+    def record(self, entities: Mapping[str, Any], entity_id: str) -> None:
+        """Record an entity that is about to be put or dropped."""
         if self._lag:
             self._past.setdefault(id(entities), []).append(
                 (self._now, entity_id, entities.get(entity_id))
             )
 
-    def as_of(self, entities: dict[str, Kept], moment: float) -> dict[str, Kept]:
-        """The entities as they were at `moment`."""
+    def as_of(self, entities: dict[str, EntityT], moment: float) -> dict[str, EntityT]:
+        """The entities as at lab time `moment`."""
         found = dict(entities)
         for until, entity_id, was in reversed(self._past.get(id(entities), [])):
             if until > moment:
@@ -125,22 +122,22 @@ class CloudFrontStore:
         self.database = database
         self.changes = 0
         self.history = History()
-        self.vpc_origins = Shelf(self, "vpc_origin", VpcOrigin)
-        self.origin_request_policies = Shelf(self, "origin_request_policy", Policy)
-        self.cache_policies = Shelf(self, "cache_policy", Policy)
-        self.response_headers_policies = Shelf(self, "response_headers_policy", Policy)
-        self.public_keys = Shelf(self, "public_key", PublicKey)
-        self.key_groups = Shelf(self, "key_group", KeyGroup)
-        self.resource_policies = Shelf(self, "resource_policy", ResourcePolicy)
-        self.continuous_deployment_policies = Shelf(
+        self.vpc_origins = EntityTable(self, "vpc_origin", VpcOrigin)
+        self.origin_request_policies = EntityTable(self, "origin_request_policy", Policy)
+        self.cache_policies = EntityTable(self, "cache_policy", Policy)
+        self.response_headers_policies = EntityTable(self, "response_headers_policy", Policy)
+        self.public_keys = EntityTable(self, "public_key", PublicKey)
+        self.key_groups = EntityTable(self, "key_group", KeyGroup)
+        self.resource_policies = EntityTable(self, "resource_policy", ResourcePolicy)
+        self.continuous_deployment_policies = EntityTable(
             self, "continuous_deployment_policy", ContinuousDeploymentPolicy
         )
-        self.invalidations = Shelf(self, "invalidation", Invalidation)
+        self.invalidations = EntityTable(self, "invalidation", Invalidation)
         self.distributions = {
             document["id"]: self._load_distribution(document)
             for document in database.entities("distribution")
         }
-        # Caller references and aliases must be unique; looked up on every create and update.
+        # Caller references must be unique, and are looked up at every create.
         self._references = {
             (d.account, d.latest.config["CallerReference"]): d.id
             for d in self.distributions.values()
@@ -149,7 +146,7 @@ class CloudFrontStore:
     def put_distribution(
         self, distribution: Distribution, new_revision: Revision | None = None
     ) -> None:
-        """Insert or replace; only a new revision's configuration is written, those no longer listed
+        """Insert or replace. Only a new revision's configuration is written, and unlisted revisions
         are deleted.
         """
         document = {
@@ -171,7 +168,7 @@ class CloudFrontStore:
                 distribution.id, new_revision.number, written, new_revision.raw
             )
             self.database.delete_revisions(distribution.id, below=distribution.revisions[0].number)
-        self.history.note(self.distributions, distribution.id)
+        self.history.record(self.distributions, distribution.id)
         self.distributions[distribution.id] = distribution
         self._references[distribution.account, distribution.latest.config["CallerReference"]] = (
             distribution.id
@@ -179,10 +176,10 @@ class CloudFrontStore:
         self.changes += 1
 
     def drop_distribution(self, distribution: Distribution) -> None:
-        """Forget it and its revisions."""
+        """Remove it with its revisions."""
         self.database.delete_entity("distribution", distribution.id)
         self.database.delete_revisions(distribution.id)
-        self.history.note(self.distributions, distribution.id)
+        self.history.record(self.distributions, distribution.id)
         del self.distributions[distribution.id]
         self._references.pop(
             (distribution.account, distribution.latest.config["CallerReference"]), None
@@ -190,16 +187,16 @@ class CloudFrontStore:
         self.changes += 1
 
     def by_caller_reference(self, account: str, reference: str) -> str | None:
-        """Id of the account's distribution that was created with that reference."""
+        """Id of the account's distribution with that caller reference."""
         return self._references.get((account, reference))
 
     def as_of(self, moment: float) -> CloudFrontStore:
-        """Everything as it was at a moment of lab time, for reading."""
+        """Everything as at an earlier lab time, read-only."""
         past = copy.copy(self)
         past.distributions = self.history.as_of(self.distributions, moment)
-        for name, shelf in vars(self).items():
-            if isinstance(shelf, Shelf):
-                setattr(past, name, shelf.as_of(moment))
+        for name, table in vars(self).items():
+            if isinstance(table, EntityTable):
+                setattr(past, name, table.as_of(moment))
         return past
 
     def _load_distribution(self, document: dict[str, Any]) -> Distribution:

@@ -1,7 +1,6 @@
 """Continuous deployment policies: create, get, update, delete, list.
 
-It decides what a policy may say and when it may be deleted. What it forbids to the distributions
-that it joins is rules/continuous_deployment.py's; when the edges follow a change is lifecycle.py's.
+What a policy forbids for the distributions that it joins is in rules/continuous_deployment.py.
 """
 
 from __future__ import annotations
@@ -53,7 +52,7 @@ def create_policy(context: Context, call: Call) -> Values:
         id=str(uuid.uuid4()),
         etag=new_etag(),
         config=config,
-        modified=context.wall,
+        modified=context.real_time,
         rollout=[(context.now, config)],
     )
     context.store.continuous_deployment_policies.put(policy)
@@ -78,8 +77,7 @@ def get_policy_config(context: Context, call: Call) -> Values:
 def update_policy(context: Context, call: Call) -> Values:
     """UpdateContinuousDeploymentPolicy: replaces the whole configuration.
 
-    An attached policy reaches the edges with its primary distribution, which is deployed once more
-    for it.
+    An attached policy reaches the edges with its primary distribution, which is deployed again.
     """
     policy = _find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), policy.etag)
@@ -136,12 +134,14 @@ def list_policies(context: Context, call: Call) -> Values:
 def revised(
     context: Context, policy: ContinuousDeploymentPolicy, config: Config, moment: float
 ) -> ContinuousDeploymentPolicy:
-    """The policy with a new configuration that the edges follow from `moment` on; stored."""
+    """The policy with a new configuration that the edges follow from lab time `moment` on;
+    stored.
+    """
     changed = dataclasses.replace(
         policy,
         etag=new_etag(),
         config=config,
-        modified=context.wall,
+        modified=context.real_time,
         rollout=[*policy.live(context.now), (moment, config)],
         resets=policy.resets + (switches(policy.config) != switches(config)),
     )
@@ -168,9 +168,7 @@ def _find(context: Context, policy_id: str) -> ContinuousDeploymentPolicy:
 
 
 def _checked(context: Context, config: Config) -> Distribution:
-    """Refuse a configuration that is wrong in itself; gives the staging distribution that it
-    names.
-    """
+    """Refuse an invalid configuration; gives its staging distribution."""
     names = config["StagingDistributionDnsNames"].get("Items") or []
     if len(names) != 1:
         raise invalid("The parameter StagingDistributionDnsNames must have exactly one item.")

@@ -1,8 +1,7 @@
 """Distributions: create, get, update, delete, list.
 
-It decides when a configuration may be replaced or a distribution deleted. Rules for the
-configuration itself are in rules/distribution_config.py; when it is deployed, in
-entities/lifecycle.py. A reply contains the XML exactly as it was sent.
+Rules for the configuration are in rules/distribution_config.py. A reply contains the XML exactly as
+it was sent.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ _SMALL = string.ascii_lowercase + string.digits
 
 
 @dataclass(frozen=True)
-class Given:
-    """A configuration as it was sent, completed, and the values read from it."""
+class ParsedConfig:
+    """A configuration as sent, with defaults filled in, and the values in it."""
 
     raw: bytes
     config: Config
@@ -74,7 +73,7 @@ def get_distribution_config(context: Context, call: Call) -> Values:
 
 
 def update_distribution(context: Context, call: Call) -> Values:
-    """UpdateDistribution: replaces the whole configuration. Allowed while an earlier update is
+    """UpdateDistribution: replaces the whole configuration, even while an earlier update is
     InProgress.
     """
     distribution = find(context, call.parameters["Id"])
@@ -91,7 +90,7 @@ def update_distribution(context: Context, call: Call) -> Values:
 
 
 def delete_distribution(context: Context, call: Call) -> Values:
-    """DeleteDistribution: only when it is disabled and that has reached every edge."""
+    """DeleteDistribution: only after disabling has reached every edge."""
     distribution = find(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), distribution.latest.etag)
     if distribution.latest.config["Enabled"] or deployment(context, distribution) != "Deployed":
@@ -103,7 +102,7 @@ def delete_distribution(context: Context, call: Call) -> Values:
         distribution.latest.continuous_deployment_policy_id
         or policy_of(context, distribution) is not None
     ):
-        # As people report it; the model has no code that would say more.
+        # Field report; the model has no more specific code.
         raise CloudFrontError(
             "PreconditionFailed", "A continuous deployment policy uses the distribution."
         )
@@ -130,8 +129,8 @@ def list_distributions(context: Context, call: Call) -> Values:
     return {"DistributionList": listed}
 
 
-def create(context: Context, given: Given, tags: dict[str, str]) -> Values:
-    """A new distribution, and the reply that shows it. Checks in order: caller reference,
+def create(context: Context, given: ParsedConfig, tags: dict[str, str]) -> Values:
+    """Store a new distribution, and give the reply. Checks in order: caller reference,
     configuration, quotas.
     """
     reference = given.config["CallerReference"]
@@ -151,14 +150,14 @@ def create(context: Context, given: Given, tags: dict[str, str]) -> Values:
         etag=new_etag(),
         raw=given.raw,
         config=given.config,
-        modified=context.wall,
+        modified=context.real_time,
         deployed_at=context.now + duration(DISTRIBUTION_SECONDS, f"{distribution_id}/1"),
     )
     distribution = Distribution(
         account=context.account,
         id=distribution_id,
         domain=new_id("d", 13, _SMALL) + ".cloudfront.net",
-        created=context.wall,
+        created=context.real_time,
         revisions=(revision,),
         tags=tags,
     )
@@ -171,31 +170,29 @@ def create(context: Context, given: Given, tags: dict[str, str]) -> Values:
     }
 
 
-def revise(context: Context, distribution: Distribution, given: Given) -> Distribution:
-    """The distribution with a new configuration, which was checked; stored."""
-    return _with_revision(context, distribution, new_etag(), given, context.wall)
+def revise(context: Context, distribution: Distribution, given: ParsedConfig) -> Distribution:
+    """The distribution with a new, valid configuration; stored."""
+    return _with_revision(context, distribution, new_etag(), given, context.real_time)
 
 
 def redeploy(context: Context, distribution: Distribution) -> Distribution:
-    """The distribution InProgress once more, with the configuration and the version that it has;
-    stored.
-    """
+    """The distribution, InProgress again with its present configuration and ETag; stored."""
     latest = distribution.latest
     return _with_revision(
-        context, distribution, latest.etag, Given(latest.raw, latest.config), latest.modified
+        context, distribution, latest.etag, ParsedConfig(latest.raw, latest.config), latest.modified
     )
 
 
-def read_given(raw: bytes) -> Given:
-    """A DistributionConfig as bytes, completed, and the values read from it."""
+def parse_config(raw: bytes) -> ParsedConfig:
+    """A DistributionConfig as bytes, with defaults filled in, and the values in it."""
     alone = parse(raw)
     completed = complete(alone)
     document = alone if completed == raw else parse(completed)
-    return Given(completed, read_structure("DistributionConfig", document.root))
+    return ParsedConfig(completed, read_structure("DistributionConfig", document.root))
 
 
 def find(context: Context, distribution_id: str) -> Distribution:
-    """The caller's distribution of that id.
+    """The caller's distribution with that id.
 
     :raises CloudFrontError: NoSuchDistribution.
     """
@@ -206,8 +203,8 @@ def find(context: Context, distribution_id: str) -> Distribution:
 
 
 def deployment(context: Context, distribution: Distribution) -> DistributionStatus:
-    """The status that replies show. Whoever reads Deployed finds every edge serving it: the edge, a
-    process of its own, has then been heard to know it.
+    """The status in replies. Deployed only when the edge, a process of its own, is known to serve
+    it.
     """
     return distribution.status(min(context.now, context.edges_at))
 
@@ -231,10 +228,8 @@ def shown(context: Context, distribution: Distribution) -> Values:
     }
 
 
-def _given(call: Call, payload: str) -> Given:
-    """The configuration in the request's body: cut out, completed, and read again from the
-    completed bytes.
-    """
+def _given(call: Call, payload: str) -> ParsedConfig:
+    """The configuration in the request's body, with defaults filled in."""
     document = call.document
     if document is None:
         raise CloudFrontError(
@@ -247,7 +242,7 @@ def _given(call: Call, payload: str) -> Given:
     )
     if element is None:
         raise CloudFrontError("MissingBody", "The body has no DistributionConfig.")
-    return read_given(document.cut(element))
+    return parse_config(document.cut(element))
 
 
 def _invalidations(context: Context, distribution: Distribution) -> list[Invalidation]:
@@ -259,7 +254,7 @@ def _invalidations(context: Context, distribution: Distribution) -> list[Invalid
 
 
 def _with_revision(
-    context: Context, distribution: Distribution, etag: str, given: Given, modified: float
+    context: Context, distribution: Distribution, etag: str, given: ParsedConfig, modified: float
 ) -> Distribution:
     number = distribution.latest.number + 1
     revision = Revision(
@@ -296,8 +291,8 @@ def _check_quotas(context: Context, *, staging: bool) -> None:
 
 
 def summary(context: Context, distribution: Distribution) -> Verbatim:
-    """One list entry. Its size is that of the whole configuration, so the XML is kept per version
-    and status.
+    """One list entry. It is as large as the configuration, so the XML is cached per ETag and
+    status.
     """
     status = deployment(context, distribution)
     key = (distribution.latest.etag, status)

@@ -1,7 +1,6 @@
-"""Which distributions use a policy, a key group, a web ACL or a VPC origin.
+"""ListDistributionsBy…: which distributions use a policy, a key group, a web ACL or a VPC origin.
 
-It decides what counts as use: the newest accepted configuration names it. It must never change
-anything.
+Only the newest accepted configuration counts.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from lab.aws.cloudfront.operations.signing_keys import find_key_group
 from lab.aws.cloudfront.operations.vpc_origins import find as find_vpc_origin
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
-from lab.aws.cloudfront.rules.policy_kinds import KINDS, Kind, names_policy
+from lab.aws.cloudfront.rules.policy_kinds import KINDS, PolicyKind, names_policy
 from lab.aws.cloudfront.rules.trusted_key_groups import trusted_key_groups
 from lab.aws.resources import web_acls
 
-# What ListDistributionsByWebACLId takes for "without a web ACL".
+# ListDistributionsByWebACLId's id for "without a web ACL".
 _NO_WEB_ACL = "null"
 _OWNED_ARN = re.compile(r"arn:aws:cloudfront::\d{12}:vpcorigin/[\w-]+")
 
@@ -36,7 +35,9 @@ def list_by_vpc_origin(context: Context, call: Call) -> Values:
 
 
 def list_by_owned_resource(context: Context, call: Call) -> Values:
-    """ListDistributionsByOwnedResource: whoever uses a VPC origin of the caller, in any account."""
+    """ListDistributionsByOwnedResource: distributions of any account that use a VPC origin of the
+    caller.
+    """
     arn = call.parameters["ResourceArn"]
     if not _OWNED_ARN.fullmatch(arn):
         raise invalid(f"The ARN is not that of a resource that can be shared: {arn}")
@@ -59,7 +60,7 @@ def list_by_owned_resource(context: Context, call: Call) -> Values:
 
 
 def list_by_web_acl(context: Context, call: Call) -> Values:
-    """ListDistributionsByWebACLId: whole summaries; "null" asks for those without one."""
+    """ListDistributionsByWebACLId: whole summaries; "null" means distributions without one."""
     web_acl = call.parameters["WebACLId"]
     wanted = "" if web_acl == _NO_WEB_ACL else web_acl
     users = [
@@ -87,8 +88,8 @@ def list_by_key_group(context: Context, call: Call) -> Values:
     )
 
 
-def _by_policy(kind: Kind) -> Operation:
-    """ListDistributionsByCachePolicyId and its like."""
+def _by_policy(kind: PolicyKind) -> Operation:
+    """ListDistributionsByCachePolicyId and the same for the other kinds."""
 
     def list_by_policy(context: Context, call: Call) -> Values:
         policy = kind.find(context, call.parameters[kind.field])

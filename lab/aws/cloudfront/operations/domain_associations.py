@@ -1,8 +1,7 @@
-"""An alias that moves to another distribution in one step.
+"""AssociateAlias and UpdateDomainAssociation: move an alias to another distribution in one step.
 
-It decides who may take an alias and from whom. Both distributions get a new configuration, which is
-deployed like any other. Across accounts AWS wants a DNS record as proof; the lab has no DNS, so
-such moves are refused.
+Both distributions get a new configuration, which is deployed as usual. Across accounts AWS requires
+a DNS record as proof; the lab has no DNS and refuses such moves.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def update_domain_association(context: Context, call: Call) -> Values:
     try:
         moved = _move(context, target, domain)
     except CloudFrontError as refusal:
-        # The two operations declare different codes for the same full distribution.
+        # The two operations have different error codes for too many aliases.
         if refusal.code == TOO_MANY_ALIASES:
             raise CloudFrontError("EntityLimitExceeded", refusal.message) from None
         raise
@@ -55,7 +54,7 @@ def update_domain_association(context: Context, call: Call) -> Values:
 
 
 def _move(context: Context, target: Distribution, name: str) -> Distribution:
-    """The target with the alias; everything is checked before anything is stored."""
+    """The target with the alias. Everything is checked before anything is stored."""
     alias, held = name.lower(), aliases_of(target.latest.config)
     if alias in held:
         return target
@@ -90,7 +89,7 @@ def _move(context: Context, target: Distribution, name: str) -> Distribution:
 def _with_aliases(context: Context, distribution: Distribution, aliases: list[str]) -> Distribution:
     member = aliases_member(aliases)
     raw = with_members(distribution.latest.raw, {"Aliases": member})
-    return distributions.revise(context, distribution, distributions.read_given(raw))
+    return distributions.revise(context, distribution, distributions.parse_config(raw))
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -1,8 +1,4 @@
-"""Whose aliases stand in the way of a name.
-
-It decides which aliases overlap and how much of their owners a caller may see. It must never change
-anything.
-"""
+"""Aliases of other distributions that conflict with a domain name."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ _SHOWN_OF_ACCOUNT = 4
 
 
 def list_conflicting_aliases(context: Context, call: Call) -> Values:
-    """ListConflictingAliases: aliases that overlap, with ids that are partly hidden."""
+    """ListConflictingAliases: overlapping aliases, with partly hidden ids."""
     distribution = distributions.find(context, call.parameters["DistributionId"])
 
     def show(alias: str, owner: Distribution) -> Values:
@@ -65,7 +61,7 @@ def list_domain_conflicts(context: Context, call: Call) -> Values:
 
 
 def _overlap(one: str, other: str) -> bool:
-    """Equal, or one is a wildcard for the other, however deep."""
+    """Equal, or one is a wildcard for the other, at any depth."""
     return one == other or any(
         wide.startswith("*.") and narrow.endswith(wide[1:])
         for wide, narrow in ((one, other), (other, one))

@@ -1,8 +1,4 @@
-"""Invalidations: create, get, list.
-
-It decides which paths may be invalidated and how many at once; time completes them (lifecycle.py).
-It must never touch what an edge has cached: it only says when every edge was told.
-"""
+"""Invalidations: create, get, list. The edge's caches are not affected."""
 
 from __future__ import annotations
 
@@ -15,15 +11,15 @@ from lab.aws.cloudfront.operations import distributions
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
 
-# Developer Guide, "What you need to know when invalidating paths": a slash first, what RFC 1738
-# calls unsafe only escaped, no tilde at all.
+# Developer Guide, "What you need to know when invalidating paths": a leading slash, RFC 1738's
+# unsafe characters escaped, no tilde.
 _PATH = re.compile(r"/(?:[A-Za-z0-9$\-_.+!*'(),;/?:@=&]|%(?!7[Ee])[0-9A-Fa-f]{2})*")
 _LONGEST_PATH = 4000
 
 
 def create_invalidation(context: Context, call: Call) -> Values:
-    """CreateInvalidation. The same reference with the same paths gives the invalidation that there
-    is.
+    """CreateInvalidation. The same reference with the same paths returns the existing
+    invalidation.
     """
     distribution = distributions.find(context, call.parameters["DistributionId"])
     batch = call.parameters["InvalidationBatch"]
@@ -35,8 +31,8 @@ def create_invalidation(context: Context, call: Call) -> Values:
     for earlier in own:
         if earlier.reference == reference:
             if earlier.paths != paths:
-                # The API reference speaks of InvalidationBatchAlreadyExists, which no list of
-                # errors has.
+                # The API reference mentions InvalidationBatchAlreadyExists, but no list of errors
+                # has it.
                 raise invalid(
                     "Your request contains a caller reference that was used for a previous "
                     "invalidation batch for the "
@@ -51,7 +47,7 @@ def create_invalidation(context: Context, call: Call) -> Values:
         distribution=distribution.id,
         reference=reference,
         paths=paths,
-        created=context.wall,
+        created=context.real_time,
         completed_at=context.now + duration(INVALIDATION_SECONDS, invalidation_id),
     )
     context.store.invalidations.put(made)
@@ -68,7 +64,7 @@ def get_invalidation(context: Context, call: Call) -> Values:
 
 
 def list_invalidations(context: Context, call: Call) -> Values:
-    """ListInvalidations: newest first, in pages; a marker is the last id of the page before."""
+    """ListInvalidations: newest first, in pages; a marker is the last id of the previous page."""
     distribution = distributions.find(context, call.parameters["DistributionId"])
     newest = sorted(_of_distribution(context, distribution.id), key=lambda found: -found.created)
     places = {found.id: f"{place:09}" for place, found in enumerate(newest)}
@@ -116,8 +112,8 @@ def _check_paths(context: Context, paths: Sequence[str]) -> None:
 
 
 def _check_room(context: Context, own: Sequence[Invalidation], paths: Sequence[str]) -> None:
-    """The quotas page counts paths in progress for each distribution, those with a wildcard once
-    more.
+    """The quotas page counts paths in progress per distribution, and paths with a wildcard
+    separately.
     """
     busy = [
         path for found in own if found.status(context.now) == "InProgress" for path in found.paths

@@ -1,8 +1,8 @@
 """Cache, origin request and response headers policies: list, get, get config, create, update,
 delete.
 
-It decides what may be done to a policy; the kinds differ only in their data (policy_kinds.py) and
-in what may stand in them (policy_config.py). It must never let a managed policy be changed.
+The kinds differ in data (rules/policy_kinds.py) and in rules (rules/policy_config.py). Managed
+policies never change.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from lab.aws.cloudfront.context import (
 from lab.aws.cloudfront.entities.lifecycle import Config, Policy
 from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.protocol.rest_xml import Call, Values
-from lab.aws.cloudfront.rules.policy_kinds import KINDS, Kind
+from lab.aws.cloudfront.rules.policy_kinds import KINDS, PolicyKind
 
 
-def list_policies(kind: Kind, context: Context, call: Call) -> Values:
+def list_policies(kind: PolicyKind, context: Context, call: Call) -> Values:
     """List…Policies: managed ones, the account's own, or both."""
     wanted = call.parameters.get("Type")
     listed: list[Policy] = []
@@ -47,19 +47,19 @@ def list_policies(kind: Kind, context: Context, call: Call) -> Values:
     return {f"{kind.name}List": policy_page(shown)}
 
 
-def get_policy(kind: Kind, context: Context, call: Call) -> Values:
+def get_policy(kind: PolicyKind, context: Context, call: Call) -> Values:
     """Get…Policy."""
     policy = kind.find(context, call.parameters["Id"])
     return {kind.name: _shown(kind, policy), "ETag": policy.etag}
 
 
-def get_policy_config(kind: Kind, context: Context, call: Call) -> Values:
+def get_policy_config(kind: PolicyKind, context: Context, call: Call) -> Values:
     """Get…PolicyConfig."""
     policy = kind.find(context, call.parameters["Id"])
     return {f"{kind.name}Config": policy.config, "ETag": policy.etag}
 
 
-def create_policy(kind: Kind, context: Context, call: Call) -> Values:
+def create_policy(kind: PolicyKind, context: Context, call: Call) -> Values:
     """Create…Policy. Checks in order: configuration, name, quota."""
     config = kind.complete(call.parameters[f"{kind.name}Config"])
     kind.check(config, context.quotas)
@@ -74,15 +74,17 @@ def create_policy(kind: Kind, context: Context, call: Call) -> Values:
         id=str(uuid.uuid4()),
         etag=new_etag(),
         config=config,
-        modified=context.wall,
+        modified=context.real_time,
     )
-    kind.shelf(context).put(policy)
+    kind.table(context).put(policy)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/{kind.path}/{policy.id}"
     return {kind.name: _shown(kind, policy), "ETag": policy.etag, "Location": location}
 
 
-def update_policy(kind: Kind, context: Context, call: Call) -> Values:
-    """Update…Policy: allowed while in use; the edge follows at once (lab/README.md, unverified)."""
+def update_policy(kind: PolicyKind, context: Context, call: Call) -> Values:
+    """Update…Policy: allowed while in use; the edge follows immediately (lab/README.md,
+    unverified).
+    """
     policy = kind.find(context, call.parameters["Id"])
     if policy.id in kind.managed:
         raise CloudFrontError("IllegalUpdate", "You cannot update a managed policy.")
@@ -90,13 +92,15 @@ def update_policy(kind: Kind, context: Context, call: Call) -> Values:
     config = kind.complete(call.parameters[f"{kind.name}Config"])
     kind.check(config, context.quotas)
     _check_name(kind, context, config, own_id=policy.id)
-    changed = dataclasses.replace(policy, config=config, etag=new_etag(), modified=context.wall)
-    kind.shelf(context).put(changed)
+    changed = dataclasses.replace(
+        policy, config=config, etag=new_etag(), modified=context.real_time
+    )
+    kind.table(context).put(changed)
     return {kind.name: _shown(kind, changed), "ETag": changed.etag}
 
 
-def delete_policy(kind: Kind, context: Context, call: Call) -> Values:
-    """Delete…Policy: never while a behavior of any live configuration names it."""
+def delete_policy(kind: PolicyKind, context: Context, call: Call) -> Values:
+    """Delete…Policy: not while a behavior of any live configuration uses it."""
     policy = kind.find(context, call.parameters["Id"])
     if policy.id in kind.managed:
         raise CloudFrontError("IllegalDelete", "You cannot delete a managed policy.")
@@ -107,11 +111,11 @@ def delete_policy(kind: Kind, context: Context, call: Call) -> Values:
             f"Cannot delete the {kind.title} because it is attached to one or more cache "
             "behaviors.",
         )
-    kind.shelf(context).drop(policy)
+    kind.table(context).drop(policy)
     return {}
 
 
-def _shown(kind: Kind, policy: Policy) -> Values:
+def _shown(kind: PolicyKind, policy: Policy) -> Values:
     return {
         "Id": policy.id,
         "LastModifiedTime": policy.modified,
@@ -119,8 +123,8 @@ def _shown(kind: Kind, policy: Policy) -> Values:
     }
 
 
-def _check_name(kind: Kind, context: Context, config: Config, own_id: str | None) -> None:
-    """Names are unique in the account, and no managed policy's."""
+def _check_name(kind: PolicyKind, context: Context, config: Config, own_id: str | None) -> None:
+    """A name must be unique in the account, and not a managed policy's."""
     others = [*kind.managed_policies(), *kind.own(context)]
     if any(other.config["Name"] == config["Name"] and other.id != own_id for other in others):
         raise CloudFrontError(
@@ -128,7 +132,7 @@ def _check_name(kind: Kind, context: Context, config: Config, own_id: str | None
         )
 
 
-def _operations(kind: Kind) -> dict[str, Operation]:
+def _operations(kind: PolicyKind) -> dict[str, Operation]:
     return {
         f"List{kind.plural}": partial(list_policies, kind),
         f"Get{kind.name}": partial(get_policy, kind),

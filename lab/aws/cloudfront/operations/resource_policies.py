@@ -19,7 +19,7 @@ from lab.aws.moto_patches.resource_shares import (
     vpc_origin_owner,
 )
 
-# IAM's quota for the policy of a resource, in characters.
+# IAM's quota for a resource policy, in characters.
 _LONGEST_POLICY = 10_240
 _READ_ACTIONS = [
     "cloudfront:GetVpcOrigin",
@@ -29,9 +29,7 @@ _READ_ACTIONS = [
 
 
 def get_resource_policy(context: Context, call: Call) -> Values:
-    """GetResourcePolicy: the owner's own, or the one that AWS RAM keeps for a resource that is
-    shared.
-    """
+    """GetResourcePolicy: the owner's, or the one that AWS RAM created for a shared resource."""
     origin = _owned(context, call)
     policy = context.store.resource_policies.get(origin.arn)
     document = policy.document if policy else _ram_policy(origin)
@@ -41,7 +39,7 @@ def get_resource_policy(context: Context, call: Call) -> Values:
 
 
 def put_resource_policy(context: Context, call: Call) -> Values:
-    """PutResourcePolicy: creates or replaces it, unless AWS RAM keeps one."""
+    """PutResourcePolicy: creates or replaces it, unless AWS RAM manages it."""
     origin = _owned(context, call)
     document = call.parameters["PolicyDocument"]
     _check_policy(document)

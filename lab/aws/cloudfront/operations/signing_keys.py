@@ -1,7 +1,6 @@
-"""Public keys and key groups, whose signed URLs and signed cookies a behavior may demand.
+"""Public keys and key groups, for signed URLs and signed cookies.
 
-It decides which keys CloudFront accepts and when a key or a group may be changed or deleted.
-Whether a signature is right is the edge's business; it reads the keys in /_lab/state.
+The edge checks signatures, with the keys in /_lab/state.
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ def create_public_key(context: Context, call: Call) -> Values:
         id=new_id("K", 13, _CAPITALS),
         etag=new_etag(),
         config=config,
-        created=context.wall,
+        created=context.real_time,
     )
     context.store.public_keys.put(key)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/public-key/{key.id}"
@@ -94,7 +93,7 @@ def update_public_key(context: Context, call: Call) -> Values:
 
 
 def delete_public_key(context: Context, call: Call) -> Values:
-    """DeletePublicKey: never while a key group has it."""
+    """DeletePublicKey: not while a key group has it."""
     key = _find_key(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), key.etag)
     if any(key.id in group.config["Items"] for group in _own_groups(context)):
@@ -125,7 +124,7 @@ def create_key_group(context: Context, call: Call) -> Values:
         id=str(uuid.uuid4()),
         etag=new_etag(),
         config=config,
-        modified=context.wall,
+        modified=context.real_time,
     )
     context.store.key_groups.put(group)
     location = f"https://cloudfront.amazonaws.com/2020-05-31/key-group/{group.id}"
@@ -145,18 +144,18 @@ def get_key_group_config(context: Context, call: Call) -> Values:
 
 
 def update_key_group(context: Context, call: Call) -> Values:
-    """UpdateKeyGroup: allowed while in use; the edge follows at once."""
+    """UpdateKeyGroup: allowed while in use; the edge follows immediately."""
     group = find_key_group(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), group.etag)
     config = call.parameters["KeyGroupConfig"]
     _check_group_config(context, config, own_id=group.id)
-    changed = dataclasses.replace(group, config=config, etag=new_etag(), modified=context.wall)
+    changed = dataclasses.replace(group, config=config, etag=new_etag(), modified=context.real_time)
     context.store.key_groups.put(changed)
     return {"KeyGroup": _shown_group(changed), "ETag": changed.etag}
 
 
 def delete_key_group(context: Context, call: Call) -> Values:
-    """DeleteKeyGroup: never while a behavior of any live configuration trusts it."""
+    """DeleteKeyGroup: not while a behavior of any live configuration trusts it."""
     group = find_key_group(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), group.etag)
     for distribution in context.store.distributions.values():
@@ -185,7 +184,7 @@ def list_key_groups(context: Context, call: Call) -> Values:
 
 
 def find_key_group(context: Context, group_id: str) -> KeyGroup:
-    """The account's key group of that id.
+    """The account's key group with that id.
 
     :raises CloudFrontError: NoSuchResource.
     """
@@ -196,9 +195,7 @@ def find_key_group(context: Context, group_id: str) -> KeyGroup:
 
 
 def active_key_groups(context: Context, config: Config) -> Values:
-    """ActiveTrustedKeyGroups: the key groups that a configuration trusts, each once, with the keys
-    that they hold.
-    """
+    """ActiveTrustedKeyGroups: the key groups that a configuration trusts, with their keys."""
     known = (
         context.store.key_groups.get(group_id)
         for group_id in dict.fromkeys(trusted_key_groups(config))
@@ -244,7 +241,7 @@ def _check_key_config(config: Config) -> None:
 
 
 def _is_signing_key(pem: str) -> bool:
-    """True for a PEM public key of RSA with 2048 bits or of ECDSA on P-256 (Developer Guide, signed
+    """True for a PEM public key, RSA with 2048 bits or ECDSA on P-256 (Developer Guide, signed
     URLs).
     """
     if len(pem) > _LONGEST_KEY:

@@ -1,7 +1,6 @@
-"""A staging distribution's way: copied from a primary distribution, and its configuration copied
-back into it.
+"""CopyDistribution, and promotion of a staging distribution's configuration.
 
-It decides which members each copy keeps of its own. The rest is carried over byte for byte.
+Each copy keeps some members of its own; the rest is copied byte for byte.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from lab.aws.cloudfront.rules.distribution_config import check_distribution
 
 
 def copy_distribution(context: Context, call: Call) -> Values:
-    """CopyDistribution: a new staging distribution with the primary's configuration, without its
+    """CopyDistribution: a new staging distribution with the primary's configuration, without
     aliases.
     """
     primary = distributions.find(context, call.parameters["PrimaryDistributionId"])
@@ -32,7 +31,7 @@ def copy_distribution(context: Context, call: Call) -> Values:
         raise invalid("The only valid value of Staging is true.")
     if primary.latest.staging:
         raise invalid("A staging distribution cannot be copied.")
-    given = distributions.read_given(
+    given = distributions.parse_config(
         with_members(
             primary.latest.raw,
             {
@@ -50,11 +49,11 @@ def copy_distribution(context: Context, call: Call) -> Values:
 
 
 def update_distribution_with_staging_config(context: Context, call: Call) -> Values:
-    """UpdateDistributionWithStagingConfig: the staging configuration becomes the primary's, the
+    """UpdateDistributionWithStagingConfig: the staging configuration becomes the primary's, and the
     policy is disabled.
 
-    `If-Match` holds both versions, the primary's first. The edges stop following the policy at the
-    moment at which they have the new configuration.
+    `If-Match` holds both ETags, the primary's first. The edges stop following the policy when they
+    have the new configuration.
     """
     primary = distributions.find(context, call.parameters["Id"])
     staging_id = call.parameters.get("StagingDistributionId")
@@ -79,7 +78,7 @@ def update_distribution_with_staging_config(context: Context, call: Call) -> Val
             "staging distribution.",
         )
     own = primary.latest.config
-    given = distributions.read_given(
+    given = distributions.parse_config(
         with_members(
             staging.latest.raw,
             {

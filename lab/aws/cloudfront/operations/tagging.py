@@ -24,7 +24,7 @@ def tag_resource(context: Context, call: Call) -> Values:
 
 
 def untag_resource(context: Context, call: Call) -> Values:
-    """UntagResource: remove tags; keys that are not there are no error."""
+    """UntagResource: remove tags; unknown keys are ignored."""
     entity = _resource(context, call.parameters["Resource"])
     keys = set(call.parameters["TagKeys"].get("Items", []))
     _save(context, entity, {key: value for key, value in entity.tags.items() if key not in keys})
@@ -42,7 +42,7 @@ def list_tags_for_resource(context: Context, call: Call) -> Values:
 
 
 def merged(old: dict[str, str], given: Values) -> dict[str, str]:
-    """Old tags with the given ones, which may replace some.
+    """Old tags with the given ones, which replace old ones.
 
     :raises CloudFrontError: InvalidTagging.
     """

@@ -1,7 +1,7 @@
 """VPC origins: create, get, list, update, delete.
 
-It decides who may have one on which target and when it may be changed or deleted. Time does the
-rest (lifecycle.py); what appears in the VPC is resources/vpc_origin_network.py.
+What CloudFront creates in the VPC is in resources/vpc_origin_network.py; statuses over time are in
+entities/lifecycle.py.
 """
 
 from __future__ import annotations
@@ -25,8 +25,7 @@ from lab.aws.cloudfront.rules.vpc_origin_target import checked_target
 from lab.aws.resources import targets, vpc_origin_network
 
 _MIXED = string.ascii_letters + string.digits
-# What CreateVpcOrigin assumes when OriginSslProtocols is left out; AWS does not say (lab/README.md,
-# unverified).
+# The default of OriginSslProtocols, which AWS does not document (lab/README.md, unverified).
 _DEFAULT_SSL = {"Quantity": 1, "Items": ["TLSv1.2"]}
 
 
@@ -47,8 +46,8 @@ def create_vpc_origin(context: Context, call: Call) -> Values:
         id=origin_id,
         etag=new_etag(),
         endpoint=endpoint,
-        created=context.wall,
-        modified=context.wall,
+        created=context.real_time,
+        modified=context.real_time,
         settled_at=context.now + duration(VPC_ORIGIN_SECONDS, origin_id),
         vpc=target.vpc,
         region=target.region,
@@ -67,7 +66,7 @@ def get_vpc_origin(context: Context, call: Call) -> Values:
 
 
 def list_vpc_origins(context: Context, call: Call) -> Values:
-    """ListVpcOrigins: the account's own and those that are shared with it, in pages."""
+    """ListVpcOrigins: the account's own and those shared with it, in pages."""
     listed = page(
         context,
         [origin for origin in context.store.vpc_origins.values() if _visible(context, origin)],
@@ -79,8 +78,8 @@ def list_vpc_origins(context: Context, call: Call) -> Values:
 
 
 def update_vpc_origin(context: Context, call: Call) -> Values:
-    """UpdateVpcOrigin: never while a distribution uses it or still serves a configuration that
-    did.
+    """UpdateVpcOrigin: not while a distribution uses it, or still serves a configuration
+    that does.
     """
     origin = _find_own(context, call.parameters["Id"])
     check_if_match(call.parameters.get("IfMatch"), origin.etag)
@@ -101,7 +100,7 @@ def update_vpc_origin(context: Context, call: Call) -> Values:
         origin,
         etag=etag,
         endpoint=endpoint,
-        modified=context.wall,
+        modified=context.real_time,
         settled_at=context.now + duration(VPC_ORIGIN_SECONDS, etag),
         vpc=target.vpc,
         region=target.region,
@@ -131,7 +130,7 @@ def delete_vpc_origin(context: Context, call: Call) -> Values:
     leaving = dataclasses.replace(
         origin,
         etag=etag,
-        modified=context.wall,
+        modified=context.real_time,
         deleted_at=context.now + duration(VPC_ORIGIN_DELETE_SECONDS, etag),
     )
     context.store.vpc_origins.put(leaving)
@@ -139,7 +138,7 @@ def delete_vpc_origin(context: Context, call: Call) -> Values:
 
 
 def find(context: Context, origin_id: str) -> VpcOrigin:
-    """The VPC origin of that id, if it is the caller's or shared with the caller.
+    """The VPC origin with that id, if the caller owns it or it is shared with the caller.
 
     :raises CloudFrontError: EntityNotFound.
     """
@@ -150,7 +149,7 @@ def find(context: Context, origin_id: str) -> VpcOrigin:
 
 
 def detach_if_last(context: Context, former: VpcOrigin) -> None:
-    """Take CloudFront's group and interfaces out of a VPC in which no VPC origin is left."""
+    """Remove CloudFront's group and interfaces from a VPC that has no VPC origin left."""
     place = (former.account, former.region, former.vpc)
     for origin in context.store.vpc_origins.values():
         if (origin.account, origin.region, origin.vpc) == place:
@@ -172,7 +171,7 @@ def _attach(context: Context, target: targets.Target) -> None:
 
 
 def _find_own(context: Context, origin_id: str) -> VpcOrigin:
-    """As `find`, for a change: with whom it is shared may only use it.
+    """As `find`, but only the owner's.
 
     :raises CloudFrontError: EntityNotFound, AccessDenied.
     """

@@ -1,6 +1,6 @@
-"""A distribution's web ACL, put on and taken off without its whole configuration.
+"""Associates and disassociates a distribution's web ACL without its whole configuration.
 
-It decides when that is allowed. To the edges it is a change of the configuration like any other.
+The edges see it as a change of the configuration.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ def disassociate(context: Context, call: Call) -> Values:
 
 
 def _find(context: Context, call: Call) -> Distribution:
-    """The distribution, if the caller knows its present version. For an unknown one these say
-    EntityNotFound.
+    """The distribution, if the caller has its current ETag. These operations report a missing one
+    as EntityNotFound.
     """
     try:
         distribution = distributions.find(context, call.parameters["Id"])
@@ -58,7 +58,7 @@ def _find(context: Context, call: Call) -> Distribution:
 
 
 def _with_web_acl(context: Context, distribution: Distribution, web_acl: str) -> Distribution:
-    """The distribution with that web ACL; unchanged if it has it already."""
+    """The distribution with that web ACL; unchanged if it already has it."""
     latest = distribution.latest
     if latest.config.get("WebACLId", "") == web_acl:
         return distribution
@@ -70,7 +70,7 @@ def _with_web_acl(context: Context, distribution: Distribution, web_acl: str) ->
             "A web ACL cannot be changed while a continuous deployment policy is attached."
         )
     raw = with_members(latest.raw, {"WebACLId": text_member("WebACLId", web_acl)})
-    return distributions.revise(context, distribution, distributions.read_given(raw))
+    return distributions.revise(context, distribution, distributions.parse_config(raw))
 
 
 OPERATIONS: Mapping[str, Operation] = {

@@ -1,8 +1,6 @@
-"""PURE. Changes single members of a stored DistributionConfig, as CloudFront does when a
-configuration is copied.
+"""PURE. Changes members of a stored DistributionConfig, as CloudFront does when it copies one.
 
-It decides which bytes to replace. It must never touch any other byte: what nobody here knows is
-copied too.
+Every other byte, including unknown elements, stays as it is.
 """
 
 from __future__ import annotations
@@ -14,9 +12,7 @@ from lab.aws.cloudfront.protocol.xml_document import parse
 
 
 def with_members(raw: bytes, members: Mapping[str, str]) -> bytes:
-    """The configuration with its top-level members of these names replaced by these elements, or
-    given them.
-    """
+    """The configuration with these top-level members replaced, or added."""
     document = parse(raw)
     present = {child.name: child for child in document.root.children}
     changed = document.with_elements(
@@ -30,12 +26,12 @@ def with_members(raw: bytes, members: Mapping[str, str]) -> bytes:
 
 
 def text_member(name: str, text: str) -> str:
-    """A member that holds text."""
+    """A text member."""
     return f"<{name}>{escape(text)}</{name}>"
 
 
 def flag_member(name: str, value: bool) -> str:
-    """A member that is true or false."""
+    """A boolean member."""
     return text_member(name, "true" if value else "false")
 
 

@@ -1,13 +1,10 @@
-"""CloudFront's errors: code, HTTP status from botocore's own model, message.
-
-It decides the status of each code and nothing else; who raises what is each operation's business.
-"""
+"""CloudFront's errors: code, message, and the HTTP status from botocore's model."""
 
 from __future__ import annotations
 
 from lab.aws.cloudfront.protocol.service_model import SERVICE_MODEL
 
-# Codes every AWS service knows and the model therefore does not declare.
+# Codes that all AWS services share, so the model does not declare them.
 _COMMON = {
     "MalformedInput": 400,
     "MalformedXML": 400,
@@ -30,9 +27,7 @@ STATUSES = _declared()
 
 
 class CloudFrontError(Exception):
-    """An answer other than success. A code that AWS does not know is a bug of ours and fails at
-    once.
-    """
+    """An error reply. A code that AWS does not have is a bug and raises KeyError."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(code, message)
@@ -45,5 +40,5 @@ class CloudFrontError(Exception):
 
 
 def invalid(message: str) -> CloudFrontError:
-    """InvalidArgument, the code AWS uses when nothing more telling exists."""
+    """InvalidArgument, AWS's code if there is none more specific."""
     return CloudFrontError("InvalidArgument", message)

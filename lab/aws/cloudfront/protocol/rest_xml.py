@@ -1,8 +1,6 @@
-"""Requests in, replies out: the rest-xml protocol, driven by botocore's shapes.
+"""The rest-xml protocol: parses requests and writes replies by botocore's shapes.
 
-It decides which operation a request names, turns its XML into the dicts botocore would have started
-from, and writes replies and errors that botocore can parse by construction. It must never know what
-an operation means.
+It does not know what an operation means.
 """
 
 from __future__ import annotations
@@ -36,14 +34,14 @@ _LIMITS = {"integer": 2**31, "long": 2**63}
 
 @dataclass(frozen=True)
 class Verbatim:
-    """XML that goes on the wire exactly as it is, in place of the element it represents."""
+    """XML that is sent as it is, instead of a written element."""
 
     xml: str
 
 
 @dataclass(frozen=True)
 class Call:
-    """One parsed request. `document` is its body, for operations that keep bytes."""
+    """A parsed request. `document` is its body, for operations that keep the bytes."""
 
     operation: OperationModel
     parameters: Values
@@ -60,14 +58,14 @@ class _Route:
 
 @dataclass
 class Router:
-    """Finds the operation of a request among those of botocore's model."""
+    """Finds the operation of a request in botocore's model."""
 
     routes: list[_Route] = field(default_factory=list)
 
     @classmethod
     def for_all_operations(cls) -> Router:
-        """Every operation of the model; those with a query in their URI first, because they are
-        more special.
+        """Every operation of the model; those with a query in their URI first, since they are more
+        specific.
         """
         routes = []
         for name in SERVICE_MODEL.operation_names:
@@ -81,7 +79,7 @@ class Router:
         return cls(sorted(routes, key=lambda route: -len(route.query)))
 
     def match(self, method: str, path: str, query: str) -> tuple[OperationModel, Values]:
-        """The operation and what its URI and query say.
+        """The operation, and the parameters in URI and query.
 
         :raises CloudFrontError: NoSuchOperation.
         """
@@ -105,8 +103,7 @@ def read_call(
     """Parse a request; `headers` have lower-case names.
 
     :raises CloudFrontError: MalformedInput, MalformedXML, InconsistentQuantities, MissingBody,
-    InvalidArgument,
-        NoSuchOperation.
+    InvalidArgument, NoSuchOperation.
     """
     operation, located = router.match(method, path, query)
     shape = operation.input_shape
@@ -127,8 +124,8 @@ def read_call(
         else:
             in_body.append(name)
             continue
-        # A version that is missing has a code of its own, which each operation gives once it knows
-        # the entity.
+        # A missing version has its own code, which the operation raises when it has found the
+        # entity.
         if name in shape.required_members and name not in parameters and wire_name != "If-Match":
             raise invalid(f"The parameter {wire_name} is required.")
     document = None
@@ -143,7 +140,7 @@ def read_call(
 
 
 def read_structure(shape_name: str, element: Element) -> Values:
-    """Read one structure of the model out of a parsed document, as botocore would present it."""
+    """A structure of the model read from an element, as botocore would represent it."""
     return _read_structure(structure(shape_name), element, _lower_first(shape_name))
 
 
@@ -175,8 +172,8 @@ def write_reply(operation: OperationModel, result: Values, request_id: str) -> H
 
 
 def _bare_result(shape: StructureShape, result: Values) -> str:
-    """A reply without a payload member: an element named like the shape, around what does not stand
-    in headers.
+    """A reply without a payload member: an element with the shape's name, around the members that
+    are not headers.
     """
     pieces = [
         write_element(member.serialization.get("name", name), member, result[name])
@@ -202,13 +199,13 @@ def write_error(error: CloudFrontError, request_id: str) -> HttpReply:
 
 
 def new_request_id() -> str:
-    """A request id in the form AWS uses."""
+    """A request id in AWS's form."""
     digits = secrets.token_hex(16)
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def write_element(name: str, shape: Shape, value: Any, *, root: bool = False) -> str:
-    """XML of one value of the model; members the shape does not have are a bug and fail."""
+    """XML of one value. A member that the shape lacks is a bug and fails."""
     if isinstance(value, Verbatim):
         return value.xml
     opening = f'<{name} xmlns="{NAMESPACE}">' if root else f"<{name}>"
@@ -237,12 +234,12 @@ def _content(shape: Shape, value: Any) -> str:
     if shape.type_name == "timestamp":
         moment = datetime.fromtimestamp(value, UTC)
         return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    # A marker or a name comes back as it was sent, and may hold what XML cannot.
+    # A marker or a name is echoed, and may contain characters that XML cannot hold.
     return escape(printable(str(value)))
 
 
 def _parse_as(shape: Shape, name: str, body: bytes) -> Document:
-    """The body, whose root element must be the one that clients of this model write."""
+    """The body, whose root element must be the one that the model says."""
     document, wanted = parse(body), shape.serialization.get("name", name)
     if document.root.name != wanted:
         raise malformed(
@@ -281,7 +278,7 @@ def _read_structure(shape: StructureShape, element: Element, path: str) -> Value
         inner = f"{path}.{_lower_first(name)}" if path else _lower_first(name)
         values[name] = _read(shape.members[name], child, inner)
     for name in shape.required_members:
-        # A list that AWS requires beside its Quantity may be left out by clients when it is empty.
+        # Clients may leave out Items if Quantity is 0, although the model requires both.
         if name not in values and not (name == "Items" and values.get("Quantity") == 0):
             if shape.members[name].serialization.get("location"):
                 continue

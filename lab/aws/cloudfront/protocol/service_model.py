@@ -1,6 +1,4 @@
-"""botocore's description of CloudFront's API, loaded once; everything on the wire is driven by
-it.
-"""
+"""botocore's service model of CloudFront, which drives parsing and serialization."""
 
 from __future__ import annotations
 

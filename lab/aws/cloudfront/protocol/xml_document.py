@@ -1,8 +1,7 @@
-"""An XML request body as a tree that remembers where each element stands in the bytes.
+"""An XML body as a tree that knows the byte offsets of its elements.
 
-It decides what is well-formed and cuts or completes a document without touching any other byte, so
-that elements nobody here knows survive a get and an update unchanged. It must never expand entities
-or read a DTD.
+It cuts and completes a document without changing any other byte, so unknown elements survive a get
+and an update. Document types and entities are refused.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.protocol.service_model import NAMESPACE
 
 MAX_DEPTH = 48
-# Twice as many as a distribution with every origin, header and behavior that quotas allow.
+# Twice the elements of a distribution with every origin, header and behavior that quotas allow.
 MAX_ELEMENTS = 50_000
 _OPENING_NAME = re.compile(rb"<[^\s/>]+")
 _PREFIX = re.compile(rb"[^\s/>:]+:")
@@ -25,11 +24,11 @@ _DEFAULT_NAMESPACE = re.compile(rb"\sxmlns\s*=")
 
 @dataclass(slots=True)
 class Element:
-    """One element. `start` and `end` are byte offsets around the whole of it, `inner_end` that of
-    its closing tag.
+    """One element. `start` and `end` are byte offsets around it, `inner_end` the offset of its
+    closing tag.
 
-    `name` is the local name; elements of a foreign namespace are named "{uri}local" and so never
-    match anything.
+    `name` is the local name; elements of another namespace are named "{uri}local", which matches
+    nothing.
     """
 
     name: str
@@ -40,7 +39,7 @@ class Element:
     children: list[Element] = field(default_factory=list)
 
     def child(self, name: str) -> Element | None:
-        """The first child of that name."""
+        """The first child with that name."""
         for child in self.children:
             if child.name == name:
                 return child
@@ -55,15 +54,13 @@ class Document:
     root: Element
 
     def cut(self, element: Element) -> bytes:
-        """The bytes of one element, made to stand alone (its namespace declared in its own opening
-        tag).
-        """
+        """The bytes of one element as a document of its own, with the namespace declared."""
         piece = self.raw[element.start : element.end]
         opening = _opening_end(piece, 0)
         return piece if _DEFAULT_NAMESPACE.search(piece, 0, opening) else _with_namespace(piece, 0)
 
     def with_insertions(self, insertions: list[tuple[Element, str]]) -> bytes:
-        """The bytes with each text put at the end of its element's content."""
+        """The bytes with each text inserted at the end of its element."""
         pieces: list[bytes] = []
         position = 0
         for element, text in sorted(insertions, key=lambda pair: pair[0].inner_end):
@@ -73,7 +70,7 @@ class Document:
         return b"".join(pieces)
 
     def with_elements(self, replacements: list[tuple[Element, str]]) -> bytes:
-        """The bytes with each element, none inside another, replaced by a text."""
+        """The bytes with each element replaced by a text; no element may be inside another."""
         pieces: list[bytes] = []
         position = 0
         for element, text in sorted(replacements, key=lambda pair: pair[0].start):
@@ -84,7 +81,7 @@ class Document:
 
 
 def malformed(reason: str) -> CloudFrontError:
-    """The answer to a body that is no XML, or not the XML that was expected."""
+    """The error for a body that is not XML, or not the expected XML."""
     return CloudFrontError("MalformedInput", f"Could not parse the request body: {reason}")
 
 
@@ -103,7 +100,7 @@ def parse(raw: bytes) -> Document:
         raise malformed("it is not UTF-8") from None
     builder = _built(raw)
     if builder.prefixes:
-        # Clients that look for plain names must find them in the answer.
+        # Clients look for names without a prefix in the answer.
         raw = _without(raw, builder.prefixes)
         root = builder.root.start
         if not _DEFAULT_NAMESPACE.search(raw, root, _opening_end(raw, root)):
@@ -158,7 +155,7 @@ class _Builder:
         self._texts.append([])
 
     def _note_prefix(self, uri: str, at: int) -> None:
-        """Where a prefix stands that means CloudFront's namespace."""
+        """Record a prefix that stands for CloudFront's namespace."""
         found = _PREFIX.match(self.raw, at) if uri == NAMESPACE else None
         if found:
             self.prefixes.append(found.span())
@@ -172,10 +169,10 @@ class _Builder:
             self._note_prefix(name.rpartition("}")[0], at + 2)
             element.end = self.raw.find(b">", at) + 1
             if not element.end:
-                # expat reports the end before it sees that the tag is cut short.
+                # expat reports the end before it notices that the tag is incomplete.
                 raise malformed("a tag is not closed")
         else:
-            # An empty-element tag: nothing can be inserted into it.
+            # An empty-element tag has no content to insert into.
             element.end = _opening_end(self.raw, element.start)
 
     def _data(self, text: str) -> None:
@@ -191,7 +188,7 @@ def _without(raw: bytes, spans: list[tuple[int, int]]) -> bytes:
 
 
 def _with_namespace(raw: bytes, at: int) -> bytes:
-    """With CloudFront's namespace declared as the default one in the tag that opens there."""
+    """With CloudFront's namespace declared as the default one in the tag at this offset."""
     name = _OPENING_NAME.match(raw, at)
     if name is None:
         raise malformed("an element without a name")
@@ -199,7 +196,7 @@ def _with_namespace(raw: bytes, at: int) -> bytes:
 
 
 def _opening_end(raw: bytes, start: int) -> int:
-    """Offset behind the tag that begins at `start`; a ">" inside quotes does not end it."""
+    """Offset after the tag that starts at `start`; a ">" in quotes does not end it."""
     tag = _TAG.match(raw, start)
     if tag is None:
         raise malformed("a tag is not closed")

@@ -1,8 +1,4 @@
-"""What CloudFront refuses in a distribution's cache behaviors.
-
-It decides the first thing that is wrong with a behavior; distribution_config.py calls it. It must
-never store or change anything.
-"""
+"""Rules for a distribution's cache behaviors, part of rules/distribution_config.py."""
 
 from __future__ import annotations
 
@@ -26,14 +22,14 @@ _METHOD_SETS = (
 _CACHED_METHOD_SETS = _METHOD_SETS[:2]
 _PATH_PATTERN = re.compile(r"[A-Za-z0-9_\-.*$/~\"'@:+&?=!,;()\[\]]{1,255}")
 _VIEWER_EVENTS = frozenset({"viewer-request", "viewer-response"})
-# Quotas page: functions of either kind for each behavior, legacy forwarding.
+# Quotas page: functions per behavior, legacy forwarding.
 _MOST_LAMBDA_FUNCTIONS = 4
 _MOST_FUNCTIONS = 2
 _MOST_FORWARDED = 10
 
 
 def behaviors_of(config: Config) -> list[Config]:
-    """The ordered behaviors, in order, without the default one."""
+    """The ordered behaviors, without the default one."""
     return list((config.get("CacheBehaviors") or {}).get("Items") or [])
 
 
@@ -43,7 +39,7 @@ def all_behaviors_of(config: Config) -> list[Config]:
 
 
 def check_behaviors(context: Context, config: Config, own_id: str | None) -> None:
-    """Behaviors are few enough, have patterns of their own, and name what exists."""
+    """Number of behaviors, unique path patterns, and everything that they refer to."""
     ordered = behaviors_of(config)
     limit = context.quotas["cache_behaviors"]
     if len(ordered) > limit:
@@ -74,7 +70,7 @@ def check_behaviors(context: Context, config: Config, own_id: str | None) -> Non
         if _reaches_vpc_origin(target, origins, groups):
             _check_vpc_origin_behavior(behavior)
     for kind in KINDS:
-        # Each once: to count a policy's users means to look at every distribution.
+        # Each policy once, since counting its users visits every distribution.
         for policy_id in dict.fromkeys(
             behavior.get(kind.field) for behavior in all_behaviors_of(config)
         ):
@@ -178,7 +174,7 @@ def _check_functions(behavior: Config) -> None:
 
 
 def _check_vpc_origin_behavior(behavior: Config) -> None:
-    """What the Developer Guide lists as not supported with a VPC origin."""
+    """What VPC origins do not support, according to the Developer Guide."""
     if (behavior.get("GrpcConfig") or {}).get("Enabled"):
         raise invalid("gRPC is not supported for a VPC origin.")
     if any(

@@ -1,8 +1,5 @@
-"""What continuous deployment forbids in the configurations of a primary distribution and its
-staging distribution.
-
-It decides which members may differ between the two and which may change while a policy joins them;
-it is one of the rules of distribution_config.py. It must never store or change anything.
+"""Rules for primary and staging distributions: what may differ, and what may change while a policy
+joins them.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ from lab.aws.cloudfront.entities.lifecycle import Config, ContinuousDeploymentPo
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.cloudfront.rules.viewer_config import aliases_of
 
-# Developer Guide, "Update primary and staging distributions": what may be changed while a policy is
+# Developer Guide, "Update primary and staging distributions": what may change while a policy is
 # attached.
 _CHANGEABLE = frozenset(
     {
@@ -27,7 +24,7 @@ _CHANGEABLE = frozenset(
         "Restrictions",
     }
 )
-# What each of the two has for itself.
+# Members that each of the two has on its own.
 _OWN = frozenset(
     {"Aliases", "CallerReference", "ContinuousDeploymentPolicyId", "Enabled", "Staging"}
 )
@@ -35,9 +32,9 @@ _HTTP3 = frozenset({"http3", "http2and3"})
 
 
 def check_continuous_deployment(context: Context, config: Config, own_id: str | None) -> None:
-    """The policy and the staging flag of a configuration fit it, and its counterpart.
+    """A configuration's policy and staging flag must fit it and its counterpart.
 
-    :raises CloudFrontError: the first rule that is broken.
+    :raises CloudFrontError: the first broken rule.
     """
     before = context.store.distributions[own_id].latest.config if own_id is not None else None
     staging, policy_id = bool(config.get("Staging")), config.get("ContinuousDeploymentPolicyId")
@@ -56,7 +53,7 @@ def check_continuous_deployment(context: Context, config: Config, own_id: str | 
 
 
 def differences(one: Config, other: Config) -> list[str]:
-    """The members in which a primary and its staging distribution differ and must not."""
+    """The members that differ between a primary and its staging distribution, but must not."""
     return sorted(
         name
         for name in (one.keys() | other.keys()) - _CHANGEABLE - _OWN
@@ -65,7 +62,7 @@ def differences(one: Config, other: Config) -> list[str]:
 
 
 def staging_of(context: Context, policy: ContinuousDeploymentPolicy) -> Distribution | None:
-    """The staging distribution that a policy names."""
+    """The staging distribution of a policy."""
     for entity in context.store.distributions.values():
         if entity.account == policy.account and entity.domain in policy.staging_domains:
             return entity
@@ -73,7 +70,7 @@ def staging_of(context: Context, policy: ContinuousDeploymentPolicy) -> Distribu
 
 
 def primary_of(context: Context, policy_id: str) -> Distribution | None:
-    """The distribution whose newest configuration names the policy."""
+    """The distribution whose newest configuration has the policy."""
     for entity in context.store.distributions.values():
         if entity.latest.continuous_deployment_policy_id == policy_id:
             return entity
@@ -81,7 +78,7 @@ def primary_of(context: Context, policy_id: str) -> Distribution | None:
 
 
 def policy_of(context: Context, staging: Distribution) -> ContinuousDeploymentPolicy | None:
-    """The policy that names a staging distribution; there is at most one."""
+    """The policy of a staging distribution; there is at most one."""
     for policy in context.store.continuous_deployment_policies.values():
         if policy.account == staging.account and staging.domain in policy.staging_domains:
             return policy
@@ -89,7 +86,7 @@ def policy_of(context: Context, staging: Distribution) -> ContinuousDeploymentPo
 
 
 def _check_fit(config: Config) -> None:
-    """Refuse what continuous deployment cannot do, for a primary and for a staging distribution."""
+    """Refuse what continuous deployment does not support, for both distributions."""
     if config.get("HttpVersion") in _HTTP3:
         raise invalid("The parameter HTTP3 is not supported for Continuous Deployment Policy.")
     if any(

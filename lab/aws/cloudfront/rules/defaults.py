@@ -1,9 +1,8 @@
-"""PURE. What CloudFront fills into a distribution's configuration when the caller leaves it out.
+"""PURE. The defaults that CloudFront fills into a distribution's configuration, and what an update
+must contain.
 
-It decides the defaults (botocore's documentation of each member), which bytes to insert where, and
-what an update must not leave out. It must never change or drop a byte of what was sent, but for the
-two members that only say again which certificate was chosen: a body that is complete comes back
-exactly as it went in.
+Defaults are inserted into the bytes, which otherwise stay as they were sent, except for two
+deprecated members that repeat the chosen certificate.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ _DEFAULT_CERTIFICATE = {
     "MinimumProtocolVersion": "TLSv1",
     "CertificateSource": "cloudfront",
 }
-# The member that names a certificate, and what CertificateSource then says.
+# The member that chooses a certificate → CertificateSource.
 _CERTIFICATES = {"ACMCertificateArn": "acm", "IAMCertificateId": "iam"}
 _DISTRIBUTION = {
     "Aliases": _NOTHING,
@@ -35,12 +34,17 @@ _DISTRIBUTION = {
     "OriginGroups": _NOTHING,
     "CacheBehaviors": _NOTHING,
     "CustomErrorResponses": _NOTHING,
-    "Logging": "<Enabled>false</Enabled><IncludeCookies>false</IncludeCookies><Bucket></Bucket><Prefix></Prefix>",
+    "Logging": (
+        "<Enabled>false</Enabled><IncludeCookies>false</IncludeCookies>"
+        "<Bucket></Bucket><Prefix></Prefix>"
+    ),
     "PriceClass": "PriceClass_All",
     "ViewerCertificate": "".join(
         f"<{name}>{text}</{name}>" for name, text in _DEFAULT_CERTIFICATE.items()
     ),
-    "Restrictions": f"<GeoRestriction><RestrictionType>none</RestrictionType>{_NOTHING}</GeoRestriction>",
+    "Restrictions": (
+        f"<GeoRestriction><RestrictionType>none</RestrictionType>{_NOTHING}</GeoRestriction>"
+    ),
     "WebACLId": "",
     "HttpVersion": "http2",
     "IsIPV6Enabled": "false",
@@ -76,14 +80,14 @@ _BEHAVIOR = {
 _ALLOWED_METHODS = {"CachedMethods": _READS}
 _LEGACY = {"Headers": _NOTHING, "QueryStringCacheKeys": _NOTHING}
 _TIMES_TO_LIVE = ("MinTTL", "DefaultTTL", "MaxTTL")
-# What UpdateDistribution does not fill in, as people report it; the Developer Guide says that there
-# is more on update.
+# Not filled in by UpdateDistribution (field reports); the Developer Guide says that updates require
+# more.
 _ORIGIN_ON_UPDATE = ("CustomHeaders",)
 _KIND_ON_UPDATE = ("OriginReadTimeout", "OriginKeepaliveTimeout")
 
 
 def complete(document: Document) -> bytes:
-    """The DistributionConfig of a parsed document, with defaults for what is missing, as bytes."""
+    """The DistributionConfig of a parsed document, with defaults, as bytes."""
     stale = _stale(document.root.child("ViewerCertificate"))
     if stale:
         document = parse(document.with_elements(stale))
@@ -91,7 +95,7 @@ def complete(document: Document) -> bytes:
 
 
 def missing_for_update(document: Document) -> str | None:
-    """The first member that a create may leave out and an update may not; None if all are there."""
+    """The first member that is optional on create but required on update; None if all are there."""
     for origin in _items(document.root, "Origins", "Origin"):
         for element, names in (
             (origin, _ORIGIN_ON_UPDATE),
@@ -136,9 +140,7 @@ def _insertions(config: Element) -> list[tuple[Element, str]]:
 
 
 def _certificate_members(chosen: Element) -> dict[str, str]:
-    """What a ViewerCertificate says besides the certificate that it names, or CloudFront's own if
-    it names none.
-    """
+    """The other members of a ViewerCertificate, for its certificate or for CloudFront's own."""
     for name, source in _CERTIFICATES.items():
         named = chosen.child(name)
         if named is not None and named.text:
@@ -152,9 +154,7 @@ def _certificate_members(chosen: Element) -> dict[str, str]:
 
 
 def _stale(chosen: Element | None) -> list[tuple[Element, str]]:
-    """The deprecated members that still tell of another certificate, each with what it must be
-    instead.
-    """
+    """Deprecated members that name another certificate, each with its replacement."""
     if chosen is None:
         return []
     members = _certificate_members(chosen)
@@ -170,7 +170,7 @@ def _stale(chosen: Element | None) -> list[tuple[Element, str]]:
 
 
 def _times_to_live(behavior: Element) -> dict[str, str]:
-    """Of legacy cache settings: none shorter than the one before (API reference, CacheBehavior)."""
+    """Legacy TTLs: none is smaller than the previous one (API reference, CacheBehavior)."""
     given = {
         child.name: int(child.text) for child in behavior.children if child.name in _TIMES_TO_LIVE
     }

@@ -27,7 +27,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9_]([A-Za-z0-9_-]*)(\.[A-Za-z0-9
 _ORIGIN_KINDS = ("S3OriginConfig", "CustomOriginConfig", "VpcOriginConfig")
 _LARGEST_READ_TIMEOUT = 120
 _LARGEST_KEEPALIVE = 300
-# Quotas page, custom headers: characters of a name, of a value, and of all of them together.
+# Quotas page, custom headers: characters of a name, of a value, and of all together.
 _LONGEST_HEADER_NAME = 256
 _LONGEST_HEADER_VALUE = 1783
 _LONGEST_HEADERS = 10_240
@@ -61,15 +61,14 @@ _FORBIDDEN_HEADERS = frozenset(
     }
 )
 _FORBIDDEN_PREFIXES = ("x-amz-", "x-edge-")
-# Developer Guide, "Create an origin group": the statuses that may cause a failover.
+# Developer Guide, "Create an origin group": statuses that can trigger a failover.
 _FAILOVER_CODES = frozenset({400, 403, 404, 416, 429, 500, 502, 503, 504})
 
 
 def check_distribution(context: Context, config: Config, own_id: str | None) -> None:
-    """Refuse a configuration that CloudFront would refuse; `own_id` is the distribution that is
-    updated, if any.
+    """Refuse an invalid configuration; `own_id` is the distribution that is updated, if any.
 
-    :raises CloudFrontError: the first rule that is broken.
+    :raises CloudFrontError: the first broken rule.
     """
     for rule in _RULES:
         rule(context, config, own_id)

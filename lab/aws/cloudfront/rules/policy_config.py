@@ -1,8 +1,7 @@
-"""PURE. What CloudFront refuses in a policy's configuration: cache, origin request and response
-headers policies.
+"""PURE. Rules for cache, origin request and response headers policies, and a cache policy's default
+TTLs.
 
-Reports the first broken rule, and fills in a cache policy's default TTLs. The XML's form has been
-checked before (protocol/rest_xml.py). It knows no account and no other policies.
+Reports the first broken rule. The XML's form has been checked before (protocol/rest_xml.py).
 """
 
 from __future__ import annotations
@@ -24,10 +23,9 @@ _PARTS = (
     ("CookiesConfig", "CookieBehavior", "Cookies"),
     ("QueryStringsConfig", "QueryStringBehavior", "QueryStrings"),
 )
-# Quotas page: the longest value of a header that a policy adds, and the longest
-# Content-Security-Policy.
+# Quotas page: length of a header value that a policy adds, and of a Content-Security-Policy.
 _LONGEST_VALUE = 1783
-# Quotas page: all names of headers, cookies and query strings in a policy together.
+# Quotas page: total length of the names of headers, cookies and query strings in a policy.
 _LONGEST_NAMES = 1024
 # Developer Guide, "Add CloudFront request headers": for origin request policies only.
 _NEVER_IN_CACHE_KEY = (
@@ -72,9 +70,7 @@ _NOT_REMOVABLE_PREFIXES = ("x-accel-", "x-amz-cf-", "x-amzn-", "x-edge-")
 
 
 def completed_cache_policy(config: Config) -> Config:
-    """With the times to live that CloudFront takes when they are left out (API reference,
-    CachePolicyConfig).
-    """
+    """With default TTLs (API reference, CachePolicyConfig)."""
     smallest = config["MinTTL"]
     default = config.get("DefaultTTL", max(DAY, smallest))
     return {**config, "DefaultTTL": default, "MaxTTL": config.get("MaxTTL", max(YEAR, default))}
@@ -179,14 +175,13 @@ def _check_name(config: Config) -> None:
 
 
 def _check_parts(parts: Config, quotas: Mapping[str, int], quota: str, kind: str) -> None:
-    """Names are given exactly when the behavior asks for some, each once, and few enough."""
+    """Names must be given exactly if the behavior needs them, each once, and within the quota."""
     for part, behavior, names in _PARTS:
         listed = _names(parts[part], names)
         if (parts[part][behavior] in _LISTING_BEHAVIORS) != bool(listed):
             raise invalid(f"{names} must be given exactly when {behavior} names some.")
         limit = quotas[f"headers_per_{quota}" if names == "Headers" else "names_per_policy"]
-        # Managed policies name more CloudFront headers than that; the quota is for what customers
-        # list.
+        # The quota applies to custom policies; managed policies have more CloudFront headers.
         if len(listed) > limit:
             raise CloudFrontError(
                 f"TooMany{names}In{kind}", f"The policy can name at most {limit} {names}."

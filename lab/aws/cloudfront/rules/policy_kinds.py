@@ -1,8 +1,6 @@
-"""The three kinds of policies a behavior can name, and which policies of a kind an account sees.
+"""The three kinds of policies that a behavior can use, and which policies an account sees.
 
-It decides what the kinds have in common (names of errors, quotas and fields follow from the kind's
-name) and whether a policy exists or is in use. What may stand in a policy is policy_config.py's. It
-must never change anything.
+Names of errors, quotas and fields follow from the kind's name.
 """
 
 from __future__ import annotations
@@ -18,18 +16,18 @@ from lab.aws.cloudfront.entities.managed_policies import (
     ORIGIN_REQUEST_POLICIES,
     RESPONSE_HEADERS_POLICIES,
 )
-from lab.aws.cloudfront.entities.store import Shelf
+from lab.aws.cloudfront.entities.store import EntityTable
 from lab.aws.cloudfront.protocol.errors import CloudFrontError
 from lab.aws.cloudfront.rules import policy_config
 
-# Managed policies were last changed before any lab existed; the date itself is of no consequence.
+# Any date before the lab was first started.
 _MANAGED_SINCE = 1_755_648_000.0
 Check: TypeAlias = Callable[[Config, Mapping[str, int]], None]
 
 
 @dataclass(frozen=True)
-class Kind:
-    """One kind. `name` is how shapes and errors call it; `plural` is for lists and quota errors."""
+class PolicyKind:
+    """One kind. `name` is its name in shapes and errors; `plural` is for lists and quota errors."""
 
     name: str
     plural: str
@@ -42,22 +40,22 @@ class Kind:
 
     @property
     def field(self) -> str:
-        """The member of a behavior that names a policy of this kind."""
+        """The member of a behavior for a policy of this kind."""
         return f"{self.name}Id"
 
-    def shelf(self, context: Context) -> Shelf[Policy]:
+    def table(self, context: Context) -> EntityTable[Policy]:
         """Where custom policies of this kind are kept."""
-        shelves = {
+        tables = {
             "CachePolicy": context.store.cache_policies,
             "OriginRequestPolicy": context.store.origin_request_policies,
             "ResponseHeadersPolicy": context.store.response_headers_policies,
         }
-        return shelves[self.name]
+        return tables[self.name]
 
     def own(self, context: Context) -> list[Policy]:
         """The account's custom policies."""
         return [
-            policy for policy in self.shelf(context).values() if policy.account == context.account
+            policy for policy in self.table(context).values() if policy.account == context.account
         ]
 
     def managed_policies(self) -> list[Policy]:
@@ -65,14 +63,14 @@ class Kind:
         return [self._managed_policy(policy_id) for policy_id in self.managed]
 
     def find(self, context: Context, policy_id: str) -> Policy:
-        """The managed policy, or the account's own, of that id.
+        """The managed policy, or the account's own, with that id.
 
         :raises CloudFrontError: NoSuchCachePolicy, NoSuchOriginRequestPolicy,
         NoSuchResponseHeadersPolicy.
         """
         if policy_id in self.managed:
             return self._managed_policy(policy_id)
-        policy = self.shelf(context).get(policy_id)
+        policy = self.table(context).get(policy_id)
         if policy is None or policy.account != context.account:
             raise CloudFrontError(
                 f"NoSuch{self.name}", f"The specified {self.title} does not exist."
@@ -80,9 +78,7 @@ class Kind:
         return policy
 
     def users(self, context: Context, policy_id: str) -> Iterator[str]:
-        """Ids of the distributions that serve, or will serve, a configuration that names the
-        policy.
-        """
+        """Ids of the distributions that serve, or will serve, a configuration with the policy."""
         for distribution in context.store.distributions.values():
             if any(
                 names_policy(revision.config, self, policy_id)
@@ -95,8 +91,8 @@ class Kind:
         return Policy("aws", policy_id, etag, self.managed[policy_id], _MANAGED_SINCE)
 
 
-def names_policy(config: Config, kind: Kind, policy_id: str) -> bool:
-    """True if any behavior of a distribution's configuration names the policy."""
+def names_policy(config: Config, kind: PolicyKind, policy_id: str) -> bool:
+    """True if any behavior of a distribution's configuration uses the policy."""
     behaviors = [
         config["DefaultCacheBehavior"],
         *((config.get("CacheBehaviors") or {}).get("Items") or []),
@@ -104,8 +100,10 @@ def names_policy(config: Config, kind: Kind, policy_id: str) -> bool:
     return any(behavior.get(kind.field) == policy_id for behavior in behaviors)
 
 
-def check_attachable(context: Context, kind: Kind, policy_id: str, own_id: str | None) -> None:
-    """Refuse to let the distribution `own_id` (None: a new one) name a policy.
+def check_attachable(
+    context: Context, kind: PolicyKind, policy_id: str, own_id: str | None
+) -> None:
+    """Refuse to let the distribution `own_id` (None: a new one) use a policy.
 
     :raises CloudFrontError: NoSuch…Policy, TooManyDistributionsAssociatedTo…Policy.
     """
@@ -119,7 +117,7 @@ def check_attachable(context: Context, kind: Kind, policy_id: str, own_id: str |
         )
 
 
-CACHE = Kind(
+CACHE = PolicyKind(
     name="CachePolicy",
     plural="CachePolicies",
     title="cache policy",
@@ -129,7 +127,7 @@ CACHE = Kind(
     check=policy_config.check_cache_policy,
     complete=policy_config.completed_cache_policy,
 )
-ORIGIN_REQUEST = Kind(
+ORIGIN_REQUEST = PolicyKind(
     name="OriginRequestPolicy",
     plural="OriginRequestPolicies",
     title="origin request policy",
@@ -138,7 +136,7 @@ ORIGIN_REQUEST = Kind(
     managed=ORIGIN_REQUEST_POLICIES,
     check=policy_config.check_origin_request_policy,
 )
-RESPONSE_HEADERS = Kind(
+RESPONSE_HEADERS = PolicyKind(
     name="ResponseHeadersPolicy",
     plural="ResponseHeadersPolicies",
     title="response headers policy",

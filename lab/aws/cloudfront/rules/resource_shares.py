@@ -14,8 +14,8 @@ _SHARING_PATHS = ("/createresourceshare", "/associateresourceshare")
 def refuse_share(
     store: CloudFrontStore, account: str, region: str, path: str, body: bytes
 ) -> Refusal | None:
-    """Why AWS RAM refuses a share before it looks at it: a VPC origin that is unknown, or not the
-    sharer's own.
+    """Why AWS RAM refuses a share: a VPC origin is unknown or not the account's own, or the Region
+    is wrong.
     """
     if path.rstrip("/") not in _SHARING_PATHS:
         return None

@@ -1,4 +1,4 @@
-"""Which key groups a behavior may trust."""
+"""Rules for the key groups that a behavior trusts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 
 
 def trusted_key_groups(config: Config) -> Iterator[str]:
-    """The key groups that behaviors of a distribution's configuration trust."""
+    """The key groups that the behaviors of a configuration trust."""
     behaviors = [
         config["DefaultCacheBehavior"],
         *((config.get("CacheBehaviors") or {}).get("Items") or []),
@@ -20,7 +20,7 @@ def trusted_key_groups(config: Config) -> Iterator[str]:
 
 
 def check_trusted(context: Context, behavior: Config) -> None:
-    """Refuse a behavior that trusts too many key groups, or one that does not exist.
+    """Refuse a behavior with too many or unknown key groups.
 
     :raises CloudFrontError: TooManyKeyGroupsAssociatedToDistribution, TrustedKeyGroupDoesNotExist,
     InvalidArgument.

@@ -1,8 +1,5 @@
-"""What CloudFront refuses on a distribution's viewer side: aliases, certificate, web ACL, error
-pages, countries.
-
-It decides the first thing that is wrong there; distribution_config.py calls it. It must never store
-or change anything.
+"""Rules for a distribution's viewer side: aliases, certificate, web ACL, error pages, countries.
+Part of rules/distribution_config.py.
 """
 
 from __future__ import annotations
@@ -15,11 +12,10 @@ from lab.aws.cloudfront.entities.lifecycle import Config
 from lab.aws.cloudfront.protocol.errors import CloudFrontError, invalid
 from lab.aws.resources import certificates, web_acls
 
-# Developer Guide, "Requirements for using alternate domain names": in lower case only.
+# Developer Guide, "Requirements for using alternate domain names": lower case only.
 _ALIAS = re.compile(r"(?=.{1,253}$)(\*\.)?([a-z0-9_-]+\.)+[a-z]{2,}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
-# Developer Guide, "Generate custom error responses": the statuses that may be replaced, and by
-# which.
+# Developer Guide, "Generate custom error responses": supported statuses, and their replacements.
 _ERROR_CODES = frozenset({400, 403, 404, 405, 414, 416, 500, 501, 502, 503, 504})
 _RESPONSE_CODES = frozenset({"200", *(str(code) for code in _ERROR_CODES)})
 NO_CERTIFICATE = (
@@ -30,13 +26,13 @@ NO_CERTIFICATE = (
 
 
 def aliases_of(config: Config) -> tuple[str, ...]:
-    """The aliases in lower case, in their order."""
+    """The aliases, in lower case."""
     return tuple(alias.lower() for alias in (config.get("Aliases") or {}).get("Items") or ())
 
 
 def certificate_covers(context: Context, config: Config, alias: str) -> bool:
-    """Whether the configuration has a certificate that proves the right to an alias; IAM's are
-    taken at their word.
+    """Whether the configuration's certificate is valid for an alias. IAM's certificates are assumed
+    to be.
     """
     chosen = config.get("ViewerCertificate") or {}
     if chosen.get("ACMCertificateArn"):
@@ -46,7 +42,7 @@ def certificate_covers(context: Context, config: Config, alias: str) -> bool:
 
 
 def check_aliases(context: Context, config: Config, own_id: str | None) -> None:
-    """Aliases are well-formed, few enough, nobody else's, and covered by the certificate."""
+    """Aliases must be valid, within the quota, unused, and covered by the certificate."""
     aliases = aliases_of(config)
     _check_certificate(context, config)
     if not aliases:
@@ -86,7 +82,7 @@ def check_aliases(context: Context, config: Config, own_id: str | None) -> None:
 
 
 def check_web_acl(context: Context, config: Config, _own_id: str | None) -> None:
-    """The web ACL exists in this account, with scope CLOUDFRONT."""
+    """The web ACL must exist in this account, with scope CLOUDFRONT."""
     web_acl = config.get("WebACLId")
     if web_acl and not web_acls.has_web_acl(context.account, web_acl):
         raise CloudFrontError(
@@ -100,7 +96,9 @@ def check_web_acl(context: Context, config: Config, _own_id: str | None) -> None
 
 
 def check_error_pages(_context: Context, config: Config, _own_id: str | None) -> None:
-    """Custom error responses replace known statuses, each once, page and status together."""
+    """Custom error responses replace supported statuses, each once, and have both page and status
+    or neither.
+    """
     pages = (config.get("CustomErrorResponses") or {}).get("Items") or []
     check_unique(
         (str(page["ErrorCode"]) for page in pages), "The parameter ErrorCode {} is a duplicate."
@@ -122,9 +120,7 @@ def check_error_pages(_context: Context, config: Config, _own_id: str | None) ->
 
 
 def check_countries(_context: Context, config: Config, _own_id: str | None) -> None:
-    """Geographic restrictions name countries by two letters, and none when there is no
-    restriction.
-    """
+    """Geographic restrictions list two-letter country codes; "none" lists none."""
     restriction = (config.get("Restrictions") or {}).get("GeoRestriction")
     if restriction is None:
         return
@@ -144,7 +140,7 @@ def check_countries(_context: Context, config: Config, _own_id: str | None) -> N
 
 
 def check_unique(names: Iterable[str], message: str) -> None:
-    """Refuse the first name that comes twice; `message` has a place for it."""
+    """Refuse the first duplicate; `message` has a placeholder for it."""
     seen: set[str] = set()
     for name in names:
         if name in seen:

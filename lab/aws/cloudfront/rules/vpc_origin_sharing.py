@@ -1,4 +1,4 @@
-"""Who may use a VPC origin: its owner, and the accounts that AWS RAM or a resource policy allows."""
+"""Who may use a VPC origin: its owner, and accounts that AWS RAM or a resource policy allows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _ACCOUNT = re.compile(r"(?:arn:aws:iam::)?(\d{12})(?::root)?")
 
 
 def may_use(context: Context, origin: VpcOrigin) -> bool:
-    """True for the owner, and for whom it is shared with."""
+    """True for the owner, and for accounts that the VPC origin is shared with."""
     if origin.account == context.account or shared_with(
         origin.arn, origin.account, context.account
     ):

@@ -1,7 +1,6 @@
-"""What a load balancer or an instance must be before it can be a VPC origin.
+"""Prerequisites of a VPC origin's target: a load balancer or an instance.
 
-It decides the first prerequisite that is missing. The prerequisites are documented, the codes for
-each are not (lab/README.md, unverified). It must never change anything.
+The prerequisites are documented, their error codes are not (lab/README.md, unverified).
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ _EXCLUDED_ZONES = frozenset({"use1-az3", "usw1-az2", "apne1-az3", "cac1-az3"})
 
 
 def checked_target(context: Context, arn: str) -> targets.Target:
-    """The target of that ARN, if it may be a VPC origin of the caller.
+    """The target with that ARN, if the caller can use it for a VPC origin.
 
     :raises CloudFrontError: InvalidArgument.
     """
