@@ -1,7 +1,7 @@
 """What is known of one endpoint, as frozen values (PURE).
 
-Decides only shape, and what can be read off at a glance: the status, who wrote the answer, whether
-repetitions agree. It must never judge what follows from it; `claims`, `configured` and `ranking` do.
+Only shape, and what can be read off at a glance: the status, who wrote the answer, whether
+repetitions agree. What follows from it is decided in the *_rules.py and in `ranking`.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from checks.protocol.transcript import Phase, Reason, Transcript
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One rule's word: a code, how certain it is, what it was read from, and how it is put right in
-    this account.
+    """What one rule concludes: a verdict, how certain, the evidence, and the fix in this account if
+    AWS's answers tell one.
     """
 
     code: VerdictCode
@@ -31,9 +31,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Observations:
-    """What is known of one endpoint; only `handshake` is always there. `vpc_origin_status` is ""
-    when AWS knows none, None when nobody looked; `origin_tls` tells whether the edge speaks TLS to
-    its origin.
+    """What is known of one endpoint; only `handshake` is always there.
+
+    `vpc_origin_status` is "" when AWS knows none, None when AWS was not asked or did not answer;
+    `origin_tls` says whether the edge uses TLS to its origin.
     """
 
     handshake: Transcript
@@ -46,26 +47,31 @@ class Observations:
     vpc_origin_status: str | None = None
     log_rows: tuple[LogRow, ...] = ()
     clocks: tuple[IdleTimeout, ...] = ()
-    """The idle clocks on the way, in seconds as they run here."""
+    """The idle timeouts on the path, in seconds as they run here."""
     origin_tls: bool | None = None
     looked: bool = False
     """AWS was asked, whether or not it answered."""
 
     @property
     def status(self) -> int:
-        """The status of the handshake's answer, 0 without one."""
+        """The status of the handshake's response, 0 without one."""
         return self.handshake.response.status if self.handshake.response else 0
 
     @property
+    def refused(self) -> bool:
+        """The handshake did not reach a 101."""
+        return not self.handshake.upgraded
+
+    @property
     def wavers(self) -> bool:
-        """A repetition ended otherwise than the handshake. Opened or not: what comes after the 101
-        is not repeated.
+        """A repetition opened where the handshake did not, or the other way round. What comes after
+        the 101 is not repeated.
         """
         return any(other.upgraded != self.handshake.upgraded for other in self.again)
 
     @property
     def steady(self) -> bool:
-        """The handshake was repeated, and every repetition ended like it."""
+        """The handshake was repeated, and every repetition ended the same way."""
         return bool(self.again) and not self.wavers
 
     def result(self, code: str) -> PreflightResult | None:
@@ -74,24 +80,24 @@ class Observations:
 
     @property
     def author(self) -> Author | None:
-        """Who wrote the handshake's answer; None without one."""
+        """Who wrote the handshake's response; None without one."""
         head = self.handshake.response
         return author_of(head, self.handshake.body)[0] if head is not None else None
 
     @property
     def by_app(self) -> bool:
-        """The app's own word, or that of a proxy before it."""
+        """The app wrote it, or a proxy in front of the app."""
         return self.author == "app"
 
     @property
     def by_edge(self) -> bool:
-        """CloudFront signed it; perhaps for an origin without a Server line."""
+        """CloudFront signed it; perhaps for an origin that sends no Server header."""
         return self.author == "edge"
 
     @property
     def may_be_of_app(self) -> bool:
-        """The app wrote it, as far as can be told: CloudFront signs for an app without a Server
-        line.
+        """The app wrote it, as far as can be told: CloudFront signs for an app that sends no Server
+        header.
         """
         head = self.handshake.response
         return self.by_app or (
@@ -99,25 +105,42 @@ class Observations:
         )
 
     @property
+    def edge_may_refuse(self) -> bool:
+        """Refused, and nothing behind the edge is known to have answered."""
+        return self.refused and (self.author in ("edge", None) or 403 in self.hidden)
+
+    @property
+    def lacks_subprotocol(self) -> bool:
+        """Subprotocols were offered, and the response names none."""
+        asked, head = self.handshake.request, self.handshake.response
+        offered = asked is not None and bool(asked.subprotocols)
+        return (
+            offered
+            and head is not None
+            and head.status in (101, 400)
+            and not head.get("sec-websocket-protocol")
+        )
+
+    @property
     def reached_target(self) -> bool:
-        """The endpoint's own behavior has the path, and what is behind the edge signed the
-        answer.
+        """The endpoint's own behavior matches the path, and what is behind the edge signed the
+        response.
         """
-        meant = self.behavior is not None and self.behavior.own
-        return meant and self.author in ("balancer", "app") and not self.hidden
+        own = self.behavior is not None and self.behavior.own
+        return own and self.author in ("balancer", "app") and not self.hidden
 
     @property
     def hidden(self) -> frozenset[int]:
-        """The statuses in whose place the distribution shows a page with the one that came: who
-        signed it wrote only the page.
+        """The statuses that the distribution replaces with a page of the status that came: its
+        author wrote only the page.
         """
         pages = self.behavior.error_pages if self.behavior is not None else ()
         return frozenset(status for status, replaced, _ in pages if replaced == self.status)
 
     @property
     def takes_plain(self) -> bool:
-        """Whoever is behind the edge answered a plain GET of the same path, and not with the
-        handshake's own status. Where the handshakes differ, it may have met another edge.
+        """Something behind the edge answered a plain GET of the same path, with another status than
+        the handshake. Where the handshakes differ, the GET may have met another edge.
         """
         plain = self.plain_get
         if plain is None or plain.response is None or self.wavers:
@@ -129,7 +152,7 @@ class Observations:
 
     @property
     def timed_out(self) -> bool:
-        """The request went out and nobody answered, or CloudFront waited in vain for its origin."""
+        """The request went out without an answer, or CloudFront waited for its origin in vain."""
         waited = (Reason.UPGRADE_TIMEOUT, Reason.TOTAL_TIMEOUT)
         return self.status == 504 or (
             self.status == 0 and any(one.reason in waited for one in self.handshake.failures)

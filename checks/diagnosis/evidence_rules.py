@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from urllib.parse import unquote, urlsplit
 
 from checks.diagnosis.access_log import LogRow
-from checks.diagnosis.config_rules import configuration, left_behind, lost_behind, vpc_origin
+from checks.diagnosis.config_rules import config_claims, not_forwarded, vpc_origin
 from checks.diagnosis.evidence import Claim, Observations
 from checks.diagnosis.idle_timeout import identify_timeout, silence_of
 from checks.diagnosis.status_rules import author_of, speaks_of_origin
@@ -254,7 +254,7 @@ def contradicted(code: VerdictCode, seen: Observations) -> bool:
     ):
         return _answer(seen.without_origin) == _answer(seen.handshake)
     if code == "WSE-400-NOKEY" and seen.behavior is not None and seen.behavior.own:
-        return all(seen.behavior.passes(header) for header in HANDSHAKE_HEADERS[:2])
+        return all(seen.behavior.forwards(header) for header in HANDSHAKE_HEADERS[:2])
     if code == "WSE-400-HOST" and seen.takes_plain and seen.status == 400:
         return True
     if code == "WSE-504-SG" and seen.takes_plain:
@@ -365,9 +365,8 @@ RULES: tuple[Callable[[Observations], Iterator[Claim]], ...] = (
     _upgrade_only,
     _other_ways,
     _silence,
-    configuration,
-    left_behind,
-    lost_behind,
+    config_claims,
+    not_forwarded,
     vpc_origin,
     _preflight,
     _too_slow,
@@ -391,7 +390,7 @@ def _explains(code: VerdictCode, seen: Observations) -> bool:
         return (
             seen.author == "balancer"
             and seen.status not in (502, 503)
-            and not any(left_behind(seen))
+            and not any(not_forwarded(seen))
         )
     if code == "WSE-503-NOTARGET":
         return diagnose(seen.handshake)[0].code == code

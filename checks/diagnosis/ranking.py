@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 
-from checks.diagnosis.config_rules import KEPT_BACK, lacks_subprotocol
+from checks.diagnosis.config_rules import NOT_FORWARDED
 from checks.diagnosis.evidence import Claim, Observations
 from checks.diagnosis.evidence_rules import RULES, contradicted
 from checks.diagnosis.probe_kinds import ProbeKind
@@ -67,7 +67,7 @@ def rank_verdicts(seen: Observations) -> Conclusion:
             VERDICTS[claim.code], certainty, tuple(dict.fromkeys(evidence)), here
         )
     for found in first_look:
-        shown = _as_far_as_shown(found, seen, bool(confirmed), KEPT_BACK in claimed)
+        shown = _as_far_as_shown(found, seen, bool(confirmed), NOT_FORWARDED in claimed)
         if found.code in merged:
             known = merged[found.code]
             evidence = tuple(dict.fromkeys((*known.evidence, *found.evidence)))
@@ -161,7 +161,7 @@ def _next_probe(
     seen: Observations, ranked: Sequence[Diagnosis], confirmed: Set[VerdictCode]
 ) -> ProbeKind | None:
     """The cheapest probe that could still change the order; none once a cause has been shown."""
-    if seen.handshake.live and not (lacks_subprotocol(seen) and not seen.looked):
+    if seen.handshake.live and not (seen.lacks_subprotocol and not seen.looked):
         return None
     if not seen.looked and (seen.status or any(map(seen.failed_in, _AWS_MAY_TELL))):
         return ProbeKind.AWS

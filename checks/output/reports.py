@@ -488,7 +488,7 @@ def journey_report(
 
 def _code_of_loss(lost: Sequence[str], behavior: BehaviorMatch | None) -> VerdictCode:
     """What the policies let through was lost behind CloudFront."""
-    passed = {behavior.passes(name) if behavior is not None else None for name in lost}
+    passed = {behavior.forwards(name) if behavior is not None else None for name in lost}
     if lost == ["Sec-WebSocket-Protocol"]:
         return "WSE-101-POLICY" if passed == {False} else "WSE-101-NOSUBPROTOCOL"
     return "WSE-426-VERSION" if passed == {True} else "WSE-400-NOKEY"
@@ -519,15 +519,15 @@ def _by_policy(name: str, behavior: BehaviorMatch | None) -> tuple[Cell, bool | 
         return Cell("not reached", "not known"), None
     if name in _ALWAYS:
         return Cell("good", "kept: CloudFront passes it on for every WebSocket"), True
-    passage = next(
+    part = next(
         (one for one in behavior.parts if (one.part, one.name.lower()) == ("header", name)), None
     )
-    if passage is None or passage.passes is None:
-        return Cell("not reached", passage.why if passage else "not known"), None
+    if part is None or part.forwarded is None:
+        return Cell("not reached", part.why if part else "not known"), None
     return Cell(
-        "good" if passage.passes else "told",
-        f"{'kept' if passage.passes else 'dropped'}: {passage.why}",
-    ), (passage.passes)
+        "good" if part.forwarded else "told",
+        f"{'kept' if part.forwarded else 'dropped'}: {part.why}",
+    ), (part.forwarded)
 
 
 # --- words

@@ -36,11 +36,11 @@ HANDSHAKE_HEADERS = (
 @dataclass(frozen=True, slots=True)
 class ForwardedPart:
     """What becomes of one header line, cookie or parameter of the query string on its way to the
-    app; `passes` is None where a policy is not known.
+    app; `forwarded` is None where a policy is not known.
     """
 
     name: str
-    passes: bool | None
+    forwarded: bool | None
     why: str
     part: Part = "header"
 
@@ -70,11 +70,11 @@ class BehaviorMatch:
     continuous_deployment: bool = False
     vpc_origin_owner: str = ""
 
-    def passes(self, header: str) -> bool | None:
+    def forwards(self, header: str) -> bool | None:
         """Whether a header line reaches the app; None when that is not known."""
         lines = (passage for passage in self.parts if passage.part == "header")
         found = next((passage for passage in lines if passage.name.lower() == header.lower()), None)
-        return found.passes if found else None
+        return found.forwarded if found else None
 
 
 def match_behavior(

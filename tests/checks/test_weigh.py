@@ -732,10 +732,10 @@ def test_the_next_probe_is_the_cheapest_that_could_tell(
 def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
     good = served()
     assert [
-        good.passes(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")
+        good.forwards(name) for name in ("Sec-WebSocket-Key", "Host", "sec-websocket-protocol")
     ] == [True] * 3
     assert (good.path_pattern, good.own, good.vpc_origin_id) == ("/ws", True, "vo_1")
-    assert WITHOUT_KEY.passes("Sec-WebSocket-Key") is False
+    assert WITHOUT_KEY.forwards("Sec-WebSocket-Key") is False
     shared = {
         "Id": "ours",
         "VpcOriginConfig": {"VpcOriginId": "vo_9", "OwnerAccountId": "222222222222"},
@@ -756,7 +756,7 @@ def test_a_header_is_forwarded_dropped_or_unknown_as_the_policies_say() -> None:
         host="x.example.com",
         path="/ws",
     )
-    assert unknown.passes("Sec-WebSocket-Key") is None
+    assert unknown.forwards("Sec-WebSocket-Key") is None
     assert unknown.knows_host is False
     except_host = MANAGED_REQUEST_POLICIES["b689b0a8-53d0-40ab-baf2-68738e2966ac"]
     assert (except_host.forwards("Host"), except_host.forwards("Sec-WebSocket-Key")) == (
@@ -843,7 +843,7 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
         query="room=1&debug=1",
         headers=(("Cookie", "theme=dark; session=1"),),
     )
-    assert {one.name: one.passes for one in some.parts if one.part != "header"} == {
+    assert {one.name: one.forwarded for one in some.parts if one.part != "header"} == {
         "theme": False,
         "session": True,
         "room": True,
@@ -864,7 +864,7 @@ def test_a_policy_passes_cookies_and_query_strings_on_by_name() -> None:
         query="room=1",
         headers=(("Cookie", "theme=dark; session=1"), ("X-Team", "blue")),
     )
-    assert [one.name for one in old.parts if one.passes] == [
+    assert [one.name for one in old.parts if one.forwarded] == [
         "Sec-WebSocket-Key",
         "session",
         "room",
