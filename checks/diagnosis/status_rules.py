@@ -1,17 +1,16 @@
-"""Why a handshake was answered with something else than 101: who wrote the answer, and what its
-status means (PURE).
+"""Why a handshake was answered with another status than 101 (PURE).
 
-Decides by status, header lines and the words of the body. It must never look anything up, never
-take a word of an app for CloudFront's own, and never claim high certainty for a cause that other
-causes answer alike. Sources: CloudFront Developer Guide (troubleshooting error responses), Elastic
-Load Balancing User Guide (HTTP errors), AWS WAF Developer Guide (CAPTCHA and Challenge), field
-reports.
+`STATUS_RULES` is read from the top: the first row whose statuses and condition fit names the
+verdicts. A row decides by status, headers and the words of the body. An app's words never count as
+CloudFront's own, and no row is certain of a cause that others share. Sources: CloudFront Developer
+Guide (troubleshooting error responses), Elastic Load Balancing User Guide (HTTP errors), AWS WAF
+Developer Guide (CAPTCHA and Challenge), field reports.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import urljoin, urlsplit
@@ -20,6 +19,7 @@ from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, Certainty, VerdictCode
 from checks.protocol.transcript import ResponseHead, Transcript
 
 Found = tuple[tuple[VerdictCode, Certainty], ...]
+"""Verdicts with their certainty, most likely first."""
 Author = Literal["edge", "function", "balancer", "apigateway", "bucket", "app"]
 
 _OWN_PAGE = (
@@ -28,17 +28,17 @@ _OWN_PAGE = (
     "<center>cloudfront</center>",
     "customers through cloudfront",
 )
-"""What only CloudFront's own error pages say. That a page names CloudFront shows nothing: apps
+"""What only CloudFront's own error pages say. A page that just names CloudFront shows nothing: apps
 quote their own host.
 """
 
 
 def author_of(head: ResponseHead, body: str = "") -> tuple[Author, Certainty]:
-    """Who wrote this answer, and how certain that is.
+    """Who wrote this response, and how certain that is.
 
     API Gateway, load balancers and S3 sign theirs. CloudFront signs as `server: CloudFront`, but
-    does so too for an origin that sends no Server line, so only its own page or an `x-cache` that
-    only the edge writes makes that certain.
+    also for an origin that sends no Server header, so only its own page or an `x-cache` that only
+    the edge writes makes that certain.
     """
     server, cache = head.get("server").lower(), head.get("x-cache").lower()
     if head.get("x-amz-apigw-id") or "forbiddenexception" in head.get("x-amzn-errortype").lower():
@@ -59,65 +59,51 @@ def author_of(head: ResponseHead, body: str = "") -> tuple[Author, Certainty]:
 
 _AUTHORS: dict[Author, str] = {
     "edge": "CloudFront",
-    "function": "a function at the edge",
+    "function": "an edge function",
     "balancer": "the load balancer",
     "apigateway": "API Gateway",
     "bucket": "an S3 bucket",
-    "app": "the app (or a proxy before it)",
+    "app": "the app (or a proxy in front of it)",
 }
-
-_EDGE_PHRASES: tuple[tuple[tuple[int, ...], str, VerdictCode], ...] = (
-    ((403,), "not configured to allow the http request method", "WSE-403-METHOD"),
-    ((403,), "block access from your country", "WSE-403-GEO"),
-    ((403,), "missingkey", "WSE-403-SIGNED"),
-    ((403,), "missing key-pair-id", "WSE-403-SIGNED"),
-    ((403,), "<code>invalidkey</code>", "WSE-403-SIGNED"),
-    ((403,), "<code>accessdenied</code>", "WSE-403-SIGNED"),
-    ((403,), "request blocked", "WSE-403-WAF"),
-    ((502,), "domain name", "WSE-502-DNS"),
-    ((500, 502, 503), "lambda function", "WSE-EDGE-FUNCTION"),
-    ((500, 502, 503), "cloudfront function", "WSE-EDGE-FUNCTION"),
-)
-"""What CloudFront's own error pages say, in lower case. A custom page may replace one, so absence
-tells nothing.
-"""
 
 _OF_ORIGIN = re.compile(
     r"\bcors\b|cross[- ]origin|check_?origin"
-    r"|\borigin\b(?! "
-    r"server)[^\n]{0,60}\b(?:not|denied|forbidden|invalid|mismatch|refused|rejected|unknown|missing)\b"
-    r"|\b(?:invalid|bad|unknown|missing|forbidden|disallowed|wrong|untrusted|unauthorized|no) origin\b(?! server)"
+    r"|\borigin\b(?! server)[^\n]{0,60}"
+    r"\b(?:not|denied|forbidden|invalid|mismatch|refused|rejected|unknown|missing)\b"
+    r"|\b(?:invalid|bad|unknown|missing|forbidden|disallowed|wrong|untrusted|unauthorized|no)"
+    r" origin\b(?! server)"
 )
 _OF_HOST = re.compile(
-    r"allowed_hosts|disallowedhost|\b(?:invalid|blocked|unknown|unrecogni[sz]ed) (?:http_)?hosts?\b"
+    r"allowed_hosts|disallowedhost"
+    r"|\b(?:invalid|blocked|unknown|unrecogni[sz]ed) (?:http_)?hosts?\b"
     r"|\bhost\b[^\n]{0,80}\bnot (?:allowed|permitted|valid)"
 )
-_OF_TLS_PORT = "plain http request was sent to https port"
-"""What load balancers and nginx say of HTTP on a port for HTTPS."""
 _OF_LOST_HEADERS = re.compile(
-    r"sec-websocket-(?:key|version)|not a websocket|not using the websocket protocol|can "
-    r"\W?upgrade\W? only"
+    r"sec-websocket-(?:key|version)|not a websocket|not using the websocket protocol"
+    r"|can \W?upgrade\W? only"
     r"|\bno websocket upgrade|\bupgrade\b[^\n]{0,40}\b(?:missing|required|expected|not found)"
     r"|(?:missing|expected|invalid)[^\n]{0,20}\bupgrade\b"
 )
 """What libraries and frameworks say, in lower case, of an Origin, a Host, or a handshake that did
-not arrive whole.
+not arrive complete.
 """
+_OF_TLS_PORT = "plain http request was sent to https port"
+"""What load balancers and nginx say of HTTP on a port for HTTPS."""
 
 
 def speaks_of_origin(body: str) -> bool:
-    """Whether an answer says that it minds the Origin line."""
+    """Whether a response rejects the Origin header in words."""
     return _OF_ORIGIN.search(body.lower()) is not None
 
 
 def misses_handshake(body: str) -> bool:
-    """Whether an answer says that a part of the handshake did not arrive."""
+    """Whether a response says that a part of the handshake did not arrive."""
     return _OF_LOST_HEADERS.search(body.lower()) is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An answer that is no 101, with its author; `origin_tls` tells if the edge speaks TLS to its
+    """A response other than 101, with its author; `origin_tls` says if the edge uses TLS to its
     origin.
     """
 
@@ -129,7 +115,7 @@ class Refusal:
 
     @classmethod
     def of(cls, seen: Transcript, head: ResponseHead, origin_tls: bool | None = None) -> Refusal:
-        """With whoever wrote it."""
+        """With its author."""
         return cls(seen, head, *author_of(head, seen.body), origin_tls)
 
     @property
@@ -139,13 +125,18 @@ class Refusal:
 
     @property
     def plain_http(self) -> bool:
-        """Asked over ws://."""
+        """Requested over ws://."""
         return self.seen.url.lower().startswith("ws://")
 
     @property
     def by_edge(self) -> bool:
-        """Beyond doubt of CloudFront's own making."""
-        return self.author == "edge" and self.signed == HIGH
+        """CloudFront wrote it beyond doubt."""
+        return self.author == "edge" and self.signed is HIGH
+
+    @property
+    def by_proxy(self) -> bool:
+        """A server behind CloudFront signed it that is no load balancer of AWS."""
+        return self.author == "app" and self.signed is HIGH
 
     @property
     def words(self) -> str:
@@ -154,235 +145,58 @@ class Refusal:
 
     @property
     def of_a_rule(self) -> bool:
-        """Whether it is a listener's fixed response: a load balancer's own pages have one form and
-        are never empty.
+        """A listener's fixed response: a load balancer's own pages have one form and are never
+        empty.
         """
         if self.author != "balancer":
             return False
         own_page = f"<h1>{self.head.status} " in self.words
         return not own_page and bool(self.words.strip() or self.head.get("content-length") == "0")
 
+    @property
+    def page_for_an_error(self) -> bool:
+        """A page from S3 that CloudFront calls an error: it replaces another response. S3's own
+        errors name a code.
+        """
+        own_error = "<code>" in self.words or "<li>code:" in self.words
+        return self.head.get("x-cache").lower().startswith("error from") and not own_error
 
-def causes(case: Refusal) -> Found:
-    """What may be behind a refusal: codes with their certainty, most likely first; empty for a 101.
+    @property
+    def denied_by_gateway(self) -> bool:
+        """API Gateway denies the caller, not the Host."""
+        said = self.head.get("x-amzn-errortype").lower() + self.words
+        return "accessdenied" in said or "not authorized" in said
 
-    1. Whoever can never carry a WebSocket decides by having answered: WAF, a function, a bucket, a
-       listener's rule.
-    2. Otherwise the status does, else its class.
-    """
-    status = case.head.status
-    if status == 101:
-        return ()
-    if case.head.get("x-amzn-waf-action"):
-        return (("WSE-403-WAF", HIGH),)
-    if case.author == "function":
-        return (("WSE-EDGE-FUNCTION", HIGH),)
-    if case.author == "bucket":
-        return _from_bucket(case)
-    rule = _STATUS_RULES.get(status)
-    if rule is None and (
-        status in _REDIRECTS or (300 <= status < 400 and case.head.get("location"))
-    ):
-        rule = _redirected
-    if rule is not None:
-        return rule(case)
-    fallback: VerdictCode = (
-        "WSE-200-NOUPGRADE" if status < 400 else "WSE-4XX" if status < 500 else "WSE-5XX"
-    )
-    return ((fallback, MEDIUM),)
+    @property
+    def location(self) -> str:
+        """Where it redirects to, "" if nowhere."""
+        return self.head.get("location")
 
+    @property
+    def to_same_address(self) -> bool:
+        """It redirects to the address that was requested."""
+        asked = _address(self.seen.url)
+        return bool(self.location) and _destination(self.seen.url, self.location) == asked
 
-def _from_bucket(case: Refusal) -> Found:
-    """S3's own errors name a code. A page without one that CloudFront calls an error stands in for
-    another answer.
-    """
-    own_error = "<code>" in case.words or "<li>code:" in case.words
-    if case.head.get("x-cache").lower().startswith("error from") and not own_error:
-        return (("WSE-200-SPA", MEDIUM), ("WSE-PATH", MEDIUM))
-    return (("WSE-PATH", HIGH), ("WSE-404-PATH", LOW))
-
-
-def _page(case: Refusal) -> Found:
-    if case.of_a_rule:
-        return (("WSE-ALB-RULE", HIGH),)
-    if "text/html" in case.head.get("content-type").lower():
-        return (("WSE-200-SPA", HIGH), ("WSE-200-NOUPGRADE", LOW))
-    return (("WSE-200-NOUPGRADE", HIGH), ("WSE-200-SPA", LOW))
-
-
-def _redirected(case: Refusal) -> Found:
-    """To the same address it is a loop. A listener that hears the origin's own name as Host
-    redirects to that.
-    """
-    location = case.head.get("location")
-    asked, destination = _place(case.seen.url), _destination(case.seen.url, location)
-    same_place = bool(location) and destination == asked
-    if same_place and case.plain_http and case.author != "balancer":
-        return (("WSE-301-REDIRECT", HIGH if case.author == "edge" else MEDIUM),)
-    if same_place:
-        return (("WSE-301-LOOP", HIGH),)
-    if (
-        case.author == "balancer"
-        and location.startswith("https:")
-        and destination.resource == asked.resource
-    ):
-        return (("WSE-301-LOOP", MEDIUM), ("WSE-3XX-APP", LOW))
-    return (("WSE-3XX-APP", HIGH if location else MEDIUM),)
-
-
-def _bad_request(case: Refusal) -> Found:
-    """CloudFront and load balancers have pages of their own; without one, an app that sends no
-    Server line is likelier.
-
-    Django says no more of a refused Host than "Bad Request (400)", and says that of little else.
-    """
-    if _OF_TLS_PORT in case.words:
-        return (("WSE-502-PORT" if case.head.get("x-amz-cf-id") else "WSE-TLS-PROTOCOL", MEDIUM),)
-    if case.author == "balancer" or case.by_edge:
-        return (("WSE-400-EDGE", MEDIUM), ("WSE-400-NOKEY", LOW))
-    if _OF_HOST.search(case.words):
-        return (("WSE-400-HOST", HIGH),)
-    if "bad request (400)" in case.words:
-        return (("WSE-400-HOST", MEDIUM), ("WSE-400-NOKEY", LOW))
-    if misses_handshake(case.words):
-        return (("WSE-400-NOKEY", HIGH),)
-    edge: Found = (("WSE-400-EDGE", LOW),) if case.author == "edge" else ()
-    return (("WSE-400-NOKEY", MEDIUM), ("WSE-400-HOST", LOW), *edge)
-
-
-def _unauthorized(case: Refusal) -> Found:
-    """A load balancer says 401 by itself where its rule demands a login, and passes the app's own
-    on unsigned.
-    """
-    if case.author == "balancer":
-        return (("WSE-ALB-RULE", MEDIUM), ("WSE-401-AUTH", MEDIUM))
-    return (("WSE-401-AUTH", HIGH),)
-
-
-def _forbidden(case: Refusal) -> Found:
-    """403: API Gateway signs its own, CloudFront's pages say why, and apps that mind Origin or Host
-    name it.
-    """
-    if case.author == "apigateway":
-        said = case.head.get("x-amzn-errortype").lower() + case.words
-        if "accessdenied" in said or "not authorized" in said:
-            return (("WSE-401-AUTH", HIGH),)
-        return (("WSE-403-APIGW", HIGH),)
-    if case.author == "balancer":
-        # The web ACL of a load balancer answers with the load balancer's own page.
-        if case.of_a_rule:
-            return (("WSE-ALB-RULE", MEDIUM), ("WSE-403-WAF", LOW))
-        return (("WSE-403-WAF", MEDIUM), ("WSE-ALB-RULE", LOW))
-    if case.author == "edge":
-        if code := _phrase(case):
-            return ((code, MEDIUM), ("WSE-403-EDGE", LOW))
-        if case.plain_http:
-            return (("WSE-403-VIEWER", MEDIUM), ("WSE-403-EDGE", MEDIUM))
-        if not case.by_edge and speaks_of_origin(case.words):
-            return (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-EDGE", LOW))
-        if not case.by_edge and _OF_HOST.search(case.words):
-            return (("WSE-400-HOST", MEDIUM), ("WSE-403-EDGE", LOW))
-        return (("WSE-403-EDGE", case.signed), ("WSE-403-WAF", LOW), ("WSE-403-APP", LOW))
-    if speaks_of_origin(case.words):
-        return (("WSE-403-ORIGIN", HIGH), ("WSE-403-APP", LOW))
-    if _OF_HOST.search(case.words):
-        return (("WSE-400-HOST", HIGH), ("WSE-403-APP", LOW))
-    if case.seen.request is not None and case.seen.request.origin is not None:
-        return (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-APP", LOW))
-    return (("WSE-403-APP", MEDIUM), ("WSE-403-ORIGIN", LOW), ("WSE-403-WAF", LOW))
-
-
-def _not_found(case: Refusal) -> Found:
-    rule: Found = (("WSE-ALB-RULE", LOW),) if case.author == "balancer" else ()
-    return (("WSE-404-PATH", HIGH), *rule)
-
-
-def _upgrade_required(_: Refusal) -> Found:
-    return (("WSE-426-VERSION", HIGH), ("WSE-400-NOKEY", MEDIUM))
-
-
-def _failed(case: Refusal) -> Found:
-    if case.author == "edge" and (code := _phrase(case)):
-        return ((code, MEDIUM), ("WSE-500-APP", LOW))
-    return (
-        (("WSE-5XX", MEDIUM), ("WSE-500-APP", LOW)) if case.by_edge else (("WSE-500-APP", MEDIUM),)
-    )
-
-
-def _bad_gateway(case: Refusal) -> Found:
-    if case.of_a_rule:
-        return (("WSE-ALB-RULE", MEDIUM), ("WSE-502-ALB", MEDIUM))
-    if case.author == "balancer":
-        return (("WSE-502-ALB", HIGH),)
-    if case.author == "app" and case.signed == HIGH:
-        # A proxy behind the load balancer signed it: CloudFront was answered.
-        return (("WSE-502-ALB", MEDIUM),)
-    if case.author == "edge" and (code := _phrase(case)):
-        return ((code, MEDIUM), ("WSE-502-ORIGIN", LOW))
-    if case.origin_tls is True:
-        return (("WSE-502-TLS", MEDIUM), ("WSE-502-ORIGIN", LOW), ("WSE-502-DNS", LOW))
-    if case.origin_tls is False:
-        return (("WSE-502-ORIGIN", MEDIUM), ("WSE-502-DNS", LOW))
-    return (("WSE-502-ORIGIN", MEDIUM), ("WSE-502-TLS", MEDIUM), ("WSE-502-DNS", LOW))
-
-
-def _unavailable(case: Refusal) -> Found:
-    if case.of_a_rule:
-        return (("WSE-ALB-RULE", MEDIUM), ("WSE-503-NOTARGET", MEDIUM))
-    if case.author == "balancer":
-        return (("WSE-503-NOTARGET", HIGH),)
-    if case.author == "edge":
-        if code := _phrase(case):
-            return ((code, MEDIUM), ("WSE-503-EDGE", LOW))
-        app: Found = () if case.by_edge else (("WSE-503-APP", LOW),)
-        return (("WSE-503-EDGE", MEDIUM), *app, ("WSE-503-NOTARGET", LOW))
-    return (("WSE-503-APP", MEDIUM), ("WSE-503-NOTARGET", LOW))
-
-
-def _gateway_timeout(case: Refusal) -> Found:
-    if case.author == "balancer":
-        return (("WSE-504-ALB", HIGH),)
-    if case.author == "app" and case.signed == HIGH:
-        return (("WSE-504-ALB", MEDIUM), ("WSE-504-SLOW", LOW))
-    return (("WSE-504-SG", MEDIUM), ("WSE-504-SLOW", LOW))
-
-
-def _always(code: VerdictCode, certainty: Certainty) -> Callable[[Refusal], Found]:
-    return lambda _: ((code, certainty),)
+    @property
+    def to_https_by_balancer(self) -> bool:
+        """A listener redirects the same path to HTTPS, under the Host that it received."""
+        asked, destination = _address(self.seen.url), _destination(self.seen.url, self.location)
+        return (
+            self.author == "balancer"
+            and self.location.startswith("https:")
+            and destination.resource == asked.resource
+        )
 
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_STATUS_RULES: dict[int, Callable[[Refusal], Found]] = {
-    200: _page,
-    400: _bad_request,
-    401: _unauthorized,
-    403: _forbidden,
-    404: _not_found,
-    405: _always("WSE-405-METHOD", HIGH),
-    414: _always("WSE-431-HEADERS", MEDIUM),
-    421: _always("WSE-421-DOMAIN", MEDIUM),
-    426: _upgrade_required,
-    429: _always("WSE-429-RATE", HIGH),
-    431: _always("WSE-431-HEADERS", HIGH),
-    494: _always("WSE-431-HEADERS", HIGH),
-    500: _failed,
-    502: _bad_gateway,
-    503: _unavailable,
-    504: _gateway_timeout,
-}
-
-
-def _phrase(case: Refusal) -> VerdictCode | None:
-    status, words = case.head.status, case.words
-    return next(
-        (code for at, phrase, code in _EDGE_PHRASES if status in at and phrase in words), None
-    )
+_USUAL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """What must not change for a redirect to lead to the same place; `port` is None for the
-    scheme's usual one, `resource` path and query.
+class _Address:
+    """What must not change for a redirect to lead to the same address; `port` is None for the
+    scheme's usual one, `resource` is path and query.
     """
 
     host: str
@@ -390,25 +204,280 @@ class _Place:
     resource: tuple[str, str] = ("", "")
 
 
-def _destination(asked: str, location: str) -> _Place:
+def _address(url: str) -> _Address:
+    try:
+        parts = urlsplit(url)
+        port = None if parts.port == _USUAL_PORTS.get(parts.scheme) else parts.port
+        return _Address(parts.hostname or "", port, (parts.path or "/", parts.query))
+    except ValueError:
+        return _Address(url)
+
+
+def _destination(asked: str, location: str) -> _Address:
     """Where a Location leads that was given for this address; it may be relative (RFC 9110
     10.2.2).
     """
     scheme, _, rest = asked.partition("://")
     base = f"{'https' if scheme.lower() == 'wss' else 'http'}://{rest}"
     try:
-        return _place(urljoin(base, location))
+        return _address(urljoin(base, location))
     except ValueError:
-        return _Place(location)
+        return _Address(location)
 
 
-_USUAL_PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+@dataclass(frozen=True, slots=True)
+class StatusRule:
+    """One row of the table: `verdicts` explain a response with one of `statuses` that fits."""
+
+    statuses: Container[int]
+    fits: Callable[[Refusal], bool]
+    verdicts: Found
 
 
-def _place(url: str) -> _Place:
-    try:
-        parts = urlsplit(url)
-        port = None if parts.port == _USUAL_PORTS.get(parts.scheme) else parts.port
-        return _Place(parts.hostname or "", port, (parts.path or "/", parts.query))
-    except ValueError:
-        return _Place(url)
+def explain_status(case: Refusal) -> Found:
+    """The verdicts of the first row that fits; empty for a 101."""
+    return next(
+        (
+            rule.verdicts
+            for rule in STATUS_RULES
+            if case.head.status in rule.statuses and rule.fits(case)
+        ),
+        (),
+    )
+
+
+def _always(_: Refusal) -> bool:
+    return True
+
+
+def _by(author: Author) -> Callable[[Refusal], bool]:
+    return lambda case: case.author == author
+
+
+def _edge_says(*phrases: str) -> Callable[[Refusal], bool]:
+    """CloudFront's own error page has one of these phrases, in lower case. A custom page may replace
+    it, so absence tells nothing.
+    """
+    return lambda case: case.author == "edge" and any(phrase in case.words for phrase in phrases)
+
+
+_function_failed = _edge_says("lambda function", "cloudfront function")
+
+STATUS_RULES: tuple[StatusRule, ...] = (
+    StatusRule((101,), _always, ()),
+    # Whoever can never carry a WebSocket decides by having answered, whatever the status.
+    StatusRule(
+        range(1000),
+        lambda case: bool(case.head.get("x-amzn-waf-action")),
+        (("WSE-403-WAF", HIGH),),
+    ),
+    StatusRule(range(1000), _by("function"), (("WSE-EDGE-FUNCTION", HIGH),)),
+    StatusRule(
+        range(1000),
+        lambda case: case.author == "bucket" and case.page_for_an_error,
+        (("WSE-200-SPA", MEDIUM), ("WSE-PATH", MEDIUM)),
+    ),
+    StatusRule(range(1000), _by("bucket"), (("WSE-PATH", HIGH), ("WSE-404-PATH", LOW))),
+    # 200
+    StatusRule((200,), lambda case: case.of_a_rule, (("WSE-ALB-RULE", HIGH),)),
+    StatusRule(
+        (200,),
+        lambda case: "text/html" in case.head.get("content-type").lower(),
+        (("WSE-200-SPA", HIGH), ("WSE-200-NOUPGRADE", LOW)),
+    ),
+    StatusRule((200,), _always, (("WSE-200-NOUPGRADE", HIGH), ("WSE-200-SPA", LOW))),
+    # 3xx: to the same address it is a loop, unless ws:// is sent to https.
+    StatusRule(
+        range(300, 400),
+        lambda case: case.to_same_address and case.plain_http and case.author == "edge",
+        (("WSE-301-REDIRECT", HIGH),),
+    ),
+    StatusRule(
+        range(300, 400),
+        lambda case: case.to_same_address and case.plain_http and case.author != "balancer",
+        (("WSE-301-REDIRECT", MEDIUM),),
+    ),
+    StatusRule(range(300, 400), lambda case: case.to_same_address, (("WSE-301-LOOP", HIGH),)),
+    StatusRule(
+        range(300, 400),
+        lambda case: case.to_https_by_balancer,
+        (("WSE-301-LOOP", MEDIUM), ("WSE-3XX-APP", LOW)),
+    ),
+    StatusRule(range(300, 400), lambda case: bool(case.location), (("WSE-3XX-APP", HIGH),)),
+    StatusRule(_REDIRECTS, _always, (("WSE-3XX-APP", MEDIUM),)),
+    # 400: CloudFront and load balancers have pages of their own. Django says no more of a rejected
+    # Host than "Bad Request (400)", and says that of little else.
+    StatusRule(
+        (400,),
+        lambda case: _OF_TLS_PORT in case.words and bool(case.head.get("x-amz-cf-id")),
+        (("WSE-502-PORT", MEDIUM),),
+    ),
+    StatusRule((400,), lambda case: _OF_TLS_PORT in case.words, (("WSE-TLS-PROTOCOL", MEDIUM),)),
+    StatusRule(
+        (400,),
+        lambda case: case.author == "balancer" or case.by_edge,
+        (("WSE-400-EDGE", MEDIUM), ("WSE-400-NOKEY", LOW)),
+    ),
+    StatusRule((400,), lambda case: bool(_OF_HOST.search(case.words)), (("WSE-400-HOST", HIGH),)),
+    StatusRule(
+        (400,),
+        lambda case: "bad request (400)" in case.words,
+        (("WSE-400-HOST", MEDIUM), ("WSE-400-NOKEY", LOW)),
+    ),
+    StatusRule((400,), lambda case: misses_handshake(case.words), (("WSE-400-NOKEY", HIGH),)),
+    StatusRule(
+        (400,),
+        _by("edge"),
+        (("WSE-400-NOKEY", MEDIUM), ("WSE-400-HOST", LOW), ("WSE-400-EDGE", LOW)),
+    ),
+    StatusRule((400,), _always, (("WSE-400-NOKEY", MEDIUM), ("WSE-400-HOST", LOW))),
+    # 401: a load balancer answers it itself where its rule requires a login, and passes the app's
+    # own on unsigned.
+    StatusRule((401,), _by("balancer"), (("WSE-ALB-RULE", MEDIUM), ("WSE-401-AUTH", MEDIUM))),
+    StatusRule((401,), _always, (("WSE-401-AUTH", HIGH),)),
+    # 403: API Gateway signs its own, CloudFront's pages say why, and apps that reject Origin or
+    # Host name it. A load balancer's web ACL answers with the load balancer's own page.
+    StatusRule(
+        (403,),
+        lambda case: case.author == "apigateway" and case.denied_by_gateway,
+        (("WSE-401-AUTH", HIGH),),
+    ),
+    StatusRule((403,), _by("apigateway"), (("WSE-403-APIGW", HIGH),)),
+    StatusRule(
+        (403,), lambda case: case.of_a_rule, (("WSE-ALB-RULE", MEDIUM), ("WSE-403-WAF", LOW))
+    ),
+    StatusRule((403,), _by("balancer"), (("WSE-403-WAF", MEDIUM), ("WSE-ALB-RULE", LOW))),
+    StatusRule(
+        (403,),
+        _edge_says("not configured to allow the http request method"),
+        (("WSE-403-METHOD", MEDIUM), ("WSE-403-EDGE", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        _edge_says("block access from your country"),
+        (("WSE-403-GEO", MEDIUM), ("WSE-403-EDGE", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        _edge_says(
+            "missingkey",
+            "missing key-pair-id",
+            "<code>invalidkey</code>",
+            "<code>accessdenied</code>",
+        ),
+        (("WSE-403-SIGNED", MEDIUM), ("WSE-403-EDGE", LOW)),
+    ),
+    StatusRule(
+        (403,), _edge_says("request blocked"), (("WSE-403-WAF", MEDIUM), ("WSE-403-EDGE", LOW))
+    ),
+    StatusRule(
+        (403,),
+        lambda case: case.author == "edge" and case.plain_http,
+        (("WSE-403-VIEWER", MEDIUM), ("WSE-403-EDGE", MEDIUM)),
+    ),
+    StatusRule(
+        (403,),
+        lambda case: case.by_edge,
+        (("WSE-403-EDGE", HIGH), ("WSE-403-WAF", LOW), ("WSE-403-APP", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        lambda case: case.author == "edge" and speaks_of_origin(case.words),
+        (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-EDGE", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        lambda case: case.author == "edge" and bool(_OF_HOST.search(case.words)),
+        (("WSE-400-HOST", MEDIUM), ("WSE-403-EDGE", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        _by("edge"),
+        (("WSE-403-EDGE", MEDIUM), ("WSE-403-WAF", LOW), ("WSE-403-APP", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        lambda case: speaks_of_origin(case.words),
+        (("WSE-403-ORIGIN", HIGH), ("WSE-403-APP", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        lambda case: bool(_OF_HOST.search(case.words)),
+        (("WSE-400-HOST", HIGH), ("WSE-403-APP", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        lambda case: case.seen.request is not None and case.seen.request.origin is not None,
+        (("WSE-403-ORIGIN", MEDIUM), ("WSE-403-APP", LOW)),
+    ),
+    StatusRule(
+        (403,),
+        _always,
+        (("WSE-403-APP", MEDIUM), ("WSE-403-ORIGIN", LOW), ("WSE-403-WAF", LOW)),
+    ),
+    # other 4xx
+    StatusRule((404,), _by("balancer"), (("WSE-404-PATH", HIGH), ("WSE-ALB-RULE", LOW))),
+    StatusRule((404,), _always, (("WSE-404-PATH", HIGH),)),
+    StatusRule((405,), _always, (("WSE-405-METHOD", HIGH),)),
+    StatusRule((414,), _always, (("WSE-431-HEADERS", MEDIUM),)),
+    StatusRule((421,), _always, (("WSE-421-DOMAIN", MEDIUM),)),
+    StatusRule((426,), _always, (("WSE-426-VERSION", HIGH), ("WSE-400-NOKEY", MEDIUM))),
+    StatusRule((429,), _always, (("WSE-429-RATE", HIGH),)),
+    StatusRule((431, 494), _always, (("WSE-431-HEADERS", HIGH),)),
+    # 500
+    StatusRule((500,), _function_failed, (("WSE-EDGE-FUNCTION", MEDIUM), ("WSE-500-APP", LOW))),
+    StatusRule((500,), lambda case: case.by_edge, (("WSE-5XX", MEDIUM), ("WSE-500-APP", LOW))),
+    StatusRule((500,), _always, (("WSE-500-APP", MEDIUM),)),
+    # 502: where a proxy behind the load balancer signed it, CloudFront got an answer.
+    StatusRule(
+        (502,), lambda case: case.of_a_rule, (("WSE-ALB-RULE", MEDIUM), ("WSE-502-ALB", MEDIUM))
+    ),
+    StatusRule((502,), _by("balancer"), (("WSE-502-ALB", HIGH),)),
+    StatusRule((502,), lambda case: case.by_proxy, (("WSE-502-ALB", MEDIUM),)),
+    StatusRule(
+        (502,), _edge_says("domain name"), (("WSE-502-DNS", MEDIUM), ("WSE-502-ORIGIN", LOW))
+    ),
+    StatusRule((502,), _function_failed, (("WSE-EDGE-FUNCTION", MEDIUM), ("WSE-502-ORIGIN", LOW))),
+    StatusRule(
+        (502,),
+        lambda case: case.origin_tls is True,
+        (("WSE-502-TLS", MEDIUM), ("WSE-502-ORIGIN", LOW), ("WSE-502-DNS", LOW)),
+    ),
+    StatusRule(
+        (502,),
+        lambda case: case.origin_tls is False,
+        (("WSE-502-ORIGIN", MEDIUM), ("WSE-502-DNS", LOW)),
+    ),
+    StatusRule(
+        (502,),
+        _always,
+        (("WSE-502-ORIGIN", MEDIUM), ("WSE-502-TLS", MEDIUM), ("WSE-502-DNS", LOW)),
+    ),
+    # 503
+    StatusRule(
+        (503,),
+        lambda case: case.of_a_rule,
+        (("WSE-ALB-RULE", MEDIUM), ("WSE-503-NOTARGET", MEDIUM)),
+    ),
+    StatusRule((503,), _by("balancer"), (("WSE-503-NOTARGET", HIGH),)),
+    StatusRule((503,), _function_failed, (("WSE-EDGE-FUNCTION", MEDIUM), ("WSE-503-EDGE", LOW))),
+    StatusRule(
+        (503,), lambda case: case.by_edge, (("WSE-503-EDGE", MEDIUM), ("WSE-503-NOTARGET", LOW))
+    ),
+    StatusRule(
+        (503,),
+        _by("edge"),
+        (("WSE-503-EDGE", MEDIUM), ("WSE-503-APP", LOW), ("WSE-503-NOTARGET", LOW)),
+    ),
+    StatusRule((503,), _always, (("WSE-503-APP", MEDIUM), ("WSE-503-NOTARGET", LOW))),
+    # 504
+    StatusRule((504,), _by("balancer"), (("WSE-504-ALB", HIGH),)),
+    StatusRule(
+        (504,), lambda case: case.by_proxy, (("WSE-504-ALB", MEDIUM), ("WSE-504-SLOW", LOW))
+    ),
+    StatusRule((504,), _always, (("WSE-504-SG", MEDIUM), ("WSE-504-SLOW", LOW))),
+    # any other status, by its class
+    StatusRule(range(400), _always, (("WSE-200-NOUPGRADE", MEDIUM),)),
+    StatusRule(range(400, 500), _always, (("WSE-4XX", MEDIUM),)),
+    StatusRule(range(500, 1000), _always, (("WSE-5XX", MEDIUM),)),
+)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from checks.diagnosis.status_rules import Found, Refusal, causes
+from checks.diagnosis.status_rules import Found, Refusal, explain_status
 from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, Verdict, VerdictCode
 from checks.preflight.results import Fix
 from checks.protocol.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
@@ -163,7 +163,7 @@ def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) ->
     """Refused with a status; nothing for a 101."""
     case = Refusal.of(seen, head, origin_tls)
     evidence = (*_head_evidence(head), case.written_by)
-    return [_verdict(code, certainty, *evidence) for code, certainty in causes(case)]
+    return [_verdict(code, certainty, *evidence) for code, certainty in explain_status(case)]
 
 
 def _verdict(code: VerdictCode, certainty: Certainty, *evidence: str) -> Diagnosis:
