@@ -329,4 +329,4 @@ def _further(seen: Observations) -> Iterator[dict[str, object]]:
     if seen.without_origin is not None:
         yield stored(ProbeKind.WITHOUT_ORIGIN, seen.without_origin)
     yield from (stored(ProbeKind.AGAIN, made) for made in seen.again)
-    yield from (stored(ProbeKind.WAYS, made, way=name) for name, made in seen.other_ways)
+    yield from (stored(ProbeKind.WAYS, made, way=name) for name, made in seen.routes)

@@ -72,10 +72,8 @@ def investigate(
                 seen = replace(seen, plain_get=probe(replace(target, upgrade=False)))
             case ProbeKind.AGAIN:
                 seen = replace(seen, again=_repeated(seen.handshake, lambda: probe(target)))
-            case _ if ways and not seen.other_ways and not seen.handshake.upgraded:
-                seen = replace(
-                    seen, other_ways=tuple((name, probe(way)) for name, way in ways.items())
-                )
+            case _ if ways and not seen.routes and not seen.handshake.upgraded:
+                seen = replace(seen, routes=tuple((name, probe(way)) for name, way in ways.items()))
             case _:
                 break
         conclusion = rank_verdicts(seen)

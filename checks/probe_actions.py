@@ -230,5 +230,5 @@ def _observed(check: Check) -> Observations:
             case ProbeKind.AGAIN:
                 seen = replace(seen, again=(*seen.again, transcript))
             case ProbeKind.WAYS:
-                seen = replace(seen, other_ways=(*seen.other_ways, (made["way"], transcript)))
+                seen = replace(seen, routes=(*seen.routes, (made["way"], transcript)))
     return seen

@@ -41,7 +41,7 @@ class Observations:
     again: tuple[Transcript, ...] = ()
     plain_get: Transcript | None = None
     without_origin: Transcript | None = None
-    other_ways: tuple[tuple[str, Transcript], ...] = ()
+    routes: tuple[tuple[str, Transcript], ...] = ()
     behavior: BehaviorMatch | None = None
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None

@@ -130,7 +130,7 @@ def test_where_nothing_else_tells_the_ways_past_the_edge_are_asked(
     ]
     assert [one.get("way") for one in check.probes] == [None, None, None, "direct", "old"]
     assert check.verdict == "WSE-504-SG"
-    assert "the way direct, past CloudFront, opens after 0.0 s" in check.findings[0]["evidence"]
+    assert "the route direct, past CloudFront, opens after 0.0 s" in check.findings[0]["evidence"]
 
 
 @pytest.mark.parametrize(
