@@ -68,7 +68,7 @@ READY: dict[str, Any] = {
     "registered_targets": 2,
 }
 IDLE = {"TCP": 350, "TLS": 350}
-WISH: dict[str, Any] = {"path_patterns": ["/ws/chat", "/ws/chat/*"]}
+ANSWERS: dict[str, Any] = {"path_patterns": ["/ws/chat", "/ws/chat/*"]}
 MAKE, PUBLISH, OPEN = (
     "cloudfront:CreateVpcOrigin",
     "cloudfront:UpdateDistribution",
@@ -85,7 +85,7 @@ def seen(target: dict[str, Any] | None = None, **more: Any) -> Snapshot:
 def judged(
     answers: dict[str, Any] | None = None, facts: Snapshot | None = None, **subject: Any
 ) -> dict[str, list[PreflightResult]]:
-    about = replace(PreflightSubject.of(spec(**(WISH | (answers or {})))), **subject)
+    about = replace(PreflightSubject.of(spec(**(ANSWERS | (answers or {})))), **subject)
     found: dict[str, list[PreflightResult]] = {}
     for result in evaluate(about, facts or seen()):
         found.setdefault(result.code, []).append(result)
@@ -498,7 +498,7 @@ def test_the_path_without_its_slash(patterns: list[str], missing: list[str]) -> 
 
 
 def ours(**changes: Any) -> VpcOriginFacts:
-    name = f"{OWNER}-{spec(**WISH).vpc_origin_key}"
+    name = f"{OWNER}-{spec(**ANSWERS).vpc_origin_key}"
     return replace(
         VpcOriginFacts(VpcOriginId("vo_1"), name, TARGET, "Deployed", True, 1), **changes
     )
@@ -554,7 +554,7 @@ def test_what_aws_allows_an_account_beyond_its_defaults_counts() -> None:
         Level.PASS,
         Level.PASS,
     )
-    assert make_plan(spec(**WISH), more, endpoint_key=KEY, owner=OWNER).items
+    assert make_plan(spec(**ANSWERS), more, endpoint_key=KEY, owner=OWNER).items
     unseen = replace(many, gaps=(Gap("quotas", "AccessDenied: not authorized"),))
     for code in ("PF-BEHAVIORS", "PF-VPC-ORIGIN"):
         (blocked,) = judged(facts=unseen)[code]
@@ -643,7 +643,7 @@ def test_whatever_aws_says_it_is_judged_and_no_gap_passes(
 @given(any_target)
 def test_what_does_not_block_can_be_planned(target: dict[str, Any]) -> None:
     facts = seen(target)
-    answers = spec(**WISH)
+    answers = spec(**ANSWERS)
     if not blocks(evaluate(PreflightSubject.of(answers), facts)):
         try:
             make_plan(answers, facts, endpoint_key=KEY, owner=OWNER)

@@ -12,7 +12,15 @@ import pytest
 from checks.preflight import PreflightSubject, blocks, evaluate
 from provisioning.facts.snapshot import Certificate, Gap, Snapshot
 from provisioning.plan.planner import Unplannable, make_plan, not_known_any_more
-from tests.checks.test_preflight import TARGET_CASES, WISH, listener, others, ours, rule_for, seen
+from tests.checks.test_preflight import (
+    ANSWERS,
+    TARGET_CASES,
+    listener,
+    others,
+    ours,
+    rule_for,
+    seen,
+)
 from tests.provisioning.examples import KEY, OWNER, behavior, spec
 
 REDIRECTING = listener(action="redirect", redirect_protocol="HTTPS")
@@ -34,7 +42,7 @@ BLOCKING = [
 def bound(facts: Snapshot, **answers: Any) -> str:
     """What an approval is bound to, or why there can be no plan."""
     try:
-        return make_plan(spec(**(WISH | answers)), facts, endpoint_key=KEY, owner=OWNER).digest
+        return make_plan(spec(**(ANSWERS | answers)), facts, endpoint_key=KEY, owner=OWNER).digest
     except Unplannable as obstacle:
         return obstacle.code
 
@@ -46,7 +54,7 @@ def test_an_approval_does_not_outlive_what_would_block(changed: dict[str, Any]) 
     facts = seen(
         changed.get("target"), **{key: value for key, value in changed.items() if key != "target"}
     )
-    if blocks(evaluate(PreflightSubject.of(spec(**(WISH | plain))), facts)):
+    if blocks(evaluate(PreflightSubject.of(spec(**(ANSWERS | plain))), facts)):
         assert bound(facts, **plain) != bound(seen(), **plain)
 
 
@@ -56,13 +64,13 @@ def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> No
         seen({"listeners": (one,)}) for one in (redirecting, replace(redirecting, rules=()))
     )
     judgements = [
-        blocks(evaluate(PreflightSubject.of(spec(**WISH)), facts)) for facts in (before, after)
+        blocks(evaluate(PreflightSubject.of(spec(**ANSWERS)), facts)) for facts in (before, after)
     ]
     assert judgements == [False, True]
     assert bound(before) != bound(after)
     gone = replace(after, gaps=(Gap("rules", "denied"),))
     old, new = (
-        make_plan(spec(**WISH), one, endpoint_key=KEY, owner=OWNER).to_dict()
+        make_plan(spec(**ANSWERS), one, endpoint_key=KEY, owner=OWNER).to_dict()
         for one in (before, gone)
     )
     assert not_known_any_more(old, new) == ["rules_before_redirects"]
@@ -84,7 +92,7 @@ def test_an_approval_does_not_outlive_a_certificate(shown: dict[str, Any]) -> No
         seen({"listeners": (listener(443, "HTTPS", certificates=(one,)),)})
         for one in (good, replace(good, **shown), replace(good, expires="2028-01-01"))
     )
-    assert blocks(evaluate(PreflightSubject.of(spec(**(WISH | answers))), after))
+    assert blocks(evaluate(PreflightSubject.of(spec(**(ANSWERS | answers))), after))
     assert bound(after, **answers) != bound(before, **answers) == bound(renewed, **answers)
     alias = {"distribution": {"aliases": ("a.example.com",)}}
     viewed = [seen(viewer_certificate=one, **alias) for one in (good, replace(good, **shown))]

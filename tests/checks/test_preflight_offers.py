@@ -14,19 +14,19 @@ from provisioning.facts.permissions import CREATE_SERVICE_ROLE, Permission, ques
 from provisioning.facts.snapshot import Snapshot
 from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.checks.test_preflight import (
+    ANSWERS,
     MAKE,
     MAY,
     OPEN,
     PUBLISH,
     SUBNETS,
-    WISH,
     judged,
     level,
     listener,
     seen,
 )
+from tests.provisioning.examples import ANSWERS as OWN_WISH
 from tests.provisioning.examples import OWNER, behavior
-from tests.provisioning.examples import WISH as OWN_WISH
 
 CLOSED: dict[str, Any] = {"ingress": ()}
 
@@ -130,7 +130,9 @@ def test_what_the_request_itself_can_put_right_is_proposed(
     assert (amendment and amendment["changes"]) == changes
     if changes is None:
         return
-    taken_up = {field: value for field, value in (WISH | answers | changes).items() if value != ""}
+    taken_up = {
+        field: value for field, value in (ANSWERS | answers | changes).items() if value != ""
+    }
     target = facts.target
     assert target is not None
     complete = complete_answers(

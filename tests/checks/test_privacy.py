@@ -206,7 +206,7 @@ class Aws:
 
 def audited(endpoint: Endpoint, minutes: int = 0) -> PrivacyAudit:
     at = NOW + timedelta(minutes=minutes)
-    asked = actions.request_audit(endpoint, by="otto", stream="request:1", now=at)
+    asked = actions.request_audit(endpoint, by="rita", stream="request:1", now=at)
     actions.make_audit(str(asked.pk), clock=lambda: at)
     asked.refresh_from_db()
     return asked

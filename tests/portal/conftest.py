@@ -16,8 +16,8 @@ from portal.people import rate_counter
 from portal.requests import inventory
 from provisioning.models import Endpoint
 from tests.lab.account import Lab
-from tests.portal.api_stage import Stage, ask, deploy, set_stage
-from tests.portal.pages_stage import enter_by_role
+from tests.portal.endpoint_requests import ask, deploy
+from tests.portal.people import Cast, enter_by_role, make_cast
 
 PATIENCE = 30_000
 """Milliseconds for a page to show what it shall: a bound for a busy machine, not a pause."""
@@ -88,14 +88,14 @@ def browser(chromium: str) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def people(db: None, fresh_looks: None) -> Stage:
+def people(db: None, fresh_looks: None) -> Cast:
     """Everybody, with accounts that are entered by their roles."""
-    stage = set_stage()
+    people = make_cast()
     enter_by_role()
-    return stage
+    return people
 
 
 @pytest.fixture
-def endpoint(people: Stage) -> Endpoint:
+def endpoint(people: Cast) -> Endpoint:
     """Ana's, deployed."""
     return deploy(ask(people.ana, people.chat))

@@ -15,13 +15,13 @@ from typing import Any
 
 import uvicorn
 from django.db import connections
-from django.test import Client
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from portal.console.routing import websocket_application
 from portal.people.models import Person
 from portal.requests.models import EndpointRequest
+from tests.portal.people import signed_in
 
 PATIENCE = 20.0
 
@@ -122,9 +122,7 @@ def serving(application: Any = None, port: int = 0) -> Iterator[Server]:
         database["CONN_MAX_AGE"] = kept
 
 
-def browser_of(person: Person, origin: str | None) -> dict[str, str]:
-    """What a browser with a session sends."""
-    client = Client()
-    client.force_login(person)
-    cookie = {"Cookie": f"sessionid={client.cookies['sessionid'].value}"}
+def browser_headers(person: Person, origin: str | None) -> dict[str, str]:
+    """The headers of a browser with a session."""
+    cookie = {"Cookie": f"sessionid={signed_in(person).cookies['sessionid'].value}"}
     return cookie if origin is None else cookie | {"Origin": origin}

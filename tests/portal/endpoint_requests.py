@@ -1,98 +1,44 @@
-"""The people and requests that the API and console tests speak of.
-
-Ana and Ben work in the team Chat, Tom in Trading; Petra approves; Otto audits. The account
-111122223333 is Chat's.
-"""
+"""Endpoint requests in every state, and the endpoints they become."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
 
-from portal.people.actions import issue_token
-from portal.people.models import ApiToken, Membership, Person, Team
+from portal.people.models import Person, Team
+from portal.requests import planning
 from portal.requests.actions import Ticket, submit_request
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning import events
-from provisioning.models import AwsAccount, Endpoint
+from provisioning.models import Endpoint
+from provisioning.plan.planner import make_plan
+from tests.lab.account import Lab
+from tests.portal.people import NOW, TRADING_ACCOUNT, Cast
+from tests.provisioning.examples import ACCOUNT, OWNER, TARGET, snapshot
+from tests.provisioning.examples import ANSWERS as BOTH_PATHS
 
-ACCOUNT = "111122223333"
-TARGET = (
-    f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"
-)
-WISH: dict[str, Any] = {
-    "name": "team-chat",
-    "account_id": ACCOUNT,
-    "distribution_id": "E1A2B3C4D5E6F7",
-    "target_arn": TARGET,
-    "path_patterns": ["/ws/chat"],
+ANSWERS: dict[str, Any] = BOTH_PATHS | {"path_patterns": ["/ws/chat"]}
+FOREIGN_ANSWERS = ANSWERS | {
+    "account_id": TRADING_ACCOUNT,
+    "target_arn": TARGET.replace(ACCOUNT, TRADING_ACCOUNT),
 }
-BODY: dict[str, Any] = {
-    **WISH,
+BODY: dict[str, Any] = ANSWERS | {
     "team": "chat",
     "path_patterns": "/ws/chat",
     "justification": "Chat for the support desk",
 }
-FOREIGN_WISH = {
-    **WISH,
-    "account_id": "444455556666",
-    "target_arn": TARGET.replace(ACCOUNT, "444455556666"),
-}
-EVERYTHING = tuple(ApiToken.Scope.values)
-PLAN = {
-    "endpoint_key": "abc",
-    "digest": "d" * 64,
-    "expected_seconds": 900,
-    "items": [],
-    "relies_on": {"distribution_domain": "d111111abcdef8.cloudfront.net"},
-}
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Everybody a story needs."""
-
-    chat: Team
-    trading: Team
-    ana: Person
-    ben: Person
-    tom: Person
-    petra: Person
-    otto: Person
-
-
-def set_stage() -> Stage:
-    """Teams, accounts and people."""
-    chat = Team.objects.create(slug="chat", name="Chat")
-    trading = Team.objects.create(slug="trading", name="Trading")
-    chat.accounts.add(AwsAccount.objects.create(account_id=ACCOUNT, name="Chat"))
-    trading.accounts.add(AwsAccount.objects.create(account_id="444455556666", name="Trading"))
-    ana, ben, tom = (_person(name) for name in ("ana", "ben", "tom"))
-    Membership.objects.bulk_create(
-        [Membership(person=ana, team=chat), Membership(person=ben, team=chat)]
-    )
-    Membership.objects.create(person=tom, team=trading)
-    petra, otto = _person("petra", Person.Role.APPROVER), _person("otto", Person.Role.AUDITOR)
-    return Stage(chat, trading, ana, ben, tom, petra, otto)
-
-
-def bearer(person: Person, scopes: Sequence[str] = EVERYTHING) -> dict[str, str]:
-    """The header of a fresh token."""
-    clear, _ = issue_token(person, "test", scopes, days=1, now=timezone.now())
-    return {"Authorization": f"Bearer {clear}"}
 
 
 def ask(
     person: Person, team: Team, *, ticket: str = "", at: datetime | None = None
 ) -> EndpointRequest:
     """A request, just submitted."""
-    answers = WISH if team.slug == "chat" else FOREIGN_WISH
+    answers = ANSWERS if team.slug == "chat" else FOREIGN_ANSWERS
     return submit_request(
         person,
         team,
@@ -109,15 +55,15 @@ def put(request: EndpointRequest, state: State, **changes: Any) -> EndpointReque
     return request
 
 
-def ready_to_decide(request: EndpointRequest) -> EndpointRequest:
-    """With a plan, waiting for approval."""
-    plan = PLAN | {"spec": request.spec_data}
+def planned(request: EndpointRequest) -> EndpointRequest:
+    """The request with a plan, waiting for approval, as the worker leaves it."""
+    plan = make_plan(request.spec, snapshot(), endpoint_key=request.pk.hex[:12], owner=OWNER)
     return put(
         request,
         State.AWAITING_APPROVAL,
-        plan_data=plan,
-        plan_digest=PLAN["digest"],
-        planned_at=timezone.now(),
+        plan_data=plan.to_dict(),
+        plan_digest=plan.digest,
+        planned_at=NOW,
     )
 
 
@@ -160,5 +106,58 @@ def long_ago() -> datetime:
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(hours=1)
 
 
-def _person(name: str, role: str = "") -> Person:
-    return Person.objects.create_user(name, f"{name}@example.com", role=role)
+def load_balancer(lab: Lab, name: str) -> str:
+    """The ARN of a seeded load balancer of Chat's account."""
+    return next(
+        str(one["arn"]) for one in lab.get("/_lab/state")["load_balancers"] if one["name"] == name
+    )
+
+
+def distribution(lab: Lab, account: str = ACCOUNT) -> str:
+    """The id of the seeded distribution of an account."""
+    return next(
+        str(one["id"])
+        for one in lab.get("/_lab/state")["distributions"]
+        if one["account"] == account
+    )
+
+
+def form_answers(lab: Lab, target: str = "int-chat", **others: Any) -> dict[str, Any]:
+    """A filled-in form."""
+    return {
+        "team": "chat",
+        "account_id": ACCOUNT,
+        "justification": "Chat for the support desk",
+        "name": "team-chat",
+        "path_patterns": "/ws/chat",
+        "max_silence_seconds": "30",
+        "target_arn": load_balancer(lab, target),
+        "distribution_id": distribution(lab),
+        "send": "1",
+    } | others
+
+
+def planned_in_lab(
+    lab: Lab, people: Cast, person: Person | None = None, **others: Any
+) -> EndpointRequest:
+    """A request that waits for approval, or is blocked, with a plan made of what the lab holds."""
+    said = form_answers(lab, **others)
+    asked: Mapping[str, Any] = {
+        key: said[key]
+        for key in ("account_id", "name", "path_patterns", "target_arn", "distribution_id")
+    }
+    request = submit_request(
+        person or people.ana,
+        people.chat,
+        asked,
+        now=timezone.now(),
+        justification=said["justification"],
+    )
+    plan_again(request)
+    return request
+
+
+def plan_again(request: EndpointRequest) -> None:
+    """What a worker does with a request to plan."""
+    planning.work_out_plan(str(request.pk), now=timezone.now())
+    request.refresh_from_db()

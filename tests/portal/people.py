@@ -1,26 +1,29 @@
-"""The people of the tests: Ana and Ben of the chat team, Tara of another, Olga and Max of the
-platform team, Rita.
+"""The people of the tests, the same as the demo's: Ana and Ben of the team Chat, Tara of Trading,
+Olga who approves, Max the platform admin, Rita the auditor.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from portal.people.models import Membership, Person, Team
-from portal.requests.lifecycle import State
-from portal.requests.models import EndpointRequest
+from django.test import Client
+from django.utils import timezone
+
+from portal.people.actions import issue_token
+from portal.people.models import ApiToken, Membership, Person, Team
 from provisioning.models import AwsAccount
-from provisioning.plan.planner import make_plan
-from tests.provisioning.examples import ACCOUNT, OWNER, WISH, snapshot, spec
+from tests.provisioning.examples import ACCOUNT
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
+TRADING_ACCOUNT = "444455556666"
+EVERY_SCOPE = tuple(ApiToken.Scope.values)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Cast:
-    """Everybody, and where they belong."""
+    """Everybody, and the two teams."""
 
     ana: Person
     ben: Person
@@ -33,28 +36,43 @@ class Cast:
 
 
 def make_cast() -> Cast:
-    """Rows for everybody. Nobody has a password: making one costs a third of a second each."""
+    """Rows for people, teams and accounts. Nobody has a password: hashing one is slow."""
     chat = Team.objects.create(slug="chat", name="Chat")
     trading = Team.objects.create(slug="trading", name="Trading")
     chat.accounts.add(AwsAccount.objects.create(account_id=ACCOUNT, name="Chat production"))
-    trading.accounts.add(AwsAccount.objects.create(account_id="444455556666", name="Trading"))
-    people = {name: Person.objects.create_user(name) for name in ("ana", "ben", "tara")}
+    trading.accounts.add(AwsAccount.objects.create(account_id=TRADING_ACCOUNT, name="Trading"))
+    people = {
+        name: Person.objects.create_user(name, f"{name}@example.com", role=role)
+        for name, role in (
+            ("ana", Person.Role.NONE),
+            ("ben", Person.Role.NONE),
+            ("tara", Person.Role.NONE),
+            ("olga", Person.Role.APPROVER),
+            ("max", Person.Role.PLATFORM_ADMIN),
+            ("rita", Person.Role.AUDITOR),
+        )
+    }
     for name, team in (("ana", chat), ("ben", chat), ("tara", trading)):
         Membership.objects.create(person=people[name], team=team)
-    for name, role in (("olga", "approver"), ("max", "platform_admin"), ("rita", "auditor")):
-        people[name] = Person.objects.create_user(name, role=role)
     return Cast(**people, chat=chat, trading=trading)
 
 
-def planned(request: EndpointRequest) -> EndpointRequest:
-    """The request with a plan, waiting for approval, as the worker leaves it."""
-    plan = make_plan(request.spec, snapshot(), endpoint_key=request.pk.hex[:12], owner=OWNER)
-    changes: dict[str, Any] = {"plan_data": plan.to_dict(), "plan_digest": plan.digest}
-    EndpointRequest.objects.filter(pk=request.pk).update(
-        state=State.AWAITING_APPROVAL, planned_at=NOW, **changes
-    )
-    request.refresh_from_db()
-    return request
+def signed_in(person: Person) -> Client:
+    """A browser in which this person has signed in."""
+    client = Client()
+    client.force_login(person)
+    return client
 
 
-__all__ = ["NOW", "WISH", "Cast", "make_cast", "planned", "spec"]
+def bearer(person: Person, scopes: Sequence[str] = EVERY_SCOPE) -> dict[str, str]:
+    """The header of a fresh API token."""
+    clear, _ = issue_token(person, "test", scopes, days=1, now=timezone.now())
+    return {"Authorization": f"Bearer {clear}"}
+
+
+def enter_by_role() -> None:
+    """The portal assumes a role in both accounts, as it does in real ones."""
+    for account in AwsAccount.objects.all():
+        account.role_arn = f"arn:aws:iam::{account.account_id}:role/edge-portal"
+        account.external_id = "pages"
+        account.save()

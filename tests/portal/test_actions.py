@@ -14,7 +14,8 @@ from portal.requests.lifecycle import Allowed, Denied, State
 from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint, Event, Run, VpcOrigin
 from provisioning.spec.parsing import SpecError
-from tests.portal.people import NOW, WISH, Cast, make_cast, planned
+from tests.portal.endpoint_requests import ANSWERS, planned
+from tests.portal.people import NOW, Cast, make_cast
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +26,7 @@ def people() -> Cast:
 
 
 def asked(people: Cast, **given: Any) -> EndpointRequest:
-    return actions.submit_request(people.ana, people.chat, WISH, now=NOW, **given)
+    return actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW, **given)
 
 
 def told(request: EndpointRequest) -> list[str]:
@@ -45,7 +46,7 @@ def test_ana_asks_and_the_request_is_planned_next(people: Cast) -> None:
 
 def test_an_account_of_another_team_is_refused(people: Cast) -> None:
     with pytest.raises(SpecError) as refused:
-        actions.submit_request(people.tara, people.trading, WISH, now=NOW)
+        actions.submit_request(people.tara, people.trading, ANSWERS, now=NOW)
     assert [error.code for error in refused.value.errors] == ["not_your_account"]
     assert not EndpointRequest.objects.exists()
 
@@ -104,7 +105,7 @@ def test_whoever_edited_it_may_not_decide_also_after_somebody_else_touched_it_la
     request = planned(asked(people))
     for person, timeout in ((people.olga, 60), (people.ana, 61)):
         assert isinstance(
-            actions.edit_request(person, request, WISH | {"read_timeout": timeout}, now=NOW),
+            actions.edit_request(person, request, ANSWERS | {"read_timeout": timeout}, now=NOW),
             Allowed,
         )
         request = planned(EndpointRequest.objects.get(pk=request.pk))
@@ -144,7 +145,7 @@ def test_an_edit_voids_the_plan_that_was_shown(people: Cast) -> None:
     request = planned(asked(people))
     shown = request.plan_digest
     assert isinstance(
-        actions.edit_request(people.ben, request, WISH | {"read_timeout": 60}, now=NOW), Allowed
+        actions.edit_request(people.ben, request, ANSWERS | {"read_timeout": 60}, now=NOW), Allowed
     )
     request.refresh_from_db()
     assert (request.state, request.revision, request.plan_digest) == (State.PLANNING, 2, "")
@@ -166,7 +167,7 @@ def test_a_rejection_needs_a_reason_and_ends_it(people: Cast) -> None:
     )
     request.refresh_from_db()
     assert (request.state, request.reason) == (State.REJECTED, "Use /chat.")
-    assert isinstance(actions.edit_request(people.ana, request, WISH, now=NOW), Denied)
+    assert isinstance(actions.edit_request(people.ana, request, ANSWERS, now=NOW), Denied)
 
 
 def test_the_team_cancels_before_and_during_the_run(people: Cast) -> None:

@@ -20,8 +20,8 @@ from portal.requests.lifecycle import Allowed, Denied
 from portal.requests.models import EndpointRequest
 from provisioning.engine.decide import Kind
 from provisioning.models import Event, JournalEntry, Run
-from tests.portal.api_stage import deploy
-from tests.portal.people import NOW, WISH, make_cast, planned
+from tests.portal.endpoint_requests import ANSWERS, deploy, planned
+from tests.portal.people import NOW, make_cast
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -58,7 +58,7 @@ def begun_meanwhile(second: Callable[[], Any]) -> Callable[[], Any]:
 
 def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
     people = make_cast()
-    request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    request = planned(actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW))
     with transaction.atomic():
         approved = actions.approve_request(
             people.olga, request, digest=request.plan_digest, now=NOW
@@ -81,7 +81,7 @@ def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
 
 def test_of_two_checks_saved_in_the_last_place_one_is_refused() -> None:
     people = make_cast()
-    endpoint = deploy(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    endpoint = deploy(actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW))
 
     def save(name: str) -> SavedCheck | Denied:
         return endpoint_actions.save_check(

@@ -27,7 +27,7 @@ from portal.pages.forms import BenchForm
 from portal.people.models import ApiToken, Person
 from provisioning.models import Endpoint
 from tests.checks.seen import answered
-from tests.portal.api_stage import Stage, bearer
+from tests.portal.people import Cast, bearer
 from tests.portal.test_api_doors import code
 from tests.portal.test_pages_endpoints import checked
 from tests.portal.test_pages_probes import REFUSED, ROW, finished
@@ -65,7 +65,7 @@ class TestProbes:
     """Asked for one at a time, read until they have ended."""
 
     def test_ana_asks_for_one_and_reads_what_it_found(
-        self, people: Stage, endpoint: Endpoint, url: str
+        self, people: Cast, endpoint: Endpoint, url: str
     ) -> None:
         asked = post(people.ana, f"{url}/probes", {"kind": "crowd", "number": "4"})
         assert asked.status_code == 202
@@ -110,7 +110,7 @@ class TestProbes:
         fields(found, checks_schema.ProbeShown)
         fields(found["verdict"], checks_schema.Verdict)
 
-    def test_numbers_and_paths_are_those_of_the_kind(self, people: Stage, url: str) -> None:
+    def test_numbers_and_paths_are_those_of_the_kind(self, people: Cast, url: str) -> None:
         for kind, number in (("reconnect", 5), ("crowd", 3), ("idle", 75), ("ways", 0)):
             assert post(people.ana, f"{url}/probes", {"kind": kind}).json()["number"] == number, (
                 "the usual one"
@@ -138,28 +138,28 @@ class TestProbes:
         assert not Probe.objects.exists()
 
     def test_who_may_test_may_probe_and_others_read_or_know_of_nothing(
-        self, people: Stage, endpoint: Endpoint, url: str
+        self, people: Cast, endpoint: Endpoint, url: str
     ) -> None:
         body = {"kind": "plain get"}
-        assert code(post(people.tom, f"{url}/probes", body)) == (404, "not_found")
-        assert code(post(people.otto, f"{url}/probes", body)) == (403, "not_your_team")
+        assert code(post(people.tara, f"{url}/probes", body)) == (404, "not_found")
+        assert code(post(people.rita, f"{url}/probes", body)) == (403, "not_your_team")
         assert code(post(people.ana, f"{url}/probes", body, scopes=["requests:read"])) == (
             403,
             "missing_scope",
         )
-        made = post(people.petra, f"{url}/probes", body, scopes=["requests:write"])
+        made = post(people.olga, f"{url}/probes", body, scopes=["requests:write"])
         assert made.status_code == 202
         place = urlsplit(made["Location"]).path
-        assert get(people.otto, place, scopes=["requests:read"]).status_code == 200
-        assert code(get(people.otto, place, scopes=["requests:write"])) == (403, "missing_scope")
+        assert get(people.rita, place, scopes=["requests:read"]).status_code == 200
+        assert code(get(people.rita, place, scopes=["requests:write"])) == (403, "missing_scope")
         for hidden in (place, f"{url}/probes"):
-            assert code(get(people.tom, hidden)) == (404, "not_found")
+            assert code(get(people.tara, hidden)) == (404, "not_found")
         assert code(get(people.ana, f"{url}/probes/{NOWHERE}")) == (404, "not_found")
         Endpoint.objects.update(state=Endpoint.State.WANTED, domain_name="")
         assert code(post(people.ana, f"{url}/probes", body)) == (409, "wrong_state")
 
     def test_they_are_paged_in_one_query(
-        self, people: Stage, endpoint: Endpoint, url: str, django_assert_num_queries: Any
+        self, people: Cast, endpoint: Endpoint, url: str, django_assert_num_queries: Any
     ) -> None:
         now = timezone.now()
         for minute in range(5):
@@ -200,7 +200,7 @@ class TestSavedChecks:
     """Saved, listed, made by hand, scheduled, dropped."""
 
     def test_a_check_is_saved_changed_made_and_dropped(
-        self, people: Stage, endpoint: Endpoint, url: str
+        self, people: Cast, endpoint: Endpoint, url: str
     ) -> None:
         body = {
             "name": "Room 1",
@@ -250,7 +250,7 @@ class TestSavedChecks:
         )
 
     def test_what_cannot_be_saved_is_said_field_by_field(
-        self, people: Stage, endpoint: Endpoint, url: str
+        self, people: Cast, endpoint: Endpoint, url: str
     ) -> None:
         wrong = post(
             people.ana,
@@ -282,20 +282,20 @@ class TestSavedChecks:
         assert post(people.ana, f"{url}/saved-checks", {"name": "check 3"}).status_code == 200
 
     def test_others_read_or_know_of_nothing(
-        self, people: Stage, endpoint: Endpoint, url: str
+        self, people: Cast, endpoint: Endpoint, url: str
     ) -> None:
         saved = SavedCheck.objects.create(endpoint=endpoint, name="usual")
         place = f"{url}/saved-checks/{saved.pk}"
         for person, refusal in (
-            (people.tom, (404, "not_found")),
-            (people.otto, (403, "not_your_team")),
+            (people.tara, (404, "not_found")),
+            (people.rita, (403, "not_your_team")),
         ):
             assert code(post(person, f"{url}/saved-checks", {"name": "mine"})) == refusal
             assert code(post(person, f"{place}/checks")) == refusal
             assert code(Client().delete(place, headers=bearer(person))) == refusal
-        assert get(people.otto, place).json()["name"] == "usual"
+        assert get(people.rita, place).json()["name"] == "usual"
         for hidden in (place, f"{url}/saved-checks"):
-            assert code(get(people.tom, hidden)) == (404, "not_found")
+            assert code(get(people.tara, hidden)) == (404, "not_found")
             assert code(get(people.ana, hidden, scopes=["requests:write"])) == (
                 403,
                 "missing_scope",
@@ -308,7 +308,7 @@ class TestSavedChecks:
         assert SavedCheck.objects.get().name == "usual"
 
     def test_a_list_costs_the_same_whatever_it_holds(
-        self, people: Stage, endpoint: Endpoint, url: str, django_assert_num_queries: Any
+        self, people: Cast, endpoint: Endpoint, url: str, django_assert_num_queries: Any
     ) -> None:
         headers = bearer(people.ana)
         Client().get(url, headers=headers)
@@ -321,7 +321,7 @@ class TestSavedChecks:
         assert {one["last_check"]["verdict"] for one in listed} == {"WSE-502-ORIGIN"}
 
 
-def test_log_rows_are_weighed_by_a_worker(people: Stage, endpoint: Endpoint, url: str) -> None:
+def test_log_rows_are_weighed_by_a_worker(people: Cast, endpoint: Endpoint, url: str) -> None:
     check = checked(endpoint, answered(REFUSED))
     place = f"{url}/checks/{check.pk}/log-rows"
     asked = post(people.ana, place, {"rows": ROW})
@@ -336,15 +336,15 @@ def test_log_rows_are_weighed_by_a_worker(people: Stage, endpoint: Endpoint, url
         (ROW.replace("abc", "z"), "request-id is abc"),
     ):
         assert says in faults(post(people.ana, place, {"rows": rows}))["rows"]
-    assert code(post(people.otto, place, {"rows": ROW})) == (403, "not_your_team")
-    assert code(post(people.tom, place, {"rows": ROW})) == (404, "not_found")
+    assert code(post(people.rita, place, {"rows": ROW})) == (403, "not_your_team")
+    assert code(post(people.tara, place, {"rows": ROW})) == (404, "not_found")
     Check.objects.update(finished_at=None)
     assert code(post(people.ana, place, {"rows": ROW})) == (409, "busy")
     assert not Probe.objects.exists()
 
 
 def test_a_verdict_carries_the_request_that_puts_it_right(
-    people: Stage, endpoint: Endpoint, url: str, django_assert_num_queries: Any
+    people: Cast, endpoint: Endpoint, url: str, django_assert_num_queries: Any
 ) -> None:
     page = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
     check = checked(endpoint, answered(page), options={"path": "/ws/room"})
@@ -367,7 +367,7 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     here = get(people.ana, place).json()["findings"][0]["here"]
     fields(here, checks_schema.Fix)
     assert here["console"] == "EC2 > sg-1"
-    assert get(people.otto, place).json()["verdict"]["request_url"] is None, "otto asks for nobody"
+    assert get(people.rita, place).json()["verdict"]["request_url"] is None, "rita asks for nobody"
     own = checked(endpoint, answered(page))
     assert get(people.ana, f"{url}/checks/{own.pk}").json()["verdict"]["request_url"] is None, (
         "the path has its behavior"
@@ -401,7 +401,7 @@ ODD: tuple[Any, ...] = (
 )
 
 
-def test_no_body_is_our_fault(people: Stage, endpoint: Endpoint, url: str) -> None:
+def test_no_body_is_our_fault(people: Cast, endpoint: Endpoint, url: str) -> None:
     check = checked(endpoint, answered(REFUSED))
     bodies: tuple[tuple[str, Any], ...] = (
         ("probes", lambda odd: {"kind": odd, "number": odd, "path": odd}),
@@ -424,7 +424,7 @@ def test_no_body_is_our_fault(people: Stage, endpoint: Endpoint, url: str) -> No
 
 @pytest.mark.parametrize("scope", list(ApiToken.Scope.values))
 def test_the_endpoint_names_where_all_of_it_is(
-    people: Stage, endpoint: Endpoint, url: str, scope: str
+    people: Cast, endpoint: Endpoint, url: str, scope: str
 ) -> None:
     answer = get(people.ana, url, scopes=[scope])
     if scope != ApiToken.Scope.READ:

@@ -21,8 +21,8 @@ from portal.endpoints.actions import ask_for_check
 from portal.requests.actions import edit_request
 from portal.requests.lifecycle import Allowed
 from tests.lab.account import Lab
-from tests.portal.api_stage import Stage, ask, bearer, deploy
-from tests.portal.pages_stage import plan_again, planned
+from tests.portal.endpoint_requests import ask, deploy, plan_again, planned_in_lab
+from tests.portal.people import Cast, bearer
 
 JSON, PROBLEM = "application/json", "application/problem+json"
 
@@ -93,8 +93,8 @@ def test_a_body_may_be_refused_before_it_is_read() -> None:
         assert told or "requestBody" not in operation, operation["operationId"]
 
 
-def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people, target="int-orders")
+def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people, target="int-orders")
     changed = request.answers | {"read_timeout": 60}
     assert isinstance(edit_request(people.ben, request, changed, now=timezone.now()), Allowed)
     plan_again(request)
@@ -115,12 +115,12 @@ def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Stage, lab:
     refused = Client().post(f"{url}/approve", approval, content_type=JSON, headers=headers)
     assert (refused.status_code, of_answer("approveRequest", refused)) == (403, [])
     approved = Client().post(
-        f"{url}/approve", approval, content_type=JSON, headers=bearer(people.petra)
+        f"{url}/approve", approval, content_type=JSON, headers=bearer(people.olga)
     )
     assert (approved.status_code, of_answer("approveRequest", approved)) == (200, [])
 
 
-def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Stage) -> None:
+def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Cast) -> None:
     endpoint = deploy(ask(people.ana, people.chat))
     check = ask_for_check(people.ana, endpoint, now=timezone.now())
     assert isinstance(check, Check)

@@ -30,7 +30,8 @@ from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from portal.requests.ticket_values import MAPPING, ticket_values
 from provisioning.models import Endpoint
-from tests.portal.api_stage import BODY, FOREIGN_WISH, Stage, ask, bearer, deploy, set_stage
+from tests.portal.endpoint_requests import BODY, FOREIGN_ANSWERS, ask, deploy
+from tests.portal.people import Cast, bearer, make_cast
 
 API = "/api/v1/requests"
 CALM = settings(
@@ -43,9 +44,9 @@ CALM = settings(
 
 
 @pytest.fixture
-def stage(db: None) -> Stage:
+def people(db: None) -> Cast:
     cache.clear()
-    return set_stage()
+    return make_cast()
 
 
 def code(answer: Any) -> tuple[int, str]:
@@ -56,8 +57,8 @@ def code(answer: Any) -> tuple[int, str]:
     return answer.status_code, body["code"]
 
 
-def test_a_token_opens_until_it_expires_is_revoked_or_its_person_leaves(stage: Stage) -> None:
-    headers, now = bearer(stage.ana), timezone.now()
+def test_a_token_opens_until_it_expires_is_revoked_or_its_person_leaves(people: Cast) -> None:
+    headers, now = bearer(people.ana), timezone.now()
     assert Client().get(API, headers=headers).status_code == 200
     for change, undo in (
         ({"expires_at": now}, {"expires_at": now + timedelta(days=1)}),
@@ -69,8 +70,8 @@ def test_a_token_opens_until_it_expires_is_revoked_or_its_person_leaves(stage: S
         assert refused["WWW-Authenticate"].startswith("Bearer")
         ApiToken.objects.update(**undo)
     assert Client().get(API, headers=headers).status_code == 200
-    stage.ana.is_active = False
-    stage.ana.save()
+    people.ana.is_active = False
+    people.ana.save()
     assert code(Client().get(API, headers=headers)) == (401, "invalid_token")
 
 
@@ -78,15 +79,15 @@ def test_a_token_opens_until_it_expires_is_revoked_or_its_person_leaves(stage: S
     "header",
     ["", "Bearer", "Bearer ", "Bearer x", "Bearer " + "x" * 9000, "Bearer \xff", "Basic YTpi"],
 )
-def test_nothing_else_opens(stage: Stage, header: str) -> None:
+def test_nothing_else_opens(people: Cast, header: str) -> None:
     answer = Client().get(API, headers={"Authorization": header})
     assert answer.status_code == 401
 
 
 def test_the_use_of_a_token_is_noted_once_a_minute(
-    stage: Stage, django_assert_num_queries: Any
+    people: Cast, django_assert_num_queries: Any
 ) -> None:
-    clear, now = bearer(stage.ana)["Authorization"].removeprefix("Bearer "), timezone.now()
+    clear, now = bearer(people.ana)["Authorization"].removeprefix("Bearer "), timezone.now()
     with django_assert_num_queries(2):
         assert find_token(clear, now)
     with django_assert_num_queries(1):
@@ -96,9 +97,9 @@ def test_the_use_of_a_token_is_noted_once_a_minute(
     assert ApiToken.objects.get().last_used_at == now + timedelta(seconds=60)
 
 
-def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(stage: Stage) -> None:
+def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(people: Cast) -> None:
     browser = Client(enforce_csrf_checks=True)
-    browser.force_login(stage.ana)
+    browser.force_login(people.ana)
     assert browser.get(API).status_code == 200
     body = json.dumps(BODY)
     assert code(browser.post(API, body, content_type="application/json")) == (403, "csrf")
@@ -112,12 +113,12 @@ def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(stage: Stag
     )
 
 
-def test_too_many_calls_wait(stage: Stage, counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_calls_wait(people: Cast, counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PerCaller, "most", 2)
-    headers = bearer(stage.ana)
+    headers = bearer(people.ana)
     assert [Client().get(API, headers=headers).status_code for _ in range(3)] == [200, 200, 429]
     assert int(Client().get(API, headers=headers)["Retry-After"]) > 0
-    assert Client().get(API, headers=bearer(stage.ana)).status_code == 200, (
+    assert Client().get(API, headers=bearer(people.ana)).status_code == 200, (
         "another token has its own measure"
     )
 
@@ -179,14 +180,14 @@ def test_what_fits_is_read() -> None:
     ],
 )
 def test_bodies_of_other_kinds(
-    stage: Stage, content_type: str, content: bytes, expected: tuple[int, str]
+    people: Cast, content_type: str, content: bytes, expected: tuple[int, str]
 ) -> None:
-    answer = Client().post(API, content, content_type=content_type, headers=bearer(stage.ana))
+    answer = Client().post(API, content, content_type=content_type, headers=bearer(people.ana))
     assert code(answer) == expected
 
 
-def test_headers_and_representations_that_do_not_fit(stage: Stage) -> None:
-    headers = bearer(stage.ana)
+def test_headers_and_representations_that_do_not_fit(people: Cast) -> None:
+    headers = bearer(people.ana)
     assert code(Client().get(API, headers=headers | {"Accept": "text/csv"})) == (
         406,
         "not_acceptable",
@@ -206,20 +207,20 @@ def test_headers_and_representations_that_do_not_fit(stage: Stage) -> None:
 @pytest.mark.parametrize(
     "path", ["", "requests/", "requests/x", "requests/1/events", "nothing", "%00", "requests/%00"]
 )
-def test_paths_that_do_not_exist(stage: Stage, path: str) -> None:
+def test_paths_that_do_not_exist(people: Cast, path: str) -> None:
     for method in ("get", "post", "options"):
         assert code(getattr(Client(), method)(f"/api/v1/{path}")) == (404, "not_found")
 
 
-def test_methods_that_do_not_exist(stage: Stage) -> None:
-    request = ask(stage.ana, stage.chat)
+def test_methods_that_do_not_exist(people: Cast) -> None:
+    request = ask(people.ana, people.chat)
     for url, methods in (
         (API, ("put", "patch", "delete", "options")),
         (f"{API}/{request.pk}", ("post", "put", "patch", "delete")),
         (f"{API}/{request.pk}/approve", ("get", "delete")),
     ):
         for method in methods:
-            assert code(getattr(Client(), method)(url, headers=bearer(stage.petra))) == (
+            assert code(getattr(Client(), method)(url, headers=bearer(people.olga))) == (
                 405,
                 "method_not_allowed",
             )
@@ -235,9 +236,9 @@ def test_the_documents_are_only_read_and_say_so(db: None) -> None:
             assert refused["Allow"] == "GET, HEAD"
 
 
-def test_no_time_is_too_early_or_too_late_to_ask_for(stage: Stage) -> None:
-    ask(stage.ana, stage.chat)
-    headers = bearer(stage.ana)
+def test_no_time_is_too_early_or_too_late_to_ask_for(people: Cast) -> None:
+    ask(people.ana, people.chat)
+    headers = bearer(people.ana)
 
     def cursor(moment: str) -> str:
         return base64.urlsafe_b64encode(json.dumps([moment, uuid4().hex]).encode()).decode()
@@ -262,21 +263,21 @@ def test_no_time_is_too_early_or_too_late_to_ask_for(stage: Stage) -> None:
         )
 
 
-def test_only_the_head_needs_the_same_scope(stage: Stage) -> None:
-    url = f"{API}/{ask(stage.ana, stage.chat).pk}"
-    assert Client().head(url, headers=bearer(stage.ana, ["requests:read"])).status_code == 200
-    assert Client().head(url, headers=bearer(stage.ana, ["requests:write"])).status_code == 403
-    assert Client().head(f"{API}?limit=1", headers=bearer(stage.ana)).status_code == 200
+def test_only_the_head_needs_the_same_scope(people: Cast) -> None:
+    url = f"{API}/{ask(people.ana, people.chat).pk}"
+    assert Client().head(url, headers=bearer(people.ana, ["requests:read"])).status_code == 200
+    assert Client().head(url, headers=bearer(people.ana, ["requests:write"])).status_code == 403
+    assert Client().head(f"{API}?limit=1", headers=bearer(people.ana)).status_code == 200
 
 
 def test_a_database_that_is_away_is_said_as_a_problem(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def away(*_: Any) -> None:
         raise OperationalError("the server closed the connection")
 
     monkeypatch.setattr("portal.api.requests.list_requests", away)
-    answer = Client().get(API, headers=bearer(stage.ana))
+    answer = Client().get(API, headers=bearer(people.ana))
     assert code(answer) == (503, "unavailable")
     assert answer["Retry-After"]
 
@@ -299,39 +300,39 @@ def test_a_database_that_is_away_is_said_as_a_problem(
         | st.datetimes(timezones=st.timezones()).map(lambda at: at.isoformat()),
     )
 )
-def test_no_query_is_our_fault(stage: Stage, said: dict[str, str]) -> None:
+def test_no_query_is_our_fault(people: Cast, said: dict[str, str]) -> None:
     cache.clear()
-    answer = Client().get(API, said, headers=bearer(stage.ana))
+    answer = Client().get(API, said, headers=bearer(people.ana))
     assert answer.status_code in (200, 400), answer.content
 
 
-def test_a_ticket_number_with_odd_signs_is_not_found(stage: Stage) -> None:
+def test_a_ticket_number_with_odd_signs_is_not_found(people: Cast) -> None:
     for name in ("%00", "a%00b", "x/y", "%F0%9F%98%80", "x" * 500):
-        assert code(Client().get(f"{API}/by-external/jira/{name}", headers=bearer(stage.ana))) == (
+        assert code(Client().get(f"{API}/by-external/jira/{name}", headers=bearer(people.ana))) == (
             404,
             "not_found",
         )
 
 
-def test_endpoints_belong_to_their_teams(stage: Stage, django_assert_num_queries: Any) -> None:
-    made = deployed(stage)
+def test_endpoints_belong_to_their_teams(people: Cast, django_assert_num_queries: Any) -> None:
+    made = deployed(people)
     url = f"/api/v1/endpoints/{made.pk}"
-    shown = Client().get(url, headers=bearer(stage.tom)).json()
+    shown = Client().get(url, headers=bearer(people.tara)).json()
     assert (shown["name"], shown["endpoint_url"]) == ("quotes", "wss://d1.cloudfront.net/ws/chat")
-    assert shown["spec"]["target_arn"] == FOREIGN_WISH["target_arn"]
-    assert code(Client().get(url, headers=bearer(stage.ana))) == (404, "not_found")
-    headers = bearer(stage.otto)
+    assert shown["spec"]["target_arn"] == FOREIGN_ANSWERS["target_arn"]
+    assert code(Client().get(url, headers=bearer(people.ana))) == (404, "not_found")
+    headers = bearer(people.rita)
     Client().get("/api/v1/endpoints", headers=headers)
     with django_assert_num_queries(2):
         assert (
             len(Client().get("/api/v1/endpoints?team=trading", headers=headers).json()["endpoints"])
             == 1
         )
-    assert Client().get("/api/v1/endpoints", headers=bearer(stage.ana)).json()["endpoints"] == []
+    assert Client().get("/api/v1/endpoints", headers=bearer(people.ana)).json()["endpoints"] == []
 
 
-def test_a_handshake_is_tested_by_the_team_and_the_platform_team(stage: Stage) -> None:
-    made = deployed(stage)
+def test_a_handshake_is_tested_by_the_team_and_the_platform_team(people: Cast) -> None:
+    made = deployed(people)
     url = f"/api/v1/endpoints/{made.pk}/checks"
 
     def ask_for(person: Person, **more: Any) -> Any:
@@ -339,33 +340,33 @@ def test_a_handshake_is_tested_by_the_team_and_the_platform_team(stage: Stage) -
             url, "{}", content_type="application/json", headers=bearer(person, **more)
         )
 
-    assert code(ask_for(stage.ana)) == (404, "not_found")
-    assert code(ask_for(stage.otto)) == (403, "not_your_team")
-    assert code(ask_for(stage.tom, scopes=["requests:read"])) == (403, "missing_scope")
-    asked = ask_for(stage.tom)
+    assert code(ask_for(people.ana)) == (404, "not_found")
+    assert code(ask_for(people.rita)) == (403, "not_your_team")
+    assert code(ask_for(people.tara, scopes=["requests:read"])) == (403, "missing_scope")
+    asked = ask_for(people.tara)
     assert asked.status_code == 202
-    assert (asked.json()["state"], asked.json()["requested_by"]) == ("running", "tom")
-    assert ask_for(stage.petra).json()["id"] == asked.json()["id"], "one at a time"
+    assert (asked.json()["state"], asked.json()["requested_by"]) == ("running", "tara")
+    assert ask_for(people.olga).json()["id"] == asked.json()["id"], "one at a time"
 
     check = urlsplit(asked["Location"]).path
-    assert Client().get(check, headers=bearer(stage.tom))["Retry-After"]
-    assert code(Client().get(check, headers=bearer(stage.ana))) == (404, "not_found")
+    assert Client().get(check, headers=bearer(people.tara))["Retry-After"]
+    assert code(Client().get(check, headers=bearer(people.ana))) == (404, "not_found")
     Check.objects.update(
         finished_at=timezone.now(), ok=True, verdict="WSE-LIVE", transcript_data={"a": 1}
     )
-    finished = Client().get(check, headers=bearer(stage.tom))
+    finished = Client().get(check, headers=bearer(people.tara))
     assert "Retry-After" not in finished
     assert finished.json()["verdict"]["code"] == "WSE-LIVE"
     Endpoint.objects.update(state=Endpoint.State.WANTED)
-    assert code(ask_for(stage.tom)) == (409, "wrong_state")
+    assert code(ask_for(people.tara)) == (409, "wrong_state")
 
 
-def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: Stage) -> None:
-    url = f"/api/v1/endpoints/{deployed(stage).pk}/checks"
+def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(people: Cast) -> None:
+    url = f"/api/v1/endpoints/{deployed(people).pk}/checks"
 
     def ask_for(**body: Any) -> Any:
         return Client().post(
-            url, json.dumps(body), content_type="application/json", headers=bearer(stage.tom)
+            url, json.dumps(body), content_type="application/json", headers=bearer(people.tara)
         )
 
     wrong = ask_for(path="room", script="shout", nonsense="x")
@@ -386,9 +387,9 @@ def test_a_handshake_of_ones_own_is_asked_for_or_refused_field_by_field(stage: S
     assert code(ask_for()) == (409, "busy")
 
 
-def deployed(stage: Stage) -> Endpoint:
+def deployed(people: Cast) -> Endpoint:
     """Trading's endpoint."""
-    return deploy(ask(stage.tom, stage.trading), name="quotes", domain_name="d1.cloudfront.net")
+    return deploy(ask(people.tara, people.trading), name="quotes", domain_name="d1.cloudfront.net")
 
 
 JSON = st.recursive(
@@ -411,10 +412,10 @@ JSON = st.recursive(
         max_size=4,
     )
 )
-def test_no_body_is_our_fault(stage: Stage, change: dict[str, Any]) -> None:
+def test_no_body_is_our_fault(people: Cast, change: dict[str, Any]) -> None:
     cache.clear()
     answer = Client().post(
-        API, json.dumps(BODY | change), content_type="application/json", headers=bearer(stage.ana)
+        API, json.dumps(BODY | change), content_type="application/json", headers=bearer(people.ana)
     )
     assert answer.status_code in (200, 201, 400, 409, 422), answer.content
 

@@ -21,27 +21,16 @@ from portal.requests.actions import edit_request
 from portal.requests.lifecycle import Allowed, State
 from portal.requests.models import Approval, EndpointRequest, IdempotencyKey
 from provisioning.models import Run
-from tests.portal.api_stage import (
-    BODY,
-    PLAN,
-    WISH,
-    Stage,
-    ask,
-    bearer,
-    happen,
-    long_ago,
-    put,
-    ready_to_decide,
-    set_stage,
-)
+from tests.portal.endpoint_requests import ANSWERS, BODY, ask, happen, long_ago, planned, put
+from tests.portal.people import Cast, bearer, make_cast
 
 API = "/api/v1/requests"
 
 
 @pytest.fixture
-def stage(db: None) -> Stage:
+def people(db: None) -> Cast:
     cache.clear()
-    return set_stage()
+    return make_cast()
 
 
 def post(url: str, body: Any, headers: dict[str, str], **more: Any) -> Any:
@@ -53,7 +42,7 @@ def get(url: str, headers: dict[str, str]) -> Any:
     return Client().get(url, headers=headers)
 
 
-def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(stage: Stage) -> None:
+def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(people: Cast) -> None:
     ticket = {
         "external_system": "servicenow",
         "external_id": "RITM0012345",
@@ -67,7 +56,7 @@ def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(stage: Stage) ->
         "origin_domain": "",
         "x_note": 1,
     }
-    headers = bearer(stage.ben)
+    headers = bearer(people.ben)
 
     made = post(
         API,
@@ -97,9 +86,9 @@ def test_a_ticket_system_asks_for_an_endpoint_and_reads_it_back(stage: Stage) ->
 
 
 def test_names_that_ticket_forms_use_are_understood_but_not_together_with_ours(
-    stage: Stage,
+    people: Cast,
 ) -> None:
-    headers = bearer(stage.ana)
+    headers = bearer(people.ana)
     renamed = {
         ("ws_path" if field == "path_patterns" else field): value for field, value in BODY.items()
     }
@@ -110,8 +99,8 @@ def test_names_that_ticket_forms_use_are_understood_but_not_together_with_ours(
     assert [fault["field"] for fault in wrong.json()["errors"]] == ["ws_path"]
 
 
-def test_the_same_call_again_gets_the_original(stage: Stage) -> None:
-    headers = bearer(stage.ana) | {"Idempotency-Key": "flow-17"}
+def test_the_same_call_again_gets_the_original(people: Cast) -> None:
+    headers = bearer(people.ana) | {"Idempotency-Key": "flow-17"}
     first, again = post(API, BODY, headers), post(API, BODY | {"origin_domain": ""}, headers)
     assert (first.status_code, again.status_code) == (201, 200)
     assert again["Idempotent-Replayed"] == "true"
@@ -122,13 +111,13 @@ def test_the_same_call_again_gets_the_original(stage: Stage) -> None:
     assert other.status_code == 409
     assert [fault["field"] for fault in other.json()["errors"]] == ["name", "x_new"]
     elsewhere = post(
-        API, BODY | {"name": "other-chat"}, bearer(stage.ben) | {"Idempotency-Key": "flow-17"}
+        API, BODY | {"name": "other-chat"}, bearer(people.ben) | {"Idempotency-Key": "flow-17"}
     )
     assert elsewhere.status_code == 201, "a key belongs to its person"
 
 
-def test_a_ticket_is_its_own_key_and_without_any_each_call_is_new(stage: Stage) -> None:
-    headers = bearer(stage.ana)
+def test_a_ticket_is_its_own_key_and_without_any_each_call_is_new(people: Cast) -> None:
+    headers = bearer(people.ana)
     body = BODY | {"external_system": "jira", "external_id": "NET-7"}
     first, again = post(API, body, headers), post(API, body, headers)
     assert (first.status_code, again.status_code) == (201, 200)
@@ -136,8 +125,8 @@ def test_a_ticket_is_its_own_key_and_without_any_each_call_is_new(stage: Stage) 
     assert post(API, BODY, headers).json()["id"] != post(API, BODY, headers).json()["id"]
 
 
-def test_a_key_is_remembered_for_thirty_days(stage: Stage) -> None:
-    headers = bearer(stage.ana) | {"Idempotency-Key": "monthly"}
+def test_a_key_is_remembered_for_thirty_days(people: Cast) -> None:
+    headers = bearer(people.ana) | {"Idempotency-Key": "monthly"}
     first = post(API, BODY, headers)
     IdempotencyKey.objects.update(created_at=F("created_at") - timedelta(days=29))
     assert post(API, BODY, headers).json()["id"] == first.json()["id"]
@@ -146,8 +135,8 @@ def test_a_key_is_remembered_for_thirty_days(stage: Stage) -> None:
     assert IdempotencyKey.objects.count() == 1
 
 
-def test_a_refused_body_does_not_use_up_its_key(stage: Stage) -> None:
-    headers = bearer(stage.ana) | {"Idempotency-Key": "k"}
+def test_a_refused_body_does_not_use_up_its_key(people: Cast) -> None:
+    headers = bearer(people.ana) | {"Idempotency-Key": "k"}
     assert post(API, BODY | {"name": "Not A Name"}, headers).status_code == 422
     assert not IdempotencyKey.objects.exists()
     assert post(API, BODY, headers).status_code == 201
@@ -156,7 +145,7 @@ def test_a_refused_body_does_not_use_up_its_key(stage: Stage) -> None:
 @pytest.mark.django_db(transaction=True)
 def test_twenty_equal_calls_at_once_make_one_request() -> None:
     cache.clear()
-    headers = bearer(set_stage().ana) | {"Idempotency-Key": "double-click"}
+    headers = bearer(make_cast().ana) | {"Idempotency-Key": "double-click"}
     start, answers = threading.Barrier(20), []
 
     def call() -> None:
@@ -200,9 +189,9 @@ def test_twenty_equal_calls_at_once_make_one_request() -> None:
     ],
 )
 def test_what_does_not_fit_is_named(
-    stage: Stage, change: dict[str, Any], field: str, code: str
+    people: Cast, change: dict[str, Any], field: str, code: str
 ) -> None:
-    answer = post(API, BODY | change, bearer(stage.ana))
+    answer = post(API, BODY | change, bearer(people.ana))
     assert answer.status_code == 422
     problem = answer.json()
     assert answer["Content-Type"] == "application/problem+json"
@@ -212,15 +201,15 @@ def test_what_does_not_fit_is_named(
     assert not EndpointRequest.objects.exists()
 
 
-def test_nobody_is_guessed(stage: Stage) -> None:
-    headers = bearer(stage.ana)
+def test_nobody_is_guessed(people: Cast) -> None:
+    headers = bearer(people.ana)
     for field in ("requested_for", "opened_by"):
         for who in ("nobody", "nobody@example.com", 7, ["ana"]):
             answer = post(API, BODY | {field: who}, headers)
             assert (answer.status_code, answer.json()["code"]) == (422, "unknown_person")
             assert [fault["field"] for fault in answer.json()["errors"]] == [field]
-    stage.ben.email = "ana@example.com"
-    stage.ben.save()
+    people.ben.email = "ana@example.com"
+    people.ben.save()
     for field in ("requested_for", "opened_by"):
         assert post(API, BODY | {field: "ANA@example.com"}, headers).status_code == 422
         assert post(API, BODY | {field: "ben"}, headers).status_code == 201
@@ -231,24 +220,24 @@ def test_the_document_knows_exactly_the_fields_that_are_read() -> None:
     assert set(ALIASES.values()) <= set(WISH_FIELDS)
 
 
-def test_lists_are_narrowed_and_paged(stage: Stage) -> None:
-    made = [ask(stage.ana, stage.chat, ticket=f"RITM{n}", at=long_ago()) for n in range(5)]
-    foreign = ask(stage.petra, stage.trading)
+def test_lists_are_narrowed_and_paged(people: Cast) -> None:
+    made = [ask(people.ana, people.chat, ticket=f"RITM{n}", at=long_ago()) for n in range(5)]
+    foreign = ask(people.olga, people.trading)
     put(made[0], State.REJECTED)
-    headers = bearer(stage.ana)
+    headers = bearer(people.ana)
 
     def ids(query: str, who: dict[str, str] = headers) -> list[str]:
         return [one["id"] for one in get(f"{API}?{query}", who).json()["requests"]]
 
     assert len(ids("")) == 5
-    assert len(ids("", bearer(stage.otto))) == 6, "an auditor reads everything"
+    assert len(ids("", bearer(people.rita))) == 6, "an auditor reads everything"
     assert ids("team=trading") == []
     assert ids("state=rejected,failed") == [str(made[0].pk)]
     assert set(ids("external_system=servicenow&external_id__in=RITM1,RITM2,X")) == {
         str(made[1].pk),
         str(made[2].pk),
     }
-    assert str(foreign.pk) in ids("updated_since=2026-06-01T00:00:00Z", bearer(stage.otto))
+    assert str(foreign.pk) in ids("updated_since=2026-06-01T00:00:00Z", bearer(people.rita))
     assert ids("updated_since=2026-06-01T00:00:00%2B00:00") == []
 
     seen, cursor = [], ""
@@ -269,23 +258,23 @@ def test_lists_are_narrowed_and_paged(stage: Stage) -> None:
         "limit=1&limit=2", "cursor=" + "W" * 3000,
     ],
 )  # fmt: skip
-def test_a_parameter_that_does_not_fit_is_refused(stage: Stage, query: str) -> None:
-    answer = get(f"{API}?{query}", bearer(stage.ana))
+def test_a_parameter_that_does_not_fit_is_refused(people: Cast, query: str) -> None:
+    answer = get(f"{API}?{query}", bearer(people.ana))
     assert answer.status_code == 400
     assert answer.json()["code"] in ("bad_parameter", "bad_cursor")
 
 
 def test_a_list_costs_the_same_whatever_it_holds(
-    stage: Stage, django_assert_num_queries: Any
+    people: Cast, django_assert_num_queries: Any
 ) -> None:
-    headers = bearer(stage.ana)
+    headers = bearer(people.ana)
     get(API, headers)  # notes the token's use
     for _ in range(3):
-        ask(stage.ana, stage.chat)
+        ask(people.ana, people.chat)
     with django_assert_num_queries(2):
         get(API, headers)
     for _ in range(20):
-        ask(stage.ana, stage.chat)
+        ask(people.ana, people.chat)
     with django_assert_num_queries(2):
         assert len(get(API, headers).json()["requests"]) == 23
     one = EndpointRequest.objects.values_list("pk", flat=True)[0]
@@ -293,8 +282,8 @@ def test_a_list_costs_the_same_whatever_it_holds(
         assert get(f"{API}/{one}", headers).status_code == 200
 
 
-def test_who_has_it_already_is_told_so(stage: Stage) -> None:
-    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+def test_who_has_it_already_is_told_so(people: Cast) -> None:
+    request, headers = ask(people.ana, people.chat), bearer(people.ana)
     url = f"{API}/{request.pk}"
     etag = get(url, headers)["ETag"]
     unchanged = get(url, headers | {"If-None-Match": f'"x", {etag}'})
@@ -306,8 +295,8 @@ def test_who_has_it_already_is_told_so(stage: Stage) -> None:
     assert "Retry-After" not in get(url, headers)
 
 
-def test_events_after_a_cursor(stage: Stage) -> None:
-    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+def test_events_after_a_cursor(people: Cast) -> None:
+    request, headers = ask(people.ana, people.chat), bearer(people.ana)
     happen(request, "<b>bold</b>", times=4)
     assert code(get(f"{API}/{request.pk}/events?html=1", headers)) == (400, "bad_parameter")
     page = get(f"{API}/{request.pk}/events?after=1&limit=2&html=true", headers).json()
@@ -325,84 +314,85 @@ def test_events_after_a_cursor(stage: Stage) -> None:
     assert (bad.status_code, bad["Content-Type"]) == (400, "application/problem+json")
 
 
-def test_an_approver_agrees_to_exactly_the_plan_they_read(stage: Stage) -> None:
-    request = ready_to_decide(ask(stage.ana, stage.chat))
-    url, headers = f"{API}/{request.pk}/approve", bearer(stage.petra)
+def test_an_approver_agrees_to_exactly_the_plan_they_read(people: Cast) -> None:
+    request = planned(ask(people.ana, people.chat))
+    url, headers = f"{API}/{request.pk}/approve", bearer(people.olga)
     assert code(post(url, {"plan_digest": "e" * 64}, headers)) == (409, "stale_plan")
     assert code(post(url, {}, headers)) == (422, "invalid_fields")
-    assert code(post(url, {"plan_digest": PLAN["digest"]}, bearer(stage.ana))) == (
+    assert code(post(url, {"plan_digest": request.plan_digest}, bearer(people.ana))) == (
         403,
         "not_approver",
     )
-    approved = post(url, {"plan_digest": PLAN["digest"], "reason": "Fine"}, headers)
+    approved = post(url, {"plan_digest": request.plan_digest, "reason": "Fine"}, headers)
     assert approved.status_code == 200
     assert approved.json()["state"] == "provisioning"
     assert approved.json()["run"]["state"] == "running"
     assert approved.json()["endpoint"]["url"] == "wss://d111111abcdef8.cloudfront.net/ws/chat"
-    assert code(post(url, {"plan_digest": PLAN["digest"]}, headers)) == (409, "wrong_state")
+    assert code(post(url, {"plan_digest": request.plan_digest}, headers)) == (409, "wrong_state")
 
 
 @pytest.mark.parametrize(
     ("who", "refusal"),
     [("requester", "own_request"), ("beneficiary", "beneficiary"), ("last_editor", "editor")],
 )
-def test_nobody_decides_on_what_is_theirs(stage: Stage, who: str, refusal: str) -> None:
-    request = ready_to_decide(ask(stage.ana, stage.chat))
-    EndpointRequest.objects.filter(pk=request.pk).update(**{who: stage.petra})
-    headers = bearer(stage.petra)
-    decision = {"plan_digest": PLAN["digest"], "reason": "x"}
+def test_nobody_decides_on_what_is_theirs(people: Cast, who: str, refusal: str) -> None:
+    request = planned(ask(people.ana, people.chat))
+    EndpointRequest.objects.filter(pk=request.pk).update(**{who: people.olga})
+    headers = bearer(people.olga)
+    decision = {"plan_digest": request.plan_digest, "reason": "x"}
     assert code(post(f"{API}/{request.pk}/approve", decision, headers)) == (403, refusal)
     assert code(post(f"{API}/{request.pk}/reject", {"reason": "x"}, headers)) == (403, refusal)
 
 
 def test_whoever_opened_the_ticket_never_decides_on_it_but_another_approver_does(
-    stage: Stage,
+    people: Cast,
 ) -> None:
     paul = Person.objects.create_user("paul", role=Person.Role.APPROVER)
     made = post(
-        API, BODY | {"requested_for": "ana", "opened_by": "PETRA@example.com"}, bearer(stage.ben)
+        API, BODY | {"requested_for": "ana", "opened_by": "OLGA@example.com"}, bearer(people.ben)
     )
     assert (made.status_code, made.json()["requester"], made.json()["requested_for"]) == (
         201,
         "ben",
         "ana",
     )
-    url, decision = f"{API}/{made.json()['id']}", {"plan_digest": PLAN["digest"], "reason": "x"}
-    told = get(f"{url}/events", bearer(stage.ana)).json()["events"][0]
-    assert told["text"] == "ben asked for team-chat for Chat. petra opened the ticket."
-    assert (told["data"]["by"], told["data"]["opened_by"]) == ("ben", "petra")
-    request = ready_to_decide(EndpointRequest.objects.get())
+    url = f"{API}/{made.json()['id']}"
+    told = get(f"{url}/events", bearer(people.ana)).json()["events"][0]
+    assert told["text"] == "ben asked for team-chat for Chat. olga opened the ticket."
+    assert (told["data"]["by"], told["data"]["opened_by"]) == ("ben", "olga")
+    request = planned(EndpointRequest.objects.get())
     assert isinstance(
-        edit_request(stage.ana, request, WISH | {"read_timeout": 60}, now=request.created_at),
+        edit_request(people.ana, request, ANSWERS | {"read_timeout": 60}, now=request.created_at),
         Allowed,
     )
-    request = ready_to_decide(EndpointRequest.objects.get())
+    request = planned(EndpointRequest.objects.get())
+    decision = {"plan_digest": request.plan_digest, "reason": "x"}
     for verb, body in (("approve", decision), ("reject", {"reason": "x"})):
-        refused = post(f"{url}/{verb}", body, bearer(stage.petra))
+        refused = post(f"{url}/{verb}", body, bearer(people.olga))
         assert code(refused) == (403, "editor")
         assert "You opened or edited this request" in refused.json()["detail"]
-    assert not EndpointRequest.objects.to_decide(stage.petra).exists()
+    assert not EndpointRequest.objects.to_decide(people.olga).exists()
     stored: dict[str, Any] = {
-        "plan_digest": PLAN["digest"],
+        "plan_digest": request.plan_digest,
         "revision": request.revision,
         "at": request.created_at,
     }
     with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
-        Approval.objects.create(request=request, decision="approved", decider=stage.petra, **stored)
+        Approval.objects.create(request=request, decision="approved", decider=people.olga, **stored)
     assert post(f"{url}/approve", decision, bearer(paul)).json()["state"] == "provisioning"
 
 
-def test_rejecting_needs_a_reason(stage: Stage) -> None:
-    request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.petra)
+def test_rejecting_needs_a_reason(people: Cast) -> None:
+    request, headers = planned(ask(people.ana, people.chat)), bearer(people.olga)
     assert code(post(f"{API}/{request.pk}/reject", {}, headers)) == (422, "reason_required")
     rejected = post(f"{API}/{request.pk}/reject", {"reason": "Use the shared one"}, headers).json()
     assert (rejected["state"], rejected["reason"]) == ("rejected", "Use the shared one")
     assert rejected["ticket"]["jira"]["resolution"] == "Declined"
 
 
-def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
-    request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
-    assert code(post(f"{API}/{request.pk}/cancel", {}, bearer(stage.petra))) == (
+def test_the_team_replans_and_cancels_and_nobody_else(people: Cast) -> None:
+    request, headers = planned(ask(people.ana, people.chat)), bearer(people.ben)
+    assert code(post(f"{API}/{request.pk}/cancel", {}, bearer(people.olga))) == (
         403,
         "not_your_team",
     )
@@ -418,33 +408,33 @@ def test_the_team_replans_and_cancels_and_nobody_else(stage: Stage) -> None:
     )
 
 
-def test_only_a_platform_admin_has_a_failed_undo_tried_again(stage: Stage) -> None:
-    request = ready_to_decide(ask(stage.ana, stage.chat))
-    decision, url = {"plan_digest": PLAN["digest"]}, f"{API}/{request.pk}/retry-undo"
-    assert post(f"{API}/{request.pk}/approve", decision, bearer(stage.petra)).status_code == 200
+def test_only_a_platform_admin_has_a_failed_undo_tried_again(people: Cast) -> None:
+    request = planned(ask(people.ana, people.chat))
+    decision, url = {"plan_digest": request.plan_digest}, f"{API}/{request.pk}/retry-undo"
+    assert post(f"{API}/{request.pk}/approve", decision, bearer(people.olga)).status_code == 200
     Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
-    assert code(post(url, {}, bearer(stage.petra))) == (403, "not_platform_admin")
-    Person.objects.filter(pk=stage.petra.pk).update(role=Person.Role.PLATFORM_ADMIN)
-    tried = post(url, {"reason": "It may again."}, bearer(stage.petra)).json()
+    assert code(post(url, {}, bearer(people.olga))) == (403, "not_platform_admin")
+    Person.objects.filter(pk=people.olga.pk).update(role=Person.Role.PLATFORM_ADMIN)
+    tried = post(url, {"reason": "It may again."}, bearer(people.olga)).json()
     assert (tried["state"], tried["reason"], tried["run"]["state"]) == (
         "provisioning",
         "",
         "undoing",
     )
-    assert code(post(url, {}, bearer(stage.petra))) == (409, "wrong_state")
+    assert code(post(url, {}, bearer(people.olga))) == (409, "wrong_state")
 
 
-def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(stage: Stage) -> None:
-    request = ready_to_decide(ask(stage.ana, stage.chat))
-    decision, url = {"plan_digest": PLAN["digest"]}, f"{API}/{request.pk}/close"
-    assert post(f"{API}/{request.pk}/approve", decision, bearer(stage.petra)).status_code == 200
+def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(people: Cast) -> None:
+    request = planned(ask(people.ana, people.chat))
+    decision, url = {"plan_digest": request.plan_digest}, f"{API}/{request.pk}/close"
+    assert post(f"{API}/{request.pk}/approve", decision, bearer(people.olga)).status_code == 200
     Run.objects.update(state=Run.State.STUCK, failure={"step": "vpc-origin"})
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
-    assert code(post(url, {"reason": "Lost."}, bearer(stage.petra))) == (403, "not_platform_admin")
-    Person.objects.filter(pk=stage.petra.pk).update(role=Person.Role.PLATFORM_ADMIN)
-    assert code(post(url, {}, bearer(stage.petra))) == (422, "reason_required")
-    closed = post(url, {"reason": "The account is lost."}, bearer(stage.petra)).json()
+    assert code(post(url, {"reason": "Lost."}, bearer(people.olga))) == (403, "not_platform_admin")
+    Person.objects.filter(pk=people.olga.pk).update(role=Person.Role.PLATFORM_ADMIN)
+    assert code(post(url, {}, bearer(people.olga))) == (422, "reason_required")
+    closed = post(url, {"reason": "The account is lost."}, bearer(people.olga)).json()
     assert (closed["state"], closed["reason"], closed["settled"]) == (
         "closed",
         "The account is lost.",
@@ -452,13 +442,13 @@ def test_only_a_platform_admin_closes_what_can_never_be_undone_and_says_why(stag
     )
     assert (closed["run"]["state"], closed["endpoint"]["state"]) == ("stuck", "absent")
     assert closed["ticket"]["jira"]["resolution"] == "Failed"
-    told = get(f"{API}/{request.pk}/events", bearer(stage.petra)).json()["events"][-1]
+    told = get(f"{API}/{request.pk}/events", bearer(people.olga)).json()["events"][-1]
     assert (told["kind"], told["data"]["left"]) == ("request.closed", [])
-    assert code(post(url, {"reason": "x"}, bearer(stage.petra))) == (409, "wrong_state")
+    assert code(post(url, {"reason": "x"}, bearer(people.olga))) == (409, "wrong_state")
 
 
-def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: Stage) -> None:
-    request, headers = ready_to_decide(ask(stage.ana, stage.chat)), bearer(stage.ben)
+def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(people: Cast) -> None:
+    request, headers = planned(ask(people.ana, people.chat)), bearer(people.ben)
     offers = [
         {"label": f"Add {path}", "changes": {"path_patterns": ["/a/*", path]}}
         for path in ("/a", "/b")
@@ -469,7 +459,7 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: St
     put(request, State.AWAITING_APPROVAL, preflight_data=found)
     url = f"{API}/{request.pk}/amend"
     assert get(f"{API}/{request.pk}", headers).json()["preflight"] == found
-    assert code(post(url, {"code": "PF-PATH-BARE"}, bearer(stage.petra))) == (403, "not_your_team")
+    assert code(post(url, {"code": "PF-PATH-BARE"}, bearer(people.olga))) == (403, "not_your_team")
     assert code(post(url, {"code": "PF-GROUP"}, headers)) == (409, "nothing_proposed")
     assert code(post(url, {}, headers)) == (422, "invalid_fields")
     amended = post(url, {"code": "PF-PATH-BARE", "amendment_label": "Add /b"}, headers).json()
@@ -482,9 +472,9 @@ def test_the_team_takes_up_what_the_preflight_proposes_and_nobody_else(stage: St
     ["", "/events", "/approve", "/reject", "/cancel", "/retry-undo", "/close", "/replan", "/amend"],
 )
 def test_another_teams_request_answers_like_one_that_does_not_exist(
-    stage: Stage, verb: str
+    people: Cast, verb: str
 ) -> None:
-    foreign, headers = ask(stage.ana, stage.chat), bearer(stage.tom)
+    foreign, headers = ask(people.ana, people.chat), bearer(people.tara)
     bodies = {
         "/approve": {"plan_digest": "x"},
         "/reject": {"reason": "x"},
@@ -522,21 +512,21 @@ def test_another_teams_request_answers_like_one_that_does_not_exist(
         ("post", "/{id}/amend", "requests:write"),
     ],
 )
-def test_each_method_needs_its_scope(stage: Stage, method: str, path: str, scope: str) -> None:
-    url = API + path.format(id=ask(stage.ana, stage.chat, ticket="RITM1").pk)
+def test_each_method_needs_its_scope(people: Cast, method: str, path: str, scope: str) -> None:
+    url = API + path.format(id=ask(people.ana, people.chat, ticket="RITM1").pk)
     others = [one for one in ApiToken.Scope.values if one != scope]
     call = get if method == "get" else lambda url, headers: post(url, {}, headers)
-    without = call(url, bearer(stage.ana, others))
+    without = call(url, bearer(people.ana, others))
     assert code(without) == (403, "missing_scope")
     assert scope in without.json()["detail"]
-    assert call(url, bearer(stage.ana, [scope])).json().get("code") != "missing_scope"
+    assert call(url, bearer(people.ana, [scope])).json().get("code") != "missing_scope"
 
 
 def code(answer: Any) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
 
-def test_the_page_of_requests_uses_the_index(stage: Stage) -> None:
+def test_the_page_of_requests_uses_the_index(people: Cast) -> None:
     """The keyset's condition and order are those of request_by_team."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE indexname = 'request_by_team'")

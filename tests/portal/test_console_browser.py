@@ -21,8 +21,9 @@ from portal.console.routing import websocket_application
 from portal.people.models import Membership
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
-from tests.portal.api_stage import Stage, ask, happen, put, set_stage
-from tests.portal.console_stage import serving
+from tests.portal.console_server import serving
+from tests.portal.endpoint_requests import ask, happen, put
+from tests.portal.people import Cast, make_cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -31,8 +32,8 @@ TWO_FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnima
 
 
 @pytest.fixture
-def stage(transactional_db: None) -> Stage:
-    return set_stage()
+def people(transactional_db: None) -> Cast:
+    return make_cast()
 
 
 @pytest.fixture
@@ -56,12 +57,12 @@ def site(transactional_db: None, redis_url: str, settings: Any) -> Iterator[str]
 
 
 @pytest.fixture
-def page(browser: Browser, site: str, stage: Stage) -> Iterator[Page]:
+def page(browser: Browser, site: str, people: Cast) -> Iterator[Page]:
     """Ana's browser. A violation of the content security policy, or an error of a script, fails the
     test.
     """
     session = Client()
-    session.force_login(stage.ana)
+    session.force_login(people.ana)
     context = browser.new_context(reduced_motion="reduce")
     context.add_cookies(
         [{"name": "sessionid", "value": session.cookies["sessionid"].value, "url": site}]
@@ -88,9 +89,9 @@ def status(page: Page) -> Any:
 
 
 def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
-    page: Page, site: str, stage: Stage
+    page: Page, site: str, people: Cast
 ) -> None:
-    request = ask(stage.ana, stage.chat)
+    request = ask(people.ana, people.chat)
     happen(request, "<script>alert(1)</script> & so on", times=2)
     open_console(page, site, request)
     happen(request, "<img src=x onerror=alert(1)>", times=3)
@@ -107,9 +108,9 @@ def test_lines_come_by_themselves_and_go_on_where_the_page_ended(
 
 
 def test_a_lost_connection_is_said_and_resumed_without_loss(
-    page: Page, site: str, stage: Stage
+    page: Page, site: str, people: Cast
 ) -> None:
-    request, routes = ask(stage.ana, stage.chat), []
+    request, routes = ask(people.ana, people.chat), []
 
     def pass_on(route: WebSocketRoute) -> None:
         routes.append(route)
@@ -125,8 +126,8 @@ def test_a_lost_connection_is_said_and_resumed_without_loss(
     assert page.evaluate(SEQS) == list(range(1, 7))
 
 
-def test_a_gap_is_fetched_and_a_repetition_ignored(page: Page, site: str, stage: Stage) -> None:
-    request = ask(stage.ana, stage.chat)
+def test_a_gap_is_fetched_and_a_repetition_ignored(page: Page, site: str, people: Cast) -> None:
+    request = ask(people.ana, people.chat)
 
     def tamper(route: WebSocketRoute) -> None:
         server = route.connect_to_server()
@@ -174,9 +175,9 @@ def fetch_begun(page: Page, held: list[Route]) -> Route:
 
 
 def test_what_comes_during_a_fetch_that_fails_is_not_lost(
-    page: Page, site: str, stage: Stage
+    page: Page, site: str, people: Cast
 ) -> None:
-    request, held = ask(stage.ana, stage.chat), list[Route]()
+    request, held = ask(people.ana, people.chat), list[Route]()
     connections = withhold_a_line(page, held)
     open_console(page, site, request)
     happen(request, times=2)
@@ -189,8 +190,8 @@ def test_what_comes_during_a_fetch_that_fails_is_not_lost(
     assert len(connections) == 2, "it went on from its last line"
 
 
-def test_a_fetch_that_nobody_answers_is_given_up(page: Page, site: str, stage: Stage) -> None:
-    request, held = ask(stage.ana, stage.chat), list[Route]()
+def test_a_fetch_that_nobody_answers_is_given_up(page: Page, site: str, people: Cast) -> None:
+    request, held = ask(people.ana, people.chat), list[Route]()
     page.add_init_script(
         "const usual = AbortSignal.timeout; AbortSignal.timeout = (wait) => "
         "usual.call(AbortSignal, wait / 50);"
@@ -205,9 +206,9 @@ def test_a_fetch_that_nobody_answers_is_given_up(page: Page, site: str, stage: S
 
 @pytest.mark.parametrize("answered", [True, False])
 def test_the_last_line_comes_also_where_it_is_still_being_fetched(
-    page: Page, site: str, stage: Stage, answered: bool
+    page: Page, site: str, people: Cast, answered: bool
 ) -> None:
-    request, held = ask(stage.ana, stage.chat), list[Route]()
+    request, held = ask(people.ana, people.chat), list[Route]()
     connections = withhold_a_line(page, held)
     open_console(page, site, request)
     happen(request, times=2)
@@ -225,8 +226,8 @@ def test_the_last_line_comes_also_where_it_is_still_being_fetched(
     assert len(connections) == (1 if answered else 2)
 
 
-def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, stage: Stage) -> None:
-    request, asked = ask(stage.ana, stage.chat), list[str]()
+def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, people: Cast) -> None:
+    request, asked = ask(people.ana, people.chat), list[str]()
     page.route_web_socket(re.compile("/ws/requests/"), lambda route: route.close(code=1006))
     page.on("request", lambda one: asked.append(one.url) if "/events?" in one.url else None)
     page.clock.install()
@@ -248,8 +249,8 @@ def test_polling_ends_when_what_had_settled_is_over(page: Page, site: str, stage
     assert len(asked) == so_far, "nothing more can come"
 
 
-def test_without_sockets_it_polls(page: Page, site: str, stage: Stage) -> None:
-    request = ask(stage.ana, stage.chat)
+def test_without_sockets_it_polls(page: Page, site: str, people: Cast) -> None:
+    request = ask(people.ana, people.chat)
     page.route_web_socket(re.compile("/ws/requests/"), lambda route: route.close(code=1006))
     page.clock.install()
     page.goto(f"{site}/requests/{request.pk}/")
@@ -265,8 +266,8 @@ def test_without_sockets_it_polls(page: Page, site: str, stage: Stage) -> None:
     expect(status(page)).to_have_text("Finished")
 
 
-def test_who_may_not_see_it_any_more_is_told(page: Page, site: str, stage: Stage) -> None:
-    request, routes = ask(stage.ana, stage.chat), []
+def test_who_may_not_see_it_any_more_is_told(page: Page, site: str, people: Cast) -> None:
+    request, routes = ask(people.ana, people.chat), []
 
     def pass_on(route: WebSocketRoute) -> None:
         routes.append(route)
@@ -281,8 +282,8 @@ def test_who_may_not_see_it_any_more_is_told(page: Page, site: str, stage: Stage
     assert len(routes) == 2, "it does not try again"
 
 
-def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) -> None:
-    request = ask(stage.ana, stage.chat)
+def test_following_filtering_and_searching(page: Page, site: str, people: Cast) -> None:
+    request = ask(people.ana, people.chat)
     happen(request, "Waiting for AWS.", times=60)
     open_console(page, site, request)
     log = page.locator("#console .log")
@@ -324,8 +325,8 @@ def test_following_filtering_and_searching(page: Page, site: str, stage: Stage) 
     expect(page.locator("#console .log > li:visible")).to_have_count(0)
 
 
-def test_a_hidden_tab_rests_and_catches_up(page: Page, site: str, stage: Stage) -> None:
-    request = ask(stage.ana, stage.chat)
+def test_a_hidden_tab_rests_and_catches_up(page: Page, site: str, people: Cast) -> None:
+    request = ask(people.ana, people.chat)
     page.clock.install()
     open_console(page, site, request)
     hide = (

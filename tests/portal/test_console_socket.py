@@ -26,8 +26,9 @@ from portal.people.models import ApiToken, Membership
 from portal.requests.lifecycle import State
 from provisioning.models import Event, EventStream
 from stack.services import Redis
-from tests.portal.api_stage import Stage, ask, bearer, happen, put, set_stage
-from tests.portal.console_stage import Server, browser_of, serving
+from tests.portal.console_server import Server, browser_headers, serving
+from tests.portal.endpoint_requests import ask, happen, put
+from tests.portal.people import Cast, bearer, make_cast
 from tests.ports import free_ports
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -36,8 +37,8 @@ ORIGIN = django_settings.PORTAL_URL
 
 
 @pytest.fixture
-def stage(transactional_db: None) -> Stage:
-    return set_stage()
+def people(transactional_db: None) -> Cast:
+    return make_cast()
 
 
 @pytest.fixture
@@ -67,11 +68,11 @@ def without_redis(settings: Any) -> Iterator[Server]:
 
 
 def test_it_says_hello_tells_what_was_then_what_comes_and_that_it_is_finished(
-    stage: Stage, server: Server
+    people: Cast, server: Server
 ) -> None:
-    request = ask(stage.ana, stage.chat)
+    request = ask(people.ana, people.chat)
     happen(request, "Waiting <for> AWS.", times=2)
-    with server.console(request, browser_of(stage.ana, ORIGIN)) as console:
+    with server.console(request, browser_headers(people.ana, ORIGIN)) as console:
         hello = console.until_type("hello")
         assert (hello["stream"], hello["last_seq"]) == (request.stream, 3)
         console.until_seq(3)
@@ -86,18 +87,18 @@ def test_it_says_hello_tells_what_was_then_what_comes_and_that_it_is_finished(
         console.until_seq(5)
 
 
-def test_a_finished_request_says_so_at_once(stage: Stage, server: Server) -> None:
-    request = put(ask(stage.ana, stage.chat), State.REJECTED)
-    with server.console(request, bearer(stage.ana), after=1) as console:
+def test_a_finished_request_says_so_at_once(people: Cast, server: Server) -> None:
+    request = put(ask(people.ana, people.chat), State.REJECTED)
+    with server.console(request, bearer(people.ana), after=1) as console:
         assert console.until_type("finished")["state"] == "rejected"
         assert console.seqs == []
 
 
 def test_who_comes_back_gets_what_they_missed_and_nothing_twice(
-    stage: Stage, server: Server
+    people: Cast, server: Server
 ) -> None:
-    request = ask(stage.ana, stage.chat)
-    headers = bearer(stage.ana)
+    request = ask(people.ana, people.chat)
+    headers = bearer(people.ana)
     with server.console(request, headers) as console:
         console.until_seq(1)
     happen(request, times=450)
@@ -112,10 +113,10 @@ def test_who_comes_back_gets_what_they_missed_and_nothing_twice(
 
 
 def test_events_that_come_while_many_join_reach_everybody_once_in_order(
-    stage: Stage, server: Server
+    people: Cast, server: Server
 ) -> None:
-    request = ask(stage.ana, stage.chat)
-    headers, heard = bearer(stage.ana), []
+    request = ask(people.ana, people.chat)
+    headers, heard = bearer(people.ana), []
 
     def follow() -> None:
         with server.console(request, headers) as console:
@@ -138,7 +139,7 @@ def test_events_that_come_while_many_join_reach_everybody_once_in_order(
 
 
 def test_each_event_is_read_and_rendered_once_for_all(
-    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+    people: Cast, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rendered: list[int] = []
     original = events._event
@@ -147,7 +148,7 @@ def test_each_event_is_read_and_rendered_once_for_all(
         rendered.append(event.seq)
         return original(event)
 
-    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+    request, headers = ask(people.ana, people.chat), bearer(people.ana)
     with ExitStack() as opened:
         consoles = [
             opened.enter_context(server.console(request, headers, after=1)) for _ in range(8)
@@ -165,20 +166,20 @@ def test_each_event_is_read_and_rendered_once_for_all(
 
 
 def test_a_poke_is_quicker_than_the_sweep(
-    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+    people: Cast, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "SWEEP_SECONDS", 60.0)
-    request = ask(stage.ana, stage.chat)
-    with server.console(request, bearer(stage.ana)) as console:
+    request = ask(people.ana, people.chat)
+    with server.console(request, bearer(people.ana)) as console:
         console.until_seq(1)
         time.sleep(0.3)  # until the hub has subscribed
         happen(request)
         console.until_seq(2, patience=5)
 
 
-def test_without_redis_the_sweep_finds_every_event(stage: Stage, without_redis: Server) -> None:
-    request = ask(stage.ana, stage.chat)
-    with without_redis.console(request, bearer(stage.ana)) as console:
+def test_without_redis_the_sweep_finds_every_event(people: Cast, without_redis: Server) -> None:
+    request = ask(people.ana, people.chat)
+    with without_redis.console(request, bearer(people.ana)) as console:
         console.until_seq(1)
         for seq in (2, 3):
             happen(request)
@@ -189,7 +190,7 @@ def test_without_redis_the_sweep_finds_every_event(stage: Stage, without_redis: 
 
 
 def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
-    stage: Stage, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    people: Cast, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     redis = Redis(tmp_path, free_ports().redis, password="only-for-tests")
     redis.prepare()
@@ -197,11 +198,11 @@ def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
     settings.CHANNEL_LAYERS = {
         "default": {"BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer", "CONFIG": layer}
     }
-    request = ask(stage.ana, stage.chat)
+    request = ask(people.ana, people.chat)
     with ExitStack() as opened:
         process = started(redis, opened)
         server = opened.enter_context(serving())
-        console = opened.enter_context(server.console(request, bearer(stage.ana)))
+        console = opened.enter_context(server.console(request, bearer(people.ana)))
         console.until_seq(1)
         process.kill()
         process.wait()
@@ -239,11 +240,11 @@ def started(redis: Redis, opened: ExitStack) -> subprocess.Popen[bytes]:
 
 
 def test_who_does_not_keep_up_is_told_and_reads_again(
-    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+    people: Cast, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub.Subscriber.__init__, "__defaults__", (5,))
-    request = ask(stage.ana, stage.chat)
-    with server.console(request, bearer(stage.ana), after=1) as console:
+    request = ask(people.ana, people.chat)
+    with server.console(request, bearer(people.ana), after=1) as console:
         console.until_type("hello")
         stream = EventStream.objects.get(pk=request.stream)
         Event.objects.bulk_create(
@@ -276,23 +277,23 @@ def test_who_does_not_keep_up_is_told_and_reads_again(
     ],
 )
 def test_only_our_own_pages_may_connect_with_a_cookie(
-    stage: Stage, server: Server, origin: str | None, opens: bool
+    people: Cast, server: Server, origin: str | None, opens: bool
 ) -> None:
-    request = ask(stage.ana, stage.chat)
+    request = ask(people.ana, people.chat)
     if opens:
-        with server.console(request, browser_of(stage.ana, origin)) as console:
+        with server.console(request, browser_headers(people.ana, origin)) as console:
             console.until_type("hello")
     else:
         with (
             pytest.raises(InvalidStatus) as refusal,
-            server.console(request, browser_of(stage.ana, origin)),
+            server.console(request, browser_headers(people.ana, origin)),
         ):
             pass
         assert refusal.value.response.status_code == 403
 
 
-def test_who_may_not_is_told_why(stage: Stage, server: Server) -> None:
-    request = ask(stage.ana, stage.chat)
+def test_who_may_not_is_told_why(people: Cast, server: Server) -> None:
+    request = ask(people.ana, people.chat)
 
     def closed(headers: dict[str, str], where: Any = request, **more: Any) -> tuple[int, str]:
         with server.console(where, headers, **more) as console:
@@ -305,33 +306,33 @@ def test_who_may_not_is_told_why(stage: Stage, server: Server) -> None:
     assert closed(ours)[0] == 4401
     assert closed(ours | {"Cookie": "sessionid=nonsense"})[0] == 4401
     assert closed({"Authorization": "Bearer nonsense"})[0] == 4401
-    assert closed(bearer(stage.ana, ["requests:write"]))[0] == 4403
-    foreign = closed(browser_of(stage.tom, ORIGIN))
+    assert closed(bearer(people.ana, ["requests:write"]))[0] == 4403
+    foreign = closed(browser_headers(people.tara, ORIGIN))
     assert foreign[0] == 4404
-    assert foreign == closed(bearer(stage.tom), f"/ws/requests/{uuid.uuid4()}/")
-    assert closed(bearer(stage.ana), "/ws/requests/1/")[0] == 4404
-    assert closed(bearer(stage.ana), "/")[0] == 4404
+    assert foreign == closed(bearer(people.tara), f"/ws/requests/{uuid.uuid4()}/")
+    assert closed(bearer(people.ana), "/ws/requests/1/")[0] == 4404
+    assert closed(bearer(people.ana), "/")[0] == 4404
     for after in ("x", "-1", "9" * 30, "%00", "²"):
-        assert closed(bearer(stage.ana), after=after)[0] == 4400
-    for person in (stage.ana, stage.petra, stage.otto):
-        with server.console(request, browser_of(person, ORIGIN)) as console:
+        assert closed(bearer(people.ana), after=after)[0] == 4400
+    for person in (people.ana, people.olga, people.rita):
+        with server.console(request, browser_headers(person, ORIGIN)) as console:
             console.until_type("hello")
 
 
 def test_permission_lost_on_the_way_ends_it(
-    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+    people: Cast, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "RECHECK_SECONDS", 0.3)
-    request = ask(stage.ana, stage.chat)
-    clear = bearer(stage.ana)
+    request = ask(people.ana, people.chat)
+    clear = bearer(people.ana)
     with (
-        server.console(request, browser_of(stage.ben, ORIGIN)) as leaver,
+        server.console(request, browser_headers(people.ben, ORIGIN)) as leaver,
         server.console(request, clear) as robot,
-        server.console(request, browser_of(stage.petra, ORIGIN)) as stays,
+        server.console(request, browser_headers(people.olga, ORIGIN)) as stays,
     ):
         for console in (leaver, robot, stays):
             console.until_seq(1)
-        Membership.objects.filter(person=stage.ben).delete()
+        Membership.objects.filter(person=people.ben).delete()
         digest = token_digest(clear["Authorization"].removeprefix("Bearer "))
         ApiToken.objects.filter(digest=digest).update(revoked_at=timezone.now())
         assert leaver.until_closed()[0] == 4403
@@ -341,15 +342,15 @@ def test_permission_lost_on_the_way_ends_it(
 
 
 def test_half_a_day_is_enough(
-    stage: Stage, server: Server, monkeypatch: pytest.MonkeyPatch
+    people: Cast, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumer, "LONGEST_LIFE_SECONDS", 0.3)
-    with server.console(ask(stage.ana, stage.chat), bearer(stage.ana)) as console:
+    with server.console(ask(people.ana, people.chat), bearer(people.ana)) as console:
         assert console.until_closed()[0] == 1012
 
 
-def test_a_client_may_ping_and_nothing_else(stage: Stage, server: Server) -> None:
-    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+def test_a_client_may_ping_and_nothing_else(people: Cast, server: Server) -> None:
+    request, headers = ask(people.ana, people.chat), bearer(people.ana)
     with server.console(request, headers) as console:
         console.connection.send('{"type":"ping"}')
         console.until_type("pong")
@@ -374,8 +375,8 @@ def test_a_client_may_ping_and_nothing_else(stage: Stage, server: Server) -> Non
         assert console.until_closed()[0] == 1008
 
 
-def test_one_hub_serves_all_and_forgets_who_left(stage: Stage, server: Server) -> None:
-    request, headers = ask(stage.ana, stage.chat), bearer(stage.ana)
+def test_one_hub_serves_all_and_forgets_who_left(people: Cast, server: Server) -> None:
+    request, headers = ask(people.ana, people.chat), bearer(people.ana)
     with server.console(request, headers) as first, server.console(request, headers) as second:
         first.until_seq(1)
         second.until_seq(1)

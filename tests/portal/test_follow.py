@@ -22,7 +22,8 @@ from provisioning import events
 from provisioning.dispatch import Dispatch
 from provisioning.facts.snapshot import Snapshot
 from provisioning.models import AwsAccount, Event
-from tests.portal.people import NOW, WISH, Cast, make_cast, planned
+from tests.portal.endpoint_requests import ANSWERS, planned
+from tests.portal.people import NOW, Cast, make_cast
 from tests.provisioning.examples import TARGET_FACTS, snapshot
 
 pytestmark = pytest.mark.django_db
@@ -35,7 +36,7 @@ def people() -> Cast:
 
 @pytest.fixture
 def building(people: Cast) -> EndpointRequest:
-    request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    request = planned(actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW))
     actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
     request.refresh_from_db()
     return request
@@ -122,7 +123,7 @@ def test_an_event_is_followed_once(building: EndpointRequest) -> None:
 
 
 def test_what_was_told_before_the_approval_means_nothing_now(people: Cast) -> None:
-    request = planned(actions.submit_request(people.ana, people.chat, WISH, now=NOW))
+    request = planned(actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW))
     happens(request, "run.done")
     assert request.state == State.AWAITING_APPROVAL
 
@@ -134,7 +135,7 @@ def test_what_was_told_before_the_approval_means_nothing_now(people: Cast) -> No
 def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
     people: Cast, monkeypatch: pytest.MonkeyPatch, port: int, fault: Exception | None, said: str
 ) -> None:
-    request = actions.submit_request(people.ana, people.chat, WISH, now=NOW)
+    request = actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW)
     listener = replace(TARGET_FACTS.listeners[0], port=port)
 
     def seen(*_: Any, **__: Any) -> Snapshot:

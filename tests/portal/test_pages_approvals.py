@@ -14,13 +14,15 @@ from portal.requests.lifecycle import State
 from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
 from tests.lab.account import Lab
-from tests.portal.api_stage import ACCOUNT, Stage, ask, ready_to_decide
-from tests.portal.pages_stage import browser, plan_again, planned, text_of
+from tests.portal.endpoint_requests import ask, plan_again, planned, planned_in_lab
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
+from tests.provisioning.examples import ACCOUNT
 
 
-def test_petra_reads_and_approves_exactly_this_plan(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people, target="int-orders")
-    client = browser(people.petra)
+def test_petra_reads_and_approves_exactly_this_plan(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people, target="int-orders")
+    client = signed_in(people.olga)
     queue = client.get("/approvals/")
     assert "For you to decide" in text_of(queue)
     assert "1 waiting for you" in text_of(queue)
@@ -42,32 +44,32 @@ def test_petra_reads_and_approves_exactly_this_plan(people: Stage, lab: Lab) -> 
 
 
 def test_of_two_clicks_the_second_is_no_refusal_but_another_decision_is(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    request = planned(lab, people)
+    request = planned_in_lab(lab, people)
     approval = {"decision": "approve", "digest": request.plan_digest}
     rejection = {"decision": "reject", "reason": "Use /ws/support"}
-    petra, paul = (
-        browser(people.petra),
-        browser(Person.objects.create_user("paul", role=Person.Role.APPROVER)),
+    olga, paul = (
+        signed_in(people.olga),
+        signed_in(Person.objects.create_user("paul", role=Person.Role.APPROVER)),
     )
     url = f"/requests/{request.pk}/decide/"
-    assert [petra.post(url, approval).get("Location") for _ in range(2)] == [
+    assert [olga.post(url, approval).get("Location") for _ in range(2)] == [
         f"/requests/{request.pk}/"
     ] * 2
-    for refused in (petra.post(url, rejection), paul.post(url, approval)):
+    for refused in (olga.post(url, rejection), paul.post(url, approval)):
         assert refused.status_code == 409
         assert "Your decision was not recorded" in text_of(refused)
     EndpointRequest.objects.filter(pk=request.pk).update(
         state=State.PLANNING, revision=request.revision + 1
     )
-    assert petra.post(url, approval).status_code == 409, "that was another plan"
+    assert olga.post(url, approval).status_code == 409, "that was another plan"
     assert Approval.objects.count() == 1
 
 
-def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
-    client = browser(people.petra)
+def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
+    client = signed_in(people.olga)
     without = client.post(f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "  "})
     assert without.status_code == 422
     assert "Say why" in text_of(without)
@@ -76,19 +78,19 @@ def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Stage, lab: L
     )
     request.refresh_from_db()
     assert request.state == State.REJECTED
-    assert "Use /ws/support" in text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    assert "Use /ws/support" in text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
 
 
-def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> None:
-    Membership.objects.create(person=people.petra, team=people.chat)
-    own = planned(lab, people, people.petra)
+def test_who_may_not_decide_sees_why_and_no_buttons(people: Cast, lab: Lab) -> None:
+    Membership.objects.create(person=people.olga, team=people.chat)
+    own = planned_in_lab(lab, people, people.olga)
     people_and_reasons: tuple[tuple[Person, str], ...] = (
-        (people.petra, "You asked for this yourself"),
+        (people.olga, "You asked for this yourself"),
         (people.ana, "Only an approver"),
-        (people.otto, "Only an approver"),
+        (people.rita, "Only an approver"),
     )
     for person, reason in people_and_reasons:
-        client = browser(person)
+        client = signed_in(person)
         page = client.get(f"/approvals/{own.pk}/")
         assert reason in text_of(page)
         assert "Approve plan" not in text_of(page)
@@ -101,7 +103,7 @@ def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> 
     own.refresh_from_db()
     assert own.state == State.AWAITING_APPROVAL
     other = Person.objects.create_user("paul", role=Person.Role.PLATFORM_ADMIN)
-    browser(other).post(
+    signed_in(other).post(
         f"/requests/{own.pk}/decide/", {"decision": "approve", "digest": own.plan_digest}
     )
     own.refresh_from_db()
@@ -109,16 +111,14 @@ def test_who_may_not_decide_sees_why_and_no_buttons(people: Stage, lab: Lab) -> 
 
 
 def test_what_is_ones_own_to_decide_stands_first_however_much_waits_for_others(
-    people: Stage, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.pages.approvals.page_of", partial(page_of, size=2))
-    asked = [
-        ready_to_decide(ask(who, people.chat)) for who in [people.ana] * 3 + [people.petra] * 3
-    ]
-    ana, petra = asked[2::-1], asked[:2:-1]
+    asked = [planned(ask(who, people.chat)) for who in [people.ana] * 3 + [people.olga] * 3]
+    ana, olga = asked[2::-1], asked[:2:-1]
 
     def pages(person: Person) -> list[tuple[list[EndpointRequest], list[EndpointRequest]]]:
-        client, seen, query = browser(person), [], ""
+        client, seen, query = signed_in(person), [], ""
         while True:
             page = client.get(f"/approvals/?{query}").context
             seen.append((page["mine"], [one for one, _ in page["others"]]))
@@ -126,22 +126,22 @@ def test_what_is_ones_own_to_decide_stands_first_however_much_waits_for_others(
                 return seen
             query = urlencode({"before": page["page"].older})
 
-    assert pages(people.petra) == [(ana[:2], []), (ana[2:], petra[:1]), ([], petra[1:])]
-    everything = [*petra, *ana]
-    assert pages(people.otto) == [([], everything[:2]), ([], everything[2:4]), ([], everything[4:])]
-    assert "3 waiting for you" in text_of(browser(people.petra).get("/"))
+    assert pages(people.olga) == [(ana[:2], []), (ana[2:], olga[:1]), ([], olga[1:])]
+    everything = [*olga, *ana]
+    assert pages(people.rita) == [([], everything[:2]), ([], everything[2:4]), ([], everything[4:])]
+    assert "3 waiting for you" in text_of(signed_in(people.olga).get("/"))
 
 
 def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    request = planned(lab, people)
+    request = planned_in_lab(lab, people)
     read = request.plan_digest
     EndpointRequest.objects.filter(pk=request.pk).update(
         state=State.PLANNING, due_at=timezone.now(), answers=request.answers | {"read_timeout": 60}
     )
     plan_again(request)
-    stale = browser(people.petra).post(
+    stale = signed_in(people.olga).post(
         f"/requests/{request.pk}/decide/", {"decision": "approve", "digest": read}
     )
     words = text_of(stale)
@@ -152,17 +152,17 @@ def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(
     assert not Approval.objects.exists()
 
 
-def test_neither_button_is_no_decision(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
-    sent = browser(people.petra).post(
+def test_neither_button_is_no_decision(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
+    sent = signed_in(people.olga).post(
         f"/requests/{request.pk}/decide/", {"digest": request.plan_digest}
     )
     assert sent["Location"] == f"/approvals/{request.pk}/"
     assert not Approval.objects.exists()
 
 
-def test_neighbours_are_named_only_to_those_who_see_every_team(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
+def test_neighbours_are_named_only_to_those_who_see_every_team(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
     at = timezone.now()
     for name, owner in (("their-feed", "trading"), ("our-feed", "chat")):
         Endpoint.objects.create(
@@ -172,10 +172,10 @@ def test_neighbours_are_named_only_to_those_who_see_every_team(people: Stage, la
             spec_data=request.spec_data | {"name": name},
             created_at=at,
         )
-    approver = text_of(browser(people.petra).get(f"/approvals/{request.pk}/"))
+    approver = text_of(signed_in(people.olga).get(f"/approvals/{request.pk}/"))
     assert "their-feed (trading)" in approver
     assert "Same VPC origin our-feed" in approver
-    member = text_of(browser(people.ana).get(f"/approvals/{request.pk}/"))
+    member = text_of(signed_in(people.ana).get(f"/approvals/{request.pk}/"))
     assert "our-feed" in member
     assert "their-feed" not in member
     assert "Of other teams 1 more" in member

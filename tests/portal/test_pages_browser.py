@@ -15,8 +15,8 @@ from pytest_django.live_server_helper import LiveServer
 from portal.people.models import Person
 from portal.requests.models import EndpointRequest
 from tests.lab.account import Lab
-from tests.portal.api_stage import Stage, set_stage
-from tests.portal.pages_stage import enter_by_role, planned
+from tests.portal.endpoint_requests import planned_in_lab
+from tests.portal.people import Cast, enter_by_role, make_cast
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -26,14 +26,14 @@ WIDER_THAN_THE_SCREEN = (
 
 
 @pytest.fixture
-def stage(transactional_db: None, fresh_looks: None, lab: Lab) -> Stage:
-    stage = set_stage()
+def people(transactional_db: None, fresh_looks: None, lab: Lab) -> Cast:
+    people = make_cast()
     enter_by_role()
-    return stage
+    return people
 
 
 @pytest.fixture
-def page(browser: Browser, live_server: LiveServer, stage: Stage) -> Iterator[Page]:
+def page(browser: Browser, live_server: LiveServer, people: Cast) -> Iterator[Page]:
     """Ana's browser. A violation of the content security policy, or an error of a script, fails the
     test.
     """
@@ -43,7 +43,7 @@ def page(browser: Browser, live_server: LiveServer, stage: Stage) -> Iterator[Pa
     page.on(
         "console", lambda line: wrong.append(line.text) if "Content Security" in line.text else None
     )
-    enter(page, stage.ana)
+    enter(page, people.ana)
     yield page
     page.context.close()
     connections.close_all()  # those of the test's own context, which Playwright's loop keeps apart
@@ -96,8 +96,8 @@ def test_an_answer_typed_later_is_judged_too_and_advanced_settings_stay_open(pag
     expect(page.get_by_label("HTTPS port of the target")).to_be_focused()
 
 
-def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, stage: Stage) -> None:
-    request = planned(lab, stage)
+def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Cast) -> None:
+    request = planned_in_lab(lab, people)
     EndpointRequest.objects.filter(pk=request.pk).update(state="planning")
     page.goto(f"/requests/{request.pk}/")
     expect(page.locator("#standing")).to_contain_text("Working out the plan")
@@ -108,10 +108,10 @@ def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, stage: Sta
     expect(page.get_by_role("link", name="Change the request")).to_be_visible()
 
 
-def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, stage: Stage) -> None:
-    request = planned(lab, stage, target="int-orders")
-    blocked = planned(lab, stage, target="pub-web", name="other")
-    enter(page, stage.petra)
+def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, people: Cast) -> None:
+    request = planned_in_lab(lab, people, target="int-orders")
+    blocked = planned_in_lab(lab, people, target="pub-web", name="other")
+    enter(page, people.olga)
     page.set_viewport_size({"width": 390, "height": 850})
     for path in (
         "/",
@@ -127,7 +127,7 @@ def test_nothing_is_wider_than_a_phone(page: Page, lab: Lab, stage: Stage) -> No
     ):
         page.goto(path)
         assert page.evaluate(WIDER_THAN_THE_SCREEN) <= 0, path
-    enter(page, stage.ana)
+    enter(page, people.ana)
     page.goto("/requests/new/")
     page.get_by_label("int-orders").check()
     expect(page.locator("#judgement")).to_contain_text("In the plan")

@@ -9,8 +9,8 @@ from django.utils import timezone
 from checks.actions import request_check
 from checks.models import Check, SavedCheck
 from provisioning.models import Endpoint
-from tests.portal.api_stage import Stage
-from tests.portal.pages_stage import browser, text_of
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
 
 OWN = {
     "path": "/ws/room?id=1",
@@ -22,10 +22,10 @@ OWN = {
 }
 
 
-def test_ana_tests_with_lines_of_her_own(people: Stage, endpoint: Endpoint) -> None:
+def test_ana_tests_with_lines_of_her_own(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
-    assert "What a step can be" in text_of(browser(people.ana).get(address))
-    answer = browser(people.ana).post(address, OWN)
+    assert "What a step can be" in text_of(signed_in(people.ana).get(address))
+    answer = signed_in(people.ana).post(address, OWN)
     check = Check.objects.get()
     assert answer["Location"] == f"/endpoints/{endpoint.pk}/?check={check.pk}"
     assert check.options["path"] == "/ws/room?id=1"
@@ -34,10 +34,10 @@ def test_ana_tests_with_lines_of_her_own(people: Stage, endpoint: Endpoint) -> N
 
 
 def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     wrong = OWN | {"path": "room", "headers": "Host: evil", "script": "shout hi"}
-    answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", wrong)
+    answer = signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", wrong)
     assert answer.status_code == 422
     words = text_of(answer)
     assert "2 things to put right" in words
@@ -47,59 +47,61 @@ def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
     assert not Check.objects.exists()
 
 
-def test_a_test_under_way_is_not_replaced_by_another(people: Stage, endpoint: Endpoint) -> None:
+def test_a_test_under_way_is_not_replaced_by_another(people: Cast, endpoint: Endpoint) -> None:
     request_check(endpoint, by="ben", stream="", now=timezone.now())
-    words = text_of(browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN))
+    words = text_of(signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN))
     assert "Another test of this endpoint is under way" in words
     assert Check.objects.count() == 1
 
 
-def test_a_check_is_saved_shown_made_again_and_dropped(people: Stage, endpoint: Endpoint) -> None:
+def test_a_check_is_saved_shown_made_again_and_dropped(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
-    nameless = browser(people.ana).post(address, OWN | {"save": "1"})
+    nameless = signed_in(people.ana).post(address, OWN | {"save": "1"})
     assert "Give it a name" in text_of(nameless)
-    browser(people.ana).post(address, OWN | {"save": "1", "name": "Room 1", "every_minutes": "60"})
+    signed_in(people.ana).post(
+        address, OWN | {"save": "1", "name": "Room 1", "every_minutes": "60"}
+    )
     saved = SavedCheck.objects.get()
     assert (saved.name, saved.every_minutes, saved.created_by) == ("Room 1", 60, "ana")
-    page = browser(people.ana).get(f"{address}?saved={saved.pk}")
+    page = signed_in(people.ana).get(f"{address}?saved={saved.pk}")
     assert "expect text {nonce} within 2" in page.content.decode()
     assert "every hour, next in 59 min" in text_of(page)
-    browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/run/")
+    signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/run/")
     assert Check.objects.get().saved == saved
-    browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/delete/")
+    signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/saved/{saved.pk}/delete/")
     assert not SavedCheck.objects.exists()
     assert Check.objects.exists()
 
 
-def test_a_token_is_used_once_and_refused_for_saving(people: Stage, endpoint: Endpoint) -> None:
+def test_a_token_is_used_once_and_refused_for_saving(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
     secret = OWN | {"headers": "Authorization: Bearer s3cret", "save": "1", "name": "x"}
-    assert "Authorization would be stored" in text_of(browser(people.ana).post(address, secret))
+    assert "Authorization would be stored" in text_of(signed_in(people.ana).post(address, secret))
     assert not SavedCheck.objects.exists()
 
 
-def test_an_auditor_looks_and_another_team_sees_nothing(people: Stage, endpoint: Endpoint) -> None:
+def test_an_auditor_looks_and_another_team_sees_nothing(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
-    page = browser(people.otto).get(address)
+    page = signed_in(people.rita).get(address)
     assert "Only the team and the platform team may test" in text_of(page)
     assert "Test now" not in text_of(page)
-    browser(people.otto).post(address, OWN)
+    signed_in(people.rita).post(address, OWN)
     assert not Check.objects.exists()
-    assert browser(people.tom).get(address).status_code == 404
-    assert browser(people.ana).get(f"{address}?saved=999").status_code == 404
+    assert signed_in(people.tara).get(address).status_code == 404
+    assert signed_in(people.ana).get(f"{address}?saved=999").status_code == 404
 
 
-def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -> None:
+def test_what_is_not_deployed_is_not_tested(people: Cast, endpoint: Endpoint) -> None:
     Endpoint.objects.update(state=Endpoint.State.WANTED, domain_name="")
-    answer = browser(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN)
+    answer = signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN)
     assert answer.status_code == 302
     assert not Check.objects.exists()
 
 
 def test_the_page_of_a_test_that_has_not_ended_waits_for_it(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     check = request_check(endpoint, by="ana", stream="", now=timezone.now())
-    page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}")
+    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}")
     assert page.status_code == 200
     assert "is on its way through the edge" in text_of(page)

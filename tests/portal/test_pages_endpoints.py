@@ -17,8 +17,9 @@ from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, failed, live
-from tests.portal.api_stage import Stage, put
-from tests.portal.pages_stage import browser, text_of
+from tests.portal.endpoint_requests import put
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
 
 HTMX = {"HX-Request": "true"}
 
@@ -44,10 +45,10 @@ def checked(
 
 
 def test_a_live_endpoint_says_so_first_and_shows_every_line(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     checked(endpoint, live())
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "wss://d111111abcdef8.cloudfront.net/ws/chat" in words
     assert words.index("The endpoint is live") < words.index("The handshake, line by line")
     assert "HTTP/1.1 101 Switching Protocols" in words
@@ -57,17 +58,17 @@ def test_a_live_endpoint_says_so_first_and_shows_every_line(
 
 
 def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     checked(endpoint, failed(Phase.DNS, Reason.DNS_FAILURE, "no such name"))
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     verdict = VERDICTS["WSE-DNS"]
     assert "Does not answer" in words
     assert words.index(verdict.plain) < words.index(verdict.fix) < words.index("no such name")
 
 
 def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     check = checked(endpoint, answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\n"))
     here = {
@@ -79,7 +80,7 @@ def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
         {"code": "WSE-504-SG", "certainty": "high", "evidence": ["sg-1: closed"], "here": here}
     ]
     check.save()
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert (
         "To put it right: EC2 > Security Groups > sg-1 Command line, and in general aws ec2 "
         "--group-id sg-1" in words
@@ -90,18 +91,18 @@ def test_where_aws_shows_the_cause_the_fix_has_this_accounts_own_names(
         < words.index("sg-1: closed")
     )
     request = put(EndpointRequest.objects.get(), State.UNANSWERED)
-    asked_for = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    asked_for = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "To put it right: EC2 > Security Groups > sg-1 See the handshake" in asked_for
     del check.findings[0]["here"]
     check.save()
     assert f"To put it right: {VERDICTS['WSE-504-SG'].fix}" in text_of(
-        browser(people.ana).get(f"/requests/{request.pk}/")
+        signed_in(people.ana).get(f"/requests/{request.pk}/")
     )
-    stored_before = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    stored_before = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert f"To put it right: {VERDICTS['WSE-504-SG'].fix}" in stored_before
 
 
-def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: Endpoint) -> None:
+def test_what_was_tried_to_explain_a_failure_is_told(people: Cast, endpoint: Endpoint) -> None:
     refused = answered("HTTP/1.1 504 Gateway Timeout\r\nServer: CloudFront\r\n")
     tried = [
         {"kind": "plain get", "transcript": refused.to_dict()},
@@ -110,7 +111,7 @@ def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: En
         {"kind": "again", "transcript": {"schema": 99}},
     ]
     checked(endpoint, refused, probes=tried, next_probe="log rows")
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "A plain GET of the same address: shows whether only the upgrade fails" in words
     assert "HTTP/1.1 504 Gateway Timeout" in words
     assert words.count("The same handshake again") == 1
@@ -118,20 +119,20 @@ def test_what_was_tried_to_explain_a_failure_is_told(people: Stage, endpoint: En
     assert "What would tell more: CloudFront's log line of this request" in words
 
 
-def test_what_the_other_side_sends_is_shown_as_text(people: Stage, endpoint: Endpoint) -> None:
+def test_what_the_other_side_sends_is_shown_as_text(people: Cast, endpoint: Endpoint) -> None:
     nasty = (
         "HTTP/1.1 403 Forbidden\r\nServer: <img src=x onerror=alert(1)>\r\nContent-Type: "
         "text/html\r\n"
     )
     checked(endpoint, answered(nasty, body="<script>alert(1)</script>"))
-    page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
+    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
     assert "<img" not in page
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
 
 
-def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoint) -> None:
-    client = browser(people.ana)
+def test_ana_tests_now_and_sees_the_result_come(people: Cast, endpoint: Endpoint) -> None:
+    client = signed_in(people.ana)
     assert "It has not been tested yet." in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
     asked = client.post(f"/endpoints/{endpoint.pk}/checks/run/", headers=HTMX)
     assert "on its way through the edge" in text_of(asked)
@@ -158,9 +159,9 @@ def test_ana_tests_now_and_sees_the_result_come(people: Stage, endpoint: Endpoin
 
 
 def test_a_refused_test_leads_the_whole_page_to_its_reason(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
-    client, url = browser(people.ana), f"/endpoints/{endpoint.pk}/checks/run/"
+    client, url = signed_in(people.ana), f"/endpoints/{endpoint.pk}/checks/run/"
     accepted = client.post(url, headers=HTMX)
     assert accepted.content.decode().strip().startswith("<section")
     assert "HX-Redirect" not in accepted
@@ -172,23 +173,23 @@ def test_a_refused_test_leads_the_whole_page_to_its_reason(
     )
 
 
-def test_without_script_testing_leads_back_to_the_page(people: Stage, endpoint: Endpoint) -> None:
-    sent = browser(people.ben).post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
+def test_without_script_testing_leads_back_to_the_page(people: Cast, endpoint: Endpoint) -> None:
+    sent = signed_in(people.ben).post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
     assert "Reload to see the result" in text_of(sent)
 
 
-def test_an_auditor_reads_but_does_not_test(people: Stage, endpoint: Endpoint) -> None:
-    client = browser(people.otto)
+def test_an_auditor_reads_but_does_not_test(people: Cast, endpoint: Endpoint) -> None:
+    client = signed_in(people.rita)
     assert "Test now" not in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
     refused = client.post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
     assert "Only the team and the platform team" in text_of(refused)
     assert not Check.objects.exists()
-    assert "Test now" in text_of(browser(people.petra).get(f"/endpoints/{endpoint.pk}/"))
+    assert "Test now" in text_of(signed_in(people.olga).get(f"/endpoints/{endpoint.pk}/"))
 
 
-def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -> None:
+def test_what_is_not_deployed_is_not_tested(people: Cast, endpoint: Endpoint) -> None:
     Endpoint.objects.update(state=Endpoint.State.WANTED)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     assert "It is tested as soon as it is built." in text_of(
         client.get(f"/endpoints/{endpoint.pk}/")
     )
@@ -198,10 +199,10 @@ def test_what_is_not_deployed_is_not_tested(people: Stage, endpoint: Endpoint) -
     assert not Check.objects.exists()
 
 
-def test_earlier_tests_can_be_read_again(people: Stage, endpoint: Endpoint) -> None:
+def test_earlier_tests_can_be_read_again(people: Cast, endpoint: Endpoint) -> None:
     old = checked(endpoint, failed(Phase.DNS, Reason.DNS_FAILURE), minutes_ago=9)
     checked(endpoint, live())
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     assert "9 min ago" in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
     earlier = text_of(client.get(f"/endpoints/{endpoint.pk}/?check={old.pk}"))
     assert "This is an earlier test" in earlier
@@ -211,39 +212,39 @@ def test_earlier_tests_can_be_read_again(people: Stage, endpoint: Endpoint) -> N
 
 
 def test_commands_lead_where_the_portal_itself_connects(
-    people: Stage, endpoint: Endpoint, settings: Any
+    people: Cast, endpoint: Endpoint, settings: Any
 ) -> None:
     settings.PROBE_CONNECT_TO = "*.cloudfront.net:443:127.0.0.1:8002"
     settings.PROBE_CA_FILE = "/lab/ca.pem"
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     for tool in ("wscat --", "websocat", "python3 -c", "curl --"):
         assert tool in words
     assert "wss://127.0.0.1:8002/ws/chat" in words
     assert "/lab/ca.pem" in words
 
 
-def test_settings_come_with_their_reasons(people: Stage, endpoint: Endpoint) -> None:
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+def test_settings_come_with_their_reasons(people: Cast, endpoint: Endpoint) -> None:
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "A WebSocket handshake is a GET; nothing else needs to pass." in words
     assert "HTTPS port of the target" not in words
     endpoint.spec_data = endpoint.spec_data | {"read_timeout": 90}
     endpoint.save()
     assert "90 Chosen in the request." in text_of(
-        browser(people.ana).get(f"/endpoints/{endpoint.pk}/")
+        signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/")
     )
 
 
-def test_a_transcript_of_another_version_is_no_error(people: Stage, endpoint: Endpoint) -> None:
+def test_a_transcript_of_another_version_is_no_error(people: Cast, endpoint: Endpoint) -> None:
     check = checked(endpoint, live())
     Check.objects.filter(pk=check.pk).update(transcript_data={"schema": 99})
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert "stored by another version" in words
     assert "The endpoint is live" in words
 
 
-def test_another_teams_endpoint_does_not_exist(people: Stage, endpoint: Endpoint) -> None:
-    tom = browser(people.tom)
-    assert tom.get(f"/endpoints/{endpoint.pk}/").status_code == 404
-    assert tom.get(f"/endpoints/{endpoint.pk}/checks/latest/").status_code == 404
-    assert tom.post(f"/endpoints/{endpoint.pk}/checks/run/").status_code == 404
+def test_another_teams_endpoint_does_not_exist(people: Cast, endpoint: Endpoint) -> None:
+    tara = signed_in(people.tara)
+    assert tara.get(f"/endpoints/{endpoint.pk}/").status_code == 404
+    assert tara.get(f"/endpoints/{endpoint.pk}/checks/latest/").status_code == 404
+    assert tara.post(f"/endpoints/{endpoint.pk}/checks/run/").status_code == 404
     assert not Check.objects.exists()

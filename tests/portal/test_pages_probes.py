@@ -17,8 +17,8 @@ from checks.output.reports import Report
 from portal.pages.troubleshooting import QUESTIONS
 from provisioning.models import Endpoint
 from tests.checks.seen import answered, live
-from tests.portal.api_stage import Stage
-from tests.portal.pages_stage import browser, text_of
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
 from tests.portal.test_pages_endpoints import checked
 
 REFUSED = "HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\nX-Amz-Cf-Id: abc\r\n"
@@ -55,8 +55,8 @@ def address(endpoint: Endpoint) -> str:
     return f"/endpoints/{endpoint.pk}/probes/"
 
 
-def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Stage, address: str) -> None:
-    client = browser(people.ana)
+def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: str) -> None:
+    client = signed_in(people.ana)
     page = client.get(address)
     for title in (
         "A plain GET beside the upgrade",
@@ -110,31 +110,31 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Stage, address: s
     ],
 )
 def test_what_cannot_be_probed_is_said_at_its_field(
-    people: Stage, address: str, given: dict[str, str], says: str
+    people: Cast, address: str, given: dict[str, str], says: str
 ) -> None:
-    answer = browser(people.ana).post(address, given)
+    answer = signed_in(people.ana).post(address, given)
     assert answer.status_code == 422
     assert says in text_of(answer)
     assert not Probe.objects.exists()
 
 
-def test_who_may_not_test_may_not_probe(people: Stage, endpoint: Endpoint, address: str) -> None:
-    assert "Only the team and the platform team" in text_of(browser(people.otto).get(address))
-    assert "Probe now" not in text_of(browser(people.otto).get(address))
-    browser(people.otto).post(address, {"kind": "ways"})
-    assert browser(people.tom).get(address).status_code == 404
-    assert browser(people.tom).post(address, {"kind": "ways"}).status_code == 404
+def test_who_may_not_test_may_not_probe(people: Cast, endpoint: Endpoint, address: str) -> None:
+    assert "Only the team and the platform team" in text_of(signed_in(people.rita).get(address))
+    assert "Probe now" not in text_of(signed_in(people.rita).get(address))
+    signed_in(people.rita).post(address, {"kind": "ways"})
+    assert signed_in(people.tara).get(address).status_code == 404
+    assert signed_in(people.tara).post(address, {"kind": "ways"}).status_code == 404
     Endpoint.objects.update(state=Endpoint.State.WANTED, domain_name="")
-    assert browser(people.ana).post(address, {"kind": "ways"}).status_code in (302, 422)
+    assert signed_in(people.ana).post(address, {"kind": "ways"}).status_code in (302, 422)
     assert not Probe.objects.exists()
     for wrong in ("nonsense", "6f2b0a3e-0000-4000-8000-000000000000"):
-        assert browser(people.ana).get(f"{address}?probe={wrong}").status_code == 404
+        assert signed_in(people.ana).get(f"{address}?probe={wrong}").status_code == 404
 
 
-def test_a_report_of_another_version_is_no_error(people: Stage, address: str) -> None:
-    browser(people.ana).post(address, {"kind": "plain get", "path": ""})
+def test_a_report_of_another_version_is_no_error(people: Cast, address: str) -> None:
+    signed_in(people.ana).post(address, {"kind": "plain get", "path": ""})
     finished(Probe.objects.get(), None)
-    assert "stored by another version" in text_of(browser(people.ana).get(address))
+    assert "stored by another version" in text_of(signed_in(people.ana).get(address))
 
 
 class TestLogRows:
@@ -147,8 +147,8 @@ class TestLogRows:
     def url(self, check: Check) -> str:
         return f"/endpoints/{check.endpoint_id}/checks/{check.pk}/log-rows/"
 
-    def test_they_are_pasted_and_weighed_by_a_worker(self, people: Stage, check: Check) -> None:
-        client = browser(people.ana)
+    def test_they_are_pasted_and_weighed_by_a_worker(self, people: Cast, check: Check) -> None:
+        client = signed_in(people.ana)
         page = text_of(client.get(f"/endpoints/{check.endpoint_id}/"))
         assert "Paste CloudFront log rows" in page
         assert "x-edge-request-id abc" in page
@@ -180,19 +180,19 @@ class TestLogRows:
         ],
     )
     def test_what_cannot_be_read_is_said_at_the_field(
-        self, people: Stage, check: Check, text: str, says: str
+        self, people: Cast, check: Check, text: str, says: str
     ) -> None:
-        answer = browser(people.ana).post(self.url(check), {"rows_text": text})
+        answer = signed_in(people.ana).post(self.url(check), {"rows_text": text})
         assert answer.status_code == 422
         assert 'id="fault-rows_text"' in answer.content.decode()
         assert says in text_of(answer) or "\x00" in text
         assert not Probe.objects.exists()
 
     def test_a_row_with_what_no_database_keeps_is_taken_all_the_same(
-        self, people: Stage, check: Check
+        self, people: Cast, check: Check
     ) -> None:
         odd = '{"x-edge-request-id":"abc","sc-status":"502","cs-uri-stem":"/%00","x-host-header":"\\ud800","time-taken":"'
-        sent = browser(people.ana).post(self.url(check), {"rows_text": f'{odd}{"9" * 400}"}}'})
+        sent = signed_in(people.ana).post(self.url(check), {"rows_text": f'{odd}{"9" * 400}"}}'})
         assert sent.status_code == 302
         assert (Probe.objects.get().rows[0]["status"], Probe.objects.get().rows[0]["seconds"]) == (
             502,
@@ -200,9 +200,9 @@ class TestLogRows:
         )
 
     def test_beside_a_test_that_went_well_only_another_method_tells_something(
-        self, people: Stage, endpoint: Endpoint
+        self, people: Cast, endpoint: Endpoint
     ) -> None:
-        well, client = checked(endpoint, live()), browser(people.ana)
+        well, client = checked(endpoint, live()), signed_in(people.ana)
         assert "Is another request of this address refused?" in text_of(
             client.get(f"/endpoints/{endpoint.pk}/")
         )
@@ -212,33 +212,33 @@ class TestLogRows:
         client.post(self.url(well), {"rows_text": POST_ROW})
         assert Probe.objects.get().rows[0]["method"] == "POST"
 
-    def test_others_may_not(self, people: Stage, check: Check) -> None:
+    def test_others_may_not(self, people: Cast, check: Check) -> None:
         assert "Paste CloudFront" not in text_of(
-            browser(people.otto).get(f"/endpoints/{check.endpoint_id}/")
+            signed_in(people.rita).get(f"/endpoints/{check.endpoint_id}/")
         )
-        browser(people.otto).post(self.url(check), {"rows_text": ROW})
-        assert browser(people.tom).post(self.url(check), {"rows_text": ROW}).status_code == 404
+        signed_in(people.rita).post(self.url(check), {"rows_text": ROW})
+        assert signed_in(people.tara).post(self.url(check), {"rows_text": ROW}).status_code == 404
         assert not Probe.objects.exists()
 
 
 @pytest.mark.parametrize(("kind", "asked"), [("idle", "idle"), ("ways", "ways"), ("again", "")])
 def test_what_would_tell_more_is_a_button_where_the_portal_can(
-    people: Stage,
+    people: Cast,
     endpoint: Endpoint,
     kind: str,
     asked: str,
 ) -> None:
     checked(endpoint, answered(REFUSED), next_probe=kind)
-    page = browser(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
+    page = signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/").content.decode()
     assert (f'name="kind" value="{asked}"' in page) is bool(asked)
     if asked == "idle":
         assert 'name="number" value="75"' in page
 
 
 def test_the_usual_questions_lead_to_verdicts_from_wherever_people_come(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
-    client: Any = browser(people.ana)
+    client: Any = signed_in(people.ana)
     page = client.get("/help/troubleshooting/")
     words = text_of(page)
     for question in QUESTIONS:

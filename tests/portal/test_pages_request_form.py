@@ -18,21 +18,15 @@ from portal.requests.inventory import Look, Looks
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount
 from tests.lab.account import Lab
-from tests.portal.api_stage import ACCOUNT, Stage
-from tests.portal.pages_stage import (
-    answers,
-    browser,
-    distribution,
-    faults_untied,
-    load_balancer,
-    planned,
-    text_of,
-)
+from tests.portal.endpoint_requests import distribution, form_answers, load_balancer, planned_in_lab
+from tests.portal.page_text import faults_untied, text_of
+from tests.portal.people import Cast, signed_in
+from tests.provisioning.examples import ACCOUNT
 
 
-def test_ana_asks_and_lands_on_the_request(people: Stage, lab: Lab) -> None:
-    sent = browser(people.ana).post(
-        "/requests/new/", answers(lab, carries_http_api="true", subprotocols="a, b")
+def test_ana_asks_and_lands_on_the_request(people: Cast, lab: Lab) -> None:
+    sent = signed_in(people.ana).post(
+        "/requests/new/", form_answers(lab, carries_http_api="true", subprotocols="a, b")
     )
     made = EndpointRequest.objects.get()
     assert sent["Location"] == f"/requests/{made.pk}/"
@@ -46,8 +40,8 @@ def test_ana_asks_and_lands_on_the_request(people: Stage, lab: Lab) -> None:
     assert "origin_protocol" not in made.answers
 
 
-def test_the_form_offers_what_the_account_holds_with_its_state(people: Stage, lab: Lab) -> None:
-    page = text_of(browser(people.ana).get("/requests/new/"))
+def test_the_form_offers_what_the_account_holds_with_its_state(people: Cast, lab: Lab) -> None:
+    page = text_of(signed_in(people.ana).get("/requests/new/"))
     assert "Can be used int-chat" in page
     assert "Not ready pub-web" in page
     assert "open to the internet" in page
@@ -57,8 +51,8 @@ def test_the_form_offers_what_the_account_holds_with_its_state(people: Stage, la
     assert "seen just now" in page
 
 
-def test_a_link_can_fill_the_form_in(people: Stage, lab: Lab) -> None:
-    page = browser(people.ana).get(
+def test_a_link_can_fill_the_form_in(people: Cast, lab: Lab) -> None:
+    page = signed_in(people.ana).get(
         "/requests/new/", {"name": "from-a-ticket", "path_patterns": "/ws/t"}
     )
     assert 'value="from-a-ticket"' in page.content.decode()
@@ -70,9 +64,9 @@ def test_a_link_can_fill_the_form_in(people: Stage, lab: Lab) -> None:
     [("true", True), ("True", True), ("false", False), ("False", False), ("0", False), ("", False)],
 )
 def test_a_link_says_yes_or_no_to_what_can_be_ticked(
-    people: Stage, lab: Lab, said: str, ticked: bool
+    people: Cast, lab: Lab, said: str, ticked: bool
 ) -> None:
-    page = browser(people.ana).get("/requests/new/", {"carries_http_api": said})
+    page = signed_in(people.ana).get("/requests/new/", {"carries_http_api": said})
     (box,) = re.findall(
         r'<input type="checkbox" name="carries_http_api"[^>]*>', page.content.decode()
     )
@@ -90,7 +84,7 @@ def test_a_link_says_yes_or_no_to_what_can_be_ticked(
     ],
 )
 def test_a_chosen_target_is_judged_at_once(
-    people: Stage, lab: Lab, target: str, word: str, reason: str
+    people: Cast, lab: Lab, target: str, word: str, reason: str
 ) -> None:
     said = {
         "part": "target",
@@ -98,38 +92,40 @@ def test_a_chosen_target_is_judged_at_once(
         "account_id": ACCOUNT,
         "target_arn": load_balancer(lab, target),
     }
-    fragment = text_of(browser(people.ana).get("/requests/new/preview/", said))
+    fragment = text_of(signed_in(people.ana).get("/requests/new/preview/", said))
     assert word in fragment
     assert reason in fragment
 
 
-def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Stage, lab: Lab) -> None:
-    said = answers(
+def test_a_target_is_judged_with_whatever_else_is_still_wrong(people: Cast, lab: Lab) -> None:
+    said = form_answers(
         lab,
         path_patterns="no slash",
         max_silence_seconds="a while",
         http_port="99999",
         part="target",
     )
-    fragment = text_of(browser(people.ana).get("/requests/new/preview/", said))
+    fragment = text_of(signed_in(people.ana).get("/requests/new/preview/", said))
     assert "questions passed" in fragment
 
 
 def test_no_listener_is_asked_for_on_the_port_of_the_other_leg_while_one_port_is_wrong(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
     """The leg over HTTP must not pass for the one over HTTPS, whose port nobody can read."""
-    both = answers(
+    both = form_answers(
         lab, "int-chat", origin_protocol="match-viewer", https_port="99999", part="target"
     )
-    fragment = text_of(browser(people.ana).get("/requests/new/preview/", both))
+    fragment = text_of(signed_in(people.ana).get("/requests/new/preview/", both))
     assert "HTTPS on 80" not in fragment
-    sound = text_of(browser(people.ana).get("/requests/new/preview/", both | {"https_port": "443"}))
+    sound = text_of(
+        signed_in(people.ana).get("/requests/new/preview/", both | {"https_port": "443"})
+    )
     assert "CloudFront would look for HTTPS on 443" in sound
 
 
 def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
     said = {
         "part": "target",
@@ -138,7 +134,7 @@ def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
         "target_arn": load_balancer(lab, "int-admin"),
     }
     fragment = (
-        browser(people.ana)
+        signed_in(people.ana)
         .get("/requests/new/preview/", said | {"read_timeout": "77"})
         .content.decode()
     )
@@ -148,11 +144,11 @@ def test_advanced_settings_follow_the_target_and_keep_what_was_typed(
 
 
 def test_without_script_the_button_gives_the_same_and_keeps_everything(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    said = answers(lab, "gwlb-inspect", look="1", name="NOT ok", justification="Kept")
+    said = form_answers(lab, "gwlb-inspect", look="1", name="NOT ok", justification="Kept")
     del said["send"]
-    page = browser(people.ana).post("/requests/new/", said)
+    page = signed_in(people.ana).post("/requests/new/", said)
     words = text_of(page)
     assert page.status_code == 200
     assert "gateway load balancer" in words
@@ -165,9 +161,9 @@ def test_without_script_the_button_gives_the_same_and_keeps_everything(
 
 
 def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    said = answers(
+    said = form_answers(
         lab,
         "int-orders",
         path_patterns="/ws/*",
@@ -176,7 +172,7 @@ def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(
         look="1",
     )
     del said["send"]
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     page = client.post("/requests/new/", said).content.decode()
     assert "Add /ws to the paths" in page
     assert "Let the plan open the security group" in page
@@ -208,10 +204,12 @@ def test_one_click_takes_up_what_the_preflight_proposes_and_nothing_is_sent(
 
 
 def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    said = answers(lab, name="NOT ok", path_patterns="ws", justification="", read_timeout="500")
-    page = browser(people.ana).post("/requests/new/", said)
+    said = form_answers(
+        lab, name="NOT ok", path_patterns="ws", justification="", read_timeout="500"
+    )
+    page = signed_in(people.ana).post("/requests/new/", said)
     assert page.status_code == 422
     body = page.content.decode()
     assert "4 things to put right" in text_of(page)
@@ -227,17 +225,17 @@ def test_all_faults_are_listed_on_top_with_anchors_and_nothing_is_lost(
 
 @pytest.mark.parametrize("answering", [True, False])
 def test_every_fault_is_read_out_with_its_field(
-    people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch, answering: bool
+    people: Cast, lab: Lab, monkeypatch: pytest.MonkeyPatch, answering: bool
 ) -> None:
     wrong = dict.fromkeys(("name", "path_patterns", "max_silence_seconds", *ADVANCED), "NOT ok")
-    said = answers(
+    said = form_answers(
         lab, justification="", target_arn="", distribution_id="", subprotocols="a b/c", **wrong
     )
     if not answering:
         AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
         monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
         monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=20))
-    page = browser(people.ana).post("/requests/new/", said)
+    page = signed_in(people.ana).post("/requests/new/", said)
     body = page.content.decode()
     assert ('id="typed-target"' in body) is not answering
     assert faults_untied(page) == []
@@ -248,9 +246,9 @@ def test_every_fault_is_read_out_with_its_field(
         assert bool(re.search(marked, body)) is not (answering and typed == "target_arn"), typed
 
 
-def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> None:
+def test_nothing_chosen_at_all_names_every_question(people: Cast, lab: Lab) -> None:
     Membership.objects.create(person=people.ana, team=people.trading)
-    words = text_of(browser(people.ana).post("/requests/new/", {"send": "1"}))
+    words = text_of(signed_in(people.ana).post("/requests/new/", {"send": "1"}))
     for label in (
         "Team",
         "AWS account",
@@ -264,8 +262,8 @@ def test_nothing_chosen_at_all_names_every_question(people: Stage, lab: Lab) -> 
     assert "The ARN of" not in words, "people choose from a list"
 
 
-def test_another_teams_account_is_neither_shown_nor_accepted(people: Stage, lab: Lab) -> None:
-    client = browser(people.ana)
+def test_another_teams_account_is_neither_shown_nor_accepted(people: Cast, lab: Lab) -> None:
+    client = signed_in(people.ana)
     look = text_of(
         client.get(
             "/requests/new/preview/",
@@ -273,50 +271,48 @@ def test_another_teams_account_is_neither_shown_nor_accepted(people: Stage, lab:
         )
     )
     assert "int-quotes" not in look
-    page = client.post("/requests/new/", answers(lab, account_id="444455556666"))
+    page = client.post("/requests/new/", form_answers(lab, account_id="444455556666"))
     assert page.status_code == 422
     assert "int-quotes" not in text_of(page)
-    foreign = answers(
+    foreign = form_answers(
         lab, target_arn="arn:aws:elasticloadbalancing:us-east-1:444455556666:loadbalancer/app/x/1"
     )
     assert "another account" in text_of(client.post("/requests/new/", foreign))
     assert not EndpointRequest.objects.exists()
 
 
-def test_choosing_the_team_brings_its_accounts(people: Stage, lab: Lab) -> None:
+def test_choosing_the_team_brings_its_accounts(people: Cast, lab: Lab) -> None:
     Membership.objects.create(person=people.ana, team=people.trading)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     assert "Choose the team first" in text_of(client.get("/requests/new/"))
     fragment = text_of(client.get("/requests/new/preview/", {"part": "team", "team": "trading"}))
     assert "444455556666" in fragment
     assert "int-quotes" in fragment
 
 
-def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(
-    people: Stage, lab: Lab
-) -> None:
+def test_an_account_aws_refuses_is_said_in_words_and_is_no_dead_end(people: Cast, lab: Lab) -> None:
     AwsAccount.objects.filter(pk=ACCOUNT).update(external_id="nowhere")
     lab_down = "http://127.0.0.1:9"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AWS_ENDPOINT_URL", lab_down)
         patch.setattr(inventory, "_looks", Looks(wait_seconds=20))
-        page = browser(people.ana).get("/requests/new/")
+        page = signed_in(people.ana).get("/requests/new/")
     assert page.status_code == 200
     assert "could not be looked at" in text_of(page)
     assert 'id="typed-target"' in page.content.decode()
-    sent = browser(people.ana).post("/requests/new/", answers(lab))
+    sent = signed_in(people.ana).post("/requests/new/", form_answers(lab))
     assert sent.status_code == 302
 
 
 def test_a_slow_aws_does_not_keep_the_page_waiting(
-    people: Stage, lab: Lab, monkeypatch: pytest.MonkeyPatch
+    people: Cast, lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(inventory, "_looks", Looks(wait_seconds=0))
-    page = browser(people.ana).get("/requests/new/")
+    page = signed_in(people.ana).get("/requests/new/")
     assert "has not answered yet" in text_of(page)
     assert 'hx-trigger="load delay:2s"' in page.content.decode()
     monkeypatch.setattr(inventory._looks, "_wait_seconds", 20)
-    assert "int-chat" in text_of(browser(people.ana).get("/requests/new/"))
+    assert "int-chat" in text_of(signed_in(people.ana).get("/requests/new/"))
 
 
 def test_looks_are_shared_while_fresh_and_made_anew_on_wish() -> None:
@@ -344,15 +340,17 @@ def test_an_unforeseen_fault_is_not_remembered() -> None:
     assert looks.look(("x",), lambda: 7, now) == Look(7, looks.look(("x",), lambda: 8, now).at)
 
 
-def test_editing_shows_what_was_asked_and_plans_anew(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
+def test_editing_shows_what_was_asked_and_plans_anew(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
     digest = request.plan_digest
-    client = browser(people.ben)
+    client = signed_in(people.ben)
     page = client.get(f"/requests/{request.pk}/edit/").content.decode()
     assert 'value="/ws/chat"' in page
     assert f'value="{load_balancer(lab, "int-chat")}" checked' in page
     assert f'value="{distribution(lab)}" selected' in page
-    saved = client.post(f"/requests/{request.pk}/edit/", answers(lab, path_patterns="/ws/other"))
+    saved = client.post(
+        f"/requests/{request.pk}/edit/", form_answers(lab, path_patterns="/ws/other")
+    )
     assert saved["Location"] == f"/requests/{request.pk}/"
     request.refresh_from_db()
     assert request.state == "planning"
@@ -361,31 +359,31 @@ def test_editing_shows_what_was_asked_and_plans_anew(people: Stage, lab: Lab) ->
     assert request.answers["path_patterns"] == ["/ws/other"]
 
 
-def test_a_decided_request_is_not_edited_any_more(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
+def test_a_decided_request_is_not_edited_any_more(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
     EndpointRequest.objects.filter(pk=request.pk).update(state="rejected")
     for answer in (
-        browser(people.ana).get(f"/requests/{request.pk}/edit/", follow=True),
-        browser(people.ana).post(f"/requests/{request.pk}/edit/", answers(lab), follow=True),
+        signed_in(people.ana).get(f"/requests/{request.pk}/edit/", follow=True),
+        signed_in(people.ana).post(f"/requests/{request.pk}/edit/", form_answers(lab), follow=True),
     ):
         assert "cannot be changed any more" in text_of(answer)
-    otto = browser(people.otto).get(f"/requests/{request.pk}/edit/", follow=True)
-    assert "Only a member of the team" in text_of(otto)
+    rita = signed_in(people.rita).get(f"/requests/{request.pk}/edit/", follow=True)
+    assert "Only a member of the team" in text_of(rita)
 
 
-def test_what_people_type_is_shown_as_text(people: Stage, lab: Lab) -> None:
+def test_what_people_type_is_shown_as_text(people: Cast, lab: Lab) -> None:
     nasty = "<script>alert(1)</script>"
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     page = client.post(
-        "/requests/new/", answers(lab, name=nasty, justification=nasty)
+        "/requests/new/", form_answers(lab, name=nasty, justification=nasty)
     ).content.decode()
     assert nasty not in page
-    sent = client.post("/requests/new/", answers(lab, justification=nasty))
+    sent = client.post("/requests/new/", form_answers(lab, justification=nasty))
     assert nasty not in client.get(sent["Location"]).content.decode()
 
 
-def test_the_form_answers_quickly_once_the_account_is_known(people: Stage, lab: Lab) -> None:
-    client = browser(people.ana)
+def test_the_form_answers_quickly_once_the_account_is_known(people: Cast, lab: Lab) -> None:
+    client = signed_in(people.ana)
     client.get("/requests/new/")
     began = time.monotonic()
     client.get("/requests/new/")

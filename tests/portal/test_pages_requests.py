@@ -20,23 +20,24 @@ from portal.requests.models import EndpointRequest
 from provisioning import events
 from provisioning.models import AwsAccount, Run, Watch
 from tests.lab.account import Lab
-from tests.portal.api_stage import Stage, ask, happen, put
-from tests.portal.pages_stage import browser, plan_again, planned, streamed, text_of
+from tests.portal.endpoint_requests import ask, happen, plan_again, planned_in_lab, put
+from tests.portal.page_text import streamed, text_of
+from tests.portal.people import Cast, signed_in
 
 
-def test_while_the_plan_is_made_the_page_looks_again_by_itself(people: Stage) -> None:
+def test_while_the_plan_is_made_the_page_looks_again_by_itself(people: Cast) -> None:
     request = ask(people.ana, people.chat)
-    page = browser(people.ana).get(f"/requests/{request.pk}/")
+    page = signed_in(people.ana).get(f"/requests/{request.pk}/")
     assert NEXT_STEPS[State.PLANNING] in text_of(page)
     assert f'hx-get="/requests/{request.pk}/standing/?was=' in page.content.decode()
     assert "Reload to see how far it is" in text_of(page)
 
 
 def test_when_the_state_changes_everything_that_depends_on_it_comes_along(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
     request = ask(people.ana, people.chat)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     was = re.search(
         r"standing/\?was=([\w-]+)", client.get(f"/requests/{request.pk}/").content.decode()
     )
@@ -51,25 +52,25 @@ def test_when_the_state_changes_everything_that_depends_on_it_comes_along(
     assert 'hx-trigger="every' not in changed
 
 
-def test_the_plan_shows_each_resource_before_and_after(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people, target="int-orders")
-    words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+def test_the_plan_shows_each_resource_before_and_after(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people, target="int-orders")
+    words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Create VPC origin edge-portal-" in words
     assert "Create Security group: TCP 80 from CloudFront" in words
     assert "Create Behavior /ws/chat" in words
     assert "Answered by behavior * /ws/chat" in words
     assert "every header, cookie and query string (AllViewer)" in words
-    assert "Petra" in words or "petra" in words
+    assert "Olga" in words or "olga" in words
     assert "A VPC origin has no charge of its own" in words
     assert request.plan_digest[:8] in words
     assert "In the plan" in words
 
 
 def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    request = planned(lab, people, target="pub-web")
-    page = browser(people.ana).get(f"/requests/{request.pk}/")
+    request = planned_in_lab(lab, people, target="pub-web")
+    page = signed_in(people.ana).get(f"/requests/{request.pk}/")
     words = text_of(page)
     assert request.state == State.BLOCKED
     assert "Cannot be built yet" in words
@@ -77,64 +78,64 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
     assert "To put it right:" in words
     assert "Change the request" in words
     assert "Plan again" in words
-    again = browser(people.ana).post(f"/requests/{request.pk}/replan/", follow=True)
+    again = signed_in(people.ana).post(f"/requests/{request.pk}/replan/", follow=True)
     assert "The plan is being made anew." in text_of(again)
     request.refresh_from_db()
     assert request.state == State.PLANNING
 
 
-def test_the_team_takes_up_what_the_preflight_proposes(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people, path_patterns="/ws/*")
+def test_the_team_takes_up_what_the_preflight_proposes(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people, path_patterns="/ws/*")
     digest = request.plan_digest
     assert "Add /ws to the paths, and plan again" in text_of(
-        browser(people.ana).get(f"/requests/{request.pk}/")
+        signed_in(people.ana).get(f"/requests/{request.pk}/")
     )
     assert "Add /ws to the paths" not in text_of(
-        browser(people.petra).get(f"/requests/{request.pk}/")
+        signed_in(people.olga).get(f"/requests/{request.pk}/")
     )
     said = {"code": "PF-PATH-BARE", "label": "Add /ws to the paths"}
-    refused = browser(people.petra).post(f"/requests/{request.pk}/amend/", said, follow=True)
+    refused = signed_in(people.olga).post(f"/requests/{request.pk}/amend/", said, follow=True)
     assert "Only a member of the team" in text_of(refused)
     assert "plan is being made anew" in text_of(
-        browser(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
+        signed_in(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
     )
     plan_again(request)
     assert request.spec.path_patterns == ("/ws/*", "/ws")
     assert request.state == State.AWAITING_APPROVAL
     assert request.plan_digest != digest
     assert any(item["title"].startswith("Behavior /ws in") for item in request.plan_data["items"])
-    again = browser(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
+    again = signed_in(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
     assert "proposes no such change" in text_of(again)
 
 
-def test_the_team_cancels_and_others_cannot(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
-    refused = browser(people.petra).post(f"/requests/{request.pk}/cancel/", follow=True)
+def test_the_team_cancels_and_others_cannot(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
+    refused = signed_in(people.olga).post(f"/requests/{request.pk}/cancel/", follow=True)
     assert "Only a member of the team" in text_of(refused)
     request.refresh_from_db()
     assert request.state == State.AWAITING_APPROVAL
     assert "Cancel the request" not in text_of(
-        browser(people.petra).get(f"/requests/{request.pk}/")
+        signed_in(people.olga).get(f"/requests/{request.pk}/")
     )
-    done = browser(people.ben).post(
+    done = signed_in(people.ben).post(
         f"/requests/{request.pk}/cancel/", {"reason": "Not needed"}, follow=True
     )
     words = text_of(done)
     assert "Cancelled." in words
     assert "Not needed" in words
     assert "Change the request" not in words
-    assert "no longer" not in text_of(browser(people.ben).get("/requests/"))
+    assert "no longer" not in text_of(signed_in(people.ben).get("/requests/"))
 
 
-def test_while_it_is_built_the_rail_shows_every_step(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
-    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
-    words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
+    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
+    words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Being built" in words
     assert "You can close this page." in words
     assert "Check that the approved plan still holds · being done" in words
     assert "Add origin and behaviors to the distribution · to do" in words
-    assert "Approved by petra" in words
+    assert "Approved by olga" in words
     assert "Cancel and undo" in words
     run, now = (
         Run.objects.select_related("endpoint__account").get(endpoint_requests=request),
@@ -152,20 +153,20 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Stage, lab: Lab) ->
         AwsAccount.objects.update(
             last_sweep_error="ListVpcOrigins: no (AccessDenied).", next_sweep_at=asked_at
         )
-        words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+        words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
         assert ("tries again by itself. ListVpcOrigins: no (AccessDenied)." in words) == tells
-    undoing = browser(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
+    undoing = signed_in(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
     assert "It is being undone." in text_of(undoing)
     Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
-    words = text_of(browser(people.ana).get(f"/requests/{request.pk}/"))
+    words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Being removed again" in words
     assert "Cancel and undo" not in words
 
 
-def test_the_console_is_on_the_page_without_script(people: Stage) -> None:
+def test_the_console_is_on_the_page_without_script(people: Cast) -> None:
     request = ask(people.ana, people.chat)
     happen(request, "AWS says <Deploying>.", times=3)
-    page = browser(people.ana).get(f"/requests/{request.pk}/").content.decode()
+    page = signed_in(people.ana).get(f"/requests/{request.pk}/").content.decode()
     assert f'data-stream-url="/ws/requests/{request.pk}/"' in page
     assert f'data-events-url="/api/v1/requests/{request.pk}/events"' in page
     assert page.count('class="event ') == 4
@@ -174,12 +175,12 @@ def test_the_console_is_on_the_page_without_script(people: Stage) -> None:
 
 
 def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
-    people: Stage, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.pages.requests.EVENTS_SHOWN", 3)
     request = ask(people.ana, people.chat)
     happen(request, "one of many", times=5)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     page = client.get(f"/requests/{request.pk}/")
     assert page.content.decode().count('class="event ') == 3
     assert "Only the newest lines" in text_of(page)
@@ -191,9 +192,9 @@ def test_a_long_log_is_cut_on_the_page_and_whole_in_the_downloads(
     assert client.get(f"/requests/{request.pk}/events.exe").status_code == 404
 
 
-def test_a_page_never_shows_a_state_older_than_its_events(people: Stage) -> None:
+def test_a_page_never_shows_a_state_older_than_its_events(people: Cast) -> None:
     request = put(ask(people.ana, people.chat), State.VERIFYING)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
 
     def and_meanwhile(execute: Any, sql: str, *given: Any) -> Any:
         if 'FROM "provisioning_event"' in sql:
@@ -206,24 +207,24 @@ def test_a_page_never_shows_a_state_older_than_its_events(people: Stage) -> None
 
 
 def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    request = planned(lab, people)
-    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
+    request = planned_in_lab(lab, people)
+    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
     Run.objects.filter(endpoint_requests=request).update(
         state=Run.State.STUCK, failure={"step": "vpc-origin"}
     )
     put(request, State.STUCK, reason="DeleteVpcOrigin: no.")
     page, button = f"/requests/{request.pk}/", "Try the undo again"
-    assert button not in text_of(browser(people.petra).get(page))
+    assert button not in text_of(signed_in(people.olga).get(page))
     assert "Only a platform admin" in text_of(
-        browser(people.petra).post(f"{page}retry-undo/", follow=True)
+        signed_in(people.olga).post(f"{page}retry-undo/", follow=True)
     )
-    people.petra.role = Person.Role.PLATFORM_ADMIN
-    people.petra.save()
-    assert button in text_of(browser(people.petra).get(page))
+    people.olga.role = Person.Role.PLATFORM_ADMIN
+    people.olga.save()
+    assert button in text_of(signed_in(people.olga).get(page))
     words = text_of(
-        browser(people.petra).post(f"{page}retry-undo/", {"reason": "It may again."}, follow=True)
+        signed_in(people.olga).post(f"{page}retry-undo/", {"reason": "It may again."}, follow=True)
     )
     assert "The undo is tried again." in words
     assert "Being removed again" in words
@@ -231,10 +232,10 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
 
 
 def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    request = planned(lab, people)
-    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
+    request = planned_in_lab(lab, people)
+    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
     request.refresh_from_db()
     run = request.run
     assert run is not None
@@ -246,12 +247,12 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     put(request, State.STUCK, reason="UpdateDistribution: no.")
     page, button = f"/requests/{request.pk}/", "Close it without the undo"
     left = f"behaviors for /ws/chat in distribution {request.spec.distribution_id}"
-    assert button not in text_of(browser(people.petra).get(page))
-    refused = browser(people.petra).post(f"{page}close/", {"reason": "Lost."}, follow=True)
+    assert button not in text_of(signed_in(people.olga).get(page))
+    refused = signed_in(people.olga).post(f"{page}close/", {"reason": "Lost."}, follow=True)
     assert "Only a platform admin" in text_of(refused)
-    people.petra.role = Person.Role.PLATFORM_ADMIN
-    people.petra.save()
-    client = browser(people.petra)
+    people.olga.role = Person.Role.PLATFORM_ADMIN
+    people.olga.save()
+    client = signed_in(people.olga)
     offered = text_of(client.get(page))
     assert button in offered
     assert left in offered
@@ -264,12 +265,14 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
 
 
 def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers(
-    people: Stage, lab: Lab
+    people: Cast, lab: Lab
 ) -> None:
-    request = planned(lab, people, name="orders-feed", path_patterns="/ws/orders, /ws/orders/*")
+    request = planned_in_lab(
+        lab, people, name="orders-feed", path_patterns="/ws/orders, /ws/orders/*"
+    )
     page, again = f"/requests/{request.pk}/", "Ask again with these answers"
-    approve_request(people.petra, request, digest=request.plan_digest, now=timezone.now())
-    assert again not in text_of(browser(people.ana).get(page)), "it is under way"
+    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
+    assert again not in text_of(signed_in(people.ana).get(page)), "it is under way"
     Run.objects.filter(endpoint_requests=request).update(
         failure={"reason": "No.", "fix": "Ask the account's owner."}
     )
@@ -283,7 +286,7 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     run, now = Run.objects.get(endpoint_requests=request), timezone.now()
     for seq, (step, kind, way) in enumerate(journal, start=1):
         run.entries.create(seq=seq, step=step, kind=kind, direction=way, at=now, since=now)
-    response = browser(people.ana).get(page)
+    response = signed_in(people.ana).get(page)
     assert "Create the VPC origin · failed here, removed again" in text_of(response)
     assert text_of(response).count("failed here") == 1
     assert (
@@ -292,7 +295,7 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     )
     link = re.search(r'href="(/requests/new/[^"]*)">' + again, response.content.decode())
     assert link is not None
-    form = browser(people.ana).get(link[1].replace("&amp;", "&")).content.decode()
+    form = signed_in(people.ana).get(link[1].replace("&amp;", "&")).content.decode()
     for answer in (
         "orders-feed",
         "/ws/orders, /ws/orders/*",
@@ -301,20 +304,20 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
     ):
         assert answer in form
     assert 'id="id_carries_http_api" value="true" aria-describedby="hint-carries_http_api">' in form
-    assert again not in text_of(browser(people.petra).get(page)), "an approver asks for nothing"
+    assert again not in text_of(signed_in(people.olga).get(page)), "an approver asks for nothing"
 
 
-def test_every_state_has_a_page(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
-    client = browser(people.ana)
+def test_every_state_has_a_page(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
+    client = signed_in(people.ana)
     for state in State:
         put(request, state, reason="A reason." if state in (State.FAILED, State.STUCK) else "")
         for path in ("", "standing/?was=x"):
             assert client.get(f"/requests/{request.pk}/{path}").status_code == 200
 
 
-def test_a_newer_plan_shows_what_changed(people: Stage, lab: Lab) -> None:
-    request = planned(lab, people)
+def test_a_newer_plan_shows_what_changed(people: Cast, lab: Lab) -> None:
+    request = planned_in_lab(lab, people)
     EndpointRequest.objects.filter(pk=request.pk).update(
         state=State.PLANNING, due_at=timezone.now(), answers=request.answers | {"read_timeout": 60}
     )
@@ -322,5 +325,5 @@ def test_a_newer_plan_shows_what_changed(people: Stage, lab: Lab) -> None:
         events.append(request.stream, "request.replanned", "again", at=timezone.now())
     plan_again(request)
     assert "What changed since the plan before" in text_of(
-        browser(people.ana).get(f"/requests/{request.pk}/")
+        signed_in(people.ana).get(f"/requests/{request.pk}/")
     )

@@ -16,14 +16,15 @@ from portal.people.models import Person
 from portal.people.sessions import SessionStore
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
-from tests.portal.api_stage import Stage, ask
-from tests.portal.pages_stage import browser, text_of
+from tests.portal.endpoint_requests import ask
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
 
 PASSWORD = "only-for-this-test"
 
 
 @pytest.fixture
-def ana(people: Stage) -> Person:
+def ana(people: Cast) -> Person:
     people.ana.set_password(PASSWORD)
     people.ana.save()
     return people.ana
@@ -63,7 +64,7 @@ def test_next_never_leads_away_from_the_portal(ana: Person) -> None:
 
 
 def test_whoever_has_signed_in_is_led_on_and_never_round_in_circles(ana: Person) -> None:
-    client = browser(ana)
+    client = signed_in(ana)
     assert client.get("/sign-in/?next=/tokens/")["Location"] == "/tokens/"
     for circle in ("/sign-in/", "/sign-in/?next=/sign-in/", "http://testserver/sign-in/"):
         assert client.get("/sign-in/", {"next": circle})["Location"] == "/"
@@ -96,7 +97,7 @@ def test_unknown_names_are_answered_like_wrong_passwords(ana: Person) -> None:
     assert text_of(unknown) == text_of(wrong)
 
 
-def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> None:
+def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Cast) -> None:
     url = f"/requests/{uuid4()}/standing/"
     answer = Client().get(
         url, headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/requests/"}
@@ -104,8 +105,8 @@ def test_a_fragment_never_gets_the_sign_in_page_in_its_place(people: Stage) -> N
     assert answer["HX-Redirect"] == "/sign-in/?next=/requests/"
 
 
-def test_no_cache_gives_a_page_for_a_fragment(people: Stage, endpoint: Endpoint) -> None:
-    for client in (browser(people.ana), Client()):
+def test_no_cache_gives_a_page_for_a_fragment(people: Cast, endpoint: Endpoint) -> None:
+    for client in (signed_in(people.ana), Client()):
         for path in (
             f"/endpoints/{endpoint.pk}/privacy/",
             f"/endpoints/{endpoint.pk}/checks/latest/",
@@ -115,7 +116,7 @@ def test_no_cache_gives_a_page_for_a_fragment(people: Stage, endpoint: Endpoint)
                 assert "HX-Request" in client.get(path, headers=headers)["Vary"]
 
 
-def test_headers_nobody_could_mean_lead_to_the_sign_in_page(people: Stage) -> None:
+def test_headers_nobody_could_mean_lead_to_the_sign_in_page(people: Cast) -> None:
     client, url = Client(), f"/requests/{uuid4()}/standing/"
     answer = client.get(url, headers={"HX-Request": "true", "HX-Current-URL": "http://["})
     assert answer["HX-Redirect"] == "/sign-in/?next=/"
@@ -123,27 +124,29 @@ def test_headers_nobody_could_mean_lead_to_the_sign_in_page(people: Stage) -> No
         assert client.get("/", headers={"Cookie": f"sessionid={key}"}).status_code == 302
 
 
-def test_what_was_typed_is_kept_without_what_the_database_cannot_keep(people: Stage) -> None:
+def test_what_was_typed_is_kept_without_what_the_database_cannot_keep(people: Cast) -> None:
     theirs = ask(people.ana, people.chat)
     EndpointRequest.objects.filter(pk=theirs.pk).update(state="awaiting_approval")
     decision = {"decision": "reject", "reason": "Use\x00 /chat."}
-    assert browser(people.petra).post(f"/requests/{theirs.pk}/decide/", decision).status_code == 302
+    assert (
+        signed_in(people.olga).post(f"/requests/{theirs.pk}/decide/", decision).status_code == 302
+    )
     assert EndpointRequest.objects.get(pk=theirs.pk).reason == "Use /chat."
     mine = ask(people.ana, people.chat)
     assert (
-        browser(people.ana).post(f"/requests/{mine.pk}/cancel/", {"reason": "\x00"}).status_code
+        signed_in(people.ana).post(f"/requests/{mine.pk}/cancel/", {"reason": "\x00"}).status_code
         == 302
     )
     assert EndpointRequest.objects.get(pk=mine.pk).state == "cancelled"
 
 
 def test_a_page_that_is_got_can_be_asked_for_its_head(
-    people: Stage, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
         "portal.pages.request_form._page", Mock(return_value=HttpResponse())
     )  # the form would ask AWS
-    ana, mine = browser(people.ana), ask(people.ana, people.chat)
+    ana, mine = signed_in(people.ana), ask(people.ana, people.chat)
     EndpointRequest.objects.filter(pk=mine.pk).update(state="blocked")
     for path in (
         "/",
@@ -158,9 +161,9 @@ def test_a_page_that_is_got_can_be_asked_for_its_head(
 
 
 def test_a_database_that_is_away_is_no_fault_of_the_page(
-    people: Stage, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ana = browser(people.ana)
+    ana = signed_in(people.ana)
     ana.raise_request_exception = False
     for trouble, status in (
         (OperationalError("the server closed the connection"), 503),
@@ -179,30 +182,30 @@ def test_a_database_that_is_away_is_no_fault_of_the_page(
     assert (elsewhere.status_code, elsewhere["Content-Type"]) == (404, "application/problem+json")
 
 
-def test_another_teams_things_do_not_exist(people: Stage) -> None:
+def test_another_teams_things_do_not_exist(people: Cast) -> None:
     theirs = ask(people.ana, people.chat)
-    tom = browser(people.tom)
-    nowhere = tom.get(f"/requests/{uuid4()}/")
+    tara = signed_in(people.tara)
+    nowhere = tara.get(f"/requests/{uuid4()}/")
     assert nowhere.status_code == 404
     for path in ("", "standing/", "events.txt", "edit/"):
-        refused = tom.get(f"/requests/{theirs.pk}/{path}")
+        refused = tara.get(f"/requests/{theirs.pk}/{path}")
         assert refused.status_code == 404
         assert refused.content == nowhere.content
     for path in ("cancel/", "retry-undo/", "close/", "replan/", "decide/"):
-        assert tom.post(f"/requests/{theirs.pk}/{path}", {"decision": "reject"}).status_code == 404
-    assert tom.get(f"/approvals/{theirs.pk}/").status_code == 404
+        assert tara.post(f"/requests/{theirs.pk}/{path}", {"decision": "reject"}).status_code == 404
+    assert tara.get(f"/approvals/{theirs.pk}/").status_code == 404
     assert EndpointRequest.objects.get(pk=theirs.pk).state == "planning"
-    assert browser(people.ben).get(f"/requests/{theirs.pk}/").status_code == 200
-    assert browser(people.otto).get(f"/requests/{theirs.pk}/").status_code == 200
+    assert signed_in(people.ben).get(f"/requests/{theirs.pk}/").status_code == 200
+    assert signed_in(people.rita).get(f"/requests/{theirs.pk}/").status_code == 200
 
 
-def test_nothing_is_changed_by_get(people: Stage) -> None:
+def test_nothing_is_changed_by_get(people: Cast) -> None:
     mine = ask(people.ana, people.chat)
     for path in ("cancel/", "retry-undo/", "close/", "replan/", "decide/"):
-        assert browser(people.ana).get(f"/requests/{mine.pk}/{path}").status_code == 405
+        assert signed_in(people.ana).get(f"/requests/{mine.pk}/{path}").status_code == 405
 
 
-def test_a_form_without_its_token_is_refused_in_words(people: Stage) -> None:
+def test_a_form_without_its_token_is_refused_in_words(people: Cast) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(people.ana)
     refused = client.post("/requests/new/", {})
@@ -210,8 +213,8 @@ def test_a_form_without_its_token_is_refused_in_words(people: Stage) -> None:
     assert "open too long" in text_of(refused)
 
 
-def test_pages_forbid_inline_script_and_eval(people: Stage) -> None:
-    page = browser(people.ana).get("/")
+def test_pages_forbid_inline_script_and_eval(people: Cast) -> None:
+    page = signed_in(people.ana).get("/")
     policy = page["Content-Security-Policy"]
     assert "unsafe-inline" not in policy
     assert "unsafe-eval" not in policy
@@ -222,8 +225,8 @@ def test_pages_forbid_inline_script_and_eval(people: Stage) -> None:
     assert '"allowEval":false' in body
 
 
-def test_an_address_that_is_only_read_or_only_pressed_says_so_on_a_page(people: Stage) -> None:
-    client = browser(people.ana)
+def test_an_address_that_is_only_read_or_only_pressed_says_so_on_a_page(people: Cast) -> None:
+    client = signed_in(people.ana)
     request = ask(people.ana, people.chat)
     assert client.get(f"/requests/{request.pk}/").status_code == 200
     for refused, allowed in (

@@ -15,12 +15,12 @@ from checks.preflight import TITLES
 from portal.pages import errors
 from portal.people.actions import issue_token, revoke_token
 from portal.people.models import ApiToken
-from tests.portal.api_stage import Stage
-from tests.portal.pages_stage import browser, faults_untied, text_of
+from tests.portal.page_text import faults_untied, text_of
+from tests.portal.people import Cast, signed_in
 
 
-def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Stage) -> None:
-    client = browser(people.ana)
+def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Cast) -> None:
+    client = signed_in(people.ana)
     made = client.post("/tokens/", {"name": "CI", "scopes": [ApiToken.Scope.READ], "days": "30"})
     found = re.search(r"pwe_[\w-]+", made.content.decode())
     assert found
@@ -49,25 +49,25 @@ def test_a_token_is_shown_once_and_opens_the_api_until_revoked(people: Stage) ->
     ],
 )
 def test_a_token_needs_a_name_a_scope_and_an_end(
-    people: Stage, said: dict[str, object], field: str
+    people: Cast, said: dict[str, object], field: str
 ) -> None:
-    page = browser(people.ana).post("/tokens/", said)
+    page = signed_in(people.ana).post("/tokens/", said)
     assert page.status_code == 422
     assert f'href="#id_{field}"' in page.content.decode()
     assert faults_untied(page) == []
     assert not ApiToken.objects.exists()
 
 
-def test_nobody_sees_or_revokes_somebody_elses_tokens(people: Stage) -> None:
+def test_nobody_sees_or_revokes_somebody_elses_tokens(people: Cast) -> None:
     _, token = issue_token(people.ana, "mine", ["requests:read"], days=1, now=timezone.now())
-    assert "mine" not in text_of(browser(people.ben).get("/tokens/"))
-    assert browser(people.ben).post(f"/tokens/{token.pk}/revoke/").status_code == 404
+    assert "mine" not in text_of(signed_in(people.ben).get("/tokens/"))
+    assert signed_in(people.ben).post(f"/tokens/{token.pk}/revoke/").status_code == 404
     token.refresh_from_db()
     assert token.revoked_at is None
 
 
 def test_what_still_works_can_be_revoked_however_many_were_made_since(
-    people: Stage, monkeypatch: pytest.MonkeyPatch
+    people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("portal.pages.tokens.TOKENS_SHOWN", 3)
     now = timezone.now()
@@ -80,17 +80,17 @@ def test_what_still_works_can_be_revoked_however_many_were_made_since(
         )
         if name.startswith("revoked"):
             assert revoke_token(people.ana, token, now=now)
-    shown = browser(people.ana).get("/tokens/").context["tokens"]
+    shown = signed_in(people.ana).get("/tokens/").context["tokens"]
     assert [token.name for token in shown] == ["newest", "older", "oldest"]
 
 
-def test_only_who_may_decide_is_offered_tokens_that_decide(people: Stage) -> None:
-    assert "approvals:write" not in text_of(browser(people.ana).get("/tokens/"))
-    assert "approvals:write" in text_of(browser(people.petra).get("/tokens/"))
+def test_only_who_may_decide_is_offered_tokens_that_decide(people: Cast) -> None:
+    assert "approvals:write" not in text_of(signed_in(people.ana).get("/tokens/"))
+    assert "approvals:write" in text_of(signed_in(people.olga).get("/tokens/"))
 
 
-def test_every_verdict_has_a_page_and_is_listed(people: Stage) -> None:
-    client = browser(people.ana)
+def test_every_verdict_has_a_page_and_is_listed(people: Cast) -> None:
+    client = signed_in(people.ana)
     index = text_of(client.get("/help/"))
     for verdict in VERDICTS.values():
         page = text_of(client.get(f"/help/verdicts/{verdict.code}/"))

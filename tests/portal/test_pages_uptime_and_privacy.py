@@ -22,8 +22,8 @@ from checks.privacy import signing
 from portal.endpoints import privacy_audits
 from portal.endpoints.uptime import PLOT, SPANS, Sample, ceiling_of, draw, prove, span_of
 from provisioning.models import Endpoint
-from tests.portal.api_stage import Stage
-from tests.portal.pages_stage import browser, text_of
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
 
 NOW = datetime(2026, 11, 21, 9, 0, tzinfo=UTC)
 DAY = SPANS[0]
@@ -100,14 +100,14 @@ def was_tested(
     )
 
 
-def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint: Endpoint) -> None:
+def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Cast, endpoint: Endpoint) -> None:
     for hours in (1, 2, 4, 5):
         was_tested(endpoint, hours)
     was_tested(endpoint, 3, None, "WSE-504-SG")
     was_tested(endpoint, 6, 412.0)
     was_tested(endpoint, 1, 9000.0, options={"path": "/elsewhere"})
     was_tested(endpoint, 50)
-    page = browser(people.otto).get(f"/endpoints/{endpoint.pk}/")
+    page = signed_in(people.rita).get(f"/endpoints/{endpoint.pk}/")
     words = text_of(page)
     assert "Answered 5 of 6 times in the last 24 hours" in words
     assert "usually took 61 ms, at worst 412 ms; last failure 3 h ago" in words
@@ -119,12 +119,12 @@ def test_the_page_says_it_in_words_draws_it_and_lists_it(people: Stage, endpoint
     assert "style=" not in svg
     assert markup.count('data-label="At worst"') == 6
     assert "Answered 6 of 7 times in the last 7 days" in text_of(
-        browser(people.ana).get(page.request["PATH_INFO"] + "?proof=7d")
+        signed_in(people.ana).get(page.request["PATH_INFO"] + "?proof=7d")
     )
 
 
-def test_without_a_test_the_page_says_so(people: Stage, endpoint: Endpoint) -> None:
-    words = text_of(browser(people.ana).get(f"/endpoints/{endpoint.pk}/"))
+def test_without_a_test_the_page_says_so(people: Cast, endpoint: Endpoint) -> None:
+    words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     assert (
         "Nothing was tested in the last 24 hours. The usual handshake of a live endpoint is "
         "tested every 15" in words
@@ -171,29 +171,29 @@ def was_audited(
 
 
 def test_an_auditor_reads_keeps_and_verifies_an_audit(
-    people: Stage, endpoint: Endpoint, settings: Any, tmp_path: Path
+    people: Cast, endpoint: Endpoint, settings: Any, tmp_path: Path
 ) -> None:
     (tmp_path / "key").write_bytes(
         KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     )
     settings.EVIDENCE_KEY_FILE = str(tmp_path / "key")
     made = was_audited(endpoint, "fail")
-    otto = browser(people.otto)
-    page = otto.get(f"/endpoints/{endpoint.pk}/")
+    rita = signed_in(people.rita)
+    page = rita.get(f"/endpoints/{endpoint.pk}/")
     assert "Privacy not private 1 h ago Something lets others in" in text_of(page)
     assert "Audit now" not in text_of(page)
     address = f"/endpoints/{endpoint.pk}/privacy/"
-    assert "not private the schedule" in text_of(otto.get(address))
-    read = text_of(otto.get(f"{address}{made.pk}/"))
+    assert "not private the schedule" in text_of(rita.get(address))
+    read = text_of(rita.get(f"{address}{made.pk}/"))
     assert "The target is internal <b>é</b>" in read
     assert made.digest in read
     assert "Answers 1 of 1 Does not hold" in read
     assert "not signed" not in read
-    kept = otto.get(f"{address}{made.pk}.json")
+    kept = rita.get(f"{address}{made.pk}.json")
     assert "attachment" in kept["Content-Disposition"]
     public = KEY.public_key()
     assert signing.what_is_wrong(kept.content, public) == []
-    assert text_of(otto.get("/help/verify-audit/")).count("BEGIN PUBLIC KEY") == 1
+    assert text_of(rita.get("/help/verify-audit/")).count("BEGIN PUBLIC KEY") == 1
 
     # As somebody without an account and without our code would do it.
     (tmp_path / "audit.json").write_bytes(kept.content)
@@ -207,47 +207,47 @@ def test_an_auditor_reads_keeps_and_verifies_an_audit(
 
 
 def test_without_a_signature_the_document_says_so(
-    people: Stage, endpoint: Endpoint, settings: Any
+    people: Cast, endpoint: Endpoint, settings: Any
 ) -> None:
     settings.EVIDENCE_KEY_FILE = ""
     made = was_audited(endpoint, signed=False)
     address = f"/endpoints/{endpoint.pk}/privacy/{made.pk}"
     assert "This document is not signed. The portal has no key." in text_of(
-        browser(people.otto).get(f"{address}/")
+        signed_in(people.rita).get(f"{address}/")
     )
-    assert "NOT SIGNED" in browser(people.otto).get(f"{address}.json").content.decode()
-    assert "This portal has no key" in text_of(browser(people.otto).get("/help/verify-audit/"))
+    assert "NOT SIGNED" in signed_in(people.rita).get(f"{address}.json").content.decode()
+    assert "This portal has no key" in text_of(signed_in(people.rita).get("/help/verify-audit/"))
     assert Client().get("/help/verify-audit/key.pem").status_code == 404
 
 
 def test_the_team_audits_now_an_auditor_and_another_team_do_not(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     address = f"/endpoints/{endpoint.pk}/privacy/"
     made = was_audited(endpoint)
     for path in (address, f"{address}{made.pk}/", f"{address}{made.pk}.json"):
-        assert browser(people.tom).get(path).status_code == 404
+        assert signed_in(people.tara).get(path).status_code == 404
         assert Client().get(path).status_code == 302
-        assert browser(people.ana).get(path).status_code == 200
-    assert browser(people.ana).get(f"{address}{endpoint.pk}.json").status_code == 404
-    assert browser(people.tom).post(address).status_code == 404
-    assert "Only the team" in text_of(browser(people.otto).post(address, follow=True))
+        assert signed_in(people.ana).get(path).status_code == 200
+    assert signed_in(people.ana).get(f"{address}{endpoint.pk}.json").status_code == 404
+    assert signed_in(people.tara).post(address).status_code == 404
+    assert "Only the team" in text_of(signed_in(people.rita).post(address, follow=True))
     assert not PrivacyAudit.objects.filter(finished_at__isnull=True).exists()
-    otto = browser(people.otto)
-    refused = otto.post(address, headers=HTMX)
+    rita = signed_in(people.rita)
+    refused = rita.post(address, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (address, b"")
-    assert "Only the team" in text_of(otto.get(address))
-    assert "AWS is being asked" in text_of(browser(people.ana).post(address, follow=True))
-    browser(people.petra).post(address)
+    assert "Only the team" in text_of(rita.get(address))
+    assert "AWS is being asked" in text_of(signed_in(people.ana).post(address, follow=True))
+    signed_in(people.olga).post(address)
     asked = PrivacyAudit.objects.get(finished_at__isnull=True)
     assert (asked.requested_by, asked.stream.startswith("request:")) == ("ana", True)
-    fragment = browser(people.ana).get(address, headers=HTMX)
+    fragment = signed_in(people.ana).get(address, headers=HTMX)
     assert fragment.content.decode().strip().startswith("<section")
     assert 'hx-trigger="every 2s"' in fragment.content.decode()
 
 
 def test_every_live_endpoint_is_audited_once_a_day(
-    people: Stage, endpoint: Endpoint, settings: Any
+    people: Cast, endpoint: Endpoint, settings: Any
 ) -> None:
     now = timezone.now()
     assert privacy_audits.request_due_audits(now) == 0, "it has just been deployed"

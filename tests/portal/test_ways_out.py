@@ -22,12 +22,13 @@ from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import complete_answers, parse_spec
 from tests.checks.seen import answered
 from tests.lab.account import Lab
-from tests.portal.api_stage import WISH, Stage
-from tests.portal.pages_stage import answers, browser, plan_again, text_of
+from tests.portal.endpoint_requests import ANSWERS, form_answers, plan_again
+from tests.portal.page_text import text_of
+from tests.portal.people import Cast, signed_in
 from tests.portal.test_pages_endpoints import checked
 
 SPEC = parse_spec(
-    complete_answers({**WISH, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]})
+    complete_answers({**ANSWERS, "max_silence_seconds": 45, "subprotocols": ["chat.v1", "chat.v2"]})
 )
 LINK = re.compile(r'href="(/requests/new/\?[^"]+)"')
 
@@ -126,10 +127,10 @@ def links(page: Any) -> list[str]:
 
 
 def test_each_link_opens_the_form_with_these_values(
-    people: Stage, endpoint: Endpoint, lab: Lab
+    people: Cast, endpoint: Endpoint, lab: Lab
 ) -> None:
     check = failing(endpoint)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     assert links(client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}")) == [
         ways_out_of(people.ana, check)["WSE-PATH"].url
     ]
@@ -158,18 +159,16 @@ def test_each_link_opens_the_form_with_these_values(
             assert value in form.content.decode(), value
 
 
-def test_the_request_can_be_planned_as_it_opens(
-    people: Stage, endpoint: Endpoint, lab: Lab
-) -> None:
-    real = answers(lab)
+def test_the_request_can_be_planned_as_it_opens(people: Cast, endpoint: Endpoint, lab: Lab) -> None:
+    real = form_answers(lab)
     endpoint.spec_data |= {
         "target_arn": real["target_arn"],
         "distribution_id": real["distribution_id"],
     }
     endpoint.save()
     check = failing(endpoint)
-    [link] = links(browser(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}"))
-    sent = browser(people.ana).post(
+    [link] = links(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/?check={check.pk}"))
+    sent = signed_in(people.ana).post(
         "/requests/new/", dict(parse_qsl(urlsplit(link).query)) | {"send": "1"}
     )
     made = EndpointRequest.objects.order_by("-created_at").first()
@@ -193,7 +192,7 @@ def test_the_request_can_be_planned_as_it_opens(
     ],
 )
 def test_a_verdict_without_one_shows_none(
-    people: Stage, endpoint: Endpoint, path: str, code: VerdictCode, certainty: Certainty
+    people: Cast, endpoint: Endpoint, path: str, code: VerdictCode, certainty: Certainty
 ) -> None:
     check = failing(endpoint, path, code, certainty)
     for page in (
@@ -201,11 +200,11 @@ def test_a_verdict_without_one_shows_none(
         f"/help/verdicts/{code}/",
         "/help/troubleshooting/",
     ):
-        assert links(browser(people.ana).get(f"{page}?check={check.pk}")) == [], page
+        assert links(signed_in(people.ana).get(f"{page}?check={check.pk}")) == [], page
 
 
 def test_another_endpoints_path_is_not_offered_until_that_endpoint_is_gone(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     spec = endpoint.spec_data | {"name": "rooms", "path_patterns": ["/ws/r*"]}
     other = Endpoint.objects.create(
@@ -221,30 +220,32 @@ def test_another_endpoints_path_is_not_offered_until_that_endpoint_is_gone(
     assert set(ways_out(people.ana, endpoint, "/ws/room")) == set(BY_REQUEST)
 
 
-def test_who_may_not_ask_for_the_team_is_offered_nothing(people: Stage, endpoint: Endpoint) -> None:
+def test_who_may_not_ask_for_the_team_is_offered_nothing(people: Cast, endpoint: Endpoint) -> None:
     check = failing(endpoint)
 
     def seen_by(person: Person, page: str) -> list[str]:
-        return links(browser(person).get(page))
+        return links(signed_in(person).get(page))
 
     for page in (
         f"/endpoints/{endpoint.pk}/?check={check.pk}",
         f"/help/verdicts/WSE-PATH/?check={check.pk}",
     ):
         assert len(seen_by(people.ben, page)) == 1
-        assert seen_by(people.petra, page) == seen_by(people.otto, page) == []
-    assert browser(people.tom).get(f"/help/verdicts/WSE-PATH/?check={check.pk}").status_code == 404
+        assert seen_by(people.olga, page) == seen_by(people.rita, page) == []
+    assert (
+        signed_in(people.tara).get(f"/help/verdicts/WSE-PATH/?check={check.pk}").status_code == 404
+    )
     for nonsense in ("x", "6f2b0a3e-0000-4000-8000-000000000000"):
         assert (
-            browser(people.ana).get(f"/help/troubleshooting/?check={nonsense}").status_code == 404
+            signed_in(people.ana).get(f"/help/troubleshooting/?check={nonsense}").status_code == 404
         )
 
 
 def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_filled_in(
-    people: Stage, endpoint: Endpoint
+    people: Cast, endpoint: Endpoint
 ) -> None:
     check = failing(endpoint)
-    client = browser(people.ana)
+    client = signed_in(people.ana)
     page = client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}").content.decode()
     for address in (
         f"/help/verdicts/WSE-PATH/?check={check.pk}",
@@ -259,5 +260,5 @@ def test_help_opens_the_request_of_the_test_it_was_opened_from_or_one_to_be_fill
     [link] = links(client.get("/help/verdicts/WSE-PATH/"))
     assert set(parse_qs(urlsplit(link).query)) == {"justification"}
     assert len(links(client.get("/help/troubleshooting/"))) >= len(BY_REQUEST) - 1
-    assert links(browser(people.petra).get("/help/troubleshooting/")) == []
+    assert links(signed_in(people.olga).get("/help/troubleshooting/")) == []
     assert links(client.get("/help/verdicts/WSE-504-SG/")) == []

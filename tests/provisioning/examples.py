@@ -27,7 +27,7 @@ TARGET = Arn(
     f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}:loadbalancer/app/int-chat/50dc6c495c0c9188"
 )
 
-WISH: dict[str, Any] = {
+ANSWERS: dict[str, Any] = {
     "name": "team-chat",
     "account_id": ACCOUNT,
     "distribution_id": "E1A2B3C4D5E6F7",
@@ -38,7 +38,7 @@ WISH: dict[str, Any] = {
 
 def spec(**changes: Any) -> EndpointSpec:
     """A valid spec with some fields changed."""
-    return parse_spec(complete_answers(WISH | changes))
+    return parse_spec(complete_answers(ANSWERS | changes))
 
 
 def rule(source_kind: str = "prefix-list", source: str = "pl-1", port: int = 80) -> IngressRule:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from provisioning.facts.path_patterns import matches
 from provisioning.facts.snapshot import Certificate, Listener
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
-from tests.provisioning.examples import ACCOUNT, TARGET, TARGET_FACTS, WISH, spec
+from tests.provisioning.examples import ACCOUNT, ANSWERS, TARGET, TARGET_FACTS, spec
 
 
 def test_a_wish_with_five_answers_becomes_a_complete_spec() -> None:
@@ -99,7 +99,7 @@ def test_what_does_not_fit_is_refused_with_the_field_and_advice(
     changes: dict[str, Any], field: str, code: str
 ) -> None:
     with pytest.raises(SpecError) as refused:
-        parse_spec(complete_answers(WISH) | changes)
+        parse_spec(complete_answers(ANSWERS) | changes)
     assert [(error.field, error.code) for error in refused.value.errors] == [(field, code)]
     assert len(refused.value.errors[0].message) > 10
 
@@ -207,7 +207,15 @@ def test_names_of_certificates_that_cloudfront_would_not_take_are_left_out() -> 
 @given(
     st.dictionaries(
         st.sampled_from(
-            [*WISH, "http_port", "https_port", "forward_host", "subprotocols", "origin_domain", "x"]
+            [
+                *ANSWERS,
+                "http_port",
+                "https_port",
+                "forward_host",
+                "subprotocols",
+                "origin_domain",
+                "x",
+            ]
         ),
         st.one_of(
             st.text(max_size=8),
@@ -221,7 +229,7 @@ def test_names_of_certificates_that_cloudfront_would_not_take_are_left_out() -> 
 def test_any_input_is_a_spec_or_a_list_of_faults(changes: dict[str, Any]) -> None:
     try:
         made = parse_spec(
-            complete_answers(WISH | changes, {443: "HTTPS"}, {443: ("a.example.com",)})
+            complete_answers(ANSWERS | changes, {443: "HTTPS"}, {443: ("a.example.com",)})
         )
     except SpecError as refusal:
         faults = refusal.errors
