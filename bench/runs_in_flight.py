@@ -92,7 +92,7 @@ def main() -> int:
         # Counted, but out of the way: a hundred runs are not started in a minute on real AWS.
         "CLOUDFRONT_CALLS_PER_SECOND": "1000",
     }
-    parts = ("postgres", "redis", "aws", "worker", "ticker")
+    parts = ("postgres", "redis", "aws", "provisioning-worker", "ticker")
     with tempfile.TemporaryDirectory(prefix="edge-portal-bench-") as directory:
         state = Path(directory)
         with Stack(
@@ -108,7 +108,7 @@ class Bench:
     def __init__(self, stack: Stack, most: int) -> None:
         self.stack, self.most = stack, most
         self.began = time.monotonic()
-        self.worker = psutil.Process(stack.pid("worker"))
+        self.worker = psutil.Process(stack.pid("provisioning-worker"))
         self.rows: list[Row] = []
         self.failed: list[str] = []
 

@@ -20,6 +20,7 @@ from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
 from checks.investigate import AGAIN, MOST_PROBES, Investigation, investigate
 from checks.models import Check, SavedCheck
+from checks.probe.interruptible import Interrupted
 from checks.probe.limits import Limits
 from checks.probe.probe_request import MOST_WAYS, parse_routes, routes_of
 from checks.probe.prober import ProbeNetwork, probe_blocking
@@ -181,7 +182,7 @@ def probe_limits(script: Script | None = None) -> Limits:
 def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     """Make a due check that no other worker is making.
 
-    1. Claim it.
+    1. Claim it. A worker that shuts down meanwhile releases it.
     2. One handshake through the edge, with the check's options.
     3. If it failed and may be retried: due again later.
     4. If it failed: more probes to explain it.
@@ -196,26 +197,28 @@ def make_check(check_id: str, *, clock: Callable[[], datetime]) -> Check | None:
     limits = probe_limits(script)
     if not check.claim(now, limits.total_s + LEASE_MARGIN_SECONDS):
         return None
-    transcript = _probe(check, script, limits)
-    renew_connection()
-    now = clock()
-    if not transcript.live:
-        if now < check.retry_until:
-            pause = timedelta(seconds=RETRY_SECONDS / settings.PROVISIONING_PACE)
-            check.release(due_at=now + pause)
-            return check
-        probes = MOST_PROBES + AGAIN + MOST_WAYS
-        check.renew(now, probes * limits.total_s + LEASE_MARGIN_SECONDS)
-    found = _investigate(check, transcript)
+    try:
+        transcript = _probe(check, script, limits)
+        renew_connection()
+        now = clock()
+        if not transcript.live:
+            if now < check.retry_until:
+                pause = timedelta(seconds=RETRY_SECONDS / settings.PROVISIONING_PACE)
+                check.release(due_at=now + pause)
+                return check
+            probes = MOST_PROBES + AGAIN + MOST_WAYS
+            check.renew(now, probes * limits.total_s + LEASE_MARGIN_SECONDS)
+        found = _investigate(check, transcript)
+    except Interrupted:
+        check.release()
+        return check
     renew_connection()
     _record(check, found, clock())
     return check
 
 
 def renew_connection() -> None:
-    """After a long wait: PostgreSQL may have been away meanwhile, and what was seen must not be
-    lost for that.
-    """
+    """After a long wait: drop a database connection that died meanwhile."""
     if not connection.in_atomic_block:
         close_old_connections()
 
@@ -226,7 +229,7 @@ def _probe(check: Check, script: Script, limits: Limits) -> Transcript:
     """
     try:
         return probe_blocking(_target(check), network=probe_network(), script=script, limits=limits)
-    except DatabaseError:
+    except (DatabaseError, Interrupted):
         raise
     except Exception as fault:
         log.exception("check %s: a fault of the portal", check.pk)
@@ -259,7 +262,7 @@ def _investigate(check: Check, transcript: Transcript) -> Investigation:
             look=lambda: fetch_aws_view(check.endpoint, target.url, target.headers),
             ways=routes_of(target, allowed, check.endpoint.name),
         )
-    except DatabaseError:
+    except (DatabaseError, Interrupted):
         raise
     except Exception:
         log.exception("check %s: a fault of the portal while explaining", check.pk)

@@ -1,22 +1,19 @@
-"""What can be asked of further probes: request one, make one, and weigh a failed check again with
-log rows.
+"""What a worker and the portal do with further probes: request one, make one, read log rows.
 
-Each is a row that a worker takes under a lease, one at a time for each endpoint, and that no thread
-waits for: asking AWS comes first, then the sockets are held on an event loop (`checks.executors`). A
-fault of our own ends a probe and is told; it must never leave somebody waiting for ever.
+A probe of kind "log rows" weighs a finished check again; all others open sockets.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import transaction
+from django.db import connection, transaction
 
 from checks.actions import (
     LEASE_MARGIN_SECONDS,
@@ -30,10 +27,11 @@ from checks.diagnosis.access_log import LogRow, LogRowError, parse_log_rows
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
-from checks.executors import Held
 from checks.models import Check, Probe
 from checks.output.reports import Report
 from checks.preflight.behavior_match import HANDSHAKE_HEADERS
+from checks.probe import interruptible
+from checks.probe.interruptible import Interrupted
 from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_routes
@@ -44,8 +42,8 @@ from provisioning.models import Endpoint
 
 LONGEST_LOG_ROWS = 60_000
 """Characters of log rows that can be given with one check."""
-LOOK_SECONDS = 60.0
-"""The most that looking at AWS may add to a probe's lease."""
+AWS_SECONDS = 60.0
+"""What calls to AWS add to a probe's lease."""
 SENT_HEADERS = ("Host", "Upgrade", "Connection", "Origin", *HANDSHAKE_HEADERS)
 log = logging.getLogger(__name__)
 
@@ -99,76 +97,51 @@ def read_log_rows(check: Check, text: str) -> tuple[LogRow, ...]:
     return rows
 
 
-def begin_probe(probe_id: str, *, clock: Callable[[], datetime]) -> Held[Report] | None:
-    """Begin a probe that nobody else is making: what is to be waited for, and then kept.
+def make_probe(probe_id: str, *, clock: Callable[[], datetime]) -> None:
+    """Make a due probe that no other worker is making, and store its report.
 
-    None where there is none to make, or where it has ended already, because it opens no socket or
-    could not begin.
+    A worker that shuts down meanwhile releases the probe to another. A bug of the portal ends it
+    too, with a report that says so.
     """
-    now = clock()
     probe = Probe.objects.select_related("endpoint", "of_check").filter(pk=probe_id).first()
     if probe is None:
-        return None
+        return
     asked = ProbeRequest(ProbeKind(probe.kind), probe.number, probe.path)
     limits = Limits() if asked.kind is ProbeKind.RECONNECT else probe_limits(Script())
-    lease = (
-        longest(asked, limits.total_s)
-        + (LOOK_SECONDS if asked.kind in WITH_AWS else 0)
-        + LEASE_MARGIN_SECONDS
-    )
-    if not probe.claim(now, lease):
-        return None
-    found: dict[str, Any] = {}
+    lease = longest(asked, limits.total_s) + LEASE_MARGIN_SECONDS
+    if asked.kind in WITH_AWS:
+        lease += AWS_SECONDS
+    if not probe.claim(clock(), lease):
+        return
+    changed: dict[str, Any] = {}
     try:
-        if asked.kind is not ProbeKind.LOG_ROWS:
-            return _waiting(probe, asked, _surroundings(probe, asked, limits), clock)
-        report, found = _weighed_again(probe)
+        if asked.kind is ProbeKind.LOG_ROWS:
+            report, changed = _weigh_again(probe)
+        else:
+            report = _open_sockets(probe, asked, limits)
+    except Interrupted:
+        probe.release()
+        return
     except DatabaseError:
         raise
     except Exception as fault:
-        report = _our_fault(probe, fault)
+        log.exception("probe %s: a bug of the portal", probe.pk)
+        told = "The portal itself failed; this says nothing about the endpoint."
+        report = Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
     renew_connection()
-    _keep(probe, report, clock(), found)
-    return None
-
-
-def _waiting(
-    probe: Probe, asked: ProbeRequest, around: Surroundings, clock: Callable[[], datetime]
-) -> Held[Report]:
-    usual = usual_target(probe.endpoint)
-
-    async def wait() -> Report:
-        try:
-            return await make_report(asked, usual, around)
-        except Exception as fault:
-            return _our_fault(probe, fault)
-
-    return Held(wait, lambda report: _keep(probe, report, clock()), probe.release)
-
-
-def _keep(
-    probe: Probe, report: Report, now: datetime, found: Mapping[str, Any] | None = None
-) -> None:
-    """The report, and with it what was `found` of the check that it is about."""
     with transaction.atomic():
-        finished = probe.finish(now, ok=report.ok, report=report.to_dict())
-        if finished and found and probe.of_check is not None:
-            Check.objects.filter(pk=probe.of_check.pk).update(**found)
+        finished = probe.finish(clock(), ok=report.ok, report=report.to_dict())
+        if finished and changed and probe.of_check is not None:
+            Check.objects.filter(pk=probe.of_check.pk).update(**changed)
 
 
-def _our_fault(probe: Probe, fault: Exception) -> Report:
-    log.error("probe %s: a fault of the portal", probe.pk, exc_info=fault)
-    told = "The portal itself failed; this says nothing about the endpoint."
-    return Report(False, told, (f"{type(fault).__name__}: {fault}"[:300],), "WSE-PROBE")
-
-
-def _surroundings(probe: Probe, asked: ProbeRequest, limits: Limits) -> Surroundings:
+def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
     usual = usual_target(probe.endpoint)
     view = AwsView()
     if asked.kind in WITH_AWS:
         target = HandshakeOptions(path=asked.path).target(usual.url, usual)
         view = fetch_aws_view(probe.endpoint, target.url, [(name, "") for name in SENT_HEADERS])
-    return Surroundings(
+    surroundings = Surroundings(
         network=probe_network(),
         limits=limits,
         view=view,
@@ -176,9 +149,13 @@ def _surroundings(probe: Probe, asked: ProbeRequest, limits: Limits) -> Surround
         name=probe.endpoint.name,
         idle_pace=settings.PROBE_IDLE_PACE,
     )
+    if not connection.in_atomic_block:
+        # The sockets can be silent for minutes; PostgreSQL has better uses for a connection.
+        connection.close()
+    return interruptible.probes.run(make_report(asked, usual, surroundings))
 
 
-def _weighed_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
+def _weigh_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
     """The check's findings with CloudFront's log rows beside what was seen, and AWS as it is at
     this time: the report, and what changes in the check.
     """

@@ -1,11 +1,8 @@
-"""Celery tasks of checks, and the tick that finds the due ones.
-
-A task that waits on sockets hands its work over and ends, so that checks never take a thread from
-provisioning.
-"""
+"""Celery tasks of checks, on the queue `checks`, and the tick that sends them."""
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from typing import Any
 
@@ -14,34 +11,33 @@ from celery.signals import worker_shutting_down
 from django.utils import timezone
 
 from checks import actions, probe_actions
-from checks.executors import Loop, Threads
 from checks.models import Check, PrivacyAudit, Probe
 from checks.privacy import actions as privacy_actions
+from checks.probe import interruptible
 from provisioning.dispatch import Dispatch
 
-CHECKS_AT_ONCE = 4
-"""In one worker process. A check of an origin that answers takes milliseconds, of a dead one
-minutes.
-"""
 BATCH = 100
 PROBES_AT_ONCE = 24
-"""In one worker process; each is a few sockets on one event loop."""
+"""Per worker process. Probes can hold a thread for minutes; its other threads are for checks."""
 
 _dispatch = Dispatch()
-_checks = Threads(CHECKS_AT_ONCE, "checks")
-_probes = Loop(PROBES_AT_ONCE, "probes")
+_room_for_probes = threading.BoundedSemaphore(PROBES_AT_ONCE)
 
 
 @shared_task
 def make_check(check_id: str) -> None:
-    """Have one check made."""
-    _checks.take(check_id, lambda key: actions.make_check(key, clock=timezone.now))
+    """Make one check."""
+    actions.make_check(check_id, clock=timezone.now)
 
 
 @shared_task
 def make_probe(probe_id: str) -> None:
-    """Have one further probe made; where there is no room for it, it is mentioned again."""
-    _probes.take(lambda: probe_actions.begin_probe(probe_id, clock=timezone.now))
+    """Make one further probe. While too many are under way it stays due, and is sent again."""
+    if _room_for_probes.acquire(blocking=False):
+        try:
+            probe_actions.make_probe(probe_id, clock=timezone.now)
+        finally:
+            _room_for_probes.release()
 
 
 @shared_task
@@ -51,15 +47,14 @@ def make_audit(audit_id: str) -> None:
 
 
 @worker_shutting_down.connect
-def leave_to_others(**_: Any) -> None:
-    """A worker that ends leaves the checks in its line and the probes under way to others."""
-    _checks.stop()
-    _probes.stop()
+def release_probes(**_: Any) -> None:
+    """Interrupt what waits on sockets: it is released, and another worker makes it."""
+    interruptible.probes.interrupt()
 
 
 def tick(now: datetime) -> None:
-    """Ask for the saved checks whose turn it is, and tell the workers of every due check, further
-    probe and audit (of one not each second).
+    """Request the saved checks that are due, and send every due check, probe and audit to the
+    workers (the same one not every second).
     """
     actions.request_due_checks(now)
     for rows, task in (

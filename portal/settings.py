@@ -102,6 +102,9 @@ CHANNEL_LAYERS = {
     }
 }
 CELERY_BROKER_URL = REDIS_URL
+# A worker for each queue: checks wait minutes for silent sockets, and provisioning never for checks.
+CELERY_TASK_DEFAULT_QUEUE = "provisioning"
+CELERY_TASK_ROUTES = {"checks.tasks.*": {"queue": "checks"}}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

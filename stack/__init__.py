@@ -1,4 +1,4 @@
-"""The whole product on one machine: embedded PostgreSQL and Redis, the lab, web, worker and ticker,
+"""The whole product on one machine: embedded PostgreSQL and Redis, the lab, web, workers and ticker,
 and a rehearsal.
 
 Nothing here is imported by the product. It starts the same commands that a server would start, with

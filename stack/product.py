@@ -25,7 +25,9 @@ from stack.state import StateDir
 PROJECT = Path(__file__).resolve().parent.parent
 SERVICES = ("postgres", "redis")
 LAB = ("aws", "apps", "edge")
-PORTAL = ("web", "worker", "ticker")
+PORTAL = ("web", "provisioning-worker", "checks-worker", "ticker")
+WORKER_THREADS = {"provisioning": 4, "checks": 32}
+"""By queue. A thread of the checks worker can wait two minutes for a silent socket."""
 EVERYTHING = (*SERVICES, *LAB, *PORTAL)
 TOKENS_LAST_SECONDS = 23 * 86_400
 """seed_demo's tokens expire after thirty days; a demo may stay up for a week."""
@@ -43,7 +45,7 @@ class CommandFailed(Exception):
 
 
 class Stack:
-    """PostgreSQL, Redis, lab, web, worker and ticker, or some `parts` of them, under one
+    """PostgreSQL, Redis, lab, web, workers and ticker, or some `parts` of them, under one
     supervisor.
 
     `port_base` None takes free ports. `time_scale` is how many times faster than AWS the lab is.
@@ -214,7 +216,8 @@ class Stack:
             # more.
             self.manage("migrate", "--no-input", "-v", "0", "--skip-checks")
         self._start_python("web", self._uvicorn(), listens=self.ports.web)
-        self._start_python("worker", self._celery(), grace_seconds=10.0)
+        for queue, threads in WORKER_THREADS.items():
+            self._start_python(f"{queue}-worker", self._celery(queue, threads), grace_seconds=10.0)
         self._start_python("ticker", ["manage.py", "tick"])
         # People and tokens are made while these import.
         if with_portal and "aws" in self.parts:
@@ -292,8 +295,9 @@ class Stack:
             *("--timeout-graceful-shutdown", "2", "--log-level", "warning"),
         ]
 
-    def _celery(self) -> list[str]:
+    def _celery(self, queue: str, threads: int) -> list[str]:
         return [
-            *("-m", "celery", "-A", "portal", "worker", "--pool", "threads", "--concurrency", "4"),
+            *("-m", "celery", "-A", "portal", "worker", "-Q", queue, "-n", f"{queue}@%h"),
+            *("--pool", "threads", "--concurrency", str(threads)),
             *("--without-gossip", "--without-mingle", "--without-heartbeat", "-l", "warning"),
         ]

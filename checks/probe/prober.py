@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from checks.probe import interruptible
 from checks.probe.connect import Resolver, connected, resolve_with_getaddrinfo
 from checks.probe.limits import Clock, Limits, Stop, milliseconds
 from checks.probe.script_runner import Dialogue
@@ -103,8 +104,8 @@ def probe_blocking(
     script: Script | None = None,
     limits: Limits | None = None,
 ) -> Transcript:
-    """`probe` for callers without an event loop (a view, a Celery task)."""
-    return asyncio.run(probe(target, network=network, script=script, limits=limits))
+    """`probe` for a Celery task, whose thread waits. Raises Interrupted when the worker shuts down."""
+    return interruptible.probes.run(probe(target, network=network, script=script, limits=limits))
 
 
 class _Probe:

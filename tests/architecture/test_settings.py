@@ -155,7 +155,17 @@ def test_the_lines_for_the_lab_are_all_that_it_takes() -> None:
 def test_compose_starts_what_the_demo_starts() -> None:
     """One list of processes, two ways to start them."""
     services = compose()["services"]
-    assert {"postgres", "redis", "web", "worker", "ticker", "aws", "edge", "apps"} <= set(services)
+    assert {
+        "postgres",
+        "redis",
+        "web",
+        "provisioning-worker",
+        "checks-worker",
+        "ticker",
+        "aws",
+        "edge",
+        "apps",
+    } <= set(services)
     for name in ("aws", "edge", "apps", "seed"):
         assert services[name]["profiles"] == ["lab"], f"{name} must not start in production"
 

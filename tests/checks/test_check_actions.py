@@ -20,6 +20,7 @@ from checks.diagnosis.probe_kinds import ProbeKind
 from checks.models import Check
 from checks.preflight import Level, PreflightResult
 from checks.privacy.actions import request_audit
+from checks.probe.interruptible import Interrupted
 from checks.probe.limits import Limits
 from checks.probe.probe_request import ProbeRequest
 from checks.probe_actions import request_probe
@@ -323,6 +324,25 @@ def test_a_worker_that_slept_past_its_lease_leaves_another_ones_alone(
     assert (make(check).lease_until, check.finished_at) == (others, None)
     answering(monkeypatch, REFUSED_504)
     assert make(check, others).lease_until is None, "its own lease it gives back"
+
+
+@pytest.mark.parametrize("answers", [(), (REFUSED_504,)], ids=["the first look", "a later one"])
+def test_a_worker_that_shuts_down_leaves_the_check_to_another(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch, answers: tuple[Transcript, ...]
+) -> None:
+    check = actions.request_check(endpoint, by="ana", stream="request:1", now=NOW)
+    left = iter(answers)
+
+    def interrupted(*_: object, **__: object) -> Transcript:
+        for answer in left:
+            return answer
+        raise Interrupted
+
+    monkeypatch.setattr(actions, "probe_blocking", interrupted)
+    assert make(check).finished_at is None
+    assert Check.objects.due(NOW).get() == check
+    answering(monkeypatch, seen.live())
+    assert make(check).ok
 
 
 @pytest.mark.django_db(transaction=True)

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,9 +20,10 @@ from checks import probe_actions, tasks
 from checks.aws_view import AwsView
 from checks.diagnosis.access_log import parse_log_rows
 from checks.diagnosis.probe_kinds import ProbeKind
-from checks.executors import Held
 from checks.models import Check, Probe
 from checks.output.reports import Report, arrived_headers
+from checks.probe import interruptible
+from checks.probe.interruptible import Interruptible
 from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import (
@@ -166,16 +167,6 @@ def test_every_kind_is_bounded() -> None:
     assert (usual_silence(1), usual_silence(6)) == (75, 13)
 
 
-class AtOnce:
-    """The loop of a worker, in the thread of a test, whose rows nobody else sees."""
-
-    def take(self, begin: Callable[[], Held[Any] | None]) -> bool:
-        held = begin()
-        if held is not None:
-            held.then(asyncio.run(held.wait()))
-        return True
-
-
 class TestARow:
     """One at a time, made once, never left waiting."""
 
@@ -207,25 +198,16 @@ class TestARow:
             is None
         )
         Probe.objects.update(lease_until=NOW + timedelta(seconds=9))
-        assert probe_actions.begin_probe(str(probe.pk), clock=lambda: NOW) is None, (
-            "somebody else makes it"
-        )
+        probe_actions.make_probe(str(probe.pk), clock=lambda: NOW)
+        assert report == [], "another worker makes it"
         later = NOW + timedelta(seconds=10)
-        held = probe_actions.begin_probe(str(probe.pk), clock=lambda: later)
-        assert held is not None
-        assert report == [], "the worker goes on; the sockets are opened where they are waited for"
-        held.give_back()
-        assert Probe.objects.due(later).get() == probe, (
-            "a worker that ends leaves it to another at once"
-        )
-        held = probe_actions.begin_probe(str(probe.pk), clock=lambda: later + timedelta(seconds=1))
-        assert held is not None
-        held.then(asyncio.run(held.wait()))
+        probe_actions.make_probe(str(probe.pk), clock=lambda: later)
         probe.refresh_from_db()
         assert probe.report is not None
         assert (probe.ok, probe.report["headline"], report) == (True, "well", [asked])
-        assert probe.finished_at == later + timedelta(seconds=1)
-        assert probe_actions.begin_probe(str(probe.pk), clock=lambda: later) is None
+        assert probe.finished_at == later
+        probe_actions.make_probe(str(probe.pk), clock=lambda: later)
+        assert len(report) == 1
         assert (
             probe_actions.request_probe(
                 endpoint, ProbeRequest(ProbeKind.IDLE, 9), by="ben", now=NOW
@@ -233,12 +215,43 @@ class TestARow:
             is not None
         )
 
+    def test_a_worker_that_shuts_down_leaves_it_to_another(
+        self, endpoint: Endpoint, report: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        probe = probe_actions.request_probe(
+            endpoint, ProbeRequest(ProbeKind.IDLE, 9), by="ana", now=NOW
+        )
+        assert probe is not None
+        with monkeypatch.context() as shutting_down:
+            shutting_down.setattr(interruptible, "probes", Interruptible())
+            interruptible.probes.interrupt()
+            probe_actions.make_probe(str(probe.pk), clock=lambda: NOW)
+        assert report == []
+        assert Probe.objects.due(NOW).get() == probe
+        probe_actions.make_probe(str(probe.pk), clock=lambda: NOW)
+        assert Probe.objects.get().ok
+
+    def test_some_threads_are_left_for_checks(
+        self, endpoint: Endpoint, report: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        room = threading.BoundedSemaphore(1)
+        monkeypatch.setattr(tasks, "_room_for_probes", room)
+        probe = probe_actions.request_probe(
+            endpoint, ProbeRequest(ProbeKind.WAYS), by="ana", now=NOW
+        )
+        assert probe is not None
+        with room:
+            tasks.make_probe(str(probe.pk))
+        assert report == [], "it stays due, and is sent again"
+        tasks.make_probe(str(probe.pk))
+        assert len(report) == 1
+        assert room.acquire(blocking=False)
+
     def test_the_ticker_tells_workers_of_it_until_it_is_taken(
         self, endpoint: Endpoint, report: list[ProbeRequest], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         told: list[str] = []
         monkeypatch.setattr(tasks.make_probe, "delay", told.append)
-        monkeypatch.setattr(tasks, "_probes", AtOnce())
         probe = probe_actions.request_probe(
             endpoint, ProbeRequest(ProbeKind.WAYS), by="ana", now=NOW
         )
@@ -267,9 +280,8 @@ class TestARow:
         probe = probe_actions.request_probe(
             endpoint, ProbeRequest(ProbeKind.IDLE, 9), by="ana", now=NOW
         )
-        AtOnce().take(
-            lambda: probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
-        )
+        assert probe is not None
+        probe_actions.make_probe(str(probe.pk), clock=lambda: NOW)
         made = Probe.objects.get()
         assert made.report is not None
         assert (made.ok, made.report["code"]) == (False, "WSE-PROBE")
@@ -320,11 +332,9 @@ def test_log_rows_weigh_a_check_again(endpoint: Endpoint, monkeypatch: pytest.Mo
     with monkeypatch.context() as dying:
         dying.setattr(Report, "to_dict", killed)
         with pytest.raises(KeyboardInterrupt):
-            probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+            probe_actions.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     Probe.objects.update(lease_until=None)
-    assert probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW) is None, (
-        "it opens no socket"
-    )
+    probe_actions.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     made = Probe.objects.get()
     assert made.report is not None
@@ -360,7 +370,7 @@ def test_a_cookie_that_the_policy_drops_is_still_named_when_log_rows_are_pasted(
     probe = probe_actions.request_probe(
         endpoint, ProbeRequest(ProbeKind.LOG_ROWS), by="ana", now=NOW, check=check, rows=rows
     )
-    probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    probe_actions.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     assert sent == [("Cookie", "session=•••; theme=•••")]
     assert check.verdict == "WSE-NOT-FORWARDED"
@@ -405,7 +415,7 @@ def test_the_row_of_a_refused_post_is_told_beside_a_handshake_that_opened(
     probe = probe_actions.request_probe(
         endpoint, asked, by="ana", now=NOW, check=check, rows=parse_log_rows(row)
     )
-    probe_actions.begin_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
+    probe_actions.make_probe(str(getattr(probe, "pk", "")), clock=lambda: NOW)
     check.refresh_from_db()
     report = Probe.objects.get().report
     assert report is not None

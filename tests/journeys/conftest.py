@@ -112,7 +112,7 @@ class Product:
 
 @pytest.fixture(scope="package")
 def product(request: pytest.FixtureRequest) -> Iterator[Product]:
-    """PostgreSQL, Redis, lab, web, worker and ticker; all ended afterwards."""
+    """PostgreSQL, Redis, lab, web, workers and ticker; all ended afterwards."""
     with tempfile.TemporaryDirectory(prefix="edge-portal-journeys-") as directory:
         notes: list[str] = []
         request.config.stash[NOTES] = notes

@@ -1,4 +1,4 @@
-"""Five runs at once, and at three moments of each something dies under all of them: worker, ticker,
+"""Six runs at once, and at three moments of each something dies under all of them: worker, ticker,
 web, Redis, or all that Redis knew. Every run ends live, AWS has each thing once, and each console
 tells every event once and in order.
 """
@@ -22,7 +22,7 @@ from tests.journeys.until import until
 pytestmark = pytest.mark.timeout(200)
 
 FORGETS = "redis-forgets"
-ACCIDENTS = ("worker", "ticker", "web", "redis", FORGETS)
+ACCIDENTS = ("provisioning-worker", "checks-worker", "ticker", "web", "redis", FORGETS)
 MOMENTS = ("just approved", "VPC origin made", "behavior written")
 """AWS is then most likely still deploying the one and the other; on a slow machine it is done by
 the time we look.

@@ -95,7 +95,7 @@ def test_an_approval_is_void_when_aws_changed_before_it_was_applied(product: Pro
         item["action"] for item in planned["plan"]["items"] if item["resource"] == "ingress-rule"
     } == {"keep"}
 
-    with paused(product, "worker"):
+    with paused(product, "provisioning-worker"):
         assert olga.approve(planned).status_code == 200
         product.account.close_to_cloudfront(target)
 

@@ -23,7 +23,7 @@ from checks.protocol.handshake_options import FIELDS
 from portal.api import checks_schema
 from portal.api.schema import Body
 from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
-from portal.pages.forms import BenchForm
+from portal.pages.forms import CustomCheckForm
 from portal.people.models import ApiToken, Person
 from provisioning.models import Endpoint
 from tests.checks.seen import answered
@@ -269,7 +269,7 @@ class TestSavedChecks:
         assert "would be stored" in faults(secret)["headers"]
         assert not SavedCheck.objects.exists()
         assert [str(minutes) for minutes in SCHEDULES] == [
-            value for value, _ in BenchForm.schedules
+            value for value, _ in CustomCheckForm.schedules
         ]
         SavedCheck.objects.bulk_create(
             SavedCheck(endpoint=endpoint, name=f"check {number}")

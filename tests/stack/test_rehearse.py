@@ -37,7 +37,7 @@ def stack() -> Iterator[Stack]:
 def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile(
     stack: Stack,
 ) -> None:
-    """Kill -9 of web, worker, ticker and Redis while the run waits for AWS; the console misses and
+    """Kill -9 of web, workers, ticker and Redis while the run waits for AWS; the console misses and
     repeats nothing.
     """
     killed: dict[str, int] = {}
@@ -63,7 +63,8 @@ def test_the_main_job_ends_with_an_echo_though_every_process_is_killed_meanwhile
 
 
 SIGNS = {
-    "worker": "Create the VPC origin",
+    "provisioning-worker": "Create the VPC origin",
+    "checks-worker": "Create the VPC origin",
     "web": "AWS accepted vo_",
     "redis": "is Deploying",
     "ticker": "Add origin and behaviors",
