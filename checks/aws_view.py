@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from checks import preflight
-from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, IdleTimeout, usual_clocks
+from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, IdleTimeout, usual_timeouts
 from checks.preflight import PreflightResult, PreflightSubject
 from checks.preflight.behavior_match import BehaviorMatch, match_behavior
 from provisioning.aws import distributions
@@ -38,7 +38,7 @@ class AwsView:
     behavior: BehaviorMatch | None = None
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None
-    clocks: tuple[IdleTimeout, ...] = ()
+    idle_timeouts: tuple[IdleTimeout, ...] = ()
 
 
 def fetch_aws_view(
@@ -58,7 +58,7 @@ def fetch_aws_view(
     return AwsView(
         behavior=served,
         preflight=preflight.evaluate(subject, taken),
-        clocks=_clocks(taken.target),
+        idle_timeouts=_idle_timeouts(taken.target),
         vpc_origin_status=status_of_origin(
             served, origins, own_name=own, account_id=account.account_id
         ),
@@ -87,18 +87,18 @@ def status_of_origin(
     return next((origin.status for origin in origins if origin.id == served.vpc_origin_id), absent)
 
 
-def _clocks(target: TargetFacts | None) -> tuple[IdleTimeout, ...]:
-    """The idle clocks on the way to this target; a Network Load Balancer has one for each
+def _idle_timeouts(target: TargetFacts | None) -> tuple[IdleTimeout, ...]:
+    """The idle timeouts on the path to this target; a Network Load Balancer has one for each
     listener.
     """
     if target is None:
-        return usual_clocks(pace=settings.PROBE_IDLE_PACE)
+        return usual_timeouts(pace=settings.PROBE_IDLE_PACE)
     by_listener = [
         listener.idle_timeout_seconds
         for listener in target.listeners
         if listener.idle_timeout_seconds
     ]
-    return usual_clocks(
+    return usual_timeouts(
         alb=(target.idle_timeout_seconds or ALB_SECONDS) if target.kind == "application" else None,
         nlb=min(by_listener, default=NLB_SECONDS) if target.kind == "network" else None,
         pace=settings.PROBE_IDLE_PACE,

@@ -64,7 +64,7 @@ def investigate(
                     behavior=view.behavior,
                     preflight=view.preflight,
                     vpc_origin_status=view.vpc_origin_status,
-                    clocks=view.clocks,
+                    idle_timeouts=view.idle_timeouts,
                 )
             case ProbeKind.WITHOUT_ORIGIN:
                 seen = replace(seen, without_origin=probe(replace(target, origin=None)))

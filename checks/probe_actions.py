@@ -172,7 +172,7 @@ def _weigh_again(probe: Probe) -> tuple[Report, dict[str, Any]]:
         behavior=view.behavior,
         preflight=view.preflight,
         vpc_origin_status=view.vpc_origin_status,
-        clocks=view.clocks,
+        idle_timeouts=view.idle_timeouts,
     )
     conclusion = rank_verdicts(seen)
     first = conclusion.first

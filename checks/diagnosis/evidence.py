@@ -46,7 +46,7 @@ class Observations:
     preflight: tuple[PreflightResult, ...] = ()
     vpc_origin_status: str | None = None
     log_rows: tuple[LogRow, ...] = ()
-    clocks: tuple[IdleTimeout, ...] = ()
+    idle_timeouts: tuple[IdleTimeout, ...] = ()
     """The idle timeouts on the path, in seconds as they run here."""
     origin_tls: bool | None = None
     looked: bool = False

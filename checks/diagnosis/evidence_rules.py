@@ -76,7 +76,11 @@ def upgrade_only(seen: Observations) -> Iterator[Claim]:
         "502",
     )
     named = any(row.detail.endswith("OriginDnsError") for row in seen.log_rows)
-    if seen.clocks and not named and all(clock.code != "WSE-IDLE-ALB" for clock in seen.clocks):
+    if (
+        seen.idle_timeouts
+        and not named
+        and all(one.code != "WSE-IDLE-ALB" for one in seen.idle_timeouts)
+    ):
         # Without a load balancer to report an app that hangs up while accepting, CloudFront itself
         # says 502.
         no_balancer = "there is no Application Load Balancer in front of the app"
@@ -125,7 +129,7 @@ def silence(seen: Observations) -> Iterator[Claim]:
     held = [step for step in seen.handshake.steps if step.text.startswith("hold ") and not step.ok]
     reading = silence_of(held[-1].took_ms / 1000, seen.handshake) if held else None
     if reading is not None:
-        found = identify_timeout((reading,), seen.clocks)
+        found = identify_timeout((reading,), seen.idle_timeouts)
         if found.code is not None and found.code != "WSE-1006":
             yield Claim(found.code, HIGH, (found.text,))
 

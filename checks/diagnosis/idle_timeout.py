@@ -1,9 +1,8 @@
-"""Which clock cut a silent WebSocket, and how often to send a heartbeat (PURE).
+"""Which idle timeout cut a silent WebSocket, and how often to send a heartbeat (PURE).
 
-Three sockets are held open side by side: one says nothing, one pings, one sends pongs that nobody
-answers. Decides from when each of them ended which clock it was: load balancers count bytes in both
-directions, CloudFront only those from the origin (quotas page, WebSocket idle timeout). It must
-never hold a socket itself, and never name a clock that the times do not fit.
+Three sockets are held open side by side: one sends nothing, one pings, one sends pongs that get no
+answer. When each of them ended identifies the timeout: load balancers count bytes in both
+directions, CloudFront only those from the origin (quotas page, WebSocket idle timeout).
 """
 
 from __future__ import annotations
@@ -30,15 +29,15 @@ ALB_SECONDS = 60.0
 NLB_SECONDS = 350.0
 _CUT = frozenset({Reason.ABNORMAL_CLOSE, Reason.RESET, Reason.CLOSED_EARLY})
 _BROKEN = frozenset({Reason.FRAME_VIOLATION, Reason.TOO_MUCH_DATA, Reason.TOO_MANY_FRAMES})
-_TELLS_LATE: VerdictCode = "WSE-IDLE-NLB"
+_SILENT_CUT: VerdictCode = "WSE-IDLE-NLB"
 SAFETY = 2.5
-"""A heartbeat this many times as frequent as the clock: two may be lost."""
+"""How many times as frequent as the timeout a heartbeat is: two may be lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class IdleTimeout:
-    """An idle clock on the way: the verdict it leads to, and its seconds. `one_way`: only bytes of
-    the origin count.
+    """An idle timeout on the path: the verdict it leads to, and its seconds. `one_way`: only bytes
+    from the origin count.
     """
 
     code: VerdictCode
@@ -49,8 +48,8 @@ class IdleTimeout:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How one socket ended: after `seconds`, still open when the meter stopped, cut, closed with a
-    close frame, or by the meter itself for what the server sent (broken).
+    """How one socket ended, after `seconds`: still open when the probe stopped, cut, closed with a
+    close frame, or ended by the probe for what the server sent (broken).
     """
 
     variant: Variant
@@ -59,12 +58,12 @@ class Reading:
     close_code: int = 0
     heard: int = 0
     """Frames the server sent by itself meanwhile."""
-    goodbye_reset: bool = False
-    """Still open to all appearance, but our close frame was answered with a reset."""
+    close_reset: bool = False
+    """It looked open, but our close frame was answered with a reset."""
 
 
 @dataclass(frozen=True, slots=True)
-class IdleFinding:
+class TimeoutFinding:
     """`code` is None when nothing ended; `heartbeat` is the seconds to send one in, None when none is
     needed.
     """
@@ -74,20 +73,20 @@ class IdleFinding:
     heartbeat: float | None
 
 
-def usual_clocks(
+def usual_timeouts(
     *, alb: float | None = ALB_SECONDS, nlb: float | None = None, pace: float = 1.0
 ) -> tuple[IdleTimeout, ...]:
-    """The clocks on the way, shortest first; None where there is no such hop. `pace`: AWS's seconds
-    for one here.
+    """The idle timeouts on the path, shortest first; None where there is no such hop. `pace`: AWS's
+    seconds for one here.
     """
-    clocks = [
+    timeouts = [
         IdleTimeout("WSE-IDLE-CLOUDFRONT", "CloudFront", CLOUDFRONT_SECONDS / pace, one_way=True)
     ]
     if alb:
-        clocks.append(IdleTimeout("WSE-IDLE-ALB", "the Application Load Balancer", alb / pace))
+        timeouts.append(IdleTimeout("WSE-IDLE-ALB", "the Application Load Balancer", alb / pace))
     if nlb:
-        clocks.append(IdleTimeout(_TELLS_LATE, "the Network Load Balancer", nlb / pace))
-    return tuple(sorted(clocks, key=lambda clock: clock.seconds))
+        timeouts.append(IdleTimeout(_SILENT_CUT, "the Network Load Balancer", nlb / pace))
+    return tuple(sorted(timeouts, key=lambda one: one.seconds))
 
 
 def steps_for(variant: Variant, seconds: float, every: float) -> tuple[Step, ...]:
@@ -99,7 +98,7 @@ def steps_for(variant: Variant, seconds: float, every: float) -> tuple[Step, ...
 
 
 def reading_of(variant: Variant, seen: Transcript) -> Reading | None:
-    """What a transcript of those steps says; None when the socket never opened."""
+    """The reading of a transcript of those steps; None when the socket never opened."""
     if not seen.upgraded:
         return None
     opened = seen.steps[0].at_ms if seen.steps else 0.0
@@ -121,8 +120,8 @@ def reading_of(variant: Variant, seen: Transcript) -> Reading | None:
 
 
 def silence_of(seconds: float, seen: Transcript) -> Reading | None:
-    """The reading of a silent socket that ended after so many seconds; None when it did not end by
-    itself.
+    """The reading of a silent socket that ended after so many seconds; None when it did not end on
+    its own.
     """
     reasons = _reasons(seen)
     if reasons & _CUT:
@@ -133,97 +132,86 @@ def silence_of(seconds: float, seen: Transcript) -> Reading | None:
 
 
 def _reasons(seen: Transcript) -> set[Reason]:
-    """What went wrong before we said goodbye: a goodbye that nobody answers shows nothing of the
+    """What went wrong before our close frame: one that is not answered shows nothing about the
     silence before it.
     """
     return {failure.reason for failure in seen.failures if failure.phase is not Phase.CLOSE}
 
 
-def identify_timeout(readings: Sequence[Reading], clocks: Sequence[IdleTimeout]) -> IdleFinding:
-    """Which clock it was.
+def identify_timeout(
+    readings: Sequence[Reading], timeouts: Sequence[IdleTimeout]
+) -> TimeoutFinding:
+    """Which idle timeout it was.
 
-    1. A socket that never opened, or that the meter had to end itself, shows nothing.
-    2. A socket that a close frame ended was closed by the app. One that was still open was cut all
-       the same where a Network Load Balancer's clock had run out and the goodbye met a reset: it
-       tells nobody before the next data (ELB guide, Network Load Balancers, connection idle
-       timeout).
-    3. The silent socket's seconds name the clock that they fit.
-    4. If the socket on which only the client sent lived on, the clock counts both directions; if it
-       ended as well, only bytes of the origin count, which is CloudFront's way.
+    1. A socket that never opened, or that the probe had to end itself, shows nothing.
+    2. A socket that a close frame ended was closed by the app.
+    3. A socket that was still open was cut all the same where a Network Load Balancer's timeout had
+       expired and the close frame met a reset: it signals nothing before the next data (ELB guide,
+       Network Load Balancers, connection idle timeout).
+    4. The seconds of a socket that was cut identify the timeout that they fit.
+    5. If the socket on which only the client sent stayed open, the timeout counts both directions;
+       if it was cut as well, only bytes from the origin count, as with CloudFront.
     """
     by_variant = {reading.variant: reading for reading in readings}
     silent = by_variant.get("silent")
     if silent is None:
-        return IdleFinding(
-            "WSE-UNKNOWN", "The silent socket did not open, so nothing was measured.", None
-        )
+        text = "The silent socket did not open, so nothing was measured."
+        return TimeoutFinding("WSE-UNKNOWN", text, None)
     if silent.ended == "broken":
         text = (
-            "The server sent what breaks the protocol or is more than a probe takes, so nothing "
-            "was measured."
+            "The server violated the protocol or sent more than a probe accepts, so nothing was "
+            "measured."
         )
-        return IdleFinding("WSE-UNKNOWN", text, None)
-    forgotten = next(
-        (clock for clock in clocks if clock.code == _TELLS_LATE and clock.seconds < silent.seconds),
-        None,
-    )
-    if silent.ended == "open" and silent.goodbye_reset and forgotten is not None:
-        text = (
-            f"It looked open for {silent.seconds:.0f} s, and what was sent then met a reset: "
-            f"{forgotten.name} "
-        )
-        text += (
-            f"({forgotten.seconds:g} s) tells nobody that it has forgotten a connection before "
-            "the next data."
-        )
-        return IdleFinding(forgotten.code, text, _heartbeat(forgotten.seconds))
-    if silent.ended == "open":
-        pings = (
-            " The server sends frames by itself, which keep it open." if silent.heard > 1 else ""
-        )
-        return IdleFinding(
-            None, f"After {silent.seconds:.0f} s of silence the socket was still open.{pings}", None
-        )
+        return TimeoutFinding("WSE-UNKNOWN", text, None)
     if silent.ended == "closed":
         text = f"After {silent.seconds:.0f} s of silence the app closed with {silent.close_code}."
-        return IdleFinding("WSE-IDLE-APP", text, _heartbeat(silent.seconds))
+        return TimeoutFinding("WSE-IDLE-APP", text, _heartbeat(silent.seconds))
+    if silent.ended == "open":
+        forgotten = next(
+            (one for one in timeouts if one.code == _SILENT_CUT and one.seconds < silent.seconds),
+            None,
+        )
+        if silent.close_reset and forgotten is not None:
+            text = (
+                f"The socket looked open for {silent.seconds:.0f} s, but the data sent then met a "
+                f"reset: {forgotten.name} ({forgotten.seconds:g} s) drops a connection without "
+                "telling either side until the next data."
+            )
+            return TimeoutFinding(forgotten.code, text, _heartbeat(forgotten.seconds))
+        text = f"After {silent.seconds:.0f} s of silence the socket was still open."
+        if silent.heard > 1:
+            text += " The server sends frames by itself, which keep it open."
+        return TimeoutFinding(None, text, None)
     one_way = by_variant.get("client only")
-    if one_way is not None and one_way.ended == "broken":
-        one_way = None
-    both_count = (
-        None
-        if one_way is None
-        else one_way.ended == "open" or one_way.seconds > silent.seconds * 1.5
-    )
+    both_count: bool | None = None
+    if one_way is not None and one_way.ended != "broken":
+        both_count = one_way.ended == "open" or one_way.seconds > silent.seconds * 1.5
     fitting = [
-        clock
-        for clock in clocks
-        if _fits(silent.seconds, clock) and both_count in (None, not clock.one_way)
+        one
+        for one in timeouts
+        if abs(silent.seconds - one.seconds) <= max(1.0, one.seconds * 0.1)
+        and both_count in (None, not one.one_way)
     ]
     if not fitting:
-        known = ", ".join(f"{clock.name} {clock.seconds:g} s" for clock in clocks)
+        known = ", ".join(f"{one.name} {one.seconds:g} s" for one in timeouts)
         text = (
-            f"It was cut after {silent.seconds:.1f} s of silence, which fits none of the known "
-            f"clocks ({known})."
+            f"The socket was cut after {silent.seconds:.1f} s of silence, which matches none of "
+            f"the known idle timeouts ({known})."
         )
-        return IdleFinding("WSE-1006", text, _heartbeat(silent.seconds))
-    clock = fitting[0]
+        return TimeoutFinding("WSE-1006", text, _heartbeat(silent.seconds))
+    found = fitting[0]
     text = (
-        f"It was cut after {silent.seconds:.1f} s of silence: the idle clock of {clock.name} "
-        f"({clock.seconds:g} s)."
+        f"The socket was cut after {silent.seconds:.1f} s of silence: the idle timeout of "
+        f"{found.name} ({found.seconds:g} s)."
     )
     if both_count is not None:
         counts = "in both directions" if both_count else "from the origin only"
         text += f" It counts bytes {counts}."
-    return IdleFinding(clock.code, text, _heartbeat(clock.seconds))
-
-
-def _fits(seconds: float, clock: IdleTimeout) -> bool:
-    return abs(seconds - clock.seconds) <= max(1.0, clock.seconds * 0.1)
+    return TimeoutFinding(found.code, text, _heartbeat(found.seconds))
 
 
 def _heartbeat(seconds: float) -> float:
-    """Two beats may be lost, and no more often than needed: 30 seconds suffice for every clock of
+    """Seconds between heartbeats such that two may be lost; 30 are enough for every timeout of
     AWS.
     """
     beat = min(seconds / SAFETY, 30.0)

@@ -1,9 +1,7 @@
 """From one transcript to ranked verdicts with evidence (PURE).
 
-Decides which entries of `verdicts` explain what a probe saw, how certain that is, and which lines
-say so. It is total: any transcript gives at least one verdict. It must never look anything up, and
-never claim high certainty for a cause that one handshake cannot tell from another: CloudFront hides
-from its viewer why an origin failed.
+Total: any transcript gives at least one verdict. Never certain of a cause that one handshake cannot
+tell from another: CloudFront hides from its viewer why an origin failed.
 """
 
 from __future__ import annotations
@@ -12,7 +10,15 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from checks.diagnosis.status_rules import Found, Refusal, explain_status
-from checks.diagnosis.verdicts import HIGH, LOW, MEDIUM, VERDICTS, Certainty, Verdict, VerdictCode
+from checks.diagnosis.verdicts import (
+    HIGH,
+    LOW,
+    MEDIUM,
+    VERDICTS,
+    Certainty,
+    Verdict,
+    VerdictCode,
+)
 from checks.preflight.results import Fix
 from checks.protocol.transcript import Failure, Phase, Reason, ResponseHead, Transcript, storable
 
@@ -20,7 +26,7 @@ from checks.protocol.transcript import Failure, Phase, Reason, ResponseHead, Tra
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
     """A verdict for this transcript: `evidence` are the observed lines, most telling first; `here`
-    is how it is put right in this very account, None where that is not known.
+    is the fix in this very account, None where that is not known.
     """
 
     verdict: Verdict
@@ -46,62 +52,45 @@ class Diagnosis:
 
 
 def diagnose(transcript: Transcript, *, origin_tls: bool | None = None) -> tuple[Diagnosis, ...]:
-    """The verdicts, most certain first and never empty; `origin_tls` tells if the edge speaks TLS
-    to its origin.
+    """The verdicts, most certain first and never empty; `origin_tls` says if the edge uses TLS to
+    its origin.
 
-    1. A live endpoint is said to be live; what is odd about it follows.
+    1. A live endpoint is reported as live; what is odd about it follows.
     2. Otherwise the failure that decides is explained: by its reason, by the broken rule of a 101,
        or by the status and whoever wrote it.
     3. Later failures are explained after it.
-    4. Nothing recognised is said to be unknown.
+    4. What matches nothing is reported as unknown.
     """
+    head = transcript.response
     found: list[Diagnosis] = []
     if transcript.live:
-        found.append(_verdict("WSE-LIVE", HIGH, *_live_evidence(transcript)))
+        found.append(_diagnosis("WSE-LIVE", HIGH, *_live_evidence(transcript)))
     for failure in transcript.failures:
         found += sorted(
-            _explain(transcript, failure, origin_tls),
+            _by_failure(transcript, failure, origin_tls),
             key=lambda diagnosis: diagnosis.certainty,
             reverse=True,
         )
-    if not transcript.live and not transcript.failures and transcript.response is not None:
-        found += _by_status(transcript, transcript.response, origin_tls)
-    if transcript.upgraded and _subprotocol_ignored(transcript):
-        asked = ", ".join(transcript.request.subprotocols) if transcript.request else ""
-        found.append(
-            _verdict("WSE-101-NOSUBPROTOCOL", MEDIUM, f"asked for {asked}, the answer names none")
-        )
-    if any(diagnosis.code == "WSE-NOPONG" for diagnosis in found):
-        # Whoever answers no ping answers nothing: what else stayed out follows from that.
-        found = [diagnosis for diagnosis in found if diagnosis.code == "WSE-NOPONG"] + [
+    if not transcript.live and not transcript.failures and head is not None:
+        found += _by_status(transcript, head, origin_tls)
+    asked = transcript.request.subprotocols if transcript.request else ()
+    if transcript.upgraded and asked and head and not head.get("sec-websocket-protocol"):
+        told = f"offered {', '.join(asked)}; the response names none"
+        found.append(_diagnosis("WSE-101-NOSUBPROTOCOL", MEDIUM, told))
+    no_pong = [diagnosis for diagnosis in found if diagnosis.code == "WSE-NOPONG"]
+    if no_pong:
+        # A server that answers no ping answers nothing: what else is missing follows from that.
+        found = no_pong + [
             replace(diagnosis, certainty=LOW)
             for diagnosis in found
             if diagnosis.code != "WSE-NOPONG"
         ]
     unique = {diagnosis.code: diagnosis for diagnosis in reversed(found)}
     ranked = tuple(diagnosis for diagnosis in found if unique.get(diagnosis.code) is diagnosis)
-    return ranked or (_verdict("WSE-UNKNOWN", LOW, *_request_evidence(transcript)),)
-
-
-def _explain(seen: Transcript, failure: Failure, origin_tls: bool | None) -> list[Diagnosis]:
-    if failure.reason is Reason.UPGRADE_REFUSED and seen.response is not None:
-        return _by_status(seen, seen.response, origin_tls)
-    if failure.reason is Reason.BAD_HANDSHAKE:
-        return _by_broken_rule(seen)
-    said = f"{failure.phase.value}: {failure.detail or failure.reason.value}"
-    evidence = (said, *_certificate_evidence(seen)) if failure.phase is Phase.TLS else (said,)
-    evidence += _frame_evidence(seen) if seen.upgraded else ()
-    return [_verdict(code, certainty, *evidence) for code, certainty in _codes(seen, failure)]
-
-
-def _codes(seen: Transcript, failure: Failure) -> Found:
-    """What the reason says; a connection that is cut means something else in each phase."""
-    if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
-        if seen.upgraded:
-            return (("WSE-1006", HIGH),)
-        if failure.phase is Phase.TLS:
-            return (("WSE-TLS-PROTOCOL", MEDIUM), ("WSE-RESET", LOW))
-    return _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", LOW),))
+    if ranked:
+        return ranked
+    said = head.status_line if head else "no answer was recorded"
+    return (_diagnosis("WSE-UNKNOWN", LOW, f"address: {transcript.url}", said),)
 
 
 _BY_REASON: dict[Reason, Found] = {
@@ -138,9 +127,9 @@ _BY_REASON: dict[Reason, Found] = {
     Reason.ABNORMAL_CLOSE: (("WSE-1006", HIGH),),
     Reason.TOTAL_TIMEOUT: (("WSE-TIMEOUT", MEDIUM),),
 }
-"""What a reason says by itself, whatever the phase."""
+"""What a reason means by itself, whatever the phase."""
 
-_BY_RULE: dict[str, VerdictCode] = {
+_BY_BROKEN_RULE: dict[str, VerdictCode] = {
     "version": "WSE-101-NOUPGRADE",
     "upgrade": "WSE-101-NOUPGRADE",
     "connection": "WSE-101-NOUPGRADE",
@@ -150,23 +139,46 @@ _BY_RULE: dict[str, VerdictCode] = {
 }
 
 
-def _by_broken_rule(seen: Transcript) -> list[Diagnosis]:
-    head = _head_evidence(seen.response) if seen.response else ()
-    return [
-        _verdict(_BY_RULE[finding.rule], HIGH, finding.text, *head)
-        for finding in seen.findings
-        if not finding.ok and finding.rule in _BY_RULE
-    ]
+def _by_failure(seen: Transcript, failure: Failure, origin_tls: bool | None) -> list[Diagnosis]:
+    if failure.reason is Reason.UPGRADE_REFUSED and seen.response is not None:
+        return _by_status(seen, seen.response, origin_tls)
+    if failure.reason is Reason.BAD_HANDSHAKE:
+        head = _head_evidence(seen.response) if seen.response else ()
+        return [
+            _diagnosis(_BY_BROKEN_RULE[finding.rule], HIGH, finding.text, *head)
+            for finding in seen.findings
+            if not finding.ok and finding.rule in _BY_BROKEN_RULE
+        ]
+    found = _BY_REASON.get(failure.reason, (("WSE-UNKNOWN", LOW),))
+    if failure.reason in (Reason.RESET, Reason.CLOSED_EARLY):
+        # A connection that is cut means something else in each phase.
+        if seen.upgraded:
+            found = (("WSE-1006", HIGH),)
+        elif failure.phase is Phase.TLS:
+            found = (("WSE-TLS-PROTOCOL", MEDIUM), ("WSE-RESET", LOW))
+    evidence = [f"{failure.phase.value}: {failure.detail or failure.reason.value}"]
+    if failure.phase is Phase.TLS and seen.tls and (shown := seen.tls.certificate):
+        evidence += (
+            f"certificate for {', '.join(shown.names) or shown.subject}",
+            f"issued by {shown.issuer}",
+            f"valid from {shown.not_before} to {shown.not_after}",
+        )
+    if seen.upgraded:
+        frames = sum(frame.direction == "received" for frame in seen.frames)
+        evidence.append(f"the handshake worked; {frames} frames followed")
+        if seen.close:
+            evidence.append(f"close code {seen.close.code} {seen.close.reason}".rstrip())
+    return [_diagnosis(code, certainty, *evidence) for code, certainty in found]
 
 
 def _by_status(seen: Transcript, head: ResponseHead, origin_tls: bool | None) -> list[Diagnosis]:
     """Refused with a status; nothing for a 101."""
     case = Refusal.of(seen, head, origin_tls)
     evidence = (*_head_evidence(head), case.written_by)
-    return [_verdict(code, certainty, *evidence) for code, certainty in explain_status(case)]
+    return [_diagnosis(code, certainty, *evidence) for code, certainty in explain_status(case)]
 
 
-def _verdict(code: VerdictCode, certainty: Certainty, *evidence: str) -> Diagnosis:
+def _diagnosis(code: VerdictCode, certainty: Certainty, *evidence: str) -> Diagnosis:
     return Diagnosis(VERDICTS[code], certainty, tuple(line for line in evidence if line))
 
 
@@ -196,32 +208,3 @@ def _live_evidence(seen: Transcript) -> tuple[str, ...]:
         f"the test message came back after {times.echo:.0f} ms" if times.echo is not None else "",
         f"x-amz-cf-id: {seen.edge_request_id}" if seen.edge_request_id else "",
     )
-
-
-def _frame_evidence(seen: Transcript) -> tuple[str, ...]:
-    frames = len([frame for frame in seen.frames if frame.direction == "received"])
-    close = f"close code {seen.close.code} {seen.close.reason}".rstrip() if seen.close else ""
-    return (f"the handshake worked; {frames} frames came afterwards", close)
-
-
-def _certificate_evidence(seen: Transcript) -> tuple[str, ...]:
-    shown = seen.tls.certificate if seen.tls else None
-    if shown is None:
-        return ()
-    return (
-        f"certificate for {', '.join(shown.names) or shown.subject}",
-        f"issued by {shown.issuer}",
-        f"valid from {shown.not_before} to {shown.not_after}",
-    )
-
-
-def _request_evidence(seen: Transcript) -> tuple[str, ...]:
-    return (
-        f"address: {seen.url}",
-        _head_evidence(seen.response)[0] if seen.response else "no answer was recorded",
-    )
-
-
-def _subprotocol_ignored(seen: Transcript) -> bool:
-    asked = seen.request is not None and bool(seen.request.subprotocols)
-    return asked and seen.response is not None and not seen.response.get("sec-websocket-protocol")

@@ -116,12 +116,14 @@ class Crowd:
 
 
 def idle_report(
-    readings: Sequence[Reading], clocks: Sequence[IdleTimeout], seen: Sequence[Transcript] = ()
+    readings: Sequence[Reading],
+    idle_timeouts: Sequence[IdleTimeout],
+    seen: Sequence[Transcript] = (),
 ) -> Report:
     """The clock that ended the silent socket, and the heartbeat it asks for. Good is only a socket
     that stayed open.
     """
-    found = identify_timeout(readings, clocks)
+    found = identify_timeout(readings, idle_timeouts)
     lines = []
     if found.heartbeat is not None:
         lines.append(
@@ -136,10 +138,10 @@ def idle_report(
             False, found.text, (f"{first.verdict.title}: {first.verdict.fix}",), first.code
         )
     if silent is not None and silent.ended == "open":
-        longer = [clock for clock in clocks if clock.seconds > silent.seconds]
+        longer = [one for one in idle_timeouts if one.seconds > silent.seconds]
         lines += [
-            f"The clock of {clock.name} runs for {clock.seconds:g} s, longer than this."
-            for clock in longer
+            f"The idle timeout of {one.name} is longer than this test: {one.seconds:g} s."
+            for one in longer
         ]
     rows = tuple(
         (MEANS[reading.variant], (_ending(reading), Cell("told", str(reading.heard))))

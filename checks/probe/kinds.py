@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from checks.aws_view import AwsView
-from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.idle_timeout import usual_timeouts
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.output.reports import (
     Report,
@@ -82,7 +82,7 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: Surroundi
             held = await measure_idle(
                 target, network=network, seconds=asked.number, every=asked.number / BEATS
             )
-            clocks = around.view.clocks or usual_clocks(pace=around.idle_pace)
+            clocks = around.view.idle_timeouts or usual_timeouts(pace=around.idle_pace)
             return idle_report(held.readings, clocks, held.seen)
         case _:
             raise ValueError(f"{asked.kind} opens no socket")

@@ -11,7 +11,7 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from checks.diagnosis.idle_timeout import Reading, identify_timeout, reading_of, usual_clocks
+from checks.diagnosis.idle_timeout import Reading, identify_timeout, reading_of, usual_timeouts
 from checks.diagnosis.verdicts import VerdictCode
 from checks.output.reports import crowd_report, idle_report
 from checks.probe.multi_socket import Silence, gather_crowd, measure_idle, reconnect
@@ -22,7 +22,7 @@ from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason, StepSe
 from tests.checks.origins import HOST, network_to
 from tests.checks.seen import live
 
-CLOCKS = usual_clocks(alb=60, nlb=350)
+CLOCKS = usual_timeouts(alb=60, nlb=350)
 
 
 def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
@@ -50,10 +50,10 @@ def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
         (
             [silent(601), Reading("client only", 700, "open")],
             "WSE-1006",
-            "none of the known clocks",
+            "none of the known idle timeouts",
             30,
         ),
-        ([silent(45)], "WSE-1006", "none of the known clocks", 18),
+        ([silent(45)], "WSE-1006", "none of the known idle timeouts", 18),
         ([silent(30, "closed")], "WSE-IDLE-APP", "the app closed with 4000", 12),
         ([silent(700, "open")], None, "still open", None),
         ([silent(700, "open", heard=30)], None, "The server sends frames by itself", None),
@@ -137,7 +137,7 @@ def test_a_network_load_balancer_that_has_forgotten_the_socket_resets_the_goodby
     seen = replace(live(), steps=(held,), failures=(Failure(Phase.CLOSE, reason),))
     reading = reading_of("silent", seen)
     assert reading is not None
-    assert identify_timeout((reading,), usual_clocks(alb=None, nlb=nlb)).code == code
+    assert identify_timeout((reading,), usual_timeouts(alb=None, nlb=nlb)).code == code
 
 
 def against(handler: Any, story: Any, **options: Any) -> Any:
@@ -181,7 +181,7 @@ def test_a_silent_socket_is_timed_beside_two_that_talk() -> None:
         ("client pings", "open"),
         ("client only", "open"),
     ]
-    found = identify_timeout(readings, usual_clocks(alb=60, pace=100))
+    found = identify_timeout(readings, usual_timeouts(alb=60, pace=100))
     assert found.code == "WSE-IDLE-ALB", (found, readings)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from checks.diagnosis.idle_timeout import Reading, usual_clocks
+from checks.diagnosis.idle_timeout import Reading, usual_timeouts
 from checks.output.reports import (
     Crowd,
     Report,
@@ -24,7 +24,7 @@ from checks.preflight.behavior_match import BehaviorMatch, ForwardedPart
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks.seen import answered, failed, live, request_to
 
-CLOCKS = usual_clocks(alb=60)
+CLOCKS = usual_timeouts(alb=60)
 BAD_GATEWAY = answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\n")
 FORBIDDEN = answered("HTTP/1.1 403 Forbidden\r\nServer: app\r\n")
 
@@ -61,7 +61,7 @@ def served(**passes: bool | None) -> BehaviorMatch:
         (
             [Reading("silent", 90, "open")],
             True,
-            "The clock of CloudFront runs for 600 s, longer than this.",
+            "The idle timeout of CloudFront is longer than this test: 600 s.",
         ),
         ([Reading("silent", 12, "closed", 4000)], False, "every 5 s"),
     ],

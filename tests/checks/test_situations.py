@@ -11,7 +11,7 @@ import pytest
 
 from checks.aws_view import status_of_origin
 from checks.diagnosis.evidence import Observations
-from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.idle_timeout import usual_timeouts
 from checks.diagnosis.ranking import Conclusion, rank_verdicts
 from checks.diagnosis.transcript_rules import diagnose
 from checks.preflight import Level
@@ -31,7 +31,7 @@ CACHED = answered("HTTP/1.1 200 OK\r\nServer: uvicorn\r\nX-Cache: Hit from cloud
 FUNCTION = served(functions=True)
 SORRY = ((403, 403, "/sorry.html"),)
 SPA = ((403, 200, "/index.html"), (404, 200, "/index.html"))
-NO_ALB = usual_clocks(alb=None, nlb=350)
+NO_ALB = usual_timeouts(alb=None, nlb=350)
 
 
 def weighed(status: int, headers: str = EDGE, body: str = "", **known: Any) -> Conclusion:
@@ -66,11 +66,11 @@ SITUATIONS: dict[str, tuple[Conclusion, list[tuple[str, str]]]] = {
         [("WSE-504-SLOW", "medium"), ("WSE-504-SG", "low")],
     ),
     "502 where only the upgrade fails, and no load balancer speaks for the app": (
-        weighed(502, body=PAGE, plain_get=PLAIN, clocks=NO_ALB, origin_tls=False),
+        weighed(502, body=PAGE, plain_get=PLAIN, idle_timeouts=NO_ALB, origin_tls=False),
         [("WSE-502-ORIGIN", "medium"), ("WSE-502-2025", "low")],
     ),
     "502 where only the upgrade fails, and a load balancer would have said that the app hung up": (
-        weighed(502, body=PAGE, plain_get=PLAIN, clocks=usual_clocks(), origin_tls=False),
+        weighed(502, body=PAGE, plain_get=PLAIN, idle_timeouts=usual_timeouts(), origin_tls=False),
         [("WSE-502-2025", "medium")],
     ),
     "the app misses the upgrade, and CloudFront passes everything on": (

@@ -10,7 +10,7 @@ import pytest
 
 from checks.diagnosis.access_log import parse_log_rows
 from checks.diagnosis.evidence import Observations
-from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.idle_timeout import usual_timeouts
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import rank_verdicts
 from checks.diagnosis.verdicts import VERDICTS, VerdictCode
@@ -504,11 +504,15 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
         failures=(Failure(Phase.SCRIPT, Reason.ABNORMAL_CLOSE, "no close frame"),),
     )
     known = rank_verdicts(
-        Observations(cut, looked=True, clocks=usual_clocks(alb=60, pace=6), again=(live(), live()))
+        Observations(
+            cut, looked=True, idle_timeouts=usual_timeouts(alb=60, pace=6), again=(live(), live())
+        )
     )
     assert (known.first.code, known.first.certainty) == ("WSE-IDLE-ALB", "high")
     unknown = rank_verdicts(
-        Observations(cut, looked=True, clocks=usual_clocks(alb=4000), again=(live(), live()))
+        Observations(
+            cut, looked=True, idle_timeouts=usual_timeouts(alb=4000), again=(live(), live())
+        )
     )
     assert unknown.first.code == "WSE-1006"
     # The time for the whole script was over, and nobody answered the close: the socket was not cut.
@@ -517,7 +521,9 @@ def test_a_socket_cut_while_it_is_held_names_the_clock_that_fits() -> None:
         Failure(Phase.CLOSE, Reason.ABNORMAL_CLOSE, "no close"),
     )
     ours = rank_verdicts(
-        Observations(replace(cut, failures=over), looked=True, clocks=usual_clocks(alb=60, pace=6))
+        Observations(
+            replace(cut, failures=over), looked=True, idle_timeouts=usual_timeouts(alb=60, pace=6)
+        )
     )
     assert "WSE-IDLE-ALB" not in [found.code for found in ours.diagnoses]
 

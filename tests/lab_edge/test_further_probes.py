@@ -9,7 +9,7 @@ import asyncio
 import pytest
 
 from checks.aws_view import AwsView
-from checks.diagnosis.idle_timeout import usual_clocks
+from checks.diagnosis.idle_timeout import usual_timeouts
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
@@ -74,7 +74,7 @@ def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundi
 
 def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:
     # Six seconds of the lab's AWS are one here.
-    view = AwsView(clocks=usual_clocks(alb=6, pace=6))
+    view = AwsView(idle_timeouts=usual_timeouts(alb=6, pace=6))
     held = Surroundings(around.network, around.limits, view)
     told = asyncio.run(make_report(ProbeRequest(ProbeKind.IDLE, 2), target("dsilent"), held))
     assert told.code == "WSE-IDLE-ALB", told

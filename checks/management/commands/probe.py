@@ -31,7 +31,7 @@ from django.core.management.base import (
 )
 
 from checks.actions import probe_network
-from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, identify_timeout, usual_clocks
+from checks.diagnosis.idle_timeout import ALB_SECONDS, NLB_SECONDS, identify_timeout, usual_timeouts
 from checks.diagnosis.transcript_rules import diagnose
 from checks.output.cli_output import comparison_lines, document, report_lines, way_lines
 from checks.output.comparison import compare
@@ -327,7 +327,7 @@ async def _meter(
     """What is told, what was seen, and the figures behind it for machines."""
     if options["idle"] is not None:
         every = options["every"] or options["idle"] / BEATS
-        clocks = usual_clocks(alb=ALB_SECONDS, nlb=NLB_SECONDS, pace=settings.PROBE_IDLE_PACE)
+        clocks = usual_timeouts(alb=ALB_SECONDS, nlb=NLB_SECONDS, pace=settings.PROBE_IDLE_PACE)
         silence = await measure_idle(target, network=network, seconds=options["idle"], every=every)
         figures: dict[str, Any] = {
             "heartbeat_seconds": identify_timeout(silence.readings, clocks).heartbeat,
