@@ -1,7 +1,6 @@
-"""`python -m lab`: starts one of the lab's processes, or speaks to a lab that runs.
+"""`python -m lab`: starts one of the lab's processes, or runs a command against a running lab.
 
-It decides nothing but which. Each process prints one line "ready ..." when it listens and ends on
-SIGTERM.
+Each process prints one line "ready ..." when it listens, and ends on SIGTERM.
 """
 
 from __future__ import annotations
@@ -15,15 +14,12 @@ from collections.abc import Sequence
 from lab import commands
 from lab.config import ConfigError, LabConfig
 
-# Imported by name, so that the edge does not pay for moto's import nor the AWS endpoint for the
-# edge's.
+# Imported by name, so that no process imports another's code, such as moto.
 PROCESSES = {"aws": "lab.endpoint.server", "edge": "lab.edge.server", "apps": "lab.apps.server"}
 
 
 def main(arguments: Sequence[str] | None = None, program: str = "python -m lab") -> int:
-    """Run the named process until it is told to end, or one command; the exit code is for the
-    shell.
-    """
+    """Run the named process until it is stopped, or one command; gives the exit code."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if len(given) != 1 or given[0] not in PROCESSES:
         return commands.main(given, program)
@@ -32,7 +28,7 @@ def main(arguments: Sequence[str] | None = None, program: str = "python -m lab")
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
-    # What is imported stays: to look for garbage in it again and again takes a sixth of the start.
+    # Modules are never garbage; collecting while importing takes a sixth of the start.
     gc.disable()
     process = importlib.import_module(PROCESSES[given[0]])
     gc.freeze()

@@ -1,7 +1,7 @@
-"""The lab's certificate authority and the edge's certificate, made once and then reused.
+"""The lab's certificate authority and the edge's certificate, created once and reused.
 
-It decides which names the edge may answer for over TLS. It must never overwrite files that exist:
-browsers and clients that were told to trust this authority keep trusting it after a restart.
+Existing files are never overwritten: browsers and clients that trust this authority keep trusting
+it after a restart.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 EDGE_NAMES = ("*.cloudfront.net", "cloudfront.net", "*.edge.localhost", "localhost")
 EDGE_ADDRESSES = ("127.0.0.1",)
 LIFETIME = datetime.timedelta(days=3650)
-# Browsers refuse leaf certificates of more than 825 days, also from a private authority.
+# Browsers refuse leaf certificates that are valid for more than 825 days, even from a private
+# authority.
 EDGE_LIFETIME = datetime.timedelta(days=800)
 
 
@@ -35,13 +36,13 @@ class EdgeCertificates:
 
 
 def ensure_certificates(state_dir: Path) -> EdgeCertificates:
-    """Give the lab's certificates, made now if any of the three files is missing.
+    """The lab's certificates, created if any of the three files is missing.
 
-    1. Wait for the lock: the AWS endpoint and the edge start together and must not mix two
+    1. Wait for the lock: the AWS endpoint and the edge start together, and must not mix two
        authorities.
-    2. All three files there: reuse them.
-    3. Else make an authority and an edge certificate and write each under a temporary name, then
-       rename it.
+    2. If all three files exist, reuse them.
+    3. Otherwise create an authority and an edge certificate; write each file under a temporary
+       name, then rename it.
     """
     files = EdgeCertificates(
         ca=state_dir / "ca.pem", chain=state_dir / "edge.pem", key=state_dir / "edge.key"
@@ -83,7 +84,7 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(_key_usage(authority=True), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        # Whoever trusts this authority trusts it for the lab's own names and nothing else.
+        # Limits the authority to the lab's own names, since browsers are asked to trust it.
         .add_extension(
             x509.NameConstraints(
                 permitted_subtrees=[

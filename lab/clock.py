@@ -1,8 +1,7 @@
-"""The lab's clock: lab time runs `scale` times as fast as real time and can be stepped forward.
+"""The lab's clock: lab time runs `scale` times as fast as real time, and can be advanced.
 
-It decides what time it is in the lab. It must never run backwards, not even over a restart: whoever
-creates it hands in the anchor that an earlier process saved, so lab time also passes while the lab
-is down.
+It never runs backwards, even over a restart: a new process continues from the stored anchor, so lab
+time also passes while the lab is down.
 """
 
 from __future__ import annotations
@@ -21,26 +20,24 @@ _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
 def read_step(text: str) -> float:
-    """`+15m` → 900.0: a number with s, m, h or d; seconds if it has none.
+    """`+15m` → 900.0: a number with s, m, h or d; seconds if there is no unit.
 
-    :raises ValueError: anything else; the message says what would do.
+    :raises ValueError: anything else; the message says what is valid.
     """
     found = _STEP.fullmatch(text.strip())
     if found is None:
         raise ValueError(
-            f"{text[:40]!r} is no step such as +90s, +15m, +2h or +1d; time only goes forward"
+            f"{text[:40]!r} is not a step such as +90s, +15m, +2h or +1d. Time only goes forward."
         )
     seconds = float(found.group(1)) * _UNITS[found.group(2)]
     if seconds >= LONGEST_STEP:
-        raise ValueError(f"{text[:40]!r} is more than {LONGEST_STEP:.0f} seconds")
+        raise ValueError(f"{text[:40]!r} is more than {LONGEST_STEP:.0f} seconds.")
     return seconds
 
 
 @dataclass(frozen=True)
 class ClockAnchor:
-    """At real second `real` (Unix time) the lab's clock showed `lab` (Unix time) and ran at
-    `scale`.
-    """
+    """At real time `real` the lab's clock showed `lab` (both Unix time) and ran at `scale`."""
 
     lab: float
     real: float
@@ -48,14 +45,12 @@ class ClockAnchor:
     offset: float = 0.0
 
     def lab_time(self, real: float) -> float:
-        """Lab time at real second `real`, both Unix time. A real clock that was set back does not
-        set the lab back.
-        """
+        """Lab time at real time `real`. A real clock that is set back does not set the lab back."""
         return self.lab + max(0.0, real - self.real) * self.scale
 
 
 class LabClock:
-    """Reads and steps lab time; safe to use from several threads."""
+    """Reads and advances lab time; safe to use from several threads."""
 
     def __init__(
         self,
@@ -75,7 +70,7 @@ class LabClock:
 
     @property
     def anchor(self) -> ClockAnchor:
-        """What to save, so that a later process continues here."""
+        """What to store, so that a later process can continue."""
         return self._anchor
 
     def now(self) -> float:
@@ -83,7 +78,7 @@ class LabClock:
         return self._anchor.lab_time(self._read_real())
 
     def advance(self, seconds: float) -> None:
-        """Step lab time forward by `seconds` lab seconds.
+        """Advance lab time by `seconds` lab seconds.
 
         :raises ValueError: negative; lab time never runs backwards.
         """
@@ -100,10 +95,9 @@ class LabClock:
             )
 
     def run_at(self, scale: float) -> None:
-        """From now on lab time runs `scale` times as fast as real time; 0 stops it, so that it is
-        only stepped.
+        """Change the speed of lab time; 0 stops it, so that it only moves by `advance`.
 
-        :raises ValueError: negative, or no number.
+        :raises ValueError: negative, or not a number.
         """
         if not 0 <= scale <= FASTEST:
             raise ValueError(f"the scale must be between 0 and {FASTEST:g}")
@@ -115,7 +109,7 @@ class LabClock:
             )
 
     def reading(self) -> dict[str, str | float]:
-        """The clock as `/_lab/clock` shows it: lab time `now` belongs to real second `real`."""
+        """The clock as `/_lab/clock` shows it: lab time `now` at real time `real`."""
         anchor = self._anchor
         real = self._read_real()
         now = datetime.fromtimestamp(anchor.lab_time(real), UTC)

@@ -1,8 +1,7 @@
-"""The lab's command line: faults, clock, state, calls, settings, sockets and log rows, all over
-HTTP from /_lab.
+"""The lab's command line: faults, clock, state, calls, settings, sockets and log rows, over HTTP.
 
-It decides words and exit codes: 0 done, 1 the lab refused or cannot be reached, 2 a command that
-makes no sense. It must never import the lab's servers, nor look into their files.
+Exit codes: 0 done, 1 the lab refused or cannot be reached, 2 wrong usage. Imports none of the lab's
+servers.
 """
 
 from __future__ import annotations
@@ -22,33 +21,33 @@ _WIDE = 100
 
 
 class LabError(Exception):
-    """The lab refused, or is not there; the message says what to do."""
+    """The lab refused, or cannot be reached; the message says what to do."""
 
 
 class Lab:
-    """The two ends of a running lab over HTTP: AWS and the edge."""
+    """A running lab over HTTP: its AWS endpoint and its edge."""
 
     def __init__(self, aws: str, edge: str) -> None:
         self.aws = aws.rstrip("/")
         self.edge = edge.rstrip("/")
 
     def ask(self, method: str, path: str, document: Any = None) -> Any:
-        """A request to /_lab of the AWS process; the JSON of its answer.
+        """A request to /_lab of the AWS endpoint; gives the JSON of its answer.
 
-        :raises LabError: it refused, or nobody answers.
+        :raises LabError: it refused, or does not answer.
         """
         return _request(self.aws + path, method, document, {})
 
     def ask_edge(self, path: str) -> Any:
         """A GET of /_lab of the edge.
 
-        :raises LabError: it refused, or nobody answers.
+        :raises LabError: it refused, or does not answer.
         """
         return _request(self.edge + path, "GET", None, {"Host": "lab.localhost"})
 
 
 def main(arguments: Sequence[str], program: str = "python -m lab") -> int:
-    """Run one command; the exit code is for the shell."""
+    """Run one command; gives the exit code."""
     parser = build_parser(program)
     try:
         chosen = parser.parse_args(arguments)
@@ -65,7 +64,7 @@ def main(arguments: Sequence[str], program: str = "python -m lab") -> int:
     try:
         print(json.dumps(answer, indent=2) if chosen.json else text, flush=True)
     except BrokenPipeError:
-        # Whoever reads has enough. Python would complain once more when it flushes at the end.
+        # The reader has closed the pipe. Python would fail again when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     return 0
@@ -80,10 +79,10 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     shared.add_argument(
         "--edge", metavar="URL", help="the edge's plain port; http://127.0.0.1:$LAB_EDGE_PORT"
     )
-    shared.add_argument("--json", action="store_true", help="print what the lab answered, as JSON")
+    shared.add_argument("--json", action="store_true", help="print the lab's answer as JSON")
     parser = argparse.ArgumentParser(
         prog=program,
-        description="Look at the running lab, and let it misbehave.",
+        description="Inspect the running lab, and set faults.",
         epilog="python -m lab aws, edge or apps starts one of the lab's processes.",
     )
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
@@ -91,9 +90,9 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     fault = commands.add_parser("fault", help="list, set and clear faults").add_subparsers(
         metavar="WHAT", required=True
     )
-    _add(fault, "list", list_faults, "every fault the lab knows, and those that are set", shared)
+    _add(fault, "list", list_faults, "list all faults, and those that are set", shared)
     setting = _add(fault, "set", set_fault, "set one fault", shared)
-    setting.add_argument("name", metavar="NAME", help="its name, such as security-group-closed")
+    setting.add_argument("name", metavar="NAME", help="the fault, such as security-group-closed")
     setting.add_argument(
         "--distribution", metavar="ID", help="id, domain name or alias of a distribution"
     )
@@ -106,7 +105,7 @@ def build_parser(program: str) -> argparse.ArgumentParser:
         "--service", metavar="NAME", help="only calls of this service, such as cloudfront"
     )
     setting.add_argument(
-        "--operation", metavar="NAME", help="only this operation; * stands for any letters"
+        "--operation", metavar="NAME", help="only this operation; * matches any letters"
     )
     setting.add_argument("--nth", type=int, metavar="N", help="the first matching call that is hit")
     setting.add_argument("--times", type=int, metavar="N", help="how many matching calls are hit")
@@ -115,29 +114,29 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     clearing.add_argument("--all", action="store_true", help="clear all that are set")
 
     clock = _add(
-        commands, "clock", clock_command, "lab time; step it, or let it run faster", shared
+        commands, "clock", clock_command, "show or advance lab time, or change its speed", shared
     )
     clock.add_argument("step", nargs="?", metavar="STEP", help="+90s, +15m, +2h or +1d")
     clock.add_argument(
-        "--scale", type=float, metavar="N", help="how many times as fast as real time; 0 stops it"
+        "--scale", type=float, metavar="N", help="speed relative to real time; 0 stops the clock"
     )
     _add(commands, "state", show_state, "what the edge knows of the accounts", shared)
-    _add(commands, "calls", show_calls, "how often each CloudFront operation was called", shared)
+    _add(commands, "calls", show_calls, "number of calls of each CloudFront operation", shared)
     settings = _add(commands, "settings", settings_command, "quotas, call rates, read lag", shared)
     settings.add_argument(
         "changes", nargs="*", metavar="SECTION.NAME=VALUE", help="such as quotas.vpc_origins=2"
     )
-    _add(commands, "sockets", show_sockets, "the live connections through the edge", shared)
+    _add(commands, "sockets", show_sockets, "open connections through the edge", shared)
     logs = _add(commands, "logs", show_logs, "the edge's access log, newest last", shared)
     logs.add_argument("--distribution", metavar="ID", help="rows of this distribution only")
     logs.add_argument(
-        "--limit", type=int, default=50, metavar="N", help="at most so many rows (50)"
+        "--limit", type=int, default=50, metavar="N", help="maximum number of rows (50)"
     )
     return parser
 
 
 def list_faults(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """The registry, then what is set."""
+    """All faults, then those that are set."""
     answer = lab.ask("GET", "/_lab/faults")
     lines, kind = [], ""
     for fault in answer["faults"]:
@@ -151,7 +150,7 @@ def list_faults(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
 
 
 def set_fault(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """Set one; says what was hit and what will be seen."""
+    """Set a fault; says what it hits and what a client will see."""
     names = (
         "name",
         "distribution",
@@ -168,45 +167,41 @@ def set_fault(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
     verdict = f", verdict {answer['verdict']}" if answer["verdict"] else ""
     lines = [
         f"{answer['id']}  {answer['name']} is set.",
-        f"  to be seen: {answer['signature']}{verdict}",
+        f"  clients see: {answer['signature']}{verdict}",
     ]
     lines += [f"  changed: {change}" for change in answer["changed"]]
     if answer["hit"] and not answer["edge_knows"]:
         lines.append("  The edge does not know it yet, or is not running.")
-    return answer, "\n".join([*lines, f"  put back by: fault clear {answer['id']}"])
+    return answer, "\n".join([*lines, f"  undo with: fault clear {answer['id']}"])
 
 
 def clear_faults(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """Clear one or all."""
+    """Clear one fault, or all."""
     if bool(chosen.id) == chosen.all:
-        raise LabError("say which: fault clear ID, or fault clear --all")
+        raise LabError("Use: fault clear ID, or fault clear --all")
     answer = lab.ask(
         "DELETE", f"/_lab/faults/{quote(chosen.id, safe='')}" if chosen.id else "/_lab/faults"
     )
     return answer, "\n".join(
         f"{item['id']}  {item['name']} is cleared." for item in answer["cleared"]
-    ) or "none was set"
+    ) or "No fault was set."
 
 
 def clock_command(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """Read, step, or run faster."""
+    """Show, advance or speed up the clock."""
     change = {"advance": chosen.step} if chosen.step else {}
     if chosen.scale is not None:
         change["scale"] = chosen.scale
     answer = lab.ask("POST", "/_lab/clock", change) if change else lab.ask("GET", "/_lab/clock")
-    pace = (
-        f"{answer['scale']:g} times as fast as real time"
-        if answer["scale"]
-        else "stopped: it is only stepped"
-    )
+    pace = f"{answer['scale']:g} times as fast as real time" if answer["scale"] else "stopped"
     return (
         answer,
-        f"lab time {answer['now']}, {pace}, stepped {answer['offset_seconds']:g} s so far",
+        f"lab time {answer['now']}, {pace}, advanced by {answer['offset_seconds']:g} s so far",
     )
 
 
 def show_state(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """What is in the document, in one line each; --json gives all of it."""
+    """One line per item; --json prints the whole document."""
     answer = lab.ask("GET", "/_lab/state")
     lines = [f"version {answer['version']}"]
     for item in answer["distributions"]:
@@ -226,24 +221,24 @@ def show_state(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
 
 
 def show_calls(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """The counts, the most frequent first."""
+    """Number of calls, the most frequent operation first."""
     answer = lab.ask("GET", "/_lab/calls")
     counts = sorted(answer["cloudfront"].items(), key=lambda pair: (-pair[1], pair[0]))
     return answer, "\n".join(
-        [*(f"{count:8}  {name}" for name, count in counts), f"{answer['total']:8}  in all"]
+        [*(f"{count:8}  {name}" for name, count in counts), f"{answer['total']:8}  total"]
     )
 
 
 def settings_command(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """Show them, or change some."""
+    """Show settings, or change some."""
     change: dict[str, dict[str, Any]] = {}
     for text in chosen.changes:
         where, equals, value = text.partition("=")
         section, dot, name = where.partition(".")
         if not equals or not dot:
             raise LabError(
-                f"{text!r} is not SECTION.NAME=VALUE, such as quotas.vpc_origins=2; an "
-                "empty value resets it"
+                f"{text!r} is not SECTION.NAME=VALUE, such as quotas.vpc_origins=2. An empty "
+                "value restores the default."
             )
         change.setdefault(section, {})[name] = _value(value)
     answer = (
@@ -258,17 +253,17 @@ def settings_command(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
 
 
 def show_sockets(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """Live connections, oldest first."""
+    """Open connections, oldest first."""
     answer = lab.ask_edge("/_lab/sockets")
     lines = [
         f"{item['hop']:12} {item['from']} -> {item['to']}  open {item['open_seconds']} s"
         for item in answer["sockets"]
     ]
-    return answer, "\n".join(lines) or "no live connection"
+    return answer, "\n".join(lines) or "No open connections."
 
 
 def show_logs(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
-    """Log rows in the order in which they came."""
+    """Log rows, oldest first."""
     asked = {
         "limit": chosen.limit,
         **({"distribution": chosen.distribution} if chosen.distribution else {}),
@@ -284,7 +279,7 @@ def show_logs(lab: Lab, chosen: argparse.Namespace) -> tuple[Any, str]:
         "x-edge-detailed-result-type",
     )
     lines = ["  ".join(str(row.get(name, "-")) for name in names)[:_WIDE] for row in answer["rows"]]
-    return answer, "\n".join(lines) or "no row yet"
+    return answer, "\n".join(lines) or "No log rows yet."
 
 
 def _add(
@@ -324,7 +319,7 @@ def _request(url: str, method: str, document: Any, headers: Mapping[str, str]) -
     data = None if document is None else json.dumps(document).encode()
     try:
         request = urllib.request.Request(url, data=data, method=method, headers=dict(headers))  # noqa: S310
-        # A proxy of the company does not know this machine's loopback.
+        # A company's proxy cannot reach this machine's loopback.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=TIMEOUT) as reply:
             return json.loads(reply.read() or b"null")
@@ -332,8 +327,8 @@ def _request(url: str, method: str, document: Any, headers: Mapping[str, str]) -
         raise LabError(_why(refused)) from None
     except (OSError, ValueError) as error:
         raise LabError(
-            f"the lab does not answer at {url}: {error}. Is it running? Say where with "
-            "--lab or --edge"
+            f"The lab does not answer at {url}: {error}. Is it running? Give its address with "
+            "--lab or --edge."
         ) from None
 
 

@@ -1,7 +1,6 @@
-"""Where the lab's processes listen and how fast its clock runs, read once from the LAB_* variables.
+"""The LAB_* variables: where the lab's processes listen, and how fast its clock runs.
 
-It decides names and defaults of those settings. It must never look at the product's own settings:
-the lab knows nothing of the portal, and the portal reaches it only through endpoint URLs.
+The lab never reads the product's settings.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from pathlib import Path
 
 LOOPBACK = "127.0.0.1"
 
-# CloudFront's quotas page; "names_per_policy" is for cookies and for query
-# strings; "page_size" is how many items a list call returns at most.
+# CloudFront's quotas page. "names_per_policy" applies to cookies and to query strings, "page_size"
+# is the maximum number of items that a list operation returns.
 DEFAULT_QUOTAS: Mapping[str, int] = {
     "vpc_origins": 25,
     "distributions_per_vpc_origin": 50,
@@ -46,7 +45,7 @@ DEFAULT_QUOTAS: Mapping[str, int] = {
 
 
 class ConfigError(Exception):
-    """A LAB_* variable that cannot be used; carries its name and why."""
+    """A LAB_* variable with an invalid value; carries its name and the reason."""
 
     def __init__(self, variable: str, reason: str) -> None:
         super().__init__(variable, reason)
@@ -59,7 +58,7 @@ class ConfigError(Exception):
 
 @dataclass(frozen=True)
 class LabConfig:
-    """Settings of one lab; all three processes get the same ones."""
+    """Settings of one lab, the same for its three processes."""
 
     state_dir: Path
     aws_port: int
@@ -83,7 +82,7 @@ class LabConfig:
     def from_environment(cls, environment: Mapping[str, str]) -> LabConfig:
         """Read the LAB_* variables.
 
-        :raises ConfigError: a value is not what it should be.
+        :raises ConfigError: an invalid value.
         """
         return cls(
             state_dir=Path(environment.get("LAB_STATE_DIR") or ".state/lab"),
@@ -110,7 +109,7 @@ def _scale(environment: Mapping[str, str]) -> float:
     except ValueError:
         raise ConfigError("LAB_TIME_SCALE", f"{text!r} is not a number") from None
     if not 0 <= scale <= 1_000_000:
-        raise ConfigError("LAB_TIME_SCALE", f"{text} is not between 0 (only stepped) and 1000000")
+        raise ConfigError("LAB_TIME_SCALE", f"{text} is not between 0 (stopped) and 1000000")
     return scale
 
 
@@ -124,7 +123,7 @@ def _quotas(environment: Mapping[str, str]) -> Mapping[str, int]:
         raise ConfigError("LAB_QUOTAS", "is not a JSON object")
     for name, value in given.items():
         if name not in DEFAULT_QUOTAS:
-            raise ConfigError("LAB_QUOTAS", f"{name!r} is none of {', '.join(DEFAULT_QUOTAS)}")
+            raise ConfigError("LAB_QUOTAS", f"{name!r} is not one of {', '.join(DEFAULT_QUOTAS)}")
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise ConfigError("LAB_QUOTAS", f"{name} must be a positive whole number")
     return {**DEFAULT_QUOTAS, **given}

@@ -1,9 +1,7 @@
-"""Certificates of origins: the authority that the edge takes for a public one, and what it or
-nobody has signed.
+"""Certificates of origins: valid ones, and ones with a flaw for which CloudFront refuses an origin.
 
-It decides how a certificate looks that is valid, or that has one of the flaws for which CloudFront
-refuses an origin. It must never be the authority that people are told to trust (`certificates.py`):
-this one may sign any name, so only the edge trusts it.
+Their authority can sign any name, so only the edge trusts it. People are asked to trust the one in
+`certificates.py`.
 """
 
 from __future__ import annotations
@@ -39,8 +37,8 @@ class Flaw(Enum):
 
 @dataclass(frozen=True)
 class Issued:
-    """A certificate as a server is given it, in PEM. `chain` is what it sends, the leaf first;
-    `rest` the same without the leaf, as ACM takes it.
+    """A certificate with its key, in PEM. `chain` is what a server sends, the leaf first; `rest` is
+    the chain without the leaf, as ACM takes it.
     """
 
     leaf: str
@@ -61,14 +59,14 @@ class OriginAuthority:
 
     @classmethod
     def new(cls, name: str = "Lab origin authority (this machine only)") -> OriginAuthority:
-        """A fresh one, which nobody trusts yet."""
+        """A new authority, which nothing trusts yet."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = _name(name)
         return cls(_authority(subject, subject, key, key), key)
 
     @classmethod
     def kept_in(cls, state_dir: Path) -> OriginAuthority:
-        """The lab's own, made at first use: `origin-ca.pem`, which the edge trusts, and
+        """The lab's own, created at first use: `origin-ca.pem`, which the edge trusts, and
         `origin-ca.key`.
         """
         state_dir.mkdir(parents=True, exist_ok=True)
@@ -82,8 +80,8 @@ class OriginAuthority:
         key = serialization.load_pem_private_key(key_file.read_bytes(), password=None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError(
-                f"{key_file} is not the lab's; delete it and {certificate_file} to have "
-                "both made anew"
+                f"{key_file} was not created by the lab. Delete it and {certificate_file}; both "
+                "will be created again."
             )
         return cls(x509.load_pem_x509_certificate(certificate_file.read_bytes()), key)
 
@@ -93,16 +91,16 @@ class OriginAuthority:
         return _pem(self._certificate)
 
     def issue(self, names: Sequence[str], flaw: Flaw | None = None) -> Issued:
-        """A server certificate for DNS names or addresses, with a flaw or none.
+        """A server certificate for DNS names or addresses, with or without a flaw.
 
-        It comes from an intermediate authority, as most public ones do; without it the chain is
+        It comes from an intermediate authority, like most public ones; without it the chain is
         incomplete.
         """
         key = ec.generate_private_key(ec.SECP256R1())
         if flaw is Flaw.SELF_SIGNED:
             return Issued(_pem(_leaf(names, key, _name(names[0]), key)), "", _key_pem(key))
         root = (
-            OriginAuthority.new("An authority that nobody trusts")
+            OriginAuthority.new("An untrusted authority")
             if flaw is Flaw.UNKNOWN_AUTHORITY
             else self
         )
@@ -192,7 +190,7 @@ def _builder(
 
 
 def _name(text: str) -> x509.Name:
-    # X.520 allows 64 characters; what counts is the subject's alternative names.
+    # X.520 allows 64 characters; clients check the subject alternative names.
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text[:64])])
 
 

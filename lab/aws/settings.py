@@ -87,12 +87,14 @@ class LabSettings:
         changed = {section: dict(values) for section, values in self._changed.items()}
         for section, values in given.items():
             if section not in self._defaults:
-                raise SettingsError(f"{section!r} is none of {', '.join(self._defaults)}")
+                raise SettingsError(f"{section!r} is not one of {', '.join(self._defaults)}.")
             if not isinstance(values, dict):
-                raise SettingsError(f"{section} must be an object of settings by name")
+                raise SettingsError(f"{section} must be an object of settings by name.")
             for name, value in values.items():
                 if name not in self._defaults[section]:
-                    raise SettingsError(f"{name!r} is none of {', '.join(self._defaults[section])}")
+                    raise SettingsError(
+                        f"{name!r} is not one of {', '.join(self._defaults[section])}."
+                    )
                 if value is None:
                     changed[section].pop(name, None)
                 else:
@@ -117,10 +119,10 @@ def _checked(section: str, name: str, value: Any) -> float:
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if section == "quotas":
         if not number or not 1 <= value <= _LARGEST or value != int(value):
-            raise SettingsError(f"{name} must be a whole number from 1 to {_LARGEST}")
+            raise SettingsError(f"{name} must be a whole number from 1 to {_LARGEST}.")
         return int(value)
     if not number or not 0 <= value <= _LARGEST:
-        raise SettingsError(f"{name} must be a number from 0 to {_LARGEST}")
+        raise SettingsError(f"{name} must be a number from 0 to {_LARGEST}.")
     if name.endswith("_burst") and value < 1:
-        raise SettingsError(f"{name} must be at least 1")
+        raise SettingsError(f"{name} must be at least 1.")
     return float(value)

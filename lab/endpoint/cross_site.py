@@ -25,15 +25,15 @@ def refuse_foreign(method: str, headers: Mapping[str, str]) -> str | None:
     if method in _SAFE:
         return None
     if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return "another site sent this request; use the lab's own page, or a program"
+        return "Another site sent this request. Use the lab's own page, or a program."
     origin = headers.get("origin")
     if origin is None:
         return None
     host = headers.get("host", "")
     if urlsplit(origin).netloc != host or not _is_own(host):
         return (
-            f"a page of {origin[:100]} sent this request; open the lab's page by 127.0.0.1 or "
-            "localhost"
+            f"A page of {origin[:100]} sent this request. Open the lab's page by 127.0.0.1 or "
+            "localhost."
         )
     return None
 

@@ -25,7 +25,7 @@ from lab.faults.manager import FaultManager
 from lab.page.page import PATH as PAGE_PATH
 from lab.page.page import Page
 
-_PLACE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}:([0-9]{1,5})")
+_HOST_AND_PORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,252}:([0-9]{1,5})")
 
 
 class LabApi:
@@ -79,17 +79,17 @@ class LabApi:
         if method == "POST" and path in ("/_lab/clock", "/_lab/hosts", "/_lab/edge"):
             given = _json_object(body)
             if given is None:
-                return _json(400, {"error": "the body must be a JSON object"})
+                return _json(400, {"error": "The body must be a JSON object."})
             if path == "/_lab/edge":
                 return self._take_report(given)
-            return self._step(given) if path == "/_lab/clock" else self._map_hosts(given)
+            return self._change_clock(given) if path == "/_lab/clock" else self._map_hosts(given)
         if (method, path) == ("GET", "/_lab/viewers"):
             return _json(200, self._state.viewers())
         if (method, path) == ("POST", "/_lab/viewers"):
             return self._change_viewers(body)
-        return _json(404, {"error": f"no {method} {path} here"})
+        return _json(404, {"error": f"There is no {method} {path}."})
 
-    def _step(self, given: dict[str, Any]) -> HttpReply:
+    def _change_clock(self, given: dict[str, Any]) -> HttpReply:
         """`advance_seconds` or `advance` advances the clock, `scale` changes its speed; both may be
         given.
         """
@@ -106,7 +106,7 @@ class LabApi:
             or not 0 <= scale <= FASTEST
         ):
             return _json(
-                400, {"error": f"scale must be a number between 0 (only stepped) and {FASTEST:g}"}
+                400, {"error": f"scale must be a number between 0 (stopped) and {FASTEST:g}."}
             )
         if (
             isinstance(seconds, bool)
@@ -114,10 +114,10 @@ class LabApi:
             or not 0 <= seconds < 10**9
         ):
             return _json(
-                400, {"error": "advance_seconds must be a number of seconds, not negative"}
+                400, {"error": "advance_seconds must be a number of seconds, not negative."}
             )
         if not math.isfinite(seconds):
-            return _json(400, {"error": "advance_seconds must be finite"})
+            return _json(400, {"error": "advance_seconds must be finite."})
         if scale != self._clock.anchor.scale:
             self._state.run_clock_at(float(scale))
         self._state.advance_clock(seconds)
@@ -126,7 +126,7 @@ class LabApi:
     def _change_settings(self, body: bytes) -> HttpReply:
         given = _json_object(body)
         if given is None:
-            return _json(400, {"error": "the body must be a JSON object"})
+            return _json(400, {"error": "The body must be a JSON object."})
         try:
             return _json(200, self._cloudfront.settings.change(given))
         except SettingsError as error:
@@ -138,18 +138,18 @@ class LabApi:
         """
         targets, public = given.get("targets"), given.get("public")
         if not isinstance(targets, list) or not isinstance(public, dict):
-            return _json(400, {"error": "targets must be a list, public an object"})
+            return _json(400, {"error": "targets must be a list, public an object."})
         try:
             news = self._state.take_target_health(targets)
         except (KeyError, TypeError, ValueError, AttributeError):
-            return _json(400, {"error": "every target needs group, id, port and state"})
+            return _json(400, {"error": "Every target needs group, id, port and state."})
         self._public = {str(name): str(where) for name, where in public.items()}
         return _json(200, {"news": news})
 
     def _change_viewers(self, body: bytes) -> HttpReply:
         given = _json_object(body)
         if given is None:
-            return _json(400, {"error": "the body must be a JSON object"})
+            return _json(400, {"error": "The body must be a JSON object."})
         try:
             self._state.set_viewers(given)
         except ValueError as error:
@@ -158,16 +158,18 @@ class LabApi:
 
     def _map_hosts(self, given: dict[str, Any]) -> HttpReply:
         for place, where in given.items():
-            if not _is_place(place) or (where != "" and not _is_place(where)):
-                why = f"{place!r} and its value must be host:port; an empty value removes the entry"
+            if not _is_host_and_port(place) or (where != "" and not _is_host_and_port(where)):
+                why = (
+                    f"{place!r} and its value must be host:port. An empty value removes the entry."
+                )
                 return _json(400, {"error": why})
         self._state.set_hosts(given)
         return _json(200, {"hosts": len(given)})
 
 
-def _is_place(given: Any) -> bool:
+def _is_host_and_port(given: Any) -> bool:
     """Whether it is host:port, such as 10.10.8.180:8080."""
-    found = _PLACE.fullmatch(given) if isinstance(given, str) else None
+    found = _HOST_AND_PORT.fullmatch(given) if isinstance(given, str) else None
     return found is not None and 0 < int(found[1]) < 65536
 
 

@@ -139,7 +139,7 @@ class TestCommands:
         )
         assert code == 0
         assert "throttled is set." in out
-        assert "to be seen: Throttling 400" in out
+        assert "clients see: Throttling 400" in out
         fault_id = out.split()[0]
         code, out, _ = self.run(lab, capsys, "fault", "list")
         assert all(name in out for name in FAULTS)
@@ -148,7 +148,7 @@ class TestCommands:
             0,
             f"{fault_id}  throttled is cleared.\n",
         )
-        assert self.run(lab, capsys, "fault", "clear", "--all")[:2] == (0, "none was set\n")
+        assert self.run(lab, capsys, "fault", "clear", "--all")[:2] == (0, "No fault was set.\n")
 
     def test_the_clock_and_what_can_be_looked_at(
         self, lab: Lab, capsys: pytest.CaptureFixture[str]
@@ -161,7 +161,7 @@ class TestCommands:
         assert (code, state["version"]) == (0, lab.get("/_lab/state")["version"])
         for words, shown in (
             (("state",), "int-chat"),
-            (("calls",), "in all"),
+            (("calls",), "total"),
             (("settings",), "quotas.vpc_origins="),
         ):
             code, out, _ = self.run(lab, capsys, *words)
@@ -174,7 +174,7 @@ class TestCommands:
             (("fault", "set", "nonsense"), 1, "There is no fault"),
             (("fault", "clear"), 1, "fault clear --all"),
             (("fault", "clear", "fault-0"), 1, "No fault 'fault-0' is set"),
-            (("clock", "yesterday"), 1, "is no step such as"),
+            (("clock", "yesterday"), 1, "is not a step such as"),
             (("settings", "quotas"), 1, "is not SECTION.NAME=VALUE"),
             (("settings", "quotas.nonsense=1"), 1, "'nonsense'"),
             (("sockets",), 1, "Is it running?"),

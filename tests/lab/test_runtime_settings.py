@@ -152,6 +152,6 @@ def test_changes_outlast_the_process(tmp_path: Path) -> None:
     first.change({"quotas": {"vpc_origins": 2}, "reads": {"lag_seconds": 1.5}})
     again = LabSettings(database, threading.RLock(), {**DEFAULT_QUOTAS, "origins": 7})
     assert (again.quotas["vpc_origins"], again.quotas["origins"], again.read_lag) == (2, 7, 1.5)
-    with pytest.raises(SettingsError, match="'lions' is none of"):
+    with pytest.raises(SettingsError, match="'lions' is not one of"):
         again.change({"quotas": {"lions": 1}})
     database.close()

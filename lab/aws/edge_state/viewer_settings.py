@@ -43,7 +43,7 @@ class ViewerSettings:
         """
         unknown = set(given) - set(_DEFAULTS)
         if unknown:
-            raise ValueError(f"{min(unknown)!r} is none of {', '.join(_DEFAULTS)}")
+            raise ValueError(f"{min(unknown)!r} is not one of {', '.join(_DEFAULTS)}.")
         changed = dict(self._known)
         if "viewer_country" in given:
             changed["viewer_country"] = _country("viewer_country", given["viewer_country"])
@@ -56,16 +56,14 @@ class ViewerSettings:
 
     def _merged(self, given: Any) -> dict[str, str]:
         if not isinstance(given, Mapping):
-            raise ValueError(
-                "viewer_countries must be an object of addresses or networks and countries"
-            )
+            raise ValueError("viewer_countries must be an object: address or network → country.")
         merged = dict(self._known["viewer_countries"])
         for where, country in given.items():
             try:
                 network = str(ip_network(where, strict=False))
             except ValueError:
                 raise ValueError(
-                    f"{where!r} is neither an address nor a network such as 127.0.0.0/28"
+                    f"{where!r} is neither an address nor a network such as 127.0.0.0/28."
                 ) from None
             merged.pop(network, None)
             if country != "":
@@ -75,13 +73,13 @@ class ViewerSettings:
 
 def _country(name: str, given: Any) -> str:
     if not isinstance(given, str) or not _COUNTRY.fullmatch(given.upper()):
-        raise ValueError(f"{name}: a country is two letters, such as DE")
+        raise ValueError(f"{name}: a country has two letters, such as DE.")
     return given.upper()
 
 
 def _delay(given: Any) -> float:
     if isinstance(given, bool) or not isinstance(given, int | float) or not math.isfinite(given):
-        raise ValueError("log_delay_seconds must be a number of seconds")
+        raise ValueError("log_delay_seconds must be a number of seconds.")
     if not 0 <= given <= _LONGEST_DELAY:
-        raise ValueError(f"log_delay_seconds must be between 0 and {_LONGEST_DELAY}")
+        raise ValueError(f"log_delay_seconds must be between 0 and {_LONGEST_DELAY}.")
     return float(given)
