@@ -64,15 +64,19 @@ def add_cloudfront_situations(account: Json, chat: str) -> None:
     made.append(
         distribution("dheaders", to_chat + to_odd, {**behavior("chat"), **headers}, [cookies])
     )
-    capped = vpc_origin_ref("odd", ResponseCompletionTimeout=1)
+    capped = vpc_origin_ref("odd", ResponseCompletionTimeout=3)
     made.append(distribution("dcapped", [capped], behavior("odd")))
     patient = vpc_origin_ref(
-        "odd", VpcOriginConfig={"VpcOriginId": "vo_odd", "OriginReadTimeout": 1}
+        "odd", VpcOriginConfig={"VpcOriginId": "vo_odd", "OriginReadTimeout": 3}
     )
     made.append(distribution("dstalled", [patient], behavior("odd")))
     cached = {"CachePolicyId": CACHING}
+    # No page, only a caching time that no test outlasts.
+    kept: Json = {"CustomErrorResponses": items([{"ErrorCode": 404, "ErrorCachingMinTTL": 86400}])}
     made.append(
-        distribution("derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached})
+        distribution(
+            "derrors", to_odd, {**behavior("odd", methods=("GET", "HEAD")), **cached}, **kept
+        )
     )
     members = {"Members": items([{"OriginId": "odd"}, {"OriginId": "chat"}])}
     failing = {"Id": "both", "FailoverCriteria": {"StatusCodes": items([404, 502])}, **members}

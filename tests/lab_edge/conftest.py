@@ -105,6 +105,8 @@ def whole_account(prepared: Stage) -> Json:
             distribution("dempty", [vpc_origin_ref("empty")], behavior("empty")),
             distribution("drefusing", [vpc_origin_ref("refusing")], behavior("refusing")),
             distribution("dsilent", [vpc_origin_ref("silent")], behavior("silent")),
+            distribution("dmetered", [vpc_origin_ref("metered")], behavior("metered")),
+            distribution("dbeating", [vpc_origin_ref("beating")], behavior("beating")),
             distribution("drules", [vpc_origin_ref("rules")], behavior("rules")),
             distribution("dnlb", [vpc_origin_ref("nlb")], behavior("nlb", methods=ALL_METHODS)),
             distribution("dodd", [vpc_origin_ref("odd")], behavior("odd", methods=ALL_METHODS)),
@@ -118,13 +120,18 @@ def whole_account(prepared: Stage) -> Json:
             distribution("drecordnlb", [vpc_origin_ref("recordnlb")], behavior("recordnlb")),
             distribution(
                 "dapps",
+                [vpc_origin_ref("apps")],
+                behavior("apps"),
+                Aliases=items(["app.allowed.example"]),
+            ),
+            distribution(
+                "dimpatient",
                 [
                     vpc_origin_ref(
-                        "apps", VpcOriginConfig={"VpcOriginId": "vo_apps", "OriginReadTimeout": 1}
+                        "apps", VpcOriginConfig={"VpcOriginId": "vo_apps", "OriginReadTimeout": 3}
                     )
                 ],
                 behavior("apps"),
-                Aliases=items(["app.allowed.example"]),
             ),
             distribution(
                 "dpublic", [custom_origin("web", "pub-web.elb.amazonaws.com")], behavior("web")
@@ -156,6 +163,8 @@ def whole_account(prepared: Stage) -> Json:
             vpc_origin("empty", "empty"),
             vpc_origin("refusing", "refusing"),
             vpc_origin("silent", "silent"),
+            vpc_origin("metered", "metered"),
+            vpc_origin("beating", "beating"),
             vpc_origin("rules", "rules"),
             vpc_origin("nlb", "nlb"),
             vpc_origin("odd", "odd"),
@@ -176,19 +185,22 @@ def whole_account(prepared: Stage) -> Json:
             load_balancer("loop", [listener("loop", to_https)]),
             load_balancer("empty", [listener("empty", forward("empty"))]),
             load_balancer("refusing", [listener("refusing", forward("refusing"))]),
+            # Six of these seconds are one real second.
             load_balancer("silent", [listener("silent", forward("chat"))], idle="6"),
+            load_balancer("metered", [listener("metered", forward("chat"))], idle="18"),
+            load_balancer("beating", [listener("beating", forward("chat"))], idle="3600"),
             load_balancer("rules", [listener("rules", fixed, rules=[chat_rule])]),
             load_balancer(
                 "nlb", [listener("nlb", forward("chat"), protocol="TCP")], type="network"
             ),
             load_balancer("odd", [listener("odd", forward("odd"))]),
-            load_balancer("mute", [listener("mute", forward("never-answers"))], idle="3"),
+            load_balancer("mute", [listener("mute", forward("never-answers"))], idle="12"),
             load_balancer(
                 "nlbidle",
                 [
                     {
                         **listener("nlbidle", forward("chat"), protocol="TCP"),
-                        "attributes": {"tcp.idle_timeout.seconds": "6"},
+                        "attributes": {"tcp.idle_timeout.seconds": "18"},
                     }
                 ],
                 type="network",
@@ -211,7 +223,7 @@ def whole_account(prepared: Stage) -> Json:
                     scheme="internet-facing",
                 ),
                 "attributes": {
-                    "idle_timeout.timeout_seconds": "3",
+                    "idle_timeout.timeout_seconds": "12",
                     "routing.http.desync_mitigation_mode": "strictest",
                 },
             },

@@ -197,7 +197,7 @@ def _add_targets(account: Json, chat: str, refusing: str) -> None:
         (target_group("sticky", chat, SECOND), {"attributes": sticky}),
         (
             target_group("leaving", chat),
-            {"attributes": {"deregistration_delay.timeout_seconds": "4"}},
+            {"attributes": {"deregistration_delay.timeout_seconds": "18"}},
         ),
         (target_group("modern", chat), {"protocol_version": "HTTP2"}),
     ]

@@ -28,7 +28,7 @@ from lab.apps.addresses import BY_NAME
 from tests.lab.account import Account, Lab, behavior, listed, viewer_certificate, vpc_origin
 from tests.ports import free_ports
 
-from .stage import Client, Process
+from .stage import PATIENCE, Client, Process
 
 ALIAS = "ws.faults.example"
 TLS_NAME = "app.faults.internal"
@@ -191,12 +191,12 @@ class Rehearsal:
             client.close()
 
     def close_code(self, path: str, message: str = "") -> int | None:
-        """The close code that a client sees, None if the connection stays open for a while."""
-        with self.websocket(path) as client, contextlib.suppress(TimeoutError, ConnectionClosed):
+        """The close code that a client sees; waits until the connection is closed."""
+        with self.websocket(path) as client:
             if message:
-                client.send(message)
-            return client.wait_closed_for(4.0)
-        return client.connection.close_code
+                with contextlib.suppress(ConnectionClosed):
+                    client.send(message)
+            return client.wait_closed_for(PATIENCE)
 
     def hears_echo(self, path: str = "/ws/chat") -> bool:
         """Whether a message comes back."""
@@ -210,7 +210,7 @@ class Rehearsal:
 
     def _connected(self, *, tls: bool) -> socket.socket:
         plain = socket.create_connection(
-            ("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=20
+            ("127.0.0.1", self.tls_port if tls else self.plain_port), timeout=PATIENCE
         )
         return self._trust().wrap_socket(plain, server_hostname=self.domain) if tls else plain
 
@@ -376,7 +376,7 @@ class Rehearsal:
         }
 
     def _until_live(self) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + PATIENCE
         paths = ("/ws/chat", "/tls/chat", "/prod")
         while [self.handshake(path).status for path in paths] != [101, 101, 101]:
             assert time.monotonic() < deadline, json.dumps(

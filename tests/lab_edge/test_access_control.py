@@ -33,7 +33,7 @@ from .cloudfront_situations import (
     rule,
     signing_key,
 )
-from .stage import Stage
+from .stage import PATIENCE, Stage
 
 NOW = 1_800_000_000.0
 PATH: Json = {"UriPath": {}}
@@ -446,7 +446,7 @@ def get(
     """A GET from an address of one's own; status, headers and body."""
     host = f"{name}.cloudfront.net"
     plain = socket.create_connection(
-        ("127.0.0.1", stage.tls_port), timeout=20, source_address=(source, 0)
+        ("127.0.0.1", stage.tls_port), timeout=PATIENCE, source_address=(source, 0)
     )
     context: ssl.SSLContext = stage.trust()
     # The lab's certificate names no aliases.

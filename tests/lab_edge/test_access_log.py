@@ -17,7 +17,7 @@ from lab.edge.http.messages import ViewerRequest
 from lab.edge.logs.access_log import AccessRecord
 from lab.edge.logs.log_store import LogStore
 
-from .stage import Stage, wait_until
+from .stage import PATIENCE, Stage, wait_until
 
 # Standard logging reference, in its order.
 DOCUMENTED = """
@@ -142,11 +142,13 @@ def test_a_websockets_row_can_be_read_when_it_has_closed(stage: Stage) -> None:
 
 @pytest.mark.rule("log/viewer-left-first")
 def test_a_viewer_that_hangs_up_while_the_origin_is_silent(stage: Stage) -> None:
-    """RST, so that the edge hears of it at once."""
-    with stage.raw("dclosed.cloudfront.net") as raw:
-        raw.sendall(b"GET /?who=hangs-up HTTP/1.1\r\nHost: dclosed.cloudfront.net\r\n\r\n")
-        time.sleep(0.1)
+    """With RST, which the edge notices immediately; a FIN may be a half-close."""
+    stage.odd.may_answer_late.clear()
+    with stage.raw("dodd.cloudfront.net") as raw:
+        raw.sendall(b"GET /late?who=hangs-up HTTP/1.1\r\nHost: dodd.cloudfront.net\r\n\r\n")
+        wait_until(lambda: "/late?who=hangs-up" in stage.odd.asked)
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stage.odd.may_answer_late.set()
     row = stage.edge.wait_for_entry(lambda entry: entry["cs-uri-query"] == "who=hangs-up")
     assert (row["sc-status"], row["x-edge-detailed-result-type"]) == ("000", "ClientCommError")
 
@@ -163,7 +165,9 @@ def test_what_is_too_large_leaves_no_row(stage: Stage) -> None:
 
 def test_only_the_lab_itself_answers_for_its_rows(stage: Stage) -> None:
     with pytest.raises(urllib.error.HTTPError, match="400"):
-        urllib.request.urlopen(f"http://127.0.0.1:{stage.plain_port}/_lab/logs?limit=0", timeout=10)
+        urllib.request.urlopen(
+            f"http://127.0.0.1:{stage.plain_port}/_lab/logs?limit=0", timeout=PATIENCE
+        )
     for name, tls in (("dmatch", False), ("dchat", True)):
         status, headers, _ = stage.request(name, path="/_lab/logs", tls=tls)
         assert (status, headers["via"].endswith("(CloudFront)")) == (426, True)
@@ -179,7 +183,7 @@ def asked(shelf: LogStore, query: str) -> dict[str, Any]:
 def rows(stage: Stage, since: float) -> list[dict[str, Any]]:
     query = f"distribution=EDCHAT&since={since!r}"
     with urllib.request.urlopen(
-        f"http://127.0.0.1:{stage.plain_port}/_lab/logs?{query}", timeout=10
+        f"http://127.0.0.1:{stage.plain_port}/_lab/logs?{query}", timeout=PATIENCE
     ) as reply:
         found: list[dict[str, Any]] = json.load(reply)["rows"]
     return found

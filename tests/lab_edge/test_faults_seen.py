@@ -16,6 +16,7 @@ from lab.faults.catalogue.fault import ClientAction, Fault, FaultKind
 from lab.faults.catalogue.registry import FAULTS
 
 from .rehearsal import ALIAS, Answer, Rehearsal
+from .stage import PATIENCE
 
 ENDPOINT_FAULTS = [fault for fault in FAULTS.values() if fault.kind is not FaultKind.CALLS]
 ELSEWHERE = "Origin: https://elsewhere.example"
@@ -133,7 +134,7 @@ def test_set_seen_and_cleared(rehearsal: Rehearsal, fault: Fault) -> None:
 def test_sockets_that_are_open_are_cut_when_targets_are_replaced(rehearsal: Rehearsal) -> None:
     with rehearsal.websocket("/ws/chat") as client, rehearsal.websocket("/prod") as elsewhere:
         made = rehearsal.set("target-cut", distribution=rehearsal.distribution, path="/ws/chat")
-        assert client.wait_closed_for(5.0) == 1006
+        assert client.wait_closed() == 1006
         # API Gateway is no load balancer: nobody replaces its targets.
         assert elsewhere.wait_closed_for(0.1) is None
         rehearsal.clear(made["id"])
@@ -163,7 +164,7 @@ def test_page_and_terminal_show_what_is_connected(
     with rehearsal.websocket("/ws/chat"):
         assert commands.main(["sockets", *ends]) == 0
         assert f"{rehearsal.domain}/ws/chat" in capsys.readouterr().out
-        with urllib.request.urlopen(f"{rehearsal.lab.url}/_lab/", timeout=10) as reply:
+        with urllib.request.urlopen(f"{rehearsal.lab.url}/_lab/", timeout=PATIENCE) as reply:
             assert "1 live connection through the edge" in reply.read().decode()
     assert commands.main(["logs", *ends]) == 0
     assert "/ws/chat" in capsys.readouterr().out

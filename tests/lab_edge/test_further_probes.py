@@ -73,10 +73,10 @@ def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundi
 
 
 def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:
-    # Six seconds of the lab's AWS are one here.
-    view = AwsView(idle_timeouts=usual_timeouts(alb=6, pace=6))
+    # Six of AWS's seconds are one here.
+    view = AwsView(idle_timeouts=usual_timeouts(alb=18, pace=6))
     held = Surroundings(around.network, around.limits, view)
-    told = asyncio.run(make_report(ProbeRequest(ProbeKind.IDLE, 2), target("dsilent"), held))
+    told = asyncio.run(make_report(ProbeRequest(ProbeKind.IDLE, 6), target("dmetered"), held))
     assert told.code == "WSE-IDLE-ALB", told
     assert "in both directions" in told.headline
-    assert "Send a heartbeat every 0.4 s, from the server" in told.lines[0]
+    assert "Send a heartbeat every 1.2 s, from the server" in told.lines[0]

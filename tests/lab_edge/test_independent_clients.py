@@ -4,7 +4,6 @@ close codes, bytes.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 import random
@@ -25,12 +24,11 @@ from playwright.sync_api import Page, sync_playwright
 from lab.apps import rfc6455
 
 from .clients import npm
-from .stage import Stage, wait_until
+from .stage import PATIENCE, Stage, wait_until
 
 MEBIBYTE = 1 << 20
 LARGE_HASH = hashlib.sha256(b"x" * MEBIBYTE).hexdigest()
 FRAGMENTS = ["one, ", "two, ", "three"]
-EXPECTED_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +68,7 @@ def test_nodes_ws_says_and_hears_everything(
         ["node", str(script), str(node_modules), json.dumps(asked)],
         capture_output=True,
         text=True,
-        timeout=EXPECTED_SECONDS,
+        timeout=PATIENCE,
     )
     told = json.loads(ran.stdout)
     assert (told.pop("pings") > 0) == asked["heartbeat"]
@@ -106,7 +104,7 @@ def test_wscat_says_and_hears_what_a_person_types(stage: Stage, node_modules: Pa
     ) as tool:
         assert tool.stdin is not None
         assert tool.stdout is not None
-        watchdog = threading.Timer(EXPECTED_SECONDS, tool.kill)
+        watchdog = threading.Timer(PATIENCE, tool.kill)
         watchdog.start()
 
         def read() -> None:
@@ -147,11 +145,7 @@ def test_websockets_says_and_hears_everything(stage: Stage, name: str) -> None:
         assert client.recv()["message"] == "x" * MEBIBYTE
         client.call(client.connection.send(part for part in FRAGMENTS))
         assert client.recv()["message"] == "one, two, three"
-
-        async def ping() -> float:
-            return await (await client.connection.ping(b"there?"))
-
-        assert client.call(asyncio.wait_for(ping(), 5)) >= 0
+        client.ping()
         client.close(4003, "done")
     closed = stage.chat.wait_for_entry(
         lambda entry: entry["msg"] == "ws closed" and entry["id"] == id

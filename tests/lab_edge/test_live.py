@@ -1,4 +1,4 @@
-"""Sockets to targets that leave their group, come back, or fall ill."""
+"""Sockets to targets that leave their group, come back, or become unhealthy."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from lab.edge.wire.connection import Connection, PeerInfo, Tunnel
 from lab.edge.wire.open_sockets import OpenSockets
 
 from .account import Json, account, target_group
+from .stepped_loop import run_stepped, settle, step
 
 ADDRESS = "10.0.0.1:80"
-# Of AWS's seconds; the idle clocks' scale is 6 at most.
-DELAY = {"deregistration_delay.timeout_seconds": "1"}
+# Six of AWS's seconds are one real second at the greatest scale of idle timeouts.
+DELAY = {"deregistration_delay.timeout_seconds": "60"}
+DELAY_SECONDS = 10.0
 
 
 @dataclass
 class Carried:
-    """A tunnel to the group's only target, under way."""
+    """An open tunnel to the group's only target."""
 
     open_sockets: OpenSockets
     tunnel: Tunnel
     group: TargetGroup
     over: asyncio.Task[None]
-    before: PeerInfo
+    upstream: PeerInfo
 
     @property
     def cut(self) -> str:
-        """Why it was cut, as the hop before heard it."""
-        return self.before.cut_by
+        """Why it was cut, as the hop upstream learns it."""
+        return self.upstream.cut_by
 
 
 def state(*targets: str, faults: list[Json] | None = None, **more: Any) -> State:
@@ -44,10 +46,12 @@ def state(*targets: str, faults: list[Json] | None = None, **more: Any) -> State
     return parse_state({**account(target_groups=[group], scale=1000), "faults": faults or []})
 
 
-def story(
-    known: State, tell: Callable[[Carried], Awaitable[None]], *, cut_after: bool = True
+def with_socket(
+    known: State, test: Callable[[Carried], Awaitable[None]], *, cut_after: bool = True
 ) -> None:
-    async def told() -> None:
+    """Run a test with an open tunnel, on a loop whose clock it steps."""
+
+    async def run() -> None:
         with contextlib.ExitStack() as stack:
             connections = []
             for _ in range(2):
@@ -59,19 +63,19 @@ def story(
             peer_info = connections[0].peer_info = PeerInfo("130.176.14.52")
             open_sockets, group = OpenSockets(), known.target_groups["arn:tg/t"]
             open_sockets.follow(known)
-            tunnel = Tunnel(connections[0], connections[1], 30.0, hop="ALB t")
+            tunnel = Tunnel(connections[0], connections[1], 10 * DELAY_SECONDS, hop="ALB t")
             key = target_key(group, group.targets[0])
-            carrying = open_sockets.track_to_target(
+            tracking = open_sockets.track_to_target(
                 tunnel, "130.176.14.52", group, "10.0.0.1", 80, key, cut_after=cut_after
             )
-            over = asyncio.create_task(carrying)
-            await asyncio.sleep(0)
-            await asyncio.wait_for(tell(Carried(open_sockets, tunnel, group, over, peer_info)), 10)
+            over = asyncio.create_task(tracking)
+            await settle()
+            await test(Carried(open_sockets, tunnel, group, over, peer_info))
             tunnel.cut("the end of the test")
             await over
             open_sockets.close()
 
-    asyncio.run(told())
+    run_stepped(run())
 
 
 @contextlib.contextmanager
@@ -83,36 +87,38 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 @pytest.mark.rule("timeout/deregistration")
 def test_a_target_that_leaves_is_draining_and_cut_after_the_delay() -> None:
-    async def tell(carried: Carried) -> None:
+    async def test(carried: Carried) -> None:
         carried.open_sockets.follow(state())
-        (draining_targets,) = carried.open_sockets.draining_targets()
-        assert (draining_targets.id, draining_targets.port) == ("10.0.0.1", 80)
+        (draining,) = carried.open_sockets.draining_targets()
+        assert (draining.id, draining.port) == ("10.0.0.1", 80)
+        await step(DELAY_SECONDS - 1)
         assert not carried.over.done()
+        await step(1)
         await carried.over
         assert carried.cut == "ALB t, because 10.0.0.1:80 was deregistered and its delay was over"
         assert carried.open_sockets.draining_targets() == []
 
-    story(state(ADDRESS), tell)
+    with_socket(state(ADDRESS), test)
 
 
 def test_one_that_comes_back_keeps_its_sockets() -> None:
-    async def tell(carried: Carried) -> None:
+    async def test(carried: Carried) -> None:
         carried.open_sockets.follow(state())
         carried.open_sockets.follow(state(ADDRESS))
         assert carried.open_sockets.draining_targets() == []
-        await asyncio.sleep(0.3)
+        await step(2 * DELAY_SECONDS)
         assert not carried.over.done()
 
-    story(state(ADDRESS), tell)
+    with_socket(state(ADDRESS), test)
 
 
-def test_a_network_balancer_leaves_them_alone_unless_told() -> None:
-    async def tell(carried: Carried) -> None:
+def test_a_network_balancer_leaves_them_alone_unless_configured() -> None:
+    async def test(carried: Carried) -> None:
         carried.open_sockets.follow(state())
-        await asyncio.sleep(0.3)
+        await step(2 * DELAY_SECONDS)
         assert not carried.over.done()
 
-    story(state(ADDRESS), tell, cut_after=False)
+    with_socket(state(ADDRESS), test, cut_after=False)
 
 
 @pytest.mark.parametrize(
@@ -131,18 +137,20 @@ def test_a_network_balancer_leaves_them_alone_unless_told() -> None:
         ),
     ],
 )
-def test_an_ill_target_loses_the_sockets_of_a_network_balancer(group: Json, cut: bool) -> None:
-    async def tell(carried: Carried) -> None:
+def test_an_unhealthy_target_loses_the_sockets_of_a_network_balancer(
+    group: Json, cut: bool
+) -> None:
+    async def test(carried: Carried) -> None:
         carried.open_sockets.cut_unhealthy(carried.group, carried.group.targets[0])
-        await asyncio.sleep(0.05)
+        await settle()
         assert carried.over.done() is cut
         assert carried.cut == ("ALB t, because 10.0.0.1:80 is unhealthy" if cut else "")
 
-    story(state(ADDRESS, **group), tell)
+    with_socket(state(ADDRESS, **group), test)
 
 
 def test_the_list_of_sockets_and_how_many_lead_to_a_target() -> None:
-    async def tell(carried: Carried) -> None:
+    async def test(carried: Carried) -> None:
         assert (
             carried.open_sockets.open_to(target_key(carried.group, carried.group.targets[0])) == 1
         )
@@ -152,4 +160,4 @@ def test_the_list_of_sockets_and_how_many_lead_to_a_target() -> None:
             in carried.open_sockets.answer().body
         )
 
-    story(state(ADDRESS), tell)
+    with_socket(state(ADDRESS), test)
