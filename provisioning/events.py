@@ -19,15 +19,16 @@ from provisioning.pokes import poke
 
 _SECRET = re.compile(
     r"""(?ix)
-    # Header lines: whatever the scheme, and all cookies, to the end of the line or of the quotes they stand in.
+    # Authorization and cookie headers, to the end of the line or of their quotes.
     ( (?:authorization|cookie)["']? \s*[=:]\s* ) (?: "[^"\r\n]*"? | '[^'\r\n]*'? | [^\r\n]+ )
-    # A name that tells, and its value.
+    # A telling name and its value.
     | ( bearer\s+
-      | (?: secret (?:[_-]?access)? (?:[_-]?key)? | password | token | (?:access|api)[_-]?key | signature )
+      | (?: secret (?:[_-]?access)? (?:[_-]?key)? | password | token
+          | (?:access|api)[_-]?key | signature )
         ["']? \s*[=:]\s* ["']? ) [^\s"',;&]+
     # The password in a URL.
     | ( ://[^\s/:@]*: ) [^\s/@]+ (?=@)
-    # Access key ids of AWS, and tokens of this portal.
+    # AWS access key ids, and this portal's tokens.
     | \b(?:AKIA|ASIA)[A-Z0-9]{12,}\b | \bpwe_\w+
     """
 )

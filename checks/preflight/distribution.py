@@ -19,7 +19,7 @@ from checks.preflight.results import (
 )
 from provisioning.facts.path_patterns import covers, matches, overlap
 from provisioning.facts.snapshot import DistributionFacts, Snapshot, VpcOriginFacts
-from provisioning.plan.planner import position_for
+from provisioning.plan.behaviors import position_for
 from provisioning.spec.fields import MOST_PATHS
 
 DISTRIBUTIONS_PER_VPC_ORIGIN = 50

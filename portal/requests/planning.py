@@ -16,7 +16,9 @@ from portal.requests.lifecycle import State, Verb
 from portal.requests.models import EndpointRequest
 from provisioning.aws.errors import AwsError
 from provisioning.models import AwsAccount
-from provisioning.plan.planner import Plan, Unplannable, make_plan, what_changed
+from provisioning.plan.changes import what_changed
+from provisioning.plan.items import Unplannable
+from provisioning.plan.planner import Plan, make_plan
 from provisioning.spec.parsing import SpecError, complete_answers, parse_spec
 
 PLAN_AGAIN_SECONDS = 20.0

@@ -80,7 +80,10 @@ def questions(
         rule = f"arn:aws:ec2:{region}:{account_id}:security-group-rule/sgr-any"
         asked.append(Question((*changes, "ec2:CreateTags"), rule, (*ours, marking)))
     if needs_role:
-        role = f"arn:aws:iam::{account_id}:role/aws-service-role/{VPC_ORIGIN_SERVICE}/{SERVICE_ROLE_NAME}"
+        role = (
+            f"arn:aws:iam::{account_id}:role/aws-service-role/"
+            f"{VPC_ORIGIN_SERVICE}/{SERVICE_ROLE_NAME}"
+        )
         asked.append(
             Question((CREATE_SERVICE_ROLE,), role, (("iam:AWSServiceName", (VPC_ORIGIN_SERVICE,)),))
         )

@@ -1,10 +1,10 @@
-"""The saga that brings a new endpoint about.
+"""The saga that creates an endpoint.
 
-step            do                                            undo
-approved-plan   plan again; the digest must be the approved    -
-vpc-origin      create or share the VPC origin, Deployed       delete it, unless somebody else uses it
-ingress         admit CloudFront to the target                 remove our rule, unless somebody else needs it
-behaviors       add origin and behaviors, Deployed             take them out, Deployed
+step            forward                                    backward
+approved-plan   plan again and compare digests             -
+vpc-origin      create or share the VPC origin, Deployed   delete it unless another endpoint uses it
+ingress         allow CloudFront in the security group     delete our rule unless it is shared
+behaviors       add origin and behaviors, Deployed         remove them, Deployed
 """
 
 from __future__ import annotations

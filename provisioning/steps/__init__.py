@@ -1,1 +1,1 @@
-"""Steps that sagas share: each looks, acts on what is missing, and looks again, forward and backward."""
+"""Steps that sagas share: observe, act on what is missing, observe again; forward and backward."""

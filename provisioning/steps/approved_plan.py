@@ -6,13 +6,9 @@ from __future__ import annotations
 
 from provisioning.aws.errors import OVER_BUDGET
 from provisioning.engine.outcome import Outcome, Ready, Refused, Retry
-from provisioning.plan.planner import (
-    QUOTA_CODES,
-    Unplannable,
-    make_plan,
-    not_known_any_more,
-    what_changed,
-)
+from provisioning.plan.changes import no_longer_known, what_changed
+from provisioning.plan.items import QUOTA_CODES, Unplannable
+from provisioning.plan.planner import make_plan
 from provisioning.steps.context import RunContext, answering_errors
 
 PLAN_STALE = "plan_stale"
@@ -45,7 +41,7 @@ def see_that_it_holds(context: RunContext) -> Outcome:
         return Refused(str(obstacle), PLAN_STALE, data={"changes": [str(obstacle)]})
     if plan.digest == context.run.plan_digest:
         return Ready(f"AWS is as it was when plan {plan.digest[:8]} was approved.")
-    unseen = not_known_any_more(context.run.plan_data, plan.to_dict())
+    unseen = no_longer_known(context.run.plan_data, plan.to_dict())
     if unseen:
         reasons = "; ".join(gap.reason for gap in snapshot.gaps)
         return Retry(

@@ -18,8 +18,8 @@ from provisioning.engine.outcome import Missing, Outcome, Ready, Refused, Retry,
 from provisioning.facts import names
 from provisioning.locks import only_one
 from provisioning.models import Run, VpcOrigin, Watch
+from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
 from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
-from provisioning.plan.planner import desired_behavior, desired_origin, position_for
 from provisioning.poller import distribution_detail
 from provisioning.steps.context import RunContext, answering_errors
 from provisioning.watches import DEPLOYED, note_look, note_write

@@ -18,7 +18,7 @@ from provisioning.facts import names
 from provisioning.facts.snapshot import TargetFacts
 from provisioning.locks import only_one
 from provisioning.models import IngressRule
-from provisioning.plan.planner import KEEP
+from provisioning.plan.items import KEEP
 from provisioning.steps.approved_plan import PLAN_STALE
 from provisioning.steps.context import RunContext, answering_errors
 

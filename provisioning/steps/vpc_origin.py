@@ -19,7 +19,7 @@ from provisioning.facts import names
 from provisioning.facts.names import VpcOriginId
 from provisioning.locks import only_one
 from provisioning.models import Run, VpcOrigin, Watch
-from provisioning.plan.planner import desired_vpc_origin
+from provisioning.plan.vpc_origin import desired_vpc_origin
 from provisioning.steps.context import RunContext, answering_errors
 from provisioning.watches import DEPLOYED, GONE, note_look, note_write
 

@@ -29,7 +29,8 @@ from provisioning.facts.snapshot import (
     TargetGroup,
     VpcOriginFacts,
 )
-from provisioning.plan.planner import Unplannable, make_plan
+from provisioning.plan.items import Unplannable
+from provisioning.plan.planner import make_plan
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, snapshot, spec
 
 ALL_OUT = (AclEntry(100, True, "-1", "0.0.0.0/0"), AclEntry(32767, False, "-1", "0.0.0.0/0"))

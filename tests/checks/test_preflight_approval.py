@@ -11,7 +11,9 @@ import pytest
 
 from checks.preflight import PreflightSubject, blocks, evaluate
 from provisioning.facts.snapshot import Certificate, Gap, Snapshot
-from provisioning.plan.planner import Unplannable, make_plan, not_known_any_more
+from provisioning.plan.changes import no_longer_known
+from provisioning.plan.items import Unplannable
+from provisioning.plan.planner import make_plan
 from tests.checks.test_preflight import (
     ANSWERS,
     TARGET_CASES,
@@ -73,7 +75,7 @@ def test_an_approval_does_not_outlive_the_rule_that_kept_a_redirect_away() -> No
         make_plan(spec(**ANSWERS), one, endpoint_key=KEY, owner=OWNER).to_dict()
         for one in (before, gone)
     )
-    assert not_known_any_more(old, new) == ["rules_before_redirects"]
+    assert no_longer_known(old, new) == ["rules_before_redirects"]
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,8 @@ def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Cast, lab: 
     url = f"/api/v1/requests/{request.pk}"
     shown = Client().get(url, headers=headers)
     assert any(
-        "read timeout: was 30, is now 60" in sentence for sentence in shown.json()["plan_changes"]
+        "Response timeout (seconds): was 30, is now 60" in sentence
+        for sentence in shown.json()["plan_changes"]
     )
     assert shown.json()["preflight"]
     assert of_answer("getRequest", shown) == []

@@ -147,7 +147,7 @@ def test_a_plan_that_changed_since_it_was_read_is_shown_with_what_changed(
     words = text_of(stale)
     assert stale.status_code == 409
     assert "Your decision was not recorded" in words
-    assert "read timeout: was 30, is now 60" in words
+    assert "Response timeout (seconds): was 30, is now 60" in words
     assert f"Approve plan {request.plan_digest[:8]}" in words
     assert not Approval.objects.exists()
 

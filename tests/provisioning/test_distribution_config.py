@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from provisioning.facts import names
 from provisioning.facts.path_patterns import covers
+from provisioning.plan.behaviors import desired_behavior, desired_origin, position_for
 from provisioning.plan.distribution_config import Conflict, with_endpoint, without_endpoint
-from provisioning.plan.planner import desired_behavior, desired_origin, position_for
 from tests.provisioning.examples import KEY, OWNER, spec
 
 OURS = names.origin_id(OWNER, KEY)

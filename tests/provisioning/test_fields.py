@@ -1,4 +1,4 @@
-"""The field table: complete, true about itself, and true about where each setting ends up in AWS."""
+"""The field table is complete, and true about where each setting ends up in AWS."""
 
 from __future__ import annotations
 

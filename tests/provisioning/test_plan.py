@@ -12,14 +12,10 @@ from hypothesis import strategies as st
 from provisioning.facts.names import Arn, SecurityGroupId, VpcOriginId, origin_id, vpc_origin_name
 from provisioning.facts.path_patterns import covers
 from provisioning.facts.snapshot import Certificate, Gap, Listener, Origin, Subnet, VpcOriginFacts
-from provisioning.plan.planner import (
-    Plan,
-    Unplannable,
-    make_plan,
-    not_known_any_more,
-    position_for,
-    what_changed,
-)
+from provisioning.plan.behaviors import position_for
+from provisioning.plan.changes import no_longer_known, what_changed
+from provisioning.plan.items import Unplannable
+from provisioning.plan.planner import Plan, make_plan
 from tests.provisioning.examples import KEY, OWNER, TARGET, behavior, rule, snapshot, spec
 
 
@@ -171,12 +167,11 @@ def test_what_the_plan_relies_on_changes_its_digest_and_can_be_told(facts: dict[
 )
 def test_what_cannot_be_seen_any_more_is_no_change_of_aws(what: str) -> None:
     seen, unseen = plan().to_dict(), plan(gaps=(Gap(what, "AccessDenied"),)).to_dict()
-    assert not_known_any_more(seen, unseen)
-    assert not_known_any_more(unseen, unseen) == []
-    assert not_known_any_more(unseen, seen) == []
+    assert no_longer_known(seen, unseen)
+    assert no_longer_known(unseen, unseen) == []
+    assert no_longer_known(unseen, seen) == []
     assert (
-        not_known_any_more(seen, plan(target={"block_public_access": "block-ingress"}).to_dict())
-        == []
+        no_longer_known(seen, plan(target={"block_public_access": "block-ingress"}).to_dict()) == []
     )
 
 

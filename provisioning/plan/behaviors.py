@@ -1,0 +1,131 @@
+"""The plan's part of the distribution: our origin, a behavior for each path, and their order."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.facts import names
+from provisioning.facts.path_patterns import covers
+from provisioning.facts.snapshot import DistributionFacts, TargetFacts
+from provisioning.plan.items import CREATE, KEEP, PlanItem, Unplannable
+from provisioning.spec.endpoint_spec import EndpointSpec
+
+
+def desired_origin(
+    spec: EndpointSpec, domain_name: str, endpoint_key: str, owner: str
+) -> dict[str, Any]:
+    """Our origin in the distribution; the VpcOriginId is filled in once it is known."""
+    return {
+        "Id": names.origin_id(owner, endpoint_key),
+        "DomainName": spec.origin_domain or domain_name,
+        "OriginPath": "",
+        "CustomHeaders": {"Quantity": 0},
+        "ConnectionAttempts": 3,
+        "ConnectionTimeout": 10,
+        "OriginShield": {"Enabled": False},
+        "VpcOriginConfig": {
+            "OriginReadTimeout": spec.read_timeout,
+            "OriginKeepaliveTimeout": spec.keepalive_timeout,
+        },
+    }
+
+
+def desired_behavior(
+    spec: EndpointSpec, pattern: str, endpoint_key: str, owner: str
+) -> dict[str, Any]:
+    """One cache behavior as UpdateDistribution takes it."""
+    methods = spec.allowed_methods.split(",")
+    return {
+        "PathPattern": pattern,
+        "TargetOriginId": names.origin_id(owner, endpoint_key),
+        "ViewerProtocolPolicy": spec.viewer_protocol_policy,
+        "AllowedMethods": {
+            "Quantity": len(methods),
+            "Items": methods,
+            "CachedMethods": {"Quantity": 2, "Items": ["GET", "HEAD"]},
+        },
+        "CachePolicyId": names.CACHING_DISABLED,
+        "OriginRequestPolicyId": spec.origin_request_policy_id,
+        "Compress": False,
+        "SmoothStreaming": False,
+        "FieldLevelEncryptionId": "",
+        "TrustedSigners": {"Enabled": False, "Quantity": 0},
+        "TrustedKeyGroups": {"Enabled": False, "Quantity": 0},
+        "LambdaFunctionAssociations": {"Quantity": 0},
+        "FunctionAssociations": {"Quantity": 0},
+    }
+
+
+def position_for(pattern: str, existing: tuple[str, ...]) -> int:
+    """The index for a new behavior: before the first one that covers it, else last. Never before a
+    narrower one, so that it takes no traffic from anything more specific than itself.
+    """
+    return next(
+        (index for index, other in enumerate(existing) if covers(other, pattern)), len(existing)
+    )
+
+
+def origin_item(
+    spec: EndpointSpec,
+    target: TargetFacts,
+    distribution: DistributionFacts,
+    endpoint_key: str,
+    owner: str,
+) -> PlanItem:
+    """The origin that the behaviors lead to."""
+    after = desired_origin(spec, target.dns_name, endpoint_key, owner)
+    existing = distribution.origin(after["Id"])
+    before = {"Id": existing.id, "DomainName": existing.domain_name} if existing else None
+    return PlanItem(
+        "origin",
+        KEEP if existing else CREATE,
+        f"Origin {after['Id']} in {distribution.id}",
+        before,
+        after,
+    )
+
+
+def behavior_items(
+    spec: EndpointSpec, distribution: DistributionFacts, endpoint_key: str, owner: str, quota: int
+) -> list[PlanItem]:
+    """One item for each path. Raises Unplannable if another origin has a path or the quota is
+    reached.
+    """
+    items = []
+    ours = names.origin_id(owner, endpoint_key)
+    order = tuple(behavior.path_pattern for behavior in distribution.behaviors)
+    for pattern in spec.path_patterns:
+        existing = distribution.behavior_for(pattern)
+        if existing and existing.target_origin_id != ours:
+            raise Unplannable(
+                "path_taken",
+                f"The distribution already has a behavior for {existing.path_pattern}, with origin "
+                f"{existing.target_origin_id}. Choose another path, or ask its owner to give it "
+                "up.",
+            )
+        after = desired_behavior(spec, pattern, endpoint_key, owner)
+        title = f"Behavior {pattern} in {distribution.id}"
+        if existing:
+            items.append(PlanItem("behavior", KEEP, title, {"TargetOriginId": ours}, after))
+            continue
+        answering = next(
+            (b for b in distribution.behaviors if covers(b.path_pattern, pattern)),
+            distribution.default_behavior,
+        )
+        before = {
+            "answered_by": answering.path_pattern,
+            "TargetOriginId": answering.target_origin_id,
+        }
+        default = answering is distribution.default_behavior
+        matched = "the default behavior" if default else f"the behavior {answering.path_pattern}"
+        place = position_for(pattern, order)
+        where = f"before {order[place]}" if place < len(order) else "last, just before the default"
+        note = f"{pattern} currently matches {matched}. The new behavior is added {where}."
+        items.append(PlanItem("behavior", CREATE, title, before, after, note))
+    if len(distribution.behaviors) + sum(item.action == CREATE for item in items) > quota:
+        raise Unplannable(
+            "behavior_quota",
+            f"The distribution would have more than {quota} behaviors. Choose another "
+            "distribution.",
+        )
+    return items

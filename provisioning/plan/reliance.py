@@ -1,0 +1,98 @@
+"""The facts that a plan relies on. If one changes before it is applied, the approval is void."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from provisioning.facts.path_patterns import overlap
+from provisioning.facts.snapshot import Certificate, DistributionFacts, Snapshot, TargetFacts
+from provisioning.spec.endpoint_spec import EndpointSpec
+
+NOT_KNOWN = "not known"
+
+
+def relies_on(
+    spec: EndpointSpec, target: TargetFacts, distribution: DistributionFacts, snapshot: Snapshot
+) -> dict[str, Any]:
+    """What the plan is made of, and what the preflight would block for. What could not be seen is
+    NOT_KNOWN, never empty.
+    """
+
+    def known(what: str, value: Any) -> Any:
+        return NOT_KNOWN if snapshot.gap(what) else value
+
+    ours = {
+        behavior.path_pattern
+        for behavior in distribution.behaviors
+        if behavior.path_pattern in spec.path_patterns
+    }
+    return {
+        "target_state": target.state,
+        "target_scheme": target.scheme,
+        "target_dns_name": target.dns_name,
+        "target_vpc": target.vpc_id,
+        "target_security_groups": sorted(target.security_groups),
+        "target_listeners": known(
+            "listeners",
+            [
+                f"{listener.port}/{listener.protocol} {listener.default_action}"
+                for listener in sorted(target.listeners, key=lambda one: one.port)
+                if listener.port in spec.origin_ports
+            ],
+        ),
+        "target_tls_ports": known(
+            "listeners",
+            sorted(listener.port for listener in target.listeners if listener.protocol == "TLS"),
+        ),
+        "rules_before_redirects": known(
+            "rules",
+            [
+                f"{listener.port}: {'some' if listener.rules else 'none'}"
+                for listener in sorted(target.listeners, key=lambda one: one.port)
+                if listener.port in spec.origin_ports and listener.redirect_protocol
+            ],
+        ),
+        "target_certificates": known("certificates", _certificates(spec, target)),
+        "security_group_rules": NOT_KNOWN
+        if any(map(snapshot.gap, ("ingress", "prefix_list", "service_group")))
+        else "seen",
+        "internet_gateway": known("internet_gateway", bool(target.internet_gateway)),
+        "block_public_access": known("block_public_access", target.block_public_access),
+        "subnets": known(
+            "subnets",
+            sorted(f"{subnet.id} in {subnet.availability_zone_id}" for subnet in target.subnets),
+        ),
+        "subnets_without_ipv4": known(
+            "subnets", sorted(subnet.id for subnet in target.subnets if subnet.ipv6_only)
+        ),
+        "full_subnets": known(
+            "subnets", sorted(subnet.id for subnet in target.subnets if subnet.free_addresses == 0)
+        ),
+        "viewer_certificate": known(
+            "viewer_certificate",
+            _certificate(snapshot.viewer_certificate) if snapshot.viewer_certificate else "",
+        ),
+        "distribution_domain": distribution.domain_name,
+        "distribution_enabled": distribution.enabled,
+        "distribution_aliases": sorted(distribution.aliases),
+        "overlapping_behaviors": [
+            f"{behavior.path_pattern} to {behavior.target_origin_id}"
+            for behavior in distribution.behaviors
+            if behavior.path_pattern not in ours
+            and any(overlap(behavior.path_pattern, pattern) for pattern in spec.path_patterns)
+        ],
+    }
+
+
+def _certificates(spec: EndpointSpec, target: TargetFacts) -> list[str]:
+    """The certificates that CloudFront would see. Without their expiry, which renewal changes."""
+    if spec.origin_protocol == "http-only":
+        return []
+    listener = target.listener_on(spec.https_port)
+    shown = (listener.certificates if listener else None) or ()
+    return [_certificate(one) for one in shown]
+
+
+def _certificate(one: Certificate) -> str:
+    by = " of a private CA" if one.kind == "PRIVATE" else ""
+    return f"{', '.join(sorted(one.names)) or one.arn}: {one.status or NOT_KNOWN}{by}"
