@@ -17,6 +17,10 @@ from portal.pages import (
     tokens,
 )
 from portal.pages import help as help_pages
+from portal.requests.verbs import VERBS_BY_NAME
+
+# Approving and rejecting have a page of their own.
+PAGE_VERBS = [name for name in VERBS_BY_NAME if name not in ("approve", "reject")]
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -28,11 +32,15 @@ urlpatterns = [
     path("requests/<uuid:pk>/", requests.request_detail, name="request-detail"),
     path("requests/<uuid:pk>/edit/", request_form.request_edit, name="request-edit"),
     path("requests/<uuid:pk>/standing/", requests.request_standing, name="request-standing"),
-    path("requests/<uuid:pk>/replan/", requests.request_replan, name="request-replan"),
-    path("requests/<uuid:pk>/amend/", requests.request_amend, name="request-amend"),
-    path("requests/<uuid:pk>/cancel/", requests.request_cancel, name="request-cancel"),
-    path("requests/<uuid:pk>/retry-undo/", requests.request_retry_undo, name="request-retry-undo"),
-    path("requests/<uuid:pk>/close/", requests.request_close, name="request-close"),
+    *[
+        path(
+            f"requests/<uuid:pk>/{name}/",
+            requests.request_verb,
+            {"name": name},
+            name=f"request-{name}",
+        )
+        for name in PAGE_VERBS
+    ],
     path("requests/<uuid:pk>/events.<str:form>", requests.events_download, name="events-download"),
     path("requests/<uuid:pk>/decide/", approvals.decide, name="decide"),
     path("approvals/", approvals.approvals, name="approvals"),

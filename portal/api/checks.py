@@ -44,17 +44,20 @@ from portal.api.output import LARGEST_PAGE
 from portal.api.requests import read_texts, whole_number
 from portal.endpoints.actions import (
     SCHEDULES,
-    ask_for_check,
-    ask_for_probe,
-    drop_saved_check,
+    analyze_log_rows,
+    check_now,
+    check_refusal,
+    delete_saved_check,
+    probe_now,
     save_check,
-    weigh_with_log_rows,
-    why_not_test,
 )
 from portal.people.models import ApiToken
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
-from portal.requests.prefilled_requests import ways_out_of, ways_out_of_probe
+from portal.requests.prefilled_requests import (
+    prefilled_requests_after_check,
+    prefilled_requests_after_probe,
+)
 from provisioning.models import Endpoint
 from provisioning.spec.parsing import FieldError, SpecError
 
@@ -124,7 +127,7 @@ class Checks(ChecksView):
         endpoint = self.endpoint(endpoint_id)
         # What is not deployed has no address yet, and is refused for that.
         wanted = _wanted(said, endpoint) if any(said.values()) and endpoint.url else None
-        return self.begun(ask_for_check(self.person, endpoint, now=self.now, options=wanted))
+        return self.begun(check_now(self.person, endpoint, now=self.now, options=wanted))
 
 
 class OneCheck(ChecksView):
@@ -135,7 +138,7 @@ class OneCheck(ChecksView):
     @extend_schema(**schema.GET_CHECK)
     def get(self, request: Request, endpoint_id: uuid.UUID, check_id: uuid.UUID) -> Response:
         check = self.check(endpoint_id, check_id)
-        shown = show_check(check, ways_out_of(self.person, check))
+        shown = show_check(check, prefilled_requests_after_check(self.person, check))
         return Response(shown, headers={} if check.finished_at else LOOK_AGAIN)
 
 
@@ -160,7 +163,7 @@ class LogRows(ChecksView):
             rows = read_log_rows(check, said["rows"])
         except LogRowError as error:
             raise SpecError([FieldError("rows", "invalid", str(error))]) from error
-        return self.probing(weigh_with_log_rows(self.person, check, rows, now=self.now))
+        return self.probing(analyze_log_rows(self.person, check, rows, now=self.now))
 
 
 class Probes(ChecksView):
@@ -194,7 +197,7 @@ class Probes(ChecksView):
         endpoint = self.endpoint(endpoint_id)
         if faults or kind is None:
             raise SpecError(faults)
-        if refusal := why_not_test(self.person, endpoint):
+        if refusal := check_refusal(self.person, endpoint):
             raise refused(refusal)
         path, pace = said.get("path", ""), settings.PROBE_IDLE_PACE
         try:
@@ -203,7 +206,7 @@ class Probes(ChecksView):
             raise SpecError(
                 [FieldError(field, "invalid", fault) for field, fault in error.faults.items()]
             ) from error
-        return self.probing(ask_for_probe(self.person, endpoint, asked, now=self.now))
+        return self.probing(probe_now(self.person, endpoint, asked, now=self.now))
 
 
 class OneProbe(ChecksView):
@@ -221,7 +224,7 @@ class OneProbe(ChecksView):
         )
         if probe is None:
             raise Http404
-        shown = show_probe(probe, ways_out_of_probe(self.person, probe))
+        shown = show_probe(probe, prefilled_requests_after_probe(self.person, probe))
         return Response(shown, headers={} if probe.finished_at else LOOK_AGAIN)
 
 
@@ -246,7 +249,7 @@ class SavedChecks(ChecksView):
         endpoint = self.endpoint(endpoint_id)
         if faults:
             raise SpecError(faults)
-        if refusal := why_not_test(self.person, endpoint):
+        if refusal := check_refusal(self.person, endpoint):
             raise refused(refusal)
         name = said.pop("name").strip()
         before = SavedCheck.objects.filter(endpoint=endpoint, name=name).exists()
@@ -285,7 +288,7 @@ class OneSavedCheck(ChecksView):
 
     @extend_schema(**schema.DROP_SAVED_CHECK)
     def delete(self, request: Request, endpoint_id: uuid.UUID, saved_id: int) -> Response:
-        refusal = drop_saved_check(self.person, self.saved(endpoint_id, saved_id))
+        refusal = delete_saved_check(self.person, self.saved(endpoint_id, saved_id))
         if refusal:
             raise refused(refusal)
         return Response(status=204)
@@ -300,7 +303,7 @@ class ChecksOfSaved(ChecksView):
     def post(self, request: Request, endpoint_id: uuid.UUID, saved_id: int) -> Response:
         read_texts(self.body, frozenset())
         saved = self.saved(endpoint_id, saved_id)
-        return self.begun(ask_for_check(self.person, saved.endpoint, now=self.now, saved=saved))
+        return self.begun(check_now(self.person, saved.endpoint, now=self.now, saved=saved))
 
 
 def _wanted(

@@ -1,7 +1,7 @@
 """How the API shows checks, further probes and saved checks, each set in one query.
 
 It shows what the caller may see and nothing else: every query here starts from a set somebody else
-has narrowed, and `ways_out` is what somebody else has found for this person.
+has narrowed, and `prefilled_requests` is what somebody else has found for this person.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from checks.diagnosis.verdicts import verdict_of
 from checks.models import Check, Probe, SavedCheck
 from checks.output.reports import Report
 from portal.api.output import next_cursor, page, time
-from portal.requests.prefilled_requests import WayOut
+from portal.requests.prefilled_requests import PrefilledRequest
 
 PROBE = (
     "id", "endpoint_id", "kind", "number", "path", "of_check_id", "ok", "requested_by", "requested_at", "finished_at",
@@ -34,10 +34,12 @@ SAVED = (
     "created_by",
     "next_due_at",
 )
-NOTHING: Mapping[str, WayOut] = {}
+NOTHING: Mapping[str, PrefilledRequest] = {}
 
 
-def show_check(check: Check, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[str, Any]:
+def show_check(
+    check: Check, prefilled_requests: Mapping[str, PrefilledRequest] = NOTHING
+) -> dict[str, Any]:
     """A check, with its verdict in words, and the requests that put its verdicts right."""
     return {
         "id": str(check.pk),
@@ -45,8 +47,8 @@ def show_check(check: Check, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
         "endpoint": str(check.endpoint_id),
         "state": _state(check.finished_at),
         "ok": check.ok,
-        "verdict": _verdict(check.verdict, ways_out),
-        "findings": [_finding(one, ways_out) for one in check.findings],
+        "verdict": _verdict(check.verdict, prefilled_requests),
+        "findings": [_finding(one, prefilled_requests) for one in check.findings],
         "next_probe": DESCRIPTIONS.get(check.next_probe, ""),
         "probes": check.probes,
         "options": check.options,
@@ -66,7 +68,9 @@ def list_probes(probes: QuerySet[Probe], cursor: str, limit: int) -> dict[str, A
     return {"probes": shown, "next_cursor": next_cursor(rows, limit, at="requested_at")}
 
 
-def show_probe(probe: Probe, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[str, Any]:
+def show_probe(
+    probe: Probe, prefilled_requests: Mapping[str, PrefilledRequest] = NOTHING
+) -> dict[str, Any]:
     """A further probe with its report; without one where another version of the portal stored
     it.
     """
@@ -85,7 +89,7 @@ def show_probe(probe: Probe, ways_out: Mapping[str, WayOut] = NOTHING) -> dict[s
             {"title": title, "cells": [{"state": cell.state, "text": cell.text} for cell in cells]}
             for title, cells in report.rows
         ],
-        "verdict": _verdict(code, ways_out),
+        "verdict": _verdict(code, prefilled_requests),
     }
 
 
@@ -153,7 +157,9 @@ def _probe(row: Mapping[str, Any], headline: str, code: str) -> dict[str, Any]:
     }
 
 
-def _verdict(code: str, ways_out: Mapping[str, WayOut]) -> dict[str, Any] | None:
+def _verdict(
+    code: str, prefilled_requests: Mapping[str, PrefilledRequest]
+) -> dict[str, Any] | None:
     verdict = verdict_of(code)
     if verdict is None:
         return None
@@ -164,16 +170,22 @@ def _verdict(code: str, ways_out: Mapping[str, WayOut]) -> dict[str, Any] | None
         "cause": verdict.cause,
         "fix": verdict.fix,
         "page": f"{settings.PORTAL_URL}/help/verdicts/{verdict.code}/",
-        "request_url": _request_url(code, ways_out),
+        "request_url": _request_url(code, prefilled_requests),
     }
 
 
-def _finding(stored: Mapping[str, Any], ways_out: Mapping[str, WayOut]) -> dict[str, Any]:
-    return {"here": None, **stored, "request_url": _request_url(stored.get("code", ""), ways_out)}
+def _finding(
+    stored: Mapping[str, Any], prefilled_requests: Mapping[str, PrefilledRequest]
+) -> dict[str, Any]:
+    return {
+        "here": None,
+        **stored,
+        "request_url": _request_url(stored.get("code", ""), prefilled_requests),
+    }
 
 
-def _request_url(code: str, ways_out: Mapping[str, WayOut]) -> str | None:
-    found = ways_out.get(code)
+def _request_url(code: str, prefilled_requests: Mapping[str, PrefilledRequest]) -> str | None:
+    found = prefilled_requests.get(code)
     return f"{settings.PORTAL_URL}{found.url}" if found else None
 
 

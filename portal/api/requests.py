@@ -200,7 +200,7 @@ class Approve(Decide):
             )
         reason = said.get("reason", "")
         return approve_request(
-            self.person, request, digest=said["plan_digest"], reason=reason, now=self.now
+            self.person, request, plan_digest=said["plan_digest"], reason=reason, now=self.now
         )
 
 
@@ -292,7 +292,7 @@ class Amend(Decide):
                 ]
             )
         code, label = said["code"], said.get("amendment_label", "")
-        return amend_request(self.person, request, code=code, label=label, now=self.now)
+        return amend_request(self.person, request, code=code, amendment_label=label, now=self.now)
 
 
 def whole_number(text: str, name: str, low: int, high: int) -> int:

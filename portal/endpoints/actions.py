@@ -29,7 +29,7 @@ SCHEDULES = (0, 15, 60, 1440)
 """How often a saved check can be made by itself, in minutes; 0 is only by hand."""
 
 
-def why_not_test(person: Person, endpoint: Endpoint) -> Denied | None:
+def check_refusal(person: Person, endpoint: Endpoint) -> Denied | None:
     """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
     if not (person.decides or person.memberships.filter(team__slug=endpoint.owner).exists()):
         return Denied("not_your_team", "Only the team and the platform team may test an endpoint.")
@@ -38,7 +38,7 @@ def why_not_test(person: Person, endpoint: Endpoint) -> Denied | None:
     return None
 
 
-def ask_for_check(
+def check_now(
     person: Person,
     endpoint: Endpoint,
     *,
@@ -52,7 +52,7 @@ def ask_for_check(
     One at a time: asking for the same again gives the one under way; asking for another is refused
     until it has ended.
     """
-    refusal = why_not_test(person, endpoint)
+    refusal = check_refusal(person, endpoint)
     if refusal:
         return refusal
     check = request_check(
@@ -66,13 +66,13 @@ def ask_for_check(
     return check
 
 
-def ask_for_probe(
+def probe_now(
     person: Person, endpoint: Endpoint, asked: ProbeRequest, *, now: datetime
 ) -> Probe | Denied:
     """Ask for a further probe. One at a time: asking for the same again gives the one under way;
     another is refused.
     """
-    refusal = why_not_test(person, endpoint)
+    refusal = check_refusal(person, endpoint)
     if refusal:
         return refusal
     made = request_probe(endpoint, asked, by=str(person), now=now)
@@ -84,13 +84,13 @@ def ask_for_probe(
     return made or _PROBE_UNDER_WAY
 
 
-def weigh_with_log_rows(
+def analyze_log_rows(
     person: Person, check: Check, rows: Sequence[LogRow], *, now: datetime
 ) -> Probe | Denied:
     """Weigh a check again with rows of CloudFront's log. One that went well only with rows of other
     requests.
     """
-    refusal = why_not_test(person, check.endpoint)
+    refusal = check_refusal(person, check.endpoint)
     if refusal:
         return refusal
     if check.ok and not any(row.of_no_handshake for row in rows):
@@ -116,7 +116,7 @@ def save_check(
     now: datetime,
 ) -> SavedCheck | Denied:
     """Keep a check under a name, to be made by hand, after changes, or every so many minutes."""
-    refusal = why_not_test(person, endpoint)
+    refusal = check_refusal(person, endpoint)
     if refusal:
         return refusal
     with transaction.atomic():
@@ -140,9 +140,9 @@ def save_check(
         )
 
 
-def drop_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
+def delete_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
     """Make it no more."""
-    refusal = why_not_test(person, saved.endpoint)
+    refusal = check_refusal(person, saved.endpoint)
     if refusal is None:
         saved.delete()
     return refusal

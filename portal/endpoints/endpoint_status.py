@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Health:
+class EndpointStatus:
     """`tone` is a class of the stylesheet (good, warn, bad, busy or empty); the word alone says
     everything.
     """
@@ -15,14 +15,14 @@ class Health:
     tone: str
 
 
-def health(state: str, ok: bool | None) -> Health:
+def endpoint_status(state: str, ok: bool | None) -> EndpointStatus:
     """`state` is the endpoint's; `ok` is the last finished check's, None without one."""
     if state == "absent":
-        return Health("Removed", "")
+        return EndpointStatus("Removed", "")
     if state == "wanted":
-        return Health(
+        return EndpointStatus(
             "Not built yet", "busy"
         )  # being built, undone or stuck: its request says which
     if ok is None:
-        return Health("Deployed, not tested yet", "warn")
-    return Health("Live", "good") if ok else Health("Does not answer", "bad")
+        return EndpointStatus("Deployed, not tested yet", "warn")
+    return EndpointStatus("Live", "good") if ok else EndpointStatus("Does not answer", "bad")

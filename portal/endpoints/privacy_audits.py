@@ -15,7 +15,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from checks.models import PrivacyAudit
 from checks.privacy.actions import request_audit
-from portal.endpoints.actions import why_not_test
+from portal.endpoints.actions import check_refusal
 from portal.people.models import Person
 from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
@@ -28,11 +28,11 @@ FIRST_AFTER = timedelta(minutes=10)
 AT_ONCE = 100
 
 
-def ask_for_audit(person: Person, endpoint: Endpoint, *, now: datetime) -> PrivacyAudit | Denied:
+def audit_now(person: Person, endpoint: Endpoint, *, now: datetime) -> PrivacyAudit | Denied:
     """Audit now; the one under way is given if there is one. For those who may test the
     endpoint.
     """
-    refusal = why_not_test(person, endpoint)
+    refusal = check_refusal(person, endpoint)
     if refusal:
         return refusal
     told = _with_stream(Endpoint.objects.filter(pk=endpoint.pk)).get()

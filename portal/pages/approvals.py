@@ -20,7 +20,7 @@ from portal.pages.paging import page_of
 from portal.pages.requests import plan_context
 from portal.people.models import Person, Team
 from portal.requests.actions import approve_request, reject_request
-from portal.requests.lifecycle import Denied, State, may_approve
+from portal.requests.lifecycle import Denied, State, Verb, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning.models import Endpoint
 
@@ -50,7 +50,8 @@ def approvals(request: SignedIn) -> HttpResponse:
     page = page_of(waiting, request.GET.get("before", ""), first="yours")
     actors = {team: request.user.actor_for(team) for team in {one.team for one in page}}
     rows = [
-        (one, may_approve(actors[one.team], one.standing, digest=one.plan_digest)) for one in page
+        (one, may(Verb.APPROVE, actors[one.team], one.standing, digest=one.plan_digest))
+        for one in page
     ]
     mine = [one for one, answer in rows if not isinstance(answer, Denied)]
     others = [(one, answer.reason) for one, answer in rows if isinstance(answer, Denied)]
@@ -77,7 +78,7 @@ def decide(request: SignedIn, pk: UUID) -> HttpResponse:
     decision = request.POST.get("decision", "")
     if decision == "approve":
         digest = request.POST.get("digest", "")
-        outcome = approve_request(request.user, shown, digest=digest, reason=reason, now=now)
+        outcome = approve_request(request.user, shown, plan_digest=digest, reason=reason, now=now)
         done = f"Approved. Building “{shown.answers.get('name', '')}” begins now."
     elif decision == "reject":
         outcome = reject_request(request.user, shown, reason=reason, now=now)
@@ -106,12 +107,13 @@ def _recorded(person: Person, shown: EndpointRequest, decision: str) -> bool:
 def _page(
     request: SignedIn, shown: EndpointRequest, *, status: int = 200, **more: Any
 ) -> HttpResponse:
-    may = may_approve(request.user.actor_for(shown.team), shown.standing, digest=shown.plan_digest)
+    actor = request.user.actor_for(shown.team)
+    allowed = may(Verb.APPROVE, actor, shown.standing, digest=shown.plan_digest)
     waiting = shown.state == State.AWAITING_APPROVAL
     decisions = Approval.objects.filter(request=shown).select_related("decider").order_by("at")
     context = {
         "shown": shown,
-        "denied": may if isinstance(may, Denied) else None,
+        "denied": allowed if isinstance(allowed, Denied) else None,
         "waiting": waiting,
         "decisions": list(decisions),
         "neighbours": _neighbours(request.user, shown) if shown.plan_digest else None,

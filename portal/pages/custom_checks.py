@@ -16,7 +16,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_POST
 
 from checks.models import SavedCheck
-from portal.endpoints.actions import ask_for_check, drop_saved_check, save_check, why_not_test
+from portal.endpoints.actions import check_now, check_refusal, delete_saved_check, save_check
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.forms import CustomCheckForm
 from portal.requests.lifecycle import Denied
@@ -29,7 +29,7 @@ def custom_check(request: SignedIn, pk: UUID) -> HttpResponse:
     """The form; with `?saved=` filled in as a saved check wants it. A post tests now, or saves."""
     endpoint = endpoint_or_404(request.user, pk)
     if request.method == "POST":
-        refusal = why_not_test(request.user, endpoint)
+        refusal = check_refusal(request.user, endpoint)
         if refusal:
             messages.warning(request, refusal.reason)
             return redirect("custom-check", pk)
@@ -50,7 +50,7 @@ def saved_check_run(request: SignedIn, pk: UUID, saved_pk: int) -> HttpResponse:
     """Make a saved check now."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
-    answer = ask_for_check(request.user, endpoint, now=timezone.now(), saved=saved)
+    answer = check_now(request.user, endpoint, now=timezone.now(), saved=saved)
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
         return redirect("custom-check", pk)
@@ -63,7 +63,7 @@ def saved_check_delete(request: SignedIn, pk: UUID, saved_pk: int) -> HttpRespon
     """Forget a saved check; what it has found stays in the endpoint's list of tests."""
     endpoint = endpoint_or_404(request.user, pk)
     saved = _saved_or_404(endpoint, saved_pk)
-    refusal = drop_saved_check(request.user, saved)
+    refusal = delete_saved_check(request.user, saved)
     if refusal:
         messages.warning(request, refusal.reason)
     else:
@@ -85,7 +85,7 @@ def _initial(request: SignedIn, endpoint: Endpoint) -> Mapping[str, Any]:
 
 
 def _tested(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
-    answer = ask_for_check(request.user, endpoint, now=timezone.now(), options=form.options)
+    answer = check_now(request.user, endpoint, now=timezone.now(), options=form.options)
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
         return _page(request, endpoint, form)
@@ -121,7 +121,7 @@ def _saved_or_404(endpoint: Endpoint, saved_pk: int) -> SavedCheck:
 
 
 def _page(request: SignedIn, endpoint: Endpoint, form: CustomCheckForm) -> HttpResponse:
-    refusal = why_not_test(request.user, endpoint)
+    refusal = check_refusal(request.user, endpoint)
     context = {
         "endpoint": endpoint,
         "form": form,

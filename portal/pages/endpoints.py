@@ -28,8 +28,8 @@ from checks.probe.probe_request import usual_silence
 from checks.protocol.address_guard import AllowedUrl, judge_url
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
-from portal.endpoints.actions import ask_for_check, why_not_test
-from portal.endpoints.endpoint_status import health
+from portal.endpoints.actions import check_now, check_refusal
+from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, prove, span_of
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
 from portal.pages.forms import LABELS, LogRowsForm
@@ -37,7 +37,7 @@ from portal.pages.privacy import privacy_context
 from portal.people.models import Team
 from portal.requests.lifecycle import Denied
 from portal.requests.models import EndpointRequest
-from portal.requests.prefilled_requests import WayOut, ways_out_of
+from portal.requests.prefilled_requests import PrefilledRequest, prefilled_requests_after_check
 from provisioning.models import Endpoint
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import derive_settings
@@ -69,7 +69,7 @@ class Finding:
     certainty: str
     evidence: list[str]
     here: Fix | None = None
-    way_out: WayOut | None = None
+    prefilled: PrefilledRequest | None = None
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def check_latest(request: SignedIn, pk: UUID) -> HttpResponse:
 def check_run(request: SignedIn, pk: UUID) -> HttpResponse:
     """Ask for a check now. One at a time: asking twice shows the one under way."""
     endpoint = endpoint_or_404(request.user, pk)
-    answer = ask_for_check(request.user, endpoint, now=timezone.now())
+    answer = check_now(request.user, endpoint, now=timezone.now())
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
     elif request.htmx:
@@ -176,15 +176,17 @@ def _check_context(
             raise Http404
     return {
         "endpoint": endpoint,
-        "health": health(endpoint.state, usual.ok if usual else None),
+        "endpoint_status": endpoint_status(endpoint.state, usual.ok if usual else None),
         "running": running,
         "check": shown,
         "is_newest": shown is not None and newest is not None and shown.pk == newest.pk,
-        "findings": _findings(shown, ways_out_of(request.user, shown)) if shown else [],
+        "findings": _findings(shown, prefilled_requests_after_check(request.user, shown))
+        if shown
+        else [],
         "transcript": _transcript(shown) if shown else None,
         "further": _further(shown) if shown else [],
         "next_probe": DESCRIPTIONS.get(shown.next_probe, "") if shown else "",
-        "may_test": why_not_test(request.user, endpoint) is None,
+        "may_test": check_refusal(request.user, endpoint) is None,
         "log_form": log_form,
         "idle_seconds": usual_silence(settings.PROBE_IDLE_PACE),
         **_weighing(shown),
@@ -248,7 +250,7 @@ def _transcript(check: Check) -> dict[str, Any] | None:
     }
 
 
-def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
+def _findings(check: Check, prefilled_requests: Mapping[str, PrefilledRequest]) -> list[Finding]:
     """The verdicts of a check, most certain first; at least its own."""
     found = [(verdict_of(str(one.get("code"))), one) for one in check.findings]
     known = [(verdict, one) for verdict, one in found if verdict is not None]
@@ -259,7 +261,7 @@ def _findings(check: Check, ways_out: Mapping[str, WayOut]) -> list[Finding]:
             str(one.get("certainty", "")),
             [str(line) for line in one.get("evidence", ())],
             Fix.from_dict(one.get("here")),
-            ways_out.get(verdict.code),
+            prefilled_requests.get(verdict.code),
         )
         for verdict, one in known or ([(own, {})] if own else [])
     ]

@@ -20,7 +20,11 @@ from checks.preflight import TITLES as PREFLIGHT
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.troubleshooting import QUESTIONS
 from portal.requests.lifecycle import NEXT_STEPS, TITLES
-from portal.requests.prefilled_requests import WayOut, ways_out_anywhere, ways_out_of
+from portal.requests.prefilled_requests import (
+    PrefilledRequest,
+    prefilled_requests_after_check,
+    prefilled_requests_anywhere,
+)
 
 
 @signed_in
@@ -50,7 +54,7 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
     context = {
         "verdict": verdict,
         "check": check,
-        "way_out": _ways_out(request, check).get(code),
+        "prefilled": _prefilled_requests(request, check).get(code),
         "words": words,
     }
     return render(request, "help/verdict.html", context)
@@ -61,7 +65,7 @@ def help_verdict(request: SignedIn, code: str) -> HttpResponse:
 def help_troubleshooting(request: SignedIn) -> HttpResponse:
     """The entry for people who know only that it works at the origin."""
     check = _check(request)
-    found = _ways_out(request, check)
+    found = _prefilled_requests(request, check)
     questions = [
         (one, [(verdict, found.get(verdict.code)) for verdict in one.verdicts]) for one in QUESTIONS
     ]
@@ -85,5 +89,9 @@ def _check(request: SignedIn) -> Check | None:
     return check
 
 
-def _ways_out(request: SignedIn, check: Check | None) -> Mapping[str, WayOut]:
-    return ways_out_of(request.user, check) if check else ways_out_anywhere(request.user)
+def _prefilled_requests(request: SignedIn, check: Check | None) -> Mapping[str, PrefilledRequest]:
+    return (
+        prefilled_requests_after_check(request.user, check)
+        if check
+        else prefilled_requests_anywhere(request.user)
+    )

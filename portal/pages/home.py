@@ -14,7 +14,7 @@ from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from checks.models import Check
-from portal.endpoints.endpoint_status import Health, health
+from portal.endpoints.endpoint_status import EndpointStatus, endpoint_status
 from portal.pages.auth import SignedIn, signed_in, teams_of
 from portal.pages.paging import page_of
 from portal.people.models import Person, Team
@@ -32,7 +32,7 @@ class Row:
 
     endpoint: Endpoint
     team: str
-    health: Health
+    endpoint_status: EndpointStatus
     checked_at: Any
     request_id: Any
 
@@ -56,7 +56,7 @@ def home(request: SignedIn) -> HttpResponse:
         Row(
             one,
             names.get(one.owner, one.owner),
-            health(one.state, one.last_ok),
+            endpoint_status(one.state, one.last_ok),
             one.last_at,
             one.request_id,
         )

@@ -20,8 +20,8 @@ from checks.models import PrivacyAudit
 from checks.privacy import signing
 from checks.privacy.keys import KeyFault, public_pem, signing_key
 from checks.privacy.rules import Outcome
-from portal.endpoints.actions import why_not_test
-from portal.endpoints.privacy_audits import ask_for_audit
+from portal.endpoints.actions import check_refusal
+from portal.endpoints.privacy_audits import audit_now
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in, to_page
 from portal.people.models import Person
 from portal.requests.lifecycle import Denied
@@ -36,7 +36,7 @@ def audits(request: SignedIn, pk: UUID) -> HttpResponse:
     """All audits, or as a fragment the newest; a post asks for one now."""
     endpoint = endpoint_or_404(request.user, pk)
     if request.method == "POST":
-        answer = ask_for_audit(request.user, endpoint, now=timezone.now())
+        answer = audit_now(request.user, endpoint, now=timezone.now())
         if isinstance(answer, Denied):
             messages.warning(request, answer.reason)
         if isinstance(answer, Denied) or not request.htmx:
@@ -105,7 +105,7 @@ def privacy_context(person: Person, endpoint: Endpoint) -> dict[str, Any]:
     return {
         "newest_audit": known.filter(finished_at__isnull=False).order_by("-requested_at").first(),
         "audit_running": known.filter(finished_at__isnull=True).first(),
-        "may_audit": why_not_test(person, endpoint) is None,
+        "may_audit": check_refusal(person, endpoint) is None,
     }
 
 

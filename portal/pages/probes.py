@@ -21,12 +21,12 @@ from checks.diagnosis.verdicts import VERDICTS
 from checks.models import Check, Probe
 from checks.output.reports import Report
 from checks.probe.probe_request import BOUNDS, usual_number
-from portal.endpoints.actions import ask_for_probe, weigh_with_log_rows, why_not_test
+from portal.endpoints.actions import analyze_log_rows, check_refusal, probe_now
 from portal.pages.auth import SignedIn, endpoint_or_404, signed_in
 from portal.pages.endpoints import detail_page
 from portal.pages.forms import LogRowsForm, ProbeForm
 from portal.requests.lifecycle import Denied
-from portal.requests.prefilled_requests import ways_out_of_probe
+from portal.requests.prefilled_requests import prefilled_requests_after_probe
 from provisioning.models import Endpoint
 
 HISTORY_SHOWN = 20
@@ -133,7 +133,7 @@ def probes(request: SignedIn, pk: UUID) -> HttpResponse:
     form = ProbeForm(request.POST, url=endpoint.url)
     if not form.is_valid():
         return _page(request, endpoint, form)
-    answer = ask_for_probe(request.user, endpoint, form.asked, now=timezone.now())
+    answer = probe_now(request.user, endpoint, form.asked, now=timezone.now())
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
         return redirect("probes", pk)
@@ -153,7 +153,7 @@ def probe_result(request: SignedIn, pk: UUID, probe_pk: UUID) -> HttpResponse:
     context = {"endpoint": endpoint, "fragment": True} | _shown(request, probe)
     if probe.finished_at is None:
         return render(request, "probes/_probe.html", context)
-    offered = _choices() if why_not_test(request.user, endpoint) is None else ()
+    offered = _choices() if check_refusal(request.user, endpoint) is None else ()
     return render(
         request, "probes/_probe_finished.html", context | _made(endpoint) | {"choices": offered}
     )
@@ -170,14 +170,14 @@ def check_log_rows(request: SignedIn, pk: UUID, check_pk: UUID) -> HttpResponse:
     form = LogRowsForm(request.POST, check=check)
     if not form.is_valid():
         return detail_page(request, endpoint, check_id=str(check.pk), log_form=form)
-    answer = weigh_with_log_rows(request.user, check, form.rows, now=timezone.now())
+    answer = analyze_log_rows(request.user, check, form.rows, now=timezone.now())
     if isinstance(answer, Denied):
         messages.warning(request, answer.reason)
     return redirect(f"{reverse('endpoint-detail', args=[pk])}?check={check.pk}")
 
 
 def _page(request: SignedIn, endpoint: Endpoint, form: ProbeForm | None) -> HttpResponse:
-    refusal = why_not_test(request.user, endpoint)
+    refusal = check_refusal(request.user, endpoint)
     made = Probe.objects.filter(endpoint=endpoint).exclude(kind=ProbeKind.LOG_ROWS)
     shown = made.order_by("-requested_at").first()
     if wanted := request.GET.get("probe", ""):
@@ -221,7 +221,9 @@ def _shown(request: SignedIn, probe: Probe) -> dict[str, Any]:
         report = None
     code = report.code if report else None
     return {
-        "way_out": ways_out_of_probe(request.user, probe).get(code) if code else None,
+        "prefilled": prefilled_requests_after_probe(request.user, probe).get(code)
+        if code
+        else None,
         "probe": probe,
         "title": titles.get(probe.kind, probe.kind),
         "report": report,

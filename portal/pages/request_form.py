@@ -24,10 +24,10 @@ from portal.pages.forms import ADVANCED, ANSWERS, RequestForm, answers_of, field
 from portal.requests import inventory
 from portal.requests.actions import edit_request, submit_request
 from portal.requests.inventory import Inventory, Look
-from portal.requests.lifecycle import Denied, may_edit
+from portal.requests.lifecycle import Denied, Verb, may
 from portal.requests.models import EndpointRequest
-from portal.requests.suggestions import read_changes
-from portal.requests.target_badge import KINDS, Readiness, readiness
+from portal.requests.suggestions import parse_changes
+from portal.requests.target_badge import KINDS, TargetBadge, target_badge
 from provisioning.facts.names import vpc_origin_key
 from provisioning.facts.snapshot import Snapshot, TargetFacts
 from provisioning.spec.parsing import SpecError, complete_answers, derive_settings, parse_spec
@@ -47,7 +47,7 @@ class Choice:
 
     target: TargetFacts
     kind: str
-    readiness: Readiness
+    target_badge: TargetBadge
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def request_new(request: SignedIn) -> HttpResponse:
 def request_edit(request: SignedIn, pk: UUID) -> HttpResponse:
     """The same form, filled with what was asked. Saving it makes a new plan."""
     editing = request_or_404(request.user, pk)
-    allowed = may_edit(request.user.actor_for(editing.team), editing.standing)
+    allowed = may(Verb.EDIT, request.user.actor_for(editing.team), editing.standing)
     if isinstance(allowed, Denied):
         messages.warning(request, allowed.reason)
         return redirect("request-detail", pk)
@@ -165,7 +165,7 @@ def _typed(request: SignedIn) -> Mapping[str, Any]:
     """What was typed, with the change of a pressed "amend" button in it. The person sees it, and
     still has to send.
     """
-    changes = read_changes(request.POST.get("amend", ""), frozenset((*ANSWERS, *ADVANCED)))
+    changes = parse_changes(request.POST.get("amend", ""), frozenset((*ANSWERS, *ADVANCED)))
     if not changes:
         return request.POST
     typed = request.POST.copy()
@@ -224,10 +224,10 @@ def _choices(look: Look[Inventory]) -> list[Choice]:
     if look.seen is None:
         return []
     choices = [
-        Choice(one, KINDS.get(one.kind, one.kind), readiness(one)) for one in look.seen.targets
+        Choice(one, KINDS.get(one.kind, one.kind), target_badge(one)) for one in look.seen.targets
     ]
     return sorted(
-        choices, key=lambda choice: (TONES.index(choice.readiness.tone), choice.target.name)
+        choices, key=lambda choice: (TONES.index(choice.target_badge.tone), choice.target.name)
     )
 
 

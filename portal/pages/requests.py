@@ -24,22 +24,19 @@ from checks.preflight import Fix, Level
 from portal.pages.auth import SignedIn, request_or_404, signed_in, typed
 from portal.pages.forms import answers_of
 from portal.people.models import Person
-from portal.requests.actions import cancel_request, close_request, replan_request, retry_undo
 from portal.requests.lifecycle import (
     FINAL,
+    PERMISSIONS,
     SETTLED,
     Allowed,
     Denied,
     State,
-    may_approve,
-    may_cancel,
-    may_close,
-    may_edit,
-    may_retry_undo,
+    Verb,
+    may,
 )
 from portal.requests.models import Approval, EndpointRequest
 from portal.requests.plan_diff import plan_view
-from portal.requests.suggestions import amend_request
+from portal.requests.verbs import VERBS_BY_NAME
 from provisioning.models import Event, Run
 from provisioning.progress import UNDONE, progress
 from provisioning.sagas.left_behind import left_behind
@@ -94,70 +91,20 @@ def request_standing(request: SignedIn, pk: UUID) -> HttpResponse:
 
 @signed_in
 @require_POST
-def request_cancel(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Give it up."""
+def request_verb(request: SignedIn, pk: UUID, name: str) -> HttpResponse:
+    """Use one of `portal.requests.verbs` on a request."""
     shown = request_or_404(request.user, pk)
-    outcome = cancel_request(
-        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
-    )
-    undoing = shown.state == State.PROVISIONING
-    _say(
-        request,
-        outcome,
-        "It is being undone. This page shows how far." if undoing else "Cancelled.",
-    )
-    return redirect("request-detail", pk)
-
-
-@signed_in
-@require_POST
-def request_retry_undo(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Have a failed undo tried again."""
-    shown = request_or_404(request.user, pk)
-    outcome = retry_undo(
-        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
-    )
-    _say(request, outcome, "The undo is tried again. This page shows how far.")
-    return redirect("request-detail", pk)
-
-
-@signed_in
-@require_POST
-def request_close(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Give up a failed undo for good."""
-    shown = request_or_404(request.user, pk)
-    outcome = close_request(
-        request.user, shown, reason=typed(request, "reason", 500), now=timezone.now()
-    )
-    _say(request, outcome, "Closed. What may be left in AWS is in the events below.")
-    return redirect("request-detail", pk)
-
-
-@signed_in
-@require_POST
-def request_replan(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Ask AWS again."""
-    shown = request_or_404(request.user, pk)
-    _say(
-        request,
-        replan_request(request.user, shown, now=timezone.now()),
-        "The plan is being made anew.",
-    )
-    return redirect("request-detail", pk)
-
-
-@signed_in
-@require_POST
-def request_amend(request: SignedIn, pk: UUID) -> HttpResponse:
-    """Take up what the preflight proposes; the plan is made anew with it."""
-    shown = request_or_404(request.user, pk)
-    code, label = request.POST.get("code", "")[:40], request.POST.get("label", "")[:400]
+    verb = VERBS_BY_NAME[name]
+    given = {one.name: typed(request, one.name, one.longest) for one in verb.fields}
     try:
-        outcome = amend_request(request.user, shown, code=code, label=label, now=timezone.now())
+        outcome = verb.use(request.user, shown, given, timezone.now())
     except SpecError as error:
-        messages.warning(request, f"The request does not go with it: {error} Change it yourself.")
+        messages.warning(request, f"The suggestion does not fit this request: {error}")
     else:
-        _say(request, outcome, "The request is changed, and the plan is being made anew.")
+        if isinstance(outcome, Denied):
+            messages.warning(request, outcome.reason)
+        else:
+            messages.success(request, verb.done_after(State(shown.state)))
     return redirect("request-detail", pk)
 
 
@@ -194,9 +141,13 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
     now = timezone.now()
     actor = person.actor_for(shown.team)
     state = State(shown.state)
-    edit, cancel = may_edit(actor, shown.standing), may_cancel(actor, shown.standing)
     run = shown.run
-    close = isinstance(may_close(actor, shown.standing), Allowed) and run is not None
+    usable = {
+        verb
+        for verb in PERMISSIONS
+        if isinstance(may(verb, actor, shown.standing, digest=shown.plan_digest), Allowed)
+    }
+    close = Verb.CLOSE in usable and run is not None
     rail = progress(run, now) if run is not None else None
     gone = (
         [step.name for step in rail.steps if step.state == UNDONE]
@@ -222,14 +173,12 @@ def _context(person: Person, shown: EndpointRequest) -> dict[str, Any]:
             Approval.objects.filter(request=shown).select_related("decider").order_by("at")
         ),
         "approvers": _approvers(shown) if state is State.AWAITING_APPROVAL else [],
-        "may_edit": isinstance(edit, Allowed),
-        "may_cancel": isinstance(cancel, Allowed) and not _undoing(shown),
-        "may_retry_undo": isinstance(may_retry_undo(actor, shown.standing), Allowed),
+        "may_edit": Verb.EDIT in usable,
+        "may_cancel": Verb.CANCEL in usable and not _undoing(shown),
+        "may_retry_undo": Verb.RETRY_UNDO in usable,
         "may_close": close,
         "left": left_behind(run) if run is not None and close else [],
-        "may_decide": isinstance(
-            may_approve(actor, shown.standing, digest=shown.plan_digest), Allowed
-        ),
+        "may_decide": Verb.APPROVE in usable,
         "settled": state in SETTLED,
     } | plan_context(shown)
 
@@ -289,13 +238,6 @@ def _approvers(shown: EndpointRequest) -> list[Person]:
         .exclude(barred)
         .order_by("role", "pk")[:APPROVERS_NAMED]
     )
-
-
-def _say(request: SignedIn, outcome: Allowed | Denied, done: str) -> None:
-    if isinstance(outcome, Denied):
-        messages.warning(request, outcome.reason)
-    else:
-        messages.success(request, done)
 
 
 def _as_text(events: Iterable[Event]) -> Iterator[str]:

@@ -1,9 +1,8 @@
-"""What people and tickets can do with endpoint requests: one function per verb.
+"""What people and ticket systems can do with endpoint requests: one function per verb.
 
-Each makes its change, its event and its record in one transaction, by one conditional update on the
-state (and revision) it was decided on. A refusal is a Denied with a reason, not an exception. No
-function here talks to AWS or to Redis: planning and runs are rows with a due time, found by the
-tick.
+Each commits its change, its event and its record in one transaction, by one conditional update on
+the state (and revision) it was decided on. A refusal is a `Denied` with a reason, not an exception.
+Nothing here calls AWS or Redis: planning and runs are rows with a due time, which the ticker finds.
 """
 
 from __future__ import annotations
@@ -17,19 +16,7 @@ from typing import Any
 from django.db import transaction
 
 from portal.people.models import Person, Team
-from portal.requests.lifecycle import (
-    Allowed,
-    Denied,
-    State,
-    Verb,
-    after,
-    may_approve,
-    may_cancel,
-    may_close,
-    may_edit,
-    may_reject,
-    may_retry_undo,
-)
+from portal.requests.lifecycle import Allowed, Denied, State, Verb, after, may
 from portal.requests.models import Approval, EndpointRequest
 from provisioning import actions as provisioning
 from provisioning import events
@@ -48,21 +35,14 @@ class Ticket:
     correlation_id: str = ""
 
 
-def read_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
-    """The spec a wish leads to before AWS was asked. Raises SpecError. The account must be the
-    team's.
+def parse_answers(answers: Mapping[str, Any], team: Team) -> EndpointSpec:
+    """The spec that the answers lead to before AWS is asked. The account must be the team's.
+    Raises SpecError.
     """
     spec = parse_spec(complete_answers(answers))
     if not team.accounts.filter(account_id=spec.account_id).exists():
-        raise SpecError(
-            [
-                FieldError(
-                    "account_id",
-                    "not_your_account",
-                    f"{team.name} has no such account. Pick another.",
-                )
-            ]
-        )
+        message = f"{team.name} cannot use this account. Choose another."
+        raise SpecError([FieldError("account_id", "not_your_account", message)])
     return spec
 
 
@@ -78,14 +58,12 @@ def submit_request(
     ticket: Ticket | None = None,
     request_id: uuid.UUID | None = None,
 ) -> EndpointRequest:
-    """Ask for a new endpoint. Raises SpecError when the wish is not well formed. Planning follows
-    by itself.
+    """Ask for a new endpoint. Raises SpecError if the answers are invalid.
 
-    `opener` is who opened the ticket that it came from: not the one to decide on it, as little as
-    who edits it later. `request_id` is given by a caller that has promised the id already (an
-    idempotency key).
+    `opener` opened the ticket that the request came from and cannot decide on it, like anyone who
+    edits it later. `request_id` is the id that an idempotency key has already promised.
     """
-    spec = read_answers(answers, team)
+    spec = parse_answers(answers, team)
     ticket = ticket or Ticket()
     request_id = request_id or uuid.uuid4()
     with transaction.atomic():
@@ -109,11 +87,11 @@ def submit_request(
             created_at=now,
             updated_at=now,
         )
+        text = f"{person} requested {spec.name} for {team.name}."
+        if opener:
+            text += f" {opener} opened the ticket."
         opened = {"opened_by": opener.username} if opener else {}
-        text = f"{person} asked for {spec.name} for {team.name}." + (
-            f" {opener} opened the ticket." if opener else ""
-        )
-        tell(request, "request.submitted", text, now, by=person, **opened)
+        record(request, "request.submitted", text, now, by=person, **opened)
     return request
 
 
@@ -125,78 +103,63 @@ def edit_request(
     now: datetime,
     justification: str | None = None,
 ) -> Allowed | Denied:
-    """Change what is asked for. The plan is made anew; what was shown before cannot be approved any
-    more.
+    """Change what is asked for and replan. The plan shown so far can no longer be approved. Raises
+    SpecError if the answers are invalid.
     """
-    allowed = may_edit(person.actor_for(request.team), request.standing)
+    allowed = may(Verb.EDIT, person.actor_for(request.team), request.standing)
     if isinstance(allowed, Denied):
         return allowed
-    spec = read_answers(answers, request.team)
-    changes: dict[str, Any] = {
-        "answers": dict(answers),
-        "spec_data": spec.to_dict(),
-        "last_editor": person,
-    }
-    if justification is not None:
-        changes["justification"] = justification
-    text = f"{person} changed the request. It is planned anew."
-    return _replan(request, Verb.EDIT, "request.edited", text, person, now, changes)
+    spec = parse_answers(answers, request.team)
+    with transaction.atomic():
+        locked, allowed = _lock(request, Verb.EDIT, person)
+        if isinstance(allowed, Denied):
+            return allowed
+        # Every earlier editor stays barred from deciding, not only the last one.
+        editors = sorted({*locked.editor_ids, locked.last_editor_id, person.pk})
+        _restart_planning(
+            locked,
+            Verb.EDIT,
+            now,
+            answers=dict(answers),
+            spec_data=spec.to_dict(),
+            last_editor=person,
+            editor_ids=editors,
+            justification=locked.justification if justification is None else justification,
+        )
+        record(locked, "request.edited", f"{person} changed the request. Replanning.", now, person)
+    return allowed
 
 
 def replan_request(person: Person, request: EndpointRequest, *, now: datetime) -> Allowed | Denied:
-    """Ask AWS again, without changing the wish."""
-    allowed = may_edit(person.actor_for(request.team), request.standing)
-    if isinstance(allowed, Denied):
-        return allowed
-    return _replan(
-        request,
-        Verb.REPLAN,
-        "request.replanned",
-        f"{person} asked for a new plan.",
-        person,
-        now,
-        {},
-    )
+    """Ask AWS again, without changing the answers."""
+    with transaction.atomic():
+        locked, allowed = _lock(request, Verb.REPLAN, person)
+        if isinstance(allowed, Denied):
+            return allowed
+        _restart_planning(locked, Verb.REPLAN, now)
+        record(locked, "request.replanned", f"{person} asked for a new plan.", now, person)
+    return allowed
 
 
 def approve_request(
-    person: Person, request: EndpointRequest, *, digest: str, reason: str = "", now: datetime
+    person: Person, request: EndpointRequest, *, plan_digest: str, reason: str = "", now: datetime
 ) -> Allowed | Denied:
-    """Agree to exactly the plan with `digest`. The run starts with the next tick.
+    """Approve exactly the plan with this digest. The run starts with the next tick.
 
-    Decided again under the row's lock: between reading the page and this moment anybody may have
-    acted.
+    Decided again under the row's lock: others may have acted since the page was read.
     """
     with transaction.atomic():
-        locked = _locked(request)
-        allowed = may_approve(person.actor_for(locked.team), locked.standing, digest=digest)
+        locked, allowed = _lock(request, Verb.APPROVE, person, digest=plan_digest)
         if isinstance(allowed, Denied):
             return allowed
-        # Two approvals of one name take their turn here; the second sees the first.
+        # Approvals of the same name queue for this lock; the second one sees the first.
         AwsAccount.objects.select_for_update(no_key=True).get(pk=locked.spec.account_id)
-        taken = provisioning.name_taken(locked.spec, locked.endpoint)
-        if taken:
-            return Denied(
-                "name_taken",
-                f"The account already has an endpoint named {locked.spec.name}. Change the name.",
-            )
-        Approval.objects.create(
-            request=locked,
-            decision=Approval.Decision.APPROVED,
-            decider=person,
-            plan_digest=digest,
-            revision=locked.revision,
-            reason=reason,
-            at=now,
-        )
-        tell(
-            locked,
-            "request.approved",
-            _with_reason(f"{person} approved plan {digest[:8]}", reason),
-            now,
-            by=person,
-            level="good",
-        )
+        if provisioning.name_taken(locked.spec, locked.endpoint):
+            name = locked.spec.name
+            return Denied("name_taken", f"This account already has an endpoint named {name}.")
+        _record_decision(locked, Approval.Decision.APPROVED, person, reason, now)
+        text = _with_reason(f"{person} approved plan {plan_digest[:8]}", reason)
+        record(locked, "request.approved", text, now, person, level="good")
         run = provisioning.start_create(
             endpoint=locked.endpoint,
             endpoint_id=locked.id,
@@ -212,129 +175,87 @@ def approve_request(
 def reject_request(
     person: Person, request: EndpointRequest, *, reason: str, now: datetime
 ) -> Allowed | Denied:
-    """Say no, with a reason the requester sees."""
+    """Reject the request, with a reason that the requester sees."""
     if not reason.strip():
-        return Denied("reason_required", "Say why, so that the team knows what to change.")
+        return Denied("reason_required", "Give a reason, so that the team knows what to change.")
     with transaction.atomic():
-        locked = _locked(request)
-        allowed = may_reject(person.actor_for(locked.team), locked.standing)
+        locked, allowed = _lock(request, Verb.REJECT, person)
         if isinstance(allowed, Denied):
             return allowed
-        Approval.objects.create(
-            request=locked,
-            decision=Approval.Decision.REJECTED,
-            decider=person,
-            plan_digest=locked.plan_digest,
-            revision=locked.revision,
-            reason=reason,
-            at=now,
-        )
+        _record_decision(locked, Approval.Decision.REJECTED, person, reason, now)
         move(locked, Verb.REJECT, now, reason=reason)
-        tell(
-            locked,
-            "request.rejected",
-            _with_reason(f"{person} rejected it", reason),
-            now,
-            by=person,
-            level="warning",
-        )
+        text = _with_reason(f"{person} rejected the request", reason)
+        record(locked, "request.rejected", text, now, person, level="warning")
     return allowed
 
 
 def cancel_request(
     person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
 ) -> Allowed | Denied:
-    """Give it up. What is being built is undone first; the request is cancelled when AWS is clean
-    again.
+    """Cancel the request. What is being built is rolled back first; the request is cancelled once
+    nothing of it is left in AWS.
     """
+    text = _with_reason(f"{person} cancelled the request", reason)
     with transaction.atomic():
-        locked = _locked(request)
-        allowed = may_cancel(person.actor_for(locked.team), locked.standing)
+        locked, allowed = _lock(request, Verb.CANCEL, person)
         if isinstance(allowed, Denied):
             return allowed
         if locked.state == State.PROVISIONING and locked.run:
-            if not provisioning.cancel_run(
-                locked.run, reason=_with_reason(f"{person} cancelled it", reason), now=now
-            ):
+            if not provisioning.cancel_run(locked.run, reason=text, now=now):
                 return Denied(
                     "wrong_state",
-                    "It is being undone already, or is just finished. Look again in a moment.",
+                    "It is already being rolled back, or has just finished. Try again in a moment.",
                 )
-            tell(
-                locked,
-                "request.cancelling",
-                _with_reason(f"{person} cancelled it; what exists so far is undone", reason),
-                now,
-                by=person,
-            )
+            rolling_back = _with_reason(f"{person} cancelled the request; rolling back", reason)
+            record(locked, "request.cancelling", rolling_back, now, person)
             return allowed
         move(locked, Verb.CANCEL, now, reason=reason)
-        tell(
-            locked,
-            "request.cancelled",
-            _with_reason(f"{person} cancelled it", reason),
-            now,
-            by=person,
-        )
+        record(locked, "request.cancelled", text, now, person)
     return allowed
 
 
 def retry_undo(
     person: Person, request: EndpointRequest, *, reason: str = "", now: datetime
 ) -> Allowed | Denied:
-    """Have the undo of a stuck request tried again, once what made it fail is put right."""
+    """Retry the rollback of a stuck request, after the cause of its failure has been fixed."""
     with transaction.atomic():
-        locked = _locked(request)
-        allowed = may_retry_undo(person.actor_for(locked.team), locked.standing)
+        locked, allowed = _lock(request, Verb.RETRY_UNDO, person)
         if isinstance(allowed, Denied):
             return allowed
         if locked.run is None or not provisioning.retry_undo(locked.run, reason=reason, now=now):
-            return Denied("wrong_state", "There is no undo to try again. Look again in a moment.")
+            return Denied("wrong_state", "There is no rollback to retry. Try again in a moment.")
         move(locked, Verb.RETRY_UNDO, now, reason="")
-        text = _with_reason(f"{person} had the undo tried again", reason)
-        tell(locked, "request.retrying_undo", text, now, by=person)
+        text = _with_reason(f"{person} retried the rollback", reason)
+        record(locked, "request.retrying_undo", text, now, person)
     return allowed
 
 
 def close_request(
     person: Person, request: EndpointRequest, *, reason: str, now: datetime
 ) -> Allowed | Denied:
-    """Give up the undo of a stuck request for good. What may be left in AWS is written into its
-    events.
-    """
+    """Give up the rollback of a stuck request. Its event lists what may be left in AWS."""
     with transaction.atomic():
-        locked = _locked(request)
-        allowed = may_close(person.actor_for(locked.team), locked.standing)
+        locked, allowed = _lock(request, Verb.CLOSE, person)
         if isinstance(allowed, Denied):
             return allowed
         if not reason.strip():
             return Denied(
-                "reason_required", "Say why the undo cannot succeed any more; the team reads it."
+                "reason_required", "Say why the rollback can never succeed. The team sees it."
             )
         left = provisioning.give_up_undo(locked.run) if locked.run else None
         if left is None:
-            return Denied("wrong_state", "There is no undo to give up. Look again in a moment.")
+            return Denied("wrong_state", "There is no rollback to give up. Try again in a moment.")
         move(locked, Verb.CLOSE, now, reason=reason)
-        listed = "; ".join(left) if left else "nothing that the portal knows of"
         text = (
-            f"{person} closed it without its undo: {reason.strip().rstrip('.')}. May be left in "
-            f"AWS: {listed}."
+            f"{person} closed the request without its rollback: {reason.strip().rstrip('.')}. "
+            f"May be left in AWS: {'; '.join(left) or 'nothing that the portal knows of'}."
         )
-        tell(locked, "request.closed", text, now, by=person, level="warning", left=left)
+        record(locked, "request.closed", text, now, person, level="warning", left=left)
     return allowed
 
 
-def _locked(request: EndpointRequest) -> EndpointRequest:
-    """The row as it is once nobody else holds it. Without joins: PostgreSQL looks at the row again
-    after waiting, but joins to it what it had found before, so that a request just approved would
-    have no run.
-    """
-    locked: EndpointRequest = EndpointRequest.objects.select_for_update().get(pk=request.pk)
-    return locked
-
-
 def move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -> None:
-    """Move a locked request as the table says."""
+    """Move a locked request as lifecycle.TRANSITIONS says, and set columns with it."""
     to = after(State(request.state), verb)
     if to is None:
         raise ValueError(f"{verb} does not exist in state {request.state}")
@@ -344,56 +265,55 @@ def move(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) ->
     request.refresh_from_db()
 
 
-def _replan(
-    request: EndpointRequest,
-    verb: Verb,
-    kind: str,
-    text: str,
-    person: Person,
-    now: datetime,
-    changes: Mapping[str, Any],
-) -> Allowed | Denied:
-    with transaction.atomic():
-        locked = _locked(request)
-        allowed = may_edit(person.actor_for(locked.team), locked.standing)
-        if isinstance(allowed, Denied):
-            return allowed
-        if verb is Verb.EDIT:
-            # Whoever changed anything of it may never decide on it, also after somebody else's last
-            # touch.
-            changes = {
-                **changes,
-                "editor_ids": sorted({*locked.editor_ids, locked.last_editor_id, person.pk}),
-            }
-        move(
-            locked,
-            verb,
-            now,
-            due_at=now,
-            revision=locked.revision + 1,
-            plan_digest="",
-            reason="",
-            **changes,
-        )
-        tell(locked, kind, text, now, by=person)
-    return allowed
-
-
-def tell(
+def record(
     request: EndpointRequest,
     kind: str,
     text: str,
     now: datetime,
-    *,
     by: Person | None = None,
+    *,
     level: str = "info",
     **data: Any,
 ) -> None:
-    """Append an event to the request's stream, with the state it is in now and who did it."""
+    """Append an event to the request's stream, with its present state and who acted."""
     if by is not None:
         data["by"] = by.username
-    events.append(
-        request.stream, kind, text, at=now, level=level, data=data | {"state": request.state}
+    data["state"] = request.state
+    events.append(request.stream, kind, text, at=now, level=level, data=data)
+
+
+def _lock(
+    request: EndpointRequest, verb: Verb, person: Person, *, digest: str | None = None
+) -> tuple[EndpointRequest, Allowed | Denied]:
+    """The locked row, and whether `person` may use `verb` on it now.
+
+    Locked without joins: after waiting, PostgreSQL reads the row again but joins what it had found
+    before, so that a request approved meanwhile would have no run.
+    """
+    locked = EndpointRequest.objects.select_for_update().get(pk=request.pk)
+    return locked, may(verb, person.actor_for(locked.team), locked.standing, digest=digest)
+
+
+def _restart_planning(request: EndpointRequest, verb: Verb, now: datetime, **changes: Any) -> None:
+    revision = request.revision + 1
+    move(request, verb, now, due_at=now, revision=revision, plan_digest="", reason="", **changes)
+
+
+def _record_decision(
+    request: EndpointRequest,
+    decision: Approval.Decision,
+    person: Person,
+    reason: str,
+    now: datetime,
+) -> None:
+    Approval.objects.create(
+        request=request,
+        decision=decision,
+        decider=person,
+        plan_digest=request.plan_digest,
+        revision=request.revision,
+        reason=reason,
+        at=now,
     )
 
 

@@ -14,30 +14,29 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from checks import actions as checks
-from portal.requests.actions import move, tell
+from portal.requests.actions import move, record
 from portal.requests.lifecycle import State, Verb, after
 from portal.requests.models import EndpointRequest
-from provisioning.models import Event
+from provisioning.models import Endpoint, Event
 from provisioning.steps.approved_plan import PLAN_STALE
 
-log = logging.getLogger(__name__)
-FOLLOW_AGAIN_SECONDS = 60.0
-
-
+RETRY_AFTER_SECONDS = 60.0
 CANCELLED = "cancelled"
+log = logging.getLogger(__name__)
 
 
 def follow(request_id: str, *, now: datetime) -> None:
-    """Read the events after the cursor and move the request as they say. A fault of the portal is
-    told, once, in the request's own events, and tried again after a minute: what the run does
-    meanwhile is not lost.
+    """Read the events after the cursor and move the request as they say.
+
+    An internal error is recorded once in the request's own events and retried after a minute;
+    nothing that the run does meanwhile is lost.
     """
     try:
         _follow(request_id, now)
     except DatabaseError:
         raise
-    except Exception as fault:
-        _note_fault(request_id, fault, now)
+    except Exception as error:
+        _record_internal_error(request_id, error, now)
 
 
 def _follow(request_id: str, now: datetime) -> None:
@@ -45,103 +44,91 @@ def _follow(request_id: str, now: datetime) -> None:
         request = EndpointRequest.objects.select_for_update().filter(pk=request_id).first()
         if request is None:
             return
-        news = list(Event.objects.after(request.stream, request.cursor))
-        for event in news:
-            _take(request, event, now)
-        if news:
+        events = list(Event.objects.after(request.stream, request.cursor))
+        for event in events:
+            _handle(request, event, now)
+        if events:
             EndpointRequest.objects.filter(pk=request.pk).update(
-                cursor=news[-1].seq, follow_again_at=None, follow_fault=""
+                cursor=events[-1].seq, follow_again_at=None, follow_fault=""
             )
 
 
-def _note_fault(request_id: str, fault: Exception, now: datetime) -> None:
-    name = type(fault).__name__
+def _record_internal_error(request_id: str, error: Exception, now: datetime) -> None:
+    name = type(error).__name__
     with transaction.atomic():
         request = EndpointRequest.objects.select_for_update().get(pk=request_id)
         known = request.follow_fault == name
         EndpointRequest.objects.filter(pk=request.pk).update(
-            follow_again_at=now + timedelta(seconds=FOLLOW_AGAIN_SECONDS), follow_fault=name
+            follow_again_at=now + timedelta(seconds=RETRY_AFTER_SECONDS), follow_fault=name
         )
         if not known:
-            log.error(
-                "request %s: a fault of the portal while following it", request.pk, exc_info=fault
-            )
+            log.error("request %s: internal error while following it", request.pk, exc_info=error)
             text = (
-                f"The portal itself failed ({name}) and does not show what comes next. It "
-                "tries again every minute; "
-                "tell its operators."
+                f"Internal error ({name}). New progress is not shown until it is fixed; the portal "
+                "retries every minute. Contact its operators."
             )
-            tell(request, "request.portal_fault", text, now, level="error")
+            record(request, "request.portal_fault", text, now, level="error")
 
 
-def _take(request: EndpointRequest, event: Event, now: datetime) -> None:
-    """What one event means for the request. Events of others (our own included) mean nothing."""
+def _handle(request: EndpointRequest, event: Event, now: datetime) -> None:
+    """What one event means for the request. All other events, our own included, mean nothing."""
     state = State(request.state)
     if state is State.PROVISIONING and event.kind == "run.done":
-        move(request, Verb.DEPLOYED, now)
-        tell(
-            request, "request.provisioned", "Built. Testing a real handshake through the edge.", now
-        )
-        assert request.endpoint is not None  # noqa: S101  a run has an endpoint
-        _ask_for_first_check(request, now)
-        checks.schedule_proof(request.endpoint, stream=request.stream, now=now)
-        checks.request_checks_after_change(request.endpoint, now)
+        _handle_done(request, now)
     elif state is State.PROVISIONING and event.kind == "run.undone":
-        _take_undone(request, event.data, now)
+        _handle_undone(request, event.data, now)
     elif state is State.PROVISIONING and event.kind == "run.stuck":
         move(request, Verb.GOT_STUCK, now, reason=str(event.data.get("reason", ""))[:500])
-        tell(
-            request,
-            "request.stuck",
-            "An undo failed. The platform team has to look at it.",
-            now,
-            level="error",
-        )
+        text = "The rollback failed. A platform admin has to look at it."
+        record(request, "request.stuck", text, now, level="error")
     elif event.kind == checks.PARTICULAR and state is State.VERIFYING:
-        # It was under way when the usual one was asked for, which it stood in for, and says nothing
-        # of the endpoint.
-        _ask_for_first_check(request, now)
-    elif event.kind == "check.finished" and state in (
-        State.VERIFYING,
-        State.LIVE,
-        State.UNANSWERED,
-    ):
-        verb = Verb.ANSWERED if event.data.get("ok") else Verb.DID_NOT_ANSWER
-        if after(state, verb) is not None:
-            move(request, verb, now, reason="" if event.data.get("ok") else event.text[:500])
-            if event.data.get("ok"):
-                tell(
-                    request,
-                    "request.live",
-                    "Live: the handshake went through the edge.",
-                    now,
-                    level="good",
-                )
-            else:
-                text = "Built, but the handshake fails. The verdict names cause and fix."
-                tell(request, "request.unanswered", text, now, level="error")
+        # It was running when the usual check was requested and was taken for it, but says nothing
+        # about the endpoint.
+        _request_first_check(request, now)
+    elif event.kind == "check.finished":
+        _handle_check(request, ok=bool(event.data.get("ok")), text=event.text, now=now)
 
 
-def _ask_for_first_check(request: EndpointRequest, now: datetime) -> None:
-    assert request.endpoint is not None  # noqa: S101  it was built
-    checks.request_check(
-        request.endpoint, by="the portal", stream=request.stream, now=now, patient=True
-    )
+def _handle_done(request: EndpointRequest, now: datetime) -> None:
+    move(request, Verb.DEPLOYED, now)
+    text = "Built. Making a real handshake through CloudFront."
+    record(request, "request.provisioned", text, now)
+    endpoint = _request_first_check(request, now)
+    checks.schedule_proof(endpoint, stream=request.stream, now=now)
+    checks.request_checks_after_change(endpoint, now)
 
 
-def _take_undone(request: EndpointRequest, failure: dict[str, Any], now: datetime) -> None:
+def _handle_undone(request: EndpointRequest, failure: dict[str, Any], now: datetime) -> None:
     reason = str(failure.get("reason", ""))[:500]
     if failure.get("code") == PLAN_STALE:
         move(request, Verb.VOIDED, now, due_at=now, revision=request.revision + 1, plan_digest="")
-        text = f"The approval is void; the plan is made anew. {reason}"
-        tell(request, "request.voided", text, now, level="warning")
+        text = f"The approval is void. Replanning. {reason}"
+        record(request, "request.voided", text, now, level="warning")
     elif failure.get("code") == CANCELLED:
         move(request, Verb.CANCELLED_CLEAN, now, reason=reason)
-        tell(request, "request.cancelled", "Cancelled. Nothing of it is left in AWS.", now)
+        record(request, "request.cancelled", "Cancelled. Nothing is left in AWS.", now)
     else:
         move(request, Verb.GAVE_UP, now, reason=reason)
-        text = (
-            f"Failed, and everything it had made is gone again. {reason} "
-            f"{failure.get('fix', '')}".strip()
-        )
-        tell(request, "request.failed", text, now, level="error")
+        text = f"Failed; changes rolled back. {reason} {failure.get('fix', '')}".strip()
+        record(request, "request.failed", text, now, level="error")
+
+
+def _handle_check(request: EndpointRequest, *, ok: bool, text: str, now: datetime) -> None:
+    verb = Verb.ANSWERED if ok else Verb.DID_NOT_ANSWER
+    if after(State(request.state), verb) is None:
+        return
+    move(request, verb, now, reason="" if ok else text[:500])
+    if ok:
+        live = "Live: the handshake through CloudFront succeeded."
+        record(request, "request.live", live, now, level="good")
+    else:
+        failing = "Built, but the handshake fails. The verdict names the cause and the fix."
+        record(request, "request.unanswered", failing, now, level="error")
+
+
+def _request_first_check(request: EndpointRequest, now: datetime) -> Endpoint:
+    endpoint = request.endpoint
+    if endpoint is None:
+        raise ValueError(f"request {request.pk} was built without an endpoint")
+    checks.request_check(endpoint, by="the portal", stream=request.stream, now=now, patient=True)
+    return endpoint

@@ -31,7 +31,7 @@ class State(enum.StrEnum):
 
 
 class Verb(enum.StrEnum):
-    """What moves a request. The lower half are things that happen, not things that people do."""
+    """What moves a request: verbs that people use (see PERMISSIONS), then things that happen."""
 
     APPROVE = "approve"
     REJECT = "reject"
@@ -83,35 +83,34 @@ FINAL = frozenset({S.FAILED, S.CLOSED, S.REJECTED, S.CANCELLED})
 SETTLED = FINAL | {S.LIVE, S.UNANSWERED, S.STUCK, S.BLOCKED}
 
 TITLES: dict[State, str] = {
-    S.PLANNING: "Working out the plan",
-    S.BLOCKED: "Cannot be built yet",
+    S.PLANNING: "Planning",
+    S.BLOCKED: "Not ready to build",
     S.AWAITING_APPROVAL: "Waiting for approval",
-    S.PROVISIONING: "Being built",
-    S.VERIFYING: "Testing the handshake",
+    S.PROVISIONING: "Building",
+    S.VERIFYING: "Checking the handshake",
     S.LIVE: "Live",
     S.UNANSWERED: "Built, but the handshake fails",
-    S.FAILED: "Failed and cleaned up",
-    S.STUCK: "Stuck: a person is needed",
-    S.CLOSED: "Closed, with things left in AWS",
+    S.FAILED: "Failed; changes rolled back",
+    S.STUCK: "Stuck; needs attention",
+    S.CLOSED: "Closed, with resources left in AWS",
     S.REJECTED: "Rejected",
     S.CANCELLED: "Cancelled",
 }
 
 NEXT_STEPS: dict[State, str] = {
-    S.PLANNING: "The portal asks AWS what would change. This takes a few seconds.",
-    S.BLOCKED: "Fix what is listed, then plan again, or change the request.",
-    S.AWAITING_APPROVAL: "Somebody of the platform team decides on exactly this plan.",
-    S.PROVISIONING: "AWS needs about a quarter of an hour. You can close this page.",
-    S.VERIFYING: "A real WebSocket handshake goes through the edge.",
+    S.PLANNING: "The portal is asking AWS what would change. This takes a few seconds.",
+    S.BLOCKED: "Fix the problems listed, then replan, or change the request.",
+    S.AWAITING_APPROVAL: "Waiting for the platform team to approve this plan.",
+    S.PROVISIONING: "AWS takes about 15 minutes. You can close this page.",
+    S.VERIFYING: "The portal is making a real WebSocket handshake through CloudFront.",
     S.LIVE: "Clients can connect.",
-    S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was torn down.",
-    S.FAILED: "Everything this request had made in AWS is gone again. The reason is below.",
-    S.STUCK: "An undo failed. A platform admin has to put right what the reason names, then have it "
-    "tried again.",
-    S.CLOSED: "Its undo had failed and a platform admin gave that up. The events list what may be "
+    S.UNANSWERED: "The verdict names the likely cause and the fix. Nothing was removed.",
+    S.FAILED: "Everything this request created in AWS was removed. The reason is below.",
+    S.STUCK: "The rollback failed. A platform admin has to fix the cause below, then retry it.",
+    S.CLOSED: "The rollback failed and a platform admin gave it up. The events list what may be "
     "left in AWS.",
-    S.REJECTED: "The reason is below. A new request can take it into account.",
-    S.CANCELLED: "Nothing of it is left in AWS.",
+    S.REJECTED: "The reason is below. You can send a new request that addresses it.",
+    S.CANCELLED: "Nothing is left in AWS.",
 }
 
 
@@ -132,8 +131,8 @@ class Denied:
 
 @dataclass(frozen=True)
 class Standing:
-    """A request, as far as the rules care. `editor_ids`: who opened its ticket, and everybody who
-    ever changed it.
+    """A request, as far as the rules care. `editor_ids`: who opened its ticket, and everyone who
+    ever edited it.
     """
 
     state: State
@@ -149,100 +148,87 @@ def after(state: State, verb: Verb) -> State | None:
     return TRANSITIONS.get((state, verb))
 
 
-def may_approve(actor: Actor, standing: Standing, *, digest: str) -> Allowed | Denied:
-    """Four eyes: an approver who neither asked, opened, edited nor benefits, agreeing to the plan
-    as it is now.
+class Party(enum.Enum):
+    """Who may use a verb."""
+
+    TEAM = "a member of the team that asked"
+    APPROVER = "an approver who neither asked, opened, edited nor benefits"
+    PLATFORM_ADMIN = "a platform admin"
+
+
+@dataclass(frozen=True)
+class Permission:
+    """Who may use a verb. `action` completes "Only ... can {action}."; `wrong_state` opens the
+    sentence that ends with the state the request is in.
     """
-    refusal = _decider(actor, standing, "approve")
+
+    party: Party
+    action: str
+    wrong_state: str
+
+
+PERMISSIONS: dict[Verb, Permission] = {
+    V.APPROVE: Permission(Party.APPROVER, "approve this request", "There is nothing to approve"),
+    V.REJECT: Permission(Party.APPROVER, "reject this request", "There is nothing to reject"),
+    V.CANCEL: Permission(Party.TEAM, "cancel this request", "This request cannot be cancelled"),
+    V.EDIT: Permission(Party.TEAM, "change this request", "This request cannot be changed"),
+    V.REPLAN: Permission(Party.TEAM, "replan this request", "This request cannot be replanned"),
+    V.RETRY_UNDO: Permission(
+        Party.PLATFORM_ADMIN, "retry a rollback", "There is no rollback to retry"
+    ),
+    V.CLOSE: Permission(
+        Party.PLATFORM_ADMIN,
+        "close a request that has left resources in AWS",
+        "Only a stuck request can be closed",
+    ),
+}
+"""The verbs that people use. All others happen, and the portal reads them from the event log."""
+
+
+def may(
+    verb: Verb, actor: Actor, standing: Standing, *, digest: str | None = None
+) -> Allowed | Denied:
+    """Whether `actor` may use `verb` on a request now.
+
+    1. The actor belongs to the party that the verb is for; for a decision, four eyes.
+    2. The verb exists in the request's state.
+    3. An approval names the plan's present digest.
+    """
+    permission = PERMISSIONS[verb]
+    refusal = _refuse_actor(permission, actor, standing)
     if refusal:
         return refusal
-    if digest != standing.plan_digest:
+    state = after(standing.state, verb)
+    if state is None:
+        title = TITLES[standing.state].lower()
+        return Denied("wrong_state", f"{permission.wrong_state}: it is “{title}”.")
+    if verb is V.APPROVE and digest != standing.plan_digest:
         return Denied(
-            "stale_plan", "The plan has changed since you looked at it. Read it again, then decide."
+            "stale_plan", "The plan has changed since you opened it. Review it again, then decide."
         )
-    return Allowed(S.PROVISIONING)
+    return Allowed(state)
 
 
-def may_reject(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """The same people who may approve may reject."""
-    return _decider(actor, standing, "reject") or Allowed(S.REJECTED)
-
-
-def may_cancel(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """The team may cancel its request until it is over; one that is being built is undone first."""
-    if not (actor.is_active and actor.is_team_member):
-        return Denied("not_your_team", "Only a member of the team that asked may cancel this.")
-    to = after(standing.state, V.CANCEL)
-    if to is None:
-        return Denied(
-            "wrong_state", f"This request cannot be cancelled any more: {_is(standing.state)}."
-        )
-    return Allowed(to)
-
-
-def may_edit(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """The team may change or re-plan its request until it is decided. That voids the plan shown so
-    far.
-    """
-    if not (actor.is_active and actor.is_team_member):
-        return Denied("not_your_team", "Only a member of the team that asked may change this.")
-    to = after(standing.state, V.EDIT)
-    if to is None:
-        return Denied(
-            "wrong_state", f"This request cannot be changed any more: {_is(standing.state)}."
-        )
-    return Allowed(to)
-
-
-def may_retry_undo(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """A platform admin may have a failed undo tried again, whoever asked: it only removes what the
-    portal made.
-    """
-    if not (actor.is_active and actor.is_admin):
-        return Denied("not_platform_admin", "Only a platform admin may have an undo tried again.")
-    to = after(standing.state, V.RETRY_UNDO)
-    if to is None:
-        return Denied("wrong_state", f"There is no undo to try again: {_is(standing.state)}.")
-    return Allowed(to)
-
-
-def may_close(actor: Actor, standing: Standing) -> Allowed | Denied:
-    """A platform admin may give up an undo that can never succeed, as in an account that is
-    lost.
-    """
-    if not (actor.is_active and actor.is_admin):
-        return Denied(
-            "not_platform_admin",
-            "Only a platform admin may close a request with things left in AWS.",
-        )
-    to = after(standing.state, V.CLOSE)
-    if to is None:
-        return Denied(
-            "wrong_state", f"Only a stuck request is closed like this: {_is(standing.state)}."
-        )
-    return Allowed(to)
-
-
-def _decider(actor: Actor, standing: Standing, verb: str) -> Denied | None:
+def _refuse_actor(permission: Permission, actor: Actor, standing: Standing) -> Denied | None:
+    action = permission.action
+    if permission.party is Party.TEAM:
+        if not (actor.is_active and actor.is_team_member):
+            return Denied("not_your_team", f"Only the team that asked can {action}.")
+        return None
+    if permission.party is Party.PLATFORM_ADMIN:
+        if not (actor.is_active and actor.is_admin):
+            return Denied("not_platform_admin", f"Only a platform admin can {action}.")
+        return None
     if not (actor.is_active and actor.is_approver):
-        return Denied("not_approver", f"Only an approver of the platform team may {verb} this.")
+        return Denied("not_approver", f"Only an approver of the platform team can {action}.")
+    other = f"Another approver has to {action}."
     if actor.id == standing.requester_id:
-        return Denied(
-            "own_request", f"You asked for this yourself; somebody else has to {verb} it."
-        )
+        return Denied("own_request", f"You asked for this yourself. {other}")
     if actor.id == standing.beneficiary_id:
-        return Denied("beneficiary", f"This is made for you; somebody else has to {verb} it.")
+        return Denied("beneficiary", f"This endpoint is for you. {other}")
     if actor.id == standing.last_editor_id or actor.id in standing.editor_ids:
-        return Denied(
-            "editor", f"You opened or edited this request; somebody else has to {verb} it."
-        )
-    if standing.state is not S.AWAITING_APPROVAL:
-        return Denied("wrong_state", f"There is nothing to {verb}: {_is(standing.state)}.")
+        return Denied("editor", f"You opened or edited this request. {other}")
     return None
-
-
-def _is(state: State) -> str:
-    return f"it is “{TITLES[state].lower()}”"
 
 
 def diagram() -> str:

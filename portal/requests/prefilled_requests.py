@@ -16,22 +16,28 @@ from checks.diagnosis.verdicts import BY_REQUEST
 from checks.models import Check, Probe
 from checks.protocol.handshake_options import HandshakeOptions
 from portal.people.models import Person
-from portal.requests.suggested_requests import Remedy, remedy_anywhere, remedy_at
+from portal.requests.suggested_requests import (
+    SuggestedRequest,
+    suggest_request,
+    suggest_request_anywhere,
+)
 from provisioning.models import Endpoint
 
 
 @dataclass(frozen=True, slots=True)
-class WayOut:
-    """`url` is the form's address on this portal, `brings` what the request puts right, `path` the
+class PrefilledRequest:
+    """`url` is the form's address on this portal, `solves` what the request puts right, `path` the
     one it is for.
     """
 
     url: str
-    brings: str
+    solves: str
     path: str
 
 
-def ways_out(person: Person, endpoint: Endpoint, resource: str = "") -> Mapping[str, WayOut]:
+def prefilled_requests(
+    person: Person, endpoint: Endpoint, resource: str = ""
+) -> Mapping[str, PrefilledRequest]:
     """Verdict → the request for it, after a test of `resource` (a path and its query; "" is the
     endpoint's own).
     """
@@ -45,13 +51,13 @@ def ways_out(person: Person, endpoint: Endpoint, resource: str = "") -> Mapping[
     specs = others.exclude(state=Endpoint.State.ABSENT).values_list("spec_data", flat=True)
     taken = [pattern for one in specs for pattern in one["path_patterns"]]
     found = {
-        code: remedy_at(code, spec, team=endpoint.owner, path=path, taken=taken)
+        code: suggest_request(code, spec, team=endpoint.owner, path=path, taken=taken)
         for code in BY_REQUEST
     }
     return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
 
 
-def ways_out_of(person: Person, check: Check) -> Mapping[str, WayOut]:
+def prefilled_requests_after_check(person: Person, check: Check) -> Mapping[str, PrefilledRequest]:
     """The same after a check, for what it found. A suspicion of low certainty opens nothing."""
     found = {
         check.verdict,
@@ -59,24 +65,26 @@ def ways_out_of(person: Person, check: Check) -> Mapping[str, WayOut]:
     }
     if not found & BY_REQUEST.keys():
         return {}
-    known = ways_out(person, check.endpoint, HandshakeOptions.from_dict(check.options).path)
-    return {code: way_out for code, way_out in known.items() if code in found}
+    known = prefilled_requests(
+        person, check.endpoint, HandshakeOptions.from_dict(check.options).path
+    )
+    return {code: prefilled for code, prefilled in known.items() if code in found}
 
 
-def ways_out_of_probe(person: Person, probe: Probe) -> Mapping[str, WayOut]:
+def prefilled_requests_after_probe(person: Person, probe: Probe) -> Mapping[str, PrefilledRequest]:
     """The same after a further probe, whose endpoint is loaded."""
     code = str((probe.report or {}).get("code", ""))
-    known = ways_out(person, probe.endpoint, probe.path) if code in BY_REQUEST else {}
+    known = prefilled_requests(person, probe.endpoint, probe.path) if code in BY_REQUEST else {}
     return {code: known[code]} if code in known else {}
 
 
-def ways_out_anywhere(person: Person) -> Mapping[str, WayOut]:
+def prefilled_requests_anywhere(person: Person) -> Mapping[str, PrefilledRequest]:
     """The same without a test."""
     if not person.memberships.exists():
         return {}
-    found = {code: remedy_anywhere(code) for code in BY_REQUEST}
+    found = {code: suggest_request_anywhere(code) for code in BY_REQUEST}
     return {code: _way_out(remedy) for code, remedy in found.items() if remedy is not None}
 
 
-def _way_out(remedy: Remedy) -> WayOut:
-    return WayOut(f"{reverse('request-new')}?{remedy.query}", remedy.brings, remedy.path)
+def _way_out(remedy: SuggestedRequest) -> PrefilledRequest:
+    return PrefilledRequest(f"{reverse('request-new')}?{remedy.query}", remedy.solves, remedy.path)

@@ -21,12 +21,12 @@ LONGEST_NAME = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Remedy:
-    """A request to ask for: `brings` says what it puts right, `answers` are fields of its form,
+class SuggestedRequest:
+    """A request to ask for: `solves` says what it puts right, `answers` are fields of its form,
     `path` is "" where nobody knows yet which one is meant.
     """
 
-    brings: str
+    solves: str
     path: str
     answers: tuple[tuple[str, str], ...]
 
@@ -36,9 +36,9 @@ class Remedy:
         return urlencode(self.answers)
 
 
-def remedy_at(
+def suggest_request(
     code: VerdictCode, spec: EndpointSpec, *, team: str, path: str, taken: Sequence[str]
-) -> Remedy | None:
+) -> SuggestedRequest | None:
     """The request that puts right what a test of `path` found at this endpoint's distribution.
 
     1. The verdict is one that a new behavior or origin puts right.
@@ -66,19 +66,19 @@ def remedy_at(
         return None
     why = f"{code} ({VERDICTS[code].title}): found by a test of {spec.name} at {path}."
     fields = {"team": team, **answers, "justification": f"{why} {BY_REQUEST[code]}"[:500]}
-    return Remedy(
+    return SuggestedRequest(
         BY_REQUEST[code], path, tuple((field, value) for field, value in fields.items() if value)
     )
 
 
-def remedy_anywhere(code: VerdictCode) -> Remedy | None:
+def suggest_request_anywhere(code: VerdictCode) -> SuggestedRequest | None:
     """The same for somebody who has no test, only the verdict: which server and which path is
     theirs to say.
     """
     if code not in BY_REQUEST:
         return None
     why = f"{code} ({VERDICTS[code].title}). {BY_REQUEST[code]}"
-    return Remedy(BY_REQUEST[code], "", (("justification", why),))
+    return SuggestedRequest(BY_REQUEST[code], "", (("justification", why),))
 
 
 def _name(name: str, path: str) -> str:

@@ -1,9 +1,7 @@
-"""Taking up what the preflight proposes: the request is changed, so that its plan puts the matter
-right.
+"""Applies a suggestion of the preflight: changes the request so that its plan solves the problem.
 
-It decides which proposal is meant, and nothing else: only what the preflight of the request as it
-is now proposed can be taken up, and who may change a request, and what a wish may be, is decided
-where every other change is.
+Only what the preflight of the request as it is now suggests can be applied. Who may change a
+request, and which answers are valid, is decided where every other change is.
 """
 
 from __future__ import annotations
@@ -15,37 +13,32 @@ from typing import Any
 
 from portal.people.models import Person
 from portal.requests.actions import edit_request
-from portal.requests.lifecycle import Allowed, Denied, may_edit
+from portal.requests.lifecycle import Allowed, Denied, Verb, may
 from portal.requests.models import EndpointRequest
 
 MOST_TEXT = 4000
 
 
 def amend_request(
-    person: Person, request: EndpointRequest, *, code: str, label: str = "", now: datetime
+    person: Person, request: EndpointRequest, *, code: str, amendment_label: str = "", now: datetime
 ) -> Allowed | Denied:
-    """Change the wish as the preflight's result under `code` proposes, and plan anew. Where one
-    code proposes several things, `label` says which; without it the first is meant.
+    """Change the answers as the preflight result `code` suggests, and replan. If one code suggests
+    several changes, `amendment_label` says which; without it the first one is applied.
     """
-    allowed = may_edit(person.actor_for(request.team), request.standing)
+    allowed = may(Verb.EDIT, person.actor_for(request.team), request.standing)
     if isinstance(allowed, Denied):
         return allowed
-    changes = proposed(request.preflight_data, code, label)
+    changes = suggested_changes(request.preflight_data, code, amendment_label)
     if changes is None:
-        reason = (
-            f"The preflight of this request proposes no such change for {code or 'nothing'}. "
-            "Read it again."
-        )
+        reason = f"The preflight suggests no such change for {code or 'this request'}. Reload it."
         return Denied("nothing_proposed", reason)
     return edit_request(person, request, with_changes(request.answers, changes), now=now)
 
 
-def proposed(
+def suggested_changes(
     preflight: Sequence[Mapping[str, Any]], code: str, label: str = ""
 ) -> Mapping[str, Any] | None:
-    """The changes that a stored preflight proposes under `code` (and in these words, if any are
-    given).
-    """
+    """The changes that a stored preflight suggests under `code` (and `label`, if given)."""
     for result in preflight:
         amendment = result.get("amendment")
         if amendment and result["code"] == code and label in ("", amendment["label"]):
@@ -55,14 +48,14 @@ def proposed(
 
 
 def with_changes(answers: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The wish with the changes in it; "" leaves a setting to the portal again."""
+    """The answers with the changes applied; "" leaves a setting to the portal again."""
     merged = {**answers, **changes}
     return {field: value for field, value in merged.items() if value != ""}
 
 
-def read_changes(text: str, known: frozenset[str]) -> dict[str, Any]:
-    """The changes as a page's button sends them back: JSON, of known fields only. Nothing of what
-    is anything else.
+def parse_changes(text: str, known: frozenset[str]) -> dict[str, Any]:
+    """The changes as a page's button sends them back: a JSON object of known fields with plain
+    values. Everything else is dropped.
     """
     try:
         changes = json.loads(text) if len(text) <= MOST_TEXT else None
@@ -77,7 +70,6 @@ def _plain(value: Any) -> bool:
     if isinstance(value, list):
         return all(isinstance(one, str) and _plain(one) for one in value)
     if isinstance(value, str):
-        return not any(
-            "\ud800" <= character <= "\udfff" for character in value
-        )  # halves of pairs: no page shows them
+        # No page can show lone surrogates.
+        return not any("\ud800" <= character <= "\udfff" for character in value)
     return isinstance(value, bool | int)

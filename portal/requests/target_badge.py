@@ -21,7 +21,7 @@ KINDS = {
 
 
 @dataclass(frozen=True)
-class Readiness:
+class TargetBadge:
     """`word` and `tone` for the badge; `why` in one sentence; `usable` when nothing seen so far
     speaks against it.
     """
@@ -32,7 +32,7 @@ class Readiness:
     usable: bool
 
 
-def readiness(target: TargetFacts) -> Readiness:
+def target_badge(target: TargetFacts) -> TargetBadge:
     """The first reason that speaks against a target, if there is one."""
     if target.kind == "gateway":
         return _no(
@@ -48,7 +48,7 @@ def readiness(target: TargetFacts) -> Readiness:
             f"AWS says it is {target.state or 'in no known state'}. Wait until it is active."
         )
     if target.kind == "instance":
-        return Readiness(
+        return TargetBadge(
             "Can be used",
             "good",
             "Which port your server listens on is checked when you choose it.",
@@ -64,11 +64,11 @@ def readiness(target: TargetFacts) -> Readiness:
         )
     if not any(listener.port in WEB_PORTS for listener in target.listeners):
         ports = ", ".join(str(listener.port) for listener in target.listeners)
-        return Readiness(
+        return TargetBadge(
             "Look closer", "warn", f"It listens on {ports} only, not on 80 or 443.", True
         )
-    return Readiness("Can be used", "good", "", True)
+    return TargetBadge("Can be used", "good", "", True)
 
 
-def _no(why: str) -> Readiness:
-    return Readiness("Not ready", "bad", why, False)
+def _no(why: str) -> TargetBadge:
+    return TargetBadge("Not ready", "bad", why, False)

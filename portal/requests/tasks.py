@@ -17,9 +17,9 @@ _mentions = Dispatch()
 
 
 @shared_task
-def work_out_plan(request_id: str) -> None:
+def plan_request(request_id: str) -> None:
     """Work out the plan of one request."""
-    planning.work_out_plan(request_id, now=timezone.now())
+    planning.plan_request(request_id, now=timezone.now())
 
 
 @shared_task
@@ -34,7 +34,7 @@ def tick(now: datetime) -> None:
     """
     due = EndpointRequest.objects.to_plan(now).order_by("due_at").values_list("pk", "due_at")
     for request_id, _ in _mentions.due(due[:BATCH], now):
-        work_out_plan.delay(str(request_id))
+        plan_request.delay(str(request_id))
     # The type checker does not know what with_news annotates.
     news: Any = EndpointRequest.objects.with_news(now)
     for request_id, _ in _mentions.due(news.values_list("pk", "newest")[:BATCH], now):

@@ -159,5 +159,5 @@ def planned_in_lab(
 
 def plan_again(request: EndpointRequest) -> None:
     """What a worker does with a request to plan."""
-    planning.work_out_plan(str(request.pk), now=timezone.now())
+    planning.plan_request(str(request.pk), now=timezone.now())
     request.refresh_from_db()

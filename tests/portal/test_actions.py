@@ -54,7 +54,8 @@ def test_an_account_of_another_team_is_refused(people: Cast) -> None:
 def test_olga_approves_and_a_run_applies_exactly_that_plan(people: Cast) -> None:
     request = planned(asked(people))
     assert isinstance(
-        actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed
+        actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW),
+        Allowed,
     )
     request.refresh_from_db()
     run = Run.objects.get()
@@ -68,7 +69,7 @@ def test_olga_approves_and_a_run_applies_exactly_that_plan(people: Cast) -> None
 def test_the_others_cannot_approve(people: Cast, who: str) -> None:
     request = planned(asked(people))
     denied = actions.approve_request(
-        getattr(people, who), request, digest=request.plan_digest, now=NOW
+        getattr(people, who), request, plan_digest=request.plan_digest, now=NOW
     )
     assert isinstance(denied, Denied)
     assert not Run.objects.exists()
@@ -79,7 +80,7 @@ def test_a_requester_who_became_an_approver_still_cannot(people: Cast) -> None:
     request = planned(asked(people))
     people.ana.role = "approver"
     people.ana.save()
-    denied = actions.approve_request(people.ana, request, digest=request.plan_digest, now=NOW)
+    denied = actions.approve_request(people.ana, request, plan_digest=request.plan_digest, now=NOW)
     assert isinstance(denied, Denied)
     assert denied.code == "own_request"
 
@@ -109,14 +110,15 @@ def test_whoever_edited_it_may_not_decide_also_after_somebody_else_touched_it_la
             Allowed,
         )
         request = planned(EndpointRequest.objects.get(pk=request.pk))
-    denied = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    denied = actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW)
     assert isinstance(denied, Denied)
     assert denied.code == "editor"
     assert not EndpointRequest.objects.to_decide(people.olga).exists()
     with pytest.raises(IntegrityError, match="four eyes"), transaction.atomic():
         decide(request, people.olga, request.plan_digest)
     assert isinstance(
-        actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW), Allowed
+        actions.approve_request(people.max, request, plan_digest=request.plan_digest, now=NOW),
+        Allowed,
     )
 
 
@@ -133,8 +135,8 @@ def decide(request: EndpointRequest, decider: Any, digest: str) -> Approval:
 
 def test_two_approvers_at_once_make_one_run(people: Cast) -> None:
     request = planned(asked(people))
-    first = actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
-    second = actions.approve_request(people.max, request, digest=request.plan_digest, now=NOW)
+    first = actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW)
+    second = actions.approve_request(people.max, request, plan_digest=request.plan_digest, now=NOW)
     assert isinstance(first, Allowed)
     assert isinstance(second, Denied)
     assert second.code == "wrong_state"
@@ -151,11 +153,12 @@ def test_an_edit_voids_the_plan_that_was_shown(people: Cast) -> None:
     assert (request.state, request.revision, request.plan_digest) == (State.PLANNING, 2, "")
     planned(request)
     assert request.plan_digest != shown
-    stale = actions.approve_request(people.olga, request, digest=shown, now=NOW)
+    stale = actions.approve_request(people.olga, request, plan_digest=shown, now=NOW)
     assert isinstance(stale, Denied)
     assert stale.code == "stale_plan"
     assert isinstance(
-        actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW), Allowed
+        actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW),
+        Allowed,
     )
 
 
@@ -176,7 +179,7 @@ def test_the_team_cancels_before_and_during_the_run(people: Cast) -> None:
     assert isinstance(actions.cancel_request(people.ben, before, now=NOW), Allowed)
     before.refresh_from_db()
     assert before.state == State.CANCELLED
-    actions.approve_request(people.olga, during, digest=during.plan_digest, now=NOW)
+    actions.approve_request(people.olga, during, plan_digest=during.plan_digest, now=NOW)
     assert isinstance(actions.cancel_request(people.ana, during, now=NOW), Allowed)
     during.refresh_from_db()
     assert during.state == State.PROVISIONING
@@ -187,7 +190,7 @@ def test_the_team_cancels_before_and_during_the_run(people: Cast) -> None:
 
 def test_a_platform_admin_has_a_failed_undo_tried_again_and_it_is_recorded(people: Cast) -> None:
     request = planned(asked(people))
-    actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW)
     request.refresh_from_db()
     run = request.run
     assert run is not None
@@ -229,7 +232,7 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
     people: Cast,
 ) -> None:
     request, other = planned(asked(people)), planned(asked(people))
-    actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW)
     request.refresh_from_db()
     run = request.run
     assert run is not None
@@ -293,9 +296,9 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
     assert event.data["left"] == [name]
     assert (
         event.text
-        == f"max closed it without its undo: The account is lost. May be left in AWS: {name}."
+        == f"max closed the request without its rollback: The account is lost. May be left in AWS: {name}."
     )
-    freed = actions.approve_request(people.olga, other, digest=other.plan_digest, now=NOW)
+    freed = actions.approve_request(people.olga, other, plan_digest=other.plan_digest, now=NOW)
     assert isinstance(freed, Allowed), "its name is free again"
 
 
@@ -308,14 +311,15 @@ def test_a_name_that_an_endpoint_of_the_account_carries_cannot_be_approved_again
 ) -> None:
     first, second = planned(asked(people)), planned(asked(people))
     assert isinstance(
-        actions.approve_request(people.olga, first, digest=first.plan_digest, now=NOW), Allowed
+        actions.approve_request(people.olga, first, plan_digest=first.plan_digest, now=NOW), Allowed
     )
-    denied = actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW)
+    denied = actions.approve_request(people.olga, second, plan_digest=second.plan_digest, now=NOW)
     assert isinstance(denied, Denied)
     assert denied.code == "name_taken"
     Endpoint.objects.update(state=Endpoint.State.ABSENT)
     assert isinstance(
-        actions.approve_request(people.olga, second, digest=second.plan_digest, now=NOW), Allowed
+        actions.approve_request(people.olga, second, plan_digest=second.plan_digest, now=NOW),
+        Allowed,
     )
 
 

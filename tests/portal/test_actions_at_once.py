@@ -61,7 +61,7 @@ def test_a_request_cancelled_while_it_is_approved_is_undone() -> None:
     request = planned(actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW))
     with transaction.atomic():
         approved = actions.approve_request(
-            people.olga, request, digest=request.plan_digest, now=NOW
+            people.olga, request, plan_digest=request.plan_digest, now=NOW
         )
         cancelled = begun_meanwhile(
             lambda: actions.cancel_request(

@@ -17,7 +17,7 @@ from openapi_spec_validator import validate
 
 from checks.models import Check
 from portal.api.docs import METHODS, api_document
-from portal.endpoints.actions import ask_for_check
+from portal.endpoints.actions import check_now
 from portal.requests.actions import edit_request
 from portal.requests.lifecycle import Allowed
 from tests.lab.account import Lab
@@ -123,7 +123,7 @@ def test_what_changed_of_a_plan_is_told_as_the_document_says(people: Cast, lab: 
 
 def test_an_endpoint_and_its_tests_are_told_as_the_document_says(people: Cast) -> None:
     endpoint = deploy(ask(people.ana, people.chat))
-    check = ask_for_check(people.ana, endpoint, now=timezone.now())
+    check = check_now(people.ana, endpoint, now=timezone.now())
     assert isinstance(check, Check)
     url, headers = f"/api/v1/endpoints/{endpoint.pk}", bearer(people.ana)
     for operation_id, path in (

@@ -358,7 +358,7 @@ def test_whoever_opened_the_ticket_never_decides_on_it_but_another_approver_does
     )
     url = f"{API}/{made.json()['id']}"
     told = get(f"{url}/events", bearer(people.ana)).json()["events"][0]
-    assert told["text"] == "ben asked for team-chat for Chat. olga opened the ticket."
+    assert told["text"] == "ben requested team-chat for Chat. olga opened the ticket."
     assert (told["data"]["by"], told["data"]["opened_by"]) == ("ben", "olga")
     request = planned(EndpointRequest.objects.get())
     assert isinstance(

@@ -37,7 +37,7 @@ def people() -> Cast:
 @pytest.fixture
 def building(people: Cast) -> EndpointRequest:
     request = planned(actions.submit_request(people.ana, people.chat, ANSWERS, now=NOW))
-    actions.approve_request(people.olga, request, digest=request.plan_digest, now=NOW)
+    actions.approve_request(people.olga, request, plan_digest=request.plan_digest, now=NOW)
     request.refresh_from_db()
     return request
 
@@ -130,7 +130,7 @@ def test_what_was_told_before_the_approval_means_nothing_now(people: Cast) -> No
 
 @pytest.mark.parametrize(
     ("port", "fault", "said"),
-    [(81, None, "http_port"), (80, KeyError("a bug"), "The portal itself failed (KeyError)")],
+    [(81, None, "http_port"), (80, KeyError("a bug"), "Internal error (KeyError)")],
 )
 def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
     people: Cast, monkeypatch: pytest.MonkeyPatch, port: int, fault: Exception | None, said: str
@@ -144,7 +144,7 @@ def test_a_request_that_cannot_be_planned_says_so_instead_of_planning_for_ever(
         return snapshot(target={"listeners": (listener,)})
 
     monkeypatch.setattr(AwsAccount, "snapshot_for", seen)
-    planning.work_out_plan(str(request.pk), now=NOW)
+    planning.plan_request(str(request.pk), now=NOW)
     request.refresh_from_db()
     assert request.state == State.BLOCKED
     assert said in request.reason
@@ -179,7 +179,7 @@ def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(
         at = NOW + timedelta(seconds=seconds)
         return bool(EndpointRequest.objects.with_news(at).filter(pk=building.pk).exists())
 
-    again = follower.FOLLOW_AGAIN_SECONDS
+    again = follower.RETRY_AFTER_SECONDS
     with monkeypatch.context() as broken:
         broken.setattr("checks.actions.request_check", faulty)
         happens(building, "run.done")
@@ -187,7 +187,7 @@ def test_a_fault_while_following_is_told_once_and_rests_before_the_next_try(
         assert (waiting(again - 1), waiting(again)) == (False, True)
         follower.follow(str(building.pk), now=NOW + timedelta(seconds=again))
         told = Event.objects.get(stream_id=building.stream, kind="request.portal_fault")
-        assert "The portal itself failed (KeyError)" in told.text
+        assert "Internal error (KeyError)" in told.text
     follower.follow(str(building.pk), now=NOW + timedelta(seconds=2 * again))
     building.refresh_from_db()
     assert (building.state, building.follow_fault) == (State.VERIFYING, "")

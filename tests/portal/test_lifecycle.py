@@ -4,7 +4,6 @@ people.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from portal.people.actor import Actor
 from portal.requests.lifecycle import (
     FINAL,
     NEXT_STEPS,
+    PERMISSIONS,
     TITLES,
     TRANSITIONS,
     Allowed,
@@ -23,12 +23,7 @@ from portal.requests.lifecycle import (
     Verb,
     after,
     diagram,
-    may_approve,
-    may_cancel,
-    may_close,
-    may_edit,
-    may_reject,
-    may_retry_undo,
+    may,
 )
 
 ANA, BEN, OLGA = 1, 2, 3
@@ -38,8 +33,8 @@ MEMBER = Actor(ANA, is_team_member=True)
 
 
 def test_olga_may_approve_what_ana_asked_for() -> None:
-    assert may_approve(APPROVER, WAITING, digest="d1") == Allowed(State.PROVISIONING)
-    assert may_reject(APPROVER, WAITING) == Allowed(State.REJECTED)
+    assert may(Verb.APPROVE, APPROVER, WAITING, digest="d1") == Allowed(State.PROVISIONING)
+    assert may(Verb.REJECT, APPROVER, WAITING) == Allowed(State.REJECTED)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +55,7 @@ def test_olga_may_approve_what_ana_asked_for() -> None:
 def test_nobody_else_may_and_is_told_why(
     actor: Actor, standing: Standing, digest: str, code: str
 ) -> None:
-    refusal = may_approve(actor, standing, digest=digest)
+    refusal = may(Verb.APPROVE, actor, standing, digest=digest)
     assert isinstance(refusal, Denied)
     assert refusal.code == code
     assert refusal.reason.endswith((".", "”."))
@@ -70,26 +65,38 @@ def test_nobody_else_may_and_is_told_why(
 @pytest.mark.parametrize("state", State)
 def test_the_team_may_cancel_and_edit_just_while_the_table_says_so(state: State) -> None:
     standing = replace(WAITING, state=state)
-    assert isinstance(may_cancel(MEMBER, standing), Allowed) is (
+    assert isinstance(may(Verb.CANCEL, MEMBER, standing), Allowed) is (
         (state, Verb.CANCEL) in TRANSITIONS
     )
-    assert isinstance(may_edit(MEMBER, standing), Allowed) is ((state, Verb.EDIT) in TRANSITIONS)
-    assert isinstance(may_cancel(APPROVER, standing), Denied)
-    assert isinstance(may_edit(APPROVER, standing), Denied)
+    assert isinstance(may(Verb.EDIT, MEMBER, standing), Allowed) is (
+        (state, Verb.EDIT) in TRANSITIONS
+    )
+    assert isinstance(may(Verb.CANCEL, APPROVER, standing), Denied)
+    assert isinstance(may(Verb.EDIT, APPROVER, standing), Denied)
 
 
-@pytest.mark.parametrize("may", [may_retry_undo, may_close])
+@pytest.mark.parametrize("verb", [Verb.RETRY_UNDO, Verb.CLOSE])
 @pytest.mark.parametrize("state", State)
 def test_a_platform_admin_has_an_undo_tried_again_or_given_up_just_while_it_is_stuck(
-    state: State, may: Callable[[Actor, Standing], Allowed | Denied]
+    state: State, verb: Verb
 ) -> None:
     standing = replace(WAITING, state=state)
     admin = Actor(OLGA, is_approver=True, is_admin=True)
-    assert isinstance(may(admin, standing), Allowed) is (state is State.STUCK)
+    assert isinstance(may(verb, admin, standing), Allowed) is (state is State.STUCK)
     for nobody in (MEMBER, APPROVER, replace(admin, is_active=False)):
-        refusal = may(nobody, standing)
+        refusal = may(verb, nobody, standing)
         assert isinstance(refusal, Denied)
         assert refusal.code == "not_platform_admin"
+
+
+@pytest.mark.parametrize("verb", PERMISSIONS)
+def test_a_refusal_is_a_sentence_for_people_in_every_state(verb: Verb) -> None:
+    for state in State:
+        for actor in (Actor(BEN), MEMBER, APPROVER, Actor(OLGA, is_admin=True)):
+            answer = may(verb, actor, replace(WAITING, state=state), digest="d1")
+            if isinstance(answer, Denied):
+                assert answer.reason[0].isupper()
+                assert answer.reason.endswith(".")
 
 
 def test_every_state_can_be_reached_and_speaks_to_people() -> None:

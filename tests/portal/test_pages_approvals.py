@@ -72,7 +72,7 @@ def test_rejecting_needs_a_reason_which_the_team_then_sees(people: Cast, lab: La
     client = signed_in(people.olga)
     without = client.post(f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "  "})
     assert without.status_code == 422
-    assert "Say why" in text_of(without)
+    assert "Give a reason" in text_of(without)
     client.post(
         f"/requests/{request.pk}/decide/", {"decision": "reject", "reason": "Use /ws/support"}
     )

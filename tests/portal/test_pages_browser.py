@@ -80,7 +80,7 @@ def test_ana_fills_in_the_form_and_is_answered_as_she_goes(page: Page) -> None:
     page.get_by_label("Name of the endpoint").fill("orders")
     page.get_by_label("Path clients connect to").fill("/ws/orders")
     page.get_by_label("Path clients connect to").press("Enter")
-    expect(page.locator("#standing")).to_contain_text("Working out the plan")
+    expect(page.locator("#standing")).to_contain_text("Planning")
 
 
 def test_an_answer_typed_later_is_judged_too_and_advanced_settings_stay_open(page: Page) -> None:
@@ -100,7 +100,7 @@ def test_the_page_follows_the_request_by_itself(page: Page, lab: Lab, people: Ca
     request = planned_in_lab(lab, people)
     EndpointRequest.objects.filter(pk=request.pk).update(state="planning")
     page.goto(f"/requests/{request.pk}/")
-    expect(page.locator("#standing")).to_contain_text("Working out the plan")
+    expect(page.locator("#standing")).to_contain_text("Planning")
     EndpointRequest.objects.filter(pk=request.pk).update(state="awaiting_approval")
     expect(page.locator("#standing")).to_contain_text("Waiting for approval")
     expect(page.locator("#review")).to_contain_text("What would change in AWS")

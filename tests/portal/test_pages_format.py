@@ -9,10 +9,10 @@ from django.template.loader import render_to_string
 from django.utils import timezone
 
 from checks.models import Check, PrivacyAudit, Probe
-from portal.endpoints.endpoint_status import health
+from portal.endpoints.endpoint_status import endpoint_status
 from portal.pages.templatetags import portal_format
 from portal.requests.plan_diff import plan_view
-from portal.requests.target_badge import readiness
+from portal.requests.target_badge import target_badge
 from provisioning.facts.names import Arn, SecurityGroupId
 from provisioning.facts.snapshot import Listener, TargetFacts
 
@@ -47,7 +47,7 @@ def target(**others: object) -> TargetFacts:
     ],
 )
 def test_readiness_names_the_first_reason(others: dict[str, object], word: str) -> None:
-    said = readiness(target(**others))
+    said = target_badge(target(**others))
     assert said.word == word
     assert said.usable == (word != "Not ready")
     assert said.why or word == "Can be used"
@@ -95,11 +95,11 @@ def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
 
 
 def test_health_is_a_word() -> None:
-    assert health("deployed", True).word == "Live"
-    assert health("deployed", False).word == "Does not answer"
-    assert health("deployed", None).word == "Deployed, not tested yet"
-    assert health("wanted", None).word == "Not built yet"
-    assert health("absent", True).word == "Removed"
+    assert endpoint_status("deployed", True).word == "Live"
+    assert endpoint_status("deployed", False).word == "Does not answer"
+    assert endpoint_status("deployed", None).word == "Deployed, not tested yet"
+    assert endpoint_status("wanted", None).word == "Not built yet"
+    assert endpoint_status("absent", True).word == "Removed"
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,7 @@ def test_what_is_under_way_stands_on_top(people: Cast) -> None:
     ask(people.ana, people.chat)
     page = text_of(signed_in(people.ben).get("/"))
     assert "Under way" in page
-    assert "Working out the plan" in page
+    assert "Planning" in page
 
 
 @pytest.mark.parametrize("page", ["/", "/approvals/"])
@@ -109,7 +109,7 @@ def test_stuck_requests_stand_above_everything_for_those_who_look_after_all(
         assert "Under way" not in text_of(seen), "nothing is said twice"
     hers = text_of(signed_in(people.ana).get(page))
     assert "needs a platform admin" not in hers
-    assert ("Stuck: a person is needed" in hers) is (page == "/"), "among her team's, under way"
+    assert ("Stuck; needs attention" in hers) is (page == "/"), "among her team's, under way"
     put(ask(people.ana, people.chat), State.STUCK, reason="No.")
     both = signed_in(people.olga).get(page)
     assert "Stuck: 2 requests need a platform admin" in text_of(both)

@@ -366,9 +366,9 @@ def test_a_decided_request_is_not_edited_any_more(people: Cast, lab: Lab) -> Non
         signed_in(people.ana).get(f"/requests/{request.pk}/edit/", follow=True),
         signed_in(people.ana).post(f"/requests/{request.pk}/edit/", form_answers(lab), follow=True),
     ):
-        assert "cannot be changed any more" in text_of(answer)
+        assert "This request cannot be changed" in text_of(answer)
     rita = signed_in(people.rita).get(f"/requests/{request.pk}/edit/", follow=True)
-    assert "Only a member of the team" in text_of(rita)
+    assert "Only the team that asked" in text_of(rita)
 
 
 def test_what_people_type_is_shown_as_text(people: Cast, lab: Lab) -> None:

@@ -73,13 +73,13 @@ def test_a_blocked_request_says_what_to_put_right_and_offers_both_ways_on(
     page = signed_in(people.ana).get(f"/requests/{request.pk}/")
     words = text_of(page)
     assert request.state == State.BLOCKED
-    assert "Cannot be built yet" in words
+    assert "Not ready to build" in words
     assert "Blocks" in words
     assert "To put it right:" in words
     assert "Change the request" in words
     assert "Plan again" in words
     again = signed_in(people.ana).post(f"/requests/{request.pk}/replan/", follow=True)
-    assert "The plan is being made anew." in text_of(again)
+    assert "Replanning." in text_of(again)
     request.refresh_from_db()
     assert request.state == State.PLANNING
 
@@ -93,10 +93,10 @@ def test_the_team_takes_up_what_the_preflight_proposes(people: Cast, lab: Lab) -
     assert "Add /ws to the paths" not in text_of(
         signed_in(people.olga).get(f"/requests/{request.pk}/")
     )
-    said = {"code": "PF-PATH-BARE", "label": "Add /ws to the paths"}
+    said = {"code": "PF-PATH-BARE", "amendment_label": "Add /ws to the paths"}
     refused = signed_in(people.olga).post(f"/requests/{request.pk}/amend/", said, follow=True)
-    assert "Only a member of the team" in text_of(refused)
-    assert "plan is being made anew" in text_of(
+    assert "Only the team that asked" in text_of(refused)
+    assert "Request changed. Replanning." in text_of(
         signed_in(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
     )
     plan_again(request)
@@ -105,13 +105,13 @@ def test_the_team_takes_up_what_the_preflight_proposes(people: Cast, lab: Lab) -
     assert request.plan_digest != digest
     assert any(item["title"].startswith("Behavior /ws in") for item in request.plan_data["items"])
     again = signed_in(people.ana).post(f"/requests/{request.pk}/amend/", said, follow=True)
-    assert "proposes no such change" in text_of(again)
+    assert "suggests no such change" in text_of(again)
 
 
 def test_the_team_cancels_and_others_cannot(people: Cast, lab: Lab) -> None:
     request = planned_in_lab(lab, people)
     refused = signed_in(people.olga).post(f"/requests/{request.pk}/cancel/", follow=True)
-    assert "Only a member of the team" in text_of(refused)
+    assert "Only the team that asked" in text_of(refused)
     request.refresh_from_db()
     assert request.state == State.AWAITING_APPROVAL
     assert "Cancel the request" not in text_of(
@@ -129,9 +129,9 @@ def test_the_team_cancels_and_others_cannot(people: Cast, lab: Lab) -> None:
 
 def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> None:
     request = planned_in_lab(lab, people)
-    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
+    approve_request(people.olga, request, plan_digest=request.plan_digest, now=timezone.now())
     words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
-    assert "Being built" in words
+    assert "Building" in words
     assert "You can close this page." in words
     assert "Check that the approved plan still holds · being done" in words
     assert "Add origin and behaviors to the distribution · to do" in words
@@ -156,7 +156,7 @@ def test_while_it_is_built_the_rail_shows_every_step(people: Cast, lab: Lab) -> 
         words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
         assert ("tries again by itself. ListVpcOrigins: no (AccessDenied)." in words) == tells
     undoing = signed_in(people.ana).post(f"/requests/{request.pk}/cancel/", follow=True)
-    assert "It is being undone." in text_of(undoing)
+    assert "Rolling back." in text_of(undoing)
     Run.objects.filter(endpoint_requests=request).update(state=Run.State.UNDOING)
     words = text_of(signed_in(people.ana).get(f"/requests/{request.pk}/"))
     assert "Being removed again" in words
@@ -210,7 +210,7 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
     people: Cast, lab: Lab
 ) -> None:
     request = planned_in_lab(lab, people)
-    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
+    approve_request(people.olga, request, plan_digest=request.plan_digest, now=timezone.now())
     Run.objects.filter(endpoint_requests=request).update(
         state=Run.State.STUCK, failure={"step": "vpc-origin"}
     )
@@ -226,7 +226,7 @@ def test_a_platform_admin_finds_the_button_that_tries_a_failed_undo_again(
     words = text_of(
         signed_in(people.olga).post(f"{page}retry-undo/", {"reason": "It may again."}, follow=True)
     )
-    assert "The undo is tried again." in words
+    assert "Retrying the rollback." in words
     assert "Being removed again" in words
     assert button not in words
 
@@ -235,7 +235,7 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     people: Cast, lab: Lab
 ) -> None:
     request = planned_in_lab(lab, people)
-    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
+    approve_request(people.olga, request, plan_digest=request.plan_digest, now=timezone.now())
     request.refresh_from_db()
     run = request.run
     assert run is not None
@@ -256,9 +256,11 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_reads_what_is_left
     offered = text_of(client.get(page))
     assert button in offered
     assert left in offered
-    assert "Say why the undo cannot succeed" in text_of(client.post(f"{page}close/", follow=True))
+    assert "Say why the rollback can never succeed" in text_of(
+        client.post(f"{page}close/", follow=True)
+    )
     words = text_of(client.post(f"{page}close/", {"reason": "The account is lost."}, follow=True))
-    assert "Closed, with things left in AWS" in words
+    assert "Closed, with resources left in AWS" in words
     assert "Reason: The account is lost." in words
     assert words.count(left) == 1, "in the events"
     assert button not in words
@@ -271,7 +273,7 @@ def test_a_failure_says_what_to_do_and_the_team_asks_again_with_the_same_answers
         lab, people, name="orders-feed", path_patterns="/ws/orders, /ws/orders/*"
     )
     page, again = f"/requests/{request.pk}/", "Ask again with these answers"
-    approve_request(people.olga, request, digest=request.plan_digest, now=timezone.now())
+    approve_request(people.olga, request, plan_digest=request.plan_digest, now=timezone.now())
     assert again not in text_of(signed_in(people.ana).get(page)), "it is under way"
     Run.objects.filter(endpoint_requests=request).update(
         failure={"reason": "No.", "fix": "Ask the account's owner."}

@@ -15,8 +15,8 @@ from checks.models import Check
 from portal.people.models import Person
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
-from portal.requests.prefilled_requests import ways_out, ways_out_of
-from portal.requests.suggested_requests import remedy_anywhere, remedy_at
+from portal.requests.prefilled_requests import prefilled_requests, prefilled_requests_after_check
+from portal.requests.suggested_requests import suggest_request, suggest_request_anywhere
 from provisioning.models import Endpoint
 from provisioning.spec.endpoint_spec import EndpointSpec
 from provisioning.spec.parsing import complete_answers, parse_spec
@@ -39,14 +39,14 @@ def offered(
     taken: tuple[str, ...] = ("/ws/chat",),
     spec: EndpointSpec = SPEC,
 ) -> Any:
-    return remedy_at(code, spec, team="chat", path=path, taken=taken)
+    return suggest_request(code, spec, team="chat", path=path, taken=taken)
 
 
 def test_only_what_a_new_endpoint_can_put_right_opens_a_request() -> None:
     assert set(BY_REQUEST) <= set(VERDICTS)
     for code in VERDICTS:
         assert bool(offered(code)) is (code in BY_REQUEST), code
-        assert bool(remedy_anywhere(code)) is (code in BY_REQUEST), code
+        assert bool(suggest_request_anywhere(code)) is (code in BY_REQUEST), code
     for never in (
         "WSE-LIVE",
         "WSE-504-SG",
@@ -132,13 +132,13 @@ def test_each_link_opens_the_form_with_these_values(
     check = failing(endpoint)
     client = signed_in(people.ana)
     assert links(client.get(f"/endpoints/{endpoint.pk}/?check={check.pk}")) == [
-        ways_out_of(people.ana, check)["WSE-PATH"].url
+        prefilled_requests_after_check(people.ana, check)["WSE-PATH"].url
     ]
-    found = ways_out(people.ana, endpoint, "/ws/room?room=1")
+    found = prefilled_requests(people.ana, endpoint, "/ws/room?room=1")
     for code, fix in BY_REQUEST.items():
-        way_out = found[code]
-        form = client.get(way_out.url)
-        shown, said = form.context["form"], parse_qs(urlsplit(way_out.url).query)
+        prefilled = found[code]
+        form = client.get(prefilled.url)
+        shown, said = form.context["form"], parse_qs(urlsplit(prefilled.url).query)
         assert {field: shown.value(field) for field in said} == {
             "team": "chat",
             "account_id": endpoint.account_id,
@@ -214,10 +214,10 @@ def test_another_endpoints_path_is_not_offered_until_that_endpoint_is_gone(
         spec_data=spec,
         created_at=endpoint.created_at,
     )
-    assert not ways_out(people.ana, endpoint, "/ws/room")
+    assert not prefilled_requests(people.ana, endpoint, "/ws/room")
     other.state = Endpoint.State.ABSENT
     other.save()
-    assert set(ways_out(people.ana, endpoint, "/ws/room")) == set(BY_REQUEST)
+    assert set(prefilled_requests(people.ana, endpoint, "/ws/room")) == set(BY_REQUEST)
 
 
 def test_who_may_not_ask_for_the_team_is_offered_nothing(people: Cast, endpoint: Endpoint) -> None:

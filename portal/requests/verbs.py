@@ -1,0 +1,161 @@
+"""The verbs that people and ticket systems can use on a request: one row each.
+
+A row names the action, the scope that an API token needs, the fields of the body, and the words
+that pages and the API's document show. Who may use a verb, and when, is in `lifecycle.PERMISSIONS`;
+what it does, in actions.py. Pages, API routes, links and OpenAPI follow from these rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from portal.people.models import ApiToken, Person
+from portal.requests import actions, suggestions
+from portal.requests.lifecycle import Allowed, Denied, State, Verb
+from portal.requests.models import EndpointRequest
+
+LONGEST_REASON = 400
+
+
+@dataclass(frozen=True)
+class VerbField:
+    """A text in a verb's body, of at most `longest` characters."""
+
+    name: str
+    help: str
+    example: str
+    required: bool = False
+    longest: int = LONGEST_REASON
+
+
+@dataclass(frozen=True)
+class RequestVerb:
+    """A verb as pages and the API offer it.
+
+    `name` is the verb in URLs and in the API's `links`. `permission` is its row in
+    `lifecycle.PERMISSIONS`. `done` is what the page says afterwards, `done_in` where the state
+    before makes it another sentence.
+    """
+
+    name: str
+    permission: Verb
+    scope: ApiToken.Scope
+    action: Callable[..., Allowed | Denied]
+    summary: str
+    description: str
+    done: str
+    fields: tuple[VerbField, ...] = ()
+    done_in: Mapping[State, str] = field(default_factory=dict)
+
+    def use(
+        self, person: Person, request: EndpointRequest, given: Mapping[str, str], now: datetime
+    ) -> Allowed | Denied:
+        """Use the verb with the texts `given` for its fields; each is a keyword of the action."""
+        texts = {one.name: given.get(one.name, "") for one in self.fields}
+        return self.action(person, request, now=now, **texts)
+
+    def done_after(self, state: State) -> str:
+        """What to tell the person who used it on a request in `state`."""
+        return self.done_in.get(state, self.done)
+
+
+def _reason(help_text: str, example: str, *, required: bool = False) -> VerbField:
+    return VerbField("reason", help_text, example, required)
+
+
+VERBS: tuple[RequestVerb, ...] = (
+    RequestVerb(
+        "approve",
+        Verb.APPROVE,
+        ApiToken.Scope.APPROVE,
+        actions.approve_request,
+        "Approve a plan",
+        "Approves exactly the plan with this digest. Nobody can approve a request that they asked "
+        "for, opened the ticket of, edited or benefit from.",
+        "Approved. Building starts now.",
+        (
+            VerbField(
+                "plan_digest",
+                "The digest of the plan that you read.",
+                "9f2c4e1a" * 8,
+                required=True,
+            ),
+            _reason("Recorded with the approval.", "Checked with the network team"),
+        ),
+    ),
+    RequestVerb(
+        "reject",
+        Verb.REJECT,
+        ApiToken.Scope.APPROVE,
+        actions.reject_request,
+        "Reject a request",
+        "Rejects the request with a reason that the team sees.",
+        "Rejected. The team sees your reason.",
+        (_reason("The team sees it.", "Use the shared chat endpoint instead", required=True),),
+    ),
+    RequestVerb(
+        "cancel",
+        Verb.CANCEL,
+        ApiToken.Scope.WRITE,
+        actions.cancel_request,
+        "Cancel a request",
+        "Cancels the request. If it is being built, everything it created in AWS is removed first.",
+        "Cancelled.",
+        (_reason("Recorded with the request.", "Not needed any more"),),
+        {State.PROVISIONING: "Rolling back. This page shows the progress."},
+    ),
+    RequestVerb(
+        "retry-undo",
+        Verb.RETRY_UNDO,
+        ApiToken.Scope.APPROVE,
+        actions.retry_undo,
+        "Retry a failed rollback",
+        "For platform admins, on a stuck request. Fix the cause that its reason names first. "
+        "Anything already deleted, by anyone, is skipped.",
+        "Retrying the rollback. This page shows the progress.",
+        (_reason("What you fixed.", "The role may delete VPC origins again"),),
+    ),
+    RequestVerb(
+        "close",
+        Verb.CLOSE,
+        ApiToken.Scope.APPROVE,
+        actions.close_request,
+        "Close a stuck request without its rollback",
+        "For platform admins, on a stuck request whose rollback can never succeed, for example "
+        "because the AWS account is lost. The event `request.closed` lists what may be left in "
+        "AWS, as `data.left`. The portal no longer manages any of it; the endpoint counts as "
+        "absent.",
+        "Closed. The events below list what may be left in AWS.",
+        (_reason("Why the rollback can never succeed.", "The account was closed", required=True),),
+    ),
+    RequestVerb(
+        "replan",
+        Verb.REPLAN,
+        ApiToken.Scope.WRITE,
+        actions.replan_request,
+        "Replan a request",
+        "Asks AWS again, without changing the answers.",
+        "Replanning.",
+    ),
+    RequestVerb(
+        "amend",
+        Verb.EDIT,
+        ApiToken.Scope.WRITE,
+        suggestions.amend_request,
+        "Apply a suggestion of the preflight",
+        "A preflight result may carry an `amendment`: fields of the request with other values, "
+        "with which the plan solves the problem. This applies it and replans.",
+        "Request changed. Replanning.",
+        (
+            VerbField("code", "The code of the preflight result.", "PF-PATH-BARE", required=True),
+            VerbField(
+                "amendment_label",
+                "Which of several suggestions; the first if empty.",
+                "Add /ws/chat to the paths",
+            ),
+        ),
+    ),
+)
+VERBS_BY_NAME: Mapping[str, RequestVerb] = {verb.name: verb for verb in VERBS}
