@@ -145,7 +145,7 @@ class ProbeSummary(Body):
 
 
 class Cell(Body):
-    state = s.ChoiceField(["good", "bad", "told", "not reached"])
+    state = s.ChoiceField(["good", "bad", "info", "not reached"])
     text = s.CharField()
 
 

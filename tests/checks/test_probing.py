@@ -107,14 +107,14 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
             ProbeRequest(ProbeKind.PLAIN_GET),
             "The WebSocket opens; a plain GET of the same address is answered with 426.",
         ),
-        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every way is open."),
-        (ProbeRequest(ProbeKind.NEGOTIATION), "What is offered opens"),
-        (ProbeRequest(ProbeKind.RECONNECT, 2), "Came back 2 times out of 2."),
+        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every route works."),
+        (ProbeRequest(ProbeKind.NEGOTIATION), "Every offer opens"),
+        (ProbeRequest(ProbeKind.RECONNECT, 2), "2 of 2 reconnects succeeded."),
         (ProbeRequest(ProbeKind.CROWD, 3), "All 3 clients heard each other."),
         (ProbeRequest(ProbeKind.IDLE, 2), "After 2 s of silence the socket was still open."),
         (
             ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"),
-            "Every line that a WebSocket needs reaches the app.",
+            "All required headers reach the app.",
         ),
     ],
     ids=lambda given: given.kind if isinstance(given, ProbeRequest) else "",
@@ -137,10 +137,10 @@ def test_each_kind_tells_what_it_saw(
         rows = dict(told.rows)
         assert rows["Sec-WebSocket-Protocol"][2].text == "as sent"
     if asked.kind is ProbeKind.NEGOTIATION:
-        agreed = dict(told.rows)["Subprotocol agreed on"]
+        agreed = dict(told.rows)["Subprotocol agreed"]
         assert [cell.text for cell in agreed] == ["", "chat.v1", "", "chat.v1"]
         assert told.lines == (
-            "The app demands a subprotocol: without one it refuses (nothing, compression).",
+            "The app requires a subprotocol: it refuses without one (nothing, compression).",
         )
 
 

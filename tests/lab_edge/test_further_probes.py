@@ -57,7 +57,7 @@ def test_a_crowd_of_the_chat_hears_each_other(around: Surroundings) -> None:
 def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> None:
     told = asyncio.run(make_report(ProbeRequest(ProbeKind.NEGOTIATION), target("dchat"), around))
     assert told.ok, told
-    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == [
+    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed"]] == [
         "none",
         "chat.v1",
         "none",
