@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from checks.protocol.address_guard import AllowedUrl
 from checks.protocol.connect_to import Destination
+from checks.protocol.urls import AllowedUrl
 
 Tool = Literal["wscat", "websocat", "python", "curl"]
 EXAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="

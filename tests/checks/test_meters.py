@@ -17,7 +17,7 @@ from checks.output.reports import crowd_report, idle_report
 from checks.probe.multi_socket import Silence, gather_crowd, measure_idle, reconnect
 from checks.probe.probe_request import JOINS_WITHIN
 from checks.probe.prober import ProbeNetwork
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason, StepSeen
 from tests.checks.origins import HOST, network_to
 from tests.checks.seen import live
