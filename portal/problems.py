@@ -158,7 +158,8 @@ def problem_of(error: Exception) -> tuple[ApiProblem, dict[str, str]] | None:
             return error, {}
         case SpecError():
             codes = {fault.code for fault in error.errors}
-            code = "unknown_person" if codes == {"unknown_person"} else "invalid_fields"
+            # Errors that all have the code of a problem are that problem.
+            code = codes.pop() if len(codes) == 1 and codes <= PROBLEMS.keys() else "invalid_fields"
             return ApiProblem(code, str(error), error.errors), {}
         case Http404() | exceptions.NotFound():
             return ApiProblem("not_found"), {}

@@ -28,6 +28,7 @@ INSTALLED_APPS = [
     "django_htmx",
     "rest_framework",
     "drf_spectacular",
+    "drf_spectacular_sidecar",
     "channels",
     "csp",
     "provisioning",
@@ -153,6 +154,7 @@ LOGOUT_REDIRECT_URL = "sign-in"
 REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "URL_FORMAT_OVERRIDE": None,
+    "DEFAULT_THROTTLE_RATES": {"caller": "600/min"},
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Private WebSocket endpoints",

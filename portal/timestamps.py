@@ -7,6 +7,7 @@ It never guesses a zone: a time without one is no moment.
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import overload
 
 
 def parse_timestamp(text: str) -> datetime:
@@ -20,3 +21,12 @@ def parse_timestamp(text: str) -> datetime:
         return moment.astimezone(UTC)
     except OverflowError as error:
         raise ValueError(f"out of range: {text}") from error
+
+
+@overload
+def format_timestamp(at: datetime) -> str: ...
+@overload
+def format_timestamp(at: None) -> None: ...
+def format_timestamp(at: datetime | None) -> str | None:
+    """RFC 3339 in UTC, milliseconds; None stays None."""
+    return None if at is None else at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

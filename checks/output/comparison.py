@@ -1,7 +1,8 @@
-"""Several routes to the same app, side by side: one column for each route, one row for each phase
+"""Several ways to the same app, side by side: one column for each way, one row for each phase
 (PURE).
 
-A phase that was not reached is never called good.
+Decides what each cell says and which one is the first that is red. It must never probe anything,
+and never call a phase good that was not reached: an empty cell says so.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from typing import Literal
 
 from checks.protocol.transcript import Phase, Transcript
 
-CellState = Literal["good", "bad", "not reached", "info"]
+State = Literal["good", "bad", "not reached", "told"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One phase on one route: `text` is a time in milliseconds, a status line or what went wrong.
-    `info` is neither good nor bad.
+    """One phase on one way: `text` is a time in milliseconds, a status line or what went wrong.
+    `told` is neither good nor bad.
     """
 
-    state: CellState
+    state: State
     text: str = ""
 
 
@@ -37,7 +38,7 @@ class Comparison:
 
 
 _ROWS: tuple[tuple[str, tuple[Phase, ...], str], ...] = (
-    ("Name resolved", (Phase.URL, Phase.DNS, Phase.GUARD), "dns"),
+    ("Name found", (Phase.URL, Phase.DNS, Phase.GUARD), "dns"),
     ("Connected", (Phase.TCP,), "tcp"),
     ("Encrypted", (Phase.TLS,), "tls"),
     ("Upgraded (101)", (Phase.UPGRADE,), "upgrade"),
@@ -48,7 +49,9 @@ _ROWS: tuple[tuple[str, tuple[Phase, ...], str], ...] = (
 
 
 def compare(ways: Sequence[tuple[str, Transcript]]) -> Comparison:
-    """The table. The first bad cell is the one in the highest row, from left to right."""
+    """The table. The first bad cell is the one in the highest row, from left to right: where the
+    ways part.
+    """
     rows = tuple(
         (title, tuple(_cell(seen, phases, timer) for _, seen in ways))
         for title, phases, timer in _ROWS
@@ -80,5 +83,5 @@ def _cell(seen: Transcript, phases: tuple[Phase, ...], timer: str) -> Cell:
         return Cell("good", "not asked for")
     if Phase.UPGRADE in phases and seen.response is not None:
         took = f", {milliseconds:.0f} ms" if milliseconds is not None else ""
-        return Cell("info" if plain else "good", f"{seen.response.status}{took}")
+        return Cell("told" if plain else "good", f"{seen.response.status}{took}")
     return Cell("good", f"{milliseconds:.0f} ms" if milliseconds is not None else "")

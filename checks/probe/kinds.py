@@ -30,7 +30,8 @@ from checks.probe.multi_socket import gather_crowd, measure_idle, reconnect
 from checks.probe.probe_request import HEARS_WITHIN, ProbeRequest, Route, routes_of
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.deflate import OFFER
-from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
+from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.probe_target import ProbeTarget
 from checks.protocol.script import ExpectText, Script
 from checks.protocol.transcript import Transcript
 
@@ -39,7 +40,7 @@ BEATS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class ProbeContext:
+class Surroundings:
     """What a further probe is made with; `ways` are the operator's, of endpoint `name`."""
 
     network: ProbeNetwork
@@ -50,7 +51,7 @@ class ProbeContext:
     idle_pace: float = 1.0
 
 
-async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: ProbeContext) -> Report:
+async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: Surroundings) -> Report:
     """Make the probe; at most `longest(asked, …)` seconds. `usual` is the handshake that clients
     make.
     """
@@ -88,7 +89,7 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: ProbeCont
 
 
 async def _all(
-    ways: Sequence[tuple[str, ProbeTarget]], around: ProbeContext
+    ways: Sequence[tuple[str, ProbeTarget]], around: Surroundings
 ) -> tuple[tuple[str, Transcript], ...]:
     seen = await asyncio.gather(
         *(probe(target, network=around.network, limits=around.limits) for _, target in ways)
@@ -97,7 +98,7 @@ async def _all(
 
 
 def _ways(
-    asked: ProbeRequest, usual: ProbeTarget, around: ProbeContext
+    asked: ProbeRequest, usual: ProbeTarget, around: Surroundings
 ) -> list[tuple[str, ProbeTarget]]:
     ways = [("through the edge", usual)]
     if usual.origin is not None:
@@ -125,7 +126,7 @@ class _Overhear(ExpectText):
 
     found: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
 
-    def matches(self, message: str, nonce: str) -> bool:
+    def fits(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         arrived = arrived_headers(message)
         if arrived is not None:
@@ -133,7 +134,7 @@ class _Overhear(ExpectText):
         return arrived is not None
 
 
-async def _journey(asked: ProbeRequest, target: ProbeTarget, around: ProbeContext) -> Report:
+async def _journey(asked: ProbeRequest, target: ProbeTarget, around: Surroundings) -> Report:
     """With a path that tells, what arrived is measured; without one only the policy is read."""
     step = _Overhear("the header lines that arrived", HEARS_WITHIN)
     target = replace(target, extensions=(OFFER,))

@@ -26,7 +26,7 @@ loop sees it.
 """
 
 
-class Stream:
+class Wire:
     """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`."""
 
     def __init__(self, limit: int) -> None:
@@ -122,7 +122,7 @@ class Stream:
             await self._sleep(deadline)
         return bool(self._buffer) or self.eof
 
-    def read(self) -> bytes:
+    def take(self) -> bytes:
         """Everything that has arrived."""
         data = bytes(self._buffer)
         self._buffer.clear()

@@ -1,7 +1,5 @@
-"""The view every API view derives from: one parser, one set of credentials, one shape of refusals.
-
-It reads the correlation id, refuses query parameters nobody knows, and turns exceptions into
-problems. It never decides what a view does.
+"""The view that every API view derives from: one parser, one set of credentials, one shape of
+refusals. It reads what the handler's operation declares and turns exceptions into problems.
 """
 
 from __future__ import annotations
@@ -10,28 +8,44 @@ import re
 import uuid
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import IO, Any
 
 from django.utils import timezone
 from rest_framework.authentication import BaseAuthentication, SessionAuthentication
+from rest_framework.parsers import BaseParser
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from portal.api.auth import HasScope, PerCaller, TokenAuthentication
-from portal.api.parser import StrictJSONParser
+from portal.api.auth import CallerThrottle, HasScope, TokenAuthentication
+from portal.api.lists import read_query
+from portal.api.operation import Operation
+from portal.json_body import LARGEST_BODY, read_json
 from portal.people.models import Person
 from portal.problems import MEDIA_TYPE, PROBLEMS, ApiProblem, problem_body, problem_of
-from provisioning.spec.parsing import FieldError
 
 _HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.ASCII)
 
 
+class StrictJSONParser(BaseParser):
+    """Reads bodies by `read_json`."""
+
+    media_type = "application/json"
+
+    def parse(
+        self,
+        stream: IO[Any],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        return read_json(stream.read(LARGEST_BODY + 1))
+
+
 class ApiView(APIView):
-    """`scopes`: what a token needs per method. `parameters`: the query parameters each method
-    knows.
+    """Its handlers are decorated with `@operation`; `query` has the query parameters that the
+    operation declares.
     """
 
     authentication_classes: Sequence[type[BaseAuthentication]] = (
@@ -41,19 +55,24 @@ class ApiView(APIView):
     permission_classes: Any = (HasScope,)
     parser_classes = (StrictJSONParser,)
     renderer_classes: Any = (JSONRenderer,)
-    throttle_classes: Sequence[type[BaseThrottle]] = (PerCaller,)
+    throttle_classes: Sequence[type[BaseThrottle]] = (CallerThrottle,)
     metadata_class = None
-    scopes: ClassVar[Mapping[str, str]] = {}
-    parameters: ClassVar[frozenset[str]] = frozenset()
     correlation_id = ""
     now: datetime
+    query: dict[str, Any]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         self.now = timezone.now()
         self.correlation_id = uuid.uuid4().hex
         self.correlation_id = header_value(request, "X-Correlation-ID") or self.correlation_id
         super().initial(request, *args, **kwargs)
-        self._check_parameters(request)
+        declared = self.operation
+        self.query = read_query(declared.query if declared else (), request.query_params)
+
+    @property
+    def operation(self) -> Operation | None:
+        """Of the method called; None for one that does not exist here."""
+        return getattr(getattr(self, (self.request.method or "").lower(), None), "operation", None)
 
     @property
     def person(self) -> Person:
@@ -64,7 +83,7 @@ class ApiView(APIView):
         return user
 
     @property
-    def body(self) -> dict[str, Any]:
+    def sent(self) -> dict[str, Any]:
         """The body as the strict parser read it; {} when there was none."""
         data = self.request.data
         return data if isinstance(data, dict) else {}
@@ -93,23 +112,8 @@ class ApiView(APIView):
         answer.setdefault("Cache-Control", "private, no-cache")
         return answer
 
-    def _check_parameters(self, request: Request) -> None:
-        """A misspelt filter would otherwise answer with everything."""
-        faults = []
-        for name, values in request.query_params.lists():
-            if name not in self.parameters:
-                faults.append(
-                    FieldError(name[:60], "unknown", "This parameter does not exist. Remove it.")
-                )
-            elif len(values) > 1:
-                faults.append(FieldError(name, "duplicate", "Give it once."))
-            elif "\x00" in values[0] or len(values[0]) > 4000:
-                faults.append(FieldError(name, "invalid", "It does not fit."))
-        if faults:
-            raise bad_parameters(faults)
 
-
-class Nowhere(ApiView):
+class UnknownPath(ApiView):
     """Every path under /api/v1/ that does not exist."""
 
     authentication_classes = ()
@@ -122,15 +126,8 @@ class Nowhere(ApiView):
         raise ApiProblem("not_found")
 
 
-def bad_parameters(faults: list[FieldError]) -> ApiProblem:
-    """Query parameters that do not fit."""
-    return ApiProblem(
-        "bad_parameter", "; ".join(f"{fault.field}: {fault.message}" for fault in faults), faults
-    )
-
-
 def header_value(request: Request, name: str) -> str:
-    """A header's value, "" when it is absent. Raises ApiProblem for one that cannot be echoed or
+    """A header's value, "" when it is absent. Raises ApiProblem for one that cannot be returned or
     stored.
     """
     value: str = request.headers.get(name, "").strip()

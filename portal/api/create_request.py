@@ -1,9 +1,6 @@
-"""Create a request from an API body, once per key however often it is asked.
+"""Create a request from an API body, once per key however often the call is made.
 
-It reads the flat body that ticket systems send (strings for numbers and booleans, "" for absent),
-and keeps the promise of idempotency: the key's row is inserted first, on its unique index, in the
-transaction that makes the request, so that of twenty equal calls one creates and nineteen get what
-it made. It never bends a wish: what a wish may be is decided in provisioning.spec.parsing.
+What the settings may be is decided in provisioning.spec.parsing.
 """
 
 from __future__ import annotations
@@ -11,117 +8,94 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
-from django.db import transaction
 from django.db.models import Q
 
+from portal.api import fields as f
+from portal.api.endpoint_settings import fields_of_settings
 from portal.people.models import Person, Team
 from portal.problems import ApiProblem
 from portal.requests.actions import Ticket, submit_request
-from portal.requests.models import EndpointRequest, IdempotencyKey
-from provisioning.spec.digest import digest_of
+from portal.requests.idempotency import BY_HEADER, BY_TICKET, KeyConflict, once_per_key
+from portal.requests.models import EndpointRequest
+from provisioning.spec.field_kinds import InvalidValue
+from provisioning.spec.fields import FIELDS
 from provisioning.spec.parsing import FieldError, SpecError, complete_answers, parse_spec
-
-KEPT = timedelta(days=30)
-"""How long a key is remembered. After that the same call counts as new."""
-
-BY_HEADER, BY_TICKET = "requests.create", "requests.create/ticket"
 
 ALIASES: Mapping[str, str] = {"ws_path": "path_patterns", "target": "target_arn"}
 """Names that ticket forms use → ours."""
 
-WISH_FIELDS = (
-    "name", "account_id", "distribution_id", "target_arn", "path_patterns", "max_silence_seconds", "subprotocols",
-    "carries_http_api", "origin_protocol", "http_port", "https_port", "forward_host", "origin_domain",
-    "viewer_protocol_policy", "allowed_methods", "read_timeout", "keepalive_timeout", "open_security_group",
-)  # fmt: skip
-OTHER_FIELDS = (
-    "action", "team", "justification", "requested_for", "opened_by", "external_system", "external_id", "external_url",
-)  # fmt: skip
-
 _SYSTEM = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.ASCII)
 _ID = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]{0,118}[\x21-\x7e])?", re.ASCII)
 _URL = re.compile(r"https?://[\x21-\x7e]{1,490}", re.ASCII)
-_CONTROL = re.compile(r"[\x00-\x09\x0b\x0c\x0e-\x1f\x7f]")
+_NO_CONTROL = re.compile(r"[^\x00-\x09\x0b\x0c\x0e-\x1f\x7f]*")
+NO_TEAM = "You are not in a team with this name."
+NOBODY = "Must be the username or e-mail address of a person known here."
+
+# fmt: off
+TEAM = f.Field("team", f.text(60, advice=NO_TEAM), "Short name of one of your teams.",
+             required=True, example="chat", code="unknown_team")
+OTHERS = (
+    f.Field("action", f.choice(EndpointRequest.Action), "create, the default.", default="create"),
+    f.Field("justification", f.text(500, _NO_CONTROL), "What it is for; the approver reads it.",
+          default="", example="Chat for the support desk"),
+    f.Field("requested_for", f.text(254, advice=NOBODY),
+          "Username or e-mail of the person it is for. They cannot approve it.",
+          example="ana@example.com", code="unknown_person"),
+    f.Field("opened_by", f.text(254, advice=NOBODY),
+          "Username or e-mail of the person who opened the ticket. They cannot approve it.",
+          example="ben@example.com", code="unknown_person"),
+    f.Field("external_system",
+          f.text(40, _SYSTEM, "1 to 40 lower-case letters, digits, _ and -, as in servicenow."),
+          "servicenow, jira, … Together with external_id it makes the call idempotent.",
+          default="", example="servicenow"),
+    f.Field("external_id", f.text(120, _ID, "1 to 120 visible ASCII characters, as in INC0012."),
+          "The ticket's number.", default="", example="RITM0012345"),
+    f.Field("external_url", f.text(498, _URL, "The ticket's address, starting with https://."),
+          "The ticket's address.", default="",
+          example="https://acme.service-now.com/RITM0012345"),
+)
+# fmt: on
+NEW_REQUEST = f.Body(
+    "NewRequest",
+    'A request for an endpoint, flat. Numbers and booleans may be strings; "" means absent; lists '
+    "may be comma-separated strings. path_patterns may be called ws_path, and target_arn target. "
+    "Fields that start with x_ are ignored.",
+    (TEAM, *fields_of_settings(shown=False), *OTHERS),
+)
 
 
-@dataclass(frozen=True)
-class Created:
-    """What a creation came to. `replayed`: an earlier call had made it."""
-
-    request_id: uuid.UUID
-    replayed: bool
-
-
-@dataclass(frozen=True)
-class Intake:
-    """A body that was understood."""
-
-    team: Team
-    beneficiary: Person | None
-    opener: Person | None
-    answers: Mapping[str, Any]
-    justification: str
-    ticket: Ticket
-
-
-def create(
+def create_request(
     person: Person, body: Mapping[str, Any], *, key: str, correlation_id: str, now: datetime
-) -> Created:
-    """Make the request `body` asks for, or find what the same call made before.
-
-    1. The key: the Idempotency-Key header, else external system, id and action; without either,
-       each call is new.
-    2. Insert the key with the id the request will have. Whoever loses waits here for the winner's
-       commit.
-    3. Found instead of inserted: same body, the original; another body, 409 with the fields that
-       differ.
-    4. Otherwise read the body and submit. A refusal rolls the key back, so a corrected body may use
-       it again.
+) -> tuple[uuid.UUID, bool]:
+    """Make the request that `body` describes, once per key: the Idempotency-Key header, else
+    external system, id and action; without either, each call is new. Gives its id, and whether an
+    earlier call had made it.
     """
-    said = without_empties(body)
+    said = {name: value for name, value in body.items() if value is not None and value != ""}
     route, key = (BY_HEADER, key) if key else (BY_TICKET, ticket_key(said))
-    with transaction.atomic():
-        if not key:
-            return Created(_submit(person, said, uuid.uuid4(), correlation_id, now), replayed=False)
-        IdempotencyKey.objects.filter(person=person, created_at__lt=now - KEPT).delete()
-        kept, inserted = IdempotencyKey.objects.get_or_create(
-            person=person,
-            route=route,
-            key=key,
-            defaults={
-                "body_digest": digest_of(said),
-                "body": said,
-                "request_id": uuid.uuid4(),
-                "created_at": now,
-            },
+    outcome = once_per_key(
+        person, route, key, said, now, lambda pk: submit(person, said, pk, correlation_id, now)
+    )
+    if isinstance(outcome, KeyConflict):
+        names, differs = outcome.differing, "It had another value when the key was first used."
+        raise ApiProblem(
+            "idempotency_conflict",
+            f"The same key was used with another body. Differing: {', '.join(names[:20])}.",
+            [FieldError(name[:60], "differs", differs) for name in names],
         )
-        if inserted:
-            return Created(
-                _submit(person, said, kept.request_id, correlation_id, now), replayed=False
-            )
-    if kept.body_digest != digest_of(said):
-        raise _conflict(kept.body, said)
-    return Created(kept.request_id, replayed=True)
-
-
-def without_empties(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body without null and "", which mean absent."""
-    return {field: value for field, value in body.items() if value is not None and value != ""}
+    return outcome.request_id, outcome.replayed
 
 
 def ticket_key(said: Mapping[str, Any]) -> str:
-    """The natural key of a ticket's call, or "" when it names no ticket (or none that could be
-    kept).
+    """The natural key of a ticket's call, or "" if it names no ticket (or none that could be
+    stored).
     """
-    system, ticket_id, action = (
-        said.get("external_system"),
-        said.get("external_id"),
-        said.get("action", "create"),
-    )
+    system, ticket_id = said.get("external_system"), said.get("external_id")
+    action = said.get("action", "create")
     if not (isinstance(system, str) and isinstance(ticket_id, str) and isinstance(action, str)):
         return ""
     if not (_SYSTEM.fullmatch(system) and _ID.fullmatch(ticket_id)):
@@ -129,151 +103,70 @@ def ticket_key(said: Mapping[str, Any]) -> str:
     return f"{action[:20]} {system} {ticket_id}"
 
 
-def read_body(person: Person, said: Mapping[str, Any], correlation_id: str) -> Intake:
-    """Understand a body without empties. Raises SpecError with every fault found."""
-    errors = [
-        FieldError(
-            field[:60],
-            "unknown",
-            "This field does not exist. Remove it, or begin its name with x_.",
-        )
-        for field in sorted(said)
-        if field not in (*WISH_FIELDS, *OTHER_FIELDS, *ALIASES) and not field.startswith("x_")
-    ]
-    answers: dict[str, Any] = {field: said[field] for field in WISH_FIELDS if field in said}
-    called: dict[str, str] = {}
-    for alias, field in ALIASES.items():
-        if alias in said and field in said:
-            errors.append(
-                FieldError(alias, "duplicate", f"It means the same as {field}. Send one of them.")
-            )
-        elif alias in said:
-            answers[field], called[field] = said[alias], alias
-    if "carries_http_api" in answers:
-        answer = str(answers["carries_http_api"]).lower()
-        if answer in ("true", "false"):
-            answers["carries_http_api"] = answer == "true"
-        else:
-            errors.append(FieldError("carries_http_api", "invalid", "Say true or false."))
-    if said.get("action", "create") != "create":
-        errors.append(FieldError("action", "invalid", "Choose one of: create."))
+def submit(
+    person: Person, said: f.Row, request_id: uuid.UUID, correlation_id: str, now: datetime
+) -> None:
+    """Read a body without empties and submit the request. Raises SpecError with every error.
 
-    team = _team(person, said.get("team"), errors)
-    beneficiary, opener = _person(said, "requested_for", errors), _person(said, "opened_by", errors)
-    justification = _text(said, "justification", 500, errors)
-    ticket = _ticket(said, correlation_id, errors)
+    1. The fields around the settings, and whom they name.
+    2. Aliases become our names; errors call a field as the body does.
+    3. Answers that only steer the derivation of settings.
+    4. The settings, together.
+    """
+    errors = NEW_REQUEST.unknown(name for name in said if name not in ALIASES)
+    values, wrong = f.read_fields((TEAM, *OTHERS), said)
+    errors += wrong
+    if ("external_id" in said) != ("external_system" in said):
+        missing = "external_system" if "external_id" in said else "external_id"
+        together = "external_system and external_id go together."
+        errors.append(FieldError(missing, "required", together))
+    team = Team.objects.filter(memberships__person=person, slug=values["team"]).first()
+    if values["team"] and not team:
+        errors.append(FieldError("team", "unknown_team", NO_TEAM))
+    beneficiary = find_person(values["requested_for"], "requested_for", errors)
+    opener = find_person(values["opened_by"], "opened_by", errors)
+
+    answers = {row.name: said[row.name] for row in FIELDS if row.name in said}
+    called = {}
+    for alias, name in ALIASES.items():
+        if alias in said and name in said:
+            errors.append(FieldError(alias, "duplicate", f"Same as {name}. Send one of them."))
+        elif alias in said:
+            answers[name], called[name] = said[alias], alias
+    for row in FIELDS:
+        if row.name in answers and not row.in_spec:
+            try:
+                answers[row.name] = row.parse(answers[row.name])
+            except InvalidValue as invalid:
+                errors.append(FieldError(row.name, invalid.code, invalid.message))
     try:
         parse_spec(complete_answers(answers))
     except SpecError as refusal:
-        errors += [
-            FieldError(called.get(fault.field, fault.field), fault.code, fault.message)
-            for fault in refusal.errors
-        ]
+        errors += [replace(one, field=called.get(one.field, one.field)) for one in refusal.errors]
     if errors or team is None:
         raise SpecError(errors)
-    return Intake(team, beneficiary, opener, answers, justification, ticket)
-
-
-def _submit(
-    person: Person,
-    said: Mapping[str, Any],
-    request_id: uuid.UUID,
-    correlation_id: str,
-    now: datetime,
-) -> uuid.UUID:
-    intake = read_body(person, said, correlation_id)
-    request: EndpointRequest = submit_request(
+    system, ticket_id, url = (values[f"external_{name}"] for name in ("system", "id", "url"))
+    submit_request(
         person,
-        intake.team,
-        intake.answers,
+        team,
+        answers,
         now=now,
-        justification=intake.justification,
-        beneficiary=intake.beneficiary,
-        opener=intake.opener,
-        ticket=intake.ticket,
+        justification=values["justification"],
+        beneficiary=beneficiary,
+        opener=opener,
+        ticket=Ticket(system, ticket_id, url, correlation_id),
         request_id=request_id,
     )
-    return request.id
 
 
-def _conflict(before: Mapping[str, Any], now: Mapping[str, Any]) -> ApiProblem:
-    differing = sorted(field for field in {*before, *now} if before.get(field) != now.get(field))
-    faults = [
-        FieldError(field[:60], "differs", "It had another value when the key was first used.")
-        for field in differing
-    ]
-    names = ", ".join(fault.field for fault in faults[:20])
-    return ApiProblem(
-        "idempotency_conflict",
-        f"The same key was used with another body. Differing: {names}.",
-        faults,
-    )
-
-
-def _team(person: Person, slug: Any, errors: list[FieldError]) -> Team | None:
-    """One of the caller's own teams; another's is as unknown as one that does not exist."""
-    if slug is None:
-        errors.append(FieldError("team", "required", "Needed. The team's short name."))
+def find_person(who: str | None, field: str, errors: list[FieldError]) -> Person | None:
+    """The one active person with this username or e-mail address. None also if none is named."""
+    if who is None:
         return None
-    team = (
-        Team.objects.filter(memberships__person=person, slug=slug).first()
-        if isinstance(slug, str)
-        else None
-    )
-    if team is None:
-        errors.append(FieldError("team", "unknown_team", "You are in no team of this name."))
-    return team
-
-
-def _person(said: Mapping[str, Any], field: str, errors: list[FieldError]) -> Person | None:
-    """A username or an e-mail address, of exactly one active person. None also where the field is
-    absent.
-    """
-    if field not in said:
-        return None
-    who, found = said[field], list[Person]()
-    if isinstance(who, str) and len(who) <= 254:
-        named = Q(username=who) | (Q(email__iexact=who) if "@" in who else Q())
-        found = list(Person.objects.filter(named, is_active=True)[:2])
+    named = Q(username=who) | (Q(email__iexact=who) if "@" in who else Q())
+    found = list(Person.objects.filter(named, is_active=True)[:2])
     if len(found) == 1:
         return found[0]
-    advice = (
-        "Several people have it. Send the username."
-        if found
-        else "A username or an e-mail address known here."
-    )
-    errors.append(FieldError(field, "unknown_person", advice))
+    several = "Several people have this address. Send the username."
+    errors.append(FieldError(field, "unknown_person", several if found else NOBODY))
     return None
-
-
-def _text(said: Mapping[str, Any], field: str, most: int, errors: list[FieldError]) -> str:
-    value = said.get(field, "")
-    if not isinstance(value, str) or len(value) > most or _CONTROL.search(value):
-        errors.append(FieldError(field, "invalid", f"A text of at most {most} characters."))
-        return ""
-    return value
-
-
-def _ticket(said: Mapping[str, Any], correlation_id: str, errors: list[FieldError]) -> Ticket:
-    values = {}
-    for field, pattern, advice in (
-        (
-            "external_system",
-            _SYSTEM,
-            "1 to 40 lower-case letters, digits, _ and -, as in servicenow.",
-        ),
-        ("external_id", _ID, "1 to 120 visible ASCII characters, as in RITM0012345."),
-        ("external_url", _URL, "The ticket's address, beginning with https://."),
-    ):
-        value = said.get(field, "")
-        if value != "" and not (isinstance(value, str) and pattern.fullmatch(value)):
-            errors.append(FieldError(field, "invalid", advice))
-        values[field] = value
-    if ("external_id" in said) != ("external_system" in said):
-        missing = "external_system" if "external_id" in said else "external_id"
-        errors.append(
-            FieldError(missing, "required", "external_system and external_id go together.")
-        )
-    return Ticket(
-        values["external_system"], values["external_id"], values["external_url"], correlation_id
-    )

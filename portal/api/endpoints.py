@@ -4,60 +4,104 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, TypeVar
 
-from django.db.models import QuerySet
+from django.conf import settings
+from django.db.models import Model
 from django.http import Http404
-from drf_spectacular.utils import extend_schema
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.api import endpoints_schema as schema
+from portal.api import fields as f
 from portal.api.base import ApiView
-from portal.api.output import LARGEST_PAGE, get_endpoint, list_endpoints
-from portal.api.requests import whole_number
-from portal.people.models import ApiToken, Person, Team
+from portal.api.endpoint_settings import ENDPOINT_SPEC
+from portal.api.lists import PAGE, Filter, page, page_of
+from portal.api.operation import operation
+from portal.endpoints.visibility import visible_endpoints
 from provisioning.models import Endpoint
+
+Model_ = TypeVar("Model_", bound=Model)
+
+
+def api_url(endpoint_id: Any, below: str = "") -> str:
+    """Where an endpoint, or something below it, is in the API."""
+    return f"{settings.PORTAL_URL}/api/v1/endpoints/{endpoint_id}{below}"
+
+
+def portal_url(endpoint_id: Any) -> str:
+    return f"{settings.PORTAL_URL}/endpoints/{endpoint_id}/"
+
+
+def client_url(domain_name: str | None, spec_data: Mapping[str, Any] | None) -> str:
+    """Where clients connect; "" as long as that is not known."""
+    if not (domain_name and spec_data):
+        return ""
+    return Endpoint(domain_name=domain_name, spec_data=spec_data).url
+
+
+# fmt: off
+ENDPOINT_LINKS = f.Object("EndpointLinks", "Where to go from an endpoint.", (
+    f.Field("portal", f.STRING, "Its page.", portal_url, ("id",)),
+    f.Field("checks", f.STRING, "", lambda pk: api_url(pk, "/checks"), ("id",)),
+    f.Field("probes", f.STRING, "", lambda pk: api_url(pk, "/probes"), ("id",)),
+    f.Field("saved_checks", f.STRING, "", lambda pk: api_url(pk, "/saved-checks"), ("id",)),
+))
+ENDPOINT = f.Object("Endpoint", "An endpoint.", (
+    f.Field("id", f.UUID),
+    f.Field("url", f.STRING, "", api_url, ("id",)),
+    f.Field("name", f.STRING, example="team-chat"),
+    f.Field("team", f.STRING, source="owner", example="chat"),
+    f.Field("account_id", f.STRING, example="111122223333"),
+    f.Field("state", f.choice(Endpoint.State), example="deployed"),
+    f.Field("endpoint_url", f.STRING, "Where clients connect.", client_url,
+            ("domain_name", "spec_data"), "wss://d111111abcdef8.cloudfront.net/ws/chat"),
+    f.Field("spec", f.of(ENDPOINT_SPEC), source="spec_data"),
+    f.Field("links", f.of(ENDPOINT_LINKS)),
+    f.Field("created_at", f.TIME),
+    f.Field("deployed_at", f.TIME, null=True, example="2026-11-21T09:20:00.000Z"),
+))
+ENDPOINT_PAGE = page_of("EndpointPage", "endpoints", ENDPOINT)
+FILTERS = (
+    Filter("team", f.text(60), "A team's short name.", lookup="owner"),
+)
+# fmt: on
 
 
 class Endpoints(ApiView):
-    """All endpoints the caller may see."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"GET": ApiToken.Scope.READ}
-    parameters = frozenset({"team", "cursor", "limit"})
-
-    @extend_schema(**schema.LIST_ENDPOINTS)
+    @operation("listEndpoints", ENDPOINT_PAGE, query=(*FILTERS, *PAGE))
     def get(self, request: Request) -> Response:
-        said = request.query_params
-        limit = whole_number(said.get("limit", "50"), "limit", 1, LARGEST_PAGE)
-        found = visible_endpoints(self.person)
-        if "team" in said:
-            found = found.filter(owner=said["team"])
-        return Response(list_endpoints(found, said.get("cursor", ""), limit))
+        """List endpoints.
+
+        Newest first. Pages by an opaque cursor.
+        """
+        visible = visible_endpoints(self.person)
+        return Response(page("endpoints", ENDPOINT, visible, self.query, FILTERS))
 
 
 class OneEndpoint(ApiView):
-    """An endpoint by its id."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"GET": ApiToken.Scope.READ}
-
-    @extend_schema(**schema.GET_ENDPOINT)
+    @operation("getEndpoint", ENDPOINT)
     def get(self, request: Request, endpoint_id: uuid.UUID) -> Response:
-        return Response(_found(get_endpoint(visible_endpoints(self.person).filter(pk=endpoint_id))))
+        """Read an endpoint.
+
+        What it is and where clients connect.
+        """
+        found = visible_endpoints(self.person).filter(pk=endpoint_id)
+        row = found.values(*ENDPOINT.columns).first()
+        if row is None:
+            raise Http404
+        return Response(ENDPOINT.show(row))
 
 
-def visible_endpoints(person: Person) -> QuerySet[Endpoint]:
-    """What a person may know of: their teams' endpoints; everything for the platform team and
-    auditors.
-    """
-    if person.sees_everything:
-        return Endpoint.objects.all()
-    return Endpoint.objects.filter(
-        owner__in=Team.objects.filter(memberships__person=person).values("slug")
-    )
+class OfEndpoint(ApiView):
+    """What the views below one endpoint share."""
 
+    def endpoint(self, endpoint_id: uuid.UUID) -> Endpoint:
+        """The endpoint, if the caller may see it."""
+        return get_object_or_404(visible_endpoints(self.person), pk=endpoint_id)
 
-def _found(shown: dict[str, Any] | None) -> dict[str, Any]:
-    if shown is None:
-        raise Http404
-    return shown
+    def one_of(self, model: type[Model_], endpoint_id: uuid.UUID, pk: Any) -> Model_:
+        """A row that belongs to the endpoint, with the endpoint, if the caller may see it."""
+        visible = visible_endpoints(self.person).filter(pk=endpoint_id)
+        rows = model._default_manager.select_related("endpoint")
+        return get_object_or_404(rows, pk=pk, endpoint__in=visible)

@@ -1,7 +1,7 @@
-"""Requests over the API: each view parses, calls one action or reads one set, and shows the result.
+"""Requests over the API: listed, created, read, followed, and the verbs of portal.requests.verbs.
 
-What is visible to whom is EndpointRequest.objects.visible_to; what may be done is portal.requests.lifecycle.
-Another team's request answers exactly like one that does not exist.
+What is visible to whom is EndpointRequest.objects.visible_to; what may be done is
+portal.requests.lifecycle. Another team's request answers exactly like one that does not exist.
 """
 
 from __future__ import annotations
@@ -9,111 +9,138 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Mapping
+from typing import Any
 
+from django.conf import settings
 from django.http import Http404
 from django.template.loader import render_to_string
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from portal.api import requests_schema as schema
-from portal.api.base import ApiView, bad_parameters, header_value
-from portal.api.create_request import create
-from portal.api.output import LARGEST_PAGE, get_request, list_requests, retry_after, states
-from portal.people.models import ApiToken
-from portal.problems import refused
-from portal.requests.actions import (
-    approve_request,
-    cancel_request,
-    close_request,
-    reject_request,
-    replan_request,
-    retry_undo,
+from portal.api import fields as f
+from portal.api.base import ApiView, header_value
+from portal.api.create_request import NEW_REQUEST, create_request
+from portal.api.lists import LARGEST_PAGE, PAGE, Filter, page
+from portal.api.operation import header, operation
+from portal.api.request_output import (
+    REQUEST,
+    REQUEST_PAGE,
+    REQUEST_SUMMARY,
+    for_caller,
+    show_first,
 )
-from portal.requests.lifecycle import SETTLED, Allowed, Denied, State
-from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
-from portal.requests.suggestions import amend_request
-from portal.timestamps import parse_timestamp
+from portal.problems import refused
+from portal.requests.lifecycle import SETTLED, Denied, State
+from portal.requests.models import EndpointRequest
+from portal.requests.verbs import RequestVerb
 from provisioning.models import Event
-from provisioning.spec.parsing import FieldError, SpecError
 
-READ, WRITE, APPROVE = ApiToken.Scope.READ, ApiToken.Scope.WRITE, ApiToken.Scope.APPROVE
-LARGEST_EVENT_PAGE = 1000
-LARGEST_SEQ = 2**63 - 1
-LONGEST_REASON = 400
+# fmt: off
+FILTERS = (
+    Filter("state", f.listed(tuple(State)), f"Some of {', '.join(State)}, separated by commas.",
+           lookup="state__in"),
+    Filter("team", f.text(60), "A team's short name.", lookup="team__slug"),
+    Filter("external_system", f.text(40), "servicenow, jira, …", lookup="external_system"),
+    Filter("external_id__in", f.listed(most=LARGEST_PAGE),
+           f"Up to {LARGEST_PAGE} ticket numbers, separated by commas.",
+           lookup="external_id__in", needs="external_system"),
+    Filter("updated_since", f.TIME, "Only those changed at or after this time.",
+           lookup="updated_at__gte"),
+)
+AFTER = (
+    f.Field("after", f.whole_number(0, 2**63 - 1), "Number of the last event you have.", default=0),
+    f.Field("limit", f.whole_number(1, 1000), "200 if absent.", default=200),
+    f.Field("html", f.FLAG, "true adds each event as an HTML fragment.", default=False),
+)
+EVENT = f.Object("Event", "One line of what happened.", (
+    f.Field("seq", f.INTEGER),
+    f.Field("at", f.TIME),
+    f.Field("kind", f.STRING, example="request.submitted"),
+    f.Field("level", f.choice(Event.Level)),
+    f.Field("step", f.STRING),
+    f.Field("text", f.STRING, example="Ana asked for team-chat for Chat."),
+    f.Field("data", f.JSON, example={"by": "ana", "state": "planning"}),
+    f.Field("html", f.STRING, required=False),
+))
+EVENT_PAGE = f.Object("EventPage", "The events after a cursor.", (
+    f.Field("events", f.array(f.of(EVENT))),
+    f.Field("next_after", f.INTEGER),
+    f.Field("more", f.FLAG),
+    f.Field("state", f.choice(State)),
+    f.Field("settled", f.FLAG),
+))
+# fmt: on
+UNCHANGED = {304: OpenApiResponse(description="Unchanged since the ETag in If-None-Match.")}
+IDEMPOTENCY_KEY = (header("Idempotency-Key", "A unique string per request, up to 120 characters."),)
+IF_NONE_MATCH = (header("If-None-Match", "ETag of the answer that you have."),)
 
 
 class Requests(ApiView):
-    """All requests the caller may see; asking for a new one."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"GET": READ, "POST": WRITE}
-    filters: ClassVar[frozenset[str]] = frozenset(
-        {"state", "team", "external_system", "external_id__in", "updated_since", "cursor", "limit"}
-    )
-
-    @property
-    def parameters(self) -> frozenset[str]:  # type: ignore[override]
-        return frozenset() if self.request.method == "POST" else self.filters
-
-    @extend_schema(**schema.LIST_REQUESTS)
+    @operation("listRequests", REQUEST_PAGE, query=(*FILTERS, *PAGE))
     def get(self, request: Request) -> Response:
-        said = request.query_params
-        limit = whole_number(said.get("limit", "50"), "limit", 1, LARGEST_PAGE)
-        found = _filtered(EndpointRequest.objects.visible_to(self.person), said)
-        return Response(list_requests(found, said.get("cursor", ""), limit))
+        """List requests.
 
-    @extend_schema(**schema.CREATE_REQUEST)
+        Newest first. Pages by an opaque cursor.
+        """
+        visible = for_caller(EndpointRequest.objects.all(), self.person)
+        caller = {"@caller": self.person}
+        shown = page("requests", REQUEST_SUMMARY, visible, self.query, FILTERS, added=caller)
+        return Response(shown)
+
+    @operation(
+        "createRequest", REQUEST, body=NEW_REQUEST, headers=IDEMPOTENCY_KEY, statuses=(200, 201)
+    )
     def post(self, request: Request) -> Response:
-        created = create(
+        """Ask for an endpoint.
+
+        Answers immediately; planning, approval and provisioning follow. Idempotent by
+        Idempotency-Key, or else by external_system, external_id and action: the same call again
+        answers 200 with the original and the header Idempotent-Replayed: true.
+        """
+        request_id, replayed = create_request(
             self.person,
-            self.body,
+            self.sent,
             key=header_value(request, "Idempotency-Key"),
             correlation_id=self.correlation_id,
             now=self.now,
         )
-        shown = _shown(
-            EndpointRequest.objects.visible_to(self.person).filter(pk=created.request_id)
-        )
-        headers = {"Location": shown["url"]} | (
-            {"Idempotent-Replayed": "true"} if created.replayed else {}
-        )
-        return Response(
-            shown, status=200 if created.replayed else 201, headers=headers | _retry(shown["state"])
-        )
+        shown = show_first(EndpointRequest.objects.filter(pk=request_id), self.person)
+        headers = {"Location": shown["url"], **retry_header(shown["state"])}
+        headers |= {"Idempotent-Replayed": "true"} if replayed else {}
+        return Response(shown, status=200 if replayed else 201, headers=headers)
 
 
 class OneRequest(ApiView):
-    """A request by its id."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"GET": READ}
-
-    @extend_schema(**schema.GET_REQUEST)
+    @operation("getRequest", REQUEST, headers=IF_NONE_MATCH, also=UNCHANGED)
     def get(self, request: Request, request_id: uuid.UUID) -> Response:
-        return _answer(
-            request, EndpointRequest.objects.visible_to(self.person).filter(pk=request_id)
-        )
+        """Read a request.
+
+        Has an ETag, and Retry-After until the request is settled.
+        """
+        asked = EndpointRequest.objects.filter(pk=request_id)
+        return unless_known(request, show_first(asked, self.person))
 
 
 class RequestByTicket(ApiView):
-    """The newest request that a ticket asked for."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"GET": READ}
-
-    @extend_schema(**schema.GET_REQUEST_BY_TICKET)
+    @operation("getRequestByTicket", REQUEST, headers=IF_NONE_MATCH, also=UNCHANGED)
     def get(self, request: Request, system: str, external_id: str) -> Response:
+        """Read the newest request of a ticket.
+
+        Has an ETag, and Retry-After until the request is settled.
+        """
         if "\x00" in system or "\x00" in external_id:
             raise Http404
-        asked = EndpointRequest.objects.visible_to(self.person).filter(
-            external_system=system, external_id=external_id
-        )
-        return _answer(request, asked.order_by("-created_at", "-id"))
+        asked = EndpointRequest.objects.filter(external_system=system, external_id=external_id)
+        newest = asked.order_by("-created_at", "-id")
+        return unless_known(request, show_first(newest, self.person))
 
 
 class NDJSONRenderer(BaseRenderer):
-    """One event a line."""
+    """One event per line."""
 
     media_type = "application/x-ndjson"
     format = "ndjson"
@@ -125,276 +152,101 @@ class NDJSONRenderer(BaseRenderer):
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
-        lines: Iterable[Any] = data["events"]
+        lines: list[dict[str, Any]] = data["events"]
         return b"".join(json.dumps(line, ensure_ascii=False).encode() + b"\n" for line in lines)
 
 
-class RequestEvents(ApiView):
-    """The events of a request after a cursor."""
+NDJSON = {
+    (200, NDJSONRenderer.media_type): OpenApiResponse(
+        OpenApiTypes.STR, description="One f.JSON object per line."
+    )
+}
 
-    scopes: ClassVar[Mapping[str, str]] = {"GET": READ}
-    parameters = frozenset({"after", "limit", "html"})
+
+class RequestEvents(ApiView):
     renderer_classes = (JSONRenderer, NDJSONRenderer)
 
-    @extend_schema(**schema.LIST_EVENTS)
+    @operation("listRequestEvents", EVENT_PAGE, query=AFTER, also=NDJSON)
     def get(self, request: Request, request_id: uuid.UUID) -> Response:
-        said = request.query_params
-        after = whole_number(said.get("after", "0"), "after", 0, LARGEST_SEQ)
-        limit = whole_number(said.get("limit", "200"), "limit", 1, LARGEST_EVENT_PAGE)
-        html = yes_or_no(said.get("html", "false"), "html")
+        """Read events after a cursor.
+
+        Events are numbered from 1 without gaps. With Accept: application/x-ndjson one event per
+        line.
+        """
+        after, limit = self.query["after"], self.query["limit"]
         asked = EndpointRequest.objects.visible_to(self.person).filter(pk=request_id)
         row = asked.values("stream", "state").first()
         if row is None:
             raise Http404
         events = list(Event.objects.after(row["stream"], after)[: limit + 1])
-        shown = [_event(event, html) for event in events[:limit]]
-        body = {
+        shown = [event.to_dict() for event in events[:limit]]
+        if self.query["html"]:
+            for line, event in zip(shown, events, strict=False):
+                line["html"] = render_to_string("requests/_event.html", {"event": event})
+        events_page = {
             "events": shown,
-            "next_after": events[:limit][-1].seq if shown else after,
+            "next_after": shown[-1]["seq"] if shown else after,
             "more": len(events) > limit,
             "state": row["state"],
             "settled": State(row["state"]) in SETTLED,
         }
-        return Response(body, headers=_retry(row["state"]))
+        return Response(events_page, headers=retry_header(row["state"]))
 
 
-class Decide(ApiView):
-    """What the views of the verbs share: find the request, act, show what became of it."""
-
-    http_method_names = ("post",)
-    fields: ClassVar[frozenset[str]] = frozenset({"reason"})
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        """Call the one action."""
-        raise NotImplementedError
-
-    def decide(self, request: Request, request_id: uuid.UUID) -> Response:
-        visible = EndpointRequest.objects.visible_to(self.person).filter(pk=request_id)
-        found = visible.select_related("team").first()
-        if found is None:
-            raise Http404
-        outcome = self.act(found, read_texts(self.body, self.fields))
-        if isinstance(outcome, Denied):
-            raise refused(outcome)
-        return Response(_shown(visible))
-
-
-class Approve(Decide):
-    """Agree to exactly one plan."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": APPROVE}
-    fields = frozenset({"plan_digest", "reason"})
-
-    @extend_schema(**schema.APPROVE_REQUEST)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        if not said.get("plan_digest"):
-            raise SpecError(
-                [
-                    FieldError(
-                        "plan_digest", "required", "Needed. The digest of the plan that you read."
-                    )
-                ]
+def verb_view(verb: RequestVerb) -> type[ApiView]:
+    """The view of a verb: find the request, use the verb, show the request."""
+    name = verb.name.title().replace("-", "")
+    body = f.Body(
+        f"{name}Input",
+        f"{verb.summary}.",
+        tuple(
+            f.Field(
+                one.name,
+                f.text(one.longest),
+                one.help,
+                required=one.required,
+                default="",
+                example=one.example,
+                missing="reason_required" if one.name == "reason" else "required",
             )
-        reason = said.get("reason", "")
-        return approve_request(
-            self.person, request, plan_digest=said["plan_digest"], reason=reason, now=self.now
+            for one in verb.fields
+        ),
+    )
+
+    class VerbView(ApiView):
+        @operation(
+            f"{name[0].lower()}{name[1:]}Request",
+            REQUEST,
+            scope=verb.scope,
+            body=body if body.fields else None,
+            docs=f"{verb.summary}\n\n{verb.description}",
         )
+        def post(self, request: Request, request_id: uuid.UUID) -> Response:
+            asked = EndpointRequest.objects.filter(pk=request_id)
+            found = asked.visible_to(self.person).select_related("team").first()
+            if found is None:
+                raise Http404
+            outcome = verb.use(self.person, found, body.read(self.sent), self.now)
+            if isinstance(outcome, Denied):
+                raise refused(outcome)
+            return Response(show_first(asked, self.person))
+
+    return VerbView
 
 
-class Reject(Decide):
-    """Say no, with a reason."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": APPROVE}
-
-    @extend_schema(**schema.REJECT_REQUEST)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        return reject_request(self.person, request, reason=said.get("reason", ""), now=self.now)
-
-
-class Cancel(Decide):
-    """Give it up; what is being built is undone first."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": WRITE}
-
-    @extend_schema(**schema.CANCEL_REQUEST)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        return cancel_request(self.person, request, reason=said.get("reason", ""), now=self.now)
-
-
-class RetryUndo(Decide):
-    """Have a failed undo tried again."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": APPROVE}
-
-    @extend_schema(**schema.RETRY_UNDO)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        return retry_undo(self.person, request, reason=said.get("reason", ""), now=self.now)
-
-
-class Close(Decide):
-    """Give up a failed undo for good."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": APPROVE}
-
-    @extend_schema(**schema.CLOSE_REQUEST)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        return close_request(self.person, request, reason=said.get("reason", ""), now=self.now)
-
-
-class Replan(Decide):
-    """Ask AWS again without changing the wish."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": WRITE}
-    fields = frozenset()
-
-    @extend_schema(**schema.REPLAN_REQUEST)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        return replan_request(self.person, request, now=self.now)
-
-
-class Amend(Decide):
-    """Take up what the preflight proposes."""
-
-    scopes: ClassVar[Mapping[str, str]] = {"POST": WRITE}
-    fields = frozenset({"code", "amendment_label"})
-
-    @extend_schema(**schema.AMEND_REQUEST)
-    def post(self, request: Request, request_id: uuid.UUID) -> Response:
-        return self.decide(request, request_id)
-
-    def act(self, request: EndpointRequest, said: Mapping[str, str]) -> Allowed | Denied:
-        if not said.get("code"):
-            raise SpecError(
-                [
-                    FieldError(
-                        "code",
-                        "required",
-                        "Needed. The code of a preflight result, as PF-PATH-BARE.",
-                    )
-                ]
-            )
-        code, label = said["code"], said.get("amendment_label", "")
-        return amend_request(self.person, request, code=code, amendment_label=label, now=self.now)
-
-
-def whole_number(text: str, name: str, low: int, high: int) -> int:
-    """A query parameter as a number; raises ApiProblem."""
-    if text.isascii() and text.isdigit() and len(text) <= 19 and low <= int(text) <= high:
-        return int(text)
-    raise bad_parameters([FieldError(name, "invalid", f"A whole number from {low} to {high}.")])
-
-
-def yes_or_no(text: str, name: str) -> bool:
-    """A query parameter that is true or false; raises ApiProblem."""
-    if text not in ("true", "false"):
-        raise bad_parameters([FieldError(name, "invalid", "true or false.")])
-    return text == "true"
-
-
-def _filtered(
-    requests: EndpointRequestQuerySet, said: Mapping[str, str]
-) -> EndpointRequestQuerySet:
-    faults = []
-    if "state" in said:
-        try:
-            requests = requests.filter(state__in=states(said["state"].split(",")))
-        except ValueError:
-            faults.append(
-                FieldError("state", "invalid", f"Some of: {', '.join(State)}, separated by commas.")
-            )
-    if "team" in said:
-        requests = requests.filter(team__slug=said["team"])
-    if "external_system" in said:
-        requests = requests.filter(external_system=said["external_system"])
-    if "external_id__in" in said:
-        ids = [name.strip() for name in said["external_id__in"].split(",")]
-        if "external_system" not in said:
-            faults.append(FieldError("external_system", "required", "external_id__in needs it."))
-        if len(ids) > LARGEST_PAGE:
-            faults.append(FieldError("external_id__in", "too_many", f"At most {LARGEST_PAGE}."))
-        requests = requests.filter(external_id__in=ids)
-    if "updated_since" in said:
-        try:
-            # A + that was not sent as %2B arrives as a space.
-            since = parse_timestamp(said["updated_since"].replace(" ", "+"))
-            requests = requests.filter(updated_at__gte=since)
-        except ValueError:
-            faults.append(
-                FieldError(
-                    "updated_since", "invalid", "A time with zone, as in 2026-11-21T09:00:00Z."
-                )
-            )
-    if faults:
-        raise bad_parameters(faults)
-    return requests
-
-
-def read_texts(
-    body: Mapping[str, Any], known: frozenset[str], *, longest: int = LONGEST_REASON
-) -> dict[str, str]:
-    """The texts a verb's body may have. Raises SpecError."""
-    faults, said = [], {}
-    for field, value in body.items():
-        if field not in known:
-            if not field.startswith("x_"):
-                faults.append(
-                    FieldError(field[:60], "unknown", "This field does not exist. Remove it.")
-                )
-        elif value is not None and not (isinstance(value, str) and len(value) <= longest):
-            faults.append(FieldError(field, "invalid", f"A text of at most {longest} characters."))
-        else:
-            said[field] = value or ""
-    if faults:
-        raise SpecError(faults)
-    return said
-
-
-def _answer(request: Request, asked: EndpointRequestQuerySet) -> Response:
+def unless_known(request: Request, shown: dict[str, Any]) -> Response:
     """One request, or 304 when the caller has it already."""
-    shown = _shown(asked)
     etag = f'"{hashlib.sha256(json.dumps(shown, sort_keys=True).encode()).hexdigest()[:32]}"'
-    headers = {"ETag": etag} | _retry(shown["state"])
-    known = [
-        tag.strip().removeprefix("W/")
-        for tag in request.headers.get("If-None-Match", "").split(",")
-    ]
-    if etag in known or "*" in known:
+    headers = {"ETag": etag, **retry_header(shown["state"])}
+    tags = request.headers.get("If-None-Match", "").split(",")
+    if {etag, "*"} & {tag.strip().removeprefix("W/") for tag in tags}:
         return Response(status=304, headers=headers)
     return Response(shown, headers=headers)
 
 
-def _shown(asked: EndpointRequestQuerySet) -> dict[str, Any]:
-    shown = get_request(asked)
-    if shown is None:
-        raise Http404
-    return shown
-
-
-def _retry(state: str) -> dict[str, str]:
-    seconds = retry_after(state)
-    return {} if seconds is None else {"Retry-After": str(seconds)}
-
-
-def _event(event: Event, html: bool) -> dict[str, Any]:
-    shown = event.to_dict()
-    if html:
-        shown["html"] = render_to_string("requests/_event.html", {"event": event})
-    return shown
+def retry_header(state: str) -> dict[str, str]:
+    """In how many seconds to read again; no header for a request that is settled."""
+    if State(state) in SETTLED:
+        return {}
+    seconds = {State.AWAITING_APPROVAL: 60, State.PROVISIONING: 15}.get(State(state), 2)
+    return {"Retry-After": str(max(1, round(seconds / max(1.0, settings.PROVISIONING_PACE))))}

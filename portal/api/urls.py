@@ -4,46 +4,42 @@ page.
 
 from django.urls import path, re_path
 
-from portal.api import checks, docs, endpoints, requests
-from portal.api.base import Nowhere
+from portal.api import checks, docs, endpoints, probes, requests, saved_checks
+from portal.api.base import UnknownPath
+from portal.requests.verbs import VERBS
 
-requests_and_endpoints = [
+ENDPOINT = "endpoints/<uuid:endpoint_id>"
+CHECK = f"{ENDPOINT}/checks/<uuid:check_id>"
+SAVED_CHECK = f"{ENDPOINT}/saved-checks/<int:saved_id>"
+BY_TICKET = "requests/by-external/<str:system>/<path:external_id>"
+
+resources = [
     path("requests", requests.Requests.as_view()),
-    path(
-        "requests/by-external/<str:system>/<path:external_id>", requests.RequestByTicket.as_view()
-    ),
+    path(BY_TICKET, requests.RequestByTicket.as_view()),
     path("requests/<uuid:request_id>", requests.OneRequest.as_view()),
     path("requests/<uuid:request_id>/events", requests.RequestEvents.as_view()),
-    path("requests/<uuid:request_id>/approve", requests.Approve.as_view()),
-    path("requests/<uuid:request_id>/reject", requests.Reject.as_view()),
-    path("requests/<uuid:request_id>/cancel", requests.Cancel.as_view()),
-    path("requests/<uuid:request_id>/retry-undo", requests.RetryUndo.as_view()),
-    path("requests/<uuid:request_id>/close", requests.Close.as_view()),
-    path("requests/<uuid:request_id>/replan", requests.Replan.as_view()),
-    path("requests/<uuid:request_id>/amend", requests.Amend.as_view()),
+    *(
+        path(f"requests/<uuid:request_id>/{verb.name}", requests.verb_view(verb).as_view())
+        for verb in VERBS
+    ),
     path("endpoints", endpoints.Endpoints.as_view()),
-    path("endpoints/<uuid:endpoint_id>", endpoints.OneEndpoint.as_view()),
-    path("endpoints/<uuid:endpoint_id>/checks", checks.Checks.as_view()),
-    path("endpoints/<uuid:endpoint_id>/checks/<uuid:check_id>", checks.OneCheck.as_view()),
-    path("endpoints/<uuid:endpoint_id>/checks/<uuid:check_id>/log-rows", checks.LogRows.as_view()),
-    path("endpoints/<uuid:endpoint_id>/probes", checks.Probes.as_view()),
-    path("endpoints/<uuid:endpoint_id>/probes/<uuid:probe_id>", checks.OneProbe.as_view()),
-    path("endpoints/<uuid:endpoint_id>/saved-checks", checks.SavedChecks.as_view()),
-    path(
-        "endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>", checks.OneSavedCheck.as_view()
-    ),
-    path(
-        "endpoints/<uuid:endpoint_id>/saved-checks/<int:saved_id>/checks",
-        checks.ChecksOfSaved.as_view(),
-    ),
+    path(ENDPOINT, endpoints.OneEndpoint.as_view()),
+    path(f"{ENDPOINT}/checks", checks.Checks.as_view()),
+    path(CHECK, checks.OneCheck.as_view()),
+    path(f"{CHECK}/log-rows", probes.LogRows.as_view()),
+    path(f"{ENDPOINT}/probes", probes.Probes.as_view()),
+    path(f"{ENDPOINT}/probes/<uuid:probe_id>", probes.OneProbe.as_view()),
+    path(f"{ENDPOINT}/saved-checks", saved_checks.SavedChecks.as_view()),
+    path(SAVED_CHECK, saved_checks.OneSavedCheck.as_view()),
+    path(f"{SAVED_CHECK}/checks", saved_checks.ChecksOfSaved.as_view()),
 ]
-
 urlpatterns = [
     path("schema", docs.openapi, name="api-schema"),
     path("schema/", docs.openapi),
-    path("docs", docs.browse, name="api-docs"),
-    path("docs/", docs.browse),
+    path("docs", docs.reference, name="api-docs"),
+    path("docs/", docs.reference),
+    path("docs/try", docs.swagger_ui, name="api-try"),
     path("problems/<slug:code>", docs.problem, name="api-problem"),
-    *requests_and_endpoints,
-    re_path(r"^.*$", Nowhere.as_view()),
+    *resources,
+    re_path(r"^.*$", UnknownPath.as_view()),
 ]

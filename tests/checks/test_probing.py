@@ -24,7 +24,7 @@ from checks.models import Check, Probe
 from checks.output.reports import Report, arrived_headers
 from checks.probe import interruptible
 from checks.probe.interruptible import Interruptible
-from checks.probe.kinds import ProbeContext, make_report
+from checks.probe.kinds import Surroundings, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import (
     BOUNDS,
@@ -38,7 +38,8 @@ from checks.probe.probe_request import (
 from checks.probe.prober import ProbeNetwork
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
-from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
+from checks.protocol.handshake_options import HandshakeOptions
+from checks.protocol.probe_target import ProbeTarget
 from provisioning.facts.forwarding import Forwarding
 from provisioning.models import Endpoint
 from tests.checks.origins import HOST
@@ -50,7 +51,7 @@ QUICK = Limits(total_s=3.0, close_s=0.3)
 
 
 @pytest.fixture(scope="module")
-def around() -> Iterator[ProbeContext]:
+def around() -> Iterator[Surroundings]:
     """The way to a chat: what one says the others hear; /headers tells what arrived; it knows
     chat.v1.
     """
@@ -88,7 +89,7 @@ def around() -> Iterator[ProbeContext]:
         ),
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
-    yield ProbeContext(
+    yield Surroundings(
         network, QUICK, ways=(Route("direct", "ws://{name}.example.com{path}"),), name="direct"
     )
     asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
@@ -106,20 +107,20 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
             ProbeRequest(ProbeKind.PLAIN_GET),
             "The WebSocket opens; a plain GET of the same address is answered with 426.",
         ),
-        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every route works."),
-        (ProbeRequest(ProbeKind.NEGOTIATION), "Every offer opens"),
-        (ProbeRequest(ProbeKind.RECONNECT, 2), "2 of 2 reconnects succeeded."),
+        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every way is open."),
+        (ProbeRequest(ProbeKind.NEGOTIATION), "What is offered opens"),
+        (ProbeRequest(ProbeKind.RECONNECT, 2), "Came back 2 times out of 2."),
         (ProbeRequest(ProbeKind.CROWD, 3), "All 3 clients heard each other."),
         (ProbeRequest(ProbeKind.IDLE, 2), "After 2 s of silence the socket was still open."),
         (
             ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"),
-            "All required headers reach the app.",
+            "Every line that a WebSocket needs reaches the app.",
         ),
     ],
     ids=lambda given: given.kind if isinstance(given, ProbeRequest) else "",
 )
 def test_each_kind_tells_what_it_saw(
-    around: ProbeContext, asked: ProbeRequest, headline: str
+    around: Surroundings, asked: ProbeRequest, headline: str
 ) -> None:
     told = asyncio.run(make_report(asked, USUAL, around))
     assert told.ok, told
@@ -136,10 +137,10 @@ def test_each_kind_tells_what_it_saw(
         rows = dict(told.rows)
         assert rows["Sec-WebSocket-Protocol"][2].text == "as sent"
     if asked.kind is ProbeKind.NEGOTIATION:
-        agreed = dict(told.rows)["Subprotocol agreed"]
+        agreed = dict(told.rows)["Subprotocol agreed on"]
         assert [cell.text for cell in agreed] == ["", "chat.v1", "", "chat.v1"]
         assert told.lines == (
-            "The app requires a subprotocol: it refuses without one (nothing, compression).",
+            "The app demands a subprotocol: without one it refuses (nothing, compression).",
         )
 
 

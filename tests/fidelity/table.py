@@ -1,5 +1,7 @@
-"""The fidelity table of lab/README.md: each rule, its status in the lab, and the tests that prove
-it (PURE).
+"""The fidelity table of lab/README.md: each rule, what the lab makes of it, and the tests that
+prove it (PURE).
+
+It decides wording and order. It must never claim a rule that no test proves.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ TITLES: Mapping[str, str] = {
 
 
 def standing(rule: Rule, tests: Sequence[str]) -> str:
-    """A rule's status in the lab, in a few words."""
+    """What the lab makes of a rule, in a few words."""
     if rule.left_out:
         return f"left out: {rule.left_out}"
     if not tests:
@@ -53,7 +55,7 @@ def table(rules: Iterable[Rule], proven: Mapping[str, Sequence[str]]) -> str:
 
 
 def summary(rules: Sequence[Rule], proven: Mapping[str, Sequence[str]]) -> str:
-    """How many rules have which status."""
+    """How many rules stand where."""
     words = [standing(rule, proven.get(rule.id, ())).partition(":")[0] for rule in rules]
     counts = [
         f"{words.count(word)} {word.strip('*')}"

@@ -1,4 +1,6 @@
-"""Every documented rule has a test or a reason, and the README lists them."""
+"""The lab's promises and their proofs: every documented rule has a test or a reason, and the README
+says which.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Continuous deployment as in the Developer Guide: a staging copy, a policy, the promotion."""
+"""Continuous deployment as the Developer Guide has it: a staging copy, a policy that joins it, and
+the promotion.
+"""
 
 from __future__ import annotations
 
@@ -25,13 +27,13 @@ def pair(account: Account) -> StagingPair:
 
 
 def followed(lab: Lab, policy: str) -> dict[str, Any]:
-    """The policy that the edge follows."""
+    """What the edge follows of a policy."""
     found: dict[str, Any] = lab.get("/_lab/state")["continuous_deployment_policies"][policy]
     return found
 
 
 def served(lab: Lab, distribution: str) -> dict[str, Any]:
-    """The distribution as the edge reads it."""
+    """The entry of a distribution in what the edge reads."""
     (found,) = [
         entry for entry in lab.get("/_lab/state")["distributions"] if entry["id"] == distribution
     ]
@@ -199,7 +201,7 @@ class TestPolicy:
             pair.cloudfront.delete_continuous_deployment_policy(Id=policy, IfMatch=first)
         with refused("NoSuchContinuousDeploymentPolicy", 404):
             lab.account().cloudfront.get_continuous_deployment_policy(Id=policy)
-        # Nothing is attached, so the edge knows it immediately.
+        # Nothing is attached, so nothing has to be deployed before the edge knows it.
         assert followed(lab, policy)["weight"] == 0.1
         pair.delete_policy(policy)
         with refused("NoSuchContinuousDeploymentPolicy", 404):
@@ -245,7 +247,7 @@ class TestAttachment:
             "maximum_ttl": 600,
             "resets": 0,
         }
-        # A change of the policy is deployed with the primary, which is InProgress.
+        # A change of the policy goes out with the primary, which is InProgress for it.
         etag = pair.etag(pair.primary)
         pair.update_policy(policy, traffic_of(pair.domain))
         assert pair.status(pair.primary) == "InProgress"
@@ -378,7 +380,7 @@ class TestPromotion:
         "continuous-deployment/promote-disables",
     )
     def test_a_public_origin_becomes_a_private_one(self, lab: Lab, account: Account) -> None:
-        """The Developer Guide's whole migration: copy, change, try, promote, clean up."""
+        """The whole migration of the Developer Guide: copy, change, try, promote, clean up."""
         name = f"ws-{account.number}.example.com"
         certificate = viewer_certificate(account.certificate(name))
         private = account.deployed_vpc_origin()
@@ -422,7 +424,8 @@ class TestPromotion:
         )
         assert shown["ETag"] != policy_etag
 
-        # The edge stops following the policy when it has the new configuration, not before.
+        # The edge leaves the policy at the moment at which it has the new configuration, and not
+        # before.
         assert (
             followed(lab, policy)["enabled"],
             served(lab, pair.primary)["config"]["Comment"],

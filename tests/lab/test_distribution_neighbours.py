@@ -1,5 +1,5 @@
-"""What belongs to a distribution: invalidations, its web ACL, lists by resource,
-overlapping names.
+"""What stands beside a distribution: invalidations, its web ACL, lists of who uses what, names that
+overlap.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Faults at the AWS endpoint: the catalogue, refusals, restoring, and calls that go wrong."""
+"""Faults at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
+go wrong.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ class TestRegistry:
 
 
 class Endpoint:
-    """A distribution whose paths /ws/* and /live/* lead to one load balancer, in a new account."""
+    """A distribution whose paths /ws/* and /live/* lead to one load balancer, in an account of its
+    own.
+    """
 
     def __init__(self, lab: Lab, account: Account) -> None:
         self.lab = lab
@@ -96,7 +100,7 @@ class Endpoint:
         self.lab.delete(f"/_lab/faults/{fault_id}")
 
     def admitted(self) -> list[str]:
-        """The sources that the load balancer's security group allows."""
+        """The sources that the load balancer's group lets in."""
         (group,) = self.account.ec2.describe_security_groups(GroupIds=[self.network.group])[
             "SecurityGroups"
         ]
@@ -119,8 +123,8 @@ class Endpoint:
         ]
 
     def seen(self) -> Any:
-        """The account as AWS shows it, without ETags and times, which every change leaves
-        behind.
+        """What the account looks like to whoever asks AWS, without what a change always leaves:
+        ETags and times.
         """
         account, elbv2 = self.account, self.account.elbv2
         listeners = self.listeners()
@@ -169,7 +173,7 @@ ELSEWHERE = ("alias-absent", "apigateway-host-forwarded")
 OF_ACCOUNTS = [
     fault.name for fault in EVERY if fault.kind is FaultKind.ACCOUNT and fault.name not in ELSEWHERE
 ]
-# Each removes, moves or overwrites what another one changed.
+# Each takes away, moves or writes over what another one changed.
 TELLING = [
     ("spa-error-page", "listener-redirect", "listener-missing"),
     ("listener-redirect", "listener-missing"),
@@ -197,14 +201,14 @@ class TestAccounts:
         self, endpoint: Endpoint
     ) -> None:
         before = endpoint.seen()
-        # These remove what others need.
+        # These take away what others must find.
         first_of_all = (
             "path-not-matched",
             "listener-missing",
             "port-mismatch",
             "vpc-origin-deleted",
         )
-        # Behind a listener that redirects or answers 404 there is no target to deregister.
+        # Behind a listener that redirects or says 404 there is no target to lose.
         names = sorted(OF_ACCOUNTS, key=lambda name: name != "no-targets")
         ids = [endpoint.set(name) for name in names if name not in first_of_all]
         for fault_id in ids:
@@ -275,7 +279,9 @@ class TestAccounts:
         assert together
 
     def test_what_was_half_put_back_is_put_back_whole(self, endpoint: Endpoint) -> None:
-        """As after a kill -9 during clearing: the listener exists again, but its rules do not."""
+        """As after kill -9 in the midst of clearing: the listener is there again, its rules are
+        not.
+        """
         before, elbv2 = endpoint.seen(), endpoint.account.elbv2
         page, away = endpoint.set("spa-error-page"), endpoint.set("listener-missing")
         forward = [{"Type": "forward", "TargetGroupArn": endpoint.group}]
@@ -385,7 +391,7 @@ class TestEdge:
         (fault,) = state["faults"]
         assert (fault["name"], fault["distribution"]) == ("era-2025", endpoint.distribution)
         assert fault["vpc_origin"] == endpoint.vpc_origin
-        # The fault that was set last wins; then the one before it.
+        # What was set last holds; then what was set before it.
         assert state["hosts"]["10.9.8.10:8080"].startswith(BY_NAME["not-found"].loopback)
         endpoint.clear(ids[2])
         assert lab.get("/_lab/state")["hosts"]["10.9.8.10:8080"].startswith(

@@ -1,4 +1,6 @@
-"""SimulatePrincipalPolicy: IAM's rules according to its user guide, and the call itself."""
+"""SimulatePrincipalPolicy: IAM's rules as its user guide states them, and the call over the
+wire.
+"""
 
 from __future__ import annotations
 

@@ -20,8 +20,10 @@ from checks.output.reports import Report
 from checks.preflight import Fix
 from checks.probe.probe_request import BOUNDS
 from checks.protocol.handshake_options import FIELDS
-from portal.api import checks_schema
-from portal.api.schema import Body
+from portal.api.checks import CHECK, FINDING, FIX, VERDICT
+from portal.api.fields import Object
+from portal.api.probes import PROBE, PROBE_SUMMARY
+from portal.api.saved_checks import LAST_CHECK, SAVED_CHECK
 from portal.endpoints.actions import MOST_SAVED_CHECKS, SCHEDULES
 from portal.pages.forms import CustomCheckForm
 from portal.people.models import ApiToken, Person
@@ -56,9 +58,9 @@ def faults(answer: Any) -> dict[str, str]:
     return {fault["field"]: fault["message"] for fault in answer.json()["errors"]}
 
 
-def fields(shown: dict[str, Any], serializer: type[Body]) -> None:
+def fields(shown: dict[str, Any], described: Object) -> None:
     """The document names exactly what is shown."""
-    assert set(shown) == set(serializer().fields), serializer.__name__
+    assert set(shown) == set(described.required), described.name
 
 
 class TestProbes:
@@ -107,8 +109,8 @@ class TestProbes:
         ]
         assert found["verdict"]["title"] == VERDICTS["WSE-1006"].title
         assert found["verdict"]["request_url"] is None
-        fields(found, checks_schema.ProbeShown)
-        fields(found["verdict"], checks_schema.Verdict)
+        fields(found, PROBE)
+        fields(found["verdict"], VERDICT)
 
     def test_numbers_and_paths_are_those_of_the_kind(self, people: Cast, url: str) -> None:
         for kind, number in (("reconnect", 5), ("crowd", 3), ("idle", 75), ("ways", 0)):
@@ -119,7 +121,7 @@ class TestProbes:
         for body, field, says in (
             ({}, "kind", "Choose one of: plain get, journey, ways, negotiation"),
             ({"kind": "log rows"}, "kind", "Choose one of"),
-            ({"kind": ["crowd"]}, "kind", "A text"),
+            ({"kind": ["crowd"]}, "kind", "Choose one of"),
             ({"kind": "crowd", "number": 500}, "number", "from 2 to 12"),
             ({"kind": "idle", "number": "many"}, "number", "A whole number"),
             ({"kind": "idle", "number": 2.5}, "number", "A whole number"),
@@ -127,7 +129,7 @@ class TestProbes:
             ({"kind": "idle", "path": "/ws"}, "path", "takes a number and no path"),
             ({"kind": "ways", "number": 3}, "number", "takes no number"),
             ({"kind": "ways", "path": "room"}, "path", "begins with a slash"),
-            ({"kind": "ways", "times": 3}, "times", "does not exist"),
+            ({"kind": "ways", "times": 3}, "times", "Unknown field"),
         ):
             assert says in faults(post(people.ana, f"{url}/probes", body))[field], body
         wrong = faults(
@@ -187,7 +189,7 @@ class TestProbes:
             "number 3",
             "number 4",
         ]
-        fields(seen[0], checks_schema.ProbeSummary)
+        fields(seen[0], PROBE_SUMMARY)
         for query in ("limit=0", "cursor=x", "kind=ways"):
             assert get(people.ana, f"{url}/probes?{query}").status_code == 400
         odd = next(one for one in seen if not one["headline"])
@@ -217,7 +219,7 @@ class TestSavedChecks:
             True,
         )
         assert shown["next_due_at"]
-        fields(shown, checks_schema.SavedCheckShown)
+        fields(shown, SAVED_CHECK)
         again = post(
             people.ben,
             f"{url}/saved-checks",
@@ -239,7 +241,7 @@ class TestSavedChecks:
         last = get(people.ana, place).json()["last_check"]
         assert (last["ok"], last["verdict"]) == (False, "WSE-404-PATH")
         assert last["url"] == made.json()["url"]
-        fields(last, checks_schema.LastCheck)
+        fields(last, LAST_CHECK)
 
         dropped = Client().delete(place, headers=bearer(people.ana))
         assert (dropped.status_code, dropped.content) == (204, b"")
@@ -331,7 +333,7 @@ def test_log_rows_are_weighed_by_a_worker(people: Cast, endpoint: Endpoint, url:
     assert code(post(people.ana, place, {"rows": ROW})) == (409, "busy")
     Probe.objects.all().delete()
     for rows, says in (
-        ("", "Needed"),
+        ("", "Required"),
         ("nonsense", "A row has at least"),
         (ROW.replace("abc", "z"), "request-id is abc"),
     ):
@@ -358,14 +360,14 @@ def test_a_verdict_carries_the_request_that_puts_it_right(
     assert shown["verdict"]["code"] == "WSE-200-SPA"
     assert "/requests/new/?team=chat&" in shown["verdict"]["request_url"]
     assert shown["findings"][0]["request_url"] == shown["verdict"]["request_url"]
-    fields(shown, checks_schema.CheckShown)
-    fields(shown["findings"][0], checks_schema.Finding)
+    fields(shown, CHECK)
+    fields(shown["findings"][0], FINDING)
     assert shown["findings"][0]["here"] is None
     Check.objects.update(
         findings=[{**check.findings[0], "here": asdict(Fix("EC2 > sg-1", "aws ec2"))}]
     )
     here = get(people.ana, place).json()["findings"][0]["here"]
-    fields(here, checks_schema.Fix)
+    fields(here, FIX)
     assert here["console"] == "EC2 > sg-1"
     assert get(people.rita, place).json()["verdict"]["request_url"] is None, "rita asks for nobody"
     own = checked(endpoint, answered(page))

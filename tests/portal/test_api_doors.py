@@ -19,10 +19,10 @@ from hypothesis import strategies as st
 
 from checks.models import Check
 from portal import problems
-from portal.api.auth import PerCaller
+from portal.api.auth import CallerThrottle
 from portal.api.docs import api_document
-from portal.api.parser import DEEPEST, LARGEST_BODY, read_json
-from portal.api.urls import requests_and_endpoints
+from portal.api.urls import resources
+from portal.json_body import DEEPEST, LARGEST_BODY, read_json
 from portal.people.models import ApiToken, Person
 from portal.people.tokens import find_token
 from portal.problems import PROBLEMS, ApiProblem
@@ -114,7 +114,7 @@ def test_a_signed_in_browser_may_read_and_must_prove_itself_to_write(people: Cas
 
 
 def test_too_many_calls_wait(people: Cast, counted: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(PerCaller, "most", 2)
+    monkeypatch.setitem(CallerThrottle.THROTTLE_RATES, "caller", "2/min")
     headers = bearer(people.ana)
     assert [Client().get(API, headers=headers).status_code for _ in range(3)] == [200, 200, 429]
     assert int(Client().get(API, headers=headers)["Retry-After"]) > 0
@@ -273,10 +273,10 @@ def test_only_the_head_needs_the_same_scope(people: Cast) -> None:
 def test_a_database_that_is_away_is_said_as_a_problem(
     people: Cast, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def away(*_: Any) -> None:
+    def away(*_: Any, **__: Any) -> None:
         raise OperationalError("the server closed the connection")
 
-    monkeypatch.setattr("portal.api.requests.list_requests", away)
+    monkeypatch.setattr("portal.api.requests.page", away)
     answer = Client().get(API, headers=bearer(people.ana))
     assert code(answer) == (503, "unavailable")
     assert answer["Retry-After"]
@@ -423,7 +423,7 @@ def test_no_body_is_our_fault(people: Cast, change: dict[str, Any]) -> None:
 def test_the_document_has_every_route_and_what_may_go_wrong() -> None:
     document = api_document()
     assert document["openapi"] == "3.0.3"
-    assert len(document["paths"]) == len(requests_and_endpoints)
+    assert len(document["paths"]) == len(resources)
     ids = []
     for methods in document["paths"].values():
         for method, operation in methods.items():

@@ -170,7 +170,7 @@ def test_a_database_that_is_away_is_no_fault_of_the_page(
         (KeyError("a bug"), 500),
     ):
         monkeypatch.setattr("portal.pages.home.page_of", Mock(side_effect=trouble))
-        monkeypatch.setattr("portal.api.requests.list_requests", Mock(side_effect=trouble))
+        monkeypatch.setattr("portal.api.requests.page", Mock(side_effect=trouble))
         page, problem = ana.get("/requests/"), ana.get("/api/v1/requests")
         assert (page.status_code, problem.status_code) == (status, status)
         assert (

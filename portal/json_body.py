@@ -1,5 +1,5 @@
-"""The one JSON parser of the API: what it lets through, PostgreSQL can store and a person could
-have meant.
+"""The JSON that the portal takes: what passes here, PostgreSQL can store and a person could have
+meant.
 
 It refuses what Python's parser accepts silently: a key given twice, NUL, lone surrogates, NaN and
 infinities, numbers JSON cannot carry between languages, nesting deeper than 32, bodies that are no
@@ -10,30 +10,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from typing import IO, Any
-
-from rest_framework.parsers import BaseParser
+from typing import Any
 
 from portal.problems import ApiProblem
 
 LARGEST_BODY = 65_536
 DEEPEST = 32
 LARGEST_INTEGER = 2**53 - 1
-
-
-class StrictJSONParser(BaseParser):
-    """DRF's door to `read_json`."""
-
-    media_type = "application/json"
-
-    def parse(
-        self,
-        stream: IO[Any],
-        media_type: str | None = None,
-        parser_context: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        return read_json(stream.read(LARGEST_BODY + 1))
 
 
 def read_json(body: bytes) -> dict[str, Any]:
@@ -71,7 +54,7 @@ def _no_key_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) != len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _bad(f"The key {_shown(twice)} stands there twice.")
+        raise _bad(f"The key {_shown(twice)} is there twice.")
     return value
 
 

@@ -1,0 +1,54 @@
+"""An endpoint's settings as the API takes and shows them: both follow from the field table,
+provisioning.spec.fields.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from portal.api.fields import FLAG, STRING, Field, Kind, Object
+from provisioning.spec import field_kinds
+from provisioning.spec.fields import FIELDS
+
+
+def kind_of(row: field_kinds.Field, *, shown: bool) -> Kind:
+    """As which kind a setting is sent or shown; parse_spec reads all settings together."""
+    match row:
+        case field_kinds.Choice(choices=choices):
+            return Kind({"type": "string", "enum": list(choices)})
+        case field_kinds.Number(low=low, high=high, also=also):
+            return Kind({"type": "integer", "minimum": min(low, *also, low), "maximum": high})
+        case field_kinds.Flag():
+            return Kind(FLAG.schema)
+        case field_kinds.Words(most=most) if shown:
+            return Kind({"type": "array", "items": STRING.schema, "maxItems": most})
+        case _:  # also Words that are sent: ticket systems have no lists, but commas
+            return STRING
+
+
+def fields_of_settings(*, shown: bool) -> tuple[Field, ...]:
+    """The settings of a new request, or `shown`, those of a spec."""
+    return tuple(
+        Field(
+            row.name,
+            kind_of(row, shown=shown),
+            row.help,
+            example=_example(row.example, shown=shown),
+            required=shown or row.required,
+        )
+        for row in FIELDS
+        if row.in_spec or not shown
+    )
+
+
+def _example(value: Any, *, shown: bool) -> Any:
+    if not isinstance(value, tuple):
+        return value
+    return list(value) if shown else ", ".join(value)
+
+
+ENDPOINT_SPEC = Object(
+    "EndpointSpec",
+    "Every setting of an endpoint, given or derived.",
+    fields_of_settings(shown=True),
+)

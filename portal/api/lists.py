@@ -1,0 +1,107 @@
+"""Lists: query parameters, filters, and pages, newest first, by an opaque cursor.
+
+Pages are a keyset by (time, id): never an offset, never a count. Why not DRF's CursorPagination:
+docs/decisions/0006-api-throttle-and-pages.md.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import QueryDict
+
+from portal.api.fields import STRING, Field, Object, array, of, read_fields, text, whole_number
+from portal.problems import ApiProblem
+from portal.timestamps import parse_timestamp
+from provisioning.spec.parsing import FieldError
+
+LONGEST_PARAMETER = 4000
+LARGEST_PAGE = 100
+PAGE = (
+    Field("cursor", text(LONGEST_PARAMETER), "next_cursor of the previous page.", default=""),
+    Field("limit", whole_number(1, LARGEST_PAGE), "50 if absent.", default=50),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Filter(Field):
+    """A query parameter that narrows a list: `lookup` is the condition for filter(). Without the
+    parameter that it `needs` it means nothing.
+    """
+
+    lookup: str = ""
+    needs: str = ""
+
+
+def read_query(parameters: Sequence[Field], query: QueryDict) -> dict[str, Any]:
+    """The query parameters, absent ones with their default. Raises ApiProblem with every fault; an
+    unknown one is a fault, because a misspelt filter would answer with everything.
+    """
+    faults, said = [], {}
+    known = {parameter.name: parameter for parameter in parameters}
+    for name, values in query.lists():
+        if name not in known:
+            faults.append(FieldError(name[:60], "unknown", "Unknown parameter. Remove it."))
+        elif len(values) > 1:
+            faults.append(FieldError(name, "duplicate", "Send it once."))
+        elif "\x00" in values[0] or len(values[0]) > LONGEST_PARAMETER:
+            faults.append(FieldError(name, "invalid", "It has a NUL character or is too long."))
+        else:
+            said[name] = values[0]
+    for one in parameters:
+        if isinstance(one, Filter) and one.needs and one.name in said and one.needs not in said:
+            faults.append(FieldError(one.needs, "required", f"{one.name} needs it."))
+    values_read, wrong = read_fields(parameters, said)
+    if faults := faults + wrong:
+        told = "; ".join(f"{fault.field}: {fault.message}" for fault in faults)
+        raise ApiProblem("bad_parameter", told, faults)
+    return values_read
+
+
+def page(
+    key: str,
+    item: Object,
+    rows: QuerySet[Any],
+    query: Mapping[str, Any],
+    filters: Sequence[Filter] = (),
+    *,
+    at: str = "created_at",
+    added: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The page of `rows` that `query` names, as `page_of` describes it: filtered, shown with what
+    is `added` to each row, with the cursor of the next page. One query. Raises ApiProblem for a
+    cursor that is none.
+    """
+    for one in filters:
+        if query[one.name] is not None:
+            rows = rows.filter(**{one.lookup: query[one.name]})
+    if query["cursor"]:
+        try:
+            decoded = base64.b64decode(query["cursor"], altchars=b"-_", validate=True)
+            last_at, last_id = json.loads(decoded)
+            last_at, last_id = parse_timestamp(last_at), uuid.UUID(last_id)
+        except (binascii.Error, ValueError, TypeError, AttributeError, RecursionError):
+            raise ApiProblem("bad_cursor") from None
+        rows = rows.filter(**{f"{at}__lte": last_at})
+        rows = rows.exclude(Q(**{at: last_at}) & Q(id__gte=last_id))
+    limit, next_cursor = query["limit"], None
+    found = list(rows.order_by(f"-{at}", "-id").values(*item.columns)[: limit + 1])
+    if len(found) > limit:
+        last = found[limit - 1]
+        position = json.dumps([last[at].isoformat(), last["id"].hex]).encode()
+        next_cursor = base64.urlsafe_b64encode(position).decode()
+    shown = [item.show({**row, **added} if added else row) for row in found[:limit]]
+    return {key: shown, "next_cursor": next_cursor}
+
+
+def page_of(name: str, key: str, item: Object) -> Object:
+    """The object of a page of such items."""
+    cursor = Field("next_cursor", STRING, "null on the last page.", null=True)
+    return Object(name, f"A page of {key}.", (Field(key, array(of(item))), cursor))

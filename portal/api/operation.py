@@ -1,0 +1,133 @@
+"""One method of a view, described once: who may call it, what it takes, what it answers.
+
+`@operation` on a handler is what HasScope enforces, what ApiView reads the query by, and what the
+OpenAPI document says. The handler's docstring is the summary and the description.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from drf_spectacular.extensions import OpenApiSerializerExtension
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+
+from portal.api import fields as f
+from portal.people.models import ApiToken
+from portal.problems import MEDIA_TYPE, PROBLEMS
+from provisioning.spec.parsing import FieldError
+
+ALWAYS, OF_CHANGES, OF_BODIES = (400, 401, 403, 406, 429, 503), (409,), (408, 413, 415, 422)
+# fmt: off
+PROBLEM = f.Object("Problem", "Why the call failed (RFC 9457).", (
+    f.Field("type", f.STRING),
+    f.Field("title", f.STRING),
+    f.Field("status", f.INTEGER),
+    f.Field("code", f.STRING),
+    f.Field("detail", f.STRING),
+    f.Field("errors", f.array(f.of(f.object_of(FieldError)))),
+    f.Field("correlation_id", f.STRING),
+    f.Field("message", f.STRING, "One line for a ticket."),
+))
+# fmt: on
+Handler = TypeVar("Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What a handler was decorated with, as far as requests need it."""
+
+    scope: str
+    query: tuple[f.Field, ...]
+
+
+def header(name: str, text: str) -> OpenApiParameter:
+    """A text in a header."""
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.HEADER, description=text)
+
+
+def parameter(field: f.Field) -> OpenApiParameter:
+    """A parameter of the query string."""
+    return OpenApiParameter(field.name, dict(field.kind.schema), description=field.help)
+
+
+CORRELATION_ID = header("X-Correlation-ID", "Returned, and stored with a new request.")
+
+
+def operation(
+    operation_id: str,
+    answer: f.Object | None = None,
+    *,
+    statuses: tuple[int, ...] = (200,),
+    query: tuple[f.Field, ...] = (),
+    headers: tuple[OpenApiParameter, ...] = (),
+    body: f.Body | None = None,
+    example: Mapping[str, Any] | None = None,
+    also: Mapping[Any, OpenApiResponse] | None = None,
+    scope: str = "",
+    docs: str = "",
+) -> Callable[[Handler], Handler]:
+    """Describe a handler. `example` is what differs from the answer's own example; `also` are
+    further responses. `scope` is what a token needs, to read or to write if it is not said; `docs`
+    replaces the docstring.
+    """
+
+    def describe(handler: Handler) -> Handler:
+        method = handler.__name__
+        needs = scope or (ApiToken.Scope.READ if method == "get" else ApiToken.Scope.WRITE).value
+        of_one = len(inspect.signature(handler).parameters) > 2  # self, request, and what it is of
+        refusals = {*ALWAYS, *((404,) if of_one else ())}
+        refusals |= {*(OF_CHANGES if method != "get" else ())}
+        refusals |= {*(OF_BODIES if method == "post" else ())}
+        responses: dict[Any, Any] = dict.fromkeys(statuses, OpenApiResponse(answer))
+        responses.update(also or {})
+        for status in sorted(refusals):
+            known = ", ".join(code for code, one in PROBLEMS.items() if one.status == status)
+            responses[status, MEDIA_TYPE] = OpenApiResponse(PROBLEM, description=f"Code: {known}.")
+        examples = [OpenApiExample("body", body.example, request_only=True)] if body else []
+        if answer:
+            shown, codes = {**answer.example, **(example or {})}, [*map(str, statuses)]
+            examples.append(OpenApiExample("answer", shown, response_only=True, status_codes=codes))
+        summary, _, text = inspect.cleandoc(docs or handler.__doc__ or "").partition("\n")
+        described: Handler = extend_schema(
+            operation_id=operation_id,
+            summary=summary.rstrip("."),
+            description=f"{text}\n\nNeeds a token with the scope {needs}.".strip(),
+            request={"application/json": body} if body else None,
+            responses=responses,
+            parameters=[*map(parameter, query), *headers, CORRELATION_ID],
+            examples=examples,
+        )(handler)
+        described.operation = Operation(needs, query)  # type: ignore[attr-defined]
+        return described
+
+    return describe
+
+
+class ObjectExtension(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]
+    """Lets drf-spectacular make a component of an Object."""
+
+    @classmethod
+    def _matches(cls, target: Any) -> bool:
+        return isinstance(target, f.Object)
+
+    def get_name(self, auto_schema: Any, direction: Any) -> str:
+        name: str = self.target.name
+        return name
+
+    def get_identity(self, auto_schema: Any, direction: Any) -> Any:
+        return self.target.name
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> dict[str, Any]:
+        for field in self.target.fields:
+            if field.kind.object:
+                component = auto_schema.resolve_serializer(field.kind.object, direction)
+                # OpenAPI 3.0 ignores what stands beside a $ref, and importers stumble over allOf:
+                # what may be null says so in its own component.
+                if field.null:
+                    component.schema["nullable"] = True
+        schema: dict[str, Any] = self.target.schema
+        return schema

@@ -1,0 +1,219 @@
+"""An endpoint request as the API shows it: in lists and in full, each read with values() in one
+query, which starts from what the caller may see.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from operator import itemgetter
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Value
+from django.http import Http404
+
+from checks.preflight import Level
+from portal.api import fields as f
+from portal.api.checks import FIX
+from portal.api.endpoint_settings import ENDPOINT_SPEC
+from portal.api.endpoints import api_url, client_url
+from portal.api.lists import page_of
+from portal.people.actor import Actor
+from portal.people.models import Membership, Person
+from portal.requests.lifecycle import NEXT_STEPS, SETTLED, TITLES, Allowed, Standing, State, may
+from portal.requests.models import EndpointRequest, EndpointRequestQuerySet
+from portal.requests.ticket_values import JiraValues, ServiceNowValues, ticket_values
+from portal.requests.verbs import VERBS
+from portal.timestamps import format_timestamp
+from provisioning.models import Endpoint, EventStream, Run
+from provisioning.plan.items import PlanItem
+
+EXAMPLE_DIGEST = "6f1d" + "0" * 60
+EXAMPLE_ITEM = {
+    "resource": "behavior",
+    "action": "create",
+    "title": "Behavior /ws/chat of E1A2B3C4D5E6F7",
+    "after": {"path_pattern": "/ws/chat"},
+}
+
+
+def _api(pk: uuid.UUID) -> str:
+    return f"{settings.PORTAL_URL}/api/v1/requests/{pk}"
+
+
+def _page(pk: uuid.UUID) -> str:
+    return f"{settings.PORTAL_URL}/requests/{pk}/"
+
+
+def _ticket(pk: uuid.UUID, state: str, reason: str, domain_name: str, spec: Any) -> dict[str, Any]:
+    return ticket_values(
+        State(state),
+        title=TITLES[State(state)],
+        next_step=NEXT_STEPS[State(state)],
+        reason=reason,
+        url=_page(pk),
+        endpoint_url=client_url(domain_name, spec),
+    )
+
+
+def _links(
+    pk: uuid.UUID,
+    caller: Person,
+    is_team_member: bool,
+    state: str,
+    requester_id: int,
+    beneficiary_id: int,
+    last_editor_id: int,
+    digest: str,
+    editor_ids: Sequence[int],
+) -> dict[str, str]:
+    """Its page, its events, and the verbs that the caller can use now."""
+    actor = Actor(
+        caller.pk,
+        is_team_member=is_team_member,
+        is_approver=caller.decides,
+        is_active=caller.is_active,
+        is_admin=caller.role == Person.Role.PLATFORM_ADMIN,
+    )
+    editors = frozenset(editor_ids)
+    people = requester_id, beneficiary_id, last_editor_id
+    standing = Standing(State(state), *people, digest, editors)
+    return {
+        "portal": _page(pk),
+        "console": f"{settings.PORTAL_URL.replace('http', 'ws', 1)}/ws/requests/{pk}/",
+        "events": f"{_api(pk)}/events",
+        **{
+            verb.name: f"{_api(pk)}/{verb.name}"
+            for verb in VERBS
+            if isinstance(may(verb.permission, actor, standing, digest=digest), Allowed)
+        },
+    }
+
+
+def _plan(stored: dict[str, Any], digest: str, planned_at: Any) -> dict[str, Any] | None:
+    if not stored:
+        return None
+    shown = {name: stored[name] for name in ("expected_seconds", "items", "relies_on")}
+    return {"digest": digest, "planned_at": format_timestamp(planned_at), **shown}
+
+
+# fmt: off
+TICKET = f.Object("Ticket", "Values ready for the ticket's fields; leave a field if it is empty.", (
+    f.Field("servicenow", f.of(f.object_of(ServiceNowValues))),
+    f.Field("jira", f.of(f.object_of(JiraValues))),
+))
+ENDPOINT_OF_REQUEST = f.Object("EndpointOfRequest", "The endpoint that the request creates.", (
+    f.Field("id", f.UUID, source="endpoint_id"),
+    f.Field("state", f.choice(Endpoint.State), source="endpoint__state"),
+    f.Field("url", f.STRING, "Where clients connect, wss://…", client_url,
+            ("endpoint__domain_name", "endpoint__spec_data")),
+    f.Field("link", f.STRING, "Where it is in the API.", api_url, ("endpoint_id",)),
+))
+RUN_OF_REQUEST = f.Object("RunOfRequest", "The run that carries out the plan.", (
+    f.Field("id", f.INTEGER, source="run_id"),
+    f.Field("state", f.choice(Run.State), source="run__state"),
+    f.Field("started_at", f.TIME, source="run__created_at"),
+    f.Field("finished_at", f.TIME, source="run__finished_at", null=True),
+))
+EXTERNAL = f.Object("External", "The ticket that the request came from.", (
+    f.Field("system", f.STRING, source="external_system", example="servicenow"),
+    f.Field("id", f.STRING, source="external_id", example="RITM0012345"),
+    f.Field("url", f.STRING, source="external_url", example="https://acme.service-now.com/1"),
+))
+LINKS = f.Object("RequestLinks", "Where to go; a verb is there if the caller can use it now.", (
+    f.Field("portal", f.STRING, "Its page."),
+    f.Field("console", f.STRING, "WebSocket that sends every event as it happens."),
+    f.Field("events", f.STRING, "Its events."),
+    *(f.Field(verb.name, f.STRING, f"POST: {verb.summary}.", required=False) for verb in VERBS),
+))
+REQUEST_SUMMARY = f.Object("RequestSummary", "An endpoint request, as lists show it.", (
+    f.Field("id", f.UUID),
+    f.Field("url", f.STRING, "", _api, ("id",)),
+    f.Field("action", f.choice(EndpointRequest.Action)),
+    f.Field("name", f.STRING, "", itemgetter("name"), ("spec_data",), "team-chat"),
+    f.Field("state", f.choice(State), example=State.AWAITING_APPROVAL.value),
+    f.Field("state_title", f.STRING, "The state in words.", lambda state: TITLES[State(state)],
+            ("state",), TITLES[State.AWAITING_APPROVAL]),
+    f.Field("next_step", f.STRING, "What happens next.", lambda state: NEXT_STEPS[State(state)],
+            ("state",), NEXT_STEPS[State.AWAITING_APPROVAL]),
+    f.Field("settled", f.FLAG, "Whether the portal is done with it for now.",
+            lambda state: State(state) in SETTLED, ("state",)),
+    f.Field("reason", f.STRING),
+    f.Field("team", f.STRING, source="team__slug", example="chat"),
+    f.Field("requester", f.STRING, source="requester__username", example="servicenow"),
+    f.Field("requested_for", f.STRING, source="beneficiary__username", example="ana"),
+    f.Field("revision", f.INTEGER),
+    f.Field("plan_digest", f.STRING, "What an approval has to name. Empty if there is no plan.",
+            example=EXAMPLE_DIGEST),
+    f.Field("endpoint", f.of(ENDPOINT_OF_REQUEST), null=True, of="endpoint_id"),
+    f.Field("run", f.of(RUN_OF_REQUEST), null=True, of="run_id"),
+    f.Field("external", f.of(EXTERNAL)),
+    f.Field("correlation_id", f.STRING, example="RITM0012345"),
+    f.Field("ticket", f.of(TICKET), "", _ticket,
+            ("id", "state", "reason", "endpoint__domain_name", "endpoint__spec_data")),
+    f.Field("links", f.of(LINKS), "", _links,
+            ("id", "@caller", "is_team_member", "state", "requester_id", "beneficiary_id",
+             "last_editor_id", "plan_digest", "editor_ids")),
+    f.Field("created_at", f.TIME),
+    f.Field("updated_at", f.TIME),
+    f.Field("last_seq", f.INTEGER, "Number of the newest event.", lambda seq: seq or 0,
+            ("last_seq",)),
+))
+PLAN_ITEM = f.object_of(PlanItem)
+PLAN = f.Object("Plan", "What would change in AWS.", (
+    f.Field("digest", f.STRING, example=EXAMPLE_DIGEST),
+    f.Field("planned_at", f.TIME),
+    f.Field("expected_seconds", f.INTEGER, example=900),
+    f.Field("items", f.array(f.of(PLAN_ITEM)), example=[PLAN_ITEM.example | EXAMPLE_ITEM]),
+    f.Field("relies_on", f.JSON, "Facts about AWS; if one changes, an approval is void.",
+            example={"distribution_domain": "d111111abcdef8.cloudfront.net"}),
+))
+AMENDMENT = f.Object("Amendment", "Other answers, with which the plan solves the problem.", (
+    f.Field("label", f.STRING, example="Add /ws/chat to the paths"),
+    f.Field("changes", f.JSON, example={"path_patterns": ["/ws/chat/*", "/ws/chat"]}),
+))
+PREFLIGHT_RESULT = f.Object("PreflightResult", "What was found out about the target.", (
+    f.Field("code", f.STRING, example="PF-PATH-BARE"),
+    f.Field("level", f.choice(Level), "fixable: the plan fixes it. block: fix it first."),
+    f.Field("title", f.STRING),
+    f.Field("seen", f.STRING, "What AWS said."),
+    f.Field("why", f.STRING, "What follows from it."),
+    f.Field("fix", f.of(FIX), null=True),
+    f.Field("in_plan", f.FLAG, "Whether the plan fixes it."),
+    f.Field("amendment", f.of(AMENDMENT), null=True),
+))
+REQUEST = f.Object("EndpointRequest", "An endpoint request in full.", (
+    *REQUEST_SUMMARY.fields,
+    f.Field("justification", f.STRING, example="Chat for the support desk"),
+    f.Field("spec", f.of(ENDPOINT_SPEC), source="spec_data"),
+    f.Field("plan", f.of(PLAN), "", _plan, ("plan_data", "plan_digest", "planned_at"),
+            PLAN.example, null=True),
+    f.Field("plan_changes", f.array(f.STRING), "What differs from the previous plan."),
+    f.Field("preflight", f.array(f.of(PREFLIGHT_RESULT)), source="preflight_data", example=[]),
+))
+REQUEST_PAGE = page_of("RequestPage", "requests", REQUEST_SUMMARY)
+# fmt: on
+
+
+def for_caller(requests: EndpointRequestQuerySet, caller: Person) -> QuerySet[EndpointRequest]:
+    """What the caller may see of them, with `last_seq`, where the event stream stands, and
+    `is_team_member`, whether the caller belongs to the request's team, in the same query.
+    """
+    stream = EventStream.objects.filter(name=OuterRef("stream"))
+    # Those who do not see everything see only the requests of their own teams.
+    member = (
+        Exists(Membership.objects.filter(person=caller, team=OuterRef("team")))
+        if caller.sees_everything
+        else Value(True)
+    )
+    visible = requests.visible_to(caller)
+    return visible.annotate(last_seq=Subquery(stream.values("last_seq")[:1]), is_team_member=member)
+
+
+def show_first(requests: EndpointRequestQuerySet, caller: Person) -> dict[str, Any]:
+    """The first of a set that the caller may see, in full. One query. Raises Http404."""
+    row = for_caller(requests, caller).values(*REQUEST.columns).first()
+    if row is None:
+        raise Http404
+    return REQUEST.show(row | {"@caller": caller})
