@@ -104,9 +104,8 @@ def parse_log_rows(text: str) -> tuple[LogRow, ...]:
     rows = tuple(_row(found) for found in islice(_records(text), MAX_ROWS))
     if not rows:
         raise LogRowError(
-            "No row was found. Paste whole rows of CloudFront's standard log: JSON, "
-            "tab-separated, or CSV with its "
-            "first line."
+            "No row found. Paste whole rows of CloudFront's standard log: "
+            "JSON, tab-separated, or CSV with its header line."
         )
     return rows
 
@@ -152,9 +151,7 @@ def _of_json(text: str) -> Iterator[Mapping[str, Any]]:
             value, place = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:
             line = text[place:].strip()[:60]
-            raise LogRowError(
-                f"This begins like JSON but is none: {line!r}. Paste whole rows."
-            ) from error
+            raise LogRowError(f"Invalid JSON: {line!r}. Paste whole rows.") from error
         yield from _rows_within(value)
         while place < len(text) and text[place] in " \t\r\n,":
             place += 1
@@ -189,7 +186,7 @@ def _of_csv(text: str) -> Iterator[Mapping[str, str]]:
                 if isinstance(key, str) and isinstance(value, str)
             }
     except csv.Error as error:
-        raise LogRowError(f"This begins like CSV but is none: {error}.") from error
+        raise LogRowError(f"Invalid CSV: {error}.") from error
 
 
 def _of_lines(text: str) -> Iterator[Mapping[str, str]]:
@@ -226,10 +223,9 @@ def _judge_standard(line: str, cells: Sequence[str]) -> None:
         _DATE.fullmatch(cells[0]) and _TIME.fullmatch(cells[1]) and _STATUS.fullmatch(cells[8])
     ):
         raise LogRowError(
-            "This is no row of CloudFront's standard log, which begins with date and time: "
-            f"{line[:60]!r}. "
-            "For rows with fields of your own choice, or of a real-time log, paste a "
-            "#Fields line before them."
+            "Not a row of CloudFront's standard log, which starts with date "
+            f"and time: {line[:60]!r}. For rows with custom fields, or of a "
+            "real-time log, paste a #Fields line before them."
         )
 
 

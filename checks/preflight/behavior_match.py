@@ -186,7 +186,7 @@ def _legacy(values: Config) -> Forwarding:
 def _passage(part: Part, name: str, rules: _Rules) -> ForwardedPart:
     for policy, rule in rules:
         if rule is not None and _takes(rule, part, name):
-            return ForwardedPart(name, True, f"{policy} lets it through", part)
+            return ForwardedPart(name, True, f"{policy} forwards it", part)
     if any(rule is None for _, rule in rules):
         return ForwardedPart(
             name, None, "a custom policy decides, and its content is not known here", part

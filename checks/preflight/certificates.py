@@ -41,7 +41,7 @@ def origin_certificate(
     if target.kind != "application":
         yield unknown(
             "PF-CERTIFICATE",
-            "The app itself shows the certificate there; the handshake check will look at it.",
+            "The app itself presents the certificate; the handshake check will verify it.",
         )
         return
     listener = target.listener_on(subject.origin_ports[-1])
@@ -52,12 +52,12 @@ def origin_certificate(
         # PF-LISTENER has said so already.
         return
     if listener.certificates is None:
-        yield unknown("PF-CERTIFICATE", "It was not looked at.")
+        yield unknown("PF-CERTIFICATE", "Not checked.")
         return
     hosts = hosts_seen(subject, target, snapshot.distribution)
     if not hosts:
         yield unknown(
-            "PF-CERTIFICATE", "Which name it must have depends on the distribution. Choose one."
+            "PF-CERTIFICATE", "Which name it must cover depends on the distribution. Choose one."
         )
         return
     result = _for_hosts(subject, target, listener, listener.certificates, hosts)
@@ -86,7 +86,7 @@ def _for_hosts(
     if any(not one.status for one in certificates):
         return unknown(
             "PF-CERTIFICATE",
-            "A certificate is not kept by ACM, so its names cannot be seen from here.",
+            "A certificate is not managed by ACM, so its names are not visible here.",
         )
     uncovered = [host for host in hosts if not any(one.covers(host) for one in certificates)]
     if uncovered:
@@ -99,8 +99,8 @@ def _for_hosts(
             "PF-CERTIFICATE",
             Level.BLOCK,
             f"The certificate on {port} is for {names}, not for {uncovered[0]}.",
-            f"CloudFront {how}, finds no such name in the certificate, and answers every "
-            "handshake with 502.",
+            f"CloudFront {how}, does not find that name in the certificate, and "
+            "answers every handshake with 502.",
             fix,
         )
     fitting = [one for one in certificates if any(one.covers(host) for host in hosts)]
@@ -111,9 +111,8 @@ def _for_hosts(
         return PreflightResult(
             "PF-CERTIFICATE",
             Level.BLOCK,
-            f"The certificate for {', '.join(bad.names)} is {_out_of_force(bad)}.",
-            "CloudFront trusts only certificates that are in force and come from a public "
-            "CA; handshakes end with 502.",
+            f"The certificate for {', '.join(bad.names)} is {_invalid_because(bad)}.",
+            "CloudFront trusts only valid certificates from a public CA; handshakes fail with 502.",
             fix,
         )
     until = f"valid until {serving[0].expires}" if serving[0].expires else "in force"
@@ -123,11 +122,11 @@ def _for_hosts(
             "PF-CERTIFICATE",
             Level.UNKNOWN,
             f"{seen} It was imported.",
-            "ACM does not say who signed an imported certificate, and does not renew it. "
-            "CloudFront wants a public CA.",
+            "ACM does not say who signed an imported certificate, and does not "
+            "renew it. CloudFront requires a public CA.",
             Fix(
-                "Compare the issuer with the list of public CAs that CloudFront trusts "
-                "(Mozilla's), or let ACM issue."
+                "Compare the issuer with the list of public CAs that CloudFront "
+                "trusts (Mozilla's), or use one issued by ACM."
             ),
         )
     left_over = [one for one in fitting if not one.in_force]
@@ -135,17 +134,17 @@ def _for_hosts(
         return PreflightResult(
             "PF-CERTIFICATE",
             Level.WARN,
-            f"{seen} Beside it stands one that is {_out_of_force(left_over[0])}.",
-            "Of several for a name, the load balancer prefers one with an ECDSA key, and "
-            "only then one that has not "
-            "expired. Where it shows the other, handshakes end with 502.",
+            f"{seen} Another certificate for it is {_invalid_because(left_over[0])}.",
+            "Of several for a name, the load balancer prefers one with an "
+            "ECDSA key, and only then one that has not expired. If it presents "
+            "the other, handshakes fail with 502.",
             _take_away(target, listener, left_over[0], serving[0]),
         )
     return PreflightResult("PF-CERTIFICATE", Level.PASS, seen)
 
 
-def _out_of_force(certificate: Certificate) -> str:
-    return "of a private CA" if certificate.status == ISSUED else certificate.status
+def _invalid_because(certificate: Certificate) -> str:
+    return "from a private CA" if certificate.status == ISSUED else certificate.status
 
 
 def _another_name(
@@ -177,21 +176,22 @@ def _fix(target: TargetFacts, listener: Listener, hosts: tuple[str, ...]) -> Fix
     one.
     """
     change = (
-        "set the origin's domain, under Advanced, to a name that the certificate has, and do "
-        "not forward Host"
+        "set the origin's domain, under Advanced, to a name on the "
+        "certificate, and do not forward Host"
     )
     aws_names = [host for host in hosts if host.endswith(_NAMES_OF_AWS)]
     if aws_names:
         return Fix(
-            f"In this request: {change}. A certificate for {aws_names[0]} is not to be had. "
-            "Without one of your own, use plain HTTP to the origin.",
+            f"In this request: {change}. You cannot get a certificate for "
+            f"{aws_names[0]}. Without one of your own, use plain HTTP to the "
+            "origin.",
             f"aws elbv2 describe-listener-certificates --listener-arn {listener.arn or 'LISTENER'}",
             "domain_name of the origin: a name in the certificate",
         )
     return Fix(
         f"EC2 > Load Balancers > {target.name} > Listeners and rules > "
-        f"HTTPS:{listener.port} > Certificates: add one "
-        f"from ACM that names {', '.join(hosts)}; or, in this request, {change}.",
+        f"HTTPS:{listener.port} > Certificates: add one from ACM that "
+        f"covers {', '.join(hosts)}; or, in this request, {change}.",
         f"aws acm request-certificate --region {target.arn.split(':')[3]} --domain-name {hosts[0]} "
         "--validation-method DNS",
         f'resource "aws_lb_listener_certificate" … with an aws_acm_certificate for "{hosts[0]}"',
@@ -207,7 +207,7 @@ def _take_away(target: TargetFacts, listener: Listener, bad: Certificate, good: 
     arn = listener.arn or "LISTENER"
     if listener.certificates and listener.certificates[0] == bad:
         return Fix(
-            f"{place}: make {good.arn} the default one.",
+            f"{place}: make {good.arn} the default.",
             f"aws elbv2 modify-listener --listener-arn {arn} --certificates "
             f"CertificateArn={good.arn}",
             "certificate_arn of the aws_lb_listener: the one that is in force",
@@ -239,7 +239,7 @@ def viewer_certificate(
     if certificate is None or not certificate.status:
         yield unknown(
             "PF-VIEWER-CERTIFICATE",
-            "The distribution's certificate is not one that ACM tells about.",
+            "ACM does not know the distribution's certificate.",
         )
         return
     uncovered = [alias for alias in distribution.aliases if not _serves(certificate, alias)]
@@ -253,10 +253,10 @@ def viewer_certificate(
     yield PreflightResult(
         "PF-VIEWER-CERTIFICATE",
         Level.BLOCK,
-        f"It does not name {uncovered[0]}."
+        f"It does not cover {uncovered[0]}."
         if uncovered
-        else f"ACM says that it is {certificate.status}.",
-        "Viewers refuse the connection before a handshake is even sent.",
+        else f"ACM reports that it is {certificate.status}.",
+        "Viewers refuse the connection before they send a handshake.",
         Fix(
             f"CloudFront > Distributions > {distribution.id} > Settings > Custom SSL "
             "certificate (in us-east-1).",
@@ -281,7 +281,7 @@ def other_owners(
         yield unknown("PF-ALIAS", gap.reason)
         return
     if snapshot.domain_conflicts is None:
-        yield unknown("PF-ALIAS", "It was not looked at.")
+        yield unknown("PF-ALIAS", "Not checked.")
         return
     own = {name.lower() for name in distribution.aliases}
     taking = [
@@ -292,7 +292,7 @@ def other_owners(
     ]
     if not taking:
         yield PreflightResult(
-            "PF-ALIAS", Level.PASS, f"Nobody else has a name within {', '.join(wide)}."
+            "PF-ALIAS", Level.PASS, f"No other distribution has a name within {', '.join(wide)}."
         )
         return
     first = taking[0]
@@ -302,12 +302,12 @@ def other_owners(
         f"{', '.join(sorted({one.domain for one in taking}))} belongs to another "
         f"distribution ({first.resource} of "
         f"account {first.account}).",
-        "CloudFront takes the more specific name, wherever DNS leads: clients that use it "
-        "reach the other one.",
+        "CloudFront uses the more specific name, wherever DNS points: "
+        "clients that use it reach the other distribution.",
         Fix(
-            "Let clients use another name; or move it: CloudFront > Distributions > "
-            f"{distribution.id} > Settings > "
-            "Alternate domain names, with the other's owner.",
+            "Let clients use another name; or move it, together with the "
+            f"other's owner: CloudFront > Distributions > {distribution.id} > "
+            "Settings > Alternate domain names.",
             f"aws cloudfront list-domain-conflicts --domain {first.domain} "
             f"--domain-control-validation-resource DistributionId={distribution.id}",
             "aliases of the aws_cloudfront_distribution",

@@ -42,7 +42,7 @@ def distribution_exists(subject: PreflightSubject, snapshot: Snapshot) -> Prefli
             "PF-DISTRIBUTION",
             Level.BLOCK,
             f"{distribution.id} is disabled.",
-            "A disabled distribution answers nobody.",
+            "A disabled distribution refuses every request.",
             Fix(f"CloudFront > Distributions > {distribution.id} > Enable.", "", "enabled = true"),
         )
     return PreflightResult(
@@ -62,13 +62,11 @@ def _staging(
             "PF-STAGING",
             Level.BLOCK,
             f"{distribution.id} is a staging distribution.",
-            f"Viewers cannot use {distribution.domain_name}: only a share of its primary "
-            "distribution's requests comes "
-            "here.",
+            f"Viewers cannot use {distribution.domain_name}: it serves only a "
+            "share of its primary distribution's requests.",
             Fix(
-                "Ask for its primary distribution: the one whose continuous deployment "
-                "policy names "
-                f"{distribution.domain_name}.",
+                "Use its primary distribution: the one whose continuous deployment "
+                f"policy names {distribution.domain_name}.",
                 "aws cloudfront list-continuous-deployment-policies --query "
                 '"ContinuousDeploymentPolicyList.Items[?'
                 "contains(to_string(@), "
@@ -80,19 +78,19 @@ def _staging(
     policy = distribution.continuous_deployment_policy_id
     if not policy:
         yield PreflightResult(
-            "PF-STAGING", Level.PASS, f"{distribution.id} takes its settings from no other."
+            "PF-STAGING", Level.PASS, f"{distribution.id} has no staging distribution."
         )
         return
     yield PreflightResult(
         "PF-STAGING",
         Level.WARN,
         f"{distribution.id} has the continuous deployment policy {policy}.",
-        "When its staging distribution is promoted, the behaviors and origins there take "
-        "the place of those here: an "
-        "endpoint that was published meanwhile is gone.",
+        "When its staging distribution is promoted, that one's behaviors "
+        "and origins replace those here: an endpoint published in the "
+        "meantime is lost.",
         Fix(
-            "Promote first and ask then; or, before promoting, copy the staging "
-            "distribution anew from the primary.",
+            "Promote first, then request the endpoint; or, before promoting, "
+            "copy the primary distribution to staging again.",
             f"aws cloudfront get-continuous-deployment-policy --id {policy}",
             "the endpoint's origin and behaviors in the staging aws_cloudfront_distribution too",
         ),
@@ -106,15 +104,15 @@ def _library(
         yield PreflightResult(
             "PF-LIBRARY",
             Level.BLOCK,
-            f"Not known: {', '.join(distribution.unknown_elements)}.",
+            f"Unknown settings: {', '.join(distribution.unknown_elements)}.",
             "Writing the distribution would lose these settings, so the portal does not write it.",
             Fix(
-                "Ask whoever operates the portal to update its boto3.",
+                "Ask the portal's operators to update its boto3.",
                 "pip install --upgrade boto3",
             ),
         )
     else:
-        yield PreflightResult("PF-LIBRARY", Level.PASS, "Nothing would be lost by writing it.")
+        yield PreflightResult("PF-LIBRARY", Level.PASS, "Writing it loses no settings.")
 
 
 def _paths(
@@ -127,9 +125,9 @@ def _paths(
             yield PreflightResult(
                 "PF-PATH-TAKEN",
                 Level.BLOCK,
-                f"{existing.path_pattern} leads to {existing.target_origin_id} already.",
-                "The portal takes no path away from somebody else.",
-                Fix("Choose another path, or ask the owner of that behavior to give it up."),
+                f"{existing.path_pattern} already forwards to {existing.target_origin_id}.",
+                "The portal does not take over existing paths.",
+                Fix("Choose another path, or ask the owner of that behavior to release it."),
             )
             continue
         yield PreflightResult("PF-PATH-TAKEN", Level.PASS, f"No other behavior has {pattern}.")
@@ -152,8 +150,8 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
         return PreflightResult(
             "PF-PATH-ORDER",
             Level.BLOCK,
-            f"{swallowing[0]} stands before {pattern} and answers all of it.",
-            "Somebody changed the order: the endpoint's behavior gets no request any more.",
+            f"{swallowing[0]} comes before {pattern} and matches all of it.",
+            "The order was changed: the endpoint's behavior no longer receives requests.",
             Fix(f"CloudFront > Distributions > {distribution.id} > Behaviors: move {pattern} up."),
         )
     sharing = [other for other in patterns[:place] if overlap(other, pattern)]
@@ -162,19 +160,21 @@ def _order(pattern: str, distribution: DistributionFacts) -> PreflightResult:
             "PF-PATH-ORDER",
             Level.WARN,
             f"Before {pattern}: {', '.join(sharing)}.",
-            "Requests that match both go there, not to this endpoint. That is right if "
-            "those paths are meant to.",
-            Fix("Choose a path that does not meet theirs, if it is not meant so."),
+            "Requests that match both go there, not to this endpoint. Check that this is intended.",
+            Fix("If it is not, choose a path that does not overlap."),
         )
     if exists:
-        return PreflightResult("PF-PATH-ORDER", Level.PASS, f"Nothing stands before {pattern}.")
+        return PreflightResult(
+            "PF-PATH-ORDER", Level.PASS, f"No behavior before {pattern} overlaps."
+        )
     answering = (
         patterns[place] if place < len(patterns) else distribution.default_behavior.path_pattern
     )
     return PreflightResult(
         "PF-PATH-ORDER",
         Level.PASS,
-        f"{pattern} is answered by the behavior {answering} today, and will be by this endpoint.",
+        f"{pattern} currently matches the behavior {answering}; this "
+        "endpoint will answer it instead.",
     )
 
 
@@ -193,9 +193,9 @@ def _bare_paths(
             "PF-PATH-BARE",
             Level.WARN,
             f"{pattern} does not match {bare}.",
-            f"A client that connects to {bare} itself gets the answer of another behavior "
+            f"A client that connects to {bare} gets another behavior's answer "
             "instead of a handshake.",
-            Fix(f"Add {bare} as a second path, if clients connect to it."),
+            Fix(f"If clients connect to {bare}, add it as a second path."),
             amendment=Amendment(f"Add {bare} to the paths", (("path_patterns", (*patterns, bare)),))
             if room
             else None,
@@ -216,8 +216,8 @@ def _behavior_room(
     )
     quota = snapshot.origin_quota
     seen = (
-        f"It would have {behaviors} of {snapshot.behavior_quota} behaviors and {origins} of "
-        f"{quota} origins."
+        f"It would have {behaviors} of {snapshot.behavior_quota} behaviors "
+        f"and {origins} of {quota} origins."
     )
     if behaviors <= snapshot.behavior_quota and origins <= quota:
         yield PreflightResult("PF-BEHAVIORS", Level.PASS, seen)
@@ -226,10 +226,10 @@ def _behavior_room(
             "PF-BEHAVIORS",
             Level.BLOCK,
             seen,
-            f"AWS allows no more in one distribution.{_by_default(snapshot)}",
+            f"AWS allows no more in one distribution.{_default_quota(snapshot)}",
             Fix(
-                "Choose another distribution, or ask for a higher quota: Service Quotas > "
-                "Amazon CloudFront."
+                "Choose another distribution, or request a higher quota: Service "
+                "Quotas > Amazon CloudFront."
             ),
         )
 
@@ -257,10 +257,10 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
             "PF-VPC-ORIGIN",
             Level.BLOCK,
             seen,
-            f"This endpoint needs one of its own, and AWS allows no more.{_by_default(snapshot)}",
+            f"This endpoint needs its own, and AWS allows no more.{_default_quota(snapshot)}",
             Fix(
-                "CloudFront > VPC origins: delete what no distribution uses; or Service "
-                "Quotas > Amazon CloudFront."
+                "CloudFront > VPC origins: delete unused ones; or Service Quotas > "
+                "Amazon CloudFront."
             ),
         )
     others = [
@@ -268,18 +268,16 @@ def vpc_origin(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResult
     ]
     if others:
         seen += (
-            f" {', '.join(others)} leads to the same target with other settings, and stays as "
-            "it is."
+            f" {', '.join(others)} leads to the same target with other settings "
+            "and stays unchanged."
         )
     return PreflightResult("PF-VPC-ORIGIN", Level.PASS, seen)
 
 
-def _by_default(snapshot: Snapshot) -> str:
+def _default_quota(snapshot: Snapshot) -> str:
     gap = snapshot.gap("quotas")
     return (
-        f" That is by default; what the account may have could not be seen: {gap.reason}"
-        if gap
-        else ""
+        f" This is the default quota; the account's own is not visible: {gap.reason}" if gap else ""
     )
 
 
@@ -289,15 +287,15 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
             "PF-VPC-ORIGIN",
             Level.BLOCK,
             f"{origin.id} is named {origin.name}, but does not carry this portal's tag.",
-            "Somebody else made it, so the portal will not touch it; and AWS allows no two "
-            "of one name.",
+            "Another owner created it, so the portal does not touch it; and "
+            "AWS allows no second one with this name.",
             Fix("CloudFront > VPC origins: ask its owner to rename or delete it."),
         )
     if origin.status in ("Deployed", "Deploying"):
         if origin.distributions is None:
             return unknown(
                 "PF-VPC-ORIGIN",
-                f"{origin.id} is reused, but how many distributions use it was not asked.",
+                f"{origin.id} is reused, but how many distributions use it was not checked.",
             )
         seen = (
             f"{origin.id} is {origin.status} and is reused; {origin.distributions} "
@@ -309,11 +307,10 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
             "PF-VPC-ORIGIN",
             Level.WARN,
             seen,
-            f"AWS allows {DISTRIBUTIONS_PER_VPC_ORIGIN}. Unless this distribution is one of "
-            "them, it will refuse.",
+            f"AWS allows {DISTRIBUTIONS_PER_VPC_ORIGIN}. Unless this "
+            "distribution is one of them, AWS will refuse.",
             Fix(
-                "Use a distribution that uses it already, or give the endpoint a target of "
-                "its own.",
+                "Use a distribution that already uses it, or give the endpoint its own target.",
                 f"aws cloudfront list-distributions-by-vpc-origin-id --vpc-origin-id {origin.id}",
             ),
         )
@@ -322,7 +319,7 @@ def _reuse(origin: VpcOriginFacts) -> PreflightResult:
         Level.WARN,
         f"{origin.id} would be reused, but it is {origin.status}.",
         "AWS documents no such status. It may not carry traffic.",
-        Fix(f"CloudFront > VPC origins > {origin.id}: look at its status."),
+        Fix(f"CloudFront > VPC origins > {origin.id}: check its status."),
     )
 
 

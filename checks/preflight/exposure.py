@@ -28,7 +28,7 @@ def acls(
         yield unknown("PF-NACL", gap.reason)
         return
     if not target.subnets or any(subnet.acl_egress is None for subnet in target.subnets):
-        yield unknown("PF-NACL", "They were not looked at.")
+        yield unknown("PF-NACL", "Not checked.")
         return
     closed = [subnet for subnet in target.subnets if not lets_answers_out(subnet.acl_egress or ())]
     if not closed:
@@ -40,10 +40,9 @@ def acls(
     yield PreflightResult(
         "PF-NACL",
         Level.WARN,
-        f"{acl} of {', '.join(subnet.id for subnet in closed)} does not let out all of TCP "
-        f"{FIRST_PORT} to {LAST_PORT} "
-        "to everywhere.",
-        "The target's answers go back to CloudFront on these ports. What is dropped ends as 504.",
+        f"{acl} of {', '.join(subnet.id for subnet in closed)} does not "
+        f"allow all of TCP {FIRST_PORT} to {LAST_PORT} out to everywhere.",
+        "The target's responses to CloudFront use these ports. Dropped responses cause 504.",
         Fix(
             f"VPC > Network ACLs > {acl} > Outbound rules > Edit: allow TCP "
             f"{FIRST_PORT}-{LAST_PORT} to 0.0.0.0/0.",
@@ -104,11 +103,10 @@ def public_addresses(
         yield unknown("PF-PUBLIC-ADDRESS", gap.reason)
         return
     if target.public_addresses is None:
-        yield unknown("PF-PUBLIC-ADDRESS", "Its network interfaces were not looked at.")
+        yield unknown("PF-PUBLIC-ADDRESS", "Its network interfaces were not checked.")
         return
     why = (
-        "The internet may reach the target past CloudFront, as far as its security group lets "
-        "it in."
+        "The internet may bypass CloudFront and reach the target, if its security group allows it."
     )
     if target.public_addresses:
         first = target.public_addresses[0]
@@ -131,12 +129,12 @@ def public_addresses(
         yield PreflightResult(
             "PF-PUBLIC-ADDRESS",
             Level.WARN,
-            f"What {target.name} leads to has {', '.join(target.addresses_behind)}.",
-            "The internet may reach the app past CloudFront, as far as its own security "
-            "group lets it in.",
+            f"Behind {target.name}: {', '.join(target.addresses_behind)}.",
+            "The internet may bypass CloudFront and reach the app, if its own "
+            "security group allows it.",
             Fix(
-                f"EC2 > Network interfaces, filter {first}: take the public address away; "
-                "or use private subnets.",
+                f"EC2 > Network interfaces, filter {first}: remove the public "
+                "address; or use private subnets.",
                 "aws ec2 describe-network-interfaces --filters "
                 f"Name=association.public-ip,Values={first}",
                 "associate_public_ip_address = false in the aws_instance; no aws_eip",
@@ -147,15 +145,15 @@ def public_addresses(
         yield unknown("PF-PUBLIC-ADDRESS", gap.reason)
         return
     if target.kind != "instance" and target.groups is None:
-        yield unknown("PF-PUBLIC-ADDRESS", "What is behind it was not looked at.")
+        yield unknown("PF-PUBLIC-ADDRESS", "The targets behind it were not checked.")
         return
     giving = _giving_addresses(target.subnets)
     if giving and target.kind == "instance":
         yield PreflightResult(
             "PF-PUBLIC-ADDRESS",
             Level.WARN,
-            f"{', '.join(giving)}: whatever starts there gets a public address.",
-            "The target has none today; its successor will have one.",
+            f"{', '.join(giving)}: new instances there get a public address.",
+            "The target has none today; its replacement will have one.",
             Fix(
                 f"VPC > Subnets > {giving[0]} > Actions > Edit subnet settings: no "
                 "auto-assigned public IPv4 address.",
@@ -168,7 +166,7 @@ def public_addresses(
     yield PreflightResult(
         "PF-PUBLIC-ADDRESS",
         Level.PASS,
-        "No network interface of the target has one, nor what is behind it.",
+        "Neither the target nor what is behind it has one.",
     )
 
 
@@ -189,14 +187,14 @@ def other_doors(
     if gap := snapshot.gap("doors") or snapshot.gap("api_gateway"):
         yield unknown("PF-OTHER-DOOR", gap.reason)
     elif target.other_doors is None:
-        yield unknown("PF-OTHER-DOOR", "It was not looked at.")
+        yield unknown("PF-OTHER-DOOR", "Not checked.")
     else:
         yield PreflightResult(
             "PF-OTHER-DOOR",
             Level.PASS,
-            "No internet-facing application or network load balancer of the VPC and no HTTP "
-            "API leads to the same "
-            "targets. Classic Load Balancers and Global Accelerator were not looked at.",
+            "No internet-facing Application or Network Load Balancer of the "
+            "VPC and no HTTP API forwards to the same targets. Classic Load "
+            "Balancers and Global Accelerator were not checked.",
         )
 
 
@@ -204,12 +202,11 @@ def _balancer_door(doors: Sequence[str]) -> PreflightResult:
     return PreflightResult(
         "PF-OTHER-DOOR",
         Level.WARN,
-        f"{', '.join(doors)}: open to the internet, leading to the same targets.",
-        "Whoever knows that address gets past CloudFront and everything that it guards.",
+        f"{', '.join(doors)}: open to the internet and forwards to the same targets.",
+        "Anyone with that address can bypass CloudFront and its protections.",
         Fix(
-            f"Once nobody uses it: EC2 > Load Balancers > {doors[0]} > Listeners and rules: "
-            "remove those that lead "
-            "there.",
+            f"When it is no longer used: EC2 > Load Balancers > {doors[0]} > "
+            "Listeners and rules: remove the ones that forward there.",
             f"aws elbv2 describe-target-groups --query "
             f"\"TargetGroups[?contains(to_string(LoadBalancerArns), '/{doors[0]}/')]\"",
             f"no listener of the aws_lb {doors[0]} that forwards to these targets",
@@ -221,11 +218,11 @@ def _api_door(target: TargetFacts) -> PreflightResult:
     return PreflightResult(
         "PF-OTHER-DOOR",
         Level.WARN,
-        f"{', '.join(target.api_doors)} of API Gateway leads to {target.name}.",
-        "An API has an address of its own on the internet: whoever knows it gets past CloudFront.",
+        f"{', '.join(target.api_doors)} of API Gateway forwards to {target.name}.",
+        "An API has its own public address: anyone with it can bypass CloudFront.",
         Fix(
-            "Once nobody uses it: API Gateway > APIs > Integrations, and VPC links: remove "
-            "those that lead there.",
+            "When it is no longer used: API Gateway > APIs > Integrations, and "
+            "VPC links: remove the ones that forward there.",
             "aws apigatewayv2 get-integrations --api-id API",
             "no aws_apigatewayv2_integration of connection_type VPC_LINK to this listener, "
             "no aws_api_gateway_vpc_link",
@@ -245,8 +242,8 @@ def ipv6(
             "PF-IPV6",
             Level.BLOCK,
             f"{', '.join(only)} has no IPv4.",
-            "CloudFront puts a network interface with an IPv4 address beside the target, "
-            "and finds no room for it.",
+            "CloudFront creates a network interface with an IPv4 address next "
+            "to the target, and there is no room for it.",
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Network mapping: use subnets with IPv4.",
                 f"aws elbv2 set-subnets --load-balancer-arn {target.arn} --subnets "
@@ -261,18 +258,18 @@ def ipv6(
         return
     denies = target.attribute(_DENY_IGW)
     if denies is None:
-        yield unknown("PF-IPV6", f"AWS did not tell the attribute {_DENY_IGW}.")
+        yield unknown("PF-IPV6", f"AWS did not return the attribute {_DENY_IGW}.")
     elif denies == "true":
         yield PreflightResult(
-            "PF-IPV6", Level.PASS, "Nothing comes in from the internet over IPv6."
+            "PF-IPV6", Level.PASS, "No IPv6 traffic from the internet is accepted."
         )
     else:
         yield PreflightResult(
             "PF-IPV6",
             Level.WARN,
-            f"{target.name} is {target.ip_address_type} and takes traffic from internet "
-            "gateways over IPv6.",
-            "Its IPv6 address is a public one: the internet may reach it past CloudFront.",
+            f"{target.name} is {target.ip_address_type} and accepts IPv6 "
+            "traffic from internet gateways.",
+            "Its IPv6 address is public: the internet may bypass CloudFront.",
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Attributes.",
                 f"aws elbv2 modify-load-balancer-attributes --load-balancer-arn {target.arn} "

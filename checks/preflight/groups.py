@@ -35,7 +35,7 @@ def health(
         staying = [one for group in groups for one in group.targets if one.state != "draining"]
         healthy, registered = sum(one.well for one in staying), len(staying)
     if gap or healthy is None or registered is None:
-        yield unknown("PF-HEALTH", gap.reason if gap else "It was not looked at.")
+        yield unknown("PF-HEALTH", gap.reason if gap else "Not checked.")
         return
     seen = f"{healthy} of {registered} are healthy{_reasons(groups or ())}."
     ailing = next((one for one in groups or () if not any(t.well for t in one.targets)), None)
@@ -45,7 +45,7 @@ def health(
     place = f"EC2 > Target Groups > {group.name if group else 'the group'} > Targets"
     arn = group.arn if group else "TARGET-GROUP"
     fix = Fix(
-        f"{place}: look at the health status details.",
+        f"{place}: check the health status details.",
         f"aws elbv2 describe-target-health --target-group-arn {arn}",
     )
     if registered == 0:
@@ -57,18 +57,18 @@ def health(
         yield PreflightResult("PF-HEALTH", Level.WARN, "No targets are registered.", why, fix)
     elif healthy == 0:
         why = (
-            "With no healthy target the load balancer tries all of them, and handshakes are "
-            "likely to fail."
+            "With no healthy target, the load balancer tries all of them, and "
+            "handshakes will probably fail."
         )
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif ailing is not None and _narrowed(subject, target, snapshot):
         why = (
-            f"{ailing.name} has no healthy target: handshakes that the listener sends there are "
-            "likely to fail."
+            f"{ailing.name} has no healthy target: handshakes that the listener "
+            "sends there will probably fail."
         )
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif healthy < registered:
-        why = "The endpoint works, with less behind it than was meant."
+        why = "The endpoint works, with fewer targets than intended."
         yield PreflightResult("PF-HEALTH", Level.WARN, seen, why, fix)
     elif ailing is not None:
         told = (
@@ -90,19 +90,19 @@ def group_fit(
     groups = _groups(subject, target, snapshot)
     if groups is None:
         gap = snapshot.gap("target_health")
-        yield unknown("PF-TARGET-GROUP", gap.reason if gap else "They were not looked at.")
+        yield unknown("PF-TARGET-GROUP", gap.reason if gap else "Not checked.")
         return
     functions = [group for group in groups if group.target_type == _FUNCTION]
     if functions:
         yield PreflightResult(
             "PF-TARGET-GROUP",
             Level.BLOCK if len(functions) == len(groups) else Level.WARN,
-            f"{', '.join(f'{one.name} leads to a Lambda function' for one in functions)}.",
-            "A load balancer takes no upgrade for a function: it answers each handshake "
-            "that comes there with 400.",
+            f"{', '.join(f'{one.name} forwards to a Lambda function' for one in functions)}.",
+            "A load balancer cannot upgrade a request to a function: it "
+            "answers each such handshake with 400.",
             Fix(
-                "EC2 > Target Groups > Create target group, of instances or IP addresses; "
-                "then forward to it.",
+                "EC2 > Target Groups > Create target group with instances or IP "
+                "addresses, then forward to it.",
                 "aws elbv2 create-target-group --name NAME --protocol HTTP "
                 "--protocol-version HTTP1 --port PORT "
                 f"--vpc-id {target.vpc_id} --target-type ip",
@@ -115,13 +115,12 @@ def group_fit(
         yield PreflightResult(
             "PF-TARGET-GROUP",
             Level.WARN,
-            f"{', '.join(f'{one.name} speaks {one.protocol_version}' for one in wrong)} "
-            "with the app.",
-            "A WebSocket handshake is HTTP/1.1; a group of another version does not carry it. "
-            "The version of a group cannot be changed.",
+            f"{', '.join(f'{one.name} uses {one.protocol_version}' for one in wrong)} to the app.",
+            "A WebSocket handshake is HTTP/1.1; a group of another version "
+            "does not carry it. A group's version cannot be changed.",
             Fix(
-                "EC2 > Target Groups > Create target group, protocol version HTTP1; then "
-                "forward to it.",
+                "EC2 > Target Groups > Create target group, protocol version "
+                "HTTP1, then forward to it.",
                 "aws elbv2 create-target-group --name NAME --protocol HTTP "
                 "--protocol-version HTTP1 --port PORT "
                 f"--vpc-id {target.vpc_id} --target-type {wrong[0].target_type or 'ip'}",
@@ -132,8 +131,8 @@ def group_fit(
     cut = ", ".join(
         f"{one.name} {one.deregistration_seconds} s" for one in groups if one.deregistration_seconds
     )
-    seen = "All speak HTTP/1.1." + (
-        f" A target that is taken out keeps its connections for: {cut}." if cut else ""
+    seen = "All use HTTP/1.1." + (
+        f" A deregistered target keeps its connections for: {cut}." if cut else ""
     )
     yield PreflightResult("PF-TARGET-GROUP", Level.PASS, seen)
 
@@ -149,7 +148,7 @@ def stickiness(
     groups = _groups(subject, target, snapshot)
     if groups is None or any(group.sticky is None for group in groups):
         gap = snapshot.gap("target_health")
-        yield unknown("PF-STICKY", gap.reason if gap else "It was not looked at.")
+        yield unknown("PF-STICKY", gap.reason if gap else "Not checked.")
         return
     loose = [group for group in groups if len(group.targets) > 1 and not group.sticky]
     if not loose or not subject.carries_api:
@@ -162,9 +161,9 @@ def stickiness(
         "PF-STICKY",
         Level.WARN,
         f"{loose[0].name} has {len(loose[0].targets)} targets and no stickiness.",
-        "The paths also carry an HTTP API. Where it begins a session by polling, as "
-        "Socket.IO does, each poll may "
-        "reach another target, and the session breaks.",
+        "The paths also carry an HTTP API. If it starts a session by "
+        "polling, as Socket.IO does, each poll may reach another target, "
+        "and the session breaks.",
         Fix(
             f"EC2 > Target Groups > {loose[0].name} > Attributes > Stickiness.",
             f"aws elbv2 modify-target-group-attributes --target-group-arn {loose[0].arn} "
@@ -189,7 +188,7 @@ def attributes(
     if told:
         yield PreflightResult("PF-ATTRIBUTES", Level.PASS, f"{'; '.join(told)}.")
     else:
-        yield unknown("PF-ATTRIBUTES", "AWS did not tell them.")
+        yield unknown("PF-ATTRIBUTES", "AWS did not return them.")
 
 
 def _groups(

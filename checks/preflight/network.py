@@ -16,7 +16,7 @@ from checks.preflight.results import (
     Level,
     PreflightResult,
     PreflightSubject,
-    in_words,
+    join_ports,
     unknown,
 )
 from provisioning.facts import names
@@ -47,18 +47,18 @@ def gateway(
     """Attached, although no route leads to it; AWS takes it as leave to bring in traffic."""
     gap = snapshot.gap("internet_gateway")
     if gap or target.internet_gateway is None:
-        yield unknown("PF-GATEWAY", gap.reason if gap else "It was not looked at.")
+        yield unknown("PF-GATEWAY", gap.reason if gap else "Not checked.")
     elif target.internet_gateway:
         yield PreflightResult(
-            "PF-GATEWAY", Level.PASS, f"{target.vpc_id} has one. No route to it is needed."
+            "PF-GATEWAY", Level.PASS, f"{target.vpc_id} has one. It needs no route."
         )
     else:
         yield PreflightResult(
             "PF-GATEWAY",
             Level.BLOCK,
             f"{target.vpc_id} has none.",
-            "AWS wants one attached before CloudFront may enter a VPC. Without a route to "
-            "it, nothing becomes public.",
+            "AWS requires an attached internet gateway before CloudFront may "
+            "enter a VPC. Without a route to it, nothing becomes public.",
             Fix(
                 "VPC > Internet gateways > Create, then Actions > Attach to VPC > "
                 f"{target.vpc_id}. Add no route.",
@@ -78,27 +78,26 @@ def block_public_access(
     gap = snapshot.gap("block_public_access")
     mode, _, exclusion = target.block_public_access.partition("+")
     if gap or not mode:
-        yield unknown("PF-BPA", gap.reason if gap else "It was not looked at.")
+        yield unknown("PF-BPA", gap.reason if gap else "Not checked.")
     elif mode == "off":
         yield PreflightResult("PF-BPA", Level.PASS, "Block Public Access is off in this Region.")
     elif exclusion == "allow-bidirectional":
         yield PreflightResult(
             "PF-BPA",
             Level.WARN,
-            f"Block Public Access is {mode}, and {target.vpc_id} is excluded from it.",
-            "AWS does not say that an exclusion lets VPC origins work. The handshake check "
-            "will tell.",
+            f"Block Public Access is {mode}, and {target.vpc_id} is excluded.",
+            "AWS does not document that an exclusion lets VPC origins work. "
+            "The handshake check will show it.",
         )
     elif not target.exclusions_allowed:
         yield PreflightResult(
             "PF-BPA",
             Level.BLOCK,
-            f"Block Public Access is {mode}, and an organisation's policy allows no exclusions.",
-            "It keeps CloudFront out of the VPC in both directions; handshakes would end with 504.",
+            f"Block Public Access is {mode}, and an organization policy allows no exclusions.",
+            "It blocks CloudFront in both directions; handshakes would fail with 504.",
             Fix(
-                "Ask the administrators of the organisation: AWS Organizations > Policies > "
-                "Declarative policies for "
-                "EC2.",
+                "Ask the organization's administrators: AWS Organizations > "
+                "Policies > Declarative policies for EC2.",
                 "aws ec2 describe-vpc-block-public-access-options",
                 "aws_organizations_policy of type DECLARATIVE_POLICY_EC2",
             ),
@@ -108,11 +107,11 @@ def block_public_access(
             "PF-BPA",
             Level.BLOCK,
             f"Block Public Access is {mode}.",
-            "It keeps CloudFront out of the VPC in both directions; handshakes would end with 504.",
+            "It blocks CloudFront in both directions; handshakes would fail with 504.",
             Fix(
-                "VPC > Settings > Block public access > Create exclusions: this VPC, "
-                "bidirectional. "
-                "Where an organisation policy manages it, ask its administrators.",
+                "VPC > Settings > Block public access > Create exclusions: this "
+                "VPC, bidirectional. If an organization policy manages it, ask its "
+                "administrators.",
                 f"aws ec2 create-vpc-block-public-access-exclusion --vpc-id {target.vpc_id} "
                 "--internet-gateway-exclusion-mode allow-bidirectional",
                 f'resource "aws_vpc_block_public_access_exclusion" "edge" {{\n  vpc_id = '
@@ -127,7 +126,7 @@ def subnets(
 ) -> Iterator[PreflightResult]:
     """Whether they are private, have room, and lie where VPC origins exist."""
     if (gap := snapshot.gap("subnets")) or not target.subnets:
-        reason = gap.reason if gap else "AWS named no subnets of the target."
+        reason = gap.reason if gap else "AWS returned no subnets for the target."
         yield from (unknown(code, reason) for code in ("PF-SUBNET", "PF-ADDRESS", "PF-ZONE"))
         return
     yield _private_subnets(target)
@@ -144,12 +143,12 @@ def _private_subnets(target: TargetFacts) -> PreflightResult:
     return PreflightResult(
         "PF-SUBNET",
         Level.WARN,
-        f"{', '.join(public)}: the route table leads to an internet gateway.",
-        "The endpoint works all the same, but the target is not shut off from the internet.",
+        f"{', '.join(public)}: the route table has a route to an internet gateway.",
+        "The endpoint works, but the target is not isolated from the internet.",
         Fix(
-            f"VPC > Subnets > {public[0]} > Route table: take away the route to the igw, "
-            "whatever its destination, and "
-            "leave those to a NAT gateway; or use private subnets.",
+            f"VPC > Subnets > {public[0]} > Route table: remove every route to "
+            "the internet gateway; routes to a NAT gateway may stay. Or use "
+            "private subnets.",
             # The facts do not tell which destination: 0.0.0.0/0 may well lead to a NAT gateway, and
             # only ::/0 out.
             "aws ec2 delete-route --route-table-id TABLE --destination-cidr-block "
@@ -167,7 +166,7 @@ def _free_addresses(target: TargetFacts) -> PreflightResult:
             "PF-ADDRESS", Level.PASS, f"At least {fewest.free_addresses} in each."
         )
     fix = Fix(
-        f"EC2 > Network interfaces, filter subnet {fewest.id}: delete those that nothing uses.",
+        f"EC2 > Network interfaces, filter subnet {fewest.id}: delete unused ones.",
         f"aws ec2 describe-network-interfaces --filters Name=subnet-id,Values={fewest.id} "
         "Name=status,Values=available",
     )
@@ -183,7 +182,7 @@ def _free_addresses(target: TargetFacts) -> PreflightResult:
         "PF-ADDRESS",
         Level.WARN,
         seen,
-        "CloudFront needs one of them, and a load balancer wants eight to grow.",
+        "CloudFront needs one of them, and a load balancer needs eight to scale.",
         fix,
     )
 
@@ -241,25 +240,28 @@ def ingress(
         # A rule may name what we could not look up.
         yield unknown("PF-INGRESS", gap.reason)
         return
-    seen = f"{', '.join(target.security_groups)}: nothing admits CloudFront to {in_words(closed)}."
+    seen = (
+        f"{', '.join(target.security_groups)} does not allow CloudFront on "
+        f"port{'s' if len(closed) > 1 else ''} {join_ports(closed)}."
+    )
     listed = sorted(
         {rule.source for rule in target.ingress for port in closed if _by_list(rule, target, port)}
     )
     if listed and not subject.open_security_group:
         told = (
-            f"{', '.join(listed)} may hold CloudFront's addresses; its entries are not looked "
-            "at. If it does not, "
+            f"{', '.join(listed)} may contain CloudFront's addresses; its "
+            "entries are not checked. If it does not, "
         )
         opening = Amendment(
             "Let the plan open the security group", (("open_security_group", True),)
         )
-        yield replace(unknown("PF-INGRESS", f"{told}handshakes end with 504."), amendment=opening)
+        yield replace(unknown("PF-INGRESS", f"{told}handshakes fail with 504."), amendment=opening)
         return
     group = target.group_to_open
     source = target.origin_facing_prefix_list or "PREFIX-LIST"
     fix = Fix(
-        f"EC2 > Security Groups > {group} > Edit inbound rules: TCP {in_words(closed)} from "
-        f"{names.ORIGIN_FACING_PREFIX_LIST}.",
+        f"EC2 > Security Groups > {group} > Edit inbound rules: TCP "
+        f"{join_ports(closed)} from {names.ORIGIN_FACING_PREFIX_LIST}.",
         f"aws ec2 authorize-security-group-ingress --group-id {group} --ip-permissions "
         f"'IpProtocol=tcp,FromPort={closed[0]},ToPort={closed[0]},PrefixListIds=[{{PrefixListId={source}}}]'",
         f'resource "aws_vpc_security_group_ingress_rule" "edge" {{\n  security_group_id = '
@@ -269,14 +271,14 @@ def ingress(
     )
     if subject.open_security_group:
         why = (
-            f"The plan adds a rule to {group} that admits this VPC's own VPC origins, and "
-            "nothing public."
+            f"The plan adds a rule to {group} that allows only this VPC's own "
+            "VPC origins, nothing public."
         )
         yield PreflightResult("PF-INGRESS", Level.FIXABLE, seen, why, fix, in_plan=True)
     else:
         why = (
-            "CloudFront's packets would be dropped; handshakes end with 504. Let the plan open "
-            "it, or do it yourself."
+            "CloudFront's packets would be dropped; handshakes fail with 504. "
+            "Let the plan open the group, or open it yourself."
         )
         opening = Amendment(
             "Let the plan open the security group", (("open_security_group", True),)
@@ -304,24 +306,24 @@ def group_room(
             reason = (
                 gap.reason
                 if gap
-                else f"AWS does not tell how many rules the prefix lists of {group} count for."
+                else (f"AWS does not say how many rules the prefix lists of {group} count as.")
             )
             yield unknown("PF-GROUP-ROOM", reason)
         return
     quota = snapshot.rules_per_group
     seen = (
-        f"{group} uses {used} of {quota} rules; CloudFront's prefix list counts for "
-        f"{CLOUDFRONT_LIST_WEIGHT}."
+        f"{group} uses {used} of {quota} rules; CloudFront's prefix list "
+        f"counts as {CLOUDFRONT_LIST_WEIGHT}."
     )
     if not adding or used + adding <= quota:
         yield PreflightResult("PF-GROUP-ROOM", Level.PASS, seen)
         return
-    unless = ", unless the account may have more than by default" if snapshot.gap("quotas") else ""
+    unless = ", unless the account's quota is above the default" if snapshot.gap("quotas") else ""
     yield PreflightResult(
         "PF-GROUP-ROOM",
         Level.WARN,
         seen,
-        f"The rule of the plan does not fit in{unless}.",
+        f"The plan's rule does not fit{unless}.",
         Fix(
             f"EC2 > Security Groups > {group}: remove rules; or Service Quotas > Amazon VPC "
             "> Inbound or outbound "
@@ -352,20 +354,20 @@ def public_ingress(
         # AWS's own lists are no better known: most hold public addresses, of services that
         # anybody's account may use.
         gap = snapshot.gap("prefix_list")
-        told = f"Whether {', '.join(lists)} holds public addresses is not looked at."
+        told = f"Whether {', '.join(lists)} contains public addresses is not checked."
         yield unknown("PF-PUBLIC", gap.reason if gap else told)
         return
     if not public:
-        yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule names public addresses.")
+        yield PreflightResult("PF-PUBLIC", Level.PASS, "No rule allows public addresses.")
         return
     first = public[0]
-    why = "The scheme keeps the internet out today; should that change, these rules let it in."
+    why = "The scheme keeps the internet out today; if that changes, these rules let it in."
     if target.scheme != "internal":
-        why = "The internet reaches the target past CloudFront."
+        why = "The internet can reach the target and bypass CloudFront."
     yield PreflightResult(
         "PF-PUBLIC",
         Level.WARN,
-        f"The security groups admit {', '.join(sorted({rule.source for rule in public}))}.",
+        f"The security groups allow {', '.join(sorted({rule.source for rule in public}))}.",
         why,
         Fix(
             f"EC2 > Security Groups > {first.group_id} > Edit inbound rules: delete "

@@ -74,18 +74,18 @@ def _headers(
         return
     lost = [header for header in HANDSHAKE_HEADERS if not passing[header]]
     if set(lost) <= {_COMPRESSION}:
-        seen = f"{behavior.path_pattern} forwards all headers of a handshake."
+        seen = f"{behavior.path_pattern} forwards all handshake headers."
         if lost:
             seen = (
-                f"{behavior.path_pattern} forwards what a handshake needs; without "
-                f"{_COMPRESSION}, uncompressed."
+                f"{behavior.path_pattern} forwards what a handshake needs, but not "
+                f"{_COMPRESSION}: no compression."
             )
         yield PreflightResult("PF-ORIGIN-HEADERS", Level.PASS, seen)
         return
     needed = [header for header in lost if header in _NEEDED]
     why = "Without them the app cannot answer a handshake."
     if not needed:
-        why = "AWS advises to forward these too: without them no subprotocol is agreed on."
+        why = "AWS recommends forwarding these too: without them no subprotocol is agreed."
     yield PreflightResult(
         "PF-ORIGIN-HEADERS",
         Level.BLOCK if needed else Level.WARN,
@@ -114,8 +114,8 @@ def _cache(distribution: DistributionFacts, behavior: Behavior) -> PreflightResu
         "PF-ORIGIN-CACHE",
         Level.WARN,
         f"{behavior.path_pattern} has a cache policy that caches.",
-        "A failed handshake may be kept and answered again, and requests at the same moment "
-        "are collapsed into one.",
+        "A failed handshake may be cached and returned again, and "
+        "simultaneous requests are collapsed into one.",
         _behavior_fix(distribution, behavior, "cache policy CachingDisabled"),
     )
 
@@ -128,7 +128,7 @@ def _viewers(distribution: DistributionFacts, behavior: Behavior) -> PreflightRe
             "PF-ORIGIN-VIEWERS",
             Level.WARN,
             seen,
-            "A client that uses ws:// gets a 301 and follows it not; wss:// works.",
+            "A client that uses ws:// gets a 301 and does not follow it; wss:// works.",
             _behavior_fix(distribution, behavior, "viewer protocol policy HTTPS only"),
         )
     return PreflightResult("PF-ORIGIN-VIEWERS", Level.PASS, seen)
@@ -137,13 +137,13 @@ def _viewers(distribution: DistributionFacts, behavior: Behavior) -> PreflightRe
 def _secure(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
     if origin.protocol_policy == "https-only":
         return PreflightResult(
-            "PF-ORIGIN-PROTOCOL", Level.PASS, f"{origin.id} is asked over HTTPS only."
+            "PF-ORIGIN-PROTOCOL", Level.PASS, f"{origin.id} is accessed over HTTPS only."
         )
     return PreflightResult(
         "PF-ORIGIN-PROTOCOL",
         Level.BLOCK,
-        f"{origin.id} is asked with {origin.protocol_policy}.",
-        "API Gateway has no plain HTTP: handshakes over it fail.",
+        f"{origin.id} is accessed with {origin.protocol_policy}.",
+        "API Gateway does not accept plain HTTP, so handshakes fail.",
         _origin_fix(
             distribution, origin, "protocol HTTPS only", 'origin_protocol_policy = "https-only"'
         ),
@@ -159,9 +159,9 @@ def _stage(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
         "PF-ORIGIN-PATH",
         Level.WARN,
         f"{origin.id} has {origin.path or 'no origin path'}.",
-        "A WebSocket API is served under its stage. Without it in the origin path, each "
-        "client must send it, and "
-        "CloudFront's own path would be taken for it.",
+        "A WebSocket API is served under its stage. Without it in the "
+        "origin path, each client must send it, and CloudFront's own path "
+        "would be mistaken for it.",
         _origin_fix(distribution, origin, "origin path /STAGE", 'origin_path = "/STAGE"'),
     )
 
@@ -182,7 +182,7 @@ def _host(
         "PF-ORIGIN-HOST",
         Level.BLOCK,
         f"{behavior.path_pattern} forwards the viewers' Host to {origin.domain_name}.",
-        "API Gateway knows its own name only, and answers 403.",
+        "API Gateway accepts only its own name, and answers 403.",
         _behavior_fix(distribution, behavior, "origin request policy AllViewerExceptHostHeader"),
     )
 
@@ -192,12 +192,12 @@ def _public(distribution: DistributionFacts, origin: Origin) -> PreflightResult:
         "PF-ORIGIN-PUBLIC",
         Level.WARN,
         f"{origin.id} ({origin.domain_name}) is a custom origin.",
-        "CloudFront reaches it over its public address, so others can try to. A VPC origin "
-        "needs no such address.",
+        "CloudFront reaches it at its public address, so others can try "
+        "to. A VPC origin needs no public address.",
         Fix(
-            "Let the origin's security group admit "
-            "com.amazonaws.global.cloudfront.origin-facing only; or ask here for "
-            "a private endpoint, and move the path to it.",
+            "Allow only com.amazonaws.global.cloudfront.origin-facing in the "
+            "origin's security group; or request a private endpoint here and "
+            "move the path to it.",
             f"aws cloudfront get-distribution-config --id {distribution.id}",
             "vpc_origin_config instead of custom_origin_config in the origin block",
         ),

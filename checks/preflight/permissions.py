@@ -24,21 +24,22 @@ def permissions(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResul
     if gap := snapshot.gap("permissions"):
         return unknown("PF-PERMISSION", gap.reason)
     if snapshot.permissions is None:
-        return unknown("PF-PERMISSION", "It was not looked at.")
+        return unknown("PF-PERMISSION", "Not checked.")
     needed = [one for one in snapshot.permissions if _needed(one, subject, snapshot)]
     denied = _actions(one for one in needed if one.allowed is False)
     if denied:
         return PreflightResult(
             "PF-PERMISSION",
             Level.WARN,
-            f"IAM would refuse {', '.join(denied)} to the portal's role.",
-            "The run would fail there and be undone as far as the role may. IAM looks at "
-            "the role's own policies, its "
-            "boundary and the organisation's.",
+            f"IAM would deny {', '.join(denied)} to the portal's role.",
+            "The run would fail there and roll back as far as the role allows. "
+            "IAM evaluates the role's own policies, its permissions boundary "
+            "and the organization's policies.",
             Fix(
-                "IAM > Roles > edge-portal > Permissions: compare with the portal's IAM "
-                "policy (docs/iam-policy.json); "
-                "then its permissions boundary, and the organisation's service control policies.",
+                "IAM > Roles > edge-portal > Permissions: compare with the "
+                "portal's IAM policy (docs/iam-policy.json), then check its "
+                "permissions boundary and the organization's service control "
+                "policies.",
                 "aws iam put-role-policy --role-name edge-portal --policy-name edge-portal "
                 "--policy-document file://docs/iam-policy.json",
                 'policy = file("docs/iam-policy.json") in the aws_iam_role_policy',
@@ -60,27 +61,26 @@ def service_role(subject: PreflightSubject, snapshot: Snapshot) -> PreflightResu
     if gap := snapshot.gap("service_role") or snapshot.gap("vpc_origins"):
         return unknown("PF-ROLE", gap.reason)
     if snapshot.service_role is None:
-        return unknown("PF-ROLE", "It was not looked at.")
+        return unknown("PF-ROLE", "Not checked.")
     if snapshot.service_role:
-        return PreflightResult("PF-ROLE", Level.PASS, f"{SERVICE_ROLE_NAME} is there.")
+        return PreflightResult("PF-ROLE", Level.PASS, f"{SERVICE_ROLE_NAME} exists.")
     seen = f"The account has no {SERVICE_ROLE_NAME} yet."
     if any(one.action == CREATE_SERVICE_ROLE and one.allowed for one in snapshot.permissions or ()):
         told = (
-            f"{seen} AWS makes it with the first VPC origin, and IAM lets the portal's role "
-            "have it made."
+            f"{seen} AWS creates it with the first VPC origin, and IAM allows "
+            "the portal's role to do that."
         )
         return PreflightResult("PF-ROLE", Level.PASS, told)
     return PreflightResult(
         "PF-ROLE",
         Level.WARN,
         seen,
-        "AWS makes it with the account's first VPC origin. If the portal may not create it, "
-        "AWS answers with a bare "
-        "AccessDenied that names no action.",
+        "AWS creates it with the account's first VPC origin. If the portal "
+        "may not create it, AWS answers with a plain AccessDenied that "
+        "names no action.",
         Fix(
-            "IAM > Roles > edge-portal: allow iam:CreateServiceLinkedRole as in the "
-            "portal's IAM policy; or have the "
-            "role made once.",
+            "IAM > Roles > edge-portal: allow iam:CreateServiceLinkedRole as "
+            "in the portal's IAM policy; or create the role once yourself.",
             f"aws iam create-service-linked-role --aws-service-name {VPC_ORIGIN_SERVICE}",
             f'resource "aws_iam_service_linked_role" "vpcorigin" {{ aws_service_name = '
             f'"{VPC_ORIGIN_SERVICE}" }}',

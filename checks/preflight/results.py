@@ -28,51 +28,51 @@ class Level(OrderedStrEnum):
 
 TITLES = {
     "PF-TARGET": "The target exists",
-    "PF-KIND": "CloudFront can reach this kind of target",
+    "PF-KIND": "CloudFront supports this kind of target",
     "PF-STATE": "The target is active",
     "PF-SCHEME": "The target is internal",
     "PF-GROUP": "The target has a security group",
-    "PF-TLS": "No TLS listener in the way",
-    "PF-LISTENER": "Something listens on the port",
+    "PF-TLS": "No TLS listener on the Network Load Balancer",
+    "PF-LISTENER": "A listener exists on the port",
     "PF-ACTION": "The listener forwards handshakes",
-    "PF-RULES": "No rule of the listener takes the handshake elsewhere",
-    "PF-CERTIFICATE": "The target's certificate names the Host that CloudFront sends",
+    "PF-RULES": "No listener rule diverts the handshake",
+    "PF-CERTIFICATE": "The target's certificate covers the Host that CloudFront sends",
     "PF-IP-TYPE": "The target speaks IPv4",
-    "PF-IPV6": "Nothing comes in over IPv6, and the subnets have IPv4",
+    "PF-IPV6": "No IPv6 traffic from the internet, and the subnets have IPv4",
     "PF-GATEWAY": "The VPC has an internet gateway attached",
-    "PF-BPA": "VPC Block Public Access lets CloudFront in",
+    "PF-BPA": "VPC Block Public Access allows CloudFront",
     "PF-SUBNET": "The subnets are private",
-    "PF-NACL": "The network ACLs let answers out",
+    "PF-NACL": "The network ACLs allow responses out",
     "PF-ADDRESS": "The subnets have free addresses",
     "PF-ZONE": "VPC origins exist in this Region and zone",
-    "PF-INGRESS": "The security group admits CloudFront",
+    "PF-INGRESS": "The security group allows CloudFront",
     "PF-GROUP-ROOM": "The security group has room for the rule",
-    "PF-PUBLIC": "The security group admits nothing public",
+    "PF-PUBLIC": "The security group allows nothing public",
     "PF-PUBLIC-ADDRESS": "The target has no public address",
-    "PF-OTHER-DOOR": "No other way leads in from the internet",
+    "PF-OTHER-DOOR": "No other public route to the target",
     "PF-HEALTH": "The target's own targets are healthy",
     "PF-TARGET-GROUP": "The target groups carry an upgrade",
-    "PF-STICKY": "Clients come back to the target they need",
-    "PF-ATTRIBUTES": "What the load balancer does to headers",
-    "PF-IDLE": "Quiet connections stay open",
+    "PF-STICKY": "Clients return to the same target where they must",
+    "PF-ATTRIBUTES": "The load balancer's header handling",
+    "PF-IDLE": "Idle connections stay open",
     "PF-DISTRIBUTION": "The distribution exists and is enabled",
-    "PF-STAGING": "No staging distribution is in play",
+    "PF-STAGING": "The distribution is not part of a continuous deployment",
     "PF-LIBRARY": "The portal knows all of the distribution's settings",
     "PF-PATH-TAKEN": "The paths are free",
     "PF-PATH-ORDER": "No other behavior answers first",
     "PF-PATH-BARE": "The path without a slash is covered",
-    "PF-VPC-ORIGIN": "A VPC origin can be reused or made",
+    "PF-VPC-ORIGIN": "A VPC origin can be reused or created",
     "PF-BEHAVIORS": "The distribution has room for behaviors",
-    "PF-VIEWER-CERTIFICATE": "Viewers are shown a certificate for the distribution's names",
-    "PF-ALIAS": "The distribution's names lead to it alone",
+    "PF-VIEWER-CERTIFICATE": "The viewer certificate covers the distribution's names",
+    "PF-ALIAS": "No other distribution claims the distribution's names",
     "PF-ROLE": "The account has CloudFront's role for VPC origins",
-    "PF-PERMISSION": "The portal's role may do what the plan needs",
+    "PF-PERMISSION": "The portal's role has the permissions the plan needs",
     "PF-ORIGIN-HEADERS": "The behavior forwards the handshake's headers",
     "PF-ORIGIN-CACHE": "The behavior caches nothing",
     "PF-ORIGIN-VIEWERS": "The behavior does not redirect handshakes",
-    "PF-ORIGIN-PROTOCOL": "API Gateway is asked over HTTPS",
+    "PF-ORIGIN-PROTOCOL": "API Gateway is accessed over HTTPS",
     "PF-ORIGIN-PATH": "The origin path is API Gateway's stage",
-    "PF-ORIGIN-HOST": "API Gateway sees its own name as Host",
+    "PF-ORIGIN-HOST": "API Gateway receives its own name as Host",
     "PF-ORIGIN-PUBLIC": "The origin needs no public address",
 }
 
@@ -196,9 +196,9 @@ class PreflightSubject:
 
 def unknown(code: str, reason: str) -> PreflightResult:
     """The question could not be answered, for this reason."""
-    return PreflightResult(code, Level.UNKNOWN, "Could not be seen.", reason)
+    return PreflightResult(code, Level.UNKNOWN, "Not visible.", reason)
 
 
-def in_words(ports: Iterable[int]) -> str:
+def join_ports(ports: Iterable[int]) -> str:
     """`80 and 443`."""
     return " and ".join(map(str, ports))

@@ -43,7 +43,7 @@ def default_action(
             yield PreflightResult("PF-ACTION", Level.PASS, seen)
         elif _all_forwarded(subject, target, listener, snapshot):
             yield PreflightResult(
-                "PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths before it."
+                "PF-ACTION", Level.PASS, f"Rules on {listener.port} forward these paths first."
             )
         else:
             yield _not_forwarding(subject, target, listener, seen)
@@ -61,7 +61,7 @@ def listener_rules(
     for listener in _ours(subject, target):
         gap = snapshot.gap("rules")
         if gap or listener.rules is None:
-            yield unknown("PF-RULES", gap.reason if gap else "They were not looked at.")
+            yield unknown("PF-RULES", gap.reason if gap else "Not checked.")
         elif not hosts:
             yield unknown(
                 "PF-RULES", "Which Host it will see depends on the distribution. Choose one."
@@ -184,9 +184,9 @@ def _by_rules(
         if rules and action != FORWARD and _part_forwarded(listener, host, pattern, narrow=True):
             return unknown(
                 "PF-RULES",
-                f"A rule on {listener.port} forwards {pattern} under conditions that cannot "
-                "be compared from here; "
-                f"without it, the listener does: {action or 'nothing'}.",
+                f"A rule on {listener.port} forwards {pattern} under conditions "
+                "that cannot be evaluated here; without it, the listener does: "
+                f"{action or 'nothing'}.",
             )
         if rules and action != FORWARD:
             refused = [path for other, path, does, _ in asked if other == host and does != FORWARD]
@@ -195,19 +195,17 @@ def _by_rules(
                 f"{action or 'nothing'}."
             )
             why = (
-                "The load balancer answers the handshake itself instead of the app. Compare "
-                "the rules' host "
-                "conditions with this Host: CloudFront sends it because of how Host is "
-                "handled in this request."
+                "The load balancer answers the handshake itself instead of the "
+                "app. Compare the rules' host conditions with this Host: "
+                "CloudFront sends it because of this request's Host setting."
             )
             if _part_forwarded(listener, host, pattern, narrow=False):
                 seen = (
-                    f"Rules on {listener.port} forward a part of {pattern} with Host "
-                    f"{host}; for the rest, the "
-                    f"listener does: {action or 'nothing'}."
+                    f"Rules on {listener.port} forward part of {pattern} with Host "
+                    f"{host}; for the rest, the listener does: {action or 'nothing'}."
                 )
                 why = (
-                    "On a path that none of them names, the load balancer answers itself "
+                    "For a path that no rule matches, the load balancer answers itself "
                     "instead of the app."
                 )
             return PreflightResult(
@@ -216,9 +214,8 @@ def _by_rules(
                 seen,
                 why,
                 Fix(
-                    f"{place} > Add rule: forward {', '.join(refused)} with Host {host} to "
-                    "the app's target group, "
-                    "before whatever answers now.",
+                    f"{place} > Add rule: forward {', '.join(refused)} with Host {host} "
+                    "to the app's target group, before the rule that answers now.",
                     f"aws elbv2 create-rule --listener-arn {arn} --priority NUMBER "
                     f"--conditions {shlex.quote('Field=host-header,Values=' + host)} "
                     f"{shlex.quote('Field=path-pattern,Values=' + ','.join(refused))} "
@@ -231,9 +228,9 @@ def _by_rules(
             "PF-RULES",
             Level.WARN,
             f"A rule of the listener on {listener.port} answers some of these requests itself.",
-            "It has conditions that only some handshakes meet. Make sure that it is meant so.",
+            "It has conditions that only some handshakes meet. Make sure that this is intended.",
             Fix(
-                f"{place}: look at the conditions of the one that does not forward.",
+                f"{place}: check the conditions of the rule that does not forward.",
                 f"aws elbv2 describe-rules --listener-arn {arn}",
                 terraform,
             ),
@@ -273,8 +270,8 @@ def _not_forwarding(
     amendment = None
     if listener.default_action == "redirect":
         why = (
-            "A WebSocket client follows no redirect. Unless a rule forwards these paths, no "
-            "handshake gets through."
+            "WebSocket clients do not follow redirects. Unless a rule forwards "
+            "these paths, no handshake succeeds."
         )
         if listener.redirect_protocol == "HTTPS" and listener.protocol == "HTTP":
             seen = f"The listener on {listener.port} redirects to HTTPS."
@@ -283,13 +280,13 @@ def _not_forwarding(
             amendment = _over_https(subject, target)
     elif listener.default_action == "jwt-validation":
         why = (
-            "Only handshakes with a valid token in Authorization get through. Browsers cannot "
-            "send that line."
+            "Only handshakes with a valid token in Authorization succeed. "
+            "Browsers cannot send that header."
         )
     elif listener.default_action.startswith("authenticate-"):
         why = (
-            "A WebSocket client cannot sign in: without a session cookie the handshake is "
-            "redirected and fails."
+            "A WebSocket client cannot sign in: without a session cookie the "
+            "handshake is redirected and fails."
         )
     return PreflightResult(
         "PF-ACTION",
@@ -327,4 +324,4 @@ def _over_https(subject: PreflightSubject, target: TargetFacts) -> Amendment | N
         ("forward_host", ""),
         ("origin_domain", ""),
     )
-    return Amendment(f"Go to the target over HTTPS on {port}", changes)
+    return Amendment(f"Use HTTPS to the target on {port}", changes)

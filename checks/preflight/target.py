@@ -24,7 +24,7 @@ from checks.preflight.results import (
     Level,
     PreflightResult,
     PreflightSubject,
-    in_words,
+    join_ports,
     unknown,
 )
 from checks.preflight.rules import default_action, listener_rules
@@ -71,7 +71,7 @@ def target_exists(subject: PreflightSubject, snapshot: Snapshot) -> PreflightRes
             "It was deleted, or belongs to another account.",
             Fix("Choose another target from the list."),
         )
-    return PreflightResult("PF-TARGET", Level.PASS, f"{snapshot.target.name} is there.")
+    return PreflightResult("PF-TARGET", Level.PASS, f"{snapshot.target.name} exists.")
 
 
 def _kind(target: TargetFacts) -> PreflightResult:
@@ -82,8 +82,7 @@ def _kind(target: TargetFacts) -> PreflightResult:
         "PF-KIND",
         Level.BLOCK,
         f"{target.name} is a {target.kind} load balancer.",
-        "A VPC origin leads to an Application or Network Load Balancer or to an EC2 "
-        "instance, never to this.",
+        "A VPC origin supports Application and Network Load Balancers and EC2 instances, not this.",
         Fix(
             "EC2 > Load Balancers > Create load balancer > Application Load Balancer, "
             "scheme Internal.",
@@ -109,15 +108,15 @@ def _state(
             "PF-STATE",
             Level.WARN,
             seen,
-            "It works, but could not get all the capacity that it needs.",
-            Fix(f"EC2 > Load Balancers > {target.name} > Details: look at the state's reason."),
+            "It works, but AWS could not provide all the capacity it needs.",
+            Fix(f"EC2 > Load Balancers > {target.name} > Details: check the state's reason."),
         )
     else:
         yield PreflightResult(
             "PF-STATE",
             Level.BLOCK,
             seen,
-            "AWS makes a VPC origin only for a target that is active.",
+            "AWS creates a VPC origin only for an active target.",
             Fix(
                 f"EC2: start {target.name}, or wait until it is active.",
                 f"aws ec2 start-instances --instance-ids {target.arn.rsplit('/', 1)[1]}"
@@ -138,7 +137,7 @@ def _scheme(
             "PF-SCHEME",
             Level.WARN,
             f"{target.name} has a public address.",
-            "CloudFront reaches it privately, but so may the internet, past CloudFront.",
+            "CloudFront reaches it privately, but the internet can bypass CloudFront.",
             Fix(
                 f"EC2 > Instances > {target.name} > Networking: remove the public address, "
                 "or use a private subnet.",
@@ -152,10 +151,10 @@ def _scheme(
             "PF-SCHEME",
             Level.BLOCK,
             f"{target.name} is {target.scheme}.",
-            "A private endpoint needs an internal target: whoever finds this one's address "
-            "gets past CloudFront. "
-            "The scheme of a load balancer cannot be changed; make a second, internal one "
-            "for the same targets.",
+            "A private endpoint needs an internal target: anyone with this "
+            "one's address can bypass CloudFront. A load balancer's scheme "
+            "cannot be changed; create a second, internal one for the same "
+            "targets.",
             Fix(
                 "EC2 > Load Balancers > Create load balancer, scheme Internal, in private subnets.",
                 f"aws elbv2 create-load-balancer --name NAME --type {target.kind} --scheme "
@@ -177,9 +176,11 @@ def _group(
             "PF-GROUP", Level.PASS, f"Security group {', '.join(target.security_groups)}."
         )
         return
-    why = "AWS makes a VPC origin only for a target with a security group."
+    why = "AWS creates a VPC origin only for a target with a security group."
     if target.kind == "network":
-        why += " A Network Load Balancer made without one cannot get one later; make a new one."
+        why += (
+            " A Network Load Balancer created without one cannot get one later; create a new one."
+        )
     yield PreflightResult(
         "PF-GROUP",
         Level.BLOCK,
@@ -210,12 +211,11 @@ def _tls(
     yield PreflightResult(
         "PF-TLS",
         Level.BLOCK,
-        f"{target.name} has a TLS listener on {in_words(ports)}.",
-        "AWS makes no VPC origin for a Network Load Balancer with a TLS listener, on "
-        "whatever port.",
+        f"{target.name} has a TLS listener on {join_ports(ports)}.",
+        "AWS creates no VPC origin for a Network Load Balancer with a TLS listener, on any port.",
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules: change TLS to TCP "
-            "and let the target do TLS.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules: "
+            "change TLS to TCP and terminate TLS at the target.",
             "aws elbv2 modify-listener --listener-arn LISTENER --protocol TCP",
             'protocol = "TCP" in the aws_lb_listener',
         ),
@@ -229,7 +229,7 @@ def _listener(
     if target.kind == "instance":
         yield unknown(
             "PF-LISTENER",
-            "Whether an instance listens cannot be seen from here; the handshake check will tell.",
+            "Whether an instance listens is not visible in AWS; the handshake check will show it.",
         )
         return
     if gap := snapshot.gap("listeners"):
@@ -245,9 +245,9 @@ def _listener(
         (port, leg) for port, leg in legs if not _carries(subject, leg, target.listener_on(port))
     ]
     if legs and not missing:
-        seen = f"{target.name} listens on {in_words(port for port, _ in legs)}."
+        seen = f"{target.name} listens on {join_ports(port for port, _ in legs)}."
         if spare := [port for port in subject.origin_ports if port not in subject.handshake_ports]:
-            seen += f" No handshake comes to {in_words(spare)}: viewers use wss:// only."
+            seen += f" Handshakes do not use {join_ports(spare)}: viewers use wss:// only."
         yield PreflightResult("PF-LISTENER", Level.PASS, seen)
         return
     port, leg = missing[0] if missing else (80, "HTTP")
@@ -260,15 +260,16 @@ def _listener(
         f"{target.name} listens on {_listened(target)}."
         if target.listeners
         else f"{target.name} has no listener.",
-        "CloudFront would look for "
-        f"{' and '.join(f'{leg} on {port}' for port, leg in missing)} and answer every "
-        "handshake with 502 or 504."
+        (
+            "CloudFront would look for "
+            f"{' and '.join(f'{leg} on {port}' for port, leg in missing)} and "
+            "answer every handshake with 502 or 504."
+        )
         if missing
-        else "CloudFront would reach nothing and answer every handshake with 502 or 504.",
+        else ("CloudFront would find nothing and answer every handshake with 502 or 504."),
         Fix(
-            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add listener; or "
-            "ask for another port or "
-            "protocol.",
+            f"EC2 > Load Balancers > {target.name} > Listeners and rules > Add "
+            "listener; or request another port or protocol.",
             f"aws elbv2 create-listener --load-balancer-arn {target.arn} --port {port} "
             "--protocol "
             f"{protocol}{' --certificates CertificateArn=CERTIFICATE' if secure else ''} "
@@ -290,8 +291,8 @@ def _ip_type(
             "PF-IP-TYPE",
             Level.WARN,
             f"{target.name} is {target.ip_address_type}.",
-            "AWS once excluded dual-stack Network Load Balancers and no longer says so. It "
-            "may refuse.",
+            "AWS once excluded dual-stack Network Load Balancers and no longer "
+            "mentions it. It may refuse.",
             Fix(
                 f"EC2 > Load Balancers > {target.name} > Actions > Edit IP address type > IPv4.",
                 f"aws elbv2 set-ip-address-type --load-balancer-arn {target.arn} "
@@ -314,9 +315,9 @@ def _idle(
         yield unknown("PF-IDLE", gap.reason)
         return
     if _clock_missing(subject, target):
-        yield unknown("PF-IDLE", f"AWS did not tell the idle timeout of {target.name}.")
+        yield unknown("PF-IDLE", f"AWS did not return the idle timeout of {target.name}.")
         return
-    clocks = [("CloudFront, counting bytes from the app only,", CLOUDFRONT_IDLE_SECONDS)]
+    clocks = [("CloudFront, which counts only bytes from the app,", CLOUDFRONT_IDLE_SECONDS)]
     if target.idle_timeout_seconds is not None:
         clocks.append((target.name, target.idle_timeout_seconds))
     clocks += [
@@ -326,8 +327,8 @@ def _idle(
     ]
     who, limit = min(clocks, key=lambda clock: clock[1])
     seen = (
-        f"{who} closes a connection after {limit} s of silence; the app is silent for up to "
-        f"{silence} s."
+        f"{who} closes a connection after {limit} s of silence; the app may "
+        f"be silent for up to {silence} s."
     )
     if silence < limit:
         yield PreflightResult("PF-IDLE", Level.PASS, seen)
@@ -345,7 +346,7 @@ def _heartbeat(target: TargetFacts, silence: int) -> Fix:
     ping = "In the app: send a ping from the server every 20 to 30 s."
     if silence >= CLOUDFRONT_IDLE_SECONDS:
         return Fix(
-            f"{ping} No setting in AWS helps: CloudFront closes after {CLOUDFRONT_IDLE_SECONDS} s."
+            f"{ping} No AWS setting helps: CloudFront closes after {CLOUDFRONT_IDLE_SECONDS} s."
         )
     if target.kind != "application":
         return Fix(f"{ping} Nothing needs to change in AWS.")

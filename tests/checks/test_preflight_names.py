@@ -119,7 +119,7 @@ def test_a_certificate_that_is_left_over_is_named_and_is_to_be_taken_away() -> N
     """
     old = replace(ISSUED, arn="arn:old", status="EXPIRED")
     (beside,) = judged(OWN_NAME, showing(ISSUED, old))["PF-CERTIFICATE"]
-    assert "Beside it stands one that is EXPIRED" in beside.seen
+    assert "Another certificate for it is EXPIRED" in beside.seen
     assert "ECDSA" in beside.why
     assert beside.fix is not None
     assert beside.fix.cli.startswith("aws elbv2 remove-listener-certificates")

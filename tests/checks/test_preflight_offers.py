@@ -177,5 +177,5 @@ def test_the_route_that_is_to_go_is_the_one_to_the_internet_gateway() -> None:
     assert told.fix is not None
     assert "0.0.0.0/0" not in told.fix.cli
     assert told.fix.cli.endswith("--destination-cidr-block DESTINATION-OF-THE-ROUTE-TO-THE-IGW")
-    assert "leave those to a NAT gateway" in told.fix.console
+    assert "routes to a NAT gateway may stay" in told.fix.console
     assert level("PF-SUBNET", {}, seen({"subnets": (replace(public, public=False),)})) is Level.PASS

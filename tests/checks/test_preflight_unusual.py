@@ -149,7 +149,7 @@ def test_a_listener_that_answers_by_itself_is_to_forward() -> None:
 def test_a_function_is_told_apart_from_a_group_of_another_version() -> None:
     """ELB guide, Lambda functions as targets: upgrade requests are rejected with 400."""
     (function,) = judged({}, seen({"groups": (CALLING,)}))["PF-TARGET-GROUP"]
-    assert function.seen == "ours leads to a Lambda function."
+    assert function.seen == "ours forwards to a Lambda function."
     assert "400" in function.why
     assert function.fix is not None
     assert "--target-type ip" in function.fix.cli
@@ -166,7 +166,7 @@ def test_rules_that_forward_a_part_of_a_path_are_told_as_that() -> None:
         "PF-RULES"
     ]
     assert part.level is Level.WARN
-    assert part.seen.startswith("Rules on 80 forward a part of /ws* with Host ")
+    assert part.seen.startswith("Rules on 80 forward part of /ws* with Host ")
     behind = (rule_for("/w*", action="redirect"), *PARTS)
     (none,) = judged(answers, seen({"listeners": (listener(rules=behind, **DEFAULT_404),)}))[
         "PF-RULES"
@@ -193,7 +193,7 @@ def test_an_empty_group_is_to_be_filled_and_one_that_is_unwell_looked_at() -> No
     assert unwell.fix is not None
     assert (
         unwell.fix.console
-        == "EC2 > Target Groups > ours > Targets: look at the health status details."
+        == "EC2 > Target Groups > ours > Targets: check the health status details."
     )
 
 

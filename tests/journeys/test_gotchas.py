@@ -57,13 +57,13 @@ GOTCHAS: list[tuple[str, str, str, str, str]] = [
         "PF-SUBNET",
         "warn",
         "internet gateway",
-        "take away the route to the igw",
+        "remove every route to the internet gateway",
     ),
     (
         "an ACL that drifted",
         "PF-NACL",
         "warn",
-        "does not let out",
+        "does not allow all of TCP",
         "allow TCP 1024-65535 to 0.0.0.0/0",
     ),
     (
@@ -111,7 +111,7 @@ def test_a_load_balancer_made_public_for_the_sake_of_websockets_is_no_target_any
         product, product.answers("still-public", public, "/still-public"), "blocked"
     )["PF-SCHEME"]
     assert (found["level"], found["seen"]) == ("block", "pub-web is internet-facing.")
-    assert "make a second, internal one for the same targets" in found["why"]
+    assert "create a second, internal one for the same targets" in found["why"]
 
 
 def test_the_security_group_is_opened_by_the_plan_and_the_quarter_of_an_hour_is_told(
@@ -126,7 +126,7 @@ def test_the_security_group_is_opened_by_the_plan_and_the_quarter_of_an_hour_is_
     planned = ana.await_state(asked["id"], "awaiting_approval")
     found = {one["code"]: one for one in planned["preflight"]}["PF-INGRESS"]
     assert (found["level"], found["in_plan"]) == ("fixable", True)
-    assert "admits this VPC's own VPC origins, and nothing public" in found["why"]
+    assert "allows only this VPC's own VPC origins, nothing public" in found["why"]
     assert planned["plan"]["expected_seconds"] in ABOUT_A_QUARTER_OF_AN_HOUR
     assert ana.post(f"/requests/{asked['id']}/cancel").status_code == 200
 

@@ -76,7 +76,7 @@ def test_the_vpc_of_2026_has_no_public_subnet_and_needs_none(
         "PF-INGRESS",
     ):
         assert found[code]["level"] == "pass", found[code]
-    assert "No route to it is needed" in found["PF-GATEWAY"]["seen"]
+    assert "It needs no route" in found["PF-GATEWAY"]["seen"]
 
 
 def test_a_quiet_connection_is_explained_by_the_clock_that_cut_it_and_the_setting_that_moves_it(

@@ -176,7 +176,7 @@ class TestLogRows:
             ("nonsense", "A row has at least 15 fields"),
             (ROW.replace("abc", "other"), "its x-edge-request-id is abc"),
             ("{" * 70_000, "at most 60,000 characters"),
-            ('{"a": "\x00"}\x00', "begins like JSON"),
+            ('{"a": "\x00"}\x00', "Invalid JSON"),
         ],
     )
     def test_what_cannot_be_read_is_said_at_the_field(

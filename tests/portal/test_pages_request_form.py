@@ -78,7 +78,7 @@ def test_a_link_says_yes_or_no_to_what_can_be_ticked(
     ("target", "word", "reason"),
     [
         ("int-chat", "Nothing stands in the way.", "questions passed"),
-        ("int-orders", "In the plan", "nothing admits CloudFront"),
+        ("int-orders", "In the plan", "does not allow CloudFront"),
         ("pub-web", "Not ready.", "internet-facing"),
         ("gwlb-inspect", "Not ready.", "gateway load balancer"),
     ],

@@ -159,7 +159,7 @@ def test_what_the_portals_role_may_not_do_is_told_before_the_run(
     give_role(account, rights.values())
     less = asked(aws, account.number, arn)
     assert less["PF-PERMISSION"].level is Level.WARN
-    assert "IAM would refuse cloudfront:CreateVpcOrigin to" in less["PF-PERMISSION"].seen
+    assert "IAM would deny cloudfront:CreateVpcOrigin to" in less["PF-PERMISSION"].seen
     assert less["PF-ROLE"].level is Level.WARN
 
     rights["DeleteOurVpcOrigins"]["Condition"]["StringEquals"]["aws:SourceVpc"] = "vpc-1"
@@ -248,7 +248,7 @@ def test_ways_past_cloudfront_are_told_until_they_are_closed(account: Account, a
     opened = asked(aws, account.number, arn)
     assert opened["PF-PUBLIC-ADDRESS"].level is Level.WARN
     assert address["PublicIp"] in opened["PF-PUBLIC-ADDRESS"].seen
-    assert "API chat-http of API Gateway leads to int-app" in opened["PF-OTHER-DOOR"].seen
+    assert "API chat-http of API Gateway forwards to int-app" in opened["PF-OTHER-DOOR"].seen
     assert (
         "VPC link from-rest of API Gateway"
         in asked(aws, account.number, inner)["PF-OTHER-DOOR"].seen
