@@ -22,7 +22,7 @@ from tests.journeys.until import until
 T = TypeVar("T")
 
 AGAIN_AFTER = 0.1
-SETTLING_SECONDS = 90.0
+SETTLING_SECONDS = 180.0
 POLL_AFTER = 0.5
 """Seconds between two looks over the API: many stories at once share one person's token and its 600
 calls a minute.
@@ -181,9 +181,7 @@ class Follower:
 
     def await_seq(self, seq: int) -> None:
         """Return when event `seq` has come."""
-        until(
-            lambda: self.cursor >= seq, f"event {seq} in the console, which has {self.seqs}", 30.0
-        )
+        until(lambda: self.cursor >= seq, f"event {seq} in the console, which has {self.seqs}")
 
     async def _follow(self) -> None:
         while not self._left.is_set():
@@ -203,7 +201,7 @@ class Follower:
     async def _stay(self) -> None:
         address = f"{self._url}?after={self.cursor}"
         async with connect(
-            address, additional_headers=self._headers, proxy=None, open_timeout=5
+            address, additional_headers=self._headers, proxy=None, open_timeout=20
         ) as socket:
             self.connections += 1
             while not self._left.is_set():

@@ -133,7 +133,7 @@ def form_says(product: Product, distribution_id: str) -> str:
         assert "could not be checked" not in words, words
         return "" if "AWS has not answered yet" in words else words
 
-    return until(look, "AWS's answer in the form", 30)
+    return until(look, "AWS's answer in the form")
 
 
 def listed(*values: Any) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from tests.journeys.portal_clients import in_own_loop
 from tests.journeys.until import until
 from tests.lab_edge.clients import npm
 
-EXPECTED_SECONDS = 10
+EXPECTED_SECONDS = 60
 
 
 def test_four_clients_see_each_others_broadcast(
@@ -62,7 +62,7 @@ def test_the_app_sees_what_the_edge_adds_and_nothing_reaches_it_without_tls(
             return str(welcome["id"])
 
     name = in_own_loop(visit)
-    seen = until(lambda: connected_as(product, name), "the app's log line of this client", 5)
+    seen = until(lambda: connected_as(product, name), "the app's log line of this client")
     headers = seen["headers"]
     assert headers["host"] == live_endpoint.host
     assert "cloudfront.net (CloudFront)" in headers["via"]
@@ -104,7 +104,7 @@ def test_a_silent_client_is_cut_without_a_word_when_the_load_balancers_idle_time
 
     code, lasted, said = in_own_loop(two_of_them)
     assert code == 1006
-    assert idle - 0.5 < lasted < idle + 3
+    assert idle - 0.5 < lasted < 3 * idle, "the load balancer's idle timeout, not another"
     assert [(message["type"], message.get("message")) for message in said] == [
         ("welcome", None),
         ("echo", "still here"),

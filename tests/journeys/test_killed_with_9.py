@@ -27,7 +27,7 @@ MOMENTS = ("just approved", "VPC origin made", "behavior written")
 """AWS is then most likely still deploying the one and the other; on a slow machine it is done by
 the time we look.
 """
-EVERYBODY_APPROVED_SECONDS = 60.0
+EVERYBODY_APPROVED_SECONDS = 180.0
 
 
 @dataclass
@@ -103,7 +103,6 @@ def live_through(
         until(
             lambda: product.account.behaviors_of(survivor.path),
             f"{accident}: its behavior, written",
-            90,
         )
         survivor.accidents[MOMENTS[2]] = happen(product, accident)
         survivor.request = ana.await_state(asked["id"], "live")
@@ -124,10 +123,9 @@ def happen(product: Product, accident: str) -> object:
         return until(
             lambda: answered(redis.Redis.from_url(stack.env["REDIS_URL"]).flushall),
             "Redis to forget",
-            20,
         )
     killed = stack.kill(accident)
-    until(lambda: stack.pid(accident) not in (None, killed), f"another {accident}", 20)
+    until(lambda: stack.pid(accident) not in (None, killed), f"another {accident}")
     stack.wait_ready(accident)
     return killed
 

@@ -32,7 +32,7 @@ OVERTAKEN = re.compile(r"^htmx:(afterRequest|sendAbort), ")
 """What htmx says of a question that a newer one, or the next page, has overtaken."""
 PATIENCE = 30_000
 """Milliseconds for a page to show what it shall: a bound for a busy machine, not a pause."""
-BUILT_WITHIN = 60_000
+BUILT_WITHIN = 180_000
 """Milliseconds: a run of ten seconds, of which the web process is away for some."""
 
 

@@ -14,7 +14,7 @@ PAUSE = 0.1
 
 
 def until(
-    condition: Callable[[], T | None], what: str, seconds: float = 60.0, *, pause: float = PAUSE
+    condition: Callable[[], T | None], what: str, seconds: float = 120.0, *, pause: float = PAUSE
 ) -> T:
     """What `condition` gives as soon as that is true; fails with `what` after `seconds`."""
     deadline = time.monotonic() + seconds

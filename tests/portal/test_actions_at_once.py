@@ -40,7 +40,7 @@ def begun_meanwhile(second: Callable[[], Any]) -> Callable[[], Any]:
 
     thread = threading.Thread(target=run)
     thread.start()
-    for _ in range(500):
+    for _ in range(3000):
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
             if cursor.fetchone()[0]:
@@ -50,7 +50,7 @@ def begun_meanwhile(second: Callable[[], Any]) -> Callable[[], Any]:
         pytest.fail("it did not wait")
 
     def answer() -> Any:
-        thread.join(30)
+        thread.join(60)
         return answers[0]
 
     return answer

@@ -55,7 +55,7 @@ def send(
             "query_string": query,
             "headers": raw,
         }
-        await arriving_whole(behind, within_seconds=0.05)(scope, receive, answer)
+        await arriving_whole(behind, within_seconds=0.05 if stays else 60)(scope, receive, answer)
 
     asyncio.run(talk())
     return seen, sent

@@ -31,7 +31,7 @@ from stack.processes import (
     started_at,
 )
 
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 60.0
 
 SLEEPER = "import time; time.sleep(300)"
 STUBBORN = """

@@ -28,7 +28,7 @@ from stack.services import SOCKET_PATH_LIMIT, Postgres, Redis, ServiceError, red
 from stack.state import StateError
 from tests.ports import free_ports
 
-PATIENCE_SECONDS = 30.0
+PATIENCE_SECONDS = 60.0
 
 
 @pytest.fixture
