@@ -117,9 +117,7 @@ class TestSeed:
         assert (listener["port"], listener["protocol"]) == (80, "HTTP")
         arn = listener["default_actions"][0]["target_group_arn"]
         (group,) = [item for item in state["target_groups"] if item["arn"] == arn]
-        assert group["targets"] == [
-            {"id": "10.10.8.174", "port": 8080, "endpoint_status": "healthy"}
-        ]
+        assert group["targets"] == [{"id": "10.10.8.174", "port": 8080, "health": "healthy"}]
         (rule,) = state["security_groups"][chat["security_groups"][0]]["ingress"]
         (list_id,) = rule["prefix_lists"]
         assert (rule["protocol"], rule["from_port"], rule["to_port"]) == ("tcp", 80, 80)

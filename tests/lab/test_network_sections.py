@@ -203,7 +203,7 @@ def test_what_the_edge_reports_shows_in_describe_target_health(lab: Lab, account
         "10.9.0.3": ("draining", "Target.DeregistrationInProgress"),
     }
     told = {
-        one["id"]: one["endpoint_status"]
+        one["id"]: one["health"]
         for tg in section(lab, "target_groups")
         if tg["arn"] == group
         for one in tg["targets"]

@@ -171,12 +171,9 @@ def forward(group: str) -> Json:
     return {"type": "forward", "target_group_arn": f"arn:tg/{group}"}
 
 
-def target_group(name: str, *targets: str, endpoint_status: str = "healthy") -> Json:
+def target_group(name: str, *targets: str, health: str = "healthy") -> Json:
     pairs = [target.rsplit(":", 1) for target in targets]
-    entries = [
-        {"id": address, "port": int(port), "endpoint_status": endpoint_status}
-        for address, port in pairs
-    ]
+    entries = [{"id": address, "port": int(port), "health": health} for address, port in pairs]
     return {
         "arn": f"arn:tg/{name}",
         "protocol": "HTTP",

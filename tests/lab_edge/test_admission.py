@@ -347,12 +347,12 @@ class TestHealth:
 
     @pytest.mark.rule("balancer/health-checks")
     def test_thresholds_decide(self) -> None:
-        endpoint_status, states = TargetHealth(), []
+        health, states = TargetHealth(), []
         for found in (self.BAD, GOOD, self.BAD, self.BAD, GOOD, GOOD, self.BAD, GOOD, GOOD, GOOD):
-            endpoint_status = apply_check(endpoint_status, found, self.CHECK)
-            states.append(endpoint_status.state)
+            health = apply_check(health, found, self.CHECK)
+            states.append(health.state)
         assert states == ["healthy"] * 3 + ["unhealthy"] * 6 + ["healthy"]
-        assert endpoint_status.reason == ""
+        assert health.reason == ""
 
     def test_the_reason_is_the_newest_one_and_a_healthy_target_has_none(self) -> None:
         once = apply_check(TargetHealth(), self.BAD, self.CHECK)

@@ -59,7 +59,7 @@ def balancer(**attributes: str) -> LoadBalancer:
 
 
 def as_the_state_says(group: TargetGroup, target: Target) -> str:
-    return target.endpoint_status
+    return target.health
 
 
 RULES = parsed(
@@ -96,11 +96,11 @@ def test_rules_apply_by_priority_then_the_default(asked: BalancerRequest, group:
 def test_healthy_targets_first_and_all_of_them_if_none_is_healthy() -> None:
     groups = [
         target_group("mixed", "10.0.0.1:80", "10.0.0.2:80"),
-        target_group("sick", "10.0.0.3:80", endpoint_status="unhealthy"),
-        target_group("leaving", "10.0.0.4:80", endpoint_status="draining"),
+        target_group("sick", "10.0.0.3:80", health="unhealthy"),
+        target_group("leaving", "10.0.0.4:80", health="draining"),
         target_group("empty"),
     ]
-    groups[0]["targets"][0]["endpoint_status"] = "unhealthy"
+    groups[0]["targets"][0]["health"] = "unhealthy"
     known = parse_state(account(target_groups=groups)).target_groups
 
     def chosen(name: str) -> list[str]:

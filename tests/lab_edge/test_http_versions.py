@@ -138,13 +138,13 @@ def test_a_client_that_agreed_to_h2_cannot_upgrade(
 
 def test_a_page_over_h2(stage: Stage) -> None:
     client = Http2Client(stage, "dchat")
-    (status, headers, body), (endpoint_status, _, ok), (missing, _, _) = client.ask(
+    (status, headers, body), (health, _, ok), (missing, _, _) = client.ask(
         ("GET", "/"), ("GET", "/healthz"), ("GET", "/" + "a" * 8192)
     )
     assert (status, headers["content-type"]) == (200, "text/html; charset=utf-8")
     assert b"<title>" in body
     assert headers["x-cache"] == "Miss from cloudfront"
-    assert (endpoint_status, ok) == (200, b"ok\n")
+    assert (health, ok) == (200, b"ok\n")
     assert missing == 414
     ((status, headers, body),) = client.ask(("HEAD", "/"))
     assert (status, body) == (200, b"")
