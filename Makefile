@@ -1,5 +1,5 @@
-# Two commands: `make demo` and `make test`. `make` alone lists the rest.
-# PORT=9000 moves the demo, CLEAN=1 starts afresh, HOLD=1 keeps the rehearsal running, PYTHON= names the Python to use.
+# `make demo` and `make test`; `make` alone lists the rest.
+# PORT=9000 changes the demo's port, CLEAN=1 starts from scratch, HOLD=1 keeps the rehearsal running, PYTHON= selects a Python.
 
 PYTHON_IN_VENV := .venv/bin/python
 PORT ?=
@@ -14,15 +14,15 @@ export PYTHONUTF8 := 1
 .PHONY: help demo test soak rehearse check bench fmt lock screenshots setup
 
 help:
-	@echo "make demo       the portal and its lab on this machine; PORT=9000 moves it, CLEAN=1 starts afresh"
-	@echo "make test       everything needed, then all tests; TESTS=tests/checks runs some; WORKERS=0 in one process"
-	@echo "make soak       the long matrices: every kill at every boundary; tens of minutes"
-	@echo "make rehearse   the main job, from request to echo, without a browser; HOLD=1 keeps it running"
+	@echo "make demo       the portal and its lab on this machine; PORT=9000 changes the port, CLEAN=1 starts from scratch"
+	@echo "make test       installs what is needed, runs all tests; TESTS=tests/checks runs some; WORKERS=0: one process"
+	@echo "make soak       the long test matrices, such as every kill at every boundary; tens of minutes"
+	@echo "make rehearse   the main job from request to echo, without a browser; HOLD=1 keeps it running"
 	@echo "make check      format, lint, types, import contracts"
-	@echo "make bench      what is promised about load, against its controls; ten minutes on a quiet machine"
-	@echo "make fmt        format and fix what can be fixed"
-	@echo "make lock       after a change of requirements*.txt: chooses anew what the pinned packages need"
-	@echo "make screenshots  the README's pictures, taken from this build"
+	@echo "make bench      performance goals against their controls; ten minutes on a quiet machine"
+	@echo "make fmt        format, and fix what can be fixed"
+	@echo "make lock       after a change of requirements*.txt: pins what the direct pins need"
+	@echo "make screenshots  retakes the README's pictures from this build"
 
 setup:
 	@./stack/setup.sh
@@ -33,8 +33,8 @@ demo: setup
 rehearse: setup
 	@exec $(PYTHON_IN_VENV) -m stack rehearse $(if $(PORT),--port $(PORT)) $(if $(filter-out 0,$(HOLD)),--hold)
 
-# Without a Chromium the browser tests say why they did not run; .ci/run turns that into a failure.
-# Some machines forbid Python to keep bytecode; the tests start hundreds of processes, which then compile everything each.
+# Without a Chromium, browser tests are skipped and say why; .ci/run turns that into a failure.
+# Bytecode is kept even where the machine forbids it: the tests start hundreds of processes.
 test: setup
 	@unset PYTHONDONTWRITEBYTECODE; CHROMIUM="$$($(PYTHON_IN_VENV) -m stack browser --fetch)"; export CHROMIUM; \
 	exec $(PYTHON_IN_VENV) -m pytest -n $(WORKERS) --max-worker-restart 0 $(TESTS)
@@ -49,7 +49,7 @@ check: setup
 	$(PYTHON_IN_VENV) -m mypy
 	$(PYTHON_IN_VENV) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))'
 
-# All are measured, also when one misses a goal.
+# Runs all of them, even if one misses a goal.
 bench: setup
 	@missed=0; for each in runs_in_flight fan_out edge probe; do $(PYTHON_IN_VENV) -m bench.$$each || missed=1; done; exit $$missed
 
@@ -60,7 +60,7 @@ fmt: setup
 	$(PYTHON_IN_VENV) -m ruff format .
 	$(PYTHON_IN_VENV) -m ruff check --fix .
 
-# Not after `setup`: a pin that was changed contradicts constraints.txt until this is done, and needs no more than a Python.
+# Does not depend on `setup`: a changed pin contradicts constraints.txt until this has run.
 .venv/bin/python:
 	@./stack/setup.sh || test -x $@
 

@@ -26,8 +26,7 @@ from checks.probe.probe_request import MOST_WAYS, parse_routes, routes_of
 from checks.probe.prober import ProbeNetwork, probe_blocking
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
-from checks.protocol.handshake_options import HandshakeOptions
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import Failure, Phase, Reason, Transcript
 from provisioning import events

@@ -15,7 +15,7 @@ from checks.aws_view import AwsView
 from checks.diagnosis.evidence import Observations
 from checks.diagnosis.probe_kinds import ProbeKind
 from checks.diagnosis.ranking import Conclusion, rank_verdicts
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.transcript import Reason, Transcript
 
 MOST_PROBES = 6

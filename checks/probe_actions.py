@@ -32,7 +32,7 @@ from checks.output.reports import Report
 from checks.preflight.behavior_match import HANDSHAKE_HEADERS
 from checks.probe import interruptible
 from checks.probe.interruptible import Interrupted
-from checks.probe.kinds import Surroundings, make_report
+from checks.probe.kinds import ProbeContext, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import WITH_AWS, ProbeRequest, longest, parse_routes
 from checks.protocol.handshake_options import HandshakeOptions
@@ -141,7 +141,7 @@ def _open_sockets(probe: Probe, asked: ProbeRequest, limits: Limits) -> Report:
     if asked.kind in WITH_AWS:
         target = HandshakeOptions(path=asked.path).target(usual.url, usual)
         view = fetch_aws_view(probe.endpoint, target.url, [(name, "") for name in SENT_HEADERS])
-    surroundings = Surroundings(
+    surroundings = ProbeContext(
         network=probe_network(),
         limits=limits,
         view=view,

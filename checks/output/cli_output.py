@@ -1,9 +1,8 @@
 """What `manage.py probe` prints: words first, evidence under them, the transcript last; or one JSON
 document (PURE).
 
-Decides layout only. It must never judge: verdicts and reports come finished, and secret header
-values are masked. Nor may it let the other side's words reach the terminal as anything but words,
-each on its own line.
+Layout only: verdicts and reports come finished. Secret header values are masked, and what the
+server sends reaches the terminal only as printable characters.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from typing import Any
 
 from checks.diagnosis.transcript_rules import Diagnosis
 from checks.diagnosis.verdicts import VerdictCode
-from checks.output.comparison import Cell, Comparison
+from checks.output.comparison import Comparison
 from checks.output.reports import Report
 from checks.protocol.transcript import Phase, Transcript
 
@@ -21,8 +20,8 @@ from checks.protocol.transcript import Phase, Transcript
 def document(
     live: bool, judged: Sequence[tuple[str, Transcript, tuple[Diagnosis, ...]]]
 ) -> dict[str, Any]:
-    """For machines: every way with its verdicts and its whole transcript. A plain GET that was
-    answered has no verdict, here as in words, and counts as live, as it does for the exit code.
+    """For machines: every route with its verdicts and its whole transcript. A plain GET that was
+    answered has no verdict and counts as live, as it does for the exit code.
     """
     return {
         "live": live,
@@ -44,11 +43,11 @@ def document(
 
 BODY_LINES, BODY_WIDTH = 12, 160
 _HINTS: dict[VerdictCode, str] = {
-    "WSE-GUARD": "to try an address of your own network all the same, add --allow and the network, as in "
-    "--allow 10.0.0.0/8; for this machine, --allow 127.0.0.0/8.",
-    "WSE-URL": "another port than 443 and 80 needs --any-port.",
+    "WSE-GUARD": "to check an address in your own network, add --allow and the network, for "
+    "example --allow 10.0.0.0/8; for this machine, --allow 127.0.0.0/8.",
+    "WSE-URL": "a port other than 443 and 80 requires --any-port.",
 }
-"""What only the command line can do about a verdict."""
+"""What can be done about a verdict on the command line only."""
 
 
 def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> list[str]:
@@ -64,7 +63,7 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
             f"  {first.verdict.plain}",
         ]
     if not seen.live and not plain:
-        lines += [f"  Fix: {first.verdict.fix}", f"  Make sure: {first.verdict.confirm}"]
+        lines += [f"  Fix: {first.verdict.fix}", f"  Confirm: {first.verdict.confirm}"]
         lines += [f"  Here: {_HINTS[first.code]}"] if first.code in _HINTS else []
         lines += [f"  Seen: {line}" for line in first.evidence]
         lines += [
@@ -81,7 +80,12 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
             f"< {line.raw}{f'    ({line.note})' if line.note else ''}"
             for line in shown.response.headers
         ]
-    lines += _body_lines(shown)
+    # The start of a refusal's body, where its author often says why.
+    body = [line.rstrip() for line in shown.body.splitlines() if line.strip()]
+    kept = [line[:BODY_WIDTH] for line in body[:BODY_LINES]]
+    if body and (shown.body_truncated or kept != body):
+        kept.append("…")
+    lines += ["", *(f"  | {line}" for line in kept)] if kept else []
     lines += [
         f"  {frame.direction:8} {frame.opcode:12} {frame.size:6} B {frame.at_ms:9.1f} ms  "
         f"{frame.preview}"
@@ -100,21 +104,12 @@ def way_lines(name: str, seen: Transcript, diagnoses: Sequence[Diagnosis]) -> li
 
 
 def _answered_plainly(seen: Transcript) -> bool:
-    """A plain GET that got an answer: no WebSocket was asked for, so that no status is a fault."""
+    """A plain GET that was answered: no WebSocket was requested, so no status is a fault."""
     return seen.request is not None and not seen.request.upgrade and seen.response is not None
 
 
-def _body_lines(seen: Transcript) -> list[str]:
-    """The start of a refusal's body, where its author often says why."""
-    lines = [line.rstrip() for line in seen.body.splitlines() if line.strip()]
-    kept = [line[:BODY_WIDTH] for line in lines[:BODY_LINES]]
-    if lines and (seen.body_truncated or kept != lines):
-        kept.append("…")
-    return ["", *(f"  | {line}" for line in kept)] if kept else []
-
-
 def comparison_lines(table: Comparison) -> list[str]:
-    """The ways side by side, and where they first differ."""
+    """The routes side by side, and where they first differ."""
     width = max(18, *(len(way) for way in table.ways))
     lines = [f"{'':20}" + "".join(f"{way:<{width + 2}}" for way in table.ways)]
     for title, cells in table.rows:
@@ -136,22 +131,19 @@ def report_lines(told: Report) -> list[str]:
         first = max(len(title) for title, _ in told.rows) + 2
         lines += ["", " " * first + "".join(f"{column:<34}" for column in told.columns)]
     for title, cells in told.rows:
-        lines.append(
-            f"{title:<{first}}" + "".join(f"{_cell_text(cell):<34}" for cell in cells).rstrip()
-        )
+        texts = (f"NO {one.text}" if one.state == "bad" else one.text or one.state for one in cells)
+        lines.append(f"{title:<{first}}" + "".join(f"{text:<34}" for text in texts).rstrip())
     return _legible([*lines, ""])
 
 
-def _cell_text(cell: Cell) -> str:
-    return f"NO {cell.text}" if cell.state == "bad" else cell.text or cell.state
-
-
 def _legible(lines: Sequence[str]) -> list[str]:
-    """Every sign that is not plainly visible as an escape: a message could move the cursor or forge
+    """Every character that is not printable as an escape: a message could move the cursor or forge
     a verdict.
     """
-    return [line if line.isprintable() else "".join(map(_visible, line)) for line in lines]
-
-
-def _visible(sign: str) -> str:
-    return sign if sign.isprintable() else sign.encode("unicode_escape").decode("ascii")
+    return [
+        "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+            for char in line
+        )
+        for line in lines
+    ]

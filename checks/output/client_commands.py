@@ -1,9 +1,7 @@
-"""Copy-paste lines that repeat a handshake check with other people's clients (PURE).
+"""Commands that repeat a handshake check with wscat, websocat, Python and curl (PURE).
 
-Decides how an address, headers, a CA file and a connect-to destination are written for wscat,
-websocat, Python and curl, each quoted so that a shell passes on exactly these words. It must never
-run anything, and never leave out a part silently: what a tool cannot do is said in the command's
-note.
+Each is quoted so that a shell passes on exactly these words. What a tool cannot do is said in the
+command's note, never left out silently.
 """
 
 from __future__ import annotations
@@ -13,12 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from checks.protocol.address_guard import AllowedUrl
 from checks.protocol.connect_to import Destination
+from checks.protocol.urls import AllowedUrl
 
 Tool = Literal["wscat", "websocat", "python", "curl"]
 EXAMPLE_KEY = "dGhlIHNhbXBsZSBub25jZQ=="
-"""The key of RFC 6455 1.3; its answer is EXAMPLE_ACCEPT, so that a person can compare."""
+"""The key of RFC 6455 1.3; its answer is EXAMPLE_ACCEPT, for comparison."""
 EXAMPLE_ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
 
@@ -43,12 +41,10 @@ def commands_for(
     ca_file: str | None = None,
     connect_to: Destination | None = None,
 ) -> tuple[Command, ...]:
-    """The same handshake in four tools; `connect_to` is used only where it leads elsewhere than the
-    URL.
-    """
+    """The same handshake in four tools; `connect_to` is used only where it differs from the URL."""
     if connect_to is not None and (connect_to.host, connect_to.port) == (url.host, url.port):
         connect_to = None
-    asked = _Asked(
+    asked = _Handshake(
         url,
         tuple(headers),
         tuple(subprotocols),
@@ -60,7 +56,7 @@ def commands_for(
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class _Handshake:
     url: AllowedUrl
     headers: tuple[tuple[str, str], ...]
     subprotocols: tuple[str, ...]
@@ -69,8 +65,8 @@ class _Asked:
     connect_to: Destination | None
 
 
-def _wscat(asked: _Asked) -> Command:
-    words, note = ["wscat"], "Type a line to send it; incoming lines begin with <."
+def _wscat(asked: _Handshake) -> Command:
+    words, note = ["wscat"], "Type a line to send it; incoming lines start with <."
     address = str(asked.url)
     if asked.connect_to is not None:
         elsewhere = AllowedUrl(
@@ -80,8 +76,8 @@ def _wscat(asked: _Asked) -> Command:
         words += ["--host", asked.url.authority]
         if asked.url.secure:
             note = (
-                f"wscat checks the certificate against {asked.connect_to.host}, so that must be "
-                "among its names."
+                f"wscat checks the certificate against {asked.connect_to.host}, so the certificate "
+                "must cover that name."
             )
     if asked.ca_file:
         words += ["--ca", asked.ca_file]
@@ -94,7 +90,7 @@ def _wscat(asked: _Asked) -> Command:
     return Command("wscat", shlex.join([*words, "--connect", address]), note)
 
 
-def _websocat(asked: _Asked) -> Command:
+def _websocat(asked: _Handshake) -> Command:
     words, note = [], "Type a line to send it. Written for websocat 1.x."
     if asked.ca_file:
         words += ["env", f"SSL_CERT_FILE={asked.ca_file}"]
@@ -114,9 +110,9 @@ def _websocat(asked: _Asked) -> Command:
     return Command("websocat", shlex.join([*words, "-", f"ws-c:{place}"]), note)
 
 
-def _python(asked: _Asked) -> Command:
-    # Not the client with threads: over TLS they read and write at once, and now and then its
-    # handshake hangs.
+def _python(asked: _Handshake) -> Command:
+    # Not the threaded client: over TLS its threads read and write concurrently, and its handshake
+    # sometimes hangs.
     arguments = [repr(str(asked.url)), "proxy=None"]
     imports = ["import asyncio", "from websockets.asyncio.client import connect"]
     if asked.connect_to is not None:
@@ -140,11 +136,11 @@ def _python(asked: _Asked) -> Command:
             "asyncio.run(main())",
         ]
     )
-    note = "Needs pip install websockets. Prints the first message that comes back."
+    note = "Requires pip install websockets. Prints the first message that comes back."
     return Command("python", shlex.join(["python3", "-c", code]), note)
 
 
-def _curl(asked: _Asked) -> Command:
+def _curl(asked: _Handshake) -> Command:
     page = str(asked.url).replace("ws", "http", 1)
     words = ["curl", "--http1.1", "--include", "--no-buffer", "--max-time", "5", "--noproxy", "*"]
     if asked.ca_file:
@@ -166,7 +162,7 @@ def _curl(asked: _Asked) -> Command:
         # curl drops a header without value unless it ends with a semicolon.
         words += ["--header", f"{name}: {value}" if value else f"{name};"]
     note = (
-        "Shows the handshake only, for 5 s. A right answer is 101 with Sec-WebSocket-Accept: "
+        "Shows only the handshake, for 5 s. The expected answer is 101 with Sec-WebSocket-Accept: "
         f"{EXAMPLE_ACCEPT}"
     )
     return Command("curl", shlex.join([*words, page]), note)

@@ -1,8 +1,7 @@
-"""Several ways to the same app, side by side: one column for each way, one row for each phase
+"""Several routes to the same app, side by side: one column for each route, one row for each phase
 (PURE).
 
-Decides what each cell says and which one is the first that is red. It must never probe anything,
-and never call a phase good that was not reached: an empty cell says so.
+A phase that was not reached is never called good.
 """
 
 from __future__ import annotations
@@ -13,16 +12,16 @@ from typing import Literal
 
 from checks.protocol.transcript import Phase, Transcript
 
-State = Literal["good", "bad", "not reached", "told"]
+CellState = Literal["good", "bad", "not reached", "info"]
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One phase on one way: `text` is a time in milliseconds, a status line or what went wrong.
-    `told` is neither good nor bad.
+    """One phase on one route: `text` is a time in milliseconds, a status line or what went wrong.
+    `info` is neither good nor bad.
     """
 
-    state: State
+    state: CellState
     text: str = ""
 
 
@@ -38,7 +37,7 @@ class Comparison:
 
 
 _ROWS: tuple[tuple[str, tuple[Phase, ...], str], ...] = (
-    ("Name found", (Phase.URL, Phase.DNS, Phase.GUARD), "dns"),
+    ("Name resolved", (Phase.URL, Phase.DNS, Phase.GUARD), "dns"),
     ("Connected", (Phase.TCP,), "tcp"),
     ("Encrypted", (Phase.TLS,), "tls"),
     ("Upgraded (101)", (Phase.UPGRADE,), "upgrade"),
@@ -49,9 +48,7 @@ _ROWS: tuple[tuple[str, tuple[Phase, ...], str], ...] = (
 
 
 def compare(ways: Sequence[tuple[str, Transcript]]) -> Comparison:
-    """The table. The first bad cell is the one in the highest row, from left to right: where the
-    ways part.
-    """
+    """The table. The first bad cell is the one in the highest row, from left to right."""
     rows = tuple(
         (title, tuple(_cell(seen, phases, timer) for _, seen in ways))
         for title, phases, timer in _ROWS
@@ -83,5 +80,5 @@ def _cell(seen: Transcript, phases: tuple[Phase, ...], timer: str) -> Cell:
         return Cell("good", "not asked for")
     if Phase.UPGRADE in phases and seen.response is not None:
         took = f", {milliseconds:.0f} ms" if milliseconds is not None else ""
-        return Cell("told" if plain else "good", f"{seen.response.status}{took}")
+        return Cell("info" if plain else "good", f"{seen.response.status}{took}")
     return Cell("good", f"{milliseconds:.0f} ms" if milliseconds is not None else "")

@@ -1,8 +1,7 @@
 """What a further probe found, in plain words, as a table and as JSON (PURE).
 
-Decides how the readings of an idle meter, a crowd, a reconnect drill, several ways, a negotiation
-and a header journey are told: whether all is well, one sentence first, then what speaks for it. It
-must never probe anything, and never call a measurement good that did not take place.
+Each report says whether all is well, in one sentence first, then what supports it. A measurement
+that did not take place is never called good.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from typing import Any
 from checks.diagnosis.idle_timeout import MEANS, IdleTimeout, Reading, identify_timeout
 from checks.diagnosis.transcript_rules import diagnose
 from checks.diagnosis.verdicts import VerdictCode, verdict_of
-from checks.output.comparison import Cell, State, compare
+from checks.output.comparison import Cell, CellState, compare
 from checks.preflight.behavior_match import BehaviorMatch
 from checks.protocol.transcript import MASK, SECRET_HEADERS, HeaderLine, Transcript, storable
 
 MOST_LINES = 40
 MOST_TEXT = 300
-_STATES: frozenset[State] = frozenset({"good", "bad", "not reached", "told"})
+_STATES: frozenset[CellState] = frozenset({"good", "bad", "not reached", "info"})
 
 Row = tuple[str, tuple[Cell, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """`headline` is what a person reads first, `code` the verdict it leads to, if any,
-    `lines` what else to know.
+    """`headline` is what a person reads first, `code` the verdict it leads to, if any, `lines` the
+    rest.
 
     `rows` are (title, cells), one cell for each of `columns`.
     """
@@ -70,7 +69,7 @@ class Report:
             code = str(stored["code"])
             verdict = verdict_of(code)
             if code and verdict is None:
-                raise ValueError(f"{code!r} is no verdict")
+                raise ValueError(f"unknown verdict: {code!r}")
             return cls(
                 ok=bool(stored["ok"]),
                 headline=str(stored["headline"]),
@@ -83,36 +82,32 @@ class Report:
                 ),
             )
         except (KeyError, TypeError) as error:
-            raise ValueError(f"this is no report: {error}") from error
+            raise ValueError(f"not a report: {error}") from error
 
 
-def _cell(state: State, text: str) -> Cell:
+def _cell(state: CellState, text: str) -> Cell:
     if state not in _STATES:
-        raise ValueError(f"{state!r} is no state of a cell")
+        raise ValueError(f"unknown state of a cell: {state!r}")
     return Cell(state, str(text))
 
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """What became of `clients` sockets at once: how many opened, and how many heard everybody
-    else.
+    """The outcome of `clients` simultaneous sockets: how many opened, and how many received
+    every other client's message.
     """
 
     clients: int
     opened: int
     heard_all: int
     missing: tuple[str, ...]
-    """What was not heard: `client 2 did not hear client 3`."""
+    """Messages that did not arrive: `client 2 did not hear client 3`."""
     seen: tuple[Transcript, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Did everybody hear everybody?"""
+        """Every client received every other client's message."""
         return self.heard_all == self.clients
-
-
-# --- silence, crowd, reconnects
-# ---------------------------------------------------------------------------------------
 
 
 def idle_report(
@@ -120,208 +115,164 @@ def idle_report(
     idle_timeouts: Sequence[IdleTimeout],
     seen: Sequence[Transcript] = (),
 ) -> Report:
-    """The clock that ended the silent socket, and the heartbeat it asks for. Good is only a socket
-    that stayed open.
+    """The idle timeout that ended the silent socket, and the heartbeat that it requires. Only a
+    socket that stayed open is good.
     """
     found = identify_timeout(readings, idle_timeouts)
-    lines = []
-    if found.heartbeat is not None:
-        lines.append(
-            f"Send a heartbeat every {found.heartbeat:g} s, from the server: only bytes "
-            "from the origin reset "
-            "CloudFront's clock, and they reset every other one too."
-        )
     silent = next((reading for reading in readings if reading.variant == "silent"), None)
     if seen and (silent is None or silent.ended == "broken"):
         first = diagnose(seen[0])[0]
-        return Report(
-            False, found.text, (f"{first.verdict.title}: {first.verdict.fix}",), first.code
+        fix = f"{first.verdict.title}: {first.verdict.fix}"
+        return Report(False, found.text, (fix,), first.code)
+    lines = []
+    if found.heartbeat is not None:
+        lines.append(
+            f"Send a heartbeat every {found.heartbeat:g} s, from the server: only bytes from the "
+            "origin reset CloudFront's idle timeout, and they reset every other one too."
         )
-    if silent is not None and silent.ended == "open":
-        longer = [one for one in idle_timeouts if one.seconds > silent.seconds]
+    still_open = silent is not None and silent.ended == "open"
+    if silent is not None and still_open:
         lines += [
             f"The idle timeout of {one.name} is longer than this test: {one.seconds:g} s."
-            for one in longer
+            for one in idle_timeouts
+            if one.seconds > silent.seconds
         ]
-    rows = tuple(
-        (MEANS[reading.variant], (_ending(reading), Cell("told", str(reading.heard))))
-        for reading in readings
-    )
-    code = found.code
-    ok = silent is not None and silent.ended == "open"
-    return Report(
-        ok,
-        found.text,
-        tuple(lines),
-        code,
-        ("How it ended", "Frames the server sent by itself"),
-        rows,
-    )
-
-
-def _ending(reading: Reading) -> Cell:
-    after = f"after {reading.seconds:.1f} s"
-    match reading.ended:
-        case "open":
-            return Cell("good", f"open {after}")
-        case "closed":
-            return Cell("bad", f"closed by the app with {reading.close_code} {after}")
-        case "broken":
-            return Cell("bad", f"ended by the probe {after}, for what the server sent")
-        case _:
-            return Cell("bad", f"cut {after}, without a close frame (1006)")
+    rows = []
+    for reading in readings:
+        after = f"after {reading.seconds:.1f} s"
+        match reading.ended:
+            case "open":
+                ending = Cell("good", f"open {after}")
+            case "closed":
+                ending = Cell("bad", f"closed by the app with {reading.close_code} {after}")
+            case "broken":
+                ending = Cell("bad", f"ended by the probe {after}, for what the server sent")
+            case "cut":
+                ending = Cell("bad", f"cut {after}, without a close frame (1006)")
+        rows.append((MEANS[reading.variant], (ending, Cell("info", str(reading.heard)))))
+    columns = ("How it ended", "Frames the server sent by itself")
+    return Report(still_open, found.text, tuple(lines), found.code, columns, tuple(rows))
 
 
 def crowd_report(crowd: Crowd) -> Report:
-    """Who did not hear whom."""
-    lines = list(_some(crowd.missing))
+    """Which client's message did not reach which other client."""
+    if crowd.ok:
+        return Report(True, f"All {crowd.clients} clients heard each other.")
+    lines = list(crowd.missing[:MOST_LINES])
+    if len(crowd.missing) > MOST_LINES:
+        lines.append(f"… and {len(crowd.missing) - MOST_LINES} more.")
     shut = [
         (number, transcript)
         for number, transcript in enumerate(crowd.seen, 1)
         if not transcript.upgraded and not transcript.live
     ]
     lines += [
-        f"client {number} did not get in: {_outcome(transcript)}"
+        f"client {number} could not connect: {_outcome(transcript)}"
         for number, transcript in shut[:MOST_LINES]
     ]
-    if crowd.ok:
-        return Report(True, f"All {crowd.clients} clients heard each other.")
-    code = diagnose(shut[0][1])[0].code if shut else None
     if crowd.opened < crowd.clients:
-        return Report(
-            False, f"{crowd.opened} of {crowd.clients} clients got in.", tuple(lines), code
-        )
+        code = diagnose(shut[0][1])[0].code if shut else None
+        told = f"{crowd.opened} of {crowd.clients} clients connected."
+        return Report(False, told, tuple(lines), code)
     if len(crowd.missing) == crowd.clients * (crowd.clients - 1):
-        lines.insert(
-            0, "An app that answers only to whoever spoke does so; a chat that does is broken."
+        reason = (
+            "Normal for an app that answers only the client that sent a message; a chat that does "
+            "this is broken."
         )
-        return Report(False, "Nobody heard anybody else.", tuple(lines))
-    told = f"{crowd.heard_all} of {crowd.clients} clients heard everybody else."
+        return Report(False, "No client heard any other.", (reason, *lines))
+    told = f"{crowd.heard_all} of {crowd.clients} clients heard all others."
     lines.append(
-        "Clients that hear some but not all are often spread over several processes of the "
-        "app that do not "
-        "pass messages on to each other."
+        "If clients hear some but not all others, they are often connected to different processes "
+        "of the app that do not exchange messages."
     )
     return Report(False, told, tuple(lines))
 
 
 def reconnect_report(seen: Sequence[Transcript]) -> Report:
-    """Times of those that came back, and what kept the others away."""
-    back = [transcript for transcript in seen if transcript.live]
-    times = [transcript.timing.total for transcript in back if transcript.timing.total is not None]
-    took = (
-        f" A connect took {statistics.median(times):.0f} ms in the middle, {max(times):.0f} "
-        "ms at most."
-        if times
-        else ""
-    )
+    """The times of the connections that opened, and why the others did not."""
+    times = [one.timing.total for one in seen if one.live and one.timing.total is not None]
+    took = f" Median {statistics.median(times):.0f} ms, max {max(times):.0f} ms." if times else ""
+    columns = ("Outcome", "Time")
     rows = tuple(
-        (f"Connect {number}", (_came_back(one), _total(one))) for number, one in enumerate(seen, 1)
-    )
-    away = [transcript for transcript in seen if not transcript.live]
-    if not away:
-        told = f"Came back {len(back)} times out of {len(seen)}.{took}"
-        return Report(bool(seen), told, columns=("Outcome", "Time"), rows=rows)
-    first = diagnose(away[0])[0]
-    lines: tuple[str, ...] = (
-        f"{first.verdict.title}: {first.verdict.plain}",
-        f"To put it right: {first.verdict.fix}",
-    )
-    if back:
-        lines += (
-            "Some of the same handshakes opened: edges or targets differ, or the app "
-            "refuses a quick return.",
+        (
+            f"Connect {number}",
+            (
+                Cell("good", "opened") if one.live else Cell("bad", _outcome(one)),
+                Cell("info", "" if one.timing.total is None else f"{one.timing.total:.0f} ms"),
+            ),
         )
-    told = f"{len(away)} of {len(seen)} reconnects failed.{took}"
-    return Report(False, told, lines, first.code, ("Outcome", "Time"), rows)
+        for number, one in enumerate(seen, 1)
+    )
+    failed = [one for one in seen if not one.live]
+    if not failed:
+        told = f"{len(seen)} of {len(seen)} reconnects succeeded.{took}"
+        return Report(bool(seen), told, columns=columns, rows=rows)
+    first = diagnose(failed[0])[0]
+    lines = [
+        f"{first.verdict.title}: {first.verdict.plain}",
+        f"How to fix: {first.verdict.fix}",
+    ]
+    if len(failed) < len(seen):
+        lines.append(
+            "Some of the same handshakes opened: edges or targets differ, or the app refuses quick "
+            "reconnects."
+        )
+    told = f"{len(failed)} of {len(seen)} reconnects failed.{took}"
+    return Report(False, told, tuple(lines), first.code, columns, rows)
 
 
-def _came_back(seen: Transcript) -> Cell:
-    return Cell("good", "opened") if seen.live else Cell("bad", _outcome(seen))
-
-
-def _total(seen: Transcript) -> Cell:
-    return Cell("told", f"{seen.timing.total:.0f} ms" if seen.timing.total is not None else "")
-
-
-# --- ways, negotiation
-# ------------------------------------------------------------------------------------------------
+# --- routes, negotiation
 
 
 def ways_report(ways: Sequence[tuple[str, Transcript]]) -> Report:
-    """The ways side by side; the first cell that is bad is named."""
+    """The routes side by side; names the first cell that is bad."""
     table = compare(ways)
+    if table.first_bad is None:
+        return Report(True, "Every route works.", (), None, table.ways, table.rows)
     opened = [name for name, seen in ways if seen.upgraded]
     asked = [name for name, seen in ways if seen.request is None or seen.request.upgrade]
-    if table.first_bad is None:
-        return Report(True, "Every way is open.", (), None, table.ways, table.rows)
     lines = [f"{name}: {_told(seen)}" for name, seen in ways]
-    way, row, text = table.first_bad
     if opened and len(opened) < len(asked):
-        lines.append(f"What differs between {' and '.join(opened)} and the others is the cause.")
+        lines.append(
+            f"The cause is what differs between {' and '.join(opened)} and the other routes."
+        )
+    way, row, text = table.first_bad
     code = next((diagnose(seen)[0].code for name, seen in ways if name == way), None)
-    return Report(
-        False,
-        f"The first that fails: {way}, {row}: {text}",
-        tuple(lines),
-        code,
-        table.ways,
-        table.rows,
-    )
+    told = f"First failure: {way}, {row}: {text}"
+    return Report(False, told, tuple(lines), code, table.ways, table.rows)
 
 
 def plain_get_report(handshake: Transcript, plain: Transcript) -> Report:
-    """Whether only the upgrade fails, or every request of this address."""
-    table = compare((("handshake", handshake), ("plain GET", plain)))
+    """Whether only the upgrade fails, or every request to this address."""
+    pair = (("handshake", handshake), ("plain GET", plain))
+    table = compare(pair)
     get = plain.response.status if plain.response else 0
+    upgrade = handshake.response.status if handshake.response else 0
     if handshake.live:
-        said = (
-            f"a plain GET of the same address is answered with {get}"
-            if get
-            else "a plain GET gets no answer"
-        )
-        told = f"The WebSocket opens; {said}."
-    elif not get and handshake.response is not None:
-        told = (
-            f"The upgrade is answered with {handshake.response.status}, a plain GET gets no answer."
-        )
+        said = f"is answered with {get}" if get else "gets no answer"
+        told = f"The WebSocket opens; a plain GET of the same address {said}."
+    elif not get and upgrade:
+        told = f"The upgrade is answered with {upgrade}, a plain GET gets no answer."
     elif not get:
-        told = "Neither is answered: the fault lies before the app, not in the upgrade."
-    elif handshake.response is not None and handshake.response.status == get:
-        told = f"Both are answered with {get}: it is not the upgrade that is refused."
+        told = "Neither is answered: the fault is in front of the app, not in the upgrade."
+    elif upgrade == get:
+        told = f"Both are answered with {get}: not only the upgrade is refused."
     else:
         told = f"A plain GET is answered with {get}, the upgrade is not: {_outcome(handshake)}"
     code = None if handshake.live else diagnose(handshake)[0].code
-    lines = [
-        f"{name}: {_told(seen)}" for name, seen in (("handshake", handshake), ("plain GET", plain))
-    ]
-    return Report(handshake.live, told, tuple(lines), code, table.ways, table.rows)
+    lines = tuple(f"{name}: {_told(seen)}" for name, seen in pair)
+    return Report(handshake.live, told, lines, code, table.ways, table.rows)
 
 
 def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
-    """Which subprotocol and which compression were asked for and agreed on, offer by offer.
+    """Which subprotocol and which compression were offered and agreed, offer by offer.
 
-    An app may demand one of its subprotocols: that it refuses whoever names none is told, and is no
-    fault.
+    An app may require one of its subprotocols: that it refuses a client without one is reported,
+    but is not a fault.
     """
-    rows = tuple(
-        (title, tuple(judged(seen) for _, seen in offers))
-        for title, judged in (
-            ("Opened", _opened),
-            (
-                "Subprotocol asked for",
-                lambda seen: Cell("told", _asked(seen, "subprotocols") or "none"),
-            ),
-            ("Subprotocol agreed on", _agreed_subprotocol),
-            (
-                "Compression asked for",
-                lambda seen: Cell("told", _asked(seen, "extensions") or "none"),
-            ),
-            ("Compression agreed on", _agreed_extension),
-            ("Message came back", _echoed),
-        )
-    )
     columns = tuple(name for name, _ in offers)
+    cells = [_negotiated(seen) for _, seen in offers]
+    rows = tuple((title, tuple(cell[title] for cell in cells)) for title in (cells or [{}])[0])
     naming = [(name, seen) for name, seen in offers if _asked(seen, "subprotocols")]
     bad = [(name, seen) for name, seen in naming or offers if not seen.live]
     nameless = [
@@ -329,66 +280,61 @@ def negotiation_report(offers: Sequence[tuple[str, Transcript]]) -> Report:
         for name, seen in offers
         if naming and not _asked(seen, "subprotocols") and not seen.upgraded
     ]
-    ignored = [
-        name
-        for name, seen in offers
-        if seen.upgraded and _asked(seen, "subprotocols") and not _named(seen)
-    ]
+    ignored = any(seen.upgraded and not _agreed(seen, "protocol") for _, seen in naming)
     lines = [f"{name}: {_told(seen)}" for name, seen in bad]
     if nameless and not bad:
         lines.append(
-            f"The app demands a subprotocol: without one it refuses ({', '.join(nameless)})."
+            f"The app requires a subprotocol: it refuses without one ({', '.join(nameless)})."
         )
     if ignored:
         lines.append(
-            "A subprotocol was asked for and none was agreed on: the app knows none of them, or "
-            "Sec-WebSocket-Protocol does not reach it. A browser closes such a socket at once."
+            "A subprotocol was offered but none was agreed: the app knows none of them, or "
+            "Sec-WebSocket-Protocol does not reach it. A browser closes such a socket immediately."
         )
     if bad:
-        told = f"{len(bad)} of {len(naming or offers)} offers did not work, first: {bad[0][0]}."
+        told = f"{len(bad)} of {len(naming or offers)} offers failed, first: {bad[0][0]}."
         return Report(False, told, tuple(lines), diagnose(bad[0][1])[0].code, columns, rows)
     if ignored:
-        told = "Every offer opens, but the subprotocol is not agreed on."
+        told = "Every offer opens, but no subprotocol is agreed."
         return Report(False, told, tuple(lines), "WSE-101-NOSUBPROTOCOL", columns, rows)
-    told = "What is offered opens, and what was agreed on is among what was asked for."
+    told = "Every offer opens, and what was agreed had been offered."
     return Report(True, told, tuple(lines), None, columns, rows)
 
 
-def _opened(seen: Transcript) -> Cell:
-    return Cell("good", "101") if seen.upgraded else Cell("bad", _outcome(seen))
-
-
-def _echoed(seen: Transcript) -> Cell:
-    if seen.live:
-        return Cell("good", f"{seen.timing.echo:.0f} ms" if seen.timing.echo is not None else "")
-    return Cell("bad", _outcome(seen)) if seen.upgraded else Cell("not reached")
-
-
-def _agreed_subprotocol(seen: Transcript) -> Cell:
+def _negotiated(seen: Transcript) -> dict[str, Cell]:
+    """One offer's column, by row title."""
+    subprotocols, extensions = _asked(seen, "subprotocols"), _asked(seen, "extensions")
+    named, extended = _agreed(seen, "protocol"), _agreed(seen, "extensions")
+    not_reached = Cell("not reached")
     if not seen.upgraded:
-        return Cell("not reached")
-    if not _asked(seen, "subprotocols"):
-        return Cell("told", "none")
-    return Cell("good", _named(seen)) if _named(seen) else Cell("bad", "none")
+        echo = protocol = compression = not_reached
+    else:
+        echo = Cell("bad", _outcome(seen))
+        protocol = Cell("good" if named else "bad", named or "none")
+        if not subprotocols:
+            protocol = Cell("info", "none")
+        compression = Cell("good" if extended else "info", extended or "none")
+    if seen.live:
+        echo = Cell("good", "" if seen.timing.echo is None else f"{seen.timing.echo:.0f} ms")
+    return {
+        "Opened": Cell("good", "101") if seen.upgraded else Cell("bad", _outcome(seen)),
+        "Subprotocol offered": Cell("info", subprotocols or "none"),
+        "Subprotocol agreed": protocol,
+        "Compression offered": Cell("info", extensions or "none"),
+        "Compression agreed": compression,
+        "Message came back": echo,
+    }
 
 
-def _agreed_extension(seen: Transcript) -> Cell:
-    if not seen.upgraded or seen.response is None:
-        return Cell("not reached")
-    agreed = seen.response.get("sec-websocket-extensions")
-    return Cell("good" if agreed else "told", agreed or "none")
-
-
-def _named(seen: Transcript) -> str:
-    return seen.response.get("sec-websocket-protocol") if seen.response else ""
+def _agreed(seen: Transcript, what: str) -> str:
+    return seen.response.get(f"sec-websocket-{what}") if seen.response else ""
 
 
 def _asked(seen: Transcript, what: str) -> str:
     return ", ".join(getattr(seen.request, what)) if seen.request else ""
 
 
-# --- the journey of the header lines
-# ----------------------------------------------------------------------------------
+# --- header trace
 
 MOST_HEADERS = 100
 _ALWAYS = frozenset({"upgrade", "connection"})
@@ -396,8 +342,8 @@ _NEEDED = frozenset({"sec-websocket-key", "sec-websocket-version", "sec-websocke
 
 
 def arrived_headers(message: str) -> tuple[tuple[str, str], ...] | None:
-    """The header lines that a message tells of: JSON with `headers`, a list of pairs or an object;
-    None for others.
+    """The headers that a message reports: JSON with `headers`, a list of pairs or an object; None
+    for any other message.
     """
     try:
         told = json.loads(message)
@@ -421,24 +367,28 @@ def journey_report(
     *,
     asked: bool = False,
 ) -> Report:
-    """What becomes of each header line: by the policies (`behavior`, None if AWS did not show them),
-    and as the app saw it (`arrived`, None where it did not tell, `asked` or not: then all is
+    """What happens to each header: by the policies (`behavior`, None if AWS did not show them), and
+    as the app received it (`arrived`, None where it did not report, `asked` or not: then all is
     simulated from the policy).
     """
     sent = seen.request.headers if seen.request else ()
+    if not sent:
+        told = f"Nothing was sent: {_outcome(seen)}"
+        return Report(False, told, (), diagnose(seen)[0].code)
     got = {name.lower(): value for name, value in arrived} if arrived is not None else None
-    rows = [_passed_row(line, behavior, got) for line in sent]
+    rows = [_header_row(line, behavior, got) for line in sent]
     lost = [title for title, cells in rows if any(cell.state == "bad" for cell in cells)]
+    unknown = any(cells[1].state == "not reached" for _, cells in rows)
     names = {line.name.lower() for line in sent}
     added = [(name, value) for name, value in arrived or () if name.lower() not in names]
     rows += [
-        (name, (Cell("told", "–"), Cell("told", "added"), Cell("told", _short(name, value))))
+        (name, (Cell("info", "–"), Cell("info", "added"), Cell("info", _short(name, value))))
         for name, value in added
     ]
-    lines = [f"{title}: the app needs it and does not get it." for title in lost]
+    lines = [f"{title}: the app needs it and does not receive it." for title in lost]
     if arrived is None:
         why = (
-            f"the path did not tell which headers arrived ({_outcome(seen)})"
+            f"the path did not report which headers arrived ({_outcome(seen)})"
             if asked
             else "the app was not asked"
         )
@@ -446,109 +396,87 @@ def journey_report(
     if behavior is None:
         lines.append("AWS did not show the distribution's policies.")
     else:
-        own = "" if behavior.own else ", which is none of the endpoint's own"
-        lines.append(f"The behavior {behavior.path_pattern} gets this path{own}.")
+        own = "" if behavior.own else ", not one of the endpoint's own"
+        lines.append(f"The behavior {behavior.path_pattern} matches this path{own}.")
     if added:
         lines.append(
             f"The edge and the load balancer added {len(added)} "
-            f"line{'' if len(added) == 1 else 's'}."
+            f"header{'' if len(added) == 1 else 's'}."
         )
-    columns = ("Sent", "By the policy", "As the app saw it")
-    if not sent:
-        return Report(
-            False, f"Nothing was sent: {_outcome(seen)}", tuple(lines), diagnose(seen)[0].code
-        )
+    code: VerdictCode | None = None
+    ok = False
     if behavior is None and arrived is None:
-        return Report(
-            False,
-            "Neither AWS nor the app told what arrives.",
-            tuple(lines),
-            None,
-            columns,
-            tuple(rows),
-        )
-    if lost:
-        code = _code_of_loss(lost, behavior)
-        return Report(
-            False, f"Lost on the way: {', '.join(lost)}.", tuple(lines), code, columns, tuple(rows)
-        )
-    if asked and arrived is None:
-        told = "The path did not tell which headers arrived."
-        return Report(False, told, tuple(lines), diagnose(seen)[0].code, columns, tuple(rows))
-    if behavior is not None and not behavior.own and arrived is None:
-        told = "Another behavior than the endpoint's own gets this path."
-        return Report(False, told, tuple(lines), "WSE-PATH", columns, tuple(rows))
-    by_policy = [cells[1].state for _, cells in rows]
-    if got is None and "not reached" in by_policy:
-        told = "A custom policy decides about some lines, and its content is not known here."
-        return Report(False, told, tuple(lines), None, columns, tuple(rows))
-    told = "Every line that a WebSocket needs reaches the app."
-    if got is None:
-        told = "The policy lets every line pass that a WebSocket needs."
-    return Report(True, told, tuple(lines), None, columns, tuple(rows))
+        told = "Neither AWS nor the app shows what arrives."
+    elif lost:
+        told, code = f"Lost on the way: {', '.join(lost)}.", _code_of_loss(lost, behavior)
+    elif asked and arrived is None:
+        told, code = "The path did not report which headers arrived.", diagnose(seen)[0].code
+    elif behavior is not None and not behavior.own and arrived is None:
+        told, code = "Another behavior than the endpoint's own matches this path.", "WSE-PATH"
+    elif got is None and unknown:
+        told = "A custom policy decides about some headers, and its content is not known here."
+    elif got is None:
+        ok, told = True, "The policy forwards every header that a WebSocket needs."
+    else:
+        ok, told = True, "All required headers reach the app."
+    columns = ("Sent", "By the policy", "As the app received it")
+    return Report(ok, told, tuple(lines), code, columns, tuple(rows))
 
 
 def _code_of_loss(lost: Sequence[str], behavior: BehaviorMatch | None) -> VerdictCode:
-    """What the policies let through was lost behind CloudFront."""
+    """What the policies forward was lost behind CloudFront."""
     passed = {behavior.forwards(name) if behavior is not None else None for name in lost}
     if lost == ["Sec-WebSocket-Protocol"]:
         return "WSE-101-POLICY" if passed == {False} else "WSE-101-NOSUBPROTOCOL"
     return "WSE-426-VERSION" if passed == {True} else "WSE-400-NOKEY"
 
 
-def _passed_row(
+def _header_row(
     line: HeaderLine, behavior: BehaviorMatch | None, got: Mapping[str, str] | None
 ) -> Row:
     name = line.name.lower()
     needed = name in _NEEDED
-    policy, passes = _by_policy(name, behavior)
+    policy, forwarded = _by_policy(name, behavior)
     if got is None:
         app = Cell("not reached", "not measured")
     elif name in got:
         same = got[name] == line.value
         app = Cell(
-            "good" if same else "told", "as sent" if same else f"changed: {_short(name, got[name])}"
+            "good" if same else "info", "as sent" if same else f"changed: {_short(name, got[name])}"
         )
     else:
-        app = Cell("bad" if needed else "told", "did not arrive")
-    if passes is False and (needed and (got is None or name not in got)):
+        app = Cell("bad" if needed else "info", "did not arrive")
+    if forwarded is False and needed and (got is None or name not in got):
         policy = Cell("bad", policy.text)
-    return line.name, (Cell("told", _short(name, line.value)), policy, app)
+    return line.name, (Cell("info", _short(name, line.value)), policy, app)
 
 
 def _by_policy(name: str, behavior: BehaviorMatch | None) -> tuple[Cell, bool | None]:
     if behavior is None:
         return Cell("not reached", "not known"), None
     if name in _ALWAYS:
-        return Cell("good", "kept: CloudFront passes it on for every WebSocket"), True
+        return Cell("good", "kept: CloudFront forwards it for every WebSocket"), True
     part = next(
         (one for one in behavior.parts if (one.part, one.name.lower()) == ("header", name)), None
     )
     if part is None or part.forwarded is None:
         return Cell("not reached", part.why if part else "not known"), None
-    return Cell(
-        "good" if part.forwarded else "told",
-        f"{'kept' if part.forwarded else 'dropped'}: {part.why}",
-    ), (part.forwarded)
+    if part.forwarded:
+        return Cell("good", f"kept: {part.why}"), True
+    return Cell("info", f"dropped: {part.why}"), False
 
 
 # --- words
-# ------------------------------------------------------------------------------------------------------------
 
 
 def _short(name: str, value: str) -> str:
     return MASK if name.lower() in SECRET_HEADERS else value[:MOST_TEXT]
 
 
-def _some(lines: Sequence[str]) -> tuple[str, ...]:
-    more = len(lines) - MOST_LINES
-    return (*lines[:MOST_LINES], f"… and {more} more.") if more > 0 else tuple(lines)
-
-
 def _outcome(seen: Transcript) -> str:
     if seen.failure is not None:
         return (seen.failure.detail or seen.failure.reason.value)[:MOST_TEXT]
-    return seen.response.status_line[:MOST_TEXT] if seen.response else "no answer came"
+    return seen.response.status_line[:MOST_TEXT] if seen.response else "no answer"
 
 
 def _told(seen: Transcript) -> str:

@@ -48,7 +48,7 @@ async def resolve_with_getaddrinfo(host: str, port: int) -> Sequence[str]:
     return await answer
 
 
-async def connected(address: str, port: int, seconds: float) -> socket.socket:
+async def connect_tcp(address: str, port: int, seconds: float) -> socket.socket:
     """A TCP connection to one IP address, not blocking. Raises TimeoutError after `seconds`, or
     another OSError.
     """

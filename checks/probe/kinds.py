@@ -30,8 +30,7 @@ from checks.probe.multi_socket import gather_crowd, measure_idle, reconnect
 from checks.probe.probe_request import HEARS_WITHIN, ProbeRequest, Route, routes_of
 from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.deflate import OFFER
-from checks.protocol.handshake_options import HandshakeOptions
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from checks.protocol.script import ExpectText, Script
 from checks.protocol.transcript import Transcript
 
@@ -40,7 +39,7 @@ BEATS = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class ProbeContext:
     """What a further probe is made with; `ways` are the operator's, of endpoint `name`."""
 
     network: ProbeNetwork
@@ -51,7 +50,7 @@ class Surroundings:
     idle_pace: float = 1.0
 
 
-async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: Surroundings) -> Report:
+async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: ProbeContext) -> Report:
     """Make the probe; at most `longest(asked, …)` seconds. `usual` is the handshake that clients
     make.
     """
@@ -89,7 +88,7 @@ async def make_report(asked: ProbeRequest, usual: ProbeTarget, around: Surroundi
 
 
 async def _all(
-    ways: Sequence[tuple[str, ProbeTarget]], around: Surroundings
+    ways: Sequence[tuple[str, ProbeTarget]], around: ProbeContext
 ) -> tuple[tuple[str, Transcript], ...]:
     seen = await asyncio.gather(
         *(probe(target, network=around.network, limits=around.limits) for _, target in ways)
@@ -98,7 +97,7 @@ async def _all(
 
 
 def _ways(
-    asked: ProbeRequest, usual: ProbeTarget, around: Surroundings
+    asked: ProbeRequest, usual: ProbeTarget, around: ProbeContext
 ) -> list[tuple[str, ProbeTarget]]:
     ways = [("through the edge", usual)]
     if usual.origin is not None:
@@ -126,7 +125,7 @@ class _Overhear(ExpectText):
 
     found: list[tuple[tuple[str, str], ...]] = field(default_factory=list)
 
-    def fits(self, message: str, nonce: str) -> bool:
+    def matches(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         arrived = arrived_headers(message)
         if arrived is not None:
@@ -134,7 +133,7 @@ class _Overhear(ExpectText):
         return arrived is not None
 
 
-async def _journey(asked: ProbeRequest, target: ProbeTarget, around: Surroundings) -> Report:
+async def _journey(asked: ProbeRequest, target: ProbeTarget, around: ProbeContext) -> Report:
     """With a path that tells, what arrived is measured; without one only the policy is read."""
     step = _Overhear("the header lines that arrived", HEARS_WITHIN)
     target = replace(target, extensions=(OFFER,))

@@ -18,7 +18,7 @@ from checks.output.reports import Crowd
 from checks.probe.limits import Limits
 from checks.probe.probe_request import HEARS_WITHIN, JOINS_WITHIN, OPENING_SECONDS
 from checks.probe.prober import ProbeNetwork, probe
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import ExpectText, Gather, Hold, Script, Send
 from checks.protocol.transcript import Transcript
 
@@ -149,7 +149,7 @@ class _EveryOther(ExpectText):
         """The others whose lines did not come."""
         return tuple(number for number in self.lines if number not in (self.mine, *self.heard))
 
-    def fits(self, message: str, nonce: str) -> bool:
+    def matches(self, message: str, nonce: str) -> bool:
         """Is this the last message that was missing?"""
         self.heard.update(number for number, line in self.lines.items() if line in message)
         return not self.missing

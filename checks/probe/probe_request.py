@@ -15,8 +15,11 @@ from urllib.parse import urlsplit
 
 from checks.diagnosis.idle_timeout import ALB_SECONDS
 from checks.diagnosis.probe_kinds import INTERNAL, ProbeKind
-from checks.protocol.handshake_options import HandshakeOptionsError, parse_handshake_options
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import (
+    HandshakeOptionsError,
+    ProbeTarget,
+    parse_handshake_options,
+)
 
 MOST_WAYS = 4
 HEARS_WITHIN = 5.0

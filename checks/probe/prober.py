@@ -3,7 +3,7 @@
 
 Decides only the order of things on the way to the 101: judge the URL, resolve once, judge every
 address, connect to a judged one (never to a name), TLS with ALPN http/1.1 only, upgrade; what
-follows is the `Dialogue`'s. SNI, certificate name and Host are the URL's even when a connect-to
+follows is the `ScriptRunner`'s. SNI, certificate name and Host are the URL's even when a connect-to
 rule leads elsewhere. It must never follow a redirect, use a proxy of the environment, take more
 than its limits, or raise for what the network does: that is recorded as a phase and a reason. How
 many probes run at once is the caller's business.
@@ -23,48 +23,45 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from checks.probe import interruptible
-from checks.probe.connect import Resolver, connected, resolve_with_getaddrinfo
+from checks.probe.connect import Resolver, connect_tcp, resolve_with_getaddrinfo
 from checks.probe.limits import Clock, Limits, Stop, milliseconds
-from checks.probe.script_runner import Dialogue
-from checks.probe.stream import Wire
+from checks.probe.script_runner import ScriptRunner
+from checks.probe.stream import Stream
 from checks.probe.tls import distrusting_context, tls_context, tls_facts, verify_reason
 from checks.protocol.address_guard import (
-    ALLOWED_PORTS,
     AllowedAddress,
-    AllowedUrl,
     IPNetwork,
-    Ports,
-    Refused,
+    RefusedAddress,
     judge_addresses,
-    judge_url,
 )
 from checks.protocol.connect_to import ConnectRule, Destination, pick
-from checks.protocol.deflate import BoundedDeflate, agreed
+from checks.protocol.deflate import BoundedDeflate, negotiate
 from checks.protocol.handshake import (
     HeadError,
     HeadParser,
     RefusedBody,
     RequestError,
+    annotate_headers,
     build_plain_get,
     build_request,
-    explain,
     judge,
 )
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import (
     Attempt,
     Failure,
     Finding,
     HandshakeRequest,
+    NetworkRoute,
     Phase,
     Reason,
     ResponseHead,
-    Route,
     Timing,
     TlsFacts,
     Transcript,
 )
+from checks.protocol.urls import ALLOWED_PORTS, AllowedUrl, Ports, RefusedUrl, judge_url
 
 MAX_ADDRESSES = 4
 """How many of a name's addresses are tried."""
@@ -130,8 +127,8 @@ class _Probe:
         self._body = ""
         self._body_truncated = False
         self._timing: dict[str, float] = {}
-        self._wire = Wire(limits.bytes_in)
-        self._dialogue: Dialogue | None = None
+        self._stream = Stream(limits.bytes_in)
+        self._dialogue: ScriptRunner | None = None
 
     async def run(self) -> Transcript:
         """All phases in order; whatever ends them, the transcript so far."""
@@ -142,7 +139,7 @@ class _Probe:
         except Stop as stop:
             stopped = (stop.failure,)
         finally:
-            self._wire.abort()
+            self._stream.abort()
         self._add_notes()
         said = self._dialogue
         return Transcript(
@@ -176,7 +173,7 @@ class _Probe:
         addresses = await self._resolve(destination)
         sock, address = await self._connect(destination, addresses)
         if context is None:
-            self._wire.open_plain(sock, request.to_bytes())
+            self._stream.open_plain(sock, request.to_bytes())
         else:
             await self._open_tls(sock, context, request, url.host, (address, destination.port))
         head, rest = await self._answer(request)
@@ -190,7 +187,7 @@ class _Probe:
             ports=self._network.allowed_ports,
             allow_ip_literals=self._network.allow_ip_literals,
         )
-        if isinstance(url, Refused):
+        if isinstance(url, RefusedUrl):
             raise Stop(Phase.URL, Reason.BAD_URL, url.reason)
         self._url = url
         return url
@@ -237,16 +234,16 @@ class _Probe:
             self._timing["dns"] = milliseconds(began)
         judged = judge_addresses(answers, self._network.allowed_networks)
         self._answers = answers
-        if isinstance(judged, Refused):
+        if isinstance(judged, RefusedAddress):
             raise Stop(Phase.GUARD, Reason.ADDRESS_REFUSED, f"{destination.host}: {judged.reason}")
         return judged
 
-    def _route(self) -> Route | None:
+    def _route(self) -> NetworkRoute | None:
         """How far the way to the other side is known."""
         url, destination = self._url, self._destination
         if url is None or destination is None:
             return None
-        return Route(
+        return NetworkRoute(
             url.host,
             url.port,
             destination.host,
@@ -270,7 +267,7 @@ class _Probe:
             began = time.perf_counter()
             share = (until - began) / (len(tried) - index)
             try:
-                sock = await connected(allowed.address, destination.port, share)
+                sock = await connect_tcp(allowed.address, destination.port, share)
             except TimeoutError:
                 detail = (
                     f"{allowed.address} port {destination.port}: no answer within {share:.1f} s"
@@ -310,7 +307,7 @@ class _Probe:
         self._tls = TlsFacts(host)
         seconds = self._clock.left(self._limits.tls_s)
         try:
-            secured = await self._wire.open_tls(
+            secured = await self._stream.open_tls(
                 sock,
                 request.to_bytes(),
                 context=context,
@@ -334,50 +331,52 @@ class _Probe:
             raise Stop(
                 Phase.TLS, Reason.RESET, "the connection was reset during the TLS handshake"
             ) from error
-        self._timing["tls"] = milliseconds(began, self._wire.made)
+        self._timing["tls"] = milliseconds(began, self._stream.made)
         self._tls = tls_facts(secured, host, trusted=True)
 
     async def _look_without_trust(self, address: tuple[str, int], host: str) -> TlsFacts:
         """Show the certificate that was not trusted: one more TLS handshake to the same address,
         nothing sent in it.
         """
-        wire = Wire(0)
+        stream = Stream(0)
         deadline = time.perf_counter() + self._clock.left(self._limits.tls_s)
         try:
-            sock = await connected(address[0], address[1], deadline - time.perf_counter())
-            secured = await wire.open_tls(
+            sock = await connect_tcp(address[0], address[1], deadline - time.perf_counter())
+            secured = await stream.open_tls(
                 sock, b"", context=distrusting_context(), server_name=host, deadline=deadline
             )
             return tls_facts(secured, host, trusted=False)
         except OSError:
             return TlsFacts(host)
         finally:
-            wire.abort()
+            stream.abort()
 
     async def _answer(self, request: HandshakeRequest) -> tuple[ResponseHead, bytes]:
         """The head of the answer and what came with it; the body is read too where no WebSocket
         begins.
         """
-        wire = self._wire
-        sent = wire.made
+        stream = self._stream
+        sent = stream.made
         parser = HeadParser(max_bytes=self._limits.head_bytes, max_lines=self._limits.head_lines)
         try:
             while parser.head is None:
-                if not await wire.wait(self._clock.until):
+                if not await stream.wait(self._clock.until):
                     seen = "part of an answer" if parser.started else "no byte of an answer"
                     detail = f"{seen} within {time.perf_counter() - sent:.1f} s"
                     raise Stop(Phase.UPGRADE, Reason.UPGRADE_TIMEOUT, detail)
-                if data := wire.take():
+                if data := stream.read():
                     parser.feed(data)
-                elif wire.was_reset:
+                elif stream.was_reset:
                     raise Stop(
                         Phase.UPGRADE,
                         Reason.RESET,
                         "the connection was reset before the answer was complete",
                     )
-                elif isinstance(wire.error, ssl.SSLError):
-                    raise Stop(Phase.TLS, Reason.TLS_PROTOCOL, wire.error.reason or str(wire.error))
-                elif wire.eof:
+                elif isinstance(stream.error, ssl.SSLError):
+                    raise Stop(
+                        Phase.TLS, Reason.TLS_PROTOCOL, stream.error.reason or str(stream.error)
+                    )
+                elif stream.eof:
                     detail = "the connection ended before the answer was complete"
                     raise Stop(Phase.UPGRADE, Reason.CLOSED_EARLY, detail)
                 # An endless drip always has bytes waiting, so the clock is looked at here too.
@@ -388,9 +387,9 @@ class _Probe:
         except HeadError as error:
             raise Stop(Phase.UPGRADE, error.reason, error.detail) from error
         finally:
-            if wire.first_arrived:
-                self._timing["first_byte"] = milliseconds(sent, wire.first_arrived)
-        self._timing["upgrade"] = milliseconds(sent, wire.arrived)
+            if stream.first_arrived:
+                self._timing["first_byte"] = milliseconds(sent, stream.first_arrived)
+        self._timing["upgrade"] = milliseconds(sent, stream.arrived)
         self._response = parser.head
         if not request.upgrade or parser.head.status != 101:
             await self._read_body(parser.head, parser.rest)
@@ -400,8 +399,8 @@ class _Probe:
         body = RefusedBody(head, limit=self._limits.body_bytes)
         body.feed(rest)
         until = min(self._clock.until, time.perf_counter() + self._limits.body_s)
-        while not body.complete and time.perf_counter() < until and await self._wire.wait(until):
-            data = self._wire.take()
+        while not body.complete and time.perf_counter() < until and await self._stream.wait(until):
+            data = self._stream.read()
             if not data:
                 break
             body.feed(data)
@@ -417,8 +416,8 @@ class _Probe:
         for finding in self._findings:
             if not finding.ok:
                 raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"{finding.rule}: {finding.text}")
-        self._dialogue = Dialogue(
-            self._wire,
+        self._dialogue = ScriptRunner(
+            self._stream,
             script=self._script,
             nonce=self._nonce,
             limits=self._limits,
@@ -430,7 +429,7 @@ class _Probe:
     def _agreed(self, head: ResponseHead) -> BoundedDeflate | None:
         """What reads the frames of the extension that the answer switched on."""
         try:
-            return agreed(head.get("sec-websocket-extensions"), self._limits.bytes_in)
+            return negotiate(head.get("sec-websocket-extensions"), self._limits.bytes_in)
         except ValueError as error:
             raise Stop(Phase.UPGRADE, Reason.BAD_HANDSHAKE, f"extensions: {error}") from error
 
@@ -438,7 +437,7 @@ class _Probe:
         """Explain the answer's lines; best while the other side has something to do."""
         if self._response is not None and not self._noted:
             self._noted = True
-            self._response = explain(self._response, self._findings)
+            self._response = annotate_headers(self._response, self._findings)
 
 
 @functools.lru_cache(maxsize=256)

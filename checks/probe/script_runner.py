@@ -15,15 +15,15 @@ from collections import deque
 from collections.abc import Callable
 
 from checks.probe.limits import Clock, Limits, Stop, milliseconds
-from checks.probe.stream import Wire
+from checks.probe.stream import Stream
 from checks.protocol.connection import (
-    Binary,
-    CloseHeard,
-    Conversation,
-    Heard,
-    PingHeard,
-    PongHeard,
-    Text,
+    BinaryMessage,
+    ClientConnection,
+    Close,
+    Ping,
+    Pong,
+    TextMessage,
+    WebSocketEvent,
     preview_of,
 )
 from checks.protocol.deflate import BoundedDeflate
@@ -48,14 +48,14 @@ LINGER_S = 0.25
 """How long the other side may take to end TCP after both have closed."""
 
 
-class Dialogue:
+class ScriptRunner:
     """One open WebSocket; each method says something and waits for what belongs to it, or raises
     Stop.
     """
 
     def __init__(
         self,
-        wire: Wire,
+        stream: Stream,
         *,
         script: Script,
         nonce: str,
@@ -68,20 +68,20 @@ class Dialogue:
         self.steps: list[StepSeen] = []
         self.failures: list[Failure] = []
         self.close: CloseSeen | None = None
-        self._wire, self._script, self._nonce, self._limits, self._clock = (
-            wire,
+        self._stream, self._script, self._nonce, self._limits, self._clock = (
+            stream,
             script,
             nonce,
             limits,
             clock,
         )
-        self._talk = Conversation(
+        self._talk = ClientConnection(
             max_bytes=limits.bytes_in,
             max_frames=limits.frames_in,
             masking_key=functools.partial(secrets.token_bytes, 4),
             deflate=deflate,
         )
-        self._inbox: deque[Heard] = deque()
+        self._inbox: deque[WebSocketEvent] = deque()
         self._unread: list[str] = []
 
     @property
@@ -118,7 +118,7 @@ class Dialogue:
         until = await self._begin(Phase.ECHO, self._script.echo_s)
         said = time.perf_counter()
         message = self._script.message.replace(NONCE, self._nonce)
-        self._wire.send(self._talk.send_text(message, self._clock.at(said)))
+        self._stream.send(self._talk.send_text(message, self._clock.at(said)))
         if await self._hear(Phase.ECHO, until, self._is_echo) is not None:
             self.timing["echo"] = milliseconds(said)
         else:
@@ -131,11 +131,8 @@ class Dialogue:
         until = await self._begin(Phase.PING, self._script.ping_s)
         said = time.perf_counter()
         payload = self._nonce.encode()
-        self._wire.send(self._talk.send_ping(payload, self._clock.at(said)))
-        if (
-            await self._hear(Phase.PING, until, lambda heard: heard == PongHeard(payload))
-            is not None
-        ):
+        self._stream.send(self._talk.send_ping(payload, self._clock.at(said)))
+        if await self._hear(Phase.PING, until, lambda heard: heard == Pong(payload)) is not None:
             self.timing["ping"] = milliseconds(said)
         else:
             detail = f"no pong within {self._script.ping_s:g} s"
@@ -167,19 +164,17 @@ class Dialogue:
         now = time.perf_counter()
         match step:
             case Send():
-                self._wire.send(
+                self._stream.send(
                     self._talk.send_text(step.text.replace(NONCE, self._nonce), self._clock.at(now))
                 )
                 return True, ""
             case SendPong():
-                self._wire.send(self._talk.send_pong(b"", self._clock.at(now)))
+                self._stream.send(self._talk.send_pong(b"", self._clock.at(now)))
                 return True, ""
             case SendPing():
                 payload = secrets.token_bytes(8)
-                self._wire.send(self._talk.send_ping(payload, self._clock.at(now)))
-                heard = await self._hear(
-                    Phase.SCRIPT, until, lambda heard: heard == PongHeard(payload)
-                )
+                self._stream.send(self._talk.send_ping(payload, self._clock.at(now)))
+                heard = await self._hear(Phase.SCRIPT, until, lambda heard: heard == Pong(payload))
                 return (True, "") if heard else (False, f"no pong within {step.seconds:g} s")
             case Hold():
                 await self._hear(Phase.SCRIPT, until, self._lay_aside)
@@ -205,7 +200,9 @@ class Dialogue:
         """The first message that fits, also of those that earlier steps passed over; the others
         stay for later ones.
         """
-        found = next((message for message in self._unread if step.fits(message, self._nonce)), None)
+        found = next(
+            (message for message in self._unread if step.matches(message, self._nonce)), None
+        )
         if found is not None:
             self._unread.remove(found)
             return True, _start_of(found)
@@ -214,26 +211,26 @@ class Dialogue:
             until,
             lambda heard: _fits(step, heard, self._nonce) or self._lay_aside(heard),
         )
-        if isinstance(heard, Text):
+        if isinstance(heard, TextMessage):
             return True, _start_of(heard.data)
         return False, f"no such message within {step.seconds:g} s"
 
-    def _lay_aside(self, heard: Heard) -> bool:
+    def _lay_aside(self, heard: WebSocketEvent) -> bool:
         """Keep a message for a later step; never the one that is waited for."""
-        if isinstance(heard, Text):
+        if isinstance(heard, TextMessage):
             self._unread.append(heard.data)
         return False
 
-    async def _say_goodbye(self, code: int, reason: str, seconds: float) -> CloseHeard:
+    async def _say_goodbye(self, code: int, reason: str, seconds: float) -> Close:
         """Close and await the answer."""
         until = await self._begin(Phase.CLOSE, seconds)
         said = time.perf_counter()
-        self._wire.send(self._talk.send_close(code, reason, self._clock.at(said)))
+        self._stream.send(self._talk.send_close(code, reason, self._clock.at(said)))
         while True:
             heard = await self._next(Phase.CLOSE, until)
             if heard is None:
                 raise self._abnormal(Phase.CLOSE, f"no close frame within {seconds:g} s")
-            if isinstance(heard, CloseHeard):
+            if isinstance(heard, Close):
                 break
         self.timing["close"] = milliseconds(said)
         self.close = CloseSeen(heard.code, heard.reason, clean=True, by="us")
@@ -243,17 +240,17 @@ class Dialogue:
         """Leave the server a moment to end TCP first (RFC 6455 7.1.1); what it says instead is not
         read.
         """
-        await self._wire.wait(min(self._clock.until, time.perf_counter() + LINGER_S))
+        await self._stream.wait(min(self._clock.until, time.perf_counter() + LINGER_S))
 
     async def _hear(
-        self, phase: Phase, until: float, wanted: Callable[[Heard], bool]
-    ) -> Heard | None:
+        self, phase: Phase, until: float, wanted: Callable[[WebSocketEvent], bool]
+    ) -> WebSocketEvent | None:
         """The first thing heard that is wanted, or None at `until`; a close of the other side ends
         the probe.
         """
         while (heard := await self._next(phase, until)) is not None:
-            if isinstance(heard, CloseHeard):
-                self._wire.send(
+            if isinstance(heard, Close):
+                self._stream.send(
                     self._talk.send_close(
                         _answerable(heard.code), "", self._clock.at(time.perf_counter())
                     )
@@ -265,41 +262,41 @@ class Dialogue:
                 return heard
         return None
 
-    async def _next(self, phase: Phase, until: float) -> Heard | None:
+    async def _next(self, phase: Phase, until: float) -> WebSocketEvent | None:
         """The next thing heard, pings answered on the way; None at `until`."""
         while True:
             while self._inbox:
                 heard = self._inbox.popleft()
                 if isinstance(heard, Violation):
                     raise self._violated(phase, heard)
-                if isinstance(heard, PingHeard) and self._talk.can_send:
-                    self._wire.send(
+                if isinstance(heard, Ping) and self._talk.can_send:
+                    self._stream.send(
                         self._talk.send_pong(heard.payload, self._clock.at(time.perf_counter()))
                     )
                 return heard
-            if time.perf_counter() >= until or not await self._wire.wait(until):
+            if time.perf_counter() >= until or not await self._stream.wait(until):
                 return None
-            data = self._wire.take()
+            data = self._stream.read()
             if data:
                 self._receive(data)
-            elif self._wire.eof:
-                if self._wire.was_reset:
+            elif self._stream.eof:
+                if self._stream.was_reset:
                     raise self._abnormal(
                         phase, "the connection was reset without a close frame", Reason.RESET
                     )
                 raise self._abnormal(phase, "the connection ended without a close frame")
 
     def _receive(self, data: bytes) -> None:
-        self._inbox.extend(self._talk.receive(data, self._clock.at(self._wire.arrived)))
+        self._inbox.extend(self._talk.receive(data, self._clock.at(self._stream.arrived)))
 
-    def _is_echo(self, heard: Heard) -> bool:
-        if isinstance(heard, Text):
+    def _is_echo(self, heard: WebSocketEvent) -> bool:
+        if isinstance(heard, TextMessage):
             return self._nonce in heard.data
-        return isinstance(heard, Binary) and self._nonce.encode() in heard.data
+        return isinstance(heard, BinaryMessage) and self._nonce.encode() in heard.data
 
     def _violated(self, phase: Phase, violation: Violation) -> Stop:
         if not self._talk.close_sent:
-            self._wire.send(
+            self._stream.send(
                 self._talk.send_close(violation.close_code, "", self._clock.at(time.perf_counter()))
             )
         self.close = CloseSeen(violation.close_code, violation.detail, clean=False, by="us")
@@ -319,8 +316,8 @@ class Dialogue:
         return until
 
 
-def _fits(step: Expectation, heard: Heard, nonce: str) -> bool:
-    return isinstance(heard, Text) and step.fits(heard.data, nonce)
+def _fits(step: Expectation, heard: WebSocketEvent, nonce: str) -> bool:
+    return isinstance(heard, TextMessage) and step.matches(heard.data, nonce)
 
 
 def _start_of(message: str) -> str:

@@ -26,7 +26,7 @@ loop sees it.
 """
 
 
-class Wire:
+class Stream:
     """Bytes of one connection, handed over when asked for; reading pauses beyond `limit`."""
 
     def __init__(self, limit: int) -> None:
@@ -122,7 +122,7 @@ class Wire:
             await self._sleep(deadline)
         return bool(self._buffer) or self.eof
 
-    def take(self) -> bytes:
+    def read(self) -> bytes:
         """Everything that has arrived."""
         data = bytes(self._buffer)
         self._buffer.clear()

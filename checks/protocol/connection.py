@@ -33,45 +33,45 @@ _CODES = frozenset({1000, 1001, 1002, 1003, *range(1007, 1015), *range(3000, 500
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class TextMessage:
     """A whole text message."""
 
     data: str
 
 
 @dataclass(frozen=True, slots=True)
-class Binary:
+class BinaryMessage:
     """A whole binary message."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class PingHeard:
+class Ping:
     """A ping; it wants a pong with the same payload."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class PongHeard:
+class Pong:
     """A pong; the answer to our ping when the payload is ours."""
 
     payload: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class CloseHeard:
+class Close:
     """A close frame; 1005 when it carried no code."""
 
     code: int
     reason: str
 
 
-Heard = Text | Binary | PingHeard | PongHeard | CloseHeard | Violation
+WebSocketEvent = TextMessage | BinaryMessage | Ping | Pong | Close | Violation
 
 
-class Conversation:
+class ClientConnection:
     """One client's view of an open WebSocket: bytes in, things heard out; `frames` records both
     directions.
 
@@ -106,8 +106,8 @@ class Conversation:
         """May a message still be sent?"""
         return not self._over and not self.close_sent
 
-    def receive(self, data: bytes, at_ms: float) -> list[Heard]:
-        """Everything these bytes say, in order; after a Violation or a CloseHeard nothing more is
+    def receive(self, data: bytes, at_ms: float) -> list[WebSocketEvent]:
+        """Everything these bytes say, in order; after a Violation or a Close nothing more is
         heard.
         """
         if self._over or not data:
@@ -119,7 +119,7 @@ class Conversation:
                 Violation(Reason.TOO_MUCH_DATA, f"more than {self._max_bytes:,} bytes came", 1009)
             ]
         heard = list(self._heard(data, at_ms))
-        self._over = bool(heard) and isinstance(heard[-1], Violation | CloseHeard)
+        self._over = bool(heard) and isinstance(heard[-1], Violation | Close)
         return heard
 
     def send_text(self, text: str, at_ms: float) -> bytes:
@@ -159,7 +159,7 @@ class Conversation:
             payload = self._deflate.deflate(payload)
         return client_frame(opcode, payload, key=self._masking_key(), compressed=squeezed)
 
-    def _heard(self, data: bytes, at_ms: float) -> Iterator[Heard]:
+    def _heard(self, data: bytes, at_ms: float) -> Iterator[WebSocketEvent]:
         for frame in self._reader.feed(data, at_ms):
             if isinstance(frame, Violation):
                 yield frame
@@ -183,14 +183,14 @@ class Conversation:
             if isinstance(meaning, Violation):
                 return
 
-    def _meaning(self, frame: Frame) -> Heard | None:
+    def _meaning(self, frame: Frame) -> WebSocketEvent | None:
         """What a frame says by itself or as the last of a message; None for a part of a message."""
         if frame.opcode == "close":
             return _close(frame.payload)
         if frame.opcode == "ping":
-            return PingHeard(frame.payload)
+            return Ping(frame.payload)
         if frame.opcode == "pong":
-            return PongHeard(frame.payload)
+            return Pong(frame.payload)
         if frame.opcode == "text":
             self._text = codecs.getincrementaldecoder("utf-8")()
         elif frame.opcode == "binary":
@@ -214,7 +214,7 @@ class Conversation:
 
     def _text_piece(
         self, decoder: codecs.IncrementalDecoder, payload: bytes, final: bool
-    ) -> Text | Violation | None:
+    ) -> TextMessage | Violation | None:
         try:
             self._pieces.append(decoder.decode(payload, final))
         except UnicodeDecodeError as error:
@@ -223,15 +223,15 @@ class Conversation:
             )
         if not final:
             return None
-        message = Text("".join(self._pieces))
+        message = TextMessage("".join(self._pieces))
         self._pieces.clear()
         return message
 
-    def _binary_piece(self, payload: bytes, final: bool) -> Binary | None:
+    def _binary_piece(self, payload: bytes, final: bool) -> BinaryMessage | None:
         self._binary += payload
         if not final:
             return None
-        message = Binary(bytes(self._binary))
+        message = BinaryMessage(bytes(self._binary))
         self._binary.clear()
         return message
 
@@ -251,12 +251,12 @@ def preview_of(opcode: Opcode, payload: bytes) -> str:
     return payload[: PREVIEW // 4].hex(" ")
 
 
-def _close(payload: bytes) -> CloseHeard | Violation:
+def _close(payload: bytes) -> Close | Violation:
     """A close frame is empty, or carries a code that may be sent and a reason in UTF-8 (RFC 6455
     5.5.1, 7.4).
     """
     if not payload:
-        return CloseHeard(NO_STATUS, "")
+        return Close(NO_STATUS, "")
     if len(payload) == 1:
         return Violation(
             Reason.FRAME_VIOLATION,
@@ -269,7 +269,7 @@ def _close(payload: bytes) -> CloseHeard | Violation:
             Reason.FRAME_VIOLATION, f"a close frame carries {code}, which must not be sent", 1002
         )
     try:
-        return CloseHeard(code, payload[2:].decode("utf-8"))
+        return Close(code, payload[2:].decode("utf-8"))
     except UnicodeDecodeError as error:
         return Violation(
             Reason.FRAME_VIOLATION, f"the reason of a close is not UTF-8: {error}", 1007

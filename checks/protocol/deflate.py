@@ -92,7 +92,7 @@ class BoundedDeflate:
         return out
 
 
-def agreed(answer: str, max_bytes: int) -> BoundedDeflate | None:
+def negotiate(answer: str, max_bytes: int) -> BoundedDeflate | None:
     """The extension that an answer's Sec-WebSocket-Extensions switched on; None when it names no
     permessage-deflate.
 

@@ -14,9 +14,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from checks.protocol.address_guard import AllowedUrl
-from checks.protocol.deflate import agreed
+from checks.protocol.deflate import negotiate
 from checks.protocol.transcript import Finding, HandshakeRequest, HeaderLine, Reason, ResponseHead
+from checks.protocol.urls import AllowedUrl
 
 GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 """The constant of RFC 6455 1.3 that only a WebSocket server knows to append."""
@@ -289,7 +289,7 @@ def judge(request: HandshakeRequest, head: ResponseHead) -> tuple[Finding, ...]:
     )
 
 
-def explain(head: ResponseHead, findings: Sequence[Finding]) -> ResponseHead:
+def annotate_headers(head: ResponseHead, findings: Sequence[Finding]) -> ResponseHead:
     """The same head with a note in plain words beside every line that matters."""
     texts = {finding.rule: finding.text for finding in findings}
     noted = [
@@ -372,7 +372,7 @@ def _judge_extensions(request: HandshakeRequest, values: Sequence[str]) -> Findi
         )
         return Finding("extensions", False, text, "RFC 6455 9.1")
     try:
-        agreed(value, 0)
+        negotiate(value, 0)
     except ValueError as error:
         return Finding(
             "extensions",

@@ -13,18 +13,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from checks.protocol.address_guard import AllowedUrl, judge_url
 from checks.protocol.deflate import OFFER
 from checks.protocol.handshake import RequestError, build_request
-from checks.protocol.probe_target import ProbeTarget
 from checks.protocol.script import ScriptError, Step, parse_script
 from checks.protocol.transcript import MASK, SECRET_HEADERS
+from checks.protocol.urls import AllowedUrl, judge_url
 
 NO_ORIGIN = "none"
 MAX_HEADERS = 20
 MAX_SCRIPT = 16 * 1024
 FIELDS = ("path", "unencrypted", "origin", "subprotocols", "headers", "compress", "script")
 """What can be said; every value is text, `compress` and `unencrypted` are "true" or empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTarget:
+    """What a probe asks for: a ws:// or wss:// URL, and what it adds to the handshake."""
+
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    subprotocols: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
+    """Whole offers; permessage-deflate is the only one that can be negotiated."""
+    origin: str | None = None
+    upgrade: bool = True
+    """False sends a plain GET to the same address, without subprotocols and extensions."""
 
 
 class HandshakeOptionsError(ValueError):

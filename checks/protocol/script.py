@@ -81,7 +81,7 @@ class ExpectText:
     text: str
     seconds: float = DEFAULT_WITHIN
 
-    def fits(self, message: str, nonce: str) -> bool:
+    def matches(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         return self.text.replace(NONCE, nonce) in message
 
@@ -99,7 +99,7 @@ class ExpectJson:
     value: str = ""
     seconds: float = DEFAULT_WITHIN
 
-    def fits(self, message: str, nonce: str) -> bool:
+    def matches(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         try:
             found = _compiled(self.path).match(json.loads(message))
@@ -120,7 +120,7 @@ class ExpectRegex:
     pattern: str
     seconds: float = DEFAULT_WITHIN
 
-    def fits(self, message: str, nonce: str) -> bool:
+    def matches(self, message: str, nonce: str) -> bool:
         """Is this the message?"""
         try:
             return (

@@ -277,7 +277,7 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class NetworkRoute:
     """Where the URL's host really led: `override` is the connect-to rule that was applied, empty
     without one.
     """
@@ -307,7 +307,7 @@ class Transcript:
 
     url: str
     started_at: str = ""
-    route: Route | None = None
+    route: NetworkRoute | None = None
     tls: TlsFacts | None = None
     request: HandshakeRequest | None = None
     response: ResponseHead | None = None

@@ -25,9 +25,9 @@ from checks.output.client_commands import Command, commands_for
 from checks.output.reports import Report
 from checks.preflight import Fix
 from checks.probe.probe_request import usual_silence
-from checks.protocol.address_guard import AllowedUrl, judge_url
 from checks.protocol.connect_to import parse_connect_to, pick
 from checks.protocol.transcript import Transcript
+from checks.protocol.urls import AllowedUrl, judge_url
 from portal.endpoints.actions import check_now, check_refusal
 from portal.endpoints.endpoint_status import endpoint_status
 from portal.endpoints.uptime import SPANS, Sample, draw, prove, span_of

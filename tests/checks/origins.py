@@ -27,7 +27,7 @@ from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
 from checks.protocol.handshake import accept_for
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import Transcript
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from checks.protocol.address_guard import AllowedUrl, judge_url
-from checks.protocol.handshake import HeadParser, build_request, explain, judge
+from checks.protocol.handshake import HeadParser, annotate_headers, build_request, judge
 from checks.protocol.transcript import (
     Failure,
     FrameSeen,
@@ -15,6 +14,7 @@ from checks.protocol.transcript import (
     Timing,
     Transcript,
 )
+from checks.protocol.urls import AllowedUrl, judge_url
 
 KEY = b"the sample nonce"
 """The 16 bytes of RFC 6455 1.3."""
@@ -59,7 +59,7 @@ def answered(
         url=url,
         started_at="2026-11-21T09:00:00.000Z",
         request=request,
-        response=explain(parser.head, findings),
+        response=annotate_headers(parser.head, findings),
         findings=findings,
         body=body,
         timing=Timing(tcp=1.0, tls=2.0, first_byte=3.0, upgrade=3.0, total=6.0),

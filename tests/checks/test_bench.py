@@ -15,10 +15,10 @@ from checks.diagnosis.transcript_rules import diagnose
 from checks.probe import limits, script_runner
 from checks.probe.limits import Limits
 from checks.probe.prober import probe
-from checks.probe.script_runner import Dialogue
-from checks.probe.stream import Wire
-from checks.protocol.deflate import OFFER, agreed
-from checks.protocol.probe_target import ProbeTarget
+from checks.probe.script_runner import ScriptRunner
+from checks.probe.stream import Stream
+from checks.protocol.deflate import OFFER, negotiate
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, parse_script
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks.origins import HOST, network_to
@@ -101,7 +101,7 @@ def test_a_socket_that_is_cut_while_holding_says_so() -> None:
 
 
 class Busy:
-    """A machine on which 10 ms pass before each look at the clock, and a wire on which nothing
+    """A machine on which 10 ms pass before each look at the clock, and a stream on which nothing
     comes.
     """
 
@@ -132,8 +132,8 @@ def test_a_hold_that_went_well_is_called_so_also_where_the_machine_is_busy(
     busy = Busy()
     for module in (limits, script_runner):
         monkeypatch.setattr(module, "time", busy)
-    talk = Dialogue(
-        cast("Wire", busy),
+    talk = ScriptRunner(
+        cast("Stream", busy),
         script=Script.of_steps(parse_script("hold 2")),
         nonce="n1",
         limits=Limits(),
@@ -183,7 +183,7 @@ def test_compression_is_not_spoken_when_nobody_asked() -> None:
 )
 def test_parameters_that_the_rfc_does_not_allow_are_refused(answer: str) -> None:
     with pytest.raises(ValueError, match="permessage-deflate"):
-        agreed(answer, 1000)
+        negotiate(answer, 1000)
 
 
 @pytest.mark.parametrize(
@@ -195,5 +195,5 @@ def test_parameters_that_the_rfc_does_not_allow_are_refused(answer: str) -> None
     ],
 )
 def test_parameters_that_it_allows_are_taken(answer: str) -> None:
-    assert agreed(answer, 1000) is not None
-    assert agreed("", 1000) is None
+    assert negotiate(answer, 1000) is not None
+    assert negotiate("", 1000) is None

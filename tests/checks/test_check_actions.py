@@ -24,8 +24,7 @@ from checks.probe.interruptible import Interrupted
 from checks.probe.limits import Limits
 from checks.probe.probe_request import ProbeRequest
 from checks.probe_actions import request_probe
-from checks.protocol.handshake_options import HandshakeOptions
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from checks.protocol.transcript import Failure, Phase, Reason, Timing, Transcript
 from provisioning.models import Endpoint, Event
 from tests.checks import seen

@@ -17,8 +17,8 @@ from checks.protocol.handshake import (
     RefusedBody,
     RequestError,
     accept_for,
+    annotate_headers,
     build_request,
-    explain,
     judge,
 )
 from checks.protocol.transcript import Reason, ResponseHead
@@ -201,7 +201,7 @@ def test_a_good_answer_keeps_every_rule_and_says_so_beside_its_lines() -> None:
     head = head_of(GOOD + "\r\n")
     findings = judge(request_to(), head)
     assert all(finding.ok for finding in findings)
-    notes = {line.name: line.note for line in explain(head, findings).headers}
+    notes = {line.name: line.note for line in annotate_headers(head, findings).headers}
     assert notes["Sec-WebSocket-Accept"].startswith(
         "Accept is what RFC 6455 4.2.2 says it must be for the key sent"
     )

@@ -2,7 +2,7 @@
 may cost.
 
 Seconds are those of the limits plus one turn of a busy event loop. Bytes are what the probe took
-off the wire: its limit and one read. Memory is the growth at its peak, the origin's own included,
+off the stream: its limit and one read. Memory is the growth at its peak, the origin's own included,
 because both run in this process. Each row prints what it really cost: `pytest -rP
 tests/checks/test_hostile_origins.py`.
 """
@@ -21,11 +21,11 @@ import pytest
 from checks.diagnosis.transcript_rules import diagnose
 from checks.probe import prober
 from checks.probe.prober import ProbeNetwork
-from checks.probe.stream import READ_SIZE, Wire
+from checks.probe.stream import READ_SIZE, Stream
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
 from checks.protocol.deflate import OFFER
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, parse_script
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks import origins
@@ -175,7 +175,7 @@ def test_a_hostile_origin_costs_no_more_than_the_limits(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[int] = []
-    monkeypatch.setattr(prober, "Wire", counting(taken))
+    monkeypatch.setattr(prober, "Stream", counting(taken))
     grown: list[int] = []
 
     async def story() -> Transcript:
@@ -206,12 +206,12 @@ def test_a_hostile_origin_costs_no_more_than_the_limits(
     assert sum(frame.direction == "received" for frame in seen.frames) <= QUICK.frames_in
 
 
-def counting(taken: list[int]) -> type[Wire]:
-    """A wire that notes how many bytes the probe took."""
+def counting(taken: list[int]) -> type[Stream]:
+    """A stream that notes how many bytes the probe took."""
 
-    class Counted(Wire):
-        def take(self) -> bytes:
-            data = super().take()
+    class Counted(Stream):
+        def read(self) -> bytes:
+            data = super().read()
             taken.append(len(data))
             return data
 
@@ -222,7 +222,7 @@ def test_what_comes_after_the_goodbye_is_neither_read_nor_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     taken: list[int] = []
-    monkeypatch.setattr(prober, "Wire", counting(taken))
+    monkeypatch.setattr(prober, "Stream", counting(taken))
 
     async def story() -> Transcript:
         async with origin(origins.talks_on_after_its_goodbye) as here:

@@ -17,12 +17,12 @@ from checks.output.reports import crowd_report, idle_report
 from checks.probe.multi_socket import Silence, gather_crowd, measure_idle, reconnect
 from checks.probe.probe_request import JOINS_WITHIN
 from checks.probe.prober import ProbeNetwork
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.transcript import CloseSeen, Failure, Phase, Reason, StepSeen
 from tests.checks.origins import HOST, network_to
 from tests.checks.seen import live
 
-CLOCKS = usual_timeouts(alb=60, nlb=350)
+IDLE_TIMEOUTS = usual_timeouts(alb=60, nlb=350)
 
 
 def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
@@ -65,7 +65,7 @@ def silent(seconds: float, ended: str = "cut", heard: int = 0) -> Reading:
 def test_the_seconds_name_the_clock(
     readings: list[Reading], code: VerdictCode | None, says: str, heartbeat: float | None
 ) -> None:
-    found = identify_timeout(readings, CLOCKS)
+    found = identify_timeout(readings, IDLE_TIMEOUTS)
     assert (found.code, found.heartbeat) == (code, heartbeat)
     assert says in found.text
 
@@ -89,7 +89,7 @@ def test_a_socket_that_the_probe_had_to_end_did_not_stay_open(
     reading = reading_of("silent", seen)
     assert reading is not None
     assert reading.ended == ended
-    report = idle_report([reading], CLOCKS, [seen])
+    report = idle_report([reading], IDLE_TIMEOUTS, [seen])
     assert (report.ok, report.code != "WSE-UNKNOWN") == (ok, True)
 
 
@@ -109,7 +109,7 @@ def test_a_socket_that_ends_badly_only_after_our_close_was_open_all_the_time(
         )
         reading = reading_of("silent", seen)
         assert reading is not None
-        report = idle_report([reading], CLOCKS, [seen])
+        report = idle_report([reading], IDLE_TIMEOUTS, [seen])
         assert (reading.ended == "open", report.ok) == (ok, ok), report
 
 
@@ -280,7 +280,7 @@ def test_a_crowd_of_which_nobody_hears_another_says_so_whatever_its_size(clients
         for other in numbers
         if other != mine
     )
-    assert crowd_report(alone).headline == "Nobody heard anybody else."
+    assert crowd_report(alone).headline == "No client heard any other."
     together = against(Room(), patient)
     assert (together.ok, together.missing) == (True, ())
 
@@ -301,7 +301,7 @@ def test_a_crowd_of_four_in_two_processes_misses_those_of_the_other_and_no_more(
 
     crowd = against(halves, story)
     assert (crowd.opened, crowd.heard_all, len(crowd.missing)) == (4, 0, 8)
-    assert "spread over several processes" in crowd_report(crowd).lines[-1]
+    assert "connected to different processes" in crowd_report(crowd).lines[-1]
 
 
 def test_a_crowd_hears_itself_also_where_all_lines_come_in_one_message_and_no_close_is_answered() -> (

@@ -34,7 +34,7 @@ from checks.probe.prober import ProbeNetwork, probe, probe_blocking
 from checks.probe.tls import tls_context, tls_facts
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks import origins
@@ -324,7 +324,7 @@ def contacted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         addresses.append(address)
         raise ConnectionRefusedError
 
-    monkeypatch.setattr(prober, "connected", refuse)
+    monkeypatch.setattr(prober, "connect_tcp", refuse)
     return addresses
 
 
@@ -478,7 +478,7 @@ def test_a_connection_that_is_reset_as_it_is_made_is_no_timeout(
     async def reset(*_: object) -> socket.socket:
         raise ConnectionResetError
 
-    monkeypatch.setattr(prober, "connected", reset)
+    monkeypatch.setattr(prober, "connect_tcp", reset)
     seen = probed(network_to(9))
     assert seen.failure is not None
     assert (seen.failure.phase, seen.failure.reason) == (Phase.TCP, Reason.RESET)

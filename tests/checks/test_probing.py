@@ -24,7 +24,7 @@ from checks.models import Check, Probe
 from checks.output.reports import Report, arrived_headers
 from checks.probe import interruptible
 from checks.probe.interruptible import Interruptible
-from checks.probe.kinds import Surroundings, make_report
+from checks.probe.kinds import ProbeContext, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import (
     BOUNDS,
@@ -38,8 +38,7 @@ from checks.probe.probe_request import (
 from checks.probe.prober import ProbeNetwork
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
-from checks.protocol.handshake_options import HandshakeOptions
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import HandshakeOptions, ProbeTarget
 from provisioning.facts.forwarding import Forwarding
 from provisioning.models import Endpoint
 from tests.checks.origins import HOST
@@ -51,7 +50,7 @@ QUICK = Limits(total_s=3.0, close_s=0.3)
 
 
 @pytest.fixture(scope="module")
-def around() -> Iterator[Surroundings]:
+def around() -> Iterator[ProbeContext]:
     """The way to a chat: what one says the others hear; /headers tells what arrived; it knows
     chat.v1.
     """
@@ -89,7 +88,7 @@ def around() -> Iterator[Surroundings]:
         ),
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
-    yield Surroundings(
+    yield ProbeContext(
         network, QUICK, ways=(Route("direct", "ws://{name}.example.com{path}"),), name="direct"
     )
     asyncio.run_coroutine_threadsafe(stop(), loop).result(5)
@@ -107,20 +106,20 @@ USUAL = ProbeTarget(f"ws://{HOST}/ws", subprotocols=("chat.v1",), origin="https:
             ProbeRequest(ProbeKind.PLAIN_GET),
             "The WebSocket opens; a plain GET of the same address is answered with 426.",
         ),
-        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every way is open."),
-        (ProbeRequest(ProbeKind.NEGOTIATION), "What is offered opens"),
-        (ProbeRequest(ProbeKind.RECONNECT, 2), "Came back 2 times out of 2."),
+        (ProbeRequest(ProbeKind.WAYS, path="/ws/2"), "Every route works."),
+        (ProbeRequest(ProbeKind.NEGOTIATION), "Every offer opens"),
+        (ProbeRequest(ProbeKind.RECONNECT, 2), "2 of 2 reconnects succeeded."),
         (ProbeRequest(ProbeKind.CROWD, 3), "All 3 clients heard each other."),
         (ProbeRequest(ProbeKind.IDLE, 2), "After 2 s of silence the socket was still open."),
         (
             ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"),
-            "Every line that a WebSocket needs reaches the app.",
+            "All required headers reach the app.",
         ),
     ],
     ids=lambda given: given.kind if isinstance(given, ProbeRequest) else "",
 )
 def test_each_kind_tells_what_it_saw(
-    around: Surroundings, asked: ProbeRequest, headline: str
+    around: ProbeContext, asked: ProbeRequest, headline: str
 ) -> None:
     told = asyncio.run(make_report(asked, USUAL, around))
     assert told.ok, told
@@ -137,10 +136,10 @@ def test_each_kind_tells_what_it_saw(
         rows = dict(told.rows)
         assert rows["Sec-WebSocket-Protocol"][2].text == "as sent"
     if asked.kind is ProbeKind.NEGOTIATION:
-        agreed = dict(told.rows)["Subprotocol agreed on"]
+        agreed = dict(told.rows)["Subprotocol agreed"]
         assert [cell.text for cell in agreed] == ["", "chat.v1", "", "chat.v1"]
         assert told.lines == (
-            "The app demands a subprotocol: without one it refuses (nothing, compression).",
+            "The app requires a subprotocol: it refuses without one (nothing, compression).",
         )
 
 

@@ -24,7 +24,7 @@ from checks.preflight.behavior_match import BehaviorMatch, ForwardedPart
 from checks.protocol.transcript import Phase, Reason, Transcript
 from tests.checks.seen import answered, failed, live, request_to
 
-CLOCKS = usual_timeouts(alb=60)
+IDLE_TIMEOUTS = usual_timeouts(alb=60)
 BAD_GATEWAY = answered("HTTP/1.1 502 Bad Gateway\r\nServer: CloudFront\r\n")
 FORBIDDEN = answered("HTTP/1.1 403 Forbidden\r\nServer: app\r\n")
 
@@ -67,13 +67,13 @@ def served(**passes: bool | None) -> BehaviorMatch:
     ],
 )
 def test_the_idle_meter_names_the_heartbeat(readings: list[Reading], ok: bool, says: str) -> None:
-    told = idle_report(readings, CLOCKS)
+    told = idle_report(readings, IDLE_TIMEOUTS)
     assert told.ok is ok
     assert any(says in line for line in told.lines), told
 
 
 def test_what_never_opened_was_not_measured() -> None:
-    told = idle_report([], CLOCKS, (failed(Phase.TCP, Reason.CONNECT_REFUSED),))
+    told = idle_report([], IDLE_TIMEOUTS, (failed(Phase.TCP, Reason.CONNECT_REFUSED),))
     assert (told.ok, told.code) == (False, "WSE-TCP-REFUSED")
     assert "nothing was measured" in told.headline
 
@@ -84,15 +84,15 @@ def test_what_never_opened_was_not_measured() -> None:
         (Crowd(3, 3, 3, (), (live(),) * 3), "All 3 clients heard each other."),
         (
             Crowd(3, 3, 2, ("client 1 did not hear client 2",), (live(),) * 3),
-            "2 of 3 clients heard everybody else.",
+            "2 of 3 clients heard all others.",
         ),
         (
             Crowd(2, 2, 0, ("client 1 did not hear client 2", "client 2 did not hear client 1")),
-            "Nobody heard",
+            "No client heard",
         ),
         (
             Crowd(2, 1, 0, ("client 1 did not hear client 2",), (live(), BAD_GATEWAY)),
-            "1 of 2 clients got in.",
+            "1 of 2 clients connected.",
         ),
     ],
 )
@@ -121,11 +121,11 @@ def test_reconnects_say_how_many_and_why_not() -> None:
             "The WebSocket opens; a plain GET of the same address is answered",
         ),
         (BAD_GATEWAY, plain("200 OK"), "A plain GET is answered with 200, the upgrade is not"),
-        (BAD_GATEWAY, plain("502 Bad Gateway"), "it is not the upgrade that is refused"),
+        (BAD_GATEWAY, plain("502 Bad Gateway"), "not only the upgrade is refused"),
         (
             failed(Phase.TCP, Reason.CONNECT_TIMEOUT),
             failed(Phase.TCP, Reason.CONNECT_TIMEOUT),
-            "before the app",
+            "in front of the app",
         ),
         (
             FORBIDDEN,
@@ -145,8 +145,8 @@ def test_a_plain_get_tells_whether_only_the_upgrade_fails(
 
 def test_the_first_way_that_fails_is_named() -> None:
     told = ways_report([("edge", BAD_GATEWAY), ("direct", live())])
-    assert told.headline.startswith("The first that fails: edge, Upgraded (101)")
-    assert "What differs between direct and the others is the cause." in told.lines
+    assert told.headline.startswith("First failure: edge, Upgraded (101)")
+    assert "The cause is what differs between direct and the other routes." in told.lines
     assert ways_report([("edge", live()), ("direct", live())]).ok
 
 
@@ -156,7 +156,7 @@ def test_a_subprotocol_nobody_agreed_on_is_not_called_good() -> None:
     ignored = replace(asked, request=replace(asked.request, subprotocols=("chat.v1",)))
     told = negotiation_report([("nothing", live()), ("subprotocols", ignored)])
     assert (told.ok, told.code) == (False, "WSE-101-NOSUBPROTOCOL")
-    assert dict(told.rows)["Subprotocol agreed on"][1].state == "bad"
+    assert dict(told.rows)["Subprotocol agreed"][1].state == "bad"
     assert negotiation_report([("nothing", live())]).ok
 
 
@@ -172,7 +172,7 @@ class TestTheJourney:
         told = journey_report(self.seen, served(), None)
         assert (told.ok, told.headline) == (
             True,
-            "The policy lets every line pass that a WebSocket needs.",
+            "The policy forwards every header that a WebSocket needs.",
         )
         assert any("Simulated from the policy" in line for line in told.lines)
         dropped = journey_report(self.seen, served(sec_websocket_key=False, origin=False), None)
@@ -201,7 +201,7 @@ class TestTheJourney:
 
     def test_what_nobody_told_is_not_called_good(self) -> None:
         assert not journey_report(self.seen, None, None).ok
-        assert "did not tell" in journey_report(self.seen, served(), None, asked=True).headline
+        assert "did not report" in journey_report(self.seen, served(), None, asked=True).headline
         assert journey_report(self.seen, replace(served(), own=False), None).code == "WSE-PATH"
         assert not journey_report(self.seen, served(host=None), None).ok
 
@@ -211,5 +211,5 @@ def test_a_report_is_stored_and_read_again() -> None:
     read = Report.from_dict(told.to_dict())
     assert read.rows[-1][1][2].text == "�"
     assert replace(read, rows=()) == replace(told, rows=())
-    with pytest.raises(ValueError, match="no report"):
+    with pytest.raises(ValueError, match="not a report"):
         Report.from_dict({"schema": 99})

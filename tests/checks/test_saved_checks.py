@@ -15,9 +15,9 @@ from checks.protocol.deflate import OFFER
 from checks.protocol.handshake_options import (
     HandshakeOptions,
     HandshakeOptionsError,
+    ProbeTarget,
     parse_handshake_options,
 )
-from checks.protocol.probe_target import ProbeTarget
 from checks.protocol.transcript import MASK
 from provisioning.models import Endpoint, Event
 from tests.checks import seen

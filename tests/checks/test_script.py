@@ -147,8 +147,8 @@ def test_a_script_has_an_end_and_a_limit() -> None:
 def test_an_expectation_takes_its_message_and_no_other(
     step: ExpectText | ExpectJson | ExpectRegex, fits: list[str], does_not: list[str]
 ) -> None:
-    assert [message for message in fits if not step.fits(message, "n1")] == []
-    assert [message[:40] for message in does_not if step.fits(message, "n1")] == []
+    assert [message for message in fits if not step.matches(message, "n1")] == []
+    assert [message[:40] for message in does_not if step.matches(message, "n1")] == []
 
 
 words = st.text(

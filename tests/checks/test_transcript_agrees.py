@@ -24,7 +24,7 @@ from websockets.streams import StreamReader as Buffer
 from websockets.typing import Subprotocol
 
 from checks.probe.prober import probe
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, parse_script
 from checks.protocol.transcript import Transcript
 from tests.checks.origins import HOST, network_to

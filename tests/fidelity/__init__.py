@@ -1,1 +1,1 @@
-"""What AWS documents, which of it the lab imitates, and which test proves it."""
+"""What AWS documents, how much of it the lab imitates, and which tests prove it."""

@@ -1,5 +1,5 @@
-"""`python -m tests.fidelity` writes the fidelity table into lab/README.md and names what has no
-test yet.
+"""`python -m tests.fidelity`: writes the fidelity table into lab/README.md, and lists rules without
+a test.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ README = Path(__file__).resolve().parents[2] / "lab" / "README.md"
 
 
 def main() -> int:
-    """Write the table; the exit code is 1 while a rule is unproven or a mark names no rule."""
+    """Write the table; the exit code is 1 if a rule is unproven or a mark has an unknown rule."""
     try:
         proven = by_rule(all_marks())
     except WrongMark as wrong:

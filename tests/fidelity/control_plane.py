@@ -1,4 +1,4 @@
-"""What AWS documents of CloudFront's control plane: origins, distributions, policies, quotas,
+"""Rules of CloudFront's control plane: VPC origins, distributions, policies, quotas, continuous
 deployment, sharing.
 """
 
@@ -36,14 +36,19 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/no-gateway-load-balancer",
-        "A Gateway Load Balancer is no target.",
+        "A Gateway Load Balancer cannot be a target.",
         VPC_ORIGINS,
         _D,
     ),
-    Rule("vpc-origin/no-tls-listener", "An NLB with a TLS listener is no target.", VPC_ORIGINS, _D),
+    Rule(
+        "vpc-origin/no-tls-listener",
+        "An NLB with a TLS listener cannot be a target.",
+        VPC_ORIGINS,
+        _D,
+    ),
     Rule(
         "vpc-origin/internet-gateway",
-        "The VPC has an internet gateway attached, routes aside.",
+        "The VPC has an internet gateway attached; routes do not matter.",
         VPC_ORIGINS,
         _D,
     ),
@@ -85,7 +90,7 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/ssl-protocols-left-out",
-        "OriginSslProtocols left out means TLSv1.2.",
+        "OriginSslProtocols defaults to TLSv1.2.",
         NOBODY,
         _U,
     ),
@@ -97,7 +102,7 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/name-unique",
-        "A name that is taken is EntityAlreadyExists.",
+        "A duplicate name is EntityAlreadyExists.",
         "public emulators",
         _U,
     ),
@@ -109,7 +114,7 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/ids",
-        "Ids are vo_ and letters, ARNs end in vpcorigin/<id>.",
+        "Ids start with vo_, ARNs end in vpcorigin/<id>.",
         "modules and CDK",
         _F,
     ),
@@ -119,11 +124,16 @@ _VPC_ORIGIN = (
         VPC_ORIGINS,
         _D,
     ),
-    Rule("vpc-origin/answers-202", "Create, update and delete answer 202: they go on.", MODEL, _B),
-    Rule("vpc-origin/unknown-id", "An id that nobody has is EntityNotFound.", MODEL, _B),
+    Rule(
+        "vpc-origin/answers-202",
+        "Create, update and delete answer 202: they are asynchronous.",
+        MODEL,
+        _B,
+    ),
+    Rule("vpc-origin/unknown-id", "An unknown id is EntityNotFound.", MODEL, _B),
     Rule(
         "vpc-origin/update-refused-in-use",
-        "It is not updated while a distribution uses it.",
+        "It cannot be updated while a distribution uses it.",
         VPC_ORIGINS,
         _D,
     ),
@@ -135,19 +145,19 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/update-arn-or-name",
-        "An update may change Arn and Name of an unused one.",
+        "An update can change Arn and Name of an unused one.",
         NOBODY,
         _U,
     ),
     Rule(
         "vpc-origin/delete-refused-in-use",
-        "It is not deleted while a distribution uses it.",
+        "It cannot be deleted while a distribution uses it.",
         MODEL,
         _B,
     ),
     Rule(
         "vpc-origin/in-use-until-detach-is-deployed",
-        "Delete is refused until the update that let go of it is Deployed.",
+        "Delete fails until the update that removed it is Deployed.",
         "provider sources and issues",
         _F,
     ),
@@ -156,7 +166,7 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/delete-takes-minutes",
-        "It is Deploying while deleted, then EntityNotFound.",
+        "It is Deploying while it is deleted, then EntityNotFound.",
         "field reports",
         _F,
     ),
@@ -167,35 +177,38 @@ _VPC_ORIGIN = (
     Rule("vpc-origin/tags", "Tags are set on create and changed by TagResource.", MODEL, _B),
     Rule(
         "vpc-origin/service-group",
-        "CloudFront makes CloudFront-VPCOrigins-Service-SG in the VPC.",
+        "CloudFront creates CloudFront-VPCOrigins-Service-SG in the VPC.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/service-group-reserved",
-        "Names of groups that begin so are reserved.",
+        "Names of groups with that prefix are reserved.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/service-group-managed",
-        "The group is AWS's, and people should not edit it.",
+        "AWS manages the group; customers should not edit it.",
         VPC_ORIGINS,
         _D,
         "advice to people; AWS does not say that EC2 refuses it",
     ),
     Rule(
-        "vpc-origin/service-group-referenced", "While a rule names the group, it stays.", NOBODY, _U
+        "vpc-origin/service-group-referenced",
+        "The group stays while a rule refers to it.",
+        NOBODY,
+        _U,
     ),
     Rule(
         "vpc-origin/interfaces",
-        "CloudFront puts tagged interfaces of its own into the subnets.",
+        "CloudFront creates tagged network interfaces in the subnets.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/interfaces-managed",
-        "Nobody else can delete those interfaces.",
+        "Customers cannot delete those interfaces.",
         "field reports",
         _F,
     ),
@@ -207,37 +220,37 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/service-linked-role",
-        "The first create makes the service-linked role.",
+        "The first create also creates the service-linked role.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/role-stays-in-use",
-        "The role is deleted only after all VPC origins.",
+        "The role cannot be deleted before all VPC origins.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/role-denied",
-        "A caller that may not make the role gets a bare 403.",
+        "A caller that may not create the role gets a bare 403.",
         "field report",
         _F,
     ),
     Rule(
         "vpc-origin/prefix-list-admits",
-        "A rule for the origin-facing prefix list admits it.",
+        "A rule for the origin-facing prefix list allows CloudFront.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/service-group-admits",
-        "A rule for the service group admits it.",
+        "A rule for the service group allows CloudFront.",
         VPC_ORIGINS,
         _D,
     ),
     Rule(
         "vpc-origin/vpc-cidr-does-not-admit",
-        "A rule for the VPC's own range does not: 504.",
+        "A rule for the VPC's own range does not allow it: 504.",
         "field reports",
         _F,
     ),
@@ -298,7 +311,7 @@ _VPC_ORIGIN = (
     ),
     Rule(
         "vpc-origin/ipv6",
-        "IpAddressType is ipv4 or dualstack; IPv6 alone is not supported.",
+        "IpAddressType is ipv4 or dualstack; IPv6 only is not supported.",
         MODEL,
         _B,
     ),
@@ -338,7 +351,7 @@ _DISTRIBUTION = (
     ),
     Rule(
         "distribution/caller-reference-once",
-        "A used CallerReference is DistributionAlreadyExists.",
+        "A duplicate CallerReference is DistributionAlreadyExists.",
         MODEL,
         _B,
     ),
@@ -391,11 +404,11 @@ _DISTRIBUTION = (
     Rule("distribution/method-sets", "Allowed methods come in three sets.", MODEL, _B),
     Rule(
         "distribution/cache-policy-or-forwarded-values",
-        "A behavior has one of them, never both.",
+        "A behavior has a cache policy or ForwardedValues, not both.",
         MODEL,
         _B,
     ),
-    Rule("distribution/quantities", "Quantity must fit the items.", MODEL, _B),
+    Rule("distribution/quantities", "Quantity must match the items.", MODEL, _B),
     Rule("distribution/read-timeout-range", "The read timeout is 1 to 120 s.", MODEL, _B),
     Rule(
         "distribution/keep-alive-range", "The origin keep-alive timeout is 1 to 300 s.", QUOTAS, _D
@@ -454,7 +467,10 @@ _DISTRIBUTION = (
         _B,
     ),
     Rule(
-        "distribution/ids", "Ids begin with E; ARNs name account and distribution/<id>.", MODEL, _B
+        "distribution/ids",
+        "Ids start with E; ARNs contain the account and distribution/<id>.",
+        MODEL,
+        _B,
     ),
     Rule(
         "distribution/lists-come-in-pages",
@@ -485,7 +501,7 @@ _DISTRIBUTION = (
     Rule("distribution/invalidations", "An invalidation is InProgress, then Completed.", MODEL, _B),
     Rule(
         "distribution/plans-block-delete",
-        "A distribution on a flat-rate plan is not deleted.",
+        "A distribution on a flat-rate plan cannot be deleted.",
         PLANS,
         _D,
         "the lab's accounts pay as they go; plans have no API in botocore's model",
@@ -497,20 +513,20 @@ _POLICY = (
     Rule("policy/managed-stay", "Managed policies cannot be changed or deleted.", MODEL, _B),
     Rule(
         "policy/origin-request-custom",
-        "Custom origin request policies are made and changed.",
+        "Custom origin request policies can be created and updated.",
         MODEL,
         _B,
     ),
-    Rule("policy/cache-custom", "Custom cache policies are made and changed.", MODEL, _B),
+    Rule("policy/cache-custom", "Custom cache policies can be created and updated.", MODEL, _B),
     Rule(
         "policy/response-headers-custom",
-        "Custom response headers policies are made and changed.",
+        "Custom response headers policies can be created and updated.",
         MODEL,
         _B,
     ),
     Rule("policy/own-account", "A custom policy belongs to its account.", MODEL, _B),
-    Rule("policy/name-once", "A name that is taken is refused.", MODEL, _B),
-    Rule("policy/in-use-stays", "A policy in use is not deleted.", MODEL, _B),
+    Rule("policy/name-once", "A duplicate name is refused.", MODEL, _B),
+    Rule("policy/in-use-stays", "A policy in use cannot be deleted.", MODEL, _B),
     Rule(
         "policy/list-needs-items",
         "A whitelist names something; none and all name nothing.",
@@ -519,18 +535,25 @@ _POLICY = (
     ),
     Rule(
         "policy/not-in-cache-key",
-        "Address, ASN, TLS and fingerprints never are in a cache key.",
+        "Address, ASN, TLS and fingerprint headers cannot be in a cache key.",
         POLICIES,
         _D,
     ),
-    Rule("policy/update-at-once", "An updated policy is at once at every edge.", NOBODY, _U),
-    Rule("policy/key-groups", "Key groups hold public keys; a key in use stays.", MODEL, _B),
+    Rule(
+        "policy/update-at-once", "An updated policy applies at every edge immediately.", NOBODY, _U
+    ),
+    Rule(
+        "policy/key-groups",
+        "Key groups hold public keys; a key in use cannot be deleted.",
+        MODEL,
+        _B,
+    ),
 )
 
 _DEPLOYMENT = (
     Rule(
         "continuous-deployment/copy",
-        "CopyDistribution makes a staging distribution with its own domain.",
+        "CopyDistribution creates a staging distribution with its own domain.",
         MODEL,
         _B,
     ),
@@ -548,7 +571,7 @@ _DEPLOYMENT = (
     ),
     Rule(
         "continuous-deployment/header-prefix",
-        "The header's name begins with aws-cf-cd-.",
+        "The header's name starts with aws-cf-cd-.",
         DEPLOYMENT,
         _D,
     ),
@@ -585,7 +608,7 @@ _DEPLOYMENT = (
     ),
     Rule(
         "continuous-deployment/update-replaces",
-        "UpdateContinuousDeploymentPolicy replaces all.",
+        "UpdateContinuousDeploymentPolicy replaces the whole configuration.",
         MODEL,
         _B,
     ),
@@ -595,11 +618,11 @@ _DEPLOYMENT = (
         DEPLOYMENT,
         _D,
     ),
-    Rule("continuous-deployment/policy-once", "One policy for a staging distribution.", MODEL, _B),
-    Rule("continuous-deployment/policy-in-use", "An attached policy is not deleted.", MODEL, _B),
+    Rule("continuous-deployment/policy-once", "A staging distribution has one policy.", MODEL, _B),
+    Rule("continuous-deployment/policy-in-use", "An attached policy cannot be deleted.", MODEL, _B),
     Rule(
         "continuous-deployment/staging-in-use",
-        "A staging distribution with a policy stays.",
+        "A staging distribution with a policy cannot be deleted.",
         MODEL,
         _B,
     ),
@@ -619,16 +642,16 @@ _DEPLOYMENT = (
     Rule(
         "continuous-deployment/promote-disables", "Promotion disables the policy.", DEPLOYMENT, _D
     ),
-    Rule("continuous-deployment/no-http3", "HTTP/3 distributions cannot have it.", DEPLOYMENT, _D),
+    Rule("continuous-deployment/no-http3", "It does not support HTTP/3.", DEPLOYMENT, _D),
     Rule(
         "continuous-deployment/no-completion-timeout",
-        "ResponseCompletionTimeout is barred.",
+        "It does not support ResponseCompletionTimeout.",
         DEPLOYMENT,
         _D,
     ),
     Rule(
         "continuous-deployment/web-acl-fixed",
-        "A web ACL cannot come or go meanwhile.",
+        "The web ACL cannot change meanwhile.",
         DEPLOYMENT,
         _D,
     ),
@@ -640,7 +663,7 @@ _DEPLOYMENT = (
     ),
     Rule(
         "continuous-deployment/primary-under-load",
-        "At peak all may go to the primary.",
+        "At peak load, all requests may go to the primary.",
         DEPLOYMENT,
         _D,
         "the lab's edge knows no peaks",
@@ -663,7 +686,7 @@ _SHARING = (
     Rule("sharing/invitation-expires", "An invitation is valid for 12 hours.", SHARING, _D),
     Rule("sharing/owner-account-id", "The consumer sets OwnerAccountId.", SHARING, _D),
     Rule("sharing/read-only", "A consumer cannot edit or delete it.", SHARING, _D),
-    Rule("sharing/no-resharing", "A consumer cannot share it on.", SHARING, _D),
+    Rule("sharing/no-resharing", "A consumer cannot reshare it.", SHARING, _D),
     Rule(
         "sharing/unshared-keeps-serving",
         "After unsharing, distributions keep serving.",
@@ -671,9 +694,12 @@ _SHARING = (
         _D,
     ),
     Rule(
-        "sharing/unshared-blocks-edits", "They cannot be edited until it is removed.", SHARING, _D
+        "sharing/unshared-blocks-edits",
+        "Those cannot be edited until the VPC origin is removed.",
+        SHARING,
+        _D,
     ),
-    Rule("sharing/resource-policies", "Resource policies are put, read and deleted.", MODEL, _B),
+    Rule("sharing/resource-policies", "Resource policies can be put, read and deleted.", MODEL, _B),
     Rule(
         "sharing/lists-distributions",
         "ListDistributionsByOwnedResource shows consumers.",
@@ -683,36 +709,36 @@ _SHARING = (
 )
 
 _QUOTA = (
-    Rule("quota/vpc-origins", "25 VPC origins in an account.", QUOTAS, _D),
-    Rule("quota/distributions-per-vpc-origin", "50 distributions on a VPC origin.", QUOTAS, _D),
+    Rule("quota/vpc-origins", "25 VPC origins per account.", QUOTAS, _D),
+    Rule("quota/distributions-per-vpc-origin", "50 distributions per VPC origin.", QUOTAS, _D),
     Rule("quota/distributions-per-vpc-origin-code", "The 51st is EntityLimitExceeded.", NOBODY, _U),
-    Rule("quota/distributions", "500 distributions in an account.", QUOTAS, _D),
-    Rule("quota/origins", "100 origins in a distribution.", QUOTAS, _D),
-    Rule("quota/behaviors", "75 cache behaviors in a distribution.", QUOTAS, _D),
-    Rule("quota/aliases", "100 alternate domain names in a distribution.", QUOTAS, _D),
-    Rule("quota/policies", "20 custom policies of each kind in an account.", QUOTAS, _D),
-    Rule("quota/distributions-per-policy", "100 distributions on a policy.", QUOTAS, _D),
+    Rule("quota/distributions", "500 distributions per account.", QUOTAS, _D),
+    Rule("quota/origins", "100 origins per distribution.", QUOTAS, _D),
+    Rule("quota/behaviors", "75 cache behaviors per distribution.", QUOTAS, _D),
+    Rule("quota/aliases", "100 alternate domain names per distribution.", QUOTAS, _D),
+    Rule("quota/policies", "20 custom policies of each kind per account.", QUOTAS, _D),
+    Rule("quota/distributions-per-policy", "100 distributions per policy.", QUOTAS, _D),
     Rule(
         "quota/names-in-policy", "All names in a policy have 1,024 characters together.", QUOTAS, _D
     ),
-    Rule("quota/headers-in-policy", "10 headers in an origin request policy.", QUOTAS, _D),
+    Rule("quota/headers-in-policy", "10 headers per origin request policy.", QUOTAS, _D),
     Rule(
         "quota/custom-headers",
         "30 custom headers: names to 256, values to 1,783 characters.",
         QUOTAS,
         _D,
     ),
-    Rule("quota/staging", "20 staging distributions and 20 policies in an account.", QUOTAS, _D),
+    Rule("quota/staging", "20 staging distributions and 20 policies per account.", QUOTAS, _D),
     Rule(
         "quota/key-groups",
-        "10 key groups in an account, 4 in a behavior, 5 keys in each.",
+        "10 key groups per account, 4 per behavior, 5 keys per group.",
         QUOTAS,
         _D,
     ),
-    Rule("quota/web-acl-associations", "100 distributions on a web ACL.", QUOTAS, _D),
+    Rule("quota/web-acl-associations", "100 distributions per web ACL.", QUOTAS, _D),
     Rule("quota/request-size", "A request with its headers is at most 32,768 bytes.", QUOTAS, _D),
     Rule("quota/url-length", "A URL is at most 8,192 bytes.", QUOTAS, _D),
-    Rule("quota/chained-distributions", "Two distributions in a row, beyond that 403.", QUOTAS, _D),
+    Rule("quota/chained-distributions", "Two chained distributions; more are 403.", QUOTAS, _D),
 )
 
 RULES: tuple[Rule, ...] = (*_VPC_ORIGIN, *_DISTRIBUTION, *_POLICY, *_DEPLOYMENT, *_SHARING, *_QUOTA)

@@ -1,5 +1,5 @@
-"""What AWS documents of the data plane: requests, WebSockets, clocks, load balancers, answers,
-logs; and of its API.
+"""Rules of the data plane: requests, WebSockets, timeouts, load balancers, answers, logs; and of
+the API's protocol.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _D, _B, _F, _I, _U = Known.DOCUMENTED, Known.MODEL, Known.FIELD, Known.INFERRED,
 _REQUEST = (
     Rule(
         "distribution/answers-by-name",
-        "Its domain and its aliases lead to it, no other name does.",
+        "It answers for its domain and its aliases only.",
         SETTINGS,
         _D,
     ),
@@ -68,7 +68,7 @@ _REQUEST = (
     ),
     Rule(
         "distribution/security-policy",
-        "Viewers need the TLS version of the security policy.",
+        "Viewers need a TLS version of the security policy.",
         SETTINGS,
         _D,
     ),
@@ -89,7 +89,7 @@ _REQUEST = (
         _D,
     ),
     Rule("distribution/error-caching-disabled", "CachingDisabled caches no errors.", ERRORS, _D),
-    Rule("distribution/origin-path", "OriginPath is put before the path.", SETTINGS, _D),
+    Rule("distribution/origin-path", "OriginPath is prepended to the path.", SETTINGS, _D),
     Rule("distribution/origin-headers", "Custom headers of the origin are added.", SETTINGS, _D),
     Rule(
         "distribution/origin-protocol-policy",
@@ -103,10 +103,10 @@ _REQUEST = (
         SETTINGS,
         _D,
     ),
-    Rule("distribution/geo-restriction", "A barred country is 403.", TROUBLE, _D),
+    Rule("distribution/geo-restriction", "A blocked country is 403.", TROUBLE, _D),
     Rule(
         "distribution/signed-requests",
-        "A trusted key group wants a signature, else 403.",
+        "A trusted key group requires a signature, otherwise 403.",
         TROUBLE,
         _D,
     ),
@@ -133,13 +133,15 @@ _REQUEST = (
         SETTINGS,
         _D,
     ),
-    Rule("distribution/default-root-object", "It answers for the root.", SETTINGS, _D),
+    Rule(
+        "distribution/default-root-object", "The default root object answers for /.", SETTINGS, _D
+    ),
     Rule(
         "distribution/functions",
         "Functions and Lambda@Edge run at the edge.",
         SETTINGS,
         _D,
-        "the lab's edge runs nobody's code",
+        "the lab's edge runs no customer code",
     ),
     Rule(
         "distribution/origin-shield",
@@ -161,7 +163,7 @@ _REQUEST = (
 _POLICY = (
     Rule(
         "policy/nothing-without-policy",
-        "Without one, no viewer header reaches the origin.",
+        "Without an origin request policy, no viewer header reaches the origin.",
         POLICIES,
         _D,
     ),
@@ -177,14 +179,14 @@ _POLICY = (
         POLICIES,
         _D,
     ),
-    Rule("policy/listed-headers", "A whitelist forwards what it names.", MODEL, _B),
+    Rule("policy/listed-headers", "A whitelist forwards the listed headers.", MODEL, _B),
     Rule("policy/cloudfront-headers", "CloudFront-… headers are added when named.", POLICIES, _D),
     Rule("policy/cookies-and-queries", "Cookies and query strings follow the policy.", MODEL, _B),
     Rule("policy/cache-key-is-forwarded", "What is in the cache key is forwarded.", POLICIES, _D),
-    Rule("policy/forwarded-values", "ForwardedValues decide in the same way.", MODEL, _B),
+    Rule("policy/forwarded-values", "ForwardedValues has the same effect.", MODEL, _B),
     Rule(
         "policy/cookies-sorted",
-        "Cookies are forwarded by name, without those that begin with $.",
+        "Cookies are sorted by name; those that start with $ are removed.",
         CUSTOM_ORIGIN,
         _D,
     ),
@@ -204,7 +206,7 @@ _POLICY = (
 _WEBSOCKET = (
     Rule(
         "websocket/no-switch",
-        "WebSocket works on every distribution without a setting.",
+        "WebSocket works on every distribution; there is no setting.",
         WEBSOCKETS,
         _D,
     ),
@@ -212,7 +214,7 @@ _WEBSOCKET = (
     Rule("websocket/http-1-1-only", "It works over HTTP/1.1 only.", WEBSOCKETS, _D),
     Rule(
         "websocket/h2-is-refused",
-        "An upgrade on a connection that agreed on h2 fails.",
+        "An upgrade on a connection that negotiated h2 fails.",
         "field report",
         _F,
     ),
@@ -225,23 +227,23 @@ _WEBSOCKET = (
     ),
     Rule(
         "websocket/compression",
-        "Compression is agreed on only if Extensions is forwarded.",
+        "Compression is negotiated only if Sec-WebSocket-Extensions is forwarded.",
         WEBSOCKETS,
         _D,
     ),
     Rule(
         "websocket/subprotocol",
-        "A subprotocol is agreed on only if Protocol is forwarded.",
+        "A subprotocol is negotiated only if Sec-WebSocket-Protocol is forwarded.",
         WEBSOCKETS,
         _D,
     ),
     Rule(
         "websocket/viewer-protocol-policy",
-        "The viewer protocol policy holds for ws and wss.",
+        "The viewer protocol policy applies to ws and wss.",
         WEBSOCKETS,
         _D,
     ),
-    Rule("websocket/get-suffices", "GET and HEAD are methods enough.", MODEL, _I),
+    Rule("websocket/get-suffices", "GET and HEAD suffice as allowed methods.", MODEL, _I),
     Rule(
         "websocket/upgrade-passes",
         "Upgrade is passed for a WebSocket and removed otherwise.",
@@ -263,7 +265,7 @@ _WEBSOCKET = (
     ),
     Rule(
         "websocket/forwarded-for",
-        "X-Forwarded-For grows by the viewer's address.",
+        "The viewer's address is appended to X-Forwarded-For.",
         CUSTOM_ORIGIN,
         _D,
     ),
@@ -281,7 +283,7 @@ _WEBSOCKET = (
     ),
     Rule(
         "websocket/one-to-one",
-        "A message, a fragment and a ping stay what they were.",
+        "Messages, fragments and pings pass unchanged.",
         WEBSOCKETS,
         _I,
     ),
@@ -306,9 +308,7 @@ _TIMEOUT = (
         QUOTAS,
         _D,
     ),
-    Rule(
-        "timeout/client-bytes-do-not-count", "What the client says postpones nothing.", QUOTAS, _D
-    ),
+    Rule("timeout/client-bytes-do-not-count", "Bytes from the client do not reset it.", QUOTAS, _D),
     Rule("timeout/cut-without-close-frame", "Clients see 1006.", "the 2026 article", _F),
     Rule("timeout/origin-read", "No answer within the read timeout is 504.", SETTINGS, _D),
     Rule(
@@ -319,10 +319,10 @@ _TIMEOUT = (
     ),
     Rule(
         "timeout/origin-read-attempts",
-        "GET and HEAD are asked again, as often as connection attempts say.",
+        "GET and HEAD are retried up to the number of connection attempts.",
         CUSTOM_ORIGIN,
         _D,
-        "origins of the lab are asked once, so that a rehearsal waits once",
+        "the lab tries origins once, so that a rehearsal waits once",
     ),
     Rule("timeout/origin-read-after-upgrade", "It does not cut an open WebSocket.", NOBODY, _U),
     Rule("timeout/connection", "Attempts times timeout, then 504.", SETTINGS, _D),
@@ -332,7 +332,7 @@ _TIMEOUT = (
         "Idle connections to the origin are kept.",
         SETTINGS,
         _D,
-        "the edge opens a connection for each request, which no viewer can tell",
+        "the edge opens a connection per request, which viewers cannot notice",
     ),
     Rule("timeout/alb-idle", "An ALB ends a connection after 60 s without a byte.", ELB_GUIDE, _D),
     Rule("timeout/alb-idle-range", "idle_timeout.timeout_seconds is 1 to 4000.", MODEL_ELB, _B),
@@ -345,8 +345,7 @@ _TIMEOUT = (
         "client_keep_alive ends HTTP connections.",
         ELB_GUIDE,
         _D,
-        "the edge opens a connection for each request; what it does to a WebSocket, AWS "
-        "does not say",
+        "the edge opens a connection per request; AWS does not document the effect on a WebSocket",
     ),
     Rule(
         "timeout/deregistration",
@@ -373,15 +372,23 @@ _BALANCER = (
     Rule("balancer/cookie-stickiness", "Cookie stickiness brings a client back.", ELB_GUIDE, _D),
     Rule("balancer/weights", "Target groups share requests by weight.", ELB_GUIDE, _D),
     Rule(
-        "balancer/least-outstanding", "least_outstanding_requests picks the idlest.", ELB_GUIDE, _D
+        "balancer/least-outstanding",
+        "least_outstanding_requests picks the target with the fewest requests.",
+        ELB_GUIDE,
+        _D,
     ),
     Rule("balancer/healthy-first", "Healthy targets get the requests.", ELB_GUIDE, _D),
-    Rule("balancer/fails-open", "With no healthy target, all get them.", ELB_GUIDE, _D),
+    Rule("balancer/fails-open", "With no healthy target, all targets get requests.", ELB_GUIDE, _D),
     Rule(
         "balancer/health-checks", "The target group's check decides what is healthy.", ELB_GUIDE, _D
     ),
     Rule("balancer/no-targets", "Without a target it answers 503.", ELB_GUIDE, _D),
-    Rule("balancer/target-refuses", "A target that refuses or breaks off is 502.", ELB_GUIDE, _D),
+    Rule(
+        "balancer/target-refuses",
+        "A target that refuses or breaks the connection is 502.",
+        ELB_GUIDE,
+        _D,
+    ),
     Rule("balancer/target-silent", "A target that does not answer is 504.", ELB_GUIDE, _D),
     Rule(
         "balancer/client-silent",
@@ -392,7 +399,7 @@ _BALANCER = (
     Rule("balancer/malformed", "A malformed request is 400.", ELB_GUIDE, _D),
     Rule(
         "balancer/desync-mitigation",
-        "The strictest mode refuses what is framed ambiguously.",
+        "The strictest mode refuses ambiguous framing.",
         ELB_GUIDE,
         _D,
     ),
@@ -417,11 +424,14 @@ _BALANCER = (
         _F,
     ),
     Rule(
-        "balancer/https-listener", "An HTTPS listener ends TLS with its certificate.", ELB_GUIDE, _D
+        "balancer/https-listener",
+        "An HTTPS listener terminates TLS with its certificate.",
+        ELB_GUIDE,
+        _D,
     ),
     Rule(
         "balancer/protocol-version",
-        "A target group of HTTP2 or gRPC carries no upgrade.",
+        "Target groups of HTTP2 or gRPC do not support upgrades.",
         ELB_GUIDE,
         _I,
     ),
@@ -431,7 +441,9 @@ _BALANCER = (
         NLB_GUIDE,
         _D,
     ),
-    Rule("balancer/security-group", "Its group is asked before its listeners.", ELB_GUIDE, _D),
+    Rule(
+        "balancer/security-group", "Its security group applies before its listeners.", ELB_GUIDE, _D
+    ),
     Rule(
         "balancer/instance-target",
         "An EC2 instance is reached without a load balancer.",
@@ -443,7 +455,7 @@ _BALANCER = (
     ),
     Rule(
         "balancer/internal-name",
-        "An internal one's DNS name begins with internal-.",
+        "An internal one's DNS name starts with internal-.",
         "field reports",
         _F,
     ),
@@ -464,13 +476,13 @@ _ANSWER = (
         _D,
     ),
     Rule("answer/error-from-cloudfront", "Errors say X-Cache: Error from cloudfront.", TROUBLE, _D),
-    Rule("answer/unknown-host", "A name on no distribution is 403.", TROUBLE, _D),
+    Rule("answer/unknown-host", "An unknown name is 403.", TROUBLE, _D),
     Rule("answer/bad-request", "A malformed request is 400.", TROUBLE, _D),
     Rule("answer/url-too-long", "A URL that is too long is 414.", TROUBLE, _D),
-    Rule("answer/headers-too-large", "Too large headers are 494.", TROUBLE, _D),
+    Rule("answer/headers-too-large", "Headers that are too large are 494.", TROUBLE, _D),
     Rule(
         "answer/too-large-ends-connection",
-        "After either the connection is ended.",
+        "After either, the connection is closed.",
         CUSTOM_ORIGIN,
         _D,
     ),
@@ -488,7 +500,7 @@ _ANSWER = (
     Rule("answer/origin-tls-protocol", "No common protocol or cipher is 502.", TROUBLE, _D),
     Rule(
         "answer/origin-tls-host",
-        "With Host forwarded the certificate must fit the viewer's Host.",
+        "With Host forwarded, the certificate must match the viewer's Host.",
         SETTINGS,
         _D,
     ),
@@ -500,7 +512,7 @@ _ANSWER = (
     ),
     Rule(
         "answer/passes-the-origins",
-        "Other answers of the origin pass as they are.",
+        "Other answers of the origin pass unchanged.",
         CUSTOM_ORIGIN,
         _D,
     ),
@@ -517,7 +529,7 @@ _LOG = (
     Rule("log/viewer-left-first", "sc-status is 000 when the viewer left first.", LOGS, _D),
     Rule(
         "log/viewer-left-midway",
-        "Error, while the response result is not, when it left in the middle.",
+        "x-edge-result-type is Error if it left in the middle.",
         LOGS,
         _D,
     ),
@@ -526,11 +538,11 @@ _LOG = (
     Rule("log/fields", "A row has 33 fields in their order.", LOGS, _D),
     Rule("log/result-types", "x-edge-result-type is one of a list.", LOGS, _D),
     Rule("log/detailed-results", "The detailed result says what failed.", LOGS, _D),
-    Rule("log/unlogged", "Too large headers leave no row.", TROUBLE, _D),
+    Rule("log/unlogged", "Headers that are too large leave no row.", TROUBLE, _D),
 )
 
 _API = (
-    Rule("api/version-of-every-write", "Every write gives a fresh ETag.", MODEL, _B),
+    Rule("api/version-of-every-write", "Every write creates a new ETag.", MODEL, _B),
     Rule("api/stale-version", "A stale If-Match is PreconditionFailed.", MODEL, _B),
     Rule(
         "api/missing-version",
@@ -541,13 +553,13 @@ _API = (
     Rule("api/declared-errors", "Errors have AWS's codes, statuses and form.", MODEL, _B),
     Rule(
         "api/malformed-body",
-        "A body that is not the model's is MalformedXML or InvalidArgument.",
+        "A body that does not match the model is MalformedXML or InvalidArgument.",
         MODEL,
         _B,
     ),
     Rule("api/unsigned", "A request without a signature is refused.", MODEL, _B),
-    Rule("api/unknown-key", "An access key that nobody was given is refused.", COMMON, _D),
-    Rule("api/global", "It is one service for all Regions, signed for us-east-1.", MODEL, _B),
+    Rule("api/unknown-key", "An unknown access key is refused.", COMMON, _D),
+    Rule("api/global", "CloudFront is global; requests are signed for us-east-1.", MODEL, _B),
     Rule("api/own-account", "Callers see their own account only.", MODEL, _B),
     Rule(
         "api/throttling",
@@ -556,11 +568,11 @@ _API = (
         _F,
     ),
     Rule("api/pages", "Lists come in pages of MaxItems, with NextMarker.", MODEL, _B),
-    Rule("api/tags", "Tags are read, set and removed by ARN.", MODEL, _B),
+    Rule("api/tags", "Tags are listed, set and removed by ARN.", MODEL, _B),
     Rule("api/invalid-tags", "Bad tags are InvalidTagging.", MODEL, _B),
     Rule("api/eventually-consistent", "A read may lag behind a write.", UPDATING, _I),
     Rule("api/all-operations", "Every operation of the model answers in AWS's form.", MODEL, _B),
-    Rule("api/waiters", "botocore's waiters end when the lab is done.", MODEL, _B),
+    Rule("api/waiters", "botocore's waiters work.", MODEL, _B),
 )
 
 RULES: tuple[Rule, ...] = (

@@ -1,8 +1,7 @@
 """Which tests prove which rule, read from the tests' source (PURE but for reading files).
 
-It decides what counts as a mark: `pytest.mark.rule("id", …)` on a test function, on a class of
-tests, on a row of a parametrized test, or as a module's `pytestmark`. It must never import or run a
-test: the table takes no second to make.
+A mark is `pytest.mark.rule("id", …)` on a test function, a test class, a row of a parametrized
+test, or a module's `pytestmark`. No test is imported or run, so this is fast.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ TESTS = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
-    """One rule's id on one test; `test` is the file below tests/ and the names in it, as pytest
-    prints them.
+    """A rule's id on a test; `test` is the file below tests/ and the names in it, as pytest prints
+    them.
     """
 
     rule: str
@@ -26,7 +25,7 @@ class Mark:
 
 
 class WrongMark(Exception):
-    """A mark that says nothing: where it stands, and what is wrong with it."""
+    """An invalid mark: where it is, and why it is invalid."""
 
     def __init__(self, where: str, why: str) -> None:
         super().__init__(where, why)
@@ -39,7 +38,7 @@ class WrongMark(Exception):
 def all_marks(tests: Path = TESTS) -> list[Mark]:
     """Every mark of every test below a folder.
 
-    :raises WrongMark: a mark without an id, or one that no test carries.
+    :raises WrongMark: a mark without an id, or one that is not on a test.
     """
     found: set[Mark] = set()
     for path in sorted(tests.rglob("test_*.py")):

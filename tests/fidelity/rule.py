@@ -1,8 +1,5 @@
-"""One documented rule of AWS: its id, its sentence, who says so, and why the lab leaves it out if
-it does.
-
-It decides the form of the catalogue. It must never know a test: those name the rules, not the other
-way round.
+"""One documented rule of AWS: id, sentence, source, and the reason if the lab leaves it out. Tests
+name rules, never the other way round.
 """
 
 from __future__ import annotations
@@ -39,7 +36,7 @@ class Known(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class Rule:
     """`says` is a sentence about AWS, `source` a page, a model or a report, `left_out` a reason or
-    nothing.
+    "".
     """
 
     id: str
@@ -55,7 +52,7 @@ class Rule:
 
     @property
     def must_be_proven(self) -> bool:
-        """What AWS writes down needs a test or a reason; what it does not, may have one."""
+        """A documented rule needs a test or a reason; an unverified one may have a test."""
         return self.known in (Known.DOCUMENTED, Known.MODEL) and not self.left_out
 
 

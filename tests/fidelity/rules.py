@@ -1,4 +1,4 @@
-"""The catalogue: every rule that AWS documents and the lab should keep, by id."""
+"""Every rule that AWS documents and the lab should follow, by id."""
 
 from __future__ import annotations
 

@@ -1,7 +1,5 @@
-"""The fidelity table of lab/README.md: each rule, what the lab makes of it, and the tests that
-prove it (PURE).
-
-It decides wording and order. It must never claim a rule that no test proves.
+"""The fidelity table of lab/README.md: each rule, its status in the lab, and the tests that prove
+it (PURE).
 """
 
 from __future__ import annotations
@@ -30,7 +28,7 @@ TITLES: Mapping[str, str] = {
 
 
 def standing(rule: Rule, tests: Sequence[str]) -> str:
-    """What the lab makes of a rule, in a few words."""
+    """A rule's status in the lab, in a few words."""
     if rule.left_out:
         return f"left out: {rule.left_out}"
     if not tests:
@@ -55,7 +53,7 @@ def table(rules: Iterable[Rule], proven: Mapping[str, Sequence[str]]) -> str:
 
 
 def summary(rules: Sequence[Rule], proven: Mapping[str, Sequence[str]]) -> str:
-    """How many rules stand where."""
+    """How many rules have which status."""
     words = [standing(rule, proven.get(rule.id, ())).partition(":")[0] for rule in rules]
     counts = [
         f"{words.count(word)} {word.strip('*')}"

@@ -1,6 +1,4 @@
-"""The lab's promises and their proofs: every documented rule has a test or a reason, and the README
-says which.
-"""
+"""Every documented rule has a test or a reason, and the README lists them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A running AWS endpoint of the lab, and app accounts in it, for the tests of this package."""
+"""A running AWS endpoint of the lab, and app accounts in it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ TIMEOUTS = {"OriginReadTimeout": 30, "OriginKeepaliveTimeout": 5}
 
 # Longer than any deployment in the lab, in lab seconds.
 DEPLOYMENT = 700
-# Real seconds. Nothing is expected to take so long; a busy machine only must not run into it.
+# Real seconds: more than any request takes, even on a busy machine.
 PATIENCE = 60
 
 _accounts = itertools.count(700_000_000_001)
@@ -55,8 +55,8 @@ _classes: dict[str, type] = {}
 
 
 def _class_of(creator: ClientCreator, service: str, model: Any) -> type:
-    """botocore makes a class for each client, for EC2 with seven hundred methods; hundreds of
-    accounts share one.
+    """botocore creates a class for each client, with 700 methods for EC2; hundreds of accounts
+    share one here.
     """
     if service not in _classes:
         _classes[service] = _make_class(creator, service, model)
@@ -93,7 +93,7 @@ class Lab:
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start the process and wait until it says that it is ready."""
+        """Start the process and wait until it is ready."""
         environment = {
             **os.environ,
             "LAB_STATE_DIR": str(self.state_dir),
@@ -149,7 +149,7 @@ class Lab:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Reply:
-        """Any request, as it is."""
+        """Send any request, unchanged."""
         request = urllib.request.Request(
             self.url + path, data=body, headers=headers or {}, method=method
         )
@@ -164,7 +164,7 @@ class Lab:
         self.post("/_lab/clock", {"advance_seconds": seconds})
 
     def account(self, number: str | None = None) -> Account:
-        """An app account: a given one, or an empty one nobody used before."""
+        """An app account: the given one, or a new one."""
         return Account(self, number or str(next(_accounts)))
 
 
@@ -243,7 +243,7 @@ class Account:
         return str(self.ec2.describe_images(Filters=named)["Images"][0]["ImageId"])
 
     def create_vpc_origin(self, name: str = "app", **changes: Any) -> dict[str, Any]:
-        """CreateVpcOrigin on `target`, or with whatever is given instead."""
+        """CreateVpcOrigin for `target`, with changes."""
         endpoint = {
             "Name": name,
             "Arn": changes.pop("Arn", None) or self.target,

@@ -1,9 +1,9 @@
-"""Holds every reply of CloudFront against botocore's model of the operation, and notes what was
+"""Checks every reply of CloudFront against botocore's model of the operation, and records what was
 seen.
 
-A success has the declared status, all that is required, nothing unknown, and values of the declared
+A success has the declared status, all required members, no unknown ones, and values of the declared
 types; an error has the declared status and CloudFront's form. botocore's own parser must find the
-same in it.
+same.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ SUCCESS = ""
 
 
 class Contract:
-    """What was seen of each operation: error codes, and SUCCESS."""
+    """What was seen per operation: error codes, and SUCCESS."""
 
     def __init__(self) -> None:
         self.seen: defaultdict[str, set[str]] = defaultdict(set)
 
     def watch(self, account: Account) -> Any:
-        """The account's client, every reply to which is checked from now on."""
+        """The account's client, whose replies are all checked from now on."""
         account.cloudfront.meta.events.register("after-call.cloudfront", self._check)
         return account.cloudfront
 
     def refuses(self, code: str, call: Callable[..., Any], **given: Any) -> None:
-        """The call is refused with this code."""
+        """The call fails with this code."""
         with pytest.raises(ClientError) as caught:
             call(**given)
         reply: Any = caught.value.response
@@ -98,7 +98,7 @@ def _checked_error(model: OperationModel, http_response: Any, request_id: str) -
 
 
 def _check_element(element: ElementTree.Element, shape: Shape, where: str) -> None:
-    """One element of the body against its shape: nothing unknown, nothing missing, every value
+    """An element of the body against its shape: nothing unknown, nothing missing, every value
     readable.
     """
     if isinstance(shape, StructureShape):
@@ -140,7 +140,7 @@ def _check_text(text: str, shape: Shape, where: str) -> None:
 
 
 def _check_parsed(value: Any, shape: Shape, where: str) -> None:
-    """What botocore made of it has all that is required."""
+    """What botocore parsed has all required members."""
     if isinstance(shape, StructureShape):
         for name in shape.required_members:
             assert name in value or (name == "Items" and not value.get("Quantity")), (
@@ -155,7 +155,7 @@ def _check_parsed(value: Any, shape: Shape, where: str) -> None:
 
 
 def _empty_items(name: str, element: ElementTree.Element) -> bool:
-    """CloudFront leaves the Items of an empty list out, required or not."""
+    """CloudFront omits the Items of an empty list, even if required."""
     quantity = element.find(f"{{{NAMESPACE}}}Quantity")
     return name == "Items" and quantity is not None and quantity.text == "0"
 

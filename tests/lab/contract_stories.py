@@ -1,4 +1,4 @@
-"""Stories that make each CloudFront operation succeed once, and fail in each way that the lab can
+"""Stories in which each CloudFront operation succeeds once, and fails in each way that the lab can
 fail.
 """
 
@@ -35,9 +35,7 @@ def entity_rules(
     if_match: str | None,
     **given: Any,
 ) -> None:
-    """What every operation on one entity refuses: an unknown id, a stale version, a malformed
-    one.
-    """
+    """What every operation on one entity refuses: an unknown id, a stale ETag, a malformed one."""
     contract.refuses(
         missing, call, Id=NOBODY, **({"IfMatch": if_match} if if_match else {}), **given
     )
@@ -370,7 +368,7 @@ def _used_up(
     account: Account,
     refuse_everywhere: Callable[[str, dict[str, Any]], None],
 ) -> None:
-    """Names and quotas that other distributions use up."""
+    """Names and quotas that other distributions have used up."""
     cloudfront = account.cloudfront
     name = f"contract-{account.number}.example.com"
     certificate = {"ViewerCertificate": viewer_certificate(account.certificate(name))}
@@ -658,7 +656,7 @@ def continuous_deployment(contract: Contract, lab: Lab) -> None:
 
 
 def create_policy_for_nobody(account: Account, create: Callable[..., Any]) -> Any:
-    """A policy that no distribution follows."""
+    """A policy that no distribution uses."""
     made = account.create_distribution()
     copied = account.cloudfront.copy_distribution(
         PrimaryDistributionId=made["Distribution"]["Id"],
@@ -745,7 +743,7 @@ _WRONG_HEADERS = {
     "HeadersConfig": {"HeaderBehavior": "whitelist", "Headers": {"Quantity": 2, "Items": ["a"]}}
 }
 _BAD_ADDED = {"CustomHeadersConfig": {"Quantity": 2, "Items": _ELEVEN[:1]}}
-# Kind, plural, path of quota, managed id, how to make a configuration, what is refused in one.
+# Kind, plural, quota, managed id, builder of a configuration, what is refused in one.
 _KINDS: tuple[
     tuple[str, str, str, Callable[..., dict[str, Any]], tuple[tuple[str, dict[str, Any]], ...]], ...
 ] = (
@@ -857,7 +855,7 @@ def policies(contract: Contract, lab: Lab) -> None:
 
 
 def pem() -> str:
-    """A fresh public key."""
+    """A new public key."""
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
@@ -897,7 +895,7 @@ def signing_keys(contract: Contract, lab: Lab) -> None:
 
 
 def _key_groups(contract: Contract, lab: Lab, account: Account, key_id: str) -> tuple[str, str]:
-    """Gives id and version of a group that nothing uses."""
+    """Id and ETag of an unused group."""
     cloudfront = account.cloudfront
     create, update, delete = (
         cloudfront.create_key_group,
@@ -944,7 +942,7 @@ def _key_groups(contract: Contract, lab: Lab, account: Account, key_id: str) -> 
     contract.refuses(
         "ResourceInUse", delete, Id=group_id, IfMatch=cloudfront.get_key_group(Id=group_id)["ETag"]
     )
-    # The group in use stays with a key of its own, so that the other group and its key can go.
+    # The group in use has its own key, so the other group and its key can be deleted.
     own = cloudfront.create_public_key(
         PublicKeyConfig={"CallerReference": "s", "Name": "own", "EncodedKey": pem()}
     )

@@ -1,8 +1,7 @@
-"""Makers of requests that nobody should send, and the judge of what comes back.
+"""Generators of malformed requests, and the check of their replies.
 
-Everything follows from a seeded `Random`, so that a failure is repeated by its seed. A reply may be
-a success or an error in the form of the service; never a status of 500 and above, and never
-silence.
+Everything follows from a seeded `Random`, so a failure can be repeated by its seed. A reply must be
+a success, or an error in the service's form; never a status of 500 and above, and never silence.
 """
 
 from __future__ import annotations
@@ -55,36 +54,74 @@ TEXTS = (
     "\r\nX-Injected: 1",
     "*",
 )
-# Services as requests are signed for, with the name botocore has for them and operations that moto
-# implements.
+# Services by their signing name, with botocore's name and operations that moto implements.
 MOTO = {
-    "ec2": ("ec2", ("CreateVpc", "CreateSubnet", "RunInstances", "AuthorizeSecurityGroupIngress", "CreateRoute",
-                    "CreateTags", "DescribeSecurityGroupRules", "CreateNetworkInterface", "CreateNetworkAclEntry",
-                    "ModifyVpcBlockPublicAccessOptions", "CreateVpcBlockPublicAccessExclusion",
-                    "DescribeVpcBlockPublicAccessExclusions", "ModifyVpcBlockPublicAccessExclusion",
-                    "DescribeSecurityGroupReferences", "GetSecurityGroupsForVpc", "CreateManagedPrefixList")),
-    "elasticloadbalancing": ("elbv2", ("CreateLoadBalancer", "CreateTargetGroup", "CreateListener", "CreateRule",
-                                       "RegisterTargets", "ModifyLoadBalancerAttributes", "DescribeTargetHealth",
-                                       "SetSecurityGroups", "ModifyListener")),
+    "ec2": (
+        "ec2",
+        (
+            "CreateVpc",
+            "CreateSubnet",
+            "RunInstances",
+            "AuthorizeSecurityGroupIngress",
+            "CreateRoute",
+            "CreateTags",
+            "DescribeSecurityGroupRules",
+            "CreateNetworkInterface",
+            "CreateNetworkAclEntry",
+            "ModifyVpcBlockPublicAccessOptions",
+            "CreateVpcBlockPublicAccessExclusion",
+            "DescribeVpcBlockPublicAccessExclusions",
+            "ModifyVpcBlockPublicAccessExclusion",
+            "DescribeSecurityGroupReferences",
+            "GetSecurityGroupsForVpc",
+            "CreateManagedPrefixList",
+        ),
+    ),
+    "elasticloadbalancing": (
+        "elbv2",
+        (
+            "CreateLoadBalancer",
+            "CreateTargetGroup",
+            "CreateListener",
+            "CreateRule",
+            "RegisterTargets",
+            "ModifyLoadBalancerAttributes",
+            "DescribeTargetHealth",
+            "SetSecurityGroups",
+            "ModifyListener",
+        ),
+    ),
     "sts": ("sts", ("AssumeRole", "GetCallerIdentity")),
     "iam": ("iam", ("CreateRole", "GetRole", "CreateServiceLinkedRole", "SimulatePrincipalPolicy")),
     "acm": ("acm", ("RequestCertificate", "DescribeCertificate", "ImportCertificate")),
     "wafv2": ("wafv2", ("CreateWebACL", "GetWebACL", "ListWebACLs")),
-    "ram": ("ram", ("CreateResourceShare", "AssociateResourceShare", "DisassociateResourceShare", "GetResourceShares",
-                    "GetResourceShareInvitations", "AcceptResourceShareInvitation", "ListResources",
-                    "ListPrincipals", "ListResourceSharePermissions")),
-    "servicequotas": ("service-quotas", ("ListServiceQuotas", "GetServiceQuota", "ListAWSDefaultServiceQuotas")),
+    "ram": (
+        "ram",
+        (
+            "CreateResourceShare",
+            "AssociateResourceShare",
+            "DisassociateResourceShare",
+            "GetResourceShares",
+            "GetResourceShareInvitations",
+            "AcceptResourceShareInvitation",
+            "ListResources",
+            "ListPrincipals",
+            "ListResourceSharePermissions",
+        ),
+    ),
+    "servicequotas": (
+        "service-quotas",
+        ("ListServiceQuotas", "GetServiceQuota", "ListAWSDefaultServiceQuotas"),
+    ),
     "route53": ("route53", ("CreateHostedZone", "GetHostedZone")),
     "logs": ("logs", ("PutDeliverySource", "CreateLogGroup")),
-}  # fmt: skip
+}
 _MODELS: dict[str, Any] = {}
 
 
 @dataclass(frozen=True)
 class Request:
-    """One request as it goes on the wire; `service` is whom it is signed for, None for an unsigned
-    one.
-    """
+    """One request. `service` is what it is signed for, None for an unsigned one."""
 
     method: str
     path: str
@@ -94,7 +131,9 @@ class Request:
 
 
 def cloudfront_request(chance: Random, known_ids: list[str]) -> Request:
-    """A request for some operation of CloudFront, whose parts are each as likely wrong as right."""
+    """A request for an operation of CloudFront; each part is valid or invalid with the same
+    probability.
+    """
     names = SERVICE_MODEL.operation_names if chance.random() < 0.1 else tuple(OPERATIONS)
     operation = SERVICE_MODEL.operation_model(chance.choice(names))
     path, _, query = operation.http["requestUri"].partition("?")
@@ -142,7 +181,7 @@ def _split(path: str) -> list[str]:
 
 
 def cloudfront_body(chance: Random, operation: OperationModel) -> bytes:
-    """XML for the operation's payload: right in form or mutilated."""
+    """XML for the operation's payload, valid or mutilated."""
     shape = operation.input_shape
     if shape is None:
         return b"" if chance.random() < 0.9 else b"<x/>"
@@ -231,7 +270,7 @@ def _xml_text(chance: Random) -> str:
 
 
 def mutilated(chance: Random, body: bytes) -> bytes:
-    """The bytes with some flipped, cut out or doubled."""
+    """The bytes with some flipped, removed or doubled."""
     changed = bytearray(body or b"x")
     for _ in range(chance.randint(1, 5)):
         at = chance.randrange(len(changed) or 1)
@@ -311,8 +350,8 @@ LAB_PATHS = ("clock", "hosts", "settings", "state", "calls", "edge", "faults", "
 
 
 def lab_request(chance: Random) -> Request:
-    """A request for the lab's own addresses; it never steps the clock and never sets what other
-    tests rely on.
+    """A request to /_lab. It never advances the clock, and changes nothing that other tests
+    need.
     """
     wrong: list[Any] = [None, [], "x", -1, [[]], {"a": {"b": [None]}}, "9" * 5000, True]
     document: Any = chance.choice(
@@ -381,9 +420,7 @@ class Sender:
 
 
 def judge(request: Request, status: int, body: bytes, content_type: str) -> None:
-    """Fails unless the reply is a success or an error in the form that the service's clients
-    read.
-    """
+    """Fails unless the reply is a success, or an error that the service's clients can parse."""
     assert status < 500, (request, status, body[:500])
     if request.method == "HEAD" or status == 413:
         return
@@ -403,7 +440,7 @@ def judge(request: Request, status: int, body: bytes, content_type: str) -> None
 
 
 def _error_code(request: Request, body: bytes) -> str:
-    """The code in an error's body, "" if it is in no form of AWS."""
+    """The code in an error's body, "" if it is in none of AWS's forms."""
     cloudfront = request.path.startswith("/2020-05-31/")
     protocol = "rest-xml" if cloudfront else protocol_of(request.service or "")
     if protocol == "json":

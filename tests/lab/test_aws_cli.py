@@ -1,4 +1,4 @@
-"""The AWS CLI, an independent client, drives the lab."""
+"""The AWS CLI, an independent client, with the lab."""
 
 from __future__ import annotations
 

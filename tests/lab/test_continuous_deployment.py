@@ -1,6 +1,4 @@
-"""Continuous deployment as the Developer Guide has it: a staging copy, a policy that joins it, and
-the promotion.
-"""
+"""Continuous deployment as in the Developer Guide: a staging copy, a policy, the promotion."""
 
 from __future__ import annotations
 
@@ -27,13 +25,13 @@ def pair(account: Account) -> StagingPair:
 
 
 def followed(lab: Lab, policy: str) -> dict[str, Any]:
-    """What the edge follows of a policy."""
+    """The policy that the edge follows."""
     found: dict[str, Any] = lab.get("/_lab/state")["continuous_deployment_policies"][policy]
     return found
 
 
 def served(lab: Lab, distribution: str) -> dict[str, Any]:
-    """The entry of a distribution in what the edge reads."""
+    """The distribution as the edge reads it."""
     (found,) = [
         entry for entry in lab.get("/_lab/state")["distributions"] if entry["id"] == distribution
     ]
@@ -201,7 +199,7 @@ class TestPolicy:
             pair.cloudfront.delete_continuous_deployment_policy(Id=policy, IfMatch=first)
         with refused("NoSuchContinuousDeploymentPolicy", 404):
             lab.account().cloudfront.get_continuous_deployment_policy(Id=policy)
-        # Nothing is attached, so nothing has to be deployed before the edge knows it.
+        # Nothing is attached, so the edge knows it immediately.
         assert followed(lab, policy)["weight"] == 0.1
         pair.delete_policy(policy)
         with refused("NoSuchContinuousDeploymentPolicy", 404):
@@ -247,7 +245,7 @@ class TestAttachment:
             "maximum_ttl": 600,
             "resets": 0,
         }
-        # A change of the policy goes out with the primary, which is InProgress for it.
+        # A change of the policy is deployed with the primary, which is InProgress.
         etag = pair.etag(pair.primary)
         pair.update_policy(policy, traffic_of(pair.domain))
         assert pair.status(pair.primary) == "InProgress"
@@ -380,7 +378,7 @@ class TestPromotion:
         "continuous-deployment/promote-disables",
     )
     def test_a_public_origin_becomes_a_private_one(self, lab: Lab, account: Account) -> None:
-        """The whole migration of the Developer Guide: copy, change, try, promote, clean up."""
+        """The Developer Guide's whole migration: copy, change, try, promote, clean up."""
         name = f"ws-{account.number}.example.com"
         certificate = viewer_certificate(account.certificate(name))
         private = account.deployed_vpc_origin()
@@ -424,8 +422,7 @@ class TestPromotion:
         )
         assert shown["ETag"] != policy_etag
 
-        # The edge leaves the policy at the moment at which it has the new configuration, and not
-        # before.
+        # The edge stops following the policy when it has the new configuration, not before.
         assert (
             followed(lab, policy)["enabled"],
             served(lab, pair.primary)["config"]["Comment"],

@@ -1,8 +1,8 @@
-"""Every implemented operation of CloudFront keeps botocore's contract: one success, and each error
-the lab can give.
+"""Every implemented operation of CloudFront follows botocore's model: one success, and each error
+that the lab can return.
 
-Complete by construction: an operation without a story fails, and so does a declared error that is
-neither met nor listed here with its reason, and one that is listed but is met.
+Complete by construction: an operation without a story fails, as does a declared error that is
+neither seen nor listed here with a reason, or one that is listed but seen.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.lab.account import Lab
 from tests.lab.contract import SUCCESS, Contract
 from tests.lab.contract_stories import REFUSED_CONFIGURATIONS, STORIES
 
-# Declared by many operations; the lab gives it to none, or to some only.
+# Declared by many operations; the lab returns it from few or none.
 NEVER_EVERYWHERE = {
     "AccessDenied": "permissions are not checked; only what is shared is guarded",
     "UnsupportedOperation": "every Region has the operation",
@@ -33,9 +33,9 @@ NEVER_EVERYWHERE = {
     "TooManyDistributionsAssociatedToOriginAccessControl": "no S3 origins",
     "NoSuchRealtimeLogConfig": "no real-time logs",
     "RealtimeLogConfigOwnerMismatch": "no real-time logs",
-    "InvalidMinimumProtocolVersion": "the model's enumeration is checked before it, as MalformedXML",
+    "InvalidMinimumProtocolVersion": "the model's enum is checked first, as MalformedXML",
     "InvalidProtocolSettings": "the model does not say when",
-    "InvalidRequiredProtocol": "the model's enumeration is checked before it, as MalformedXML",
+    "InvalidRequiredProtocol": "the model's enum is checked first, as MalformedXML",
     "InvalidRelativePath": "InvalidArgument instead",
     "InvalidQueryStringParameters": "InvalidArgument instead",
     "TooManyTrustedSigners": "trusted signers of the old kind are not checked",
@@ -51,7 +51,7 @@ _CONFIGURATION = {code for code, _ in REFUSED_CONFIGURATIONS} - {"InvalidArgumen
     "TooManyDistributionsAssociatedToOriginRequestPolicy",
     "TooManyDistributionsAssociatedToResponseHeadersPolicy",
 }
-# Declared by the operation, and not given by it.
+# Declared by the operation, but never returned.
 NEVER_BY: dict[str, set[str]] = {
     "CreateDistribution": {"NoSuchContinuousDeploymentPolicy", "ContinuousDeploymentPolicyInUse"},
     "CreateDistributionWithTags": {
@@ -61,8 +61,7 @@ NEVER_BY: dict[str, set[str]] = {
     # They work on configurations that were accepted before.
     "CopyDistribution": _CONFIGURATION,
     "UpdateDistributionWithStagingConfig": _CONFIGURATION | {"EntityLimitExceeded"},
-    # A distribution in continuous deployment cannot be disabled, so that its deletion is not
-    # reached.
+    # A distribution in continuous deployment cannot be disabled, so deletion cannot be reached.
     "DeleteDistribution": {"ResourceInUse"},
     # An unknown account or kind of policy cannot be asked for.
     "ListVpcOrigins": {"EntityNotFound"},
@@ -72,7 +71,7 @@ NEVER_BY: dict[str, set[str]] = {
     "ListContinuousDeploymentPolicies": {"NoSuchContinuousDeploymentPolicy"},
     # The number of VPC origins does not grow.
     "UpdateVpcOrigin": {"EntityLimitExceeded"},
-    # Ids are free text, so that an odd one is only unknown.
+    # Ids are free text, so a malformed one is just unknown.
     "GetVpcOrigin": {"InvalidArgument"},
     "DeleteVpcOrigin": {"InvalidArgument"},
     "DeleteContinuousDeploymentPolicy": {"InvalidArgument"},
@@ -82,7 +81,7 @@ NEVER_BY: dict[str, set[str]] = {
     "UpdatePublicKey": {"IllegalUpdate"},
     # The model does not say when.
     "UpdateDomainAssociation": {"InvalidAssociation"},
-    # These calls carry no version.
+    # These operations have no If-Match.
     "PutResourcePolicy": {"PreconditionFailed"},
     "DeleteResourcePolicy": {"PreconditionFailed"},
 }
@@ -90,7 +89,7 @@ NEVER_BY: dict[str, set[str]] = {
 
 @pytest.fixture(scope="module")
 def contract(lab: Lab) -> Contract:
-    """What was seen in all stories, every reply checked."""
+    """What all stories have seen, with every reply checked."""
     seen = Contract()
     for story in STORIES:
         story(seen, lab)

@@ -1,5 +1,5 @@
-"""What stands beside a distribution: invalidations, its web ACL, lists of who uses what, names that
-overlap.
+"""What belongs to a distribution: invalidations, its web ACL, lists by resource,
+overlapping names.
 """
 
 from __future__ import annotations

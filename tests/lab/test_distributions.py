@@ -1,6 +1,4 @@
-"""Distributions live as AWS documents them: versions, order, rules, and nothing lost of what was
-sent.
-"""
+"""Distributions behave as AWS documents: ETags, order, rules, and every byte that was sent."""
 
 from __future__ import annotations
 
@@ -27,7 +25,7 @@ from tests.lab.account import (
 
 
 def update(account: Account, made: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    """Read, change, write back with the version that was read."""
+    """Read, change, and write with the ETag that was read."""
     distribution_id = made["Distribution"]["Id"]
     read = account.cloudfront.get_distribution_config(Id=distribution_id)
     config = {**read["DistributionConfig"], **changes}
@@ -44,7 +42,7 @@ def status(account: Account, made: dict[str, Any]) -> str:
 
 
 def served(lab: Lab, made: dict[str, Any]) -> dict[str, Any] | None:
-    """The configuration the edge has now."""
+    """The configuration that the edge has now."""
     for distribution in lab.get("/_lab/state")["distributions"]:
         if distribution["id"] == made["Distribution"]["Id"]:
             config: dict[str, Any] | None = distribution["config"]
@@ -629,7 +627,9 @@ class TestConfigurationRules:
 
 @pytest.mark.rule("api/stale-version", "distribution/caller-reference-once")
 def test_of_many_at_once_exactly_one_wins(account: Account) -> None:
-    """Fifty updates on one version, then creates of one reference and of one name."""
+    """Fifty concurrent updates with one ETag, then creates with one caller reference and
+    one name.
+    """
     made = account.create_distribution()
     distribution, config = made["Distribution"]["Id"], made["Distribution"]["DistributionConfig"]
     account.target  # noqa: B018 - made before the crowd comes

@@ -1,5 +1,5 @@
-"""What the edge is told of web ACLs, WebSocket APIs and viewers, as people make them through the
-API.
+"""What the edge reads about web ACLs, WebSocket APIs and viewers that were created through
+the API.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""/_lab: what the edge learns, when it is told that nothing changed, and the seeded accounts."""
+"""/_lab: the edge's document and its versions, and the seeded accounts."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class TestSeed:
 
 
 class TestGaps:
-    """What moto lacks, asked the way the portal asks."""
+    """What moto lacks, as the portal calls it."""
 
     def test_block_public_access(self, account: Account) -> None:
         options = account.ec2.describe_vpc_block_public_access_options()[

@@ -1,6 +1,4 @@
-"""Faults at the AWS endpoint: the registry, refusals, what is put back after what, and calls that
-go wrong.
-"""
+"""Faults at the AWS endpoint: the catalogue, refusals, restoring, and calls that go wrong."""
 
 from __future__ import annotations
 
@@ -47,9 +45,7 @@ class TestRegistry:
 
 
 class Endpoint:
-    """A distribution whose paths /ws/* and /live/* lead to one load balancer, in an account of its
-    own.
-    """
+    """A distribution whose paths /ws/* and /live/* lead to one load balancer, in a new account."""
 
     def __init__(self, lab: Lab, account: Account) -> None:
         self.lab = lab
@@ -100,7 +96,7 @@ class Endpoint:
         self.lab.delete(f"/_lab/faults/{fault_id}")
 
     def admitted(self) -> list[str]:
-        """The sources that the load balancer's group lets in."""
+        """The sources that the load balancer's security group allows."""
         (group,) = self.account.ec2.describe_security_groups(GroupIds=[self.network.group])[
             "SecurityGroups"
         ]
@@ -123,8 +119,8 @@ class Endpoint:
         ]
 
     def seen(self) -> Any:
-        """What the account looks like to whoever asks AWS, without what a change always leaves:
-        ETags and times.
+        """The account as AWS shows it, without ETags and times, which every change leaves
+        behind.
         """
         account, elbv2 = self.account, self.account.elbv2
         listeners = self.listeners()
@@ -173,7 +169,7 @@ ELSEWHERE = ("alias-absent", "apigateway-host-forwarded")
 OF_ACCOUNTS = [
     fault.name for fault in EVERY if fault.kind is FaultKind.ACCOUNT and fault.name not in ELSEWHERE
 ]
-# Each takes away, moves or writes over what another one changed.
+# Each removes, moves or overwrites what another one changed.
 TELLING = [
     ("spa-error-page", "listener-redirect", "listener-missing"),
     ("listener-redirect", "listener-missing"),
@@ -201,14 +197,14 @@ class TestAccounts:
         self, endpoint: Endpoint
     ) -> None:
         before = endpoint.seen()
-        # These take away what others must find.
+        # These remove what others need.
         first_of_all = (
             "path-not-matched",
             "listener-missing",
             "port-mismatch",
             "vpc-origin-deleted",
         )
-        # Behind a listener that redirects or says 404 there is no target to lose.
+        # Behind a listener that redirects or answers 404 there is no target to deregister.
         names = sorted(OF_ACCOUNTS, key=lambda name: name != "no-targets")
         ids = [endpoint.set(name) for name in names if name not in first_of_all]
         for fault_id in ids:
@@ -279,9 +275,7 @@ class TestAccounts:
         assert together
 
     def test_what_was_half_put_back_is_put_back_whole(self, endpoint: Endpoint) -> None:
-        """As after kill -9 in the midst of clearing: the listener is there again, its rules are
-        not.
-        """
+        """As after a kill -9 during clearing: the listener exists again, but its rules do not."""
         before, elbv2 = endpoint.seen(), endpoint.account.elbv2
         page, away = endpoint.set("spa-error-page"), endpoint.set("listener-missing")
         forward = [{"Type": "forward", "TargetGroupArn": endpoint.group}]
@@ -391,7 +385,7 @@ class TestEdge:
         (fault,) = state["faults"]
         assert (fault["name"], fault["distribution"]) == ("era-2025", endpoint.distribution)
         assert fault["vpc_origin"] == endpoint.vpc_origin
-        # What was set last holds; then what was set before it.
+        # The fault that was set last wins; then the one before it.
         assert state["hosts"]["10.9.8.10:8080"].startswith(BY_NAME["not-found"].loopback)
         endpoint.clear(ids[2])
         assert lab.get("/_lab/state")["hosts"]["10.9.8.10:8080"].startswith(

@@ -1,5 +1,5 @@
-"""Whatever is sent, an answer in AWS's form comes back and the process lives; make soak sends much
-more of it.
+"""Whatever is sent, the reply is in AWS's form and the process survives. `make soak` sends much
+more.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ CREATES = (
 
 @pytest.fixture
 def sender(lab: Lab) -> Iterator[Sender]:
-    """Connected to a lab that throttles nobody."""
+    """Connected to a lab without throttling."""
     lab.post("/_lab/settings", {"throttling": {"read_rate": 0, "write_rate": 0}})
     opened = Sender(lab.port)
     yield opened
@@ -91,7 +91,7 @@ def test_monsters(sender: Sender, number: int) -> None:
 
 
 def exchange(lab: Lab, raw: bytes) -> bytes:
-    """Everything that comes back on a connection."""
+    """Everything that the server sends on a connection."""
     with socket.create_connection(("127.0.0.1", lab.port), timeout=PATIENCE) as connection:
         connection.sendall(raw)
         connection.shutdown(socket.SHUT_WR)
@@ -102,7 +102,7 @@ def exchange(lab: Lab, raw: bytes) -> bytes:
 
 
 def request_of(method: str, target: str, *headers: str, body: bytes = b"") -> bytes:
-    """An HTTP/1.1 request that is signed, as far as the lab looks."""
+    """An HTTP/1.1 request with what the lab reads of a signature."""
     signed = f"Authorization: {SCOPE.format('cloudfront')}"
     return (
         "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", signed, *headers, "", ""]).encode()
@@ -114,8 +114,8 @@ LISTING = "/2020-05-31/vpc-origin?MaxItems=1"
 
 
 def test_a_connection_carries_many_requests(lab: Lab) -> None:
-    """As AWS's do, also when the next request comes before the answer. A body that nobody asked for
-    is read over.
+    """As with AWS, even if the next request is sent before the answer. An unexpected body is
+    skipped.
     """
     several = [
         request_of("GET", LISTING),

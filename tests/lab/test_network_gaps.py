@@ -10,7 +10,7 @@ from tests.lab.account import REGION, Account, Lab, refused
 
 
 def blocked(lab: Lab, account: Account) -> Any:
-    """What the edge knows of the account's Block Public Access."""
+    """The account's Block Public Access as the edge reads it."""
     return lab.get("/_lab/state")["block_public_access"].get(account.number, {}).get(REGION)
 
 
@@ -258,7 +258,7 @@ def test_service_quotas_show_the_labs_quotas(lab: Lab, account: Account) -> None
 
 
 def test_public_images_are_there_for_whoever_asks(account: Account) -> None:
-    """They are made when somebody looks, which must not show: neither in what is found nor in other
+    """They are created when first accessed, which must not show, neither in the images nor in other
     ids.
     """
     network = account.ec2.describe_vpcs()["Vpcs"]

@@ -1,4 +1,4 @@
-"""What /_lab/state says of networks, and how the edge's health checks show in the account."""
+"""What /_lab/state says about networks, and how the edge's health checks show in the account."""
 
 from __future__ import annotations
 
@@ -225,8 +225,8 @@ def test_what_the_edge_reports_shows_in_describe_target_health(lab: Lab, account
 
 
 def test_the_ways_of_the_2025_article_are_seeded(lab: Lab) -> None:
-    """Public ALB; public NLB and internal ALB behind it; CloudFront to the public one; and one that
-    speaks HTTPS.
+    """Public ALB; public NLB in front of an internal ALB; CloudFront to the public ALB; one with
+    HTTPS.
     """
     state = lab.get("/_lab/state")
     seeded = {lb["name"]: lb for lb in state["load_balancers"] if lb["account"] == CHAT_ACCOUNT}

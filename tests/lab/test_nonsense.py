@@ -1,5 +1,5 @@
-"""Nonsense for the services that moto serves, and on the socket: an error of the right form, and
-the server lives.
+"""Invalid requests for moto's services, and invalid bytes on the socket: an error in the right
+form, and the server survives.
 """
 
 from __future__ import annotations
@@ -69,9 +69,7 @@ def test_no_signature(lab: Lab) -> None:
 def test_a_key_that_nobody_was_given(
     lab: Lab, service: str, path: str, status: int, code: bytes
 ) -> None:
-    """Such as one of another lab: without this its caller would see the account of nobody in
-    particular.
-    """
+    """Such as another lab's key, which would otherwise act for an arbitrary account."""
     signed = SCOPE.format(service)
     strange = signed.replace("=lab/", "=ASIAXXXXXXXXXXXXXXXX/")
     answered, reply = send(lab, None, b"", path, Authorization=strange)
@@ -95,7 +93,7 @@ def test_what_is_no_signature_of_version_4(lab: Lab, given: str) -> None:
 
 
 def test_motos_own_door_is_shut(lab: Lab) -> None:
-    """It would change the world behind the journal's back."""
+    """moto's own API would change accounts without the journal."""
     before = lab.get("/_lab/state")["version"]
     status, _ = send(lab, "ec2", b"", "/moto-api/reset")
     assert status == 404

@@ -1,4 +1,4 @@
-"""What clearing one fault means for those that stay set, as a table."""
+"""What clearing one fault means for the others that are set, as a table."""
 
 from __future__ import annotations
 

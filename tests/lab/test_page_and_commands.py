@@ -1,4 +1,4 @@
-"""The lab's page and its command line: what they show, what they change, and what they refuse."""
+"""The lab's page and its command line: what they show, change and refuse."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("no_fault_stays_set")
 
 
 def page(lab: Lab, form: dict[str, str] | None = None, **headers: str) -> tuple[int, str]:
-    """The page, or the page to which a form leads."""
+    """The page, or the page that a form leads to."""
     data = None if form is None else urlencode(form).encode()
     named = {name.replace("_", "-"): text for name, text in headers.items()}
     reply = lab.send("GET" if data is None else "POST", "/_lab/", data, named)
@@ -92,7 +92,7 @@ class TestPage:
         assert page(lab, form, Origin=lab.url)[0] == 200
 
     def test_what_somebody_typed_is_only_text(self, lab: Lab) -> None:
-        # A set of letters, one of which fits.
+        # A character class that matches one letter.
         evil = "<img/src=x>"
         lab.post("/_lab/faults", {"name": "throttled", "operation": f"[{evil}C]reate*", "times": 1})
         _, text = page(lab)

@@ -1,6 +1,4 @@
-"""How many policies, key groups and keys an account may have: each number of the quotas page is met
-once.
-"""
+"""Quotas for policies, key groups and keys: each number of the quotas page is reached once."""
 
 from __future__ import annotations
 
@@ -89,7 +87,7 @@ def test_ten_key_groups_four_in_a_behavior_five_keys_in_each(account: Account) -
 
 
 def public_key(account: Account, name: str) -> str:
-    """Id of a fresh one."""
+    """Id of a new one."""
     key = ec.generate_private_key(ec.SECP256R1()).public_key()
     text = key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     config = {"CallerReference": name, "Name": name, "EncodedKey": text}

@@ -1,6 +1,4 @@
-"""SimulatePrincipalPolicy: IAM's rules as its user guide states them, and the call over the
-wire.
-"""
+"""SimulatePrincipalPolicy: IAM's rules according to its user guide, and the call itself."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""What the lab knows survives `kill -9`, with the same ids, and a first start that was cut short
-begins again.
-"""
+"""State survives `kill -9` with the same ids, and an interrupted first start begins again."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from tests.lab.account import CHAT_ACCOUNT, Account, Lab, behavior, listed, vpc_
 
 @pytest.fixture(scope="module")
 def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
-    """One that is killed by every story, and started again."""
+    """A lab that the tests kill and start again."""
     running = Lab(tmp_path_factory.mktemp("own-lab"))
     running.start()
     yield running
@@ -27,7 +25,7 @@ def own_lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
 
 
 def everything(lab: Lab, account: Account) -> dict[str, Any]:
-    """All that a client or the edge can see, without the clock's reading and request ids."""
+    """Everything that a client or the edge can see, without the clock's reading and request ids."""
     state = lab.get("/_lab/state")
     state.pop("clock")
     state.pop("version")
@@ -61,14 +59,14 @@ def everything(lab: Lab, account: Account) -> dict[str, Any]:
             if distribution["account"] == account.number
         ],
     }
-    # IAM notes when a role was last used, and looking uses it.
+    # IAM records when a role was last used, and reading uses it.
     for role in described["roles"]:
         role.pop("RoleLastUsed", None)
     return {"state": state, **described}
 
 
 def keep_reading(lab: Lab, done: threading.Event) -> None:
-    """Read all the time: readers must not use up random numbers that ids are made of."""
+    """Read all the time: reads must not use up random numbers that ids are made of."""
     account = lab.account(CHAT_ACCOUNT)
     while not done.is_set():
         account.ec2.describe_security_groups()
@@ -76,8 +74,8 @@ def keep_reading(lab: Lab, done: threading.Event) -> None:
 
 
 def halfway_through_continuous_deployment(account: Account, primary: dict[str, Any]) -> str:
-    """Give the primary distribution a policy that is changed at once; id of the policy, whose
-    change is not out yet.
+    """Give the primary distribution a policy and change that immediately; id of the policy, whose
+    change is not deployed yet.
     """
     primary_id = primary["Distribution"]["Id"]
     staging = account.cloudfront.copy_distribution(
@@ -134,7 +132,7 @@ def test_kill_9_loses_nothing(own_lab: Lab) -> None:
         for balancer in own_lab.get("/_lab/state")["load_balancers"]
         if balancer["name"] == "int-orders"
     )
-    # A rule that names a group which CloudFront made, not a request of ours.
+    # A rule that refers to a group that CloudFront created, not one of our requests.
     source = [{"GroupId": service_group}]
     permission = {"IpProtocol": "tcp", "FromPort": 80, "ToPort": 80, "UserIdGroupPairs": source}
     chat.ec2.authorize_security_group_ingress(
@@ -188,7 +186,7 @@ def test_killed_in_the_middle_of_writes_every_answered_one_is_there(own_lab: Lab
     own_lab.start()
     shown = account.cloudfront.get_distribution_config(Id=distribution_id)
     comment = shown["DistributionConfig"]["Comment"]
-    # The last one may have been written without its answer arriving.
+    # The last write may be stored although its answer did not arrive.
     assert int(comment) in (int(answered[-1][0]), int(answered[-1][0]) + 1)
 
 

@@ -21,7 +21,7 @@ from tests.lab.account import Account, Lab, refused
 
 @pytest.fixture
 def changed(lab: Lab) -> Iterator[Any]:
-    """Changes settings of the lab that all tests share, until the test ends."""
+    """Changes settings of the shared lab until the test ends."""
     before = lab.get("/_lab/settings")
     yield lambda **sections: lab.post("/_lab/settings", sections)
     lab.post("/_lab/settings", before)

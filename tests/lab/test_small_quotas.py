@@ -54,7 +54,7 @@ def test_distributions_of_a_policy_of_ones_own(account: Account) -> None:
     account.create_distribution(CacheBehaviors=listed({**mine, "PathPattern": "/ws"}))
     with refused("TooManyDistributionsAssociatedToCachePolicy", 400):
         account.create_distribution(DefaultCacheBehavior=mine)
-    # Those that have it may still be changed, and AWS's own policies have no such limit.
+    # Distributions that have it can still be updated, and managed policies have no such limit.
     config = {**first["Distribution"]["DistributionConfig"], "Comment": "changed"}
     account.cloudfront.update_distribution(
         Id=first["Distribution"]["Id"], IfMatch=first["ETag"], DistributionConfig=config

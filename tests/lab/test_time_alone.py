@@ -1,5 +1,5 @@
-"""Time alone brings the edge a new version: the service without a process, on a clock that the test
-moves.
+"""Time alone creates a new version for the edge: the service without a process, on a clock that the
+test advances.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def time() -> SteppedClock:
 
 @pytest.fixture
 def edge_polls() -> SteppedClock:
-    """The time by which the lab knows whether an edge still polls."""
+    """The clock by which the lab knows whether an edge still polls."""
     return SteppedClock()
 
 
@@ -53,9 +53,7 @@ def edge_polls() -> SteppedClock:
 def lab(
     tmp_path: Path, time: SteppedClock, edge_polls: SteppedClock
 ) -> Iterator[tuple[CloudFront, EdgeState]]:
-    """The service and what the edge is told of it, at 45 times real time; one distribution has just
-    been made.
-    """
+    """The service and the edge's document, at 45 times real time, with a new distribution."""
     clock = LabClock(45, read_real=time)
     database = LabDatabase(tmp_path / "aws.sqlite3")
     moto = MotoBackend(database, clock.now)
@@ -71,7 +69,7 @@ def lab(
 
 
 def status(cloudfront: CloudFront) -> str:
-    """What ListDistributions says of the distribution."""
+    """The distribution's status in ListDistributions."""
     listed = cloudfront.handle("GET", "/2020-05-31/distribution", "", SIGNED, b"").body.decode()
     return listed.partition("<Status>")[2].partition("</Status>")[0]
 
@@ -108,7 +106,7 @@ def test_it_is_deployed_when_the_edge_has_been_heard_to_know_it(
     assert status(cloudfront) == "InProgress", "it has been told, but has not taken it over"
     assert state.document(json.loads(document)["version"], follows=True) is None
     assert status(cloudfront) == "Deployed"
-    # An edge that starts anew knows nothing yet; what was deployed stays so.
+    # An edge that restarts knows nothing yet; what was Deployed stays so.
     assert state.document(None, follows=True) is not None
     assert status(cloudfront) == "Deployed"
 

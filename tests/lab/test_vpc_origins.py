@@ -1,4 +1,4 @@
-"""VPC origins live as AWS documents them, each refusal beside what is allowed."""
+"""VPC origins behave as AWS documents, each refusal beside what is allowed."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ class TestTargets:
             NetworkInterfaceId=full["NetworkInterface"]["NetworkInterfaceId"]
         )
         account.create_vpc_origin("tight", Arn=tight)
-        # The second one shares the interface that is there.
+        # The second one shares the existing interface.
         account.ec2.create_network_interface(SubnetId=subnet, SecondaryPrivateIpAddressCount=9)
         account.create_vpc_origin("beside", Arn=tight)
 
@@ -454,7 +454,7 @@ def test_lists_come_in_pages(account: Account) -> None:
 
 @pytest.mark.rule("api/pages")
 def test_a_full_last_page_is_the_last(account: Account) -> None:
-    """As botocore's paginator sees it, whose pages end where NextMarker does."""
+    """As for botocore's paginator, which stops if there is no NextMarker."""
     ids = {account.create_distribution()["Distribution"]["Id"] for _ in range(4)}
     paginator = account.cloudfront.get_paginator("list_distributions")
     pages = [

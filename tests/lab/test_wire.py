@@ -1,5 +1,5 @@
-"""The wire: what is unknown survives, what is nonsense gets AWS's own errors, what is answered
-botocore can read.
+"""The protocol: unknown elements survive, invalid requests get AWS's errors, botocore can parse
+every reply.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ BASE = "/2020-05-31"
 
 CONFIG = f"""<?xml version="1.0" encoding="UTF-8"?>
 <DistributionConfig xmlns="{NAMESPACE}">
-  <!-- kept --><CallerReference>REFERENCE</CallerReference><Comment>a &amp; b</Comment><Enabled>true</Enabled>
+  <!-- kept --><CallerReference>REFERENCE</CallerReference>
+  <Comment>a &amp; b</Comment><Enabled>true</Enabled>
   <Origins><Quantity>1</Quantity><Items><Origin><Id>web</Id><DomainName>web.example.com</DomainName>
     <FutureOriginSetting mode='x > y'><Deep>1</Deep></FutureOriginSetting>
     <CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort>
@@ -140,10 +141,10 @@ def test_every_implemented_operation_is_found_by_its_uri() -> None:
 
 @pytest.mark.rule("api/all-operations")
 def test_what_is_not_imitated_says_so_in_awss_form(account: Account) -> None:
-    """No operation of the model is unknown: what the lab leaves out is refused as AWS refuses what
-    a Region lacks.
+    """No operation of the model is unknown: what the lab leaves out is refused as AWS does for a
+    feature that a Region lacks.
 
-    A body or a parameter that must be there, or must be one of a few words, is asked for first.
+    Required parameters and enums are checked first.
     """
     left_out = set(SERVICE_MODEL.operation_names) - set(OPERATIONS)
     assert left_out, "then this test may go"
@@ -229,13 +230,16 @@ def test_nonsense_in_an_address(
 
 @pytest.mark.rule("api/missing-version")
 def test_a_version_that_is_missing_has_its_own_code(account: Account) -> None:
-    """Also where the model requires the header, so that botocore would never leave it out."""
+    """Even where the model requires the header, so that botocore would never omit it."""
     made = account.create_vpc_origin()["VpcOrigin"]["Id"]
     status, reply, _ = account.send("DELETE", f"{BASE}/vpc-origin/{made}")
     assert (status, b"<Code>InvalidIfMatchVersion</Code>" in reply) == (400, True), reply
 
 
-CERTIFICATE = "<ViewerCertificate><ACMCertificateArn>{}</ACMCertificateArn><SSLSupportMethod>sni-only</SSLSupportMethod>"
+CERTIFICATE = (
+    "<ViewerCertificate><ACMCertificateArn>{}</ACMCertificateArn>"
+    "<SSLSupportMethod>sni-only</SSLSupportMethod>"
+)
 
 
 @pytest.mark.parametrize(
@@ -279,7 +283,10 @@ def test_which_certificate_was_chosen_is_said_again(
 
 
 def test_legacy_cache_settings_are_filled_in_order() -> None:
-    legacy = "<ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies>"
+    legacy = (
+        "<ForwardedValues><QueryString>false</QueryString>"
+        "<Cookies><Forward>none</Forward></Cookies>"
+    )
     sent = CONFIG.replace(
         "<FutureBehaviorSetting/>", f"{legacy}</ForwardedValues><MinTTL>90000</MinTTL>"
     ).encode()
@@ -319,7 +326,7 @@ def test_the_number_of_an_account_is_a_key_of_it(account: Account) -> None:
 
 
 def test_mutilated_requests_never_break_the_server(account: Account) -> None:
-    """Bytes are flipped, cut and doubled; every answer is a 2xx or an AWS error below 500."""
+    """Bytes are flipped, removed and doubled; every answer is a 2xx or an AWS error below 500."""
     chance = random.Random(20261121)  # noqa: S311
     made = account.create_distribution()
     address = f"{BASE}/distribution/{made['Distribution']['Id']}/config"
@@ -359,7 +366,7 @@ def test_a_code_aws_does_not_know_fails_at_once() -> None:
 
 @pytest.mark.rule("api/declared-errors")
 def test_every_raised_code_is_one_of_awss() -> None:
-    """The sources are searched: an error path that no test walks must not answer 500 either."""
+    """Searches the sources: an error path without a test must not answer 500 either."""
     package = Path(__file__).parents[2] / "lab" / "aws" / "cloudfront"
     for source in package.glob("*.py"):
         for code in re.findall(r'CloudFrontError\(\s*"(\w+)"', source.read_text()):

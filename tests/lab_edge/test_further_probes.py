@@ -11,13 +11,13 @@ import pytest
 from checks.aws_view import AwsView
 from checks.diagnosis.idle_timeout import usual_timeouts
 from checks.diagnosis.probe_kinds import ProbeKind
-from checks.probe.kinds import Surroundings, make_report
+from checks.probe.kinds import ProbeContext, make_report
 from checks.probe.limits import Limits
 from checks.probe.probe_request import ProbeRequest
 from checks.probe.prober import ProbeNetwork
 from checks.protocol.address_guard import parse_networks
 from checks.protocol.connect_to import parse_connect_to
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 
 from .stage import Stage
 
@@ -28,16 +28,16 @@ def target(name: str, path: str = "/ws/chat") -> ProbeTarget:
 
 
 @pytest.fixture
-def around(stage: Stage) -> Surroundings:
+def around(stage: Stage) -> ProbeContext:
     network = ProbeNetwork(
         connect_to=parse_connect_to(f"*.cloudfront.net:443:127.0.0.1:{stage.tls_port}"),
         ca_file=str(stage.authority),
         allowed_networks=parse_networks("127.0.0.1/32"),
     )
-    return Surroundings(network, Limits())
+    return ProbeContext(network, Limits())
 
 
-def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundings) -> None:
+def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: ProbeContext) -> None:
     told = asyncio.run(
         make_report(ProbeRequest(ProbeKind.JOURNEY, path="/ws/headers"), target("dchat"), around)
     )
@@ -49,15 +49,15 @@ def test_the_journey_shows_what_the_edge_and_the_balancer_add(around: Surroundin
         assert lines[added][1].text == "added", added
 
 
-def test_a_crowd_of_the_chat_hears_each_other(around: Surroundings) -> None:
+def test_a_crowd_of_the_chat_hears_each_other(around: ProbeContext) -> None:
     told = asyncio.run(make_report(ProbeRequest(ProbeKind.CROWD, 4), target("dchat"), around))
     assert told.headline == "All 4 clients heard each other."
 
 
-def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> None:
+def test_subprotocol_and_compression_survive_the_way(around: ProbeContext) -> None:
     told = asyncio.run(make_report(ProbeRequest(ProbeKind.NEGOTIATION), target("dchat"), around))
     assert told.ok, told
-    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed on"]] == [
+    assert [cell.text for cell in dict(told.rows)["Subprotocol agreed"]] == [
         "none",
         "chat.v1",
         "none",
@@ -65,17 +65,17 @@ def test_subprotocol_and_compression_survive_the_way(around: Surroundings) -> No
     ]
 
 
-def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: Surroundings) -> None:
+def test_a_plain_get_and_an_upgrade_part_where_only_one_passes(around: ProbeContext) -> None:
     told = asyncio.run(make_report(ProbeRequest(ProbeKind.PLAIN_GET), target("dchat"), around))
     assert told.headline.startswith(
         "The WebSocket opens; a plain GET of the same address is answered with 426"
     )
 
 
-def test_the_idle_meter_names_the_load_balancer(around: Surroundings) -> None:
+def test_the_idle_meter_names_the_load_balancer(around: ProbeContext) -> None:
     # Six of AWS's seconds are one here.
     view = AwsView(idle_timeouts=usual_timeouts(alb=18, pace=6))
-    held = Surroundings(around.network, around.limits, view)
+    held = ProbeContext(around.network, around.limits, view)
     told = asyncio.run(make_report(ProbeRequest(ProbeKind.IDLE, 6), target("dmetered"), held))
     assert told.code == "WSE-IDLE-ALB", told
     assert "in both directions" in told.headline

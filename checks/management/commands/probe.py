@@ -49,7 +49,7 @@ from checks.probe.prober import ProbeNetwork, probe
 from checks.protocol.address_guard import IPNetwork, parse_networks
 from checks.protocol.connect_to import ConnectRule, ConnectToError, parse_connect_to
 from checks.protocol.deflate import OFFER
-from checks.protocol.probe_target import ProbeTarget
+from checks.protocol.handshake_options import ProbeTarget
 from checks.protocol.script import Script, ScriptError, Step, parse_script
 from checks.protocol.transcript import Reason, Transcript
 

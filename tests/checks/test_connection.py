@@ -12,22 +12,24 @@ from wsproto import events
 from wsproto.connection import Connection, ConnectionState, ConnectionType
 
 from checks.protocol.connection import (
-    Binary,
-    CloseHeard,
-    Conversation,
-    Heard,
-    PingHeard,
-    PongHeard,
-    Text,
+    BinaryMessage,
+    ClientConnection,
+    Close,
+    Ping,
+    Pong,
+    TextMessage,
+    WebSocketEvent,
 )
-from checks.protocol.deflate import agreed
+from checks.protocol.deflate import negotiate
 from checks.protocol.frames import Violation
 from checks.protocol.transcript import Reason
 
 
-def conversation(max_bytes: int = 65_536, max_frames: int = 64, *, terms: str = "") -> Conversation:
-    deflate = agreed(terms, max_bytes)
-    return Conversation(
+def conversation(
+    max_bytes: int = 65_536, max_frames: int = 64, *, terms: str = ""
+) -> ClientConnection:
+    deflate = negotiate(terms, max_bytes)
+    return ClientConnection(
         max_bytes=max_bytes,
         max_frames=max_frames,
         masking_key=lambda: b"\x01\x02\x03\x04",
@@ -63,11 +65,11 @@ def test_messages_pings_and_the_close_are_heard_in_order() -> None:
         + close(1001, "bye")
     )
     assert talk.receive(wire, 1.0) == [
-        Text("welcome"),
-        Binary(b"\x00\x01"),
-        PingHeard(b"p"),
-        PongHeard(b"q"),
-        CloseHeard(1001, "bye"),
+        TextMessage("welcome"),
+        BinaryMessage(b"\x00\x01"),
+        Ping(b"p"),
+        Pong(b"q"),
+        Close(1001, "bye"),
     ]
     assert [(seen.opcode, seen.size, seen.preview) for seen in talk.frames] == [
         ("text", 7, "welcome"),
@@ -87,7 +89,7 @@ def test_fragments_are_one_message_and_as_many_frames() -> None:
         + frame(0, b"", fin=False)
         + frame(0, b"come")
     )
-    assert talk.receive(wire, 1.0) == [PingHeard(b"between"), Text("welcome")]
+    assert talk.receive(wire, 1.0) == [Ping(b"between"), TextMessage("welcome")]
     assert [(seen.opcode, seen.final) for seen in talk.frames] == [
         ("text", False),
         ("ping", True),
@@ -105,19 +107,19 @@ def test_messages_are_the_same_however_the_bytes_are_cut(texts: list[str], size:
         for start in range(0, len(wire), size)
         for thing in talk.receive(wire[start : start + size], 1.0)
     ]
-    assert heard == [*(Text(text) for text in texts), CloseHeard(1000, "")]
+    assert heard == [*(TextMessage(text) for text in texts), Close(1000, "")]
     assert [seen.size for seen in talk.frames] == [*(len(text.encode()) for text in texts), 2]
 
 
 def test_a_close_without_a_code_is_1005_and_is_answered_without_one() -> None:
     talk = conversation()
-    assert talk.receive(frame(8), 1.0) == [CloseHeard(1005, "")]
+    assert talk.receive(frame(8), 1.0) == [Close(1005, "")]
     assert talk.send_close(1005, "", 2.0)[1] & 0x7F == 0
 
 
 def test_what_comes_after_a_close_is_ignored() -> None:
     talk = conversation()
-    assert talk.receive(close(1000) + b"\xff\xff garbage", 1.0) == [CloseHeard(1000, "")]
+    assert talk.receive(close(1000) + b"\xff\xff garbage", 1.0) == [Close(1000, "")]
     assert talk.receive(b"more", 2.0) == []
 
 
@@ -172,7 +174,10 @@ def test_a_claim_that_is_too_large_is_refused_before_its_bytes_are_taken() -> No
 
 def test_exactly_the_limits_are_taken() -> None:
     talk = conversation(max_bytes=10, max_frames=2)
-    assert talk.receive(frame(1, b"abc") + frame(1, b"abc"), 1.0) == [Text("abc"), Text("abc")]
+    assert talk.receive(frame(1, b"abc") + frame(1, b"abc"), 1.0) == [
+        TextMessage("abc"),
+        TextMessage("abc"),
+    ]
     assert isinstance(talk.receive(b"\x89\x00", 2.0)[-1], Violation)
 
 
@@ -205,32 +210,30 @@ def test_an_independent_reader_hears_the_same(frames: list[bytes], size: int) ->
     assert ours == by_wsproto(wire)
 
 
-def by_wsproto(wire: bytes) -> list[Heard | int]:
+def by_wsproto(wire: bytes) -> list[WebSocketEvent | int]:
     """Things heard; the code to close with, last, where a rule was broken."""
     connection = Connection(ConnectionType.CLIENT)
     connection.receive_data(wire)
     text, binary = "", b""
-    heard: list[Heard | int] = []
+    heard: list[WebSocketEvent | int] = []
     for event in connection.events():
         if isinstance(event, events.TextMessage):
             text += event.data
             if event.message_finished:
-                heard.append(Text(text))
+                heard.append(TextMessage(text))
                 text = ""
         elif isinstance(event, events.BytesMessage):
             binary += event.data
             if event.message_finished:
-                heard.append(Binary(binary))
+                heard.append(BinaryMessage(binary))
                 binary = b""
         elif isinstance(event, events.Ping):
-            heard.append(PingHeard(bytes(event.payload)))
+            heard.append(Ping(bytes(event.payload)))
         elif isinstance(event, events.Pong):
-            heard.append(PongHeard(bytes(event.payload)))
+            heard.append(Pong(bytes(event.payload)))
         elif isinstance(event, events.CloseConnection):
             closed = connection.state is ConnectionState.REMOTE_CLOSING
-            heard.append(
-                CloseHeard(int(event.code), event.reason or "") if closed else int(event.code)
-            )
+            heard.append(Close(int(event.code), event.reason or "") if closed else int(event.code))
             break
     return heard
 
@@ -262,7 +265,7 @@ def test_what_we_send_is_recorded_and_masked() -> None:
         ("sent", "close", 6),
     ]
     assert talk.close_sent
-    assert talk.receive(close(1000), 5.0) == [CloseHeard(1000, "")]
+    assert talk.receive(close(1000), 5.0) == [Close(1000, "")]
 
 
 @pytest.mark.parametrize("pieces", [1, 2], ids=["before the message", "between its fragments"])
@@ -276,7 +279,7 @@ def test_a_pong_beside_a_compressed_message_does_not_garble_it(pieces: int) -> N
     else:
         wire = frame(1, whole[:half], fin=False, rsv=0x40) + frame(10) + frame(0, whole[half:])
     talk = conversation(1024, terms="permessage-deflate")
-    assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, Text)] == [
+    assert [heard.data for heard in talk.receive(wire, 1.0) if isinstance(heard, TextMessage)] == [
         "hello hello"
     ]
 
@@ -288,20 +291,20 @@ def test_compressed_both_ways_with_every_window(terms: str, bits: int) -> None:
         f"permessage-deflate; client_max_window_bits={bits}; server_max_window_bits={bits}{terms}"
     )
     talk = conversation(4096, terms=answer)
-    server = agreed(answer, 4096)
+    server = negotiate(answer, 4096)
     assert server
     for _ in range(2):
         sent = talk.send_text("hello hello hello", 1.0)
         assert bool(sent[0] & 0x40) is (bits > 8), "zlib cannot keep to a window of 256 bytes"
         (heard,) = talk.receive(frame(1, server.deflate(b"hello hello hello"), rsv=0x40), 1.0)
-        assert heard == Text("hello hello hello")
+        assert heard == TextMessage("hello hello hello")
 
 
 def test_a_stream_that_the_sender_ended_is_followed_by_another() -> None:
     talk = conversation(1024, terms="permessage-deflate")
     for _ in range(2):
         ended = zlib.compress(b"hello", wbits=-15) + b"\x00"
-        assert talk.receive(frame(1, ended, rsv=0x40), 1.0) == [Text("hello")]
+        assert talk.receive(frame(1, ended, rsv=0x40), 1.0) == [TextMessage("hello")]
 
 
 def test_what_cannot_be_inflated_is_named() -> None:
