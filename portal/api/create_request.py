@@ -120,7 +120,7 @@ def submit(
         missing = "external_system" if "external_id" in said else "external_id"
         together = "external_system and external_id go together."
         errors.append(FieldError(missing, "required", together))
-    team = Team.objects.filter(memberships__person=person, slug=values["team"]).first()
+    team = Team.objects.of(person).filter(slug=values["team"]).first()
     if values["team"] and not team:
         errors.append(FieldError("team", "unknown_team", NO_TEAM))
     beneficiary = find_person(values["requested_for"], "requested_for", errors)

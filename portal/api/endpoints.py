@@ -18,7 +18,7 @@ from portal.api.base import ApiView
 from portal.api.endpoint_settings import ENDPOINT_SPEC
 from portal.api.lists import PAGE, Filter, page, page_of
 from portal.api.operation import operation
-from portal.endpoints.visibility import visible_endpoints
+from portal.people.visibility import visible_endpoints
 from provisioning.models import Endpoint
 
 Model_ = TypeVar("Model_", bound=Model)

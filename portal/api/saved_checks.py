@@ -24,7 +24,7 @@ from portal.endpoints.actions import (
     delete_saved_check,
     save_check,
 )
-from portal.endpoints.visibility import visible_endpoints
+from portal.people.visibility import visible_endpoints
 from portal.problems import refused
 from portal.requests.lifecycle import Denied
 

@@ -31,7 +31,7 @@ SCHEDULES = (0, 15, 60, 1440)
 
 def check_refusal(person: Person, endpoint: Endpoint) -> Denied | None:
     """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
-    if not (person.decides or person.memberships.filter(team__slug=endpoint.owner).exists()):
+    if not (person.decides or person.belongs_to(endpoint.owner)):
         return Denied("not_your_team", "Only the team and the platform team may test an endpoint.")
     if endpoint.state != Endpoint.State.DEPLOYED:
         return Denied("wrong_state", "It can be tested once it is deployed.")

@@ -141,7 +141,7 @@ def _neighbours(person: Person, shown: EndpointRequest) -> Neighbours:
     on_vpc_origin = [one for one in same_target if one.spec.vpc_origin_key == spec.vpc_origin_key]
     of_others = 0
     if not person.sees_everything:
-        own = set(Team.objects.filter(memberships__person=person).values_list("slug", flat=True))
+        own = set(Team.objects.of(person).values_list("slug", flat=True))
         of_others = len(
             {one.pk for one in [*on_distribution, *on_vpc_origin] if one.owner not in own}
         )

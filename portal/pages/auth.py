@@ -20,6 +20,7 @@ from django_htmx.http import HttpResponseClientRedirect
 from django_htmx.middleware import HtmxDetails
 
 from portal.people.models import Person, Team
+from portal.people.visibility import visible_endpoints
 from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 
@@ -97,12 +98,7 @@ def request_or_404(person: Person, pk: UUID) -> EndpointRequest:
 
 def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:
     """The endpoint, if this person may know of it."""
-    endpoints = Endpoint.objects.select_related("account")
-    if not person.sees_everything:
-        endpoints = endpoints.filter(
-            owner__in=Team.objects.filter(memberships__person=person).values("slug")
-        )
-    found = endpoints.filter(pk=pk).first()
+    found = visible_endpoints(person).select_related("account").filter(pk=pk).first()
     if found is None:
         raise Http404
     return found
@@ -110,4 +106,4 @@ def endpoint_or_404(person: Person, pk: UUID) -> Endpoint:
 
 def teams_of(person: Person) -> list[Team]:
     """The teams a person may ask for."""
-    return list(Team.objects.filter(memberships__person=person).order_by("name"))
+    return list(Team.objects.of(person))

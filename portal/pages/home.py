@@ -18,6 +18,7 @@ from portal.endpoints.endpoint_status import EndpointStatus, endpoint_status
 from portal.pages.auth import SignedIn, signed_in, teams_of
 from portal.pages.paging import page_of
 from portal.people.models import Person, Team
+from portal.people.visibility import visible_teams
 from portal.requests.lifecycle import FINAL, TITLES, State
 from portal.requests.models import EndpointRequest
 from provisioning.models import AwsAccount, Endpoint
@@ -44,7 +45,7 @@ def home(request: SignedIn) -> HttpResponse:
     them.
     """
     person = request.user
-    teams = _filterable(person)
+    teams = list(visible_teams(person))
     chosen = _chosen(teams, request.GET.get("team", ""))
     endpoints = Endpoint.objects.exclude(state=Endpoint.State.ABSENT).select_related("account")
     endpoints = endpoints.filter(
@@ -93,7 +94,7 @@ def home(request: SignedIn) -> HttpResponse:
 @require_safe
 def requests(request: SignedIn) -> HttpResponse:
     """Every request a person may see, newest first, by team and state."""
-    teams = _filterable(request.user)
+    teams = list(visible_teams(request.user))
     chosen = _chosen(teams, request.GET.get("team", ""))
     state = request.GET.get("state", "")
     found = EndpointRequest.objects.visible_to(request.user).select_related("team", "requester")
@@ -138,10 +139,6 @@ def _with_last_check(endpoints: QuerySet[Endpoint]) -> QuerySet[Any]:
         last_at=Subquery(checks.values("finished_at")[:1]),
         request_id=Subquery(newest.values("pk")[:1]),
     )
-
-
-def _filterable(person: Person) -> list[Team]:
-    return list(Team.objects.order_by("name")) if person.sees_everything else teams_of(person)
 
 
 def _chosen(teams: list[Team], slug: str) -> Team | None:

@@ -6,7 +6,7 @@ Row rules are methods, set rules QuerySet methods. Changes are made in actions.p
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
@@ -16,12 +16,25 @@ from portal.people.actor import Actor
 from provisioning.models import AwsAccount
 
 
+class TeamQuerySet(models.QuerySet["Team"]):
+    """Sets of teams."""
+
+    def of(self, person: Person) -> TeamQuerySet:
+        """The teams that this person is a member of."""
+        return self.filter(memberships__person=person)
+
+
 class Team(models.Model):
     """A team that asks for endpoints. Its accounts are the only ones its people see."""
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=80)
     accounts = models.ManyToManyField(AwsAccount, related_name="teams", blank=True)
+
+    objects = models.Manager.from_queryset(TeamQuerySet)()
+
+    class Meta:
+        ordering: ClassVar[list[str]] = ["name"]
 
     def __str__(self) -> str:
         return self.name
@@ -54,8 +67,12 @@ class Person(AbstractUser):
         """Whether this person may read every team's requests and endpoints."""
         return self.is_active and self.role != self.Role.NONE
 
+    def belongs_to(self, slug: str) -> bool:
+        """Whether this person is a member of the team."""
+        return self.memberships.filter(team__slug=slug).exists()
+
     def actor_for(self, team: Team) -> Actor:
-        """This person as the lifecycle's rules see them, asked of the database anew each time."""
+        """This person as the lifecycle's rules see them; reads the database each time."""
         member = Membership.objects.filter(person=self, team=team).exists()
         admin = self.role == self.Role.PLATFORM_ADMIN
         return Actor(
@@ -115,7 +132,7 @@ class ApiToken(models.Model):
     last_used_at = models.DateTimeField(null=True, blank=True)
     revoked_at = models.DateTimeField(null=True, blank=True)
 
-    objects: ClassVar[Any] = ApiTokenQuerySet.as_manager()
+    objects = models.Manager.from_queryset(ApiTokenQuerySet)()
 
     def __str__(self) -> str:
         return f"{self.prefix}… ({self.name})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.db import models
 from django.db.models import F, Q
@@ -29,7 +29,7 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
         """
         if person.sees_everything:
             return self.all()
-        return self.filter(team__in=Team.objects.filter(memberships__person=person))
+        return self.filter(team__in=Team.objects.of(person))
 
     def to_decide(self, person: Person) -> EndpointRequestQuerySet:
         """Requests this person may approve or reject now."""
@@ -127,7 +127,7 @@ class EndpointRequest(models.Model):
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
 
-    objects: ClassVar[Any] = EndpointRequestQuerySet.as_manager()
+    objects = models.Manager.from_queryset(EndpointRequestQuerySet)()
 
     class Meta:
         indexes: ClassVar[list[models.Index]] = [

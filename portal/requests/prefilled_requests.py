@@ -41,7 +41,7 @@ def prefilled_requests(
     """Verdict → the request for it, after a test of `resource` (a path and its query; "" is the
     endpoint's own).
     """
-    if not person.memberships.filter(team__slug=endpoint.owner).exists():
+    if not person.belongs_to(endpoint.owner):
         return {}
     spec = endpoint.spec
     path = urlsplit(resource).path or spec.handshake_path

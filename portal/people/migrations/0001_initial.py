@@ -68,6 +68,9 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(max_length=80)),
                 ('accounts', models.ManyToManyField(blank=True, related_name='teams', to='provisioning.awsaccount')),
             ],
+            options={
+                'ordering': ['name'],
+            },
         ),
         migrations.CreateModel(
             name='Membership',
