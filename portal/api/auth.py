@@ -18,7 +18,7 @@ from rest_framework.throttling import SimpleRateThrottle
 from rest_framework.views import APIView
 
 from portal.people.models import ApiToken, Person
-from portal.people.rate_counter import counts
+from portal.people.rate_counter import rate_counter
 from portal.people.tokens import bearer, find_token
 from portal.problems import ApiProblem
 
@@ -90,7 +90,7 @@ class CallerThrottle(SimpleRateThrottle):
         return f"api-calls-person-{request.user.pk}"
 
     def allow_request(self, request: Request, view: APIView) -> bool:
-        calls, self.left = counts().add(self.get_cache_key(request, view), self.duration)
+        calls, self.left = rate_counter().add(self.get_cache_key(request, view), self.duration)
         return calls <= self.num_requests
 
     def wait(self) -> float:

@@ -1,8 +1,7 @@
-"""Who may follow a request's console: a signed-in person or a token with the right scope, and only
-what they may see.
+"""Who may follow a request's console: a signed-in person, or a token with the right scope.
 
-Asked at the beginning and again every minute, so that a revoked token, a sign-out or a lost
-membership ends a socket. Another team's request is refused exactly like one that does not exist.
+Checked when the socket opens and every minute after that, so that a revoked token, a sign-out or a
+lost membership closes it. Another team's request is refused exactly like one that does not exist.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ BAD_REQUEST, UNAUTHENTICATED, FORBIDDEN, NOT_FOUND = 4400, 4401, 4403, 4404
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a handshake brought. A token counts before a cookie."""
+    """The credentials in a handshake. A token takes precedence over a cookie."""
 
     token: str | None = None
     session_key: str = ""
@@ -36,7 +35,7 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Admitted:
-    """May follow. `last_seq` and `state` are as of the question."""
+    """May follow. `last_seq` and `state` are as of this check."""
 
     stream: str
     last_seq: int
@@ -45,7 +44,7 @@ class Admitted:
 
 @dataclass(frozen=True)
 class Refused:
-    """May not; the socket closes with `code` and `reason` (at most 123 bytes)."""
+    """May not follow; the socket closes with `code` and `reason` (at most 123 bytes)."""
 
     code: int
     reason: str
@@ -77,7 +76,7 @@ def admit(credentials: Credentials, request_id: uuid.UUID, now: datetime) -> Adm
     )
     row = visible.values("stream", "state", "last_seq").first()
     if row is None:
-        return Refused(NOT_FOUND, "There is no such request, or it belongs to another team.")
+        return Refused(NOT_FOUND, "This request does not exist or belongs to another team.")
     return Admitted(row["stream"], row["last_seq"] or 0, row["state"])
 
 

@@ -1,9 +1,8 @@
-"""The console's socket: hello, every event after the cursor once and in order, then what comes.
+"""The console's socket: hello, then every event after the cursor, once and in order.
 
-A plain ASGI application rather than Channels' consumer, which makes a task and a thread hop for
-every message of every socket; here a message costs neither. It never invents an event: lines come
-from the hub or from the database, and only the next seq is sent. A close of the socket never means
-that the request has finished; the message `finished` does.
+A plain ASGI application: Channels' consumer costs a task and a thread hop for every message of
+every socket. Lines come from the hub or from the database, and only the next seq is sent. A closed
+socket never means that the request has finished; the message `finished` does.
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ UNSUPPORTED, POLICY, TOO_BIG, INTERNAL, SERVICE_RESTART, TRY_AGAIN_LATER = (
     1013,
 )
 LARGEST_SEQ = 2**63 - 1
-A_LITTLE_LATER = 0.05
-"""Seconds that keep an alarm from ringing a clock tick early."""
+ALARM_MARGIN_SECONDS = 0.05
+"""Keeps an alarm from ringing a clock tick early."""
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +70,15 @@ async def console(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 async def nowhere(scope: Scope, receive: Receive, send: Send) -> None:
-    """Every other path: accepted and closed, so that a browser learns why."""
+    """Every other path: accepted and closed, so that a browser can read the reason."""
     await receive()
     await send({"type": "websocket.accept"})
     await send(
-        {"type": "websocket.close", "code": NOT_FOUND, "reason": "There is no console here."}
+        {
+            "type": "websocket.close",
+            "code": NOT_FOUND,
+            "reason": "There is no console at this path.",
+        }
     )
 
 
@@ -91,8 +94,8 @@ class _Console:
         self.cursor = 0
 
     async def run(self) -> None:
-        """1. Accept, so that a refusal has a code a browser can read. 2. Ask whether. 3. Join the
-        hub. 4. Follow.
+        """1. Accept, so that a browser can read the code of a refusal. 2. Check access. 3. Join
+        the hub. 4. Follow.
         """
         await self.receive()
         await self.send({"type": "websocket.accept"})
@@ -107,18 +110,16 @@ class _Console:
             pass  # The client is gone.
         except DatabaseError as error:
             log.warning("console of %s: %s", self.request_id, error)
-            await self._close(TRY_AGAIN_LATER, "The database is away. Connect again.")
+            await self._close(TRY_AGAIN_LATER, "The database is unavailable. Reconnect.")
         except Exception:
             log.exception("console of %s", self.request_id)
-            await self._close(INTERNAL, "The portal had a problem. Connect again.")
+            await self._close(INTERNAL, "Internal error. Reconnect.")
         finally:
             if subscriber is not None:
                 hub.leave(subscriber)
 
     async def _converse(self, subscriber: Subscriber, admitted: Admitted) -> None:
-        """Until the client goes, misbehaves, may not see it any more, or has been here for half a
-        day.
-        """
+        """Until the client leaves, misbehaves, loses access, or has been connected for 12 hours."""
         tasks = [
             asyncio.create_task(self._listen()),
             asyncio.create_task(self._follow(subscriber, admitted)),
@@ -137,33 +138,37 @@ class _Console:
         # Spread, not secret
         until = loop.time() + LONGEST_LIFE_SECONDS * random.uniform(0.95, 1)  # noqa: S311
         self.cursor = min(self._after(), admitted.last_seq)
-        await self._say(
+        await self._send_message(
             "hello", stream=admitted.stream, last_seq=admitted.last_seq, state=admitted.state
         )
         if not await self._catch_up(subscriber.stream):
             await self._send(finished(admitted.state))
         recheck_at = loop.time() + RECHECK_SECONDS * random.uniform(0.8, 1)  # noqa: S311
-        alarm = loop.call_at(min(recheck_at, until) + A_LITTLE_LATER, subscriber.wake)
+        alarm = loop.call_at(min(recheck_at, until) + ALARM_MARGIN_SECONDS, subscriber.wake)
         try:
             while True:
                 await subscriber.wait()
                 lines, lost = subscriber.take()
                 if lost:
-                    await self._say("resync", after=self.cursor)
+                    await self._send_message("resync", after=self.cursor)
                     await self._catch_up(subscriber.stream)
-                await self._hand_on(lines, subscriber.stream)
+                await self._deliver(lines, subscriber.stream)
                 now = loop.time()
                 if now >= until:
-                    raise Closed(SERVICE_RESTART, "Half a day has passed. Connect again.")
+                    raise Closed(
+                        SERVICE_RESTART, "The connection has been open for 12 hours. Reconnect."
+                    )
                 if now >= recheck_at:
-                    await self._check_again()
+                    await self._recheck()
                     recheck_at = loop.time() + RECHECK_SECONDS
-                    alarm = loop.call_at(min(recheck_at, until) + A_LITTLE_LATER, subscriber.wake)
+                    alarm = loop.call_at(
+                        min(recheck_at, until) + ALARM_MARGIN_SECONDS, subscriber.wake
+                    )
         finally:
             alarm.cancel()
 
-    async def _hand_on(self, lines: tuple[Line, ...], stream: str) -> None:
-        """Send what is next; skip what was read already; read what is missing between."""
+    async def _deliver(self, lines: tuple[Line, ...], stream: str) -> None:
+        """Send the next lines; skip those already sent; read those that are missing between."""
         for line in lines:
             if line.seq > self.cursor + 1:
                 await self._catch_up(stream)
@@ -171,7 +176,7 @@ class _Console:
                 await self._send_line(line)
 
     async def _catch_up(self, stream: str) -> bool:
-        """Send everything committed after the cursor. Whether there was anything."""
+        """Send everything committed after the cursor; return whether there was anything."""
         before = self.cursor
         while True:
             page = await in_database(read_after, stream, self.cursor)
@@ -187,9 +192,7 @@ class _Console:
             await self._send(line.after)
 
     async def _listen(self) -> None:
-        """A client may say ping. Everything else is answered with an error, and too much of it with
-        a close.
-        """
+        """A client may send ping. Anything else gets an error, and too much of it a close."""
         loop = asyncio.get_running_loop()
         times: deque[float] = deque(maxlen=MESSAGES_PER_WINDOW)
         while True:
@@ -202,17 +205,17 @@ class _Console:
             times.append(now)
             text = heard.get("text")
             if text is None:
-                raise Closed(UNSUPPORTED, "Only text is understood here.")
+                raise Closed(UNSUPPORTED, "Send text messages only.")
             if (
                 len(text) > LARGEST_MESSAGE
                 or len(text.encode("utf-8", "replace")) > LARGEST_MESSAGE
             ):
-                raise Closed(TOO_BIG, f"A message may have {LARGEST_MESSAGE} bytes.")
+                raise Closed(TOO_BIG, f"A message can have at most {LARGEST_MESSAGE} bytes.")
             if _is_ping(text):
-                await self._say("pong")
+                await self._send_message("pong")
             else:
-                await self._say(
-                    "error", code="unknown_message", message='Only {"type":"ping"} is understood.'
+                await self._send_message(
+                    "error", code="unknown_message", message='Send {"type":"ping"} only.'
                 )
 
     async def _admitted(self) -> Admitted:
@@ -222,21 +225,21 @@ class _Console:
             raise Closed(answer.code, answer.reason)
         return answer
 
-    async def _check_again(self) -> None:
+    async def _recheck(self) -> None:
         try:
             await self._admitted()
         except Closed as close:
             if close.code == UNAUTHENTICATED:
                 raise
-            raise Closed(FORBIDDEN, "You may not see this request any more.") from None
+            raise Closed(FORBIDDEN, "You no longer have access to this request.") from None
 
     def _after(self) -> int:
         text = parse_qs(self.query.decode("latin-1")).get("after", ["0"])[-1]
         if text.isascii() and text.isdigit() and len(text) <= 19 and int(text) <= LARGEST_SEQ:
             return int(text)
-        raise Closed(BAD_REQUEST, "after is the number of the last event that you have.")
+        raise Closed(BAD_REQUEST, "after must be the number of the last event that you have.")
 
-    async def _say(self, kind: str, **members: Any) -> None:
+    async def _send_message(self, kind: str, **members: Any) -> None:
         await self._send(
             message(kind, **members, server_time=timezone.now().isoformat(timespec="milliseconds"))
         )

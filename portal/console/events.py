@@ -1,7 +1,6 @@
-"""What the console reads from PostgreSQL, in a few threads of its own, and the lines it makes of
-events.
+"""What the console reads from PostgreSQL, in a few threads of its own, and how events become lines.
 
-A line is rendered here once for all who follow. Nothing here knows of sockets.
+A line is rendered once for all readers. Nothing here knows about sockets.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _threads = ThreadPoolExecutor(THREADS, thread_name_prefix="console")
 
 
 class Line(NamedTuple):
-    """An event as it goes over the wire. `after` is a message that follows it, or ""."""
+    """An event as sent. `after` is a message that follows it, or ""."""
 
     seq: int
     text: str
@@ -39,7 +38,7 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True)
 class Page:
-    """Lines in order; `more` when the stream goes on behind them."""
+    """Lines in order; `more` if the stream continues after them."""
 
     lines: tuple[Line, ...]
     more: bool
@@ -55,7 +54,7 @@ def read_after(stream: str, cursor: int) -> Page:
     """The next lines after `cursor`.
 
     Events and the request's state come from one statement, hence one snapshot: a settled state is
-    told exactly behind the event that settled it.
+    sent right after the event that settled it.
     """
     state = EndpointRequest.objects.filter(stream=OuterRef("stream_id")).values("state")[:1]
     events = list(
@@ -64,19 +63,18 @@ def read_after(stream: str, cursor: int) -> Page:
     more = len(events) > PAGE
     lines = [Line(event.seq, _event(event)) for event in events[:PAGE]]
     if lines and not more:
-        # # annotated above
         settled = finished(events[-1].request_state)  # type: ignore[attr-defined]
         lines[-1] = lines[-1]._replace(after=settled)
     return Page(tuple(lines), more)
 
 
 def last_seqs(streams: Iterable[str]) -> dict[str, int]:
-    """Where these streams stand, in one query."""
+    """The last seq of each stream, in one query."""
     return dict(EventStream.objects.filter(name__in=list(streams)).values_list("name", "last_seq"))
 
 
 def finished(state: str | None) -> str:
-    """What is said when a request has settled, or "" while something is going on."""
+    """The message for a settled request, or "" while something is going on."""
     if state is None or State(state) not in SETTLED:
         return ""
     return message("finished", state=state, title=TITLES[State(state)])

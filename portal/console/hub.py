@@ -1,10 +1,9 @@
-"""One hub per web process: hears the pokes once, reads each new event once, and hands the same line
-to every console.
+"""One hub per web process: receives each poke once, reads each new event once, and gives the same
+line to every console.
 
-The order that loses nothing: a console joins first, then reads for itself what is committed, then
-follows. A poke is only a hint; the sweep finds what pokes did not tell within two seconds. A
-console that does not keep up is told so and reads again from its own cursor; nothing is dropped in
-silence. The hub never decides who may follow what.
+No event is lost because a console joins first, then reads what is committed, then follows. A poke
+is only a hint: the poll finds within two seconds what pokes missed. A console that falls behind is
+marked and reads again from its own cursor. The hub does not decide who may follow what.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ from channels.layers import get_channel_layer
 from portal.console.events import Line, in_database, last_seqs, read_after
 from provisioning.pokes import POKES_GROUP
 
-SWEEP_SECONDS = 2.0
+POLL_SECONDS = 2.0
 QUEUE_LINES = 1000
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 8.0
 
@@ -42,8 +41,8 @@ class Subscriber:
         self._waiter: asyncio.Future[None] | None = None
 
     def push(self, lines: Sequence[Line]) -> None:
-        """Called by the hub. A full queue is emptied and marked: its owner reads again from its own
-        cursor.
+        """Called by the hub. A full queue is cleared and marked: its owner reads again from its
+        own cursor.
         """
         if not self._lost:
             self._lines.extend(lines)
@@ -53,13 +52,13 @@ class Subscriber:
         self.wake()
 
     def wake(self) -> None:
-        """Let the owner look."""
+        """Wake the owner."""
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
     async def wait(self) -> None:
-        """Return when there is something to take, or somebody woke the owner."""
+        """Return when there is something to take, or the owner was woken."""
         if self._lines or self._lost:
             return
         self._waiter = asyncio.get_running_loop().create_future()
@@ -69,7 +68,7 @@ class Subscriber:
             self._waiter = None
 
     def take(self) -> tuple[tuple[Line, ...], bool]:
-        """Everything queued, and whether lines were lost before it."""
+        """Take everything queued, and whether lines were lost before it."""
         lines, lost = tuple(self._lines), self._lost
         self._lines.clear()
         self._lost = False
@@ -77,7 +76,7 @@ class Subscriber:
 
 
 class _Topic:
-    """A followed stream: how far it has been handed out, and to whom."""
+    """A followed stream: the last seq delivered, and to whom."""
 
     __slots__ = ("high", "subscribers")
 
@@ -87,7 +86,7 @@ class _Topic:
 
 
 class Hub:
-    """Lives as long as its event loop. Made by `the_hub`."""
+    """Lives as long as its event loop; `the_hub` creates it."""
 
     def __init__(self) -> None:
         self._topics: dict[str, _Topic] = {}
@@ -108,7 +107,7 @@ class Hub:
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Follow no more."""
+        """Stop following."""
         topic = self._topics.get(subscriber.stream)
         if topic is not None:
             topic.subscribers.discard(subscriber)
@@ -116,7 +115,7 @@ class Hub:
                 del self._topics[subscriber.stream]
 
     def poked(self, stream: str, seq: int) -> None:
-        """Note that a stream may have grown. Many pokes of one stream become one read."""
+        """Mark a stream that may have grown. Many pokes of one stream become one read."""
         topic = self._topics.get(stream)
         if topic is not None and seq > topic.high:
             self._dirty.add(stream)
@@ -130,15 +129,13 @@ class Hub:
             asyncio.create_task(work, name=f"console hub: {name}")
             for name, work in (
                 ("listen", self._listen()),
-                ("sweep", self._sweep()),
-                ("hand out", self._hand_out()),
+                ("poll", self._poll()),
+                ("deliver", self._deliver()),
             )
         ]
 
     async def _listen(self) -> None:
-        """Hear the pokes, with one channel for the whole process. Without Redis the sweep does its
-        work.
-        """
+        """Receive pokes on one channel for the whole process. Without Redis, polling continues."""
         pause = FIRST_PAUSE_SECONDS
         while True:
             layer = get_channel_layer()
@@ -149,7 +146,7 @@ class Hub:
                 while True:
                     self._heard(await layer.receive(channel))
             except Exception as error:
-                log.warning("no pokes, looking every %g s instead: %s", SWEEP_SECONDS, error)
+                log.warning("no pokes; polling every %g s instead: %s", POLL_SECONDS, error)
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
@@ -158,23 +155,23 @@ class Hub:
         if isinstance(stream, str) and isinstance(seq, int):
             self.poked(stream, seq)
 
-    async def _sweep(self) -> None:
-        """Ask for all followed streams in one query."""
+    async def _poll(self) -> None:
+        """Read the last seq of every followed stream in one query."""
         while True:
-            await asyncio.sleep(SWEEP_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
             if not self._topics:
                 continue
             try:
                 grown = await in_database(last_seqs, list(self._topics))
             except Exception as error:
-                log.warning("the event log could not be read: %s", error)
+                log.warning("cannot read the event log: %s", error)
                 continue
             for stream, seq in grown.items():
                 self.poked(stream, seq)
 
-    async def _hand_out(self) -> None:
-        """Read what is new and hand it out. What fails stays behind its topic's mark; the sweep
-        finds it again.
+    async def _deliver(self) -> None:
+        """Read new events and deliver them. What fails stays after its topic's last seq, so the
+        next poll finds it again.
         """
         while True:
             await self._grown.wait()
@@ -185,7 +182,7 @@ class Hub:
             )
             for outcome in outcomes:
                 if isinstance(outcome, Exception):
-                    log.warning("new events could not be read: %s", outcome)
+                    log.warning("cannot read new events: %s", outcome)
 
     async def _read_on(self, stream: str) -> None:
         while (topic := self._topics.get(stream)) is not None:
@@ -211,8 +208,8 @@ def the_hub() -> Hub:
 
 
 def tune_garbage_collection() -> None:
-    """What is loaded by now stays: collecting it again and again costs the slowest consoles most of
-    their delay.
+    """Freeze what is loaded by now: collecting it again and again causes most of the delay of the
+    slowest consoles.
     """
     if gc.get_threshold()[0] < 50_000:
         gc.collect()

@@ -1,8 +1,8 @@
-"""Where sockets go, and from which pages they may come.
+"""Routes sockets, and checks which pages they come from.
 
 A browser's handshake must carry exactly the portal's own Origin, scheme and port included: cookies
-come with every page's handshake, so the Origin is what keeps foreign pages out. A token is never
-sent by a foreign page; its bearer needs no Origin.
+come with every page's handshake, so the Origin is what keeps foreign pages out. No foreign page can
+send a token, so a handshake with one needs no Origin.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def _route(application: Callable[[Scope, Receive, Send], Awaitable[None]]) -> An
 
 
 class OwnPagesOnly:
-    """Denies (403) handshakes of other pages, by the rule of Channels' OriginValidator."""
+    """Denies (403) handshakes from other pages, by the rule of Channels' OriginValidator."""
 
     def __init__(self, application: URLRouter) -> None:
         self.application = application
@@ -51,5 +51,5 @@ class OwnPagesOnly:
         origins = [value.decode("latin-1") for name, value in headers if name == b"origin"]
         try:
             return len(origins) == 1 and bool(self.rule.valid_origin(urlparse(origins[0])))
-        except ValueError:  # no address: half a bracket, a port beyond 65535
+        except ValueError:  # Not a URL: an open bracket, a port above 65535.
             return False

@@ -1,4 +1,4 @@
-"""What people can ask of a live endpoint: checks, probes, saved checks. One function per verb."""
+"""What people can do with a live endpoint: checks, probes, saved checks. One function per verb."""
 
 from __future__ import annotations
 
@@ -23,18 +23,20 @@ from portal.requests.models import EndpointRequest
 from provisioning.models import Endpoint
 
 MOST_SAVED_CHECKS = 20
-
-
 SCHEDULES = (0, 15, 60, 1440)
-"""How often a saved check can be made by itself, in minutes; 0 is only by hand."""
+"""Intervals at which a saved check can run, in minutes; 0 means only on demand."""
 
 
 def check_refusal(person: Person, endpoint: Endpoint) -> Denied | None:
-    """The team, and the people who decide; an auditor changes nothing, and a check is recorded."""
+    """Why this person cannot check the endpoint now, or None. Its team and approvers can; auditors
+    cannot, since a check is recorded.
+    """
     if not (person.decides or person.belongs_to(endpoint.owner)):
-        return Denied("not_your_team", "Only the team and the platform team may test an endpoint.")
+        return Denied(
+            "not_your_team", "Only its team and the platform team can check this endpoint."
+        )
     if endpoint.state != Endpoint.State.DEPLOYED:
-        return Denied("wrong_state", "It can be tested once it is deployed.")
+        return Denied("wrong_state", "It can be checked once it is deployed.")
     return None
 
 
@@ -61,7 +63,7 @@ def check_now(
     asked = saved.options if saved else options.to_dict() if options and not options.usual else {}
     if check.options != asked:
         return Denied(
-            "busy", "Another test of this endpoint is under way. Ask again when it has ended."
+            "busy", "Another check of this endpoint is running. Try again when it has finished."
         )
     return check
 
@@ -94,14 +96,14 @@ def analyze_log_rows(
     if refusal:
         return refusal
     if check.ok and not any(row.of_no_handshake for row in rows):
-        return Denied("wrong_state", "This test went well; its log row tells nothing more.")
+        return Denied("wrong_state", "This check passed; its log row adds nothing.")
     asked = ProbeRequest(ProbeKind.LOG_ROWS)
     found = request_probe(check.endpoint, asked, by=str(person), now=now, check=check, rows=rows)
     return found or _PROBE_UNDER_WAY
 
 
 _PROBE_UNDER_WAY = Denied(
-    "busy", "Another probe of this endpoint is under way. Ask again when it has ended."
+    "busy", "Another probe of this endpoint is running. Try again when it has finished."
 )
 
 
@@ -120,13 +122,13 @@ def save_check(
     if refusal:
         return refusal
     with transaction.atomic():
-        # Two at once take their turn here; the second counts the first.
+        # Simultaneous saves queue for this lock; the second one counts the first.
         Endpoint.objects.select_for_update(no_key=True).get(pk=endpoint.pk)
         known = SavedCheck.objects.filter(endpoint=endpoint)
         if known.count() >= MOST_SAVED_CHECKS and not known.filter(name=name).exists():
             return Denied(
                 "too_many",
-                f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Remove one first.",
+                f"An endpoint has at most {MOST_SAVED_CHECKS} saved checks. Delete one first.",
             )
         return checks.save_check(
             endpoint,
@@ -141,7 +143,7 @@ def save_check(
 
 
 def delete_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
-    """Make it no more."""
+    """Delete a saved check."""
     refusal = check_refusal(person, saved.endpoint)
     if refusal is None:
         saved.delete()
@@ -149,6 +151,6 @@ def delete_saved_check(person: Person, saved: SavedCheck) -> Denied | None:
 
 
 def _stream(endpoint: Endpoint) -> str:
-    """Where what happens to an endpoint is told: at its newest request."""
+    """The stream that the endpoint's events go to: its newest request's."""
     source = EndpointRequest.objects.filter(endpoint=endpoint).order_by("-created_at").first()
     return source.stream if source else ""

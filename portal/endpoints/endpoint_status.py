@@ -1,4 +1,4 @@
-"""How an endpoint is, in one word and one tone, from what was last seen of it (PURE)."""
+"""The status of an endpoint in one word and tone, from its last check (PURE)."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class EndpointStatus:
-    """`tone` is a class of the stylesheet (good, warn, bad, busy or empty); the word alone says
-    everything.
+    """`tone` is a CSS class (good, warn, bad, busy or empty); the word alone carries the
+    meaning.
     """
 
     word: str
@@ -16,13 +16,12 @@ class EndpointStatus:
 
 
 def endpoint_status(state: str, ok: bool | None) -> EndpointStatus:
-    """`state` is the endpoint's; `ok` is the last finished check's, None without one."""
+    """`state` is the endpoint's; `ok` is that of the last finished check, None without one."""
     if state == "absent":
         return EndpointStatus("Removed", "")
     if state == "wanted":
-        return EndpointStatus(
-            "Not built yet", "busy"
-        )  # being built, undone or stuck: its request says which
+        # Being built, rolled back or stuck: its request says which.
+        return EndpointStatus("Not built yet", "busy")
     if ok is None:
-        return EndpointStatus("Deployed, not tested yet", "warn")
-    return EndpointStatus("Live", "good") if ok else EndpointStatus("Does not answer", "bad")
+        return EndpointStatus("Deployed, not checked yet", "warn")
+    return EndpointStatus("Live", "good") if ok else EndpointStatus("Handshake failing", "bad")

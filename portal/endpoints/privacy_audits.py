@@ -1,8 +1,7 @@
-"""Privacy audits as the portal asks for them: every so many hours for each live endpoint, and when
-somebody wants one.
+"""Requests privacy audits: on a schedule for each live endpoint, and on demand.
 
-It decides who may ask and when the next one is due. What is asked of AWS, and what follows, is
-decided in checks.
+Who may request one and when the next is due is decided here; what an audit asks and concludes, in
+`checks.privacy`.
 """
 
 from __future__ import annotations
@@ -23,13 +22,12 @@ from provisioning.models import Endpoint
 
 BY_SCHEDULE = "the schedule"
 FIRST_AFTER = timedelta(minutes=10)
-"""A new endpoint has just been judged by its preflight; the first audit waits until it has settled.
-"""
+"""The preflight has just judged a new endpoint; the first audit waits until it has settled."""
 AT_ONCE = 100
 
 
 def audit_now(person: Person, endpoint: Endpoint, *, now: datetime) -> PrivacyAudit | Denied:
-    """Audit now; the one under way is given if there is one. For those who may test the
+    """Request an audit, or return the one that is running. For people who can check the
     endpoint.
     """
     refusal = check_refusal(person, endpoint)
@@ -40,9 +38,7 @@ def audit_now(person: Person, endpoint: Endpoint, *, now: datetime) -> PrivacyAu
 
 
 def request_due_audits(now: datetime) -> int:
-    """Ask for the audit of every live endpoint whose last one is too old; how many were asked
-    for.
-    """
+    """Request an audit of every live endpoint whose last one is too old; return how many."""
     if not settings.PRIVACY_AUDIT_HOURS:
         return 0
     recent = PrivacyAudit.objects.filter(endpoint=OuterRef("pk")).filter(
@@ -59,7 +55,7 @@ def request_due_audits(now: datetime) -> int:
 
 
 def _with_stream(endpoints: QuerySet[Endpoint]) -> Any:
-    """Each with the `stream` of its newest request: there it is told what happens to it."""
+    """Each with the `stream` of its newest request, which its events go to."""
     newest = (
         EndpointRequest.objects.filter(endpoint=OuterRef("pk"))
         .order_by("-created_at")

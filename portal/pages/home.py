@@ -124,7 +124,7 @@ def stuck_context(person: Person) -> dict[str, Any]:
     """What the fragment of stuck requests wants: how many there are, and those that are so
     longest.
     """
-    stuck = EndpointRequest.objects.to_put_right(person)
+    stuck = EndpointRequest.objects.stuck_for(person)
     return {"stuck_count": stuck.count(), "stuck": list(stuck.select_related("team")[:STUCK_SHOWN])}
 
 

@@ -13,7 +13,7 @@ from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.views import LoginView
 from django.http import HttpResponse
 
-from portal.people.rate_counter import counts
+from portal.people.rate_counter import rate_counter
 from portal.people.sessions import SessionStore
 
 # A colleague's wrong guesses from elsewhere must not lock somebody out, and behind a proxy all
@@ -35,7 +35,7 @@ class SignIn(LoginView):
     def post(self, *args: Any, **kwargs: Any) -> HttpResponse:
         """Refused without looking at the password while too many attempts have failed."""
         measures = self._counters()
-        tried = counts().seen([key for key, _ in measures])
+        tried = rate_counter().seen([key for key, _ in measures])
         if any(count >= most for count, (_, most) in zip(tried, measures, strict=True)):
             response = self.render_to_response(
                 self.get_context_data(form=self.get_form_class()(self.request), pause=True)
@@ -48,14 +48,14 @@ class SignIn(LoginView):
     def form_invalid(self, form: AuthenticationForm) -> HttpResponse:
         """Count it. The count ends by itself, from the first failure on."""
         for key, _ in self._counters():
-            counts().add(key, PAUSE_SECONDS)
+            rate_counter().add(key, PAUSE_SECONDS)
         return super().form_invalid(form)
 
     def form_valid(self, form: AuthenticationForm) -> HttpResponse:
         """The right password ends the counting for this name from this address, and nothing else.
         Sessions that have expired, of anybody, are deleted with it: nobody else would.
         """
-        counts().forget(self._counters()[0][0])
+        rate_counter().forget(self._counters()[0][0])
         SessionStore.clear_expired()
         return super().form_valid(form)
 

@@ -1,4 +1,5 @@
 """Persons, teams, roles, tokens, sign-in and sessions.
 
-Who somebody is and what role they have. What they may do with a request is decided in `portal.requests.lifecycle`.
+Who a person is and which role they have. What they may do with a request is decided in
+`portal.requests.lifecycle`.
 """

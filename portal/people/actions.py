@@ -13,15 +13,14 @@ from django.db import transaction
 from portal.people.models import ApiToken, Person
 from portal.people.sessions import end_sessions
 
-TOKEN_PREFIX = "pwe_"  # noqa: S105  the visible beginning of every token, not a secret
-
-
+# The visible beginning of every token, not a secret.
+TOKEN_PREFIX = "pwe_"  # noqa: S105
 LONGEST_TOKEN_DAYS = 365
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What somebody who left had open. `now`: they were ended just now, not before."""
+    """What a deactivated person had open. `now` is false if they were already inactive."""
 
     now: bool
     tokens: int
@@ -31,14 +30,14 @@ class Ended:
 def issue_token(
     person: Person, name: str, scopes: Sequence[str], *, days: int, now: datetime
 ) -> tuple[str, ApiToken]:
-    """A new API token: its clear text, shown this once, and its row. `days` until it expires, 1 to
-    365.
+    """Create an API token that expires after 1 to 365 `days`. Returns its clear text, which is not
+    stored, and its row. Raises ValueError.
     """
     if not 1 <= days <= LONGEST_TOKEN_DAYS:
-        raise ValueError(f"A token lives 1 to {LONGEST_TOKEN_DAYS} days.")
+        raise ValueError(f"A token is valid for 1 to {LONGEST_TOKEN_DAYS} days.")
     unknown = set(scopes) - set(ApiToken.Scope.values)
     if unknown or not scopes:
-        raise ValueError(f"Scopes are some of: {', '.join(ApiToken.Scope.values)}.")
+        raise ValueError(f"Choose at least one scope of: {', '.join(ApiToken.Scope.values)}.")
     clear = TOKEN_PREFIX + secrets.token_urlsafe(32)
     token = ApiToken.objects.create(
         person=person,
@@ -53,8 +52,8 @@ def issue_token(
 
 
 def revoke_token(person: Person, token: ApiToken, *, now: datetime) -> bool:
-    """Close the door a token opens. Only its owner or a platform admin may; False when it was
-    closed already.
+    """Revoke a token. Only its owner or a platform admin can; False if they may not or it was
+    already revoked.
     """
     if token.person_id != person.pk and person.role != Person.Role.PLATFORM_ADMIN:
         return False
@@ -62,8 +61,8 @@ def revoke_token(person: Person, token: ApiToken, *, now: datetime) -> bool:
 
 
 def end_person(person: Person, *, now: datetime) -> Ended:
-    """Somebody leaves: they sign in no more, and what they had open is closed for good, should they
-    come back. What they asked for and decided stays theirs.
+    """Deactivate a person who leaves, revoke their tokens and end their sessions, also in case they
+    come back. Their requests and decisions stay.
     """
     with transaction.atomic():
         active = Person.objects.filter(pk=person.pk, is_active=True).update(is_active=False) == 1
@@ -76,5 +75,5 @@ def end_person(person: Person, *, now: datetime) -> Ended:
 
 
 def token_digest(clear: str) -> str:
-    """What is stored of a token. SHA-256 is right for 256 random bits."""
+    """What is stored of a token. SHA-256 suffices for 256 random bits."""
     return hashlib.sha256(clear.encode()).hexdigest()

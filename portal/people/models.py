@@ -25,7 +25,7 @@ class TeamQuerySet(models.QuerySet["Team"]):
 
 
 class Team(models.Model):
-    """A team that asks for endpoints. Its accounts are the only ones its people see."""
+    """A team that requests endpoints. Its people see only its accounts."""
 
     slug = models.SlugField(max_length=60, unique=True)
     name = models.CharField(max_length=80)

@@ -1,8 +1,7 @@
-"""How often somebody did something lately, counted in Redis for all web processes together.
+"""Counts how often something happened lately, in Redis, for all web processes together.
 
-It only counts; who may do how much is decided by whoever asks. It must never refuse anybody, or let
-them wait, because Redis is away: then nothing counts as having happened, and the log says so once
-in a while.
+It only counts; callers decide the limits. While Redis is unavailable every count is 0, so that
+nobody is refused or kept waiting, and the log says so.
 """
 
 from __future__ import annotations
@@ -16,29 +15,29 @@ from typing import Any, TypeVar
 import redis
 from django.conf import settings
 
-ANSWERS_WITHIN_SECONDS = 0.5
-LEFT_ALONE_SECONDS = 5.0
-"""How long Redis is not asked again after it did not answer."""
+REDIS_TIMEOUT_SECONDS = 0.5
+RETRY_AFTER_SECONDS = 5.0
+"""How long Redis is not asked again after it failed to answer."""
 
 PREFIX = "portal:count:"
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Counts:
-    """Counts that end by themselves. `clock` gives seconds."""
+class RateCounter:
+    """Counts that expire. `clock` gives seconds."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
-        timeout = ANSWERS_WITHIN_SECONDS
+        timeout = REDIS_TIMEOUT_SECONDS
         self._redis = redis.Redis.from_url(
             url, socket_connect_timeout=timeout, socket_timeout=timeout
         )
         self._clock = clock
-        self._asked_again_at = 0.0
+        self._retry_at = 0.0
 
     def add(self, key: str, seconds: int) -> tuple[int, int]:
-        """Count once more. Gives (how often by now, seconds until the count ends, `seconds` after
-        its first).
+        """Count once more. Returns the count, and the seconds until it expires, which is `seconds`
+        after the first.
         """
 
         def added() -> tuple[int, int]:
@@ -49,33 +48,33 @@ class Counts:
                 _, count, left = pipeline.execute()
             return int(count), max(1, int(left))
 
-        return self._unless_away(added, (0, seconds))
+        return self._or_default(added, (0, seconds))
 
     def seen(self, keys: Sequence[str]) -> list[int]:
-        """How often each of these was counted."""
+        """The count of each key."""
 
         def found() -> list[int]:
             values: Any = self._redis.mget([PREFIX + key for key in keys])
             return [int(value or 0) for value in values]
 
-        return self._unless_away(found, [0] * len(keys))
+        return self._or_default(found, [0] * len(keys))
 
     def forget(self, key: str) -> None:
-        """It starts from nothing again."""
-        self._unless_away(lambda: self._redis.delete(PREFIX + key), None)
+        """Reset a count."""
+        self._or_default(lambda: self._redis.delete(PREFIX + key), None)
 
-    def _unless_away(self, ask: Callable[[], T], otherwise: T) -> T:
-        if self._clock() < self._asked_again_at:
+    def _or_default(self, ask: Callable[[], T], otherwise: T) -> T:
+        if self._clock() < self._retry_at:
             return otherwise
         try:
             return ask()
         except redis.RedisError as error:
-            self._asked_again_at = self._clock() + LEFT_ALONE_SECONDS
-            log.warning("Redis is away: attempts and calls are not counted meanwhile: %s", error)
+            self._retry_at = self._clock() + RETRY_AFTER_SECONDS
+            log.warning("Redis is unavailable; attempts and calls are not counted: %s", error)
             return otherwise
 
 
 @cache
-def counts() -> Counts:
-    """Those of this portal."""
-    return Counts(settings.REDIS_URL)
+def rate_counter() -> RateCounter:
+    """The portal's counter."""
+    return RateCounter(settings.REDIS_URL)

@@ -1,6 +1,4 @@
-"""Where sessions are kept: Django's own table. Only a key that Django could have made is looked
-up.
-"""
+"""Sessions in Django's own table. Only keys that Django could have generated are looked up."""
 
 from __future__ import annotations
 
@@ -14,8 +12,8 @@ _KEY = re.compile(r"[0-9a-z]{32}", re.ASCII)
 
 
 class SessionStore(DatabaseStore):
-    """A cookie can carry anything, also what PostgreSQL cannot compare with; such a key is no
-    key.
+    """Rejects keys that Django did not generate: a cookie can carry bytes that PostgreSQL cannot
+    compare.
     """
 
     def _validate_session_key(self, key: str | None) -> bool:
@@ -23,8 +21,8 @@ class SessionStore(DatabaseStore):
 
 
 def end_sessions(person_id: int, now: datetime) -> int:
-    """Delete a person's sessions; how many there were. Whose one is stands inside of it, so each is
-    read.
+    """Delete a person's sessions and return their number. Each is read, since only its contents
+    say whose it is.
     """
     valid = SessionStore.get_model_class().objects.filter(expire_date__gt=now)
     theirs = [

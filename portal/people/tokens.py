@@ -9,12 +9,12 @@ from django.db.models import Q
 from portal.people.actions import token_digest
 from portal.people.models import ApiToken
 
-USE_NOTED_EVERY = timedelta(minutes=1)
+RECORD_USE_EVERY = timedelta(minutes=1)
 LONGEST_TOKEN = 200
 
 
 def find_token(clear: str, now: datetime) -> ApiToken | None:
-    """The usable token with this clear text, with its person. Notes its use, at most once a
+    """The usable token with this clear text, with its person. Records its use at most once a
     minute.
     """
     if not clear or len(clear) > LONGEST_TOKEN:
@@ -25,8 +25,8 @@ def find_token(clear: str, now: datetime) -> ApiToken | None:
         .filter(digest=token_digest(clear))
         .first()
     )
-    if token and (token.last_used_at is None or token.last_used_at <= now - USE_NOTED_EVERY):
-        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - USE_NOTED_EVERY)
+    if token and (token.last_used_at is None or token.last_used_at <= now - RECORD_USE_EVERY):
+        stale = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - RECORD_USE_EVERY)
         ApiToken.objects.filter(stale, pk=token.pk).update(last_used_at=now)
     return token
 

@@ -1,4 +1,4 @@
-"""Endpoint requests: their life, their verbs, planning, following the event log, approvals, and what is suggested.
+"""Endpoint requests: lifecycle, verbs, planning, event follower, approvals and suggestions.
 
 Every verb is one function here; pages, API and console only call it.
 """

@@ -1,9 +1,9 @@
-"""What an account holds, for choosing and for the inline preflight: read live, bounded in time,
-remembered briefly.
+"""What an account contains, for the form and its inline preflight: read live, bounded in time and
+cached briefly.
 
-A page never waits longer than WAIT_SECONDS for AWS. The look goes on behind it, so that asking
-again a moment later finds the answer. Several people who look at the same time share one look.
-Nothing here is stored, and nothing here decides who may look: views do.
+A page never waits longer than WAIT_SECONDS for AWS. The query continues in the background, so that
+the next request finds the answer, and simultaneous readers share it. Nothing is stored. Views
+decide who may read.
 """
 
 from __future__ import annotations

@@ -24,9 +24,7 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
     """Sets of endpoint requests."""
 
     def visible_to(self, person: Person) -> EndpointRequestQuerySet:
-        """What a person may know of: their teams' requests; everything for the platform team and
-        auditors.
-        """
+        """What this person may see, by the rule of portal.people.visibility."""
         if person.sees_everything:
             return self.all()
         return self.filter(team__in=Team.objects.of(person))
@@ -43,19 +41,19 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
             yours=_may_be_decided_by(person) if person.decides else models.Value(False)
         )
 
-    def to_put_right(self, person: Person) -> EndpointRequestQuerySet:
-        """Stuck requests, longest first, for those who look after every team's."""
+    def stuck_for(self, person: Person) -> EndpointRequestQuerySet:
+        """Stuck requests, oldest first, for people who see every team."""
         return (self.filter(state=State.STUCK) if person.sees_everything else self.none()).order_by(
             "updated_at", "id"
         )
 
     def to_plan(self, now: datetime) -> EndpointRequestQuerySet:
-        """Requests whose plan is to be worked out now."""
+        """Requests that are due for planning."""
         return self.filter(state=State.PLANNING, due_at__lte=now)
 
     def with_news(self, now: datetime) -> EndpointRequestQuerySet:
-        """Requests under way whose event stream has grown since the portal last read it, with the
-        number of its `newest` event; not those that the portal failed to follow a moment ago.
+        """Requests whose event stream has grown since the follower last read it, with the seq of
+        its `newest` event; without those whose follower has just failed.
         """
         newest = EventStream.objects.filter(name=models.OuterRef("stream")).values("last_seq")[:1]
         under_way = self.filter(
@@ -70,7 +68,7 @@ class EndpointRequestQuerySet(models.QuerySet["EndpointRequest"]):
 
 
 def _may_be_decided_by(person: Person) -> Q:
-    """Four eyes as a condition. `portal.requests.lifecycle` decides; this only finds the same requests."""
+    """Four eyes as a condition: finds the requests that `lifecycle.may` allows."""
     return ~(
         Q(requester=person)
         | Q(beneficiary=person)
@@ -80,7 +78,7 @@ def _may_be_decided_by(person: Person) -> Q:
 
 
 class EndpointRequest(models.Model):
-    """What a team asks for, with the plan that was made of it and the run that carried it out."""
+    """What a team asks for, with its plan and the run that applies it."""
 
     class Action(models.TextChoices):
         CREATE = "create", "create an endpoint"
@@ -168,20 +166,20 @@ class EndpointRequest(models.Model):
 
     @property
     def final(self) -> bool:
-        """Whether nothing can happen to it any more."""
+        """Whether it can never change again."""
         return State(self.state) in FINAL
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is going on at present."""
+        """Whether nothing is going on now."""
         return State(self.state) in SETTLED
 
 
 class Approval(models.Model):
-    """One recorded decision, bound to the digest of the plan it was made on. Never changed.
+    """One recorded decision, bound to the digest of the plan. Never changed.
 
-    Four eyes hold here too: a trigger refuses a row whose decider asked for, opened, benefits from
-    or ever edited the request, or whose digest is not the plan's (migrations 0002 and 0004).
+    The database enforces four eyes too: a trigger refuses a row whose decider asked for, opened,
+    benefits from or ever edited the request, or whose digest is not the plan's (migration 0002).
     """
 
     class Decision(models.TextChoices):
@@ -208,9 +206,7 @@ class Approval(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The key under which a creation was asked for, its body's digest, and what it made. Kept 30
-    days.
-    """
+    """An idempotency key with its body's digest and the request it created. Kept for 30 days."""
 
     person = models.ForeignKey(Person, on_delete=models.CASCADE, related_name="+")
     route = models.CharField(max_length=60)

@@ -86,7 +86,9 @@ class PlanView:
 
 
 def plan_view(plan: Mapping[str, Any], *, pace: float) -> PlanView:
-    """The stored plan (provisioning.plan.planner.Plan.to_dict); expected seconds are divided by `pace`."""
+    """The stored plan (provisioning.plan.planner.Plan.to_dict); expected seconds are divided by
+    `pace`.
+    """
     items = tuple(_item(item) for item in plan.get("items", ()))
     creates = sum(item.changes for item in items)
     return PlanView(items, creates, len(items) - creates, plan.get("expected_seconds", 0) / pace)

@@ -1,8 +1,8 @@
 """The request that puts a verdict right: whether there is one, and what fills in its form (PURE).
 
-Decides from `checks.diagnosis.verdicts.BY_REQUEST` and from the path that was tested. It must never offer
-what a request for a new endpoint cannot do: a path that an endpoint has already keeps its behavior,
-and no second one can have it.
+Decides from `checks.diagnosis.verdicts.BY_REQUEST` and from the path that was tested. It must never
+offer what a request for a new endpoint cannot do: a path that an endpoint has already keeps its
+behavior, and no second one can have it.
 """
 
 from __future__ import annotations

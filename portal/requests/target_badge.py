@@ -1,8 +1,6 @@
-"""What the list of an account's targets can already say about one of them, before it is looked at
-closely (PURE).
+"""The badge beside a target in the form, from the list of an account's targets alone (PURE).
 
-It decides the word beside a target in the form. The preflight judges again, with everything; this
-only keeps a person from choosing what cannot work.
+It keeps people from choosing what cannot work. The preflight checks again, with all details.
 """
 
 from __future__ import annotations
@@ -22,9 +20,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class TargetBadge:
-    """`word` and `tone` for the badge; `why` in one sentence; `usable` when nothing seen so far
-    speaks against it.
-    """
+    """`word` and `tone` of the badge; `why` in one sentence; `usable` if it can be chosen."""
 
     word: str
     tone: str
@@ -33,7 +29,7 @@ class TargetBadge:
 
 
 def target_badge(target: TargetFacts) -> TargetBadge:
-    """The first reason that speaks against a target, if there is one."""
+    """The badge of a target, with the first problem found."""
     if target.kind == "gateway":
         return _no(
             "CloudFront cannot use a Gateway Load Balancer. Put an Application Load "
@@ -44,14 +40,12 @@ def target_badge(target: TargetFacts) -> TargetBadge:
             "It is open to the internet. A private endpoint needs an internal load balancer."
         )
     if target.state != "active":
-        return _no(
-            f"AWS says it is {target.state or 'in no known state'}. Wait until it is active."
-        )
+        return _no(f"Its state in AWS is {target.state or 'unknown'}. Wait until it is active.")
     if target.kind == "instance":
         return TargetBadge(
-            "Can be used",
+            "Ready",
             "good",
-            "Which port your server listens on is checked when you choose it.",
+            "The port of your server is checked when you choose it.",
             True,
         )
     if not target.listeners:
@@ -65,10 +59,10 @@ def target_badge(target: TargetFacts) -> TargetBadge:
     if not any(listener.port in WEB_PORTS for listener in target.listeners):
         ports = ", ".join(str(listener.port) for listener in target.listeners)
         return TargetBadge(
-            "Look closer", "warn", f"It listens on {ports} only, not on 80 or 443.", True
+            "Check details", "warn", f"It listens on {ports} only, not on 80 or 443.", True
         )
-    return TargetBadge("Can be used", "good", "", True)
+    return TargetBadge("Ready", "good", "", True)
 
 
 def _no(why: str) -> TargetBadge:
-    return TargetBadge("Not ready", "bad", why, False)
+    return TargetBadge("Not supported", "bad", why, False)

@@ -67,9 +67,9 @@ def counted(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     server = redis.Redis.from_url(redis_url)
     server.flushdb()
     monkeypatch.setattr(settings, "REDIS_URL", redis_url)
-    rate_counter.counts.cache_clear()
+    rate_counter.rate_counter.cache_clear()
     yield redis_url
-    rate_counter.counts.cache_clear()
+    rate_counter.rate_counter.cache_clear()
 
 
 @pytest.fixture(scope="module")

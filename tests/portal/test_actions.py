@@ -296,7 +296,8 @@ def test_a_platform_admin_closes_what_can_never_be_undone_and_what_is_left_is_re
     assert event.data["left"] == [name]
     assert (
         event.text
-        == f"max closed the request without its rollback: The account is lost. May be left in AWS: {name}."
+        == "max closed the request without its rollback: The account is lost. May be left in "
+        f"AWS: {name}."
     )
     freed = actions.approve_request(people.olga, other, plan_digest=other.plan_digest, now=NOW)
     assert isinstance(freed, Allowed), "its name is free again"

@@ -164,7 +164,7 @@ def test_each_event_is_read_and_rendered_once_for_all(
 def test_a_poke_is_quicker_than_the_sweep(
     people: Cast, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "SWEEP_SECONDS", 60.0)
+    monkeypatch.setattr(hub, "POLL_SECONDS", 60.0)
     request = ask(people.ana, people.chat)
     with server.console(request, bearer(people.ana)) as console:
         console.until_seq(1)
@@ -202,7 +202,7 @@ def test_a_redis_that_dies_and_comes_back_costs_no_event_and_is_heard_again(
             happen(request)
             console.until_seq(seq)
         started(redis, opened)
-        monkeypatch.setattr(hub, "SWEEP_SECONDS", 600.0)
+        monkeypatch.setattr(hub, "POLL_SECONDS", 600.0)
         time.sleep(2.5)  # until the last quick sweep is over; a longer one only makes this easier
         seq = heard_by_poke(console, request)
         assert console.seqs == list(range(1, seq + 1))

@@ -50,7 +50,7 @@ def test_every_fault_is_said_at_its_field_and_nothing_is_lost(
 def test_a_test_under_way_is_not_replaced_by_another(people: Cast, endpoint: Endpoint) -> None:
     request_check(endpoint, by="ben", stream="", now=timezone.now())
     words = text_of(signed_in(people.ana).post(f"/endpoints/{endpoint.pk}/checks/custom/", OWN))
-    assert "Another test of this endpoint is under way" in words
+    assert "Another check of this endpoint is running" in words
     assert Check.objects.count() == 1
 
 
@@ -83,7 +83,7 @@ def test_a_token_is_used_once_and_refused_for_saving(people: Cast, endpoint: End
 def test_an_auditor_looks_and_another_team_sees_nothing(people: Cast, endpoint: Endpoint) -> None:
     address = f"/endpoints/{endpoint.pk}/checks/custom/"
     page = signed_in(people.rita).get(address)
-    assert "Only the team and the platform team may test" in text_of(page)
+    assert "Only its team and the platform team can check" in text_of(page)
     assert "Test now" not in text_of(page)
     signed_in(people.rita).post(address, OWN)
     assert not Check.objects.exists()

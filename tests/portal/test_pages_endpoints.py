@@ -63,7 +63,7 @@ def test_a_failing_endpoint_says_cause_and_fix_before_the_evidence(
     checked(endpoint, failed(Phase.DNS, Reason.DNS_FAILURE, "no such name"))
     words = text_of(signed_in(people.ana).get(f"/endpoints/{endpoint.pk}/"))
     verdict = VERDICTS["WSE-DNS"]
-    assert "Does not answer" in words
+    assert "Handshake failing" in words
     assert words.index(verdict.plain) < words.index(verdict.fix) < words.index("no such name")
 
 
@@ -168,7 +168,7 @@ def test_a_refused_test_leads_the_whole_page_to_its_reason(
     Check.objects.update(options={"path": "/ws/room"})
     refused = client.post(url, headers=HTMX)
     assert (refused.get("HX-Redirect"), refused.content) == (f"/endpoints/{endpoint.pk}/", b"")
-    assert "Another test of this endpoint is under way" in text_of(
+    assert "Another check of this endpoint is running" in text_of(
         client.get(refused["HX-Redirect"])
     )
 
@@ -182,7 +182,7 @@ def test_an_auditor_reads_but_does_not_test(people: Cast, endpoint: Endpoint) ->
     client = signed_in(people.rita)
     assert "Test now" not in text_of(client.get(f"/endpoints/{endpoint.pk}/"))
     refused = client.post(f"/endpoints/{endpoint.pk}/checks/run/", follow=True)
-    assert "Only the team and the platform team" in text_of(refused)
+    assert "Only its team and the platform team" in text_of(refused)
     assert not Check.objects.exists()
     assert "Test now" in text_of(signed_in(people.olga).get(f"/endpoints/{endpoint.pk}/"))
 

@@ -36,21 +36,21 @@ def target(**others: object) -> TargetFacts:
 @pytest.mark.parametrize(
     ("others", "word"),
     [
-        ({}, "Can be used"),
-        ({"kind": "gateway"}, "Not ready"),
-        ({"scheme": "internet-facing"}, "Not ready"),
-        ({"state": "provisioning"}, "Not ready"),
-        ({"listeners": ()}, "Not ready"),
-        ({"listeners": (Listener(99, "HTTP", "forward"),)}, "Not ready"),
-        ({"listeners": (Listener(8443, "HTTP", "forward"),)}, "Look closer"),
-        ({"kind": "instance", "listeners": (), "scheme": "internet-facing"}, "Can be used"),
+        ({}, "Ready"),
+        ({"kind": "gateway"}, "Not supported"),
+        ({"scheme": "internet-facing"}, "Not supported"),
+        ({"state": "provisioning"}, "Not supported"),
+        ({"listeners": ()}, "Not supported"),
+        ({"listeners": (Listener(99, "HTTP", "forward"),)}, "Not supported"),
+        ({"listeners": (Listener(8443, "HTTP", "forward"),)}, "Check details"),
+        ({"kind": "instance", "listeners": (), "scheme": "internet-facing"}, "Ready"),
     ],
 )
 def test_readiness_names_the_first_reason(others: dict[str, object], word: str) -> None:
     said = target_badge(target(**others))
     assert said.word == word
-    assert said.usable == (word != "Not ready")
-    assert said.why or word == "Can be used"
+    assert said.usable == (word != "Not supported")
+    assert said.why or word == "Ready"
 
 
 def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
@@ -96,8 +96,8 @@ def test_plan_lines_show_before_and_after_and_count_what_is_off() -> None:
 
 def test_health_is_a_word() -> None:
     assert endpoint_status("deployed", True).word == "Live"
-    assert endpoint_status("deployed", False).word == "Does not answer"
-    assert endpoint_status("deployed", None).word == "Deployed, not tested yet"
+    assert endpoint_status("deployed", False).word == "Handshake failing"
+    assert endpoint_status("deployed", None).word == "Deployed, not checked yet"
     assert endpoint_status("wanted", None).word == "Not built yet"
     assert endpoint_status("absent", True).word == "Removed"
 

@@ -80,8 +80,8 @@ def test_the_state_is_said_in_words(people: Cast) -> None:
     build(people, "untested", ok=None)
     page = text_of(signed_in(people.ana).get("/"))
     assert "good Live" in page
-    assert "broken Does not answer" in page
-    assert "untested Deployed, not tested yet" in page
+    assert "broken Handshake failing" in page
+    assert "untested Deployed, not checked yet" in page
     assert "wss://d111111abcdef8.cloudfront.net/ws/chat" in page
 
 

@@ -72,7 +72,7 @@ def test_ana_asks_for_a_probe_and_sees_the_result_come(people: Cast, address: st
     waiting = client.get(asked["Location"])
     assert "On its way" in text_of(waiting)
     assert 'hx-trigger="every 1s"' in waiting.content.decode()
-    assert "Another probe of this endpoint is under way" in text_of(
+    assert "Another probe of this endpoint is running" in text_of(
         client.post(address, {"kind": "idle", "number": "9"}, follow=True)
     )
     rows = (("client 1", (Cell("good"), Cell("bad", "<img src=x>"))),)
@@ -119,7 +119,7 @@ def test_what_cannot_be_probed_is_said_at_its_field(
 
 
 def test_who_may_not_test_may_not_probe(people: Cast, endpoint: Endpoint, address: str) -> None:
-    assert "Only the team and the platform team" in text_of(signed_in(people.rita).get(address))
+    assert "Only its team and the platform team" in text_of(signed_in(people.rita).get(address))
     assert "Probe now" not in text_of(signed_in(people.rita).get(address))
     signed_in(people.rita).post(address, {"kind": "ways"})
     assert signed_in(people.tara).get(address).status_code == 404
@@ -207,7 +207,7 @@ class TestLogRows:
             client.get(f"/endpoints/{endpoint.pk}/")
         )
         told = client.post(self.url(well), {"rows_text": ROW}, follow=True)
-        assert "its log row tells nothing more" in text_of(told)
+        assert "its log row adds nothing" in text_of(told)
         assert not Probe.objects.exists()
         client.post(self.url(well), {"rows_text": POST_ROW})
         assert Probe.objects.get().rows[0]["method"] == "POST"

@@ -53,7 +53,7 @@ def test_from_nothing_to_a_token_that_opens_the_door() -> None:
         (("add_team", "chat", "Chat", "--account", "999999999999"), "add_account"),
         (("add_person", "ana", "--team", "nowhere"), "add_team"),
         (("issue_token", "nobody", "x", "--scope", "requests:read"), "add_person"),
-        (("end_person", "nobody"), "Nobody is named nobody"),
+        (("end_person", "nobody"), "No person is named nobody"),
     ],
 )
 def test_what_is_missing_is_named(words: tuple[str, ...], says: str) -> None:
@@ -111,7 +111,7 @@ def test_whoever_leaves_gets_in_nowhere_any_more_and_nobody_else_is_kept_out() -
     run("end_person", "ana")
     assert (
         run("end_person", "ana")
-        == "ana (ana) was ended before. Tokens revoked: 0. Sessions ended: 0.\n"
+        == "ana (ana) was already deactivated. Tokens revoked: 0. Sessions ended: 0.\n"
     )
 
 

@@ -1,6 +1,4 @@
-"""The ticker: looks every second for what is due and tells the workers. Any number of tickers may
-run.
-"""
+"""The ticker: finds what is due every second and sends it to the workers. Any number may run."""
 
 from __future__ import annotations
 
@@ -25,7 +23,7 @@ log = logging.getLogger("portal.ticker")
 
 
 class Command(BaseCommand):
-    help = "Look regularly for due runs, sweeps, plans and checks, and tell the workers."
+    help = "Find due runs, polls, plans and checks every second and send them to the workers."
 
     def handle(self, *args: Any, **options: Any) -> None:
         stopping = threading.Event()
@@ -37,22 +35,20 @@ class Command(BaseCommand):
         while not stopping.wait(settings.PROVISIONING_TICK_SECONDS):
             close_old_connections()
             for package in (provisioning, requests, endpoints, checks):
-                look(package.tick, package.__name__, failing)
+                run_tick(package.tick, package.__name__, failing)
 
 
-def look(tick: Callable[[datetime], None], name: str, failing: set[str]) -> None:
-    """One package's tick. What fails in one keeps nobody else waiting; it is logged when it begins
-    and when it ends.
+def run_tick(tick: Callable[[datetime], None], name: str, failing: set[str]) -> None:
+    """Run one package's tick. A failure does not hold up the others; its start and end are
+    logged.
     """
     try:
         tick(timezone.now())
     except Exception as error:
         if name not in failing:
-            log.warning(
-                "the tick of %s failed; trying on: %s: %s", name, type(error).__name__, error
-            )
+            log.warning("tick of %s failed; retrying: %s: %s", name, type(error).__name__, error)
         failing.add(name)
     else:
         if name in failing:
-            log.warning("the tick of %s works again", name)
+            log.warning("tick of %s recovered", name)
         failing.discard(name)

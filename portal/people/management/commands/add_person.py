@@ -1,4 +1,4 @@
-"""Registers somebody who signs in: a team's member, or one of the platform team, or an auditor."""
+"""Registers a person who signs in: a team member, a member of the platform team or an auditor."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from portal.people.models import Membership, Person, Team
 
 class Command(BaseCommand):
     help = (
-        "Register a person, or give a registered one more teams or another role. Prints a first "
-        "password, once."
+        "Register a person, or add teams or change the role of a registered one. Prints the "
+        "initial password once."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,7 +41,7 @@ class Command(BaseCommand):
             person = Person.objects.create_user(
                 options["username"], options["email"], password, first_name=first, last_name=last
             )
-            self.stdout.write(f"First password of {person.username}: {password}")
+            self.stdout.write(f"Initial password of {person.username}: {password}")
         if options["role"]:
             person.role = options["role"]
             person.save(update_fields=["role"])

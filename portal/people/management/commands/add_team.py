@@ -13,13 +13,15 @@ from provisioning.models import AwsAccount
 
 
 class Command(BaseCommand):
-    help = "Register a team, or give a registered one more accounts."
+    help = "Register a team, or add accounts to a registered one."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("slug", help="short name for addresses, as in team-chat; never changes")
-        parser.add_argument("name", help="what people call it")
         parser.add_argument(
-            "--account", action="append", default=[], help="twelve digits; may be repeated"
+            "slug", help="short name used in URLs, for example team-chat; it never changes"
+        )
+        parser.add_argument("name", help="display name")
+        parser.add_argument(
+            "--account", action="append", default=[], help="twelve digits; can be repeated"
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -27,7 +29,7 @@ class Command(BaseCommand):
             validate_slug(options["slug"])
         except ValidationError as error:
             raise CommandError(
-                "A slug has letters, digits, hyphens and underscores only."
+                "A slug can have letters, digits, hyphens and underscores only."
             ) from error
         accounts = list(AwsAccount.objects.filter(account_id__in=options["account"]))
         missing = sorted(set(options["account"]) - {account.account_id for account in accounts})

@@ -1,4 +1,4 @@
-"""Ends somebody who leaves: from then on nothing of theirs opens a door."""
+"""Deactivates a person who leaves: no sign-in, no tokens, no sessions."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from portal.people.models import Person
 
 class Command(BaseCommand):
     help = (
-        "End a person who leaves: no more signing in, no tokens, no sessions. What they asked "
-        "for and decided stays."
+        "Deactivate a person who leaves: no sign-in, no tokens, no sessions. Their requests and "
+        "decisions stay."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,9 +23,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         person = Person.objects.filter(username=options["username"]).first()
         if person is None:
-            raise CommandError(f"Nobody is named {options['username']}.")
+            raise CommandError(f"No person is named {options['username']}.")
         ended = end_person(person, now=timezone.now())
-        done = "can no longer sign in" if ended.now else "was ended before"
+        done = "can no longer sign in" if ended.now else "was already deactivated"
         self.stdout.write(
             f"{person} ({person.username}) {done}. Tokens revoked: {ended.tokens}. Sessions "
             f"ended: {ended.sessions}."

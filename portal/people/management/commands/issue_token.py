@@ -12,11 +12,11 @@ from portal.people.models import ApiToken, Person
 
 
 class Command(BaseCommand):
-    help = "Issue an API token. It is printed once and stored only as a hash."
+    help = "Issue an API token. It is printed once; only its hash is stored."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("name", help="what it is for, as in servicenow")
+        parser.add_argument("name", help="what it is for, for example servicenow")
         parser.add_argument(
             "--scope", action="append", choices=ApiToken.Scope.values, required=True
         )
@@ -26,7 +26,8 @@ class Command(BaseCommand):
         person = Person.objects.filter(username=options["username"], is_active=True).first()
         if person is None:
             raise CommandError(
-                f"Nobody active is named {options['username']}. Use `manage.py add_person` first."
+                f"No active person is named {options['username']}. Use `manage.py "
+                "add_person` first."
             )
         try:
             clear, token = actions.issue_token(
@@ -35,4 +36,4 @@ class Command(BaseCommand):
         except ValueError as error:
             raise CommandError(str(error)) from error
         self.stdout.write(clear)
-        self.stderr.write(f"Expires {token.expires_at:%Y-%m-%d}. It is not shown again.")
+        self.stderr.write(f"Expires {token.expires_at:%Y-%m-%d}. It will not be shown again.")

@@ -14,7 +14,7 @@ from django.db import transaction
 from checks.actions import request_check
 from checks.models import Check
 from checks.protocol.handshake_options import HandshakeOptions
-from portal.management.commands.tick import look
+from portal.management.commands.tick import run_tick
 from portal.requests import actions, follower, planning, tasks
 from portal.requests.lifecycle import State
 from portal.requests.models import EndpointRequest
@@ -159,13 +159,13 @@ def test_one_tick_that_fails_keeps_no_other_waiting(caplog: pytest.LogCaptureFix
 
     ticked: list[Any] = []
     for _ in range(3):
-        look(broken, "provisioning", failing)
-        look(ticked.append, "checks", failing)
+        run_tick(broken, "provisioning", failing)
+        run_tick(ticked.append, "checks", failing)
     assert len(ticked) == 3
-    look(ticked.append, "provisioning", failing)
+    run_tick(ticked.append, "provisioning", failing)
     assert [record.message.split(":")[0] for record in caplog.records] == [
-        "the tick of provisioning failed; trying on",
-        "the tick of provisioning works again",
+        "tick of provisioning failed; retrying",
+        "tick of provisioning recovered",
     ]
 
 
